@@ -1,0 +1,47 @@
+"""Video face enhancement that leaves the rest of the picture alone.
+
+    import crsr_video
+    crsr_video.enhance("interview.mp4", "better.mp4")
+
+Everything heavy is imported when it is first used, so that importing this package is free.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crsr_video.config import Config, EncodeSettings
+    from crsr_video.enhancer import Enhancer, Progress, Summary, enhance
+    from crsr_video.errors import CrsrError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Config",
+    "CrsrError",
+    "EncodeSettings",
+    "Enhancer",
+    "Progress",
+    "Summary",
+    "enhance",
+]
+
+_HOMES = {
+    "Config": "config",
+    "CrsrError": "errors",
+    "EncodeSettings": "config",
+    "Enhancer": "enhancer",
+    "Progress": "enhancer",
+    "Summary": "enhancer",
+    "enhance": "enhancer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'crsr_video' has no attribute '{name}'")
+    from importlib import import_module
+
+    value = getattr(import_module(f"crsr_video.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,93 @@
+"""Code values and RGB: the one place that knows YUV matrices and ranges.
+
+All functions work on float32 arrays whose last axis holds the components, on pictures already
+sampled to a common grid; where samples lie is `geometry`'s business. RGB here is the
+non-linear R'G'B' that the video carries: networks were trained on such pictures, and transfer
+functions (PQ, HLG too) pass through untouched.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.types import PixelLayout
+
+FloatArray = NDArray[np.float32]
+
+MATRICES: dict[str, tuple[float, float]] = {
+    "bt601": (0.299, 0.114),
+    "bt709": (0.2126, 0.0722),
+    "bt2020": (0.2627, 0.0593),
+    "smpte240m": (0.212, 0.087),
+    "fcc": (0.30, 0.11),
+}
+"""Luma weights (Kr, Kb) of the non-constant-luminance matrices of ITU-T H.273, table 4."""
+
+
+@lru_cache(maxsize=32)
+def rgb_from_codes(layout: PixelLayout) -> tuple[FloatArray, FloatArray]:
+    """Affine map from code values to RGB in [0, 1].
+
+    Returns: (3, C) matrix M and (C,) offset o: rgb = M @ (codes - o), C = 1 for gray else 3.
+    """
+    top = 2.0**layout.bits - 1
+    unit = 2.0 ** (layout.bits - 8)
+    if layout.full_range or layout.family == "rgb":
+        luma_low, luma_span, chroma_span = 0.0, top, top
+    else:
+        luma_low, luma_span, chroma_span = 16 * unit, 219 * unit, 224 * unit
+    if layout.family == "gray":
+        return np.full((3, 1), 1 / luma_span, np.float32), np.array([luma_low], np.float32)
+    if layout.family == "rgb":
+        return (np.eye(3) / luma_span).astype(np.float32), np.zeros(3, np.float32)
+    kr, kb = MATRICES[layout.matrix]
+    kg = 1 - kr - kb
+    # Y = kr R + kg G + kb B, Cb = (B - Y) / (2 (1 - kb)), Cr = (R - Y) / (2 (1 - kr)), solved.
+    rgb_from_ycc = np.array(
+        [
+            [1.0, 0.0, 2 * (1 - kr)],
+            [1.0, -2 * kb * (1 - kb) / kg, -2 * kr * (1 - kr) / kg],
+            [1.0, 2 * (1 - kb), 0.0],
+        ]
+    )
+    spans = np.array([luma_span, chroma_span, chroma_span])
+    middle = 128 * unit
+    return (rgb_from_ycc / spans).astype(np.float32), np.array(
+        [luma_low, middle, middle], np.float32
+    )
+
+
+@lru_cache(maxsize=32)
+def codes_from_rgb(layout: PixelLayout) -> FloatArray:
+    """Linear part of the way back, for differences: (C, 3), codes = M @ rgb (+ offset)."""
+    matrix, _ = rgb_from_codes(layout)
+    if layout.family == "gray":
+        # A grey frame takes the luma of a coloured correction (BT.709 weights).
+        kr, kb = MATRICES["bt709"]
+        return np.array([[kr, 1 - kr - kb, kb]], np.float32) / np.float32(matrix[0, 0])
+    return np.linalg.inv(matrix.astype(np.float64)).astype(np.float32)
+
+
+def to_rgb(codes: FloatArray, layout: PixelLayout) -> FloatArray:
+    """Code values (..., C) to RGB (..., 3); in [0, 1] for legal codes, not clipped."""
+    matrix, offset = rgb_from_codes(layout)
+    rgb: FloatArray = (codes - offset) @ matrix.T
+    return rgb
+
+
+def delta_to_codes(delta: FloatArray, layout: PixelLayout) -> FloatArray:
+    """A change of RGB (..., 3) to the change of code values (..., C) that makes it."""
+    codes: FloatArray = delta @ codes_from_rgb(layout).T
+    return codes
+
+
+def matrix_name(tag: int, width: int, height: int) -> str:
+    """Name in `MATRICES` of a matrix_coefficients code of H.273.
+
+    Where the stream does not say (code 2, and anything unknown), players go by size: standard
+    definition is BT.601, everything larger BT.709.
+    """
+    names = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+    small = height < 720 and width < 1280
+    return names.get(tag, "bt601" if small else "bt709")

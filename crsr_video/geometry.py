@@ -1,0 +1,130 @@
+"""Where a pixel is: similarity transforms, canonical crops and every half-pixel rule.
+
+Convention used everywhere: points are (x, y), pixel centres lie at integers, so an image of
+width W covers [-0.5, W - 0.5]. A transform is a 2x3 float64 matrix A with ``y = A @ [x, 1]``,
+named ``target_from_source``.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crsr_video.errors import DegenerateFaceError
+
+Matrix = NDArray[np.float64]
+Points = NDArray[np.float64]
+
+FACE_WIDTHS_PER_CROP = 1.9
+"""Side of a canonical crop in face widths: hair, ears and chin fit, shoulders do not."""
+
+TEMPLATE: Points = np.array(
+    [[0.378, 0.470], [0.622, 0.470], [0.500, 0.619], [0.392, 0.724], [0.608, 0.724]]
+)
+"""The canonical face: right eye (image left), left eye, nose tip, right and left mouth corner,
+as fractions of the crop side. The mean shape of the training faces, made symmetric."""
+
+
+def canonical_landmarks(size: int) -> Points:
+    """Pixel positions of `TEMPLATE` in a crop of `size` pixels; (5, 2)."""
+    # A fraction u of the side lies at pixel u * size - 0.5, since the crop begins at -0.5.
+    return TEMPLATE * size - 0.5
+
+
+def compose(outer: ArrayLike, inner: ArrayLike) -> Matrix:
+    """The transform that applies `inner` first, then `outer`; 2x3."""
+    a, b = np.asarray(outer, np.float64), np.asarray(inner, np.float64)
+    return np.hstack([a[:, :2] @ b[:, :2], a[:, :2] @ b[:, 2:] + a[:, 2:]])
+
+
+def invert(matrix: ArrayLike) -> Matrix:
+    """The opposite transform; 2x3.
+
+    Raises: DegenerateFaceError: the matrix is singular.
+    """
+    m = np.asarray(matrix, np.float64)
+    if abs(np.linalg.det(m[:, :2])) < 1e-12:
+        raise DegenerateFaceError("transform is singular")
+    linear = np.linalg.inv(m[:, :2])
+    return np.hstack([linear, -linear @ m[:, 2:]])
+
+
+def apply(matrix: ArrayLike, points: ArrayLike) -> Points:
+    """Transform (N, 2) points."""
+    m = np.asarray(matrix, np.float64)
+    moved: Points = np.asarray(points, np.float64) @ m[:, :2].T + m[:, 2]
+    return moved
+
+
+def resize_matrix(x_factor: float, y_factor: float | None = None) -> Matrix:
+    """Coordinates in an image resized by a factor, from coordinates in the original; 2x3.
+
+    The edges of both images coincide: -0.5 maps to -0.5, hence the offset (factor - 1) / 2.
+    """
+    fx, fy = x_factor, x_factor if y_factor is None else y_factor
+    return np.array([[fx, 0.0, (fx - 1) / 2], [0.0, fy, (fy - 1) / 2]])
+
+
+def chroma_matrix(x_shift: int, y_shift: int, x_cosited: bool, y_cosited: bool) -> Matrix:
+    """Coordinates in a subsampled plane, from coordinates in the luma plane; 2x3.
+
+    Args: x_shift, y_shift: log2 of the subsampling, 1 and 1 for 4:2:0.
+          x_cosited, y_cosited: samples lie on the first luma sample of their group (MPEG-2's
+          "left" is x only), otherwise in the middle between them.
+    """
+    fx, fy = 2.0**-x_shift, 2.0**-y_shift
+    tx = 0.0 if x_cosited else (fx - 1) / 2
+    ty = 0.0 if y_cosited else (fy - 1) / 2
+    return np.array([[fx, 0.0, tx], [0.0, fy, ty]])
+
+
+def scale_of(matrix: ArrayLike) -> float:
+    """Mean enlargement of a transform: the square root of its area change."""
+    m = np.asarray(matrix, np.float64)
+    return float(np.sqrt(abs(np.linalg.det(m[:, :2]))))
+
+
+def similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
+    """Least-squares rotation, uniform scale and shift that takes `source` to `target`; 2x3.
+
+    With the points as complex numbers z and w about their means, the best factor in
+    w = c z is sum(conj(z) w) / sum(|z|^2): scale is |c|, rotation its angle, and no reflection
+    can occur.
+    Raises: DegenerateFaceError: points that coincide, or are not finite.
+    """
+    s, t = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    z = (s - s.mean(0)) @ np.array([1, 1j])
+    w = (t - t.mean(0)) @ np.array([1, 1j])
+    power = float(np.sum(np.abs(z) ** 2))
+    if not np.isfinite(power) or not np.isfinite(w).all() or power < 1e-9:
+        raise DegenerateFaceError("landmarks coincide or are not finite")
+    c = np.sum(np.conj(z) * w) / power
+    if abs(c) < 1e-9:
+        raise DegenerateFaceError("landmarks do not resemble a face")
+    linear = np.array([[c.real, -c.imag], [c.imag, c.real]])
+    return np.hstack([linear, (t.mean(0) - linear @ s.mean(0))[:, None]])
+
+
+def crop_from_frame(landmarks: ArrayLike, size: int, sample_aspect: float = 1.0) -> Matrix:
+    """The alignment of a face: canonical crop coordinates from frame coordinates; 2x3.
+
+    Args: landmarks: (5, 2) in frame pixels, in the order of `TEMPLATE`.
+          size: side of the crop in pixels.
+          sample_aspect: width of a frame pixel over its height; the crop has square pixels.
+    """
+    square_from_frame = resize_matrix(sample_aspect, 1.0)
+    square = apply(square_from_frame, landmarks)
+    return compose(similarity(square, canonical_landmarks(size)), square_from_frame)
+
+
+def crop_side(landmarks: ArrayLike, sample_aspect: float = 1.0) -> float:
+    """Side of the canonical crop in frame pixels (of the frame's height): its native size."""
+    return (
+        1.0 / scale_of(crop_from_frame(landmarks, 1, sample_aspect)) * float(np.sqrt(sample_aspect))
+    )
+
+
+def bounds(matrix: ArrayLike, size: int) -> tuple[float, float, float, float]:
+    """Axis-aligned box (x0, y0, x1, y1) that a crop of `size` covers after `matrix`."""
+    edge = np.array([-0.5, size - 0.5])
+    corners = apply(matrix, np.stack(np.meshgrid(edge, edge), -1).reshape(-1, 2))
+    (x0, y0), (x1, y1) = corners.min(0), corners.max(0)
+    return float(x0), float(y0), float(x1), float(y1)

@@ -1,0 +1,204 @@
+"""What travels between the stages. Frozen: a stage replaces, it never mutates.
+
+Points are (x, y) in frame pixels with pixel centres at integers (see `geometry`); pictures for
+networks are RGB in [0, 1].
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.uint8] | NDArray[np.uint16]
+"""One component of a frame, (H, W): a view into the decoder's memory, not to be written to."""
+
+Family = Literal["yuv", "rgb", "gray"]
+
+
+@dataclass(frozen=True, slots=True)
+class PixelLayout:
+    """How code values make a picture: everything needed to go to RGB and back."""
+
+    name: str
+    """FFmpeg's name of the pixel format, such as "yuv420p10le"."""
+    family: Family
+    bits: int
+    """Depth of a component; code values lie in [0, 2**bits)."""
+    x_shift: int = 0
+    """log2 of how much narrower chroma is than luma; 1 for 4:2:0 and 4:2:2."""
+    y_shift: int = 0
+    """log2 of how much lower chroma is than luma; 1 for 4:2:0."""
+    matrix: str = "bt709"
+    """One of `colour.MATRICES`; meaningless for RGB and gray."""
+    full_range: bool = False
+    """Codes use the whole range (JPEG) rather than 16..235 (times 2**(bits - 8))."""
+    x_cosited: bool = True
+    """Chroma lies on every second luma column (MPEG-2, H.264) or between two (JPEG)."""
+    y_cosited: bool = False
+    """Likewise for rows; true for most BT.2020 video."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded picture, native planes and all."""
+
+    components: tuple[Plane, ...]
+    """(Y, U, V), (R, G, B) or (Y,); alpha stays in `native` and is never touched."""
+    layout: PixelLayout
+    pts: int
+    """Presentation time in units of `time_base`."""
+    time_base: Fraction
+    rotation: int = 0
+    """Degrees, counter-clockwise in {0, 90, 180, 270}, by which a player turns the picture."""
+    sample_aspect: Fraction = Fraction(1)
+    """Width of a pixel over its height."""
+    native: Any = None
+    """The decoder's own frame, opaque to the stages: keeps the planes alive and carries what
+    they do not look at (alpha, side data)."""
+    edited: bool = False
+    """`components` differ from `native`."""
+
+    def __post_init__(self) -> None:
+        """Check what every stage relies on.
+
+        Raises: ValueError: wrong number of components, or components of the wrong kind.
+        """
+        wanted = 1 if self.layout.family == "gray" else 3
+        if len(self.components) != wanted or any(c.ndim != 2 for c in self.components):
+            raise ValueError(f"{self.layout.name} frame needs {wanted} two-dimensional components")
+        if self.layout.bits > 8 * self.components[0].itemsize:
+            raise ValueError(f"{self.layout.bits} bits do not fit {self.components[0].dtype}")
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.components[0].shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.components[0].shape[0])
+
+    @property
+    def seconds(self) -> float:
+        """Presentation time in seconds."""
+        return float(self.pts * self.time_base)
+
+    def with_components(self, components: tuple[Plane, ...]) -> "Frame":
+        """The same frame with other pixels."""
+        return replace(self, components=components, edited=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A face in canonical position."""
+
+    image: NDArray[np.float32]
+    """(3, S, S) RGB in [0, 1], C-contiguous."""
+    crop_from_frame: NDArray[np.float64]
+    """2x3: crop pixels from frame pixels."""
+
+    def __post_init__(self) -> None:
+        """Check the shape.
+
+        Raises: ValueError: the image is not (3, S, S) float32.
+        """
+        shape = self.image.shape
+        if self.image.dtype != np.float32 or len(shape) != 3 or shape[0] != 3:
+            raise ValueError(f"a crop is float32 (3, S, S), not {self.image.dtype} {shape}")
+        if shape[1] != shape[2]:
+            raise ValueError(f"a crop is square, not {shape[1]}x{shape[2]}")
+
+    @property
+    def size(self) -> int:
+        """Side in pixels."""
+        return int(self.image.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face in one frame; stages fill in what they add."""
+
+    track: int
+    """Stable over the frames of one scene; never reused in a run."""
+    landmarks: NDArray[np.float64]
+    """(5, 2) in frame pixels, in the order of `geometry.TEMPLATE`."""
+    box: tuple[float, float, float, float]
+    """x0, y0, x1, y1 of the face itself (hairline to chin) in frame pixels."""
+    confidence: float
+    """That this is a face, seen well enough to align by; 0 to 1."""
+    presence: float = 1.0
+    """0 to 1: rises as a face enters and falls as it leaves, so that nothing pops."""
+    skipped: str | None = None
+    """Why this face is left alone, in words for the report; None: it is enhanced."""
+    crop: Crop | None = None
+    """Added by align: what the frame shows, at the track's input tier."""
+    consistent: Crop | None = None
+    """Added by consistify: same size, same place."""
+    detail: float = 1.0
+    """Added by align: share of the frame's detail beyond the tier's band that is replaced
+    (1) rather than kept (0)."""
+    enhanced: Crop | None = None
+    """Added by super-resolve, four times the size of `crop`; a *correction* to the bicubic
+    enlargement of `crop`, in [-1, 1], so that zero means unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFrame:
+    """The one item that flows from track to paste."""
+
+    frame: Frame
+    faces: tuple[Face, ...] = ()
+    cut: bool = False
+    """First frame of a new scene: no state may be carried over from before."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What is known of a source before its first frame."""
+
+    width: int
+    height: int
+    pixel_format: str
+    codec: str
+    """FFmpeg's name of the decoder."""
+    container: str
+    """FFmpeg's name(s) of the format, such as "mov,mp4,m4a,3gp,3g2,mj2"."""
+    rate: Fraction | None
+    """Average frames a second, as the container claims; never used for timing."""
+    time_base: Fraction
+    frames: int
+    """Estimate, 0 if unknown; for progress only."""
+    seconds: float
+    """Duration estimate, 0 if unknown."""
+    bit_rate: int = 0
+    """Of the video stream, bits a second, 0 if unknown."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out")
+
+
+class Stage(Protocol[In, Out]):
+    """What every stage between decode and encode offers."""
+
+    @property
+    def lookahead(self) -> int:
+        """Frames it may hold back: memory is bounded by this, never by the clip's length."""
+        ...
+
+    def push(self, item: In) -> list[Out]:
+        """Take one item in presentation order; return those that are now finished, in order."""
+        ...
+
+    def flush(self) -> list[Out]:
+        """End of stream: return everything held back."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything, as if nothing had been seen."""
+        ...
