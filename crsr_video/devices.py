@@ -1,0 +1,101 @@
+"""Where and in what arithmetic the networks run."""
+
+import os
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from crsr_video.errors import DeviceError
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+_PROBE_SPEEDUP = 1.3
+"""Half precision is chosen on a CPU only if it is this much faster: it costs some accuracy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A device, an arithmetic, and the reason for it in words."""
+
+    device: torch.device
+    dtype: torch.dtype
+    reason: str
+
+    @property
+    def precision(self) -> str:
+        """Its short name: fp32, bf16 or fp16."""
+        return next(name for name, dtype in _DTYPES.items() if dtype == self.dtype)
+
+
+def place(device: str = "auto", precision: str = "auto") -> Placement:
+    """Choose device and precision.
+
+    Raises: DeviceError: the device is unknown, not here, or cannot do the precision.
+    """
+    chosen = _device(device)
+    if precision == "auto":
+        dtype, reason = _fast_dtype(chosen)
+        return Placement(chosen, dtype, reason)
+    if precision not in _DTYPES:
+        raise DeviceError(f"unknown precision '{precision}': use auto, fp32, bf16 or fp16")
+    if chosen.type == "cpu" and precision == "fp16":
+        raise DeviceError("fp16 is slow and coarse on a CPU: use bf16 or fp32")
+    return Placement(chosen, _DTYPES[precision], "as asked")
+
+
+def network_threads() -> int:
+    """Intra-op threads for the networks on a CPU.
+
+    Spinning OpenMP teams that share cores with an encoder run many times slower than one thread,
+    so they get a small part of the machine.
+    """
+    return max(1, (os.cpu_count() or 1) // 4)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"unknown device '{name}': use auto, cpu, cuda, cuda:N or mps") from error
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise DeviceError(f"device '{name}' is not here: {count} CUDA devices found")
+    elif device.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise DeviceError("device 'mps' is not here: it needs Apple silicon")
+    elif device.type != "cpu":
+        raise DeviceError(f"device '{name}' is not supported: use auto, cpu, cuda, cuda:N or mps")
+    return device
+
+
+def _fast_dtype(device: torch.device) -> tuple[torch.dtype, str]:
+    if device.type == "cuda":
+        return torch.float16, "fp16 on CUDA: tensor cores"
+    if device.type == "mps":
+        return torch.float32, "fp32 on MPS"
+    slow, fast = _probe(torch.float32), _probe(torch.bfloat16)
+    figures = f"measured {slow * 1e3:.1f} ms in fp32, {fast * 1e3:.1f} ms in bf16"
+    if slow > _PROBE_SPEEDUP * fast:
+        return torch.bfloat16, f"bf16 on CPU: {figures}"
+    return torch.float32, f"fp32 on CPU: {figures}"
+
+
+def _probe(dtype: torch.dtype) -> float:
+    """Seconds for a few convolutions like the networks' own, the best of some runs."""
+    layers = nn.Sequential(*(nn.Conv2d(48, 48, 3, padding=1) for _ in range(3)))
+    layers = layers.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.zeros(1, 48, 64, 64, dtype=dtype).to(memory_format=torch.channels_last)
+    times = []
+    with torch.inference_mode():
+        for _ in range(5):
+            begin = time.perf_counter()
+            layers(x)
+            times.append(time.perf_counter() - begin)
+    return min(times)

@@ -1,0 +1,127 @@
+"""Parts that the networks share."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+MULTIPLE = 4
+"""Height and width must be multiples of this: two halvings on the way down."""
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around a ReLU, added to the input; (N, C, H, W) to the same.
+
+    No normalisation layers: their batch statistics cost super-resolvers contrast and colour
+    (found by EDSR, Lim et al. 2017).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        # Each block begins as the identity, so depth costs nothing at the start of training.
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H, W)."""
+        change: Tensor = self.second(functional.relu(self.first(x)))
+        return x + change
+
+
+class Rise(nn.Module):
+    """Double the resolution and change the channels; (N, A, H, W) to (N, B, 2H, 2W)."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        # Mixing channels before enlarging them does a quarter of the work.
+        self.mix = nn.Conv2d(channels_in, channels_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, A, H, W) to (N, B, 2H, 2W)."""
+        return functional.interpolate(
+            self.mix(x), scale_factor=2, mode="bilinear", align_corners=False
+        )
+
+
+def blocks(channels: int, count: int) -> nn.Sequential:
+    """`count` residual blocks in a row."""
+    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
+
+
+class Hourglass(nn.Module):
+    """A U-shaped trunk over three resolutions, with additive skips.
+
+    Works at the input's own resolution and below, where convolutions are cheap and see far: a
+    face must be understood as a whole before an eye can be drawn.
+    Args: channels: widths at full, half and quarter resolution.
+          down: residual blocks on the way down, at full and half resolution.
+          middle: residual blocks at quarter resolution.
+          up: residual blocks on the way up, at half and full resolution.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        down: Sequence[int],
+        middle: int,
+        up: Sequence[int],
+    ) -> None:
+        super().__init__()
+        full, half, quarter = channels
+        self.full_down = blocks(full, down[0])
+        self.to_half = nn.Conv2d(full, half, 3, stride=2, padding=1)
+        self.half_down = blocks(half, down[1])
+        self.to_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
+        self.quarter = blocks(quarter, middle)
+        self.from_quarter = Rise(quarter, half)
+        self.half_up = blocks(half, up[0])
+        self.from_half = Rise(half, full)
+        self.full_up = blocks(full, up[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels[0], H, W) to the same shape."""
+        full = self.full_down(x)
+        half = self.half_down(functional.relu(self.to_half(full)))
+        quarter = self.quarter(functional.relu(self.to_quarter(half)))
+        half = self.half_up(half + self.from_quarter(quarter))
+        result: Tensor = self.full_up(full + self.from_half(half))
+        return result
+
+
+def enlarge(x: Tensor, factor: int) -> Tensor:
+    """Bicubic enlargement with exact half-pixel alignment; (N, C, H, W) to (N, C, fH, fW).
+
+    The same numbers as ``interpolate(mode="bicubic")``, but as one small convolution that computes
+    all f x f sub-pixels of a pixel at once, which a CPU does several times faster.
+    Always in float32: the sum of this and a small correction is the picture itself, and eight
+    bits of mantissa would band it.
+    """
+    count, channels, height, width = x.shape
+    with torch.autocast(x.device.type, enabled=False):
+        planes = x.float().reshape(count * channels, 1, height, width)
+        padded = functional.pad(planes, (2, 2, 2, 2), mode="replicate")
+        phases = functional.conv2d(padded, cubic_phases(factor).to(x.device))
+        large = functional.pixel_shuffle(phases, factor)
+    return large.reshape(count, channels, factor * height, factor * width)
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode(mode=False)  # a cached inference tensor would break a later training step
+def cubic_phases(factor: int) -> Tensor:
+    """Kernels of all sub-pixels: (f * f, 1, 5, 5), row-major over the sub-pixel's place.
+
+    Sub-pixel p lies at (p + 1/2) / f - 1/2 pixels from its pixel's centre; the weight of the
+    neighbour at distance d is Keys' cubic kernel with a = -3/4 (1981), as in torch and OpenCV.
+    """
+    places = (torch.arange(factor, dtype=torch.float64) + 0.5) / factor - 0.5
+    d = (places[:, None] - torch.arange(-2.0, 3.0, dtype=torch.float64)).abs()
+    a = -0.75
+    near = (a + 2) * d**3 - (a + 3) * d**2 + 1
+    far = a * (d**3 - 5 * d**2 + 8 * d - 4)
+    weights = torch.where(d <= 1, near, torch.where(d < 2, far, torch.zeros_like(d)))
+    kernels = weights[:, None, :, None] * weights[None, :, None, :]
+    return kernels.reshape(factor * factor, 1, 5, 5).float()

@@ -1,0 +1,31 @@
+"""The consistifier: genuine low resolution in, well-behaved low resolution out.
+
+The C of CR. It takes what a camera and a codec did to a small face (blur, noise, blocks) and
+returns the small face that shrinking a perfect picture would have given, at the same size.
+Our reconstruction of the method's first network; the paper's layer counts are not known to us.
+"""
+
+from torch import Tensor, nn
+
+from crsr_video.networks.blocks import Hourglass
+
+
+class Consistifier(nn.Module):
+    """LR to LR.
+
+    Begins as the identity, since clean input must pass through unchanged.
+    """
+
+    def __init__(self, channels: tuple[int, int, int] = (24, 48, 96), middle: int = 3) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
+        self.trunk = Hourglass(channels, down=(1, 1), middle=middle, up=(1, 1))
+        self.head = nn.Conv2d(channels[0], 3, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, genuine: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] to (N, 3, H, W)."""
+        x = (genuine - 0.5).to(self.stem.weight.dtype)
+        change: Tensor = self.head(self.trunk(self.stem(x)))
+        return genuine + change.float()

@@ -1,0 +1,39 @@
+"""The super-resolver: a consistent small face in, four times its size out.
+
+The SR of CR. All convolutions run at the input's resolution; the last one writes the sixteen
+sub-pixels of every pixel at once (sub-pixel convolution, Shi et al. 2016).
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from crsr_video.networks.blocks import Hourglass, enlarge
+
+
+class SuperResolver(nn.Module):
+    """LR to HR, four times larger: a correction on top of bicubic enlargement."""
+
+    factor = 4
+
+    def __init__(
+        self,
+        channels: tuple[int, int, int] = (48, 96, 192),
+        down: tuple[int, int] = (2, 1),
+        middle: int = 4,
+        up: tuple[int, int] = (1, 3),
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
+        self.trunk = Hourglass(channels, down=down, middle=middle, up=up)
+        self.head = nn.Conv2d(channels[0], 3 * self.factor**2, 3, padding=1)
+        # Zero at first: training begins at bicubic, not at noise.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, consistent: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W)."""
+        x = (consistent - 0.5).to(self.stem.weight.dtype)
+        detail = self.head(self.trunk(self.stem(x)))
+        return enlarge(consistent, self.factor) + functional.pixel_shuffle(
+            detail.float(), self.factor
+        )

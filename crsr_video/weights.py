@@ -1,0 +1,175 @@
+"""From a file to a pair of networks, verified on the way.
+
+A checkpoint is one safetensors file. Tensors are named ``consistifier.*`` and
+``superresolver.*``; the header's metadata holds ``format`` ("crsr-video/1") and, as JSON, the
+constructor arguments of each network. Pickles are refused: loading one runs its author's code.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from crsr_video.errors import WeightsError
+from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver
+
+FORMAT = "crsr-video/1"
+
+IDENTITY = "identity"
+"""Name of the pair that does nothing: bicubic enlargement, no weights."""
+
+_LARGEST = 512 * 2**20
+"""Bytes; a larger file is no checkpoint of these networks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedWeights:
+    """A checkpoint that comes with the package."""
+
+    name: str
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return _folder() / f"{self.name}.safetensors"
+
+    @property
+    def card(self) -> Path:
+        """Its description: data, licence, recipe, figures, limits."""
+        return _folder() / f"{self.name}.md"
+
+
+def _folder() -> Path:
+    return Path(str(resources.files("crsr_video"))) / "weights"
+
+
+def shipped() -> tuple[ShippedWeights, ...]:
+    """All checkpoints of the package, by its own list of hashes.
+
+    Raises: WeightsError: the installation lacks the list.
+    """
+    try:
+        hashes = json.loads((_folder() / "SHA256.json").read_text())
+    except (OSError, ValueError) as error:
+        raise WeightsError("the list of shipped weights is missing or damaged") from error
+    return tuple(ShippedWeights(name, digest) for name, digest in sorted(hashes.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The two networks of the method, in evaluation mode, float32, on the CPU."""
+
+    consistifier: nn.Module
+    superresolver: nn.Module
+    name: str
+    sha256: str
+
+
+def load(model: str = "fast") -> Pair:
+    """Build the networks of a checkpoint.
+
+    Args:   model: a shipped name, "identity", or the path of a safetensors file.
+    Raises: WeightsError: unknown, unreadable, damaged, a pickle, or of another network.
+    """
+    if model == IDENTITY:
+        return Pair(Identity(), Bicubic(), IDENTITY, "")
+    known = {weights.name: weights for weights in shipped()}
+    if model in known:
+        return _read(known[model].path, known[model].name, known[model].sha256)
+    path = Path(model)
+    if not path.exists() and path.suffix == "" and path.name == model:
+        names = ", ".join([*known, IDENTITY])
+        raise WeightsError(f"unknown model '{model}': use {names}, or a .safetensors file")
+    return _read(path, path.stem, None)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal.
+
+    Raises: WeightsError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"cannot read weights '{path}': {error.strerror}") from error
+
+
+def _read(path: Path, name: str, expected: str | None) -> Pair:
+    _refuse_foreign(path)
+    found = digest(path)
+    if expected is not None and found != expected:
+        raise WeightsError(f"weights '{path}' are damaged: SHA-256 differs from the package's list")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"weights '{path}' are damaged: {_line(error)}") from error
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(f"weights '{path}' are not a {FORMAT} checkpoint")
+    consistifier = _build(Consistifier, "consistifier", metadata, tensors, path)
+    superresolver = _build(SuperResolver, "superresolver", metadata, tensors, path)
+    return Pair(consistifier, superresolver, name, found)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Say what a file is before the loader stumbles over it."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        raise WeightsError(f"cannot read weights '{path}': {error.strerror}") from error
+    # A torch.save file is a zip; older ones, and plain pickles, begin with the PROTO opcode.
+    if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        raise WeightsError(f"weights '{path}' are a pickle, which could run code: refused")
+    if not 8 < size <= _LARGEST:
+        raise WeightsError(f"weights '{path}' have an impossible size of {size} bytes")
+
+
+def _build(
+    network: type[nn.Module],
+    prefix: str,
+    metadata: dict[str, str],
+    tensors: dict[str, torch.Tensor],
+    path: Path,
+) -> nn.Module:
+    own = {
+        key.removeprefix(f"{prefix}."): value
+        for key, value in tensors.items()
+        if key.startswith(f"{prefix}.")
+    }
+    try:
+        with torch.device("meta"):  # nothing is allocated before the shapes have been compared
+            built = network(**_arguments(metadata[prefix]))
+        built.load_state_dict(own, assign=True)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsError(
+            f"weights '{path}' do not fit the {prefix} of this version: {_line(error)}"
+        ) from error
+    if not all(torch.isfinite(value).all() for value in own.values()):
+        raise WeightsError(f"weights '{path}' hold values that are not finite")
+    return built.eval().requires_grad_(False)
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    """Constructor arguments: integers and lists of integers only, of sane size."""
+    arguments = json.loads(text)
+    for value in arguments.values():
+        numbers = value if isinstance(value, list) else [value]
+        if not all(type(number) is int and 0 <= number <= 4096 for number in numbers):
+            raise ValueError("constructor arguments are out of range")
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+
+
+def _line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:200] or type(error).__name__
