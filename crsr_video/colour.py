@@ -65,15 +65,15 @@ def codes_from_rgb(layout: PixelLayout) -> FloatArray:
     if layout.family == "gray":
         # A grey frame takes the luma of a coloured correction (BT.709 weights).
         kr, kb = MATRICES["bt709"]
-        return np.array([[kr, 1 - kr - kb, kb]], np.float32) / np.float32(matrix[0, 0])
+        luma: FloatArray = np.array([[kr, 1 - kr - kb, kb]], np.float32) / matrix[0, 0]
+        return luma
     return np.linalg.inv(matrix.astype(np.float64)).astype(np.float32)
 
 
 def to_rgb(codes: FloatArray, layout: PixelLayout) -> FloatArray:
     """Code values (..., C) to RGB (..., 3); in [0, 1] for legal codes, not clipped."""
     matrix, offset = rgb_from_codes(layout)
-    rgb: FloatArray = (codes - offset) @ matrix.T
-    return rgb
+    return ((codes - offset) @ matrix.T).astype(np.float32, copy=False)
 
 
 def delta_to_codes(delta: FloatArray, layout: PixelLayout) -> FloatArray:

@@ -123,7 +123,8 @@ def enlarge_frame(frame: Frame, scale: int) -> Frame:
         height, width = _enlarged_size(frame, index, scale)
         large = warp(plane, matrix, width, height)
         legal = np.clip(np.rint(large), 0, 2**layout.bits - 1)
-        planes.append(legal.astype(np.uint8 if plane.dtype == np.uint8 else np.uint16))
+        eight = plane.dtype == np.uint8
+        planes.append(legal.astype(np.uint8) if eight else legal.astype(np.uint16))
     return frame.with_components(tuple(planes))
 
 

@@ -1,0 +1,193 @@
+"""Align: from a tracked face to a canonical crop, at the smallest size that keeps its detail.
+
+How large a face is and how much it holds are different things: a 300-pixel face that a codec
+has blurred to 60 pixels of detail is a 60-pixel face. The networks do most for small inputs, so
+each track gets the smallest input tier that loses nothing that is really there.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video import geometry
+from crsr_video.errors import DegenerateFaceError
+from crsr_video.sampling import sample
+from crsr_video.types import Crop, Face, Frame, TrackedFrame
+from crsr_video.warp import warp
+
+TIERS = (32, 64, 128)
+"""Sides of the crops that the networks are trained for, in pixels."""
+
+LARGEST_PROBE = 512
+"""Detail is looked for up to this many pixels a crop."""
+
+_MEASURE_FIRST = 5
+_MEASURE_EVERY = 12
+"""A track's detail is measured on its first frames, then now and then: it changes slowly."""
+
+_MEASUREMENTS = 9
+"""The median of so many counts: codecs make single frames much sharper or softer."""
+
+_DETAIL_LEVEL = 0.006
+"""RMS of luma, 1 being white, under which lost detail is not missed: about 1.5 8-bit codes."""
+
+_NOISE_TOLERANCE = 1.35
+"""Noise power is counted this many times: codecs and cameras make it a little spiky."""
+
+_SOFTNESS = 0.9
+"""The shrinking filter is soft: it takes something away already at this share of the side."""
+
+_TIER_STRETCH = 1.3
+"""A tier serves faces of up to this much more detail than its size: what lies beyond its band is
+faint then, and stays (see `_replaced`)."""
+
+_HYSTERESIS = 1.15
+"""A track changes to another tier only if its detail is this far beyond the border."""
+
+
+def detail_side(picture: NDArray[np.float32]) -> float:
+    """How many pixels a side would be enough to hold what a crop shows.
+
+    The crop is shrunk and enlarged again to ever smaller sizes. What is lost is either detail,
+    which sits on few pixels (edges), or noise, which sits on all; so the median, which few
+    pixels do not move, tells the noise, and what exceeds it is detail.
+    Args:    picture: float32 (S, S), luma in [0, 1].
+    Returns: pixels a side, at most S.
+    """
+    side = picture.shape[0]
+    inner = slice(round(0.2 * side), round(0.9 * side))
+    kept, level_before = float(side), 0.0
+    while kept > TIERS[0] / 2:
+        smaller = kept / np.sqrt(2)
+        lost = np.abs(picture - _through(picture, round(smaller)))[inner, inner]
+        noise = 1.4826 * float(np.median(lost))
+        power = float(np.mean(lost**2)) - _NOISE_TOLERANCE * noise**2
+        level = float(np.sqrt(max(power, 0.0)))
+        if level > _DETAIL_LEVEL:
+            # Between two sizes, the border lies where the loss crosses the level.
+            share = (_DETAIL_LEVEL - level_before) / (level - level_before)
+            return float(_SOFTNESS * kept * (smaller / kept) ** share)
+        kept, level_before = smaller, level
+    return _SOFTNESS * kept
+
+
+def _through(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """The picture shrunk to `size` and enlarged back."""
+    side = picture.shape[0]
+    small = warp(picture, geometry.resize_matrix(size / side), size, size)
+    back: NDArray[np.float32] = cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
+    return back
+
+
+@dataclass(slots=True)
+class _TrackState:
+    """What is remembered of one track."""
+
+    tier: int
+    measured: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASUREMENTS))
+    age: int = 0
+    unseen: int = 0
+
+    @property
+    def side(self) -> float:
+        """Pixels a side that hold the face's detail."""
+        return float(np.median(self.measured))
+
+
+class Aligner:
+    """The align stage; no lookahead."""
+
+    lookahead = 0
+
+    def __init__(self) -> None:
+        self._tracks: dict[int, _TrackState] = {}
+
+    def push(self, item: TrackedFrame) -> list[TrackedFrame]:
+        """Give every face that is to be enhanced its crop."""
+        if item.cut:
+            self.reset()
+        faces = tuple(self._align(item.frame, face) for face in item.faces)
+        self._forget()
+        return [replace(item, faces=faces)]
+
+    def flush(self) -> list[TrackedFrame]:
+        """Nothing is held back."""
+        return []
+
+    def reset(self) -> None:
+        """Forget all tracks."""
+        self._tracks.clear()
+
+    def _align(self, frame: Frame, face: Face) -> Face:
+        if face.skipped is not None:
+            return face
+        try:
+            aspect = float(frame.sample_aspect)
+            native = geometry.crop_side(face.landmarks, aspect)
+            state = self._examine(frame, face, native)
+            matrix = geometry.crop_from_frame(face.landmarks, state.tier, aspect)
+            image = sample(frame, matrix, state.tier, state.tier)
+        except DegenerateFaceError:
+            return replace(face, skipped="landmarks do not form a face")
+        gain = _gain(state.side)
+        if gain <= 0:
+            return replace(face, skipped="already as sharp as the networks could make it")
+        planar = np.ascontiguousarray(np.clip(image, 0, 1).transpose(2, 0, 1))
+        return replace(
+            face,
+            crop=Crop(planar, matrix),
+            detail=_replaced(native, state),
+            presence=face.presence * gain,
+        )
+
+    def _examine(self, frame: Frame, face: Face, native: float) -> _TrackState:
+        """The track's state, measured anew when it is due."""
+        state = self._tracks.setdefault(face.track, _TrackState(TIERS[0]))
+        if state.age < _MEASURE_FIRST or state.age % _MEASURE_EVERY == 0:
+            state.measured.append(min(_measure(frame, face, native), native))
+            state.tier = _steady_tier(state.tier, state.side)
+        state.age += 1
+        state.unseen = 0
+        return state
+
+    def _forget(self) -> None:
+        """Drop tracks that have been away for long, so that state stays bounded."""
+        for state in self._tracks.values():
+            state.unseen += 1
+        self._tracks = {k: s for k, s in self._tracks.items() if s.unseen < 300}
+
+
+def _measure(frame: Frame, face: Face, native: float) -> float:
+    side = int(np.clip(round(native), TIERS[0], LARGEST_PROBE))
+    matrix = geometry.crop_from_frame(face.landmarks, side, float(frame.sample_aspect))
+    luma = sample(frame, matrix, side, side) @ np.array([0.299, 0.587, 0.114], np.float32)
+    return detail_side(luma)
+
+
+def _tier(side: float) -> int:
+    return next((tier for tier in TIERS if _TIER_STRETCH * tier >= side), TIERS[-1])
+
+
+def _steady_tier(tier: int, side: float) -> int:
+    """The tier for `side`, but the old one while near its borders."""
+    if _tier(side / _HYSTERESIS) <= tier <= _tier(side * _HYSTERESIS):
+        return tier
+    return _tier(side)
+
+
+def _replaced(native: float, state: _TrackState) -> float:
+    """Share of what lies beyond the tier's band that is replaced.
+
+    Where the frame is much larger than the tier, that band holds noise and blocks, unless the
+    track has a little more detail than the tier: then all of the band stays.
+    """
+    room = np.clip(native / state.tier - 1.0, 0.0, 1.0)
+    return float(room * np.clip((_TIER_STRETCH - state.side / state.tier) / 0.4, 0.0, 1.0))
+
+
+def _gain(side: float) -> float:
+    """Share of the correction that does good: all up to the last tier's size, none at twice it."""
+    return float(np.clip(2.0 - side / TIERS[-1], 0.0, 1.0))

@@ -1,0 +1,276 @@
+"""Enhance whole files, or frames one by one: the public API.
+
+import crsr_video
+summary = crsr_video.enhance("interview.mp4", "better.mp4")
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from crsr_video import frames as conversion
+from crsr_video import pipeline
+from crsr_video.config import Config
+from crsr_video.decode import Decoder, Passthrough
+from crsr_video.encode import Encoder
+from crsr_video.pipeline import Pipeline, Statistics
+from crsr_video.streams import OutputPlan
+from crsr_video.types import Frame, TrackedFrame, VideoInfo
+from crsr_video.workers import ReadAhead, WriteBehind
+
+_READ_AHEAD = 4
+_WRITE_BEHIND = 4
+"""Items between threads: enough to hide jitter, few enough for 4K in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come; given to the callback after every finished frame."""
+
+    frames: int
+    total: int
+    """Estimate, 0 if unknown."""
+    seconds: float
+    """Since the first frame was read."""
+    faces: int
+    """In the frame finished last."""
+
+    @property
+    def fps(self) -> float:
+        """Frames a second so far."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a finished run did."""
+
+    source: Path
+    output: Path
+    video: VideoInfo
+    plan: OutputPlan
+    statistics: Statistics
+    seconds: float
+    """From the call to the closed file."""
+    startup_seconds: float
+    """Of those, until the first frame was read: models are loaded, files opened."""
+    truncated: bool = False
+    """The source ended before its end: what was there is enhanced."""
+    concealed: int = 0
+    """Frames that the decoder reported as damaged."""
+    notices: tuple[str, ...] = field(default=())
+    """What the user should know: streams left out, formats changed."""
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, end to end, once started."""
+        running = self.seconds - self.startup_seconds
+        return self.statistics.frames / running if running > 0 else 0.0
+
+
+def enhance(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    config: Config | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
+) -> Summary:
+    """Enhance the faces of a video file.
+
+    Args:    source: a video file.
+             output: the result's path; None: ``NAME.enhanced.EXT`` beside the source.
+             config: see `Config`; None: the defaults.
+             on_progress: called after every frame, from the calling thread.
+             on_notice: called with a line that the user should read, as soon as it is known.
+    Returns: what was done.
+    Raises:  CrsrError: nothing is left under the output's name then.
+    """
+    chosen = config or Config()
+    begin = time.perf_counter()
+    with ExitStack() as stack:
+        decoder = stack.enter_context(Decoder(source, start=chosen.start, duration=chosen.duration))
+        # The encoder is made before the networks: what cannot be written fails at once.
+        encoder = stack.enter_context(
+            Encoder(output, decoder, chosen.encode, scale=chosen.scale, overwrite=chosen.overwrite)
+        )
+        told = _tell(on_notice, encoder.notices, ())
+        frames = stack.enter_context(pipeline.build(chosen))
+        started = time.perf_counter()
+        _run(decoder, frames, encoder, started, on_progress)
+        encoder.close()
+    report = decoder.report
+    told = _tell(on_notice, (*encoder.notices, *report.notes), told)
+    return Summary(
+        source=Path(source),
+        output=encoder.plan.path,
+        video=decoder.info,
+        plan=encoder.plan,
+        statistics=frames.statistics,
+        seconds=time.perf_counter() - begin,
+        startup_seconds=started - begin,
+        truncated=report.truncated,
+        concealed=report.concealed,
+        notices=told,
+    )
+
+
+def _tell(
+    on_notice: Callable[[str], None] | None, notices: Iterable[str], told: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Pass on what has not been said yet; returns all that has been said."""
+    new = tuple(dict.fromkeys(notice for notice in notices if notice not in told))
+    if on_notice is not None:
+        for notice in new:
+            on_notice(notice)
+    return told + new
+
+
+def _run(
+    decoder: Decoder,
+    frames: Pipeline,
+    encoder: Encoder,
+    begin: float,
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
+    """Move everything from decoder to encoder: frames through the pipeline, packets around it.
+
+    Three threads share the work: one decodes and tracks, this one restores, one encodes.
+    """
+
+    def write(item: Frame | Passthrough) -> None:
+        if isinstance(item, Frame):
+            encoder.push(item)
+        else:
+            encoder.push_packet(item)
+
+    finished = 0
+    with (
+        ReadAhead(_tracked(decoder, frames), _READ_AHEAD) as items,
+        WriteBehind(write, _WRITE_BEHIND) as writer,
+    ):
+        for done in _restored(items, frames):
+            writer.put(done)
+            if isinstance(done, Frame):
+                finished += 1
+                if on_progress is not None:
+                    elapsed = time.perf_counter() - begin
+                    on_progress(Progress(finished, decoder.info.frames, elapsed, frames.in_view))
+
+
+def _tracked(
+    items: Iterable[Frame | Passthrough], frames: Pipeline
+) -> Iterator[TrackedFrame | Passthrough]:
+    """Decode and track: the reading thread's work."""
+    for item in items:
+        if isinstance(item, Frame):
+            yield from frames.track(item)
+        else:
+            yield item
+    yield from frames.track(None)
+
+
+def _restored(
+    items: Iterable[TrackedFrame | Passthrough], frames: Pipeline
+) -> Iterator[Frame | Passthrough]:
+    """Align to paste: the calling thread's work."""
+    for item in items:
+        if isinstance(item, TrackedFrame):
+            yield from frames.restore(item)
+        else:
+            yield item
+    yield from frames.restore(None)
+
+
+class Enhancer:
+    """Enhance frames one by one, wherever they come from.
+
+    Frames are ``av.VideoFrame`` or uint8 RGB arrays (H, W, 3); each kind comes back as it went
+    in. With lookahead (the default) results come some frames late and `flush` returns the rest;
+    ``live=True`` returns each at once.
+
+        with Enhancer() as enhancer:
+            for frame in frames:
+                for enhanced in enhancer.push(frame):
+                    show(enhanced)
+            for enhanced in enhancer.flush():
+                show(enhanced)
+
+    Args:   config: see `Config`; start, duration, overwrite and encode have no meaning here.
+            live: no lookahead.
+    Raises: DeviceError, WeightsError, FaceModelError.
+    """
+
+    def __init__(self, config: Config | None = None, *, live: bool = False) -> None:
+        self._pipeline = pipeline.build(config or Config(), live=live)
+        self._count = 0
+
+    def __enter__(self) -> "Enhancer":
+        """Use as a context to free the detectors."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    @property
+    def lookahead(self) -> int:
+        """Frames by which results may come late."""
+        return self._pipeline.lookahead
+
+    @property
+    def statistics(self) -> Statistics:
+        """What was seen and done so far."""
+        return self._pipeline.statistics
+
+    def push(self, frame: Any) -> list[Any]:
+        """Take a frame; return those that are finished, in order.
+
+        Args:   frame: ``av.VideoFrame``, or uint8 (H, W, 3) RGB.
+        Raises: ValueError: anything else.
+        """
+        return [_outward(done) for done in self._pipeline.push(self._inward(frame))]
+
+    def flush(self) -> list[Any]:
+        """End of stream: the frames held back."""
+        return [_outward(done) for done in self._pipeline.flush()]
+
+    def enhance(self, frames: Iterable[Any]) -> Iterator[Any]:
+        """All of `frames`, enhanced, in order; holds no more than `lookahead` of them."""
+        for frame in frames:
+            yield from self.push(frame)
+        yield from self.flush()
+
+    def reset(self) -> None:
+        """Forget all frames and faces, as at the beginning of another video."""
+        self._pipeline.reset()
+
+    def close(self) -> None:
+        """Free detectors; the object cannot be used afterwards."""
+        self._pipeline.close()
+
+    def _inward(self, frame: Any) -> Frame:
+        self._count += 1
+        if isinstance(frame, np.ndarray):
+            return conversion.from_rgb(frame, self._count)
+        if hasattr(frame, "planes"):
+            return conversion.from_av(frame)
+        raise ValueError(
+            f"a frame is a numpy array or an av.VideoFrame, not {type(frame).__name__}"
+        )
+
+
+def _outward(frame: Frame) -> Any:
+    """Back to the kind of picture that came in."""
+    return conversion.as_rgb(frame) if frame.native is None else conversion.as_av(frame)

@@ -1,0 +1,100 @@
+"""Paste: bring the enhanced face back, as a masked change in the frame's own planes.
+
+What is added is a difference: enhanced picture minus what the frame shows there. Where the mask
+is zero nothing is touched, bit for bit; an identity network changes nothing anywhere.
+"""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.geometry import compose, resize_matrix
+from crsr_video.sampling import add, enlarge_frame, sample
+from crsr_video.types import Face, Frame, TrackedFrame
+
+FloatPicture = NDArray[np.float32]
+
+_CENTRE = (0.5, 0.56)
+_RADII = (0.37, 0.43)
+"""Of the mask's ellipse in crop sides: from the hairline to below the chin, ear to ear."""
+
+_SOFTNESS = 0.35
+"""Share of the radius over which the mask falls from one to zero."""
+
+
+@lru_cache(maxsize=8)
+def face_mask(size: int) -> FloatPicture:
+    """Soft ellipse over the canonical face, (size, size) in [0, 1], zero at the crop's edges."""
+    grid = (np.arange(size) + 0.5) / size
+    x, y = (grid - _CENTRE[0]) / _RADII[0], (grid - _CENTRE[1]) / _RADII[1]
+    radius = np.sqrt(x[None, :] ** 2 + y[:, None] ** 2)
+    ramp = np.clip((1.0 - radius) / _SOFTNESS, 0.0, 1.0)
+    # Smoothstep: no visible line where the ramp begins or ends.
+    mask: FloatPicture = (ramp**2 * (3.0 - 2.0 * ramp)).astype(np.float32)
+    return mask
+
+
+class Paster:
+    """The paste stage; no lookahead.
+
+    Args: strength: share of the correction that is applied, 0 to 1.
+          scale: enlargement of the whole frame, 1, 2 or 4.
+    """
+
+    lookahead = 0
+
+    def __init__(self, strength: float = 1.0, scale: int = 1) -> None:
+        self._strength = strength
+        self._scale = scale
+
+    def push(self, item: TrackedFrame) -> list[Frame]:
+        """The finished frame."""
+        frame = enlarge_frame(item.frame, self._scale)
+        faces = [face for face in item.faces if self._weight(face) > 0]
+        if not faces:
+            return [frame]
+        planes = tuple(plane.copy() for plane in frame.components)
+        pasted = frame.with_components(planes)
+        for face in faces:
+            self._paste(pasted, face)
+        return [pasted]
+
+    def flush(self) -> list[Frame]:
+        """Nothing is held back."""
+        return []
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    def _weight(self, face: Face) -> float:
+        if face.enhanced is None or face.skipped is not None:
+            return 0.0
+        return self._strength * face.presence
+
+    def _paste(self, frame: Frame, face: Face) -> None:
+        """Change the planes of `frame`, which are this stage's own copies."""
+        assert face.enhanced is not None
+        enhanced = face.enhanced.image.transpose(1, 2, 0)
+        size = face.enhanced.size
+        crop_from_frame = compose(face.enhanced.crop_from_frame, resize_matrix(1 / self._scale))
+        shown = _shown(frame, face, size, crop_from_frame)
+        mask = self._weight(face) * face_mask(size)[..., None]
+        add(frame.components, frame.layout, mask * (enhanced - shown), crop_from_frame)
+
+
+def _shown(
+    frame: Frame, face: Face, size: int, crop_from_frame: NDArray[np.float64]
+) -> FloatPicture:
+    """What the enhanced picture takes the place of, (size, size, 3).
+
+    The bicubic enlargement of the network's input: then whatever the frame shows beyond that band
+    stays. Or, as far as `Face.detail` says that this is noise, the frame itself: then it goes.
+    """
+    assert face.crop is not None
+    small = face.crop.image.transpose(1, 2, 0)
+    base: FloatPicture = cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC)
+    if face.detail > 0:
+        base += face.detail * (sample(frame, crop_from_frame, size, size) - base)
+    return base

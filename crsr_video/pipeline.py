@@ -1,0 +1,225 @@
+"""The sentence, in order: track, align, consistify, super-resolve, smooth, paste.
+
+Decode and encode stand at either end, in `enhance`.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from crsr_video import devices, weights
+from crsr_video.align import Aligner
+from crsr_video.batches import Predictor
+from crsr_video.config import Config
+from crsr_video.consistify import consistify
+from crsr_video.paste import Paster
+from crsr_video.smooth import Smoother
+from crsr_video.superres import super_resolve
+from crsr_video.track import Tracker
+from crsr_video.types import Frame, Stage, TrackedFrame
+
+_BATCH = {"cpu": 4, "mps": 8, "cuda": 16}
+"""Crops a batch by device: more gain nothing (CPU) or delay needlessly (GPU)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What happened in a run, for progress and report."""
+
+    frames: int = 0
+    faces: int = 0
+    """Faces seen, summed over frames."""
+    enhanced: int = 0
+    """Faces changed, summed over frames."""
+    tracks: int = 0
+    """Different faces as the tracker tells them apart."""
+    cuts: int = 0
+    passed_through: int = 0
+    """Frames left unchanged because of an error (``on_error="passthrough"``)."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Reason to number of faces, summed over frames."""
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+
+
+class _Timed:
+    """A stage whose time is measured, and whose failures can be made to pass frames through."""
+
+    def __init__(self, name: str, stage: Stage[Any, Any], rescue: bool) -> None:
+        self.name = name
+        self.stage = stage
+        self.seconds = 0.0
+        self.failures = 0
+        self._rescue = rescue
+        self._inside: list[Any] = []
+
+    def push(self, item: Any) -> list[Any]:
+        return self._timed(lambda: self.stage.push(item), [item])
+
+    def flush(self) -> list[Any]:
+        return self._timed(self.stage.flush, [])
+
+    def _timed(self, act: Callable[[], list[Any]], new: list[Any]) -> list[Any]:
+        begin = time.perf_counter()
+        self._inside += new
+        try:
+            done = act()
+        except Exception:
+            if not self._rescue:
+                raise
+            # The stage's memory is in doubt: whatever was inside leaves it without faces.
+            self.stage.reset()
+            done = [_unchanged(item) for item in self._inside]
+            self.failures += len(done)
+        del self._inside[: len(done)]
+        self.seconds += time.perf_counter() - begin
+        return done
+
+
+def _unchanged(item: Any) -> Any:
+    """An item as if no face had been seen."""
+    return TrackedFrame(item) if isinstance(item, Frame) else replace(item, faces=())
+
+
+class Pipeline:
+    """Frames in, enhanced frames out, in order.
+
+    Args: stages: (name, stage) in order; the first takes `Frame`, the last returns it.
+          rescue: let a frame pass through unchanged when a stage fails on it.
+    """
+
+    def __init__(
+        self, stages: Iterable[tuple[str, Stage[Any, Any]]], *, rescue: bool = False
+    ) -> None:
+        self._stages = [_Timed(name, stage, rescue) for name, stage in stages]
+        self._seen = Statistics()
+        self._tracks: set[int] = set()
+        self._skipped: Counter[str] = Counter()
+        self.in_view = 0
+        """Faces in the frame that was finished last."""
+
+    def __enter__(self) -> "Pipeline":
+        """Use as a context to free the stages' resources."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the stages that need it."""
+        self.close()
+
+    @property
+    def lookahead(self) -> int:
+        """Frames that may be held back in all."""
+        return sum(stage.stage.lookahead for stage in self._stages)
+
+    def push(self, frame: Frame) -> list[Frame]:
+        """Take a frame; return those that are finished."""
+        return [done for item in self.track(frame) for done in self.restore(item)]
+
+    def flush(self) -> list[Frame]:
+        """End of stream: finish every frame held back."""
+        done = [done for item in self.track(None) for done in self.restore(item)]
+        return done + self.restore(None)
+
+    def track(self, frame: Frame | None) -> list[TrackedFrame]:
+        """The first half of `push`, and of `flush` with None: only the first stage.
+
+        The two halves may run in two threads: they share nothing but what travels.
+        """
+        return self._stages[0].flush() if frame is None else self._stages[0].push(frame)
+
+    def restore(self, item: TrackedFrame | None) -> list[Frame]:
+        """The second half of `push`, and of `flush` with None: all further stages."""
+        if item is not None:
+            return self._through([item], 1)
+        done: list[Frame] = []
+        for index, stage in enumerate(self._stages[1:], 1):
+            items = stage.flush()
+            self._note(stage, items)
+            done += self._through(items, index + 1)
+        return done
+
+    def reset(self) -> None:
+        """Forget all frames and faces, as at the beginning of another video."""
+        for stage in self._stages:
+            stage.stage.reset()
+
+    def close(self) -> None:
+        """Free detectors and the like."""
+        for stage in self._stages:
+            close = getattr(stage.stage, "close", None)
+            if close is not None:
+                close()
+
+    @property
+    def statistics(self) -> Statistics:
+        """So far."""
+        return replace(
+            self._seen,
+            tracks=len(self._tracks),
+            passed_through=sum(stage.failures for stage in self._stages),
+            skipped=dict(self._skipped),
+            stage_seconds={stage.name: stage.seconds for stage in self._stages},
+        )
+
+    def _through(self, items: list[Any], first: int) -> list[Any]:
+        for stage in self._stages[first:]:
+            items = [done for item in items for done in stage.push(item)]
+            self._note(stage, items)
+        return items
+
+    def _note(self, stage: _Timed, items: list[Any]) -> None:
+        """Count what is about to be pasted."""
+        if stage is self._stages[-2]:
+            for item in items:
+                self._count(item)
+
+    def _count(self, item: TrackedFrame) -> None:
+        seen = self._seen
+        self.in_view = len(item.faces)
+        self._tracks.update(face.track for face in item.faces)
+        self._skipped.update(face.skipped for face in item.faces if face.skipped is not None)
+        self._seen = replace(
+            seen,
+            frames=seen.frames + 1,
+            faces=seen.faces + len(item.faces),
+            enhanced=seen.enhanced + sum(face.enhanced is not None for face in item.faces),
+            cuts=seen.cuts + item.cut,
+        )
+
+
+def build(config: Config, *, live: bool = False) -> Pipeline:
+    """The pipeline that a configuration asks for.
+
+    Args:   live: no lookahead anywhere: each frame comes back at once.
+    Raises: DeviceError, WeightsError, FaceModelError.
+    """
+    placement = devices.place(config.device, config.precision)
+    if placement.device.type == "cpu":
+        torch.set_num_threads(devices.network_threads())
+    pair = weights.load(config.model)
+    batch = 1 if live else _BATCH[placement.device.type]
+    wait = 0 if live else batch - 1
+    stages: list[tuple[str, Stage[Any, Any]]] = [
+        ("track", Tracker(lookahead=0 if live else 8, min_face=config.min_face)),
+        ("align", Aligner()),
+        (
+            "consistify",
+            consistify(Predictor(pair.consistifier, placement), batch=batch, lookahead=wait),
+        ),
+        (
+            "super-resolve",
+            super_resolve(Predictor(pair.superresolver, placement), batch=batch, lookahead=wait),
+        ),
+        ("smooth", Smoother(causal=live)),
+        ("paste", Paster(config.strength, config.scale)),
+    ]
+    return Pipeline(stages, rescue=config.on_error == "passthrough")
