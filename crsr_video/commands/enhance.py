@@ -1,0 +1,176 @@
+"""``crsr-video enhance``: the main job."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crsr_video.commands.reporting import Reporter
+from crsr_video.config import Config, EncodeSettings
+
+EXIT_PARTIAL = 3
+
+
+def _bits(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Bits a second from 4000000, 800k or 4M."""
+    if value is None:
+        return None
+    text = value.strip().lower()
+    factor = {"k": 1e3, "m": 1e6, "g": 1e9}.get(text[-1:], 1)
+    try:
+        return round(float(text.rstrip("kmg")) * factor)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"'{value}' is no bit rate: write 800k or 4M", context, parameter
+        ) from None
+
+
+def _pairs(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Split KEY=VALUE options."""
+    for value in values:
+        if "=" not in value or value.startswith("="):
+            raise click.BadParameter(f"'{value}' is not of the form KEY=VALUE", context, parameter)
+    return dict(value.split("=", 1) for value in values)
+
+
+@click.command(short_help="Enhance the faces of a video file.")
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUTPUT",
+    type=click.Path(path_type=Path),
+    help="Where the result goes; its ending chooses the container.  [default: NAME.enhanced.EXT]",
+)
+@click.option(
+    "--scale",
+    type=click.Choice(["1", "2", "4"]),
+    default="1",
+    show_default=True,
+    help="Enlarge the whole picture; faces then come out at the network's full resolution.",
+)
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="How much of the correction is applied; 0 changes nothing.",
+)
+@click.option(
+    "--model",
+    metavar="NAME|PATH",
+    default="fast",
+    show_default=True,
+    help="Which networks: a name from 'crsr-video models', or a .safetensors file.",
+)
+@click.option(
+    "--device",
+    metavar="auto|cpu|cuda[:N]|mps",
+    default="auto",
+    show_default=True,
+    help="Where the networks run.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="Arithmetic of the networks.",
+)
+@click.option(
+    "--codec",
+    metavar="ENCODER",
+    help="Video encoder, such as libx264 or libx265.  [default: as the source]",
+)
+@click.option(
+    "--crf",
+    type=click.FloatRange(min=0),
+    help="Constant quality of the encoder; lower is better.  [default: visually lossless]",
+)
+@click.option(
+    "--bitrate",
+    metavar="RATE",
+    callback=_bits,
+    help="Instead of --crf: bits a second, 4M or 800k.",
+)
+@click.option("--preset", help="Encoder preset, such as veryfast, medium or slow.")
+@click.option(
+    "-x",
+    "encoder_options",
+    metavar="KEY=VALUE",
+    multiple=True,
+    callback=_pairs,
+    help="Further encoder option; may be repeated.",
+)
+@click.option(
+    "--start", type=click.FloatRange(min=0), default=0.0, help="Skip so many seconds first."
+)
+@click.option(
+    "--duration",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Enhance so many seconds only.",
+)
+@click.option(
+    "--min-face",
+    type=click.FloatRange(min=0),
+    default=16.0,
+    show_default=True,
+    metavar="PX",
+    help="Leave faces narrower than this alone.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "passthrough"]),
+    default="fail",
+    show_default=True,
+    help="What to do with a frame that cannot be enhanced: stop, or pass it through unchanged.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable events, a line each.")
+@click.pass_context
+def enhance(
+    context: click.Context,
+    /,
+    source: Path,
+    output: Path | None,
+    as_json: bool,
+    codec: str | None,
+    crf: float | None,
+    bitrate: int | None,
+    preset: str | None,
+    encoder_options: dict[str, str],
+    scale: str,
+    **choices: Any,
+) -> None:
+    """Enhance the faces of INPUT; everything else is carried over as it is.
+
+    \b
+    crsr-video enhance holiday.mp4
+    crsr-video enhance holiday.mp4 -o better.mkv --strength 0.7 --preset veryfast
+    crsr-video enhance holiday.mp4 --scale 2 --start 12.5 --duration 10
+    """
+    settings = EncodeSettings(
+        codec=codec, crf=crf, bitrate=bitrate, preset=preset, options=encoder_options
+    )
+    config = Config(scale=int(scale), encode=settings, **choices)
+    with Reporter(quiet=context.obj, as_json=as_json) as reporter:
+        # Imported only now: the networks' libraries take seconds, wrong options should not.
+        from crsr_video import decode, enhancer, face_models
+
+        reporter.start(source)
+        if not source.exists():
+            decode.Decoder(source)  # says what is wrong before anything is fetched
+        face_models.resolve_all(progress=reporter.fetching)
+        summary = enhancer.enhance(
+            source,
+            output,
+            config=config,
+            on_progress=reporter.progress,
+            on_notice=reporter.notice,
+        )
+        reporter.finish(summary)
+    if summary.truncated:
+        sys.exit(EXIT_PARTIAL)
