@@ -98,11 +98,16 @@ class _TrackState:
 
 
 class Aligner:
-    """The align stage; no lookahead."""
+    """The align stage; no lookahead.
+
+    Args: keep_detail: never let what lies beyond a tier's band be replaced: for networks that
+          put nothing in its place.
+    """
 
     lookahead = 0
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_detail: bool = False) -> None:
+        self._keep_detail = keep_detail
         self._tracks: dict[int, _TrackState] = {}
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
@@ -139,7 +144,7 @@ class Aligner:
         return replace(
             face,
             crop=Crop(planar, matrix),
-            detail=_replaced(native, state),
+            detail=0.0 if self._keep_detail else _replaced(native, state),
             presence=face.presence * gain,
         )
 

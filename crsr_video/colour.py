@@ -24,6 +24,11 @@ MATRICES: dict[str, tuple[float, float]] = {
 }
 """Luma weights (Kr, Kb) of the non-constant-luminance matrices of ITU-T H.273, table 4."""
 
+MATRIX_CODES: dict[str, int] = {"bt709": 1, "fcc": 4, "bt601": 5, "smpte240m": 7, "bt2020": 9}
+"""Their matrix_coefficients codes of H.273, which FFmpeg uses too."""
+
+_NAMES = {code: name for name, code in MATRIX_CODES.items()} | {6: "bt601"}
+
 
 @lru_cache(maxsize=32)
 def rgb_from_codes(layout: PixelLayout) -> tuple[FloatArray, FloatArray]:
@@ -88,6 +93,5 @@ def matrix_name(tag: int, width: int, height: int) -> str:
     Where the stream does not say (code 2, and anything unknown), players go by size: standard
     definition is BT.601, everything larger BT.709.
     """
-    names = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
     small = height < 720 and width < 1280
-    return names.get(tag, "bt601" if small else "bt709")
+    return _NAMES.get(tag, "bt601" if small else "bt709")

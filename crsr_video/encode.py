@@ -19,6 +19,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from crsr_video import encoders, pyav, streams
+from crsr_video.colour import MATRIX_CODES, matrix_name
 from crsr_video.config import EncodeSettings
 from crsr_video.encoders import available_encoders
 from crsr_video.errors import EncoderError, OutputError
@@ -160,13 +161,21 @@ class Encoder:
             context.codec_tag = "hvc1"  # The only one that Apple's players know.
         sample = self._in_format(native)
         context.color_range = sample.color_range
-        context.colorspace = sample.colorspace
+        context.colorspace = self._matrix_code(sample)
         context.color_primaries = sample.color_primaries
         context.color_trc = sample.color_trc
         context.sample_aspect_ratio = self._source.first.sample_aspect
         if native.interlaced_frame and self._scale == 1 and self.plan.encoder in _INTERLACED:
             context.flags |= Flags.interlaced_dct | Flags.interlaced_me
             context.field_order = self._source.video.codec_context.field_order
+
+    def _matrix_code(self, sample: VideoFrame) -> int:
+        """The matrix tag; an untagged picture gets one if its new size would be read otherwise."""
+        tag, matrix = int(sample.colorspace), self._source.first.layout.matrix
+        size = (self._context.width, self._context.height)
+        if self._source.first.layout.family != "yuv" or matrix_name(tag, *size) == matrix:
+            return tag
+        return MATRIX_CODES[matrix]
 
     def _with_side_data(self, options: dict[str, str]) -> dict[str, str]:
         """Hand on rotation and HDR, which hang on the first frame."""

@@ -109,7 +109,10 @@ def crop_from_frame(landmarks: ArrayLike, size: int, sample_aspect: float = 1.0)
     Args: landmarks: (5, 2) in frame pixels, in the order of `TEMPLATE`.
           size: side of the crop in pixels.
           sample_aspect: width of a frame pixel over its height; the crop has square pixels.
+    Raises: DegenerateFaceError: points that coincide, or are not finite.
     """
+    if not np.isfinite(landmarks).all():
+        raise DegenerateFaceError("landmarks are not finite")
     square_from_frame = resize_matrix(sample_aspect, 1.0)
     square = apply(square_from_frame, landmarks)
     return compose(similarity(square, canonical_landmarks(size)), square_from_frame)

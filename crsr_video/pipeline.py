@@ -210,7 +210,7 @@ def build(config: Config, *, live: bool = False) -> Pipeline:
     wait = 0 if live else batch - 1
     stages: list[tuple[str, Stage[Any, Any]]] = [
         ("track", Tracker(lookahead=0 if live else 8, min_face=config.min_face)),
-        ("align", Aligner()),
+        ("align", Aligner(keep_detail=pair.name == weights.IDENTITY)),
         (
             "consistify",
             consistify(Predictor(pair.consistifier, placement), batch=batch, lookahead=wait),
