@@ -1,0 +1,53 @@
+"""What tracking took."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerStats:
+    """Counts and wall-clock milliseconds since the tracker was made."""
+
+    frames: int = 0
+    cuts: int = 0
+    """Scenes after the first."""
+    tracks: int = 0
+    """Faces confirmed."""
+    looks: int = 0
+    """Runs of a detector."""
+    landmark_calls: int = 0
+    """Runs of the mesh model."""
+    cuts_ms: float = 0.0
+    """Thumbnails and scene cuts."""
+    detect_ms: float = 0.0
+    """Detectors."""
+    landmarks_ms: float = 0.0
+    """Following faces with the mesh model."""
+    associate_ms: float = 0.0
+    """Joining detections with tracks, with the mesh model's runs that this takes."""
+    smooth_ms: float = 0.0
+    """Smoothing."""
+
+    @property
+    def total_ms(self) -> float:
+        """All of it."""
+        parts = (self.cuts_ms, self.detect_ms, self.landmarks_ms, self.associate_ms, self.smooth_ms)
+        return sum(parts)
+
+
+class Stopwatch:
+    """Adds up the time of named parts."""
+
+    def __init__(self) -> None:
+        self.ms: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, part: str) -> Iterator[None]:
+        """Count what is done inside under `part`."""
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.ms[part] = self.ms.get(part, 0.0) + (perf_counter() - start) * 1000

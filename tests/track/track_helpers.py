@@ -1,0 +1,64 @@
+"""Frames from arrays, a face that moves, and tracks made by hand."""
+
+from fractions import Fraction
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage import data
+
+from crsr_video.track.landmarks import REGION_PER_FACE, Sighting
+from crsr_video.track.tracks import Track
+from crsr_video.track.view import Region
+from crsr_video.types import Frame, PixelLayout
+
+RGB24 = PixelLayout("rgb24", "rgb", 8, full_range=True)
+FACE_WIDTH = 88.0
+"""Of the astronaut's, in pixels of the picture as shipped: chosen by eye, ear to ear."""
+
+
+def frame_of(
+    rgb: NDArray[np.uint8], pts: int = 0, rotation: int = 0, aspect: Fraction = Fraction(1)
+) -> Frame:
+    planes = tuple(np.ascontiguousarray(rgb[..., c]) for c in range(3))
+    return Frame(planes, RGB24, pts, Fraction(1, 25), rotation, aspect)
+
+
+def astronaut(
+    dx: float = 0.0, dy: float = 0.0, width: int = 320, height: int = 240
+) -> NDArray[np.uint8]:
+    """The picture of a face at about (160, 105) + (dx, dy), 66 pixels wide."""
+    matrix = np.array([[0.75, 0, dx - 8.0], [0, 0.75, dy + 13.0]])
+    return cv2.warpAffine(
+        data.astronaut(), matrix, (width, height), flags=cv2.INTER_AREA, borderMode=1
+    )
+
+
+def region_at(x: float, y: float, size: float = 60.0) -> Region:
+    side = size * REGION_PER_FACE
+    return Region(x, y, side, side)
+
+
+def sighting_at(
+    x: float,
+    y: float,
+    size: float = 60.0,
+    flag: float = 1.0,
+    yaw: float = 0.0,
+    seen_in: Region | None = None,
+) -> Sighting:
+    """A face of that size with its centre there."""
+    # In the shape of geometry.TEMPLATE about its middle, a face being 1 / 1.9 of a crop wide.
+    shape = np.array([[-0.23, -0.1], [0.23, -0.1], [0, 0.15], [-0.2, 0.36], [0.2, 0.36]])
+    box = np.array([x - size / 2, y - size / 2, x + size / 2, y + size / 2])
+    region = region_at(x, y, size)
+    return Sighting(shape * size + (x, y), box, flag, yaw, region, seen_in or region)
+
+
+def track_along(
+    path: dict[int, tuple[float, float]], identity: int = 1, size: float = 60.0
+) -> Track:
+    track = Track(identity, {}, {}, score=0.9, confirmed=True)
+    for index, (x, y) in path.items():
+        track.see(index, sighting_at(x, y, size))
+    return track
