@@ -37,8 +37,9 @@ _DETAIL_LEVEL = 0.006
 _NOISE_TOLERANCE = 1.35
 """Noise power is counted this many times: codecs and cameras make it a little spiky."""
 
-_SOFTNESS = 0.9
-"""The shrinking filter is soft: it takes something away already at this share of the side."""
+_NOISE_LEVELS = (0.4 / 255, 1.0 / 255)
+"""RMS of the finest noise from which, and at which wholly, it is taken out. Codecs leave little
+of it: a clean webcam shows 0.3 codes, a visibly noisy and then compressed clip 1.2."""
 
 _TIER_STRETCH = 1.3
 """A tier serves faces of up to this much more detail than its size: what lies beyond its band is
@@ -51,27 +52,34 @@ _HYSTERESIS = 1.15
 def detail_side(picture: NDArray[np.float32]) -> float:
     """How many pixels a side would be enough to hold what a crop shows.
 
-    The crop is shrunk and enlarged again to ever smaller sizes. What is lost is either detail,
-    which sits on few pixels (edges), or noise, which sits on all; so the median, which few
-    pixels do not move, tells the noise, and what exceeds it is detail.
+    The crop is shrunk and enlarged again to ever smaller sizes, until detail is lost.
     Args:    picture: float32 (S, S), luma in [0, 1].
     Returns: pixels a side, at most S.
     """
-    side = picture.shape[0]
-    inner = slice(round(0.2 * side), round(0.9 * side))
-    kept, level_before = float(side), 0.0
+    kept, level_before = float(picture.shape[0]), 0.0
     while kept > TIERS[0] / 2:
         smaller = kept / np.sqrt(2)
-        lost = np.abs(picture - _through(picture, round(smaller)))[inner, inner]
-        noise = 1.4826 * float(np.median(lost))
-        power = float(np.mean(lost**2)) - _NOISE_TOLERANCE * noise**2
-        level = float(np.sqrt(max(power, 0.0)))
+        level, _ = lost_at(picture, round(smaller))
         if level > _DETAIL_LEVEL:
             # Between two sizes, the border lies where the loss crosses the level.
             share = (_DETAIL_LEVEL - level_before) / (level - level_before)
-            return float(_SOFTNESS * kept * (smaller / kept) ** share)
+            return float(kept * (smaller / kept) ** share)
         kept, level_before = smaller, level
-    return _SOFTNESS * kept
+    return kept
+
+
+def lost_at(picture: NDArray[np.float32], size: int) -> tuple[float, float]:
+    """What a crop loses by being shrunk to `size`: detail and noise, as RMS of luma.
+
+    Detail sits on few pixels (edges), noise on all; so the median, which few pixels do not move,
+    tells the noise, and what exceeds it is detail.
+    """
+    side = picture.shape[0]
+    inner = slice(round(0.2 * side), round(0.9 * side))
+    lost = np.abs(picture - _through(picture, size))[inner, inner]
+    noise = 1.4826 * float(np.median(lost))
+    power = float(np.mean(lost**2)) - _NOISE_TOLERANCE * noise**2
+    return float(np.sqrt(max(power, 0.0))), noise
 
 
 def _through(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -87,14 +95,20 @@ class _TrackState:
     """What is remembered of one track."""
 
     tier: int
-    measured: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASUREMENTS))
+    sides: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASUREMENTS))
+    noises: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASUREMENTS))
     age: int = 0
     unseen: int = 0
 
     @property
     def side(self) -> float:
         """Pixels a side that hold the face's detail."""
-        return float(np.median(self.measured))
+        return float(np.median(self.sides))
+
+    @property
+    def noise(self) -> float:
+        """RMS of luma of the finest noise."""
+        return float(np.median(self.noises))
 
 
 class Aligner:
@@ -152,7 +166,9 @@ class Aligner:
         """The track's state, measured anew when it is due."""
         state = self._tracks.setdefault(face.track, _TrackState(TIERS[0]))
         if state.age < _MEASURE_FIRST or state.age % _MEASURE_EVERY == 0:
-            state.measured.append(min(_measure(frame, face, native), native))
+            side, noise = _measure(frame, face, native)
+            state.sides.append(min(side, native))
+            state.noises.append(noise)
             state.tier = _steady_tier(state.tier, state.side)
         state.age += 1
         state.unseen = 0
@@ -165,11 +181,12 @@ class Aligner:
         self._tracks = {k: s for k, s in self._tracks.items() if s.unseen < 300}
 
 
-def _measure(frame: Frame, face: Face, native: float) -> float:
+def _measure(frame: Frame, face: Face, native: float) -> tuple[float, float]:
+    """Pixels a side that hold the face's detail, and the RMS of its finest noise."""
     side = int(np.clip(round(native), TIERS[0], LARGEST_PROBE))
     matrix = geometry.crop_from_frame(face.landmarks, side, float(frame.sample_aspect))
     luma = sample(frame, matrix, side, side) @ np.array([0.299, 0.587, 0.114], np.float32)
-    return detail_side(luma)
+    return detail_side(luma), lost_at(luma, round(side / np.sqrt(2)))[1]
 
 
 def _tier(side: float) -> int:
@@ -186,11 +203,13 @@ def _steady_tier(tier: int, side: float) -> int:
 def _replaced(native: float, state: _TrackState) -> float:
     """Share of what lies beyond the tier's band that is replaced.
 
-    Where the frame is much larger than the tier, that band holds noise and blocks, unless the
-    track has a little more detail than the tier: then all of the band stays.
+    That band is worth replacing where the frame is much larger than the tier, is noisy, and has
+    no more detail than the tier holds. Everywhere else it stays.
     """
     room = np.clip(native / state.tier - 1.0, 0.0, 1.0)
-    return float(room * np.clip((_TIER_STRETCH - state.side / state.tier) / 0.4, 0.0, 1.0))
+    fits = np.clip((_TIER_STRETCH - state.side / state.tier) / 0.4, 0.0, 1.0)
+    quiet, noisy = _NOISE_LEVELS
+    return float(room * fits * np.clip((state.noise - quiet) / (noisy - quiet), 0.0, 1.0))
 
 
 def _gain(side: float) -> float:

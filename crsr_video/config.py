@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from crsr_video.errors import ConfigError
 
@@ -32,7 +32,7 @@ class EncodeSettings:
 
         Raises: ConfigError: crf or bitrate is negative, or both are given.
         """
-        if self.crf is not None and self.crf < 0:
+        if self.crf is not None and not 0 <= self.crf < float("inf"):
             raise ConfigError(f"crf must not be negative, but is {self.crf:g}")
         if self.bitrate is not None and self.bitrate <= 0:
             raise ConfigError(f"bitrate must be above zero, but is {self.bitrate}")
@@ -71,6 +71,10 @@ class Config:
 
         Raises: ConfigError: a value that cannot be meant.
         """
+        if self.precision not in get_args(Precision):
+            raise ConfigError(f"precision must be auto, fp32, bf16 or fp16, not {self.precision}")
+        if self.on_error not in get_args(OnError):
+            raise ConfigError(f"on-error must be fail or passthrough, but is {self.on_error}")
         if self.scale not in SCALES:
             raise ConfigError(f"scale must be 1, 2 or 4, but is {self.scale}")
         if not 0 <= self.strength <= 1:

@@ -54,7 +54,7 @@ class WeightsError(CrsrError):
 
 
 class DegenerateFaceError(CrsrError):
-    """Landmarks coincide or are collinear, so no transform follows from them."""
+    """Landmarks coincide or are not finite, so no transform follows from them."""
 
 
 class TrainingError(CrsrError):

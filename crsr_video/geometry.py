@@ -22,6 +22,9 @@ TEMPLATE: Points = np.array(
 """The canonical face: right eye (image left), left eye, nose tip, right and left mouth corner,
 as fractions of the crop side. The mean shape of the training faces, made symmetric."""
 
+_FARTHEST = 1e9
+"""Pixels; landmarks beyond are as good as infinite, and their squares might be."""
+
 
 def canonical_landmarks(size: int) -> Points:
     """Pixel positions of `TEMPLATE` in a crop of `size` pixels; (5, 2)."""
@@ -91,10 +94,12 @@ def similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
     Raises: DegenerateFaceError: points that coincide, or are not finite.
     """
     s, t = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    if not (np.abs(s) < _FARTHEST).all() or not (np.abs(t) < _FARTHEST).all():  # false for NaN
+        raise DegenerateFaceError("landmarks coincide or are not finite")
     z = (s - s.mean(0)) @ np.array([1, 1j])
     w = (t - t.mean(0)) @ np.array([1, 1j])
     power = float(np.sum(np.abs(z) ** 2))
-    if not np.isfinite(power) or not np.isfinite(w).all() or power < 1e-9:
+    if power < 1e-9:
         raise DegenerateFaceError("landmarks coincide or are not finite")
     c = np.sum(np.conj(z) * w) / power
     if abs(c) < 1e-9:
@@ -111,10 +116,11 @@ def crop_from_frame(landmarks: ArrayLike, size: int, sample_aspect: float = 1.0)
           sample_aspect: width of a frame pixel over its height; the crop has square pixels.
     Raises: DegenerateFaceError: points that coincide, or are not finite.
     """
-    if not np.isfinite(landmarks).all():
+    points = np.asarray(landmarks, np.float64)
+    if not (np.abs(points) < _FARTHEST).all():  # false for NaN
         raise DegenerateFaceError("landmarks are not finite")
     square_from_frame = resize_matrix(sample_aspect, 1.0)
-    square = apply(square_from_frame, landmarks)
+    square = apply(square_from_frame, points)
     return compose(similarity(square, canonical_landmarks(size)), square_from_frame)
 
 

@@ -63,6 +63,10 @@ class _Timed:
     def flush(self) -> list[Any]:
         return self._timed(self.stage.flush, [])
 
+    def reset(self) -> None:
+        self._inside.clear()
+        self.stage.reset()
+
     def _timed(self, act: Callable[[], list[Any]], new: list[Any]) -> list[Any]:
         begin = time.perf_counter()
         self._inside += new
@@ -73,8 +77,11 @@ class _Timed:
                 raise
             # The stage's memory is in doubt: whatever was inside leaves it without faces.
             self.stage.reset()
-            done = [_unchanged(item) for item in self._inside]
-            self.failures += len(done)
+            plain = [_unchanged(item) for item in self._inside]
+            self.failures += len(plain)
+            if self.name == "paste":
+                plain = [done for item in plain for done in self.stage.push(item)]
+            done = plain
         del self._inside[: len(done)]
         self.seconds += time.perf_counter() - begin
         return done
@@ -150,7 +157,7 @@ class Pipeline:
     def reset(self) -> None:
         """Forget all frames and faces, as at the beginning of another video."""
         for stage in self._stages:
-            stage.stage.reset()
+            stage.reset()
 
     def close(self) -> None:
         """Free detectors and the like."""

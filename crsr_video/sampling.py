@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.colour import delta_to_codes, to_rgb
-from crsr_video.geometry import Matrix, bounds, chroma_matrix, compose, invert, resize_matrix
+from crsr_video.geometry import (
+    Matrix,
+    bounds,
+    chroma_matrix,
+    compose,
+    invert,
+    resize_matrix,
+    scale_of,
+)
 from crsr_video.types import Frame, PixelLayout, Plane
 from crsr_video.warp import warp
 
@@ -97,6 +105,10 @@ def add(
 
 
 def _add_to_plane(plane: Plane, change: FloatPicture, plane_from_crop: Matrix, top: int) -> None:
+    # A rim of zeros: borders are replicated, and shrinking averages over the edge of the crop.
+    rim = int(np.ceil(4 / min(1.0, scale_of(plane_from_crop))))
+    change = np.pad(change, rim)
+    plane_from_crop = compose(plane_from_crop, np.array([[1.0, 0.0, -rim], [0.0, 1.0, -rim]]))
     x0, y0, x1, y1 = bounds(plane_from_crop, change.shape[0])
     left, right = max(0, int(np.floor(x0))), min(plane.shape[1], int(np.ceil(x1)) + 1)
     upper, lower = max(0, int(np.floor(y0))), min(plane.shape[0], int(np.ceil(y1)) + 1)

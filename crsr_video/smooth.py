@@ -59,7 +59,9 @@ class Smoother:
         centre = self._next
         first, last = max(0, centre - self.radius), centre + self.lookahead
         neighbours = [
-            item for index, item in enumerate(self._window) if first <= index <= last != centre
+            item
+            for index, item in enumerate(self._window)
+            if first <= index <= last and index != centre
         ]
         item = self._window[centre]
         smoothed = tuple(smooth_face(face, _same_track(face, neighbours)) for face in item.faces)

@@ -142,8 +142,8 @@ class Face:
     """Added by align: share of the frame's detail beyond the tier's band that is replaced
     (1) rather than kept (0)."""
     enhanced: Crop | None = None
-    """Added by super-resolve, four times the size of `crop`; a *correction* to the bicubic
-    enlargement of `crop`, in [-1, 1], so that zero means unchanged."""
+    """Added by super-resolve, four times the size of `crop`, and averaged over time by smooth; may
+    overshoot [0, 1] a little."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ constructor arguments of each network. Pickles are refused: loading one runs its
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -84,7 +85,7 @@ def load(model: str = "fast") -> Pair:
     if model in known:
         return _read(known[model].path, known[model].name, known[model].sha256)
     path = Path(model)
-    if not path.exists() and path.suffix == "" and path.name == model:
+    if path.suffix == "" and path.name == model and not os.path.exists(path):  # noqa: PTH110 (does not raise on impossible names)
         names = ", ".join([*known, IDENTITY])
         raise WeightsError(f"unknown model '{model}': use {names}, or a .safetensors file")
     return _read(path, path.stem, None)
@@ -151,7 +152,7 @@ def _build(
         with torch.device("meta"):  # nothing is allocated before the shapes have been compared
             built = network(**_arguments(metadata[prefix]))
         built.load_state_dict(own, assign=True)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"weights '{path}' do not fit the {prefix} of this version: {_line(error)}"
         ) from error
@@ -163,9 +164,12 @@ def _build(
 def _arguments(text: str) -> dict[str, Any]:
     """Constructor arguments: integers and lists of integers only, of sane size."""
     arguments = json.loads(text)
-    for value in arguments.values():
+    if not isinstance(arguments, dict):
+        raise ValueError("constructor arguments are no table")
+    for name, value in arguments.items():
         numbers = value if isinstance(value, list) else [value]
-        if not all(type(number) is int and 0 <= number <= 4096 for number in numbers):
+        low, high = (1, 4096) if name == "channels" else (0, 64)
+        if not all(type(number) is int and low <= number <= high for number in numbers):
             raise ValueError("constructor arguments are out of range")
     return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
 

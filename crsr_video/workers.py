@@ -45,7 +45,7 @@ class ReadAhead(Generic[T]):
         self._thread.join()
 
     def __iter__(self) -> Iterator[T]:
-        """Items in order; raises what the source raised."""
+        """Items in order, once; raises what the source raised."""
         while True:
             item = self._queue.get()
             if isinstance(item, _End):

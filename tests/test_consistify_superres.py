@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from helpers import crop_of, flat_frame, make_face, tracked
+
+from crsr_video.batches import Predictor
+from crsr_video.consistify import consistify
+from crsr_video.devices import Placement
+from crsr_video.geometry import apply
+from crsr_video.networks import Bicubic, Identity
+from crsr_video.superres import super_resolve
+from crsr_video.types import Crop
+
+CPU = Placement(torch.device("cpu"), torch.float32, "for the test")
+PLACE = np.array([[0.5, -0.1, 3.0], [0.1, 0.5, -2.0]])
+
+
+def item(*faces):
+    return tracked(flat_frame("gray", 4, 4, (0, 0, 0)), *faces)
+
+
+def face_with_crop(rng, size=8, **fields):
+    crop = Crop(rng.random((3, size, size), np.float32), PLACE)
+    return replace(make_face(), crop=crop, **fields)
+
+
+def test_consistify_fills_in_the_consistent_crop_at_the_same_place(rng):
+    face = face_with_crop(rng)
+    (done,) = consistify(Predictor(Identity(), CPU)).push(item(face))
+    (found,) = done.faces
+    assert np.array_equal(found.consistent.image, face.crop.image)
+    assert np.array_equal(found.consistent.crop_from_frame, PLACE)
+    assert replace(found, consistent=None) == face
+
+
+def test_consistify_keeps_pictures_legal(rng):
+    def overshoot(images):
+        return images * 3 - 1
+
+    (done,) = consistify(overshoot).push(item(face_with_crop(rng)))
+    image = done.faces[0].consistent.image
+    assert image.dtype == np.float32
+    assert image.min() == 0
+    assert image.max() == 1
+
+
+def test_super_resolve_fills_in_a_crop_four_times_larger_at_the_same_place(rng):
+    face = replace(face_with_crop(rng), consistent=Crop(rng.random((3, 8, 8), np.float32), PLACE))
+    (done,) = super_resolve(Predictor(Bicubic(), CPU)).push(item(face))
+    (found,) = done.faces
+    assert found.enhanced.size == 32
+    # The crop's own corner is the enlarged crop's corner.
+    inverse = np.linalg.inv(PLACE[:, :2])
+    corners = (np.array([[-0.5, -0.5], [7.5, 7.5]]) - PLACE[:, 2]) @ inverse.T
+    moved = apply(found.enhanced.crop_from_frame, corners)
+    assert moved == pytest.approx(np.array([[-0.5, -0.5], [31.5, 31.5]]))
+    assert replace(found, enhanced=None) == face
+
+
+def test_super_resolve_works_on_the_consistent_crop(rng):
+    face = replace(face_with_crop(rng), consistent=crop_of(0.25))
+    (done,) = super_resolve(Predictor(Bicubic(), CPU)).push(item(face))
+    assert done.faces[0].enhanced.image == pytest.approx(0.25, abs=1e-6)
+
+
+def test_faces_that_are_left_alone_pass_unchanged(rng):
+    alone = make_face(skipped="too small")
+    enhanced = face_with_crop(rng)
+    (done,) = consistify(Predictor(Identity(), CPU)).push(item(alone, enhanced))
+    assert done.faces[0] is alone
+    (done,) = super_resolve(Predictor(Bicubic(), CPU)).push(done)
+    assert done.faces[0] is alone
+    assert done.faces[1].enhanced is not None
+
+
+@pytest.mark.parametrize("make", [consistify, super_resolve])
+def test_options_reach_the_stage(make):
+    assert make(lambda x: x, batch=4, lookahead=3).lookahead == 3
+    assert make(lambda x: x).lookahead == 0

@@ -1,0 +1,107 @@
+import pytest
+import torch
+
+from crsr_video import devices
+from crsr_video.devices import place
+from crsr_video.errors import DeviceError
+
+
+@pytest.fixture
+def without_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture
+def one_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "nonsense", "cuda:", "cuda:-1", "cuda:x", "cuda:0:0", "meta", "xpu", "gpu", "CPU", " cpu"],
+)
+def test_unknown_devices_are_refused_in_one_line(name):
+    with pytest.raises(DeviceError) as caught:
+        place(name, "fp32")
+    assert "\n" not in str(caught.value)
+    assert "cpu" in str(caught.value)  # it says what there is
+
+
+@pytest.mark.usefixtures("without_cuda")
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:99"])
+def test_missing_cuda_devices_are_refused(name):
+    with pytest.raises(DeviceError, match="0 CUDA devices"):
+        place(name)
+
+
+@pytest.mark.usefixtures("one_cuda")
+@pytest.mark.parametrize("name", ["cuda:1", "cuda:99", "cuda:300", "cuda:99999999999"])
+def test_cuda_devices_beyond_the_last_are_refused(name):
+    with pytest.raises(DeviceError):
+        place(name)
+
+
+def test_mps_is_refused_where_there_is_none(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="Apple"):
+        place("mps")
+
+
+@pytest.mark.parametrize("precision", ["fp64", "half", "", "FP32", "float32"])
+def test_unknown_precisions_are_refused(precision):
+    with pytest.raises(DeviceError, match="precision"):
+        place("cpu", precision)
+
+
+def test_fp16_is_refused_on_a_cpu():
+    with pytest.raises(DeviceError, match="fp16"):
+        place("cpu", "fp16")
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
+def test_a_precision_is_taken_as_asked(precision, dtype):
+    placement = place("cpu", precision)
+    assert placement.device.type == "cpu"
+    assert placement.dtype == dtype
+    assert placement.precision == precision
+
+
+@pytest.mark.usefixtures("without_cuda")
+def test_auto_takes_the_cpu_where_there_is_nothing_else(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert place("auto", "fp32").device.type == "cpu"
+
+
+@pytest.mark.usefixtures("one_cuda")
+def test_auto_takes_cuda_and_fp16_where_they_are():
+    placement = place()
+    assert placement.device.type == "cuda"
+    assert placement.dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "expected"), [(1.0, 0.5, "bf16"), (1.0, 0.95, "fp32"), (1.0, 3.0, "fp32")]
+)
+def test_half_precision_is_chosen_on_a_cpu_only_if_it_is_worth_it(
+    monkeypatch, slow, fast, expected
+):
+    seconds = {torch.float32: slow, torch.bfloat16: fast}
+    monkeypatch.setattr(devices, "_probe", seconds.__getitem__)
+    placement = place("cpu")
+    assert placement.precision == expected
+    assert expected in placement.reason
+
+
+def test_the_probe_really_runs():
+    placement = place("cpu", "auto")
+    assert placement.dtype in (torch.float32, torch.bfloat16)
+    assert "measured" in placement.reason
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (16, 4), (None, 1)])
+def test_networks_take_a_small_part_of_the_machine(monkeypatch, cores, threads):
+    monkeypatch.setattr(devices.os, "cpu_count", lambda: cores)
+    assert devices.network_threads() == threads
