@@ -141,10 +141,21 @@ def _facts(summary: "Summary") -> dict[str, Any]:
         "startup_seconds": round(summary.startup_seconds, 3),
         "fps": round(summary.fps, 2),
         "stage_seconds": {name: round(s, 3) for name, s in seen.stage_seconds.items()},
+        "peak_memory_mib": _peak_memory(),
         "encoder": summary.plan.encoder,
         "pixel_format": summary.plan.pixel_format,
         "notices": list(summary.notices),
     }
+
+
+def _peak_memory() -> float | None:
+    """Largest resident size of this process so far in MiB; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def _lines(summary: "Summary") -> list[str]:
@@ -165,4 +176,7 @@ def _lines(summary: "Summary") -> list[str]:
         lines.append(f"{seen.passed_through} frames passed through unchanged after an error")
     if summary.concealed:
         lines.append(f"{summary.concealed} damaged frames in the source")
+    peak = _peak_memory()
+    if peak is not None:
+        lines.append(f"peak memory {peak:.0f} MiB")
     return [*lines, f"wrote {summary.output}"]
