@@ -10,6 +10,8 @@ from crsr_video.track.detect import Look
 from crsr_video.track.view import Region, View
 
 _OVERLAP = 0.25
+_SMALLEST = 128.0
+"""Pixels; at this size the detector sees more pixels than the frame has."""
 _CHANGED = 10.0
 """Levels by which a thumbnail's pixel must differ from the last look to be worth another."""
 _STALE = 90
@@ -22,13 +24,18 @@ def whole(view: View) -> Region:
 
 
 def tiles(view: View) -> list[Region]:
-    """Overlapping squares, two to the shorter side, that cover the frame; row by row."""
-    side = min(view.width, view.height) / (2 - _OVERLAP)
+    """Overlapping squares, two to the shorter side, that cover the frame; row by row.
+
+    They do not get smaller than `_SMALLEST`: a narrow strip would else have thousands.
+    """
+    side = max(min(view.width, view.height) / (2 - _OVERLAP), _SMALLEST)
     xs, ys = _centres(view.width, side), _centres(view.height, side)
     return [Region(x, y, side, side) for y in ys for x in xs]
 
 
 def _centres(length: float, side: float) -> list[float]:
+    if length <= side:
+        return [length / 2 - 0.5]
     count = max(1, int(np.ceil((length / side - _OVERLAP) / (1 - _OVERLAP) - 1e-6)))
     return [float(c) for c in np.linspace(side / 2, length - side / 2, count) - 0.5]
 
