@@ -41,9 +41,10 @@ _NOISE_LEVELS = (0.4 / 255, 1.0 / 255)
 """RMS of the finest noise from which, and at which wholly, it is taken out. Codecs leave little
 of it: a clean webcam shows 0.3 codes, a visibly noisy and then compressed clip 1.2."""
 
-_TIER_STRETCH = 1.3
-"""A tier serves faces of up to this much more detail than its size: what lies beyond its band is
-faint then, and stays (see `_replaced`)."""
+_TIER_HOLDS = {32: 42.0, 64: 100.0}
+"""Detail, in pixels a side, up to which a tier serves. What lies beyond its band is faint then, and
+stays (see `_replaced`). The last tier takes the rest, and begins late: it costs four times the
+work of the one before, for detail that a frame of the face's own size can hardly show."""
 
 _HYSTERESIS = 1.15
 """A track changes to another tier only if its detail is this far beyond the border."""
@@ -190,7 +191,7 @@ def _measure(frame: Frame, face: Face, native: float) -> tuple[float, float]:
 
 
 def _tier(side: float) -> int:
-    return next((tier for tier in TIERS if _TIER_STRETCH * tier >= side), TIERS[-1])
+    return next((tier for tier in TIERS[:-1] if _TIER_HOLDS[tier] >= side), TIERS[-1])
 
 
 def _steady_tier(tier: int, side: float) -> int:
@@ -207,7 +208,7 @@ def _replaced(native: float, state: _TrackState) -> float:
     no more detail than the tier holds. Everywhere else it stays.
     """
     room = np.clip(native / state.tier - 1.0, 0.0, 1.0)
-    fits = np.clip((_TIER_STRETCH - state.side / state.tier) / 0.4, 0.0, 1.0)
+    fits = np.clip((1.3 - state.side / state.tier) / 0.4, 0.0, 1.0)
     quiet, noisy = _NOISE_LEVELS
     return float(room * fits * np.clip((state.noise - quiet) / (noisy - quiet), 0.0, 1.0))
 

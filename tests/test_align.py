@@ -185,7 +185,7 @@ def test_between_useful_and_sharp_the_correction_fades(measured):
     frame = flat_frame("gray", 300, 300, (0.5, 0.5, 0.5))
     landmarks = canonical_landmarks(280) + 10
     presences, details = [], []
-    for side in (100, 128, 160, 192, 224, 255):
+    for side in (110, 128, 160, 192, 224, 255):
         measured["side"] = side
         face = aligned(frame, landmarks, presence=0.8)
         presences.append(face.presence)
@@ -263,7 +263,7 @@ def test_detail_is_measured_now_and_then_only(measured, plain):
     assert 2 <= measured["calls"] <= 10
 
 
-BORDER = align._TIER_STRETCH * 64
+BORDER = align._TIER_HOLDS[64]
 """Pixels of detail between the second tier and the third."""
 
 LONG = 12 * 12
