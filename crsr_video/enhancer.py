@@ -7,7 +7,7 @@ summary = crsr_video.enhance("interview.mp4", "better.mp4")
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -103,7 +103,7 @@ def enhance(
         told = _tell(on_notice, encoder.notices, ())
         frames = stack.enter_context(pipeline.build(chosen))
         started = time.perf_counter()
-        _run(decoder, frames, encoder, started, on_progress)
+        ends = _run(decoder, frames, encoder, started, on_progress)
         encoder.close()
     report = decoder.report
     told = _tell(on_notice, (*encoder.notices, *report.notes), told)
@@ -112,7 +112,7 @@ def enhance(
         output=encoder.plan.path,
         video=decoder.info,
         plan=encoder.plan,
-        statistics=frames.statistics,
+        statistics=_with_ends(frames.statistics, ends),
         seconds=time.perf_counter() - begin,
         startup_seconds=started - begin,
         truncated=report.truncated,
@@ -132,27 +132,43 @@ def _tell(
     return told + new
 
 
+@dataclass(slots=True)
+class _Ends:
+    """Seconds spent at the two ends of the pipeline, each in its own thread."""
+
+    decode: float = 0.0
+    encode: float = 0.0
+
+
+def _with_ends(statistics: Statistics, ends: _Ends) -> Statistics:
+    stages = {"decode": ends.decode, **statistics.stage_seconds, "encode": ends.encode}
+    return replace(statistics, stage_seconds=stages)
+
+
 def _run(
     decoder: Decoder,
     frames: Pipeline,
     encoder: Encoder,
     begin: float,
     on_progress: Callable[[Progress], None] | None,
-) -> None:
+) -> _Ends:
     """Move everything from decoder to encoder: frames through the pipeline, packets around it.
 
     Three threads share the work: one decodes and tracks, this one restores, one encodes.
     """
+    ends = _Ends()
 
     def write(item: Frame | Passthrough) -> None:
+        before = time.perf_counter()
         if isinstance(item, Frame):
             encoder.push(item)
         else:
             encoder.push_packet(item)
+        ends.encode += time.perf_counter() - before
 
     finished = 0
     with (
-        ReadAhead(_tracked(decoder, frames), _READ_AHEAD) as items,
+        ReadAhead(_tracked(_decoded(decoder, ends), frames), _READ_AHEAD) as items,
         WriteBehind(write, _WRITE_BEHIND) as writer,
     ):
         for done in _restored(items, frames):
@@ -162,6 +178,19 @@ def _run(
                 if on_progress is not None:
                     elapsed = time.perf_counter() - begin
                     on_progress(Progress(finished, decoder.info.frames, elapsed, frames.in_view))
+    return ends
+
+
+def _decoded(decoder: Decoder, ends: _Ends) -> Iterator[Frame | Passthrough]:
+    """What the decoder yields, its time taken."""
+    items = iter(decoder)
+    while True:
+        before = time.perf_counter()
+        item = next(items, None)
+        ends.decode += time.perf_counter() - before
+        if item is None:
+            return
+        yield item
 
 
 def _tracked(
