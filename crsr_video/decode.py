@@ -14,13 +14,13 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 
 from crsr_video import pyav
+from crsr_video.closing import Closing
 from crsr_video.errors import NoVideoError
 from crsr_video.pyav import Packet, Passthrough
 from crsr_video.source import MAX_SIDE, Source, check_path, main_video, open_container
@@ -54,7 +54,7 @@ class DecodeReport:
     """Conversions and the like, in words."""
 
 
-class Decoder:
+class Decoder(Closing):
     """An opened video; a context manager, to be iterated over once."""
 
     info: VideoInfo
@@ -98,17 +98,6 @@ class Decoder:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> "Decoder":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file; frames that came out stay valid."""

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from crsr_video import frames as conversion
 from crsr_video import pipeline
+from crsr_video.closing import Closing
 from crsr_video.config import Config
 from crsr_video.decode import Decoder, Passthrough
 from crsr_video.encode import Encoder
@@ -217,7 +217,7 @@ def _restored(
     yield from frames.restore(None)
 
 
-class Enhancer:
+class Enhancer(Closing):
     """Enhance frames one by one, wherever they come from.
 
     Frames are ``av.VideoFrame`` or uint8 RGB arrays (H, W, 3); each kind comes back as it went
@@ -239,19 +239,6 @@ class Enhancer:
     def __init__(self, config: Config | None = None, *, live: bool = False) -> None:
         self._pipeline = pipeline.build(config or Config(), live=live)
         self._count = 0
-
-    def __enter__(self) -> "Enhancer":
-        """Use as a context to free the detectors."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
 
     @property
     def lookahead(self) -> int:

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ import torch
 from crsr_video import devices, weights
 from crsr_video.align import Aligner
 from crsr_video.batches import Predictor
+from crsr_video.closing import Closing
 from crsr_video.config import Config
 from crsr_video.consistify import consistify
 from crsr_video.paste import Paster
@@ -92,7 +92,7 @@ def _unchanged(item: Any) -> Any:
     return TrackedFrame(item) if isinstance(item, Frame) else replace(item, faces=())
 
 
-class Pipeline:
+class Pipeline(Closing):
     """Frames in, enhanced frames out, in order.
 
     Args: stages: (name, stage) in order; the first takes `Frame`, the last returns it.
@@ -108,19 +108,6 @@ class Pipeline:
         self._skipped: Counter[str] = Counter()
         self.in_view = 0
         """Faces in the frame that was finished last."""
-
-    def __enter__(self) -> "Pipeline":
-        """Use as a context to free the stages' resources."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the stages that need it."""
-        self.close()
 
     @property
     def lookahead(self) -> int:

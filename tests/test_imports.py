@@ -13,6 +13,7 @@ import crsr_video
 PACKAGE = Path(crsr_video.__file__).parent
 
 LEAVES = [
+    "closing",
     "errors",
     "types",
     "config",

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
+from crsr_video.closing import Closing
 from crsr_video.comparison.place import Place, start_of
 from crsr_video.comparison.shape import scale_between, seconds
 from crsr_video.decode import Decoder
@@ -15,7 +15,7 @@ Pair = tuple[Frame, Frame]
 """What was shown before and after, at one moment."""
 
 
-class Match:
+class Match(Closing):
     """A video and its enhanced copy; a context manager, to be iterated over once."""
 
     def __init__(self, before: Path, after: Path, place: Place) -> None:
@@ -37,17 +37,6 @@ class Match:
         self._late = place.offset - self.before.source.shift
         begin = start_of(self.after)
         self._part = (begin, begin + Fraction(self.after.info.seconds)) if place.duration else None
-
-    def __enter__(self) -> "Match":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close both files."""

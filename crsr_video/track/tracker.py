@@ -4,9 +4,8 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from crsr_video.closing import Closing
 from crsr_video.track.cuts import CutDetector, thumbnail
 from crsr_video.track.detect import Detector, Look
 from crsr_video.track.follow import Crowd
@@ -42,7 +41,7 @@ class _Held:
     scene: _Scene
 
 
-class Tracker:
+class Tracker(Closing):
     """Finds faces and follows them: one id for each face in a scene, steady landmarks, no lag.
 
     Detectors look at everything when a scene begins and at a little in every few frames after;
@@ -139,17 +138,6 @@ class Tracker:
     def close(self) -> None:
         """Release the models."""
         self._detector.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _begin_scene(self, index: int) -> _Scene:
         if self._scene is not None:
