@@ -41,6 +41,9 @@ _NOISE_LEVELS = (0.4 / 255, 1.0 / 255)
 """RMS of the finest noise from which, and at which wholly, it is taken out. Codecs leave little
 of it: a clean webcam shows 0.3 codes, a visibly noisy and then compressed clip 1.2."""
 
+_HIDDEN = 0.65
+"""Share of its native size that a noisy face is taken to hold, whatever was measured."""
+
 _TIER_HOLDS = {32: 42.0, 64: 100.0}
 """Detail, in pixels a side, up to which a tier serves. What lies beyond its band is faint then, and
 stays (see `_replaced`). The last tier takes the rest, and begins late: it costs four times the
@@ -170,7 +173,7 @@ class Aligner:
             side, noise = _measure(frame, face, native)
             state.sides.append(min(side, native))
             state.noises.append(noise)
-            state.tier = _steady_tier(state.tier, state.side)
+            state.tier = _steady_tier(state.tier, _worth(native, state))
         state.age += 1
         state.unseen = 0
         return state
@@ -188,6 +191,21 @@ def _measure(frame: Frame, face: Face, native: float) -> tuple[float, float]:
     matrix = geometry.crop_from_frame(face.landmarks, side, float(frame.sample_aspect))
     luma = sample(frame, matrix, side, side) @ np.array([0.299, 0.587, 0.114], np.float32)
     return detail_side(luma), lost_at(luma, round(side / np.sqrt(2)))[1]
+
+
+def _noisiness(state: _TrackState) -> float:
+    """0 for a clean track, 1 for one whose noise is to be taken out."""
+    quiet, noisy = _NOISE_LEVELS
+    return float(np.clip((state.noise - quiet) / (noisy - quiet), 0.0, 1.0))
+
+
+def _worth(native: float, state: _TrackState) -> float:
+    """Pixels a side that the tier should hold.
+
+    Noise hides detail from the measurement, though not from the networks: a noisy face is taken
+    to hold a good part of its size at least, or it would come out softer than it went in.
+    """
+    return max(state.side, _HIDDEN * native * _noisiness(state))
 
 
 def _tier(side: float) -> int:
@@ -209,8 +227,7 @@ def _replaced(native: float, state: _TrackState) -> float:
     """
     room = np.clip(native / state.tier - 1.0, 0.0, 1.0)
     fits = np.clip((1.3 - state.side / state.tier) / 0.4, 0.0, 1.0)
-    quiet, noisy = _NOISE_LEVELS
-    return float(room * fits * np.clip((state.noise - quiet) / (noisy - quiet), 0.0, 1.0))
+    return float(room * fits * _noisiness(state))
 
 
 def _gain(side: float) -> float:

@@ -75,7 +75,7 @@ def aligned(frame, landmarks, **fields):
 @pytest.fixture
 def measured(monkeypatch):
     """Says what will be found: set measured["side"] (pixels) and measured["noise"] (RMS)."""
-    said = {"side": 32.0, "noise": 0.01, "calls": 0}
+    said = {"side": 32.0, "noise": 0.0, "calls": 0}
 
     def fake(_picture):
         said["calls"] += 1
@@ -153,6 +153,13 @@ def test_the_band_beyond_the_tier_is_replaced_where_it_is_noise(measured, noise,
     assert face.detail == pytest.approx(replaced)
 
 
+@pytest.mark.parametrize(("noise", "tier"), [(0, 32), (0.3, 32), (1, 64), (9, 64)])
+def test_noise_does_not_make_a_face_small(measured, noise, tier):
+    measured["side"], measured["noise"] = 30, noise / 255
+    frame = flat_frame("gray", 300, 300, (0.5, 0.5, 0.5))
+    assert aligned(frame, canonical_landmarks(100) + 10).crop.size == tier
+
+
 def test_noise_is_told_from_edges(rng):
     clean = luma_crop(256, 60)
     for noise in (0.004, 0.01, 0.03):
@@ -171,7 +178,7 @@ def test_a_large_sharp_face_is_left_alone_and_says_why():
 
 def test_what_lies_beyond_the_tier_of_a_soft_face_is_replaced(measured):
     frame = flat_frame("gray", 300, 300, (0.5, 0.5, 0.5))
-    measured["side"] = 50
+    measured["side"], measured["noise"] = 50, 0.01
     details = [
         aligned(frame, canonical_landmarks(side) + 10).detail
         for side in (55, 64, 80, 100, 128, 280)
@@ -184,6 +191,7 @@ def test_what_lies_beyond_the_tier_of_a_soft_face_is_replaced(measured):
 def test_between_useful_and_sharp_the_correction_fades(measured):
     frame = flat_frame("gray", 300, 300, (0.5, 0.5, 0.5))
     landmarks = canonical_landmarks(280) + 10
+    measured["noise"] = 0.01
     presences, details = [], []
     for side in (110, 128, 160, 192, 224, 255):
         measured["side"] = side
