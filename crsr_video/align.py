@@ -44,6 +44,9 @@ of it: a clean webcam shows 0.3 codes, a visibly noisy and then compressed clip 
 _HIDDEN = 0.65
 """Share of its native size that a noisy face is taken to hold, whatever was measured."""
 
+_MEDIUM = 50.0
+"""Detail, in pixels a side, that any face of that size is taken to hold."""
+
 _TIER_HOLDS = {32: 42.0, 64: 100.0}
 """Detail, in pixels a side, up to which a tier serves. What lies beyond its band is faint then, and
 stays (see `_replaced`). The last tier takes the rest, and begins late: it costs four times the
@@ -202,10 +205,11 @@ def _noisiness(state: _TrackState) -> float:
 def _worth(native: float, state: _TrackState) -> float:
     """Pixels a side that the tier should hold.
 
-    Noise hides detail from the measurement, though not from the networks: a noisy face is taken
-    to hold a good part of its size at least, or it would come out softer than it went in.
+    Noise and blocks hide detail from the measurement, though not from the networks: a noisy face
+    is taken to hold a good part of its size at least, and the smallest tier is for small faces
+    only, or they would come out softer than they went in.
     """
-    return max(state.side, _HIDDEN * native * _noisiness(state))
+    return max(state.side, _HIDDEN * native * _noisiness(state), min(0.8 * native, _MEDIUM))
 
 
 def _tier(side: float) -> int:

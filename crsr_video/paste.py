@@ -23,6 +23,9 @@ _RADII = (0.37, 0.43)
 _SOFTNESS = 0.35
 """Share of the radius over which the mask falls from one to zero."""
 
+_NEIGHBOURHOODS = 32
+"""Of the crop's side: how locally detail is compared (a Gaussian's deviation)."""
+
 
 @lru_cache(maxsize=8)
 def face_mask(size: int) -> FloatPicture:
@@ -76,25 +79,41 @@ class Paster:
     def _paste(self, frame: Frame, face: Face) -> None:
         """Change the planes of `frame`, which are this stage's own copies."""
         assert face.enhanced is not None
-        enhanced = face.enhanced.image.transpose(1, 2, 0)
         size = face.enhanced.size
         crop_from_frame = compose(face.enhanced.crop_from_frame, resize_matrix(1 / self._scale))
-        shown = _shown(frame, face, size, crop_from_frame)
+        shown = sample(frame, crop_from_frame, size, size)
         mask = self._weight(face) * face_mask(size)[..., None]
-        add(frame.components, frame.layout, mask * (enhanced - shown), crop_from_frame)
+        add(frame.components, frame.layout, mask * _change(face, shown), crop_from_frame)
 
 
-def _shown(
-    frame: Frame, face: Face, size: int, crop_from_frame: NDArray[np.float64]
-) -> FloatPicture:
-    """What the enhanced picture takes the place of, (size, size, 3).
+def _change(face: Face, shown: FloatPicture) -> FloatPicture:
+    """What to add to what the frame shows, (S, S, 3).
 
-    The bicubic enlargement of the network's input: then whatever the frame shows beyond that band
-    stays. Or, as far as `Face.detail` says that this is noise, the frame itself: then it goes.
+    The networks saw the crop; its bicubic enlargement is the part of the frame that they answer
+    for. To that they add detail. The frame may have detail of its own beyond the crop's band: as
+    far as that is noise (`Face.detail`) it goes, and as far as it is what the networks found
+    too, theirs is not added once more.
+    Args: shown: the frame at the enhanced picture's place, float32 (S, S, 3).
     """
     assert face.crop is not None
-    small = face.crop.image.transpose(1, 2, 0)
-    base: FloatPicture = cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC)
-    if face.detail > 0:
-        base += face.detail * (sample(frame, crop_from_frame, size, size) - base)
-    return base
+    assert face.enhanced is not None
+    small, size = face.crop.image.transpose(1, 2, 0), shown.shape[0]
+    seen = cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC)
+    added = face.enhanced.image.transpose(1, 2, 0) - seen
+    own = shown - seen
+    missing = 1.0 - (1.0 - face.detail) * _present(own, added)
+    change: FloatPicture = missing[..., None] * added - face.detail * own
+    return change
+
+
+def _present(own: FloatPicture, added: FloatPicture) -> FloatPicture:
+    """How much of the added detail is there already, (S, S) in [0, 1].
+
+    Locally, the least-squares factor by which `added` explains `own`.
+    """
+    a, b = own.mean(-1), added.mean(-1)
+    sigma = a.shape[0] / _NEIGHBOURHOODS
+    shared = cv2.GaussianBlur(a * b, (0, 0), sigma)
+    power = cv2.GaussianBlur(b * b, (0, 0), sigma)
+    share: FloatPicture = np.clip(shared / (power + 1e-8), 0.0, 1.0)
+    return share

@@ -16,17 +16,18 @@ from helpers import (
     tracked,
 )
 
+from crsr_video import paste
 from crsr_video.align import Aligner
 from crsr_video.batches import Predictor
 from crsr_video.consistify import consistify
 from crsr_video.devices import Placement
-from crsr_video.geometry import apply, compose, invert, resize_matrix
+from crsr_video.geometry import apply, compose, crop_from_frame, invert, resize_matrix
 from crsr_video.networks import Bicubic, Identity
 from crsr_video.paste import Paster, face_mask
 from crsr_video.sampling import enlarge_frame, plane_from_frame
 from crsr_video.smooth import Smoother
 from crsr_video.superres import super_resolve
-from crsr_video.types import Crop
+from crsr_video.types import Crop, Face
 
 CPU = Placement(torch.device("cpu"), torch.float32, "for the test")
 
@@ -206,9 +207,7 @@ def test_detail_decides_whether_what_lies_beyond_the_band_is_replaced(rng):
     frame = frame_of("gray", 128 + 20 * texture / texture.std())
     face = make_face(64, 64, 120)
     small = np.full((3, 32, 32), 128 / 255, np.float32)
-    matrix = through_identity(tracked(flat_frame("gray", 128, 128, (0.5,) * 3), face)).faces[0]
-    place = matrix.crop.crop_from_frame
-    assert matrix.crop.size == 32
+    place = crop_from_frame(face.landmarks, 32)
     large = compose(resize_matrix(4), place)
     face = replace(
         face,
@@ -265,3 +264,40 @@ def test_paste_holds_nothing_back():
     assert paster.lookahead == 0
     assert paster.flush() == []
     paster.reset()
+
+
+def change_of(own, added, detail):
+    """The change where the frame has `own` beyond a flat crop, and the networks found `added`."""
+    crop = Crop(np.full((3, 16, 16), 0.5, np.float32), np.eye(2, 3))
+    enhanced = Crop((0.5 + added).transpose(2, 0, 1).copy(), np.eye(2, 3))
+    face = Face(1, np.zeros((5, 2)), (0, 0, 1, 1), 1.0, crop=crop, enhanced=enhanced, detail=detail)
+    return paste._change(face, (0.5 + own).astype(np.float32))
+
+
+@pytest.fixture
+def waves(rng):
+    """Two unlike pictures of detail, (64, 64, 3)."""
+    fine = rng.normal(0, 0.05, (2, 64, 64, 1)).astype(np.float32)
+    return [np.repeat(picture, 3, -1) for picture in fine]
+
+
+def test_detail_that_the_frame_has_already_is_not_added_again(waves):
+    detail, _ = waves
+    assert np.abs(change_of(detail, detail, 0.0)).max() < 0.001
+
+
+def test_detail_that_the_frame_lacks_is_added(waves):
+    detail, _ = waves
+    np.testing.assert_allclose(change_of(0 * detail, detail, 0.0), detail, atol=1e-6)
+
+
+def test_unlike_detail_does_not_hinder(waves):
+    detail, other = waves
+    change = change_of(other, detail, 0.0)
+    assert np.corrcoef(change.ravel(), detail.ravel())[0, 1] > 0.9
+    assert change.std() > 0.7 * detail.std()
+
+
+def test_noise_is_replaced(waves):
+    detail, noise = waves
+    np.testing.assert_allclose(change_of(noise, detail, 1.0), detail - noise, atol=1e-6)
