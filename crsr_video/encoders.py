@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from av.codec import Codec
+from av.codec import Codec, CodecContext
 from av.codec.codec import UnknownCodecError, find_best_pix_fmt_of_list
+from av.error import FFmpegError
+from av.video.codeccontext import VideoCodecContext
 
 from crsr_video import pyav
 from crsr_video.config import EncodeSettings
@@ -47,6 +49,8 @@ LISTED = (
     *("libx264rgb", "h264_nvenc", "hevc_nvenc", "av1_nvenc", "h264_qsv", "hevc_qsv"),
     *("h264_vaapi", "hevc_vaapi", "libopenh264"),
 )
+
+_HARDWARE = ("_nvenc", "_qsv", "_vaapi", "_amf", "_videotoolbox", "_mf")
 
 _MPEG_FAMILY = ("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "wmv1", "wmv2", "flv", "h263")
 _COUNTED = frozenset((*_MPEG_FAMILY, "libxvid", "libtheora"))
@@ -99,8 +103,23 @@ class Choice:
 
 
 def available_encoders() -> tuple[str, ...]:
-    """The known video encoders that this FFmpeg was built with."""
-    return tuple(name for name in LISTED if find(name) is not None)
+    """The known video encoders that this FFmpeg has, and that work on this machine."""
+    return tuple(name for name in LISTED if find(name) is not None and _works(name))
+
+
+def _works(name: str) -> bool:
+    """Whether an encoder that needs hardware finds it."""
+    if not name.endswith(_HARDWARE):
+        return True
+    try:
+        context = CodecContext.create(name, "w")
+        assert isinstance(context, VideoCodecContext)
+        context.width, context.height, context.time_base = 256, 256, Fraction(1, 25)
+        context.pix_fmt = "nv12"
+        context.open()
+    except (FFmpegError, ValueError, OSError):
+        return False
+    return True
 
 
 def find(name: str) -> Codec | None:

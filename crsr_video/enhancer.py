@@ -239,6 +239,7 @@ class Enhancer(Closing):
     def __init__(self, config: Config | None = None, *, live: bool = False) -> None:
         self._pipeline = pipeline.build(config or Config(), live=live)
         self._count = 0
+        self._closed = False
 
     @property
     def lookahead(self) -> int:
@@ -254,8 +255,10 @@ class Enhancer(Closing):
         """Take a frame; return those that are finished, in order.
 
         Args:   frame: ``av.VideoFrame``, or uint8 (H, W, 3) RGB.
-        Raises: ValueError: anything else.
+        Raises: ValueError: anything else, or the object is closed.
         """
+        if self._closed:
+            raise ValueError("this Enhancer is closed")
         return [_outward(done) for done in self._pipeline.push(self._inward(frame))]
 
     def flush(self) -> list[Any]:
@@ -274,6 +277,7 @@ class Enhancer(Closing):
 
     def close(self) -> None:
         """Free detectors; the object cannot be used afterwards."""
+        self._closed = True
         self._pipeline.close()
 
     def _inward(self, frame: Any) -> Frame:

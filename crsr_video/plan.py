@@ -30,12 +30,12 @@ SUFFIXES = {
     "mpegts": (".ts", ".m2ts", ".mts"),
     "mpeg": (".mpg", ".mpeg"),
     "vob": (".vob",),
-    "ogg": (".ogv", ".ogg"),
     "flv": (".flv",),
     "asf": (".wmv", ".asf"),
     "nut": (".nut",),
 }
-"""Containers that are written, and the suffixes of their files, the usual one first."""
+"""Containers that are written, and the suffixes of their files, the usual one first. Not Ogg:
+PyAV's FFmpeg has no Theora encoder, and what else fits keeps no presentation times."""
 
 BY_SUFFIX = {suffix: name for name, suffixes in SUFFIXES.items() for suffix in suffixes}
 
@@ -49,7 +49,6 @@ MATROSKA = frozenset(("matroska", "webm"))
 _COVER = Disposition.attached_pic
 
 _ONLY = {
-    "ogg": ("theora", "vp8"),
     "webm": ("vp8", "vp9", "av1"),
     "mpeg": ("mpeg1video", "mpeg2video"),
     "vob": ("mpeg1video", "mpeg2video"),
@@ -110,16 +109,23 @@ def plan_output(
     choice = encoders.choose(
         encoder,
         settings,
-        first.layout.name,
+        "yuv420p" if _is_gif(source) else first.layout.name,
         (first.width * scale, first.height * scale),
         source.info.rate,
         source.info.bit_rate,
     )
     carried, dropped = _carried(source, container)
     told += _time_notice(source, container)
+    if _is_gif(source):
+        told += (f"a GIF is written as {choice.pixel_format} video, which plays everywhere",)
     return OutputPlan(
         path, container, choice, carried, (*notices, *told, *choice.notices, *dropped)
     )
+
+
+def _is_gif(source: Source) -> bool:
+    """A GIF is converted: its palette would undo the work, and few players take RGB video."""
+    return source.info.container == "gif"
 
 
 def _container(source: Source, output: Path | None) -> tuple[str, str, tuple[str, ...]]:

@@ -177,13 +177,23 @@ def test_doctor_finds_everything() -> None:
         assert word in result.stdout
 
 
-def test_doctor_fails_where_something_is_missing(
+def test_doctor_says_what_is_still_to_be_fetched(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CRSR_VIDEO_CACHE", str(tmp_path))
     result = run("doctor")
-    assert result.exit_code == 1
+    assert result.exit_code == 0, result.stdout
+    assert "todo  face models" in result.stdout
     assert "models --fetch" in result.stdout
+
+
+def test_doctor_fails_where_something_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CRSR_VIDEO_FACE_MODELS", str(tmp_path))
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "FAIL  face models" in result.stdout
 
 
 # What must fail, and how -------------------------------------------------------------------------

@@ -104,6 +104,13 @@ def test_what_is_no_frame_is_refused(nonsense: object) -> None:
         enhancer.push(nonsense)
 
 
+def test_a_closed_enhancer_says_so() -> None:
+    with Enhancer(Config(model="identity")) as enhancer:
+        pass
+    with pytest.raises(ValueError, match="closed"):
+        enhancer.push(np.zeros((48, 64, 3), np.uint8))
+
+
 def test_errors_are_of_one_family(tmp_path: Path) -> None:
     with pytest.raises(CrsrError):
         crsr_video.enhance(tmp_path / "gone.mp4")

@@ -16,13 +16,17 @@ from crsr_video.errors import CrsrError
 _PACKAGES = ("torch", "av", "mediapipe", "ai-edge-litert", "numpy", "opencv-contrib-python")
 
 
+class _NotYetError(CrsrError):
+    """Not there yet, but it will be."""
+
+
 @click.command(short_help="Check the installation and measure its speed.")
 @click.option("--device", default="auto", show_default=True, help="The device to check.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def doctor(device: str, as_json: bool) -> None:
     """Check versions, device, weights, face models and encoders, and run a short self-test.
 
-    Exits with 1 if something is missing that `enhance` needs.
+    Exits with 1 if something is missing that enhance needs and cannot fetch by itself.
     """
     checks: list[tuple[str, Callable[[], str]]] = [
         ("versions", _versions),
@@ -36,13 +40,15 @@ def doctor(device: str, as_json: bool) -> None:
     failed = False
     for name, check in checks:
         try:
-            text, good = check(), True
+            text, state = check(), "ok"
+        except _NotYetError as todo:
+            text, state = str(todo), "todo"
         except CrsrError as error:
-            text, good = str(error), False
-        failed |= not good
-        results[name] = {"ok": good, "text": text}
+            text, state = str(error), "FAIL"
+        failed |= state == "FAIL"
+        results[name] = {"state": state, "text": text}
         if not as_json:
-            click.echo(f"{'ok  ' if good else 'FAIL'}  {name:<12} {text}")
+            click.echo(f"{state:<4}  {name:<12} {text}")
     if as_json:
         click.echo(json.dumps(results, indent=2))
     sys.exit(1 if failed else 0)
@@ -79,10 +85,13 @@ def _face_models() -> str:
     from crsr_video.errors import FaceModelError
 
     states = face_models.status()
-    missing = [s.model.name for s in states if not (s.present and (s.verified or s.own))]
+    lost = [s.model.name for s in states if s.own and not s.present]
+    if lost:
+        raise FaceModelError(f"your own folder of face models lacks {', '.join(lost)}")
+    missing = [s.model.name for s in states if not (s.own or s.verified)]
     if missing:
-        raise FaceModelError(
-            f"{', '.join(missing)} missing or damaged: run 'crsr-video models --fetch'"
+        raise _NotYetError(
+            f"{', '.join(missing)}: fetched on first use, or now by 'crsr-video models --fetch'"
         )
     return f"{', '.join(s.model.name for s in states)}: present and verified"
 

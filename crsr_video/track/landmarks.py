@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crsr_video.closing import Closing
 from crsr_video.errors import FaceModelError
 from crsr_video.face_models import resolve
 from crsr_video.geometry import Points, apply, invert
@@ -56,8 +58,8 @@ class Sighting:
         return self.region.side / REGION_PER_FACE
 
 
-class Landmarker:
-    """The mesh model."""
+class Landmarker(Closing):
+    """The mesh model; to be closed."""
 
     def __init__(self, models: Path | None = None) -> None:
         """Load it.
@@ -71,7 +73,7 @@ class Landmarker:
         try:
             with quiet():
                 # One thread: two are slower, and the pipeline's parallelism is over frames.
-                self._model = Interpreter(model_path=str(path), num_threads=1)
+                self._model: Any = Interpreter(model_path=str(path), num_threads=1)
                 self._model.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise FaceModelError(f"the face model {path.name} cannot be run: {error}") from error
@@ -79,6 +81,11 @@ class Landmarker:
         mesh, flag = sorted(self._model.get_output_details(), key=lambda d: -np.prod(d["shape"]))
         self._mesh, self._flag = mesh["index"], flag["index"]
         self.calls = 0
+
+    def close(self) -> None:
+        """Release the model, whose runtime has things to say at its end too."""
+        with quiet():
+            self._model = None
 
     def look(self, frame: Frame, region: Region) -> Sighting:
         """Place the mesh; whether there is a face at all is another question.

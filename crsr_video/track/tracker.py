@@ -138,6 +138,7 @@ class Tracker(Closing):
     def close(self) -> None:
         """Release the models."""
         self._detector.close()
+        self._landmarker.close()
 
     def _begin_scene(self, index: int) -> _Scene:
         if self._scene is not None:
