@@ -127,17 +127,27 @@ def enlarge_frame(frame: Frame, scale: int) -> Frame:
     """
     if scale == 1:
         return frame
-    layout = frame.layout
-    planes: list[Plane] = []
-    for index, plane in enumerate(frame.components):
-        sited = plane_from_frame(layout, index)
-        matrix = compose(compose(sited, resize_matrix(scale)), invert(sited))
-        height, width = _enlarged_size(frame, index, scale)
-        large = warp(plane, matrix, width, height)
-        legal = np.clip(np.rint(large), 0, 2**layout.bits - 1)
-        eight = plane.dtype == np.uint8
-        planes.append(legal.astype(np.uint8) if eight else legal.astype(np.uint16))
-    return frame.with_components(tuple(planes))
+    planes = tuple(_enlarge_plane(frame, index, scale) for index in range(len(frame.components)))
+    return frame.with_components(planes)
+
+
+def _enlarge_plane(frame: Frame, component: int, scale: int) -> Plane:
+    plane = np.ascontiguousarray(frame.components[component])
+    height, width = _enlarged_size(frame, component, scale)
+    sited = plane_from_frame(frame.layout, component)
+    matrix = compose(compose(sited, resize_matrix(scale)), invert(sited))
+    large: Plane
+    if (height, width) == (scale * plane.shape[0], scale * plane.shape[1]) and np.allclose(
+        matrix, resize_matrix(scale)
+    ):
+        large = cv2.resize(plane, (width, height), interpolation=cv2.INTER_CUBIC)
+    else:
+        large = cv2.warpAffine(
+            plane, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+    # Cubic overshoot saturates at the memory's limits, which may lie beyond the depth's.
+    top = 2**frame.layout.bits - 1
+    return np.minimum(large, top, out=large) if top < np.iinfo(large.dtype).max else large
 
 
 def _enlarged_size(frame: Frame, component: int, scale: int) -> tuple[int, int]:
