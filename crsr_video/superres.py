@@ -1,13 +1,20 @@
 """Super-resolve: four times the pixels from a consistent crop.
 
-The second half of the method: see `networks.superresolver`.
+The second half of the method: see `networks.superresolver`. What the networks answer for is
+detail; the colour and the light of a face stay the frame's own.
 """
 
 from dataclasses import replace
 
+import cv2
+import numpy as np
+
 from crsr_video import geometry
 from crsr_video.batches import BatchStage, Images, Predictor
 from crsr_video.types import Crop, Face
+
+_TINT_CELLS = 8
+"""To a side of the crop: what varies more slowly than this is tint, not detail."""
 
 
 def super_resolve(predict: Predictor, *, batch: int = 1, lookahead: int = 0) -> BatchStage:
@@ -20,7 +27,20 @@ def _consistent(face: Face) -> Crop | None:
 
 
 def _with_enhanced(face: Face, image: Images) -> Face:
-    assert face.consistent is not None
-    factor = image.shape[-1] / face.consistent.size
-    matrix = geometry.compose(geometry.resize_matrix(factor), face.consistent.crop_from_frame)
-    return replace(face, enhanced=Crop(image, matrix))
+    assert face.crop is not None
+    factor = image.shape[-1] / face.crop.size
+    matrix = geometry.compose(geometry.resize_matrix(factor), face.crop.crop_from_frame)
+    return replace(face, enhanced=Crop(without_tint(image, face.crop.image), matrix))
+
+
+def without_tint(image: Images, seen: Images) -> Images:
+    """A picture with its slowest variations made those of another, smaller one.
+
+    Args: image: (3, S, S). seen: (3, s, s).
+    """
+    large, small = image.transpose(1, 2, 0), seen.transpose(1, 2, 0)
+    size = large.shape[:2]
+    added = large - cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
+    coarse = cv2.resize(added, (_TINT_CELLS, _TINT_CELLS), interpolation=cv2.INTER_AREA)
+    tint = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray((large - tint).transpose(2, 0, 1))

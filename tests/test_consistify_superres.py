@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,7 +11,7 @@ from crsr_video.consistify import consistify
 from crsr_video.devices import Placement
 from crsr_video.geometry import apply
 from crsr_video.networks import Bicubic, Identity
-from crsr_video.superres import super_resolve
+from crsr_video.superres import super_resolve, without_tint
 from crsr_video.types import Crop
 
 CPU = Placement(torch.device("cpu"), torch.float32, "for the test")
@@ -61,8 +62,24 @@ def test_super_resolve_fills_in_a_crop_four_times_larger_at_the_same_place(rng):
 
 def test_super_resolve_works_on_the_consistent_crop(rng):
     face = replace(face_with_crop(rng), consistent=crop_of(0.25))
-    (done,) = super_resolve(Predictor(Bicubic(), CPU)).push(item(face))
-    assert done.faces[0].enhanced.image == pytest.approx(0.25, abs=1e-6)
+    seen = []
+
+    def watched(images):
+        seen.append(images)
+        return np.repeat(np.repeat(images, 4, 2), 4, 3)
+
+    super_resolve(watched).push(item(face))
+    assert np.array_equal(seen[0][0], face.consistent.image)
+
+
+def test_colour_and_light_stay_those_of_the_crop(rng):
+    seen = cv2.GaussianBlur(rng.random((32, 32, 3)).astype(np.float32), (0, 0), 6)
+    seen = seen.transpose(2, 0, 1).copy()
+    large = cv2.resize(seen.transpose(1, 2, 0), (128, 128), interpolation=cv2.INTER_CUBIC)
+    detail = 0.1 * np.sin(np.arange(128, dtype=np.float32) * 1.5)[:, None, None]
+    tinted = (large + detail + np.float32([0.1, -0.05, 0.02])).transpose(2, 0, 1)
+    kept = without_tint(tinted, seen).transpose(1, 2, 0)
+    assert np.abs(kept - large - detail).max() < 0.01
 
 
 def test_faces_that_are_left_alone_pass_unchanged(rng):
