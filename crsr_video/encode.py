@@ -334,8 +334,8 @@ def check_output(path: Path, source: Path, overwrite: bool) -> None:
             raise OutputError(f"{path}: is a directory")
         if path.exists() and path.samefile(source):
             raise OutputError(f"{path}: is the source itself")
-        if path.exists() and not overwrite:
-            raise OutputError(f"{path}: exists already")
+        if os.path.lexists(path) and not overwrite:
+            raise OutputError(f"{path}: exists already; --overwrite replaces it")
         if not path.parent.is_dir():
             raise OutputError(f"{path.parent}: no such folder")
         if not os.access(path.parent, os.W_OK | os.X_OK):

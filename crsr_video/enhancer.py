@@ -63,9 +63,16 @@ class Summary:
     truncated: bool = False
     """The source ended before its end: what was there is enhanced."""
     concealed: int = 0
-    """Frames that the decoder reported as damaged."""
+    """Frames that the decoder had to patch up."""
+    damaged: int = 0
+    """Packets of the video that could not be decoded at all."""
     notices: tuple[str, ...] = field(default=())
     """What the user should know: streams left out, formats changed."""
+
+    @property
+    def partial(self) -> bool:
+        """The source was cut off or damaged: the result is as good as that allowed."""
+        return self.truncated or self.concealed > 0 or self.damaged > 0
 
     @property
     def fps(self) -> float:
@@ -117,6 +124,7 @@ def enhance(
         startup_seconds=started - begin,
         truncated=report.truncated,
         concealed=report.concealed,
+        damaged=report.damaged,
         notices=told,
     )
 

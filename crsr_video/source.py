@@ -107,7 +107,8 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
     videos = [s for s in container.streams.video if not s.disposition & _COVER]
     if not videos:
         kinds = sorted({s.type for s in container.streams})
-        raise NoVideoError(f"{path}: holds no video, only {', '.join(kinds) or 'nothing'}")
+        only = f", only {' and '.join(kinds)}" if kinds else ""
+        raise NoVideoError(f"{path}: holds no video{only}")
     best = container.streams.best("video")
     video = next((s for s in videos if best is not None and s.index == best.index), videos[0])
     if video.codec_context is None:

@@ -146,6 +146,20 @@ def test_cut_off_file_is_enhanced_as_far_as_it_goes(tmp_path: Path) -> None:
         assert 10 < sum(1 for _ in file.decode(video=0)) < 75
 
 
+def test_damage_in_the_middle_is_told(tmp_path: Path) -> None:
+    whole = bytearray((CLIPS / "portrait.mp4").read_bytes())
+    middle = len(whole) // 2
+    for offset in range(middle, middle + 4000, 7):
+        whole[offset] ^= 0xFF
+    source = tmp_path / "flipped.mp4"
+    source.write_bytes(whole)
+    result = run("enhance", source, *QUICK)
+    assert result.exit_code == 3, result.stderr
+    assert "damaged" in result.stderr or "missing" in result.stderr
+    with av.open(str(tmp_path / "flipped.enhanced.mp4")) as file:
+        assert sum(1 for _ in file.decode(video=0)) > 60
+
+
 def test_help_is_quick_and_version_is_told() -> None:
     begin = time.perf_counter()
     done = subprocess.run([*PROGRAM, "--help"], capture_output=True, text=True, check=True)

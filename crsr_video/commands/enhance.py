@@ -172,5 +172,5 @@ def enhance(
             on_notice=reporter.notice,
         )
         reporter.finish(summary)
-    if summary.truncated:
+    if summary.partial:
         sys.exit(EXIT_PARTIAL)

@@ -86,8 +86,8 @@ class Reporter:
         self._event("summary", **_facts(summary))
         for line in _lines(summary):
             self._say(line)
-        if summary.truncated:
-            self._warn(f"{summary.source} is cut off or damaged: what was there is enhanced")
+        if summary.partial:
+            self._warn(f"{summary.source} is {_harm(summary)}: what was there is enhanced")
 
     def _say(self, line: str) -> None:
         if self._words:
@@ -136,6 +136,7 @@ def _facts(summary: "Summary") -> dict[str, Any]:
         "skipped": seen.skipped,
         "passed_through": seen.passed_through,
         "concealed": summary.concealed,
+        "damaged": summary.damaged,
         "truncated": summary.truncated,
         "seconds": round(summary.seconds, 3),
         "startup_seconds": round(summary.startup_seconds, 3),
@@ -158,10 +159,24 @@ def _peak_memory() -> float | None:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _harm(summary: "Summary") -> str:
+    """What is wrong with a source, in words."""
+    harms = ["cut off"] if summary.truncated else []
+    if summary.concealed:
+        harms.append(f"damaged in {_count(summary.concealed, 'frame')}")
+    if summary.damaged:
+        harms.append(f"missing {_count(summary.damaged, 'frame')}")
+    return ", ".join(harms)
+
+
 def _lines(summary: "Summary") -> list[str]:
     seen = summary.statistics
     lines = [
-        f"{seen.frames} frames, {seen.tracks} {'face' if seen.tracks == 1 else 'faces'} "
+        f"{_count(seen.frames, 'frame')}, {_count(seen.tracks, 'face')} "
         f"followed ({seen.enhanced} of {seen.faces} pictures of them enhanced), "
         f"{summary.seconds:.1f} s ({summary.startup_seconds:.1f} of them to start), "
         f"{summary.fps:.1f} fps"
@@ -173,9 +188,9 @@ def _lines(summary: "Summary") -> list[str]:
     if not seen.faces:
         lines.append("no face was found: the picture is unchanged")
     if seen.passed_through:
-        lines.append(f"{seen.passed_through} frames passed through unchanged after an error")
-    if summary.concealed:
-        lines.append(f"{summary.concealed} damaged frames in the source")
+        lines.append(
+            f"{_count(seen.passed_through, 'frame')} passed through unchanged after an error"
+        )
     peak = _peak_memory()
     if peak is not None:
         lines.append(f"peak memory {peak:.0f} MiB")
