@@ -37,6 +37,7 @@ class App(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run, print what went wrong, exit."""
+        _open_standard_streams()
         try:
             with _signals():
                 return super().main(*args, **kwargs)
@@ -48,10 +49,23 @@ class App(click.Group):
             # The reader of our output has gone; closing stdout now keeps Python from complaining.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(EXIT_FAILED)
+        except OSError as error:
+            _fail(error.strerror or str(error), EXIT_FAILED)
         except Exception as error:
             line = str(error).strip().splitlines()
             told = f"{type(error).__name__}: {line[0]}" if line else type(error).__name__
             _fail(f"internal error, please report it: {told} (-v shows more)", EXIT_DEFECT)
+
+
+def _open_standard_streams() -> None:
+    """Give closed standard streams (``2>&-``) a place to go: else a file we open takes theirs."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -71,6 +85,8 @@ def _signals() -> Iterator[None]:
         raise Interrupted(number)
 
     numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP"):  # the terminal was closed; Windows has none
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield

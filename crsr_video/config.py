@@ -33,7 +33,7 @@ class EncodeSettings:
         Raises: ConfigError: crf or bitrate is negative, or both are given.
         """
         if self.crf is not None and not 0 <= self.crf < float("inf"):
-            raise ConfigError(f"crf must not be negative, but is {self.crf:g}")
+            raise ConfigError(f"crf must be zero or a positive number, but is {self.crf:g}")
         if self.bitrate is not None and self.bitrate <= 0:
             raise ConfigError(f"bitrate must be above zero, but is {self.bitrate}")
         if self.crf is not None and self.bitrate is not None:
@@ -82,6 +82,6 @@ class Config:
         if not self.min_face >= 0:
             raise ConfigError(f"min-face must not be negative, but is {self.min_face:g}")
         if not 0 <= self.start < float("inf"):
-            raise ConfigError(f"start must not be negative, but is {self.start:g}")
+            raise ConfigError(f"start must be zero or a positive number, but is {self.start:g}")
         if self.duration is not None and not 0 < self.duration < float("inf"):
             raise ConfigError(f"duration must be above zero, but is {self.duration:g}")

@@ -260,6 +260,7 @@ class Encoder:
                 packet.stream = self._stream
                 if self._counted:
                     self._restore_times(packet)
+                self._check_decoding_time(packet)
                 self._container.mux(packet)
 
     def _restore_times(self, packet: Packet) -> None:
@@ -276,6 +277,17 @@ class Encoder:
         packet.dts = self._times[decoded][0] if decoded >= 0 else early
         for old in [i for i in self._times if i < min(decoded, self._frames - 1)]:
             del self._times[old]
+
+    def _check_decoding_time(self, packet: Packet) -> None:
+        """Put a senseless decoding time right.
+
+        libx265 leaves it uninitialised in clips shorter than its own delay, which hold their frames
+        in order of presentation.
+        """
+        if packet.pts is None or packet.dts is None or packet.time_base is None:
+            return
+        if not 0 <= (packet.pts - packet.dts) * packet.time_base <= _LONGEST_REORDERING:
+            packet.dts = packet.pts
 
     def _writing(self) -> AbstractContextManager[None]:
         return pyav.translated(OutputError, f"{self.plan.path}: cannot be written")
@@ -315,6 +327,9 @@ class Encoder:
         with suppress(OSError):
             self._temporary.unlink(missing_ok=True)
 
+
+_LONGEST_REORDERING = 60
+"""Seconds between decoding and presentation beyond which an encoder is not believed."""
 
 _INTERLACED = frozenset(("libx264", "mpeg2video", "mpeg4"))
 _MPEG4_TICKS = 65535

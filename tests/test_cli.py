@@ -371,7 +371,7 @@ def running(clip: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_leave_nothing(
     running: subprocess.Popen[str], clip: Path, number: signal.Signals
 ) -> None:
@@ -381,3 +381,14 @@ def test_signals_leave_nothing(
     assert f"stopped by {number.name}" in told
     assert "Traceback" not in told
     assert sorted(p.name for p in clip.parent.iterdir()) == ["clip.mp4"]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
+def test_closed_streams_do_no_harm(clip: Path, closed: str) -> None:
+    words = " ".join([*PROGRAM, "enhance", str(clip), "--duration", "0.1", *QUICK])
+    done = subprocess.run(
+        ["sh", "-c", f"exec {words} {closed}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with av.open(str(clip.with_name("clip.enhanced.mp4"))) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 3

@@ -19,11 +19,12 @@ def _bits(context: click.Context, parameter: click.Parameter, value: str | None)
     text = value.strip().lower()
     factor = {"k": 1e3, "m": 1e6, "g": 1e9}.get(text[-1:], 1)
     try:
-        return round(float(text.rstrip("kmg")) * factor)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"'{value}' is no bit rate: write 800k or 4M", context, parameter
-        ) from None
+        bits = float(text.rstrip("kmg")) * factor
+    except ValueError:
+        bits = 0.0
+    if not 1 <= bits < 2**31:  # false for NaN too; FFmpeg's own limit
+        raise click.BadParameter(f"'{value}' is no bit rate: write 800k or 4M", context, parameter)
+    return round(bits)
 
 
 def _pairs(

@@ -191,7 +191,4 @@ def _lines(summary: "Summary") -> list[str]:
         lines.append(
             f"{_count(seen.passed_through, 'frame')} passed through unchanged after an error"
         )
-    peak = _peak_memory()
-    if peak is not None:
-        lines.append(f"peak memory {peak:.0f} MiB")
     return [*lines, f"wrote {summary.output}"]

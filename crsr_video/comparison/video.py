@@ -13,6 +13,7 @@ from crsr_video.comparison.place import Place
 from crsr_video.comparison.shape import upright
 from crsr_video.config import EncodeSettings
 from crsr_video.encode import Encoder
+from crsr_video.errors import InputError
 from crsr_video.plan import BY_SUFFIX, takes
 from crsr_video.source import Source
 from crsr_video.types import Frame
@@ -69,6 +70,8 @@ class Canvas:
         (w, h, _), (wide, high, self._aspect) = upright(before), upright(after)
         self._width = min(w * self._scale, wide) // 2 * 2
         self._height = min(h * self._scale, high) // 2 * 2
+        if not (self._width and self._height):
+            raise InputError("a picture of one pixel is too small to compare")
         self.bits = 10 if after.layout.bits > 8 else 8
         self._format = "yuv420p" if self.bits == 8 else "yuv420p10le"
         # An untagged copy that has been enlarged is of its source's colours, whatever its size.
