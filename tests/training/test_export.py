@@ -38,6 +38,12 @@ def test_round_trip(tmp_path) -> None:
             assert not torch.equal(here, getattr(state.pair, name)(picture))
 
 
+def test_equal_weights_make_equal_files(tmp_path) -> None:
+    state = noisy()
+    contents = {export(state, tmp_path / f"{n}.safetensors").read_bytes() for n in range(8)}
+    assert len(contents) == 1
+
+
 def test_others_may_read_it_as_far_as_the_umask_lets_them(tmp_path) -> None:
     (tmp_path / "plain").touch()
     path = export(noisy(), tmp_path / "w.safetensors")

@@ -1,0 +1,147 @@
+"""Batches of high-resolution faces, each drawn from its step's own random generator.
+
+Step k of a run always sees the same pictures, however often the run was interrupted: nothing
+about the order is kept in memory between steps.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from crsr_video.errors import TrainingError
+from crsr_video.geometry import Matrix, compose
+from crsr_video.training.degrade import FACTOR
+from crsr_video.training.prepare import SIZES, array_path, read_index
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One kind of batch."""
+
+    face: int
+    """Side of the whole LR face, pixels."""
+    patch: int
+    """Side of the LR piece that is shown, pixels."""
+    batch: int
+    """Pictures in a batch."""
+    share: float
+    """Probability of being chosen."""
+
+
+TIERS = (Tier(32, 32, 32, 0.3), Tier(64, 64, 8, 0.5), Tier(128, 64, 8, 0.2))
+"""Batches of about equal work. The largest faces are seen in pieces, for speed."""
+
+
+class Faces:
+    """Prepared crops of one split, read from disk as they are needed."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        """Open the arrays. Raises TrainingError: there are none for this split."""
+        self._arrays: dict[int, Bytes] = {}
+        for size in {entry.size for entry in read_index(folder) if entry.split == split}:
+            try:
+                self._arrays[size] = np.load(array_path(folder, split, size), mmap_mode="r")
+            except (OSError, ValueError) as error:
+                raise TrainingError(f"prepared faces are damaged: {error}") from error
+        if not self._arrays:
+            raise TrainingError(f"{folder} holds no faces of the split {split!r}")
+
+    def count(self, size: int) -> int:
+        """How many pictures are at least `size` pixels wide."""
+        return sum(len(array) for side, array in self._arrays.items() if side >= size)
+
+    def at(self, number: int, size: int) -> Bytes:
+        """Picture `number` of those at least `size` wide, at the size it is stored in."""
+        for side in sorted(self._arrays):
+            if side < size:
+                continue
+            if number < len(self._arrays[side]):
+                return np.asarray(self._arrays[side][number])
+            number -= len(self._arrays[side])
+        raise IndexError(number)
+
+
+def choose_tier(faces: Faces, rng: np.random.Generator, tiers: tuple[Tier, ...] = TIERS) -> Tier:
+    """A random tier among those that have pictures. Raises TrainingError: none has."""
+    usable = [tier for tier in tiers if faces.count(tier.face * FACTOR)]
+    if not usable:
+        raise TrainingError(f"no face is large enough; the least is {min(SIZES)} pixels")
+    shares = np.array([tier.share for tier in usable])
+    return usable[int(rng.choice(len(usable), p=shares / shares.sum()))]
+
+
+def batch(faces: Faces, tier: Tier, rng: np.random.Generator) -> Tensor:
+    """Random augmented targets, float32 (tier.batch, 3, 4 patch, 4 patch) in [0, 1]."""
+    side, patch = tier.face * FACTOR, tier.patch * FACTOR
+    stack = np.empty((tier.batch, patch, patch, 3), np.float32)
+    for row in stack:
+        picture = faces.at(int(rng.integers(faces.count(side))), side)
+        row[:] = _piece(shrink(moved(picture, rng), side), patch, rng)
+    pictures = torch.from_numpy(stack).permute(0, 3, 1, 2).contiguous().div_(255)
+    return recoloured(pictures, rng)
+
+
+def moved(picture: Bytes, rng: np.random.Generator) -> Bytes:
+    """Mirrored half the time, and half the time turned, scaled and shifted a little.
+
+    The other half stays as it is because resampling softens a target.
+    """
+    if rng.random() < 0.5:
+        picture = picture[:, ::-1]
+    if rng.random() < 0.5:
+        return np.ascontiguousarray(picture)
+    side = picture.shape[0]
+    result: Bytes = cv2.warpAffine(
+        picture,
+        jitter(side, rng),
+        (side, side),
+        flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    return result
+
+
+def jitter(side: int, rng: np.random.Generator) -> Matrix:
+    """Within 4 degrees, 6 % of scale and 3 % of shift about the centre of a square; 2x3.
+
+    Trackers misplace landmarks by about that much.
+    """
+    angle, scale = np.deg2rad(rng.uniform(-4, 4)), np.exp(rng.uniform(-0.06, 0.06))
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    centre = (side - 1) / 2
+    shift = rng.uniform(-0.03, 0.03, 2) * side + centre
+    to_origin = np.array([[1.0, 0.0, -centre], [0.0, 1.0, -centre]])
+    return compose(np.array([[c, -s, shift[0]], [s, c, shift[1]]]), to_origin)
+
+
+def shrink(picture: Bytes, side: int) -> Bytes:
+    """To (side, side, 3) by averaging; the stored sizes are whole multiples."""
+    if picture.shape[0] == side:
+        return picture
+    result: Bytes = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    return result
+
+
+def _piece(picture: Bytes, patch: int, rng: np.random.Generator) -> Bytes:
+    room = picture.shape[0] - patch
+    top, left = (int(v) for v in rng.integers(0, room + 1, 2)) if room else (0, 0)
+    return picture[top : top + patch, left : left + patch]
+
+
+def recoloured(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Brightness, contrast and white balance a little off; (N, 3, H, W) in [0, 1] to the same."""
+    n = len(pictures)
+    gain = rng.uniform(0.85, 1.15, (n, 1, 1, 1)) * rng.uniform(0.95, 1.05, (n, 3, 1, 1))
+    offset = rng.uniform(-0.06, 0.06, (n, 1, 1, 1)) + 0.5 - 0.5 * gain
+    return pictures.mul(_tensor(gain)).add_(_tensor(offset)).clamp_(0, 1)
+
+
+def _tensor(values: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
