@@ -77,7 +77,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(
 
 def test_minutes_make_a_plan(faces: Faces, tmp_path, caplog) -> None:
     limits = Limits(minutes=0.02, save_every=0.3, log_every=5)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="crsr_video"):
         state = train(faces, fresh(TINY, 2), tmp_path / "run.pt", limits, RECIPE)
     assert state.step == state.planned >= 20
     assert state.progress == pytest.approx(1.0)
