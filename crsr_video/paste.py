@@ -24,7 +24,9 @@ _SOFTNESS = 0.35
 """Share of the radius over which the mask falls from one to zero."""
 
 _NEIGHBOURHOODS = 32
-"""Of the crop's side: how locally detail is compared (a Gaussian's deviation)."""
+"""To a side of the crop: how locally detail is compared (a Gaussian of this deviation)."""
+
+_GREY = np.full(3, 1 / 3, np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -111,9 +113,16 @@ def _present(own: FloatPicture, added: FloatPicture) -> FloatPicture:
 
     Locally, the least-squares factor by which `added` explains `own`.
     """
-    a, b = own.mean(-1), added.mean(-1)
-    sigma = a.shape[0] / _NEIGHBOURHOODS
-    shared = cv2.GaussianBlur(a * b, (0, 0), sigma)
-    power = cv2.GaussianBlur(b * b, (0, 0), sigma)
+    a, b = own @ _GREY, added @ _GREY
+    shared, power = _around(a * b), _around(b * b)
     share: FloatPicture = np.clip(shared / (power + 1e-8), 0.0, 1.0)
-    return share
+    spread: FloatPicture = cv2.resize(share, a.shape, interpolation=cv2.INTER_LINEAR)
+    return spread
+
+
+def _around(picture: FloatPicture) -> FloatPicture:
+    """Local means on a coarse grid, (S, S) to (G, G)."""
+    cells = (_NEIGHBOURHOODS, _NEIGHBOURHOODS)
+    coarse = cv2.resize(picture, cells, interpolation=cv2.INTER_AREA)
+    means: FloatPicture = cv2.GaussianBlur(coarse, (0, 0), 1.0)
+    return means

@@ -187,7 +187,7 @@ def test_doctor_finds_everything() -> None:
     result = run("doctor")
     assert result.exit_code == 0, result.stdout
     assert "FAIL" not in result.stdout
-    for word in ("torch", "libx264", "verified", "faces a second"):
+    for word in ("torch", "libx264", "verified", "frames a second"):
         assert word in result.stdout
 
 

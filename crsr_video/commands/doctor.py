@@ -103,7 +103,7 @@ def _encoders() -> str:
 
 
 def _self_test(device: str) -> str:
-    """Enhance a moving test picture for a second, with one face's worth of network work."""
+    """Run both networks for a second, and see that they return a picture."""
     import numpy as np
 
     from crsr_video import devices, weights
@@ -122,4 +122,4 @@ def _self_test(device: str) -> str:
     if result.shape != (1, 3, 256, 256) or not np.isfinite(result).all():
         raise CrsrError("the networks returned nonsense")
     rate = (count - 1) / (time.perf_counter() - begin)
-    return f"{rate:.0f} faces a second through both networks (64 to 256 pixels)"
+    return f"{rate:.0f} frames a second through both networks, one face of 64 pixels in each"
