@@ -23,6 +23,7 @@ class SuperResolver(nn.Module):
         up: tuple[int, int] = (1, 3),
     ) -> None:
         super().__init__()
+        self.channels = channels[0]
         self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
         self.trunk = Hourglass(channels, down=down, middle=middle, up=up)
         self.head = nn.Conv2d(channels[0], 3 * self.factor**2, 3, padding=1)
@@ -32,8 +33,18 @@ class SuperResolver(nn.Module):
 
     def forward(self, consistent: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W)."""
-        x = (consistent - 0.5).to(self.stem.weight.dtype)
-        detail = self.head(self.trunk(self.stem(x)))
-        return enlarge(consistent, self.factor) + functional.pixel_shuffle(
-            detail.float(), self.factor
-        )
+        return self.draw(consistent, self.features(consistent))
+
+    def features(self, consistent: Tensor, hint: Tensor | None = None) -> Tensor:
+        """What is understood of a face; (N, 3, H, W) to (N, channels[0], H, W).
+
+        Args: hint: from earlier frames (see `networks.memory`), of the result's shape.
+        """
+        x: Tensor = self.stem((consistent - 0.5).to(self.stem.weight.dtype))
+        understood: Tensor = self.trunk(x if hint is None else x + hint)
+        return understood
+
+    def draw(self, consistent: Tensor, features: Tensor) -> Tensor:
+        """The picture that follows from `features` of the same crop; (N, 3, 4H, 4W)."""
+        detail = functional.pixel_shuffle(self.head(features).float(), self.factor)
+        return enlarge(consistent, self.factor) + detail
