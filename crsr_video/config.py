@@ -50,6 +50,10 @@ class Config:
     """Share of the correction that is applied, 0 (none) to 1."""
     model: str = "fast"
     """Name of shipped weights, or path of a safetensors file."""
+    texture: float = 0.0
+    """Between faithful (0: only what is sure) and textured (1: believable skin and hair)."""
+    memory: bool = True
+    """Let earlier frames of a face help, where the weights have learnt it."""
     device: str = "auto"
     """One of "auto", "cpu", "cuda", "cuda:N", "mps"."""
     precision: Precision = "auto"
@@ -79,6 +83,8 @@ class Config:
             raise ConfigError(f"scale must be 1, 2 or 4, but is {self.scale}")
         if not 0 <= self.strength <= 1:
             raise ConfigError(f"strength must lie between 0 and 1, but is {self.strength:g}")
+        if not 0 <= self.texture <= 1:
+            raise ConfigError(f"texture must lie between 0 and 1, but is {self.texture:g}")
         if not self.min_face >= 0:
             raise ConfigError(f"min-face must not be negative, but is {self.min_face:g}")
         if not 0 <= self.start < float("inf"):

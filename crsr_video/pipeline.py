@@ -13,13 +13,14 @@ import torch
 
 from crsr_video import devices, weights
 from crsr_video.align import Aligner
-from crsr_video.batches import Predictor
+from crsr_video.batches import Predictor, RecurrentPredictor
 from crsr_video.closing import Closing
 from crsr_video.config import Config
 from crsr_video.consistify import consistify
+from crsr_video.networks import SuperResolver
 from crsr_video.paste import Paster
 from crsr_video.smooth import Smoother
-from crsr_video.superres import super_resolve
+from crsr_video.superres import RecurrentStage, super_resolve
 from crsr_video.track import Tracker
 from crsr_video.types import Frame, Stage, TrackedFrame
 
@@ -199,7 +200,7 @@ def build(config: Config, *, live: bool = False) -> Pipeline:
     placement = devices.place(config.device, config.precision)
     if placement.device.type == "cpu":
         torch.set_num_threads(devices.network_threads())
-    pair = weights.load(config.model)
+    pair = weights.load(config.model).with_texture(config.texture)
     batch = 1 if live else _BATCH[placement.device.type]
     wait = 0 if live else batch - 1
     stages: list[tuple[str, Stage[Any, Any]]] = [
@@ -209,11 +210,18 @@ def build(config: Config, *, live: bool = False) -> Pipeline:
             "consistify",
             consistify(Predictor(pair.consistifier, placement), batch=batch, lookahead=wait),
         ),
-        (
-            "super-resolve",
-            super_resolve(Predictor(pair.superresolver, placement), batch=batch, lookahead=wait),
-        ),
+        ("super-resolve", _super_resolve(pair, config, placement, batch, wait)),
         ("smooth", Smoother(causal=live)),
         ("paste", Paster(config.strength, config.scale)),
     ]
     return Pipeline(stages, rescue=config.on_error == "passthrough")
+
+
+def _super_resolve(
+    pair: weights.Pair, config: Config, placement: devices.Placement, batch: int, wait: int
+) -> Stage[Any, Any]:
+    """With memory where it was trained, and not refused."""
+    if config.memory and pair.memory is not None:
+        assert isinstance(pair.superresolver, SuperResolver)
+        return RecurrentStage(RecurrentPredictor(pair.superresolver, pair.memory, placement))
+    return super_resolve(Predictor(pair.superresolver, placement), batch=batch, lookahead=wait)

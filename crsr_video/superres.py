@@ -4,14 +4,15 @@ The second half of the method: see `networks.superresolver`. What the networks a
 detail; the colour and the light of a face stay the frame's own.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from crsr_video import geometry
-from crsr_video.batches import BatchStage, Images, Predictor
-from crsr_video.types import Crop, Face
+from crsr_video.batches import BatchStage, Images, Predictor, Recollection, RecurrentPredictor
+from crsr_video.types import Crop, Face, TrackedFrame
 
 _TINT_CELLS = 8
 """To a side of the crop: what varies more slowly than this is tint, not detail."""
@@ -20,6 +21,56 @@ _TINT_CELLS = 8
 def super_resolve(predict: Predictor, *, batch: int = 1, lookahead: int = 0) -> BatchStage:
     """The super-resolve stage: fills `Face.enhanced` from `Face.consistent`."""
     return BatchStage(predict, _consistent, _with_enhanced, batch=batch, lookahead=lookahead)
+
+
+class RecurrentStage:
+    """The super-resolve stage with memory: each face is helped by its own previous frame.
+
+    Causal, no lookahead. Frames go one by one, all faces of one size together.
+    """
+
+    lookahead = 0
+
+    def __init__(self, predict: RecurrentPredictor) -> None:
+        self._predict = predict
+        self._before: dict[tuple[int, int], Recollection] = {}
+        """By track and size of the crop: a face that changes its tier begins anew."""
+
+    def push(self, item: TrackedFrame) -> list[TrackedFrame]:
+        """Fill `Face.enhanced` of one frame."""
+        if item.cut:
+            self.reset()
+        kept: dict[tuple[int, int], Recollection] = {}
+        faces = list(item.faces)
+        sizes = {face.consistent.size for face in faces if face.consistent is not None}
+        for size in sorted(sizes):
+            self._run(faces, size, kept)
+        # What was not seen in this frame is forgotten: its next crop may show anything.
+        self._before = kept
+        return [replace(item, faces=tuple(faces))]
+
+    def flush(self) -> list[TrackedFrame]:
+        """Nothing is held back."""
+        return []
+
+    def reset(self) -> None:
+        """Forget all faces."""
+        self._before = {}
+
+    def _run(self, faces: list[Face], size: int, kept: dict[tuple[int, int], Recollection]) -> None:
+        """Replace the faces of one size, and note what to remember."""
+        chosen = [
+            (index, face.track, face.consistent.image)
+            for index, face in enumerate(faces)
+            if face.consistent is not None and face.consistent.size == size
+        ]
+        keys: Sequence[tuple[int, int]] = [(track, size) for _, track, _ in chosen]
+        pictures, recollections = self._predict(
+            np.stack([image for _, _, image in chosen]), [self._before.get(key) for key in keys]
+        )
+        kept.update(zip(keys, recollections, strict=True))
+        for (index, _, _), picture in zip(chosen, pictures, strict=True):
+            faces[index] = _with_enhanced(faces[index], picture)
 
 
 def _consistent(face: Face) -> Crop | None:

@@ -1,24 +1,27 @@
 """From a file to a pair of networks, verified on the way.
 
-A checkpoint is one safetensors file. Tensors are named ``consistifier.*`` and
-``superresolver.*``; the header's metadata holds ``format`` ("crsr-video/1") and, as JSON, the
-constructor arguments of each network. Pickles are refused: loading one runs its author's code.
+A checkpoint is one safetensors file. Tensors are named ``consistifier.*``, ``superresolver.*`` and
+``memory.*``; the header's metadata holds ``format`` ("crsr-video/1") and, as JSON, the constructor
+arguments of each network that is there. Only the super-resolver must be. Tensors named
+``texture.*`` take the place of the super-resolver's of the same name where texture is wanted.
+Pickles are refused: loading one runs its author's code.
 """
 
+import copy
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from crsr_video.errors import WeightsError
-from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver
+from crsr_video.networks import Bicubic, Consistifier, Identity, Memory, SuperResolver
 
 FORMAT = "crsr-video/1"
 
@@ -71,6 +74,24 @@ class Pair:
     superresolver: nn.Module
     name: str
     sha256: str
+    memory: Memory | None = None
+    """What makes the super-resolver recurrent, if it was trained."""
+    texture: dict[str, Tensor] = field(default_factory=dict)
+    """Weights of the super-resolver that were trained against a discriminator, by name."""
+
+    def with_texture(self, share: float) -> "Pair":
+        """A pair between faithful (0: as trained for pixels) and textured (1).
+
+        Weights are interpolated (Wang et al. 2018, ESRGAN, section 3.4). Without trained texture,
+        the pair itself.
+        """
+        if not self.texture or share == 0:
+            return self
+        superresolver = copy.deepcopy(self.superresolver)
+        weights = superresolver.state_dict()
+        for name, value in self.texture.items():
+            weights[name].lerp_(value, share)
+        return replace(self, superresolver=superresolver)
 
 
 def load(model: str = "fast") -> Pair:
@@ -116,9 +137,34 @@ def _read(path: Path, name: str, expected: str | None) -> Pair:
         raise WeightsError(f"weights '{path}' are damaged: {_line(error)}") from error
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"weights '{path}' are not a {FORMAT} checkpoint")
-    consistifier = _build(Consistifier, "consistifier", metadata, tensors, path)
+    consistifier: nn.Module = Identity()
+    if _holds("consistifier", metadata, tensors):
+        consistifier = _build(Consistifier, "consistifier", metadata, tensors, path)
     superresolver = _build(SuperResolver, "superresolver", metadata, tensors, path)
-    return Pair(consistifier, superresolver, name, found)
+    memory = None
+    if _holds("memory", metadata, tensors):
+        memory = _build(Memory, "memory", metadata, tensors, path)
+        if memory.channels != superresolver.channels:
+            raise WeightsError(f"weights '{path}' hold the memory of another super-resolver")
+    texture = _texture(tensors, superresolver, path)
+    return Pair(consistifier, superresolver, name, found, memory, texture)
+
+
+def _holds(prefix: str, metadata: dict[str, str], tensors: dict[str, Tensor]) -> bool:
+    """Whether a checkpoint has a network, or claims to."""
+    return prefix in metadata or any(name.startswith(f"{prefix}.") for name in tensors)
+
+
+def _texture(tensors: dict[str, Tensor], superresolver: nn.Module, path: Path) -> dict[str, Tensor]:
+    """The tensors that may take the place of the super-resolver's, checked."""
+    own = {k.removeprefix("texture."): v for k, v in tensors.items() if k.startswith("texture.")}
+    known = superresolver.state_dict()
+    for name, value in own.items():
+        if name not in known or known[name].shape != value.shape:
+            raise WeightsError(f"weights '{path}' have texture of another network: {name}")
+        if not torch.isfinite(value).all():
+            raise WeightsError(f"weights '{path}' hold values that are not finite")
+    return own
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -136,13 +182,16 @@ def _refuse_foreign(path: Path) -> None:
         raise WeightsError(f"weights '{path}' have an impossible size of {size} bytes")
 
 
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
 def _build(
-    network: type[nn.Module],
+    network: type[_Network],
     prefix: str,
     metadata: dict[str, str],
     tensors: dict[str, torch.Tensor],
     path: Path,
-) -> nn.Module:
+) -> _Network:
     own = {
         key.removeprefix(f"{prefix}."): value
         for key, value in tensors.items()
@@ -168,7 +217,7 @@ def _arguments(text: str) -> dict[str, Any]:
         raise ValueError("constructor arguments are no table")
     for name, value in arguments.items():
         numbers = value if isinstance(value, list) else [value]
-        low, high = (1, 4096) if name == "channels" else (0, 64)
+        low, high = (1, 4096) if name in ("channels", "width") else (0, 64)
         if not all(type(number) is int and low <= number <= high for number in numbers):
             raise ValueError("constructor arguments are out of range")
     return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}

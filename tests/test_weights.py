@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from crsr_video import weights
 from crsr_video.errors import WeightsError
-from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver
+from crsr_video.networks import Bicubic, Consistifier, Identity, Memory, SuperResolver
 from crsr_video.weights import FORMAT, load
 
 C = {"channels": [4, 6, 8], "middle": 1}
@@ -321,3 +321,60 @@ def test_every_shipped_checkpoint_is_there_with_its_card_and_loads():
             output = pair.superresolver(pair.consistifier(torch.full((1, 3, 32, 32), 0.5)))
         assert output.shape == (1, 3, 128, 128)
         assert torch.isfinite(output).all()
+
+
+def with_extras(**extras):
+    return tensors_of(*networks()) | extras
+
+
+def memory_tensors(channels=4):
+    network = Memory(channels, 4)
+    torch.nn.init.normal_(network.hint.weight)
+    return {f"memory.{key}": value for key, value in network.state_dict().items()}
+
+
+def test_a_memory_comes_along(path):
+    tensors = with_extras(**memory_tensors())
+    pair = load(write(path, tensors=tensors, memory=json.dumps({"channels": 4, "width": 4})))
+    assert pair.memory is not None and not pair.memory.training
+    assert torch.equal(pair.memory.hint.weight, tensors["memory.hint.weight"])
+    assert load(write(path)).memory is None
+
+
+def test_the_memory_of_another_network_is_refused(path):
+    tensors = with_extras(**memory_tensors(6))
+    model = write(path, tensors=tensors, memory=json.dumps({"channels": 6, "width": 4}))
+    assert "memory of another" in refused(model)
+    assert "do not fit the memory" in refused(write(path, tensors=with_extras(**memory_tensors())))
+
+
+def test_a_super_resolver_may_come_alone(path):
+    tensors = {k: v for k, v in tensors_of(*networks()).items() if k.startswith("superresolver.")}
+    pair = load(write(path, tensors=tensors, consistifier=None))
+    assert isinstance(pair.consistifier, Identity)
+    assert "do not fit the consistifier" in refused(write(path, consistifier=None))
+
+
+def test_texture_lies_between_two_sets_of_weights(path):
+    other = torch.randn(48, 4, 3, 3)
+    pair = load(write(path, tensors=with_extras(**{"texture.head.weight": other})))
+    faithful = pair.superresolver.head.weight.clone()
+    assert pair.with_texture(0) is pair
+    for share in (0.25, 1.0):
+        mixed = pair.with_texture(share).superresolver.head.weight
+        assert torch.allclose(mixed, faithful + share * (other - faithful), atol=1e-6)
+    assert torch.equal(pair.superresolver.head.weight, faithful)
+    plain = load(write(path))
+    assert plain.with_texture(1.0) is plain
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("texture.wheels", torch.zeros(4), "another network"),
+        ("texture.head.bias", torch.zeros(4), "another network"),
+        ("texture.head.bias", torch.full((48,), float("nan")), "not finite"),
+    ],
+)
+def test_texture_that_does_not_fit_is_refused(path, name, value, words):
+    assert words in refused(write(path, tensors=with_extras(**{name: value})))

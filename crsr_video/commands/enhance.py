@@ -68,6 +68,19 @@ def _pairs(
     help="Which networks: a name from 'crsr-video models', or a .safetensors file.",
 )
 @click.option(
+    "--texture",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="0: draw only what is sure; 1: dare believable skin and hair.",
+)
+@click.option(
+    "--memory/--no-memory",
+    default=True,
+    show_default=True,
+    help="Let earlier frames of a face help: steadier, and a little sharper.",
+)
+@click.option(
     "--device",
     metavar="auto|cpu|cuda[:N]|mps",
     default="auto",
