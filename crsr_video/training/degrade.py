@@ -2,23 +2,25 @@
 
 A camera blurs (lens, motion), samples, adds noise and compresses; then a crop is resampled to the
 network's input size, which is seldom the size the face really had. `degrade` does these in that
-order. Its ranges are our choice, not the paper's, which learns from genuine footage instead.
+order, a codec last. Its ranges are our choice, not the paper's, which learns from genuine footage.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from crsr_video.training.codec import intra_frames, jpeg
+from crsr_video.training.codec import compress, jpeg
+from crsr_video.training.shots import Shots, lay, moved
+from crsr_video.training.spoiling import FASTEST, Coding, Spoiling, draw, draw_coding
 
 FACTOR = 4
 """HR pixels for each LR pixel, along a side."""
+
 
 Picture = NDArray[np.float32]
 
@@ -34,121 +36,140 @@ def clean(hr: Tensor) -> Tensor:
     ).clamp(0, 1)
 
 
-@dataclass(frozen=True)
-class Spoiling:
-    """What happens to one batch or picture; lengths in HR pixels."""
-
-    defocus: float
-    """Standard deviation of the lens blur."""
-    motion: float
-    """Length of the motion blur; under one pixel there is none."""
-    angle: float
-    """Direction of the motion, radians."""
-    native: float
-    """Side of the face as filmed, over the network's input size."""
-    read_noise: float
-    """Standard deviation in black, of values in [0, 1]."""
-    shot_noise: float
-    """What is added in white, likewise."""
-    quality: int
-    """Of JPEG, 1 to 100."""
-
-
-def draw(rng: np.random.Generator) -> Spoiling:
-    """A random spoiling; one in four is nearly none, so that good footage is not made worse."""
-    if rng.random() < 0.25:
-        return Spoiling(
-            defocus=rng.uniform(0.0, 1.0),
-            motion=0.0,
-            angle=0.0,
-            native=rng.uniform(0.9, 1.3),
-            read_noise=rng.uniform(0.0, 1.0) / 255,
-            shot_noise=0.0,
-            quality=int(rng.integers(90, 98)),
-        )
-    # Squares make the strong cases rare: most footage is a little bad, some is very bad.
-    return Spoiling(
-        defocus=rng.uniform(0.3, 3.5),
-        motion=rng.uniform(2.0, 12.0) if rng.random() < 0.25 else 0.0,
-        angle=rng.uniform(0.0, np.pi),
-        native=rng.uniform(0.5, 1.3),
-        read_noise=8 / 255 * rng.random() ** 2,
-        shot_noise=9 / 255 * rng.random() ** 2,
-        quality=int(95 - 75 * rng.random() ** 1.5),
-    )
-
-
-def degrade(hr: Tensor, rng: np.random.Generator, *, video: float = 0.3) -> Tensor:
+def degrade(hr: Tensor, rng: np.random.Generator, *, video: float = 0.5) -> Tensor:
     """Video-like LR of the same faces.
 
-    Args:    hr: (N, 3, 4T, 4T) in [0, 1].
+    Args:    hr: (N, 3, 4T, 4T) in [0, 1], on any device.
              rng: every random choice comes from it.
-             video: share of batches compressed by H.264 instead of JPEG.
-    Returns: (N, 3, T, T) in [0, 1].
+             video: share of batches compressed by a video codec instead of JPEG.
+    Returns: (N, 3, T, T) in [0, 1], on the same device.
     """
-    pictures: list[Picture] = [
-        np.ascontiguousarray(p) for p in hr.permute(0, 2, 3, 1).numpy().astype(np.float32)
-    ]
-    size = hr.shape[-1] // FACTOR
-    spoilings = [draw(rng) for _ in pictures]
-    if rng.random() < video:
-        spoilt = _as_video(pictures, spoilings, size, rng)
-    else:
-        spoilt = [_as_still(p, s, size, rng) for p, s in zip(pictures, spoilings, strict=True)]
-    stack = np.stack([resize(p, size) for p in spoilt])
-    return torch.from_numpy(stack).permute(0, 3, 1, 2).contiguous().clamp_(0, 1)
+    spoilings = [draw(rng) for _ in hr]
+    return spoilt(hr, spoilings, draw_coding(rng) if rng.random() < video else None, rng)
 
 
-def _as_still(picture: Picture, spoiling: Spoiling, size: int, rng: np.random.Generator) -> Picture:
-    """One picture as filmed, compressed by itself; (n, n, 3) at its native size."""
-    filmed = film(picture, spoiling, round(spoiling.native * size), rng)
-    return jpeg(filmed, spoiling.quality, (int(rng.integers(8)), int(rng.integers(8))))
-
-
-def _as_video(
-    pictures: Sequence[Picture], spoilings: Sequence[Spoiling], size: int, rng: np.random.Generator
-) -> list[Picture]:
-    """A batch compressed as one clip of key frames: one native size and rate for all."""
-    native = round(spoilings[0].native * size)
-    filmed = [film(p, s, native, rng) for p, s in zip(pictures, spoilings, strict=True)]
-    return intra_frames(filmed, int(rng.integers(20, 39)))
-
-
-def film(picture: Picture, spoiling: Spoiling, native: int, rng: np.random.Generator) -> Picture:
-    """Blur, sample at `native` pixels and add noise; (4T, 4T, 3) to (native, native, 3)."""
-    if spoiling.defocus > 0.2:
-        picture = cv2.GaussianBlur(
-            picture, (0, 0), spoiling.defocus, borderType=cv2.BORDER_REFLECT_101
-        )
-    if spoiling.motion >= 1:
-        kernel = motion_kernel(spoiling.motion, spoiling.angle)
-        picture = cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
-    sampled = np.clip(resize(picture, native), 0, 1)
-    deviation = np.sqrt(spoiling.read_noise**2 + spoiling.shot_noise**2 * sampled)
-    noise = rng.standard_normal(sampled.shape, np.float32)
-    filmed: Picture = np.clip(sampled + deviation * noise, 0, 1).astype(np.float32)
-    return filmed
-
-
-def motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
-    """A line of `length` pixels through the middle of a square kernel, sum 1."""
-    side = int(np.ceil(length)) | 1
-    along = np.linspace(-(length - 1) / 2, (length - 1) / 2, 4 * side)
-    middle = side // 2
-    kernel: NDArray[np.float32] = np.zeros((side, side), np.float32)
-    x = np.rint(middle + along * np.cos(angle)).astype(int)
-    y = np.rint(middle + along * np.sin(angle)).astype(int)
-    np.add.at(kernel, (y, x), 1.0)
-    kernel /= kernel.sum()
-    return kernel
-
-
-def resize(picture: Picture, size: int) -> Picture:
-    """To (size, size, 3): by area when it shrinks, cubic when it grows."""
-    if picture.shape[0] == size:
-        return picture
-    shrinks = size < picture.shape[0]
-    resized: Picture = cv2.resize(
-        picture, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+def spoilt(
+    hr: Tensor, spoilings: Sequence[Spoiling], coding: Coding | None, rng: np.random.Generator
+) -> Tensor:
+    """`degrade` with its choices made; no coding: JPEG."""
+    speeds = np.array([[velocity(s)] for s in spoilings])
+    shots = lay(hr[:, None], spoilings, speeds, FACTOR, rng)
+    seen = shots.see(hr[:, None])
+    if coding is None:
+        return shots.cut(as_stills(shots.grain(seen, rng), spoilings))[:, 0]
+    count = int(rng.integers(3, 7))
+    # The first frame is a key frame; what matters in video are the others.
+    number = int(rng.integers(1, count))
+    clip = shots.grain(
+        _with_neighbours(seen, shots, speeds, range(-number, count - number), rng), rng
     )
-    return resized
+    coded = as_video(clip, spoilings, coding)
+    return shots.cut(coded[:, number : number + 1])[:, 0]
+
+
+def degrade_sequence(hr: Tensor, rng: np.random.Generator, *, video: float = 0.7) -> Tensor:
+    """Video-like LR of aligned clips: one camera and codec each, fresh noise in every frame.
+
+    Args:    hr: (N, F, 3, 4T, 4T) in [0, 1], on any device.
+             rng: every random choice comes from it.
+             video: share of batches compressed by a video codec; in the others every frame is a
+             JPEG picture, as cheap webcams send it.
+    Returns: (N, F, 3, T, T) in [0, 1], on the same device.
+    """
+    spoilings = [draw(rng) for _ in hr]
+    coding = draw_coding(rng) if rng.random() < video else None
+    return spoilt_sequence(hr, spoilings, coding, rng)
+
+
+def spoilt_sequence(
+    hr: Tensor, spoilings: Sequence[Spoiling], coding: Coding | None, rng: np.random.Generator
+) -> Tensor:
+    """`degrade_sequence` with its choices made; no coding: JPEG."""
+    count = hr.shape[1]
+    speeds = np.stack([velocity(s) * _swing(count, rng)[:, None] for s in spoilings])
+    shots = lay(hr, spoilings, speeds, FACTOR, rng)
+    filmed = shots.grain(shots.see(hr), rng)
+    if coding is None:
+        return shots.cut(as_stills(filmed, spoilings))
+    return shots.cut(as_video(filmed, spoilings, coding))
+
+
+def velocity(spoiling: Spoiling) -> NDArray[np.float64]:
+    """Of the face at its fastest, y and x, native pixels a frame."""
+    return spoiling.speed * np.array([np.sin(spoiling.angle), np.cos(spoiling.angle)])
+
+
+def _swing(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A smooth to and fro within [-1, 1]; (count,)."""
+    phase, pace = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.8)
+    swing: NDArray[np.float64] = np.sin(phase + pace * np.arange(count))
+    return swing
+
+
+def _with_neighbours(
+    seen: Tensor,
+    shots: Shots,
+    speeds: NDArray[np.float64],
+    times: Sequence[int],
+    rng: np.random.Generator,
+) -> Tensor:
+    """The frames around one: face and background go their own ways from where they are in it.
+
+    Args:    seen: (N, 1, 3, c, c), the frame at time 0.
+    Returns: (N, len(times), 3, c, c).
+    """
+    time = np.asarray(times, np.float64)[:, None]
+    angles = rng.uniform(0, 2 * np.pi, len(speeds))
+    # Most cameras stand still.
+    pace = np.where(rng.random(len(speeds)) < 0.5, FASTEST * rng.random(len(speeds)) ** 2, 0.0)
+    behind = (pace * np.stack([np.sin(angles), np.cos(angles)])).T[:, None]
+    return moved(seen[:, 0], shots, speeds * time, behind * time)
+
+
+def as_stills(filmed: Tensor, spoilings: Sequence[Spoiling]) -> Tensor:
+    """Each frame through JPEG; (N, F, 3, c, c) to the same."""
+    result = [
+        np.stack([jpeg(frame, spoiling.quality) for frame in clip])
+        for clip, spoiling in zip(_pictures(filmed), spoilings, strict=True)
+    ]
+    return _tensor(np.stack(result), filmed)
+
+
+def as_video(filmed: Tensor, spoilings: Sequence[Spoiling], coding: Coding) -> Tensor:
+    """All but the light clips through a codec, as tiles of one; (N, F, 3, c, c) to the same."""
+    pictures = _pictures(filmed)
+    columns = int(np.ceil(np.sqrt(len(pictures))))
+    mosaics = [_mosaic(frame, columns) for frame in pictures.transpose(1, 0, 2, 3, 4)]
+    coded = compress(mosaics, coding.codec, coding.quantiser, bidirectional=coding.bidirectional)
+    cell = filmed.shape[-1]
+    result = np.stack([_tiles(frame, cell)[: len(pictures)] for frame in coded], 1)
+    decoded = _tensor(result, filmed).div_(255)
+    light = [number for number, spoiling in enumerate(spoilings) if spoiling.light]
+    if light:
+        decoded[light] = as_stills(filmed[light], [spoilings[number] for number in light])
+    return decoded
+
+
+def _mosaic(cells: Picture, columns: int) -> Picture:
+    """(N, c, c, 3) to (rows c, columns c, 3), the last row filled up with the first cells."""
+    count, cell = cells.shape[:2]
+    rows = -(-count // columns)
+    full = np.concatenate([cells, cells[: rows * columns - count]])
+    grid = full.reshape(rows, columns, cell, cell, 3).swapaxes(1, 2)
+    return grid.reshape(rows * cell, columns * cell, 3)
+
+
+def _tiles(mosaic: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
+    """The cells of a mosaic again; (cells, c, c, 3)."""
+    rows, columns = mosaic.shape[0] // cell, mosaic.shape[1] // cell
+    grid = mosaic.reshape(rows, cell, columns, cell, 3).swapaxes(1, 2)
+    return grid.reshape(-1, cell, cell, 3)
+
+
+def _pictures(filmed: Tensor) -> Picture:
+    """(N, F, 3, c, c) to (N, F, c, c, 3), for coders."""
+    return filmed.permute(0, 1, 3, 4, 2).contiguous().cpu().numpy()
+
+
+def _tensor(pictures: NDArray[Any], like: Tensor) -> Tensor:
+    return torch.from_numpy(pictures).to(like).permute(0, 1, 4, 2, 3)

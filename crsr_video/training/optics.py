@@ -1,0 +1,139 @@
+"""What a camera does to a picture, on tensors: blur, sample and add noise; wherever they lie.
+
+A picture is resampled by one matrix for each axis, so that blur, size and any shift below a
+pixel are a single filtering. Positions are in pixels, whole at centres; beyond its edge a picture
+is mirrored.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_PIXEL = 1 / 12
+"""Variance of a pixel's own width, in square pixels: a sample of the source is a mean too."""
+
+Profile = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where square pictures are sampled, for a batch of B."""
+
+    start: Tensor
+    """(B, 2): y and x of the first sample."""
+    step: Tensor
+    """(B,): source pixels from one sample to the next."""
+    side: int
+    """Samples along each axis."""
+
+    def positions(self, axis: int) -> Tensor:
+        """Of every sample along y (0) or x (1), in source pixels; (B, side)."""
+        count = torch.arange(self.side, device=self.step.device, dtype=self.step.dtype)
+        return self.start[:, axis, None] + count * self.step[:, None]
+
+    def of(self, chosen: Tensor) -> "Grid":
+        """The part for some of the pictures; `chosen` is a mask (B,)."""
+        return Grid(self.start[chosen], self.step[chosen], self.side)
+
+
+def sensor(pictures: Tensor, grid: Grid, defocus: Tensor) -> Tensor:
+    """Means over square sensor cells as wide as the grid's step, behind a Gaussian lens.
+
+    Args:    pictures: (B, 3, S, S).
+             defocus: (B,) standard deviations, source pixels.
+    Returns: (B, 3, side, side).
+    """
+    sigma = (defocus.square() + _PIXEL).sqrt()[:, None, None]
+    half = grid.step[:, None, None] / 2
+    reach = float((half + 3 * sigma).max())
+
+    def profile(distance: Tensor) -> Tensor:
+        upper, lower = ((distance + side * half) / sigma for side in (1, -1))
+        weight: Tensor = torch.special.ndtr(upper) - torch.special.ndtr(lower)
+        return weight
+
+    return _along_both(
+        pictures, *(_matrix(grid.positions(a), pictures.shape[-1], reach, profile) for a in (0, 1))
+    )
+
+
+def resampled(pictures: Tensor, grid: Grid) -> Tensor:
+    """By Keys' cubic kernel with a = -1/2 (1981), stretched where the grid is coarser.
+
+    Args:    pictures: (B, 3, S, S).
+    Returns: (B, 3, side, side); may overshoot.
+    """
+    stretch = grid.step.clamp(min=1)[:, None, None]
+
+    def profile(distance: Tensor) -> Tensor:
+        x = (distance / stretch).abs()
+        near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+        return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+
+    reach = 2 * float(stretch.max())
+    return _along_both(
+        pictures, *(_matrix(grid.positions(a), pictures.shape[-1], reach, profile) for a in (0, 1))
+    )
+
+
+def exposed(pictures: Tensor, grid: Grid, defocus: Tensor, smear: Tensor) -> Tensor:
+    """`sensor` with a shutter that stays open while the picture moves: the mean along its path.
+
+    Args:    smear: (B, 2) y and x from the shutter's opening to its closing, source pixels.
+    Returns: (B, 3, side, side).
+    """
+    still = smear.square().sum(1) < 1
+    if bool(still.all()):
+        return sensor(pictures, grid, defocus)
+    result = pictures.new_empty((*pictures.shape[:2], grid.side, grid.side))
+    if bool(still.any()):
+        result[still] = sensor(pictures[still], grid.of(still), defocus[still])
+    moving = ~still
+    # One look every two pixels: a sensor cell is wider than that.
+    looks = max(2, round(float(smear.norm(dim=1).max()) / 2) + 1)
+    seen, total = grid.of(moving), torch.zeros_like(result[moving])
+    for look in range(looks):
+        offset = ((look + 0.5) / looks - 0.5) * smear[moving]
+        shifted = Grid(seen.start + offset, seen.step, seen.side)
+        total += sensor(pictures[moving], shifted, defocus[moving])
+    result[moving] = total / looks
+    return result
+
+
+def noisy(pictures: Tensor, read: Tensor, shot: Tensor, rng: np.random.Generator) -> Tensor:
+    """With noise whose variance grows with the light; clipped to [0, 1] as sensors do.
+
+    Args: pictures: (B, 3, H, W), gamma-encoded.
+          read, shot: (B,): standard deviation in black, and what white adds to it.
+          rng: seeds a generator on the pictures' device.
+    """
+    generator = torch.Generator(pictures.device).manual_seed(int(rng.integers(2**62)))
+    light = pictures.clamp(0, 1)
+    noise = torch.empty_like(light).normal_(generator=generator)
+    variance = shot.square()[:, None, None, None] * light + read.square()[:, None, None, None]
+    return noise.mul_(variance.sqrt_()).add_(light).clamp_(0, 1)
+
+
+def _along_both(pictures: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+    """Every picture and channel between its two matrices, (B, side, S) each."""
+    return vertical[:, None] @ pictures @ horizontal[:, None].transpose(-1, -2)
+
+
+def _matrix(positions: Tensor, length: int, reach: float, profile: Profile) -> Tensor:
+    """Weights of `length` source pixels at each position; (B, side) to (B, side, length).
+
+    Args: reach: distance beyond which the profile is nothing.
+          profile: weight by distance, (B, side, taps) to the same.
+    """
+    taps = torch.arange(2 * int(reach + 1.5) + 1, device=positions.device) - int(reach + 1.5)
+    index = positions.round()[..., None] + taps
+    weight = profile(index - positions[..., None])
+    weight = weight / weight.sum(-1, keepdim=True)
+    # Mirrored at the edges: ... 1 0 | 0 1 2 ...
+    turn = index.long().remainder(2 * length)
+    inside = torch.where(turn < length, turn, 2 * length - 1 - turn)
+    matrix = weight.new_zeros((*positions.shape, length))
+    return matrix.scatter_add_(-1, inside, weight)
