@@ -7,6 +7,16 @@ from crsr_video.commands.completion import completion
 from crsr_video.commands.doctor import doctor
 from crsr_video.commands.enhance import enhance
 from crsr_video.commands.models import models
-from crsr_video.commands.research import evaluate, training
+from crsr_video.commands.research import evaluate, harvest, prepare, train
 
-ALL: tuple[click.Command, ...] = (enhance, compare, doctor, models, completion, training, evaluate)
+ALL: tuple[click.Command, ...] = (
+    enhance,
+    compare,
+    doctor,
+    models,
+    completion,
+    prepare,
+    harvest,
+    train,
+    evaluate,
+)

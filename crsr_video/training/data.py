@@ -4,6 +4,9 @@ Step k of a run always sees the same pictures, however often the run was interru
 about the order is kept in memory between steps.
 """
 
+import os
+from bisect import bisect_left
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +19,8 @@ from torch import Tensor
 from crsr_video.errors import TrainingError
 from crsr_video.geometry import Matrix, compose
 from crsr_video.training.degrade import FACTOR
-from crsr_video.training.prepare import SIZES, array_path, read_index
+from crsr_video.training.pack import Pack
+from crsr_video.training.pictures import SIZES
 
 Bytes = NDArray[np.uint8]
 
@@ -39,33 +43,49 @@ TIERS = (Tier(32, 32, 32, 0.3), Tier(64, 64, 8, 0.5), Tier(128, 64, 8, 0.2))
 """Batches of about equal work. The largest faces are seen in pieces, for speed."""
 
 
-class Faces:
-    """Prepared crops of one split, read from disk as they are needed."""
+GREY = 0.04
+"""Share of the pictures that lose their colour."""
+LUMA = torch.tensor([0.299, 0.587, 0.114])
+"""Of red, green and blue, as BT.601 has it."""
 
-    def __init__(self, folder: Path, split: str) -> None:
-        """Open the arrays. Raises TrainingError: there are none for this split."""
-        self._arrays: dict[int, Bytes] = {}
-        for size in {entry.size for entry in read_index(folder) if entry.split == split}:
-            try:
-                self._arrays[size] = np.load(array_path(folder, split, size), mmap_mode="r")
-            except (OSError, ValueError) as error:
-                raise TrainingError(f"prepared faces are damaged: {error}") from error
-        if not self._arrays:
-            raise TrainingError(f"{folder} holds no faces of the split {split!r}")
+
+class Faces:
+    """The pictures of one split of a pack, decoded as they are needed."""
+
+    def __init__(self, path: Path, split: str, *, preload: bool = False) -> None:
+        """Open the pack.
+
+        Args:   path: the file, or a folder that holds ``faces.pack``.
+                preload: decode everything now, and keep it: a pack of 60 MB needs about 800 MB.
+        Raises: TrainingError: it is damaged, or holds none of this split.
+        """
+        self._pack = Pack(path)
+        entries = [
+            (e.size, e.row, n) for n, e in enumerate(self._pack.pictures) if e.split == split
+        ]
+        if not entries:
+            raise TrainingError(f"{path} holds no faces of the split {split!r}")
+        entries.sort()
+        self._sizes = [size for size, _, _ in entries]
+        self._numbers = [number for _, _, number in entries]
+        self._kept: list[Bytes] | None = None
+        if preload:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV decodes outside the lock
+                self._kept = list(pool.map(self._pack.read, self._numbers))
 
     def count(self, size: int) -> int:
         """How many pictures are at least `size` pixels wide."""
-        return sum(len(array) for side, array in self._arrays.items() if side >= size)
+        return len(self._sizes) - bisect_left(self._sizes, size)
 
     def at(self, number: int, size: int) -> Bytes:
-        """Picture `number` of those at least `size` wide, at the size it is stored in."""
-        for side in sorted(self._arrays):
-            if side < size:
-                continue
-            if number < len(self._arrays[side]):
-                return np.asarray(self._arrays[side][number])
-            number -= len(self._arrays[side])
-        raise IndexError(number)
+        """Picture `number` of those at least `size` wide, smallest first, as it is stored.
+
+        Raises: IndexError: there are not so many. TrainingError: the picture is damaged.
+        """
+        if not 0 <= number < self.count(size):
+            raise IndexError(number)
+        number += len(self._sizes) - self.count(size)
+        return self._pack.read(self._numbers[number]) if self._kept is None else self._kept[number]
 
 
 def choose_tier(faces: Faces, rng: np.random.Generator, tiers: tuple[Tier, ...] = TIERS) -> Tier:
@@ -136,11 +156,18 @@ def _piece(picture: Bytes, patch: int, rng: np.random.Generator) -> Bytes:
 
 
 def recoloured(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Brightness, contrast and white balance a little off; (N, 3, H, W) in [0, 1] to the same."""
+    """Brightness, contrast and white balance a little off; (N, 3, H, W) in [0, 1] to the same.
+
+    A few become grey: networks that have seen only colour give black-and-white video a tint.
+    """
     n = len(pictures)
     gain = rng.uniform(0.85, 1.15, (n, 1, 1, 1)) * rng.uniform(0.95, 1.05, (n, 3, 1, 1))
     offset = rng.uniform(-0.06, 0.06, (n, 1, 1, 1)) + 0.5 - 0.5 * gain
-    return pictures.mul(_tensor(gain)).add_(_tensor(offset)).clamp_(0, 1)
+    changed = pictures.mul(_tensor(gain)).add_(_tensor(offset)).clamp_(0, 1)
+    grey = torch.from_numpy(rng.random(n) < GREY)
+    luma = (changed[grey] * LUMA.view(3, 1, 1)).sum(1, keepdim=True)
+    changed[grey] = luma.expand(-1, 3, -1, -1)
+    return changed
 
 
 def _tensor(values: NDArray[np.float64]) -> Tensor:

@@ -1,14 +1,15 @@
 """What the networks are trained for; each loss stands alone.
 
-Our reconstruction of the paper's objective, with *paired* supervision: the degraded picture d is
-made from the target y, so the artificial LR a = down(y) that the consistifier should return is
-known. There is no adversarial term yet, so nothing here rewards texture that cannot be inferred.
+Names as in the method (our reconstruction): y is a perfect picture, a its artificial LR, g genuine
+LR, phi the consistifier, psi the super-resolver, rho the reverse network. All losses are scalars,
+means over all values, computed in float32.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def charbonnier(prediction: Tensor, target: Tensor, softness: float = 1e-3) -> Tensor:
@@ -22,33 +23,85 @@ def charbonnier(prediction: Tensor, target: Tensor, softness: float = 1e-3) -> T
     return (difference.square() + softness**2).sqrt().mean() - softness
 
 
+def hinge_critic(real: Tensor, made: Tensor) -> Tensor:
+    """What a discriminator minimises: real verdicts above 1, those of made pictures below -1.
+
+    Args:   real, made: verdicts, any shapes.
+    Source: Lim and Ye 2017, Miyato et al. 2018.
+    """
+    return functional.relu(1 - real.float()).mean() + functional.relu(1 + made.float()).mean()
+
+
+def hinge_maker(made: Tensor) -> Tensor:
+    """What the maker of pictures minimises: minus their mean verdict."""
+    return -made.float().mean()
+
+
+def feature_matching(real: Sequence[Tensor], made: Sequence[Tensor]) -> Tensor:
+    """Mean absolute difference of a discriminator's features of a picture and of its truth.
+
+    Args:   real, made: what `Discriminator` returns; the verdicts, last, do not count.
+    Source: Wang et al. 2018 (pix2pixHD).
+    """
+    terms = [
+        functional.l1_loss(m.float(), r.detach().float())
+        for r, m in zip(real[:-1], made[:-1], strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def identity(kept: Tensor, artificial: Tensor) -> Tensor:
+    """phi(a) = a: what is consistent already must pass unchanged.
+
+    Args: kept: phi(a), (N, 3, T, T). artificial: a.
+    """
+    return charbonnier(kept, artificial)
+
+
+def cycle(returned: Tensor, start: Tensor) -> Tensor:
+    """There and back again is where it began: rho(phi(g)) = g, phi(rho(a)) = a.
+
+    Source: Zhu et al. 2017 (CycleGAN).
+    """
+    return charbonnier(returned, start)
+
+
+def content(consistent: Tensor, genuine: Tensor, cells: int = 8) -> Tensor:
+    """phi(g) keeps what g surely shows: its low frequencies, and with them who it is.
+
+    Args: consistent: phi(g), (N, 3, T, T). genuine: g. cells: to a side of the averaged pictures.
+    """
+    return charbonnier(low(consistent, cells), low(genuine, cells))
+
+
+def low(picture: Tensor, cells: int) -> Tensor:
+    """Averages over a grid; (N, 3, H, W) to (N, 3, cells, cells)."""
+    return functional.adaptive_avg_pool2d(picture.float(), cells)
+
+
 def characteristic(
     consistent: Tensor, kept: Tensor, artificial: Tensor, *, toward: float, keep: float
 ) -> Tensor:
     """The characteristic regularisation, at LR: what the consistifier itself must answer for.
 
-    Args:    consistent: phi(d), (N, 3, T, T).
+    It keeps the two tasks apart: whatever the picture behind asks, phi must return a.
+    Args:    consistent: phi of a bad version of a (synthetic d, or rho(a)), (N, 3, T, T).
              kept: phi(a) of the first M pictures.
              artificial: a, (N, 3, T, T).
-             toward: weight of phi(d) = a.
+             toward: weight of phi(bad a) = a.
              keep: weight of phi(a) = a.
     """
-    identity = charbonnier(kept, artificial[: len(kept)])
-    return toward * charbonnier(consistent, artificial) + keep * identity
+    return toward * charbonnier(consistent, artificial) + keep * identity(
+        kept, artificial[: len(kept)]
+    )
 
 
-@dataclass(frozen=True)
-class Weights:
-    """What each term counts, against 1 for the picture from degraded input."""
+def temporal(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Changes from frame to frame are those of the truth: no flicker, and no lag.
 
-    clean: float = 0.5
-    """psi(a) = y."""
-    toward: float = 0.5
-    """phi(d) = a."""
-    keep: float = 0.25
-    """phi(a) = a."""
-
-
-def is_finite(loss: Tensor) -> bool:
-    """Whether training can go on from this."""
-    return bool(torch.isfinite(loss))
+    Args: predictions, targets: (N, F, 3, H, W), frames in order.
+    """
+    return charbonnier(
+        predictions[:, 1:].float() - predictions[:, :-1].float(),
+        targets[:, 1:].float() - targets[:, :-1].float(),
+    )

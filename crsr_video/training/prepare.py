@@ -1,166 +1,190 @@
-"""From a folder of face pictures to aligned canonical crops on disk, once.
+"""From a folder of pictures to a pack of aligned canonical crops, once.
 
-In: pictures and their `faces.csv` (file, split, kind, person, face_width and five landmarks in
-picture pixels, in the order of `geometry.TEMPLATE`). Out: one uint8 array (N, S, S, 3) RGB for
-each split and size, memory-mapped when read, and an index that says what each row is.
+In: pictures, and if there is one their `faces.csv` (file, split, kind, person, face_width and five
+landmarks in picture pixels, in the order of `geometry.TEMPLATE`); without it the tracker's models
+find the faces. Out: one file, see `pack`.
 """
 
-import csv
 import hashlib
-import json
+import logging
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from crsr_video.errors import CrsrError, TrainingError
 from crsr_video.geometry import crop_from_frame
+from crsr_video.training.pack import (
+    PER_PICTURE,
+    SUFFIX,
+    PackSizeError,
+    PackWriter,
+    Prepared,
+    encode,
+    read_index,
+)
+from crsr_video.training.pictures import (
+    LIST,
+    REASONS,
+    SIZES,
+    UNREADABLE,
+    Placed,
+    Skipped,
+    listed,
+    read_picture,
+    searched,
+    size_for,
+)
 from crsr_video.warp import warp
 
-INDEX = "index.json"
-SIZES = {512: 250.0, 256: 125.0, 128: 62.0}
-"""Side of the stored crop to the least face width, in pixels, that fills it.
+__all__ = ["SIZES", "Prepared", "prepare", "read_index", "size_for"]
 
-A canonical crop is 1.9 face widths, so these enlarge a picture by 8 % at the most."""
+Bytes = NDArray[np.uint8]
 
-_POINTS = ("eye_r", "eye_l", "nose", "mouth_r", "mouth_l")
+WORST = 70
+"""WebP quality below which smaller crops are the lesser evil."""
+_SAMPLE = 240
+"""Pictures by which the size of a pack is foretold."""
+_MARGIN = 0.99
 
-
-@dataclass(frozen=True)
-class Prepared:
-    """One row of a prepared array."""
-
-    file: str
-    """Path below the source folder."""
-    split: str
-    kind: str
-    """Real or synthetic."""
-    person: str
-    size: int
-    """Side of the stored crop in pixels."""
-    row: int
-    """Position in the array of its split and size."""
-    sha256: str
-    """Of the source file."""
-    licence: str = ""
-    """As the list of faces states it."""
+log = logging.getLogger(__name__)
 
 
-def array_path(folder: Path, split: str, size: int) -> Path:
-    """Where the crops of a split and size lie."""
-    return folder / f"{split}_{size}.npy"
+class Settings(NamedTuple):
+    """How crops are stored."""
+
+    quality: int
+    """Of WebP."""
+    largest: int
+    """Side in pixels; larger crops are shrunk to it."""
 
 
-def size_for(face_width: float) -> int | None:
-    """The largest crop that a face of this width fills; None when it is too small."""
-    return next((size for size, least in SIZES.items() if face_width >= least), None)
+def prepare(
+    source: Path,
+    out: Path,
+    *,
+    limit_mib: float | None = None,
+    quality: int = 95,
+    progress: bool = False,
+) -> dict[str, int]:
+    """Align every usable face of a folder and store the crops as a pack.
 
-
-def prepare(faces_csv_dir: Path, out_dir: Path, *, progress: bool = False) -> dict[str, int]:
-    """Align every usable picture and store the crops with an index.
-
-    Args:    faces_csv_dir: holds `faces.csv` and the pictures.
-             out_dir: made if missing; earlier arrays in it are overwritten.
+    Args:    source: pictures, with or without a `faces.csv`.
+             out: the pack; a folder gets a ``faces.pack``. What was there is replaced.
+             limit_mib: size that the pack must not exceed, in MiB; WebP quality is lowered for
+             it, and where that would show too much the size of the largest crops.
+             quality: WebP quality, 1 to 100; 101 is lossless.
              progress: draw a progress bar.
-    Returns: how many pictures went to each array ("train_256"), and how many were "skipped".
-    Raises:  TrainingError: no list of faces, or not one usable picture in it.
+    Returns: how many crops there are of each split and size ("train_256"), how many faces were
+             "skipped" and how many of these for each reason (`pictures.REASONS`), and the
+             "quality" that was stored.
+    Raises:  TrainingError: no usable face, the pack cannot be written, or cannot be so small.
+             FaceModelError: there is no list, and a face model is missing.
     """
-    rows = _read_rows(faces_csv_dir / "faces.csv")
-    groups: dict[tuple[str, int], list[dict[str, str]]] = {}
-    for row in rows:
-        size = size_for(float(row["face_width"]))
-        if size is not None:
-            groups.setdefault((row["split"], size), []).append(row)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    index: list[Prepared] = []
-    with tqdm(total=len(rows), unit="picture", disable=not progress) as bar:
-        for (split, size), group in sorted(groups.items()):
-            made = list(_write_array(faces_csv_dir, out_dir, split, size, group, bar))
-            index.extend(made)
-    if not index:
-        raise TrainingError(f"no usable face picture in {faces_csv_dir}")
-    _write_index(out_dir, faces_csv_dir / "faces.csv", index, len(rows) - len(index))
-    counts = Counter(f"{entry.split}_{entry.size}" for entry in index)
-    return {**counts, "skipped": len(rows) - len(index)}
+    skipped = Skipped()
+    with_list = (source / LIST).is_file()
+    faces = listed(source, skipped) if with_list else searched(source, skipped, progress=progress)
+    faces.sort(key=lambda face: (face.split, face.size))  # stable: in the order of the list
+    if out.is_dir():
+        out = out / f"faces{SUFFIX}"
+    limit = None if limit_mib is None else int(limit_mib * 2**20)
+    settings = best = Settings(quality, max(SIZES))
+    if limit is not None:
+        settings = _fitting(source, faces, limit, best)
+    while True:
+        missed = Skipped()
+        try:
+            entries = _write(source, faces, out, settings, limit, missed, progress)
+            break
+        except PackSizeError:
+            settings = _worse(settings, best)
+    skipped.update(missed)
+    log.info("%s: WebP quality %d, crops up to %d pixels", out, *settings)
+    counts = Counter(f"{entry.split}_{entry.size}" for entry in entries)
+    reasons = {reason: skipped[reason] for reason in REASONS}
+    return {**counts, "skipped": skipped.total(), **reasons, "quality": settings.quality}
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise TrainingError(f"no list of faces at {path}") from error
-
-
-def _write_array(
-    source: Path, out: Path, split: str, size: int, rows: list[dict[str, str]], bar: Any
-) -> Iterator[Prepared]:
-    """Write one array and yield its index entries; unreadable pictures leave no gap."""
-    crops: list[NDArray[np.uint8]] = []
-    for row in rows:
-        bar.update()
-        crop = _aligned(source / row["file"], row, size)
-        if crop is None:
-            continue
-        digest = hashlib.sha256((source / row["file"]).read_bytes()).hexdigest()
-        yield Prepared(
-            file=row["file"],
-            split=split,
-            kind=row["kind"],
-            person=row["person"],
-            size=size,
-            row=len(crops),
-            sha256=digest,
-            licence=row.get("licence", ""),
-        )
-        crops.append(crop)
-    if crops:
-        _save(array_path(out, split, size), np.stack(crops))
-
-
-def _save(path: Path, array: NDArray[np.uint8]) -> None:
-    """Replace the array as a whole: a run that has the old one open keeps reading it."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        np.save(file, array)
-    part.replace(path)
-
-
-def _aligned(path: Path, row: dict[str, str], size: int) -> NDArray[np.uint8] | None:
-    """The canonical crop of one picture, uint8 (size, size, 3) RGB; None if unusable."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+def aligned(source: Path, face: Placed, size: int) -> Bytes | None:
+    """The canonical crop of a face, uint8 (size, size, 3) RGB; None: it cannot be read."""
+    picture = read_picture(source / face.file)
     if picture is None:
         return None
     try:
-        landmarks = [[float(row[f"{p}_x"]), float(row[f"{p}_y"])] for p in _POINTS]
-        crop = warp(picture[..., ::-1], crop_from_frame(landmarks, size), size, size)
-    except (CrsrError, KeyError, ValueError):
+        crop = warp(picture, crop_from_frame(face.landmarks, size), size, size)
+    except CrsrError:
         return None
     return np.clip(np.rint(crop), 0, 255).astype(np.uint8)
 
 
-def _write_index(out: Path, table: Path, index: list[Prepared], skipped: int) -> None:
-    content = {
-        "source_sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
-        "skipped": skipped,
-        "pictures": [asdict(entry) for entry in index],
-    }
-    (out / INDEX).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def _write(
+    source: Path,
+    faces: list[Placed],
+    out: Path,
+    settings: Settings,
+    limit: int | None,
+    skipped: Skipped,
+    progress: bool,
+) -> list[Prepared]:
+    """Write the pack. Raises PackSizeError: it does not fit; what was there is still there."""
+    rows: Counter[tuple[str, int]] = Counter()
+    entries: list[Prepared] = []
+    with PackWriter(out, settings._asdict(), limit=limit) as pack:
+        for face in tqdm(faces, unit="face", disable=not progress):
+            size = min(face.size, settings.largest)
+            crop = aligned(source, face, size)
+            if crop is None:
+                skipped.add(UNREADABLE, face.file)
+                continue
+            entries.append(_entry(source, face, size, rows[face.split, size]))
+            rows[face.split, size] += 1
+            pack.add(entries[-1], encode(crop, settings.quality))
+        if not entries:
+            raise TrainingError(f"no usable face picture in {source}")
+    return entries
 
 
-def read_index(folder: Path) -> list[Prepared]:
-    """The pictures of a prepared folder.
+def _entry(source: Path, face: Placed, size: int, row: int) -> Prepared:
+    return Prepared(
+        file=face.file,
+        split=face.split,
+        kind=face.kind,
+        person=face.person,
+        size=size,
+        row=row,
+        sha256=hashlib.sha256((source / face.file).read_bytes()).hexdigest(),
+        licence=face.licence,
+    )
 
-    Raises: TrainingError: the folder was not prepared, or its index is damaged.
-    """
-    try:
-        content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        return [Prepared(**entry) for entry in content["pictures"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"{folder} holds no prepared faces: {error}") from error
+
+def _fitting(source: Path, faces: list[Placed], limit: int, best: Settings) -> Settings:
+    """The best settings with which a sample of the faces foretells a pack within the limit."""
+    chosen = faces[:: max(1, len(faces) // _SAMPLE)]
+    qualities = range(min(WORST, best.quality), best.quality + 1)
+    largest = best.largest
+    while True:
+        crops = [aligned(source, face, min(face.size, largest)) for face in chosen]
+        found = [crop for crop in crops if crop is not None]
+        share = _MARGIN * limit * len(found) / max(1, len(faces))
+        fitting = bisect_left(qualities, True, key=lambda q: _bytes(found, q) > share)
+        if fitting > 0 or largest == min(SIZES):
+            return Settings(qualities[max(0, fitting - 1)], largest)
+        largest //= 2
+
+
+def _bytes(crops: list[Bytes], quality: int) -> int:
+    return sum(len(encode(crop, quality)) + PER_PICTURE for crop in crops)
+
+
+def _worse(settings: Settings, best: Settings) -> Settings:
+    """The next smaller pack. Raises TrainingError: it cannot be any smaller."""
+    quality, largest = settings
+    if quality > WORST:
+        return Settings(quality - 1, largest)
+    if largest > min(SIZES):
+        return Settings(best.quality, largest // 2)
+    raise TrainingError("the faces are too many for so small a pack: raise the limit")

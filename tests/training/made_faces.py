@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from skimage import data
 
 from crsr_video.geometry import TEMPLATE
 
@@ -56,3 +57,15 @@ def write_list(folder: Path, rows: list[dict[str, object]]) -> None:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def portrait(
+    scale: float = 0.75, turn: float = 0.0, dx: float = 0.0, size: tuple[int, int] = (320, 240)
+) -> np.ndarray:
+    """A photograph with one face near the middle, 88 `scale` pixels wide; uint8 RGB.
+
+    Args: turn: degrees about the face's middle. dx: pixels to the right. size: width and height.
+    """
+    matrix = cv2.getRotationMatrix2D((224, 118), turn, scale)
+    matrix[:, 2] += np.array([size[0] / 2 + dx, size[1] / 2 - 15]) - (224, 118)
+    return cv2.warpAffine(data.astronaut(), matrix, size, flags=cv2.INTER_CUBIC, borderMode=1)

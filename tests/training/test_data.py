@@ -29,6 +29,8 @@ def test_larger_pictures_serve_smaller_tiers(faces: Faces) -> None:
     assert faces.at(0, 256).shape[0] == 256
     with pytest.raises(IndexError):
         faces.at(3, 128)
+    with pytest.raises(IndexError):
+        faces.at(-1, 128)
 
 
 def test_tiers_without_pictures_are_not_chosen(faces: Faces) -> None:
@@ -64,10 +66,28 @@ def test_recolouring_turns_about_middle_grey() -> None:
     assert grey.std() > 0.01
 
 
+def test_a_few_pictures_lose_their_colour_wholly_and_the_others_not_at_all() -> None:
+    pictures = torch.rand(1000, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    before = pictures.clone()
+    after = recoloured(pictures, np.random.default_rng(0))
+    assert torch.equal(pictures, before)
+    grey = (after == after[:, :1]).all((1, 2, 3))
+    assert 20 < int(grey.sum()) < 65
+    assert after[~grey].std(1).mean() > 0.2
+
+
+def test_preloaded_pictures_are_the_same(tmp_path) -> None:
+    prepare(make_folder(tmp_path / "faces", {"train": [128, 256]}), tmp_path / "out")
+    lazy, loaded = (Faces(tmp_path / "out", "train", preload=kept) for kept in (False, True))
+    for number in range(2):
+        np.testing.assert_array_equal(lazy.at(number, 128), loaded.at(number, 128))
+    assert loaded.at(1, 128) is loaded.at(1, 128)
+
+
 def test_a_split_that_is_not_there_is_an_error(tmp_path) -> None:
     prepare(make_folder(tmp_path / "faces", {"train": [128]}), tmp_path / "out")
     with pytest.raises(TrainingError, match="split 'val'"):
         Faces(tmp_path / "out", "val")
-    (tmp_path / "out" / "train_128.npy").write_bytes(b"damaged")
-    with pytest.raises(TrainingError, match="damaged"):
+    (tmp_path / "out").write_bytes(b"damaged")
+    with pytest.raises(TrainingError, match="no prepared faces"):
         Faces(tmp_path / "out", "train")

@@ -1,0 +1,112 @@
+"""What each step of a run sees, made ahead of time by threads.
+
+Step k of a run sees the same pictures however often the run was interrupted and however many
+threads there are: every draw has a random generator of its own, made from the seed and k.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crsr_video.errors import TrainingError
+from crsr_video.training.data import Faces, Tier, batch, choose_tier
+from crsr_video.training.degrade import clean, degrade, degrade_sequence
+from crsr_video.training.genuine import Genuine
+from crsr_video.training.motion import moving
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Pictures for one step; in [0, 1], on the run's device."""
+
+    target: Tensor
+    """y, (N, 3, 4T, 4T); a sequence's are (N, F, 3, 4T, 4T)."""
+    artificial: Tensor
+    """a, (N, 3, T, T): y shrunk; of a sequence likewise with frames."""
+    degraded: Tensor | None
+    """d, as large: y as a bad camera and a codec would show it."""
+    genuine: Tensor | None
+    """g, (N, 3, T, T): faces of other people from real footage."""
+    noise: Tensor
+    """(N, 2, T, T), normally distributed: for the reverse network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a method needs to see."""
+
+    tiers: tuple[Tier, ...]
+    degraded: bool = False
+    genuine: bool = False
+    frames: int = 0
+    """Of a sequence; 0: single pictures."""
+
+
+class Source:
+    """Makes draws.
+
+    Args:   faces: high-resolution faces.
+            genuine: low-resolution faces, if the method needs them.
+    Raises: TrainingError: the method needs genuine faces, and there are none.
+    """
+
+    def __init__(
+        self,
+        faces: Faces,
+        genuine: Genuine | None,
+        wanted: Wanted,
+        *,
+        seed: int,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        if wanted.genuine and genuine is None:
+            raise TrainingError("this way of training needs genuine low-resolution faces")
+        self._faces, self._genuine, self._wanted = faces, genuine, wanted
+        self._seed, self._device = seed, torch.device(device)
+
+    def at(self, step: int) -> Draw:
+        """The draw of a step."""
+        rng = np.random.default_rng((self._seed, step))
+        tier = choose_tier(self._faces, rng, self._wanted.tiers)
+        target = batch(self._faces, tier, rng).to(self._device)
+        if self._wanted.frames:
+            return self._sequence(moving(target, self._wanted.frames, rng), rng)
+        n, side = len(target), tier.patch
+        genuine = None
+        if self._wanted.genuine and self._genuine is not None:
+            genuine = self._genuine.batch(side, n, rng).to(self._device)
+        noise = torch.from_numpy(rng.standard_normal((n, 2, side, side), np.float32))
+        degraded = degrade(target, rng) if self._wanted.degraded else None
+        return Draw(target, clean(target), degraded, genuine, noise.to(self._device))
+
+    def _sequence(self, target: Tensor, rng: np.random.Generator) -> Draw:
+        small = clean(target.flatten(0, 1))
+        artificial = small.reshape(*target.shape[:2], *small.shape[1:])
+        return Draw(target, artificial, degrade_sequence(target, rng), None, target.new_empty(0))
+
+
+def ahead(make: Callable[[int], Draw], first: int, workers: int) -> Generator[Draw]:
+    """The draws of steps `first`, `first` + 1, ..., made by `workers` threads; 0: when asked.
+
+    The threads end when the iterator is closed.
+    """
+    if workers == 0:
+        while True:
+            yield make(first)
+            first += 1
+    with ThreadPoolExecutor(workers, thread_name_prefix="draw") as pool:
+        waiting: deque[Future[Draw]] = deque()
+        try:
+            while True:
+                while len(waiting) < 2 * workers:
+                    waiting.append(pool.submit(make, first))
+                    first += 1
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,311 @@
+"""Genuine low-resolution faces, cut from real video as they are.
+
+Each face is aligned as inference does it, in a crop of as many pixels as the face covers in its
+frame, so that blur, noise and the codec's marks are still those of the footage.
+"""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from crsr_video.decode import Decoder
+from crsr_video.errors import DegenerateFaceError, InputError, TrainingError
+from crsr_video.geometry import (
+    FACE_WIDTHS_PER_CROP,
+    apply,
+    crop_from_frame,
+    crop_side,
+    invert,
+)
+from crsr_video.sampling import sample
+from crsr_video.track import Tracker
+from crsr_video.track.detect import Detector, Look, Model
+from crsr_video.track.view import Region, view_of
+from crsr_video.training.pack import LOSSLESS, SUFFIX, PackWriter, Prepared, encode, split_of
+from crsr_video.training.pictures import LOOKS, share_inside
+from crsr_video.types import Face, Frame, TrackedFrame
+
+Bytes = NDArray[np.uint8]
+
+KIND = "genuine"
+MULTIPLE = 4
+"""Sides of crops are whole multiples of this many pixels."""
+
+UNREADABLE, UNCLEAR, DISPUTED, WRONG_SIZE, CUT_OFF, FLAT, ALIKE = (
+    "unreadable",
+    "unclear",
+    "disputed",
+    "wrong size",
+    "cut off",
+    "flat",
+    "alike",
+)
+REASONS = (UNREADABLE, UNCLEAR, DISPUTED, WRONG_SIZE, CUT_OFF, FLAT, ALIKE)
+"""Why a video, or a face in a frame, is left out."""
+
+_THUMBNAIL = 16
+_LOOKS: tuple[tuple[Model, float], ...] = (("short_range", 1.3), ("full_range", 3.0))
+"""Detectors that are asked again about a face, and the side of what they see over the crop's."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a face must have to be kept."""
+
+    confidence: float = 0.6
+    """The tracker's, 0 to 1; low for turned and covered faces too."""
+    inside: float = 0.9
+    """Share of the crop that lies in the frame."""
+    eyes: float = 0.25
+    """How far from the landmarks a detector may see the eyes, over the distance between them."""
+    contrast: float = 0.04
+    """Standard deviation of luma in the middle of the crop, white being 1."""
+    change: float = 0.02
+    """Mean difference of thumbnails, likewise, from the face of the same track kept before."""
+
+
+def harvest(
+    videos: Sequence[Path],
+    out: Path,
+    *,
+    every: int = 5,
+    smallest: float = 12,
+    largest: float = 160,
+    per_track: int = 12,
+    quality: Quality | None = None,
+    progress: bool = False,
+) -> dict[str, int]:
+    """Cut the faces out of videos and stills and store them, lossless, as a pack.
+
+    Args:    videos: files, or folders whose files are all tried.
+             out: the pack; a folder gets a ``faces.pack``.
+             every: look at each so-many-th frame.
+             smallest, largest: width of a face in frame pixels.
+             per_track: faces kept of one track at the most, spread over it.
+             quality: None: as `Quality` has it.
+    Returns: how many faces are in "train" and in "val" (by the video's name), from how many
+             "tracks", and how many were left out for each of `REASONS`.
+    Raises:  TrainingError: no usable face, or the pack cannot be written.
+             FaceModelError: a face model is missing.
+    """
+    files = _files(videos)
+    wanted = _Wanted(every, smallest, largest, per_track, quality or Quality())
+    counts: Counter[str] = Counter(dict.fromkeys(("train", "val", "tracks", *REASONS), 0))
+    rows: Counter[tuple[str, int]] = Counter()
+    if out.is_dir():
+        out = out / f"faces{SUFFIX}"
+    with (
+        PackWriter(out, {"kind": KIND, "every": every, "per_track": per_track}) as pack,
+        Tracker(min_face=smallest) as tracker,
+        closing(Detector()) as detector,
+    ):
+        for file in tqdm(files, unit="video", disable=not progress):
+            for entry, picture in _from_video(file, tracker, detector, wanted, counts):
+                row = rows[entry.split, entry.size]
+                pack.add(replace(entry, row=row), encode(picture, LOSSLESS))
+                rows[entry.split, entry.size] += 1
+                counts[entry.split] += 1
+        if not rows:
+            raise TrainingError(f"no usable face in {len(files)} videos")
+    return dict(counts)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked of `harvest`."""
+
+    every: int
+    smallest: float
+    largest: float
+    per_track: int
+    quality: Quality
+
+
+@dataclass
+class _Album:
+    """The faces kept of one track, evenly spread over it however long it gets."""
+
+    pictures: list[Bytes] = field(default_factory=list)
+    stride: int = 1
+    """Of so many faces offered, one is kept."""
+    offered: int = 0
+    last: NDArray[np.float32] | None = None
+    """Thumbnail of the last one that was unlike those before."""
+
+    def offer(self, picture: Bytes, most: int) -> None:
+        """Keep it if its turn has come; beyond `most`, drop every second."""
+        if self.offered % self.stride == 0:
+            self.pictures.append(picture)
+        self.offered += 1
+        if len(self.pictures) > most:
+            self.pictures = self.pictures[::2]
+            self.stride *= 2
+
+
+def _files(videos: Sequence[Path]) -> list[Path]:
+    """Files as they are, folders replaced by all that is below them and not hidden."""
+    files: list[Path] = []
+    for path in videos:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.is_file())
+            files += [p for p in inside if not p.name.startswith(".")]
+        else:
+            files.append(path)
+    if not files:
+        raise TrainingError("no video to harvest from")
+    return files
+
+
+def _from_video(
+    file: Path, tracker: Tracker, detector: Detector, wanted: _Wanted, counts: Counter[str]
+) -> Iterator[tuple[Prepared, Bytes]]:
+    """The faces of one video with what the index says of them, row apart."""
+    albums: dict[int, _Album] = {}
+    try:
+        for item in _tracked(file, tracker, wanted.every):
+            for face in item.faces:
+                reason = _fault(item.frame, face, wanted) or _doubt(
+                    item.frame, face, detector, wanted.quality
+                )
+                reason = reason or _keep(item.frame, face, albums, wanted)
+                if reason:
+                    counts[reason] += 1
+        with file.open("rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()
+    except (InputError, OSError) as error:
+        log.warning("skipped: %s", error)
+        counts[UNREADABLE] += 1
+        return
+    finally:
+        tracker.reset()
+    kept = [album.pictures for _, album in sorted(albums.items()) if album.pictures]
+    counts["tracks"] += len(kept)
+    for number, pictures in enumerate(kept, 1):
+        for picture in pictures:
+            yield (
+                Prepared(
+                    file=file.name,
+                    split=split_of(file.name),
+                    kind=KIND,
+                    person=f"{file.stem}/{number}",
+                    size=picture.shape[0],
+                    row=0,
+                    sha256=digest,
+                ),
+                picture,
+            )
+
+
+def _tracked(file: Path, tracker: Tracker, every: int) -> Iterator[TrackedFrame]:
+    """Each so-many-th frame of a video with its faces."""
+    index = 0
+    for frame in _frames(file):
+        for item in tracker.push(frame):
+            if index % every == 0:
+                yield item
+            index += 1
+    for item in tracker.flush():
+        if index % every == 0:
+            yield item
+        index += 1
+
+
+def _frames(file: Path) -> Iterator[Frame]:
+    """The frames of a video; a single one is repeated until the tracker has made up its mind."""
+    count = 0
+    with Decoder(file) as decoder:
+        for item in decoder:
+            if isinstance(item, Frame):
+                yield item
+                last, count = item, count + 1
+    if count == 1:
+        yield from [last] * (LOOKS - 1)
+
+
+def _fault(frame: Frame, face: Face, wanted: _Wanted) -> str | None:
+    """Why a face is not even to be cut out; None if it is."""
+    aspect = float(frame.sample_aspect)
+    try:
+        width = crop_side(face.landmarks, aspect) / FACE_WIDTHS_PER_CROP
+        inside = share_inside(face.landmarks, frame.width, frame.height, aspect)
+    except DegenerateFaceError:
+        return UNCLEAR
+    if not wanted.smallest <= width <= wanted.largest:
+        return WRONG_SIZE
+    if face.skipped or face.confidence < wanted.quality.confidence:
+        return UNCLEAR
+    return CUT_OFF if inside < wanted.quality.inside else None
+
+
+def _doubt(frame: Frame, face: Face, detector: Detector, quality: Quality) -> str | None:
+    """Whether no detector sees the eyes where the tracker does: it may have slipped off a face."""
+    upright_from_frame = view_of(frame).upright_from_frame
+    points = apply(upright_from_frame, face.landmarks)
+    eyes, side = points[:2], crop_side(points)
+    ((x, y),) = apply(invert(crop_from_frame(points, 1)), [[0.0, 0.0]])  # the crop's middle
+    across = eyes[1] - eyes[0]
+    angle = float(np.arctan2(across[1], across[0]))
+    looks = [
+        Look(Region(float(x), float(y), times * side, times * side, angle), model)
+        for model, times in _LOOKS
+    ]
+    near = quality.eyes * float(np.hypot(*across))
+    found = detector.look(frame, looks)
+    agreed = any(np.hypot(*(other.eyes - eyes).T).max() <= near for other in found)
+    return None if agreed else DISPUTED
+
+
+def _keep(frame: Frame, face: Face, albums: dict[int, _Album], wanted: _Wanted) -> str | None:
+    """Cut a face out and keep it, or say why not."""
+    picture = native_crop(frame, face)
+    if _contrast(picture) < wanted.quality.contrast:
+        return FLAT
+    album = albums.setdefault(face.track, _Album())
+    thumbnail = _thumbnail(picture)
+    if album.last is not None and _apart(thumbnail, album.last) < wanted.quality.change:
+        return ALIKE
+    album.last = thumbnail
+    album.offer(picture, wanted.per_track)
+    return None
+
+
+def native_crop(frame: Frame, face: Face) -> Bytes:
+    """The canonical crop of a face at about the size it has; uint8 (S, S, 3) RGB.
+
+    Raises: DegenerateFaceError: its landmarks coincide.
+    """
+    aspect = float(frame.sample_aspect)
+    size = max(1, round(crop_side(face.landmarks, aspect) / MULTIPLE)) * MULTIPLE
+    shown = sample(frame, crop_from_frame(face.landmarks, size, aspect), size, size)
+    picture: Bytes = np.rint(shown.clip(0, 1) * 255).astype(np.uint8)
+    return picture
+
+
+def _thumbnail(picture: Bytes) -> NDArray[np.float32]:
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    small: NDArray[np.float32] = cv2.resize(
+        grey, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA
+    )
+    return small
+
+
+def _contrast(picture: Bytes) -> float:
+    """Standard deviation of luma where the face is."""
+    edge = picture.shape[0] // 4
+    middle = picture[edge:-edge, edge:-edge]
+    return float(cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY).std()) / 255
+
+
+def _apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    return float(np.abs(a - b).mean())

@@ -1,0 +1,177 @@
+"""Every way of training, on made-up draws."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from crsr_video.errors import TrainingError
+from crsr_video.networks import Discriminator
+from crsr_video.training import options
+from crsr_video.training.adversary import critic_terms, maker_terms
+from crsr_video.training.cr import Unpaired
+from crsr_video.training.draws import Draw
+from crsr_video.training.joint import Joint
+from crsr_video.training.method import scaled
+from crsr_video.training.options import METHODS
+from crsr_video.training.run import Run
+from crsr_video.training.schedule import Schedule
+
+SCHEDULE = Schedule(peak=4e-3, warmup=1)
+
+
+def tiny(name: str, **changes):
+    return replace(METHODS[name], size="tiny", schedule=SCHEDULE, **changes)
+
+
+def draw(frames: int = 0) -> Draw:
+    generator = torch.Generator().manual_seed(7)
+    shape = (2, frames) if frames else (2,)
+    artificial = torch.rand(*shape, 3, 16, 16, generator=generator)
+    flat = artificial.flatten(0, -4)
+    target = torch.nn.functional.interpolate(flat, scale_factor=4, mode="bicubic").clamp(0, 1)
+    return Draw(
+        target=target.unflatten(0, shape) * 0.8 + 0.1,
+        artificial=artificial,
+        degraded=(artificial + 0.1).clamp(0, 1),
+        genuine=torch.rand(2, 3, 16, 16, generator=generator),
+        noise=torch.randn(2, 2, 16, 16, generator=generator),
+    )
+
+
+def begun(method) -> Run:
+    """A new run whose heads are not zero: zero would let nothing through to what lies before."""
+    run = Run(method.name, method.settings(), method.parts(), seed=1)
+    torch.manual_seed(2)
+    for network in run.networks.values():
+        for name, parameter in network.named_parameters():
+            if name.startswith(("head", "hint")):
+                torch.nn.init.normal_(parameter, std=0.02)
+    return run
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_learns_what_it_sees(name: str) -> None:
+    """The makers' side of the loss falls, but for the adversarial terms, which never settle."""
+    method = tiny(name)
+    run, seen = begun(method), draw(method.wanted.frames)
+    run.planned = 10_000
+    losses = []
+    for _ in range(24):
+        terms = method.step(run, seen, method.schedule.rate(run.step, run.progress))
+        run.follow(method.decay)
+        losses.append(
+            sum(v for k, v in terms.items() if "adversarial" not in k and "critic" not in k)
+        )
+    assert all(torch.isfinite(torch.tensor(losses)))
+    assert losses[-1] < 0.99 * losses[0], losses
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_equal_steps_give_equal_networks(name: str) -> None:
+    method = tiny(name)
+    runs = [begun(method), begun(method)]
+    for run in runs:
+        for _ in range(2):
+            method.step(run, draw(method.wanted.frames), 1e-3)
+    first, second = (run.networks.state_dict() for run in runs)
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def test_scaled_scales_gradients_only() -> None:
+    x = torch.tensor([2.0], requires_grad=True)
+    y = scaled(x, 0.25)
+    y.backward()
+    assert y.item() == 2.0 and x.grad is not None and x.grad.item() == 0.25
+
+
+def changed_parts(method, steps: int = 1) -> set[str]:
+    run = begun(method)
+    before = {k: v.clone() for k, v in run.networks.state_dict().items()}
+    for _ in range(steps):
+        method.step(run, draw(method.wanted.frames), 1e-3)
+    after = run.networks.state_dict()
+    return {  # weight decay alone does not count
+        k.split(".")[0] for k, v in after.items() if not torch.allclose(v, before[k], 1e-5, 1e-6)
+    }
+
+
+def test_footage_without_coupling_and_regularisation_leaves_the_consistifier_alone() -> None:
+    alone = Joint(paired=None, unpaired=Unpaired(), characteristic=False, coupling=0.0)
+    method = replace(alone, size="tiny", schedule=SCHEDULE)
+    assert "consistifier" not in changed_parts(method)
+    coupled = replace(method, coupling=0.5)
+    assert "consistifier" in changed_parts(coupled)
+
+
+def test_a_frozen_super_resolver_stays() -> None:
+    assert "superresolver" not in changed_parts(tiny("footage", frozen=True))
+    assert "superresolver" in changed_parts(tiny("footage"))
+
+
+def test_the_memory_trains_alone() -> None:
+    assert changed_parts(tiny("temporal")) == {"memory"}
+
+
+def test_the_baseline_of_two_phases_learns_to_degrade_first() -> None:
+    method = tiny("lrgan")
+    run = begun(method)
+    first = set(method.step(run, draw(), 1e-3))
+    run.progress = 0.5
+    second = set(method.step(run, draw(), 1e-3))
+    assert "anchor" in first and "pixel" not in first
+    assert "pixel" in second and "anchor" not in second
+
+
+def test_terms_of_both_sides_pull_apart() -> None:
+    torch.manual_seed(0)
+    critic = Discriminator(channels=4, halvings=1)
+    real, made = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16, requires_grad=True)
+    terms = maker_terms("picture", critic, made, real, weight=1.0, matching=1.0)
+    assert set(terms) == {"picture_adversarial", "picture_matching"}
+    sum(terms.values()).backward()
+    assert made.grad is not None and made.grad.abs().max() > 0
+    assert all(p.grad is None and p.requires_grad for p in critic.parameters())
+    made.grad = None
+    critic_terms("picture", critic, real, made)["picture_critic"].backward()
+    assert made.grad is None
+    assert all(p.grad is not None for p in critic.parameters())
+
+
+def test_options_change_numbers_and_switches() -> None:
+    method = options.method(
+        "both",
+        "tiny",
+        ["16:16:4:1"],
+        ["unpaired.toward=2", "characteristic=no", "schedule.warmup=5"],
+    )
+    assert isinstance(method, Joint) and method.unpaired is not None
+    assert method.unpaired.toward == 2.0 and method.characteristic is False
+    assert method.schedule.warmup == 5 and method.tiers[0].batch == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("nothing=1", "no setting 'nothing'"),
+        ("clip", "no setting 'clip'"),
+        ("clip=many", "clip is a number"),
+        ("frozen=1", "frozen is yes or no"),
+        ("schedule=1", "schedule is no number"),
+        ("size=fast", "size is no number"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(change: str, words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        options.method("joint", "tiny", [], [change])
+
+
+@pytest.mark.parametrize("text", ["64", "64:64:8", "a:b:c:d", "16:32:4:1", "16:16:0:1"])
+def test_tiers_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(TrainingError, match="FACE:PATCH:BATCH:SHARE"):
+        options.tier(text)
+
+
+def test_sizes_are_known() -> None:
+    with pytest.raises(TrainingError, match="unknown size 'huge'"):
+        options.method("sr", "huge", [], [])
