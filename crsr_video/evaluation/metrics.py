@@ -4,15 +4,26 @@ import torch
 from kornia import metrics
 from torch import Tensor
 
+from crsr_video.evaluation.framings import CANONICAL
+from crsr_video.training.genuine import Framing
+
 FACE_REGION = (0.25, 0.90, 0.20, 0.80)
 """Top, bottom, left and right of what is measured, as fractions of the crop's side: forehead to
 chin and cheek to cheek. Hair and background would drown the face."""
 
 
-def face_region(picture: Tensor) -> Tensor:
-    """The part of a canonical crop that is measured; (N, C, S, S) to (N, C, h, w)."""
+def face_region(picture: Tensor, framing: Framing = CANONICAL) -> Tensor:
+    """The part of a picture that is measured; (N, C, S, S) to (N, C, h, w).
+
+    Args: framing: what the picture shows of the canonical crop.
+    """
     side = picture.shape[-1]
-    top, bottom, left, right = (round(fraction * side) for fraction in FACE_REGION)
+    left_edge = 0.5 - framing.scale / 2
+    edges = (left_edge + framing.dy, left_edge + framing.dy, left_edge, left_edge)
+    top, bottom, left, right = (
+        round(min(1.0, max(0.0, (fraction - edge) / framing.scale)) * side)
+        for fraction, edge in zip(FACE_REGION, edges, strict=True)
+    )
     return picture[..., top:bottom, left:right]
 
 

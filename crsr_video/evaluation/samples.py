@@ -1,53 +1,147 @@
 """The faces that are measured, and what is made of them."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
+from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.training.data import Faces, shrink
 from crsr_video.training.degrade import FACTOR, clean, degrade
-from crsr_video.training.prepare import Prepared, read_index
+from crsr_video.training.genuine import Framing, framed
+from crsr_video.training.pack import read_index
 
+PAPER_TIER = 16
+"""The paper's protocol: 16 to 64 pixels."""
 TIERS = (32, 64, 128)
+"""The product's."""
 INPUTS = ("clean", "degraded")
+
+REFERENCE_SIDE = 256
+"""Sets are compared at this size at the most: the recognition network sees no more
+(`identity.SEEN`), and there are more faces of this size than of twice as much."""
+
+Bytes = NDArray[np.uint8]
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
 class Sample:
     """One face of the validation split at one tier."""
 
-    entry: Prepared
+    file: str
+    """Of the picture, below its source folder."""
+    kind: str
+    """Real or synthetic."""
     truth: Tensor
     """(1, 3, 4T, 4T) in [0, 1]."""
     inputs: dict[str, Tensor]
     """Each of `INPUTS`, (1, 3, T, T)."""
 
 
-def samples(folder: Path, tier: int, limit: int | None = None, seed: int = 0) -> Iterator[Sample]:
+@dataclass(frozen=True)
+class Batch:
+    """Faces that go through the networks together."""
+
+    truth: Tensor
+    """(N, 3, 4T, 4T) in [0, 1]."""
+    inputs: dict[str, Tensor]
+    """Each of `INPUTS`, (N, 3, T, T)."""
+
+
+def samples(
+    folder: Path,
+    tier: int,
+    limit: int | None = None,
+    seed: int = 0,
+    kind: str = "",
+    framing: Framing = CANONICAL,
+) -> Iterator[Sample]:
     """Validation faces with inputs that depend on the seed and the picture alone.
 
     Args:   folder: made by `prepare`.
             limit: take this many faces, spread over all that are large enough.
+            kind: "real" or "synthetic": only such faces.
+            framing: cut like this.
     Raises: TrainingError: no prepared face is large enough.
     """
     side = tier * FACTOR
-    faces = Faces(folder, "val")
-    # In the order in which `Faces.at` counts.
-    entries = sorted(
-        (e for e in read_index(folder) if e.split == "val" and e.size >= side),
-        key=lambda e: (e.size, e.row),
-    )
-    if not entries:
+    whole = math.ceil(side / framing.scale)
+    chosen = _large(folder, "val", whole, kind)
+    if not chosen:
         raise TrainingError(f"no validation face is {side} pixels wide")
-    count = min(limit or len(entries), len(entries))
-    for number in np.linspace(0, len(entries) - 1, count).round().astype(int):
-        picture = shrink(faces.at(int(number), side), side)
-        truth = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
-        rng = np.random.default_rng((seed, tier, int(number)))
+    faces = Faces(folder, "val")
+    for number in spaced(list(chosen), limit):
+        picture = faces.at(number, whole)
+        same = framing == CANONICAL
+        truth = as_tensor(shrink(picture, side) if same else framed(picture, side, framing))[None]
+        rng = np.random.default_rng((seed, tier, number))
         inputs = {"clean": clean(truth), "degraded": degrade(truth, rng)}
-        yield Sample(entries[number], truth, inputs)
+        yield Sample(*chosen[number], truth, inputs)
+
+
+def batches(found: Iterator[Sample], size: int) -> Iterator[Batch]:
+    """The same faces, up to `size` at a time."""
+    group: list[Sample] = []
+    for sample in found:
+        group.append(sample)
+        if len(group) == size:
+            yield _joined(group)
+            group = []
+    if group:
+        yield _joined(group)
+
+
+def _joined(group: list[Sample]) -> Batch:
+    inputs = {kind: torch.cat([s.inputs[kind] for s in group]) for kind in INPUTS}
+    return Batch(torch.cat([s.truth for s in group]), inputs)
+
+
+def reference(
+    folder: Path, side: int, count: int, framing: Framing = CANONICAL
+) -> Iterator[Tensor]:
+    """Photographs that sets of results are compared with, in order; each (1, 3, side, side).
+
+    Of both splits, for a reference must be large, and its persons are not those of the input.
+    Args:   side: at most `REFERENCE_SIDE`.
+            count: take this many, spread over all that are large enough.
+            framing: cut like this.
+    Raises: TrainingError: there is none.
+    """
+    whole = round(side / framing.scale)
+    groups = {split: _large(folder, split, whole, "real") for split in ("train", "val")}
+    wanted = [(split, number) for split, chosen in groups.items() for number in chosen]
+    if not wanted:
+        raise TrainingError(f"no photograph in {folder} is {whole} pixels wide")
+    faces = {split: Faces(folder, split) for split, _ in wanted}
+    for split, number in spaced(wanted, count):
+        yield as_tensor(framed(faces[split].at(number, whole), side, framing))[None]
+
+
+def _large(folder: Path, split: str, side: int, kind: str = "") -> dict[int, tuple[str, str]]:
+    """File and kind of the faces of a split that are large enough, by their number in `Faces`."""
+    entries = sorted(
+        (e for e in read_index(folder) if e.split == split and e.size >= side),
+        key=lambda e: (e.size, e.row),  # the order in which `Faces.at` counts
+    )
+    found = enumerate(entries)
+    return {number: (e.file, e.kind) for number, e in found if kind in ("", e.kind)}
+
+
+def spaced(things: Sequence[Thing], count: int | None) -> list[Thing]:
+    """At most `count` of them, evenly spread, in order; all if None."""
+    wanted = min(count or len(things), len(things))
+    places = np.linspace(0, len(things) - 1, wanted).round().astype(int)
+    return [things[place] for place in places]
+
+
+def as_tensor(picture: Bytes) -> Tensor:
+    """uint8 (H, W, 3) to float32 (3, H, W) in [0, 1]."""
+    return torch.from_numpy(picture.copy()).permute(2, 0, 1).float() / 255

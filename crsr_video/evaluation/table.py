@@ -1,122 +1,109 @@
-"""The table: every tier, on artificial and on video-like input, against bicubic enlargement."""
+"""Rows and columns of the tables, as Markdown and for JSON."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-
-import numpy as np
-import torch
-from torch import Tensor, nn
-
-from crsr_video.evaluation.metrics import face_region, psnr, ssim
-from crsr_video.evaluation.samples import INPUTS, TIERS, Sample, samples
-from crsr_video.networks import Bicubic
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Row:
-    """Means over the faces of one tier and kind of input."""
+    """One method on one kind of input at one tier."""
 
     tier: int
+    """Side of the input, pixels."""
     input: str
+    """Clean or degraded, or the name of the file of genuine faces."""
+    method: str
     faces: int
-    bicubic_psnr: float
-    """dB, over the face region."""
-    psi_psnr: float
-    """The super-resolver alone."""
-    crsr_psnr: float
-    """Consistifier, then super-resolver."""
-    gain: float
-    """crsr_psnr - bicubic_psnr, dB."""
-    bicubic_ssim: float
-    psi_ssim: float
-    crsr_ssim: float
-    better: float
-    """Share of faces that are nearer the truth than bicubic enlargement, by PSNR."""
+    """How many were measured."""
+    figures: dict[str, float]
+    """By the key of their column; what could not be measured is absent."""
 
 
-def methods(consistifier: nn.Module, superresolver: nn.Module) -> dict[str, nn.Module]:
-    """What is compared, LR to HR, by name."""
-    return {
-        "bicubic": Bicubic(),
-        "psi": superresolver,
-        "crsr": nn.Sequential(consistifier, superresolver),
-    }
+@dataclass(frozen=True)
+class Column:
+    """How one figure is shown."""
+
+    key: str
+    title: str
+    form: str
+    """Of `format`."""
+    factor: float = 1.0
+    """Shown is so many times the figure."""
+
+    def cell(self, row: Row) -> str:
+        """The figure of a row, or a dash."""
+        value = row.figures.get(self.key, math.nan)
+        return "-" if math.isnan(value) else format(value * self.factor, self.form)
 
 
-@torch.inference_mode()
-def measure(
-    networks: dict[str, nn.Module],
-    folder: Path,
-    *,
-    limit: int | None = None,
-    seed: int = 0,
-    bf16: bool = False,
-    each: Callable[[Sample], None] = lambda _: None,
-) -> list[Row]:
-    """Run every method on every face.
+PAIRED = (
+    Column("psnr", "PSNR", ".2f"),
+    Column("psnr_worst", "worst", ".2f"),
+    Column("gain", "gain", "+.2f"),
+    Column("better", "better", ".0%"),
+    Column("ssim", "SSIM", ".3f"),
+    Column("gmsd", "GMSD", ".3f"),
+    Column("lpips", "LPIPS", ".3f"),
+    Column("identity", "ID", ".3f"),
+    Column("identity_worst", "worst", ".3f"),
+    Column("same", "same", ".0%"),
+    Column("landmarks", "landm.", ".1%"),
+    Column("confidence", "det.", ".2f"),
+)
+GENUINE = (
+    Column("frechet", "Frechet", ".4f"),
+    Column("kid", "KID x1000", ".1f", 1000),
+    Column("kid_error", "+-", ".1f", 1000),
+    Column("inception", "FID", ".1f"),
+    Column("identity", "ID", ".3f"),
+    Column("identity_worst", "worst", ".3f"),
+    Column("same", "same", ".0%"),
+    Column("confidence", "det.", ".2f"),
+)
 
-    Args: networks: by the names of `methods`.
-          bf16: run the networks in bfloat16, as live use does.
-          each: called for every face done, for progress.
-    """
-    rows: list[Row] = []
-    for tier in TIERS:
-        scores: dict[str, list[dict[str, tuple[float, float]]]] = {kind: [] for kind in INPUTS}
-        for sample in samples(folder, tier, limit, seed):
-            for kind in INPUTS:
-                with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                    made = {name: net(sample.inputs[kind]) for name, net in networks.items()}
-                scores[kind].append({n: score(p, sample.truth) for n, p in made.items()})
-            each(sample)
-        rows.extend(_row(tier, kind, scores[kind]) for kind in INPUTS)
-    return rows
-
-
-def score(prediction: Tensor, truth: Tensor) -> tuple[float, float]:
-    """PSNR in dB and SSIM of one picture over the face region."""
-    x, y = face_region(prediction.float()), face_region(truth)
-    return psnr(x, y).item(), ssim(x, y).item()
-
-
-def _row(tier: int, kind: str, scores: list[dict[str, tuple[float, float]]]) -> Row:
-    values = {name: np.array([s[name] for s in scores]) for name in ("bicubic", "psi", "crsr")}
-    mean = {name: value.mean(0) for name, value in values.items()}
-    gains = values["crsr"][:, 0] - values["bicubic"][:, 0]
-    return Row(
-        tier=tier,
-        input=kind,
-        faces=len(scores),
-        bicubic_psnr=float(mean["bicubic"][0]),
-        psi_psnr=float(mean["psi"][0]),
-        crsr_psnr=float(mean["crsr"][0]),
-        gain=float(gains.mean()),
-        bicubic_ssim=float(mean["bicubic"][1]),
-        psi_ssim=float(mean["psi"][1]),
-        crsr_ssim=float(mean["crsr"][1]),
-        better=float((gains > 0).mean()),
-    )
+PAIRED_KEY = """\
+PSNR (dB), SSIM and GMSD over the face region; gain: PSNR over bicubic, better: share of faces
+with any; ID: cosine of the face-recognition embedding with the truth's (strangers have about
+0.85), same: share within its distance for one person; landm.: mean distance of five landmarks
+over that of the eyes; det.: the face detector's score. Lower is better for GMSD, LPIPS and
+landm.; "worst" is the mean of the worst 5 %."""
+GENUINE_KEY = """\
+Frechet distance and KID (with its standard error) to photographs in the space of the
+face-recognition embedding, lower is better; FID: Frechet distance of Inception's features; ID,
+same: between the input, enlarged bicubically, and the result; det.: the face detector's score."""
 
 
-def as_dicts(rows: list[Row]) -> list[dict[str, float | int | str]]:
-    """For JSON, rounded to what the figures are worth."""
-    return [
-        {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(row).items()}
-        for row in rows
-    ]
-
-
-def as_text(rows: list[Row]) -> str:
-    """A Markdown table."""
-    lines = [
-        "| tier | input | faces | bicubic | psi | psi(phi) | gain | better "
-        "| SSIM bicubic | SSIM psi(phi) |",
-        "|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {r.tier} | {r.input} | {r.faces} | {r.bicubic_psnr:.2f} | {r.psi_psnr:.2f} "
-        f"| {r.crsr_psnr:.2f} | {r.gain:+.2f} | {r.better:.0%} "
-        f"| {r.bicubic_ssim:.3f} | {r.crsr_ssim:.3f} |"
+def as_text(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    """A Markdown table, padded to be read as it is; columns without a figure are left out."""
+    shown = [c for c in columns if any(c.key in row.figures for row in rows)]
+    grid = [["tier", "input", "method", "faces", *(column.title for column in shown)]]
+    grid += [
+        [str(r.tier), r.input, r.method, str(r.faces), *(column.cell(r) for column in shown)]
         for r in rows
     ]
-    return "\n".join(lines)
+    left = {1, 2}
+    widths = [max(3, *(len(cells[i]) for cells in grid)) for i in range(len(grid[0]))]
+    lines = [
+        [
+            c.ljust(w) if i in left else c.rjust(w)
+            for i, (c, w) in enumerate(zip(g, widths, strict=True))
+        ]
+        for g in grid
+    ]
+    rule = ["-" * w if i in left else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [lines[0], rule, *lines[1:]])
+
+
+def as_dicts(rows: Sequence[Row]) -> list[dict[str, float | int | str | None]]:
+    """For JSON, flat, rounded to what the figures are worth; what is not finite is None."""
+    return [
+        {
+            "tier": r.tier,
+            "input": r.input,
+            "method": r.method,
+            "faces": r.faces,
+            **{k: round(v, 5) if math.isfinite(v) else None for k, v in r.figures.items()},
+        }
+        for r in rows
+    ]

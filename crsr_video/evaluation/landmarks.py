@@ -1,0 +1,90 @@
+"""Where the features of a result lie, and whether it looks like a face at all.
+
+Measured by the project's own face models, the ones that the tracker uses.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from crsr_video import face_models
+from crsr_video.closing import Closing
+from crsr_video.errors import FaceModelError
+from crsr_video.frames import from_rgb
+from crsr_video.geometry import Points
+from crsr_video.track.detect import Detector, Look
+from crsr_video.track.landmarks import Landmarker
+from crsr_video.track.view import Region
+from crsr_video.types import Frame
+
+_MESH = (0.5, 0.58, 0.925)
+"""Centre (x, y) and side of the mesh model's view of a canonical crop, as fractions of its side:
+the means over photographs."""
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Five landmarks of one picture."""
+
+    points: Points
+    """(5, 2) in pixels, in the order of `geometry.TEMPLATE`."""
+    region: Region
+    """Where the model looked."""
+
+    @property
+    def eye_distance(self) -> float:
+        """Between the eyes' centres, pixels."""
+        return float(np.linalg.norm(self.points[1] - self.points[0]))
+
+
+class FaceReader(Closing):
+    """The mesh model and the detector; to be closed."""
+
+    def __init__(self) -> None:
+        """Load them. Raises FaceModelError: one is not on this machine; none is fetched."""
+        missing = [s.model.name for s in face_models.status() if not s.present]
+        if missing:
+            raise FaceModelError("no face models here: run `crsr-video models --fetch`")
+        self._landmarker = Landmarker()
+        try:
+            self._detector = Detector()
+        except BaseException:
+            self._landmarker.close()
+            raise
+
+    def close(self) -> None:
+        """Release both."""
+        self._landmarker.close()
+        self._detector.close()
+
+    def landmarks(self, picture: Tensor, region: Region | None = None) -> Landmarks:
+        """Five points of a canonical crop, (3, S, S) in [0, 1].
+
+        Small crops are enlarged to the model's 192 pixels, bicubically.
+        Args: region: where to look: that of the truth, so that two pictures of one face are seen
+              alike; None finds its own.
+        """
+        x, y, side = (part * picture.shape[-1] for part in _MESH)
+        start = region or Region(x - 0.5, y - 0.5, side, side)
+        sighting = self._landmarker.look(frame_of(picture), start)
+        return Landmarks(sighting.points, sighting.seen_in)
+
+    def distance(self, picture: Tensor, truth: Landmarks) -> float:
+        """Mean distance of five landmarks from the truth's, over the distance of its eyes."""
+        found = self.landmarks(picture, truth.region)
+        apart = np.linalg.norm(found.points - truth.points, axis=1)
+        return float(apart.mean()) / max(truth.eye_distance, 1e-6)
+
+    def confidence(self, picture: Tensor) -> float:
+        """The detector's score for the best face of a crop, 0 to 1; 0 when it sees none."""
+        side = picture.shape[-1]
+        middle = (side - 1) / 2
+        look = Look(Region(middle, middle, side, side), "short_range")
+        return max((f.score for f in self._detector.look(frame_of(picture), [look])), default=0.0)
+
+
+def frame_of(picture: Tensor) -> Frame:
+    """A picture, (3, H, W) in [0, 1], as what the face models look at."""
+    codes = picture.detach().float().clamp(0, 1).mul(255).round().byte()
+    return from_rgb(codes.permute(1, 2, 0).contiguous().numpy(), 0)

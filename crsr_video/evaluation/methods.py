@@ -1,0 +1,63 @@
+"""What is compared: functions from a small face to one four times larger."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from crsr_video.errors import ConfigError
+from crsr_video.networks import Bicubic
+from crsr_video.weights import load
+
+ALONE = ":psi"
+"""After a model's name: its super-resolver without its consistifier."""
+
+BASELINE = "bicubic"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to enlarge faces."""
+
+    name: str
+    run: Callable[[Tensor], Tensor]
+    """(N, 3, T, T) in [0, 1] to (N, 3, 4T, 4T), float32, clamped to [0, 1]."""
+    model: str = ""
+    """As the user named it; empty for the baseline."""
+    sha256: str = ""
+    """Of the checkpoint."""
+
+
+def methods(models: Sequence[str], *, bf16: bool = False) -> list[Method]:
+    """The baseline, then every model.
+
+    Args:   models: shipped names or safetensors files, each with or without `ALONE`.
+            bf16: run the networks in bfloat16, as live use does.
+    Raises: ConfigError: the same model twice.
+            WeightsError: a model cannot be loaded.
+    """
+    if len(set(models)) < len(models):
+        raise ConfigError("a model is named twice")
+    made = [Method(BASELINE, runner(Bicubic()))]
+    for model in models:
+        pair = load(model.removesuffix(ALONE))
+        alone = model.endswith(ALONE)
+        network = nn.Sequential(*([] if alone else [pair.consistifier]), pair.superresolver)
+        name = pair.name + (ALONE if alone else "")
+        if any(name == other.name for other in made):
+            name = model  # two files of one name in two folders
+        made.append(Method(name, runner(network, bf16=bf16), model, pair.sha256))
+    return made
+
+
+def runner(network: nn.Module, *, bf16: bool = False) -> Callable[[Tensor], Tensor]:
+    """A network as a plain function; its output is float32 in [0, 1]."""
+
+    @torch.inference_mode()
+    def run(low: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            high: Tensor = network(low)
+        return high.float().clamp(0, 1)
+
+    return run
