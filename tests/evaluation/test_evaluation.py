@@ -11,7 +11,7 @@ from training.made_faces import make_folder
 from crsr_video.errors import ConfigError, TrainingError
 from crsr_video.evaluation import genuine, instruments, paired, table
 from crsr_video.evaluation.__main__ import main
-from crsr_video.evaluation.identity import CANONICAL
+from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.methods import Method, methods, runner
 from crsr_video.evaluation.metrics import face_region, psnr, ssim

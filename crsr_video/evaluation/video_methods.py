@@ -1,0 +1,84 @@
+"""Every method on one degraded clip, frame by frame, as the product itself would do it."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from crsr_video import pipeline
+from crsr_video.closing import Closing
+from crsr_video.config import Config
+from crsr_video.errors import ConfigError
+from crsr_video.pipeline import Pipeline
+from crsr_video.sampling import enlarge_frame
+from crsr_video.types import Frame, TrackedFrame
+
+DEGRADED, BICUBIC = "degraded", "bicubic"
+"""The input itself: as it is, and enlarged. Every other method is measured against it."""
+
+
+def baseline(scale: int) -> str:
+    """Name of the row that shows the input."""
+    return DEGRADED if scale == 1 else BICUBIC
+
+
+class Methods(Closing):
+    """The product's pipelines, one for each model, and the input itself; to be closed.
+
+    Faces are tracked once for all of them.
+    Args:   models: as `Config.model` takes them.
+    Raises: ConfigError: a model is named twice, or the scale is none of the product's.
+            DeviceError, FaceModelError, WeightsError.
+    """
+
+    def __init__(self, models: Sequence[str], scale: int, *, device: str = "auto") -> None:
+        self.scale = scale
+        named = dict(zip(_names(models), models, strict=True))
+        configs = {n: Config(model=m, scale=scale, device=device) for n, m in named.items()}
+        with ExitStack() as stack:
+            self._pipelines: dict[str, Pipeline] = {
+                name: stack.enter_context(pipeline.build(config))
+                for name, config in configs.items()
+            }
+            self._open = stack.pop_all()
+        self.names = (baseline(scale), *self._pipelines)
+
+    def close(self) -> None:
+        """Release detectors."""
+        self._open.close()
+
+    def run(self, frames: Iterable[Frame]) -> Iterator[dict[str, Frame]]:
+        """What every method makes of each frame; holds back what the pipelines hold back."""
+        for line in self._pipelines.values():
+            line.reset()
+        waiting: deque[Frame] = deque()
+        done: dict[str, deque[Frame]] = {name: deque() for name in self._pipelines}
+        for item in self._tracked(frames):
+            if item is not None:
+                waiting.append(item.frame)
+            for name, line in self._pipelines.items():
+                done[name] += line.restore(item)
+            while waiting and all(done.values()):
+                made = {name: queue.popleft() for name, queue in done.items()}
+                yield {baseline(self.scale): enlarge_frame(waiting.popleft(), self.scale), **made}
+
+    def _tracked(self, frames: Iterable[Frame]) -> Iterator[TrackedFrame | None]:
+        """Frames with faces, then None; nobody needs the faces if there is no pipeline."""
+        tracker = next(iter(self._pipelines.values()), None)
+        for frame in frames:
+            yield from tracker.track(frame) if tracker else [TrackedFrame(frame)]
+        if tracker:
+            yield from tracker.track(None)
+        yield None
+
+
+def _names(models: Sequence[str]) -> list[str]:
+    """Short names of models, or the models as they were named where those are taken."""
+    if len(set(models)) < len(models):
+        raise ConfigError("a model is named twice")
+    short = [Path(model).stem if model.endswith(".safetensors") else model for model in models]
+    taken = {DEGRADED, BICUBIC}
+    return [
+        model if short.count(name) > 1 or name in taken else name
+        for name, model in zip(short, models, strict=True)
+    ]
