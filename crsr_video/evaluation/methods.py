@@ -6,12 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from crsr_video.errors import ConfigError
+from crsr_video.evaluation.variants import variants
 from crsr_video.networks import Bicubic
-from crsr_video.weights import load
-
-ALONE = ":psi"
-"""After a model's name: its super-resolver without its consistifier."""
 
 BASELINE = "bicubic"
 
@@ -32,22 +28,17 @@ class Method:
 def methods(models: Sequence[str], *, bf16: bool = False) -> list[Method]:
     """The baseline, then every model.
 
-    Args:   models: shipped names or safetensors files, each with or without `ALONE`.
+    Args:   models: as `variant` reads them; memory does not matter here.
             bf16: run the networks in bfloat16, as live use does.
     Raises: ConfigError: the same model twice.
             WeightsError: a model cannot be loaded.
     """
-    if len(set(models)) < len(models):
-        raise ConfigError("a model is named twice")
     made = [Method(BASELINE, runner(Bicubic()))]
-    for model in models:
-        pair = load(model.removesuffix(ALONE))
-        alone = model.endswith(ALONE)
-        network = nn.Sequential(*([] if alone else [pair.consistifier]), pair.superresolver)
-        name = pair.name + (ALONE if alone else "")
-        if any(name == other.name for other in made):
-            name = model  # two files of one name in two folders
-        made.append(Method(name, runner(network, bf16=bf16), model, pair.sha256))
+    for name, one in variants(models).items():
+        pair = one.pair()
+        parts = [] if one.alone else [pair.consistifier]
+        network = nn.Sequential(*parts, pair.superresolver)
+        made.append(Method(name, runner(network, bf16=bf16), one.text, pair.sha256))
     return made
 
 

@@ -3,12 +3,11 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from crsr_video import pipeline
 from crsr_video.closing import Closing
 from crsr_video.config import Config
-from crsr_video.errors import ConfigError
+from crsr_video.evaluation.variants import variants
 from crsr_video.pipeline import Pipeline
 from crsr_video.sampling import enlarge_frame
 from crsr_video.types import Frame, TrackedFrame
@@ -26,15 +25,24 @@ class Methods(Closing):
     """The product's pipelines, one for each model, and the input itself; to be closed.
 
     Faces are tracked once for all of them.
-    Args:   models: as `Config.model` takes them.
+    Args:   models: as `variant` reads them; a super-resolver alone is no product, and left out.
     Raises: ConfigError: a model is named twice, or the scale is none of the product's.
             DeviceError, FaceModelError, WeightsError.
     """
 
     def __init__(self, models: Sequence[str], scale: int, *, device: str = "auto") -> None:
         self.scale = scale
-        named = dict(zip(_names(models), models, strict=True))
-        configs = {n: Config(model=m, scale=scale, device=device) for n, m in named.items()}
+        configs = {
+            name: Config(
+                model=one.model,
+                memory=not one.still,
+                texture=one.texture,
+                scale=scale,
+                device=device,
+            )
+            for name, one in variants(models).items()
+            if not one.alone
+        }
         with ExitStack() as stack:
             self._pipelines: dict[str, Pipeline] = {
                 name: stack.enter_context(pipeline.build(config))
@@ -70,15 +78,3 @@ class Methods(Closing):
         if tracker:
             yield from tracker.track(None)
         yield None
-
-
-def _names(models: Sequence[str]) -> list[str]:
-    """Short names of models, or the models as they were named where those are taken."""
-    if len(set(models)) < len(models):
-        raise ConfigError("a model is named twice")
-    short = [Path(model).stem if model.endswith(".safetensors") else model for model in models]
-    taken = {DEGRADED, BICUBIC}
-    return [
-        model if short.count(name) > 1 or name in taken else name
-        for name, model in zip(short, models, strict=True)
-    ]

@@ -30,7 +30,10 @@ class CycleAdaptation(Method):
 
     name: ClassVar[str] = "uda"
     pixel: float = 1.0
-    adversarial: float = 0.02
+    adversarial: float = 0.005
+    """Of the picture."""
+    low: float = 0.02
+    """Of R(y), at low resolution."""
     there: float = 0.25
     """R(G(g)) = g."""
     back: float = 1.0
@@ -66,7 +69,7 @@ class CycleAdaptation(Method):
                 "back": self.back * cycle(mended, target),
                 "there": self.there * cycle(again, genuine),
                 **maker_terms("picture", run["critic_picture"], made, weight=self.adversarial),
-                **maker_terms("genuine", run["critic_genuine"], bad, weight=self.adversarial),
+                **maker_terms("genuine", run["critic_genuine"], bad, weight=self.low),
             }
         run.update(terms, rate=rate, clip=self.clip)
         with run.autocast():
@@ -90,7 +93,10 @@ class DegradationFirst(Method):
     first: float = 0.33
     """Share of the schedule in which only the degradation is learnt."""
     pixel: float = 1.0
-    adversarial: float = 0.02
+    adversarial: float = 0.005
+    """Of the picture."""
+    low: float = 0.02
+    """Of rho(a), at low resolution."""
     matching: float = 0.0
     anchor: float = 1.0
     """rho(a) = a, against its adversarial term."""
@@ -121,7 +127,7 @@ class DegradationFirst(Method):
             bad = run["reverse"](draw.artificial, draw.noise)
             terms = {
                 "anchor": self.anchor * charbonnier(bad, draw.artificial),
-                **maker_terms("genuine", run["critic_genuine"], bad, weight=self.adversarial),
+                **maker_terms("genuine", run["critic_genuine"], bad, weight=self.low),
             }
         run.update(terms, rate=rate, clip=self.clip)
         with run.autocast():

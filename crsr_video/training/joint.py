@@ -54,7 +54,7 @@ class Joint(Method):
     """Keep the terms at low resolution; without them it is an ablation."""
     pixel: float = 1.0
     """psi(a) = y, beside genuine footage."""
-    adversarial: float = 0.02
+    adversarial: float = 0.005
     """Of psi(phi(g))."""
     closing: float = 0.0
     """psi(phi(rho(a))) = y: step 4."""

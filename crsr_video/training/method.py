@@ -27,6 +27,8 @@ class Method(ABC):
     """Of the moving average of weights."""
     clip: float = 0.5
     """Largest norm of a network's gradient."""
+    critic: int = 0
+    """Channels of the discriminators' first layer; 0: as the size has them."""
 
     def settings(self) -> dict[str, Any]:
         """All that decides what comes out, but for data and length."""
@@ -59,7 +61,7 @@ class Method(ABC):
         return Part("reverse", self._size.reverse, rate=rate)
 
     def _critic(self, halvings: int) -> Part:
-        arguments = {"channels": self._size.critic, "halvings": halvings}
+        arguments = {"channels": self.critic or self._size.critic, "halvings": halvings}
         return Part("discriminator", arguments, critic=True)
 
 

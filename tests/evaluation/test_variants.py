@@ -1,0 +1,38 @@
+import pytest
+
+from crsr_video.errors import ConfigError
+from crsr_video.evaluation.variants import Variant, variant, variants
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("fast", Variant("fast", "fast")),
+        ("fast:psi", Variant("fast:psi", "fast", alone=True)),
+        ("fast:still", Variant("fast:still", "fast", still=True)),
+        ("a/b.safetensors:texture=0.5:still", Variant(
+            "a/b.safetensors:texture=0.5:still", "a/b.safetensors", still=True, texture=0.5)),
+        ("C:/w.safetensors", Variant("C:/w.safetensors", "C:/w.safetensors")),
+    ],
+)  # fmt: skip
+def test_models_are_read_with_their_use(text: str, expected: Variant) -> None:
+    assert variant(text) == expected
+
+
+@pytest.mark.parametrize("text", ["fast:texture=2", "fast:texture=much", "fast:texture="])
+def test_texture_is_a_share(text: str) -> None:
+    with pytest.raises(ConfigError, match="from 0 to 1"):
+        variant(text)
+
+
+def test_names_are_short_unless_they_would_be_alike() -> None:
+    found = variants(["a/one.safetensors:still", "b/two.safetensors", "fast"])
+    assert list(found) == ["one:still", "two", "fast"]
+    found = variants(["a/one.safetensors", "b/one.safetensors"])
+    assert list(found) == ["a/one.safetensors", "b/one.safetensors"]
+    with pytest.raises(ConfigError, match="named twice"):
+        variants(["fast", "fast"])
+
+
+def test_the_pair_is_what_was_asked_for() -> None:
+    assert variant("identity:texture=0.5").pair().name == "identity"
