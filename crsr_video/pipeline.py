@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from crsr_video import devices, weights
-from crsr_video.align import Aligner
+from crsr_video.align import FULL, THRIFTY, Aligner, Thrift
 from crsr_video.batches import Predictor, RecurrentPredictor
 from crsr_video.closing import Closing
 from crsr_video.config import Config
@@ -205,7 +205,7 @@ def build(config: Config, *, live: bool = False) -> Pipeline:
     wait = 0 if live else batch - 1
     stages: list[tuple[str, Stage[Any, Any]]] = [
         ("track", Tracker(lookahead=0 if live else 8, min_face=config.min_face)),
-        ("align", Aligner(keep_detail=pair.name == weights.IDENTITY)),
+        ("align", Aligner(keep_detail=pair.name == weights.IDENTITY, thrift=_thrift(config))),
         (
             "consistify",
             consistify(Predictor(pair.consistifier, placement), batch=batch, lookahead=wait),
@@ -215,6 +215,11 @@ def build(config: Config, *, live: bool = False) -> Pipeline:
         ("paste", Paster(config.strength, config.scale)),
     ]
     return Pipeline(stages, rescue=config.on_error == "passthrough")
+
+
+def _thrift(config: Config) -> Thrift:
+    """Small crops where speed was asked for, and the result has no room for more."""
+    return THRIFTY if config.model == weights.FAST and config.scale == 1 else FULL
 
 
 def _super_resolve(

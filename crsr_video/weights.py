@@ -25,6 +25,9 @@ from crsr_video.networks import Bicubic, Consistifier, Identity, Memory, SuperRe
 
 FORMAT = "crsr-video/1"
 
+FAST = "fast"
+"""Name of the shipped weights that are made for speed."""
+
 IDENTITY = "identity"
 """Name of the pair that does nothing: bicubic enlargement, no weights."""
 
@@ -94,7 +97,7 @@ class Pair:
         return replace(self, superresolver=superresolver)
 
 
-def load(model: str = "fast") -> Pair:
+def load(model: str = FAST) -> Pair:
     """Build the networks of a checkpoint.
 
     Args:   model: a shipped name, "identity", or the path of a safetensors file.

@@ -271,7 +271,7 @@ def test_detail_is_measured_now_and_then_only(measured, plain):
     assert 2 <= measured["calls"] <= 10
 
 
-BORDER = align._TIER_HOLDS[64]
+BORDER = align.THRIFTY.holds[64]
 """Pixels of detail between the second tier and the third."""
 
 LONG = 12 * 12
@@ -381,3 +381,22 @@ def test_detail_is_at_most_the_size_and_near_it_for_sharp_lines(side):
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_brightness_does_not_count_as_detail(level):
     assert detail_side(np.full((128, 128), level, np.float32)) <= TIERS[0]
+
+
+def test_full_crops_are_never_smaller_than_thrifty_ones():
+    for side in np.linspace(8, 300, 100):
+        assert align.FULL.tier(side) >= align.THRIFTY.tier(side)
+    assert {align.FULL.tier(s) for s in (20, 50, 200)} == set(TIERS)
+
+
+def test_full_crops_keep_a_face_as_large_as_it_is(rng):
+    """A soft face of 90 pixels: the thrifty crop is 64 wide, the full one 128."""
+    soft = cv2.GaussianBlur(rng.random((120, 120, 3), np.float32), (0, 0), 6)
+    picture = np.rint(soft * 255).astype(np.uint8)
+    frame = frame_of("rgb24", *picture.transpose(2, 0, 1))
+    face = make_face(60, 60, 90)
+    sizes = []
+    for thrift in (align.THRIFTY, align.FULL):
+        (done,) = Aligner(thrift=thrift).push(tracked(frame, face))
+        sizes.append(done.faces[0].crop.size)
+    assert sizes == [64, 128]

@@ -43,7 +43,9 @@ def costs() -> list[Cost]:
             rows += [Cost(name, title, _count(network), s, macs(network, s)) for s in SIDES]
     for title, halvings, factor in (("critic, low", LOW, 1), ("critic, high", HIGH, 4)):
         network = Discriminator(halvings=halvings)
-        rows += [Cost("fast, best", title, _count(network), s, macs(network, s * factor)) for s in SIDES]
+        rows += [
+            Cost("fast, best", title, _count(network), s, macs(network, s * factor)) for s in SIDES
+        ]
     return rows
 
 
