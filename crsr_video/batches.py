@@ -63,17 +63,18 @@ class RecurrentPredictor:
 
     @torch.inference_mode()
     def __call__(
-        self, images: Images, before: Sequence[Recollection | None]
+        self, images: Images, seen: Images, before: Sequence[Recollection | None]
     ) -> tuple[Images, list[Recollection]]:
         """One frame of several faces of one size.
 
-        Args:    images: float32 (N, 3, S, S) in [0, 1].
+        Args:    images: consistent crops, float32 (N, 3, S, S) in [0, 1].
+                 seen: the same as the frame shows them.
                  before: what the previous frame left of each; None: it was not there.
         Returns: float32 (N, 3, 4S, 4S), and what is to be kept.
         """
         consistent = torch.from_numpy(images).to(self._device)
         consistent = consistent.contiguous(memory_format=torch.channels_last)
-        hint = self._hint(consistent, before)
+        hint = self._hint(consistent, torch.from_numpy(seen).to(self._device), before)
         features = self._superresolver.features(consistent, hint)
         picture: Images = self._superresolver.draw(consistent, features).float().cpu().numpy()
         kept = [
@@ -81,7 +82,9 @@ class RecurrentPredictor:
         ]
         return np.ascontiguousarray(picture), kept
 
-    def _hint(self, consistent: Tensor, before: Sequence[Recollection | None]) -> Tensor | None:
+    def _hint(
+        self, consistent: Tensor, seen: Tensor, before: Sequence[Recollection | None]
+    ) -> Tensor | None:
         """Of those faces that were there before; zero for the others, which is no hint."""
         known = [i for i, past in enumerate(before) if past is not None]
         if not known:
@@ -91,6 +94,7 @@ class RecurrentPredictor:
             torch.cat([p.features for p in past]),
             torch.cat([p.consistent for p in past]),
             consistent[known],
+            seen[known],
         )
         hint = found.new_zeros((len(before), *found.shape[1:]))
         hint[known] = found

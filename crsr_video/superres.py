@@ -4,7 +4,6 @@ The second half of the method: see `networks.superresolver`. What the networks a
 detail; the colour and the light of a face stay the frame's own.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -60,13 +59,15 @@ class RecurrentStage:
     def _run(self, faces: list[Face], size: int, kept: dict[tuple[int, int], Recollection]) -> None:
         """Replace the faces of one size, and note what to remember."""
         chosen = [
-            (index, face.track, face.consistent.image)
+            (index, face.consistent.image, face.crop.image)
             for index, face in enumerate(faces)
-            if face.consistent is not None and face.consistent.size == size
+            if face.crop and face.consistent and face.consistent.size == size
         ]
-        keys: Sequence[tuple[int, int]] = [(track, size) for _, track, _ in chosen]
+        keys = [(faces[index].track, size) for index, _, _ in chosen]
         pictures, recollections = self._predict(
-            np.stack([image for _, _, image in chosen]), [self._before.get(key) for key in keys]
+            np.stack([image for _, image, _ in chosen]),
+            np.stack([seen for _, _, seen in chosen]),
+            [self._before.get(key) for key in keys],
         )
         kept.update(zip(keys, recollections, strict=True))
         for (index, _, _), picture in zip(chosen, pictures, strict=True):

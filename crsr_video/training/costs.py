@@ -70,9 +70,8 @@ def macs(network: nn.Module, side: int) -> int:
     ]
     picture = partial(torch.zeros, 1)
     if isinstance(network, Memory):
-        network(
-            picture(network.channels, side, side), picture(3, side, side), picture(3, side, side)
-        )
+        crops = [picture(3, side, side) for _ in range(3)]
+        network(picture(network.channels, side, side), *crops)
     elif isinstance(network, Reverse):
         network(picture(3, side, side), picture(network.noise, side, side))
     else:

@@ -1,6 +1,7 @@
 """One call of a training command: open or begin the run, wire data and journal, train."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,8 @@ class Session:
 
     Args:   method: how to train.
             faces: a pack. genuine: a harvest's pack or an .npz.
-            start: a run's folder, a checkpoint or a weights file to begin from.
+            start: runs' folders, checkpoints or weights files to begin from; of networks that
+                   several have, the first one's.
             framing: "canonical", or "wider": faces cut as in that data set.
     Raises: TrainingError: data or weights that cannot be used, or a run begun otherwise.
     """
@@ -44,7 +46,7 @@ class Session:
         folder: Path,
         *,
         genuine: Path | None = None,
-        start: Path | None = None,
+        start: Sequence[Path] = (),
         framing: str = "canonical",
         seed: int = 0,
         device: str = "cpu",
@@ -89,7 +91,7 @@ class Session:
         log.info("going on at step %d", run.step)
         return run
 
-    def _begun(self, start: Path | None) -> Run:
+    def _begun(self, start: Sequence[Path]) -> Run:
         method = self._method
         run = Run(
             method.name,
@@ -98,11 +100,13 @@ class Session:
             seed=self._seed,
             device=self._device,
         )
-        if start is not None:
-            for name, tensors in starting_weights(start).items():
-                if name in run.networks:
-                    fresh = run.begin_from(name, tensors)
-                    log.info("%s: from %s, %d tensors are new", name, start.name, len(fresh))
+        begun: set[str] = set()
+        for path in start:
+            found = starting_weights(path)
+            for name in run.networks.keys() & (found.keys() - begun):
+                new = run.begin_from(name, found[name])
+                log.info("%s: from %s, %d tensors are new", name, path.name, len(new))
+                begun.add(name)
         return run
 
 
