@@ -1,7 +1,7 @@
 """The consistifier from unpaired genuine footage: step 2 of the method.
 
     L_phi = w_a adv(phi(g)) + w_i |phi(a) - a| + w_c |low(phi(g)) - low(g)|
-    L_rho = w_a adv(rho(a))
+    L_rho = w_r adv(rho(a))
     both  + w_g |rho(phi(g)) - g| + w_t |phi(rho(a)) - a|
 
 The last term is paired supervision: rho makes bad versions of a, whose good version is known.
@@ -25,11 +25,14 @@ from crsr_video.training.run import Part, Run
 class Unpaired:
     """Weights of the terms at low resolution."""
 
-    adversarial: float = 0.02
-    """Of both domains."""
+    adversarial: float = 0.006
+    """Of phi(g) among artificial LR. Little: the two domains differ in who is shown and how, not
+    only in quality, and a strong critic would have phi change persons."""
+    reverse: float = 0.02
+    """Of rho(a) among genuine LR. Strong: what rho does to a picture, phi learns to undo."""
     keep: float = 0.5
     """phi(a) = a."""
-    content: float = 0.5
+    content: float = 1.0
     """phi(g) has the low frequencies of g."""
     there: float = 0.25
     """rho(phi(g)) = g."""
@@ -103,7 +106,7 @@ def low_terms(run: Run, low: Low, draw: Draw, weights: Unpaired) -> dict[str, Te
         **maker_terms(
             "artificial", run["critic_artificial"], low.consistent, weight=weights.adversarial
         ),
-        **maker_terms("genuine", run["critic_genuine"], low.bad, weight=weights.adversarial),
+        **maker_terms("genuine", run["critic_genuine"], low.bad, weight=weights.reverse),
         "keep": weights.keep * identity(low.kept, draw.artificial),
         "content": weights.content
         * content(low.consistent, draw.genuine, draw.genuine.shape[-1] // 4),
