@@ -132,6 +132,7 @@ def main(
             real=real,
             seed=options["seed"],
             genuine=found,
+            framing=FRAMINGS[options["framing"]],
         )
 
 

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
+from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.evaluation.genuine import GenuineFaces
 from crsr_video.evaluation.methods import Method
 from crsr_video.evaluation.samples import INPUTS, TIERS, Sample, as_tensor, samples
+from crsr_video.training.genuine import Framing
 
 CELL = 256
 """Side of each picture on the sheet: small ones are enlarged by repeating pixels, and large ones
@@ -33,6 +35,7 @@ def write_sheet(
     real: bool = False,
     seed: int = 0,
     genuine: Sequence[GenuineFaces] = (),
+    framing: Framing = CANONICAL,
 ) -> None:
     """Write a PNG: for each tier `faces` rows, clean input on the left, degraded on the right.
 
@@ -41,11 +44,17 @@ def write_sheet(
     Args:   real: show photographs instead of synthetic faces. Their copyright may be cleared, the
                   privacy of the people in them is not: keep such a sheet to yourself. Genuine
                   faces are always real.
+            framing: how much of the head the methods were trained to see.
     Raises: TrainingError: it cannot be written, or there are no such faces.
     """
     strips: list[Bytes] = []
     for tier in tiers:
-        strips += _paired(methods, folder, tier, faces, "real" if real else "synthetic", seed)
+        kind = "real" if real else "synthetic"
+        try:
+            chosen = list(samples(folder, tier, faces, seed, kind, framing))
+        except TrainingError:  # a sheet may go without
+            chosen = []
+        strips += [_row(sample, methods, tier) for sample in chosen]
         for found in genuine:
             strips += _genuine(methods, found, tier, (faces + 1) // 2)
     if not strips:
@@ -58,16 +67,9 @@ def write_sheet(
         raise TrainingError(f"cannot write {path}")
 
 
-def _paired(
-    methods: Sequence[Method], folder: Path, tier: int, faces: int, kind: str, seed: int
-) -> list[Bytes]:
-    """A strip for each face, spread over the split; none if there is no such face."""
-    try:
-        chosen = list(samples(folder, tier, faces, seed, kind))
-    except TrainingError:
-        return []
-    halves = [[_half(sample, kind, methods, tier) for kind in INPUTS] for sample in chosen]
-    return [np.concatenate(pair, axis=1) for pair in halves]
+def _row(sample: Sample, methods: Sequence[Method], tier: int) -> Bytes:
+    """One face from both kinds of input, side by side."""
+    return np.concatenate([_half(sample, kind, methods, tier) for kind in INPUTS], axis=1)
 
 
 def _half(sample: Sample, kind: str, methods: Sequence[Method], tier: int) -> Bytes:
