@@ -17,7 +17,7 @@ from crsr_video.types import Crop, Face, TrackedFrame
 
 FloatPicture = NDArray[np.float32]
 
-_TOLERANCE = 0.02
+_TOLERANCE = 0.045
 """Difference of two consistent crops, 1 being white, at which a neighbour's weight is 1/e."""
 
 
