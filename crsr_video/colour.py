@@ -81,6 +81,12 @@ def to_rgb(codes: FloatArray, layout: PixelLayout) -> FloatArray:
     return ((codes - offset) @ matrix.T).astype(np.float32, copy=False)
 
 
+def to_codes(rgb: FloatArray, layout: PixelLayout) -> FloatArray:
+    """RGB (..., 3) to code values (..., C), neither rounded nor clipped."""
+    codes: FloatArray = delta_to_codes(rgb, layout) + rgb_from_codes(layout)[1]
+    return codes
+
+
 def delta_to_codes(delta: FloatArray, layout: PixelLayout) -> FloatArray:
     """A change of RGB (..., 3) to the change of code values (..., C) that makes it."""
     codes: FloatArray = delta @ codes_from_rgb(layout).T

@@ -1,16 +1,16 @@
 """Find MediaPipe's face models, fetching them once per user.
 
-Current MediaPipe ships no model files; the wheel of an earlier release holds them, under the same
-Apache-2.0 licence. A model is looked for in the user's own folder, then in the per-user cache, and
-is else read out of that wheel, which pip downloads and nothing installs. Going through pip means
-that mirrors, proxies and offline indexes are set where the user has already set them.
+They run on LiteRT, MediaPipe's own runtime. Current MediaPipe ships no model files; the wheel of an
+earlier release holds them, under the same Apache-2.0 licence. A model is looked for in the user's
+own folder, then in the per-user cache, and is else read out of that wheel, which pip downloads and
+nothing installs. Going through pip means that mirrors, proxies and offline indexes are set where
+the user has already set them.
 """
 
 import hashlib
 import os
 import re
 import secrets
-import struct
 import subprocess
 import sys
 import tempfile
@@ -28,7 +28,6 @@ Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes total); total is 0 while unknown."""
 
 _WHEEL = "mediapipe==0.10.21"
-_METADATA_NAME = b"TFLITE_METADATA"
 _ADVICE = (
     "run `crsr-video models --fetch` where there is a network, "
     "or set CRSR_VIDEO_FACE_MODELS to a folder that holds the .tflite files"
@@ -158,57 +157,6 @@ def fetch_all(progress: Progress | None = None) -> list[Path]:
     """
     _fetch(FACE_MODELS, progress)
     return [cache_folder() / model.file_name for model in FACE_MODELS]
-
-
-def with_metadata(model: bytes, *, mean: float, std: float) -> bytes:
-    """Tell MediaPipe's Tasks API how a bare TFLite model wants its input: (pixel - mean) / std.
-
-    The files of FACE_MODELS say so already. A model that carries any metadata is returned as it is,
-    since it knows its own input best, so a verified file stays the bytes that were verified.
-
-    Args:    model: a .tflite file. mean, std: in pixel values, [0, 255].
-    Returns: a .tflite file for `BaseOptions(model_asset_buffer=...)`.
-    Raises:  FaceModelError: not a TFLite model.
-    Source:  TensorFlow Lite metadata schema: ModelMetadata in the buffer "TFLITE_METADATA".
-    """
-    # Imported here: these pull in all of MediaPipe, about a second.
-    import flatbuffers
-    from mediapipe.tasks.metadata import schema_py_generated as schema
-
-    if model[4:8] != b"TFL3":
-        raise FaceModelError("the face model is not a TensorFlow Lite file")
-    try:
-        tree = schema.ModelT.InitFromPackedBuf(model)
-    except (struct.error, TypeError, ValueError, IndexError) as error:
-        raise FaceModelError("the face model is a damaged TensorFlow Lite file") from error
-    entries = tree.metadata or []
-    if any(entry.name == _METADATA_NAME for entry in entries):
-        return model
-    # The entry names its buffer by number: the one appended on the next line.
-    entry = schema.MetadataT(name=_METADATA_NAME, buffer=len(tree.buffers))
-    tree.buffers.append(schema.BufferT(data=_normalization(mean, std)))
-    tree.metadata = [*entries, entry]
-    builder = flatbuffers.Builder(len(model) + 4096)
-    builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
-
-
-def _normalization(mean: float, std: float) -> bytes:
-    """A ModelMetadata flatbuffer that says only how the one input is normalized."""
-    import flatbuffers
-    from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
-
-    unit = schema.ProcessUnitT(
-        optionsType=schema.ProcessUnitOptions.NormalizationOptions,
-        options=schema.NormalizationOptionsT(mean=[mean], std=[std]),
-    )
-    graph = schema.SubGraphMetadataT(
-        inputTensorMetadata=[schema.TensorMetadataT(processUnits=[unit])]
-    )
-    builder = flatbuffers.Builder(512)
-    root = schema.ModelMetadataT(subgraphMetadata=[graph]).Pack(builder)
-    builder.Finish(root, file_identifier=b"M001")
-    return bytes(builder.Output())
 
 
 def _named(name: str) -> FaceModel:

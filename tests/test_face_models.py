@@ -16,7 +16,7 @@ import pytest
 
 from crsr_video import face_models
 from crsr_video.errors import FaceModelError
-from crsr_video.face_models import FACE_MODELS, FaceModel, fetch_all, resolve, status, with_metadata
+from crsr_video.face_models import FACE_MODELS, FaceModel, fetch_all, resolve, status
 
 CONTENTS = {"near": b"near" * 1000, "far": b"far" * 1000}
 
@@ -315,15 +315,6 @@ def test_the_pins_are_complete() -> None:
         FACE_MODELS[0].size = 0  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(
-    "model", [b"", b"PK\3\4 a zip", b"\xff\xff\xff\x7fTFL3", b"\x1c\0\0\0TFL3"]
-)
-def test_metadata_is_refused_to_what_is_no_model(model: bytes) -> None:
-    with pytest.raises(FaceModelError, match="TensorFlow Lite") as error:
-        with_metadata(model, mean=127.5, std=127.5)
-    one_line(error)
-
-
 def real(name: str) -> bytes:
     """A real model, fetched at most once per user."""
     try:
@@ -332,55 +323,14 @@ def real(name: str) -> bytes:
         pytest.skip(str(error))
 
 
-def bare(model: bytes) -> bytes:
-    """The model without its metadata, as a converter would have left it."""
-    import flatbuffers
-    from mediapipe.tasks.metadata import schema_py_generated as schema
-
-    tree = schema.ModelT.InitFromPackedBuf(model)
-    tree.metadata = [entry for entry in tree.metadata if entry.name != b"TFLITE_METADATA"]
-    builder = flatbuffers.Builder(len(model))
-    builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
-
-
-def test_a_model_with_metadata_stays_the_bytes_that_were_verified() -> None:
-    for name in ("short_range", "full_range"):
-        model = real(name)
-        assert with_metadata(model, mean=0.0, std=255.0) is model
-
-
-def test_metadata_round_trip() -> None:
-    from mediapipe.tasks.metadata import metadata_schema_py_generated as metadata
-    from mediapipe.tasks.metadata import schema_py_generated as schema
-
-    model = bare(real("full_range"))
-    written = with_metadata(model, mean=12.5, std=130.0)
-    tree = schema.ModelT.InitFromPackedBuf(written)
-    before = schema.ModelT.InitFromPackedBuf(model)
-    assert [entry.name for entry in tree.metadata] == [b"min_runtime_version", b"TFLITE_METADATA"]
-    data = tree.buffers[tree.metadata[-1].buffer].data.tobytes()
-    assert data[4:8] == b"M001"
-    root = metadata.ModelMetadataT.InitFromPackedBuf(data)
-    options = root.subgraphMetadata[0].inputTensorMetadata[0].processUnits[0].options
-    assert (options.mean.tolist(), options.std.tolist()) == ([12.5], [130.0])
-    assert len(tree.buffers) == len(before.buffers) + 1
-    for old, new in zip(before.buffers, tree.buffers, strict=False):
-        assert (old.data is None) == (new.data is None)
-        assert old.data is None or old.data.tobytes() == new.data.tobytes()
-    assert with_metadata(written, mean=0.0, std=1.0) == written
-
-
-@pytest.mark.parametrize("stripped", [False, True])
 @pytest.mark.parametrize("name", ["short_range", "full_range"])
-def test_a_detector_finds_the_face(name: str, stripped: bool) -> None:
+def test_a_detector_finds_the_face(name: str) -> None:
     data = pytest.importorskip("skimage.data")
     mediapipe = pytest.importorskip("mediapipe")
     from mediapipe.tasks.python import BaseOptions, vision
 
-    model = bare(real(name)) if stripped else real(name)
     options = vision.FaceDetectorOptions(
-        base_options=BaseOptions(model_asset_buffer=with_metadata(model, mean=127.5, std=127.5)),
+        base_options=BaseOptions(model_asset_buffer=real(name)),
         running_mode=vision.RunningMode.IMAGE,
     )
     picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=data.astronaut())

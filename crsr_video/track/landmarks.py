@@ -11,6 +11,7 @@ from crsr_video.closing import Closing
 from crsr_video.errors import FaceModelError
 from crsr_video.face_models import resolve
 from crsr_video.geometry import Points, apply, invert
+from crsr_video.track.appearance import Appearance, appearance
 from crsr_video.track.quiet import quiet
 from crsr_video.track.view import Region, picture
 from crsr_video.types import Frame
@@ -20,7 +21,7 @@ SIDE = 192
 REGION_PER_FACE = 1.5
 """Side of the model's input over the longer side of the mesh, as MediaPipe's own graph has it."""
 _CORRECTIONS = 2
-_OFF_CENTRE, _OFF_SIZE = 0.1, 0.25
+_OFF_CENTRE, _OFF_SIZE = 0.06, 0.25
 """Shift over side, and logarithm of size, from which a look is to be repeated."""
 _HOPELESS = 1e-3
 """Flag below which there is nothing to look at again."""
@@ -51,6 +52,8 @@ class Sighting:
     """Where to look for this face next."""
     seen_in: Region
     """Where it was looked for."""
+    look: Appearance
+    """What was to be seen there."""
 
     @property
     def size(self) -> float:
@@ -102,12 +105,13 @@ class Landmarker(Closing):
         return sighting
 
     def _run(self, frame: Frame, region: Region) -> Sighting:
-        self._model.set_tensor(self._input, picture(frame, region, SIDE)[None])
+        shown = picture(frame, region, SIDE)
+        self._model.set_tensor(self._input, shown[None])
         self._model.invoke()
         self.calls += 1
         mesh = self._model.get_tensor(self._mesh).reshape(-1, 3).astype(np.float64)
         logit = float(self._model.get_tensor(self._flag).squeeze())
-        return _sighting(mesh, logit, region)
+        return _sighting(mesh, logit, region, appearance(shown))
 
 
 def _centred(region: Region, face: Region) -> bool:
@@ -116,7 +120,7 @@ def _centred(region: Region, face: Region) -> bool:
     return apart < _OFF_CENTRE * face.side and abs(np.log(region.side / face.side)) < _OFF_SIZE
 
 
-def _sighting(mesh: Points, logit: float, region: Region) -> Sighting:
+def _sighting(mesh: Points, logit: float, region: Region, look: Appearance) -> Sighting:
     """Make sense of the model's output: mesh is (468, 3), in pixels of its input."""
     upright_from_model = invert(region.picture_from_upright(SIDE))
     # The model counts from the input's edge, where a pixel's centre is at one half.
@@ -130,6 +134,7 @@ def _sighting(mesh: Points, logit: float, region: Region) -> Sighting:
         yaw=float(np.arctan2(across[2], np.hypot(across[0], across[1]))),
         region=region_around(flat, points[0], points[1]),
         seen_in=region,
+        look=look,
     )
 
 

@@ -18,6 +18,7 @@ _CLEAR = (0.25, 0.5)
 """Likewise for confidence."""
 _INSIDE = (0.4, 0.75)
 """Likewise for the share of the face that is inside the frame."""
+_LEAST_TRUST = 0.02
 _SIZE_RAMP = 1.15
 """Times the least size at which presence is full."""
 
@@ -113,7 +114,9 @@ def _smoothed(track: Track, at: int, reach: int) -> tuple[Points, Array]:
     boxes = np.array([s.box for s in seen])
     size = float(np.mean([s.size for s in seen]))
     at_last = min(at, near[-1])  # beyond what is known, the face stays where it was
-    values = smooth(times, np.hstack([points, boxes]), points, at_last, size)
+    # A mesh in doubt, on a face that is covered or turned, is led by those before and after.
+    trust = np.array([_LEAST_TRUST + track.beliefs[i] for i in near])
+    values = smooth(times, np.hstack([points, boxes]), points, at_last, size, trust)
     return values[:10].reshape(5, 2), values[10:]
 
 

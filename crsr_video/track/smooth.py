@@ -12,6 +12,12 @@ RAMP = 5
 _REST_SIGMA = 3.0
 _LEAST_SIGMA = 0.5
 _SPEED_SIGMA = 1.5
+_SHAKE_REACH = 3
+"""Frames to either side in which a shaken camera shows."""
+_HALF_SHAKE = 0.03
+"""Face sizes of shake at which the window is half as wide as without."""
+_NOISE_SHAKE = 0.03
+"""Share of the points' extent that noise makes them jump at most."""
 _SPEED_CUTOFF = 0.06
 """Of the speed itself where only the past is known, cycles a frame."""
 _NOISE_SPEED = 0.005
@@ -20,12 +26,15 @@ _HALF_SPEED = 0.012
 """Likewise, at which the window is half as wide as for a face at rest."""
 
 
-def local_fit(times: Array, values: Array, at: float, sigma: float) -> tuple[Array, Array]:
+def local_fit(
+    times: Array, values: Array, at: float, sigma: float, trust: Array | None = None
+) -> tuple[Array, Array]:
     """Value and slope at one time of a straight line fitted to its neighbourhood.
 
     Straight motion passes unchanged, whatever the weights and however unevenly the samples lie, so
     there is no lag, and gaps and ends need no special case.
     Args:    times: (N,). values: (N, K). sigma: of the Gaussian weights, in units of time.
+             trust: (N,), further weights; None: all alike.
     Returns: value (K,), slope (K,) per unit of time.
     """
     offset = times - at
@@ -33,6 +42,8 @@ def local_fit(times: Array, values: Array, at: float, sigma: float) -> tuple[Arr
     before, after = offset[offset <= 0], offset[offset >= 0]
     gap = max(-before.max(), after.min()) if before.size and after.size else np.abs(offset).min()
     weight = np.exp(-0.5 * (offset / max(sigma, gap / 2)) ** 2)
+    if trust is not None:
+        weight *= trust
     weight /= weight.sum()
     middle = float(weight @ offset)
     mean = weight @ values
@@ -51,12 +62,30 @@ def bandwidth(times: Array, points: Array, at: float, size: float) -> float:
     # A face that turns round is at rest for one frame only: its speed is that about it.
     slopes = [local_fit(times, points, at + k, _SPEED_SIGMA)[1] for k in (-2, 0, 2)]
     speed = float(np.linalg.norm(np.reshape(slopes, (-1, 2)), axis=1).max()) / size
-    return max(_LEAST_SIGMA, _REST_SIGMA / (1 + speed / _HALF_SPEED))
+    sigma = max(_LEAST_SIGMA, _REST_SIGMA / (1 + speed / _HALF_SPEED))
+    return sigma / (1 + shake(times, points, at) / size / _HALF_SHAKE)
 
 
-def smooth(times: Array, values: Array, points: Array, at: float, size: float) -> Array:
+def shake(times: Array, points: Array, at: float) -> float:
+    """How far a face jumps to and fro from frame to frame, in pixels beyond what noise does.
+
+    A shaken camera has no speed on average, and yet neighbouring frames say little of each other.
+    """
+    shapes = points.reshape(len(points), -1, 2)
+    middle = shapes.mean(1)
+    near = np.abs(times - at) <= _SHAKE_REACH
+    if near.sum() < 3:
+        return 0.0
+    bends = np.linalg.norm(np.diff(middle[near], n=2, axis=0), axis=1) / 2
+    extent = float(np.median(np.ptp(shapes, axis=1).max(1)))
+    return max(0.0, float(np.median(bends)) - _NOISE_SHAKE * extent)
+
+
+def smooth(
+    times: Array, values: Array, points: Array, at: float, size: float, trust: Array
+) -> Array:
     """Values (N, K) at one time, smoothed as much as the points' motion allows; (K,)."""
-    return local_fit(times, values, at, bandwidth(times, points, at, size))[0]
+    return local_fit(times, values, at, bandwidth(times, points, at, size), trust)[0]
 
 
 @dataclass(slots=True)

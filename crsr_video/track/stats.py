@@ -19,6 +19,8 @@ class TrackerStats:
     """Runs of a detector."""
     landmark_calls: int = 0
     """Runs of the mesh model."""
+    refused: int = 0
+    """Times a face was left alone because too many were followed already."""
     cuts_ms: float = 0.0
     """Thumbnails and scene cuts."""
     detect_ms: float = 0.0

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import numpy as np
+
 from crsr_video.closing import Closing
-from crsr_video.track.cuts import CutDetector, thumbnail
+from crsr_video.track.camera import shift
+from crsr_video.track.cuts import CutDetector, Luma, thumbnail
 from crsr_video.track.detect import Detector, Look
-from crsr_video.track.follow import Crowd
+from crsr_video.track.follow import MOST_FACES, Crowd
 from crsr_video.track.landmarks import Landmarker
 from crsr_video.track.patrol import Patrol
 from crsr_video.track.settle import Settler
 from crsr_video.track.smooth import RAMP
 from crsr_video.track.stats import Stopwatch, TrackerStats
-from crsr_video.track.tracks import Track
+from crsr_video.track.tracks import MEMORY, Track
 from crsr_video.track.view import view_of
 from crsr_video.types import Frame, TrackedFrame
 
@@ -30,6 +33,24 @@ class _Scene:
     last: int
     """Latest frame so far."""
     open: bool = True
+
+
+class _Pace:
+    """How many frames go into a time, by the times of the frames themselves."""
+
+    _BOUNDS = (15, 150)
+
+    def __init__(self) -> None:
+        self._previous: float | None = None
+        self._period = 1 / 25
+        """Seconds, averaged."""
+
+    def frames(self, frame: Frame, seconds: float) -> int:
+        """Take in the next frame; how many like it last for so long."""
+        before, self._previous = self._previous, frame.seconds
+        if before is not None and 0 < frame.seconds - before < 1:
+            self._period += 0.1 * (frame.seconds - before - self._period)
+        return int(np.clip(seconds / self._period, *self._BOUNDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +95,9 @@ class Tracker(Closing):
         self._landmarker = Landmarker(models)
         self._detector = Detector(models)
         self._watch = Stopwatch()
+        self._thumbnail: Luma | None = None
         self._ids = count(1)
-        self._frames = self._cuts_found = self._confirmed = 0
+        self._frames = self._cuts_found = self._confirmed = self._refused = 0
         self.reset()
 
     @property
@@ -92,26 +114,36 @@ class Tracker(Closing):
             tracks=self._confirmed,
             looks=self._detector.calls,
             landmark_calls=self._landmarker.calls,
+            refused=self._refused + self._crowd.refused,
             **{f"{part}_ms": ms for part, ms in self._watch.ms.items()},
         )
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know, in words."""
+        if not self.stats.refused:
+            return ()
+        return (f"there were more than {MOST_FACES} faces at once: further ones were left alone",)
 
     def push(self, item: Frame) -> list[TrackedFrame]:
         """Take the next frame; return those that are settled, in order."""
         index = self._frames
         self._frames += 1
         with self._watch.time("cuts"):
-            luma = thumbnail(item)
+            before, luma = self._thumbnail, thumbnail(item)
+            self._thumbnail = luma
             is_cut = self._cuts.push(luma)
         view = view_of(item)
-        if is_cut or self._scene is None:
+        if is_cut or before is None or self._scene is None:
             scene = self._begin_scene(index)
             looks = self._patrol.begin(view, luma, index)
         else:
             scene = self._scene
             scene.last = index
+            self._crowd.memory = self._pace.frames(item, MEMORY)
             with self._watch.time("landmarks"):
-                self._crowd.follow(item, index)
-            looks = self._patrol.next(view, luma, index)
+                self._crowd.follow(item, index, shift(before, luma) * view.width)
+            looks = self._patrol.next(view, luma, index, self._crowd.regions)
         self._sweep(item, index, scene, looks)
         self._held.append(_Held(index, item, scene))
         return self._release(self._lookahead)
@@ -127,9 +159,11 @@ class Tracker(Closing):
     def reset(self) -> None:
         """Forget all frames and faces; ids go on."""
         self._cuts = CutDetector()
-        self._patrol = Patrol(self._sweep_every)
+        self._thumbnail = None
+        self._patrol = Patrol(self._sweep_every, least=self._min_face)
         self._crowd = self._new_crowd()
         self._settler = Settler(self._lookahead, self._min_face)
+        self._pace = _Pace()
         self._scene: _Scene | None = None
         self._held: deque[_Held] = deque()
         self._shown: dict[int, tuple[Track, _Scene]] = {}
@@ -144,6 +178,7 @@ class Tracker(Closing):
         if self._scene is not None:
             self._scene.open = False
             self._cuts_found += 1
+            self._refused += self._crowd.refused
         self._scene = _Scene(index, index)
         self._crowd = self._new_crowd()
         return self._scene
@@ -156,12 +191,14 @@ class Tracker(Closing):
         if not looks:
             return
         with self._watch.time("detect"):
-            found = self._detector.look(frame, looks)
+            found = self._detector.look(frame, looks, self._crowd.known(index))
         past = [(h.index, h.frame) for h in reversed(self._held) if h.scene is scene]
         with self._watch.time("associate"):
             seen = self._crowd.meet(frame, index, found, looks, past)
         before = len(self._shown)
         self._shown.update({track.id: (track, scene) for track in seen})
+        while self._crowd.merged:
+            self._shown.pop(self._crowd.merged.pop(), None)
         self._confirmed += len(self._shown) - before
 
     def _release(self, keep: int) -> list[TrackedFrame]:

@@ -1,17 +1,18 @@
 """Tracks: one face over the frames of a scene, and how far it is believed to be one."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crsr_video.track.appearance import Appearance, in_view, learnt, likeness
 from crsr_video.track.landmarks import Sighting
 from crsr_video.track.view import Region
 
 PATIENCE = 8
 """Frames for which a lost face is looked for where it should be."""
-MEMORY = 30
-"""Frames for which a lost face keeps its id, should a sweep find it again."""
+MEMORY = 1.25
+"""Seconds for which a lost face keeps its id, should a sweep find it again."""
 SEEN = 0.3
 """Belief from which a mesh counts as a sighting."""
 SURE = 0.6
@@ -19,6 +20,10 @@ SURE = 0.6
 # The model's input follows a face only by what exceeds this share of its side: so it rests on a
 # resting face, and the points with it.
 _SLACK = 0.03
+_ITSELF = 0.7
+"""Likeness of a face that has not changed since it was last looked at."""
+BACKED = 0.1
+"""Flag that a mesh is worth at least where a detector sees the eyes in the same places."""
 _RESIZE = ((0.05, 0.5), (0.2, 1.0))
 """Flags of the mesh model, and the share of its change of size that is believed with them."""
 
@@ -43,6 +48,7 @@ class Track:
     sightings: dict[int, Sighting]
     """By frame number, ascending."""
     beliefs: dict[int, float]
+    """That it is this face, in plain view; by frame number."""
     score: float
     """The detector's, averaged over the last sweeps."""
     hits: int = 1
@@ -53,9 +59,20 @@ class Track:
     """Frame in which one was last asked for."""
     confirmed: bool = False
     velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-    """Of the centre, pixels a frame."""
+    """Of the centre, pixels a frame, beside the camera's."""
+    drift: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    """By how much the camera has moved the picture since the last sighting, pixels."""
     region: Region | None = None
     """The model's input, steadied, for the frame after the last sighting."""
+    backing: float = 0.0
+    """Least flag of its mesh, since a detector agreed with it."""
+    look: Appearance | None = None
+    """What is known of its appearance."""
+
+    @property
+    def first(self) -> int:
+        """Frame of the first sighting that is still known."""
+        return next(iter(self.sightings))
 
     @property
     def last(self) -> int:
@@ -70,16 +87,33 @@ class Track:
     def see(self, index: int, sighting: Sighting) -> None:
         """Add a sighting at the end."""
         if self.sightings:
-            step = (centre(sighting.region) - centre(self.latest.region)) / (index - self.last)
-            self.velocity = (self.velocity + step) / 2
-        self.region = _next_region(sighting, self.velocity)
+            moved = centre(sighting.region) - centre(self.latest.region) - self.drift
+            self.velocity = (self.velocity + moved / (index - self.last)) / 2
+        self.drift = np.zeros(2)
+        self.region = next_region(sighting, self.velocity)
         self.sightings[index] = sighting
-        self.beliefs[index] = belief(self.score, sighting.flag, sighting.size)
+        self._note(index, sighting)
+        self.look = sighting.look if self.look is None else learnt(self.look, sighting.look)
 
     def fill(self, index: int, sighting: Sighting) -> None:
         """Add a sighting from before the last one."""
         self.sightings = dict(sorted({**self.sightings, index: sighting}.items()))
-        self.beliefs[index] = belief(self.score, sighting.flag, sighting.size)
+        self._note(index, sighting)
+
+    def like(self, sighting: Sighting) -> float:
+        """How much a sighting looks like what is known of this face; 1 where nothing is."""
+        return 1.0 if self.look is None else likeness(self.look, sighting.look)
+
+    def backed(self, index: int, sighting: Sighting) -> Sighting:
+        """A sighting by the mesh alone, believed as far as the last one that a detector backed."""
+        old = index - self.last_hit > PATIENCE
+        if old or sighting.flag >= self.backing or self.like(sighting) < _ITSELF:
+            return sighting
+        return replace(sighting, flag=self.backing)
+
+    def _note(self, index: int, sighting: Sighting) -> None:
+        trust = belief(self.score, sighting.flag, sighting.size)
+        self.beliefs[index] = trust * in_view(self.like(sighting))
 
     def end_of_run(self, index: int, bridge: int) -> int | None:
         """Last frame up to which the face is seen from this one on, with gaps of `bridge` at most.
@@ -101,6 +135,23 @@ class Track:
             self.velocity = moved / max(1, before[-1] - before[0])
             self.region = self.latest.region.moved(*self.velocity)
 
+    def absorb(self, other: "Track") -> None:
+        """Go on where another track is, that turned out to be this face."""
+        self.sightings.update(other.sightings)
+        self.beliefs.update(other.beliefs)
+        self.velocity, self.region, self.drift = other.velocity, other.region, other.drift
+        self.score, self.backing = other.score, other.backing
+        self.last_hit, self.last_look = other.last_hit, other.last_look
+        self.look = other.look
+
+    def restart(self, index: int, sighting: Sighting, score: float) -> None:
+        """Forget all sightings but this one: they were wrong."""
+        self.sightings.clear()
+        self.beliefs.clear()
+        self.look, self.score, self.last_hit = None, score, index
+        self.backing = min(sighting.flag, BACKED)
+        self.see(index, sighting)
+
     def hit(self, index: int, score: float) -> None:
         """A sweep found it."""
         # One good look says more than one bad one: it is seldom good by chance.
@@ -113,7 +164,7 @@ class Track:
         """Where it should be in a frame after the last sighting, at constant velocity."""
         region = self.region or self.latest.region
         ahead = min(index - self.last - 1, PATIENCE)
-        return region.moved(*(self.velocity * ahead)) if ahead > 0 else region
+        return region.moved(*(self.drift + self.velocity * max(0, ahead)))
 
     def forget(self, before: int) -> None:
         """Drop all but the last sighting from before that frame."""
@@ -133,7 +184,7 @@ def centre(region: Region) -> NDArray[np.float64]:
     return np.array([region.x, region.y])
 
 
-def _next_region(sighting: Sighting, velocity: NDArray[np.float64]) -> Region:
+def next_region(sighting: Sighting, velocity: NDArray[np.float64]) -> Region:
     """The model's input for the next frame."""
     before, ahead = sighting.seen_in, sighting.region.moved(*velocity)
     # A mesh in doubt is followed, but not made larger or smaller with: that runs away.

@@ -46,13 +46,15 @@ def sighting_at(
     flag: float = 1.0,
     yaw: float = 0.0,
     seen_in: Region | None = None,
+    look: int = 0,
 ) -> Sighting:
-    """A face of that size with its centre there."""
+    """A face of that size with its centre there; faces of one `look` look alike."""
     # In the shape of geometry.TEMPLATE about its middle, a face being 1 / 1.9 of a crop wide.
     shape = np.array([[-0.23, -0.1], [0.23, -0.1], [0, 0.15], [-0.2, 0.36], [0.2, 0.36]])
     box = np.array([x - size / 2, y - size / 2, x + size / 2, y + size / 2])
     region = region_at(x, y, size)
-    return Sighting(shape * size + (x, y), box, flag, yaw, region, seen_in or region)
+    seen = np.eye(4, 768, dtype=np.float32)[look]
+    return Sighting(shape * size + (x, y), box, flag, yaw, region, seen_in or region, seen)
 
 
 def track_along(

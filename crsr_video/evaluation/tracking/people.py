@@ -1,0 +1,171 @@
+"""Whom the scenes show: sharp canonical crops of real faces, each with its five landmarks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.errors import ConfigError
+from crsr_video.geometry import (
+    FACE_WIDTHS_PER_CROP,
+    Matrix,
+    Points,
+    apply,
+    canonical_landmarks,
+    compose,
+    crop_from_frame,
+    resize_matrix,
+)
+from crsr_video.training.pack import Pack, Prepared
+from crsr_video.training.pictures import LIST, Placed, Skipped, listed
+from crsr_video.training.prepare import aligned
+from crsr_video.warp import warp
+
+Bytes = NDArray[np.uint8]
+
+MOST = 24
+"""People that are read; scenes with more show them again."""
+OVAL = (0.5, 0.575, 0.268, 0.303)
+"""Centre and half axes of the face itself, hairline to chin, as fractions of the crop: the mean
+extent of the face mesh over 33 portraits."""
+_HEAD = (0.5, 0.5, 0.37, 0.475)
+"""Likewise of what is cut out: hair, ears and some of the neck come along."""
+_SOFT = 0.12
+"""Width of the head's soft edge, as a share of its half axes."""
+_LEAST_LEVEL = 24
+_LARGEST = 512
+_ASTRONAUT = ((201.9, 100.7), (247.3, 103.5), (224.0, 126.8), (204.5, 140.1), (244.0, 141.3))
+"""Read off the portrait by eye."""
+_TINTS = ((1.0, 1.0, 1.0), (0.82, 0.88, 1.0), (1.0, 0.85, 0.72), (0.68, 0.66, 0.7))
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A head at one resolution."""
+
+    pixels: NDArray[np.uint8]
+    """(S, S, 4): RGB multiplied by alpha, and alpha."""
+    level_from_crop: Matrix
+    """2x3, from pixels of the largest level."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A head that can be drawn at any size."""
+
+    name: str
+    levels: tuple[Level, ...]
+    """From large to small, each half of the one before."""
+    points: Points
+    """(5, 2) in pixels of the largest level."""
+
+    @property
+    def size(self) -> int:
+        """Side of the largest level; the face is 1 / 1.9 of it wide."""
+        return int(self.levels[0].pixels.shape[0])
+
+    def level_for(self, width: float) -> Level:
+        """The smallest level that need not be enlarged to a face `width` pixels wide."""
+        side = width * FACE_WIDTHS_PER_CROP
+        fit = [level for level in self.levels if level.pixels.shape[0] >= side]
+        return fit[-1] if fit else self.levels[0]
+
+
+def person_from(crop: Bytes, name: str, points: Points | None = None) -> Person:
+    """Cut a head out of its canonical crop.
+
+    Args: crop: (S, S, 3) RGB. points: (5, 2) in its pixels; None: those of the template.
+    """
+    size = crop.shape[0]
+    alpha = np.rint(255 * head_alpha(_grid(size), size)).astype(np.float32)[..., None]
+    picture = np.rint(np.dstack((crop * (alpha / 255), alpha))).astype(np.uint8)
+    levels = [Level(picture, np.eye(2, 3))]
+    while picture.shape[0] % 2 == 0 and picture.shape[0] // 2 >= _LEAST_LEVEL:
+        picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        half = compose(resize_matrix(0.5), levels[-1].level_from_crop)
+        levels.append(Level(picture, half))
+    return Person(name, tuple(levels), canonical_landmarks(size) if points is None else points)
+
+
+def head_alpha(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """How opaque a head is at points (..., 2) of its canonical crop; 0 to 1."""
+    x, y, a, b = np.array(_HEAD) * size
+    radius = np.hypot((points[..., 0] + 0.5 - x) / a, (points[..., 1] + 0.5 - y) / b)
+    ramp = np.clip((1 - radius) / _SOFT, 0, 1)
+    opaque: NDArray[np.float64] = ramp * ramp * (3 - 2 * ramp)
+    return opaque
+
+
+def _grid(size: int) -> NDArray[np.float64]:
+    return np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).astype(np.float64)
+
+
+def people(source: Path | None) -> list[Person]:
+    """Read the cast.
+
+    Args:   source: a pack of the prepare command, or the folder of pictures with ``faces.csv``
+            that it is made from, whose own landmarks are then the truth rather than the template's;
+            None: variants of one portrait that comes with scikit-image.
+    Raises: ConfigError: there is no face to show. TrainingError: the source cannot be read.
+    """
+    if source is None:
+        return _portraits()
+    found = _from_list(source) if (source / LIST).is_file() else _from_pack(source)
+    if not found:
+        raise ConfigError(f"{source} holds no face for validation that is sharp enough")
+    return found
+
+
+def _from_pack(path: Path) -> list[Person]:
+    pack = Pack(path)
+    numbers = _chosen(pack.pictures)
+    return [person_from(pack.read(n), pack.pictures[n].person or str(n)) for n in numbers]
+
+
+def _from_list(folder: Path) -> list[Person]:
+    placed = listed(folder, Skipped())
+    made = []
+    for face in (placed[n] for n in _chosen(placed)):
+        size = min(face.size, _LARGEST)
+        crop = aligned(folder, face, size)
+        if crop is not None:
+            points = apply(crop_from_frame(face.landmarks, size), face.landmarks)
+            made.append(person_from(crop, face.person, points))
+    return made
+
+
+def _chosen(entries: Sequence[Prepared | Placed]) -> list[int]:
+    """One validation picture a person: photographs before made-up faces, the largest first."""
+    order = sorted(
+        (n for n, entry in enumerate(entries) if entry.split == "val"),
+        key=lambda n: (entries[n].kind == "synthetic", -entries[n].size, n),
+    )
+    first: dict[Any, int] = {}
+    for n in order:
+        first.setdefault(entries[n].person or n, n)
+    return list(first.values())[:MOST]
+
+
+def _portraits() -> list[Person]:
+    """One sitter, mirrored and tinted: others to nobody who looks at the face itself."""
+    try:
+        from skimage.data import astronaut
+    except ImportError as error:
+        raise ConfigError(
+            "give --faces, or install scikit-image, which brings a portrait"
+        ) from error
+    points, size = np.array(_ASTRONAUT), 256
+    matrix = crop_from_frame(points, size)
+    crop = warp(astronaut(), matrix, size, size).clip(0, 255)
+    placed = apply(matrix, points)
+    made = []
+    for n, tint in enumerate(_TINTS):
+        tinted = np.rint(crop * np.array(tint, np.float32)).astype(np.uint8)
+        made.append(person_from(tinted, f"portrait {2 * n}", placed))
+        flipped = placed[[1, 0, 2, 4, 3]] * (-1, 1) + (size - 1, 0)
+        made.append(person_from(tinted[:, ::-1], f"portrait {2 * n + 1}", flipped))
+    return made
