@@ -12,6 +12,7 @@ translated where they enter (``raise ... from error``), so callers need to catch
     ├── DeviceError            the device or precision asked for is not there
     ├── FaceModelError         MediaPipe's model files are missing or damaged
     ├── WeightsError           a checkpoint is missing, damaged or of another network
+    ├── TracksError            a tracks file is damaged, or of another video
     ├── DegenerateFaceError    landmarks from which no alignment follows
     └── TrainingError          data or checkpoints that training cannot go on with
 """
@@ -51,6 +52,10 @@ class FaceModelError(CrsrError):
 
 class WeightsError(CrsrError):
     """A checkpoint cannot be found, is damaged or does not fit."""
+
+
+class TracksError(CrsrError):
+    """A tracks file cannot be read or written, or belongs to another video."""
 
 
 class DegenerateFaceError(CrsrError):
