@@ -16,16 +16,23 @@ _MARGIN = 2
 """Pixels that are read beyond what is seen, for interpolation."""
 
 
-def glimpse(frame: Frame, region: Region, side: int) -> FloatPicture:
-    """What a square region shows: float32 (side, side, 3) RGB in [-1, 1], black beyond the frame.
+def glimpse(frame: Frame, region: Region, side: int, *, fine: bool = False) -> FloatPicture:
+    """What a square region shows: float32 (side, side, 3) RGB in [-1, 1].
 
-    Averaged over areas while shrinking and linear otherwise, at the planes' own depth: a tenth of
-    the time of `view.picture`, whose kernel the landmarks deserve.
+    Averaged over areas while shrinking, at the planes' own depth: half the time of `view.picture`
+    and less. Landmarks on it are as exact, to what can be measured.
+    Args: fine: interpolate by cubic rather than linear where it enlarges, and show the frame's rim
+          beyond the frame rather than black.
     """
     matrix = compose(region.picture_from_upright(side), view_of(frame).upright_from_frame)
     rgb_matrix, black = rgb_from_codes(frame.layout)
     codes = [
-        _seen(plane, compose(matrix, invert(plane_from_frame(frame.layout, i))), side, black[i])
+        _seen(
+            plane,
+            compose(matrix, invert(plane_from_frame(frame.layout, i))),
+            side,
+            None if fine else float(black[i]),
+        )
         for i, plane in enumerate(frame.components)
     ]
     # From [0, 1] to [-1, 1] in the same step.
@@ -35,8 +42,8 @@ def glimpse(frame: Frame, region: Region, side: int) -> FloatPicture:
     return shown
 
 
-def _seen(plane: Plane, picture_from_plane: Matrix, side: int, black: float) -> Plane:
-    """What the picture shows of one plane."""
+def _seen(plane: Plane, picture_from_plane: Matrix, side: int, black: float | None) -> Plane:
+    """What the picture shows of one plane; black: None for a fine one."""
     edge = np.array(
         [[-0.5, -0.5], [side - 0.5, -0.5], [-0.5, side - 0.5], [side - 0.5, side - 0.5]]
     )
@@ -58,8 +65,8 @@ def _seen(plane: Plane, picture_from_plane: Matrix, side: int, black: float) -> 
         part,
         moved,
         (side, side),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=float(black),
+        flags=cv2.INTER_CUBIC if black is None and max(fx, fy) == 1 else cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE if black is None else cv2.BORDER_CONSTANT,
+        borderValue=black or 0.0,
     )
     return seen

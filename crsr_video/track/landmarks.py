@@ -12,8 +12,9 @@ from crsr_video.errors import FaceModelError
 from crsr_video.face_models import resolve
 from crsr_video.geometry import Points, apply, invert
 from crsr_video.track.appearance import Appearance, appearance
+from crsr_video.track.glimpse import glimpse
 from crsr_video.track.quiet import quiet
-from crsr_video.track.view import Region, picture
+from crsr_video.track.view import Region
 from crsr_video.types import Frame
 
 SIDE = 192
@@ -105,7 +106,7 @@ class Landmarker(Closing):
         return sighting
 
     def _run(self, frame: Frame, region: Region) -> Sighting:
-        shown = picture(frame, region, SIDE)
+        shown = (glimpse(frame, region, SIDE, fine=True) + 1) / 2
         self._model.set_tensor(self._input, shown[None])
         self._model.invoke()
         self.calls += 1
