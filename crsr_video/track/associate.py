@@ -62,13 +62,14 @@ def recognised(tracks: list[Track], index: int) -> list[tuple[Track, Track]]:
     What could not be recognised at first may be once it is in plain view.
     """
     lost = [track for track in tracks if track.confirmed and track.last < index]
-    young = [t for t in tracks if t.last == index and index - t.first <= _YOUNG and t.sightings]
+    here = [(track, *track.birth) for track in tracks if track.last == index and track.birth]
+    young = [born for born in here if index - born[1] <= _YOUNG]
     cost = np.full((len(lost), len(young)), np.inf)
     for row, old in enumerate(lost):
-        for column, new in enumerate(young):
-            if old.last < new.first and old.like(new.latest) > _RECOGNISED:
-                cost[row, column] = _estrangement(old, new.first, new.sightings[new.first], 0.0)
-    return [(lost[i], young[j]) for i, j in _cheapest(cost)] if cost.size else []
+        for column, (new, born, seen) in enumerate(young):
+            if old.last < born and old.like(new.latest) > _RECOGNISED:
+                cost[row, column] = _estrangement(old, born, seen, 0.0)
+    return [(lost[i], young[j][0]) for i, j in _cheapest(cost)] if cost.size else []
 
 
 def _estrangement(track: Track, index: int, seen: Sighting, alike: float | None = None) -> float:

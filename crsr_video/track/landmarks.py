@@ -14,7 +14,7 @@ from crsr_video.geometry import Points, apply, invert
 from crsr_video.track.appearance import Appearance, appearance
 from crsr_video.track.glimpse import glimpse
 from crsr_video.track.quiet import quiet
-from crsr_video.track.view import Region
+from crsr_video.track.view import FloatPicture, Region
 from crsr_video.types import Frame
 
 SIDE = 192
@@ -106,7 +106,8 @@ class Landmarker(Closing):
         return sighting
 
     def _run(self, frame: Frame, region: Region) -> Sighting:
-        shown = (glimpse(frame, region, SIDE, fine=True) + 1) / 2
+        half = np.float32(0.5)
+        shown: FloatPicture = half * glimpse(frame, region, SIDE, fine=True) + half
         self._model.set_tensor(self._input, shown[None])
         self._model.invoke()
         self.calls += 1

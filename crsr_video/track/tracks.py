@@ -64,15 +64,12 @@ class Track:
     """By how much the camera has moved the picture since the last sighting, pixels."""
     region: Region | None = None
     """The model's input, steadied, for the frame after the last sighting."""
+    birth: tuple[int, Sighting] | None = None
+    """Frame and sighting that it began with."""
     backing: float = 0.0
     """Least flag of its mesh, since a detector agreed with it."""
     look: Appearance | None = None
     """What is known of its appearance."""
-
-    @property
-    def first(self) -> int:
-        """Frame of the first sighting that is still known."""
-        return next(iter(self.sightings))
 
     @property
     def last(self) -> int:
@@ -91,6 +88,7 @@ class Track:
             self.velocity = (self.velocity + moved / (index - self.last)) / 2
         self.drift = np.zeros(2)
         self.region = next_region(sighting, self.velocity)
+        self.birth = self.birth or (index, sighting)
         self.sightings[index] = sighting
         self._note(index, sighting)
         self.look = sighting.look if self.look is None else learnt(self.look, sighting.look)

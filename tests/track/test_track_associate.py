@@ -129,6 +129,15 @@ def test_a_face_that_came_back_half_covered_is_recognised_when_it_is_uncovered()
     assert list(lost.sightings) == [0, 1, 2, 3, 4, 5, 12, 13, 14] and lost.last == 14
 
 
+def test_a_track_is_young_by_its_birth_and_not_by_what_is_still_known_of_it():
+    lost, old = track_along({0: (100.0, 100.0)}, 1), track_along({4: (104.0, 100.0)}, 2)
+    for index in range(5, 31):
+        old.see(index, sighting_at(104, 100))
+        old.forget(index)
+    assert list(old.sightings) == [30]
+    assert recognised([lost, old], 30) == []
+
+
 def test_nobody_is_recognised_far_away_or_after_long():
     lost = track_along({0: (100.0, 100.0)}, 1)
     far, old = track_along({8: (600.0, 100.0)}, 2), track_along({8: (104.0, 100.0)}, 3)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from skimage import data
 from track_helpers import astronaut, frame_of
 
 from crsr_video.errors import FaceModelError
@@ -181,3 +182,28 @@ def test_importing_the_stage_loads_no_model_runtime():
         "sys.exit(any(name in sys.modules for name in ('mediapipe', 'ai_edge_litert')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def crossing(index):
+    """Two people, the astronaut before another one, pass each other in 60 frames."""
+    yy, xx = np.mgrid[:170, :150]
+    alpha = (np.hypot((xx - 75) / 70, (yy - 85) / 82) < 1).astype(np.float32)[..., None]
+    front = data.astronaut()[20:190, 150:300]
+    behind = np.clip(0.45 * front[:, ::-1] * (1.5, 0.9, 0.6), 0, 255)
+    scene = np.tile(np.linspace(90, 160, 640).astype(np.uint8)[None, :, None], (360, 1, 3))
+    for face, x in ((behind, 40 + 7 * index), (front, 450 - 7 * index)):
+        part = scene[90:260, x : x + 150]
+        part[...] = alpha * face + (1 - alpha) * part
+    return scene
+
+
+@pytest.mark.parametrize("which", ["tracker", "live"])
+def test_two_who_cross_keep_their_ids(which, request):
+    done = track(request.getfixturevalue(which), [crossing(i) for i in range(60)])
+
+    def ids(item):
+        return [face.track for face in sorted(item.faces, key=lambda f: f.box[0])]
+
+    first, last = ids(done[6]), ids(done[-2])
+    assert len(first) == 2
+    assert last == first[::-1]
