@@ -4,8 +4,9 @@ The pictures of the one video stream come out as `Frame`, in presentation order 
 planes untouched; packets of audio, subtitles and data come out as `Passthrough`, in between, in the
 order of the file. A damaged file yields what can be read, and the report says what was lost.
 
-Rotation is what FFmpeg reads from the display matrix, counter-clockwise: ``numpy.rot90(plane,
-rotation // 90)`` stands upright. A phone held upright usually gives 270.
+Rotation is what the display matrix asks for, counter-clockwise: ``numpy.rot90(plane, rotation //
+90)`` stands upright. A phone held upright usually gives 270. Of a mirroring matrix only the
+rotation is looked at.
 """
 
 import os
@@ -19,21 +20,23 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 
-from crsr_video import pyav
 from crsr_video.closing import Closing
 from crsr_video.errors import NoVideoError
-from crsr_video.pyav import Packet, Passthrough
-from crsr_video.source import MAX_SIDE, Source, check_path, main_video, open_container
+from crsr_video.media import limits, pyav
+from crsr_video.media.damage import Watch, tame
+from crsr_video.media.epochs import JUMPING, Epochs
+from crsr_video.media.framer import Framer
+from crsr_video.media.integrity import falls_short, overruns
+from crsr_video.media.pyav import Packet, Passthrough
+from crsr_video.media.source import Source, check_path, main_video, open_container, packets_of
 from crsr_video.types import Frame, VideoInfo
 
-__all__ = ["DecodeReport", "Decoder", "Passthrough"]
+__all__ = ["DecodeReport", "Decoder", "Passthrough", "Span"]
 
 MAX_HELD = 256 << 20
 """Bytes of other streams' packets kept while waiting for the first picture."""
 MAX_THREADS = 8
 """Every decoding thread holds a frame or two."""
-DECLARED = frozenset(("mov", "matroska", "avi", "asf", "flv", "mxf", "nut"))
-"""Containers whose header says how long they are; elsewhere FFmpeg measures what is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,18 @@ class DecodeReport:
     """Conversions and the like, in words."""
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a video, in ticks of its own clock."""
+
+    begin: int | None = None
+    """Time of the first frame wanted; None: the first there is."""
+    end: int | None = None
+    """Time from which on no frame is wanted; None: to the end."""
+    seek: bool = True
+    """Whether the file may be entered in the middle, and is not read from its start."""
+
+
 class Decoder(Closing):
     """An opened video; a context manager, to be iterated over once."""
 
@@ -66,12 +81,16 @@ class Decoder(Closing):
         *,
         start: float = 0.0,
         duration: float | None = None,
+        span: Span | None = None,
+        like: Frame | None = None,
         threads: int = 0,
     ) -> None:
         """Open a file and decode its first frame.
 
         Args: start: seconds from the beginning of the file; times are shifted to start near 0.
               duration: seconds to read; None: to the end.
+              span: in place of start and duration: what to read, times left as they are.
+              like: a frame of the size and pixel format that all are to have; None: the first.
               threads: of the decoder; 0: as many as is useful.
         Raises: InputError: missing, unreadable, or no media file.
                 NoVideoError: a media file without any decodable picture.
@@ -80,9 +99,13 @@ class Decoder(Closing):
         self._threads = threads or min(os.cpu_count() or 1, MAX_THREADS)
         self._notes: dict[str, None] = {}
         self._held: deque[Frame | Passthrough] = deque()
+        self._may_seek, self._only_others = True, False
+        self._like = (like.width, like.height, like.layout.name) if like else None
         self._open()
         try:
             self._set_window(start, duration)
+            if span is not None:
+                self._set_span(span)
             first = self._find_first_frame()
             self.info = self._describe(first)
             self.source = Source(
@@ -111,14 +134,21 @@ class Decoder(Closing):
             yield self._held.popleft()
         yield from self._items
 
+    def others(self) -> Iterator[Passthrough]:
+        """Only the packets of other streams, in place of iterating: nothing more is decoded."""
+        self._only_others = True
+        for item in self:
+            if isinstance(item, Passthrough):
+                yield item
+
     @property
     def report(self) -> DecodeReport:
         """What happened so far; final once the iteration has ended."""
         return DecodeReport(
-            self._frames,
-            self._concealed,
-            self._damaged,
-            self._made_up,
+            self._framer.frames,
+            self._framer.concealed + self._watch.patched,
+            max(self._damaged, self._watch.lost),
+            self._framer.made_up,
             self._truncated,
             tuple(self._notes),
         )
@@ -133,23 +163,32 @@ class Decoder(Closing):
             self._video = main_video(self._container, self.path)
             context = self._video.codec_context
             context.thread_type = "AUTO"
-            context.thread_count = self._threads
-            context.options = {"max_pixels": str(MAX_SIDE * MAX_SIDE)}
+            context.thread_count = limits.threads_for(self._threads, context.width, context.height)
+            context.options = limits.stream_options()
         except BaseException:
             self._container.close()
             raise
         self._base = self._video.time_base or Fraction(1, 1000)
-        self._reset()
 
     def _reset(self) -> None:
         self._covers: dict[int, Packet] = {}
-        self._frames = self._concealed = self._damaged = self._made_up = 0
+        self._framer = Framer(
+            self._video, begin=self._begin, shift=self._shift, form=self._like, note=self._note
+        )
+        begin = None if self._begin is None else round(self._begin / self._base)
+        codec = self._video.codec_context.codec.canonical_name
+        self._watch = Watch(codec, begin)
+        self._damaged = 0
         self._truncated = False
-        self._last: int | None = None
-        self._earliest: Fraction | None = None
         self._reached: Fraction | None = None
         self._corrupt_tail = False
-        self._form: tuple[int, int, str] | None = None
+        jumping = self._container.format.name in JUMPING
+        self._epochs = Epochs() if jumping else None
+
+    def _set_span(self, span: Span) -> None:
+        self._begin = None if span.begin is None else span.begin * self._base
+        self._end = None if span.end is None else span.end * self._base
+        self._shift, self._may_seek = Fraction(0), span.seek
 
     def _set_window(self, start: float, duration: float | None) -> None:
         origin = Fraction(self._container.start_time or 0, 1_000_000)
@@ -169,17 +208,17 @@ class Decoder(Closing):
 
         Raises: NoVideoError: there is none.
         """
-        for back in (0, 10, None) if self._begin is not None else (None,):
+        for back in (0, 10, None) if self._begin is not None and self._may_seek else (None,):
             if self._begin is not None and not self._seek(back):
                 continue
             self._reset()
             self._items = self._read()
             first = self._fill()
-            late = self._earliest is not None and self._begin is not None
-            if back is None or not late or self._earliest <= self._begin:  # type: ignore[operator]
+            early = self._framer.earliest
+            if back is None or None in (early, self._begin) or early <= self._begin:  # type: ignore[operator]
                 break
         if first is None:
-            where = f" after {float(self._begin):g} s" if self._begin and self._earliest else ""
+            where = f" after {float(self._begin):g} s" if self._begin and early else ""
             raise NoVideoError(f"{self.path}: no picture could be decoded{where}")
         return first
 
@@ -235,20 +274,28 @@ class Decoder(Closing):
         done = False
         for packet in self._packets():
             time = _time(packet)
+            done = done or self._only_others
             if self._end is not None and time is not None and done and time >= self._end + 2:
                 return  # Video is past the window, and so is everything interleaved with it.
             if packet.stream_index != self._video.index:
                 if self._wanted(packet, time):
                     yield Passthrough(packet.stream_index, packet)
             elif not done:
+                self._watch.sent(packet)
                 for picture in self._decode(packet):
                     done = done or self._past_end(picture)
-                    if not done and (frame := self._frame(picture)) is not None:
+                    if not done and (frame := self._framer.frame(picture)) is not None:
                         yield frame
         for picture in self._decode(None) if not done else ():
             done = done or self._past_end(picture)
-            if not done and (frame := self._frame(picture)) is not None:
+            if not done and (frame := self._framer.frame(picture)) is not None:
                 yield frame
+        if not done:
+            self._watch.end()
+        for told in self._watch.notes:
+            self._note(told)
+        if self._epochs is not None and self._epochs.jumps:
+            self._note("the clock starts again, as where recordings were joined: times go on")
         self._judge_end()
 
     def _packets(self) -> Iterator[Packet]:
@@ -256,10 +303,13 @@ class Decoder(Closing):
         stalled = 0
         while stalled < 3:
             try:
-                for packet in self._container.demux():
+                for packet in packets_of(self._container):
                     if packet.size == 0 and packet.dts is None:
                         return  # What PyAV sends when the file has ended.
                     stalled = 0
+                    tame(packet)
+                    if self._epochs is not None:
+                        self._epochs.move(packet)
                     self._note_progress(packet)
                     if packet.size:
                         yield packet
@@ -302,7 +352,10 @@ class Decoder(Closing):
 
     def _decode(self, packet: Packet | None) -> list[VideoFrame]:
         try:
-            return self._video.codec_context.decode(packet)
+            pictures = self._video.codec_context.decode(packet)
+            for picture in pictures:
+                self._watch.came(picture)
+            return pictures
         except EOFError:
             return []
         except FFmpegError as error:
@@ -317,86 +370,16 @@ class Decoder(Closing):
             and picture.pts * self._base >= self._end
         )
 
-    def _frame(self, picture: VideoFrame) -> Frame | None:
-        """Give a picture its time and form; None before the window."""
-        pts = self._pts(picture)
-        time = pts * self._base
-        self._earliest = time if self._earliest is None else self._earliest
-        if self._begin is not None and time < self._begin:
-            return None
-        self._frames += 1
-        self._concealed += bool(picture.is_corrupt)
-        rotation = picture.rotation
-        picture = self._conform(picture)
-        picture.pts = pts - int(self._shift / self._base)
-        picture.time_base = self._base
-        for plane in (components := pyav.views(picture)):
-            plane.flags.writeable = False
-        return Frame(
-            components,
-            pyav.layout(picture, self._video.codec_context.codec.canonical_name),
-            picture.pts,
-            self._base,
-            round(rotation / 90) * 90 % 360,
-            self._video.sample_aspect_ratio or Fraction(1),
-            picture,
-        )
-
-    def _pts(self, picture: VideoFrame) -> int:
-        """Presentation time in ticks of the stream: increasing, and made up where it is missing."""
-        pts, last = picture.pts, self._last
-        if pts is None and picture.dts is not None and (last is None or picture.dts > last):
-            pts = picture.dts
-        elif pts is None:
-            rate = self._video.average_rate or Fraction(25)
-            pts = 0 if last is None else last + max(1, round(1 / (rate * self._base)))
-        if last is not None and pts <= last:
-            pts = last + 1
-        self._made_up += pts != picture.pts
-        self._last = pts
-        return pts
-
-    def _conform(self, picture: VideoFrame) -> VideoFrame:
-        """Convert what cannot be read natively, and what changes in the middle of the file."""
-        name = pyav.nearest_native(picture.format.name)
-        form = (picture.width, picture.height, name)
-        self._form = self._form or form
-        if form == self._form and name == picture.format.name:
-            return picture
-        if form != self._form:
-            was, now = (f"{w}x{h} {n}" for w, h, n in (self._form, form))
-            self._note(f"pictures change from {was} to {now} and were converted back")
-        else:
-            self._note(f"pixel format {picture.format.name} was converted to {name}")
-        return pyav.convert(picture, self._form[2], self._form[:2])
-
     # Ending -------------------------------------------------------------------------------------
 
     def _judge_end(self) -> None:
         """Decide whether the file was cut off: FFmpeg ends without a word."""
-        if self._corrupt_tail or self._index_overruns():
+        if self._corrupt_tail or overruns(self.path, self._container, self._video):
             self._truncated = True
-        micro = self._container.duration
-        declared = self._container.format.name.split(",")[0] in DECLARED
-        if declared and micro and self._reached is not None and self._end is None:
-            claimed = Fraction((self._container.start_time or 0) + micro, 1_000_000)
-            if self._reached < claimed - max(Fraction(1, 2), Fraction(micro, 50_000_000)):
-                self._truncated = True
+        if self._end is None and falls_short(self._container, self._reached):
+            self._truncated = True
         if self._truncated:
             self._note("the file ends before it should")
-
-    def _index_overruns(self) -> bool:
-        """Whether the file itself points behind its end: MP4's index, or AVI's outermost chunk."""
-        kind, size = self._container.format.name.split(",")[0], self._container.size
-        entries = self._video.index_entries
-        if kind == "mov" and len(entries):
-            last = entries[len(entries) - 1]
-            return last.pos + last.size > size
-        if kind == "avi":
-            with self.path.open("rb") as file:
-                claimed = int.from_bytes(file.read(8)[4:], "little")
-            return size < claimed + 8 and claimed != 0xFFFFFFFF  # Which means unknown.
-        return False
 
     def _note(self, text: str) -> None:
         self._notes[text] = None

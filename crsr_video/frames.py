@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video import pyav
 from crsr_video.colour import to_rgb
+from crsr_video.media import pyav
+from crsr_video.media.pictures import own_picture
 from crsr_video.types import Frame, PixelLayout
 
 _RGB = PixelLayout("rgb24", "rgb", 8, full_range=True)
@@ -62,22 +63,10 @@ def from_av(picture: Any) -> Frame:
         time_base=picture.time_base or Fraction(1, 30),
         rotation=round(picture.rotation / 90) * 90 % 360,
         native=picture,
+        interlaced=pyav.field_order(picture),
     )
 
 
 def as_av(frame: Frame) -> Any:
-    """The frame as ``av.VideoFrame``, with all that its native frame carries.
-
-    A frame that has been enlarged keeps times and colour tags, but no side data.
-    """
-    native = frame.native
-    if not frame.edited:
-        return native
-    if (native.width, native.height) == (frame.width, frame.height):
-        target = pyav.copy(native)
-    else:
-        target = pyav.blank(frame.width, frame.height, native.format.name)
-        target.pts, target.time_base = native.pts, native.time_base
-        pyav.copy_colour(native, target)
-    pyav.write(target, frame.components)
-    return target
+    """The frame as ``av.VideoFrame``, with all that its native frame carries."""
+    return own_picture(frame)

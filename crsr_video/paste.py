@@ -4,24 +4,19 @@ What is added is a difference: enhanced picture minus what the frame shows there
 is zero nothing is touched, bit for bit; an identity network changes nothing anywhere.
 """
 
-from functools import lru_cache
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.geometry import compose, resize_matrix
-from crsr_video.sampling import add, enlarge_frame, sample
-from crsr_video.types import Face, Frame, TrackedFrame
+from crsr_video.masks import face_mask, patch
+from crsr_video.sampling import add, sample
+from crsr_video.types import Face, Frame, Patch, TrackedFrame, Upscaler
+from crsr_video.upscale import enlarge
 
 FloatPicture = NDArray[np.float32]
-
-_CENTRE = (0.5, 0.56)
-_RADII = (0.37, 0.43)
-"""Of the mask's ellipse in crop sides: from the hairline to below the chin, ear to ear."""
-
-_SOFTNESS = 0.35
-"""Share of the radius over which the mask falls from one to zero."""
 
 _NEIGHBOURHOODS = 32
 """To a side of the crop: how locally detail is compared (a Gaussian of this deviation)."""
@@ -29,42 +24,33 @@ _NEIGHBOURHOODS = 32
 _GREY = np.full(3, 1 / 3, np.float32)
 
 
-@lru_cache(maxsize=8)
-def face_mask(size: int) -> FloatPicture:
-    """Soft ellipse over the canonical face, (size, size) in [0, 1], zero at the crop's edges."""
-    grid = (np.arange(size) + 0.5) / size
-    x, y = (grid - _CENTRE[0]) / _RADII[0], (grid - _CENTRE[1]) / _RADII[1]
-    radius = np.sqrt(x[None, :] ** 2 + y[:, None] ** 2)
-    ramp = np.clip((1.0 - radius) / _SOFTNESS, 0.0, 1.0)
-    # Smoothstep: no visible line where the ramp begins or ends.
-    mask: FloatPicture = (ramp**2 * (3.0 - 2.0 * ramp)).astype(np.float32)
-    return mask
-
-
 class Paster:
     """The paste stage; no lookahead.
 
     Args: strength: share of the correction that is applied, 0 to 1.
           scale: enlargement of the whole frame, 1, 2 or 4.
+          upscaler: of the background, where the frame is enlarged; see `upscale`.
     """
 
     lookahead = 0
 
-    def __init__(self, strength: float = 1.0, scale: int = 1) -> None:
+    def __init__(
+        self, strength: float = 1.0, scale: int = 1, upscaler: str | Upscaler = "lanczos"
+    ) -> None:
         self._strength = strength
         self._scale = scale
+        self._upscaler = upscaler
 
     def push(self, item: TrackedFrame) -> list[Frame]:
         """The finished frame."""
-        frame = enlarge_frame(item.frame, self._scale)
+        frame = enlarge(item.frame, self._scale, self._upscaler)
         faces = [face for face in item.faces if self._weight(face) > 0]
         if not faces:
             return [frame]
         planes = tuple(plane.copy() for plane in frame.components)
         pasted = frame.with_components(planes)
-        for face in faces:
-            self._paste(pasted, face)
-        return [pasted]
+        patches = tuple(self._paste(pasted, face) for face in faces)
+        return [replace(pasted, changed=patches)]
 
     def flush(self) -> list[Frame]:
         """Nothing is held back."""
@@ -76,16 +62,17 @@ class Paster:
     def _weight(self, face: Face) -> float:
         if face.enhanced is None or face.skipped is not None:
             return 0.0
-        return self._strength * face.presence
+        return self._strength * face.strength * face.presence
 
-    def _paste(self, frame: Frame, face: Face) -> None:
-        """Change the planes of `frame`, which are this stage's own copies."""
+    def _paste(self, frame: Frame, face: Face) -> Patch:
+        """Change the planes of `frame`, which are this stage's own copies; returns where."""
         assert face.enhanced is not None
         size = face.enhanced.size
         crop_from_frame = compose(face.enhanced.crop_from_frame, resize_matrix(1 / self._scale))
         shown = sample(frame, crop_from_frame, size, size)
         mask = self._weight(face) * face_mask(size)[..., None]
         add(frame.components, frame.layout, mask * _change(face, shown), crop_from_frame)
+        return patch(face.track, frame, crop_from_frame, size, self._weight(face))
 
 
 def _change(face: Face, shown: FloatPicture) -> FloatPicture:

@@ -120,37 +120,7 @@ def _add_to_plane(plane: Plane, change: FloatPicture, plane_from_crop: Matrix, t
     region[...] = np.clip(region.astype(np.int32) + moved, 0, top)
 
 
-def enlarge_frame(frame: Frame, scale: int) -> Frame:
-    """The frame at `scale` times its size, each plane resampled with a cubic kernel.
-
-    Chroma keeps its siting: a co-sited sample stays on the first luma sample of its group.
-    """
-    if scale == 1:
-        return frame
-    planes = tuple(_enlarge_plane(frame, index, scale) for index in range(len(frame.components)))
-    return frame.with_components(planes)
-
-
-def _enlarge_plane(frame: Frame, component: int, scale: int) -> Plane:
-    plane = np.ascontiguousarray(frame.components[component])
-    height, width = _enlarged_size(frame, component, scale)
-    sited = plane_from_frame(frame.layout, component)
-    matrix = compose(compose(sited, resize_matrix(scale)), invert(sited))
-    large: Plane
-    if (height, width) == (scale * plane.shape[0], scale * plane.shape[1]) and np.allclose(
-        matrix, resize_matrix(scale)
-    ):
-        large = cv2.resize(plane, (width, height), interpolation=cv2.INTER_CUBIC)
-    else:
-        large = cv2.warpAffine(
-            plane, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
-    # Cubic overshoot saturates at the memory's limits, which may lie beyond the depth's.
-    top = 2**frame.layout.bits - 1
-    return np.minimum(large, top, out=large) if top < np.iinfo(large.dtype).max else large
-
-
-def _enlarged_size(frame: Frame, component: int, scale: int) -> tuple[int, int]:
+def enlarged_size(frame: Frame, component: int, scale: int) -> tuple[int, int]:
     """Height and width of a plane of the enlarged frame, chroma rounded up as FFmpeg does."""
     height, width = frame.height * scale, frame.width * scale
     if component == 0 or frame.layout.family != "yuv":

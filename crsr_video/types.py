@@ -4,7 +4,7 @@ Points are (x, y) in frame pixels with pixel centres at integers (see `geometry`
 networks are RGB in [0, 1].
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Literal, Protocol, TypeVar
@@ -16,6 +16,7 @@ Plane = NDArray[np.uint8] | NDArray[np.uint16]
 """One component of a frame, (H, W): a view into the decoder's memory, not to be written to."""
 
 Family = Literal["yuv", "rgb", "gray"]
+FieldOrder = Literal["progressive", "top", "bottom"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,22 @@ class PixelLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """Where a finished frame was changed for one face: the support of its mask."""
+
+    track: int
+    """Of the face."""
+    box: tuple[int, int, int, int]
+    """x0, y0, x1, y1 in frame pixels, half-open: no sample outside differs because of this face."""
+    crop_from_frame: NDArray[np.float64]
+    """2x3: places in the face's canonical crop, from (0, 0) to (1, 1), from frame coordinates."""
+    size: int
+    """Side in pixels of the enhanced crop that was pasted."""
+    weight: float
+    """The mask's value at its middle, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One decoded picture, native planes and all."""
 
@@ -52,7 +69,8 @@ class Frame:
     """Presentation time in units of `time_base`."""
     time_base: Fraction
     rotation: int = 0
-    """Degrees, counter-clockwise in {0, 90, 180, 270}, by which a player turns the picture."""
+    """Degrees, counter-clockwise in {0, 90, 180, 270}: turned by so much, faces stand upright. Of a
+    mirrored display matrix this is what remains without the mirror, which hides no face."""
     sample_aspect: Fraction = Fraction(1)
     """Width of a pixel over its height."""
     native: Any = None
@@ -60,6 +78,14 @@ class Frame:
     they do not look at (alpha, side data)."""
     edited: bool = False
     """`components` differ from `native`."""
+    interlaced: FieldOrder = "progressive"
+    """The field that comes first, where two moments are woven together line by line."""
+    whole: "Frame | None" = None
+    """Of a single field: the interlaced frame that it was taken from."""
+    second: bool = False
+    """Of a single field: it is the later one of its frame."""
+    changed: tuple[Patch, ...] = ()
+    """Added by paste: outside of these every sample is as it was."""
 
     def __post_init__(self) -> None:
         """Check what every stage relies on.
@@ -132,6 +158,8 @@ class Face:
     """That this is a face, seen well enough to align by; 0 to 1."""
     presence: float = 1.0
     """0 to 1: rises as a face enters and falls as it leaves, so that nothing pops."""
+    strength: float = 1.0
+    """Share of the run's strength that this face gets, 0 to 1: the user's choice for a person."""
     skipped: str | None = None
     """Why this face is left alone, in words for the report; None: it is enhanced."""
     crop: Crop | None = None
@@ -178,6 +206,12 @@ class VideoInfo:
     """Of the video stream, bits a second, 0 if unknown."""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
+
+Upscaler = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
+"""A way to enlarge a picture. Takes float32 (H, W, 3) RGB, nominally in [0, 1] but not clipped, and
+the scale, 2 or 4; returns float32 (H * scale, W * scale, 3). The edges of both pictures coincide:
+the middle of pixel x of the source comes to lie at x * scale + (scale - 1) / 2 of the result, or
+faces would not fit their heads."""
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out")

@@ -41,6 +41,18 @@ def plane_shapes(layout: PixelLayout, height: int, width: int) -> list[tuple[int
     return [(height, width), *([chroma] * 2 if layout.family == "yuv" else [(height, width)] * 2)]
 
 
+def positions(layout, index, shape):
+    """Frame coordinates (x, y) of the samples of a component, each of the plane's shape."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    if index == 0 or layout.family != "yuv":
+        return x.astype(float), y.astype(float)
+    fx, fy = 1 << layout.x_shift, 1 << layout.y_shift
+    return (
+        x * fx + (0 if layout.x_cosited else (fx - 1) / 2),
+        y * fy + (0 if layout.y_cosited else (fy - 1) / 2),
+    )
+
+
 def make_frame(
     layout: PixelLayout | str, height: int, width: int, rng: np.random.Generator, **fields: Any
 ) -> Frame:

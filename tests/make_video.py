@@ -9,7 +9,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from crsr_video import pyav
+from crsr_video.media import pyav
 
 COVER = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
@@ -42,12 +42,16 @@ def make_video(
     colour: tuple[int, int, int, int] | None = None,
     metadata: Mapping[str, str] | None = None,
     container: str | None = None,
+    matrix: Sequence[int] | None = None,
+    flat: Sequence[float] | None = None,
 ) -> Path:
     """Write a clip of a moving gradient.
 
     Args: pts: presentation times in ticks of `time_base` (1 / rate by default), increasing.
           audio: number of tracks, each a tone of its own, as long as the video.
           colour: codes of H.273 for primaries, transfer, matrix, and the range (1 or 2).
+          matrix: display matrix, nine numbers as FFmpeg lays them out.
+          flat: one code for each component, in place of the gradient.
     """
     base = time_base or 1 / Fraction(rate)
     times = list(pts) if pts is not None else [round(i / (rate * base)) for i in range(frames)]
@@ -69,6 +73,8 @@ def make_video(
             video.codec_context.sample_aspect_ratio = sample_aspect
         if rotation:
             video.set_display_rotation(rotation)
+        if matrix is not None:
+            video.set_display_matrix(list(matrix))
         tracks = [_add_audio(output, path, i) for i in range(audio)]
         text = None
         if subtitle:
@@ -90,6 +96,8 @@ def make_video(
         output.start_encoding()
         for number, time in enumerate(times):
             frame = picture(number, size, pix_fmt)
+            if flat is not None:
+                fill(frame, flat)
             frame.pts, frame.time_base = time, base
             if colour:
                 frame.color_primaries, frame.color_trc, frame.colorspace = colour[:3]
@@ -120,7 +128,17 @@ def picture(number: int, size: tuple[int, int], pix_fmt: str) -> VideoFrame:
         codes = np.round(wave * ((1 << fmt.bits) - 1) / step) * step
         components.append(codes.astype(view.dtype))
     pyav.write(frame, tuple(components))
+    if fmt.alpha:
+        view = pyav.views(frame, alpha=True)[-1]
+        y, x = np.mgrid[: view.shape[0], : view.shape[1]]
+        view[...] = ((3 * x + y) % (1 << fmt.bits)).astype(view.dtype)
     return frame
+
+
+def fill(frame: VideoFrame, codes: Sequence[float]) -> None:
+    """Make a picture one colour."""
+    for view, code in zip(pyav.views(frame), codes, strict=True):
+        view[...] = round(code)
 
 
 def _add_audio(output: av.container.OutputContainer, path: Path, track: int) -> av.AudioStream:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from make_video import COVER, make_video, picture
 
-from crsr_video import pyav
 from crsr_video.decode import Decoder, DecodeReport, Passthrough
 from crsr_video.errors import InputError, NoVideoError
+from crsr_video.media import pyav
 from crsr_video.types import Frame
 
 LOSSLESS = {"yuv420p": "ffv1", "yuv420p10le": "ffv1", "gray": "ffv1", "gbrp10le": "ffv1"}

@@ -24,10 +24,11 @@ from crsr_video.devices import Placement
 from crsr_video.geometry import apply, compose, crop_from_frame, invert, resize_matrix
 from crsr_video.networks import Bicubic, Identity
 from crsr_video.paste import Paster, face_mask
-from crsr_video.sampling import enlarge_frame, plane_from_frame
+from crsr_video.sampling import plane_from_frame
 from crsr_video.smooth import Smoother
 from crsr_video.superres import super_resolve
 from crsr_video.types import Crop, Face
+from crsr_video.upscale import enlarge
 
 CPU = Placement(torch.device("cpu"), torch.float32, "for the test")
 
@@ -76,7 +77,7 @@ def test_an_identity_network_changes_no_bit_of_an_enlarged_frame(name, rng):
     frame = make_frame(name, 61, 81, rng)
     item = through_identity(tracked(frame, *three_faces(61, 81)), detail=0.0)
     (done,) = Paster(scale=2).push(item)
-    assert same_planes(done, enlarge_frame(frame, 2))
+    assert same_planes(done, enlarge(frame, 2))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -192,7 +193,7 @@ def test_the_change_lands_in_the_same_place_at_every_scale(name, scale):
     (done,) = Paster(scale=scale).push(replace(item, faces=(face,)))
     wanted = apply(resize_matrix(scale), [[41.3, 47.1]])
     for index, (old, new) in enumerate(
-        zip(enlarge_frame(frame, scale).components, done.components, strict=True)
+        zip(enlarge(frame, scale).components, done.components, strict=True)
     ):
         change = np.abs(new.astype(float) - old)
         y, x = np.mgrid[: old.shape[0], : old.shape[1]]
@@ -243,7 +244,7 @@ def test_times_and_layout_are_kept(rng):
     frame = make_frame("yuv420p", 80, 80, rng, pts=-7, rotation=270, native="opaque")
     item = invented(tracked(frame, make_face(40, 40, 60)), rng)
     (done,) = Paster().push(item)
-    assert replace(done, components=frame.components, edited=False) == frame
+    assert replace(done, components=frame.components, edited=False, changed=()) == frame
 
 
 @pytest.mark.parametrize("size", [128, 256, 512])

@@ -3,12 +3,21 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from helpers import ALL, LAYOUTS, codes_of, flat_frame, frame_of, make_frame, plane_shapes
+from helpers import (
+    ALL,
+    LAYOUTS,
+    codes_of,
+    flat_frame,
+    frame_of,
+    make_frame,
+    plane_shapes,
+    positions,
+)
 from helpers import same_planes as same
 
 from crsr_video.colour import delta_to_codes
 from crsr_video.geometry import apply, compose, invert, resize_matrix
-from crsr_video.sampling import add, enlarge_frame, plane_from_frame, preview, sample
+from crsr_video.sampling import add, plane_from_frame, preview, sample
 
 COLOURS = {
     (0, 0): (0.8, 0.2, 0.3),
@@ -38,18 +47,6 @@ def seen(colour, layout):
     if layout.family == "gray":
         return np.full(3, 0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2])
     return np.array(colour)
-
-
-def positions(layout, index, shape):
-    """Frame coordinates (x, y) of the samples of a component, each of the plane's shape."""
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    if index == 0 or layout.family != "yuv":
-        return x.astype(float), y.astype(float)
-    fx, fy = 1 << layout.x_shift, 1 << layout.y_shift
-    return (
-        x * fx + (0 if layout.x_cosited else (fx - 1) / 2),
-        y * fy + (0 if layout.y_cosited else (fy - 1) / 2),
-    )
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -256,51 +253,6 @@ def test_adding_over_the_edge_changes_the_part_inside(corner, rng):
     covered = (column > 0) & (column < 31) & (row > 0) & (row < 31)
     expected = frame.components[0] + 20 * covered.astype(int)
     assert np.array_equal(planes[0], np.clip(expected, 0, 255))
-
-
-def test_enlarging_by_one_is_the_same_frame(rng):
-    frame = make_frame("yuv420p", 10, 12, rng)
-    assert enlarge_frame(frame, 1) is frame
-
-
-@pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("scale", [2, 4])
-@pytest.mark.parametrize("size", [(24, 36), (25, 37)])
-def test_enlarged_planes_show_the_same_at_the_same_place(name, scale, size):
-    """Ramps over the frame stay where they are, luma and chroma alike."""
-    height, width = size
-    layout = LAYOUTS[name]
-    slope = 2**layout.bits / 4 / (height + width)
-    planes = []
-    for index, shape in enumerate(plane_shapes(layout, height, width)):
-        x, y = positions(layout, index, shape)
-        planes.append(2**layout.bits / 4 + slope * (x + 2 * y))
-    frame = frame_of(layout, *planes, pts=9, sample_aspect=Fraction(4, 3))
-    large = enlarge_frame(frame, scale)
-    assert (large.width, large.height, large.pts) == (width * scale, height * scale, 9)
-    assert large.layout == layout
-    assert large.edited
-    shapes = plane_shapes(layout, height * scale, width * scale)
-    for index, (plane, shape) in enumerate(zip(large.components, shapes, strict=True)):
-        assert plane.shape == shape
-        assert plane.dtype == frame.components[index].dtype
-        x, y = (np.asarray(v) for v in positions(layout, index, shape))
-        x, y = (x + 0.5) / scale - 0.5, (y + 0.5) / scale - 0.5
-        expected = 2**layout.bits / 4 + slope * (x + 2 * y)
-        rx, ry = 3 << layout.x_shift, 3 << layout.y_shift
-        inner = (x > rx) & (x < width - 1 - rx) & (y > ry) & (y < height - 1 - ry)
-        error = np.abs(plane - expected)[inner].max()
-        own = slope * ((1 << layout.x_shift) + 2 * (1 << layout.y_shift)) if index else slope * 3
-        assert error < 0.08 * own + 1
-
-
-def test_enlarging_does_not_wrap_around():
-    # A cubic kernel overshoots at a step: what lies beyond the last code must not become the first.
-    step = np.where(np.arange(16) < 8, 0, 255) * np.ones((16, 1))
-    large = enlarge_frame(frame_of("gray", step), 4).components[0].astype(int)
-    assert (np.diff(large, axis=1) >= 0).all()
-    assert large.min() == 0
-    assert large.max() == 255
 
 
 def test_plane_from_frame_is_trivial_for_luma_and_rgb():

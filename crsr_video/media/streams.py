@@ -13,25 +13,23 @@ from av.container import OutputContainer
 from av.rational import AVRational
 from av.stream import AttachmentStream, Disposition, Stream
 
-from crsr_video.plan import MATROSKA, MOV
-from crsr_video.plan import OutputPlan as OutputPlan
-from crsr_video.pyav import Packet, Passthrough
-from crsr_video.source import Source
+from crsr_video.media.containers import MATROSKA, MOV
+from crsr_video.media.losses import STALE, unusual_tags
+from crsr_video.media.plan import OutputPlan as OutputPlan
+from crsr_video.media.pyav import Packet, Passthrough
+from crsr_video.media.source import Source, codec_name
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
-_ILST = frozenset(
-    (
-        *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"),
-        *("track", "disc", "copyright", "grouping", "lyrics", "description", "synopsis", "show"),
-        *("episode_id", "network", "keywords", "compilation", "creation_time", "language"),
-        *("hd_video", "media_type"),
-    )
+_PICTURES = {"png": "png", "mjpeg": "jpeg", "bmp": "bmp", "gif": "gif", "webp": "webp"}
+_CODES = (
+    "deu:ger nld:dut ell:gre isl:ice zho:chi ron:rum ces:cze slk:slo fas:per sqi:alb msa:may "
+    "hye:arm kat:geo eus:baq cym:wel mya:bur bod:tib mkd:mac"
 )
-"""Metadata that MP4 has a place for; anything else needs Apple's general table."""
-
-_STALE = ("encoder", "major_brand", "minor_version", "compatible_brands", "duration")
+_BIBLIOGRAPHIC = dict(pair.split(":") for pair in _CODES.split())
+"""ISO 639-2's two codes of a language, where they differ: terminology to bibliography. French is
+left out, which QuickTime's table has by its newer code."""
 _STALE_VIDEO = ("bps", "number_of_bytes", "number_of_frames", "_statistics")
 
 
@@ -43,11 +41,12 @@ def container_options(source: Source, container: str, clock: Fraction) -> dict[s
     if container in MOV:
         options = {"video_track_timescale": str(clock.denominator)}
         options["movie_timescale"] = str(_movie_timescale(source, clock.denominator))
-        if set(source.container.metadata) - _ILST - set(_STALE):
+        # The muxer writes either that table or a cover.
+        if unusual_tags(source) and not (container == "mp4" and source.covers):
             options["movflags"] = "+use_metadata_tags"
         return options
     if container == "mpegts":
-        return {"mpegts_copyts": "1"}
+        return {"mpegts_copyts": "1", "avoid_negative_ts": "disabled"}
     if container == "nut":
         return {"avoid_negative_ts": "disabled"}
     if container in ("mpeg", "vob"):
@@ -89,20 +88,25 @@ class Carrier:
             self._attach(stream, stream.data)
         elif cover and self._plan.container == "matroska":
             packet = self._source.covers.get(stream.index)
-            self._attach(stream, bytes(packet) if packet is not None else b"")
+            kind = _PICTURES.get(codec_name(stream) or "", "jpeg")
+            self._attach(stream, bytes(packet) if packet is not None else b"", kind)
         else:
             added = self._output.add_stream_from_template(stream, opaque=True)
             if self._plan.container == "mpegts":
                 added.id = stream.id
-            describe(stream, added)
+            describe(stream, added, mov=self._plan.container == "mov")
             self._streams[stream.index] = added
 
-    def _attach(self, stream: Stream, data: bytes) -> None:
+    def _attach(self, stream: Stream, data: bytes, picture: str | None = None) -> None:
+        """Write an attachment; Matroska's covers are known by their names and types."""
         tags = stream.metadata
         if not data:
             return
-        name = tags.get("filename", f"attachment{stream.index}")
-        kind = tags.get("mimetype", "application/octet-stream")
+        usual = f"cover.{picture}" if picture else f"attachment{stream.index}"
+        usual_kind = f"image/{picture}" if picture else "application/octet-stream"
+        name, kind = tags.get("filename", usual), tags.get("mimetype", usual_kind)
+        # FFmpeg takes these two as UTF-8 only; what follows puts back what they were.
+        name, kind = (text.encode(errors="replace").decode() for text in (name, kind))
         added = self._output.add_attachment(name, kind, data)
         added.metadata.update(tags)
 
@@ -130,7 +134,7 @@ class Carrier:
 
     def _is_gap(self, item: Passthrough) -> bool:
         """Empty subtitles fill the gaps of MP4's text tracks; its muxer makes them itself."""
-        name = self._source.container.streams[item.stream].name
+        name = codec_name(self._source.container.streams[item.stream])
         return self._plan.container in MOV and name == "mov_text" and item.packet.size == 2
 
     def _mux(self, index: int, packet: Packet) -> None:
@@ -153,9 +157,17 @@ class Carrier:
             self._last[index] = dts
 
 
-def describe(source: Stream, target: Stream) -> None:
-    """Copy language, title, disposition and the like."""
-    target.metadata.update(_fresh(source.metadata, source.type == "video"))
+def describe(source: Stream, target: Stream, *, mov: bool = False) -> None:
+    """Copy language, title, disposition and the like.
+
+    Args: mov: into QuickTime, whose muxer knows some languages by their older codes only.
+    """
+    tags = _fresh(source.metadata, source.type == "video")
+    if "name" in tags and "title" not in tags:
+        tags["title"] = tags.pop("name")  # MP4's title of a track, read and written by two names.
+    if mov and (code := _BIBLIOGRAPHIC.get(tags.get("language", ""))):
+        tags["language"] = code
+    target.metadata.update(tags)
     target.disposition = source.disposition
 
 
@@ -169,7 +181,7 @@ def describe_all(source: Source, output: OutputContainer) -> None:
 
 def _fresh(metadata: Mapping[str, str], video: bool) -> dict[str, str]:
     """Metadata without what the muxer writes itself, and what a new encoding makes untrue."""
-    stale = _STALE + _STALE_VIDEO if video else _STALE
+    stale = STALE + _STALE_VIDEO if video else STALE
     return {k: v for k, v in metadata.items() if not k.lower().startswith(stale)}
 
 

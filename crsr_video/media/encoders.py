@@ -1,6 +1,5 @@
 """Which encoder follows a source, with which settings, and which pixel format it is given."""
 
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -10,9 +9,10 @@ from av.codec.codec import UnknownCodecError, find_best_pix_fmt_of_list
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
-from crsr_video import pyav
 from crsr_video.config import EncodeSettings
 from crsr_video.errors import EncoderError
+from crsr_video.media import pyav
+from crsr_video.media.quality import MPEG_FAMILY, options_for
 
 FALLBACK = "libx264"
 
@@ -52,42 +52,11 @@ LISTED = (
 
 _HARDWARE = ("_nvenc", "_qsv", "_vaapi", "_amf", "_videotoolbox", "_mf")
 
-_MPEG_FAMILY = ("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "wmv1", "wmv2", "flv", "h263")
-_COUNTED = frozenset((*_MPEG_FAMILY, "libxvid", "libtheora"))
+_COUNTED = frozenset((*MPEG_FAMILY, "libxvid", "libtheora"))
 """Encoders whose own clock only counts frames, or has too few bits for a container's ticks."""
 
 _EVEN = frozenset(("libx264", "libx264rgb", "libx265", "libsvtav1", "prores_ks", "dnxhd"))
 """Encoders that refuse a picture its subsampled chroma does not divide."""
-
-_QUANTISER = {"qmin": "2", "qmax": "2"}
-"""PyAV cannot set a frame's quality, so a fixed quantiser is the one that is allowed."""
-
-_DEFAULTS: dict[str, dict[str, str]] = {
-    # Close to what the eye can tell apart, since the source has been compressed once already.
-    "libx264": {"crf": "16", "preset": "medium"},
-    "libx264rgb": {"crf": "16", "preset": "medium"},
-    "libx265": {"crf": "18", "preset": "medium"},
-    "libvpx": {"crf": "8", "deadline": "good", "cpu-used": "4"},
-    "libvpx-vp9": {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"},
-    "libsvtav1": {"crf": "24", "preset": "7"},
-    "libaom-av1": {"crf": "20", "b": "0", "cpu-used": "6", "row-mt": "1"},
-    "ffv1": {"level": "3", "slicecrc": "1"},
-    "h264_nvenc": {"preset": "p5", "rc": "vbr", "cq": "19", "b": "0"},
-    "hevc_nvenc": {"preset": "p5", "rc": "vbr", "cq": "21", "b": "0"},
-    "av1_nvenc": {"preset": "p5", "rc": "vbr", "cq": "26", "b": "0"},
-    **dict.fromkeys(_MPEG_FAMILY, _QUANTISER),
-    "mjpeg": _QUANTISER | {"strict": "unofficial"},  # Or it only takes full range.
-}
-_OWN_RATE = frozenset(("libx264", "libx264rgb", "libx265", "libsvtav1", "dnxhd", "prores_ks"))
-"""Encoders to which a bit rate besides their quality would mean something else."""
-
-_X26X = ("libx264", "libx264rgb", "libx265")
-_PRESETS = (
-    *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"),
-    *("veryslow", "placebo"),
-)
-_DNXHR = {"yuv422p": "dnxhr_hq", "yuv422p10le": "dnxhr_hqx"}
-_QUALITY_KEYS = ("crf", "cq", "qmin", "qmax", "rc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +76,21 @@ def available_encoders() -> tuple[str, ...]:
     return tuple(name for name in LISTED if find(name) is not None and _works(name))
 
 
+def has_own_rate(name: str) -> bool:
+    """Whether an encoder's profile or losslessness decides on its bit rate."""
+    codec = find(name)
+    fixed = name in ("prores_ks", "dnxhd")
+    return fixed or (codec is not None and codec.lossless and not codec.lossy)
+
+
+def needs_device(name: str) -> bool:
+    """Whether an encoder is a piece of hardware."""
+    return name.endswith(_HARDWARE)
+
+
 def _works(name: str) -> bool:
     """Whether an encoder that needs hardware finds it."""
-    if not name.endswith(_HARDWARE):
+    if not needs_device(name):
         return True
     try:
         context = CodecContext.create(name, "w")
@@ -161,16 +142,21 @@ def choose(
     size: tuple[int, int],
     rate: Fraction | None,
     source_bit_rate: int,
+    profile: str | None = None,
 ) -> Choice:
     """Pixel format and options for an encoder.
 
     Args: size: (width, height) of the result. source_bit_rate: bits a second, 0: unknown.
-    Raises: EncoderError: no pixel format will do, or the settings do not exist there.
+          profile: of the source, if it has the encoder's codec.
+    Raises: EncoderError: there is no such encoder, no pixel format will do, or the settings do not
+            exist there.
     """
+    codec = find(encoder)
+    if codec is None:
+        raise EncoderError(f"there is no video encoder {encoder!r} in this FFmpeg")
     asked = settings.options.get("pix_fmt")
     target = asked or nearest_format(encoder, source_format, *size)
-    codec = find(encoder)
-    formats = [f.name for f in (codec.video_formats if codec else None) or ()]
+    formats = [f.name for f in codec.video_formats or ()]
     if formats and target not in formats:
         raise EncoderError(f"{encoder} does not take pixel format {target}")
     notices = []
@@ -179,9 +165,7 @@ def choose(
         notices.append(f"{encoder} does not take {source_format} here, {target} is used instead")
     elif old.alpha and not new.alpha:
         notices.append(f"{encoder} holds no transparency, which is left out")
-    options = _rate_options(encoder, settings, size, rate, source_bit_rate)
-    if encoder == "dnxhd" and settings.bitrate is None:  # Any size, unlike DNxHD proper.
-        options.setdefault("profile", _DNXHR.get(target, "dnxhr_444"))
+    options = options_for(codec, settings, target, size, rate, source_bit_rate, profile)
     return Choice(encoder, target, options, encoder in _COUNTED, tuple(notices))
 
 
@@ -219,106 +203,6 @@ def _fits(encoder: str, name: str, width: int, height: int) -> bool:
     if fmt is None or encoder not in _EVEN:
         return True
     return width % (1 << fmt.x_shift) == 0 and height % (1 << fmt.y_shift) == 0
-
-
-def _rate_options(
-    encoder: str,
-    settings: EncodeSettings,
-    size: tuple[int, int],
-    rate: Fraction | None,
-    source_bit_rate: int,
-) -> dict[str, str]:
-    options = dict(_DEFAULTS.get(encoder, {}))
-    # A ceiling for encoders that want one besides the quality: far above what they will need.
-    ample = max(2 * source_bit_rate, round(size[0] * size[1] * float(rate or 25) / 4), 1_000_000)
-    if settings.bitrate is not None:
-        options = {k: v for k, v in options.items() if k not in _QUALITY_KEYS}
-        options["b"] = str(settings.bitrate)
-    elif not _lossless(encoder) and encoder not in _OWN_RATE:
-        options.setdefault("b", str(min(ample, 400_000_000)))
-    if settings.crf is not None:
-        options |= _constant_quality(encoder, options, settings.crf)
-    if settings.preset is not None:
-        if encoder in _X26X and settings.preset not in _PRESETS:  # They would say so on stderr.
-            known = " ".join(_PRESETS)
-            raise EncoderError(f"{encoder} has no preset {settings.preset!r}, only {known}")
-        options["preset"] = settings.preset
-    own = {k: v for k, v in settings.options.items() if k != "pix_fmt"}
-    if own.keys() & {"b", "qp", "global_quality", "cqp", *_QUALITY_KEYS}:
-        options = {k: v for k, v in options.items() if k not in ("b", *_QUALITY_KEYS)}
-    options |= own
-    if encoder == "libx265":  # Or it writes to the terminal itself.
-        return merge_parameters(options, {"x265-params": "log-level=none"})
-    return options
-
-
-def _lossless(encoder: str) -> bool:
-    codec = find(encoder)
-    return codec is not None and codec.lossless and not codec.lossy
-
-
-def _constant_quality(encoder: str, defaults: dict[str, str], crf: float) -> dict[str, str]:
-    if "crf" in defaults:
-        return {"crf": f"{crf:g}"}
-    if "cq" in defaults:
-        return {"cq": f"{crf:g}"}
-    if "qmin" in defaults:
-        quantiser = str(min(31, max(1, round(crf))))
-        return {"qmin": quantiser, "qmax": quantiser}
-    raise EncoderError(f"{encoder} has no constant quality, give it a bitrate instead")
-
-
-_HDR = {
-    "libx264": ("x264-params", "mastering-display", "cll"),
-    "libx265": ("x265-params", "master-display", "max-cll"),
-    "libsvtav1": ("svtav1-params", "mastering-display", "content-light"),
-}
-
-
-def hdr_options(encoder: str, attached: dict[str, bytes]) -> tuple[dict[str, str], bool]:
-    """Encoder parameters for static HDR metadata, and whether the encoder takes them.
-
-    PyAV does not hand it to encoders by itself.
-    Args: attached: side data of a frame by name, as FFmpeg lays it out in memory.
-    """
-    mastering, light = (
-        attached.get("MASTERING_DISPLAY_METADATA"),
-        attached.get("CONTENT_LIGHT_LEVEL"),
-    )
-    if mastering is None and light is None:
-        return {}, True
-    if encoder not in _HDR:
-        return {}, False
-    key, display_name, light_name = _HDR[encoder]
-    words = []
-    if mastering is not None and (display := _mastering(mastering, encoder == "libsvtav1")):
-        words.append(f"{display_name}={display}")
-    if light is not None:
-        words.append(f"{light_name}={','.join(map(str, struct.unpack('2I', light[:8])))}")
-    return {key: ":".join(words)} if words else {}, True
-
-
-def _mastering(data: bytes, decimal: bool) -> str | None:
-    """A mastering display (AVMasteringDisplayMetadata) as encoders write it: G()B()R()WP()L()."""
-    *numbers, has_primaries, has_luminance = struct.unpack("22i", data[:88])
-    if not (has_primaries and has_luminance) or 0 in numbers[1::2]:
-        return None
-    values = [Fraction(n, d) for n, d in zip(numbers[::2], numbers[1::2], strict=True)]
-    chroma = [_scaled(v, 50_000, decimal) for v in values[:8]]
-    dark, bright = (_scaled(v, 10_000, decimal) for v in values[8:])
-    names = {"G": 2, "B": 4, "R": 0, "WP": 6}
-    points = "".join(f"{name}({chroma[i]},{chroma[i + 1]})" for name, i in names.items())
-    return f"{points}L({bright},{dark})"
-
-
-def _scaled(value: Fraction, unit: int, decimal: bool) -> str:
-    return f"{float(value):.5f}" if decimal else str(round(value * unit))
-
-
-def merge_parameters(options: dict[str, str], more: dict[str, str]) -> dict[str, str]:
-    """Add "key=value:key=value" parameters to those already there."""
-    joined = {k: ":".join(filter(None, (v, options.get(k)))) for k, v in more.items()}
-    return options | joined
 
 
 def leftover(options: Iterable[str], encoder: str) -> None:

@@ -1,21 +1,15 @@
-"""The border to PyAV: what decode and encode share, and nothing else touches.
-
-A pixel format is a list of channels, each a strided view of one plane, so that planar, half-planar
-(NV12) and packed (RGB24, YUYV) pictures are read and written by the same few lines.
-"""
+"""The border to PyAV: what decode and encode share, and nothing else touches."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 import numpy as np
 from av.error import FFmpegError
 from av.filter import Graph
-from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation
@@ -23,7 +17,33 @@ from numpy.typing import NDArray
 
 from crsr_video.colour import matrix_name
 from crsr_video.errors import CrsrError
-from crsr_video.types import Family, PixelLayout, Plane
+from crsr_video.media.attached import display_matrix, field_order, mirrors, side_data, turn
+from crsr_video.media.pixel_formats import Channel, PixelFormat, nearest_native, pixel_format
+from crsr_video.types import PixelLayout, Plane
+
+__all__ = [
+    "Channel",
+    "Packet",
+    "Passthrough",
+    "PixelFormat",
+    "blank",
+    "convert",
+    "copy",
+    "copy_colour",
+    "display_matrix",
+    "field_order",
+    "layout",
+    "mirrors",
+    "nearest_native",
+    "pixel_format",
+    "plane_rows",
+    "reason",
+    "side_data",
+    "translated",
+    "turn",
+    "views",
+    "write",
+]
 
 Bytes = NDArray[np.uint8]
 
@@ -44,125 +64,6 @@ class Passthrough:
     """Index of its stream in the source."""
     packet: Packet
     """Opaque to everyone but the encoder."""
-
-
-class Channel(NamedTuple):
-    """Where the samples of one component lie, in units of samples."""
-
-    plane: int
-    offset: int = 0
-    step: int = 1
-
-
-_PACKED: dict[str, tuple[tuple[int, int], ...]] = {
-    # (offset, step) of the components, alpha last.
-    "rgb24": ((0, 3), (1, 3), (2, 3)),
-    "bgr24": ((2, 3), (1, 3), (0, 3)),
-    "rgba": ((0, 4), (1, 4), (2, 4), (3, 4)),
-    "bgra": ((2, 4), (1, 4), (0, 4), (3, 4)),
-    "argb": ((1, 4), (2, 4), (3, 4), (0, 4)),
-    "abgr": ((3, 4), (2, 4), (1, 4), (0, 4)),
-    "rgb0": ((0, 4), (1, 4), (2, 4)),
-    "bgr0": ((2, 4), (1, 4), (0, 4)),
-    "0rgb": ((1, 4), (2, 4), (3, 4)),
-    "0bgr": ((3, 4), (2, 4), (1, 4)),
-    "rgb48le": ((0, 3), (1, 3), (2, 3)),
-    "bgr48le": ((2, 3), (1, 3), (0, 3)),
-    "rgba64le": ((0, 4), (1, 4), (2, 4), (3, 4)),
-    "bgra64le": ((2, 4), (1, 4), (0, 4), (3, 4)),
-    "yuyv422": ((0, 2), (1, 4), (3, 4)),
-    "yvyu422": ((0, 2), (3, 4), (1, 4)),
-    "uyvy422": ((1, 2), (0, 4), (2, 4)),
-    "ya8": ((0, 2), (1, 2)),
-    "ya16le": ((0, 2), (1, 2)),
-}
-_HIGH_BITS = ("p010", "p012", "p016", "p210", "p212", "p216", "p410", "p412", "p416")
-"""Half-planar formats with their bits at the top of 16: taken as 16-bit pictures."""
-
-
-class PixelFormat(NamedTuple):
-    """How a pixel format of FFmpeg stores its components."""
-
-    name: str
-    family: Family
-    bits: int
-    """Codes lie in [0, 2**bits)."""
-    coded_bits: int
-    """Bits that carry anything; the lowest `bits - coded_bits` are zero."""
-    x_shift: int
-    y_shift: int
-    channels: tuple[Channel, ...]
-    """One for each component, alpha last."""
-
-    @property
-    def components(self) -> int:
-        """Number of components without alpha."""
-        return 1 if self.family == "gray" else 3
-
-    @property
-    def alpha(self) -> bool:
-        """Whether the last channel is transparency."""
-        return len(self.channels) > self.components
-
-    def same_codes(self, other: "PixelFormat") -> bool:
-        """Whether one can be rewritten as the other without changing any sample."""
-        return self[1:6] == other[1:6]
-
-
-@lru_cache(maxsize=256)
-def pixel_format(name: str) -> PixelFormat | None:
-    """Describe a pixel format; None where it is not read natively.
-
-    Natively: 8 to 16 bits a sample, little-endian, no palette, Bayer pattern or hardware surface.
-    """
-    fmt = VideoFormat(name, 16, 16)
-    parts = fmt.components
-    if not 1 <= len(parts) <= 4 or fmt.is_big_endian or fmt.has_palette or fmt.is_bayer:
-        return None
-    depths = {p.bits for p in parts}
-    if fmt.is_bit_stream or len(depths) > 1 or not 8 <= min(depths) <= 16:
-        return None
-    channels = _channels(name, fmt)
-    if channels is None or "msb" in name or name.startswith(("gbrpf", "gbrapf", "grayf", "yaf")):
-        return None
-    family: Family = "gray" if len(parts) < 3 else "rgb" if fmt.is_rgb else "yuv"
-    coded = depths.pop()
-    bits = 16 if name.startswith(_HIGH_BITS) else coded
-    x_shift = {16: 0, 8: 1, 4: 2}[fmt.chroma_width()] if family == "yuv" else 0
-    y_shift = {16: 0, 8: 1, 4: 2}[fmt.chroma_height()] if family == "yuv" else 0
-    return PixelFormat(name, family, bits, coded, x_shift, y_shift, channels)
-
-
-def _channels(name: str, fmt: VideoFormat) -> tuple[Channel, ...] | None:
-    if name in _PACKED:
-        return tuple(Channel(0, offset, step) for offset, step in _PACKED[name])
-    planes = [p.plane for p in fmt.components]
-    if len(set(planes)) == len(planes):
-        return tuple(Channel(p) for p in planes)
-    if planes == [0, 1, 1] and name.startswith(("nv", *_HIGH_BITS)):
-        u, v = (1, 0) if name in ("nv21", "nv42") else (0, 1)
-        return Channel(0), Channel(1, u, 2), Channel(1, v, 2)
-    return None
-
-
-def nearest_native(name: str) -> str:
-    """The natively read pixel format to which swscale converts one that is not."""
-    if pixel_format(name) is not None:
-        return name
-    if name.endswith("be") and pixel_format(f"{name[:-2]}le") is not None:
-        return f"{name[:-2]}le"
-    fmt = VideoFormat(name, 16, 16)
-    alpha = fmt.has_palette or any(p.is_alpha for p in fmt.components)
-    depth = max((p.bits for p in fmt.components), default=8)
-    wide = not fmt.has_palette and (depth > 8 or (fmt.is_bayer and "16" in name))
-    if fmt.is_rgb or fmt.has_palette or fmt.is_bayer:
-        narrow, deep = ("bgra", "gbrap16le") if alpha else ("rgb24", "gbrp16le")
-        return deep if wide else narrow
-    if len(fmt.components) < 3:
-        return "gray16le" if wide else "gray"
-    sampling = {(16, 16): "444", (8, 16): "422", (8, 8): "420"}
-    chroma = sampling.get((fmt.chroma_width(), fmt.chroma_height()), "444")
-    return f"yuv{'a' if alpha else ''}{chroma}p{'16le' if wide else ''}"
 
 
 def plane_rows(plane: VideoPlane) -> Bytes:
@@ -316,18 +217,6 @@ def copy_colour(source: VideoFrame, target: VideoFrame) -> None:
     target.colorspace = source.colorspace
     target.color_primaries = source.color_primaries
     target.color_trc = source.color_trc
-
-
-def side_data(frame: VideoFrame) -> dict[str, bytes]:
-    """What hangs on a frame, by FFmpeg's name.
-
-    To be asked of few frames: PyAV then keeps the frame until the garbage collector comes round.
-    """
-    try:
-        items: Any = frame.side_data  # Typed as a dictionary, but iterates over its values.
-        return {item.type.name: bytes(item) for item in items}
-    except (ValueError, AttributeError):  # A kind that this PyAV has no name for.
-        return {}
 
 
 def reason(error: BaseException) -> str:

@@ -8,8 +8,8 @@ import pytest
 from av.video.format import names
 from make_video import picture
 
-from crsr_video import pyav
 from crsr_video.errors import InputError
+from crsr_video.media import pyav
 
 NATIVE = sorted(n for n in names if pyav.pixel_format(n))
 SOME = ("yuv420p", "yuvj422p", "yuv410p", "yuva444p10le", "nv21", "p010le", "gbrap12le", "gray10le")

@@ -1,0 +1,1 @@
+"""Containers, codecs and streams: what decode and encode know of files, through PyAV."""

@@ -1,0 +1,81 @@
+"""A file that appears under its name only when it is whole."""
+
+import glob
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import IO
+
+from crsr_video.errors import OutputError
+from crsr_video.media import pyav
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+
+def check_output(path: Path, source: Path, overwrite: bool) -> None:
+    """Raises: OutputError: the result may not or cannot be written there."""
+    try:
+        if path.is_dir():
+            raise OutputError(f"{path}: is a directory")
+        if path.exists() and path.samefile(source):
+            raise OutputError(f"{path}: is the source itself")
+        if os.path.lexists(path) and not overwrite:
+            raise OutputError(f"{path}: exists already; --overwrite replaces it")
+        if not path.parent.is_dir():
+            raise OutputError(f"{path.parent}: no such folder")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise OutputError(f"{path.parent}: may not be written to")
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: {pyav.reason(error)}") from error
+
+
+def temporary_name(path: Path) -> Path:
+    """A hidden name beside a file's own, under which it may grow."""
+    return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}")
+
+
+def claim(temporary: Path) -> IO[bytes] | None:
+    """Make a file and hold it: as long as it is open, `remove_leftovers` keeps away from it.
+
+    Returns None where there is no such lock: Windows does not remove open files anyway.
+    Raises:  OSError.
+    """
+    if fcntl is None:
+        return None
+    file = temporary.open("xb")
+    with suppress(OSError):  # Not every file system has locks.
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what runs that were killed have left of a file, but nothing that still grows."""
+    begin, end = glob.escape(f".{path.stem[:40]}."), glob.escape(f".part{path.suffix}")
+    with suppress(OSError, ValueError):
+        for found in path.parent.glob(f"{begin}{'[0-9a-f]' * 8}{end}"):
+            with suppress(OSError), found.open("rb") as file:
+                if fcntl is not None:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.unlink()
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a whole file its name, so that a loss of power leaves the old one or the new.
+
+    Raises: OSError.
+    """
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    with suppress(OSError):  # Not every system can open folders.
+        handle = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,148 @@
+"""A whole run on a made clip: decoder, every stage, encoder; only faces and networks are put in."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from helpers import make_face
+
+from crsr_video.align import Aligner
+from crsr_video.batches import Predictor
+from crsr_video.config import EncodeSettings
+from crsr_video.consistify import consistify
+from crsr_video.decode import Decoder
+from crsr_video.devices import Placement
+from crsr_video.encode import Encoder
+from crsr_video.networks import Bicubic, Identity
+from crsr_video.paste import Paster
+from crsr_video.pipeline import Pipeline
+from crsr_video.smooth import Smoother
+from crsr_video.superres import super_resolve
+from crsr_video.types import Face, Frame, TrackedFrame
+
+CPU = Placement(torch.device("cpu"), torch.float32, "for the test")
+SIZE = (96, 80)
+FACE = make_face(50, 38, 44, 8)
+FFV1 = EncodeSettings(codec="ffv1")
+FAST = EncodeSettings(preset="ultrafast")
+MILLI = Fraction(1, 1000)
+
+Network = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run came to."""
+
+    before: list[Frame]
+    """As decoded."""
+    finished: list[Frame]
+    """As they went to the encoder."""
+    after: list[Frame]
+    """As decoded from the result."""
+    notices: tuple[str, ...]
+
+
+class Finder:
+    """Stands in for the tracker: the same faces in every frame."""
+
+    lookahead = 0
+
+    def __init__(self, faces: Sequence[Face]) -> None:
+        self._faces = tuple(faces)
+
+    def push(self, frame: Frame) -> list[TrackedFrame]:
+        return [TrackedFrame(frame, self._faces)]
+
+    def flush(self) -> list[TrackedFrame]:
+        return []
+
+    def reset(self) -> None:
+        pass
+
+
+def wild(crops: np.ndarray) -> np.ndarray:
+    """A network that invents: strong, fine, coloured, and the same at every call."""
+    large = np.repeat(np.repeat(crops, 4, 2), 4, 3)
+    noise = np.random.default_rng(7).normal(0, 0.2, large.shape[1:]).astype(np.float32)
+    return large + noise
+
+
+def pipeline(faces: Sequence[Face] = (FACE,), network: Network = wild, scale: int = 1) -> Pipeline:
+    """All stages, with given faces, and a given network in place of the super-resolver."""
+    return Pipeline(
+        [
+            ("track", Finder(faces)),
+            ("align", Aligner()),
+            ("consistify", consistify(Predictor(Identity(), CPU))),
+            ("super-resolve", super_resolve(network)),
+            ("smooth", Smoother(1)),
+            ("paste", Paster(scale=scale)),
+        ]
+    )
+
+
+def identity(crops: np.ndarray) -> np.ndarray:
+    """A network that changes nothing."""
+    return Predictor(Bicubic(), CPU)(crops)
+
+
+def enhance(
+    source: Path,
+    target: Path,
+    settings: EncodeSettings | None = FFV1,
+    *,
+    scale: int = 1,
+    faces: Sequence[Face] = (FACE,),
+    network: Network = wild,
+) -> Run:
+    """Take a clip through everything."""
+    pipe = pipeline(faces, network, scale)
+    before, finished = [], []
+    with Decoder(source) as decoder, Encoder(target, decoder, settings, scale=scale) as encoder:
+        for item in decoder:
+            if isinstance(item, Frame):
+                before.append(item)
+                finished += (done := pipe.push(item))
+                for frame in done:
+                    encoder.push(frame)
+            else:
+                encoder.push_packet(item)
+        finished += (done := pipe.flush())
+        for frame in done:
+            encoder.push(frame)
+    return Run(before, finished, frames_of(target), encoder.notices)
+
+
+def frames_of(path: Path) -> list[Frame]:
+    with Decoder(path) as decoder:
+        return [item for item in decoder if isinstance(item, Frame)]
+
+
+def times(path: Path) -> list[Fraction]:
+    """Presentation times of all frames, in seconds."""
+    return [f.pts * f.time_base for f in frames_of(path)]
+
+
+def packets(path: Path) -> dict[tuple[str, int], list[tuple[Fraction | None, bytes]]]:
+    """Times and bytes of every packet that is not of the first video; by kind and number of its
+    kind."""
+    with av.open(str(path)) as container:
+        found: dict[int, list[tuple[Fraction | None, bytes]]] = {
+            s.index: [] for s in container.streams if s.type != "attachment"
+        }
+        main = next(s.index for s in container.streams if s.type == "video")
+        for packet in container.demux():
+            if packet.size:
+                time = None if packet.pts is None else packet.pts * packet.time_base
+                found[packet.stream_index].append((time, bytes(packet)))
+        kinds: dict[tuple[str, int], list[tuple[Fraction | None, bytes]]] = {}
+        for index, data in found.items():
+            if index != main:
+                kind = container.streams[index].type
+                kinds[kind, sum(key[0] == kind for key in kinds)] = data
+    return kinds

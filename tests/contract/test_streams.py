@@ -1,0 +1,210 @@
+"""Every other stream comes along, packet by packet; what cannot is named, and --strict refuses."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from av.stream import Disposition
+from make_video import COVER
+
+from contract.harness import FAST, enhance, packets
+from contract.laden import Extra, bitmap, laden, text
+from crsr_video.config import EncodeSettings
+from crsr_video.errors import OutputError
+
+STRICT = EncodeSettings(preset="ultrafast", strict=True)
+
+LADEN: dict[str, Mapping[str, Any]] = {
+    ".mp4": {
+        "audio": 3,
+        "extras": [
+            text("mov_text", language="fra"),
+            text("mov_text", language="deu", disposition=Disposition.forced),
+        ],
+        "chapters": True,
+        "cover": True,
+        "metadata": {"title": "A title", "artist": "Someone", "date": "1999"},
+    },
+    ".mov": {
+        "extras": [text("mov_text", language="fra")],
+        "chapters": True,
+        "metadata": {"title": "A title", "com.apple.quicktime.make": "A camera"},
+    },
+    ".mkv": {
+        "extras": [
+            text("subrip", language="fra", title="Full", disposition=Disposition.forced),
+            text("ass", language="deu"),
+            bitmap("hdmv_pgs_subtitle", language="spa", disposition=Disposition.hearing_impaired),
+            bitmap("dvd_subtitle", language="nld"),
+            bitmap("dvb_subtitle"),
+        ],
+        "chapters": True,
+        "attachment": True,
+        "cover": True,
+        "metadata": {"TITLE": "A title", "X-TAKE": "7"},
+    },
+    ".webm": {
+        "codec": "libvpx",
+        "extras": [text("webvtt", language="fra")],
+        "chapters": True,
+        "metadata": {"TITLE": "A title"},
+    },
+    ".ts": {
+        "extras": [
+            bitmap("dvb_subtitle", language="fra"),
+            Extra("timed_id3", [b"ID3\x04\0\0\0\0\0\0", b"ID3\x04\0\0\0\0\0\0"]),
+            Extra("klv", [b"metadata of a drone"]),
+        ],
+    },
+    ".avi": {"codec": "mpeg4", "metadata": {"title": "A title"}},
+}
+
+
+def described(path: Path) -> tuple[list[tuple[object, ...]], list[object], dict[str, str]]:
+    """All there is besides the packets."""
+    stale = ("encoder", "duration")
+    with av.open(str(path)) as container:
+        streams = [
+            (
+                s.type,
+                s.name,
+                int(s.disposition),
+                {k: v for k, v in s.metadata.items() if k.lower() not in stale},
+                s.data if s.type == "attachment" else None,
+            )
+            for s in container.streams
+        ]
+        chapters: list[object] = [
+            (c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"])  # type: ignore[operator]
+            for c in container.chapters()
+        ]
+        tags = {k: v for k, v in container.metadata.items() if k.lower() not in stale}
+    return streams, chapters, tags
+
+
+@pytest.mark.parametrize("suffix", LADEN)
+def test_a_container_gives_everything_to_its_like(tmp_path: Path, suffix: str) -> None:
+    source = laden(tmp_path / f"a{suffix}", **LADEN[suffix])
+    target = tmp_path / f"b{suffix}"
+    settings = EncodeSettings(strict=True) if suffix in (".webm", ".avi") else STRICT
+    assert enhance(source, target, settings, faces=()).notices == ()
+    assert described(target) == described(source)
+    assert packets(target) == packets(source)
+    assert sum(map(len, packets(source).values())) > 40
+
+
+PAIRS = [
+    *((".mkv", b) for b in (".mp4", ".mov", ".webm", ".ts", ".avi")),
+    *((".mp4", b) for b in (".mkv", ".mov", ".ts")),
+    *((".ts", b) for b in (".mp4", ".mkv", ".avi")),
+    *((".mov", ".mp4"), (".webm", ".mkv"), (".avi", ".mkv"), (".avi", ".mp4")),
+]
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS, ids="".join)
+def test_nothing_is_lost_without_a_word(tmp_path: Path, source: str, target: str) -> None:
+    """Whatever does not arrive is in the notice; whatever arrives is as it was."""
+    path = laden(tmp_path / f"a{source}", **LADEN[source])
+    result = tmp_path / f"b{target}"
+    notices = enhance(path, result, None, faces=()).notices
+    told = next((n for n in notices if n.startswith("left out")), "")
+    before, after = described(path), described(result)
+    kinds = [(kind, name) for kind, name, *_ in before[0][1:] if name != "bin_data"]
+    arrived = [(kind, name) for kind, name, *_ in after[0][1:]]
+    lost = [p for p in kinds if p not in arrived and not (p[1] == "mp2" and target == ".mp4")]
+    for _, name in lost:
+        assert str(name) in told
+    assert sum(int(word) for word in told.replace(":", "").split() if word.isdigit()) == len(lost)
+    if before[1]:
+        held = after[1] == before[1]
+        assert held or f"{_muxer(target)} does not hold chapters" in notices
+    for index, field in ((2, "dispositions"), (3, "languages")):
+        told_so = f"{_muxer(target)} does not hold {field}" in notices
+        pairs = zip(before[0], after[0], strict=False)
+        same = all(_plain(a, index) == _plain(b, index) for a, b in pairs if a[0] == "audio")
+        assert same or told_so or not copied_like(before, after)
+    payloads = {data for stream in packets(path).values() for _, data in stream}
+    copied = [data for stream in packets(result).values() for _, data in stream]
+    if (source, target) not in REFRAMED:
+        assert set(copied) <= payloads
+    assert bool(copied) == any(kind in ("audio", "subtitle") for kind, _ in arrived)
+
+
+def _plain(stream: tuple[object, ...], index: int) -> object:
+    """A disposition but for the default, or a language in its newer code."""
+    value = stream[index]
+    if isinstance(value, dict):
+        language = value.get("language", "und")
+        return "deu" if language == "ger" else language
+    assert isinstance(value, int)
+    return value & ~1
+
+
+def copied_like(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
+    """Whether sound arrived at all, in the same order."""
+    kinds = [[s[0] for s in side[0][:3]] for side in (before, after)]
+    return kinds[0] == kinds[1]
+
+
+REFRAMED = {(a, ".ts") for a in LADEN} | {(".ts", b) for b in LADEN}
+"""Pairs between which AAC must change its framing."""
+
+
+def _muxer(suffix: str) -> str:
+    return {".mkv": "matroska", ".ts": "mpegts"}.get(suffix, suffix[1:])
+
+
+def test_strict_refuses_before_anything_is_written(tmp_path: Path) -> None:
+    source = laden(tmp_path / "a.mkv", **LADEN[".mkv"])
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OutputError, match=r"b\.mp4: not written, as asked by --strict: .*left out"):
+        enhance(source, tmp_path / "b.mp4", STRICT)
+    with pytest.raises(OutputError, match="does not hold chapters"):
+        enhance(source, tmp_path / "b.ts", STRICT)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("suffix", "settings", "words"),
+    [
+        (".mkv", {"codec": "ffv1"}, "rounded to milliseconds"),
+        (".mp4", {"options": {"pix_fmt": "yuv444p"}}, "does not take yuv420p here"),
+        (".avi", {"codec": "mpeg4"}, "left out, as avi cannot hold it: 1 subtitle stream"),
+    ],
+)
+def test_strict_knows_other_losses(
+    tmp_path: Path, suffix: str, settings: dict[str, Any], words: str
+) -> None:
+    source = laden(tmp_path / "a.mp4", [text("mov_text")])
+    with pytest.raises(OutputError, match=words) as caught:
+        enhance(source, tmp_path / f"b{suffix}", EncodeSettings(strict=True, **settings))
+    assert "\n" not in str(caught.value)
+
+
+def test_many_streams_left_out_are_one_line(tmp_path: Path) -> None:
+    extras = [text("subrip", language="fra") for _ in range(10)]
+    source = laden(tmp_path / "a.mkv", extras, audio=1)
+    notices = enhance(source, tmp_path / "b.mp4", FAST, faces=()).notices
+    assert notices == ("left out, as mp4 cannot hold it: 10 subtitle streams (srt)",)
+
+
+@pytest.mark.parametrize(("source", "target"), [(".mp4", ".mkv"), (".mkv", ".mp4")], ids=str)
+def test_a_cover_stays_a_cover_in_another_container(
+    tmp_path: Path, source: str, target: str
+) -> None:
+    path = laden(tmp_path / f"a{source}", cover=True, audio=0)
+    enhance(path, tmp_path / f"b{target}", FAST, faces=())
+    with av.open(str(tmp_path / f"b{target}")) as container:
+        cover = container.streams[1]
+        assert cover.disposition & Disposition.attached_pic
+        assert bytes(next(p for p in container.demux(cover) if p.size)) == COVER
+
+
+def test_of_a_cover_and_unusual_tags_mp4_holds_one(tmp_path: Path) -> None:
+    source = laden(tmp_path / "a.mkv", cover=True, audio=0, metadata={"X-TAKE": "7"})
+    notices = enhance(source, tmp_path / "b.mp4", FAST, faces=()).notices
+    assert notices == ("mp4 holds unusual tags or a cover, not both: left out X-TAKE",)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert len(container.streams) == 2
