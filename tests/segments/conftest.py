@@ -1,0 +1,3 @@
+from segments.fake_pipeline import fake_pipeline
+
+__all__ = ["fake_pipeline"]
