@@ -6,7 +6,7 @@ extra, since nothing but measuring needs it.
 """
 
 import hashlib
-from importlib import import_module, util
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from torch import Tensor
 
 from crsr_video.errors import TrainingError
 from crsr_video.evaluation.framings import CANONICAL
-from crsr_video.geometry import Matrix, similarity
+from crsr_video.geometry import Matrix
+from crsr_video.report import recognition
+from crsr_video.report.recognition import CHIP
 from crsr_video.training.genuine import Framing
 from crsr_video.warp import warp
 
@@ -31,40 +33,12 @@ SEEN = 227
 """Side in pixels of a canonical crop at the scale at which the network sees it: no picture need
 be larger."""
 
-_MODEL = "dlib_face_recognition_resnet_model_v1.dat"
-_CHIP = 150
-"""Side of the network's input, pixels."""
 _BATCH = 16
-
-# dlib aligns a face by five points: corners of the eyes, and where the nose meets the lip. Where
-# it wants them, as fractions of a chip without padding (dlib, image_transforms/interpolation.h,
-# get_face_chip_details); 0.25 of padding on each side turns u into (u + 0.25) / 1.5.
-_CHIP_POINTS = np.array(
-    [
-        [0.8595674595992, 0.2134981538014],
-        [0.6460604764104, 0.2289674387677],
-        [0.1205750620789, 0.2137274526848],
-        [0.3340850613712, 0.2290642403242],
-        [0.4901123135679, 0.6277975316475],
-    ]
-)
-_PADDING = 0.25
-# Where dlib's own predictor (shape_predictor_5_face_landmarks) finds the same points in canonical
-# crops, as fractions of the side: the mean over 57 photographs, made symmetric.
-_CROP_POINTS = np.array(
-    [[0.663, 0.484], [0.571, 0.488], [0.337, 0.484], [0.429, 0.488], [0.500, 0.663]]
-)
 
 
 def chip_from_crop(size: int, framing: Framing = CANONICAL) -> Matrix:
-    """Pixels of the network's input from those of a picture of `size` pixels a side; 2x3.
-
-    One transform serves every face, because the crops are aligned already.
-    """
-    corner = np.array([0.5, 0.5 + framing.dy]) - framing.scale / 2
-    points = (_CROP_POINTS - corner) / framing.scale
-    chip = (_CHIP_POINTS + _PADDING) / (1 + 2 * _PADDING) * _CHIP
-    return similarity(points * size - 0.5, chip)
+    """Pixels of the network's input from those of a picture of `size` pixels a side; 2x3."""
+    return recognition.chip_from_crop(size, framing.scale, framing.dy)
 
 
 class Embedder:
@@ -95,17 +69,16 @@ class Embedder:
 
 
 def _model_file() -> Path:
-    """Where the weights lie. Only looked up: importing their package needs setuptools."""
-    found = util.find_spec("face_recognition_models")
-    if found is None or not found.submodule_search_locations:
+    found = recognition.model_file()
+    if found is None:
         raise TrainingError(f"face_recognition_models is not installed: {INSTALL}")
-    return Path(found.submodule_search_locations[0]) / "models" / _MODEL
+    return found
 
 
 def chip(picture: Tensor, framing: Framing = CANONICAL) -> Bytes:
     """A face as the network wants it; (3, S, S) in [0, 1] to uint8 (150, 150, 3)."""
     values = picture.detach().to(torch.float32).permute(1, 2, 0).cpu().numpy()
-    seen = warp(values, chip_from_crop(values.shape[0], framing), _CHIP, _CHIP)
+    seen = warp(values, chip_from_crop(values.shape[0], framing), CHIP, CHIP)
     return np.clip(np.rint(seen * 255), 0, 255).astype(np.uint8)
 
 

@@ -1,0 +1,1 @@
+"""Reports: the facts, the files, and the page in a browser."""
