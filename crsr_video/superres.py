@@ -4,7 +4,7 @@ The second half of the method: see `networks.superresolver`. What the networks a
 detail; the colour and the light of a face stay the frame's own.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,6 +22,19 @@ def super_resolve(predict: Predictor, *, batch: int = 1, lookahead: int = 0) -> 
     return BatchStage(predict, _consistent, _with_enhanced, batch=batch, lookahead=lookahead)
 
 
+_Key = tuple[int, int]
+"""Track, and size of the crop: a face that changes its tier begins anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a face was and became in the frame before."""
+
+    crop: Images
+    picture: Images
+    recollection: Recollection
+
+
 class RecurrentStage:
     """The super-resolve stage with memory: each face is helped by its own previous frame.
 
@@ -32,14 +45,13 @@ class RecurrentStage:
 
     def __init__(self, predict: RecurrentPredictor) -> None:
         self._predict = predict
-        self._before: dict[tuple[int, int], Recollection] = {}
-        """By track and size of the crop: a face that changes its tier begins anew."""
+        self._before: dict[_Key, _Seen] = {}
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
         """Fill `Face.enhanced` of one frame."""
         if item.cut:
             self.reset()
-        kept: dict[tuple[int, int], Recollection] = {}
+        kept: dict[_Key, _Seen] = {}
         faces = list(item.faces)
         sizes = {face.consistent.size for face in faces if face.consistent is not None}
         for size in sorted(sizes):
@@ -56,22 +68,41 @@ class RecurrentStage:
         """Forget all faces."""
         self._before = {}
 
-    def _run(self, faces: list[Face], size: int, kept: dict[tuple[int, int], Recollection]) -> None:
+    def _run(self, faces: list[Face], size: int, kept: dict[_Key, _Seen]) -> None:
         """Replace the faces of one size, and note what to remember."""
-        chosen = [
-            (index, face.consistent.image, face.crop.image)
-            for index, face in enumerate(faces)
-            if face.crop and face.consistent and face.consistent.size == size
-        ]
-        keys = [(faces[index].track, size) for index, _, _ in chosen]
-        pictures, recollections = self._predict(
-            np.stack([image for _, image, _ in chosen]),
-            np.stack([seen for _, _, seen in chosen]),
-            [self._before.get(key) for key in keys],
+        indices = [i for i, f in enumerate(faces) if f.consistent and f.consistent.size == size]
+        moved = [i for i in indices if not self._rests(faces[i])]
+        kept.update(
+            {_key(faces[i]): self._before[_key(faces[i])] for i in indices if i not in moved}
         )
-        kept.update(zip(keys, recollections, strict=True))
-        for (index, _, _), picture in zip(chosen, pictures, strict=True):
-            faces[index] = _with_enhanced(faces[index], picture)
+        if moved:
+            self._predict_faces([faces[i] for i in moved], kept)
+        for i in indices:
+            faces[i] = _with_enhanced(faces[i], kept[_key(faces[i])].picture)
+
+    def _rests(self, face: Face) -> bool:
+        """Whether a face shows just what it did: then its result stays, to the bit."""
+        before = self._before.get(_key(face))
+        return before is not None and np.array_equal(before.crop, _crop(face).image)
+
+    def _predict_faces(self, faces: list[Face], kept: dict[_Key, _Seen]) -> None:
+        before = [self._before.get(_key(face)) for face in faces]
+        pictures, recollections = self._predict(
+            np.stack([face.consistent.image for face in faces if face.consistent]),
+            np.stack([_crop(face).image for face in faces]),
+            [seen.recollection if seen else None for seen in before],
+        )
+        for face, picture, recollection in zip(faces, pictures, recollections, strict=True):
+            kept[_key(face)] = _Seen(_crop(face).image, picture, recollection)
+
+
+def _key(face: Face) -> _Key:
+    return face.track, _crop(face).size
+
+
+def _crop(face: Face) -> Crop:
+    assert face.crop is not None
+    return face.crop
 
 
 def _consistent(face: Face) -> Crop | None:

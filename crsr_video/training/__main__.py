@@ -221,6 +221,13 @@ def networks() -> None:
 @click.option("--figures", type=FILE, help="Markdown of the evaluate command, for the card.")
 @click.option("--hardware", default="", help="For the card: what it was trained on.")
 @click.option("--command", "commands", multiple=True, help="For the card: how it was trained.")
+@click.option(
+    "--texture",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="How far towards a detail run the file's full texture goes.",
+)
 def export(
     runs: Sequence[Path],
     output: Path,
@@ -228,6 +235,7 @@ def export(
     figures: Path | None,
     hardware: str,
     commands: Sequence[str],
+    texture: float,
 ) -> None:
     """Write the averaged weights of RUNS into one file, and their card beside it.
 
@@ -238,11 +246,17 @@ def export(
     from crsr_video.training.session import read_run
 
     states = [read_run(run) for run in runs]
-    weights = write(states, output)
+    weights = write(states, output, texture=texture)
     click.echo(f"{weights}: {weights.stat().st_size} bytes")
     if faces is not None:
         write_card(
-            weights, states, faces, figures=figures, hardware=hardware, commands=tuple(commands)
+            weights,
+            states,
+            faces,
+            figures=figures,
+            hardware=hardware,
+            commands=tuple(commands),
+            texture=texture,
         )
 
 

@@ -53,6 +53,7 @@ def write_card(
     figures: Path | None = None,
     hardware: str = "",
     commands: tuple[str, ...] = (),
+    texture: float = 1.0,
 ) -> Path:
     """Write the card as Markdown, beside the weights and under their name.
 
@@ -60,6 +61,7 @@ def write_card(
              figures: Markdown of the evaluation command, put in as it is.
              hardware: in words, for readers who would repeat the run.
              commands: that trained, in order.
+             texture: as for `export.export`.
     Raises:  TrainingError: a file cannot be read or written.
     """
     index = read_index(faces)
@@ -70,7 +72,7 @@ def write_card(
         "## Data\n\n" + _data_table([entry for entry in index if entry.split == "train"]),
         "No picture is distributed with the weights. They were measured on "
         f"{sum(entry.split == 'val' for entry in index)} faces of other persons.",
-        "## Recipe\n\n" + _recipe(runs, hardware, commands),
+        "## Recipe\n\n" + _recipe(runs, hardware, commands, texture),
         "## Figures\n\n" + _figures(figures),
         "## Limits and biases\n\n" + _LIMITS,
     ]
@@ -106,8 +108,10 @@ def _data_table(entries: list[Prepared]) -> str:
     return "\n".join(lines)
 
 
-def _recipe(runs: Sequence[Run], hardware: str, commands: tuple[str, ...]) -> str:
+def _recipe(runs: Sequence[Run], hardware: str, commands: tuple[str, ...], texture: float) -> str:
     lines = [_stage(run) for run in runs]
+    if texture < 1 and any(run.method == "detail" for run in runs):
+        lines.append(f"- full texture in this file goes {texture:.0%} of the way that run went")
     if hardware:
         lines.append(f"- trained on {hardware}")
     text = "\n".join(lines)

@@ -20,16 +20,18 @@ LARGEST = 24 * 2**20
 _SHIPPED = ("consistifier", "superresolver", "memory")
 
 
-def export(runs: Sequence[Run], path: Path) -> Path:
+def export(runs: Sequence[Run], path: Path, *, texture: float = 1.0) -> Path:
     """Write the averaged weights of one or more runs as float16.
 
     Args:   runs: the first holds the networks; one of method "temporal" adds a memory, one of
             method "detail" adds texture. They must have begun from the first.
             path: of the safetensors file; its folder is made if missing.
+            texture: share of the way from faithful to what was trained for texture that the file's
+            own full texture goes; a critic's short training draws a grid before it draws skin.
     Raises: TrainingError: runs that do not belong together, no super-resolver, a weight that is
             not finite in float16, a file too large to ship, or one that cannot be written.
     """
-    tensors = _halves(collected(runs))
+    tensors = _halves(collected(runs, texture))
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +46,7 @@ def export(runs: Sequence[Run], path: Path) -> Path:
     return path
 
 
-def collected(runs: Sequence[Run]) -> dict[str, Tensor]:
+def collected(runs: Sequence[Run], texture: float = 1.0) -> dict[str, Tensor]:
     """All that is shipped of some runs, by full name, float32."""
     first, *others = runs
     if "superresolver" not in first.averages:
@@ -64,7 +66,7 @@ def collected(runs: Sequence[Run]) -> dict[str, Tensor]:
             )
             _check_same_networks(tensors, run, fixed)
             tensors |= {
-                f"texture.{name}": value.cpu()
+                f"texture.{name}": tensors[f"superresolver.{name}"].lerp(value.cpu(), texture)
                 for name, value in run.average("superresolver").state_dict().items()
                 if name.startswith(only)
             }

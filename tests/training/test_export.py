@@ -57,6 +57,19 @@ def test_later_runs_add_memory_and_texture(tmp_path) -> None:
     assert torch.allclose(changed, torch.ones(48), atol=1e-2)
 
 
+def test_texture_may_go_a_part_of_the_way(tmp_path) -> None:
+    runs = [made(), textured()]
+    whole = weights.load(str(export(runs, tmp_path / "w.safetensors")))
+    part = weights.load(str(export(runs, tmp_path / "p.safetensors", texture=0.25)))
+    base = whole.superresolver.state_dict()
+    moved = 0.0
+    for name, value in whole.texture.items():
+        wanted = base[name].lerp(value, 0.25)
+        torch.testing.assert_close(part.texture[name], wanted, atol=2e-3, rtol=2e-3)
+        moved = max(moved, float((value - base[name]).abs().max()))
+    assert moved > 0.1
+
+
 def test_a_super_resolver_alone_can_be_exported(tmp_path) -> None:
     pair = weights.load(str(export([made("sr")], tmp_path / "w.safetensors")))
     picture = torch.rand(1, 3, 16, 16)
