@@ -9,9 +9,11 @@ Everything heavy is imported when it is first used, so that importing this packa
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crsr_video.config import Config, EncodeSettings
-    from crsr_video.enhancer import Enhancer, Progress, Summary, enhance
+    from crsr_video.analysis import analyse
+    from crsr_video.config import Config, EncodeSettings, FaceSettings
+    from crsr_video.enhancer import Enhancer, Summary, enhance
     from crsr_video.errors import CrsrError
+    from crsr_video.progress import Progress
 
 __version__ = "0.1.0"
 
@@ -20,8 +22,10 @@ __all__ = [
     "CrsrError",
     "EncodeSettings",
     "Enhancer",
+    "FaceSettings",
     "Progress",
     "Summary",
+    "analyse",
     "enhance",
 ]
 
@@ -30,8 +34,10 @@ _HOMES = {
     "CrsrError": "errors",
     "EncodeSettings": "config",
     "Enhancer": "enhancer",
-    "Progress": "enhancer",
+    "FaceSettings": "config",
+    "Progress": "progress",
     "Summary": "enhancer",
+    "analyse": "analysis",
     "enhance": "enhancer",
 }
 

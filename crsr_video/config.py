@@ -2,14 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 from crsr_video.errors import ConfigError
+
+if TYPE_CHECKING:
+    from crsr_video.types import Upscaler
 
 OnError = Literal["fail", "passthrough"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 SCALES = (1, 2, 4)
+UPSCALERS = ("lanczos", "cubic")
+COPY_LIKE = "copy-like"
+REPORTS = (".json", ".html", ".htm")
+"""Endings of reports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +25,8 @@ class EncodeSettings:
     """How the result is written; everything left at None follows the source."""
 
     codec: str | None = None
-    """FFmpeg encoder name, such as "libx264"; None: the source's codec where it can be encoded."""
+    """FFmpeg encoder name, such as "libx264"; None: the source's codec where it can be encoded, at
+    a visually lossless setting; "copy-like": at the source's bit rate instead."""
     crf: float | None = None
     """Constant quality, in the encoder's own scale; lower is better."""
     bitrate: int | None = None
@@ -26,6 +35,9 @@ class EncodeSettings:
     """Encoder preset, such as "veryfast"."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further encoder options, passed on as they are."""
+    strict: bool = False
+    """Refuse, before anything is written, what cannot be kept in full: a stream that the container
+    does not hold, another codec or pixel format than the source's, rounded times."""
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -38,6 +50,27 @@ class EncodeSettings:
             raise ConfigError(f"bitrate must be above zero, but is {self.bitrate}")
         if self.crf is not None and self.bitrate is not None:
             raise ConfigError("crf and bitrate exclude each other: give one of them")
+        if self.codec == COPY_LIKE and not (self.crf is None and self.bitrate is None):
+            raise ConfigError("copy-like has the source's bit rate: give neither crf nor bitrate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceSettings:
+    """What is done with one person."""
+
+    enabled: bool = True
+    """Whether this face is enhanced at all."""
+    strength: float = 1.0
+    """Share of the run's strength, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises: ConfigError: strength is no share.
+        """
+        if not 0 <= self.strength <= 1:
+            told = f"{self.strength:g}"
+            raise ConfigError(f"strength of a face must lie between 0 and 1, but is {told}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,20 +79,33 @@ class Config:
 
     scale: int = 1
     """Size of the result over the source's: 1, 2 or 4."""
+    upscaler: "str | Upscaler" = "lanczos"
+    """How the background is enlarged: "lanczos", "cubic", or a function, see `upscale.Upscaler`."""
     strength: float = 1.0
     """Share of the correction that is applied, 0 (none) to 1."""
     model: str = "fast"
     """Name of shipped weights, or path of a safetensors file."""
     texture: float = 0.0
     """Between faithful (0: only what is sure) and textured (1: believable skin and hair)."""
-    memory: bool = True
-    """Let earlier frames of a face help, where the weights have learnt it."""
+    memory: bool = False
+    """Let earlier frames of a face help, where the weights have learnt it. Off, since the shipped
+    weights gain nothing by it on real video yet: their cards have the figures."""
+    backoff: bool = True
+    """Lower the strength of a face that drifts from who it was, or comes out softer than it was."""
     device: str = "auto"
     """One of "auto", "cpu", "cuda", "cuda:N", "mps"."""
     precision: Precision = "auto"
     """Arithmetic of the networks; auto measures once what is fast on this machine."""
     min_face: float = 16.0
     """Faces narrower than this, in frame pixels, are left alone."""
+    max_faces: int | None = None
+    """Enhance only so many faces at a time, the largest; None: all."""
+    tracks: Path | None = None
+    """A file of tracks of the same video, as `analyse` writes: faces are taken from there."""
+    faces: Mapping[int, FaceSettings] = field(default_factory=dict)
+    """What is done with single persons, by the ids that the tracker gives."""
+    only: frozenset[int] | None = None
+    """Ids of the persons to enhance; None: all."""
     start: float = 0.0
     """Seconds of the source to skip."""
     duration: float | None = None
@@ -68,6 +114,13 @@ class Config:
     """What a frame that cannot be enhanced does: stop the run, or pass through unchanged."""
     overwrite: bool = False
     """Replace an existing result."""
+    resume: bool = False
+    """Work in segments that are kept beside the result, so that a run that was stopped, however,
+    goes on where it was."""
+    restart: bool = False
+    """With `resume`: throw away what an earlier run left, and begin anew."""
+    report: tuple[Path, ...] = ()
+    """Files to tell what was done in: .json for programs, .html for people."""
     encode: EncodeSettings = field(default_factory=EncodeSettings)
 
     def __post_init__(self) -> None:
@@ -81,12 +134,27 @@ class Config:
             raise ConfigError(f"on-error must be fail or passthrough, but is {self.on_error}")
         if self.scale not in SCALES:
             raise ConfigError(f"scale must be 1, 2 or 4, but is {self.scale}")
+        if not callable(self.upscaler) and self.upscaler not in UPSCALERS:
+            known = " or ".join(UPSCALERS)
+            raise ConfigError(f"upscaler must be {known}, or a function, not {self.upscaler}")
+        if callable(self.upscaler) and self.resume:
+            raise ConfigError("resume knows an upscaler by its name only, not a function")
+        for path in self.report:
+            if path.suffix.lower() not in REPORTS:
+                raise ConfigError(f"{path}: a report ends in .json or .html")
+        if self.restart and not self.resume:
+            raise ConfigError("restart has no meaning without resume")
         if not 0 <= self.strength <= 1:
             raise ConfigError(f"strength must lie between 0 and 1, but is {self.strength:g}")
         if not 0 <= self.texture <= 1:
             raise ConfigError(f"texture must lie between 0 and 1, but is {self.texture:g}")
         if not self.min_face >= 0:
             raise ConfigError(f"min-face must not be negative, but is {self.min_face:g}")
+        if self.max_faces is not None and self.max_faces < 1:
+            raise ConfigError(f"max-faces must be at least 1, but is {self.max_faces}")
+        wrong = next((key for key in (*self.faces, *(self.only or ())) if key < 1), None)
+        if wrong is not None:
+            raise ConfigError(f"faces and only: numbers of faces begin at 1, but one is {wrong}")
         if not 0 <= self.start < float("inf"):
             raise ConfigError(f"start must be zero or a positive number, but is {self.start:g}")
         if self.duration is not None and not 0 < self.duration < float("inf"):

@@ -5,7 +5,7 @@ summary = crsr_video.enhance("interview.mp4", "better.mp4")
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,38 +13,24 @@ from typing import Any
 
 import numpy as np
 
+from crsr_video import devices, pipeline, segments, tracks_file
 from crsr_video import frames as conversion
-from crsr_video import pipeline
+from crsr_video import report as reporting
 from crsr_video.closing import Closing
 from crsr_video.config import Config
 from crsr_video.decode import Decoder, Passthrough
+from crsr_video.devices import Placement
 from crsr_video.encode import Encoder
+from crsr_video.media.streams import OutputPlan
 from crsr_video.pipeline import Pipeline, Statistics
-from crsr_video.streams import OutputPlan
+from crsr_video.progress import Progress
+from crsr_video.track.replay import Replay
 from crsr_video.types import Frame, TrackedFrame, VideoInfo
 from crsr_video.workers import ReadAhead, WriteBehind
 
 _READ_AHEAD = 4
 _WRITE_BEHIND = 4
 """Items between threads: enough to hide jitter, few enough for 4K in memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run has come; given to the callback after every finished frame."""
-
-    frames: int
-    total: int
-    """Estimate, 0 if unknown."""
-    seconds: float
-    """Since the first frame was read."""
-    faces: int
-    """In the frame finished last."""
-
-    @property
-    def fps(self) -> float:
-        """Frames a second so far."""
-        return self.frames / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +52,12 @@ class Summary:
     """Frames that the decoder had to patch up."""
     damaged: int = 0
     """Packets of the video that could not be decoded at all."""
+    resumed: int = 0
+    """Of the frames, those that an earlier run had finished (`Config.resume`)."""
     notices: tuple[str, ...] = field(default=())
     """What the user should know: streams left out, formats changed."""
+    reports: tuple[Path, ...] = ()
+    """Files in which all this is told (`Config.report`)."""
 
     @property
     def partial(self) -> bool:
@@ -78,7 +68,7 @@ class Summary:
     def fps(self) -> float:
         """Frames a second, end to end, once started."""
         running = self.seconds - self.startup_seconds
-        return self.statistics.frames / running if running > 0 else 0.0
+        return (self.statistics.frames - self.resumed) / running if running > 0 else 0.0
 
 
 def enhance(
@@ -88,6 +78,7 @@ def enhance(
     config: Config | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
+    command: Sequence[str] = (),
 ) -> Summary:
     """Enhance the faces of a video file.
 
@@ -96,10 +87,13 @@ def enhance(
              config: see `Config`; None: the defaults.
              on_progress: called after every frame, from the calling thread.
              on_notice: called with a line that the user should read, as soon as it is known.
+             command: the command line that asked for it, to be told in a report.
     Returns: what was done.
     Raises:  CrsrError: nothing is left under the output's name then.
     """
     chosen = config or Config()
+    if chosen.resume:
+        return _enhance_resumably(Path(source), output, chosen, on_progress, on_notice, command)
     begin = time.perf_counter()
     with ExitStack() as stack:
         decoder = stack.enter_context(Decoder(source, start=chosen.start, duration=chosen.duration))
@@ -107,14 +101,17 @@ def enhance(
         encoder = stack.enter_context(
             Encoder(output, decoder, chosen.encode, scale=chosen.scale, overwrite=chosen.overwrite)
         )
+        reporting.check(chosen.report, Path(source), encoder.plan.path, overwrite=chosen.overwrite)
         told = _tell(on_notice, encoder.notices, ())
-        frames = stack.enter_context(pipeline.build(chosen))
+        frames = stack.enter_context(pipeline.build(chosen, tracker=_recorded(chosen, decoder)))
+        observer = reporting.Observer() if chosen.report else None
+        frames.observer = observer.push if observer is not None else None
         started = time.perf_counter()
         ends = _run(decoder, frames, encoder, started, on_progress)
         encoder.close()
     report = decoder.report
-    told = _tell(on_notice, (*encoder.notices, *report.notes), told)
-    return Summary(
+    told = _tell(on_notice, (*encoder.notices, *report.notes, *frames.notices), told)
+    summary = Summary(
         source=Path(source),
         output=encoder.plan.path,
         video=decoder.info,
@@ -127,6 +124,83 @@ def enhance(
         damaged=report.damaged,
         notices=told,
     )
+    if observer is None:
+        return summary
+    assert frames.placement is not None
+    seen = observer.seen(frames.lowered)
+    return _reported(summary, seen, chosen, frames.placement, command)
+
+
+def _reported(
+    summary: Summary,
+    seen: reporting.Seen,
+    config: Config,
+    placement: Placement,
+    command: Sequence[str],
+) -> Summary:
+    """Write the reports that were asked for."""
+    told = reporting.assemble(
+        summary, seen, config=config, placement=placement, command=tuple(command)
+    )
+    reporting.write(told, config.report)
+    return replace(summary, reports=config.report)
+
+
+def _enhance_resumably(
+    source: Path,
+    output: str | Path | None,
+    config: Config,
+    on_progress: Callable[[Progress], None] | None,
+    on_notice: Callable[[str], None] | None,
+    command: Sequence[str],
+) -> Summary:
+    """`enhance` in segments, for `Config.resume`."""
+    begin = time.perf_counter()
+    reporting.check(config.report, source, Path(output or source), overwrite=config.overwrite)
+    started: float | None = None
+
+    def count(finished: int, resumed: int, total: int, faces: int) -> None:
+        nonlocal started
+        started = started or time.perf_counter()
+        if on_progress is not None:
+            seconds = time.perf_counter() - started
+            on_progress(Progress(resumed + finished, total, seconds, faces, resumed))
+
+    done = segments.enhance_resumably(
+        source, output, config, on_frame=count, on_notice=on_notice or (lambda _: None)
+    )
+    end = time.perf_counter()
+    summary = Summary(
+        source=source,
+        output=done.joined.plan.path,
+        video=done.joined.video,
+        plan=done.joined.plan,
+        statistics=done.statistics,
+        seconds=end - begin,
+        startup_seconds=(started or end) - begin,
+        truncated=done.joined.report.truncated,
+        concealed=done.concealed,
+        damaged=done.damaged,
+        resumed=done.resumed,
+        notices=done.notices,
+    )
+    if not config.report:
+        return summary
+    placement = devices.place(config.device, config.precision)
+    return _reported(summary, done.seen, config, placement, command)
+
+
+def _recorded(config: Config, decoder: Decoder) -> Replay | None:
+    """What stands in for the tracker, if a file of tracks was given.
+
+    Raises: TracksError: it is damaged, or of another video.
+    """
+    if config.tracks is None:
+        return None
+    recording = tracks_file.read(config.tracks)
+    tracks_file.check_video(recording, config.tracks, decoder.path, decoder.info)
+    shift = int(decoder.source.shift / decoder.info.time_base)
+    return Replay(recording, config.tracks, shift=shift, min_face=config.min_face)
 
 
 def _tell(
@@ -242,6 +316,7 @@ class Enhancer(Closing):
     Args:   config: see `Config`; start, duration, overwrite and encode have no meaning here.
             live: no lookahead.
     Raises: DeviceError, WeightsError, FaceModelError.
+            ConfigError: tracks are given, which belong to a file.
     """
 
     def __init__(self, config: Config | None = None, *, live: bool = False) -> None:

@@ -11,14 +11,17 @@ from typing import Any
 
 import torch
 
-from crsr_video import devices, weights
+from crsr_video import devices, fields, weights
 from crsr_video.align import FULL, THRIFTY, Aligner, Thrift
+from crsr_video.backoff import BackOff, Lowered
 from crsr_video.batches import Predictor, RecurrentPredictor
 from crsr_video.closing import Closing
 from crsr_video.config import Config
 from crsr_video.consistify import consistify
+from crsr_video.errors import ConfigError
 from crsr_video.networks import SuperResolver
 from crsr_video.paste import Paster
+from crsr_video.people import People
 from crsr_video.smooth import Smoother
 from crsr_video.superres import RecurrentStage, super_resolve
 from crsr_video.track import Tracker
@@ -104,11 +107,18 @@ class Pipeline(Closing):
         self, stages: Iterable[tuple[str, Stage[Any, Any]]], *, rescue: bool = False
     ) -> None:
         self._stages = [_Timed(name, stage, rescue) for name, stage in stages]
+        self._weaver = fields.Weaver()
         self._seen = Statistics()
         self._tracks: set[int] = set()
         self._skipped: Counter[str] = Counter()
         self.in_view = 0
         """Faces in the frame that was finished last."""
+        self.counts: Callable[[Frame], bool] = lambda _: True
+        """Which frames the statistics are of: a warm-up, say, is left out."""
+        self.observer: Callable[[TrackedFrame, Frame], None] | None = None
+        """Shown each frame before and after the last stage, of the frames that count."""
+        self.placement: devices.Placement | None = None
+        """Where the networks run, if `build` made it."""
 
     @property
     def lookahead(self) -> int:
@@ -134,18 +144,19 @@ class Pipeline(Closing):
     def restore(self, item: TrackedFrame | None) -> list[Frame]:
         """The second half of `push`, and of `flush` with None: all further stages."""
         if item is not None:
-            return self._through([item], 1)
+            return self._woven(self._through(list(fields.split(item)), 1))
         done: list[Frame] = []
         for index, stage in enumerate(self._stages[1:], 1):
             items = stage.flush()
             self._note(stage, items)
             done += self._through(items, index + 1)
-        return done
+        return self._woven(done)
 
     def reset(self) -> None:
         """Forget all frames and faces, as at the beginning of another video."""
         for stage in self._stages:
             stage.reset()
+        self._weaver.reset()
 
     def close(self) -> None:
         """Free detectors and the like."""
@@ -165,17 +176,41 @@ class Pipeline(Closing):
             stage_seconds={stage.name: stage.seconds for stage in self._stages},
         )
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What stages have found that the user should know, in words."""
+        return tuple(told for s in self._stages for told in getattr(s.stage, "notices", ()))
+
+    @property
+    def lowered(self) -> dict[int, Lowered]:
+        """What back-off took, by track."""
+        found = (s.stage.lowered for s in self._stages if isinstance(s.stage, BackOff))
+        return next(found, {})
+
     def _through(self, items: list[Any], first: int) -> list[Any]:
         for stage in self._stages[first:]:
-            items = [done for item in items for done in stage.push(item)]
+            items = [done for item in items for done in self._pushed(stage, item)]
             self._note(stage, items)
         return items
+
+    def _pushed(self, stage: _Timed, item: Any) -> list[Any]:
+        done = stage.push(item)
+        watched = self.observer is not None and stage is self._stages[-1] and len(done) == 1
+        if watched and not item.frame.second and self.counts(item.frame):
+            assert self.observer is not None
+            self.observer(item, done[0])
+        return done
+
+    def _woven(self, done: list[Frame]) -> list[Frame]:
+        """Whole frames again, where interlaced ones went in."""
+        return [whole for frame in done for whole in self._weaver.push(frame)]
 
     def _note(self, stage: _Timed, items: list[Any]) -> None:
         """Count what is about to be pasted."""
         if stage is self._stages[-2]:
             for item in items:
-                self._count(item)
+                if not item.frame.second and self.counts(item.frame):  # Fields count once.
+                    self._count(item)
 
     def _count(self, item: TrackedFrame) -> None:
         seen = self._seen
@@ -191,12 +226,18 @@ class Pipeline(Closing):
         )
 
 
-def build(config: Config, *, live: bool = False) -> Pipeline:
+def build(
+    config: Config, *, live: bool = False, tracker: Stage[Frame, TrackedFrame] | None = None
+) -> Pipeline:
     """The pipeline that a configuration asks for.
 
     Args:   live: no lookahead anywhere: each frame comes back at once.
+            tracker: in place of one that looks for faces.
     Raises: DeviceError, WeightsError, FaceModelError.
+            ConfigError: the configuration names a tracks file, but there is no tracker.
     """
+    if config.tracks is not None and tracker is None:
+        raise ConfigError("tracks are of a video file: without one, faces must be looked for")
     placement = devices.place(config.device, config.precision)
     if placement.device.type == "cpu":
         torch.set_num_threads(devices.network_threads())
@@ -204,7 +245,8 @@ def build(config: Config, *, live: bool = False) -> Pipeline:
     batch = 1 if live else _BATCH[placement.device.type]
     wait = 0 if live else batch - 1
     stages: list[tuple[str, Stage[Any, Any]]] = [
-        ("track", Tracker(lookahead=0 if live else 8, min_face=config.min_face)),
+        ("track", tracker or Tracker(lookahead=0 if live else 8, min_face=config.min_face)),
+        *_people(config),
         ("align", Aligner(keep_detail=pair.name == weights.IDENTITY, thrift=_thrift(config))),
         (
             "consistify",
@@ -212,9 +254,24 @@ def build(config: Config, *, live: bool = False) -> Pipeline:
         ),
         ("super-resolve", _super_resolve(pair, config, placement, batch, wait)),
         ("smooth", Smoother(causal=live)),
-        ("paste", Paster(config.strength, config.scale)),
+        *_back_off(config),
+        ("paste", Paster(config.strength, config.scale, config.upscaler)),
     ]
-    return Pipeline(stages, rescue=config.on_error == "passthrough")
+    built = Pipeline(stages, rescue=config.on_error == "passthrough")
+    built.placement = placement
+    return built
+
+
+def _people(config: Config) -> list[tuple[str, Stage[Any, Any]]]:
+    """Whom to enhance, where anything was chosen."""
+    if not config.faces and config.only is None and config.max_faces is None:
+        return []
+    return [("people", People(config.faces, only=config.only, most=config.max_faces))]
+
+
+def _back_off(config: Config) -> list[tuple[str, Stage[Any, Any]]]:
+    """What lowers the strength of faces that went wrong, unless it was refused."""
+    return [("back-off", BackOff())] if config.backoff else []
 
 
 def _thrift(config: Config) -> Thrift:

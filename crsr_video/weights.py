@@ -34,6 +34,9 @@ IDENTITY = "identity"
 _LARGEST = 512 * 2**20
 """Bytes; a larger file is no checkpoint of these networks."""
 
+_LONGEST_HEADER = 2**20
+"""Bytes; it names a few hundred tensors."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShippedWeights:
@@ -175,7 +178,7 @@ def _refuse_foreign(path: Path) -> None:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            head = file.read(4)
+            head = file.read(8)
     except OSError as error:
         raise WeightsError(f"cannot read weights '{path}': {error.strerror}") from error
     # A torch.save file is a zip; older ones, and plain pickles, begin with the PROTO opcode.
@@ -183,6 +186,8 @@ def _refuse_foreign(path: Path) -> None:
         raise WeightsError(f"weights '{path}' are a pickle, which could run code: refused")
     if not 8 < size <= _LARGEST:
         raise WeightsError(f"weights '{path}' have an impossible size of {size} bytes")
+    if int.from_bytes(head, "little") > _LONGEST_HEADER:
+        raise WeightsError(f"weights '{path}' are damaged: their header is too long")
 
 
 _Network = TypeVar("_Network", bound=nn.Module)

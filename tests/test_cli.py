@@ -117,6 +117,26 @@ def test_scale_doubles_the_picture(clip: Path, tmp_path: Path) -> None:
         assert (file.streams.video[0].width, file.streams.video[0].height) == (1280, 720)
 
 
+def test_the_upscaler_is_a_choice(clip: Path, tmp_path: Path) -> None:
+    pictures = []
+    for name in ("lanczos", "cubic"):
+        target = tmp_path / f"{name}.mp4"
+        words = ["--scale", 2, "--upscaler", name, "--duration", 0.1, "-o", target]
+        assert run("enhance", clip, *words, *QUICK).exit_code == 0
+        with av.open(str(target)) as file:
+            pictures.append(next(file.decode(video=0)).to_ndarray(format="gray"))
+    assert not np.array_equal(*pictures)
+
+
+def test_strict_writes_nothing_that_is_not_whole(clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mkv"
+    words = ["enhance", clip, "-o", target, *QUICK]
+    assert_one_line_error(run(*words, "--strict"), "--strict", "rounded to milliseconds")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4"]
+    copied = run("enhance", clip, "--strict", "--codec", "copy-like", "--model", "identity")
+    assert copied.exit_code == 0, copied.stderr
+
+
 def test_a_video_without_faces_is_unchanged_and_says_so(tmp_path: Path) -> None:
     source = black(tmp_path / "black.mkv", 64, 48)
     result = run("enhance", source, *QUICK[:2])

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 from click.testing import CliRunner
 from make_video import make_video
 
-from crsr_video import face_models, pyav
+from crsr_video import face_models
 from crsr_video.cli import main
 from crsr_video.comparison import compare
 from crsr_video.comparison.labels import label
@@ -23,6 +23,7 @@ from crsr_video.comparison.place import find
 from crsr_video.comparison.shape import scale_between
 from crsr_video.decode import Decoder
 from crsr_video.errors import ConfigError, CrsrError, FaceModelError, InputError, OutputError
+from crsr_video.media import pyav
 from crsr_video.track.view import Region
 from crsr_video.types import Frame
 

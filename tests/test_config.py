@@ -2,7 +2,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from crsr_video.config import Config, EncodeSettings
+from crsr_video.config import Config, EncodeSettings, FaceSettings
 from crsr_video.errors import ConfigError
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -20,6 +20,8 @@ def test_the_defaults_are_allowed():
         {"strength": 0},
         {"strength": 1},
         {"min_face": 0},
+        {"max_faces": 1},
+        {"faces": {1: FaceSettings(strength=0)}, "only": frozenset((1, 2))},
         {"start": 3.5, "duration": 0.01},
         {"on_error": "passthrough"},
         {"precision": "bf16"},
@@ -43,6 +45,9 @@ def test_sensible_values_are_allowed(good):
         {"strength": NAN},
         {"min_face": -1},
         {"min_face": NAN},
+        {"max_faces": 0},
+        {"faces": {0: FaceSettings()}},
+        {"only": frozenset((-1,))},
         {"start": -0.1},
         {"start": NAN},
         {"start": INFINITE},
@@ -79,6 +84,12 @@ def test_impossible_encoder_settings_are_refused(bad):
         EncodeSettings(**bad)
 
 
+@pytest.mark.parametrize("strength", [-0.1, 1.5, NAN])
+def test_impossible_settings_of_a_face_are_refused(strength):
+    with pytest.raises(ConfigError, match="strength"):
+        FaceSettings(strength=strength)
+
+
 def test_changed_copies_are_checked_too():
     with pytest.raises(ConfigError):
         replace(Config(), strength=2)
@@ -92,3 +103,12 @@ def test_a_configuration_cannot_be_changed():
 def test_options_are_given_by_name():
     with pytest.raises(TypeError):
         Config(2)
+
+
+def test_upscalers_are_named_or_functions():
+    assert Config(upscaler="cubic").upscaler == "cubic"
+    assert callable(Config(upscaler=lambda picture, _: picture).upscaler)
+    with pytest.raises(ConfigError, match="upscaler must be lanczos or cubic, or a function"):
+        Config(upscaler="magic")
+    with pytest.raises(ConfigError, match="by its name only"):
+        Config(upscaler=lambda picture, _: picture, resume=True)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from helpers import same_planes
 
-from crsr_video import pyav
 from crsr_video.frames import as_av, as_rgb, from_av, from_rgb
+from crsr_video.media import pyav
 
 FORMATS = [
     "yuv420p",

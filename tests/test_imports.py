@@ -21,37 +21,43 @@ LEAVES = [
     "colour",
     "warp",
     "sampling",
+    "upscale",
+    "masks",
+    "likeness",
+    "fields",
     "devices",
-    "pyav",
-    "frames",
     "face_models",
     "workers",
+    "progress",
 ]
-FILES = ["source", "encoders", "plan", "streams"]
-"""What decode and encode know of containers and codecs."""
-STAGES = ["decode", "track", "align", "consistify", "superres", "smooth", "paste", "encode"]
+STAGES = ["decode", "track", "people", "align", "consistify", "superres", "smooth", "backoff"]
+STAGES += ["paste", "encode"]
 LAYERS = [
     ["crsr_video"],  # the version, and lazy names
     LEAVES,
     ["networks"],
-    ["weights", "batches", *FILES],
+    ["media"],
+    ["weights", "batches", "tracks_file", "frames"],
     STAGES,
     ["pipeline"],
-    ["enhancer", "live", "server", "comparison"],
+    ["report"],
+    ["segments"],
+    ["enhancer", "live", "server", "comparison", "analysis"],
     ["training", "evaluation"],
     ["commands"],
     ["cli"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-SAME_LAYER = {*LEAVES, *FILES, "enhancer", "live", "server", "training", "evaluation"}
+SAME_LAYER = {*LEAVES, "enhancer", "live", "server", "training", "evaluation"}
+SAME_LAYER |= {"analysis"}
 """Parts that may also use their neighbours (their order is checked by Python itself)."""
 
 UPWARD = {("commands.completion", "cli")}
 """The one exception: completion scripts are made from the finished command line."""
 
-BORDER = {"pyav", *FILES, "decode", "encode"}
-"""Where PyAV's objects may be touched."""
+BORDER = {"decode", "encode", "segments.media", "report.media", "training.codec"}
+"""Where PyAV's objects may be touched, beside `media`."""
 
 INFERENCE = {name for names in LAYERS[: RANK["training"]] for name in names}
 
@@ -137,7 +143,7 @@ def users(library, *, top_only=False):
 def test_the_reader_of_imports_finds_something():
     assert len(OURS) > 50
     assert any(i.by == "pipeline" and i.of == "smooth" and i.top for i in OURS)
-    assert any(i.by == "face_models" and i.of.startswith("foreign:mediapipe") for i in ALL)
+    assert any(i.by == "track.landmarks" and i.of.startswith("foreign:ai_edge_litert") for i in ALL)
 
 
 def test_every_module_has_its_layer():
@@ -194,13 +200,12 @@ def test_networks_know_only_torch_and_each_other():
 
 
 def test_only_the_ends_know_pyav():
-    assert users("av") <= BORDER | {"training.codec"}
+    assert {name for name in users("av") if not name.startswith("media")} <= BORDER
 
 
-def test_only_tracking_knows_mediapipe():
-    tracking = {i.by for i in ALL if i.part == "track"}
-    assert users("mediapipe", top_only=True) <= tracking
-    assert users("mediapipe") <= tracking | {"face_models"}
+def test_only_tracking_runs_mediapipe_s_models():
+    assert {by.split(".")[0] for by in users("ai_edge_litert")} == {"track"}
+    assert users("mediapipe") == set()  # its models run on LiteRT; only tests compare the two
 
 
 def test_the_light_leaves_need_no_heavy_library():

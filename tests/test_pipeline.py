@@ -12,10 +12,10 @@ from crsr_video.devices import Placement
 from crsr_video.networks import Bicubic, Identity
 from crsr_video.paste import Paster
 from crsr_video.pipeline import Pipeline
-from crsr_video.sampling import enlarge_frame
 from crsr_video.smooth import Smoother
 from crsr_video.superres import super_resolve
 from crsr_video.types import Frame, TrackedFrame
+from crsr_video.upscale import enlarge
 
 CPU = Placement(torch.device("cpu"), torch.float32, "for the test")
 
@@ -248,7 +248,7 @@ def test_rescued_frames_have_the_size_of_all_others(clip, name):
     pipe = pipeline(failing_at(name, [3], scale=2), rescue=True)
     done = everything(pipe, clip[:6])
     assert [(frame.width, frame.height) for frame in done] == [(160, 120)] * 6
-    assert same_planes(done[3], enlarge_frame(clip[3], 2))
+    assert same_planes(done[3], enlarge(clip[3], 2))
 
 
 def test_only_the_frame_that_failed_is_left_alone(clip):

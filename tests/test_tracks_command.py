@@ -59,7 +59,8 @@ def test_json_events(tmp_path):
     assert result.exit_code == 0, result.stderr
     summary = summary_of(result)
     assert (summary["frames"], summary["faces"], summary["tracks"]) == (75, 75, 1)
-    assert set(summary["stage_seconds"]) == {"decode", "track", "record", "draw"}
+    parts = {"cuts", "detect", "landmarks", "associate", "settle"}
+    assert set(summary["stage_seconds"]) == {"decode", *parts, "record", "draw"}
     (person,) = summary["people"]
     assert person["frames"] == 75
     with av.open(str(tmp_path / "drawn.mp4")) as file:

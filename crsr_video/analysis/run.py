@@ -14,9 +14,9 @@ from crsr_video.analysis.sheet import write_sheet
 from crsr_video.decode import Decoder, Passthrough
 from crsr_video.encode import Encoder, check_output
 from crsr_video.errors import ConfigError
+from crsr_video.media.source import check_path
 from crsr_video.progress import Progress
-from crsr_video.source import check_path
-from crsr_video.track import Tracker
+from crsr_video.track import Tracker, TrackerStats
 from crsr_video.tracks_file import Person, Recorder, Settings
 from crsr_video.types import Frame, TrackedFrame, VideoInfo
 from crsr_video.workers import ReadAhead, WriteBehind
@@ -201,18 +201,15 @@ class _Run:
         ):
             for item in items:
                 if isinstance(item, Frame):
-                    with self._time("track"):
-                        done = tracker.push(item)
-                    self._settle(done, writer, begin)
+                    self._settle(tracker.push(item), writer, begin)
                 else:
                     writer.put(item)
-            with self._time("track"):
-                done = tracker.flush()
-            self._settle(done, writer, begin)
+            self._settle(tracker.flush(), writer, begin)
+        self._seconds |= tracker.stats.parts
 
     def stage_seconds(self) -> dict[str, float]:
         """Seconds by what they were spent on."""
-        order = ("decode", "track", "record", "draw")
+        order = ("decode", *TrackerStats().parts, "record", "draw")
         return {name: self._seconds[name] for name in order if name in self._seconds}
 
     def _settle(

@@ -8,9 +8,12 @@ from crsr_video.commands.doctor import doctor
 from crsr_video.commands.enhance import enhance
 from crsr_video.commands.models import models
 from crsr_video.commands.research import evaluate, harvest, prepare, train
+from crsr_video.commands.tracking import evaluate_tracking
+from crsr_video.commands.tracks import tracks
 
 ALL: tuple[click.Command, ...] = (
     enhance,
+    tracks,
     compare,
     doctor,
     models,
@@ -19,4 +22,5 @@ ALL: tuple[click.Command, ...] = (
     harvest,
     train,
     evaluate,
+    evaluate_tracking,
 )

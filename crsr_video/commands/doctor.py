@@ -13,7 +13,7 @@ import click
 from crsr_video import __version__
 from crsr_video.errors import CrsrError
 
-_PACKAGES = ("torch", "av", "mediapipe", "ai-edge-litert", "numpy", "opencv-contrib-python")
+_PACKAGES = ("torch", "av", "ai-edge-litert", "numpy", "opencv-contrib-python")
 
 
 class _NotYetError(CrsrError):

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from crsr_video.commands.choosing import face_options
 from crsr_video.commands.reporting import Reporter
-from crsr_video.config import Config, EncodeSettings
+from crsr_video.config import REPORTS, UPSCALERS, Config, EncodeSettings
 
 EXIT_PARTIAL = 3
 
@@ -37,6 +38,17 @@ def _pairs(
     return dict(value.split("=", 1) for value in values)
 
 
+def _reports(
+    context: click.Context, parameter: click.Parameter, values: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    """Files whose endings say what they are to hold."""
+    for value in values:
+        if value.suffix.lower() not in REPORTS:
+            told = f"'{value}' ends in neither .json nor .html"
+            raise click.BadParameter(told, context, parameter)
+    return values
+
+
 @click.command(short_help="Enhance the faces of a video file.")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.option(
@@ -52,6 +64,13 @@ def _pairs(
     default="1",
     show_default=True,
     help="Enlarge the whole picture; faces then come out at the network's full resolution.",
+)
+@click.option(
+    "--upscaler",
+    type=click.Choice(UPSCALERS),
+    default=UPSCALERS[0],
+    show_default=True,
+    help="How the background is enlarged.",
 )
 @click.option(
     "--strength",
@@ -76,9 +95,15 @@ def _pairs(
 )
 @click.option(
     "--memory/--no-memory",
+    default=False,
+    show_default=True,
+    help="Let earlier frames of a face help; the shipped weights gain nothing by it yet.",
+)
+@click.option(
+    "--backoff/--no-backoff",
     default=True,
     show_default=True,
-    help="Let earlier frames of a face help: steadier, and a little sharper.",
+    help="Use less of a face that drifts from who it was, or comes out softer.",
 )
 @click.option(
     "--device",
@@ -97,7 +122,8 @@ def _pairs(
 @click.option(
     "--codec",
     metavar="ENCODER",
-    help="Video encoder, such as libx264 or libx265.  [default: as the source]",
+    help="Video encoder, such as libx264 or libx265, or 'copy-like': the source's codec at its own"
+    " bit rate.  [default: the source's codec, visually lossless]",
 )
 @click.option(
     "--crf",
@@ -120,6 +146,11 @@ def _pairs(
     help="Further encoder option; may be repeated.",
 )
 @click.option(
+    "--strict",
+    is_flag=True,
+    help="Fail, with nothing written, if something cannot be kept in full.",
+)
+@click.option(
     "--start", type=click.FloatRange(min=0), default=0.0, help="Skip so many seconds first."
 )
 @click.option(
@@ -135,13 +166,28 @@ def _pairs(
     metavar="PX",
     help="Leave faces narrower than this alone.",
 )
+@face_options
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep finished parts beside OUTPUT; the same command goes on after a crash.",
+)
+@click.option("--restart", is_flag=True, help="With --resume: begin anew.")
 @click.option(
     "--on-error",
     type=click.Choice(["fail", "passthrough"]),
     default="fail",
     show_default=True,
     help="What to do with a frame that cannot be enhanced: stop, or pass it through unchanged.",
+)
+@click.option(
+    "--report",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    callback=_reports,
+    help="Tell what was done: FILE.json for programs, FILE.html to look at; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable events, a line each.")
 @click.pass_context
@@ -156,6 +202,7 @@ def enhance(
     bitrate: int | None,
     preset: str | None,
     encoder_options: dict[str, str],
+    strict: bool,
     scale: str,
     **choices: Any,
 ) -> None:
@@ -167,7 +214,12 @@ def enhance(
     crsr-video enhance holiday.mp4 --scale 2 --start 12.5 --duration 10
     """
     settings = EncodeSettings(
-        codec=codec, crf=crf, bitrate=bitrate, preset=preset, options=encoder_options
+        codec=codec,
+        crf=crf,
+        bitrate=bitrate,
+        preset=preset,
+        options=encoder_options,
+        strict=strict,
     )
     config = Config(scale=int(scale), encode=settings, **choices)
     with Reporter(quiet=context.obj, as_json=as_json) as reporter:
@@ -177,13 +229,15 @@ def enhance(
         reporter.start(source)
         if not source.exists():
             decode.Decoder(source)  # says what is wrong before anything is fetched
-        face_models.resolve_all(progress=reporter.fetching)
+        if config.tracks is None:
+            face_models.resolve_all(progress=reporter.fetching)
         summary = enhancer.enhance(
             source,
             output,
             config=config,
             on_progress=reporter.progress,
             on_notice=reporter.notice,
+            command=("crsr-video", *sys.argv[1:]),
         )
         reporter.finish(summary)
     if summary.partial:

@@ -12,7 +12,8 @@ import click
 from crsr_video.errors import CrsrError
 
 if TYPE_CHECKING:
-    from crsr_video.enhancer import Progress, Summary
+    from crsr_video.enhancer import Summary
+    from crsr_video.progress import Progress
 
 _EVENT_SECONDS = 0.5
 """At most one progress event in this time: readers of JSON need no more."""
@@ -67,6 +68,7 @@ class Reporter:
         if self._show_bar:
             if self._bar is None:
                 self._bar = _bar(state.total, "enhancing", " frames")
+                self._bar.initial = self._bar.n = state.resumed  # No part of this run's speed.
             self._bar.set_postfix_str(f"faces={state.faces}", refresh=False)
             self._bar.update(state.frames - self._bar.n)
         now = time.monotonic()
@@ -129,6 +131,7 @@ def _facts(summary: "Summary") -> dict[str, Any]:
     return {
         "output": str(summary.output),
         "frames": seen.frames,
+        "resumed": summary.resumed,
         "faces": seen.faces,
         "enhanced": seen.enhanced,
         "tracks": seen.tracks,
@@ -146,6 +149,7 @@ def _facts(summary: "Summary") -> dict[str, Any]:
         "encoder": summary.plan.encoder,
         "pixel_format": summary.plan.pixel_format,
         "notices": list(summary.notices),
+        "reports": [str(path) for path in summary.reports],
     }
 
 
@@ -191,4 +195,4 @@ def _lines(summary: "Summary") -> list[str]:
         lines.append(
             f"{_count(seen.passed_through, 'frame')} passed through unchanged after an error"
         )
-    return [*lines, f"wrote {summary.output}"]
+    return [*lines, *(f"wrote {path}" for path in (summary.output, *summary.reports))]

@@ -72,7 +72,7 @@ def tracks(
     with reporter:
         # Imported only now: wrong options should be told at once.
         from crsr_video import analysis, face_models
-        from crsr_video import source as sources
+        from crsr_video.media import source as sources
 
         reporter.start(source)
         sources.check_path(source)

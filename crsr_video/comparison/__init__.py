@@ -11,8 +11,8 @@ from pathlib import Path
 from crsr_video.comparison.place import find
 from crsr_video.encode import check_output
 from crsr_video.errors import ConfigError
-from crsr_video.plan import BY_SUFFIX
-from crsr_video.source import check_path
+from crsr_video.media.plan import BY_SUFFIX
+from crsr_video.media.source import check_path
 
 PICTURES = frozenset((".png", ".jpg", ".jpeg"))
 """Suffixes of results that are a contact sheet rather than a video."""

@@ -8,7 +8,7 @@ from crsr_video.closing import Closing
 from crsr_video.comparison.place import Place, start_of
 from crsr_video.comparison.shape import scale_between, seconds
 from crsr_video.decode import Decoder
-from crsr_video.pyav import Passthrough
+from crsr_video.media.pyav import Passthrough
 from crsr_video.types import Frame
 
 Pair = tuple[Frame, Frame]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from crsr_video import pyav
 from crsr_video.colour import MATRIX_CODES
 from crsr_video.comparison.labels import Planes, label, line
 from crsr_video.comparison.matching import Match, Pair
@@ -14,8 +13,9 @@ from crsr_video.comparison.shape import upright
 from crsr_video.config import EncodeSettings
 from crsr_video.encode import Encoder
 from crsr_video.errors import InputError
-from crsr_video.plan import BY_SUFFIX, takes
-from crsr_video.source import Source
+from crsr_video.media import pyav
+from crsr_video.media.plan import BY_SUFFIX, takes
+from crsr_video.media.source import Source
 from crsr_video.types import Frame
 
 _UNTAGGED = (0, 2)

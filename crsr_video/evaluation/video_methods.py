@@ -9,8 +9,8 @@ from crsr_video.closing import Closing
 from crsr_video.config import Config
 from crsr_video.evaluation.variants import variants
 from crsr_video.pipeline import Pipeline
-from crsr_video.sampling import enlarge_frame
 from crsr_video.types import Frame, TrackedFrame
+from crsr_video.upscale import enlarge
 
 DEGRADED, BICUBIC = "degraded", "bicubic"
 """The input itself: as it is, and enlarged. Every other method is measured against it."""
@@ -68,7 +68,8 @@ class Methods(Closing):
                 done[name] += line.restore(item)
             while waiting and all(done.values()):
                 made = {name: queue.popleft() for name, queue in done.items()}
-                yield {baseline(self.scale): enlarge_frame(waiting.popleft(), self.scale), **made}
+                large = enlarge(waiting.popleft(), self.scale, "cubic")
+                yield {baseline(self.scale): large, **made}
 
     def _tracked(self, frames: Iterable[Frame]) -> Iterator[TrackedFrame | None]:
         """Frames with faces, then None; nobody needs the faces if there is no pipeline."""

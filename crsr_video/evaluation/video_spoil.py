@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video import pyav
 from crsr_video.config import EncodeSettings
 from crsr_video.decode import Decoder
 from crsr_video.encode import Encoder
 from crsr_video.evaluation.video_clips import Bytes, Clip, upright
 from crsr_video.frames import from_av
-from crsr_video.source import Source
+from crsr_video.media import pyav
+from crsr_video.media.source import Source
 from crsr_video.types import Frame
 
 QUALITIES = {

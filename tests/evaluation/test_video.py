@@ -19,8 +19,8 @@ from crsr_video.evaluation.video_rows import rows_of, worst
 from crsr_video.face_models import resolve
 from crsr_video.frames import from_rgb
 from crsr_video.geometry import crop_from_frame
-from crsr_video.sampling import enlarge_frame
 from crsr_video.track.view import Region
+from crsr_video.upscale import enlarge
 
 CLIPS = Path(__file__).parents[2] / "clips"
 
@@ -70,7 +70,7 @@ def test_a_place_is_the_same_in_an_enlarged_picture(rng) -> None:
     place = Place(crop_from_frame(landmarks_at(60, 50, 64, 10), 64), 120, 96)
     # As far as a face comes to lie aside when enlarging by 4 forgets about half pixels.
     aside = Place(crop_from_frame(landmarks_at(60 + 3 / 8, 50, 64, 10), 64), 120, 96)
-    small, large = place.cut(frame, 64), place.cut(enlarge_frame(frame, 4), 64)
+    small, large = place.cut(frame, 64), place.cut(enlarge(frame, 4, "cubic"), 64)
     assert small.shape == (64, 64, 3)
     apart = np.abs(small - large).mean()
     assert apart < 0.01
