@@ -29,7 +29,7 @@ GRIDS: dict[Model, Grid] = {"full_range": FULL_RANGE, "short_range": SHORT_RANGE
 """Each model's input and anchors: the first for small faces, the second for large ones."""
 FLOOR = 0.4
 """Scores below are noise."""
-MOST = 64
+MOST = 128
 """Faces of one frame that are kept at most, best first."""
 _FLAT = 0.15
 """Range of brightness, of 2, up to which there is no face in a patch."""

@@ -32,7 +32,7 @@ from crsr_video.track.tracks import (
 from crsr_video.track.view import Region
 from crsr_video.types import Frame
 
-MOST_FACES = 64
+MOST_FACES = 128
 """Followed at once; further ones are left alone until there is room."""
 _TRIAL = 24
 """Frames after which a track that no second sweep has found is given up."""

@@ -244,10 +244,10 @@ def test_a_face_taken_for_one_that_stands_on_its_head_is_seen_anew():
 
 def test_faces_beyond_the_cap_are_counted_and_left():
     crowd = Crowd(Scripted(lambda _: places), count(1), least=10)
-    places = [(100 * i, 100 * j) for i in range(10) for j in range(7)]
+    places = [(100 * i, 100 * j) for i in range(12) for j in range(12)]
     crowd.meet(0, 0, [detection_at(*place) for place in places], [], [])
     assert len(crowd.tracks) == MOST_FACES
-    assert crowd.refused == 70 - MOST_FACES
+    assert crowd.refused == 144 - MOST_FACES
 
 
 def test_faces_that_cross_keep_their_ids():

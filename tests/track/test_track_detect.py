@@ -105,7 +105,7 @@ def test_a_face_that_is_followed_is_not_judged_again(detector):
 
 def test_a_hundred_faces_are_bounded(detector):
     face = cv2.resize(astronaut()[30:200, 90:230], None, fx=0.5, fy=0.5, interpolation=3)
-    frame = frame_of(np.tile(face, (9, 14, 1)))
+    frame = frame_of(np.tile(face, (10, 15, 1)))
     looks, before = everything(frame), detector.calls
     found = detector.look(frame, looks)
     assert len(found) == MOST
