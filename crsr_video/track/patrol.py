@@ -17,7 +17,7 @@ _COST: dict[Model, float] = {"full_range": 1.0, "short_range": 0.4}
 """Of one look, in looks of the full-range model."""
 _AT_ONCE = 16.0
 """Cost of a frame's looks at most, soon after a cut."""
-_ROUND = 120
+_ROUND = 140
 """Frames over which all looks are spread later on, if there is change everywhere."""
 _RATES = 0.2, 5.0
 """Cost of a frame's looks later on that is affordable for the smallest and the largest frames."""
