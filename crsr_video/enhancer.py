@@ -101,7 +101,13 @@ def enhance(
         encoder = stack.enter_context(
             Encoder(output, decoder, chosen.encode, scale=chosen.scale, overwrite=chosen.overwrite)
         )
-        reporting.check(chosen.report, Path(source), encoder.plan.path, overwrite=chosen.overwrite)
+        reporting.check(
+            chosen.report,
+            Path(source),
+            encoder.plan.path,
+            overwrite=chosen.overwrite,
+            inputs=_inputs(chosen),
+        )
         told = _tell(on_notice, encoder.notices, ())
         frames = stack.enter_context(pipeline.build(chosen, tracker=_recorded(chosen, decoder)))
         observer = reporting.Observer() if chosen.report else None
@@ -156,7 +162,13 @@ def _enhance_resumably(
 ) -> Summary:
     """`enhance` in segments, for `Config.resume`."""
     begin = time.perf_counter()
-    reporting.check(config.report, source, Path(output or source), overwrite=config.overwrite)
+    reporting.check(
+        config.report,
+        source,
+        Path(output or source),
+        overwrite=config.overwrite,
+        inputs=_inputs(config),
+    )
     started: float | None = None
 
     def count(finished: int, resumed: int, total: int, faces: int) -> None:
@@ -188,6 +200,12 @@ def _enhance_resumably(
         return summary
     placement = devices.place(config.device, config.precision)
     return _reported(summary, done.seen, config, placement, command)
+
+
+def _inputs(config: Config) -> tuple[Path, ...]:
+    """Files that a run reads beside its source."""
+    model = Path(config.model)
+    return (*([config.tracks] if config.tracks else []), *([model] if model.is_file() else []))
 
 
 def _recorded(config: Config, decoder: Decoder) -> Replay | None:

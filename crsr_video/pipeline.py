@@ -111,6 +111,8 @@ class Pipeline(Closing):
         self._seen = Statistics()
         self._tracks: set[int] = set()
         self._skipped: Counter[str] = Counter()
+        self.told: tuple[str, ...] = ()
+        """What was known to be worth telling when it was built."""
         self.in_view = 0
         """Faces in the frame that was finished last."""
         self.counts: Callable[[Frame], bool] = lambda _: True
@@ -179,7 +181,8 @@ class Pipeline(Closing):
     @property
     def notices(self) -> tuple[str, ...]:
         """What stages have found that the user should know, in words."""
-        return tuple(told for s in self._stages for told in getattr(s.stage, "notices", ()))
+        found = (told for s in self._stages for told in getattr(s.stage, "notices", ()))
+        return (*self.told, *found)
 
     @property
     def lowered(self) -> dict[int, Lowered]:
@@ -259,7 +262,18 @@ def build(
     ]
     built = Pipeline(stages, rescue=config.on_error == "passthrough")
     built.placement = placement
+    built.told = _missing(config, pair)
     return built
+
+
+def _missing(config: Config, pair: weights.Pair) -> tuple[str, ...]:
+    """What was asked for and these weights have not learnt."""
+    told = []
+    if config.texture > 0 and not pair.texture:
+        told.append(f"the weights '{pair.name}' have no texture: asking for it changes nothing")
+    if config.memory and pair.memory is None:
+        told.append(f"the weights '{pair.name}' have no memory: asking for it changes nothing")
+    return tuple(told)
 
 
 def _people(config: Config) -> list[tuple[str, Stage[Any, Any]]]:

@@ -89,13 +89,25 @@ def test_half_precision_is_chosen_on_a_cpu_only_if_it_is_worth_it(
     monkeypatch, slow, fast, expected
 ):
     seconds = {torch.float32: slow, torch.bfloat16: fast}
+    monkeypatch.setattr(devices, "_computes_bf16", lambda: False)
     monkeypatch.setattr(devices, "_probe", seconds.__getitem__)
     placement = place("cpu")
     assert placement.precision == expected
     assert expected in placement.reason
 
 
-def test_the_probe_really_runs():
+def test_a_processor_with_instructions_for_bf16_is_not_timed(monkeypatch):
+    monkeypatch.setattr(devices, "_computes_bf16", lambda: True)
+    monkeypatch.setattr(devices, "_probe", lambda _: 1 / 0)
+    assert place("cpu").precision == "bf16"
+
+
+def test_what_the_processor_can_do_is_known():
+    assert devices._computes_bf16() in (True, False)
+
+
+def test_the_probe_really_runs(monkeypatch):
+    monkeypatch.setattr(devices, "_computes_bf16", lambda: False)
     placement = place("cpu", "auto")
     assert placement.dtype in (torch.float32, torch.bfloat16)
     assert "measured" in placement.reason

@@ -7,11 +7,12 @@ from helpers import make_face, make_frame, same_planes
 
 from crsr_video.align import Aligner
 from crsr_video.batches import Predictor
+from crsr_video.config import Config
 from crsr_video.consistify import consistify
 from crsr_video.devices import Placement
 from crsr_video.networks import Bicubic, Identity
 from crsr_video.paste import Paster
-from crsr_video.pipeline import Pipeline
+from crsr_video.pipeline import Pipeline, build
 from crsr_video.smooth import Smoother
 from crsr_video.superres import super_resolve
 from crsr_video.types import Frame, TrackedFrame
@@ -300,3 +301,29 @@ def test_a_pipeline_can_be_used_again_after_a_flush(clip):
     again = [replace(frame, pts=frame.pts + 100) for frame in clip[:5]]
     assert times(everything(pipe, again)) == [100, 101, 102, 103, 104]
     assert pipe.statistics.frames == 10
+
+
+def test_what_the_weights_have_not_learnt_is_told():
+    told = Config(model="identity", texture=0.5, memory=True)
+    with build(told, tracker=Blind()) as pipeline:
+        assert [("texture" in n, "memory" in n) for n in pipeline.notices] == [
+            (True, False),
+            (False, True),
+        ]
+    with build(Config(model="identity"), tracker=Blind()) as pipeline:
+        assert pipeline.notices == ()
+
+
+class Blind:
+    """A tracker that sees nobody."""
+
+    lookahead = 0
+
+    def push(self, item):
+        return [TrackedFrame(item)]
+
+    def flush(self):
+        return []
+
+    def reset(self):
+        pass

@@ -17,7 +17,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--faces",
     type=_FOUND,
     help="A pack of the prepare command, or the pictures and faces.csv that it is made from."
-    "  [default: one portrait, varied]",
+    "  [default: one portrait of scikit-image, varied]",
 )
 @click.option(
     "--backgrounds",

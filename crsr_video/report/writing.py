@@ -12,9 +12,17 @@ from crsr_video.report.facts import Report
 from crsr_video.report.page import as_html
 
 
-def check(paths: Sequence[Path], source: Path, output: Path, *, overwrite: bool) -> None:
+def check(
+    paths: Sequence[Path],
+    source: Path,
+    output: Path,
+    *,
+    overwrite: bool,
+    inputs: Sequence[Path] = (),
+) -> None:
     """See, before any work, that reports can be written.
 
+    Args:   inputs: further files that the run reads, and that no report may replace.
     Raises: OutputError: one cannot, or exists already.
             ConfigError: two of them, or one and the result, are the same file.
     """
@@ -22,6 +30,8 @@ def check(paths: Sequence[Path], source: Path, output: Path, *, overwrite: bool)
         check_output(path, source, overwrite)
         if path.absolute() in {other.absolute() for other in (output, *paths[:number])}:
             raise ConfigError(f"{path}: two results cannot have the same name")
+        if path.resolve() in {other.resolve() for other in inputs}:
+            raise ConfigError(f"{path}: the report would replace what is read")
 
 
 def write(report: Report, paths: Sequence[Path]) -> None:

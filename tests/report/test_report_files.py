@@ -17,6 +17,7 @@ from crsr_video.report import FORMAT, VERSION, write
 from crsr_video.report.document import as_json
 from crsr_video.report.markup import Markup, tag
 from crsr_video.report.page import as_html
+from crsr_video.report.writing import check
 from report.made import EVIL, report
 
 CLIPS = Path(__file__).parent.parent.parent / "clips"
@@ -162,3 +163,12 @@ def test_a_damaged_source_is_reported_on_too(tmp_path):
 def test_a_run_without_faces_says_so():
     page = as_html(replace(report(0), faces=0, enhanced=0, masks=None))
     assert "No face was found" in page
+
+
+def test_a_report_does_not_replace_what_the_run_reads(tmp_path):
+    read = tmp_path / "people.json"
+    read.write_text("{}")
+    (tmp_path / "in.mp4").touch()
+    with pytest.raises(ConfigError, match="would replace what is read"):
+        check([read], tmp_path / "in.mp4", tmp_path / "out.mp4", overwrite=True, inputs=[read])
+    assert read.read_text() == "{}"
