@@ -21,7 +21,7 @@ from crsr_video.report.facts import FORMAT, VERSION, FrameFacts, Report, Seen
 MOST_TRACKS = 10_000
 """Faces in a report; of more, those seen longest."""
 
-_LIBRARIES = ("torch", "av", "numpy", "opencv-contrib-python", "mediapipe", "ai-edge-litert")
+_LIBRARIES = ("torch", "av", "numpy", "opencv-contrib-python", "ai-edge-litert")
 
 
 class Done(Protocol):

@@ -16,7 +16,7 @@ from crsr_video.tracks_file.fingerprint import sha256
 FREE = ("overwrite", "resume", "restart", "report")
 """Choices that do not show in the result."""
 
-_LIBRARIES = ("av", "torch", "numpy", "opencv-contrib-python", "ai-edge-litert", "mediapipe")
+_LIBRARIES = ("av", "torch", "numpy", "opencv-contrib-python", "ai-edge-litert")
 
 Facts = dict[str, str]
 

@@ -57,7 +57,7 @@ def test_the_json_tells_of_the_run(made):
     assert "pictures" not in track
     assert {"decode", "track", "paste", "encode", "report"} <= told["stages"].keys()
     assert told["settings"]["encode"]["preset"] == "ultrafast"
-    assert {"crsr-video", "torch", "av", "numpy", "mediapipe"} <= told["versions"].keys()
+    assert {"crsr-video", "torch", "av", "numpy", "ai-edge-litert"} <= told["versions"].keys()
     assert "face model landmarks" in told["hashes"]
     assert f"wrote {folder / 'told.json'}" in result.stderr
 
