@@ -1,6 +1,7 @@
 """Where one scene ends and the next begins, from thumbnails."""
 
 from collections import deque
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ LONGEST = 64
 """Longer side of a thumbnail in pixels."""
 # Measured on 40 clips: unlike scenes correlate below 0.68 in 95 of 100 cases; frames that follow
 # each other above 0.89 even when the camera is swung, and above 0.77 where frames were dropped.
+_ENOUGH = 360
+"""Pixels of the shorter side from which a thumbnail is made."""
 _SAME_SCENE = 0.7
 _SUDDEN = 10.0
 """Change over the usual one from which it takes more likeness to be the same scene,"""
@@ -31,7 +34,10 @@ _WINDOW = 12
 
 def thumbnail(frame: Frame) -> Luma:
     """Luma, upright, float32 (H, W) in [0, 255]."""
-    rgb = preview(frame, LONGEST)[0].astype(np.float32)
+    # Of a large frame every second or third pixel is enough, at a part of the time.
+    step = max(1, min(frame.width, frame.height) // _ENOUGH)
+    sparse = replace(frame, components=tuple(c[::step, ::step] for c in frame.components))
+    rgb = preview(sparse, LONGEST)[0].astype(np.float32)
     return rgb @ np.array([0.299, 0.587, 0.114], np.float32)
 
 
