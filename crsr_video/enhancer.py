@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from crsr_video import devices, pipeline, segments, tracks_file
+from crsr_video import devices, pipeline, segments
 from crsr_video import frames as conversion
 from crsr_video import report as reporting
 from crsr_video.closing import Closing
@@ -24,7 +24,6 @@ from crsr_video.encode import Encoder
 from crsr_video.media.streams import OutputPlan
 from crsr_video.pipeline import Pipeline, Statistics
 from crsr_video.progress import Progress
-from crsr_video.track.replay import Replay
 from crsr_video.types import Frame, TrackedFrame, VideoInfo
 from crsr_video.workers import ReadAhead, WriteBehind
 
@@ -109,7 +108,8 @@ def enhance(
             inputs=_inputs(chosen),
         )
         told = _tell(on_notice, encoder.notices, ())
-        frames = stack.enter_context(pipeline.build(chosen, tracker=_recorded(chosen, decoder)))
+        replay = pipeline.recorded(chosen, decoder.path, decoder.info, shift=decoder.source.shift)
+        frames = stack.enter_context(pipeline.build(chosen, tracker=replay))
         observer = reporting.Observer() if chosen.report else None
         frames.observer = observer.push if observer is not None else None
         started = time.perf_counter()
@@ -206,19 +206,6 @@ def _inputs(config: Config) -> tuple[Path, ...]:
     """Files that a run reads beside its source."""
     model = Path(config.model)
     return (*([config.tracks] if config.tracks else []), *([model] if model.is_file() else []))
-
-
-def _recorded(config: Config, decoder: Decoder) -> Replay | None:
-    """What stands in for the tracker, if a file of tracks was given.
-
-    Raises: TracksError: it is damaged, or of another video.
-    """
-    if config.tracks is None:
-        return None
-    recording = tracks_file.read(config.tracks)
-    tracks_file.check_video(recording, config.tracks, decoder.path, decoder.info)
-    shift = int(decoder.source.shift / decoder.info.time_base)
-    return Replay(recording, config.tracks, shift=shift, min_face=config.min_face)
 
 
 def _tell(

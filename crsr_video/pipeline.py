@@ -7,11 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from crsr_video import devices, fields, weights
+from crsr_video import devices, fields, tracks_file, weights
 from crsr_video.align import FULL, THRIFTY, Aligner, Thrift
 from crsr_video.backoff import BackOff, Lowered
 from crsr_video.batches import Predictor, RecurrentPredictor
@@ -25,7 +27,8 @@ from crsr_video.people import People
 from crsr_video.smooth import Smoother
 from crsr_video.superres import RecurrentStage, super_resolve
 from crsr_video.track import Tracker
-from crsr_video.types import Frame, Stage, TrackedFrame
+from crsr_video.track.replay import Replay
+from crsr_video.types import Frame, Stage, TrackedFrame, VideoInfo
 
 _BATCH = {"cpu": 4, "mps": 8, "cuda": 16}
 """Crops a batch by device: more gain nothing (CPU) or delay needlessly (GPU)."""
@@ -264,6 +267,23 @@ def build(
     built.placement = placement
     built.told = _missing(config, pair)
     return built
+
+
+def recorded(
+    config: Config, source: Path, info: VideoInfo, *, shift: Fraction = Fraction(0)
+) -> Replay | None:
+    """What stands in for the tracker, if a file of tracks was given.
+
+    Args:   source: the video, and `info` what is known of it.
+            shift: seconds by which its times are moved.
+    Raises: TracksError: the file is damaged, or of another video.
+    """
+    if config.tracks is None:
+        return None
+    recording = tracks_file.read(config.tracks)
+    tracks_file.check_video(recording, config.tracks, source, info)
+    ticks = int(shift / info.time_base)
+    return Replay(recording, config.tracks, shift=ticks, min_face=config.min_face)
 
 
 def _missing(config: Config, pair: weights.Pair) -> tuple[str, ...]:

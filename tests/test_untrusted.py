@@ -292,7 +292,7 @@ def test_attachments_and_tags_are_bounded(tmp_path: Path, monkeypatch: pytest.Mo
         Decoder(path)
 
 
-@pytest.mark.parametrize("name", ["../escaped.ttf", "/tmp/escaped.ttf", "..\\escaped.ttf", "a\0b"])
+@pytest.mark.parametrize("name", ["../escaped.ttf", "/escaped.ttf", "..\\escaped.ttf", "a\0b"])
 def test_names_in_metadata_are_never_paths(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "inner"
     folder.mkdir()

@@ -58,7 +58,7 @@ class Reporter:
         self._event("fetching", done=done, total=total)
         if self._show_bar:
             if self._bar is None:
-                self._bar = _bar(total, "fetching face models", "B", scale=True)
+                self._bar = bar(total, "fetching face models", "B", scale=True)
             self._bar.update(done - self._bar.n)
             if done >= total:
                 self._close_bar()
@@ -67,7 +67,7 @@ class Reporter:
         """A frame is finished."""
         if self._show_bar:
             if self._bar is None:
-                self._bar = _bar(state.total, "enhancing", " frames")
+                self._bar = bar(state.total, "enhancing", " frames")
                 self._bar.initial = self._bar.n = state.resumed  # No part of this run's speed.
             self._bar.set_postfix_str(f"faces={state.faces}", refresh=False)
             self._bar.update(state.frames - self._bar.n)
@@ -89,7 +89,7 @@ class Reporter:
         for line in _lines(summary):
             self._say(line)
         if summary.partial:
-            self._warn(f"{summary.source} is {_harm(summary)}: what was there is enhanced")
+            self._warn(f"{summary.source} is {harm(summary)}: what was there is enhanced")
 
     def _say(self, line: str) -> None:
         if self._words:
@@ -112,7 +112,8 @@ class Reporter:
             self._bar = None
 
 
-def _bar(total: int, label: str, unit: str, *, scale: bool = False) -> Any:
+def bar(total: int, label: str, unit: str, *, scale: bool = False) -> Any:
+    """A progress bar on stderr."""
     from tqdm import tqdm
 
     return tqdm(
@@ -145,7 +146,7 @@ def _facts(summary: "Summary") -> dict[str, Any]:
         "startup_seconds": round(summary.startup_seconds, 3),
         "fps": round(summary.fps, 2),
         "stage_seconds": {name: round(s, 3) for name, s in seen.stage_seconds.items()},
-        "peak_memory_mib": _peak_memory(),
+        "peak_memory_mib": peak_memory(),
         "encoder": summary.plan.encoder,
         "pixel_format": summary.plan.pixel_format,
         "notices": list(summary.notices),
@@ -153,7 +154,7 @@ def _facts(summary: "Summary") -> dict[str, Any]:
     }
 
 
-def _peak_memory() -> float | None:
+def peak_memory() -> float | None:
     """Largest resident size of this process so far in MiB; None where the system does not tell."""
     try:
         import resource
@@ -163,24 +164,25 @@ def _peak_memory() -> float | None:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-def _count(number: int, thing: str) -> str:
+def count(number: int, thing: str) -> str:
+    """A number of things, in words."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def _harm(summary: "Summary") -> str:
+def harm(summary: "Summary") -> str:
     """What is wrong with a source, in words."""
     harms = ["cut off"] if summary.truncated else []
     if summary.concealed:
-        harms.append(f"damaged in {_count(summary.concealed, 'frame')}")
+        harms.append(f"damaged in {count(summary.concealed, 'frame')}")
     if summary.damaged:
-        harms.append(f"missing {_count(summary.damaged, 'frame')}")
+        harms.append(f"missing {count(summary.damaged, 'frame')}")
     return ", ".join(harms)
 
 
 def _lines(summary: "Summary") -> list[str]:
     seen = summary.statistics
     lines = [
-        f"{_count(seen.frames, 'frame')}, {_count(seen.tracks, 'face')} "
+        f"{count(seen.frames, 'frame')}, {count(seen.tracks, 'face')} "
         f"followed ({seen.enhanced} of {seen.faces} pictures of them enhanced), "
         f"{summary.seconds:.1f} s ({summary.startup_seconds:.1f} of them to start), "
         f"{summary.fps:.1f} fps"
@@ -188,11 +190,11 @@ def _lines(summary: "Summary") -> list[str]:
     if seen.frames:
         stages = [f"{n} {s / seen.frames * 1e3:.1f}" for n, s in seen.stage_seconds.items()]
         lines.append(f"milliseconds a frame: {', '.join(stages)}")
-    lines += [f"left alone: {count} x {why}" for why, count in sorted(seen.skipped.items())]
+    lines += [f"left alone: {n} x {why}" for why, n in sorted(seen.skipped.items())]
     if not seen.faces:
         lines.append("no face was found: the picture is unchanged")
     if seen.passed_through:
         lines.append(
-            f"{_count(seen.passed_through, 'frame')} passed through unchanged after an error"
+            f"{count(seen.passed_through, 'frame')} passed through unchanged after an error"
         )
     return [*lines, *(f"wrote {path}" for path in (summary.output, *summary.reports))]

@@ -98,7 +98,7 @@ class _Reporter(reporting.Reporter):
     def progress(self, state: "Progress") -> None:
         """A frame is finished."""
         if self._show_bar and self._bar is None:
-            self._bar = reporting._bar(state.total, "looking for faces", " frames")
+            self._bar = reporting.bar(state.total, "looking for faces", " frames")
         super().progress(state)
 
     def found(self, found: "Analysis") -> None:
@@ -108,7 +108,7 @@ class _Reporter(reporting.Reporter):
         for line in _lines(found):
             self._say(line)
         if found.partial:
-            harm = reporting._harm(cast("Any", found))
+            harm = reporting.harm(cast("Any", found))
             self._warn(f"{found.source} is {harm}: what was there is analysed")
 
 
@@ -129,7 +129,7 @@ def _facts(found: "Analysis") -> dict[str, Any]:
         "startup_seconds": round(found.startup_seconds, 3),
         "fps": round(found.fps, 2),
         "stage_seconds": {name: round(s, 3) for name, s in found.stage_seconds.items()},
-        "peak_memory_mib": reporting._peak_memory(),
+        "peak_memory_mib": reporting.peak_memory(),
         "people": [
             {
                 "id": person.id,
@@ -145,7 +145,7 @@ def _facts(found: "Analysis") -> dict[str, Any]:
 
 
 def _lines(found: "Analysis") -> list[str]:
-    count = reporting._count
+    count = reporting.count
     lines = [
         f"{count(found.frames, 'frame')}, {count(len(found.people), 'face')} followed "
         f"({count(found.faces, 'picture')} of them) in {count(found.scenes, 'scene')}, "
@@ -171,5 +171,5 @@ def _told(person: "Person") -> str:
 
     return (
         f"face {person.id}: {clock(person.first_seconds)} to {clock(person.last_seconds)}, "
-        f"{reporting._count(person.frames, 'frame')}, {person.size:.0f} px wide"
+        f"{reporting.count(person.frames, 'frame')}, {person.size:.0f} px wide"
     )

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from crsr_video import pipeline, report, tracks_file
+from crsr_video import pipeline, report
 from crsr_video.closing import Closing
 from crsr_video.decode import Decoder, Span
 from crsr_video.encode import Encoder, plan_output
@@ -18,7 +18,6 @@ from crsr_video.segments import facts, media
 from crsr_video.segments.ends import Looking, Reading, Writing, time_of
 from crsr_video.segments.planning import Plan, Segment
 from crsr_video.segments.results import SegmentResult, since
-from crsr_video.track.replay import Replay
 from crsr_video.types import Frame, TrackedFrame
 from crsr_video.workers import ReadAhead, WriteBehind
 
@@ -51,7 +50,9 @@ class Worker(Closing):
         if differs is not None:
             raise InputError(f"{plan.source}: was planned by a machine with {differs}")
         self._plan = plan
-        self._pipeline = pipeline.build(plan.config, tracker=_recorded(plan))
+        with Decoder(plan.source) as film:
+            replay = pipeline.recorded(plan.config, plan.source, film.info)
+        self._pipeline = pipeline.build(plan.config, tracker=replay)
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -143,17 +144,6 @@ class Worker(Closing):
             threads=plan.threads,
             plan=media.segment_plan(whole, folder / name),
         )
-
-
-def _recorded(plan: Plan) -> Replay | None:
-    """What stands in for the tracker, if a file of tracks was given."""
-    name = plan.config.tracks
-    if name is None:
-        return None
-    recording = tracks_file.read(name)
-    with Decoder(plan.source) as film:
-        tracks_file.check_video(recording, name, plan.source, film.info)
-    return Replay(recording, name, min_face=plan.config.min_face)
 
 
 def _run(

@@ -98,6 +98,7 @@ class Tracker(Closing):
         self._thumbnail: Luma | None = None
         self._ids = count(1)
         self._frames = self._cuts_found = self._confirmed = self._refused = 0
+        self._crowd = self._new_crowd()
         self.reset()
 
     @property
@@ -161,7 +162,7 @@ class Tracker(Closing):
         self._cuts = CutDetector()
         self._thumbnail = None
         self._patrol = Patrol(self._sweep_every, least=self._min_face)
-        self._crowd = self._new_crowd()
+        self._disperse()
         self._settler = Settler(self._lookahead, self._min_face)
         self._pace = _Pace()
         self._scene: _Scene | None = None
@@ -178,10 +179,14 @@ class Tracker(Closing):
         if self._scene is not None:
             self._scene.open = False
             self._cuts_found += 1
-            self._refused += self._crowd.refused
         self._scene = _Scene(index, index)
-        self._crowd = self._new_crowd()
+        self._disperse()
         return self._scene
+
+    def _disperse(self) -> None:
+        """Begin with an empty crowd; what the one before had to refuse stays counted."""
+        self._refused += self._crowd.refused
+        self._crowd = self._new_crowd()
 
     def _new_crowd(self) -> Crowd:
         return Crowd(self._landmarker, self._ids, _LEAST_SIZE * self._min_face)

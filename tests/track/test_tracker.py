@@ -12,7 +12,7 @@ from track_helpers import astronaut, frame_of
 from crsr_video.errors import FaceModelError
 from crsr_video.face_models import resolve
 from crsr_video.geometry import apply
-from crsr_video.track import Tracker
+from crsr_video.track import Tracker, follow
 from crsr_video.track.settle import face_width
 from crsr_video.track.view import view_of
 
@@ -207,3 +207,11 @@ def test_two_who_cross_keep_their_ids(which, request):
     first, last = ids(done[6]), ids(done[-2])
     assert len(first) == 2
     assert last == first[::-1]
+
+
+def test_too_many_faces_are_still_told_of_at_the_end(monkeypatch):
+    monkeypatch.setattr(follow, "MOST_FACES", 0)
+    with Tracker() as stage:
+        track(stage, [astronaut()] * 3)
+        (told,) = stage.notices
+        assert "left alone" in told and stage.stats.refused > 0
