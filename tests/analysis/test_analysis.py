@@ -15,12 +15,13 @@ import pytest
 from make_video import make_video
 
 import crsr_video
-from crsr_video import Config, FaceSettings, analyse, enhancer, face_models, tracks_file
+from crsr_video import Config, FaceSettings, analyse, face_models, tracks_file
 from crsr_video.analysis.overlay import Overlay
 from crsr_video.analysis.sheet import clock
 from crsr_video.decode import Decoder
 from crsr_video.errors import ConfigError, InputError, OutputError, TracksError
 from crsr_video.people import OFF
+from crsr_video.pipeline import recorded
 from crsr_video.types import Frame, TrackedFrame
 
 CLIPS = Path(__file__).parent.parent.parent / "clips"
@@ -135,7 +136,9 @@ def test_turned_and_squeezed_videos(portrait, tmp_path, form):
             first.rotation,
             first.sample_aspect,
         )
-        stage = enhancer._recorded(Config(tracks=found.output), decoder)
+        stage = recorded(
+            Config(tracks=found.output), decoder.path, decoder.info, shift=decoder.source.shift
+        )
         (item,) = stage.push(first)
     (face,) = item.faces
     # Where the face is in the upright picture of 320 x 180, known from the clip itself.
@@ -165,7 +168,7 @@ def test_a_part_of_the_video_takes_the_faces_of_its_times(tmp_path):
     config = Config(tracks=found.output, start=0.7, duration=0.6)
     seen = 0
     with Decoder(source, start=config.start, duration=config.duration) as decoder:
-        stage = enhancer._recorded(config, decoder)
+        stage = recorded(config, decoder.path, decoder.info, shift=decoder.source.shift)
         for frame in (item for item in decoder if isinstance(item, Frame)):
             (item,) = stage.push(frame)
             (face,) = item.faces

@@ -17,7 +17,7 @@ from av.error import FFmpegError
 from helpers import make_face
 
 import crsr_video
-from crsr_video import enhancer
+from crsr_video import pipeline
 from crsr_video.errors import CrsrError
 from crsr_video.media.source import main_video, open_container, packets_of
 from crsr_video.types import Frame, TrackedFrame
@@ -161,4 +161,4 @@ def _sound(path: Path) -> dict[tuple[int, str], Fraction]:
 
 def prepare() -> None:
     """Replace the tracker, in this process."""
-    enhancer._recorded = lambda *_: OneFace()  # type: ignore[assignment,return-value]
+    pipeline.recorded = lambda *_, **__: OneFace()  # type: ignore[assignment,return-value]
