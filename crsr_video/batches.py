@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from crsr_video.backends import runner
 from crsr_video.devices import Placement
 from crsr_video.networks import Memory, SuperResolver
 from crsr_video.types import Crop, Face, TrackedFrame
@@ -23,20 +24,12 @@ class Predictor:
     """
 
     def __init__(self, network: nn.Module, placement: Placement) -> None:
-        self._device = placement.device
-        self._network = network.to(  # type: ignore[call-overload]
-            device=placement.device,
-            dtype=placement.dtype,
-            memory_format=torch.channels_last,
-        ).eval()
+        self._run = runner(network.eval(), placement)
 
     @torch.inference_mode()
     def __call__(self, images: Images) -> Images:
         """Forward pass; shapes as above."""
-        tensor = torch.from_numpy(images).to(self._device)
-        tensor = tensor.contiguous(memory_format=torch.channels_last)
-        output: Images = self._network(tensor).float().cpu().contiguous().numpy()
-        return output
+        return self._run(images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +143,11 @@ class BatchStage:
     def reset(self) -> None:
         """Drop what waits."""
         self._waiting.clear()
+
+    def warm(self, sides: Sequence[int]) -> None:
+        """Run the network once on nothing, for crops of these sides: the first run is slow."""
+        for side in sides:
+            self._predict(np.zeros((1, 3, side, side), np.float32))
 
     def _run(self, faces: Sequence[Face]) -> list[Face]:
         results = list(faces)

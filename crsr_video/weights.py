@@ -37,6 +37,9 @@ _LARGEST = 512 * 2**20
 _LONGEST_HEADER = 2**20
 """Bytes; it names a few hundred tensors."""
 
+Ranges = dict[str, tuple[float, float]]
+"""See `networks.quantised.Ranges`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShippedWeights:
@@ -72,6 +75,28 @@ def shipped() -> tuple[ShippedWeights, ...]:
     return tuple(ShippedWeights(name, digest) for name, digest in sorted(hashes.items()))
 
 
+def ranges_file() -> Path:
+    """Where the package keeps what eight-bit inference must know of its weights."""
+    return _folder() / "ranges.json"
+
+
+def _ranges(sha256: str) -> dict[str, Ranges]:
+    """Ranges of the networks of one checkpoint, by network; none of weights that were not measured.
+
+    Raises: WeightsError: the list is damaged.
+    """
+    if not ranges_file().exists():
+        return {}
+    try:
+        found = json.loads(ranges_file().read_text()).get(sha256, {})
+        return {
+            network: {name: (float(low), float(high)) for name, (low, high) in own.items()}
+            for network, own in found.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise WeightsError("the list of ranges of shipped weights is damaged") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """The two networks of the method, in evaluation mode, float32, on the CPU."""
@@ -85,6 +110,12 @@ class Pair:
     texture: dict[str, Tensor] = field(default_factory=dict)
     """Weights of the super-resolver that were trained against a discriminator, by name."""
 
+    @property
+    def eight_bits(self) -> bool:
+        """Whether its networks were measured for inference in eight bits."""
+        networks = (self.consistifier, self.superresolver)
+        return all(getattr(network, "ranges", None) is not None for network in networks)
+
     def with_texture(self, share: float) -> "Pair":
         """A pair between faithful (0: as trained for pixels) and textured (1).
 
@@ -97,6 +128,8 @@ class Pair:
         weights = superresolver.state_dict()
         for name, value in self.texture.items():
             weights[name].lerp_(value, share)
+        if isinstance(superresolver, SuperResolver):
+            superresolver.ranges = None  # they were measured without texture
         return replace(self, superresolver=superresolver)
 
 
@@ -153,6 +186,10 @@ def _read(path: Path, name: str, expected: str | None) -> Pair:
         if memory.channels != superresolver.channels:
             raise WeightsError(f"weights '{path}' hold the memory of another super-resolver")
     texture = _texture(tensors, superresolver, path)
+    ranges = _ranges(found)
+    if isinstance(consistifier, Consistifier):
+        consistifier.ranges = ranges.get("consistifier")
+    superresolver.ranges = ranges.get("superresolver")
     return Pair(consistifier, superresolver, name, found, memory, texture)
 
 

@@ -6,6 +6,16 @@ from crsr_video.devices import place
 from crsr_video.errors import DeviceError
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("CRSR_VIDEO_CACHE", str(tmp_path))
+
+
+@pytest.fixture
+def without_vnni(monkeypatch):
+    monkeypatch.setattr(devices, "_computes_bytes", lambda: False)
+
+
 @pytest.fixture
 def without_cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -82,6 +92,7 @@ def test_auto_takes_cuda_and_fp16_where_they_are():
     assert placement.dtype == torch.float16
 
 
+@pytest.mark.usefixtures("without_vnni")
 @pytest.mark.parametrize(
     ("slow", "fast", "expected"), [(1.0, 0.5, "bf16"), (1.0, 0.95, "fp32"), (1.0, 3.0, "fp32")]
 )
@@ -96,6 +107,7 @@ def test_half_precision_is_chosen_on_a_cpu_only_if_it_is_worth_it(
     assert expected in placement.reason
 
 
+@pytest.mark.usefixtures("without_vnni")
 def test_a_processor_with_instructions_for_bf16_is_not_timed(monkeypatch):
     monkeypatch.setattr(devices, "_computes_bf16", lambda: True)
     monkeypatch.setattr(devices, "_probe", lambda _: 1 / 0)
@@ -104,8 +116,47 @@ def test_a_processor_with_instructions_for_bf16_is_not_timed(monkeypatch):
 
 def test_what_the_processor_can_do_is_known():
     assert devices._computes_bf16() in (True, False)
+    assert devices._computes_bytes() in (True, False)
 
 
+@pytest.mark.usefixtures("without_vnni")
+def test_the_stopwatch_is_asked_once_for_all_runs(monkeypatch):
+    """On a busy machine it would say something else next time, and that is another picture."""
+    monkeypatch.setattr(devices, "_computes_bf16", lambda: False)
+    monkeypatch.setattr(devices, "_probe", {torch.float32: 1.0, torch.bfloat16: 0.5}.__getitem__)
+    first = place("cpu")
+    monkeypatch.setattr(devices, "_probe", lambda _: 1.0)
+    assert place("cpu") == first
+    monkeypatch.setattr(devices, "_identity", lambda: "another processor")
+    assert place("cpu").precision == "fp32"
+
+
+@pytest.mark.parametrize("asked", ["auto", "int8"])
+def test_eight_bits_are_for_weights_that_were_measured(monkeypatch, asked):
+    monkeypatch.setattr(devices, "_computes_bytes", lambda: True)
+    monkeypatch.setattr(devices, "_computes_bf16", lambda: True)
+    placement = place("cpu", asked)
+    assert (placement.precision, placement.dtype) == ("int8", torch.bfloat16)
+    assert placement.fitting(eight_bits=True) == placement
+    other = placement.fitting(eight_bits=False)
+    assert other.precision == "bf16"
+    assert "unmeasured" in other.reason
+
+
+@pytest.mark.usefixtures("without_vnni")
+def test_eight_bits_are_refused_where_they_overflow():
+    assert not place("cpu").eight_bits
+    with pytest.raises(DeviceError, match="VNNI"):
+        place("cpu", "int8")
+
+
+@pytest.mark.usefixtures("one_cuda")
+def test_eight_bits_are_refused_on_a_gpu():
+    with pytest.raises(DeviceError, match="VNNI"):
+        place("cuda", "int8")
+
+
+@pytest.mark.usefixtures("without_vnni")
 def test_the_probe_really_runs(monkeypatch):
     monkeypatch.setattr(devices, "_computes_bf16", lambda: False)
     placement = place("cpu", "auto")

@@ -23,6 +23,8 @@ class Consistifier(nn.Module):
         self.head = nn.Conv2d(channels[0], 3, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.ranges: dict[str, tuple[float, float]] | None = None
+        """Of its activations, if they were measured; see `networks.quantised`."""
 
     def forward(self, genuine: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] to (N, 3, H, W)."""

@@ -30,6 +30,8 @@ class SuperResolver(nn.Module):
         # Zero at first: training begins at bicubic, not at noise.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.ranges: dict[str, tuple[float, float]] | None = None
+        """Of its activations, if they were measured; see `networks.quantised`."""
 
     def forward(self, consistent: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W)."""

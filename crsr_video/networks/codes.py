@@ -1,0 +1,128 @@
+"""Convolutions of bytes: what `quantised` is made of."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_LARGEST = 127
+"""Of a weight's code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What codes mean: value = step * (code - zero), code in 0 to 255."""
+
+    step: float
+    zero: int
+
+    @classmethod
+    def of(cls, low: float, high: float) -> "Scale":
+        """For values from `low` to `high`; zero itself is always a code."""
+        low, high = min(low, 0.0), max(high, 0.0)
+        step = max(high - low, 1e-6) / 255
+        return cls(step, round(-low / step))
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """Activations."""
+
+    data: Tensor
+    """uint8 (N, C, H, W), channels last."""
+    scale: Scale
+
+
+class ByteConvolution:
+    """A convolution from codes to codes, laid out for oneDNN.
+
+    Args: weight: float32 (O, I, K, K). bias: float32 (O,).
+          x: what it will be given, for its scale and its shape.
+          stride, padding, groups: as of `nn.Conv2d`; what lies beyond the edge is zero.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        x: Codes,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+    ) -> None:
+        steps = weight.abs().amax((1, 2, 3)).clamp_min(1e-8) / _LARGEST
+        codes = (weight / steps.view(-1, 1, 1, 1)).round()
+        # oneDNN is slow where zero is not code 0. So it is told that it is: what that adds to
+        # every sum is taken off the bias, and the rim of zeros is laid on beforehand.
+        shift = x.scale.step * x.scale.zero * steps * codes.sum((1, 2, 3))
+        self._bias = bias - shift
+        self._rim = padding if x.scale.zero else 0
+        self._padding = [padding - self._rim] * 2
+        self._steps = steps
+        self._zeros = torch.zeros(len(steps), dtype=torch.int64)
+        self._stride, self._groups = [stride] * 2, groups
+        self._weight = torch.ops.onednn.qconv_prepack(
+            *(codes.to(torch.int8), steps, x.scale.step, 0),
+            *(self._stride, self._padding, [1, 1], groups, list(self._padded(x).shape)),
+        )
+
+    def __call__(
+        self, x: Codes, result: Scale, *, then: str = "none", onto: Codes | None = None
+    ) -> Codes:
+        """Codes of the result.
+
+        Args: then: "none" or "relu".
+              onto: what the result is added to; its memory becomes the result's.
+        """
+        scale = (result.step, result.zero, torch.uint8)
+        if onto is None:
+            data = torch.ops.onednn.qconv2d_pointwise(
+                *self._operands(x), self._bias, *self._geometry(), *scale, then, [], ""
+            )
+        else:
+            data = torch.ops.onednn.qconv2d_pointwise.binary(
+                *self._operands(x),
+                *(onto.data, self._bias, *self._geometry(), *scale),
+                *(onto.scale.step, onto.scale.zero, "sum", 1.0, None, [], None),
+            )
+        return Codes(data, result)
+
+    def values(self, x: Codes) -> Tensor:
+        """The result as it is: float32 (N, O, H, W), channels last."""
+        done: Tensor = torch.ops.onednn.qconv2d_pointwise(
+            *self._operands(x), self._bias, *self._geometry(), 1.0, 0, torch.float32, "none", [], ""
+        )
+        return done
+
+    def _operands(self, x: Codes) -> tuple[object, ...]:
+        return self._padded(x), x.scale.step, 0, self._weight, self._steps, self._zeros
+
+    def _geometry(self) -> tuple[object, ...]:
+        return self._stride, self._padding, [1, 1], self._groups
+
+    def _padded(self, x: Codes) -> Tensor:
+        return functional.pad(x.data, (self._rim,) * 4, value=x.scale.zero) if self._rim else x.data
+
+
+def doubled(data: Tensor) -> Tensor:
+    """Every pixel four times, and a rim of one repeated: (N, C, H, W) to (N, C, 2H + 2, 2W + 2).
+
+    Smoothed with the kernel 1 2 1 it is the bilinear enlargement: between a and b, its columns
+    a a b b become (3a + b) / 4 and (a + 3b) / 4.
+    """
+    height, width = data.shape[2:]
+    lines = data.permute(0, 2, 3, 1).index_select(1, _twice(height)).index_select(2, _twice(width))
+    return lines.permute(0, 3, 1, 2)
+
+
+def _twice(length: int) -> Tensor:
+    places = torch.arange(-1, 2 * length + 1).div(2, rounding_mode="floor")
+    return places.clamp(0, length - 1)
+
+
+def smoothing(channels: int) -> Tensor:
+    """The kernel for `doubled`, for every channel by itself: float32 (C, 1, 3, 3)."""
+    line = torch.tensor([0.25, 0.5, 0.25])
+    return (line[:, None] * line).expand(channels, 1, 3, 3)

@@ -1,0 +1,77 @@
+"""What was measured once on a machine, and must not be measured again with another outcome.
+
+One small file for each question, in the user's cache. Whoever finds it damaged measures anew; of
+two that measure at the same time, both go by what the first has written.
+"""
+
+import hashlib
+import json
+import math
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+
+def folder() -> Path:
+    """Where it is kept; CRSR_VIDEO_CACHE moves the cache root."""
+    root = os.environ.get("CRSR_VIDEO_CACHE") or user_cache_dir("crsr-video")
+    return Path(root).expanduser() / "measured"
+
+
+def remembered(
+    question: str, subject: str, count: int, measure: Callable[[], list[float]]
+) -> list[float]:
+    """The answer of the first time, or of this time if there was none.
+
+    It is no error if nothing can be kept.
+    Args: question: what is measured, a word.
+          subject: all that the answer depends on: device, versions.
+          count: how many numbers make an answer.
+          measure: makes one.
+    """
+    path = folder() / f"{question}-{hashlib.sha256(subject.encode()).hexdigest()[:16]}.json"
+    known = _read(path, subject, count)
+    if known is not None:
+        return known
+    answer = measure()
+    text = json.dumps({"subject": subject, "answer": answer})
+    _write(path, text, lambda: _read(path, subject, count) is not None)
+    return _read(path, subject, count) or answer
+
+
+def _read(path: Path, subject: str, count: int) -> list[float] | None:
+    """The answer, if the file is there and whole."""
+    try:
+        content = json.loads(path.read_bytes())
+        answer = [float(number) for number in content["answer"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    whole = content["subject"] == subject and len(answer) == count
+    return answer if whole and all(map(math.isfinite, answer)) else None
+
+
+def _write(path: Path, text: str, whole: Callable[[], bool]) -> None:
+    """Unless another was faster, or nothing can be written here."""
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_text(text)
+            _place(part, path, whole)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _place(part: Path, path: Path, whole: Callable[[], bool]) -> None:
+    """Give the file its name without taking it from another's, unless that one is damaged."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        if not whole():
+            part.replace(path)
+    except OSError:  # a file system without hard links
+        part.replace(path)

@@ -1,0 +1,120 @@
+"""Measure, on faces, what eight-bit inference must know of trained networks, and what it costs."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crsr_video.errors import TrainingError
+from crsr_video.networks import Consistifier, SuperResolver
+from crsr_video.networks.fused import Fused
+from crsr_video.networks.plan import Walkable, walk
+from crsr_video.networks.quantised import Observer, Quantised, Ranges
+from crsr_video.training.data import Faces, Tier, batch
+from crsr_video.training.degrade import clean, degrade
+from crsr_video.weights import Pair
+
+WORST = 50.0
+"""dB that eight bits must keep, against bf16, in every picture: an RMS of 0.8 of 255 codes."""
+
+_SIDES = (32, 64, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well the eight-bit pair agrees with the one in bf16, in dB, over all pictures."""
+
+    worst: float
+    median: float
+    pictures: int
+
+
+def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[Tensor]:
+    """Small faces as cameras and codecs leave them, and clean ones.
+
+    Returns: float32 (4, 3, S, S) in [0, 1] each.
+    """
+    made = []
+    for _ in range(rounds):
+        for side in _SIDES:
+            targets = batch(faces, Tier(side, side, 4, 1.0), rng)
+            made.append(torch.cat([degrade(targets[:3], rng), clean(targets[3:])]))
+    return made
+
+
+def strange(pictures: Iterable[Tensor], rng: np.random.Generator) -> list[Tensor]:
+    """The same, darker, brighter, flatter and harder than is usual."""
+    return [_strange(picture, rng) for picture in pictures]
+
+
+def _strange(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Contrast and brightness far from the usual."""
+    gain, centre = float(rng.uniform(0.3, 1.7)), float(rng.uniform(0.2, 0.8))
+    return ((pictures - 0.5) * gain + centre).clamp_(0, 1)
+
+
+@torch.inference_mode()
+def measure(pair: Pair, pictures: Iterable[Tensor]) -> dict[str, dict[str, list[float]]]:
+    """Ranges of both networks, six decimals.
+
+    Raises: TrainingError: the pair has other networks.
+    """
+    first, second = _networks(pair)
+    observers = Observer(first), Observer(second)
+    for picture in pictures:
+        walk(first, observers[0], picture)
+        walk(second, observers[1], first(picture).clamp(0, 1))
+    return {
+        name: {step: [round(low, 6), round(high, 6)] for step, (low, high) in o.ranges.items()}
+        for name, o in zip(("consistifier", "superresolver"), observers, strict=True)
+    }
+
+
+@torch.inference_mode()
+def compare(pair: Pair, ranges: Mapping[str, Ranges], pictures: Iterable[Tensor]) -> Agreement:
+    """The pair in eight bits against the pair in bf16."""
+    first, second = _networks(pair)
+    fine = [Fused(first, torch.bfloat16), Fused(second, torch.bfloat16)]
+    coarse = [
+        Quantised(first, ranges["consistifier"]),
+        Quantised(second, ranges["superresolver"]),
+    ]
+    found = torch.cat([_psnr(_chain(coarse, x), _chain(fine, x)) for x in pictures])
+    return Agreement(float(found.min()), float(found.median()), len(found))
+
+
+def _chain(pair: list[Fused] | list[Quantised], picture: Tensor) -> Tensor:
+    return pair[1](pair[0](picture).clamp_(0, 1))
+
+
+def _psnr(a: Tensor, b: Tensor) -> Tensor:
+    return -10 * (a - b).square().mean((1, 2, 3)).clamp_min(1e-12).log10()
+
+
+def _networks(pair: Pair) -> tuple[Walkable, Walkable]:
+    if isinstance(pair.consistifier, Consistifier) and isinstance(
+        pair.superresolver, SuperResolver
+    ):
+        return pair.consistifier, pair.superresolver
+    raise TrainingError(f"the weights '{pair.name}' hold no networks that could be measured")
+
+
+def write(path: Path, sha256: str, ranges: Mapping[str, Mapping[str, list[float]]]) -> None:
+    """Add ranges to a file of them, for the weights of that hash, keeping those of others.
+
+    Raises: TrainingError: the file is damaged, or cannot be written.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        known = json.loads(path.read_text()) if path.exists() else {}
+        known[sha256] = ranges
+        part.write_text(json.dumps(known, indent=1) + "\n")
+        part.replace(path)
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(f"cannot add to '{path}': {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
