@@ -34,8 +34,14 @@ def canonical_landmarks(size: int) -> Points:
 
 def compose(outer: ArrayLike, inner: ArrayLike) -> Matrix:
     """The transform that applies `inner` first, then `outer`; 2x3."""
-    a, b = np.asarray(outer, np.float64), np.asarray(inner, np.float64)
-    return np.hstack([a[:, :2] @ b[:, :2], a[:, :2] @ b[:, 2:] + a[:, 2:]])
+    (a, b, c), (d, e, f) = _rows(outer)
+    (p, q, r), (s, t, u) = _rows(inner)
+    return np.array(
+        [
+            [a * p + b * s, a * q + b * t, a * r + b * u + c],
+            [d * p + e * s, d * q + e * t, d * r + e * u + f],
+        ]
+    )
 
 
 def invert(matrix: ArrayLike) -> Matrix:
@@ -43,11 +49,18 @@ def invert(matrix: ArrayLike) -> Matrix:
 
     Raises: DegenerateFaceError: the matrix is singular.
     """
-    m = np.asarray(matrix, np.float64)
-    if abs(np.linalg.det(m[:, :2])) < 1e-12:
+    (a, b, c), (d, e, f) = _rows(matrix)
+    area = a * e - b * d
+    if not abs(area) >= 1e-12:  # true for NaN
         raise DegenerateFaceError("transform is singular")
-    linear = np.linalg.inv(m[:, :2])
-    return np.hstack([linear, -linear @ m[:, 2:]])
+    p, q, s, t = e / area, -b / area, -d / area, a / area
+    return np.array([[p, q, -p * c - q * f], [s, t, -s * c - t * f]])
+
+
+def _rows(matrix: ArrayLike) -> list[list[float]]:
+    """A 2x3 matrix as numbers: of so few, Python's own are several times faster than arrays."""
+    rows: list[list[float]] = np.asarray(matrix, np.float64).tolist()
+    return rows
 
 
 def apply(matrix: ArrayLike, points: ArrayLike) -> Points:
@@ -81,8 +94,8 @@ def chroma_matrix(x_shift: int, y_shift: int, x_cosited: bool, y_cosited: bool) 
 
 def scale_of(matrix: ArrayLike) -> float:
     """Mean enlargement of a transform: the square root of its area change."""
-    m = np.asarray(matrix, np.float64)
-    return float(np.sqrt(abs(np.linalg.det(m[:, :2]))))
+    (a, b, _), (c, d, _) = _rows(matrix)
+    return float(abs(a * d - b * c) ** 0.5)
 
 
 def similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
@@ -133,7 +146,11 @@ def crop_side(landmarks: ArrayLike, sample_aspect: float = 1.0) -> float:
 
 def bounds(matrix: ArrayLike, size: int) -> tuple[float, float, float, float]:
     """Axis-aligned box (x0, y0, x1, y1) that a crop of `size` covers after `matrix`."""
-    edge = np.array([-0.5, size - 0.5])
-    corners = apply(matrix, np.stack(np.meshgrid(edge, edge), -1).reshape(-1, 2))
-    (x0, y0), (x1, y1) = corners.min(0), corners.max(0)
-    return float(x0), float(y0), float(x1), float(y1)
+    low, high = -0.5, size - 0.5
+    ends = []
+    for a, b, c in _rows(matrix):
+        # The least and the most of a sum are the sums of the least and the most.
+        spans = [sorted((k * low, k * high)) for k in (a, b)]
+        ends.append([c + spans[0][i] + spans[1][i] for i in (0, 1)])
+    (x0, x1), (y0, y1) = ends
+    return x0, y0, x1, y1

@@ -79,4 +79,4 @@ def _region(
     top = int(np.clip(np.floor(y0) - margin, 0, rows - 1))
     right = int(np.clip(np.ceil(x1) + margin + 1, left + 1, columns))
     bottom = int(np.clip(np.ceil(y1) + margin + 1, top + 1, rows))
-    return left, top, picture[top:bottom, left:right].astype(np.float32)
+    return left, top, picture[top:bottom, left:right].astype(np.float32, copy=False)

@@ -13,11 +13,9 @@ from helpers import (
     plane_shapes,
     positions,
 )
-from helpers import same_planes as same
 
-from crsr_video.colour import delta_to_codes
 from crsr_video.geometry import apply, compose, invert, resize_matrix
-from crsr_video.sampling import add, plane_from_frame, preview, sample
+from crsr_video.sampling import plane_from_frame, preview, sample
 
 COLOURS = {
     (0, 0): (0.8, 0.2, 0.3),
@@ -145,114 +143,6 @@ def test_preview_of_tiny_frames(shape, rng):
     picture, matrix = preview(make_frame("yuv420p", *shape, rng), 32)
     assert min(picture.shape[:2]) >= 1
     assert np.isfinite(matrix).all()
-
-
-def writable(frame):
-    return tuple(plane.copy() for plane in frame.components)
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_adding_nothing_changes_no_bit(name, rng):
-    frame = make_frame(name, 37, 51, rng)
-    planes = writable(frame)
-    matrix = compose(resize_matrix(0.7), np.array([[0.9, -0.3, 4], [0.3, 0.9, -7]]))
-    add(planes, frame.layout, np.zeros((32, 32, 3), np.float32), matrix)
-    assert same(frame, frame.with_components(planes))
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_adding_changes_only_what_the_crop_covers(name, rng):
-    frame = make_frame(name, 64, 96, rng)
-    planes = writable(frame)
-    crop_from_frame = np.array([[0.9, -0.3, -10.0], [0.3, 0.9, -22]])
-    size = 32
-    delta = np.full((size, size, 3), 0.2, np.float32)
-    delta[[0, -1]] = 0
-    delta[:, [0, -1]] = 0
-    add(planes, frame.layout, delta, crop_from_frame)
-    for index, (old, new) in enumerate(zip(frame.components, planes, strict=True)):
-        x, y = positions(frame.layout, index, old.shape)
-        points = apply(crop_from_frame, np.stack([x, y], -1).reshape(-1, 2)).reshape(*x.shape, 2)
-        outside = ((points < -1) | (points > size)).any(-1)
-        assert outside.any()
-        assert np.array_equal(old[outside], new[outside])
-        if index == 0:
-            inside = ((points > 3) & (points < size - 4)).all(-1)
-            assert (old[inside] != new[inside]).mean() > 0.8  # the brightest cannot grow
-
-
-@pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("scale", [0.5, 1.3, 3])
-def test_adding_puts_every_component_at_the_same_place(name, scale):
-    """Against the change's own formula, evaluated where each sample lies."""
-    layout = replace(LAYOUTS[name], bits=16)
-    height, width, size = 64, 96, 64
-    frame = frame_of(layout, *(np.full(s, 30000) for s in plane_shapes(layout, height, width)))
-    planes = writable(frame)
-    colour = np.array([0.3, -0.1, 0.2], np.float32)
-    to_crop = np.array([[1.0, 0, 31.5], [0, 1, 31.5]])
-    from_centre = np.array([[1.0, 0, -45.3], [0, 1, -33.8]])
-    crop_from_frame = compose(to_crop, compose(np.diag([scale, scale, 0])[:2], from_centre))
-
-    def bump(x, y):
-        return np.exp(-((x - 31.5) ** 2 + (y - 31.5) ** 2) / 2 / 9.0**2)
-
-    gy, gx = np.mgrid[:size, :size]
-    delta = (bump(gx, gy)[..., None] * colour).astype(np.float32)
-    add(planes, layout, delta, crop_from_frame)
-    codes = delta_to_codes(colour, layout)
-    for index, (old, new) in enumerate(zip(frame.components, planes, strict=True)):
-        x, y = positions(layout, index, old.shape)
-        points = apply(crop_from_frame, np.stack([x, y], -1).reshape(-1, 2)).reshape(*x.shape, 2)
-        expected = bump(points[..., 0], points[..., 1]) * codes[index]
-        found = new.astype(float) - old
-        inside = ((points > 1) & (points < size - 2)).all(-1)
-        # The steepest slope is 0.6/9 of the height for a crop pixel; a frame pixel has `scale`.
-        # Shrinking blurs a little, which flattens the top; a shift by half a pixel would be seen.
-        unit = abs(codes[index]) * 0.607 / 9
-        step = scale * (1 << (layout.x_shift if index else 0))
-        blur = abs(codes[index]) * 0.35 * step**2 / 6 / 81
-        assert np.abs(found - expected)[inside].max() < 0.12 * unit * max(1, step) + blur + 1
-        wanted, got = (
-            [(np.where(inside, change, 0) * axis).sum() / change[inside].sum() for axis in (x, y)]
-            for change in (expected, found)
-        )
-        assert got == pytest.approx(wanted, abs=0.08 * (1 << layout.x_shift))
-
-
-def test_adding_stays_in_the_range_of_codes():
-    for name, code in (("yuv420p10", 1023), ("gray", 255), ("gbrp16", 65535)):
-        layout = LAYOUTS[name]
-        shapes = plane_shapes(layout, 32, 32)
-        for start, delta in ((code, 0.9), (0, -0.9)):
-            planes = writable(frame_of(layout, *(np.full(s, start) for s in shapes)))
-            add(planes, layout, np.full((32, 32, 3), delta, np.float32), np.eye(2, 3))
-            assert (planes[0] == start).all()
-
-
-@pytest.mark.parametrize(
-    "shift", [(500.0, 0.0), (-500.0, 0.0), (0.0, 500.0), (0.0, -500.0), (1e7, 1e7)]
-)
-def test_adding_beyond_the_frame_does_nothing(shift, rng):
-    frame = make_frame("yuv420p", 40, 60, rng)
-    planes = writable(frame)
-    matrix = np.array([[1.0, 0, shift[0]], [0, 1, shift[1]]])
-    add(planes, frame.layout, np.full((32, 32, 3), 0.5, np.float32), matrix)
-    assert same(frame, frame.with_components(planes))
-
-
-@pytest.mark.parametrize("corner", [(-16, -16), (44, -16), (-16, 24), (44, 24)])
-def test_adding_over_the_edge_changes_the_part_inside(corner, rng):
-    frame = make_frame("gray", 40, 60, rng)
-    planes = writable(frame)
-    matrix = np.array([[1.0, 0, -corner[0]], [0, 1, -corner[1]]])
-    delta = np.pad(np.full((30, 30, 3), 20 / 255, np.float32), ((1, 1), (1, 1), (0, 0)))
-    add(planes, frame.layout, delta, matrix)
-    x, y = positions(frame.layout, 0, (40, 60))
-    column, row = x - corner[0], y - corner[1]
-    covered = (column > 0) & (column < 31) & (row > 0) & (row < 31)
-    expected = frame.components[0] + 20 * covered.astype(int)
-    assert np.array_equal(planes[0], np.clip(expected, 0, 255))
 
 
 def test_plane_from_frame_is_trivial_for_luma_and_rgb():

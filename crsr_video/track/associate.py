@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from crsr_video.track.detect import Detection, iou
 from crsr_video.track.landmarks import REGION_PER_FACE, Sighting
@@ -93,6 +92,11 @@ def _estrangement(track: Track, index: int, seen: Sighting, alike: float | None 
 
 def _cheapest(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
     """The assignment of least cost in all, without pairs that cost infinitely much."""
+    if min(cost.shape) == 1:  # One of them is alone: no need for what takes long to import.
+        row, column = np.unravel_index(int(cost.argmin()), cost.shape)
+        return [(int(row), int(column))] if np.isfinite(cost[row, column]) else []
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(np.where(np.isfinite(cost), cost, 1e3))
     pairs = zip(rows, columns, strict=True)
     return [(int(i), int(j)) for i, j in pairs if np.isfinite(cost[i, j])]

@@ -74,7 +74,7 @@ class Patrol:
         """Tiles not yet seen in this scene by the model for small faces, the large ones first."""
         looks: list[Look] = []
         for beat in self._beats:
-            if beat.model == "full_range":
+            if beat.model == "full_range" and (beat.when < 0).any():
                 unseen = np.flatnonzero((beat.when < 0) & ~beat.within(known))
                 unseen = unseen[: max(0, int(room - _cost(looks)))]
                 looks += [beat.visit(int(tile), luma, index) for tile in unseen]
@@ -85,12 +85,11 @@ class Patrol:
     ) -> list[Look]:
         """The tiles that are most worth a look, as many as have been saved for."""
         self._saved = min(self._saved + self._rate, self._rate + 1)
-        waiting = [
-            (urgency, number, tile)
-            for number, beat in enumerate(self._beats)
-            for urgency, tile in beat.most_urgent(luma, index, counts, 1 + int(3 * self._rate))
-            if not beat.within(known)[tile]
-        ]
+        waiting: list[tuple[float, int, int]] = []
+        for number, beat in enumerate(self._beats):
+            hidden = beat.within(known)
+            urgent = beat.most_urgent(luma, index, counts, 1 + int(3 * self._rate))
+            waiting += [(urgency, number, tile) for urgency, tile in urgent if not hidden[tile]]
         looks: list[Look] = []
         for _, number, tile in sorted(waiting, key=lambda turn: -turn[0]):
             beat = self._beats[number]
@@ -122,11 +121,12 @@ class _Beat:
 
     def within(self, known: Sequence[Region]) -> NDArray[np.bool_]:
         """Which tiles lie wholly in a face that is known, so that there is no other in them."""
-        hidden = np.zeros(len(self.tiles), bool)
-        for region in known:
-            low, high = np.split(region.box, 2)
-            hidden |= (self._boxes[:, :2] >= low).all(1) & (self._boxes[:, 2:] <= high).all(1)
-        return hidden
+        if not known:
+            return np.zeros(len(self.tiles), bool)
+        boxes = np.array([region.box for region in known])
+        above = (self._boxes[:, None, :2] >= boxes[:, :2]).all(2)
+        below = (self._boxes[:, None, 2:] <= boxes[:, 2:]).all(2)
+        return np.asarray(np.any(above & below, axis=1))
 
     def visit(self, tile: int, luma: Luma, index: int) -> Look:
         """Have a look."""

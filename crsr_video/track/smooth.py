@@ -54,14 +54,34 @@ def local_fit(
     return mean - middle * slope, slope
 
 
+def _slopes(times: Array, values: Array, at: Array) -> Array:
+    """Slopes as `local_fit` has them, at several times at once; (M, K)."""
+    offset = times - at[:, None]
+    before = np.where(offset <= 0, -offset, np.inf).min(1)
+    after = np.where(offset >= 0, offset, np.inf).min(1)
+    gap = np.where(
+        np.isinf(before) | np.isinf(after), np.minimum(before, after), np.maximum(before, after)
+    )
+    weight = np.exp(-0.5 * (offset / np.maximum(_SPEED_SIGMA, gap / 2)[:, None]) ** 2)
+    weight /= weight.sum(1, keepdims=True)
+    offset -= (weight * offset).sum(1, keepdims=True)
+    pull = weight * offset
+    spread = (pull * offset).sum(1, keepdims=True)
+    # Weights about their mean: what all values have in common falls out, and is best left out.
+    slopes: Array = np.where(
+        spread < 1e-9, 0.0, pull @ (values - values[0]) / np.maximum(spread, 1e-9)
+    )
+    return slopes
+
+
 def bandwidth(times: Array, points: Array, at: float, size: float) -> float:
     """Sigma in frames that suits a face's speed: wide at rest, next to nothing when it is fast.
 
     Args: points: (N, 2 P), in pixels. size: of the face in pixels.
     """
     # A face that turns round is at rest for one frame only: its speed is that about it.
-    slopes = [local_fit(times, points, at + k, _SPEED_SIGMA)[1] for k in (-2, 0, 2)]
-    speed = float(np.linalg.norm(np.reshape(slopes, (-1, 2)), axis=1).max()) / size
+    slopes = _slopes(times, points, at + np.array([-2.0, 0.0, 2.0]))
+    speed = float(np.hypot(slopes[:, ::2], slopes[:, 1::2]).max()) / size
     sigma = max(_LEAST_SIGMA, _REST_SIGMA / (1 + speed / _HALF_SPEED))
     return sigma / (1 + shake(times, points, at) / size / _HALF_SHAKE)
 
@@ -76,8 +96,9 @@ def shake(times: Array, points: Array, at: float) -> float:
     near = np.abs(times - at) <= _SHAKE_REACH
     if near.sum() < 3:
         return 0.0
-    bends = np.linalg.norm(np.diff(middle[near], n=2, axis=0), axis=1) / 2
-    extent = float(np.median(np.ptp(shapes, axis=1).max(1)))
+    close = middle[near]
+    bends = np.hypot(*(close[2:] - 2 * close[1:-1] + close[:-2]).T) / 2
+    extent = float(np.median((shapes.max(1) - shapes.min(1)).max(1)))
     return max(0.0, float(np.median(bends)) - _NOISE_SHAKE * extent)
 
 

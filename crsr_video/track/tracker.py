@@ -62,6 +62,24 @@ class _Held:
     scene: _Scene
 
 
+class Eyes(Closing):
+    """The models that a tracker looks with; trackers that take turns may share them."""
+
+    def __init__(self, models: Path | None = None) -> None:
+        """Load them.
+
+        Args:   models: folder with MediaPipe's model files; None: the cache, see `face_models`.
+        Raises: FaceModelError: a model is missing or cannot be run.
+        """
+        self.landmarker = Landmarker(models)
+        self.detector = Detector(models)
+
+    def close(self) -> None:
+        """Release the models."""
+        self.detector.close()
+        self.landmarker.close()
+
+
 class Tracker(Closing):
     """Finds faces and follows them: one id for each face in a scene, steady landmarks, no lag.
 
@@ -76,6 +94,7 @@ class Tracker(Closing):
         min_face: float = 16.0,
         models: Path | None = None,
         sweep_every: int = 12,
+        eyes: Eyes | None = None,
     ) -> None:
         """Load the models.
 
@@ -84,6 +103,7 @@ class Tracker(Closing):
                 min_face: width in frame pixels below which a face is marked as skipped.
                 models: folder with MediaPipe's model files; None: the cache, see `face_models`.
                 sweep_every: frames between two looks at the whole frame; tiles come in between.
+                eyes: loaded models, which stay the caller's; counts of looks are theirs.
         Raises: ValueError: lookahead is negative or sweep_every below one.
                 FaceModelError: a model is missing or cannot be run.
         """
@@ -92,8 +112,10 @@ class Tracker(Closing):
         self._lookahead = lookahead
         self._min_face = min_face
         self._sweep_every = sweep_every
-        self._landmarker = Landmarker(models)
-        self._detector = Detector(models)
+        self._own_eyes = Eyes(models) if eyes is None else None
+        seeing = eyes or self._own_eyes
+        assert seeing is not None
+        self._landmarker, self._detector = seeing.landmarker, seeing.detector
         self._watch = Stopwatch()
         self._thumbnail: Luma | None = None
         self._ids = count(1)
@@ -171,9 +193,9 @@ class Tracker(Closing):
         """Confirmed tracks by id, those that have ended too as long as they are to be shown."""
 
     def close(self) -> None:
-        """Release the models."""
-        self._detector.close()
-        self._landmarker.close()
+        """Release the models, if they are its own."""
+        if self._own_eyes is not None:
+            self._own_eyes.close()
 
     def _begin_scene(self, index: int) -> _Scene:
         if self._scene is not None:
