@@ -4,6 +4,9 @@ The pictures of the one video stream come out as `Frame`, in presentation order 
 planes untouched; packets of audio, subtitles and data come out as `Passthrough`, in between, in the
 order of the file. A damaged file yields what can be read, and the report says what was lost.
 
+Standard input is read once and in order. Packets are then read ahead until every stream has come,
+so that whoever writes can decide what to do with each.
+
 Rotation is what the display matrix asks for, counter-clockwise: ``numpy.rot90(plane, rotation //
 90)`` stands upright. A phone held upright usually gives 270. Of a mirroring matrix only the
 rotation is looked at.
@@ -11,7 +14,7 @@ rotation is looked at.
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,14 +24,23 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 
 from crsr_video.closing import Closing
-from crsr_video.errors import NoVideoError
-from crsr_video.media import limits, pyav
+from crsr_video.config import ReadSettings
+from crsr_video.errors import ConfigError, NoVideoError
+from crsr_video.media import limits, pipes, pyav
 from crsr_video.media.damage import Watch, tame
 from crsr_video.media.epochs import JUMPING, Epochs
 from crsr_video.media.framer import Framer
-from crsr_video.media.integrity import falls_short, overruns
+from crsr_video.media.integrity import HEAD, TAIL, falls_short, overruns
 from crsr_video.media.pyav import Packet, Passthrough
-from crsr_video.media.source import Source, check_path, main_video, open_container, packets_of
+from crsr_video.media.source import (
+    Ahead,
+    Source,
+    check_path,
+    main_video,
+    open_container,
+    open_inlet,
+    packets_of,
+)
 from crsr_video.types import Frame, VideoInfo
 
 __all__ = ["DecodeReport", "Decoder", "Passthrough", "Span"]
@@ -84,18 +96,25 @@ class Decoder(Closing):
         span: Span | None = None,
         like: Frame | None = None,
         threads: int = 0,
+        read: ReadSettings | None = None,
     ) -> None:
         """Open a file and decode its first frame.
 
-        Args: start: seconds from the beginning of the file; times are shifted to start near 0.
+        Args: path: of a file; "-" is standard input.
+              start: seconds from the beginning of the file; times are shifted to start near 0.
               duration: seconds to read; None: to the end.
               span: in place of start and duration: what to read, times left as they are.
               like: a frame of the size and pixel format that all are to have; None: the first.
               threads: of the decoder; 0: as many as is useful.
+              read: what standard input holds; None: what it looks like.
         Raises: InputError: missing, unreadable, or no media file.
                 NoVideoError: a media file without any decodable picture.
+                ConfigError: `read` says something of a file, or names an unknown pixel format.
         """
         self.path = Path(path)
+        self._read_settings = read or ReadSettings()
+        self._inlet = self._find_inlet()
+        self._name = self._inlet.name if self._inlet is not None else str(self.path)
         self._threads = threads or min(os.cpu_count() or 1, MAX_THREADS)
         self._notes: dict[str, None] = {}
         self._held: deque[Frame | Passthrough] = deque()
@@ -117,10 +136,17 @@ class Decoder(Closing):
                 self._covers,
                 self._shift,
                 self._end,
+                self._earliest(),
+                self._beginnings,
             )
         except BaseException:
             self.close()
             raise
+
+    def interrupt(self) -> None:
+        """Let the iteration end soon, in whatever thread it waits for standard input."""
+        if self._inlet is not None:
+            self._inlet.interrupt()
 
     def close(self) -> None:
         """Close the file; frames that came out stay valid."""
@@ -155,12 +181,26 @@ class Decoder(Closing):
 
     # Opening ------------------------------------------------------------------------------------
 
+    def _find_inlet(self) -> pipes.Inlet | None:
+        """Standard input, where that is meant and is not a file after all."""
+        if pipes.is_standard(self.path):
+            redirected = pipes.redirected_file()
+            if redirected is None or self._read_settings.container is not None:
+                return pipes.Inlet()
+            self.path = redirected
+        if self._read_settings.container is not None:
+            raise ConfigError("input-format is for standard input only: a file tells it itself")
+        return None
+
     def _open(self) -> None:
-        check_path(self.path)
         self._items: Generator[Frame | Passthrough] = _nothing()
-        self._container = open_container(self.path)
+        if self._inlet is not None:
+            self._container = open_inlet(self._inlet, self._read_settings)
+        else:
+            check_path(self.path)
+            self._container = open_container(self.path)
         try:
-            self._video = main_video(self._container, self.path)
+            self._video = main_video(self._container, self._name)
             context = self._video.codec_context
             context.thread_type = "AUTO"
             context.thread_count = limits.threads_for(self._threads, context.width, context.height)
@@ -181,9 +221,16 @@ class Decoder(Closing):
         self._damaged = 0
         self._truncated = False
         self._reached: Fraction | None = None
+        self._read_to = 0
         self._corrupt_tail = False
         jumping = self._container.format.name in JUMPING
         self._epochs = Epochs() if jumping else None
+        self._packets: Iterable[Packet] = self._demuxed()
+        self._beginnings: dict[int, bytes] | None = None
+        if self._inlet is not None:
+            ahead = Ahead(self._demuxed())
+            self._beginnings = ahead.beginnings(self._container, self._video)
+            self._packets = ahead
 
     def _set_span(self, span: Span) -> None:
         self._begin = None if span.begin is None else span.begin * self._base
@@ -208,8 +255,9 @@ class Decoder(Closing):
 
         Raises: NoVideoError: there is none.
         """
-        for back in (0, 10, None) if self._begin is not None and self._may_seek else (None,):
-            if self._begin is not None and not self._seek(back):
+        may_seek = self._may_seek and self._inlet is None
+        for back in (0, 10, None) if self._begin is not None and may_seek else (None,):
+            if self._begin is not None and self._inlet is None and not self._seek(back):
                 continue
             self._reset()
             self._items = self._read()
@@ -218,9 +266,22 @@ class Decoder(Closing):
             if back is None or None in (early, self._begin) or early <= self._begin:  # type: ignore[operator]
                 break
         if first is None:
-            where = f" after {float(self._begin):g} s" if self._begin and early else ""
-            raise NoVideoError(f"{self.path}: no picture could be decoded{where}")
+            raise NoVideoError(f"{self._name}: {self._why_nothing(early)}")
         return first
+
+    def _why_nothing(self, early: Fraction | None) -> str:
+        """Why there is no frame, as far as that can be told."""
+        if self._inlet is not None:
+            self._inlet.check()
+            if self._container.format.name == "rawvideo":
+                return f"its {self._inlet.received} bytes do not fill one frame of that size"
+            if self._container.format.name.startswith("mov") and not self._framer.frames:
+                return (
+                    "no picture could be decoded: MP4 goes through a pipe only with its index in"
+                    " front (-movflags +faststart); give the file's name, or use NUT"
+                )
+        where = f" after {float(self._begin):g} s" if self._begin and early else ""
+        return f"no picture could be decoded{where}"
 
     def _seek(self, back: int | None) -> bool:
         """Go to a keyframe at least `back` seconds before the window; None: reopen at the start."""
@@ -249,6 +310,13 @@ class Decoder(Closing):
                 break
         return None
 
+    def _earliest(self) -> Fraction:
+        """Least time of what is held, in seconds."""
+        times = [
+            i.pts * i.time_base if isinstance(i, Frame) else _time(i.packet) for i in self._held
+        ]
+        return min((time for time in times if time is not None), default=Fraction(0))
+
     def _describe(self, first: Frame) -> VideoInfo:
         video, container = self._video, self._container
         micro = container.duration
@@ -272,7 +340,7 @@ class Decoder(Closing):
 
     def _read(self) -> Generator[Frame | Passthrough]:
         done = False
-        for packet in self._packets():
+        for packet in self._packets:
             time = _time(packet)
             done = done or self._only_others
             if self._end is not None and time is not None and done and time >= self._end + 2:
@@ -298,14 +366,14 @@ class Decoder(Closing):
             self._note("the clock starts again, as where recordings were joined: times go on")
         self._judge_end()
 
-    def _packets(self) -> Iterator[Packet]:
+    def _demuxed(self) -> Iterator[Packet]:
         """Demux; after an error go on, as long as that brings anything."""
         stalled = 0
         while stalled < 3:
             try:
                 for packet in packets_of(self._container):
                     if packet.size == 0 and packet.dts is None:
-                        return  # What PyAV sends when the file has ended.
+                        break  # What PyAV sends when the file has ended.
                     stalled = 0
                     tame(packet)
                     if self._epochs is not None:
@@ -313,6 +381,8 @@ class Decoder(Closing):
                     self._note_progress(packet)
                     if packet.size:
                         yield packet
+                if self._inlet is not None:
+                    self._inlet.check()
                 return
             except FFmpegError as error:
                 self._note(f"the file is damaged: {pyav.reason(error)}")
@@ -324,6 +394,7 @@ class Decoder(Closing):
         if time is not None:
             end = time + (packet.duration or 0) * packet.time_base
             self._reached = end if self._reached is None else max(self._reached, end)
+        self._read_to = (packet.pos or 0) + packet.size
         self._corrupt_tail = bool(packet.is_corrupt)
 
     def _wanted(self, packet: Packet, time: Fraction | None) -> bool:
@@ -374,12 +445,22 @@ class Decoder(Closing):
 
     def _judge_end(self) -> None:
         """Decide whether the file was cut off: FFmpeg ends without a word."""
-        if self._corrupt_tail or overruns(self.path, self._container, self._video):
+        ends, size = self._ends_and_size()
+        if self._corrupt_tail or overruns(self._container, self._video, ends, size, self._read_to):
             self._truncated = True
         if self._end is None and falls_short(self._container, self._reached):
             self._truncated = True
         if self._truncated:
             self._note("the file ends before it should")
+
+    def _ends_and_size(self) -> tuple[tuple[bytes, bytes], int]:
+        """First and last bytes and length of what was read."""
+        if self._inlet is not None:
+            return (self._inlet.head, self._inlet.tail), self._inlet.received
+        with self.path.open("rb") as file:
+            head, size = file.read(HEAD), self._container.size
+            file.seek(max(0, size - TAIL))
+            return (head, file.read(TAIL)), size
 
     def _note(self, text: str) -> None:
         self._notes[text] = None

@@ -1,11 +1,13 @@
 """Write a video: frames through an encoder, everything else as it came.
 
 The file appears under its name only when it is complete: until then it grows beside it under a
-hidden name, which disappears if anything goes wrong.
+hidden name, which disappears if anything goes wrong. What goes to standard output leaves at once.
 """
 
 import os
-from contextlib import AbstractContextManager, suppress
+from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,20 +20,14 @@ from av.video.stream import VideoStream
 
 from crsr_video.config import EncodeSettings
 from crsr_video.errors import EncoderError, OutputError
-from crsr_video.media import encoders, pyav, streams
+from crsr_video.media import encoders, pipes, pyav, streams
 from crsr_video.media.clock import Clock, nominal_rate
 from crsr_video.media.encoders import available_encoders
 from crsr_video.media.hdr import hdr_options
 from crsr_video.media.losses import INTERLACED
-from crsr_video.media.output_file import (
-    check_output,
-    claim,
-    publish,
-    remove_leftovers,
-    temporary_name,
-)
+from crsr_video.media.output_file import OutputFile, check_output, publish
 from crsr_video.media.pictures import describe_picture, picture_of
-from crsr_video.media.plan import MOV, OutputPlan, avi_clock, plan_output
+from crsr_video.media.plan import BARE, MOV, OutputPlan, avi_clock, plan_output
 from crsr_video.media.pyav import Packet, Passthrough
 from crsr_video.media.quality import merge_parameters
 from crsr_video.media.source import HasSource
@@ -58,7 +54,7 @@ class Encoder:
     ) -> None:
         """Open the encoder and the file.
 
-        Args: path: of the result; None: beside the source.
+        Args: path: of the result; None: beside the source; "-": standard output.
               scale: size of the frames to come over the source's.
               threads: of the encoder; 0: as it likes.
               plan: what to write, in place of what follows from path and settings.
@@ -74,11 +70,13 @@ class Encoder:
         self._frames = 0
         self._clock = self._make_clock()
         self._done = self._coded = False
-        check_output(self.plan.path, self._source.path, overwrite)
-        remove_leftovers(self.plan.path)
-        self._temporary = temporary_name(self.plan.path)
-        with pyav.translated(OutputError, f"{self.plan.path}: cannot be written"):
-            self._claim = claim(self._temporary)
+        self._waiting: deque[Passthrough] = deque()
+        self._target: OutputFile | pipes.Outlet
+        if self.plan.is_pipe:
+            self._target = pipes.Outlet()
+        else:
+            known = None if self._source.is_pipe else self._source.path
+            self._target = OutputFile(self.plan.path, known, overwrite=overwrite)
         try:
             self._open(threads)
         except BaseException:
@@ -99,6 +97,10 @@ class Encoder:
         else:
             self.abort()
 
+    def interrupt(self) -> None:
+        """Let go whoever waits, in whatever thread, for a reader of standard output."""
+        self._target.interrupt()
+
     @property
     def notices(self) -> tuple[str, ...]:
         """What the result cannot hold or was changed, in words."""
@@ -110,21 +112,25 @@ class Encoder:
         info, avi = self._source.info, self.plan.container == "avi"
         tick = avi_clock(self._source) if avi else info.time_base
         rate = 1 / tick if avi else nominal_rate(info, self.plan.encoder)
-        return Clock(tick, rate, counted=self.plan.choice.counted or avi)
+        bare = self.plan.container in BARE
+        return Clock(1 / rate if bare else tick, rate, counted=self.plan.choice.counted or avi)
 
     # Opening ------------------------------------------------------------------------------------
 
     def _open(self, threads: int) -> None:
         source, plan = self._source, self.plan
-        with pyav.translated(OutputError, f"{plan.path}: cannot be written"):
+        with self._writing():
+            options = streams.container_options(source, plan.container, self._clock.tick)
+            if plan.is_pipe:
+                options |= streams.pipe_options(plan)
+            target = self._target
             self._container = av.open(
-                f"file:{self._temporary}",
+                f"file:{target.temporary}" if isinstance(target, OutputFile) else target,
                 "w",
                 format=plan.container,
-                container_options=streams.container_options(
-                    source, plan.container, self._clock.tick
-                ),
+                container_options=options,
                 metadata_errors="surrogateescape",
+                buffer_size=_BUFFER,
             )
             self._carrier = streams.Carrier(source, self._container, plan)
             for stream in source.container.streams:
@@ -191,6 +197,7 @@ class Encoder:
             self._wait_for(round(frame.pts * frame.time_base / self._clock.tick))
         self._frames += 1
         self._encode(picture)
+        self._release(frame.pts * frame.time_base)
 
     @property
     def clock(self) -> Fraction:
@@ -232,8 +239,21 @@ class Encoder:
 
         Raises: OutputError: the file cannot be written any more.
         """
+        if self.plan.is_raw_pipe:
+            self._waiting.append(item)
+            return
         with self._writing():
             self._carrier.push(item)
+
+    def _release(self, time: Fraction | None) -> None:
+        """Copy the packets that are due; None: all.
+
+        Packets overtake the pictures that the stages hold back. A file's muxer sorts that out, but
+        would have to hold pictures, too, to be safe; raw ones are too large for it.
+        """
+        with self._writing():
+            while self._waiting and (time is None or _due(self._waiting[0].packet) <= time):
+                self._carrier.push(self._waiting.popleft())
 
     def _encode(self, picture: VideoFrame | None) -> None:
         """Encode a picture, or what is still held back, and write what comes out."""
@@ -246,7 +266,7 @@ class Encoder:
                 self._container.mux(packet)
 
     def _writing(self) -> AbstractContextManager[None]:
-        return pyav.translated(OutputError, f"{self.plan.path}: cannot be written")
+        return _through(self._target, self.plan.name)
 
     # Ending -------------------------------------------------------------------------------------
 
@@ -259,14 +279,17 @@ class Encoder:
             return
         try:
             if not self._frames:
-                raise OutputError(f"{self.plan.path}: not written, for no frame came")
+                raise OutputError(f"{self.plan.name}: not written, for no frame came")
             if not self._coded:
                 self._encode(None)
+            self._release(None)
             with self._writing():
                 self._container.close()
-                publish(self._temporary, self.plan.path)
+                self._target.check()
+                if isinstance(self._target, OutputFile):
+                    publish(self._target.temporary, self.plan.path)
             self._done = True
-            self._let_go()
+            self._target.finish()
         except BaseException:
             self.abort()
             raise
@@ -276,18 +299,35 @@ class Encoder:
         if self._done:
             return
         self._done = True
+        self._target.interrupt()
         container = getattr(self, "_container", None)
         if container is not None:
             with suppress(FFmpegError, OSError, ValueError):
                 container.close()
-        with suppress(OSError):
-            self._temporary.unlink(missing_ok=True)
-        self._let_go()
-
-    def _let_go(self) -> None:
-        if self._claim is not None:
-            self._claim.close()
+        self._target.discard()
 
 
+@contextmanager
+def _through(target: OutputFile | pipes.Outlet, name: str) -> Iterator[None]:
+    """Tell why writing failed: the target may know better than FFmpeg does."""
+    try:
+        with pyav.translated(OutputError, f"{name}: cannot be written"):
+            yield
+    except EncoderError:
+        raise
+    except OutputError:
+        target.check()
+        raise
+
+
+def _due(packet: Packet) -> Fraction:
+    """When a packet is to be written, in seconds; at once, if it does not say."""
+    ticks = packet.pts if packet.dts is None else packet.dts
+    return _AT_ONCE if ticks is None else ticks * packet.time_base
+
+
+_AT_ONCE = Fraction(-(1 << 62))
+_BUFFER = 1 << 17
+"""Bytes that go out at once."""
 _LONGEST_WAIT = 10_000
 """Ticks before the first frame of an AVI file."""

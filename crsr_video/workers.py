@@ -20,10 +20,20 @@ class _End:
     """Marks the end of a queue."""
 
 
-class ReadAhead(Generic[T]):
-    """Iterate something in a thread of its own, at most `depth` items ahead."""
+def _nothing() -> None:
+    """What there is to do for threads that never wait for long."""
 
-    def __init__(self, source: Iterable[T], depth: int) -> None:
+
+class ReadAhead(Generic[T]):
+    """Iterate something in a thread of its own, at most `depth` items ahead.
+
+    Args: interrupt: lets a source go on that waits for others, so that the thread can end.
+    """
+
+    def __init__(
+        self, source: Iterable[T], depth: int, interrupt: Callable[[], None] = _nothing
+    ) -> None:
+        self._interrupt = interrupt
         self._queue: queue.Queue[T | _End] = queue.Queue(depth)
         self._stop = threading.Event()
         self._error: BaseException | None = None
@@ -42,6 +52,7 @@ class ReadAhead(Generic[T]):
     ) -> None:
         """Stop and join."""
         self._stop.set()
+        self._interrupt()
         self._thread.join()
 
     def __iter__(self) -> Iterator[T]:
@@ -74,9 +85,15 @@ class ReadAhead(Generic[T]):
 
 
 class WriteBehind(Generic[T]):
-    """Hand items to a function in a thread of its own, at most `depth` items behind."""
+    """Hand items to a function in a thread of its own, at most `depth` items behind.
 
-    def __init__(self, consume: Callable[[T], None], depth: int) -> None:
+    Args: interrupt: lets the function go on where it waits for others, so that the thread can end.
+    """
+
+    def __init__(
+        self, consume: Callable[[T], None], depth: int, interrupt: Callable[[], None] = _nothing
+    ) -> None:
+        self._interrupt = interrupt
         self._queue: queue.Queue[T | _End] = queue.Queue(depth)
         self._consume = consume
         self._error: BaseException | None = None
@@ -95,12 +112,21 @@ class WriteBehind(Generic[T]):
         trace: TracebackType | None,
     ) -> None:
         """Write what is queued (unless an exception is under way), join, raise what failed."""
-        if kind is not None:
-            self._failed.set()
-        self._offer(_End())
-        self._thread.join()
+        try:
+            if kind is not None:
+                self._give_up()
+            self._offer(_End())
+            self._thread.join()
+        except BaseException:  # A signal, while the last items were being written.
+            self._give_up()
+            self._thread.join()
+            raise
         if kind is None and self._error is not None:
             raise self._error
+
+    def _give_up(self) -> None:
+        self._failed.set()
+        self._interrupt()
 
     def put(self, item: T) -> None:
         """Queue an item; waits while the queue is full.

@@ -2,14 +2,18 @@
 
 import io
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
 from av.error import FFmpegError
 from av.stream import Disposition, Stream
+from av.video.format import names as pixel_format_names  # type: ignore[attr-defined]
+from av.video.stream import VideoStream
 
-from crsr_video.errors import EncoderError, OutputError
-from crsr_video.media import encoders, pyav
+from crsr_video.config import PIPE_OUTPUTS
+from crsr_video.errors import ConfigError, EncoderError, OutputError
+from crsr_video.media import encoders, pipes, pyav
 from crsr_video.media.source import Source, codec_name
 
 FALLBACK = "matroska"
@@ -48,15 +52,22 @@ TRACK_TITLES = MOV | MATROSKA | {"avi", "nut"}
 DISPOSITIONS = frozenset(("matroska", "mp4", "nut"))
 """Containers that say of a track what language it is in, what it is called, what it is for."""
 _DEMUXERS = {"webm": "matroska", "3gp": "mp4", "3g2": "mp4", "vob": "mpeg"}
+_PIPE_MUXERS = {"y4m": "yuv4mpegpipe"}
+RAW = frozenset(("nut", "yuv4mpegpipe", "rawvideo"))
+"""Containers that carry raw pictures through a pipe, unless another codec is asked for."""
+BARE = frozenset(("yuv4mpegpipe", "rawvideo"))
+"""Containers that hold nothing but pictures at an even rate."""
 _MPEG_AUDIO = ("mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float")
 """Layers that containers do not tell apart; the packets do."""
 _COVER = Disposition.attached_pic
+_TRIAL = {"strict": "unofficial"}
 
 _ONLY = {
     "webm": ("vp8", "vp9", "av1"),
     "mpeg": ("mpeg1video", "mpeg2video"),
     "vob": ("mpeg1video", "mpeg2video"),
     "mpegts": ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"),
+    **dict.fromkeys(("yuv4mpegpipe", "rawvideo"), ("rawvideo",)),
 }
 """Video codecs of containers into which FFmpeg would also write what nothing plays."""
 
@@ -64,11 +75,22 @@ _NEVER = {"mov": ("vp8", "vp9", "av1")}
 """Video codecs that FFmpeg only refuses when a header is written."""
 
 
-def container_for(source: Source, output: Path | None) -> tuple[str, str, tuple[str, ...]]:
+def container_for(
+    source: Source, output: Path | None, piped: str | None
+) -> tuple[str, str, tuple[str, ...]]:
     """Container, suffix and notices: by the output's suffix, else as the source's.
 
+    Args:   piped: our name of the container on standard output; None: NUT.
     Raises: OutputError: the suffix belongs to no container that is written.
+            ConfigError: a container is named for a file, or no name follows from the source.
     """
+    if pipes.is_standard(output):
+        name = piped or PIPE_OUTPUTS[0]
+        return _PIPE_MUXERS.get(name, name), name, ()
+    if piped is not None:
+        raise ConfigError("format is for standard output (-o -): a file's ending chooses its own")
+    if output is None and source.is_pipe:
+        raise ConfigError("standard input has no name to follow: say where the result goes with -o")
     if output is not None:
         suffix = output.suffix.lower()
         if suffix not in BY_SUFFIX:
@@ -98,8 +120,42 @@ def reconcile(
         return FALLBACK, SUFFIXES[FALLBACK][0], encoder, (told,)
     other = _usual_encoder(container)
     if fixed_encoder or other is None:
-        raise EncoderError(f"{encoder} does not fit into a {suffix} file")
+        kind = f"a {suffix} file" if suffix.startswith(".") else suffix
+        raise EncoderError(f"{encoder} does not fit into {kind}")
     return container, suffix, other, (f"{suffix} cannot hold the source's codec, {other} is used",)
+
+
+def raw_format(container: str, name: str) -> str:
+    """The pixel format closest to one that a container holds raw, found out by trying.
+
+    Raises: EncoderError: there is none.
+    """
+    if container == "rawvideo" or _survives(container, name):
+        return name
+    tried = sorted(
+        n for n in pixel_format_names if pyav.pixel_format(n) and not n.startswith("yuvj")
+    )
+    return encoders.nearest_of([n for n in tried if _survives(container, n)], name)
+
+
+@lru_cache(maxsize=512)
+def _survives(container: str, name: str) -> bool:
+    """Whether a raw picture in a container is read again as what it was, tags left aside."""
+    trial = io.BytesIO()
+    try:
+        with av.open(trial, "w", format=container, container_options=_TRIAL) as output:
+            stream = output.add_stream("rawvideo", 25)
+            assert isinstance(stream, VideoStream)
+            stream.width, stream.height, stream.pix_fmt = 32, 16, name
+            picture = pyav.blank(32, 16, name)
+            picture.pts = 0
+            output.mux(stream.encode(picture))
+        trial.seek(0)
+        with av.open(trial, "r") as again:
+            found = next(again.decode(video=0)).format.name
+    except (FFmpegError, ValueError, LookupError, StopIteration):
+        return False
+    return found == name or found == name.replace("yuvj", "yuv")
 
 
 def _usual_encoder(container: str) -> str | None:
@@ -128,6 +184,8 @@ def holds(container: str, stream: Stream, packet: bytes | None = None) -> bool:
     Muxers write some streams under a name that nobody can read, or break the whole file by them.
     Args: packet: a packet of the stream, so that the trial can be read again.
     """
+    if container in BARE:
+        return False
     if stream.type == "attachment":
         return container == "matroska"
     if stream.type == "video" and stream.disposition & _COVER:

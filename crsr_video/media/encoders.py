@@ -179,6 +179,18 @@ def nearest_format(encoder: str, name: str, width: int, height: int) -> str:
     if not offered:
         return name
     fits = [f for f in offered if pyav.pixel_format(f) and _fits(encoder, f, width, height)]
+    try:
+        return nearest_of(fits, name)
+    except EncoderError as error:
+        told = f"{encoder} takes no picture of {width}x{height} pixels"
+        raise EncoderError(told) from error
+
+
+def nearest_of(fits: list[str], name: str) -> str:
+    """The pixel format of a list that is closest to another.
+
+    Raises: EncoderError: the list is empty.
+    """
     if name in fits:
         return name
     source = pyav.pixel_format(name)
@@ -189,7 +201,7 @@ def nearest_format(encoder: str, name: str, width: int, height: int) -> str:
     plain = [f for f in fits if not f.startswith("yuvj") or name.startswith("yuvj")]
     best = find_best_pix_fmt_of_list(plain, name, _alpha(name))[0] if plain else None
     if best is None:
-        raise EncoderError(f"{encoder} takes no picture of {width}x{height} pixels")
+        raise EncoderError(f"there is no pixel format like {name}")
     return best.name
 
 

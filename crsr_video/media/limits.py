@@ -72,19 +72,25 @@ def opening_options() -> dict[str, str]:
     }
 
 
+RAW_FORMATS = ("rawvideo",)
+"""Formats that any bytes are: read only where the user says so."""
+
+
 def stream_options() -> dict[str, str]:
     """FFmpeg's options for every decoder, also those that only look at a stream's beginning."""
     return {"max_pixels": str(MAX_PIXELS)}
 
 
-def check_size(path: Path, width: int, height: int) -> None:
+def check_size(path: Path | str, width: int, height: int) -> None:
     """Raises: InputError: frames are larger than any video's."""
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         most = f"up to {MAX_SIDE} a side and {MAX_PIXELS >> 20} million pixels"
         raise InputError(f"{path}: frames of {width}x{height} are too large ({most})")
 
 
-def check_counts(path: Path, *, streams: Sized, chapters: Sized, attached: int, tags: int) -> None:
+def check_counts(
+    path: Path | str, *, streams: Sized, chapters: Sized, attached: int, tags: int
+) -> None:
     """Refuse what would fill the memory, and the result, with anything but video.
 
     Args:   attached: bytes of all attachments. tags: characters of all metadata.

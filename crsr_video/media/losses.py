@@ -8,6 +8,7 @@ from av.stream import Discard, Disposition, Stream
 
 from crsr_video.media import pyav
 from crsr_video.media.containers import (
+    BARE,
     BY_SUFFIX,
     CHAPTERS,
     DISPOSITIONS,
@@ -42,6 +43,27 @@ OWN_ASPECT = frozenset(
 """Encoders that write it into their own stream."""
 INTERLACED = frozenset(("libx264", "mpeg2video", "mpeg4", "prores_ks", "dnxhd", "ffv1", "rawvideo"))
 """Encoders that can say that a picture is made of two fields."""
+
+
+UNTAGGED = frozenset(("nut", "yuv4mpegpipe", "rawvideo", "ffv1", "ffvhuff", "huffyuv", "utvideo"))
+"""Containers, and encoders, that do not say what their colours mean."""
+_WORDS = {"yuv4mpegpipe": "Y4M", "rawvideo": "raw video"}
+
+
+def _colour(source: Source, container: str) -> str:
+    """Colour tags of the source, in words; Y4M has a place for the range."""
+    native = source.first.native
+    found = [
+        pyav.colour_name(kind, getattr(native, name))
+        for kind, name in (
+            ("primaries", "color_primaries"),
+            ("transfer", "color_trc"),
+            ("matrix", "colorspace"),
+        )
+    ]
+    if source.first.layout.full_range and source.first.layout.family == "yuv":
+        found.append("" if container == "yuv4mpegpipe" else "full range")
+    return ", ".join(dict.fromkeys(filter(None, found)))
 
 
 def carried(source: Source, container: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -111,6 +133,8 @@ def picture_notices(source: Source, container: str, encoder: str) -> tuple[str, 
     if not hdr_options(encoder, attached)[1]:
         told.append(f"{encoder} does not hold HDR metadata")
     own = container in ASPECT or encoder in OWN_ASPECT
+    if container in UNTAGGED and encoder in UNTAGGED and (tags := _colour(source, container)):
+        told.append(f"{container} with {encoder} does not hold the colour tags ({tags})")
     if source.first.sample_aspect != 1 and not own:
         told.append(f"{container} with {encoder} does not get the sample aspect: square pixels")
     if source.first.interlaced != "progressive" and encoder not in INTERLACED:
@@ -121,6 +145,11 @@ def picture_notices(source: Source, container: str, encoder: str) -> tuple[str, 
 def time_notice(source: Source, container: str) -> tuple[str, ...]:
     """Where times cannot stay exact."""
     base = source.info.time_base
+    if container in BARE:
+        rate = float(source.info.rate or 25)
+        return (f"{_WORDS[container]} holds no times: frames follow each other at {rate:g} fps",)
+    if container == "nut" and source.earliest < 0:
+        return (f"NUT begins at zero: all times are {-float(source.earliest):.3f} s later",)
     if container in MATROSKA and (base / Fraction(1, 1000)).denominator != 1:
         return ("times are rounded to milliseconds, as Matroska keeps them",)
     if container == "avi" and base != avi_clock(source):

@@ -10,6 +10,7 @@ leading zeros of an identifier's or a length's first byte tells how many bytes f
 """
 
 import re
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,13 +34,25 @@ def check_chapters(path: Path) -> None:
             size = _chapter_bytes(file)
     except OSError:
         return  # FFmpeg will say it.
+    _check_size(size, str(path))
+
+
+def check_chapters_of_pipe(file: RawIOBase, name: str) -> None:
+    """Likewise for what can only be read in order: FFmpeg then does not follow the index.
+
+    Raises: InputError.
+    """
+    _check_size(_chapter_bytes(file, follow=False), name)
+
+
+def _check_size(size: int, name: str) -> None:
     if size > MAX_CHAPTER_BYTES:
         raise InputError(
-            f"{path}: has too many chapters ({size} bytes of them, but {MAX_CHAPTER_BYTES} at most)"
+            f"{name}: has too many chapters ({size} bytes of them, but {MAX_CHAPTER_BYTES} at most)"
         )
 
 
-def _chapter_bytes(file: BinaryIO) -> int:
+def _chapter_bytes(file: BinaryIO | RawIOBase, *, follow: bool = True) -> int:
     """Length of the longest element of chapters; 0: none, or not Matroska."""
     head = _element(file, 0)
     if head is None or head[0] != _EBML:
@@ -56,9 +69,9 @@ def _chapter_bytes(file: BinaryIO) -> int:
         kind, content, length = element
         if kind == _CHAPTERS:
             longest = max(longest, length)
-        elif kind == _SEEK_HEAD:
+        elif kind == _SEEK_HEAD and follow:
             file.seek(content)
-            found += _places(file.read(min(length, _LONGEST_INDEX)))
+            found += _places(file.read(min(length, _LONGEST_INDEX)) or b"")
         at = content + length
     for place in found:
         element = _element(file, base + place)
@@ -75,7 +88,7 @@ def _places(index: bytes) -> list[int]:
     ]
 
 
-def _element(file: BinaryIO, at: int) -> tuple[int, int, int] | None:
+def _element(file: BinaryIO | RawIOBase, at: int) -> tuple[int, int, int] | None:
     """Identifier, place of the content and its length; None: there is no element.
 
     An unknown length, all ones, comes out as the greatest there is.

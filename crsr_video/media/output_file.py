@@ -18,12 +18,52 @@ except ImportError:  # Windows
     fcntl = None
 
 
-def check_output(path: Path, source: Path, overwrite: bool) -> None:
-    """Raises: OutputError: the result may not or cannot be written there."""
+class OutputFile:
+    """A file that grows under a hidden name beside its own.
+
+    Args:   source: which it may not be; None: standard input.
+    Raises: OutputError: it may not or cannot be written.
+    """
+
+    def __init__(self, path: Path, source: Path | None, *, overwrite: bool) -> None:
+        check_output(path, source, overwrite)
+        remove_leftovers(path)
+        self.temporary = temporary_name(path)
+        """Its hidden name."""
+        with pyav.translated(OutputError, f"{path}: cannot be written"):
+            self._claim = claim(self.temporary)
+
+    def check(self) -> None:
+        """Raise why writing failed, if that is known better here than in FFmpeg; it is not."""
+
+    def interrupt(self) -> None:
+        """Do nothing: no file keeps anyone waiting for long."""
+
+    def finish(self) -> None:
+        """It has its name; others may have the folder."""
+        self._let_go()
+
+    def discard(self) -> None:
+        """Leave nothing behind; may be called twice."""
+        with suppress(OSError):
+            self.temporary.unlink(missing_ok=True)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._claim is not None:
+            self._claim.close()
+
+
+def check_output(path: Path, source: Path | None, overwrite: bool) -> None:
+    """See whether a result may and can be written.
+
+    Args:   source: which it may not be; None: standard input.
+    Raises: OutputError: it may not, or cannot.
+    """
     try:
         if path.is_dir():
             raise OutputError(f"{path}: is a directory")
-        if path.exists() and path.samefile(source):
+        if source is not None and path.exists() and path.samefile(source):
             raise OutputError(f"{path}: is the source itself")
         if os.path.lexists(path) and not overwrite:
             raise OutputError(f"{path}: exists already; --overwrite replaces it")

@@ -111,6 +111,15 @@ def _channels(name: str, fmt: VideoFormat) -> tuple[Channel, ...] | None:
     return None
 
 
+def is_pixel_format(name: str) -> bool:
+    """Whether this FFmpeg knows a pixel format by that name."""
+    try:
+        VideoFormat(name)
+    except ValueError:
+        return False
+    return True
+
+
 def nearest_native(name: str) -> str:
     """The natively read pixel format to which swscale converts one that is not."""
     if pixel_format(name) is not None:

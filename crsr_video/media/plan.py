@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crsr_video.config import COPY_LIKE, EncodeSettings
-from crsr_video.errors import OutputError
-from crsr_video.media import encoders
+from crsr_video.errors import ConfigError, OutputError
+from crsr_video.media import encoders, pipes
 from crsr_video.media.containers import (
+    BARE,
     BY_SUFFIX,
     FALLBACK,
     MATROSKA,
     MOV,
+    RAW,
     SUFFIXES,
     container_for,
     holds,
+    raw_format,
     reconcile,
     takes,
 )
@@ -24,6 +27,7 @@ from crsr_video.media.losses import avi_clock, carried, picture_notices, tag_not
 from crsr_video.media.source import HasSource, Source, bit_rate
 
 __all__ = [
+    "BARE",
     "BY_SUFFIX",
     "FALLBACK",
     "MATROSKA",
@@ -51,6 +55,21 @@ class OutputPlan:
     notices: tuple[str, ...]
 
     @property
+    def is_pipe(self) -> bool:
+        """It goes to standard output."""
+        return pipes.is_standard(self.path)
+
+    @property
+    def is_raw_pipe(self) -> bool:
+        """It goes there as raw pictures, which are large and come out at once."""
+        return self.is_pipe and self.encoder == "rawvideo"
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return pipes.OUTPUT if self.is_pipe else str(self.path)
+
+    @property
     def encoder(self) -> str:
         """FFmpeg's name of the encoder."""
         return self.choice.encoder
@@ -71,24 +90,30 @@ def plan_output(
     """Decide on container, encoder and pixel format; nothing is written.
 
     The source's own are kept wherever they can be written.
-    Args: output: where to; None: beside the source as NAME.enhanced.EXT.
+    Args: output: where to; None: beside the source as NAME.enhanced.EXT; "-": standard output.
     Raises: EncoderError: the encoder does not exist, or does not fit the container or the picture.
             OutputError: the suffix belongs to no container that is written, or not everything can
             be kept and the settings are strict.
+            ConfigError: the settings do not go with a pipe.
     """
     source = decoder.source
-    settings = _resolved(settings or EncodeSettings(), source, scale)
+    settings = settings or EncodeSettings()
+    path = Path(output) if output else None
+    container, suffix, told = container_for(source, path, settings.container)
+    settings = _resolved(settings, source, scale)
     codec = source.video.codec_context.codec.canonical_name
-    encoder, notices = encoders.encoder_name(
-        codec, settings.codec, source.first.layout.family == "rgb"
-    )
-    container, suffix, told = container_for(source, Path(output) if output else None)
+    asked, more = _raw_or_not(source, container, settings.codec, piped=pipes.is_standard(path))
+    told += more
+    encoder, notices = encoders.encoder_name(codec, asked, source.first.layout.family == "rgb")
     if not takes(container, encoder):
         container, suffix, encoder, more = reconcile(
             container, suffix, encoder, output is not None, settings.codec is not None
         )
         told += more
-    path = Path(output) if output else source.path.with_suffix(f".enhanced{suffix}")
+    path = path or source.path.with_suffix(f".enhanced{suffix}")
+    if encoder == "rawvideo" and pipes.is_standard(path) and "pix_fmt" not in settings.options:
+        pixels = raw_format(container, source.first.layout.name)
+        settings = replace(settings, options={**settings.options, "pix_fmt": pixels})
     choice = _choice(source, encoder, settings, codec, scale)
     if container == "avi" and encoder in ("libx264", "libx265"):
         choice.options.setdefault("bf", "0")  # Reordered pictures would have no times.
@@ -99,8 +124,27 @@ def plan_output(
         told += (f"a GIF is written as {choice.pixel_format} video, which plays everywhere",)
     plan = OutputPlan(path, container, choice, kept, (*notices, *told, *choice.notices, *dropped))
     if settings.strict and plan.notices:
-        raise OutputError(f"{path}: not written, as asked by --strict: {'; '.join(plan.notices)}")
+        raise OutputError(
+            f"{plan.name}: not written, as asked by --strict: {'; '.join(plan.notices)}"
+        )
     return plan
+
+
+def _raw_or_not(
+    source: Source, container: str, asked: str | None, *, piped: bool
+) -> tuple[str | None, tuple[str, ...]]:
+    """The codec where pipes decide about it: raw pictures travel, but are not stored.
+
+    Returns: the codec to ask for, None for the source's, and what to tell the user.
+    """
+    if asked is not None:
+        return asked, ()
+    if piped and container in RAW:
+        return "rawvideo", ()
+    if source.is_pipe and source.video.codec_context.codec.canonical_name == "rawvideo":
+        told = f"the raw pictures are written with {encoders.FALLBACK}, visually lossless"
+        return (encoders.FALLBACK, (told,)) if takes(container, encoders.FALLBACK) else (None, ())
+    return None, ()
 
 
 def _resolved(settings: EncodeSettings, source: Source, scale: int) -> EncodeSettings:
@@ -113,6 +157,8 @@ def _resolved(settings: EncodeSettings, source: Source, scale: int) -> EncodeSet
     codec = source.video.codec_context.codec.canonical_name
     name, _ = encoders.encoder_name(codec, None, source.first.layout.family == "rgb")
     bits = None if encoders.has_own_rate(name) else bit_rate(source)
+    if bits == 0 and source.is_pipe:
+        raise ConfigError("copy-like needs the source's bit rate, which a pipe does not tell")
     return replace(settings, codec=None, bitrate=bits * scale if bits else None)
 
 

@@ -12,13 +12,19 @@ from av.error import FFmpegError
 from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
-from av.video.reformatter import Interpolation
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, Interpolation
 from numpy.typing import NDArray
 
 from crsr_video.colour import matrix_name
 from crsr_video.errors import CrsrError
 from crsr_video.media.attached import display_matrix, field_order, mirrors, side_data, turn
-from crsr_video.media.pixel_formats import Channel, PixelFormat, nearest_native, pixel_format
+from crsr_video.media.pixel_formats import (
+    Channel,
+    PixelFormat,
+    is_pixel_format,
+    nearest_native,
+    pixel_format,
+)
 from crsr_video.types import PixelLayout, Plane
 
 __all__ = [
@@ -27,11 +33,13 @@ __all__ = [
     "Passthrough",
     "PixelFormat",
     "blank",
+    "colour_name",
     "convert",
     "copy",
     "copy_colour",
     "display_matrix",
     "field_order",
+    "is_pixel_format",
     "layout",
     "mirrors",
     "nearest_native",
@@ -217,6 +225,20 @@ def copy_colour(source: VideoFrame, target: VideoFrame) -> None:
     target.colorspace = source.colorspace
     target.color_primaries = source.color_primaries
     target.color_trc = source.color_trc
+
+
+def colour_name(kind: str, code: int) -> str:
+    """The name of a colour tag's code from H.273, "" where it says nothing.
+
+    Args: kind: "primaries", "transfer" or "matrix".
+    """
+    known: Any = {"primaries": ColorPrimaries, "transfer": ColorTrc, "matrix": Colorspace}[kind]
+    if code in (0, 2) and not (kind == "matrix" and code == 0):
+        return ""
+    try:
+        return str(known(code).name).lower().replace("itu", "bt")
+    except ValueError:
+        return str(code)
 
 
 def reason(error: BaseException) -> str:

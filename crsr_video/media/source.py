@@ -1,5 +1,6 @@
 """A file as a source of video: opening it with care, and what the encoder needs of it later."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -9,17 +10,24 @@ from typing import Protocol
 import av
 from av.container import InputContainer
 from av.error import ArgumentError, FFmpegError, InvalidDataError
+from av.error import PermissionError as NotPermittedError
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
-from crsr_video.errors import InputError, NoVideoError
-from crsr_video.media import limits, matroska, pyav
+from crsr_video.config import ReadSettings
+from crsr_video.errors import ConfigError, InputError, NoVideoError
+from crsr_video.media import limits, matroska, pipes, pyav
 from crsr_video.media.pyav import Packet
 from crsr_video.types import Frame, VideoInfo
 
 _ENOUGH = 32 << 20
 """Bytes to look through for a stream's first packet."""
 _COVER = Disposition.attached_pic
+_DEMUXERS = {"y4m": "yuv4mpegpipe", "mp4": "mov"}
+"""FFmpeg's names of demuxers, where they are not ours."""
+_Y4M = b"YUV4MPEG2"
+_BUFFER = 1 << 18
+"""Bytes that FFmpeg asks a pipe for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,22 @@ class Source:
     """Seconds that were subtracted from all times."""
     end: Fraction | None = None
     """Where reading stops, in seconds of the source's own clock; None: at the end."""
+    earliest: Fraction = Fraction(0)
+    """Seconds; the least time of the first frame and of what came before it, such as the packets by
+    which sound begins below zero."""
+    beginnings: Mapping[int, bytes] | None = None
+    """A packet of every other stream, by index, as far as they come soon; None: the file can be
+    looked at a second time."""
+
+    @property
+    def is_pipe(self) -> bool:
+        """It was read from standard input: there is no second look, and no name."""
+        return self.beginnings is not None
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return pipes.INPUT if self.is_pipe else str(self.path)
 
 
 class HasSource(Protocol):
@@ -97,7 +121,74 @@ def open_container(path: Path) -> InputContainer:
     return container
 
 
-def _check_counts(container: InputContainer, path: Path) -> None:
+def open_inlet(inlet: pipes.Inlet, settings: ReadSettings) -> InputContainer:
+    """Open what comes in by a pipe, with the same care.
+
+    Raises: InputError: nothing comes, it is no media, lists other files, or is beyond `limits`.
+            ConfigError: there is no such pixel format.
+    """
+    wanted = settings.container
+    if wanted in (None, "matroska"):
+        window = pipes.Window(inlet, _ENOUGH)
+        matroska.check_chapters_of_pipe(window, inlet.name)
+    if not inlet.peek(1):
+        inlet.check()
+        raise InputError(f"{inlet.name}: is empty: nothing came through the pipe")
+    try:
+        container = av.open(
+            inlet,
+            "r",
+            format=_DEMUXERS.get(wanted or "", wanted),
+            options=limits.stream_options(),
+            container_options=_pipe_options(settings),
+            metadata_errors="surrogateescape",
+            buffer_size=_BUFFER,
+        )
+    except (FFmpegError, ValueError) as error:
+        inlet.check()
+        raise _pipe_error(inlet, settings, error) from error
+    try:
+        inlet.check()
+        _check_counts(container, inlet.name)
+    except BaseException:
+        container.close()
+        raise
+    return container
+
+
+def _pipe_options(settings: ReadSettings) -> dict[str, str]:
+    """FFmpeg's options for what comes in by a pipe."""
+    options = limits.opening_options()
+    if settings.container != "rawvideo":
+        return options
+    width, height = settings.size or (0, 0)
+    limits.check_size(pipes.INPUT, width, height)
+    name = settings.pixel_format or "yuv420p"
+    if not pyav.is_pixel_format(name):
+        raise ConfigError(f"there is no pixel format {name!r} in this FFmpeg")
+    return options | {
+        "format_whitelist": ",".join(limits.RAW_FORMATS),
+        "video_size": f"{width}x{height}",
+        "pixel_format": name,
+        "framerate": str(settings.rate or 25),
+    }
+
+
+def _pipe_error(inlet: pipes.Inlet, settings: ReadSettings, error: Exception) -> InputError:
+    """Why what comes in by a pipe cannot be opened."""
+    if inlet.head.startswith(_Y4M) and b"\n" not in inlet.head:
+        return InputError(f"{inlet.name}: its Y4M header is cut short")
+    if isinstance(error, ArgumentError):
+        return InputError(
+            f"{inlet.name}: is damaged, or lists or describes other files, which is not followed"
+        )
+    if isinstance(error, (InvalidDataError, NotPermittedError, EOFError)):
+        what = f"{settings.container} video" if settings.container else "a media stream"
+        return InputError(f"{inlet.name}: is not {what}, or damaged beyond reading")
+    return InputError(f"{inlet.name}: cannot be opened: {pyav.reason(error)}")
+
+
+def _check_counts(container: InputContainer, path: Path | str) -> None:
     """Raises: InputError: there is too much of something."""
     streams, chapters = container.streams, container.chapters()
     tags = [container.metadata, *(s.metadata for s in streams), *(c["metadata"] for c in chapters)]
@@ -110,7 +201,7 @@ def _check_counts(container: InputContainer, path: Path) -> None:
     )
 
 
-def main_video(container: InputContainer, path: Path) -> VideoStream:
+def main_video(container: InputContainer, path: Path | str) -> VideoStream:
     """The video stream to work on: FFmpeg's choice, but never cover art.
 
     Raises: NoVideoError: there is none. InputError: it cannot be decoded.
@@ -157,7 +248,7 @@ def bit_rate(source: Source) -> int:
     stated = source.info.bit_rate or source.video.metadata.get("BPS", "")
     if str(stated).isdigit() and int(stated) > 0:
         return int(stated)
-    if source.info.seconds <= 0:
+    if source.info.seconds <= 0 or source.is_pipe:
         return 0
     container = open_container(source.path)
     try:
@@ -175,6 +266,8 @@ def first_packets(source: Source) -> dict[int, bytes]:
 
     A second look at the file, so that the first goes on undisturbed.
     """
+    if source.beginnings is not None:
+        return dict(source.beginnings)
     wanted = {s.index for s in source.container.streams} - {source.video.index}
     found: dict[int, bytes] = {}
     if not wanted:
@@ -193,3 +286,36 @@ def first_packets(source: Source) -> dict[int, bytes]:
     finally:
         container.close()
     return found
+
+
+class Ahead:
+    """Packets of a pipe that were read before their turn, to know how every stream begins.
+
+    Args: packets: all of them, from the beginning.
+    """
+
+    def __init__(self, packets: Iterator[Packet]) -> None:
+        self._packets = packets
+        self._held: deque[Packet] = deque()
+
+    def __iter__(self) -> Iterator[Packet]:
+        """All packets in their order, once."""
+        while self._held:
+            yield self._held.popleft()
+        yield from self._packets
+
+    def beginnings(self, container: InputContainer, video: VideoStream) -> dict[int, bytes]:
+        """A packet of every stream but the video, by index, as far as they come soon."""
+        silent = (s for s in container.streams if isinstance(s, AttachmentStream))
+        wanted = {s.index for s in container.streams} - {video.index, *(s.index for s in silent)}
+        found: dict[int, bytes] = {}
+        size = 0
+        while found.keys() < wanted and size < _ENOUGH:
+            packet = next(self._packets, None)
+            if packet is None:
+                break
+            self._held.append(packet)
+            size += packet.size
+            if packet.stream_index in wanted:
+                found.setdefault(packet.stream_index, bytes(packet))
+        return found

@@ -47,11 +47,23 @@ def container_options(source: Source, container: str, clock: Fraction) -> dict[s
         return options
     if container == "mpegts":
         return {"mpegts_copyts": "1", "avoid_negative_ts": "disabled"}
-    if container == "nut":
-        return {"avoid_negative_ts": "disabled"}
+    if container == "nut":  # It has no times below zero.
+        early = source.earliest < 0
+        return {"avoid_negative_ts": "make_non_negative" if early else "disabled"}
     if container in ("mpeg", "vob"):
         return {"preload": "0", "avoid_negative_ts": "disabled"}
     return {}
+
+
+def pipe_options(plan: OutputPlan) -> dict[str, str]:
+    """Further muxer options for standard output: every packet leaves at once, few are held."""
+    options = {"flush_packets": "1"}
+    if plan.is_raw_pipe:
+        # Microseconds by which streams may lie apart: packets come in order, and are large.
+        options["max_interleave_delta"] = "200000"
+    if plan.container == "yuv4mpegpipe":
+        options["strict"] = "unofficial"  # For more than eight bits.
+    return options
 
 
 def _movie_timescale(source: Source, video: int) -> int:
