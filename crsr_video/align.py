@@ -172,8 +172,9 @@ class Aligner:
             aspect = float(frame.sample_aspect)
             native = geometry.crop_side(face.landmarks, aspect)
             state = self._examine(frame, face, native)
-            matrix = geometry.crop_from_frame(face.landmarks, state.tier, aspect)
-            image = sample(frame, matrix, state.tier, state.tier)
+            side = min(state.tier, face.largest_crop or state.tier)
+            matrix = geometry.crop_from_frame(face.landmarks, side, aspect)
+            image = sample(frame, matrix, side, side)
         except DegenerateFaceError:
             return replace(face, skipped="landmarks do not form a face")
         gain = _gain(state.side)
@@ -183,7 +184,8 @@ class Aligner:
         return replace(
             face,
             crop=Crop(planar, matrix),
-            detail=0.0 if self._keep_detail else _replaced(native, state),
+            tier=state.tier,
+            detail=0.0 if self._keep_detail else _replaced(native, side, state),
             presence=face.presence * gain,
         )
 
@@ -238,14 +240,14 @@ def _steady_tier(tier: int, side: float, thrift: Thrift) -> int:
     return thrift.tier(side)
 
 
-def _replaced(native: float, state: _TrackState) -> float:
+def _replaced(native: float, tier: int, state: _TrackState) -> float:
     """Share of what lies beyond the tier's band that is replaced.
 
     That band is worth replacing where the frame is much larger than the tier, is noisy, and has
     no more detail than the tier holds. Everywhere else it stays.
     """
-    room = np.clip(native / state.tier - 1.0, 0.0, 1.0)
-    fits = np.clip((1.3 - state.side / state.tier) / 0.4, 0.0, 1.0)
+    room = np.clip(native / tier - 1.0, 0.0, 1.0)
+    fits = np.clip((1.3 - state.side / tier) / 0.4, 0.0, 1.0)
     return float(room * fits * _noisiness(state))
 
 

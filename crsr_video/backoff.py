@@ -105,9 +105,11 @@ class BackOff:
 
     def _settle(self, face: Face, counts: bool) -> Face:
         now = compare(face) if face.skipped is None else None
-        if now is None:
-            return face
         state = self._tracks.get(face.track)
+        if now is None:
+            # What is carried along from an earlier frame is as strong as it was there.
+            share = state.share if state is not None and not face.fresh else 1.0
+            return face if share == 1.0 else replace(face, strength=face.strength * share)
         if state is None:
             state = self._tracks[face.track] = _State(now, _share(now))
         else:

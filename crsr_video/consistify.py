@@ -17,7 +17,7 @@ def consistify(predict: Predictor, *, batch: int = 1, lookahead: int = 0) -> Bat
 
 
 def _crop(face: Face) -> Crop | None:
-    return face.crop
+    return face.crop if face.fresh else None
 
 
 def _with_consistent(face: Face, image: Images) -> Face:

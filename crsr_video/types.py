@@ -162,6 +162,12 @@ class Face:
     """Share of the run's strength that this face gets, 0 to 1: the user's choice for a person."""
     skipped: str | None = None
     """Why this face is left alone, in words for the report; None: it is enhanced."""
+    fresh: bool = True
+    """Whether the networks look at it in this frame; else what they last found is carried along."""
+    largest_crop: int | None = None
+    """Side in pixels of the largest crop that there is time for; None: any."""
+    tier: int = 0
+    """Added by align: side in pixels of the crop that it is worth, time or not."""
     crop: Crop | None = None
     """Added by align: what the frame shows, at the track's input tier."""
     consistent: Crop | None = None

@@ -14,15 +14,19 @@ _MOST = 100_000
 
 
 def face_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --tracks, --face, --only and --max-faces, which become fields of `Config`."""
+    """Add --tracks and `person_options`, which become fields of `Config`."""
+    return click.option(
+        "--tracks",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Take the faces from a file that 'crsr-video tracks' wrote of this video.",
+    )(person_options(command))
+
+
+def person_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --face, --only and --max-faces, which become fields of `Config`."""
     for option in reversed(
         (
-            click.option(
-                "--tracks",
-                metavar="FILE",
-                type=click.Path(path_type=Path),
-                help="Take the faces from a file that 'crsr-video tracks' wrote of this video.",
-            ),
             click.option(
                 "--face",
                 "faces",

@@ -6,6 +6,7 @@ files and of the machine, and `write` makes the files. The JSON is described in 
 
 from crsr_video.report.document import assemble
 from crsr_video.report.facts import FORMAT, VERSION, Report, Seen
+from crsr_video.report.media import describe, describe_feed
 from crsr_video.report.merging import as_record, from_record, merged, renumbered
 from crsr_video.report.observe import Observer
 from crsr_video.report.writing import check, write
@@ -19,6 +20,8 @@ __all__ = [
     "as_record",
     "assemble",
     "check",
+    "describe",
+    "describe_feed",
     "from_record",
     "merged",
     "renumbered",

@@ -7,16 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Protocol
 
 from crsr_video import __version__, face_models, weights
 from crsr_video.config import Config
 from crsr_video.devices import Placement
-from crsr_video.media.plan import OutputPlan
 from crsr_video.pipeline import Statistics
 from crsr_video.report import media
-from crsr_video.report.facts import FORMAT, VERSION, FrameFacts, Report, Seen
+from crsr_video.report.facts import FORMAT, VERSION, FrameFacts, MediaFacts, Report, Seen
 
 MOST_TRACKS = 10_000
 """Faces in a report; of more, those seen longest."""
@@ -26,16 +24,6 @@ _LIBRARIES = ("torch", "av", "numpy", "opencv-contrib-python", "ai-edge-litert")
 
 class Done(Protocol):
     """What is known of a finished run, as `enhancer.Summary` has it."""
-
-    @property
-    def source(self) -> Path:
-        """The video that was enhanced."""
-        ...
-
-    @property
-    def plan(self) -> OutputPlan:
-        """What was written."""
-        ...
 
     @property
     def statistics(self) -> Statistics:
@@ -92,15 +80,17 @@ def assemble(
     done: Done,
     seen: Seen,
     *,
+    source: MediaFacts,
+    output: MediaFacts,
     config: Config,
     placement: Placement,
     command: Sequence[str] = (),
 ) -> Report:
     """All that is to be told of a finished run.
 
-    Raises: InputError: the source or the result can no longer be opened.
+    Args: source, output: what was read and written, see `media`.
     """
-    counts, plan = done.statistics, done.plan
+    counts = done.statistics
     tracks = sorted(seen.tracks, key=lambda track: (-track.frames, track.id))[:MOST_TRACKS]
     return Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -111,8 +101,8 @@ def assemble(
         hashes=_hashes(config),
         device=str(placement.device),
         precision=placement.precision,
-        source=media.describe(done.source, plan.carried),
-        output=media.describe(plan.path),
+        source=source,
+        output=output,
         frames=FrameFacts(
             total=counts.frames,
             changed=seen.changed,

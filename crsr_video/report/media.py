@@ -8,6 +8,7 @@ import av
 from av.container import InputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from crsr_video.media.feed import Feed
 from crsr_video.media.source import codec_name, main_video, open_container
 from crsr_video.report.facts import UNSPECIFIED, MediaFacts, StreamFacts
 
@@ -23,6 +24,45 @@ def describe(path: Path, kept: Collection[int] | None = None) -> MediaFacts:
         return _described(container, path, kept)
     finally:
         container.close()
+
+
+def describe_feed(address: str, feed: Feed, seconds: float) -> MediaFacts:
+    """What is known of a stream without an end; how many bytes it had is not.
+
+    Args: seconds: that it was read, or written.
+    """
+    info, first = feed.info, feed.first
+    native = first.native
+    colour = {"primaries": UNSPECIFIED, "transfer": UNSPECIFIED}
+    if native is not None:
+        colour["primaries"] = _named(ColorPrimaries, native.color_primaries)
+        colour["transfer"] = _named(ColorTrc, native.color_trc)
+    colour["matrix"] = first.layout.matrix
+    colour["range"] = "full" if first.layout.full_range else "limited"
+    return MediaFacts(
+        path=address,
+        bytes=0,
+        container=info.container,
+        seconds=round(seconds, 3),
+        codec=info.codec,
+        width=info.width,
+        height=info.height,
+        rate=float(info.rate) if info.rate else None,
+        bit_rate=0,
+        pixel_format=first.layout.name,
+        colour=colour,
+        streams=tuple(
+            StreamFacts(
+                index=stream.index,
+                kind=stream.type or "unknown",
+                codec=codec_name(stream) or "unknown",
+                language=str(getattr(stream, "language", None) or ""),
+                kept=True,
+                main=False,
+            )
+            for stream in feed.others
+        ),
+    )
 
 
 def _described(container: InputContainer, path: Path, kept: Collection[int] | None) -> MediaFacts:
