@@ -5,6 +5,7 @@ Recorder      collects it from tracked frames                       recorder.py
 write         to JSON, the same bytes for the same content          writing.py
 read          from JSON, every field checked                        reading.py
 check_video   that a file belongs to a video                        fingerprint.py
+pictures      by which a frame is known again                       pictures.py
 
 ``format.md`` beside this describes the format.
 """

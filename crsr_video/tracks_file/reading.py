@@ -1,6 +1,7 @@
 """Read a tracks file that anyone may have written: bounded first, and checked field by field."""
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ def read(path: str | Path) -> Recording:
     for track in found.get("tracks", ()) if isinstance(found.get("tracks"), list) else ():
         if isinstance(track, TracksError):
             raise track
-    return _recording(Node(str(path), "", found))
+    # Files of older versions of the program have none.
+    pictures = Node(str(path), "pictures", found.pop("pictures", ""))
+    return replace(_recording(Node(str(path), "", found)), pictures=pictures.text(MAX_BYTES))
 
 
 def _load(path: Path) -> str:

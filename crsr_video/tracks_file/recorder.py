@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from crsr_video.errors import DegenerateFaceError, TracksError
 from crsr_video.geometry import FACE_WIDTHS_PER_CROP, crop_side
+from crsr_video.tracks_file.pictures import Packer, tiny
 from crsr_video.tracks_file.recording import (
     FARTHEST,
     HUNDREDTHS,
@@ -39,7 +40,7 @@ class _Column:
 
 
 class Recorder:
-    """Collects tracked frames; memory grows by 80 bytes a face and frame."""
+    """Collects tracked frames; memory grows by 80 bytes a face and frame, and 200 a frame."""
 
     def __init__(self) -> None:
         self._times = array("q")
@@ -47,6 +48,7 @@ class Recorder:
         self._reasons: dict[str, int] = {}
         self._columns: dict[int, _Column] = {}
         self._faces = 0
+        self._pictures = Packer()
 
     def add(self, item: TrackedFrame) -> None:
         """Take the next frame.
@@ -54,6 +56,7 @@ class Recorder:
         Raises: TracksError: there are more faces than a file may hold.
         """
         self._times.append(item.frame.pts)
+        self._pictures.add(tiny(item.frame))
         if item.cut:
             self._cuts.append(item.frame.pts)
         for face in item.faces:
@@ -82,6 +85,7 @@ class Recorder:
             cuts=np.array(self._cuts, np.int64),
             reasons=tuple(self._reasons),
             tracks=tuple(_track(key, column) for key, column in columns),
+            pictures=self._pictures.text(),
         )
 
     def _add(self, face: Face, item: TrackedFrame) -> None:

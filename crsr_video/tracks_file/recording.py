@@ -137,3 +137,5 @@ class Recording:
     """Why faces are left alone."""
     tracks: tuple[TrackColumns, ...]
     """By id, those of `people`."""
+    pictures: str = ""
+    """A tiny picture of every frame, packed, see `pictures.unpack`; empty: there are none."""

@@ -79,6 +79,8 @@ def pieces(recording: Recording) -> Iterator[str]:
     yield f'"reasons": {_text(list(recording.reasons))},\n'
     yield f'"cuts": {_text(recording.cuts.tolist())},\n'
     yield f'"times": {_text(recording.times.tolist())},\n'
+    if recording.pictures:
+        yield f'"pictures": {_text(recording.pictures)},\n'
     yield from _lines("tracks", (_track(track) for track in recording.tracks), last=True)
     yield "}\n"
 

@@ -1,0 +1,486 @@
+/*
+ * crsr: enhance the faces in a picture, for FFmpeg, MLT and other hosts of frei0r effects.
+ *
+ * The effect itself only carries frames to the enhancement server and back, through shared memory.
+ * Whatever goes wrong with that, the frame passes unchanged, and a line on stderr says why.
+ *
+ * Build: cc -std=c11 -O2 -fPIC -shared -pthread -o crsr.so crsr.c
+ *        (with -DCRSR_COMMAND='"/path/to/crsr-video"' where that is not in everybody's PATH)
+ *
+ * Environment: CRSR_SERVER      command that starts the server, as a shell reads it; empty: none
+ *              CRSR_SOCKET      absolute path of the server's socket
+ *              CRSR_TIMEOUT_MS  longest wait for a frame, the first one included
+ *              CRSR_ORDERED     1: frames come in order, each once; 0: in any order
+ */
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <frei0r.h>
+
+#include "link.h"
+
+enum { STRENGTH, MIN_FACE, MODEL, COMPARE, DEBUG, TRACKS, PERSONS, PARAMETERS };
+
+/* min_face is a share of so many pixels. */
+#define LARGEST_MIN_FACE 256.0
+
+/* A frame so much wider than high is a band of one, made by a host that works in slices. */
+enum { BAND = 3 };
+
+/* Milliseconds that a first frame, for which models are loaded, and later ones may take. */
+enum { FIRST_MS = 20000, LATER_MS = 2000, PATIENT_FIRST_MS = 120000, PATIENT_LATER_MS = 60000 };
+
+/* After the n-th failure in a row it is tried again in a while that doubles up to this. */
+enum { FIRST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 30000, LONGEST_LATE_PAUSE_MS = 120000 };
+
+/* The same kind of line is written once in so many milliseconds. */
+enum { QUIET_MS = 5000 };
+
+static const f0r_param_info_t parameters[PARAMETERS] = {
+    {"strength", F0R_PARAM_DOUBLE, "How much of the enhancement is used"},
+    {"min_face", F0R_PARAM_DOUBLE,
+     "Faces narrower than this are left alone; 1 is 256 pixels, the default 16"},
+    {"model", F0R_PARAM_STRING, "fast, best, or a .safetensors file"},
+    {"compare", F0R_PARAM_BOOL, "Left half before, right half after"},
+    {"debug", F0R_PARAM_BOOL, "Draw boxes, numbers and landmarks of the faces"},
+    {"tracks", F0R_PARAM_STRING, "A file that 'crsr-video tracks' wrote of this video"},
+    {"persons", F0R_PARAM_STRING, "Whom to enhance, by the numbers in the tracks: 1,4 or 2=off"},
+};
+
+struct effect {
+    unsigned int width, height;
+    atomic_int inside; /* threads in f0r_update: more than one carry slices of one frame */
+    atomic_int sliced;
+    pthread_mutex_t lock; /* for all below */
+    double strength, min_face;
+    int compare, debug;
+    char *texts[PARAMETERS]; /* of the string parameters; owned */
+    int begun;               /* the first update has been seen */
+    int ordered, patient;
+    int failures; /* in a row */
+    int64_t again; /* when to try again, after failures */
+    int refused;   /* the last failure was one of the parameters */
+    int warm;      /* the server has enhanced a frame for us */
+    uint8_t *shared;
+    size_t settled_size; /* of the settings that the server has; 0: none */
+    uint8_t settled[HEADER_SIZE + MAX_PAYLOAD];
+    char notice[256]; /* what the server said last */
+    struct link link;
+};
+
+/* What lines are about, for not writing too many of a kind. */
+enum about { ABOUT_FAILURE, ABOUT_REFUSAL, ABOUT_NOTICE, ABOUT_RECOVERY, ABOUT_SLICES, ABOUTS };
+
+static void tell(enum about about, const char *words)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static int64_t last[ABOUTS];
+    static int told[ABOUTS];
+    int64_t now = now_ms();
+    pthread_mutex_lock(&lock);
+    int quiet = told[about] && now - last[about] < QUIET_MS;
+    if (!quiet) {
+        told[about] = 1;
+        last[about] = now;
+        fprintf(stderr, "crsr: %s\n", words);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+int f0r_init(void)
+{
+    return 1;
+}
+
+void f0r_deinit(void)
+{
+}
+
+void f0r_get_plugin_info(f0r_plugin_info_t *info)
+{
+    info->name = "crsr";
+    info->author = "The crsr-video authors";
+    info->plugin_type = F0R_PLUGIN_TYPE_FILTER;
+    info->color_model = F0R_COLOR_MODEL_RGBA8888;
+    info->frei0r_version = FREI0R_MAJOR_VERSION;
+    info->major_version = 1;
+    info->minor_version = 0;
+    info->num_params = PARAMETERS;
+    info->explanation = "Enhances faces that are small, soft, noisy or badly compressed";
+}
+
+void f0r_get_param_info(f0r_param_info_t *info, int index)
+{
+    if (index >= 0 && index < PARAMETERS)
+        *info = parameters[index];
+}
+
+f0r_instance_t f0r_construct(unsigned int width, unsigned int height)
+{
+    struct effect *effect = calloc(1, sizeof *effect);
+    if (!effect)
+        return NULL;
+    effect->width = width;
+    effect->height = height;
+    effect->strength = 1.0;
+    effect->min_face = 16.0 / LARGEST_MIN_FACE;
+    effect->texts[MODEL] = strdup("fast");
+    effect->texts[TRACKS] = strdup("");
+    effect->texts[PERSONS] = strdup("");
+    effect->link.socket = -1;
+    if (!effect->texts[MODEL] || !effect->texts[TRACKS] || !effect->texts[PERSONS] ||
+        pthread_mutex_init(&effect->lock, NULL) != 0) {
+        for (int i = 0; i < PARAMETERS; i++)
+            free(effect->texts[i]);
+        free(effect);
+        return NULL;
+    }
+    return effect;
+}
+
+/* Leave the server, and the memory with it: a server that is late may still write there. */
+static void leave(struct effect *effect)
+{
+    disconnect(&effect->link);
+    if (effect->shared)
+        munmap(effect->shared, (size_t)effect->width * effect->height * 4);
+    effect->shared = NULL;
+    effect->settled_size = 0;
+    effect->warm = 0;
+}
+
+void f0r_destruct(f0r_instance_t instance)
+{
+    struct effect *effect = instance;
+    if (!effect)
+        return;
+    leave(effect);
+    for (int i = 0; i < PARAMETERS; i++)
+        free(effect->texts[i]);
+    pthread_mutex_destroy(&effect->lock);
+    free(effect);
+}
+
+static double share(double value, double otherwise)
+{
+    if (isnan(value))
+        return otherwise;
+    return value < 0 ? 0 : value > 1 ? 1 : value;
+}
+
+void f0r_set_param_value(f0r_instance_t instance, f0r_param_t value, int index)
+{
+    struct effect *effect = instance;
+    if (!effect || !value)
+        return;
+    pthread_mutex_lock(&effect->lock);
+    switch (index) {
+    case STRENGTH: effect->strength = share(*(double *)value, 1.0); break;
+    case MIN_FACE:
+        effect->min_face = share(*(double *)value, 16.0 / LARGEST_MIN_FACE);
+        break;
+    case COMPARE: effect->compare = *(double *)value >= 0.5; break;
+    case DEBUG: effect->debug = *(double *)value >= 0.5; break;
+    case MODEL:
+    case TRACKS:
+    case PERSONS: {
+        /* The host's text may be gone after this call. */
+        const char *given = *(char **)value;
+        if (strcmp(given ? given : "", effect->texts[index]) == 0)
+            break;
+        char *copy = strdup(given ? given : "");
+        if (copy) {
+            if (effect->refused)
+                effect->again = 0; /* perhaps these are better: try at once */
+            free(effect->texts[index]);
+            effect->texts[index] = copy;
+        }
+        break;
+    }
+    default: break;
+    }
+    pthread_mutex_unlock(&effect->lock);
+}
+
+void f0r_get_param_value(f0r_instance_t instance, f0r_param_t value, int index)
+{
+    struct effect *effect = instance;
+    if (!effect || !value)
+        return;
+    pthread_mutex_lock(&effect->lock);
+    switch (index) {
+    case STRENGTH: *(double *)value = effect->strength; break;
+    case MIN_FACE: *(double *)value = effect->min_face; break;
+    case COMPARE: *(double *)value = effect->compare; break;
+    case DEBUG: *(double *)value = effect->debug; break;
+    case MODEL:
+    case TRACKS:
+    case PERSONS: *(char **)value = effect->texts[index]; break; /* remains ours */
+    default: break;
+    }
+    pthread_mutex_unlock(&effect->lock);
+}
+
+/* The name of the program that we are in. */
+static void host(char *name, size_t room)
+{
+    char path[PATH_MAX];
+    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[size > 0 ? size : 0] = '\0';
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    size_t kept = strnlen(base, room - 1);
+    memcpy(name, base, kept);
+    name[kept] = '\0';
+    if (!sendable(name))
+        name[0] = '\0';
+}
+
+/*
+ * How this host uses us. FFmpeg gives frames in order, each once, so they can be followed as a
+ * sequence; an editor seeks, repeats, and has several instances take turns, so for it each frame is
+ * on its own. Programs that only render would rather wait than have a frame left out.
+ */
+static void know_host(struct effect *effect)
+{
+    char name[256];
+    const char *told = getenv("CRSR_ORDERED");
+    host(name, sizeof name);
+    effect->ordered = strncmp(name, "ffmpeg", 6) == 0 || strncmp(name, "ffplay", 6) == 0;
+    effect->patient = effect->ordered || strncmp(name, "melt", 4) == 0;
+    if (told && *told)
+        effect->ordered = told[0] == '1';
+    effect->begun = 1;
+}
+
+/* When a wait that begins now is to end. */
+static int64_t deadline(const struct effect *effect, int first)
+{
+    const char *given = getenv("CRSR_TIMEOUT_MS");
+    long ms = given ? strtol(given, NULL, 10) : 0;
+    if (ms <= 0 || ms > 3600000) {
+        if (effect->patient)
+            ms = first ? PATIENT_FIRST_MS : PATIENT_LATER_MS;
+        else
+            ms = first ? FIRST_MS : LATER_MS;
+    }
+    return now_ms() + ms;
+}
+
+/* Greet the server. */
+static enum outcome greet(struct effect *effect, int64_t until)
+{
+    struct link *link = &effect->link;
+    char name[256], version[64];
+    host(name, sizeof name);
+    begin(&link->out);
+    put_text(&link->out, name);
+    enum outcome outcome = ask(link, HELLO, WELCOME, -1, until);
+    if (outcome != FINE)
+        return outcome;
+    struct reader r = reading(&link->in);
+    get_text(&r, version, sizeof version);
+    return complete(&r) ? FINE : say(link, GARBAGE, "the server talks nonsense");
+}
+
+static void note(struct effect *effect, const char *words)
+{
+    if (*words && strcmp(words, effect->notice) != 0)
+        tell(ABOUT_NOTICE, words);
+    snprintf(effect->notice, sizeof effect->notice, "%s", words);
+}
+
+/* Tell the server what is wanted, if that has changed. */
+static enum outcome settle(struct effect *effect, int64_t until)
+{
+    struct link *link = &effect->link;
+    struct writer *w = &link->out;
+    char folder[PATH_MAX] = "", tracks[PATH_MAX + MAX_TEXT + 2] = "", words[256];
+    const char *given = effect->texts[TRACKS];
+    if (strlen(given) <= MAX_TEXT) {
+        /* The server is elsewhere: it needs the whole path. */
+        int relative = *given && *given != '/' && getcwd(folder, sizeof folder);
+        snprintf(tracks, sizeof tracks, "%s%s%s", relative ? folder : "", relative ? "/" : "",
+                 given);
+    }
+    if (strlen(given) > MAX_TEXT || !sendable(tracks) || !sendable(effect->texts[MODEL]) ||
+        !sendable(effect->texts[PERSONS]))
+        return say(link, REFUSED, "a parameter is no line of text in UTF-8, or too long");
+    begin(w);
+    put_real(w, effect->strength);
+    put_real(w, effect->min_face * LARGEST_MIN_FACE);
+    put_number(w, (effect->compare ? WISH_COMPARE : 0) | (effect->debug ? WISH_DEBUG : 0) |
+                      (effect->ordered ? WISH_ORDERED : 0), 4);
+    put_text(w, effect->texts[MODEL]);
+    put_text(w, tracks);
+    put_text(w, effect->texts[PERSONS]);
+    if (w->size == effect->settled_size &&
+        memcmp(w->data + HEADER_SIZE, effect->settled + HEADER_SIZE, w->size - HEADER_SIZE) == 0)
+        return FINE;
+    effect->settled_size = 0;
+    enum outcome outcome = ask(link, SETTINGS, OKAY, -1, until);
+    if (outcome != FINE)
+        return outcome;
+    memcpy(effect->settled, w->data, w->size);
+    effect->settled_size = w->size;
+    struct reader r = reading(&link->in);
+    get_text(&r, words, sizeof words);
+    if (!complete(&r))
+        return say(link, GARBAGE, "the server talks nonsense");
+    note(effect, words);
+    return FINE;
+}
+
+/* Memory for one frame, that the server has too. */
+static enum outcome share_memory(struct effect *effect, int64_t until)
+{
+    struct link *link = &effect->link;
+    size_t size = (size_t)effect->width * effect->height * 4;
+    int memory = memfd_create("crsr", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (memory < 0)
+        return say(link, ABSENT, "no shared memory: %s", strerror(errno));
+    /* Sealed, so that the server need not fear that it shrinks under its eyes. */
+    void *mapped = MAP_FAILED;
+    if (ftruncate(memory, (off_t)size) == 0 &&
+        fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+    if (mapped == MAP_FAILED) {
+        close(memory);
+        return say(link, ABSENT, "no shared memory: %s", strerror(errno));
+    }
+    begin(&link->out);
+    put_number(&link->out, effect->width, 4);
+    put_number(&link->out, effect->height, 4);
+    enum outcome outcome = ask(link, BUFFER, OKAY, memory, until);
+    close(memory);
+    if (outcome == FINE)
+        effect->shared = mapped;
+    else
+        munmap(mapped, size);
+    return outcome;
+}
+
+/* Carry one frame to the server and back; nothing is written to `out` unless all is well. */
+static enum outcome carry(struct effect *effect, double time, const uint32_t *in, uint32_t *out)
+{
+    struct link *link = &effect->link;
+    size_t size = (size_t)effect->width * effect->height * 4;
+    int64_t until = deadline(effect, !effect->warm);
+    char words[256];
+    enum outcome outcome = FINE;
+    /* A server that was about to end may go away just now: then a second one is started. */
+    for (int attempt = 0; attempt < 2 && link->socket < 0; attempt++) {
+        outcome = attach(link, until);
+        if (outcome == FINE)
+            outcome = greet(effect, until);
+        if (outcome == GONE && attempt == 0)
+            disconnect(link);
+    }
+    if (outcome == FINE)
+        outcome = settle(effect, deadline(effect, 1));
+    if (outcome == FINE && !effect->shared)
+        outcome = share_memory(effect, until);
+    if (outcome != FINE)
+        return outcome;
+    memcpy(effect->shared, in, size);
+    begin(&link->out);
+    put_real(&link->out, time);
+    outcome = ask(link, ENHANCE, DONE, -1, effect->warm ? until : deadline(effect, 1));
+    if (outcome != FINE)
+        return outcome;
+    struct reader r = reading(&link->in);
+    uint32_t changed = get_number(&r, 4);
+    get_number(&r, 4); /* faces seen */
+    get_number(&r, 4); /* faces enhanced */
+    get_text(&r, words, sizeof words);
+    if (!complete(&r) || changed > 1)
+        return say(link, GARBAGE, "the server talks nonsense");
+    if (changed)
+        memcpy(out, effect->shared, size);
+    else if (out != in)
+        memcpy(out, in, size);
+    effect->warm = 1;
+    note(effect, words);
+    return FINE;
+}
+
+/* Say what went wrong, and when it is worth another attempt. */
+static void fail(struct effect *effect, enum outcome outcome, int64_t lost)
+{
+    char line[700];
+    enum about about = outcome == REFUSED ? ABOUT_REFUSAL : ABOUT_FAILURE;
+    snprintf(line, sizeof line, "%s; frames pass unchanged", effect->link.words);
+    tell(about, line);
+    if (outcome == REFUSED && effect->link.code == CODE_FAILED && effect->settled_size)
+        return; /* this frame alone */
+    int64_t pause = FIRST_PAUSE_MS;
+    for (int i = 1; i < effect->failures && pause < LONGEST_PAUSE_MS; i++)
+        pause *= 2;
+    pause = pause < LONGEST_PAUSE_MS ? pause : LONGEST_PAUSE_MS;
+    if (outcome == LATE && pause < 4 * lost)
+        /* More time is spent on passing frames than on waiting in vain. */
+        pause = 4 * lost < LONGEST_LATE_PAUSE_MS ? 4 * lost : LONGEST_LATE_PAUSE_MS;
+    if (outcome == GONE && effect->patient && effect->failures == 0)
+        pause = 0; /* it died: the next frame starts another */
+    effect->failures += effect->failures < 1000;
+    effect->refused = outcome == REFUSED;
+    effect->again = now_ms() + pause;
+    leave(effect);
+}
+
+static int fits(const struct effect *effect)
+{
+    return effect->width >= 1 && effect->height >= 1 && effect->width <= MAX_SIDE &&
+           effect->height <= MAX_SIDE && (uint64_t)effect->width * effect->height <= MAX_PIXELS;
+}
+
+static int is_band(const struct effect *effect)
+{
+    return effect->width > BAND * (uint64_t)effect->height;
+}
+
+void f0r_update(f0r_instance_t instance, double time, const uint32_t *in, uint32_t *out)
+{
+    struct effect *effect = instance;
+    size_t size = (size_t)effect->width * effect->height * 4;
+    int enhanced = 0;
+    if (atomic_fetch_add(&effect->inside, 1) > 0)
+        atomic_store(&effect->sliced, 1);
+    if (!fits(effect)) {
+        tell(ABOUT_SLICES, "frames of this size are not enhanced");
+    } else if (is_band(effect)) {
+        tell(ABOUT_SLICES, "the host works in slices (set threads to 1), or the picture is much "
+                           "wider than high: it passes unchanged");
+    } else {
+        pthread_mutex_lock(&effect->lock);
+        if (!effect->begun)
+            know_host(effect);
+        int64_t begun = now_ms();
+        if (!atomic_load(&effect->sliced) && (!effect->failures || begun >= effect->again)) {
+            enum outcome outcome = carry(effect, time, in, out);
+            enhanced = outcome == FINE;
+            if (outcome != FINE) {
+                fail(effect, outcome, now_ms() - begun);
+            } else if (effect->failures) {
+                effect->failures = 0;
+                tell(ABOUT_RECOVERY, "faces are enhanced again");
+            }
+        }
+        pthread_mutex_unlock(&effect->lock);
+        if (atomic_load(&effect->sliced)) {
+            enhanced = 0;
+            tell(ABOUT_SLICES, "the host works in slices: set threads to 1; frames pass unchanged");
+        }
+    }
+    if (!enhanced && out != in)
+        memcpy(out, in, size);
+    atomic_fetch_sub(&effect->inside, 1);
+}

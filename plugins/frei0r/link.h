@@ -1,0 +1,423 @@
+/*
+ * A connection to the server: found or started, asked, and never waited for without end.
+ *
+ * Nothing here blocks: sockets are non-blocking, and every wait has a deadline.
+ */
+
+#ifndef CRSR_LINK_H
+#define CRSR_LINK_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "wire.h"
+
+#ifndef CRSR_COMMAND
+#define CRSR_COMMAND "crsr-video" /* as a shell reads it */
+#endif
+
+extern char **environ;
+
+/* What became of an attempt; everything but FINE is told of by `link.words`. */
+enum outcome { FINE, ABSENT, LATE, GONE, GARBAGE, FOREIGN, REFUSED };
+
+struct link {
+    int socket; /* -1: there is none */
+    uint32_t sequence;
+    uint32_t code;   /* of the last refusal */
+    char words[512]; /* about the last outcome */
+    struct writer out;
+    struct message in;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void nap(int64_t ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}
+
+__attribute__((format(printf, 3, 4))) static enum outcome say(struct link *l, enum outcome outcome,
+                                                              const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    vsnprintf(l->words, sizeof l->words, format, values);
+    va_end(values);
+    return outcome;
+}
+
+static void disconnect(struct link *l)
+{
+    if (l->socket >= 0)
+        close(l->socket);
+    l->socket = -1;
+}
+
+/* Wait for a socket; 0: the deadline has passed. */
+static int ready(int descriptor, short events, int64_t deadline)
+{
+    for (;;) {
+        int64_t left = deadline - now_ms();
+        if (left < 0)
+            left = 0;
+        struct pollfd p = {descriptor, events, 0};
+        int found = poll(&p, 1, left > 60000 ? 60000 : (int)left);
+        if (found > 0)
+            return 1;
+        if (found < 0 && errno != EINTR)
+            return 1; /* the next call on it will say what is wrong */
+        if (now_ms() >= deadline)
+            return 0;
+    }
+}
+
+/* Whether a folder is ours and closed to others. */
+static int is_private(const char *folder)
+{
+    struct stat found;
+    return lstat(folder, &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == geteuid() &&
+           (found.st_mode & 077) == 0;
+}
+
+/* The socket's path: as `socket_path` in crsr_video/server/places.py has it. */
+static enum outcome find_path(struct link *l, char path[sizeof((struct sockaddr_un *)0)->sun_path])
+{
+    enum { ROOM = sizeof((struct sockaddr_un *)0)->sun_path };
+    const char *given = getenv("CRSR_SOCKET"), *runtime = getenv("XDG_RUNTIME_DIR");
+    char folder[PATH_MAX];
+    int size;
+    if (given && *given) {
+        if (given[0] != '/')
+            return say(l, ABSENT, "CRSR_SOCKET must be an absolute path");
+        size = snprintf(path, ROOM, "%s", given);
+        return size < ROOM ? FINE : say(l, ABSENT, "CRSR_SOCKET is too long for a socket");
+    }
+    if (runtime && runtime[0] == '/' && is_private(runtime)) {
+        size = snprintf(folder, sizeof folder, "%s/crsr-video", runtime);
+    } else {
+        const char *temporary = getenv("TMPDIR");
+        if (!temporary || temporary[0] != '/')
+            temporary = "/tmp";
+        size = snprintf(folder, sizeof folder, "%s/crsr-video-%lu", temporary,
+                        (unsigned long)geteuid());
+    }
+    if (size >= (int)sizeof folder || size + 13 > ROOM)
+        return say(l, ABSENT, "the runtime folder's name is too long for a socket");
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+        return say(l, ABSENT, "%.200s: cannot be made: %s", folder, strerror(errno));
+    if (!is_private(folder))
+        return say(l, ABSENT, "%.200s: must be yours and closed to others (mode 700)", folder);
+    memcpy(path, folder, (size_t)size);
+    memcpy(path + size, "/server.sock", 13);
+    return FINE;
+}
+
+/* Connect; ABSENT: nobody listens there. */
+static enum outcome reach(struct link *l, const char *path, int64_t deadline)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    disconnect(l);
+    l->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (l->socket < 0)
+        return say(l, GONE, "no socket: %s", strerror(errno));
+    while (connect(l->socket, (struct sockaddr *)&address, sizeof address) != 0) {
+        int why = errno;
+        if ((why == EAGAIN || why == EINTR) && now_ms() < deadline) {
+            nap(20); /* its queue is full */
+            continue;
+        }
+        disconnect(l);
+        if (why == ENOENT || why == ECONNREFUSED)
+            return say(l, ABSENT, "no server is there");
+        return say(l, why == EAGAIN ? LATE : GONE, "%s: %s", path, strerror(why));
+    }
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(l->socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
+        peer.uid != geteuid()) {
+        disconnect(l);
+        return say(l, FOREIGN, "%s: the server there is somebody else's", path);
+    }
+    return FINE;
+}
+
+/* The environment without what an editor that brings its own libraries needs for itself. */
+static char **environment(void)
+{
+    static const char *const own[] = {"LD_LIBRARY_PATH=", "LD_PRELOAD=", "PYTHONHOME=",
+                                      "PYTHONPATH="};
+    int bundled = getenv("APPIMAGE") || getenv("APPDIR") || getenv("SNAP");
+    size_t count = 0, kept = 0;
+    while (environ && environ[count])
+        count++;
+    char **copy = calloc(count + 1, sizeof *copy);
+    if (!copy)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        int drop = 0;
+        for (size_t j = 0; bundled && j < sizeof own / sizeof *own; j++)
+            drop |= strncmp(environ[i], own[j], strlen(own[j])) == 0;
+        if (!drop)
+            copy[kept++] = environ[i];
+    }
+    return copy;
+}
+
+/* A descriptor out of the way of the standard ones. */
+static int high(int descriptor)
+{
+    if (descriptor < 0)
+        return descriptor;
+    int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, 10);
+    close(descriptor);
+    return moved;
+}
+
+/* In the new process, where other threads may hold any lock: system calls only. */
+static void become_server(char *const arguments[], char *const environment[], int null, int log,
+                          int alive)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    setsid();
+    if (fork() != 0)
+        _exit(0);
+    for (int number = 1; number < 32; number++)
+        signal(number, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    dup2(null, 0);
+    dup2(null, 1);
+    dup2(log, 2);
+    dup2(alive, 3);
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, 4U, ~0U, 0U) != 0)
+#endif
+        for (int descriptor = 4; descriptor < 4096; descriptor++)
+            close(descriptor);
+    if (chdir("/") == 0)
+        execve("/bin/sh", arguments, environment);
+    _exit(127);
+}
+
+/*
+ * Start a server that is nobody's child.
+ *
+ * Returns a descriptor that is at its end when the server has ended, or -1.
+ */
+static int launch(const char *path)
+{
+    const char *command = getenv("CRSR_SERVER");
+    char line[4096], log_path[PATH_MAX];
+    int alive[2];
+    if (!command)
+        command = CRSR_COMMAND;
+    if (!*command)
+        return -1;
+    int size = snprintf(line, sizeof line, "exec %s serve --socket \"$0\"", command);
+    if (size >= (int)sizeof line || pipe2(alive, O_CLOEXEC) != 0)
+        return -1;
+    char *arguments[] = {"sh", "-c", line, (char *)path, NULL};
+    char **variables = environment();
+    alive[1] = high(alive[1]);
+    int null = high(open("/dev/null", O_RDWR | O_CLOEXEC));
+    snprintf(log_path, sizeof log_path, "%s.log", path);
+    int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    struct stat found;
+    if (log >= 0 && fstat(log, &found) == 0 && S_ISREG(found.st_mode) && found.st_size > 1 << 20)
+        if (ftruncate(log, 0) != 0) {
+            /* then it grows on */
+        }
+    log = high(log);
+    pid_t child = -1;
+    if (variables && null >= 0 && alive[1] >= 0) {
+        child = fork();
+        if (child == 0)
+            become_server(arguments, variables, null, log >= 0 ? log : null, alive[1]);
+    }
+    free(variables);
+    if (null >= 0)
+        close(null);
+    if (log >= 0)
+        close(log);
+    if (alive[1] >= 0)
+        close(alive[1]);
+    if (child < 0) {
+        close(alive[0]);
+        return -1;
+    }
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return alive[0];
+}
+
+/* Start a server and connect to it. */
+static enum outcome start(struct link *l, const char *path, int64_t deadline)
+{
+    const char *command = getenv("CRSR_SERVER");
+    int alive = launch(path), ended = 0;
+    if (alive < 0)
+        return say(l, ABSENT, "no server is there, and none was started");
+    enum outcome outcome;
+    while ((outcome = reach(l, path, deadline)) == ABSENT && now_ms() < deadline) {
+        if (ended) {
+            nap(50);
+        } else if (ready(alive, POLLIN, now_ms() + 50)) {
+            /* It has ended: it cannot run, or another one was first and is about to listen. */
+            ended = 1;
+            int64_t soon = now_ms() + 2000;
+            deadline = soon < deadline ? soon : deadline;
+        }
+    }
+    close(alive);
+    if (outcome == ABSENT && ended)
+        return say(l, ABSENT, "'%.100s' could not be started: %s.log says why",
+                   command ? command : CRSR_COMMAND, path);
+    return outcome == ABSENT ? say(l, LATE, "the server takes too long to start") : outcome;
+}
+
+/* Find the server or start it; only one thread of this process starts one at a time. */
+static enum outcome attach(struct link *l, int64_t deadline)
+{
+    static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
+    enum outcome outcome = find_path(l, path);
+    if (outcome != FINE)
+        return outcome;
+    int64_t soon = now_ms() + 2000;
+    outcome = reach(l, path, soon < deadline ? soon : deadline);
+    if (outcome != ABSENT)
+        return outcome;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    int64_t left = deadline - now_ms();
+    until.tv_sec += (time_t)((left > 0 ? left : 0) / 1000 + 1);
+    if (pthread_mutex_timedlock(&starting, &until) != 0)
+        return say(l, LATE, "the server takes too long to start");
+    outcome = reach(l, path, deadline);
+    if (outcome == ABSENT)
+        outcome = start(l, path, deadline);
+    pthread_mutex_unlock(&starting);
+    return outcome;
+}
+
+/* Send what is in `out`, and a descriptor with it if there is one. */
+static enum outcome send_all(struct link *l, int descriptor, int64_t deadline)
+{
+    size_t sent = 0;
+    while (sent < l->out.size) {
+        struct iovec part = {l->out.data + sent, l->out.size - sent};
+        union {
+            char room[CMSG_SPACE(sizeof(int))];
+            struct cmsghdr aligned;
+        } control;
+        struct msghdr whole = {.msg_iov = &part, .msg_iovlen = 1};
+        if (descriptor >= 0 && sent == 0) {
+            memset(&control, 0, sizeof control);
+            whole.msg_control = control.room;
+            whole.msg_controllen = sizeof control.room;
+            struct cmsghdr *head = CMSG_FIRSTHDR(&whole);
+            head->cmsg_level = SOL_SOCKET;
+            head->cmsg_type = SCM_RIGHTS;
+            head->cmsg_len = CMSG_LEN(sizeof(int));
+            memcpy(CMSG_DATA(head), &descriptor, sizeof(int));
+        }
+        ssize_t count = sendmsg(l->socket, &whole, MSG_NOSIGNAL);
+        if (count > 0)
+            sent += (size_t)count;
+        else if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            if (!ready(l->socket, POLLOUT, deadline))
+                return say(l, LATE, "the server does not listen");
+        } else if (count == 0 || errno != EINTR)
+            return say(l, GONE, "the server has gone");
+    }
+    return FINE;
+}
+
+static enum outcome receive(struct link *l, uint8_t *data, size_t size, int64_t deadline)
+{
+    size_t got = 0;
+    while (got < size) {
+        ssize_t count = recv(l->socket, data + got, size - got, 0);
+        if (count > 0)
+            got += (size_t)count;
+        else if (count == 0)
+            return say(l, GONE, "the server has gone");
+        else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            if (!ready(l->socket, POLLIN, deadline))
+                return say(l, LATE, "the server does not answer in time");
+        } else if (errno != EINTR)
+            return say(l, GONE, "the server has gone");
+    }
+    return FINE;
+}
+
+/* What the server refuses, in its own words. */
+static enum outcome refused(struct link *l)
+{
+    char words[400];
+    struct reader r = reading(&l->in);
+    uint32_t code = get_number(&r, 4);
+    get_text(&r, words, sizeof words);
+    if (!complete(&r))
+        return say(l, GARBAGE, "the server talks nonsense");
+    l->code = code;
+    return say(l, code == CODE_VERSION ? FOREIGN : REFUSED, "%s", words);
+}
+
+/*
+ * Send the message in `out`, and wait for the answer of the kind that is wanted.
+ *
+ * After anything but FINE and REFUSED the connection is of no further use.
+ */
+static enum outcome ask(struct link *l, uint16_t kind, uint16_t wanted, int descriptor,
+                        int64_t deadline)
+{
+    uint8_t header[HEADER_SIZE];
+    if (l->out.overflow)
+        return say(l, GARBAGE, "a parameter is too long");
+    l->code = 0;
+    finish(&l->out, kind, ++l->sequence);
+    enum outcome outcome = send_all(l, descriptor, deadline);
+    /* A server that refuses may have closed already, and left its words behind. */
+    if (outcome == FINE || outcome == GONE) {
+        outcome = receive(l, header, sizeof header, deadline);
+        if (outcome == FINE && !parse_header(&l->in, header))
+            return say(l, GARBAGE, "who answers is no server of crsr-video");
+        if (outcome == FINE && l->in.version != PROTOCOL_VERSION)
+            return say(l, FOREIGN, "the server speaks version %d of the protocol, the effect %d",
+                       l->in.version, PROTOCOL_VERSION);
+        if (outcome == FINE)
+            outcome = receive(l, l->in.payload, l->in.length, deadline);
+    }
+    if (outcome != FINE)
+        return outcome;
+    if (l->in.kind == REFUSAL)
+        return refused(l);
+    if (l->in.kind != wanted || l->in.sequence != l->sequence)
+        return say(l, GARBAGE, "the server talks nonsense");
+    return FINE;
+}
+
+#endif

@@ -1,0 +1,64 @@
+"""A server that starts at once and inverts the colours of every frame; for tests of the effect.
+
+fake_server.py serve --socket PATH
+
+Each start adds its process id to PATH.pids; what it does wrong is told by CRSR_FAKE:
+silent (accepts, and never answers), frames (answers all but frames), version, noise, dead (does not
+start).
+"""
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from crsr_video.server import wire
+from crsr_video.server.channel import Channel
+from crsr_video.server.memory import SharedFrame
+from crsr_video.server.places import Place
+from crsr_video.server.wire import Buffer, Done, Enhance, Hello, Kind, Told
+
+MODE = os.environ.get("CRSR_FAKE", "")
+
+
+def converse(channel: Channel) -> None:
+    frame = None
+    while got := channel.receive(None):
+        header, payload, descriptors = got
+        request = wire.request(header.kind, payload)
+        if MODE == "silent" or (MODE == "frames" and isinstance(request, Enhance)):
+            continue
+        answer = Told(Kind.WELCOME if isinstance(request, Hello) else Kind.OK, "")
+        if isinstance(request, Buffer):
+            frame = SharedFrame(descriptors[0], request)
+            os.close(descriptors[0])
+        elif isinstance(request, Enhance):
+            frame.picture[..., :3] ^= 255
+            answer = Done(True, 1, 1)
+        message = wire.pack(Kind(answer.kind), header.sequence, answer.pack())
+        if MODE == "version":
+            message = message[:4] + b"\x09\x00" + message[6:]
+        if MODE == "noise":
+            message = os.urandom(len(message))
+        channel._link.sendall(message)
+
+
+def main() -> None:
+    path = Path(sys.argv[sys.argv.index("--socket") + 1])
+    if MODE == "dead":
+        sys.exit("it cannot be helped")
+    with Place(path) as place, Path(f"{path}.pids").open("a") as pids:
+        pids.write(f"{os.getpid()}\n")
+        pids.flush()
+        place.listener.settimeout(20)
+        while True:
+            try:
+                link, _ = place.listener.accept()
+            except TimeoutError:
+                return
+            threading.Thread(target=converse, args=(Channel(link, 20),), daemon=True).start()
+            time.sleep(0)
+
+
+main()

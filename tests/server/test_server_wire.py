@@ -1,0 +1,115 @@
+import math
+import struct
+
+import numpy as np
+import pytest
+
+from crsr_video.errors import ProtocolError, VersionError
+from crsr_video.server import wire
+from crsr_video.server.wire import (
+    Buffer,
+    Done,
+    Enhance,
+    Header,
+    Hello,
+    Kind,
+    Refusal,
+    Settings,
+    Told,
+    Wish,
+)
+
+REQUESTS = (
+    Hello("melt"),
+    Buffer(1920, 1080),
+    Settings(0.5, 20.0, Wish.DEBUG | Wish.ORDERED, "best", "/tmp/ä t.json", "1,4 2=off"),
+    Enhance(1.5),
+)
+ANSWERS = (Told(Kind.WELCOME, "1.0"), Told(Kind.OK, ""), Done(True, 3, 2, "ü"), Refusal(4, "no"))
+
+
+@pytest.mark.parametrize("message", REQUESTS, ids=lambda m: type(m).__name__)
+def test_requests_come_back(message):
+    whole = wire.pack(Kind(message.kind), 9, message.pack())
+    header = Header.unpack(whole[:16])
+    assert (header.kind, header.sequence, header.length) == (message.kind, 9, len(whole) - 16)
+    assert wire.request(header.kind, whole[16:]) == message
+
+
+@pytest.mark.parametrize("message", ANSWERS, ids=lambda m: str(m.kind))
+def test_answers_come_back(message):
+    assert wire.answer(message.kind, message.pack()) == message
+
+
+@pytest.mark.parametrize("message", REQUESTS, ids=lambda m: type(m).__name__)
+def test_a_request_cut_off_or_too_long_is_refused(message):
+    payload = message.pack()
+    for size in range(len(payload)):
+        with pytest.raises(ProtocolError, match="too short"):
+            wire.request(message.kind, payload[:size])
+    with pytest.raises(ProtocolError, match="1 bytes too many"):
+        wire.request(message.kind, payload + b"\0")
+
+
+def test_the_layout_is_that_of_the_page():
+    """Written out once by hand: the page and the effect in C rely on it."""
+    assert wire.pack(Kind.HELLO, 2, Hello("é").pack()) == (
+        b"CRSR\x01\x00\x01\x00\x02\x00\x00\x00\x04\x00\x00\x00\x02\x00\xc3\xa9"
+    )
+    assert Settings(1.0, 16.0, Wish.COMPARE, "a", "", "b").pack() == (
+        struct.pack("<dd", 1.0, 16.0) + b"\x01\x00\x00\x00\x01\x00a\x00\x00\x01\x00b"
+    )
+
+
+def test_headers_of_others_are_refused():
+    with pytest.raises(ProtocolError, match="not the protocol"):
+        Header.unpack(b"GET / HTTP/1.1\r\n")
+    with pytest.raises(VersionError, match="version 2 of the protocol, not 1"):
+        Header.unpack(struct.pack("<4sHHII", b"CRSR", 2, 1, 0, 0))
+    with pytest.raises(ProtocolError, match="too long"):
+        Header.unpack(struct.pack("<4sHHII", b"CRSR", 1, 1, 0, wire.MAX_PAYLOAD + 1))
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (16385, 1), (16384, 4097), (2**32 - 1, 1)])
+def test_impossible_frames_are_refused(size):
+    with pytest.raises(ProtocolError, match="frame"):
+        wire.request(Kind.BUFFER, struct.pack("<II", *size))
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, math.nan, math.inf])
+def test_impossible_strengths_are_refused(strength):
+    payload = struct.pack("<ddI", strength, 16.0, 0) + 3 * wire.text("")
+    with pytest.raises(ProtocolError, match="out of range"):
+        wire.request(Kind.SETTINGS, payload)
+
+
+def test_switches_of_the_future_are_refused():
+    payload = struct.pack("<ddI", 1.0, 16.0, 8) + 3 * wire.text("")
+    with pytest.raises(ProtocolError, match="switches"):
+        wire.request(Kind.SETTINGS, payload)
+
+
+@pytest.mark.parametrize(
+    "text", [b"\xff", b"a\nb", b"\x7f", b"\0", b"\xed\xa0\x80", b"x" * 4097], ids=repr
+)
+def test_texts_that_are_no_line_are_refused(text):
+    with pytest.raises(ProtocolError, match="text"):
+        wire.request(Kind.HELLO, struct.pack("<H", len(text)) + text)
+
+
+def test_what_is_sent_is_always_a_line_within_the_limit():
+    long = "a\nb\x1b" + "ä" * 4000 + "\ud800"
+    found = wire.Reader(wire.text(long)).text()
+    assert found.startswith("a b ää")
+    assert len(found.encode()) <= wire.MAX_TEXT
+
+
+def test_nothing_but_protocol_errors_comes_out_of_noise(rng: np.random.Generator):
+    for _ in range(3000):
+        kind = int(rng.integers(0, 6)) if rng.random() < 0.5 else int(rng.integers(126, 134))
+        payload = rng.bytes(int(rng.integers(0, 60)))
+        for parse in (wire.request, wire.answer):
+            try:
+                parse(kind, payload)
+            except ProtocolError as error:
+                assert "\n" not in str(error)
