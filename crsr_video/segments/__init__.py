@@ -17,7 +17,7 @@ end, so that whatever looks back or ahead has settled; only its own frames are w
 from crsr_video.segments.joining import join
 from crsr_video.segments.planning import Plan, Segment, plan
 from crsr_video.segments.results import SegmentResult
-from crsr_video.segments.running import Outcome, enhance_resumably
+from crsr_video.segments.running import Outcome, Workers, enhance_resumably
 from crsr_video.segments.work import Worker, enhance_segment
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Segment",
     "SegmentResult",
     "Worker",
+    "Workers",
     "enhance_resumably",
     "enhance_segment",
     "join",

@@ -5,7 +5,7 @@ segment counts as finished when its line is in the journal, which is written aft
 the disk. The result gets its name when it is whole, and then the folder goes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -21,13 +21,17 @@ from crsr_video.pipeline import Statistics
 from crsr_video.segments.folder import WorkFolder, work_folder
 from crsr_video.segments.joining import Joined, join
 from crsr_video.segments.lock import FolderLock
-from crsr_video.segments.planning import Plan
+from crsr_video.segments.planning import Plan, Segment
 from crsr_video.segments.results import SegmentResult, added
 from crsr_video.segments.stitch import stitch
 from crsr_video.segments.work import Worker
 
 OnFrame = Callable[[int, int, int, int], None]
 """Called after each frame: frames finished by this run, by earlier ones, in all, faces in view."""
+
+Workers = Callable[[Plan, Sequence[Segment], Path, Callable[[SegmentResult], None]], Iterable[str]]
+"""Somebody who enhances segments of a plan into a folder, and calls back with each that is done, in
+whatever order, from the calling thread; returns what the user should know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,12 @@ def enhance_resumably(
     on_frame: OnFrame = lambda *_: None,
     on_notice: Callable[[str], None] = lambda _: None,
     length: int | None = None,
+    workers: Workers | None = None,
 ) -> Outcome:
     """Enhance a video in segments, or go on with it; `config.restart` begins anew.
 
     Args:   length: frames a segment, about; None: as is usual.
+            workers: who enhances the segments; None: this process, one after the other.
     Raises: CrsrError: what is finished is kept, and the same call goes on.
     """
     if (config.faces or config.only is not None) and config.tracks is None:
@@ -74,7 +80,7 @@ def enhance_resumably(
         try:
             work.open(path, whole.path, config, length)
             with _kept():
-                outcome = _finish(work, config, on_frame, told)
+                outcome = _finish(work, config, on_frame, told, workers)
         except BaseException:
             if work.worthless:
                 work.clear()
@@ -120,7 +126,9 @@ def _kept() -> Iterator[None]:
         raise OutputError(f"cannot write: {pyav.reason(error)}; {told}") from error
 
 
-def _finish(work: WorkFolder, config: Config, on_frame: OnFrame, told: _Notices) -> Outcome:
+def _finish(
+    work: WorkFolder, config: Config, on_frame: OnFrame, told: _Notices, workers: Workers | None
+) -> Outcome:
     """Do what is left, and sum up."""
     resumed = sum(result.frames for result in work.results.values())
     if work.results:
@@ -131,7 +139,7 @@ def _finish(work: WorkFolder, config: Config, on_frame: OnFrame, told: _Notices)
         joined = _as_joined(work.plan)
     else:
         check_output(work.plan.output, work.plan.source, config.overwrite)
-        _enhance(work, resumed, on_frame, told)
+        _enhance(work, resumed, on_frame, told, workers)
         work.begin_joining()
         joined = join(work.plan, _in_order(work), work.path, overwrite=config.overwrite)
         work.end_joining()
@@ -161,7 +169,9 @@ def _in_order(work: WorkFolder) -> list[SegmentResult]:
     return [work.results[number] for number in sorted(work.results)]
 
 
-def _enhance(work: WorkFolder, resumed: int, on_frame: OnFrame, told: _Notices) -> None:
+def _enhance(
+    work: WorkFolder, resumed: int, on_frame: OnFrame, told: _Notices, workers: Workers | None
+) -> None:
     """Do the segments that are not there yet, each noted as soon as it is on the disk."""
     left = [s for s in work.plan.segments if s.number not in work.results]
     finished = 0
@@ -171,7 +181,16 @@ def _enhance(work: WorkFolder, resumed: int, on_frame: OnFrame, told: _Notices) 
         finished += 1
         on_frame(finished, resumed, work.plan.frames, faces)
 
-    if left:
+    def add(result: SegmentResult) -> None:
+        nonlocal finished
+        work.add(result)
+        finished += result.frames
+        on_frame(finished, resumed, work.plan.frames, len(result.tracks))
+
+    if left and workers is not None:
+        for line in workers(work.plan, left, work.path, add):
+            told(line)
+    elif left:
         with Worker(work.plan) as worker:
             for segment in left:
                 work.add(worker.enhance(segment, work.path, count))

@@ -41,18 +41,19 @@ def enhance_segment(plan: Plan, segment: Segment, folder: Path) -> SegmentResult
 class Worker(Closing):
     """Enhances segments of one plan; the networks stay loaded in between.
 
+    Args:   networks: those of the plan's configuration, if they are loaded already.
     Raises: InputError: other versions are installed here than where the plan was made.
             DeviceError, WeightsError, FaceModelError, TracksError.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, networks: pipeline.Networks | None = None) -> None:
         differs = facts.difference(plan.versions, facts.versions(plan.config))
         if differs is not None:
             raise InputError(f"{plan.source}: was planned by a machine with {differs}")
         self._plan = plan
         with Decoder(plan.source) as film:
             replay = pipeline.recorded(plan.config, plan.source, film.info)
-        self._pipeline = pipeline.build(plan.config, tracker=replay)
+        self._pipeline = pipeline.build(plan.config, tracker=replay, networks=networks)
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -1,0 +1,171 @@
+"""From what was asked for to jobs: folders are walked, names are given, own results left out."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+from crsr_video.config import Config
+from crsr_video.errors import ConfigError, CrsrError, InputError
+from crsr_video.media.containers import BY_SUFFIX
+from crsr_video.work_queue.jobs import Job
+from crsr_video.work_queue.naming import MARK, check_names, check_reports, job_of
+
+READ_ONLY = (".ogv", ".ogm", ".gif", ".y4m", ".mxf", ".dv", ".rm", ".rmvb", ".f4v", ".divx")
+_OLDER = (".m1v", ".m2v", ".mpv", ".m2t", ".mod", ".tod", ".amv", ".h264", ".264", ".hevc")
+"""Endings of videos that are read, beside those that are written too."""
+ENDINGS = frozenset((*BY_SUFFIX, *READ_ONLY, *_OLDER))
+"""Of the files that are taken from a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An input that cannot become a job."""
+
+    path: Path
+    message: str
+    kind: str = "InputError"
+
+
+@dataclass(slots=True)
+class Found:
+    """What came of the inputs."""
+
+    jobs: list[Job] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+
+def find(
+    inputs: Sequence[Path],
+    folder: Path | None,
+    config: Config,
+    *,
+    recursive: bool = False,
+    patterns: Sequence[str] = (),
+) -> Found:
+    """Jobs for files, and for what lies in folders.
+
+    Args:   folder: of all results; None: each beside its source.
+            recursive: take folders too, with all below them.
+            patterns: names to take from folders, such as ``*.mp4``, or paths below the folder;
+            none: all videos, by their endings.
+    Raises: ConfigError: two results would have one name, or the options do not fit together.
+            InputError: there is nothing to do at all.
+    """
+    _check_options(inputs, folder, config, recursive, patterns)
+    found = Found()
+    sources: dict[Path, Path] = {}
+    for source, below in _all_sources(inputs, folder, recursive, patterns, found):
+        first = sources.setdefault(source.resolve(), source)
+        if first is not source:
+            found.notices.append(f"{source} is {first} again: it is done once")
+            continue
+        try:
+            found.jobs.append(job_of(source, below, folder, config))
+        except CrsrError as error:
+            found.refused.append(Refused(source, str(error), type(error).__name__))
+    check_names(found.jobs)
+    _leave_out_results(found)
+    if not found.jobs and not found.refused:
+        raise InputError(f"{', '.join(map(str, inputs))}: there is nothing to enhance")
+    return found
+
+
+def _check_options(
+    inputs: Sequence[Path],
+    folder: Path | None,
+    config: Config,
+    recursive: bool,
+    patterns: Sequence[str],
+) -> None:
+    if patterns and not recursive:
+        raise ConfigError("pattern chooses files in folders: it needs --recursive")
+    if "-" in map(str, (*inputs, folder)):
+        raise ConfigError("standard input and output are for one video, not for several")
+    if folder is not None and (
+        folder.is_file() or (not folder.is_dir() and folder.suffix.lower() in BY_SUFFIX)
+    ):
+        raise ConfigError(f"{folder}: several inputs need a folder for their results, not a file")
+    if config.tracks is not None:
+        raise ConfigError("tracks are of one video, not of several")
+    check_reports(config)
+
+
+def _all_sources(
+    inputs: Iterable[Path],
+    folder: Path | None,
+    recursive: bool,
+    patterns: Sequence[str],
+    found: Found,
+) -> Iterator[tuple[Path, Path]]:
+    """Files, and where they lie below the folder that was asked for."""
+    for path in inputs:
+        if not path.is_dir():
+            yield path, Path()
+        elif not recursive:
+            found.refused.append(
+                Refused(path, f"{path}: is a folder; --recursive takes what is in it")
+            )
+        elif folder is not None and path.resolve().is_relative_to(folder.resolve()):
+            told = f"{path}: lies in {folder}, where results go: they would be enhanced again"
+            found.refused.append(Refused(path, told, "ConfigError"))
+        else:
+            yield from _walked(path, folder, patterns, found)
+
+
+def _walked(
+    top: Path, folder: Path | None, patterns: Sequence[str], found: Found
+) -> Iterator[tuple[Path, Path]]:
+    """Videos in a folder, in order of their names; nothing hidden, no result of ours."""
+    results = folder.resolve() if folder is not None else None
+
+    def tell(error: OSError) -> None:
+        name = error.filename or top
+        found.refused.append(Refused(Path(name), f"{name}: cannot be read: {error.strerror}"))
+
+    any_found = False
+    for place, folders, names in os.walk(top, onerror=tell):
+        here = Path(place)
+        if results is not None and here.resolve() == results:
+            found.notices.append(f"{here} is left out of {top}: results go there")
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = here.relative_to(top)
+        for name in sorted(names):
+            if _is_wanted(below / name, patterns) and not _is_result(name, names):
+                any_found = True
+                yield here / name, below
+    if not any_found:
+        what = f"nothing matches {' or '.join(patterns)}" if patterns else "no video was found"
+        found.refused.append(Refused(top, f"{top}: {what} in it"))
+
+
+def _is_wanted(path: Path, patterns: Sequence[str]) -> bool:
+    if path.name.startswith("."):
+        return False
+    if not patterns:
+        return path.suffix.lower() in ENDINGS
+    return any(fnmatch(str(path) if "/" in p else path.name, p) for p in patterns)
+
+
+def _is_result(name: str, names: Iterable[str]) -> bool:
+    """Whether a file is called as the result of one beside it."""
+    stem = Path(name).stem
+    base = stem.removesuffix(MARK)
+    return base != stem and any(Path(other).stem == base for other in names)
+
+
+def _leave_out_results(found: Found) -> None:
+    """A second run over ``*.mp4`` finds the results of the first, which are no sources."""
+    made = {job.output.resolve(): job for job in found.jobs}
+    kept = []
+    for job in found.jobs:
+        maker = made.get(job.source.resolve(), job)
+        if maker is job:
+            kept.append(job)
+        else:
+            found.notices.append(f"{job.source} is left out: it is the result of {maker.source}")
+    found.jobs = kept

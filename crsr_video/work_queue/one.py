@@ -1,0 +1,69 @@
+"""Do one job, whatever becomes of it."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from crsr_video import enhancer
+from crsr_video.config import Config
+from crsr_video.errors import CrsrError
+from crsr_video.media import pyav
+from crsr_video.work_queue.events import Advanced, Failed, Finished, OnEvent, Skipped, Started, Told
+from crsr_video.work_queue.existing import is_done
+from crsr_video.work_queue.jobs import Job
+
+
+def do(
+    job: Job,
+    config: Config,
+    on_event: OnEvent,
+    *,
+    command: Sequence[str] = (),
+    **how: Any,
+) -> None:
+    """Enhance one video unless that was done before; an error becomes an event.
+
+    Args: command: the command line, to be told in a report.
+          how: passed on to `enhancer.enhance`.
+    """
+    made: list[Path] = []
+    try:
+        if is_done(job, config):
+            on_event(Skipped(job))
+            return
+        on_event(Started(job))
+        for path in (job.output, *job.report):
+            made += _make_folder(path.parent)
+        summary = enhancer.enhance(
+            job.source,
+            job.output,
+            config=replace(config, report=job.report),
+            on_progress=lambda state: on_event(Advanced(job, state)),
+            on_notice=lambda text: on_event(Told(job, text)),
+            command=command,
+            **how,
+        )
+        on_event(Finished(job, summary))
+    except CrsrError as error:
+        on_event(Failed(job, str(error), type(error).__name__))
+    except OSError as error:
+        on_event(Failed(job, f"{job.output}: {pyav.reason(error)}", "OutputError"))
+    except Exception as error:
+        told = f"{job.source}: internal error, please report it: {type(error).__name__}: {error}"
+        on_event(Failed(job, " ".join(told.split()), type(error).__name__))
+    finally:
+        for folder in reversed(made):
+            with suppress(OSError):  # It holds something, as it should.
+                folder.rmdir()
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Make a folder with all above it; returns those that were not there, outermost first.
+
+    Raises: OSError.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing[::-1]
