@@ -1,0 +1,73 @@
+"""The networks as other programs can run them: plain layers, nothing remembered, no device."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from crsr_video.errors import ExportError
+from crsr_video.networks import SuperResolver
+from crsr_video.networks.blocks import cubic_phases
+from crsr_video.weights import Pair
+
+Part = Literal["consistifier", "superresolver", "pair"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+class PortableSuperResolver(nn.Module):
+    """A super-resolver with its bicubic enlargement as weights like others.
+
+    Made in float32, it may be turned to float16: what goes in and out, and the enlargement, stay
+    float32.
+    """
+
+    def __init__(self, network: SuperResolver) -> None:
+        super().__init__()
+        self.network = network
+        self.enlargement = cubic_phases(network.factor).repeat(3, 1, 1, 1)
+
+    def forward(self, consistent: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W)."""
+        padded = functional.pad(consistent, (2, 2, 2, 2), mode="replicate")
+        phases = functional.conv2d(padded, self.enlargement, groups=3)
+        detail = self.network.head(self.network.features(consistent)).float()
+        return functional.pixel_shuffle(phases + detail, self.network.factor)
+
+
+class Chain(nn.Module):
+    """Both networks, with the clipping that the pipeline does between them."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, genuine: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W)."""
+        result: Tensor = self.second(self.first(genuine).clamp(0, 1))
+        return result
+
+
+def portable(pair: Pair, part: Part, dtype: torch.dtype) -> nn.Module:
+    """One network of a pair, or both, ready to be exported.
+
+    Raises: ExportError: the pair does nothing, so there is nothing to export.
+    """
+    if not isinstance(pair.superresolver, SuperResolver):
+        raise ExportError(f"the model '{pair.name}' has no networks to export")
+    networks = {
+        "consistifier": pair.consistifier.to(dtype),
+        "superresolver": PortableSuperResolver(pair.superresolver.to(dtype)),
+    }
+    module = networks[part] if part in networks else Chain(*networks.values())
+    return module.eval()
+
+
+def reference(pair: Pair, part: Part, picture: Tensor) -> Tensor:
+    """What the pair itself makes of a picture, in float32."""
+    result = picture
+    if part != "superresolver":
+        result = pair.consistifier(result)
+    if part == "pair":
+        result = result.clamp(0, 1)
+    return result if part == "consistifier" else pair.superresolver(result)

@@ -1,0 +1,49 @@
+"""Whether an exported file computes what the networks compute."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from crsr_video.errors import ExportError
+from crsr_video.export.modules import Part, reference
+from crsr_video.weights import Pair
+
+SHAPES = ((1, 32, 32), (3, 16, 24), (2, 20, 36))
+"""Batch, height and width: other ones than at the export, so that what is meant to be free is."""
+
+
+def pictures() -> Iterator[Tensor]:
+    """Noise, and pictures that are smooth with a few edges and grain, as crops of faces are."""
+    generator = torch.Generator().manual_seed(11)
+    for count, height, width in SHAPES:
+        yield torch.rand(count, 3, height, width, generator=generator)
+        coarse = torch.rand(count, 3, 5, 5, generator=generator)
+        smooth = functional.interpolate(coarse, (height, width), mode="bicubic")
+        grain = 0.02 * torch.randn(count, 3, height, width, generator=generator)
+        smooth[..., height // 3 :, :] *= 0.7
+        yield ((smooth + grain).clamp(0, 1) * 255).round() / 255
+
+
+@torch.inference_mode()
+def check(pair: Pair, part: Part, opened: Callable[[Tensor], Tensor], bound: float) -> float:
+    """The largest difference, of 1.
+
+    Args:   opened: runs the exported file.
+    Raises: ExportError: it is beyond the bound, or the result has another shape.
+    """
+    worst = 0.0
+    for picture in pictures():
+        expected, found = reference(pair, part, picture), opened(picture)
+        if found.shape != expected.shape:
+            raise ExportError(
+                f"the exported {part} makes {tuple(found.shape)} of {tuple(picture.shape)}"
+            )
+        away = float((found - expected).abs().max())
+        if not away <= bound:  # nor is NaN
+            raise ExportError(
+                f"the exported {part} differs by {away:.2g} from ours, more than {bound:g}"
+            )
+        worst = max(worst, away)
+    return worst
