@@ -1,7 +1,8 @@
 """The command line: the only place that prints, and that decides the exit code.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done, but the source was cut off or damaged, 70 a
-defect of this program, 130 and 143 interrupted by Ctrl-C and SIGTERM.
+defect of this program, 130 and 143 interrupted by Ctrl-C and SIGTERM, 141 the program that read the
+result from a pipe has gone (what a filter that SIGPIPE ends leaves to a shell).
 Heavy modules are imported inside the commands, so that ``--help`` answers at once.
 """
 
@@ -16,12 +17,13 @@ from typing import Any, NoReturn
 
 import click
 
-from crsr_video import __version__
-from crsr_video.errors import CrsrError
+from crsr_video import __version__, garbage
+from crsr_video.errors import CrsrError, ReaderGoneError
 
 EXIT_FAILED = 1
 EXIT_PARTIAL = 3
 EXIT_DEFECT = 70
+EXIT_READER_GONE = 141
 
 
 class Interrupted(BaseException):
@@ -37,10 +39,14 @@ class App(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run, print what went wrong, exit."""
+        garbage.seldom()
         _open_standard_streams()
         try:
             with _signals():
                 return super().main(*args, **kwargs)
+        except ReaderGoneError as gone:
+            logging.getLogger("crsr_video").info("%s", gone)  # As other filters: without a word.
+            sys.exit(EXIT_READER_GONE)
         except CrsrError as error:
             _fail(str(error), EXIT_FAILED)
         except Interrupted as stop:

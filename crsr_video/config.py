@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -11,13 +12,51 @@ if TYPE_CHECKING:
     from crsr_video.types import Upscaler
 
 OnError = Literal["fail", "passthrough"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 SCALES = (1, 2, 4)
 UPSCALERS = ("lanczos", "cubic")
 COPY_LIKE = "copy-like"
 REPORTS = (".json", ".html", ".htm")
 """Endings of reports."""
+PIPE_INPUTS = (
+    *("nut", "matroska", "mpegts", "y4m", "rawvideo", "mp4", "flv", "avi", "h264", "hevc", "mjpeg"),
+)
+"""What standard input may be said to hold."""
+PIPE_OUTPUTS = ("nut", "matroska", "mpegts", "y4m", "rawvideo")
+"""What may be written to standard output, the default first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSettings:
+    """How standard input is read; raw video says nothing of itself, everything else does."""
+
+    container: str | None = None
+    """One of `PIPE_INPUTS`; None: what the bytes look like."""
+    size: tuple[int, int] | None = None
+    """Width and height of raw video."""
+    pixel_format: str | None = None
+    """FFmpeg's name of raw video's pixel format; None: yuv420p."""
+    rate: Fraction | None = None
+    """Frames a second of raw video; None: 25."""
+
+    def __post_init__(self) -> None:
+        """Check what belongs together.
+
+        Raises: ConfigError: raw video without its size, or a size and the like without raw video.
+        """
+        if self.container is not None and self.container not in PIPE_INPUTS:
+            known = ", ".join(PIPE_INPUTS)
+            raise ConfigError(f"input-format must be one of {known}, but is {self.container}")
+        if self.container == "rawvideo":
+            if self.size is None:
+                raise ConfigError("raw video needs a size, as in --size 640x480")
+            if min(self.size) < 1:
+                raise ConfigError(f"size must be above zero, but is {self.size[0]}x{self.size[1]}")
+            if self.rate is not None and not 0 < self.rate <= 1000:
+                raise ConfigError(f"rate must lie between 0 and 1000, but is {self.rate}")
+        elif (self.size, self.pixel_format, self.rate) != (None, None, None):
+            raise ConfigError("size, pixel-format and rate are for --input-format rawvideo only")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +77,9 @@ class EncodeSettings:
     strict: bool = False
     """Refuse, before anything is written, what cannot be kept in full: a stream that the container
     does not hold, another codec or pixel format than the source's, rounded times."""
+    container: str | None = None
+    """Of what goes to standard output, one of `PIPE_OUTPUTS`; None: NUT. A file's follows from its
+    ending."""
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -48,6 +90,9 @@ class EncodeSettings:
             raise ConfigError(f"crf must be zero or a positive number, but is {self.crf:g}")
         if self.bitrate is not None and self.bitrate <= 0:
             raise ConfigError(f"bitrate must be above zero, but is {self.bitrate}")
+        if self.container is not None and self.container not in PIPE_OUTPUTS:
+            known = ", ".join(PIPE_OUTPUTS)
+            raise ConfigError(f"format must be one of {known}, but is {self.container}")
         if self.crf is not None and self.bitrate is not None:
             raise ConfigError("crf and bitrate exclude each other: give one of them")
         if self.codec == COPY_LIKE and not (self.crf is None and self.bitrate is None):
@@ -121,6 +166,7 @@ class Config:
     """With `resume`: throw away what an earlier run left, and begin anew."""
     report: tuple[Path, ...] = ()
     """Files to tell what was done in: .json for programs, .html for people."""
+    read: ReadSettings = field(default_factory=ReadSettings)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
 
     def __post_init__(self) -> None:
@@ -129,7 +175,8 @@ class Config:
         Raises: ConfigError: a value that cannot be meant.
         """
         if self.precision not in get_args(Precision):
-            raise ConfigError(f"precision must be auto, fp32, bf16 or fp16, not {self.precision}")
+            known = "auto, fp32, bf16, fp16 or int8"
+            raise ConfigError(f"precision must be {known}, not {self.precision}")
         if self.on_error not in get_args(OnError):
             raise ConfigError(f"on-error must be fail or passthrough, but is {self.on_error}")
         if self.scale not in SCALES:

@@ -21,6 +21,8 @@ from crsr_video.config import Config
 from crsr_video.decode import Decoder, Passthrough
 from crsr_video.devices import Placement
 from crsr_video.encode import Encoder
+from crsr_video.errors import ConfigError
+from crsr_video.media import pipes
 from crsr_video.media.streams import OutputPlan
 from crsr_video.pipeline import Pipeline, Statistics
 from crsr_video.progress import Progress
@@ -78,24 +80,34 @@ def enhance(
     on_progress: Callable[[Progress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
     command: Sequence[str] = (),
+    networks: pipeline.Networks | None = None,
+    workers: segments.Workers | None = None,
 ) -> Summary:
     """Enhance the faces of a video file.
 
-    Args:    source: a video file.
-             output: the result's path; None: ``NAME.enhanced.EXT`` beside the source.
+    Args:    source: a video file; "-": standard input.
+             output: the result's path; None: ``NAME.enhanced.EXT`` beside the source; "-": standard
+             output.
              config: see `Config`; None: the defaults.
              on_progress: called after every frame, from the calling thread.
              on_notice: called with a line that the user should read, as soon as it is known.
              command: the command line that asked for it, to be told in a report.
+             networks: those of this configuration, if they are loaded already.
+             workers: who enhances the segments of a resumable run; None: this process.
     Returns: what was done.
     Raises:  CrsrError: nothing is left under the output's name then.
     """
     chosen = config or Config()
+    _check_pipes(source, output, chosen)
     if chosen.resume:
-        return _enhance_resumably(Path(source), output, chosen, on_progress, on_notice, command)
+        return _enhance_resumably(
+            Path(source), output, chosen, on_progress, on_notice, command, workers
+        )
     begin = time.perf_counter()
     with ExitStack() as stack:
-        decoder = stack.enter_context(Decoder(source, start=chosen.start, duration=chosen.duration))
+        decoder = stack.enter_context(
+            Decoder(source, start=chosen.start, duration=chosen.duration, read=chosen.read)
+        )
         # The encoder is made before the networks: what cannot be written fails at once.
         encoder = stack.enter_context(
             Encoder(output, decoder, chosen.encode, scale=chosen.scale, overwrite=chosen.overwrite)
@@ -109,11 +121,11 @@ def enhance(
         )
         told = _tell(on_notice, encoder.notices, ())
         replay = pipeline.recorded(chosen, decoder.path, decoder.info, shift=decoder.source.shift)
-        frames = stack.enter_context(pipeline.build(chosen, tracker=replay))
+        frames = stack.enter_context(pipeline.build(chosen, tracker=replay, networks=networks))
         observer = reporting.Observer() if chosen.report else None
         frames.observer = observer.push if observer is not None else None
         started = time.perf_counter()
-        ends = _run(decoder, frames, encoder, started, on_progress)
+        ends = transfer(decoder, frames, encoder, started, on_progress)
         encoder.close()
     report = decoder.report
     told = _tell(on_notice, (*encoder.notices, *report.notes, *frames.notices), told)
@@ -146,7 +158,13 @@ def _reported(
 ) -> Summary:
     """Write the reports that were asked for."""
     told = reporting.assemble(
-        summary, seen, config=config, placement=placement, command=tuple(command)
+        summary,
+        seen,
+        source=reporting.describe(summary.source, summary.plan.carried),
+        output=reporting.describe(summary.output),
+        config=config,
+        placement=placement,
+        command=tuple(command),
     )
     reporting.write(told, config.report)
     return replace(summary, reports=config.report)
@@ -159,6 +177,7 @@ def _enhance_resumably(
     on_progress: Callable[[Progress], None] | None,
     on_notice: Callable[[str], None] | None,
     command: Sequence[str],
+    workers: segments.Workers | None,
 ) -> Summary:
     """`enhance` in segments, for `Config.resume`."""
     begin = time.perf_counter()
@@ -169,7 +188,7 @@ def _enhance_resumably(
         overwrite=config.overwrite,
         inputs=_inputs(config),
     )
-    started: float | None = None
+    started = time.perf_counter() if workers is not None else None
 
     def count(finished: int, resumed: int, total: int, faces: int) -> None:
         nonlocal started
@@ -179,7 +198,12 @@ def _enhance_resumably(
             on_progress(Progress(resumed + finished, total, seconds, faces, resumed))
 
     done = segments.enhance_resumably(
-        source, output, config, on_frame=count, on_notice=on_notice or (lambda _: None)
+        source,
+        output,
+        config,
+        on_frame=count,
+        on_notice=on_notice or (lambda _: None),
+        workers=workers,
     )
     end = time.perf_counter()
     summary = Summary(
@@ -200,6 +224,24 @@ def _enhance_resumably(
         return summary
     placement = devices.place(config.device, config.precision)
     return _reported(summary, done.seen, config, placement, command)
+
+
+def _check_pipes(source: str | Path, output: str | Path | None, config: Config) -> None:
+    """See, before anything is read, that pipes are what they should be.
+
+    Raises: ConfigError: something needs a file. OutputError: standard output is a terminal.
+    """
+    reads, writes = pipes.is_standard(source), pipes.is_standard(output)
+    if not (reads or writes):
+        return
+    if config.resume:
+        raise ConfigError("a pipe cannot be gone on with: resume needs files to read and to write")
+    if config.report:
+        raise ConfigError("a report tells of files: it needs them for source and result, no pipe")
+    if reads and config.tracks is not None:
+        raise ConfigError("tracks belong to a file, which standard input is not")
+    if writes:
+        pipes.check_outlet()
 
 
 def _inputs(config: Config) -> tuple[Path, ...]:
@@ -232,7 +274,7 @@ def _with_ends(statistics: Statistics, ends: _Ends) -> Statistics:
     return replace(statistics, stage_seconds=stages)
 
 
-def _run(
+def transfer(
     decoder: Decoder,
     frames: Pipeline,
     encoder: Encoder,
@@ -255,8 +297,10 @@ def _run(
 
     finished = 0
     with (
-        ReadAhead(_tracked(_decoded(decoder, ends), frames), _READ_AHEAD) as items,
-        WriteBehind(write, _WRITE_BEHIND) as writer,
+        ReadAhead(
+            _tracked(_decoded(decoder, ends), frames), _READ_AHEAD, decoder.interrupt
+        ) as items,
+        WriteBehind(write, _WRITE_BEHIND, encoder.interrupt) as writer,
     ):
         for done in _restored(items, frames):
             writer.put(done)

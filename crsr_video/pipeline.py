@@ -11,19 +11,24 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
+from torch import nn
 
 from crsr_video import devices, fields, tracks_file, weights
-from crsr_video.align import FULL, THRIFTY, Aligner, Thrift
+from crsr_video.align import FULL, THRIFTY, TIERS, Aligner, Thrift
 from crsr_video.backoff import BackOff, Lowered
-from crsr_video.batches import Predictor, RecurrentPredictor
+from crsr_video.batches import BatchStage, Predictor, RecurrentPredictor
+from crsr_video.carry import Carrier
 from crsr_video.closing import Closing
 from crsr_video.config import Config
 from crsr_video.consistify import consistify
+from crsr_video.effort import Effort
 from crsr_video.errors import ConfigError
 from crsr_video.networks import SuperResolver
 from crsr_video.paste import Paster
 from crsr_video.people import People
+from crsr_video.ration import Rationer
 from crsr_video.smooth import Smoother
 from crsr_video.superres import RecurrentStage, super_resolve
 from crsr_video.track import Tracker
@@ -61,6 +66,7 @@ class _Timed:
         self.stage = stage
         self.seconds = 0.0
         self.failures = 0
+        self.clock = time.perf_counter
         self._rescue = rescue
         self._inside: list[Any] = []
 
@@ -75,7 +81,7 @@ class _Timed:
         self.stage.reset()
 
     def _timed(self, act: Callable[[], list[Any]], new: list[Any]) -> list[Any]:
-        begin = time.perf_counter()
+        begin = self.clock()
         self._inside += new
         try:
             done = act()
@@ -90,7 +96,7 @@ class _Timed:
                 plain = [done for item in plain for done in self.stage.push(item)]
             done = plain
         del self._inside[: len(done)]
-        self.seconds += time.perf_counter() - begin
+        self.seconds += self.clock() - begin
         return done
 
 
@@ -145,6 +151,22 @@ class Pipeline(Closing):
         The two halves may run in two threads: they share nothing but what travels.
         """
         return self._stages[0].flush() if frame is None else self._stages[0].push(frame)
+
+    def warm(self) -> None:
+        """Let the networks do once, on nothing, what takes long the first time."""
+        for stage in self._stages:
+            if isinstance(stage.stage, BatchStage):
+                stage.stage.warm(TIERS)
+
+    def time_by(self, clock: Callable[[], float]) -> None:
+        """Measure the stages by another clock than the wall's, such as `time.process_time`."""
+        for stage in self._stages:
+            stage.clock = clock
+
+    def overlook(self, frame: Frame) -> TrackedFrame:
+        """In place of `track`, of a pipeline without lookahead: nobody is looked for."""
+        self._stages[0].reset()
+        return TrackedFrame(frame)
 
     def restore(self, item: TrackedFrame | None) -> list[Frame]:
         """The second half of `push`, and of `flush` with None: all further stages."""
@@ -232,35 +254,77 @@ class Pipeline(Closing):
         )
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Networks:
+    """What a configuration needs of networks, loaded; any number of pipelines may share them."""
+
+    pair: weights.Pair
+    placement: devices.Placement
+    made: dict[int, Predictor] | None = None
+    """What pipelines that take turns in one thread share besides; None: each makes its own."""
+
+    def taking_turns(self) -> "Networks":
+        """The same for pipelines that never run at the same time, which saves memory."""
+        return replace(self, made={})
+
+    def predictor(self, network: nn.Module) -> Predictor:
+        """What runs one of the pair's networks."""
+        if self.made is None:
+            return Predictor(network, self.placement)
+        if id(network) not in self.made:
+            self.made[id(network)] = Predictor(network, self.placement)
+        return self.made[id(network)]
+
+
+def load_networks(config: Config) -> Networks:
+    """Load the networks that a configuration names.
+
+    Raises: DeviceError, WeightsError.
+    """
+    placement = devices.place(config.device, config.precision)
+    if placement.device.type == "cpu":
+        torch.set_num_threads(devices.network_threads())
+        cv2.setNumThreads(1)  # Faces are small: waking more threads costs a third more in all.
+    pair = weights.load(config.model).with_texture(config.texture)
+    return Networks(pair, placement.fitting(eight_bits=pair.eight_bits))
+
+
 def build(
-    config: Config, *, live: bool = False, tracker: Stage[Frame, TrackedFrame] | None = None
+    config: Config,
+    *,
+    live: bool = False,
+    tracker: Stage[Frame, TrackedFrame] | None = None,
+    effort: Effort | None = None,
+    networks: Networks | None = None,
 ) -> Pipeline:
     """The pipeline that a configuration asks for.
 
     Args:   live: no lookahead anywhere: each frame comes back at once.
             tracker: in place of one that looks for faces.
+            effort: tells the stages how much there is time for, from frame to frame.
+            networks: those of this configuration, if they are loaded already.
     Raises: DeviceError, WeightsError, FaceModelError.
             ConfigError: the configuration names a tracks file, but there is no tracker.
     """
     if config.tracks is not None and tracker is None:
         raise ConfigError("tracks are of a video file: without one, faces must be looked for")
-    placement = devices.place(config.device, config.precision)
-    if placement.device.type == "cpu":
-        torch.set_num_threads(devices.network_threads())
-    pair = weights.load(config.model).with_texture(config.texture)
+    loaded = networks or load_networks(config)
+    pair, placement = loaded.pair, loaded.placement
     batch = 1 if live else _BATCH[placement.device.type]
     wait = 0 if live else batch - 1
     stages: list[tuple[str, Stage[Any, Any]]] = [
         ("track", tracker or Tracker(lookahead=0 if live else 8, min_face=config.min_face)),
         *_people(config),
+        *([("ration", Rationer(effort))] if effort is not None else []),
         ("align", Aligner(keep_detail=pair.name == weights.IDENTITY, thrift=_thrift(config))),
         (
             "consistify",
-            consistify(Predictor(pair.consistifier, placement), batch=batch, lookahead=wait),
+            consistify(loaded.predictor(pair.consistifier), batch=batch, lookahead=wait),
         ),
-        ("super-resolve", _super_resolve(pair, config, placement, batch, wait)),
+        ("super-resolve", _super_resolve(loaded, config, batch, wait)),
         ("smooth", Smoother(causal=live)),
         *_back_off(config),
+        *([("carry", Carrier(effort))] if effort is not None else []),
         ("paste", Paster(config.strength, config.scale, config.upscaler)),
     ]
     built = Pipeline(stages, rescue=config.on_error == "passthrough")
@@ -313,11 +377,10 @@ def _thrift(config: Config) -> Thrift:
     return THRIFTY if config.model == weights.FAST and config.scale == 1 else FULL
 
 
-def _super_resolve(
-    pair: weights.Pair, config: Config, placement: devices.Placement, batch: int, wait: int
-) -> Stage[Any, Any]:
+def _super_resolve(networks: Networks, config: Config, batch: int, wait: int) -> Stage[Any, Any]:
     """With memory where it was trained, and not refused."""
+    pair, placement = networks.pair, networks.placement
     if config.memory and pair.memory is not None:
         assert isinstance(pair.superresolver, SuperResolver)
         return RecurrentStage(RecurrentPredictor(pair.superresolver, pair.memory, placement))
-    return super_resolve(Predictor(pair.superresolver, placement), batch=batch, lookahead=wait)
+    return super_resolve(networks.predictor(pair.superresolver), batch=batch, lookahead=wait)

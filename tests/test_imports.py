@@ -14,6 +14,7 @@ PACKAGE = Path(crsr_video.__file__).parent
 
 LEAVES = [
     "closing",
+    "garbage",
     "errors",
     "types",
     "config",
@@ -24,25 +25,30 @@ LEAVES = [
     "upscale",
     "masks",
     "likeness",
+    "effort",
     "fields",
     "devices",
     "face_models",
     "workers",
     "progress",
+    "remembered",
 ]
-STAGES = ["decode", "track", "people", "align", "consistify", "superres", "smooth", "backoff"]
-STAGES += ["paste", "encode"]
+STAGES = ["decode", "track", "people", "ration", "align", "consistify", "superres", "smooth"]
+STAGES += ["backoff", "carry", "paste", "encode"]
 LAYERS = [
     ["crsr_video"],  # the version, and lazy names
     LEAVES,
     ["networks"],
-    ["media"],
+    ["media", "backends"],
     ["weights", "batches", "tracks_file", "frames"],
     STAGES,
     ["pipeline"],
     ["report"],
     ["segments"],
-    ["enhancer", "live", "server", "comparison", "analysis"],
+    ["enhancer", "live", "server", "comparison", "analysis", "export", "bench"],
+    ["plugins"],
+    ["work_queue"],
+    ["cluster"],
     ["training", "evaluation"],
     ["commands"],
     ["cli"],
@@ -50,13 +56,14 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 SAME_LAYER = {*LEAVES, "enhancer", "live", "server", "training", "evaluation"}
-SAME_LAYER |= {"analysis"}
+SAME_LAYER |= {"analysis", "bench"}
 """Parts that may also use their neighbours (their order is checked by Python itself)."""
 
 UPWARD = {("commands.completion", "cli")}
 """The one exception: completion scripts are made from the finished command line."""
 
 BORDER = {"decode", "encode", "segments.media", "report.media", "training.codec"}
+BORDER |= {"bench.clip", "bench.live", "bench.pacing", "bench.faults"}
 """Where PyAV's objects may be touched, beside `media`."""
 
 INFERENCE = {name for names in LAYERS[: RANK["training"]] for name in names}

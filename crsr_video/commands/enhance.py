@@ -1,14 +1,26 @@
 """``crsr-video enhance``: the main job."""
 
+import re
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import click
 
+from crsr_video.commands import queueing
 from crsr_video.commands.choosing import face_options
 from crsr_video.commands.reporting import Reporter
-from crsr_video.config import REPORTS, UPSCALERS, Config, EncodeSettings
+from crsr_video.config import (
+    PIPE_INPUTS,
+    PIPE_OUTPUTS,
+    REPORTS,
+    UPSCALERS,
+    Config,
+    EncodeSettings,
+    ReadSettings,
+)
+from crsr_video.errors import ConfigError
 
 EXIT_PARTIAL = 3
 
@@ -38,6 +50,29 @@ def _pairs(
     return dict(value.split("=", 1) for value in values)
 
 
+def _size(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, int] | None:
+    """Width and height from 640x480."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", value.strip().lower(), re.ASCII)
+    if found is None:
+        raise click.BadParameter(f"'{value}' is no size: write 640x480", context, parameter)
+    return int(found[1]), int(found[2])
+
+
+def _rate(context: click.Context, parameter: click.Parameter, value: str | None) -> Fraction | None:
+    """Frames a second from 25, 29.97 or 30000/1001."""
+    if value is None:
+        return None
+    try:
+        return Fraction(value.strip())
+    except (ValueError, ZeroDivisionError):
+        told = f"'{value}' is no frame rate: write 25, 29.97 or 30000/1001"
+        raise click.BadParameter(told, context, parameter) from None
+
+
 def _reports(
     context: click.Context, parameter: click.Parameter, values: tuple[Path, ...]
 ) -> tuple[Path, ...]:
@@ -50,14 +85,32 @@ def _reports(
 
 
 @click.command(short_help="Enhance the faces of a video file.")
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument(
+    "sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option(
     "-o",
     "--output",
     metavar="OUTPUT",
     type=click.Path(path_type=Path),
-    help="Where the result goes; its ending chooses the container.  [default: NAME.enhanced.EXT]",
+    help="Where the result goes; its ending chooses the container. '-': standard output."
+    "  [default: NAME.enhanced.EXT]",
 )
+@click.option(
+    "--format",
+    "container",
+    type=click.Choice(PIPE_OUTPUTS),
+    help="What to write to standard output; all but Matroska and MPEG-TS hold raw pictures"
+    " unless --codec says otherwise.  [default: nut]",
+)
+@click.option(
+    "--input-format",
+    type=click.Choice(PIPE_INPUTS),
+    help="What standard input holds.  [default: what it looks like]",
+)
+@click.option("--size", metavar="WxH", callback=_size, help="Of raw video on standard input.")
+@click.option("--pixel-format", metavar="NAME", help="Likewise.  [default: yuv420p]")
+@click.option("--rate", metavar="FPS", callback=_rate, help="Likewise.  [default: 25]")
 @click.option(
     "--scale",
     type=click.Choice(["1", "2", "4"]),
@@ -114,7 +167,7 @@ def _reports(
 )
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]),
     default="auto",
     show_default=True,
     help="Arithmetic of the networks.",
@@ -189,12 +242,13 @@ def _reports(
     callback=_reports,
     help="Tell what was done: FILE.json for programs, FILE.html to look at; may be repeated.",
 )
+@queueing.queue_options
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable events, a line each.")
 @click.pass_context
 def enhance(
     context: click.Context,
     /,
-    source: Path,
+    sources: tuple[Path, ...],
     output: Path | None,
     as_json: bool,
     codec: str | None,
@@ -203,6 +257,11 @@ def enhance(
     preset: str | None,
     encoder_options: dict[str, str],
     strict: bool,
+    container: str | None,
+    input_format: str | None,
+    size: tuple[int, int] | None,
+    pixel_format: str | None,
+    rate: Fraction | None,
     scale: str,
     **choices: Any,
 ) -> None:
@@ -212,6 +271,13 @@ def enhance(
     crsr-video enhance holiday.mp4
     crsr-video enhance holiday.mp4 -o better.mkv --strength 0.7 --preset veryfast
     crsr-video enhance holiday.mp4 --scale 2 --start 12.5 --duration 10
+    crsr-video enhance --recursive footage -o better --jobs 2
+
+    INPUT and OUTPUT may be '-', for standard input and output. Everything that is told goes to
+    standard error then, the events of --json too.
+
+    \b
+    ffmpeg -i in.mp4 -c copy -f nut - | crsr-video enhance - -o - | ffmpeg -i - out.mp4
     """
     settings = EncodeSettings(
         codec=codec,
@@ -220,14 +286,25 @@ def enhance(
         preset=preset,
         options=encoder_options,
         strict=strict,
+        container=container,
     )
-    config = Config(scale=int(scale), encode=settings, **choices)
-    with Reporter(quiet=context.obj, as_json=as_json) as reporter:
+    read = ReadSettings(container=input_format, size=size, pixel_format=pixel_format, rate=rate)
+    queue = queueing.chosen(choices)
+    config = Config(scale=int(scale), encode=settings, read=read, **choices)
+    if queueing.is_queue(sources, queue):
+        if any(str(path) == "-" for path in (*sources, output)):
+            raise ConfigError("a pipe holds one video: several inputs need files")
+        sys.exit(
+            queueing.enhance_all(sources, output, config, queue, quiet=context.obj, as_json=as_json)
+        )
+    source = sources[0]
+    piped = str(output) == "-"
+    with Reporter(quiet=context.obj, as_json=as_json, events_to_stderr=piped) as reporter:
         # Imported only now: the networks' libraries take seconds, wrong options should not.
         from crsr_video import decode, enhancer, face_models
 
         reporter.start(source)
-        if not source.exists():
+        if str(source) != "-" and not source.exists():
             decode.Decoder(source)  # says what is wrong before anything is fetched
         if config.tracks is None:
             face_models.resolve_all(progress=reporter.fetching)

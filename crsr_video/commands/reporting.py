@@ -15,15 +15,19 @@ if TYPE_CHECKING:
     from crsr_video.enhancer import Summary
     from crsr_video.progress import Progress
 
-_EVENT_SECONDS = 0.5
+EVENT_SECONDS = 0.5
 """At most one progress event in this time: readers of JSON need no more."""
 
 
 class Reporter:
-    """Events of one run, for people on stderr or for programs on stdout."""
+    """Events of one run, for people on stderr or for programs on stdout.
 
-    def __init__(self, *, quiet: bool, as_json: bool) -> None:
+    Args: events_to_stderr: standard output is taken, by a video.
+    """
+
+    def __init__(self, *, quiet: bool, as_json: bool, events_to_stderr: bool = False) -> None:
         self._json = as_json
+        self._events_to_stderr = events_to_stderr
         self._words = not quiet and not as_json
         self._bar: Any = None
         self._show_bar = self._words and sys.stderr.isatty()
@@ -72,7 +76,7 @@ class Reporter:
             self._bar.set_postfix_str(f"faces={state.faces}", refresh=False)
             self._bar.update(state.frames - self._bar.n)
         now = time.monotonic()
-        if self._json and now - self._last_event >= _EVENT_SECONDS:
+        if self._json and now - self._last_event >= EVENT_SECONDS:
             self._last_event = now
             self._event(
                 "progress",
@@ -85,11 +89,12 @@ class Reporter:
     def finish(self, summary: "Summary") -> None:
         """The run is done."""
         self._close_bar()
-        self._event("summary", **_facts(summary))
+        self._event("summary", **facts_of(summary))
         for line in _lines(summary):
             self._say(line)
         if summary.partial:
-            self._warn(f"{summary.source} is {harm(summary)}: what was there is enhanced")
+            source = "standard input" if str(summary.source) == "-" else summary.source
+            self._warn(f"{source} is {harm(summary)}: what was there is enhanced")
 
     def _say(self, line: str) -> None:
         if self._words:
@@ -104,7 +109,7 @@ class Reporter:
 
     def _event(self, event: str, **facts: Any) -> None:
         if self._json:
-            click.echo(json.dumps({"event": event, **facts}))
+            click.echo(json.dumps({"event": event, **facts}), err=self._events_to_stderr)
 
     def _close_bar(self) -> None:
         if self._bar is not None:
@@ -127,7 +132,8 @@ def bar(total: int, label: str, unit: str, *, scale: bool = False) -> Any:
     )
 
 
-def _facts(summary: "Summary") -> dict[str, Any]:
+def facts_of(summary: "Summary") -> dict[str, Any]:
+    """What a summary tells, for programs."""
     seen = summary.statistics
     return {
         "output": str(summary.output),
@@ -197,4 +203,5 @@ def _lines(summary: "Summary") -> list[str]:
         lines.append(
             f"{count(seen.passed_through, 'frame')} passed through unchanged after an error"
         )
-    return [*lines, *(f"wrote {path}" for path in (summary.output, *summary.reports))]
+    written = [summary.plan.name, *summary.reports]
+    return [*lines, *(f"wrote {path}" for path in written)]
