@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from crsr_video.media.incoming.halt import Halt
+from crsr_video.media.incoming.halt import Halt, Stopped
 
 _POLL_SECONDS = 0.1
 _HEAD = 512
@@ -49,6 +49,8 @@ class Pipe:
         self._pushed, self._tail = b"", b""
         self._start: tuple[bytes, bytes] | None = None
         self._ended = False
+        self._gave_up: float | None = None
+        """The deadline that has passed, and was told of."""
         self.at = time.monotonic()
         """When the last bytes came."""
         self.total = 0
@@ -78,7 +80,9 @@ class Pipe:
         if self._pushed:
             data, self._pushed = self._pushed[:size], self._pushed[size:]
         else:
-            waited = self._wait()
+            if self._gave_up == self._halt.deadline:
+                return b""  # FFmpeg may ask again before it hears of the first exception.
+            waited = self._wait_or_give_up()
             data = os.read(self._descriptor, size)
             self.at = time.monotonic()
             self.exhausted = not data
@@ -89,6 +93,13 @@ class Pipe:
         data = self._until_next(data) if self._start else data
         self.total += len(data)
         return data
+
+    def _wait_or_give_up(self) -> float:
+        try:
+            return self._wait()
+        except (Stopped, TimedOut):
+            self._gave_up = self._halt.deadline
+            raise
 
     def _wait(self) -> float:
         """Wait for bytes or the end; seconds that it took."""

@@ -116,7 +116,7 @@ def test_rtmp_breaks_off_and_is_connected_to_again() -> None:
         taken.add(incoming, 10)
         first.end()
         with Program(address, "flv", size=(96, 80), wait=0.7):
-            taken.add(incoming, 20)
+            taken.add(incoming, 45)
         statistics = incoming.statistics
     assert statistics.reconnections >= 1
     assert [f.width for f in taken.frames][-5:] == [96] * 5
