@@ -26,6 +26,11 @@ class Predictor:
     def __init__(self, network: nn.Module, placement: Placement) -> None:
         self._run = runner(network.eval(), placement)
 
+    @property
+    def way(self) -> str:
+        """How it is computed, in words."""
+        return self._run.way
+
     @torch.inference_mode()
     def __call__(self, images: Images) -> Images:
         """Forward pass; shapes as above."""

@@ -17,6 +17,9 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 EIGHT_BITS = "int8"
 """Name of the precision for networks that were measured for it; see `networks.quantised`."""
 
+_ELSE = ", else "
+"""Before the reason for what other weights than measured ones get."""
+
 _PROBE_SPEEDUP = 1.3
 """Half precision is chosen on a CPU only if it is this much faster: it costs some accuracy."""
 
@@ -40,9 +43,12 @@ class Placement:
 
     def fitting(self, *, eight_bits: bool) -> "Placement":
         """For given weights: without eight bits where those were not measured for them."""
-        if eight_bits or not self.eight_bits:
+        if not self.eight_bits:
             return self
-        reason = self.reason.replace(EIGHT_BITS, f"not {EIGHT_BITS}, unmeasured weights", 1)
+        coarse, _, fine = self.reason.partition(_ELSE)
+        if eight_bits:
+            return replace(self, reason=coarse)
+        reason = f"{fine} (not {EIGHT_BITS}: its ranges were not measured for these weights)"
         return replace(self, eight_bits=False, reason=reason)
 
 
@@ -98,7 +104,8 @@ def _fast(device: torch.device) -> Placement:
     """What is fast there and good enough."""
     dtype, reason = _fast_dtype(device)
     if device.type == "cpu" and _computes_bytes():
-        return Placement(device, dtype, f"{EIGHT_BITS} where measured, else {reason}", True)
+        coarse = f"{EIGHT_BITS} on CPU: the processor multiplies bytes, ranges were measured"
+        return Placement(device, dtype, f"{coarse}{_ELSE}{reason}", True)
     return Placement(device, dtype, reason)
 
 
@@ -107,7 +114,7 @@ def _coarse(device: torch.device) -> Placement:
     if device.type != "cpu" or not _computes_bytes():
         raise DeviceError("int8 needs a CPU with VNNI: use auto, bf16 or fp32")
     dtype, reason = _fast_dtype(device)
-    return Placement(device, dtype, f"{EIGHT_BITS} as asked, else {reason}", True)
+    return Placement(device, dtype, f"{EIGHT_BITS} as asked{_ELSE}{reason}", True)
 
 
 def _fast_dtype(device: torch.device) -> tuple[torch.dtype, str]:
@@ -119,7 +126,7 @@ def _fast_dtype(device: torch.device) -> tuple[torch.dtype, str]:
     # is not, and other arithmetic is another picture. So it is asked once and remembered.
     if _computes_bf16():
         return torch.bfloat16, "bf16 on CPU: the processor has instructions for it"
-    slow, fast = remembered("arithmetic", _identity(), 2, _measured)
+    slow, fast = remembered("arithmetic", identity(), 2, _measured)
     figures = f"measured {slow * 1e3:.1f} ms in fp32, {fast * 1e3:.1f} ms in bf16"
     if slow > _PROBE_SPEEDUP * fast:
         return torch.bfloat16, f"bf16 on CPU: {figures}"
@@ -131,7 +138,7 @@ def _measured() -> list[float]:
     return [_probe(torch.float32), _probe(torch.bfloat16)]
 
 
-def _identity() -> str:
+def identity() -> str:
     """The processor and the build of torch, which together decide what is fast."""
     name = ""
     try:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from crsr_video import devices, pipeline, segments
 from crsr_video import frames as conversion
+from crsr_video import pipeline, segments
 from crsr_video import report as reporting
 from crsr_video.closing import Closing
 from crsr_video.config import Config
@@ -222,8 +222,7 @@ def _enhance_resumably(
     )
     if not config.report:
         return summary
-    placement = devices.place(config.device, config.precision)
-    return _reported(summary, done.seen, config, placement, command)
+    return _reported(summary, done.seen, config, pipeline.placed(done.settled), command)
 
 
 def _check_pipes(source: str | Path, output: str | Path | None, config: Config) -> None:

@@ -47,10 +47,6 @@ class EncoderError(OutputError):
 
 
 class ReaderGoneError(OutputError):
-    """The other end of the pipe was closed: nobody wants the rest."""
-
-
-class SinkClosedError(OutputError):
     """Whoever read the result has gone away: a closed pipe, a player that was ended."""
 
 

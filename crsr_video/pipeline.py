@@ -285,8 +285,21 @@ def load_networks(config: Config) -> Networks:
     if placement.device.type == "cpu":
         torch.set_num_threads(devices.network_threads())
         cv2.setNumThreads(1)  # Faces are small: waking more threads costs a third more in all.
-    pair = weights.load(config.model).with_texture(config.texture)
+    pair = _pair(config)
     return Networks(pair, placement.fitting(eight_bits=pair.eight_bits))
+
+
+def placed(config: Config) -> devices.Placement:
+    """Where and in what arithmetic `load_networks` lets them run, to be told without them.
+
+    Raises: DeviceError, WeightsError.
+    """
+    placement = devices.place(config.device, config.precision)
+    return placement.fitting(eight_bits=_pair(config).eight_bits)
+
+
+def _pair(config: Config) -> weights.Pair:
+    return weights.load(config.model).with_texture(config.texture)
 
 
 def build(

@@ -48,9 +48,9 @@ def _read(path: Path, subject: str, count: int) -> list[float] | None:
     try:
         content = json.loads(path.read_bytes())
         answer = [float(number) for number in content["answer"]]
-    except (OSError, ValueError, LookupError, TypeError):
+        whole = content["subject"] == subject and len(answer) == count
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError):
         return None
-    whole = content["subject"] == subject and len(answer) == count
     return answer if whole and all(map(math.isfinite, answer)) else None
 
 

@@ -127,7 +127,7 @@ def test_the_stopwatch_is_asked_once_for_all_runs(monkeypatch):
     first = place("cpu")
     monkeypatch.setattr(devices, "_probe", lambda _: 1.0)
     assert place("cpu") == first
-    monkeypatch.setattr(devices, "_identity", lambda: "another processor")
+    monkeypatch.setattr(devices, "identity", lambda: "another processor")
     assert place("cpu").precision == "fp32"
 
 
@@ -137,10 +137,14 @@ def test_eight_bits_are_for_weights_that_were_measured(monkeypatch, asked):
     monkeypatch.setattr(devices, "_computes_bf16", lambda: True)
     placement = place("cpu", asked)
     assert (placement.precision, placement.dtype) == ("int8", torch.bfloat16)
-    assert placement.fitting(eight_bits=True) == placement
+    fits = placement.fitting(eight_bits=True)
+    assert (fits.precision, fits.dtype) == ("int8", torch.bfloat16)
+    assert "bf16" not in fits.reason
     other = placement.fitting(eight_bits=False)
     assert other.precision == "bf16"
-    assert "unmeasured" in other.reason
+    assert other.reason.startswith("bf16")
+    assert "not measured" in other.reason
+    assert other.fitting(eight_bits=True) == other
 
 
 @pytest.mark.usefixtures("without_vnni")

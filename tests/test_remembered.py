@@ -40,6 +40,9 @@ def test_the_first_answer_stays():
         b'{"subject": "x", "answer": [1.0]}',
         b'{"subject": "x", "answer": [1.0, NaN]}',
         b'{"subject": "x", "answer": "ab"}',
+        b'{"answer": [1.0, 2.0]}',
+        b'{"subject": "x", "answer": [1.0, 1' + b"0" * 400 + b"]}",
+        b"[" * 100_000,
         b'{"subject": "y", "answer": [1.0, 2.0]}',
     ],
 )

@@ -3,23 +3,40 @@
 A runner takes and gives numpy: float32 (N, 3, H, W) in [0, 1] to float32 (N, 3, fH, fW).
 """
 
+import copy
+import hashlib
 import logging
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from crsr_video import __version__, devices
 from crsr_video.backends.cuda import Recorded, Streamed, quickest
 from crsr_video.devices import Placement
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.fused import Fused
 from crsr_video.networks.quantised import Quantised
+from crsr_video.remembered import remembered
 
 Images = NDArray[np.float32]
 Forward = Callable[[Tensor], Tensor]
-Runner = Callable[[Images], Images]
+Way = tuple[str, Forward]
+"""How a network is computed, in words, and what does it."""
+
+
+class Runner(Protocol):
+    """A network where it was placed."""
+
+    way: str
+    """How it is computed, in words."""
+
+    def __call__(self, images: Images) -> Images:
+        """Forward pass."""
+
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,14 +55,16 @@ def runner(network: nn.Module, placement: Placement) -> Runner:
     """The way to run a network, which may be moved to the device and its precision for that."""
     device = placement.device
     if device.type == "cuda":
-        return Streamed(_launched(network, placement), device)
-    return _Plain(_fastest(network, placement), device)
+        way, forward = _launched(network, placement)
+        return Streamed(forward, device, way=way)
+    return _Plain(*_fastest(network, placement), device)
 
 
 class _Plain:
     """One copy in, one copy out; on a CPU, none."""
 
-    def __init__(self, forward: Forward, device: torch.device) -> None:
+    def __init__(self, way: str, forward: Forward, device: torch.device) -> None:
+        self.way = way
         self._forward, self._device = forward, device
 
     def __call__(self, images: Images) -> Images:
@@ -55,54 +74,78 @@ class _Plain:
 
 
 class _BySize:
-    """Small pictures one way, large ones another."""
+    """Small pictures one way, large ones another, which is made when the first of them comes."""
 
-    def __init__(self, small: Forward, large: Forward) -> None:
-        self._small, self._large = small, large
+    def __init__(self, small: Forward, make_large: Callable[[], Forward]) -> None:
+        self._small, self._make_large = small, make_large
+        self._large: Forward | None = None
 
     def __call__(self, picture: Tensor) -> Tensor:
-        return (self._small if picture.shape[-1] <= _SMALL else self._large)(picture)
+        if picture.shape[-1] <= _SMALL:
+            return self._small(picture)
+        if self._large is None:
+            self._large = self._make_large()
+        return self._large(picture)
 
 
-def _fastest(network: nn.Module, placement: Placement) -> Forward:
+def _fastest(network: nn.Module, placement: Placement) -> Way:
     """What computes a network that is walked in large steps on a CPU, and as it is elsewhere."""
     if placement.device.type == "cpu" and isinstance(network, Consistifier | SuperResolver):
-        for way in _ways(network, placement):
+        for name, make in _ways(network, placement):
             try:
-                forward = way()
-                if _agrees(forward, network):
-                    return forward
-                _LOG.info("%s computes something else here", way.__name__)
+                forward = make()
+                if _agrees(name, forward, network):
+                    return name, forward
+                _LOG.info("%s: computes something else here", name)
             except _MISSING as error:
                 # Not a fault: these operations are no part of torch's stable interface.
-                _LOG.info("%s: %s", way.__name__, str(error).partition("\n")[0])
-    return _plain(network, placement)
+                _LOG.info("%s: %s", name, str(error).partition("\n")[0])
+    fine = placement.fitting(eight_bits=False)
+    return f"{fine.precision}, step by step", _plain(network, placement)
 
 
 def _ways(
     network: Consistifier | SuperResolver, placement: Placement
-) -> Iterator[Callable[[], Forward]]:
-    """The fastest first."""
+) -> Iterator[tuple[str, Callable[[], Forward]]]:
+    """The fastest first, each with its name."""
     ranges = network.ranges
-
-    def eight_bits() -> Forward:
-        assert ranges is not None
-        return _BySize(Quantised(network, ranges), Fused(network, placement.dtype))
-
-    def fused() -> Forward:
-        return Fused(network, placement.dtype)
-
+    fine = placement.fitting(eight_bits=False)
     if placement.eight_bits and ranges is not None:
-        yield eight_bits
-    yield fused
+        # A copy: what `_plain` does to a network would change what is quantised later.
+        yield (
+            f"{devices.EIGHT_BITS}, fused, with {fine.precision} above {_SMALL} pixels",
+            lambda: _BySize(
+                Quantised(network, ranges), lambda: _fastest(copy.deepcopy(network), fine)[1]
+            ),
+        )
+    yield f"{fine.precision}, fused", lambda: Fused(network, placement.dtype)
+
+
+def _agrees(name: str, forward: Forward, network: Consistifier | SuperResolver) -> bool:
+    """Whether a way gives the network's own result, but for rounding.
+
+    What comes out depends on nothing but the subject, so it is looked at once on a machine: it
+    takes a third of the time of getting a network ready.
+    """
+    subject = f"{devices.identity()} crsr-video {__version__} {name} {_content(network)}"
+    (away,) = remembered("network-agreement", subject, 1, lambda: [_away(forward, network)])
+    return away < _AGREEMENT
+
+
+def _content(network: Consistifier | SuperResolver) -> str:
+    """SHA-256 of the weights as they are now, texture and all, and of their ranges."""
+    found = hashlib.sha256(repr((type(network).__name__, network.ranges)).encode())
+    for name, value in network.state_dict().items():
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.cpu().contiguous().view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 @torch.inference_mode()
-def _agrees(forward: Forward, network: nn.Module) -> bool:
-    """Whether a way gives the network's own result, but for rounding."""
+def _away(forward: Forward, network: nn.Module) -> float:
+    """The largest difference from the network's own result, of 1."""
     picture = torch.linspace(0.2, 0.8, 3 * 16 * 16).reshape(1, 3, 16, 16)
-    away = (forward(picture) - _plain_on_cpu(network)(picture)).abs().max()
-    return bool(away < _AGREEMENT)
+    return float((forward(picture) - _plain_on_cpu(network)(picture)).abs().max())
 
 
 def _plain_on_cpu(network: nn.Module) -> Forward:
@@ -122,13 +165,15 @@ def _plain(network: nn.Module, placement: Placement) -> Forward:
     return forward
 
 
-def _launched(network: nn.Module, placement: Placement) -> Forward:
+def _launched(network: nn.Module, placement: Placement) -> Way:
     """On a GPU: launched one by one, or recorded, whichever is faster there for one face."""
     forward, device = _plain(network, placement), placement.device
+    plain = f"{placement.precision}, step by step"
     if not any(True for _ in network.parameters()):
-        return forward
+        return plain, forward
     sample = torch.zeros(1, 3, 64, 64, device=device)
     subject = f"{torch.cuda.get_device_name(device)} {torch.__version__} {placement.precision}"
     subject += f" {type(network).__name__} {sum(p.numel() for p in network.parameters())}"
     with torch.inference_mode():
-        return quickest({"plain": forward, "recorded": Recorded(forward)}, sample, subject)
+        chosen = quickest({"plain": forward, "recorded": Recorded(forward)}, sample, subject)
+    return plain if chosen is forward else f"{placement.precision}, recorded", chosen

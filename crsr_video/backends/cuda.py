@@ -124,6 +124,7 @@ class Streamed:
     """A forward pass with copies beside it; numpy in, numpy out.
 
     Args: forward: on the device, (N, 3, H, W) to (N, 3, fH, fW).
+          way: how that is computed, in words.
           lanes: None: the device's streams if it has any.
           part: crops that travel together.
     """
@@ -133,9 +134,11 @@ class Streamed:
         forward: Forward,
         device: torch.device,
         *,
+        way: str = "",
         lanes: Lanes | None = None,
         part: int = _PART,
     ) -> None:
+        self.way = way
         self._forward, self._device, self._part = forward, device, part
         self._lanes = lanes or (CudaLanes(device) if device.type == "cuda" else NoLanes())
 

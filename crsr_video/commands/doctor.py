@@ -67,9 +67,10 @@ def _version(package: str) -> str:
 
 
 def _device(name: str) -> str:
-    from crsr_video import devices
+    from crsr_video import pipeline
+    from crsr_video.config import Config
 
-    placement = devices.place(name)
+    placement = pipeline.placed(Config(device=name))
     return f"{placement.device}, {placement.reason}"
 
 
@@ -106,12 +107,12 @@ def _self_test(device: str) -> str:
     """Run both networks for a second, and see that they return a picture."""
     import numpy as np
 
-    from crsr_video import devices, weights
-    from crsr_video.batches import Predictor
+    from crsr_video import pipeline
+    from crsr_video.config import Config
 
-    pair = weights.load("fast")
-    placement = devices.place(device)
-    networks = [Predictor(pair.consistifier, placement), Predictor(pair.superresolver, placement)]
+    loaded = pipeline.load_networks(Config(device=device))
+    pair = loaded.pair
+    networks = [loaded.predictor(pair.consistifier), loaded.predictor(pair.superresolver)]
     crop = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
     count, begin = 0, 0.0
     while count < 2 or time.perf_counter() - begin < 1.0:
@@ -122,4 +123,5 @@ def _self_test(device: str) -> str:
     if result.shape != (1, 3, 256, 256) or not np.isfinite(result).all():
         raise CrsrError("the networks returned nonsense")
     rate = (count - 1) / (time.perf_counter() - begin)
-    return f"{rate:.0f} frames a second through both networks, one face of 64 pixels in each"
+    ways = " and ".join(dict.fromkeys(network.way for network in networks))
+    return f"{rate:.0f} frames a second through both networks, one face of 64 pixels each ({ways})"

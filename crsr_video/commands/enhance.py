@@ -1,6 +1,5 @@
 """``crsr-video enhance``: the main job."""
 
-import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -8,13 +7,12 @@ from typing import Any
 
 import click
 
-from crsr_video.commands import queueing
+from crsr_video.commands import queueing, values
 from crsr_video.commands.choosing import face_options
 from crsr_video.commands.reporting import Reporter
 from crsr_video.config import (
     PIPE_INPUTS,
     PIPE_OUTPUTS,
-    REPORTS,
     UPSCALERS,
     Config,
     EncodeSettings,
@@ -23,65 +21,6 @@ from crsr_video.config import (
 from crsr_video.errors import ConfigError
 
 EXIT_PARTIAL = 3
-
-
-def _bits(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    """Bits a second from 4000000, 800k or 4M."""
-    if value is None:
-        return None
-    text = value.strip().lower()
-    factor = {"k": 1e3, "m": 1e6, "g": 1e9}.get(text[-1:], 1)
-    try:
-        bits = float(text.rstrip("kmg")) * factor
-    except ValueError:
-        bits = 0.0
-    if not 1 <= bits < 2**31:  # false for NaN too; FFmpeg's own limit
-        raise click.BadParameter(f"'{value}' is no bit rate: write 800k or 4M", context, parameter)
-    return round(bits)
-
-
-def _pairs(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, str]:
-    """Split KEY=VALUE options."""
-    for value in values:
-        if "=" not in value or value.startswith("="):
-            raise click.BadParameter(f"'{value}' is not of the form KEY=VALUE", context, parameter)
-    return dict(value.split("=", 1) for value in values)
-
-
-def _size(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, int] | None:
-    """Width and height from 640x480."""
-    if value is None:
-        return None
-    found = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", value.strip().lower(), re.ASCII)
-    if found is None:
-        raise click.BadParameter(f"'{value}' is no size: write 640x480", context, parameter)
-    return int(found[1]), int(found[2])
-
-
-def _rate(context: click.Context, parameter: click.Parameter, value: str | None) -> Fraction | None:
-    """Frames a second from 25, 29.97 or 30000/1001."""
-    if value is None:
-        return None
-    try:
-        return Fraction(value.strip())
-    except (ValueError, ZeroDivisionError):
-        told = f"'{value}' is no frame rate: write 25, 29.97 or 30000/1001"
-        raise click.BadParameter(told, context, parameter) from None
-
-
-def _reports(
-    context: click.Context, parameter: click.Parameter, values: tuple[Path, ...]
-) -> tuple[Path, ...]:
-    """Files whose endings say what they are to hold."""
-    for value in values:
-        if value.suffix.lower() not in REPORTS:
-            told = f"'{value}' ends in neither .json nor .html"
-            raise click.BadParameter(told, context, parameter)
-    return values
 
 
 @click.command(short_help="Enhance the faces of a video file.")
@@ -108,9 +47,9 @@ def _reports(
     type=click.Choice(PIPE_INPUTS),
     help="What standard input holds.  [default: what it looks like]",
 )
-@click.option("--size", metavar="WxH", callback=_size, help="Of raw video on standard input.")
+@click.option("--size", metavar="WxH", callback=values.size, help="Of raw video on standard input.")
 @click.option("--pixel-format", metavar="NAME", help="Likewise.  [default: yuv420p]")
-@click.option("--rate", metavar="FPS", callback=_rate, help="Likewise.  [default: 25]")
+@click.option("--rate", metavar="FPS", callback=values.rate, help="Likewise.  [default: 25]")
 @click.option(
     "--scale",
     type=click.Choice(["1", "2", "4"]),
@@ -186,7 +125,7 @@ def _reports(
 @click.option(
     "--bitrate",
     metavar="RATE",
-    callback=_bits,
+    callback=values.bits,
     help="Instead of --crf: bits a second, 4M or 800k.",
 )
 @click.option("--preset", help="Encoder preset, such as veryfast, medium or slow.")
@@ -195,7 +134,7 @@ def _reports(
     "encoder_options",
     metavar="KEY=VALUE",
     multiple=True,
-    callback=_pairs,
+    callback=values.pairs,
     help="Further encoder option; may be repeated.",
 )
 @click.option(
@@ -239,7 +178,7 @@ def _reports(
     metavar="FILE",
     multiple=True,
     type=click.Path(path_type=Path),
-    callback=_reports,
+    callback=values.reports,
     help="Tell what was done: FILE.json for programs, FILE.html to look at; may be repeated.",
 )
 @queueing.queue_options

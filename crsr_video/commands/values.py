@@ -1,5 +1,6 @@
 """Values of options that need more than a type."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -50,10 +51,10 @@ def size(
     """Width and height from 640x480."""
     if value is None:
         return None
-    width, _, height = value.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+    found = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", value.strip().lower(), re.ASCII)
+    if found is None:
         raise click.BadParameter(f"'{value}' is no size: write 640x480", context, parameter)
-    return int(width), int(height)
+    return int(found[1]), int(found[2])
 
 
 def rate(context: click.Context, parameter: click.Parameter, value: str | None) -> Fraction | None:
@@ -61,7 +62,7 @@ def rate(context: click.Context, parameter: click.Parameter, value: str | None) 
     if value is None:
         return None
     try:
-        number = Fraction(value)
+        number = Fraction(value.strip())
     except (ValueError, ZeroDivisionError):
         number = Fraction(0)
     if not 0 < number <= 1000:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from crsr_video.closing import Closing
 from crsr_video.effort import Effort
-from crsr_video.errors import SinkClosedError
+from crsr_video.errors import ReaderGoneError
 from crsr_video.live.companions import Companions
 from crsr_video.live.governor import Governor, Sample
 from crsr_video.live.latency import LatencyMeter
@@ -239,7 +239,7 @@ class Engine(Closing):
             self._sink.close()
         except BaseException as error:
             self._sink.abort()
-            self.sink_gone = isinstance(error, SinkClosedError)
+            self.sink_gone = isinstance(error, ReaderGoneError)
             if not self.sink_gone:
                 self._fail(error)
         finally:

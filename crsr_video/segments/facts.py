@@ -1,6 +1,7 @@
 """What a run's result depends on, in words that can be compared: source, choices, versions."""
 
 import hashlib
+import json
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -28,8 +29,16 @@ def versions(config: Config) -> Facts:
     """
     found = {"crsr-video": __version__, "machine": platform.machine()}
     found |= {name: _version(name) for name in _LIBRARIES}
-    found["weights"] = weights.load(config.model).sha256
+    pair = weights.load(config.model)
+    found["weights"] = pair.sha256
+    found["ranges"] = _ranges(pair)
     return found
+
+
+def _ranges(pair: weights.Pair) -> str:
+    """What inference in eight bits depends on besides the weights."""
+    found = [getattr(n, "ranges", None) for n in (pair.consistifier, pair.superresolver)]
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
 def _version(name: str) -> str:
@@ -76,6 +85,8 @@ def difference(was: Mapping[str, str], now: Mapping[str, str]) -> str | None:
             return "another content of the source"
         if name == "weights":
             return "other weights"
+        if name == "ranges":
+            return "other ranges for int8"
         return f"{name} {_short(old)} (now {_short(new)})"
     return None
 

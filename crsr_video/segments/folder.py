@@ -8,9 +8,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from crsr_video import pipeline
 from crsr_video.config import Config
 from crsr_video.encode import check_output
-from crsr_video.errors import InputError, OutputError
+from crsr_video.errors import DeviceError, InputError, OutputError
 from crsr_video.segments import facts, media
 from crsr_video.segments.journal import Journal, Record, sync_folder
 from crsr_video.segments.planning import Plan, Segment, plan, settled
@@ -135,6 +136,7 @@ class WorkFolder:
             raise OutputError(f"{begin} with {differs}; --restart throws it away")
         segments = tuple(Segment(i, *values) for i, values in enumerate(header["segments"]))
         chosen = settled(config, header["device"], header["precision"])
+        _check_precision(chosen, begin)
         threads, seek, first, end = header["plan"]
         return Plan(source, output, chosen, threads, seek, first, end, segments, versions)
 
@@ -184,3 +186,18 @@ class WorkFolder:
         with suppress(FileNotFoundError):
             return [p for p in self.path.iterdir() if p.name not in (_JOURNAL, _LOCK)]
         return []
+
+
+def _check_precision(chosen: Config, begin: str) -> None:
+    """See that what is left will be computed as what is there was.
+
+    Args:   chosen: with the device and the precision of the journal.
+    Raises: OutputError: it cannot be.
+    """
+    told = f"{begin} in {chosen.precision} on {chosen.device}"
+    try:
+        now = pipeline.placed(chosen).precision
+    except DeviceError as error:
+        raise OutputError(f"{told}, but {error}; --restart throws it away") from error
+    if now != chosen.precision:
+        raise OutputError(f"{told} (now {now}); --restart throws it away")

@@ -7,7 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from crsr_video import devices
+from crsr_video import pipeline
 from crsr_video.config import Config, Precision
 from crsr_video.decode import Decoder
 from crsr_video.encode import plan_output
@@ -99,7 +99,7 @@ def plan(
     last = ceil(end / base) if end is not None else None
     found = media.index(path)
     times = [t for t in found.times if (first is None or t >= first) and (last is None or t < last)]
-    placement = devices.place(chosen.device, chosen.precision)
+    placement = pipeline.placed(chosen)
     precision: Any = placement.precision
     return Plan(
         path,

@@ -47,6 +47,8 @@ class Outcome:
     damaged: int
     """Packets of the video that could not be decoded at all."""
     notices: tuple[str, ...]
+    settled: Config
+    """As it was enhanced: device and precision as they were found when the work was begun."""
     seen: report.Seen = field(default_factory=report.Seen)
     """For a report, if one was asked for."""
 
@@ -147,7 +149,7 @@ def _finish(
     seen = (
         _seen(results, work.plan, joined.video.time_base, told) if config.report else report.Seen()
     )
-    return replace(_outcome(results, joined, config, resumed, told), seen=seen)
+    return replace(_outcome(results, joined, work.plan.config, resumed, told), seen=seen)
 
 
 def _seen(results: list[SegmentResult], plan: Plan, tick: Fraction, told: _Notices) -> report.Seen:
@@ -224,4 +226,5 @@ def _outcome(
         sum(result.concealed for result in results),
         sum(result.damaged for result in results),
         tuple(told.lines),
+        config,
     )

@@ -26,6 +26,7 @@
 #include <frei0r.h>
 
 #include "link.h"
+#include "rows.h"
 
 enum { STRENGTH, MIN_FACE, MODEL, COMPARE, DEBUG, TRACKS, PERSONS, PARAMETERS };
 
@@ -57,6 +58,7 @@ static const f0r_param_info_t parameters[PARAMETERS] = {
 
 struct effect {
     unsigned int width, height;
+    struct rows rows;
     atomic_int inside; /* threads in f0r_update: more than one carry slices of one frame */
     atomic_int sliced;
     pthread_mutex_t lock; /* for all below */
@@ -77,7 +79,7 @@ struct effect {
 };
 
 /* What lines are about, for not writing too many of a kind. */
-enum about { ABOUT_FAILURE, ABOUT_REFUSAL, ABOUT_NOTICE, ABOUT_RECOVERY, ABOUT_SLICES, ABOUTS };
+enum about { ABOUT_FAILURE, ABOUT_REFUSAL, ABOUT_NOTICE, ABOUT_RECOVERY, ABOUT_SLICES, ABOUT_ROWS, ABOUTS };
 
 static void tell(enum about about, const char *words)
 {
@@ -130,6 +132,7 @@ f0r_instance_t f0r_construct(unsigned int width, unsigned int height)
         return NULL;
     effect->width = width;
     effect->height = height;
+    learn_rows(&effect->rows, __builtin_return_address(0), width, height);
     effect->strength = 1.0;
     effect->min_face = 16.0 / LARGEST_MIN_FACE;
     effect->texts[MODEL] = strdup("fast");
@@ -372,7 +375,6 @@ static enum outcome share_memory(struct effect *effect, int64_t until)
 static enum outcome carry(struct effect *effect, double time, const uint32_t *in, uint32_t *out)
 {
     struct link *link = &effect->link;
-    size_t size = (size_t)effect->width * effect->height * 4;
     int64_t until = deadline(effect, !effect->warm);
     char words[256];
     enum outcome outcome = FINE;
@@ -390,7 +392,7 @@ static enum outcome carry(struct effect *effect, double time, const uint32_t *in
         outcome = share_memory(effect, until);
     if (outcome != FINE)
         return outcome;
-    memcpy(effect->shared, in, size);
+    gather(&effect->rows, in, (uint32_t *)effect->shared);
     begin(&link->out);
     put_real(&link->out, time);
     outcome = ask(link, ENHANCE, DONE, -1, effect->warm ? until : deadline(effect, 1));
@@ -404,9 +406,9 @@ static enum outcome carry(struct effect *effect, double time, const uint32_t *in
     if (!complete(&r) || changed > 1)
         return say(link, GARBAGE, "the server talks nonsense");
     if (changed)
-        memcpy(out, effect->shared, size);
-    else if (out != in)
-        memcpy(out, in, size);
+        scatter(&effect->rows, (const uint32_t *)effect->shared, out);
+    else
+        pass(&effect->rows, in, out);
     effect->warm = 1;
     note(effect, words);
     return FINE;
@@ -450,15 +452,18 @@ static int is_band(const struct effect *effect)
 void f0r_update(f0r_instance_t instance, double time, const uint32_t *in, uint32_t *out)
 {
     struct effect *effect = instance;
-    size_t size = (size_t)effect->width * effect->height * 4;
     int enhanced = 0;
     if (atomic_fetch_add(&effect->inside, 1) > 0)
         atomic_store(&effect->sliced, 1);
+    look_at_rows(&effect->rows, in); /* of hosts only that never call twice at a time */
     if (!fits(effect)) {
         tell(ABOUT_SLICES, "frames of this size are not enhanced");
     } else if (is_band(effect)) {
         tell(ABOUT_SLICES, "the host works in slices (set threads to 1), or the picture is much "
                            "wider than high: it passes unchanged");
+    } else if (effect->rows.hidden) {
+        tell(ABOUT_ROWS, "this ffmpeg does not tell how it pads rows: take the command that "
+                         "'crsr-video ffmpeg-args' prints; frames pass unchanged");
     } else {
         pthread_mutex_lock(&effect->lock);
         if (!effect->begun)
@@ -480,7 +485,7 @@ void f0r_update(f0r_instance_t instance, double time, const uint32_t *in, uint32
             tell(ABOUT_SLICES, "the host works in slices: set threads to 1; frames pass unchanged");
         }
     }
-    if (!enhanced && out != in)
-        memcpy(out, in, size);
+    if (!enhanced)
+        pass(&effect->rows, in, out);
     atomic_fetch_sub(&effect->inside, 1);
 }

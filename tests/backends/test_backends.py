@@ -60,7 +60,8 @@ def test_a_way_that_does_not_work_here_is_not_taken(monkeypatch, fault):
 def test_the_fused_way_is_taken_where_it_works():
     if not torch.backends.mkldnn.is_available():
         pytest.skip("this build of torch has no oneDNN")
-    assert isinstance(backends._fastest(network(), CPU), Fused)
+    assert isinstance(backends._fastest(network(), CPU)[1], Fused)
+    assert runner(network(), CPU).way == "fp32, fused"
 
 
 class Recording(NoLanes):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crsr_video.effort import Effort
-from crsr_video.errors import InputError, OutputError, SinkClosedError
+from crsr_video.errors import InputError, OutputError, ReaderGoneError
 from crsr_video.live.engine import Engine
 from crsr_video.live.governor import Governor
 from crsr_video.live.watchdog import Watchdog
@@ -178,7 +178,7 @@ def test_a_source_that_breaks_is_told_and_what_was_read_is_written() -> None:
 
 
 def test_a_reader_that_goes_away_ends_the_run_without_an_error() -> None:
-    sink = Sink(fail=SinkClosedError("gone"), after=5)
+    sink = Sink(fail=ReaderGoneError("gone"), after=5)
     source = Source([frame(i) for i in range(10_000)], pace=0.002)
     with Run(source, sink, stages()) as engine:
         assert engine.wait(PATIENCE)

@@ -27,7 +27,7 @@ def open_sink(
     Args:   rate: frames a second, nominally; None: what the source claims.
             on_event: is told, in a line, what happens later; also from other threads.
     Raises: OutputError: it cannot be written, in one line, within `connect_seconds`.
-            SinkClosedError: the reader of standard output has gone already.
+            ReaderGoneError: the reader of standard output has gone already.
     """
     target = target_of(settings)
     if target.kind == "camera":

@@ -29,7 +29,7 @@ class Sink(Closing):
     def push(self, frame: Frame) -> None:
         """Write one frame; waits while a reader is slow.
 
-        Raises: SinkClosedError: the reader has gone away, and that is no fault.
+        Raises: ReaderGoneError: the reader has gone away, and that is no fault.
                 OutputError: it cannot be written.
         """
 

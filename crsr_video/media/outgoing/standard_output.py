@@ -5,15 +5,15 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from crsr_video.errors import OutputError, SinkClosedError
+from crsr_video.errors import OutputError, ReaderGoneError
 from crsr_video.media.outgoing.wire import PipeWire
 
 
 class StandardOutput(PipeWire):
     """Standard output; whatever else is printed goes to standard error from now on.
 
-    A write raises `SinkClosedError` when the reader has gone away.
-    Raises: OutputError: it is a terminal, or closed. SinkClosedError: the reader has gone already.
+    A write raises `ReaderGoneError` when the reader has gone away.
+    Raises: OutputError: it is a terminal, or closed. ReaderGoneError: the reader has gone already.
     """
 
     def __init__(self, *, room: int = 0) -> None:
@@ -30,7 +30,7 @@ class StandardOutput(PipeWire):
             super().__init__(self._taken, name, room=room)
         except OSError as error:
             os.close(self._taken)
-            raise SinkClosedError(f"{name}: its reader has gone away") from error
+            raise ReaderGoneError(f"{name}: its reader has gone away") from error
         self._redirect()
 
     def _redirect(self) -> None:
@@ -51,7 +51,7 @@ class StandardOutput(PipeWire):
         try:
             return super().write(data)
         except (BrokenPipeError, ConnectionResetError) as error:
-            raise SinkClosedError(f"{self.name}: its reader has gone away") from error
+            raise ReaderGoneError(f"{self.name}: its reader has gone away") from error
 
     def _free(self) -> None:
         super()._free()

@@ -22,7 +22,7 @@ class StreamSink(EncodingSink):
     def __init__(self, target: Target, plan: SinkPlan, feed: Feed, on_event: Tell) -> None:
         """Begin the stream.
 
-        Raises: OutputError: it cannot be written. SinkClosedError: nobody reads it.
+        Raises: OutputError: it cannot be written. ReaderGoneError: nobody reads it.
         """
         super().__init__(target, plan, feed, on_event)
         self._wire: Wire | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crsr_video.errors import EncoderError, OutputError, SinkClosedError
+from crsr_video.errors import EncoderError, OutputError, ReaderGoneError
 from crsr_video.frames import from_rgb
 from crsr_video.media.feed import Feed, SinkSettings
 from crsr_video.media.outgoing import Sink, open_sink
@@ -226,7 +226,7 @@ def test_a_reader_that_goes_away_is_no_fault_of_ours(tmp_path: Path) -> None:
         drain = Drain(out, limit=200_000)
         with standard_output(into):
             sink = open_sink(SinkSettings(address="-"), source.feed, rate=None)
-            with pytest.raises(SinkClosedError, match="standard output"):
+            with pytest.raises(ReaderGoneError, match="standard output"):
                 push_all(sink, source.items)
             sink.abort()
             sink.close()
@@ -237,7 +237,7 @@ def test_a_reader_that_went_away_before(tmp_path: Path) -> None:
     with clip(tmp_path, frames=2) as source:
         out, into = os.pipe()
         os.close(out)
-        with standard_output(into), pytest.raises(SinkClosedError):
+        with standard_output(into), pytest.raises(ReaderGoneError):
             open_sink(SinkSettings(address="-"), source.feed, rate=None)
 
 
@@ -370,7 +370,7 @@ def test_a_socket_that_is_hung_up(tmp_path: Path) -> None:
             sink = open_sink(SinkSettings(address="-"), source.feed)
             assert len(far.recv(1000)) > 100
             far.close()
-            with pytest.raises(SinkClosedError):
+            with pytest.raises(ReaderGoneError):
                 push_all(sink, source.items)
             sink.abort()
         assert os.get_blocking(near.fileno())  # It is shared with whoever gave it to us.
