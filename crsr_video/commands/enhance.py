@@ -9,6 +9,7 @@ import click
 
 from crsr_video.commands import queueing, values
 from crsr_video.commands.choosing import face_options
+from crsr_video.commands.enhancing import encoder_option, enhancing_options, report_option
 from crsr_video.commands.reporting import Reporter
 from crsr_video.config import (
     PIPE_INPUTS,
@@ -64,53 +65,7 @@ EXIT_PARTIAL = 3
     show_default=True,
     help="How the background is enlarged.",
 )
-@click.option(
-    "--strength",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    show_default=True,
-    help="How much of the correction is applied; 0 changes nothing.",
-)
-@click.option(
-    "--model",
-    metavar="NAME|PATH",
-    default="fast",
-    show_default=True,
-    help="Which networks: a name from 'crsr-video models', or a .safetensors file.",
-)
-@click.option(
-    "--texture",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="0: draw only what is sure; 1: dare believable skin and hair.",
-)
-@click.option(
-    "--memory/--no-memory",
-    default=False,
-    show_default=True,
-    help="Let earlier frames of a face help; the shipped weights gain nothing by it yet.",
-)
-@click.option(
-    "--backoff/--no-backoff",
-    default=True,
-    show_default=True,
-    help="Use less of a face that drifts from who it was, or comes out softer.",
-)
-@click.option(
-    "--device",
-    metavar="auto|cpu|cuda[:N]|mps",
-    default="auto",
-    show_default=True,
-    help="Where the networks run.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]),
-    default="auto",
-    show_default=True,
-    help="Arithmetic of the networks.",
-)
+@enhancing_options
 @click.option(
     "--codec",
     metavar="ENCODER",
@@ -129,14 +84,7 @@ EXIT_PARTIAL = 3
     help="Instead of --crf: bits a second, 4M or 800k.",
 )
 @click.option("--preset", help="Encoder preset, such as veryfast, medium or slow.")
-@click.option(
-    "-x",
-    "encoder_options",
-    metavar="KEY=VALUE",
-    multiple=True,
-    callback=values.pairs,
-    help="Further encoder option; may be repeated.",
-)
+@encoder_option
 @click.option(
     "--strict",
     is_flag=True,
@@ -149,14 +97,6 @@ EXIT_PARTIAL = 3
     "--duration",
     type=click.FloatRange(min=0, min_open=True),
     help="Enhance so many seconds only.",
-)
-@click.option(
-    "--min-face",
-    type=click.FloatRange(min=0),
-    default=16.0,
-    show_default=True,
-    metavar="PX",
-    help="Leave faces narrower than this alone.",
 )
 @face_options
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
@@ -173,14 +113,7 @@ EXIT_PARTIAL = 3
     show_default=True,
     help="What to do with a frame that cannot be enhanced: stop, or pass it through unchanged.",
 )
-@click.option(
-    "--report",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    callback=values.reports,
-    help="Tell what was done: FILE.json for programs, FILE.html to look at; may be repeated.",
-)
+@report_option
 @queueing.queue_options
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable events, a line each.")
 @click.pass_context

@@ -3,13 +3,13 @@
 import json
 import sys
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from crsr_video.commands import values
 from crsr_video.commands.choosing import person_options
+from crsr_video.commands.enhancing import encoder_option, enhancing_options, report_option
 from crsr_video.commands.reporting import count
 from crsr_video.config import Config
 from crsr_video.errors import CrsrError
@@ -108,47 +108,10 @@ if TYPE_CHECKING:
 @click.option("--codec", metavar="ENCODER", help="Video encoder.  [default: raw or libx264]")
 @click.option("--bitrate", metavar="RATE", callback=values.bits, help="Bits a second, 4M or 800k.")
 @click.option("--preset", help="Encoder preset.  [default: a fast one]")
-@click.option(
-    "-x",
-    "encoder_options",
-    metavar="KEY=VALUE",
-    multiple=True,
-    callback=values.pairs,
-    help="Further encoder option; may be repeated.",
-)
-@click.option(
-    "--strength",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    show_default=True,
-    help="How much of the correction is applied; 0 changes nothing.",
-)
-@click.option("--model", metavar="NAME|PATH", default="fast", show_default=True)
-@click.option("--texture", type=click.FloatRange(0, 1), default=0.0, show_default=True)
-@click.option("--device", metavar="auto|cpu|cuda[:N]|mps", default="auto", show_default=True)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-    default="auto",
-    show_default=True,
-)
-@click.option(
-    "--min-face",
-    type=click.FloatRange(min=0),
-    default=16.0,
-    show_default=True,
-    metavar="PX",
-    help="Leave faces narrower than this alone.",
-)
+@encoder_option
+@enhancing_options
 @person_options
-@click.option(
-    "--report",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    callback=values.reports,
-    help="Tell at the end what was done: FILE.json or FILE.html; may be repeated.",
-)
+@report_option
 @click.option("--overwrite", is_flag=True, help="Replace the output and reports if they exist.")
 @click.option(
     "--json",

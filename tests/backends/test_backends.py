@@ -1,18 +1,28 @@
 import copy
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from crsr_video import backends
+from crsr_video import backends, devices, remembered
 from crsr_video.backends import cuda, runner
 from crsr_video.backends.cuda import NoLanes, Streamed, quickest
 from crsr_video.devices import Placement
 from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver
 from crsr_video.networks.fused import Fused
+from crsr_video.networks.plan import walk
+from crsr_video.networks.quantised import Observer, Quantised
 
 CPU = Placement(torch.device("cpu"), torch.float32, "for the test")
+
+needs_onednn = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN"
+)
+needs_vnni = pytest.mark.skipif(
+    not devices._computes_bytes(), reason="this processor cannot multiply bytes by itself"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,11 +67,93 @@ def test_a_way_that_does_not_work_here_is_not_taken(monkeypatch, fault):
     assert np.abs(runner(made, CPU)(images()) - expected(plain, images())).max() < 1e-6
 
 
+@needs_onednn
 def test_the_fused_way_is_taken_where_it_works():
-    if not torch.backends.mkldnn.is_available():
-        pytest.skip("this build of torch has no oneDNN")
     assert isinstance(backends._fastest(network(), CPU)[1], Fused)
     assert runner(network(), CPU).way == "fp32, fused"
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """Collects what is compared with the network itself."""
+    own, calls = backends._away, []
+
+    def away(forward, network):
+        calls.append(type(forward).__name__)
+        return own(forward, network)
+
+    monkeypatch.setattr(backends, "_away", away)
+    return calls
+
+
+@needs_onednn
+@torch.inference_mode()
+def test_a_way_is_compared_with_the_network_once_on_a_machine(looked_at, monkeypatch):
+    first = runner(network(), CPU)(images())
+    assert len(looked_at) == 1
+    assert np.array_equal(runner(network(), CPU)(images()), first)
+    assert len(looked_at) == 1
+    other = network()
+    other.stem.bias.data[0] += 1e-3
+    runner(other, CPU)
+    assert len(looked_at) == 2
+    runner(network(), replace(CPU, dtype=torch.bfloat16))
+    assert len(looked_at) == 3
+    monkeypatch.setattr(backends.devices, "identity", lambda: "another processor")
+    runner(network(), CPU)
+    assert len(looked_at) == 4
+
+
+@needs_onednn
+@torch.inference_mode()
+@pytest.mark.parametrize("damage", ["torn", "gone", "not writable"])
+def test_without_what_is_remembered_the_result_is_the_same(
+    looked_at, damage, monkeypatch, tmp_path
+):
+    first = runner(network(), CPU)(images())
+    (path,) = remembered.folder().iterdir()
+    if damage == "torn":
+        path.write_bytes(path.read_bytes()[:-5])
+    elif damage == "gone":
+        path.unlink()
+    else:
+        monkeypatch.setenv("CRSR_VIDEO_CACHE", str(path))
+    assert np.array_equal(runner(network(), CPU)(images()), first)
+    assert len(looked_at) == 2
+
+
+@needs_onednn
+@torch.inference_mode()
+def test_a_way_that_computes_something_else_stays_out(monkeypatch):
+    monkeypatch.setattr(backends, "_away", lambda *_: float("nan"))
+    assert runner(network(), CPU).way == "fp32, step by step"
+    monkeypatch.setattr(backends, "_away", lambda *_: 0.2)
+    assert runner(network(), CPU).way == "fp32, step by step"
+    monkeypatch.setattr(backends, "_away", lambda *_: 0.0)
+    assert runner(network(), CPU).way == "fp32, step by step"  # it was 0.2, and stays it
+
+
+@needs_vnni
+@torch.inference_mode()
+def test_large_pictures_leave_eight_bits_as_they_are(monkeypatch):
+    """Where the way for them is the last one, it changes the network that it is given."""
+    coarse = replace(CPU, dtype=torch.bfloat16, eight_bits=True)
+    expected = measured(network())
+    run = runner(measured(network()), coarse)
+    assert run.way.startswith("int8")
+    small = Quantised(expected, expected.ranges)(torch.from_numpy(images()))
+    monkeypatch.setattr(backends, "Fused", lambda *_: 1 / {}["missing"])
+    large = run(images(1, 96))
+    assert np.abs(large - network()(torch.from_numpy(images(1, 96))).numpy()).max() < 0.02
+    # Another batch: its weights are laid out only now.
+    assert np.array_equal(run(images()), small.numpy())
+
+
+def measured(made):
+    observer = Observer(made)
+    walk(made, observer, torch.from_numpy(images(4, 32)))
+    made.ranges = observer.ranges
+    return made
 
 
 class Recording(NoLanes):

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import server_helpers
 
 from crsr_video import face_models
 from crsr_video.errors import PluginError
 from crsr_video.plugins import compiler, sources
 from crsr_video.server import Client
+from tests.plugins.sanitized import HERE, SANITIZE, STRICT, compiled, pids
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +56,28 @@ def built(tmp_path_factory, program):
         pytest.skip(str(error))
     compiler.build(source, folder / "crsr.so", command=program, compiler=found)
     return folder
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory):
+    """A folder with the host, the effect and the fuzz driver."""
+    folder = tmp_path_factory.mktemp("effect")
+    effect, c = ROOT / "plugins/frei0r/crsr.c", HERE / "c"
+    compiled(*STRICT, *SANITIZE, str(c / "host.c"), "-ldl", "-o", str(folder / "host"))
+    shared = ("-fPIC", "-shared", "-o", str(folder / "crsr.so"))
+    compiled(*STRICT, "-Wpedantic", *SANITIZE, str(effect), *shared)
+    compiled(*STRICT, *SANITIZE, str(c / "fuzz.c"), "-o", str(folder / "fuzz"))
+    return folder
+
+
+@pytest.fixture
+def place():
+    """A private folder for a socket; whatever serves there in the end is killed."""
+    with server_helpers.folder() as folder:
+        yield folder / "s"
+        for process in pids(folder / "s"):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
 
 def needs(*programs):

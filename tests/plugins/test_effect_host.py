@@ -1,12 +1,8 @@
 """The effect in a small host of ours, both built with the sanitizers for addresses and the like."""
 
-import contextlib
 import os
-import shlex
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,97 +12,7 @@ import server_helpers
 from server_helpers import face_area, portrait
 
 from crsr_video.server import Client, Settings, Wish
-
-ROOT = Path(__file__).parents[2]
-HERE = Path(__file__).parent
-SANITIZE = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-pthread")
-SECONDS = 120
-
-
-def compiled(*arguments):
-    """Run the compiler, or skip the test where there is none, or no header, or no sanitizer."""
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc")
-    done = subprocess.run(["gcc", *arguments], capture_output=True, text=True, timeout=SECONDS)
-    lacks = ("frei0r.h: No such file", "cannot find -lasan", "cannot find -lubsan", "libasan")
-    if any(text in done.stderr for text in lacks):
-        pytest.skip(done.stderr.splitlines()[0])
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(scope="session")
-def bench(tmp_path_factory):
-    """A folder with the host, the effect and the fuzz driver."""
-    folder = tmp_path_factory.mktemp("effect")
-    effect, c = ROOT / "plugins/frei0r/crsr.c", HERE / "c"
-    compiled(*STRICT, *SANITIZE, str(c / "host.c"), "-ldl", "-o", str(folder / "host"))
-    shared = ("-fPIC", "-shared", "-o", str(folder / "crsr.so"))
-    compiled(*STRICT, "-Wpedantic", *SANITIZE, str(effect), *shared)
-    compiled(*STRICT, *SANITIZE, str(c / "fuzz.c"), "-o", str(folder / "fuzz"))
-    return folder
-
-
-@pytest.fixture
-def place():
-    """A private folder for a socket; whatever serves there in the end is killed."""
-    with server_helpers.folder() as folder:
-        yield folder / "s"
-        for process in pids(folder / "s"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-
-
-def pids(path):
-    """Fake servers that were started there."""
-    file = Path(f"{path}.pids")
-    return [int(line) for line in file.read_text().split()] if file.exists() else []
-
-
-def fake(mode=""):
-    """The environment in which the effect starts the fake server."""
-    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(HERE / 'fake_server.py'))}"
-    return {"CRSR_SERVER": command, "CRSR_FAKE": mode, "PYTHONPATH": str(ROOT)}
-
-
-class Run:
-    """The host at work."""
-
-    def __init__(self, bench, place, pictures, options=(), **environment):
-        self.shape = pictures[0].shape
-        self._out = place.parent / "out"
-        (place.parent / "in").write_bytes(b"".join(p.tobytes() for p in pictures))
-        height, width = self.shape[:2]
-        own = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        settings = {"CRSR_SOCKET": str(place), "CRSR_SERVER": "", "CRSR_TIMEOUT_MS": "60000"}
-        self.process = subprocess.Popen(
-            [
-                *(str(bench / "host"), str(bench / "crsr.so"), str(width), str(height)),
-                *(str(place.parent / "in"), str(self._out), *options),
-            ],
-            env=own | settings | environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def step(self):
-        """Let it do one frame more (with -each=1)."""
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == "done\n"
-
-    def done(self):
-        """Pictures, and lines on stderr."""
-        _, told = self.process.communicate(timeout=SECONDS)
-        assert self.process.returncode == 0, told
-        frames = np.frombuffer(self._out.read_bytes(), np.uint8).reshape(-1, *self.shape)
-        return frames, told.splitlines()
-
-
-def run(*arguments, **environment):
-    return Run(*arguments, **environment).done()
+from tests.plugins.sanitized import SECONDS, Run, fake, inverted, noise, pids, run, same
 
 
 @pytest.fixture(scope="module")
@@ -117,18 +23,6 @@ def server():
         server_helpers.serving(folder / "s", threads=2) as server,
     ):
         yield server
-
-
-def noise(count=3, width=24, height=16):
-    return list(np.random.default_rng(3).integers(0, 256, (count, height, width, 4), np.uint8))
-
-
-def inverted(pictures):
-    return [np.concatenate([255 - p[..., :3], p[..., 3:]], -1) for p in pictures]
-
-
-def same(found, wanted):
-    return len(found) == len(wanted) and all(map(np.array_equal, found, wanted))
 
 
 def test_reading_the_parameters_starts_nothing(bench, place):

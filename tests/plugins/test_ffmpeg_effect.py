@@ -103,6 +103,24 @@ def test_the_short_form_works(tmp_path, source, effect):
     assert len(clips.read(tmp_path / "o.mp4")) == FRAMES
 
 
+@pytest.mark.parametrize("size", [(326, 244), (854, 480), (1366, 768)])
+def test_the_short_form_is_right_where_ffmpeg_pads_rows(tmp_path, size, effect, nobody):
+    """Widths that are no multiple of 16; outside the face nothing differs but by conversion."""
+    source = clips.write(tmp_path / "a.mkv", numbered(3, *size), pix_fmt="yuv444p")
+
+    def made(name, chain, env):
+        words = ["ffmpeg", "-v", "error", "-i", source, "-vf", chain, "-c:v", "ffv1"]
+        said = clips.run([*words, tmp_path / name], env=env).stderr
+        return clips.read(tmp_path / name), said
+
+    plain, _ = made("plain.mkv", "format=rgba,format=yuv444p", effect)
+    passed, _ = made("passed.mkv", "frei0r=crsr,format=yuv444p", nobody)
+    assert not any(differs(*pair).any() for pair in zip(passed, plain, strict=True))
+    after, said = made("after.mkv", "frei0r=crsr,format=yuv444p", effect)
+    assert said == ""
+    check(plain, plain, after)
+
+
 def test_compare_and_debug_are_drawn(tmp_path, source, effect):
     after, _ = enhanced(source, tmp_path / "a.mkv", effect)
     for option in ("--compare", "--debug"):

@@ -101,7 +101,13 @@ class StopError(Exception):
     """Raised in the middle of the work, in place of a signal."""
 
 
-def stopped(source: Path, output: Path, monkeypatch: pytest.MonkeyPatch, after: int = 2) -> Path:
+def stopped(
+    source: Path,
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    after: int = 2,
+    **choices: Any,
+) -> Path:
     """A run that ends after so many segments; returns its folder."""
     original = Worker.enhance
 
@@ -112,7 +118,7 @@ def stopped(source: Path, output: Path, monkeypatch: pytest.MonkeyPatch, after: 
 
     with monkeypatch.context() as patch, pytest.raises(StopError):
         patch.setattr(Worker, "enhance", enhance)
-        go_on(source, output)
+        go_on(source, output, **choices)
     assert not output.exists()
     return work_folder(output)
 
@@ -214,6 +220,55 @@ def test_another_version_is_named(
     monkeypatch.setattr("crsr_video.segments.facts.__version__", "9.9")
     with pytest.raises(OutputError, match=r"with crsr-video .* \(now 9\.9\); --restart"):
         go_on(source, output)
+
+
+def _without_vnni(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("crsr_video.devices._computes_bytes", lambda: False)
+
+
+def _without_ranges(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("crsr_video.weights._ranges", lambda *_: {})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_without_vnni, r"in int8 on cpu, but int8 needs a CPU with VNNI.*; --restart"),
+        (_without_ranges, r"with other ranges for int8; --restart"),
+    ],
+)
+def test_what_was_begun_in_eight_bits_is_not_gone_on_with_in_others(
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[pytest.MonkeyPatch], None],
+    words: str,
+) -> None:
+    if devices.place("cpu").precision != "int8":
+        pytest.skip("this processor cannot multiply bytes by itself")
+    output = tmp_path / "out.mp4"
+    choices: dict[str, Any] = {"model": "fast", "precision": "auto"}
+    stopped(source, output, monkeypatch, **choices)
+    assert go_on_with(work_folder(output)) == "int8"
+    with monkeypatch.context() as patch:
+        change(patch)
+        with pytest.raises(OutputError, match=words):
+            go_on(source, output, **choices)
+    assert go_on(source, output, **choices) == 16
+
+
+def go_on_with(folder: Path) -> str:
+    """The precision that the journal tells."""
+    return str(Journal(folder / "journal.jsonl").records[0]["precision"])
+
+
+@pytest.mark.parametrize("choices", [{"model": "best"}, {"texture": 0.5}])
+def test_weights_that_were_not_measured_are_told_in_their_precision(
+    choices: dict[str, Any], source: Path, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, **{"model": "fast", "precision": "auto", **choices})
+    told = plan(source, config, tmp_path / "out.mp4").config.precision
+    assert told == devices.place("cpu").fitting(eight_bits=False).precision
 
 
 def test_two_at_once(source: Path, tmp_path: Path) -> None:

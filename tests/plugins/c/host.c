@@ -9,6 +9,8 @@
  * -slices=N    one instance, called by N threads at once with a band each, as MLT with threads=N
  * -pause=MS    between frames
  * -each=FILE   wait for a line on stdin before each frame, and write one to stdout after it
+ * -in=N -out=N pixels from one row to the next in what the effect reads, and writes
+ * -by=FILE     the library that constructs the effect, in place of this program
  * -metadata=1  only construct and destruct, as MLT does to read what parameters there are
  */
 
@@ -36,7 +38,9 @@ static void (*about_parameter)(f0r_param_info_t *, int);
 static unsigned int width, height, frames;
 static uint32_t *in, *out;
 static char **settings;
-static int many, pause_ms, in_step;
+static int many, pause_ms, in_step, in_apart, out_apart;
+static void *(*construct_by)(f0r_instance_t (*)(unsigned int, unsigned int), unsigned int,
+                             unsigned int);
 
 static void *need(void *library, const char *name)
 {
@@ -85,6 +89,23 @@ static void nap(int ms)
     nanosleep(&t, NULL);
 }
 
+/* A frame through the effect, in memory that ends where its last row does. */
+static void update_padded(f0r_instance_t instance, double time, const uint32_t *from, uint32_t *to)
+{
+    size_t a = in_apart ? (size_t)in_apart : width, b = out_apart ? (size_t)out_apart : width;
+    uint32_t *before = calloc((height - 1) * a + width, 4);
+    uint32_t *after = calloc((height - 1) * b + width, 4);
+    if (!before || !after)
+        exit(2);
+    for (size_t y = 0; y < height; y++)
+        memcpy(before + y * a, from + y * width, width * 4);
+    update(instance, time, before, after);
+    for (size_t y = 0; y < height; y++)
+        memcpy(to + y * width, after + y * b, width * 4);
+    free(before);
+    free(after);
+}
+
 struct worker {
     int number, count;
 };
@@ -93,13 +114,17 @@ static void *take_turns(void *given)
 {
     struct worker *worker = given;
     size_t size = (size_t)width * height;
-    f0r_instance_t instance = construct(width, height);
+    f0r_instance_t instance =
+        construct_by ? construct_by(construct, width, height) : construct(width, height);
     for (unsigned int i = (unsigned int)worker->number; i < frames; i += (unsigned int)worker->count) {
         char line[16];
         if (in_step && !fgets(line, sizeof line, stdin))
             break;
         apply(instance);
-        update(instance, i / 25.0, in + i * size, out + i * size);
+        if (construct_by)
+            update_padded(instance, i / 25.0, in + i * size, out + i * size);
+        else
+            update(instance, i / 25.0, in + i * size, out + i * size);
         if (in_step) {
             printf("done\n");
             fflush(stdout);
@@ -190,6 +215,14 @@ int main(int argc, char **argv)
         sscanf(settings[k], "-pause=%d", &pause_ms);
         sscanf(settings[k], "-each=%d", &in_step);
         sscanf(settings[k], "-metadata=%d", &metadata);
+        sscanf(settings[k], "-in=%d", &in_apart);
+        sscanf(settings[k], "-out=%d", &out_apart);
+        if (strncmp(settings[k], "-by=", 4) == 0) {
+            void *by = dlopen(settings[k] + 4, RTLD_NOW | RTLD_LOCAL);
+            if (!by)
+                return 2;
+            *(void **)&construct_by = need(by, "construct_here");
+        }
     }
     if (!init() || threads < 1 || threads > MOST || slices > MOST)
         return 2;
