@@ -43,6 +43,8 @@ def page(browser, preview):
     with Feeding(preview, pair(360, 640)):
         browser.resize(1100, 900)
         browser.open(Address(preview.url))
+        # Until the page is there, there is nothing to look at.
+        wait_for(browser, "document.querySelector('[data-of=p95]') !== null")
         wait_for(browser, "document.getElementById('state').textContent !== 'waiting'")
         wait_for(browser, "document.querySelector('[data-of=p95]').textContent !== '\\u2013'")
         yield browser
