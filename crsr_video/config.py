@@ -25,11 +25,16 @@ PIPE_INPUTS = (
 """What standard input may be said to hold."""
 PIPE_OUTPUTS = ("nut", "matroska", "mpegts", "y4m", "rawvideo")
 """What may be written to standard output, the default first."""
+DECODING = ("none", "auto", "cuda", "vaapi", "videotoolbox", "d3d11va")
+"""Where files may be decoded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadSettings:
-    """How standard input is read; raw video says nothing of itself, everything else does."""
+    """How the source is read.
+
+    All but the last is for standard input: raw video says nothing of itself, all else does.
+    """
 
     container: str | None = None
     """One of `PIPE_INPUTS`; None: what the bytes look like."""
@@ -39,12 +44,16 @@ class ReadSettings:
     """FFmpeg's name of raw video's pixel format; None: yuv420p."""
     rate: Fraction | None = None
     """Frames a second of raw video; None: 25."""
+    hwaccel: str = "none"
+    """One of `DECODING`: the kind of device that decodes a file; "auto": whichever is there."""
 
     def __post_init__(self) -> None:
         """Check what belongs together.
 
         Raises: ConfigError: raw video without its size, or a size and the like without raw video.
         """
+        if self.hwaccel not in DECODING:
+            raise ConfigError(f"hwaccel must be one of {', '.join(DECODING)}, not {self.hwaccel}")
         if self.container is not None and self.container not in PIPE_INPUTS:
             known = ", ".join(PIPE_INPUTS)
             raise ConfigError(f"input-format must be one of {known}, but is {self.container}")
@@ -186,6 +195,8 @@ class Config:
             raise ConfigError(f"upscaler must be {known}, or a function, not {self.upscaler}")
         if callable(self.upscaler) and self.resume:
             raise ConfigError("resume knows an upscaler by its name only, not a function")
+        if self.resume and self.read.hwaccel != "none":
+            raise ConfigError("resume decodes in software, alike on all machines: no hwaccel then")
         for path in self.report:
             if path.suffix.lower() not in REPORTS:
                 raise ConfigError(f"{path}: a report ends in .json or .html")

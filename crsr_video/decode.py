@@ -106,13 +106,14 @@ class Decoder(Closing):
               span: in place of start and duration: what to read, times left as they are.
               like: a frame of the size and pixel format that all are to have; None: the first.
               threads: of the decoder; 0: as many as is useful.
-              read: what standard input holds; None: what it looks like.
+              read: what standard input holds; None: what it looks like. And what decodes.
         Raises: InputError: missing, unreadable, or no media file.
                 NoVideoError: a media file without any decodable picture.
                 ConfigError: `read` says something of a file, or names an unknown pixel format.
         """
         self.path = Path(path)
         self._read_settings = read or ReadSettings()
+        self._hwaccel = self._read_settings.hwaccel
         self._inlet = self._find_inlet()
         self._name = self._inlet.name if self._inlet is not None else str(self.path)
         self._threads = threads or min(os.cpu_count() or 1, MAX_THREADS)
@@ -125,7 +126,7 @@ class Decoder(Closing):
             self._set_window(start, duration)
             if span is not None:
                 self._set_span(span)
-            first = self._find_first_frame()
+            first = self._first_frame()
             self.info = self._describe(first)
             self.source = Source(
                 self.path,
@@ -198,13 +199,17 @@ class Decoder(Closing):
             self._container = open_inlet(self._inlet, self._read_settings)
         else:
             check_path(self.path)
-            self._container = open_container(self.path)
+            self._container = open_container(self.path, self._hwaccel)
         try:
             self._video = main_video(self._container, self._name)
             context = self._video.codec_context
             context.thread_type = "AUTO"
             context.thread_count = limits.threads_for(self._threads, context.width, context.height)
             context.options = limits.stream_options()
+            if self._hwaccel != "none" and context.is_hwaccel:
+                context.thread_count = 1  # The device is one.
+            elif self._hwaccel not in ("none", "auto"):
+                self._note(f"cannot decode on {self._hwaccel} here: software is used")
         except BaseException:
             self._container.close()
             raise
@@ -249,6 +254,22 @@ class Decoder(Closing):
         self._end = None
         if duration is not None:
             self._end = (self._begin if self._begin is not None else origin) + _exact(duration)
+
+    def _first_frame(self) -> Frame:
+        """The first wanted frame, in software if a device gives none.
+
+        Raises: NoVideoError: there is none.
+        """
+        try:
+            return self._find_first_frame()
+        except NoVideoError:
+            if not self._video.codec_context.is_hwaccel:
+                raise
+        self._note(f"nothing comes from decoding on {self._hwaccel} here: software is used")
+        self._hwaccel = "none"
+        self.close()
+        self._open()
+        return self._find_first_frame()
 
     def _find_first_frame(self) -> Frame:
         """Seek and read up to the first wanted frame, further back if the index was wrong.

@@ -10,6 +10,7 @@ Pickles are refused: loading one runs its author's code.
 import copy
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -75,26 +76,39 @@ def shipped() -> tuple[ShippedWeights, ...]:
     return tuple(ShippedWeights(name, digest) for name, digest in sorted(hashes.items()))
 
 
-def ranges_file() -> Path:
-    """Where the package keeps what eight-bit inference must know of its weights."""
-    return _folder() / "ranges.json"
+def ranges_file(weights: Path) -> Path:
+    """What eight-bit inference must know of weights, and of all others in the same folder."""
+    return weights.with_name("ranges.json")
 
 
-def _ranges(sha256: str) -> dict[str, Ranges]:
+def _ranges(weights: Path, sha256: str) -> dict[str, Ranges]:
     """Ranges of the networks of one checkpoint, by network; none of weights that were not measured.
 
     Raises: WeightsError: the list is damaged.
     """
-    if not ranges_file().exists():
-        return {}
+    path = ranges_file(weights)
     try:
-        found = json.loads(ranges_file().read_text()).get(sha256, {})
-        return {
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_HEADER)
+        found = json.loads(text).get(sha256, {})
+        ranges = {
             network: {name: (float(low), float(high)) for name, (low, high) in own.items()}
             for network, own in found.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise WeightsError("the list of ranges of shipped weights is damaged") from error
+    except FileNotFoundError:
+        return {}
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        raise WeightsError(f"'{path}' is damaged: it lists the ranges of weights") from error
+    if not all(-math.inf < a <= b < math.inf for own in ranges.values() for a, b in own.values()):
+        raise WeightsError(f"'{path}' holds a range that is none")
+    return ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +155,34 @@ def load(model: str = FAST) -> Pair:
     """
     if model == IDENTITY:
         return Pair(Identity(), Bicubic(), IDENTITY, "")
+    known = _known(model)
+    if known is not None:
+        return _read(known.path, known.name, known.sha256)
+    return _read(Path(model), Path(model).stem, None)
+
+
+def path_of(model: str) -> Path:
+    """The file of a model that has one.
+
+    Raises: WeightsError: there is none of that name.
+    """
+    known = _known(model)
+    return known.path if known is not None else Path(model)
+
+
+def _known(model: str) -> ShippedWeights | None:
+    """Shipped weights by name; None: it should be a file.
+
+    Raises: WeightsError: it is a name, but none of ours.
+    """
     known = {weights.name: weights for weights in shipped()}
-    if model in known:
-        return _read(known[model].path, known[model].name, known[model].sha256)
     path = Path(model)
+    if model in known:
+        return known[model]
     if path.suffix == "" and path.name == model and not os.path.exists(path):  # noqa: PTH110 (does not raise on impossible names)
         names = ", ".join([*known, IDENTITY])
         raise WeightsError(f"unknown model '{model}': use {names}, or a .safetensors file")
-    return _read(path, path.stem, None)
+    return None
 
 
 def digest(path: Path) -> str:
@@ -186,7 +220,7 @@ def _read(path: Path, name: str, expected: str | None) -> Pair:
         if memory.channels != superresolver.channels:
             raise WeightsError(f"weights '{path}' hold the memory of another super-resolver")
     texture = _texture(tensors, superresolver, path)
-    ranges = _ranges(found)
+    ranges = _ranges(path, found)
     if isinstance(consistifier, Consistifier):
         consistifier.ranges = ranges.get("consistifier")
     superresolver.ranges = ranges.get("superresolver")

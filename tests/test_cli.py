@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import crsr_video
-from crsr_video import face_models
+from crsr_video import devices, face_models
 from crsr_video.cli import main
 
 CLIPS = Path(__file__).parent.parent / "clips"
@@ -209,6 +209,21 @@ def test_doctor_finds_everything() -> None:
     assert "FAIL" not in result.stdout
     for word in ("torch", "libx264", "verified", "frames a second"):
         assert word in result.stdout
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_doctor_tells_the_arithmetic_that_runs_and_why(
+    able: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if able and not devices._computes_bytes():
+        pytest.skip("this processor cannot multiply bytes by itself")
+    monkeypatch.setattr(devices, "_computes_bytes", lambda: able)
+    monkeypatch.setattr(devices, "_computes_bf16", lambda: True)
+    found = json.loads(run("doctor", "--device", "cpu", "--json").stdout)
+    told, ran = found["device"]["text"], found["self-test"]["text"]
+    assert told.startswith(f"cpu, {'int8' if able else 'bf16'} on CPU: the processor ")
+    assert f"({'int8' if able else 'bf16'}, " in ran
+    assert "fast (measured for int8)" in found["weights"]["text"]
 
 
 def test_doctor_says_what_is_still_to_be_fetched(

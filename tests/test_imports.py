@@ -18,6 +18,7 @@ LEAVES = [
     "errors",
     "types",
     "config",
+    "choices",
     "geometry",
     "colour",
     "warp",

@@ -12,6 +12,7 @@ from helpers import (
     make_face,
     make_frame,
     plane_shapes,
+    positions,
     same_planes,
     tracked,
 )
@@ -19,6 +20,7 @@ from helpers import (
 from crsr_video import paste
 from crsr_video.align import Aligner
 from crsr_video.batches import Predictor
+from crsr_video.colour import to_codes
 from crsr_video.consistify import consistify
 from crsr_video.devices import Placement
 from crsr_video.geometry import apply, compose, crop_from_frame, invert, resize_matrix
@@ -224,6 +226,36 @@ def test_detail_decides_whether_what_lies_beyond_the_band_is_replaced(rng):
     assert left[0] == pytest.approx(frame.components[0][middle].std())
     assert left[1] == pytest.approx(left[0] / 2, rel=0.15)
     assert left[2] < 0.15 * left[0]
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("width", [40, 160])
+def test_where_all_detail_is_replaced_the_face_is_the_enhanced_picture(name, width, rng):
+    """In every plane, sample by sample, whatever was there; the picture is a smooth function."""
+    frame = make_frame(name, 200, 220, rng)
+    item = through_identity(tracked(frame, make_face(105.2, 98.6, width, 11)), detail=1.0)
+    (face,) = item.faces
+    size, matrix = face.enhanced.size, face.enhanced.crop_from_frame
+    y, x = np.mgrid[:size, :size]
+    at = apply(invert(matrix), np.stack([x, y], -1).reshape(-1, 2)).T
+    image = shades(*at, width).reshape(size, size, 3).transpose(2, 0, 1)
+    new = Crop(np.ascontiguousarray(image, np.float32), matrix)
+    (done,) = Paster().push(replace(item, faces=(replace(face, enhanced=new),)))
+    for index, plane in enumerate(done.components):
+        x, y = positions(frame.layout, index, plane.shape)
+        u, v = ((apply(matrix, np.stack([x, y], -1).reshape(-1, 2)) + 0.5) / size).T
+        # Where the mask is one, and a sample's filter sees nothing but that.
+        core = (((u - 0.5) / 0.37) ** 2 + ((v - 0.56) / 0.43) ** 2 < 0.55**2).reshape(plane.shape)
+        wanted = to_codes(shades(x, y, width), frame.layout)[..., index]
+        away = np.abs(plane - wanted)[core]
+        assert core.sum() > 10
+        assert away.max() <= 0.6 + 0.004 * 2**frame.layout.bits
+
+
+def shades(x, y, width):
+    """Waves as long as the face is wide, in each colour another way; (..., 3) in [0, 1]."""
+    waves = (np.sin(6 * x / width), np.cos(6 * y / width), np.sin(4 * (x - y) / width))
+    return np.stack([0.5 + 0.3 * wave for wave in waves], -1)
 
 
 def brighter(item, by):

@@ -10,6 +10,8 @@ from safetensors.torch import save_file
 from crsr_video import weights
 from crsr_video.errors import WeightsError
 from crsr_video.networks import Bicubic, Consistifier, Identity, Memory, SuperResolver
+from crsr_video.networks.plan import walk
+from crsr_video.networks.quantised import Observer
 from crsr_video.weights import FORMAT, load
 
 C = {"channels": [4, 6, 8], "middle": 1}
@@ -321,6 +323,71 @@ def test_every_shipped_checkpoint_is_there_with_its_card_and_loads():
             output = pair.superresolver(pair.consistifier(torch.full((1, 3, 32, 32), 0.5)))
         assert output.shape == (1, 3, 128, 128)
         assert torch.isfinite(output).all()
+
+
+def test_ranges_of_shipped_weights_are_those_of_their_networks():
+    """Exported anew without being measured anew, weights would quietly run at half the speed."""
+    shipped = {item.sha256: item for item in weights.shipped()}
+    measured = json.loads(weights.ranges_file(weights.shipped()[0].path).read_text())
+    assert set(measured) <= set(shipped), "ranges of weights that are not shipped any more"
+    assert load(weights.FAST).sha256 in measured, "measure it: see crsr_video.training.calibration"
+    for sha256 in measured:
+        pair = load(shipped[sha256].name)
+        assert pair.eight_bits
+        for network in (pair.consistifier, pair.superresolver):
+            observer = Observer(network)
+            with torch.inference_mode():
+                walk(network, observer, torch.rand(1, 3, 16, 16))
+            assert set(network.ranges) == set(observer.ranges)
+
+
+def test_what_a_card_says_of_int8_is_so():
+    for item in weights.shipped():
+        claimed = "\n- int8: measured" in item.card.read_text()
+        assert claimed == load(item.name).eight_bits, item.name
+
+
+def ranges_beside(path, content):
+    file = weights.ranges_file(path)
+    file.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+
+
+def test_weights_of_one_s_own_are_measured_by_the_list_beside_them(path):
+    write(path)
+    assert not load(str(path)).eight_bits
+    sha256 = weights.digest(path)
+    both = {"consistifier": {"stem": [-1, 2]}, "superresolver": {"stem": [0.0, 1.5]}}
+    ranges_beside(path, {sha256: both, "of another": {}})
+    pair = load(str(path))
+    assert pair.eight_bits
+    assert pair.superresolver.ranges == {"stem": (0.0, 1.5)}
+    ranges_beside(path, {"of another": both})
+    assert not load(str(path)).eight_bits
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        [1, 2],
+        {"superresolver": {"stem": [1.0]}},
+        {"superresolver": {"stem": [1.0, 0.5]}},
+        {"superresolver": {"stem": [0.0, float("inf")]}},
+        {"superresolver": {"stem": [float("nan"), 1.0]}},
+        {"superresolver": {"stem": [0, 10**400]}},
+        {"superresolver": {"stem": "ab"}},
+    ],
+)
+def test_damaged_ranges_are_told(path, own):
+    write(path)
+    ranges_beside(path, {weights.digest(path): own})
+    assert "ranges.json" in refused(str(path))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
+def test_a_damaged_list_of_ranges_is_told(path, content):
+    write(path)
+    ranges_beside(path, content)
+    assert "ranges.json" in refused(str(path))
 
 
 def with_extras(**extras):

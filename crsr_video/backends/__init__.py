@@ -43,7 +43,7 @@ _LOG = logging.getLogger(__name__)
 _AGREEMENT = 0.1
 """How far any way may be from the plain one, of 1: more is a fault, not rounding."""
 
-_SMALL = 64
+SMALL = 64
 """Side in pixels up to which eight bits are faster: of 128, a super-resolver took 65 ms in them
 and 42 in bf16."""
 
@@ -81,7 +81,7 @@ class _BySize:
         self._large: Forward | None = None
 
     def __call__(self, picture: Tensor) -> Tensor:
-        if picture.shape[-1] <= _SMALL:
+        if picture.shape[-1] <= SMALL:
             return self._small(picture)
         if self._large is None:
             self._large = self._make_large()
@@ -113,7 +113,7 @@ def _ways(
     if placement.eight_bits and ranges is not None:
         # A copy: what `_plain` does to a network would change what is quantised later.
         yield (
-            f"{devices.EIGHT_BITS}, fused, with {fine.precision} above {_SMALL} pixels",
+            f"{devices.EIGHT_BITS}, fused, with {fine.precision} above {SMALL} pixels",
             lambda: _BySize(
                 Quantised(network, ranges), lambda: _fastest(copy.deepcopy(network), fine)[1]
             ),

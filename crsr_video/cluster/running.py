@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from crsr_video import devices
+from crsr_video import pipeline
 from crsr_video.cluster.connection import connected
 from crsr_video.cluster.fleet import Fleet, Share
 from crsr_video.cluster.signals import DeferredSignals
@@ -40,7 +40,7 @@ def run(
             DeviceError, WeightsError: nothing can be enhanced.
     """
     chosen = _travelling(config, share or Share())
-    placement = devices.place(chosen.device, chosen.precision)
+    placement = pipeline.placed(chosen)
     exact: Any = placement.precision
     with DeferredSignals() as signals, connected(address) as ray:
         signals.check()

@@ -1,16 +1,15 @@
 """Options that choose persons: whom to enhance, and how much."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from crsr_video import choices
 from crsr_video.config import FaceSettings
-
-_FORMS = "off, on, or strength:0 to strength:1"
-_MOST = 100_000
-"""Faces in a range."""
+from crsr_video.errors import ConfigError
 
 
 def face_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,19 +57,12 @@ def _faces(
 ) -> dict[int, FaceSettings]:
     """Settings by id from ID=WHAT."""
     found: dict[int, FaceSettings] = {}
-    try:
+    with _refusing(context, parameter):
         for value in values:
-            name, equals, what = value.partition("=")
-            if not equals:
-                raise click.BadParameter(f"'{value}' is not of the form ID=WHAT, such as 2=off")
-            settings = _settings(what)
-            for number in _numbers(name):
-                if number in found:
-                    raise click.BadParameter(f"face {number} is given twice")
-                found[number] = settings
-    except click.BadParameter as error:
-        error.ctx, error.param = context, parameter
-        raise
+            setting = choices.settings(value)
+            if setting is None:
+                raise ConfigError(f"'{value}' is not of the form ID=WHAT, such as 2=off")
+            choices.merge(found, *setting)
     return found
 
 
@@ -80,44 +72,14 @@ def _only(
     """Ids from a list with commas and ranges."""
     if value is None:
         return None
+    with _refusing(context, parameter):
+        return frozenset(choices.numbers(value))
+
+
+@contextmanager
+def _refusing(context: click.Context, parameter: click.Parameter) -> Iterator[None]:
+    """Say of which option something is wrong."""
     try:
-        return frozenset(_numbers(value))
-    except click.BadParameter as error:
-        error.ctx, error.param = context, parameter
-        raise
-
-
-def _numbers(text: str) -> list[int]:
-    """The numbers of several faces: 1,4,6-9."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        low = _number(first if dash and first.strip() else part)
-        high = _number(last) if dash else low
-        if not 0 <= high - low < _MOST:
-            raise click.BadParameter(f"'{part}' is no range of faces, such as 6-9")
-        numbers += range(low, high + 1)
-    return numbers
-
-
-def _number(text: str) -> int:
-    """The number of a face."""
-    digits = text.strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 10 and int(digits) > 0):
-        raise click.BadParameter(f"'{text}' is no number of a face: they are 1, 2, 3 and so on")
-    return int(digits)
-
-
-def _settings(what: str) -> FaceSettings:
-    word, colon, amount = what.strip().partition(":")
-    if word in ("on", "off") and not colon:
-        return FaceSettings(enabled=word == "on")
-    if word != "strength" or not colon:
-        raise click.BadParameter(f"'{what}' is nothing to do with a face: it can be {_FORMS}")
-    try:
-        strength = float(amount)
-    except ValueError:
-        strength = -1.0
-    if not 0 <= strength <= 1:  # false for NaN
-        raise click.BadParameter(f"strength is a number from 0 to 1, not '{amount}'")
-    return FaceSettings(strength=strength)
+        yield
+    except ConfigError as error:
+        raise click.BadParameter(str(error), context, parameter) from error

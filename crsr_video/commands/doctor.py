@@ -77,7 +77,8 @@ def _device(name: str) -> str:
 def _weights() -> str:
     from crsr_video import weights
 
-    names = [weights.load(item.name).name for item in weights.shipped()]
+    pairs = [weights.load(item.name) for item in weights.shipped()]
+    names = [f"{pair.name}{' (measured for int8)' * pair.eight_bits}" for pair in pairs]
     return f"{', '.join(names)}: present and verified"
 
 

@@ -12,6 +12,7 @@ from crsr_video.commands.choosing import face_options
 from crsr_video.commands.enhancing import encoder_option, enhancing_options, report_option
 from crsr_video.commands.reporting import Reporter
 from crsr_video.config import (
+    DECODING,
     PIPE_INPUTS,
     PIPE_OUTPUTS,
     UPSCALERS,
@@ -66,6 +67,13 @@ EXIT_PARTIAL = 3
     help="How the background is enlarged.",
 )
 @enhancing_options
+@click.option(
+    "--hwaccel",
+    type=click.Choice(DECODING),
+    default=DECODING[0],
+    show_default=True,
+    help="Decode files on a device if it is there; auto takes any.",
+)
 @click.option(
     "--codec",
     metavar="ENCODER",
@@ -134,6 +142,7 @@ def enhance(
     size: tuple[int, int] | None,
     pixel_format: str | None,
     rate: Fraction | None,
+    hwaccel: str,
     scale: str,
     **choices: Any,
 ) -> None:
@@ -160,7 +169,9 @@ def enhance(
         strict=strict,
         container=container,
     )
-    read = ReadSettings(container=input_format, size=size, pixel_format=pixel_format, rate=rate)
+    read = ReadSettings(
+        container=input_format, size=size, pixel_format=pixel_format, rate=rate, hwaccel=hwaccel
+    )
     queue = queueing.chosen(choices)
     config = Config(scale=int(scale), encode=settings, read=read, **choices)
     if queueing.is_queue(sources, queue):

@@ -39,7 +39,7 @@ import click
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Take the faces from a file that 'crsr-video tracks' wrote of this video.",
 )
-@click.option("--persons", default="", metavar="WHOM", help="Such as 1,4 or 2=off: see tracks.")
+@click.option("--persons", default="", metavar="WHOM", help="Such as 1,4 or 2:off: see tracks.")
 @click.option("--codec", help="FFmpeg encoder.  [default: of the source's codec]")
 @click.option("--crf", type=float, metavar="Q", help="Constant quality, lower is better.")
 @click.option("--preset", metavar="NAME", help="Encoder preset, such as veryfast.")
@@ -59,6 +59,7 @@ def ffmpeg_args(context: click.Context, /, source: Path, **options: Any) -> None
     from crsr_video.plugins import ffmpeg
 
     sources.check_path(source)
+    _check(options)
     settings = EncodeSettings(codec=options["codec"], crf=options["crf"], preset=options["preset"])
     common = {"settings": settings, "overwrite": options["overwrite"]}
     if options["pipe"]:
@@ -72,6 +73,29 @@ def ffmpeg_args(context: click.Context, /, source: Path, **options: Any) -> None
         for notice in command.notices:
             click.echo(f"crsr-video: {notice}", err=True)
     click.echo(command.line)
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Refuse now what the effect's server would refuse, while frames pass unchanged.
+
+    Raises: ConfigError, WeightsError, TracksError.
+    """
+    from crsr_video import tracks_file
+    from crsr_video.config import Config
+    from crsr_video.errors import ConfigError
+    from crsr_video.server import persons
+
+    model = options["model"]
+    Config(strength=options["strength"], min_face=options["min_face"], model=model)
+    if not options["persons"].isprintable():
+        raise ConfigError("persons: must be one line")
+    persons.parse(options["persons"])
+    if options["tracks"] is not None:
+        tracks_file.read(options["tracks"])
+    if model not in ("fast", "best", "identity") and not Path(model).is_file():
+        from crsr_video import weights
+
+        raise ConfigError(f"{weights.path_of(model)}: no such file")
 
 
 def _parameters(options: dict[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """Decoding and encoding on a graphics card, where FFmpeg was built for it and one is there.
 
-Nothing here is needed: whatever is missing, the software way is taken, with a word about it.
+Nothing here is needed: whatever is missing, the software way is taken, with a word about it. What a
+card decodes comes in its own layout (NV12, P010), and it does not tell what it has patched up.
 """
 
 import logging

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from crsr_video.config import ReadSettings
 from crsr_video.errors import ConfigError, InputError, NoVideoError
-from crsr_video.media import limits, matroska, pipes, pyav
+from crsr_video.media import hardware, limits, matroska, pipes, pyav
 from crsr_video.media.pyav import Packet
 from crsr_video.types import Frame, VideoInfo
 
@@ -91,15 +91,19 @@ def check_path(path: Path) -> None:
         raise InputError(f"{path}: {pyav.reason(error)}") from error
 
 
-def open_container(path: Path) -> InputContainer:
+def open_container(path: Path, hwaccel: str = "none") -> InputContainer:
     """Open a media file, and nothing that it may refer to.
 
+    Args:   hwaccel: as of `ReadSettings`; where it is not to be had, software decodes.
     Raises: InputError: it is no media file, one that lists others, or beyond `limits`.
     """
     matroska.check_chapters(path)
     try:
-        container = av.open(
+        container: InputContainer
+        container, _ = hardware.open_source(
             f"file:{path}",
+            None if hwaccel == "none" else hwaccel,
+            open_file=av.open,
             options=limits.stream_options(),
             container_options=limits.opening_options(),
             metadata_errors="surrogateescape",

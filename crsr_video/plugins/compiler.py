@@ -55,7 +55,10 @@ def find() -> Compiler:
 
     Raises: PluginError: there is none, or no header, and which package has it.
     """
-    asked = tuple(shlex.split(os.environ.get("CC", "")))
+    try:
+        asked = tuple(shlex.split(os.environ.get("CC", "")))
+    except ValueError as error:
+        raise PluginError(f"$CC is no command: {error}") from error
     if asked and shutil.which(asked[0]) is None:
         raise PluginError(f"there is no C compiler {asked[0]!r}, as $CC names it")
     name = next((name for name in _NAMES if shutil.which(name)), None)
@@ -63,11 +66,10 @@ def find() -> Compiler:
         raise PluginError(_NO_COMPILER)
     command = asked or (str(name),)
     for includes in ((), *((folder,) for folder in _INCLUDES)):
-        if _compiles(Compiler(command, includes), "#include <frei0r.h>\n"):
+        if not _failure(Compiler(command, includes), "#include <frei0r.h>\n"):
             return Compiler(command, includes)
-    if not _compiles(Compiler(command), "#include <stdlib.h>\n"):
-        raise PluginError(f"{command[0]} cannot compile a C program. {_NO_COMPILER}")
-    raise PluginError(_NO_HEADER)
+    failure = _failure(Compiler(command), "#include <stdlib.h>\n")
+    raise PluginError(f"no C program can be compiled: {failure}" if failure else _NO_HEADER)
 
 
 def build(source: Path, target: Path, *, command: Path, compiler: Compiler | None = None) -> None:
@@ -79,18 +81,19 @@ def build(source: Path, target: Path, *, command: Path, compiler: Compiler | Non
     words = shlex.quote(str(command))  # The effect gives it to a shell.
     quoted = words.replace("\\", "\\\\").replace('"', '\\"')
     define = f'-DCRSR_COMMAND="{quoted}"'
-    (compiler or find()).run([*_FLAGS, define, str(source), "-o", str(target)])
+    (compiler or find()).run([*_FLAGS, define, str(source), "-o", str(target), "-ldl"])
 
 
-def _compiles(compiler: Compiler, program: str) -> bool:
+def _failure(compiler: Compiler, program: str) -> str:
+    """What is wrong with compiling a program; nothing, if it works."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "try.c"
         source.write_text(program)
         try:
             compiler.run(["-c", str(source), "-o", str(source.with_suffix(".o"))])
-        except PluginError:
-            return False
-    return True
+        except PluginError as error:
+            return str(error)
+    return ""
 
 
 def _run(words: Sequence[str]) -> "subprocess.CompletedProcess[str]":

@@ -40,13 +40,13 @@ def read(path: Path) -> Manifest | None:
     Raises: PluginError: the list is damaged.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise PluginError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise PluginError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        return _manifest(json.loads(text))
+        return _manifest(json.loads(data.decode("utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PluginError(
             f"{path}: is damaged; remove it, and install the effect with --force"

@@ -68,6 +68,20 @@ def check_folder(folder: Path) -> None:
         raise ServerError(f"{folder}: must be yours and closed to others (mode 700)")
 
 
+def _clear(path: Path) -> None:
+    """Remove the socket of a server that was killed.
+
+    Raises: ServerError: something else is there.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise ServerError(f"{path}: is there already, and no socket")
+    path.unlink(missing_ok=True)
+
+
 class Place(Closing):
     """The socket, held by one server at a time.
 
@@ -88,7 +102,7 @@ class Place(Closing):
                 raise ServerError(f"{path}: cannot be used: {error.strerror}") from error
             self.listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             try:
-                path.unlink(missing_ok=True)  # of a server that was killed
+                _clear(path)
                 before = os.umask(0o177)
                 try:
                     self.listener.bind(str(path))

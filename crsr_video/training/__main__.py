@@ -217,7 +217,11 @@ def networks() -> None:
 @train.command()
 @click.argument("runs", type=ANY, nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, help="The .safetensors to write.")
-@click.option("--faces", type=ANY, help="The pack it was trained on: writes a card as well.")
+@click.option(
+    "--faces",
+    type=ANY,
+    help="The pack it was trained on: writes a card as well, and what int8 must know.",
+)
 @click.option("--figures", type=FILE, help="Markdown of the evaluate command, for the card.")
 @click.option("--hardware", default="", help="For the card: what it was trained on.")
 @click.option("--command", "commands", multiple=True, help="For the card: how it was trained.")
@@ -237,7 +241,7 @@ def export(
     commands: Sequence[str],
     texture: float,
 ) -> None:
-    """Write the averaged weights of RUNS into one file, and their card beside it.
+    """Write the averaged weights of RUNS into one file, and what belongs to it beside it.
 
     The first run holds the networks; one of "temporal" adds a memory, one of "detail" texture.
     """
@@ -249,6 +253,8 @@ def export(
     weights = write(states, output, texture=texture)
     click.echo(f"{weights}: {weights.stat().st_size} bytes")
     if faces is not None:
+        int8 = _calibrated(weights, faces)
+        click.echo(f"int8: {int8}")
         write_card(
             weights,
             states,
@@ -257,7 +263,25 @@ def export(
             hardware=hardware,
             commands=tuple(commands),
             texture=texture,
+            int8=int8,
         )
+
+
+def _calibrated(path: Path, faces: Path) -> str:
+    """Measure exported weights for eight bits; what came of it, in words."""
+    from crsr_video import weights
+    from crsr_video.errors import TrainingError
+    from crsr_video.training import calibration
+
+    pair = weights.load(str(path))
+    try:
+        found = calibration.calibrate(pair, faces)
+    except TrainingError as error:
+        return f"not measured: {error}"
+    if not found.good:
+        return f"not used, loses too much: {found.usual}"
+    calibration.write(weights.ranges_file(path), pair.sha256, found.ranges)
+    return f"measured, against bf16 {found.usual}"
 
 
 if __name__ == "__main__":

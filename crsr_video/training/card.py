@@ -54,6 +54,7 @@ def write_card(
     hardware: str = "",
     commands: tuple[str, ...] = (),
     texture: float = 1.0,
+    int8: str = "",
 ) -> Path:
     """Write the card as Markdown, beside the weights and under their name.
 
@@ -62,13 +63,14 @@ def write_card(
              hardware: in words, for readers who would repeat the run.
              commands: that trained, in order.
              texture: as for `export.export`.
+             int8: what became of measuring them for eight bits, in words.
     Raises:  TrainingError: a file cannot be read or written.
     """
     index = read_index(faces)
     sections = [
         f"# Weights: {weights.stem}",
         _METHOD,
-        _facts(weights, runs),
+        _facts(weights, runs) + (f"\n- int8: {int8}" if int8 else ""),
         "## Data\n\n" + _data_table([entry for entry in index if entry.split == "train"]),
         "No picture is distributed with the weights. They were measured on "
         f"{sum(entry.split == 'val' for entry in index)} faces of other persons.",

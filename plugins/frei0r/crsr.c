@@ -4,7 +4,7 @@
  * The effect itself only carries frames to the enhancement server and back, through shared memory.
  * Whatever goes wrong with that, the frame passes unchanged, and a line on stderr says why.
  *
- * Build: cc -std=c11 -O2 -fPIC -shared -pthread -o crsr.so crsr.c
+ * Build: cc -std=c11 -O2 -fPIC -shared -pthread -o crsr.so crsr.c -ldl
  *        (with -DCRSR_COMMAND='"/path/to/crsr-video"' where that is not in everybody's PATH)
  *
  * Environment: CRSR_SERVER      command that starts the server, as a shell reads it; empty: none
@@ -53,7 +53,7 @@ static const f0r_param_info_t parameters[PARAMETERS] = {
     {"compare", F0R_PARAM_BOOL, "Left half before, right half after"},
     {"debug", F0R_PARAM_BOOL, "Draw boxes, numbers and landmarks of the faces"},
     {"tracks", F0R_PARAM_STRING, "A file that 'crsr-video tracks' wrote of this video"},
-    {"persons", F0R_PARAM_STRING, "Whom to enhance, by the numbers in the tracks: 1,4 or 2=off"},
+    {"persons", F0R_PARAM_STRING, "Whom to enhance, by the numbers in the tracks: 1,4 or 2:off"},
 };
 
 struct effect {

@@ -149,6 +149,9 @@ static enum outcome reach(struct link *l, const char *path, int64_t deadline)
             continue;
         }
         disconnect(l);
+        struct stat found;
+        if (why == ECONNREFUSED && lstat(path, &found) == 0 && !S_ISSOCK(found.st_mode))
+            return say(l, FOREIGN, "%s: is there already, and no socket", path);
         if (why == ENOENT || why == ECONNREFUSED)
             return say(l, ABSENT, "no server is there");
         return say(l, why == EAGAIN ? LATE : GONE, "%s: %s", path, strerror(why));
@@ -291,9 +294,13 @@ static enum outcome start(struct link *l, const char *path, int64_t deadline)
         }
     }
     close(alive);
-    if (outcome == ABSENT && ended)
-        return say(l, ABSENT, "'%.100s' could not be started: %s.log says why",
-                   command ? command : CRSR_COMMAND, path);
+    if (outcome == ABSENT && ended) {
+        char log[sizeof((struct sockaddr_un *)0)->sun_path + 4];
+        snprintf(log, sizeof log, "%s.log", path);
+        return say(l, ABSENT, "'%.100s' could not be started: %s %s",
+                   command ? command : CRSR_COMMAND, log,
+                   access(log, R_OK) == 0 ? "says why" : "cannot be written");
+    }
     return outcome == ABSENT ? say(l, LATE, "the server takes too long to start") : outcome;
 }
 

@@ -107,9 +107,7 @@ def test_a_way_is_compared_with_the_network_once_on_a_machine(looked_at, monkeyp
 @needs_onednn
 @torch.inference_mode()
 @pytest.mark.parametrize("damage", ["torn", "gone", "not writable"])
-def test_without_what_is_remembered_the_result_is_the_same(
-    looked_at, damage, monkeypatch, tmp_path
-):
+def test_without_what_is_remembered_the_result_is_the_same(looked_at, damage, monkeypatch):
     first = runner(network(), CPU)(images())
     (path,) = remembered.folder().iterdir()
     if damage == "torn":

@@ -93,14 +93,14 @@ def psnr(one, other, top=255):
     return 10 * np.log10(top**2 / max(*errors, 1e-9))
 
 
-def run(words, *, env=None, cwd=None, check=True):
+def run(words, *, env=None, cwd=None, check=True, seconds=SECONDS):
     """A program with nothing on its standard input."""
     done = subprocess.run(
         [str(word) for word in words],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=seconds,
         env=env,
         cwd=cwd,
     )

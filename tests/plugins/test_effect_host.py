@@ -145,8 +145,8 @@ def zombies(process):
 @pytest.mark.parametrize(
     ("mode", "told"),
     [
-        ("silent", "does not answer in time"),
-        ("frames", "does not answer in time"),
+        pytest.param("silent", "does not answer in time", marks=pytest.mark.plugins),
+        pytest.param("frames", "does not answer in time", marks=pytest.mark.plugins),
         ("version", "speaks version 9 of the protocol, the effect 1"),
         ("noise", "no server of crsr-video"),
     ],
@@ -171,6 +171,27 @@ def test_no_server_and_none_to_start(bench, place):
     assert lines == ["crsr: no server is there, and none was started; frames pass unchanged"]
 
 
+@pytest.mark.parametrize(
+    "kind", ["folder", "file", pytest.param("no folder", marks=pytest.mark.plugins)]
+)
+def test_what_is_no_socket_is_told_and_left_alone(bench, place, kind):
+    path = place
+    if kind == "folder":
+        place.mkdir(0o700)
+    elif kind == "file":
+        place.write_text("somebody's")
+    else:
+        path = place / "missing/s"
+    pictures = noise(2)
+    wrong = fake("dead") | {"CRSR_SOCKET": str(path)}
+    found, lines = run(bench, place, pictures, **wrong)
+    assert same(found, pictures)
+    told = f"{path}.log cannot be written" if kind == "no folder" else "there already, and no soc"
+    assert len(lines) == 1 and told in lines[0]
+    assert kind != "file" or place.read_text() == "somebody's"
+
+
+@pytest.mark.plugins  # it waits a while for a server that another one may be starting
 @pytest.mark.parametrize("command", ["/nowhere/crsr-video", ""], ids=["missing", "failing"])
 def test_a_server_that_does_not_start_is_told(bench, place, command):
     pictures = noise(4)
@@ -201,7 +222,15 @@ def test_paths_that_are_no_socket_s_are_told(bench, place):
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 1), (720, 4), (854, 480), (1366, 768), (326, 246), (3840, 2160)], ids=str
+    "shape",
+    [
+        (1, 1),
+        (720, 4),
+        (854, 480),
+        (326, 246),
+        pytest.param((3840, 2160), marks=pytest.mark.plugins),
+    ],
+    ids=str,
 )
 def test_frames_of_all_sizes(bench, place, shape):
     pictures = noise(2, *shape)

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from crsr_video import tracks_file
 from crsr_video.cli import main
 from crsr_video.media import pyav
 from crsr_video.plugins.conversion import Parameters, effect
 from tests.make_video import make_video
 from tests.plugins import clips
 from tests.plugins.conftest import needs
+from tests.tracks_file.tracks_helpers import recording
 
 pytestmark = needs("ffmpeg")
 
@@ -54,9 +56,15 @@ def tags(path):
         return frame.color_range, frame.colorspace, frame.color_primaries, frame.color_trc
 
 
-@pytest.mark.parametrize("full", [False, True], ids=["tv", "pc"])
-@pytest.mark.parametrize("matrix", ["bt601", "bt709"])
-@pytest.mark.parametrize("sampling", ["420", "422", "444"])
+KINDS = [(s, m, f) for s in ("420", "422", "444") for m in ("bt601", "bt709") for f in (0, 1)]
+"""Sampling, matrix, and whether the range is full."""
+TRIED_ALWAYS = [("420", "bt709", 0), ("444", "bt601", 1)]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "matrix", "full"),
+    [pytest.param(*k, marks=() if k in TRIED_ALWAYS else pytest.mark.plugins) for k in KINDS],
+)
 def test_a_no_op_leaves_pictures_and_tags_alone(tmp_path, sampling, matrix, full):
     pix_fmt = f"yuv{sampling}p"
     source = clips.write(
@@ -75,7 +83,9 @@ def test_without_the_chain_a_no_op_harms(tmp_path):
     assert clips.psnr(clips.read(source), clips.read(tmp_path / "b.mkv")) < 45
 
 
-@pytest.mark.parametrize("width", [326, 720, 854, 1366])
+@pytest.mark.parametrize(
+    "width", [854, *(pytest.param(w, marks=pytest.mark.plugins) for w in (326, 720, 1366))]
+)
 def test_widths_of_every_kind(tmp_path, width):
     pictures = [clips.fitted(p, width, 180) for p in clips.portrait(2)]
     source = clips.write(tmp_path / "a.mkv", pictures)
@@ -181,7 +191,7 @@ def test_strange_names_survive_shell_and_filters(tmp_path):
     folder.mkdir()
     source = clips.write(folder / "-a.mkv", clips.portrait(1))
     tracks = folder / "the tracks' file.json "
-    tracks.write_text("{}")
+    tracks_file.write(recording(), tracks)
     no_op(source, folder / "b.mkv", "--tracks", tracks, "--codec", "ffv1")
     assert len(clips.read(folder / "b.mkv")) == 1
 
@@ -209,6 +219,24 @@ def test_bad_input_is_told_in_a_line(tmp_path, kind):
     done = CliRunner().invoke(main, ["ffmpeg-args", str(source), "-o", str(output)])
     assert done.exit_code == 1 and done.stdout == ""
     assert done.stderr.startswith("crsr-video: error: ") and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--strength", "nan", "strength must lie between 0 and 1"),
+        ("--min-face", "nan", "min-face must not be negative"),
+        ("--persons", "1;x", "persons: 'x' is no number of a face"),
+        ("--persons", "1\n2", "persons: must be one line"),
+        ("--model", "nope", "unknown model 'nope'"),
+        ("--model", "nope.safetensors", "nope.safetensors: no such file"),
+        ("--tracks", __file__, "is no JSON object"),
+    ],
+)
+def test_what_the_server_would_refuse_is_refused_at_once(option, value, told):
+    done = CliRunner().invoke(main, ["ffmpeg-args", str(clips.PORTRAIT), option, value])
+    assert done.exit_code == 1 and done.stdout == ""
+    assert told in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_the_pipe_takes_no_options_of_the_effect(tmp_path):

@@ -134,7 +134,13 @@ def test_shotcut_gets_its_filter_where_it_is_unpacked(home, program, tmp_path):
 
 @pytest.mark.parametrize(
     ("compiler_says", "told"),
-    [("none", "apt install gcc"), ("no header", "frei0r-plugins-dev"), ("$CC", "'nosuchcc'")],
+    [
+        ("none", "apt install gcc"),
+        ("no header", "frei0r-plugins-dev"),
+        ("nosuchcc -O3", "'nosuchcc'"),
+        ("'", "$CC is no command"),
+        ("false", "no C program can be compiled: false: failed without a word"),
+    ],
 )
 def test_what_is_missing_is_named(home, program, monkeypatch, tmp_path, compiler_says, told):
     tools = tmp_path / "tools"
@@ -148,8 +154,9 @@ def test_what_is_missing_is_named(home, program, monkeypatch, tmp_path, compiler
         fake.write_text(fake.read_text() + 'while read -r l; do case "$l" in *frei0r*) exit 1;; ')
         fake.write_text(fake.read_text() + 'esac; done <"$f"\n')
         fake.chmod(0o755)
-    elif compiler_says == "$CC":
-        monkeypatch.setenv("CC", "nosuchcc -O3")
+    elif compiler_says != "none":
+        (tools / "false").symlink_to("/bin/false")
+        monkeypatch.setenv("CC", compiler_says)
     done = run("install", "--command", program)
     assert done.exit_code == 1 and told in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -191,6 +198,7 @@ def test_without_a_program_to_start_there_is_a_line(monkeypatch, tmp_path):
 # The same effect by other builders --------------------------------------------------------------
 
 
+@pytest.mark.plugins
 @needs("cmake")
 def test_cmake_builds_the_same_effect(built, program, tmp_path):
     source = ROOT / "plugins/frei0r"
@@ -201,6 +209,7 @@ def test_cmake_builds_the_same_effect(built, program, tmp_path):
     assert os.fsencode(program) in (tmp_path / "crsr.so").read_bytes()
 
 
+@pytest.mark.plugins
 @needs("meson", "ninja")
 def test_meson_builds_the_same_effect(built, program, tmp_path):
     source = ROOT / "plugins/frei0r"

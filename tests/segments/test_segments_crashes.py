@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from make_video import make_video
 
-from crsr_video import pipeline
+from crsr_video import devices, pipeline
 from crsr_video.errors import OutputError
-from crsr_video.segments import enhance_resumably
+from crsr_video.segments import enhance_resumably, plan
 from crsr_video.segments.folder import work_folder
 from crsr_video.segments.journal import Journal
 from crsr_video.segments.lock import FolderLock
@@ -249,7 +249,7 @@ def test_what_was_begun_in_eight_bits_is_not_gone_on_with_in_others(
     output = tmp_path / "out.mp4"
     choices: dict[str, Any] = {"model": "fast", "precision": "auto"}
     stopped(source, output, monkeypatch, **choices)
-    assert go_on_with(work_folder(output)) == "int8"
+    assert begun_in(work_folder(output)) == "int8"
     with monkeypatch.context() as patch:
         change(patch)
         with pytest.raises(OutputError, match=words):
@@ -257,7 +257,7 @@ def test_what_was_begun_in_eight_bits_is_not_gone_on_with_in_others(
     assert go_on(source, output, **choices) == 16
 
 
-def go_on_with(folder: Path) -> str:
+def begun_in(folder: Path) -> str:
     """The precision that the journal tells."""
     return str(Journal(folder / "journal.jsonl").records[0]["precision"])
 

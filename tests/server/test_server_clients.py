@@ -258,6 +258,14 @@ def test_a_second_server_is_refused_and_a_dead_one_replaced(folder):
     assert not path.exists()
 
 
+def test_what_is_no_socket_is_left_alone(folder):
+    path = folder / "s"
+    path.write_text("somebody's")
+    with pytest.raises(ServerError, match="is there already, and no socket"):
+        Place(path)
+    assert path.read_text() == "somebody's"
+
+
 def test_places_that_are_not_safe_are_refused(folder, monkeypatch):
     with pytest.raises(ServerError, match="too long for a socket"):
         socket_path(folder / ("x" * 100))

@@ -152,7 +152,7 @@ def test_frames_may_change_their_size(shared):
         (Settings(model="/etc/passwd"), "weights '/etc/passwd'"),
         (Settings(tracks="/nowhere/t.json"), "/nowhere/t.json: cannot be read"),
         (Settings(persons="1,x"), "persons: 'x' is no number of a face"),
-        (Settings(persons="2=loud"), "persons: 'loud' is not off"),
+        (Settings(persons="2=loud"), "persons: 'loud' is nothing to do with a face"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -194,6 +194,11 @@ def test_the_commands_run_in_order(pack: Path, genuine: Path, tmp_path) -> None:
     assert "| drawn | synthetic | 2 | made for the test |" in card and "do it" in card
     pair = weights.load(str(file))
     assert pair.memory is not None and "head.weight" in pair.texture
+    # Not on every processor can eight bits be measured; what is said is what was done.
+    assert ("\n- int8: measured" in card) == ("int8: measured" in result.output)
+    assert "int8: " in result.output
+    assert pair.eight_bits == ("int8: measured" in result.output)
+    assert pair.eight_bits == weights.ranges_file(file).is_file()
 
 
 def test_the_table_of_costs_counts_what_the_issue_allows() -> None:

@@ -9,19 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crsr_video import devices
 from crsr_video.errors import TrainingError
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.fused import Fused
 from crsr_video.networks.plan import Walkable, walk
 from crsr_video.networks.quantised import Observer, Quantised, Ranges
 from crsr_video.training.data import Faces, Tier, batch
-from crsr_video.training.degrade import clean, degrade
+from crsr_video.training.degrade import FACTOR, clean, degrade
 from crsr_video.weights import Pair
 
 WORST = 50.0
 """dB that eight bits must keep, against bf16, in every picture: an RMS of 0.8 of 255 codes."""
 
-_SIDES = (32, 64, 128)
+_SIDES = (32, 64)
+"""Of crops that run in eight bits, see `backends.SMALL`: larger ones have other figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,59 @@ class Agreement:
     median: float
     pictures: int
 
+    def __str__(self) -> str:
+        return (
+            f"{self.worst:.1f} dB at worst, {self.median:.1f} dB in the median, "
+            f"of {self.pictures} pictures"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Ranges of a pair, and what eight bits by them cost on faces that were not measured."""
+
+    ranges: dict[str, dict[str, list[float]]]
+    """By network, by step: lowest and highest."""
+    usual: Agreement
+    strange: Agreement
+    """In a light that is far from the usual."""
+
+    @property
+    def good(self) -> bool:
+        """Whether the pair may run in eight bits."""
+        return self.usual.worst >= WORST
+
+
+def calibrate(pair: Pair, faces: Path, rounds: int = 4) -> Calibration:
+    """Measure a pair on the faces of a pack, and what eight bits cost on those held out.
+
+    Args:   rounds: of twelve faces each.
+    Raises: TrainingError: the pair has other networks, the processor cannot do it, or the pack
+            lacks faces.
+    """
+    _networks(pair)
+    if not devices.place("cpu").eight_bits:
+        raise TrainingError("this processor cannot compute in eight bits (VNNI)")
+    rng = np.random.default_rng(1)
+    ranges = measure(pair, crops(Faces(faces, "train"), rng, rounds))
+    fixed = {name: {k: (v[0], v[1]) for k, v in own.items()} for name, own in ranges.items()}
+    held_out = crops(Faces(faces, "val"), rng, rounds)
+    usual = compare(pair, fixed, held_out)
+    return Calibration(ranges, usual, compare(pair, fixed, strange(held_out, rng)))
+
 
 def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[Tensor]:
     """Small faces as cameras and codecs leave them, and clean ones.
 
     Returns: float32 (4, 3, S, S) in [0, 1] each.
+    Raises:  TrainingError: no face is large enough.
     """
     made = []
+    sides = [side for side in _SIDES if faces.count(side * FACTOR)]
+    if not sides:
+        raise TrainingError(f"no face is large enough to measure: {FACTOR * _SIDES[0]} pixels")
     for _ in range(rounds):
-        for side in _SIDES:
+        for side in sides:
             targets = batch(faces, Tier(side, side, 4, 1.0), rng)
             made.append(torch.cat([degrade(targets[:3], rng), clean(targets[3:])]))
     return made

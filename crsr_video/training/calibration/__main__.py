@@ -3,12 +3,10 @@
 from pathlib import Path
 
 import click
-import numpy as np
 
 from crsr_video import weights
 from crsr_video.errors import CrsrError
-from crsr_video.training.calibration import WORST, compare, crops, measure, strange, write
-from crsr_video.training.data import Faces
+from crsr_video.training.calibration import WORST, calibrate, write
 
 
 @click.command()
@@ -19,26 +17,16 @@ from crsr_video.training.data import Faces
 def main(pack: Path, model: str, rounds: int, output: Path | None) -> None:
     """Measure the ranges of a model's activations on the faces of PACK, and the loss by them.
 
-    Written to the package's own list unless -o says otherwise, and only if the loss is small.
+    Written beside the weights unless -o says otherwise, and only if the loss is small.
     """
     try:
         pair = weights.load(model)
-        rng = np.random.default_rng(1)
-        ranges = measure(pair, crops(Faces(pack, "train"), rng, rounds))
-        fixed = {name: {k: (v[0], v[1]) for k, v in own.items()} for name, own in ranges.items()}
-        held_out = crops(Faces(pack, "val"), rng, rounds)
-        found = compare(pair, fixed, held_out)
-        for name, a in (
-            ("", found),
-            (", strange light", compare(pair, fixed, strange(held_out, rng))),
-        ):
-            click.echo(
-                f"{model}{name}: {a.worst:.1f} dB at worst, {a.median:.1f} dB in the median, "
-                f"of {a.pictures} pictures"
-            )
-        if found.worst < WORST:
+        found = calibrate(pair, pack, rounds)
+        click.echo(f"{model}: {found.usual}")
+        click.echo(f"{model}, strange light: {found.strange}")
+        if not found.good:
             raise click.ClickException(f"eight bits lose too much: less than {WORST:g} dB are left")
-        write(output or weights.ranges_file(), pair.sha256, ranges)
+        write(output or weights.ranges_file(weights.path_of(model)), pair.sha256, found.ranges)
     except CrsrError as error:
         raise click.ClickException(str(error)) from error
 
