@@ -15,7 +15,7 @@ import cv2
 import torch
 from torch import nn
 
-from crsr_video import devices, fields, tracks_file, weights
+from crsr_video import devices, fields, garbage, tracks_file, weights
 from crsr_video.align import FULL, THRIFTY, TIERS, Aligner, Thrift
 from crsr_video.backoff import BackOff, Lowered
 from crsr_video.batches import BatchStage, Predictor, RecurrentPredictor
@@ -343,6 +343,7 @@ def build(
     built = Pipeline(stages, rescue=config.on_error == "passthrough")
     built.placement = placement
     built.told = _missing(config, pair)
+    garbage.settle()
     return built
 
 

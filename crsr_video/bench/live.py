@@ -23,11 +23,15 @@ import numpy as np
 
 from crsr_video.bench import clip
 from crsr_video.bench.pacing import Bytes, Camera
-from crsr_video.errors import CrsrError
+from crsr_video.decode import Decoder
+from crsr_video.errors import BenchError, CrsrError
 from crsr_video.live.latency import LatencyMeter, Quantiles
+from crsr_video.types import Frame
 
 _LOOP = 2.0
 """Seconds of pictures, which are played forth and back."""
+_LEAST = 64
+"""Pixels of the sample clip's sides."""
 _GRACE = 60.0
 """Seconds that a run may take to start and to end, beside what it plays."""
 
@@ -73,10 +77,12 @@ def pictures(load: Load) -> list[Bytes]:
     """
     most = max(2, round(_LOOP * float(load.rate)))
     if load.source is not None:
-        with av.open(str(load.source)) as container:
-            frames = islice(container.decode(video=0), most)
-            arrays = (frame.to_ndarray(format="yuv420p") for frame in frames)
+        with Decoder(load.source) as film:
+            frames = islice((item for item in film if isinstance(item, Frame)), most)
+            arrays = (frame.native.to_ndarray(format="yuv420p") for frame in frames)
             return [np.asarray(array, np.uint8) for array in arrays]
+    if min(load.width, load.height) < _LEAST or load.width % 2 or load.height % 2:
+        raise BenchError(f"the sample clip needs an even size, {_LEAST} pixels at least")
     sample = clip.Sample(load.width, load.height, load.faces, most)
     return [cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420) for picture in clip.pictures(sample)]
 

@@ -181,6 +181,8 @@ def enhance(
             queueing.enhance_all(sources, output, config, queue, quiet=context.obj, as_json=as_json)
         )
     source = sources[0]
+    if str(source) == "-" and output is None:
+        raise ConfigError("standard input has no name to make the result's from: say where with -o")
     piped = str(output) == "-"
     with Reporter(quiet=context.obj, as_json=as_json, events_to_stderr=piped) as reporter:
         # Imported only now: the networks' libraries take seconds, wrong options should not.

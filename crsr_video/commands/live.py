@@ -243,6 +243,8 @@ class LiveReporter:
             reports=[str(path) for path in summary.reports],
         )
         self._say(f"{count(told.frames_out, 'frame')} in {told.seconds:.1f} s: {_figures(told)}")
+        for path in summary.written:
+            self._say(f"wrote {path}")
         if summary.sink_gone:
             self._say("ended, for nobody reads the output any more")
 

@@ -35,8 +35,10 @@ _IN_FLIGHT = 3
 _IN_TIME = 0.7
 """Share of the latency allowed within which a frame should leave: one that would be later goes
 without the networks, so that those behind it are in time again."""
+_MOST_HURRIED = 2
+"""Frames in a row that may go without networks for that."""
 _POLL = 0.1
-_CLOSING = 5.0
+_CLOSING = 2.0
 """Seconds that the last frames and the sink's end may take."""
 
 
@@ -105,7 +107,8 @@ class Engine(Closing):
         self._tokens = threading.Semaphore(_IN_FLIGHT)
         self._failure: BaseException | None = None
         self._finished = threading.Event()
-        self._counted_drops = 0
+        self._counted_drops = self._hurried = 0
+        self._began = False
         self._reading = watchdog.post("source")
         self._tracking = watchdog.post("track")
         self._restoring = watchdog.post("restore")
@@ -114,17 +117,22 @@ class Engine(Closing):
         self._writer = threading.Thread(target=self._write, name="live-write", daemon=True)
 
     def start(self) -> None:
-        """Begin to read; what comes is dropped until `work`."""
+        """Begin to read; of what comes, the newest is kept until `work`."""
+        self._began = True
         self._reader.start()
 
-    def work(self, frames: "Pipeline") -> None:
+    def work(self, frames: "Pipeline") -> int:
         """Begin to enhance and to write.
 
-        Args: frames: built with `live` and with the same `effort`.
+        Args:    frames: built with `live` and with the same `effort`.
+        Returns: frames that came before, and are in no count.
         """
         self._frames = frames
-        self.frames_in = self.mailbox.begin()  # What came before was never meant to be used.
+        missed, self.frames_in = self.mailbox.begin()
         self._writer.start()
+        if not self._began:
+            self.start()
+        return missed
 
     def wait(self, seconds: float) -> bool:
         """Whether everything is done, after so long at most.
@@ -226,7 +234,10 @@ class Engine(Closing):
     def _hasten(self, arrived: float) -> None:
         """A frame that would be late with the networks goes without."""
         expected = self._governor.expected if self._governor is not None else 0.0
-        self._effort.hurry = time.monotonic() - arrived + expected > _IN_TIME * self._most
+        late = time.monotonic() - arrived + expected > _IN_TIME * self._most
+        # Not for long: what networks take is only known while they work.
+        self._effort.hurry = late and self._hurried < _MOST_HURRIED
+        self._hurried = self._hurried + 1 if self._effort.hurry else 0
 
     def _write(self) -> None:
         try:

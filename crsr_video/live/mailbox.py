@@ -63,11 +63,17 @@ class Mailbox:
             self._changed.notify_all()
             return arrival
 
-    def begin(self) -> int:
-        """From now on counts; returns the frames that wait already."""
+    def begin(self) -> tuple[int, int]:
+        """From now on counts; returns the frames that were dropped before, and those that wait.
+
+        Sound that is older than those goes too: it would be heard without a picture.
+        """
         with self._changed:
-            self.dropped = self.dropped_packets = 0
-            return self._frames
+            missed, self.dropped, self.dropped_packets = self.dropped, 0, 0
+            while missed and self._items and isinstance(self._items[0].item, Passthrough):
+                self._items.popleft()
+                self._packets -= 1
+            return missed, self._frames
 
     def end(self) -> None:
         """Nothing more will come; what is there can still be taken."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crsr_video.effort import Effort, Level
+from crsr_video.errors import InputError, OutputError
 from crsr_video.live.engine import Engine
 from crsr_video.live.governor import Governor
 from crsr_video.live.latency import LatencyMeter
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from crsr_video.live.preview import Preview
     from crsr_video.pipeline import Statistics
     from crsr_video.report import Observer
+    from crsr_video.report.facts import MediaFacts
 
 _TICK = 0.25
 """Seconds between two looks at everything."""
@@ -51,11 +53,18 @@ class LiveSummary:
     """Packets of the video that could not be decoded."""
     notices: tuple[str, ...] = ()
     reports: tuple[Path, ...] = ()
+    output: Path | None = None
+    """The file that was written, if it is one."""
 
     truncated = False
     concealed = 0
     resumed = 0
     partial = False
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """All files."""
+        return (*([self.output] if self.output else []), *self.reports)
 
     @property
     def fps(self) -> float:
@@ -106,6 +115,7 @@ class LiveRun:
         with ExitStack() as stack:
             self._source = stack.enter_context(Incoming(settings.source, on_event=self._event))
             feed = self._feed = self._source.feed
+            self._check_sink()
             self._check_reports()
             self._sink = open_sink(settings.sink, feed, rate=feed.info.rate, on_event=self._event)
             stack.callback(self._sink.abort)
@@ -130,11 +140,12 @@ class LiveRun:
                 waits=waits,
             )
         )
-        self._engine.start()
+        # Loaded while the source is being read already: what has come till then is stale, and a
+        # camera or a socket that nobody reads runs over. A file waits.
+        if not Path(settings.source.address).is_file():
+            self._engine.start()
         from crsr_video import pipeline, report
 
-        # Loaded while the source is being read already: what has come till then is stale, and a
-        # camera or a socket that nobody reads runs over.
         self._frames = stack.enter_context(
             pipeline.build(settings.config, live=True, effort=self._effort)
         )
@@ -143,7 +154,9 @@ class LiveRun:
         self._observe(observer)
         for notice in self._frames.notices:
             self._event(notice)
-        self._engine.work(self._frames)
+        missed = self._engine.work(self._frames)
+        if missed:
+            self._event(f"{missed} frames came while the networks were loaded, and are left out")
         self._started = time.monotonic()
         try:
             self._supervise()
@@ -258,6 +271,7 @@ class LiveRun:
             engine.latency, engine.frames_in / seconds, engine.frames_out / seconds, whole=True
         )
         self._tell(whole)
+        sink = Path(self._settings.sink.address)
         summary = LiveSummary(
             statistics=self._frames.statistics,
             live=whole,
@@ -267,12 +281,19 @@ class LiveRun:
             damaged=self._source.statistics.damaged_packets,
             notices=tuple(dict.fromkeys([*self._notices, *self._frames.notices])),
             reports=self._settings.config.report,
+            output=sink if sink.is_file() else None,
         )
         if observer is not None:
             self._report(summary, observer)
         return summary
 
     # The report ---------------------------------------------------------------------------------
+
+    def _check_sink(self) -> None:
+        """Raises: OutputError: the result would replace what is read."""
+        source, sink = Path(self._settings.source.address), Path(self._settings.sink.address)
+        if source.is_file() and sink.is_file() and source.samefile(sink):
+            raise OutputError(f"{sink}: is the source itself")
 
     def _check_reports(self) -> None:
         settings = self._settings
@@ -296,9 +317,20 @@ class LiveRun:
             summary,
             observer.seen(self._frames.lowered),
             source=report.describe_feed(settings.source.address, feed, summary.live.seconds),
-            output=report.describe_feed(settings.sink.address, feed, summary.live.seconds),
+            output=self._output(summary),
             config=settings.config,
             placement=self._frames.placement,
             command=self._command,
         )
         report.write(told, settings.config.report)
+
+    def _output(self, summary: LiveSummary) -> "MediaFacts":
+        from crsr_video import report
+
+        path = Path(self._settings.sink.address)
+        if path.is_file():
+            try:
+                return report.describe(path)
+            except InputError:  # Raw video and the like say nothing of themselves.
+                pass
+        return report.describe_feed(str(path), self._feed, summary.live.seconds)

@@ -10,7 +10,7 @@ import pytest
 from crsr_video.effort import Effort
 from crsr_video.errors import InputError, OutputError, ReaderGoneError
 from crsr_video.live.engine import Engine
-from crsr_video.live.governor import Governor
+from crsr_video.live.governor import Governor, Sample
 from crsr_video.live.watchdog import Watchdog
 from crsr_video.media.feed import Arrival, Feed
 from crsr_video.media.pyav import Passthrough
@@ -236,3 +236,35 @@ def test_a_reader_that_takes_nothing_is_told_of_and_given_up(
     assert run.told
     assert "writing a frame" in run.told[0]
     assert sink.aborted
+
+
+def test_lateness_never_keeps_the_networks_out_for_good() -> None:
+    class Slow:
+        expected = 1.0  # Every frame would be late.
+
+        def push(self, sample: Sample) -> None:
+            assert sample.latency >= 0
+            fresh.append(hurry.pop(0))
+
+    class Ration(Stage):
+        def push(self, item: object) -> list[object]:
+            hurry.append(effort.hurry)
+            return super().push(item)
+
+    fresh: list[bool] = []
+    hurry: list[bool] = []
+    effort, sink = Effort(), Sink()
+    engine = Engine(
+        Source([frame(i) for i in range(30)], pace=0.005),
+        sink,
+        effort,
+        most=0.08,
+        governor=Slow(),
+        watchdog=Watchdog(print),
+    )
+    engine.start()
+    engine.work(Pipeline([("track", Stage()), ("a", Ration()), ("b", Stage(last=True))]))
+    assert engine.wait(PATIENCE)
+    engine.close()
+    assert len(fresh) > 10
+    assert fresh[:6] == [True, True, False] * 2

@@ -94,3 +94,12 @@ def test_waiting_ends_when_nothing_more_will_come() -> None:
     begin = time.monotonic()
     assert box.take(30) is None
     assert time.monotonic() - begin < 20
+
+
+def test_what_came_before_the_beginning_is_told_and_its_sound_goes_too() -> None:
+    box = Mailbox(frames=2, patience=10)
+    for arrival in (frame(0), packet(), frame(1), packet(), frame(2), packet(), frame(3)):
+        box.put(arrival)
+    assert box.begin() == (2, 2)
+    assert taken(box) == [2, "packet", 3]
+    assert box.dropped == 0

@@ -7,7 +7,7 @@ from the network cannot make anybody read local files, and a file cannot connect
 import math
 import stat
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,6 +39,8 @@ PROTOCOLS = {
 BRIDGED = ("srt", "rist")
 """Schemes that PyAV's FFmpeg does not have; an `ffmpeg` program may."""
 
+_COMMON_NAMES = {"y4m": "yuv4mpegpipe", "raw": "rawvideo", "mkv": "matroska", "ts": "mpegts"}
+"""What formats are called elsewhere, to FFmpeg's names of their readers."""
 _LIVE_FORMATS = ("hls", "rtsp", "rtp", "rtp_mpegts", "webvtt")
 _CLOCKLESS = ("h264", "hevc", "m4v", "mpegvideo", "mjpeg", "mpjpeg", "obu", "image2pipe", "vvc")
 _ANALYSIS = {"analyzeduration": "1000000", "fpsprobesize": "0"}
@@ -85,6 +87,8 @@ class Target:
 
 def target_of(settings: SourceSettings) -> Target:
     """Raises: InputError: no source can be meant, or it cannot be had here."""
+    if settings.format in _COMMON_NAMES:
+        settings = replace(settings, format=_COMMON_NAMES[settings.format])
     address, device = settings.address, _device_format(settings)
     if not address:
         raise InputError("a source is needed: -, a device, an address or a file")

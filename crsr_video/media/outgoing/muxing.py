@@ -18,6 +18,7 @@ from crsr_video.errors import EncoderError, OutputError
 from crsr_video.media import encoders, pyav
 from crsr_video.media.clock import Clock
 from crsr_video.media.hdr import hdr_options
+from crsr_video.media.outgoing import adts
 from crsr_video.media.outgoing.muxers import file_options, keeps_times, live_options
 from crsr_video.media.outgoing.planning import SinkPlan
 from crsr_video.media.outgoing.tracks import Tracks
@@ -54,6 +55,7 @@ class Muxing:
         self._last: int | None = None
         self._last_key: Fraction | None = None
         self._copied: dict[int, Stream] = {}
+        self._strips = plan.container in adts.WITHOUT_HEADERS
         self._last_copied: dict[int, int] = {}
         with self._writing():
             self._open(sample, first)
@@ -160,6 +162,8 @@ class Muxing:
         if moment is None or packet.time_base is None:
             return
         stream, base = self._copied[number], packet.time_base
+        if self._strips:
+            packet = adts.bare(packet)
         if moment < 0 and self._keeps_times:
             return  # What an audio encoder needs to begin with; it would move all times.
         last = self._last_copied.get(number)

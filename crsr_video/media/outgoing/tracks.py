@@ -14,6 +14,7 @@ from av.stream import Stream
 
 from crsr_video.media.containers import holds
 from crsr_video.media.feed import Feed
+from crsr_video.media.outgoing import adts
 from crsr_video.media.outgoing.address import PLAIN
 from crsr_video.media.source import codec_name
 
@@ -78,6 +79,8 @@ class Tracks:
         except (FFmpegError, ValueError):
             self._left_out.append(stream)
             return
+        if name == "aac" and self._container in adts.WITHOUT_HEADERS:
+            _describe(kept, stream)
         number = len(self._kept)
         self._kept[number], self._places[stream.index] = kept, number
 
@@ -86,6 +89,16 @@ class Tracks:
             return ()
         where = container or "a virtual camera"
         return (f"left out, as {where} does not hold it: {_counted(self._left_out)}",)
+
+
+def _describe(kept: Stream, stream: Stream) -> None:
+    """Say what AAC out of a transport stream is, which says it in every frame."""
+    context = stream.codec_context
+    if context is None or context.extradata:
+        return
+    said = adts.description(getattr(context, "sample_rate", 0), getattr(context, "channels", 0))
+    if said is not None:
+        kept.codec_context.extradata = said
 
 
 def _alike(a: Stream, b: Stream) -> bool:
