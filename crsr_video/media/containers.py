@@ -148,10 +148,12 @@ def _survives(container: str, name: str) -> bool:
             assert isinstance(stream, VideoStream)
             stream.width, stream.height, stream.pix_fmt = 32, 16, name
             picture = pyav.blank(32, 16, name)
+            for plane in picture.planes:
+                plane.update(bytes(plane.buffer_size))  # What memory holds may look like anything.
             picture.pts = 0
             output.mux(stream.encode(picture))
         trial.seek(0)
-        with av.open(trial, "r") as again:
+        with av.open(trial, "r", format=container) as again:
             found = next(again.decode(video=0)).format.name
     except (FFmpegError, ValueError, LookupError, StopIteration):
         return False

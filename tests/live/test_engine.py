@@ -228,7 +228,7 @@ def test_a_reader_that_takes_nothing_is_told_of_and_given_up(
     run = Run(Source([frame(i) for i in range(10_000)], pace=0.005), sink, stages())
     with run as engine:
         deadline = time.monotonic() + PATIENCE
-        while not run.told and time.monotonic() < deadline:
+        while not (run.told and engine.mailbox.dropped) and time.monotonic() < deadline:
             time.sleep(0.02)
             run.watchdog.look(engine.states)
         assert not engine.wait(0)
