@@ -153,7 +153,7 @@ def test_too_much_work_drops_frames_and_the_delay_does_not_grow() -> None:
     assert sink.got == sorted(sink.got)
     assert 20 <= len(sink.got) <= 60
     assert engine.mailbox.dropped == 100 - len(sink.got) == engine.frames_in - engine.frames_out
-    # Were nothing dropped, the last frame would be two seconds late, and the middle one half of that.
+    # Were nothing dropped, the last frame would be two seconds late, the middle one half of that.
     assert engine.latency.total().p50 < 4 * 30 + 250
 
 
