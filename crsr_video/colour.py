@@ -6,6 +6,7 @@ non-linear R'G'B' that the video carries: networks were trained on such pictures
 functions (PQ, HLG too) pass through untouched.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -79,6 +80,20 @@ def to_rgb(codes: FloatArray, layout: PixelLayout) -> FloatArray:
     """Code values (..., C) to RGB (..., 3); in [0, 1] for legal codes, not clipped."""
     matrix, offset = rgb_from_codes(layout)
     return ((codes - offset) @ matrix.T).astype(np.float32, copy=False)
+
+
+def luma_of(planes: Sequence[FloatArray], layout: PixelLayout) -> FloatArray:
+    """Luma in [0, 1], clipped: that which the video carries, or BT.709's of an RGB picture.
+
+    Args: planes: code values of equal shapes: the first component, or all three of RGB.
+    """
+    matrix, offset = rgb_from_codes(layout)
+    kr, kb = MATRICES["bt709"]
+    weights = (kr, 1 - kr - kb, kb) if layout.family == "rgb" else (1.0,)
+    # Luma is what all three of RGB are where there is no chroma.
+    shares = [weight * (plane - offset[0]) for weight, plane in zip(weights, planes, strict=True)]
+    luma: FloatArray = np.clip(matrix[0, 0] * sum(shares), 0, 1, dtype=np.float32)
+    return luma
 
 
 def to_codes(rgb: FloatArray, layout: PixelLayout) -> FloatArray:

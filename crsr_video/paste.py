@@ -38,9 +38,6 @@ _MARGIN = 4
 _CHANNELS = 4
 """That OpenCV's filters take at once."""
 
-_GROUPS = {"yuv": ((0,), (1, 2)), "rgb": ((0, 1, 2),), "gray": ((0,),)}
-"""Components that lie on one grid, by family; the first group has the light."""
-
 
 class Paster:
     """The paste stage; no lookahead.
@@ -107,7 +104,7 @@ def _add(frame: Frame, face: Face, crop_from_frame: Matrix, place: Patch) -> Non
         invert(crop_from_frame), [[1.0, 0.0, columns.start], [0.0, 1.0, rows.start]]
     )
     missing: FloatPicture | None = None
-    for group in _GROUPS[layout.family]:
+    for group in layout.grids:
         where = _samples(layout, group[0], place.box)
         planes = [frame.components[i][where] for i in group]
         if planes[0].size == 0:

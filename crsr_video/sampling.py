@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.colour import to_rgb
-from crsr_video.geometry import Matrix, chroma_matrix, compose, invert, resize_matrix
+from crsr_video.colour import luma_of, to_rgb
+from crsr_video.geometry import Matrix, chroma_matrix, compose, invert
 from crsr_video.types import Frame, PixelLayout
 from crsr_video.warp import warp
 
@@ -42,39 +42,28 @@ def sample(frame: Frame, target_from_frame: Matrix, width: int, height: int) -> 
     return to_rgb(np.stack(codes, -1), frame.layout)
 
 
-def preview(frame: Frame, longest: int, *, every: int = 1) -> tuple[NDArray[np.uint8], Matrix]:
-    """A small upright picture with square pixels of the whole frame.
+def preview(frame: Frame, longest: int, *, every: int = 1) -> FloatPicture:
+    """The light of a small upright picture with square pixels of the whole frame.
 
     Args:    longest: its longer side in pixels; a smaller frame is not enlarged.
              every: look at one of so many rows only.
-    Returns: uint8 (H, W, 3) RGB, and frame_from_preview (2x3).
+    Returns: float32 (H, W), luma in [0, 1].
     """
+    size = _preview_size(frame, longest)
+    # A box average of whole planes: cheap, and exact enough to compare pictures by.
+    planes = [
+        cv2.resize(plane[::every], size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for plane in frame.components[: 3 if frame.layout.family == "rgb" else 1]
+    ]
+    luma = luma_of(planes, frame.layout)
+    return np.ascontiguousarray(np.rot90(luma, frame.rotation // 90 % 4))
+
+
+def _preview_size(frame: Frame, longest: int) -> tuple[int, int]:
+    """Width and height, before it is turned."""
     aspect = float(frame.sample_aspect)
     scale = min(1.0, longest / max(frame.width * aspect, frame.height))
-    width = max(1, round(frame.width * aspect * scale))
-    height = max(1, round(frame.height * scale))
-    # A box average of whole planes: cheap, and exact enough to find faces in.
-    planes = [
-        cv2.resize(plane[::every], (width, height), interpolation=cv2.INTER_AREA)
-        for plane in frame.components
-    ]
-    rgb = to_rgb(np.stack(planes, -1).astype(np.float32), frame.layout)
-    picture = (np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8)
-    turns = frame.rotation // 90 % 4
-    preview_from_frame = compose(
-        _turned(width, height, turns), resize_matrix(width / frame.width, height / frame.height)
-    )
-    return np.ascontiguousarray(np.rot90(picture, turns)), invert(preview_from_frame)
-
-
-def _turned(width: int, height: int, turns: int) -> Matrix:
-    """Coordinates after `turns` counter-clockwise quarter turns of a picture; 2x3."""
-    matrix = np.eye(2, 3)
-    for _ in range(turns):
-        # A quarter turn brings the right edge to the top: (x, y) -> (y, W - 1 - x).
-        matrix = compose(np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, width - 1.0]]), matrix)
-        width, height = height, width
-    return matrix
+    return max(1, round(frame.width * aspect * scale)), max(1, round(frame.height * scale))
 
 
 def enlarged_size(frame: Frame, component: int, scale: int) -> tuple[int, int]:

@@ -121,9 +121,13 @@ def without_tint(image: Images, seen: Images) -> Images:
 
     Args: image: (3, S, S). seen: (3, s, s).
     """
-    large, small = image.transpose(1, 2, 0), seen.transpose(1, 2, 0)
-    size = large.shape[:2]
-    added = large - cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
-    coarse = cv2.resize(added, (_TINT_CELLS, _TINT_CELLS), interpolation=cv2.INTER_AREA)
-    tint = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray((large - tint).transpose(2, 0, 1))
+    result = np.empty(image.shape, np.float32)
+    size = image.shape[:0:-1]
+    # One channel at a time, as they lie in memory.
+    for large, small, plain in zip(image, seen, result, strict=True):
+        enlarged = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
+        added = cv2.subtract(large, enlarged, dst=enlarged)
+        coarse = cv2.resize(added, (_TINT_CELLS,) * 2, interpolation=cv2.INTER_AREA)
+        tint = cv2.resize(coarse, size, dst=enlarged, interpolation=cv2.INTER_LINEAR)
+        cv2.subtract(large, tint, dst=plain)
+    return result

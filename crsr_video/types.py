@@ -41,6 +41,11 @@ class PixelLayout:
     y_cosited: bool = False
     """Likewise for rows; true for most BT.2020 video."""
 
+    @property
+    def grids(self) -> tuple[tuple[int, ...], ...]:
+        """Components whose samples lie in the same places; the first group has the light."""
+        return {"yuv": ((0,), (1, 2)), "rgb": ((0, 1, 2),), "gray": ((0,),)}[self.family]
+
 
 @dataclass(frozen=True, slots=True)
 class Patch:

@@ -113,7 +113,7 @@ def _probes(decoder: Decoder) -> list[_Look]:
 def _looks(decoder: Decoder) -> Iterator[_Look]:
     for item in decoder:
         if isinstance(item, Frame):
-            luma = preview(item, 2 * _THUMBNAIL)[0] @ np.array([0.299, 0.587, 0.114], np.float32)
+            luma = 255 * preview(item, 2 * _THUMBNAIL)
             small = cv2.resize(luma, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
             # Less its mean, so that a copy may have been made brighter.
             yield _Look(seconds(item), small - small.mean())

@@ -1,5 +1,6 @@
 """The border to PyAV: what decode and encode share, and nothing else touches."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -170,19 +171,43 @@ def copy(frame: VideoFrame) -> VideoFrame:
     PyAV cannot copy side data, but a filter graph without a filter hands on a second reference to
     the same picture, side data and all, which then takes its pixels along when it is to be written.
     """
-    graph = Graph()
-    base = frame.time_base or Fraction(1, 1000)
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=base
-    )
-    sink = graph.add("buffersink")
-    source.link_to(sink)
-    graph.configure()
+    source, sink = _passages.of(frame)
     source.push(frame)
     twin = sink.pull()
     assert isinstance(twin, VideoFrame)
     twin.make_writable()
     return twin
+
+
+class _Passages(threading.local):
+    """A graph without a filter for each thread, kept while pictures stay of one kind.
+
+    To make one takes longer than to copy a picture of 1080p.
+    """
+
+    def __init__(self) -> None:
+        self._kind: tuple[object, ...] = ()
+        self._graph: Graph | None = None
+        self._ends: tuple[Any, Any] | None = None
+
+    def of(self, frame: VideoFrame) -> tuple[Any, Any]:
+        """Its two ends, ready for this frame."""
+        base = frame.time_base or Fraction(1, 1000)
+        colour = (int(frame.colorspace), int(frame.color_range))
+        kind = (frame.width, frame.height, frame.format.name, base, *colour)
+        if self._ends is None or kind != self._kind:
+            graph = Graph()
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=base
+            )
+            sink = graph.add("buffersink")
+            source.link_to(sink)
+            graph.configure()
+            self._kind, self._graph, self._ends = kind, graph, (source, sink)
+        return self._ends
+
+
+_passages = _Passages()
 
 
 def convert(frame: VideoFrame, name: str, size: tuple[int, int] | None = None) -> VideoFrame:

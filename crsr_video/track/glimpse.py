@@ -1,11 +1,14 @@
 """A small picture of a part of a frame, made as cheaply as a detector's eye allows."""
 
+import math
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.colour import rgb_from_codes
-from crsr_video.geometry import Matrix, apply, compose, invert, resize_matrix
+from crsr_video.geometry import Matrix, bounds, compose, invert, resize_matrix
 from crsr_video.sampling import plane_from_frame
 from crsr_video.track.view import Region, view_of
 from crsr_video.types import Frame, Plane
@@ -24,49 +27,76 @@ def glimpse(frame: Frame, region: Region, side: int, *, fine: bool = False) -> F
     Args: fine: interpolate by cubic rather than linear where it enlarges, and show the frame's rim
           beyond the frame rather than black.
     """
+    layout = frame.layout
     matrix = compose(region.picture_from_upright(side), view_of(frame).upright_from_frame)
-    rgb_matrix, black = rgb_from_codes(frame.layout)
-    codes = [
-        _seen(
-            plane,
-            compose(matrix, invert(plane_from_frame(frame.layout, i))),
-            side,
-            None if fine else float(black[i]),
+    rgb_matrix, black = rgb_from_codes(layout)
+    codes: list[FloatPicture] = []
+    for grid in layout.grids:
+        part = _part(
+            frame.components[grid[0]].shape, matrix, plane_from_frame(layout, grid[0]), side
         )
-        for i, plane in enumerate(frame.components)
-    ]
+        for i in grid:
+            rim = None if fine else float(black[i])
+            codes.append(part.seen(frame.components[i], side, rim, cubic=fine and i == 0))
     # From [0, 1] to [-1, 1] in the same step.
     linear = np.hstack([2 * rgb_matrix, -2 * rgb_matrix @ black[:, None] - 1])
-    picture = cv2.transform(np.dstack(codes).astype(np.float32), linear)
+    picture = cv2.transform(cv2.merge(codes), linear)
     shown: FloatPicture = np.clip(picture, -1, 1, out=picture)
     return shown
 
 
-def _seen(plane: Plane, picture_from_plane: Matrix, side: int, black: float | None) -> Plane:
-    """What the picture shows of one plane; black: None for a fine one."""
-    edge = np.array(
-        [[-0.5, -0.5], [side - 0.5, -0.5], [-0.5, side - 0.5], [side - 0.5, side - 0.5]]
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What of a plane is seen."""
+
+    rows: slice
+    columns: slice
+    shrunk: tuple[int, int] | None
+    """Width and height to which it is averaged first."""
+    picture_from_part: Matrix
+    """After that."""
+
+    def seen(self, plane: Plane, side: int, rim: float | None, *, cubic: bool) -> FloatPicture:
+        """The picture of one plane; rim: beyond it, None: as at its edge."""
+        part = plane[self.rows, self.columns]
+        if self.shrunk is not None:
+            part = cv2.resize(part, self.shrunk, interpolation=cv2.INTER_AREA)
+        # One channel of floats at a time: OpenCV's fastest.
+        seen: FloatPicture = cv2.warpAffine(
+            part.astype(np.float32),
+            self.picture_from_part,
+            (side, side),
+            flags=cv2.INTER_CUBIC if cubic and self.shrunk is None else cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE if rim is None else cv2.BORDER_CONSTANT,
+            borderValue=rim or 0.0,
+        )
+        return seen
+
+
+def _part(
+    shape: tuple[int, ...], picture_from_frame: Matrix, plane_from_frame: Matrix, side: int
+) -> _Part:
+    """For planes of one shape."""
+    picture_from_plane = compose(picture_from_frame, invert(plane_from_frame))
+    x0, y0, x1, y1 = bounds(invert(picture_from_plane), side)
+    height, width = shape
+    left, right = _reach(x0, x1, width)
+    top, bottom = _reach(y0, y1, height)
+    moved = compose(picture_from_plane, [[1.0, 0.0, left], [0.0, 1.0, top]])
+    fx, fy = np.maximum(1, 1 / np.hypot(*moved[:, :2])).astype(int).tolist()
+    if max(fx, fy) == 1:
+        return _Part(slice(top, bottom), slice(left, right), None, moved)
+    # Whole numbers of pixels make one, which OpenCV does fastest; the rest is interpolated.
+    columns, rows = max(1, (right - left) // fx), max(1, (bottom - top) // fy)
+    return _Part(
+        slice(top, top + rows * fy),
+        slice(left, left + columns * fx),
+        (columns, rows),
+        compose(moved, invert(resize_matrix(1 / fx, 1 / fy))),
     )
-    corners = apply(invert(picture_from_plane), edge)
-    size = np.array(plane.shape[::-1])
-    low = np.clip(np.floor(corners.min(0)).astype(int) - _MARGIN, 0, size - 1)
-    high = np.clip(np.ceil(corners.max(0)).astype(int) + _MARGIN + 1, low + 1, size)
-    part = plane[low[1] : high[1], low[0] : high[0]]
-    moved = compose(picture_from_plane, np.array([[1.0, 0, low[0]], [0, 1.0, low[1]]]))
-    fx, fy = np.maximum(1, 1 / np.hypot(*moved[:, :2])).astype(int)
-    if max(fx, fy) > 1:
-        # Whole numbers of pixels make one, which OpenCV does fastest; the rest is interpolated.
-        height, width = part.shape[0] // fy, part.shape[1] // fx
-        part = part[: max(1, height) * fy, : max(1, width) * fx]
-        shrunk = (max(1, width), max(1, height))
-        part = cv2.resize(part, shrunk, interpolation=cv2.INTER_AREA)
-        moved = compose(moved, invert(resize_matrix(1 / fx, 1 / fy)))
-    seen: Plane = cv2.warpAffine(
-        part,
-        moved,
-        (side, side),
-        flags=cv2.INTER_CUBIC if black is None and max(fx, fy) == 1 else cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE if black is None else cv2.BORDER_CONSTANT,
-        borderValue=black or 0.0,
-    )
-    return seen
+
+
+def _reach(low: float, high: float, length: int) -> tuple[int, int]:
+    """First and last (half-open) of a plane's samples between two places, one at least."""
+    first = min(max(math.floor(low) - _MARGIN, 0), length - 1)
+    return first, min(max(math.ceil(high) + _MARGIN + 1, first + 1), length)

@@ -90,6 +90,20 @@ def test_copy_does_not_touch_the_original() -> None:
     assert np.array_equal(pyav.views(frame)[1], before)
 
 
+def test_copies_of_pictures_of_changing_kinds(rng: np.random.Generator) -> None:
+    """The way that pictures take is kept for the next one: it must fit that, too."""
+    kinds = [("nv12", (20, 10)), ("nv12", (32, 18)), ("gbrp16le", (32, 18)), ("nv12", (20, 10))]
+    for name, size in kinds * 2:
+        frame = noise(name, size, rng)
+        frame.color_range = int(rng.integers(1, 3))
+        twin = pyav.copy(frame)
+        assert (twin.format.name, twin.pts, twin.time_base) == (name, frame.pts, frame.time_base)
+        assert twin.color_range == frame.color_range
+        assert all(map(np.array_equal, pyav.views(frame), pyav.views(twin)))
+        pyav.views(twin)[0][...] = 1
+        assert pyav.views(frame)[0].max() > 1
+
+
 def test_uncoded_bits_are_rounded_away() -> None:
     frame = pyav.blank(2, 1, "p010le")
     luma = np.array([[33 + 640, 65535]], np.uint16)

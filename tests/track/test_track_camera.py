@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from crsr_video.track.camera import shift
+from crsr_video.track.camera import Camera, shift
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +54,36 @@ def test_the_thumbnails_stay_as_they_are(picture):
     shift(before, now)
     np.testing.assert_array_equal(before, kept[0])
     np.testing.assert_array_equal(now, kept[1])
+
+
+def test_a_slow_pan_is_followed_over_many_frames(picture):
+    camera = Camera()
+    for step in range(60):
+        place = camera.push(thumbnail(picture, 0.6 * step, 0.2 * step))
+    np.testing.assert_allclose(place, [-0.6 * 59 / 4, -0.2 * 59 / 4], atol=0.3)
+
+
+def test_the_camera_is_not_led_by_one_who_walks_past(picture):
+    camera = Camera()
+    for step in range(30):
+        now = thumbnail(picture, 0.4 * step, 0)
+        now[12:36, 10 + step : 20 + step] = 30
+        place = camera.push(now)
+    np.testing.assert_allclose(place, [-0.4 * 29 / 4, 0], atol=0.3)
+
+
+def test_a_camera_that_rests_or_sees_nothing_stays(picture, rng):
+    for still in (thumbnail(picture, 16, 16), np.full((48, 64), 90, np.float32)):
+        camera = Camera()
+        for _ in range(20):
+            place = camera.push(still + rng.normal(0, 0.5, still.shape).astype(np.float32))
+        np.testing.assert_allclose(place, 0, atol=0.1)
+
+
+def test_the_camera_starts_anew_where_all_is_new(picture, rng):
+    camera = Camera()
+    camera.push(thumbnail(picture, 0, 0))
+    before = camera.push(thumbnail(picture, 8, 0))
+    other = rng.integers(0, 255, (48, 64)).astype(np.float32)
+    np.testing.assert_array_equal(camera.push(other), before)
+    np.testing.assert_array_equal(camera.push(other[:40]), before)

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 from track_helpers import astronaut, frame_of
@@ -102,7 +103,7 @@ def test_tile_that_changes_is_looked_at_soon_and_once_by_each_model():
     patrol = begun(view, luma)
     patrol._beats = [beat for beat in patrol._beats if beat.tiles[0].side < 250]
     for beat in patrol._beats:
-        beat.when[:] = 240
+        beat.when[:] = 228
     changed = luma.copy()
     changed[44, 3] = 80  # in one tile only
     looks = [
@@ -115,6 +116,53 @@ def test_tile_that_changes_is_looked_at_soon_and_once_by_each_model():
     assert len({look.region for _, look in looks}) == 1
     assert all(look.region.x < 120 and look.region.y > 360 for _, look in looks)
     assert max(index for index, _ in looks) < 252
+
+
+def test_what_goes_on_changing_is_not_looked_at_all_the_time(rng):
+    view, luma = view_sized(1920, 1080), np.zeros((36, 64), np.float32)
+    patrol = begun(view, luma)
+    frames: dict[Look, list[int]] = {}
+    for index in range(241, 400):
+        changed = luma.copy()
+        changed[20:22, 28:30] = rng.uniform(0, 255)
+        for look in patrol.next(view, changed, index):
+            if square(look, view):
+                frames.setdefault(look, []).append(index)
+    again = np.concatenate([np.diff(seen) for seen in frames.values()])
+    assert len(again) > 20
+    assert 12 <= again.min() < 30
+
+
+def textured(rng):
+    """A scene that is larger than a thumbnail, and as smooth as they are."""
+    noise = rng.uniform(0, 255, (96, 128)).astype(np.float32)
+    return 3 * cv2.GaussianBlur(noise, (0, 0), 2) - 250
+
+
+def drawn(x, scene):
+    """A thumbnail of a part of the scene that begins at (x, 20)."""
+    shift = np.array([[1.0, 0, -x], [0, 1.0, -20]])
+    return cv2.warpAffine(scene, shift, (64, 36), flags=cv2.INTER_LINEAR)
+
+
+def looks_inside(patrol, view, film):
+    """How many tiles away from the rim, where a moving camera shows what is new, are looked at."""
+    looks = [look for i, luma in enumerate(film) for look in patrol.next(view, luma, 241 + i)]
+    inner = np.array([200, 200, view.width - 201, view.height - 201])
+    return sum(
+        bool((look.region.box[:2] > inner[:2]).all() and (look.region.box[2:] < inner[2:]).all())
+        for look in looks
+        if square(look, view)
+    )
+
+
+def test_what_the_camera_only_moves_about_is_no_change(rng):
+    view, scene = view_sized(1920, 1080), textured(rng)
+    pan = [drawn(20 - 0.1 * i, scene) for i in range(60)]
+    with_camera = looks_inside(begun(view, drawn(20, scene)), view, pan)
+    apart = [np.where(np.arange(36)[:, None] % 12 < 6, pan[i], pan[0]) for i in range(60)]
+    by_itself = looks_inside(begun(view, drawn(20, scene)), view, apart)
+    assert with_camera < by_itself / 3
 
 
 def test_what_changes_on_a_known_face_is_left_to_the_tracker():
