@@ -78,7 +78,9 @@ def _fail(message: str, code: int) -> NoReturn:
     """Tell what went wrong on one line, with a traceback before it if -v was given."""
     if logging.getLogger("crsr_video").isEnabledFor(logging.INFO):
         traceback.print_exc()
-    click.echo(f"crsr-video: error: {' '.join(message.split())}", err=True)
+    from crsr_video.commands.plain import plain
+
+    click.echo(f"crsr-video: error: {plain(message.strip())}", err=True)
     sys.exit(code)
 
 

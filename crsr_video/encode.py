@@ -30,6 +30,7 @@ from crsr_video.media.pictures import describe_picture, picture_of
 from crsr_video.media.plan import BARE, MOV, OutputPlan, avi_clock, plan_output
 from crsr_video.media.pyav import Packet, Passthrough
 from crsr_video.media.quality import merge_parameters
+from crsr_video.media.refusals import explained
 from crsr_video.media.source import HasSource
 from crsr_video.types import Frame
 
@@ -51,6 +52,7 @@ class Encoder:
         overwrite: bool = False,
         threads: int = 0,
         plan: OutputPlan | None = None,
+        alone: bool = True,
     ) -> None:
         """Open the encoder and the file.
 
@@ -58,7 +60,9 @@ class Encoder:
               scale: size of the frames to come over the source's.
               threads: of the encoder; 0: as it likes.
               plan: what to write, in place of what follows from path and settings.
-        Raises: OutputError: the file cannot be written, exists, or is the source itself.
+              alone: keep others from writing the same file.
+        Raises: OutputError: the file cannot be written, exists, is the source itself, or is being
+                written by another run.
                 EncoderError: the encoder does not exist or refuses the settings.
         """
         settings = settings or EncodeSettings()
@@ -76,7 +80,7 @@ class Encoder:
             self._target = pipes.Outlet()
         else:
             known = None if self._source.is_pipe else self._source.path
-            self._target = OutputFile(self.plan.path, known, overwrite=overwrite)
+            self._target = OutputFile(self.plan.path, known, overwrite=overwrite, alone=alone)
         try:
             self._open(threads)
         except BaseException:
@@ -172,7 +176,8 @@ class Encoder:
             if options.get("b", "").isdigit():  # Some check the one against the other.
                 self._context.bit_rate_tolerance = max(int(options["b"]), 128_000)
             self._context.options = options
-            self._context.open()
+            with explained(self._context):
+                self._context.open()
         encoders.leftover(self._context.options, choice.encoder)
 
     def _with_side_data(self, options: dict[str, str]) -> dict[str, str]:

@@ -279,7 +279,7 @@ def _no_frames(path: Path) -> None:
 @pytest.mark.parametrize("make", [_text, _empty, _folder, _sound, _no_frames])
 def test_what_is_no_video_fails_with_one_line(tmp_path: Path, make: object) -> None:
     source = tmp_path / "source.mp4"
-    make(source)  # type: ignore[operator]
+    make(source)
     result = run("enhance", source)
     assert_one_line_error(result, "source.mp4")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["source.mp4"]

@@ -4,15 +4,16 @@ run            jobs to workers, results to files                            runn
 connected      a cluster, or a small one on this machine                    connection.py
 SegmentWorker  what runs on each machine, and holds the networks            worker.py
 Fleet          the workers as Ray's actors, and who does what               fleet.py
+Share          what a worker takes of a machine                             places.py
 
 Every video is enhanced in segments, as a resumable run does it (`crsr_video.segments`): one machine
 plans and joins, the workers enhance whatever segment comes next, of whatever video. All of them see
-the same files under the same names. Ray chooses machines, starts workers, and repeats the segment
-of one that was lost. See scaling.md for how far that goes.
+the same files under the same names. Ray chooses machines, and starts workers, those that died once
+more; the segment of one that was lost goes to another. See scaling.md for how far that goes.
 """
 
 from crsr_video.cluster.connection import connected
-from crsr_video.cluster.fleet import Share
+from crsr_video.cluster.places import Share
 from crsr_video.cluster.running import run
 
 __all__ = ["Share", "connected", "run"]

@@ -24,12 +24,16 @@ _STORE = 80 << 20
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray's name for not being seen from other machines."""
+_logger = logging.getLogger(__name__)
 _PROBE = """
 import sys, ray
 try:
     ray.init(address=sys.argv[1], log_to_driver=False, configure_logging=False)
 except Exception as error:
-    sys.exit(" ".join(str(error).split()) or type(error).__name__)
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    told = " ".join(str(error).split()).rpartition("ray.exceptions.")[2]
+    sys.exit(told or type(error).__name__)
 """
 
 
@@ -51,13 +55,14 @@ def connected(address: str) -> Iterator[Any]:
         import ray
 
         logging.getLogger("ray").setLevel(logging.ERROR)  # Importing it has set it, too.
-        with _signals_kept():
-            _start(ray, address)
-        try:
-            yield ray
-        finally:
+        with _hushed():
             with _signals_kept():
-                ray.shutdown()
+                _start(ray, address)
+            try:
+                yield ray
+            finally:
+                with _signals_kept():
+                    ray.shutdown()
 
 
 def _host(address: str) -> str:
@@ -120,6 +125,23 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
     finally:
         for name in new:
             os.environ.pop(name, None)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Log what befalls Ray's processes, which it prints on standard output whatever it is told."""
+    from ray._private import worker
+
+    def note(data: dict[str, Any], *_: Any, **__: Any) -> None:
+        for line in data.get("lines", ()):
+            _logger.info("Ray: %s", line)
+
+    printing = getattr(worker, "print_to_stdstream", None)
+    worker.print_to_stdstream = note
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printing
 
 
 @contextmanager

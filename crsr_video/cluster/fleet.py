@@ -1,16 +1,20 @@
-"""Workers as Ray's actors, and a pool of them that takes segments of all videos."""
+"""Workers as Ray's actors, which take segments of all videos.
 
-import hashlib
+Ray chooses the machines, starts workers and starts those again that have died. The segment that one
+was at goes to whoever is free: a machine that is gone may not come back, nor leave room elsewhere.
+"""
+
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Event
 from typing import Any
 
+from crsr_video.cluster.places import Share, places_for
+from crsr_video.cluster.units import Ticket, Unit, checked, is_seen, line
 from crsr_video.cluster.worker import Done, Ready, SegmentWorker, Trouble, packed
 from crsr_video.config import Config
 from crsr_video.errors import ClusterError, CrsrError
@@ -19,149 +23,117 @@ from crsr_video.segments import Plan, Segment, SegmentResult, facts
 RETRIES = 3
 """Times that a worker which died is started again, and that a segment is tried anew."""
 START_SECONDS = 180.0
-"""In which the first worker must be ready."""
+"""In which the first worker must be ready, and one be there again when all have died."""
 _POLL_SECONDS = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What a worker takes of a machine."""
-
-    cpus: float = 1.0
-    gpus: float = 0.0
-    """A fraction lets several workers use one GPU."""
-
-
-@dataclass(slots=True)
-class _Ticket:
-    """A video's segments on their way."""
-
-    answers: SimpleQueue[Done | Trouble] = field(default_factory=SimpleQueue)
-    given_up: Event = field(default_factory=Event)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Unit:
-    plan: Plan
-    segment: Segment
-    folder: Path
-    ticket: _Ticket
-
-
-class Actor(SegmentWorker):
-    """The same as an actor, whose answers say whose they are."""
-
-    def introduce(self, load: bytes) -> tuple[str, Ready | Trouble]:
-        """Ray's number of the actor, and `prepare`."""
-        from ray import get_runtime_context
-
-        return get_runtime_context().get_actor_id(), self.prepare(load)
-
-    def take(self, number: str, load: bytes) -> tuple[str, Done | Trouble]:
-        """That number again, and `enhance`."""
-        return number, self.enhance(load)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Member:
-    number: str
-    handle: Any
-
-
 class Fleet:
-    """Workers that are ready; `enhance` may be called from many threads, `serve` from one.
+    """Workers; `enhance` may be called from many threads, the rest from one.
 
     Args: ray: the module, connected.
           check: called again and again while it waits; may raise.
+          tell: called with lines that the user should read.
     """
 
-    def __init__(self, ray: Any, check: Callable[[], None] = lambda: None) -> None:
-        self._ray, self._check = ray, check
-        self._inbox: SimpleQueue[_Unit] = SimpleQueue()
-        self._members: dict[str, _Member] = {}
-        """By Ray's number of the actor."""
-        self._at: dict[str, _Unit] = {}
-        """What each actor has to do, by its number."""
-        self._open: deque[_Unit] = deque()
+    def __init__(
+        self,
+        ray: Any,
+        check: Callable[[], None] = lambda: None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._ray, self._check, self._tell = ray, check, tell
+        self._inbox: SimpleQueue[Unit] = SimpleQueue()
+        self._open: deque[Unit] = deque()
         """Units that wait for a worker."""
+        self._idle: list[Any] = []
+        """Actors that are ready."""
+        self._greeted: dict[Any, Any] = {}
+        """Actors that are asked whether they are ready, by Ray's number of the call."""
+        self._at: dict[Any, tuple[Any, Unit]] = {}
+        """Actors that are at work, likewise."""
+        self._actors: list[Any] = []
+        self._troubles: dict[str, None] = {}
+        """Why workers were left out."""
+        self._load = b""
         self._abandoned = False
         self.nodes: list[str] = []
-        """Machine of each worker."""
+        """Machine of each worker that has become ready."""
 
     # Workers ------------------------------------------------------------------------------------
 
-    def start(self, config: Config, share: Share, most: int | None) -> list[str]:
-        """Start as many workers as fit into the cluster; returns why some are not fit.
+    def start(self, config: Config, share: Share, most: int | None) -> None:
+        """Start as many workers as fit into the cluster.
 
-        Raises: ClusterError: none is.
+        Raises: ClusterError: none is fit for the work.
         """
         places = places_for(self._ray.nodes(), share)
         count = places if most is None else min(most, places)
         if count == 0:
             what = f"{share.cpus:g} CPUs" + (f" and {share.gpus:g} GPUs" if share.gpus else "")
             raise ClusterError(f"no machine of the cluster has {what} for a worker")
-        kind = self._ray.remote(Actor).options(
+        self._load = packed(config, facts.versions(config))
+        kind = self._ray.remote(SegmentWorker).options(
             num_cpus=share.cpus,
             num_gpus=share.gpus,
             max_restarts=RETRIES,
-            max_task_retries=RETRIES,
             runtime_env={"env_vars": {"OMP_NUM_THREADS": str(max(1, int(share.cpus)))}},
         )
-        actors = [kind.remote(max(1, int(share.cpus) // 4)) for _ in range(count)]
-        return self._greet(actors, packed(config, facts.versions(config)))
+        self._actors = [kind.remote(max(1, int(share.cpus) // 4)) for _ in range(count)]
+        for actor in self._actors:
+            self._greet(actor)
+        self._gather()
 
-    def _greet(self, actors: Sequence[Any], load: bytes) -> list[str]:
-        """Keep those that can do the work.
+    def _gather(self) -> None:
+        """Wait for workers to be ready; those that come later are welcome, too.
 
-        Raises: ClusterError: none can.
+        Raises: ClusterError: none is.
         """
-        ray, unfit = self._ray, dict[str, None]()
-        asked = {actor.introduce.remote(load): actor for actor in actors}
-        ready, late = self._wait(list(asked))
-        for call in ready:
-            number, answer = self._introduction(call)
-            if isinstance(answer, Ready):
-                self._members[number] = _Member(number, asked[call])
-                self.nodes.append(answer.node)
-            else:
-                unfit[answer.message] = None
-                ray.kill(asked[call])
-        for call in late:
-            ray.kill(asked[call])
-        if late:
-            unfit[f"{len(late)} workers did not start within {START_SECONDS:g} s"] = None
-        if not self._members:
-            raise ClusterError(f"no worker of the cluster is fit: {next(iter(unfit))}")
-        return list(unfit)
-
-    def _wait(self, calls: list[Any]) -> tuple[list[Any], list[Any]]:
-        """Calls that have been answered in time, and those that have not."""
         end = time.monotonic() + START_SECONDS
-        ready: list[Any] = []
-        while calls and time.monotonic() < end:
+        while self._greeted and time.monotonic() < end:
             self._check()
-            done, calls = self._ray.wait(calls, num_returns=1, timeout=_POLL_SECONDS)
-            ready += done
-        return ready, calls
+            self._hear()
+        if self._greeted:
+            told = f"{len(self._greeted)} workers did not start within {START_SECONDS:g} s"
+            self._leave_out(None, told)
+        if not self._idle:
+            raise ClusterError(f"no worker of the cluster is fit: {next(iter(self._troubles))}")
 
-    def _introduction(self, call: Any) -> tuple[str, Ready | Trouble]:
+    def _greet(self, actor: Any) -> None:
+        """Ask a worker to get ready; Ray asks again if it has to be started again first."""
+        call = actor.prepare.options(max_task_retries=-1).remote(self._load)
+        self._greeted[call] = actor
+
+    def _meet(self, call: Any, actor: Any) -> None:
         try:
-            number, answer = self._ray.get(call)
-        except self._ray.exceptions.RayError as error:  # crsr-video is not there at all, say.
-            return "", Trouble(f"a worker cannot be started: {_line(error)}", type(error).__name__)
-        return number, answer
+            answer = self._ray.get(call)
+        except Exception as error:  # crsr-video is not there at all, say.
+            self._leave_out(actor, f"a worker cannot be started: {line(error)}")
+            return
+        if isinstance(answer, Ready):
+            self.nodes.append(answer.node)
+            self._idle.append(actor)
+        else:
+            self._leave_out(actor, answer.message)
+
+    def _leave_out(self, actor: Any | None, why: str) -> None:
+        """Do without a worker from now on."""
+        if actor is not None:
+            self._ray.kill(actor)
+        if why not in self._troubles:
+            self._troubles[why] = None
+            self._tell(f"left out: {why}")
 
     def stop(self) -> None:
         """End all workers, whatever they are at."""
         self._abandoned = True
-        for member in self._members.values():
+        for actor in self._actors:
             with suppress(Exception):
-                self._ray.kill(member.handle)
+                self._ray.kill(actor)
         with suppress(Empty):
             while True:
-                self._answer(self._inbox.get_nowait(), Trouble("stopped", "ClusterError"))
-        for unit in (*self._at.values(), *self._open):
-            self._answer(unit, Trouble("stopped", "ClusterError"))
+                self._open.append(self._inbox.get_nowait())
+        for unit in (*(unit for _, unit in self._at.values()), *self._open):
+            unit.ticket.answers.put(Trouble("stopped", "ClusterError"))
 
     # Videos' side -------------------------------------------------------------------------------
 
@@ -176,9 +148,9 @@ class Fleet:
 
         Raises: ClusterError: one could not be; nobody works in the folder any more then.
         """
-        ticket, notices = _Ticket(), dict[str, None]()
+        ticket, notices = Ticket(), dict[str, None]()
         for segment in segments:
-            self._inbox.put(_Unit(plan, segment, folder, ticket))
+            self._inbox.put(Unit(plan, segment, folder, ticket))
         if self._abandoned:
             raise ClusterError(f"{plan.source}: stopped")
         trouble: CrsrError | None = None
@@ -186,7 +158,7 @@ class Fleet:
             answer = ticket.answers.get()
             try:
                 if trouble is None:
-                    add(_checked(answer, folder))
+                    add(checked(answer, folder))
                     assert isinstance(answer, Done)
                     notices |= dict.fromkeys(answer.notices)
             except (CrsrError, OSError) as error:
@@ -203,93 +175,64 @@ class Fleet:
 
         Raises: ClusterError: all workers are lost.
         """
-        from ray.util import ActorPool
-
-        pool = ActorPool(list(self._members.values()))
+        seen = time.monotonic()
         while not is_over():
             self._check()
-            self._submit_all(pool)
-            if pool.has_next():
-                with suppress(TimeoutError):
-                    self._take_one(pool)
-            else:
+            self._give()
+            if not self._hear():
                 with suppress(Empty):
                     self._open.append(self._inbox.get(timeout=_POLL_SECONDS))
-            if not self._members:
-                raise ClusterError("all workers of the cluster are lost")
+            now = time.monotonic()
+            if self._idle or self._at:
+                seen = now
+            elif not self._greeted or now - seen > START_SECONDS:
+                why = "".join(f": {trouble}" for trouble in list(self._troubles)[-1:])
+                raise ClusterError(f"all workers of the cluster are lost{why}")
 
-    def _submit_all(self, pool: Any) -> None:
-        """Give the pool what it can begin at once: what waits in it could not be called off."""
+    def _give(self) -> None:
+        """Give what is to be done to whoever is free."""
         with suppress(Empty):
             while True:
                 self._open.append(self._inbox.get_nowait())
-        while self._open and pool.has_free():
+        while self._open and self._idle:
             unit = self._open.popleft()
             if unit.ticket.given_up.is_set():
-                self._answer(unit, Trouble("given up", "ClusterError"))
+                unit.ticket.answers.put(Trouble("given up", "ClusterError"))
+                continue
+            actor = self._idle.pop(0)
+            call = actor.enhance.remote(packed(unit.plan, unit.segment, unit.folder))
+            self._at[call] = actor, unit
+
+    def _hear(self) -> bool:
+        """Wait a little for an answer; whether there are any to be waited for."""
+        calls = [*self._greeted, *self._at]
+        if not calls:
+            return False
+        done, _ = self._ray.wait(calls, num_returns=1, timeout=_POLL_SECONDS)
+        for call in done:
+            if call in self._greeted:
+                self._meet(call, self._greeted.pop(call))
             else:
-                pool.submit(self._call, unit)
+                self._take(call, *self._at.pop(call))
+        return True
 
-    def _call(self, member: _Member, unit: _Unit) -> Any:
-        self._at[member.number] = unit
-        load = packed(unit.plan, unit.segment, unit.folder)
-        return member.handle.take.remote(member.number, load)
-
-    def _take_one(self, pool: Any) -> None:
-        """Wait a little for a result.
-
-        Raises: TimeoutError: there is none yet.
-        """
+    def _take(self, call: Any, actor: Any, unit: Unit) -> None:
+        """What has become of a segment."""
         try:
-            number, answer = pool.get_next_unordered(timeout=_POLL_SECONDS)
+            answer = self._ray.get(call)
         except self._ray.exceptions.RayActorError as error:
-            # It was started again as often as is allowed.
-            number, answer = error.actor_id, Trouble(_line(error), "ClusterError")
-            self._members.pop(number, None)
-        unit = self._at.pop(number, None)
-        if unit is not None:
-            self._answer(unit, answer)
-
-    def _answer(self, unit: _Unit, answer: Done | Trouble) -> None:
+            self._greet(actor)  # Ray starts it again, if it can.
+            if unit.tried < RETRIES:
+                self._open.appendleft(replace(unit, tried=unit.tried + 1))
+                return
+            answer = Trouble(f"{unit.plan.source}: {line(error)}", "ClusterError")
+        except Exception as error:
+            self._idle.append(actor)
+            answer = Trouble(f"{unit.plan.source}: {line(error)}", "ClusterError")
+        else:
+            if isinstance(answer, Trouble) and answer.blind and is_seen(unit):
+                self._open.appendleft(unit)
+                self._leave_out(actor, answer.message)
+                return
+            self._idle.append(actor)
         unit.ticket.answers.put(answer)
-
-
-def places_for(nodes: Iterable[dict[str, Any]], share: Share) -> int:
-    """How many workers fit into a cluster, by what `ray.nodes` says of its machines."""
-    places = 0
-    for node in nodes:
-        if not node.get("Alive"):
-            continue
-        has = node.get("Resources", {})
-        fits = int(has.get("CPU", 0) / share.cpus)
-        if share.gpus > 0:
-            fits = min(fits, int(has.get("GPU", 0) / share.gpus))
-        places += fits
-    return places
-
-
-def _checked(answer: Done | Trouble, folder: Path) -> SegmentResult:
-    """The result, if its file is here as the worker wrote it.
-
-    Raises: ClusterError.
-    """
-    if isinstance(answer, Trouble):
-        raise ClusterError(answer.message)
-    result = answer.result
-    if result.name:
-        path = folder / result.name
-        try:
-            with path.open("rb") as file:
-                same = hashlib.file_digest(file, "sha256").hexdigest() == result.sha256
-        except OSError as error:
-            told = f"{path}: cannot be read here: {error.strerror} (written by {answer.node})"
-            raise ClusterError(told) from error
-        if not same:
-            raise ClusterError(f"{path}: is not as machine {answer.node} wrote it")
-    return result
-
-
-def _line(error: BaseException) -> str:
-    """What Ray says, without its pages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:300]

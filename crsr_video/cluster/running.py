@@ -12,11 +12,13 @@ import torch
 
 from crsr_video import pipeline
 from crsr_video.cluster.connection import connected
-from crsr_video.cluster.fleet import Fleet, Share
+from crsr_video.cluster.fleet import Fleet
+from crsr_video.cluster.places import Share
 from crsr_video.cluster.signals import DeferredSignals
 from crsr_video.config import Config
 from crsr_video.segments.planning import settled
 from crsr_video.work_queue import Event, Job, OnEvent, one
+from crsr_video.work_queue.folders import tidied
 
 
 def run(
@@ -44,15 +46,13 @@ def run(
     exact: Any = placement.precision
     with DeferredSignals() as signals, connected(address) as ray:
         signals.check()
-        fleet = Fleet(ray, signals.check)
+        fleet = Fleet(ray, signals.check, on_notice)
         try:
-            for line in fleet.start(
-                settled(chosen, str(placement.device), exact), share or Share(), workers
-            ):
-                on_notice(f"left out: {line}")
+            fleet.start(settled(chosen, str(placement.device), exact), share or Share(), workers)
             machines = len(set(fleet.nodes))
             on_notice(f"{len(fleet.nodes)} workers on {machines} machine{'s'[: machines != 1]}")
-            _share_out(jobs, chosen, on_event, fleet, command)
+            with tidied(jobs):
+                _share_out(jobs, chosen, on_event, fleet, command)
         finally:
             fleet.stop()
 

@@ -3,7 +3,9 @@
 import os
 import pickle
 import platform
-from dataclasses import dataclass
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,12 @@ import torch
 
 from crsr_video import face_models, pipeline
 from crsr_video.config import Config
-from crsr_video.errors import CrsrError, InputError, OutputError
+from crsr_video.errors import CrsrError, InputError
 from crsr_video.segments import Plan, SegmentResult, Worker, facts
+from crsr_video.work_queue.one import defect
+
+SIGHT_SECONDS = 3.0
+"""After which a file that another machine has made must be seen: networks are slow to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,8 @@ class Trouble:
     """One line, with the name of the machine."""
     kind: str
     """Name of the error."""
+    blind: bool = False
+    """The machine does not see the files: another may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ class SegmentWorker:
         except CrsrError as error:
             return self._trouble(str(error), type(error).__name__)
         except Exception as error:
-            return self._trouble(_defect(error), type(error).__name__)
+            return self._trouble(defect(error), type(error).__name__)
         return Ready(self._node)
 
     def enhance(self, load: bytes) -> Done | Trouble:
@@ -85,7 +93,9 @@ class SegmentWorker:
         """
         try:
             plan, segment, folder = _unpacked(load)
-            self._check_storage(plan, folder)
+            missing = _unseen(plan, folder)
+            if missing is not None:
+                return replace(self._trouble(missing, "InputError"), blind=True)
             if self._networks is None:  # Ray has started this worker again.
                 self._load(plan.config)
             worker = self._worker_for(plan)
@@ -94,22 +104,14 @@ class SegmentWorker:
         except CrsrError as error:
             return self._trouble(str(error), type(error).__name__)
         except Exception as error:
-            return self._trouble(_defect(error), type(error).__name__)
+            return self._trouble(defect(error), type(error).__name__)
 
     def _load(self, config: Config) -> None:
         if config.tracks is None:
             face_models.resolve_all()
-        self._networks = pipeline.load_networks(config)
+        self._networks = pipeline.load_networks(config).taking_turns()
         if self._networks.placement.device.type == "cpu":
             torch.set_num_threads(self._threads)
-
-    def _check_storage(self, plan: Plan, folder: Path) -> None:
-        """Raises: InputError, OutputError: this machine does not see the same files."""
-        needs = "--ray needs storage that all machines have under the same path"
-        if not os.access(plan.source, os.R_OK):
-            raise InputError(f"{plan.source}: is not there, or may not be read; {needs}")
-        if not os.access(folder, os.W_OK):
-            raise OutputError(f"{folder}: is not there, or may not be written to; {needs}")
 
     def _worker_for(self, plan: Plan) -> Worker:
         """The worker of the last segment, if that was of the same plan."""
@@ -125,6 +127,20 @@ class SegmentWorker:
         return Trouble(f"{' '.join(message.split())} (machine {self._node})", kind)
 
 
+def _unseen(plan: Plan, folder: Path) -> str | None:
+    """What this machine does not see of the files, in words."""
+    needs = "--ray needs storage that all machines have under the same path"
+    for place, mode, what in ((plan.source, os.R_OK, "read"), (folder, os.W_OK, "written to")):
+        end = time.monotonic() + SIGHT_SECONDS
+        while not os.access(place, mode):
+            if time.monotonic() > end:
+                return f"{place}: is not there, or may not be {what}; {needs}"
+            time.sleep(SIGHT_SECONDS / 20)
+            with suppress(OSError):
+                os.listdir(place.parent)  # noqa: PTH208 - has file systems look again
+    return None
+
+
 def _unpacked(load: bytes) -> Any:
     """Raises: InputError: it comes from a version that has other things."""
     try:
@@ -133,7 +149,3 @@ def _unpacked(load: bytes) -> Any:
         raise InputError(
             f"what to do cannot be understood: other versions of crsr-video ({error})"
         ) from error
-
-
-def _defect(error: Exception) -> str:
-    return f"internal error, please report it: {type(error).__name__}: {error}"

@@ -1,6 +1,7 @@
 """``crsr-video enhance``: the main job."""
 
 import sys
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,11 @@ EXIT_PARTIAL = 3
 @click.option(
     "-o",
     "--output",
+    "place",
     metavar="OUTPUT",
-    type=click.Path(path_type=Path),
-    help="Where the result goes; its ending chooses the container. '-': standard output."
-    "  [default: NAME.enhanced.EXT]",
+    type=click.Path(),
+    help="Where the result goes; its ending chooses the container. FOLDER/: there, under the name"
+    " of INPUT. '-': standard output.  [default: NAME.enhanced.EXT]",
 )
 @click.option(
     "--format",
@@ -129,7 +131,7 @@ def enhance(
     context: click.Context,
     /,
     sources: tuple[Path, ...],
-    output: Path | None,
+    place: str | None,
     as_json: bool,
     codec: str | None,
     crf: float | None,
@@ -174,14 +176,16 @@ def enhance(
     )
     queue = queueing.chosen(choices)
     config = Config(scale=int(scale), encode=settings, read=read, **choices)
+    output = None if place is None else Path(place)
     if queueing.is_queue(sources, queue):
         if any(str(path) == "-" for path in (*sources, output)):
             raise ConfigError("a pipe holds one video: several inputs need files")
         sys.exit(
-            queueing.enhance_all(sources, output, config, queue, quiet=context.obj, as_json=as_json)
+            queueing.enhance_all(sources, place, config, queue, quiet=context.obj, as_json=as_json)
         )
     source = sources[0]
-    if str(source) == "-" and output is None:
+    folder = output if place is not None and values.is_folder(place) else None
+    if str(source) == "-" and (output is None or folder is not None):
         raise ConfigError("standard input has no name to make the result's from: say where with -o")
     piped = str(output) == "-"
     with Reporter(quiet=context.obj, as_json=as_json, events_to_stderr=piped) as reporter:
@@ -193,14 +197,16 @@ def enhance(
             decode.Decoder(source)  # says what is wrong before anything is fetched
         if config.tracks is None:
             face_models.resolve_all(progress=reporter.fetching)
-        summary = enhancer.enhance(
-            source,
-            output,
-            config=config,
-            on_progress=reporter.progress,
-            on_notice=reporter.notice,
-            command=("crsr-video", *sys.argv[1:]),
-        )
+        naming = nullcontext(output) if folder is None else queueing.into(folder, source, config)
+        with naming as name:
+            summary = enhancer.enhance(
+                source,
+                name,
+                config=config,
+                on_progress=reporter.progress,
+                on_notice=reporter.notice,
+                command=("crsr-video", *sys.argv[1:]),
+            )
         reporter.finish(summary)
     if summary.partial:
         sys.exit(EXIT_PARTIAL)

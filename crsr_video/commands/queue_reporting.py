@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crsr_video.commands.plain import plain
 from crsr_video.commands.reporting import EVENT_SECONDS, Reporter, bar, count, facts_of, harm
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class QueueReporter(Reporter):
     def _advance(self, event: "Advanced") -> None:
         source, state = event.job.source, event.progress
         part = f"{state.frames / state.total:.0%}" if state.total else f"{state.frames} frames"
-        self._running[source] = f"{source.name} {part} {state.fps:.0f} fps"
+        self._running[source] = f"{plain(source.name)} {part} {state.fps:.0f} fps"
         if self._bar is not None:
             self._bar.set_postfix_str(", ".join(filter(None, self._running.values())))
         if self._is_time(source):
@@ -135,13 +136,22 @@ class QueueReporter(Reporter):
     def _fail(self, source: Path, message: str, kind: str) -> None:
         self._failures.append(message)
         self._event("error", source=str(source), message=message, kind=kind)
-        self._finish_one(source, f"failed: {message}")
+        self._count(source)
+        if self._bar is not None:
+            self._bar.clear()
+        if not self._json:
+            place = f"[{self._done}/{self._total}] " if self._words and self._total > 1 else ""
+            click.echo(f"crsr-video: {place}error: {plain(message)}", err=True)
 
     def _finish_one(self, source: Path, told: str) -> None:
+        self._count(source)
+        self._say(f"[{self._done}/{self._total}] {source}: {told}")
+
+    def _count(self, source: Path) -> None:
+        """One more is through."""
         self._done += 1
         self._running.pop(source, None)
         self._last_events.pop(source, None)
-        self._say(f"[{self._done}/{self._total}] {source}: {told}")
         if self._bar is not None:
             self._bar.update(1)
 
@@ -161,9 +171,6 @@ class QueueReporter(Reporter):
             f"{count(self._total, 'video')}: {self._enhanced} enhanced{damaged}, "
             f"{self._skipped} skipped, {len(self._failures)} failed{left}"
         )
-        for message in self._failures:
-            self._error(message)
-
-    def _error(self, message: str) -> None:
-        if not self._json:
-            click.echo(f"crsr-video: error: {' '.join(message.split())}", err=True)
+        if self._total > 1:  # They were told as they came, but may have scrolled away since.
+            for message in self._failures:
+                self._say(f"failed: {message}")

@@ -1,12 +1,14 @@
 """``crsr-video enhance`` with several inputs: the options, and what they lead to."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from crsr_video.commands import values
 from crsr_video.commands.queue_reporting import QueueReporter
 from crsr_video.config import Config
 
@@ -78,9 +80,23 @@ def is_queue(sources: Sequence[Path], options: dict[str, Any]) -> bool:
     return bool(asked) or len(sources) > 1
 
 
+@contextmanager
+def into(folder: Path, source: Path, config: Config) -> Iterator[Path]:
+    """The name of a result in a folder, which is made, and goes again if nothing comes into it.
+
+    Raises: CrsrError: the folder cannot be made, or the source cannot be read.
+    """
+    from crsr_video.work_queue import Job, folders, naming
+
+    job = Job(source, naming.job_of(source, Path(), folder, config).output)
+    with folders.tidied([job]):
+        folders.make(job)
+        yield job.output
+
+
 def enhance_all(
     sources: Sequence[Path],
-    output: Path | None,
+    place: str | None,
     config: Config,
     options: dict[str, Any],
     *,
@@ -89,13 +105,14 @@ def enhance_all(
 ) -> int:
     """Do the work; returns the exit code.
 
+    Args:   place: the folder of all results, or the name of a single one.
     Raises: CrsrError: nothing could be begun.
     """
     with QueueReporter(quiet=quiet, as_json=as_json) as reporter:
         # Imported only now: the networks' libraries take seconds, wrong options should not.
         from crsr_video import face_models
 
-        found = _found(sources, output, config, options)
+        found = _found(sources, place, config, options)
         reporter.begin(found)
         if found.jobs:
             face_models.resolve_all(progress=reporter.fetching)
@@ -104,21 +121,25 @@ def enhance_all(
 
 
 def _found(
-    sources: Sequence[Path], output: Path | None, config: Config, options: dict[str, Any]
+    sources: Sequence[Path], place: str | None, config: Config, options: dict[str, Any]
 ) -> "Found":
     from crsr_video.work_queue import Found, Job, find
     from crsr_video.work_queue.naming import job_of
 
-    if len(sources) == 1 and not options["recursive"] and not sources[0].is_dir():
-        name = output or job_of(sources[0], Path(), None, config).output
-        return Found([Job(sources[0], name, report=config.report)])
-    return find(
-        sources,
-        output,
-        config,
-        recursive=options["recursive"],
-        patterns=options["patterns"],
-    )
+    folder = None if place is None else Path(place)
+    if len(sources) > 1 or options["recursive"] or values.is_folder(str(sources[0])):
+        return find(
+            sources,
+            folder,
+            config,
+            recursive=options["recursive"],
+            patterns=options["patterns"],
+        )
+    if folder is not None and not values.is_folder(str(place)):
+        name = folder
+    else:
+        name = job_of(sources[0], Path(), folder, config).output
+    return Found([Job(sources[0], name, report=config.report)])
 
 
 def _run(

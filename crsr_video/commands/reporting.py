@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crsr_video.commands.plain import plain
 from crsr_video.errors import CrsrError
 
 if TYPE_CHECKING:
@@ -100,12 +101,12 @@ class Reporter:
         if self._words:
             if self._bar is not None:
                 self._bar.clear()
-            click.echo(f"crsr-video: {line}", err=True)
+            click.echo(f"crsr-video: {plain(line)}", err=True)
 
     def _warn(self, line: str) -> None:
         self._event("warning", message=line)
         if not self._json:
-            click.echo(f"crsr-video: warning: {line}", err=True)
+            click.echo(f"crsr-video: warning: {plain(line)}", err=True)
 
     def _event(self, event: str, **facts: Any) -> None:
         if self._json:

@@ -1,5 +1,6 @@
 """Values of options that need more than a type."""
 
+import os
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -32,6 +33,11 @@ def pairs(
         if "=" not in value or value.startswith("="):
             raise click.BadParameter(f"'{value}' is not of the form KEY=VALUE", context, parameter)
     return dict(value.split("=", 1) for value in values)
+
+
+def is_folder(path: str) -> bool:
+    """Whether a path stands for a folder: there is one, or it ends as only a folder's may."""
+    return path.endswith(("/", os.sep)) or os.path.isdir(path)  # noqa: PTH112 - never raises
 
 
 def reports(

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO
 
-from crsr_video.errors import OutputError
+from crsr_video.errors import CrsrError, OutputError
 from crsr_video.media import pyav
+from crsr_video.media.lock import NameLock
 
 fcntl: ModuleType | None
 try:
@@ -22,11 +23,26 @@ class OutputFile:
     """A file that grows under a hidden name beside its own.
 
     Args:   source: which it may not be; None: standard input.
-    Raises: OutputError: it may not or cannot be written.
+            alone: nobody else may write it at the same time.
+    Raises: OutputError: it may not or cannot be written, or another run is writing it.
     """
 
-    def __init__(self, path: Path, source: Path | None, *, overwrite: bool) -> None:
+    def __init__(
+        self, path: Path, source: Path | None, *, overwrite: bool, alone: bool = True
+    ) -> None:
         check_output(path, source, overwrite)
+        self._lock = NameLock(path)
+        if alone:
+            with pyav.translated(OutputError, f"{path}: cannot be written"):
+                self._lock.take()
+        try:
+            self._begin(path, source, overwrite)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, path: Path, source: Path | None, overwrite: bool) -> None:
+        check_output(path, source, overwrite)  # Who held the lock may have finished it.
         remove_leftovers(path)
         self.temporary = temporary_name(path)
         """Its hidden name."""
@@ -52,6 +68,7 @@ class OutputFile:
     def _let_go(self) -> None:
         if self._claim is not None:
             self._claim.close()
+        self._lock.release()
 
 
 def check_output(path: Path, source: Path | None, overwrite: bool) -> None:
@@ -103,6 +120,12 @@ def remove_leftovers(path: Path) -> None:
                 if fcntl is not None:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 found.unlink()
+
+
+def clear_up(path: Path) -> None:
+    """Remove whatever a run that was killed has left of a file, its lock included."""
+    with suppress(CrsrError, OSError), NameLock(path):
+        remove_leftovers(path)
 
 
 def publish(temporary: Path, path: Path) -> None:

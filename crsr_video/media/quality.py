@@ -6,6 +6,8 @@ from av.codec import Codec
 
 from crsr_video.config import EncodeSettings
 from crsr_video.errors import EncoderError
+from crsr_video.media import pyav
+from crsr_video.media.ranges import check_options, check_quantiser
 
 MPEG_FAMILY = ("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "wmv1", "wmv2", "flv", "h263")
 _QUANTISER = {"qmin": "2", "qmax": "2"}
@@ -69,7 +71,7 @@ def options_for(
     Args:   target: pixel format that is encoded. size: (width, height) of the result.
             source_bit_rate: bits a second, 0: unknown.
             profile: of the source, if it has the same codec.
-    Raises: EncoderError: the encoder has no constant quality, or no such preset.
+    Raises: EncoderError: the encoder has no constant quality, or no such preset or value.
     """
     name = encoder.name
     options = _profile(name, settings, target, profile) | _rate(
@@ -84,6 +86,8 @@ def options_for(
     if own.keys() & {"b", "qp", "global_quality", "cqp", *_QUALITY_KEYS}:
         options = {k: v for k, v in options.items() if k not in ("b", *_QUALITY_KEYS)}
     options |= own
+    fmt = pyav.pixel_format(target)
+    check_options(name, options, fmt.bits if fmt else 8)
     if name == "libx265":  # Or it writes to the terminal itself.
         return merge_parameters(options, {"x265-params": "log-level=none"})
     return options
@@ -116,7 +120,8 @@ def _constant_quality(encoder: str, defaults: dict[str, str], crf: float) -> dic
     if "cq" in defaults:
         return {"cq": f"{crf:g}"}
     if "qmin" in defaults:
-        quantiser = str(min(31, max(1, round(crf))))
+        check_quantiser(encoder, crf)
+        quantiser = str(round(crf))
         return {"qmin": quantiser, "qmax": quantiser}
     raise EncoderError(f"{encoder} has no constant quality, give it a bitrate instead")
 

@@ -20,7 +20,6 @@ from crsr_video.segments.work import sha256
 
 _FORMAT = 1
 _JOURNAL = "journal.jsonl"
-_LOCK = "lock"
 _JOINING: Record = {"joining": True}
 _JOINED: Record = {"joined": True}
 
@@ -31,7 +30,7 @@ def work_folder(output: Path) -> Path:
 
 
 class WorkFolder:
-    """One run's work in its folder, which must be locked.
+    """One run's work in its folder; the result's name must be held.
 
     Args: on_notice: called with lines that the user should read.
     """
@@ -97,10 +96,16 @@ class WorkFolder:
         self.joined = True
 
     def clear(self) -> None:
-        """Remove all files but the lock; the journal last, for it says that the result is whole."""
+        """Remove all files; the journal last, for it says that the result is whole."""
         for path in self._files():
             path.unlink()
         (self.path / _JOURNAL).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove all files, and the folder."""
+        self.clear()
+        with suppress(OSError):
+            self.path.rmdir()
 
     def _begun(self, source: Path, output: Path, config: Config, length: int | None) -> Plan:
         new = plan(source, config, output, **({} if length is None else {"length": length}))
@@ -182,9 +187,9 @@ class WorkFolder:
                 path.unlink()
 
     def _files(self) -> list[Path]:
-        """Everything in the folder but the journal and the lock."""
+        """Everything in the folder but the journal."""
         with suppress(FileNotFoundError):
-            return [p for p in self.path.iterdir() if p.name not in (_JOURNAL, _LOCK)]
+            return [p for p in self.path.iterdir() if p.name != _JOURNAL]
         return []
 
 

@@ -31,11 +31,17 @@ class Joined:
 
 
 def join(
-    plan: Plan, results: Sequence[SegmentResult], folder: Path, *, overwrite: bool = False
+    plan: Plan,
+    results: Sequence[SegmentResult],
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    alone: bool = True,
 ) -> Joined:
     """Write the result from all segments' files; nothing is decoded or encoded.
 
     Args:   results: of all segments. folder: where their files lie.
+            alone: keep others from writing the result; False: the caller does.
     Raises: OutputError: segments are missing or do not fit together, or the file cannot be written;
             nothing is left under its name then.
     """
@@ -53,6 +59,7 @@ def join(
                 scale=config.scale,
                 overwrite=overwrite,
                 threads=plan.threads,
+                alone=alone,
             )
         )
         _check_parameters([folder / part.name for part in parts], encoder)

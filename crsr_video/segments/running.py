@@ -17,10 +17,10 @@ from crsr_video.decode import Decoder
 from crsr_video.encode import check_output, plan_output
 from crsr_video.errors import ConfigError, OutputError
 from crsr_video.media import pyav
+from crsr_video.media.lock import NameLock
 from crsr_video.pipeline import Statistics
 from crsr_video.segments.folder import WorkFolder, work_folder
 from crsr_video.segments.joining import Joined, join
-from crsr_video.segments.lock import FolderLock
 from crsr_video.segments.planning import Plan, Segment
 from crsr_video.segments.results import SegmentResult, added
 from crsr_video.segments.stitch import stitch
@@ -77,7 +77,8 @@ def enhance_resumably(
     folder = work_folder(whole.path)
     if not folder.is_dir():
         check_output(whole.path, path, config.overwrite)
-    with _translated(folder), FolderLock(folder) as lock:
+    with _translated(whole.path), NameLock(whole.path):
+        folder.mkdir(exist_ok=True)
         work = WorkFolder(folder, told)
         try:
             work.open(path, whole.path, config, length)
@@ -85,11 +86,9 @@ def enhance_resumably(
                 outcome = _finish(work, config, on_frame, told, workers)
         except BaseException:
             if work.worthless:
-                work.clear()
-                lock.remove_folder()
+                work.remove()
             raise
-        work.clear()
-        lock.remove_folder()
+        work.remove()
         return outcome
 
 
@@ -107,12 +106,12 @@ class _Notices:
 
 
 @contextmanager
-def _translated(folder: Path) -> Iterator[None]:
-    """Turn what the folder's files may raise into an error of ours."""
+def _translated(output: Path) -> Iterator[None]:
+    """Turn what the folder's files and the lock may raise into an error of ours."""
     try:
         yield
     except OSError as error:
-        name = error.filename or folder
+        name = error.filename or output
         raise OutputError(f"{name}: cannot be written: {pyav.reason(error)}") from error
 
 
@@ -143,7 +142,9 @@ def _finish(
         check_output(work.plan.output, work.plan.source, config.overwrite)
         _enhance(work, resumed, on_frame, told, workers)
         work.begin_joining()
-        joined = join(work.plan, _in_order(work), work.path, overwrite=config.overwrite)
+        joined = join(
+            work.plan, _in_order(work), work.path, overwrite=config.overwrite, alone=False
+        )
         work.end_joining()
     results = _in_order(work)
     seen = (

@@ -144,6 +144,7 @@ class Worker(Closing):
             overwrite=True,
             threads=plan.threads,
             plan=media.segment_plan(whole, folder / name),
+            alone=False,  # A worker that was given up may still be at it.
         )
 
 

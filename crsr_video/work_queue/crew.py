@@ -1,9 +1,11 @@
 """Several processes that take jobs, watched from the one that gives them out.
 
-A process that dies loses its job only: another takes its place. When the watching process is left
-by an exception, or dies itself, the others give up what they do, and end.
+A process that dies loses its job only: what it had half written is removed, and another takes its
+place. When the watching process is left by an exception, or dies itself, the others give up what
+they do, and end.
 """
 
+import logging
 import multiprocessing
 import signal
 from collections import deque
@@ -15,12 +17,18 @@ from types import TracebackType
 
 from crsr_video.config import Config
 from crsr_video.errors import CrsrError
+from crsr_video.media import pyav
+from crsr_video.media.output_file import clear_up
 from crsr_video.work_queue.events import Failed, OnEvent
 from crsr_video.work_queue.jobs import Job
 from crsr_video.work_queue.process import Idle, Unfit, serve
 
 _PATIENCE = 20.0
 """Seconds in which a process that was told to stop has removed what it had half written."""
+_VAIN = 3
+"""Processes one after the other that may end before they are ready."""
+
+_logger = logging.getLogger(__name__)
 
 
 class _Member:
@@ -45,8 +53,11 @@ class _Member:
             self.pipe.send(job)
 
     def bury(self) -> str:
-        """Wait for a process that has died; returns of what."""
-        self.process.join()
+        """Wait for a process that has died or was told to stop; returns of what it died."""
+        self.process.join(_PATIENCE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
         self.pipe.close()
         code = self.process.exitcode or 0
         if code >= 0:
@@ -65,6 +76,8 @@ class Crew:
     def __init__(self, config: Config, processes: int, command: Sequence[str]) -> None:
         self._config, self._command, self._size = config, command, processes
         self._members: list[_Member] = []
+        self._vain = 0
+        """Of the processes so far, the last ones that came to nothing."""
 
     def __enter__(self) -> "Crew":
         return self
@@ -82,10 +95,9 @@ class Crew:
             else:
                 member.process.terminate()
         for member in self._members:
-            member.process.join(_PATIENCE)
-            if member.process.is_alive():
-                member.process.kill()
             member.bury()
+            if member.job is not None:
+                _clear_up(member.job)
         self._members.clear()
 
     def work(self, jobs: deque[Job], on_event: OnEvent) -> None:
@@ -103,10 +115,22 @@ class Crew:
                 self._hear(member, on_event)
 
     def _hire(self, waiting: int) -> None:
-        """As many processes as there is work for."""
+        """As many processes as there is work for.
+
+        Raises: CrsrError: none can be started, and none is there.
+        """
         free = sum(member.job is None for member in self._members)
         for _ in range(min(self._size - len(self._members), waiting - free)):
+            if self._vain < _VAIN:
+                self._start()
+        if waiting and not self._members:
+            raise CrsrError(f"{self._vain} processes for the videos ended before they began")
+
+    def _start(self) -> None:
+        try:
             self._members.append(_Member(self._config, self._size, self._command))
+        except OSError as error:  # There are too many already, or there is too little memory.
+            self._lament(f"a process for the videos cannot be started: {pyav.reason(error)}")
 
     def _hear(self, member: _Member, on_event: OnEvent) -> None:
         try:
@@ -117,21 +141,30 @@ class Crew:
         if isinstance(told, Unfit):
             raise told.error
         if isinstance(told, Idle):
-            member.job, member.ready = None, True
+            member.job, member.ready, self._vain = None, True, 0
         else:
             on_event(told)
 
     def _lose(self, member: _Member, on_event: OnEvent) -> None:
-        """A process has died in the middle of a job, or before its first.
-
-        Raises: CrsrError: it could not even begin: neither would the next.
-        """
+        """A process has died, in the middle of a job or at its start."""
         self._members.remove(member)
         job, cause = member.job, member.bury()
         if job is None:
-            raise CrsrError(f"a process for the videos ended before it began: {cause}")
+            self._lament(f"a process for the videos ended before it began: {cause}")
+            return
+        _clear_up(job)
         told = f"{job.source}: the process that enhanced it was ended: {cause}"
         on_event(Failed(job, told, "CrsrError"))
+
+    def _lament(self, told: str) -> None:
+        self._vain += 1
+        _logger.warning("%s", told)
+
+
+def _clear_up(job: Job) -> None:
+    """Remove what a process that died had half written."""
+    for path in (job.output, *job.report):
+        clear_up(path)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """From what was asked for to jobs: folders are walked, names are given, own results left out."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -10,7 +10,7 @@ from crsr_video.config import Config
 from crsr_video.errors import ConfigError, CrsrError, InputError
 from crsr_video.media.containers import BY_SUFFIX
 from crsr_video.work_queue.jobs import Job
-from crsr_video.work_queue.naming import MARK, check_names, check_reports, job_of
+from crsr_video.work_queue.naming import MARK, check_reports, clashes, job_of
 
 READ_ONLY = (".ogv", ".ogm", ".gif", ".y4m", ".mxf", ".dv", ".rm", ".rmvb", ".f4v", ".divx")
 _OLDER = (".m1v", ".m2v", ".mpv", ".m2t", ".mod", ".tod", ".amv", ".h264", ".264", ".hevc")
@@ -51,14 +51,14 @@ def find(
             recursive: take folders too, with all below them.
             patterns: names to take from folders, such as ``*.mp4``, or paths below the folder;
             none: all videos, by their endings.
-    Raises: ConfigError: two results would have one name, or the options do not fit together.
+    Raises: ConfigError: the options do not fit together.
             InputError: there is nothing to do at all.
     """
     _check_options(inputs, folder, config, recursive, patterns)
     found = Found()
-    sources: dict[Path, Path] = {}
+    sources: dict[str, Path] = {}
     for source, below in _all_sources(inputs, folder, recursive, patterns, found):
-        first = sources.setdefault(source.resolve(), source)
+        first = sources.setdefault(_real(source), source)
         if first is not source:
             found.notices.append(f"{source} is {first} again: it is done once")
             continue
@@ -66,7 +66,7 @@ def find(
             found.jobs.append(job_of(source, below, folder, config))
         except CrsrError as error:
             found.refused.append(Refused(source, str(error), type(error).__name__))
-    check_names(found.jobs)
+    _refuse_clashes(found)
     _leave_out_results(found)
     if not found.jobs and not found.refused:
         raise InputError(f"{', '.join(map(str, inputs))}: there is nothing to enhance")
@@ -102,13 +102,13 @@ def _all_sources(
 ) -> Iterator[tuple[Path, Path]]:
     """Files, and where they lie below the folder that was asked for."""
     for path in inputs:
-        if not path.is_dir():
+        if not _is_folder(path):
             yield path, Path()
         elif not recursive:
             found.refused.append(
                 Refused(path, f"{path}: is a folder; --recursive takes what is in it")
             )
-        elif folder is not None and path.resolve().is_relative_to(folder.resolve()):
+        elif folder is not None and Path(_real(path)).is_relative_to(_real(folder)):
             told = f"{path}: lies in {folder}, where results go: they would be enhanced again"
             found.refused.append(Refused(path, told, "ConfigError"))
         else:
@@ -119,7 +119,7 @@ def _walked(
     top: Path, folder: Path | None, patterns: Sequence[str], found: Found
 ) -> Iterator[tuple[Path, Path]]:
     """Videos in a folder, in order of their names; nothing hidden, no result of ours."""
-    results = folder.resolve() if folder is not None else None
+    results = _real(folder) if folder is not None else None
 
     def tell(error: OSError) -> None:
         name = error.filename or top
@@ -128,14 +128,15 @@ def _walked(
     any_found = False
     for place, folders, names in os.walk(top, onerror=tell):
         here = Path(place)
-        if results is not None and here.resolve() == results:
+        if results is not None and _real(here) == results:
             found.notices.append(f"{here} is left out of {top}: results go there")
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = here.relative_to(top)
+        stems = {Path(name).stem for name in names}
         for name in sorted(names):
-            if _is_wanted(below / name, patterns) and not _is_result(name, names):
+            if _is_wanted(below / name, patterns) and not _is_result(name, stems):
                 any_found = True
                 yield here / name, below
     if not any_found:
@@ -151,21 +152,41 @@ def _is_wanted(path: Path, patterns: Sequence[str]) -> bool:
     return any(fnmatch(str(path) if "/" in p else path.name, p) for p in patterns)
 
 
-def _is_result(name: str, names: Iterable[str]) -> bool:
-    """Whether a file is called as the result of one beside it."""
+def _is_result(name: str, stems: Container[str]) -> bool:
+    """Whether a file is called as the result of one beside it, by all names without endings."""
     stem = Path(name).stem
     base = stem.removesuffix(MARK)
-    return base != stem and any(Path(other).stem == base for other in names)
+    return base != stem and base in stems
+
+
+def _refuse_clashes(found: Found) -> None:
+    """Of results that would have one name none is made: nobody can tell which was meant."""
+    refused: dict[Job, str] = {}
+    for first, second, path in clashes(found.jobs):
+        for job, other in ((first, second), (second, first)):
+            told = f"{job.source}: would write {path}, as would {other.source}"
+            refused.setdefault(job, told)
+    found.refused += [Refused(job.source, told, "ConfigError") for job, told in refused.items()]
+    found.jobs = [job for job in found.jobs if job not in refused]
 
 
 def _leave_out_results(found: Found) -> None:
     """A second run over ``*.mp4`` finds the results of the first, which are no sources."""
-    made = {job.output.resolve(): job for job in found.jobs}
+    made = {_real(job.output): job for job in found.jobs}
     kept = []
     for job in found.jobs:
-        maker = made.get(job.source.resolve(), job)
+        maker = made.get(_real(job.source), job)
         if maker is job:
             kept.append(job)
         else:
             found.notices.append(f"{job.source} is left out: it is the result of {maker.source}")
     found.jobs = kept
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - a Path raises where it may not look
+
+
+def _real(path: Path) -> str:
+    """Where a path leads; never raises, not even for links that go in circles."""
+    return os.path.realpath(path)

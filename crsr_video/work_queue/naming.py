@@ -1,4 +1,4 @@
-"""Under which names the results of many inputs go, and that no two are the same."""
+"""Under which names the results of many inputs go, and which are the same."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,11 +53,12 @@ def check_reports(config: Config) -> None:
             raise ConfigError(f"{pattern}: several inputs need a star in the report's name: {told}")
 
 
-def check_names(jobs: Iterable[Job]) -> None:
-    """Raises: ConfigError: two results would have one name."""
-    owners: dict[Path, Job] = {}
+def clashes(jobs: Iterable[Job]) -> list[tuple[Job, Job, Path]]:
+    """Jobs with a result, or a report, of the same name as an earlier one's: both, and the name."""
+    found, owners = [], dict[Path, Job]()
     for job in jobs:
         for path in (job.output, *job.report):
             other = owners.setdefault(path.absolute(), job)
             if other is not job:
-                raise ConfigError(f"{other.source} and {job.source}: both would become {path}")
+                found.append((other, job, path))
+    return found

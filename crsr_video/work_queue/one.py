@@ -1,15 +1,14 @@
 """Do one job, whatever becomes of it."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from crsr_video import enhancer
 from crsr_video.config import Config
 from crsr_video.errors import CrsrError
 from crsr_video.media import pyav
+from crsr_video.work_queue import folders
 from crsr_video.work_queue.events import Advanced, Failed, Finished, OnEvent, Skipped, Started, Told
 from crsr_video.work_queue.existing import is_done
 from crsr_video.work_queue.jobs import Job
@@ -28,14 +27,12 @@ def do(
     Args: command: the command line, to be told in a report.
           how: passed on to `enhancer.enhance`.
     """
-    made: list[Path] = []
     try:
         if is_done(job, config):
             on_event(Skipped(job))
             return
         on_event(Started(job))
-        for path in (job.output, *job.report):
-            made += _make_folder(path.parent)
+        folders.make(job)
         summary = enhancer.enhance(
             job.source,
             job.output,
@@ -51,19 +48,10 @@ def do(
     except OSError as error:
         on_event(Failed(job, f"{job.output}: {pyav.reason(error)}", "OutputError"))
     except Exception as error:
-        told = f"{job.source}: internal error, please report it: {type(error).__name__}: {error}"
-        on_event(Failed(job, " ".join(told.split()), type(error).__name__))
-    finally:
-        for folder in reversed(made):
-            with suppress(OSError):  # It holds something, as it should.
-                folder.rmdir()
+        on_event(Failed(job, f"{job.source}: {defect(error)}", type(error).__name__))
 
 
-def _make_folder(folder: Path) -> list[Path]:
-    """Make a folder with all above it; returns those that were not there, outermost first.
-
-    Raises: OSError.
-    """
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return missing[::-1]
+def defect(error: Exception) -> str:
+    """What to say of an error that nobody has foreseen."""
+    told = " ".join(str(error).split())
+    return f"internal error, please report it: {type(error).__name__}: {told}"

@@ -57,7 +57,7 @@ def _serve(
     pipe: "Connection[Any, Any]", config: Config, processes: int, command: tuple[str, ...]
 ) -> None:
     try:
-        networks = pipeline.load_networks(config)
+        networks = pipeline.load_networks(config).taking_turns()
     except CrsrError as error:
         pipe.send(Unfit(error))
         return

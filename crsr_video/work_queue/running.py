@@ -8,6 +8,7 @@ from crsr_video.config import Config
 from crsr_video.work_queue import one
 from crsr_video.work_queue.crew import Crew
 from crsr_video.work_queue.events import OnEvent
+from crsr_video.work_queue.folders import tidied
 from crsr_video.work_queue.jobs import Job
 
 
@@ -27,10 +28,11 @@ def run(
     Raises: DeviceError, WeightsError: nothing can be enhanced.
             whatever `on_event` raises, and what interrupts: all processes have ended then.
     """
-    if processes == 1 or len(jobs) == 1:
-        networks = pipeline.load_networks(config)
-        for job in jobs:
-            one.do(job, config, on_event, command=command, networks=networks)
-        return
-    with Crew(config, min(processes, len(jobs)), command) as crew:
-        crew.work(deque(jobs), on_event)
+    with tidied(jobs):
+        if processes == 1 or len(jobs) == 1:
+            networks = pipeline.load_networks(config).taking_turns()
+            for job in jobs:
+                one.do(job, config, on_event, command=command, networks=networks)
+            return
+        with Crew(config, min(processes, len(jobs)), command) as crew:
+            crew.work(deque(jobs), on_event)

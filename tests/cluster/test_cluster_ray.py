@@ -88,7 +88,7 @@ def kill(pid: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 def test_the_same_frames_though_a_worker_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     face_models.resolve_all()
     monkeypatch.setattr(planning.plan, "__kwdefaults__", {"length": LENGTH, "warm_up": 12})
@@ -108,6 +108,7 @@ def test_the_same_frames_though_a_worker_is_killed(
     finally:
         killer.end()
     assert killer.killed
+    assert capfd.readouterr().out == ""  # Where --json writes.
     assert signal.getsignal(signal.SIGTERM) == before
     failed = [event for event in events if isinstance(event, Failed)]
     assert [event.job.source for event in failed] == [broken]

@@ -13,7 +13,8 @@ from make_video import make_video
 
 from crsr_video import face_models
 from crsr_video.cluster import connection
-from crsr_video.cluster.fleet import Share, places_for
+from crsr_video.cluster import worker as worker_module
+from crsr_video.cluster.places import Share, places_for
 from crsr_video.cluster.signals import DeferredSignals
 from crsr_video.cluster.worker import Done, Ready, SegmentWorker, Trouble, packed
 from crsr_video.config import Config, EncodeSettings
@@ -45,18 +46,34 @@ def test_a_segment_by_a_worker_is_as_good_as_any(planned: Plan, tmp_path: Path) 
     assert (tmp_path / "out.mkv").exists()
 
 
-def test_storage_that_a_machine_does_not_share(planned: Plan, tmp_path: Path) -> None:
+def test_storage_that_a_machine_does_not_share(
+    planned: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "SIGHT_SECONDS", 0.1)
     worker = SegmentWorker(1)
     segment = planned.segments[0]
     elsewhere = replace(planned, source=Path("/not/mounted/in.mkv"))
     answer = worker.enhance(packed(elsewhere, segment, tmp_path))
     assert isinstance(answer, Trouble)
+    assert answer.blind
     assert answer.message.startswith("/not/mounted/in.mkv: is not there")
     assert "all machines" in answer.message
     assert answer.message.endswith(NODE)
     answer = worker.enhance(packed(planned, segment, tmp_path / "none"))
     assert isinstance(answer, Trouble)
+    assert answer.blind
     assert f"{tmp_path / 'none'}: is not there" in answer.message
+
+
+def test_a_folder_that_is_seen_a_little_later_is_no_trouble(planned: Plan, tmp_path: Path) -> None:
+    folder = tmp_path / "late"
+    timer = threading.Timer(0.3, folder.mkdir)
+    timer.start()
+    try:
+        load = packed(planned, planned.segments[0], folder)
+        assert isinstance(SegmentWorker(1).enhance(load), Done)
+    finally:
+        timer.join()
 
 
 def test_other_versions_and_no_weights(planned: Plan, tmp_path: Path) -> None:
@@ -146,6 +163,26 @@ def test_a_cluster_that_refuses_is_quoted(monkeypatch: pytest.MonkeyPatch) -> No
         address = f"127.0.0.1:{server.getsockname()[1]}"
         with (
             pytest.raises(ClusterError, match=r": Version mismatch: 2\.9$"),
+            connection.connected(address),
+        ):
+            pass
+
+
+def test_the_deepest_cause_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray says that it failed to connect, and only behind it why: a token is missing, say."""
+    (tmp_path / "ray.py").write_text(
+        "def init(**_):\n"
+        "    try:\n"
+        "        raise RuntimeError('Traceback\\n  ray.exceptions.AuthenticationError: no token')\n"
+        "    except RuntimeError as error:\n"
+        "        raise ConnectionError('Failed to connect') from error\n"
+    )
+    monkeypatch.setattr(connection, "find_spec", lambda _: True)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with (
+            pytest.raises(ClusterError, match=r": AuthenticationError: no token$"),
             connection.connected(address),
         ):
             pass

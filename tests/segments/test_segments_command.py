@@ -35,7 +35,7 @@ def test_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def fail(self: Worker, segment: planning.Segment, *rest: object) -> object:
         if segment.number == 2:
             raise KeyboardInterrupt
-        return original(self, segment, *rest)  # type: ignore[arg-type]
+        return original(self, segment, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(Worker, "enhance", fail)

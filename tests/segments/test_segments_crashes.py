@@ -15,10 +15,10 @@ from make_video import make_video
 
 from crsr_video import devices, pipeline
 from crsr_video.errors import OutputError
+from crsr_video.media.lock import NameLock
 from crsr_video.segments import enhance_resumably, plan
 from crsr_video.segments.folder import work_folder
 from crsr_video.segments.journal import Journal
-from crsr_video.segments.lock import FolderLock
 from crsr_video.segments.work import Worker
 from segments.fake_pipeline import build
 from segments.killing import CONFIG, LENGTH
@@ -274,10 +274,11 @@ def test_weights_that_were_not_measured_are_told_in_their_precision(
 def test_two_at_once(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     with (
-        FolderLock(work_folder(output)),
-        pytest.raises(OutputError, match="another run is at work"),
+        NameLock(output),
+        pytest.raises(OutputError, match=r"another run is writing that file \(process"),
     ):
         go_on(source, output)
+    assert [path.name for path in tmp_path.iterdir()] == []
     assert go_on(source, output) == 0
 
 

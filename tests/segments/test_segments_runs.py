@@ -66,7 +66,7 @@ CLIPS = {
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_segments_do_not_show(name: str, tmp_path: Path) -> None:
-    source = make_video(tmp_path / name, frames=45, **CLIPS[name])  # type: ignore[arg-type]
+    source = make_video(tmp_path / name, frames=45, **CLIPS[name])
     suffix = ".mkv" if name.endswith((".mkv", ".ts", ".mpg")) else ".mov"
     codec = "ffv1" if suffix == ".mkv" else "prores_ks" if "deep" in name else "png"
     settings = config(encode=EncodeSettings(codec=codec))

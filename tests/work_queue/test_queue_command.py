@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,7 +41,14 @@ def run(*words: object) -> Result:
 
 
 def errors(result: Result) -> list[str]:
-    return [line for line in result.stderr.splitlines() if line.startswith("crsr-video: error:")]
+    """What went wrong, as it was told at once."""
+    told = re.compile(r"crsr-video: (\[\d+/\d+\] )?error: ")
+    return [line for line in result.stderr.splitlines() if told.match(line)]
+
+
+def listed(result: Result) -> list[str]:
+    """What is listed at the end."""
+    return [line for line in result.stderr.splitlines() if line.startswith("crsr-video: failed:")]
 
 
 def test_a_folder(clips: Path, tmp_path: Path) -> None:
@@ -57,16 +65,72 @@ def test_a_folder(clips: Path, tmp_path: Path) -> None:
     assert "0 enhanced, 2 skipped" in again.stderr
 
 
-def test_failures_are_listed_at_the_end(clips: Path) -> None:
-    (clips / "bad.mp4").write_bytes(b"junk")
-    result = run("--recursive", clips, clips / "none.mp4")
+def test_failures_are_told_at_once_and_listed_at_the_end(clips: Path) -> None:
+    bad, none = clips / "bad.mp4", clips / "none.mp4"
+    bad.write_bytes(b"junk")
+    result = run("--recursive", clips, none)
     assert result.exit_code == 1
     assert (clips / "a.enhanced.mp4").exists()
     assert (clips / "sub" / "b.enhanced.mp4").exists()
-    assert "4 videos: 2 enhanced, 0 skipped, 2 failed" in result.stderr
-    assert errors(result) == result.stderr.splitlines()[-2:]
-    assert "bad.mp4: is not a media file" in errors(result)[0]
-    assert "none.mp4" in errors(result)[1]
+    first, second = (
+        f"{bad}: is not a media file, or damaged beyond reading",
+        f"{none}: no such file",
+    )
+    assert errors(result) == [
+        f"crsr-video: [2/4] error: {first}",
+        f"crsr-video: [4/4] error: {second}",
+    ]
+    assert result.stderr.splitlines()[-3:] == [
+        "crsr-video: 4 videos: 2 enhanced, 0 skipped, 2 failed",
+        f"crsr-video: failed: {first}",
+        f"crsr-video: failed: {second}",
+    ]
+
+
+def test_the_failure_of_a_single_file_is_told_once(clips: Path) -> None:
+    for path in clips.rglob("*.*"):
+        path.unlink()
+    (clips / "bad.mp4").write_bytes(b"junk")
+    result = run("--recursive", clips)
+    assert result.exit_code == 1
+    assert result.stderr.count("is not a media file") == 1
+    assert errors(result)[0].startswith("crsr-video: error: ")
+
+
+def test_names_cannot_spoil_the_terminal(clips: Path) -> None:
+    odd = "a\nb\x1b[31m\u202e.mp4"
+    (clips / "a.mp4").rename(clips / odd)
+    (clips / f"bad {odd}").write_bytes(b"junk")
+    cut = make_video(
+        clips / f"cut {odd}", frames=50, gop=10, container_options={"movflags": "+faststart"}
+    )
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 3 // 4])
+    several = run("--recursive", clips)
+    single = run(clips / odd, "-o", clips / f"out {odd}")
+    failed = run(clips / f"bad {odd}")
+    assert "2 enhanced (1 damaged)" in several.stderr or "3 enhanced (1 damaged)" in several.stderr
+    for result, count in ((several, 5), (single, 1), (failed, 1)):
+        assert all(line.startswith("crsr-video: ") for line in result.stderr.split("\n")[:-1])
+        assert set(result.stderr) <= {"\n", *filter(str.isprintable, result.stderr)}
+        assert result.stderr.count(r"a\nb\x1b[31m\u202e") >= count
+
+
+def test_a_single_file_goes_into_a_folder_under_its_own_name(clips: Path, tmp_path: Path) -> None:
+    result = run(clips / "a.mp4", "-o", f"{tmp_path / 'new' / 'deep'}/")
+    assert result.exit_code == 0, result.stderr
+    assert [path.name for path in (tmp_path / "new" / "deep").iterdir()] == ["a.mp4"]
+    result = run(clips / "sub" / "b.mp4", "-o", tmp_path / "new" / "deep")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "new" / "deep" / "b.mp4").exists()
+    (clips / "bad.mp4").write_bytes(b"junk")
+    result = run(clips / "bad.mp4", "-o", f"{tmp_path / 'none' / 'deep'}/")
+    assert result.exit_code == 1
+    assert len(errors(result)) == 1
+    assert not (tmp_path / "none").exists()
+    result = run(clips / "a.mp4", "-o", clips, "--overwrite")
+    assert "is the source itself" in errors(result)[0]
+    result = run(clips / "a.mp4", "-o", f"{clips / 'notes.txt'}/")
+    assert f"{clips / 'notes.txt'}: cannot be made: File exists" in errors(result)[0]
 
 
 def test_only_damaged_sources_give_code_three(clips: Path) -> None:
@@ -104,18 +168,24 @@ def test_quiet_tells_failures_only(clips: Path) -> None:
     words = ["-q", "enhance", str(clips / "a.mp4"), str(clips / "bad.mp4"), *QUICK]
     result = CliRunner().invoke(main, words)
     assert len(result.stderr.splitlines()) == 1
-    assert "bad.mp4" in errors(result)[0]
+    assert errors(result)[0].startswith(f"crsr-video: error: {clips / 'bad.mp4'}: ")
 
 
 def test_what_is_refused_before_anything_starts(clips: Path, tmp_path: Path) -> None:
     twin = make_video(tmp_path / "a.mp4", frames=5)
-    result = run(clips / "a.mp4", twin, "-o", tmp_path / "out")
-    assert result.exit_code == 1
-    assert f"{clips / 'a.mp4'} and {twin}: both would become" in errors(result)[0]
     result = run(clips / "a.mp4", twin, "-o", tmp_path / "one.mp4")
+    assert result.exit_code == 1
     assert "need a folder" in errors(result)[0]
-    assert not (tmp_path / "out").exists()
     assert run("--recursive", clips, "--jobs", 0).exit_code == 2
+
+
+def test_two_of_one_name_are_refused_and_the_rest_goes_on(clips: Path, tmp_path: Path) -> None:
+    twin = make_video(tmp_path / "a.mp4", frames=5)
+    result = run(clips / "a.mp4", twin, clips / "sub" / "b.mp4", "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "3 videos: 1 enhanced, 0 skipped, 2 failed" in result.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.mp4"]
+    assert f"{twin}: would write {tmp_path / 'out' / 'a.mp4'}, as would" in listed(result)[1]
 
 
 def test_a_report_for_each(clips: Path, tmp_path: Path) -> None:

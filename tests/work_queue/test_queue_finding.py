@@ -67,10 +67,15 @@ def test_patterns_choose(tmp_path: Path) -> None:
         find([tmp_path / "in"], None, Config(), patterns=("*",))
 
 
-def test_two_results_of_one_name_are_refused_with_both_sources(tmp_path: Path) -> None:
-    one, two = touch(tmp_path, "x/clip.mp4", "y/clip.mp4")
-    with pytest.raises(ConfigError, match=r"x/clip\.mp4 and .*y/clip\.mp4: both would become"):
-        find([one, two], tmp_path / "out", Config())
+def test_two_results_of_one_name_are_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
+    one, other, two = touch(tmp_path, "x/clip.mp4", "x/other.mp4", "y/clip.mp4")
+    found = find([one, other, two], tmp_path / "out", Config())
+    assert [job.source for job in found.jobs] == [other]
+    name = tmp_path / "out" / "clip.mp4"
+    assert [(refused.path, refused.message, refused.kind) for refused in found.refused] == [
+        (one, f"{one}: would write {name}, as would {two}", "ConfigError"),
+        (two, f"{two}: would write {name}, as would {one}", "ConfigError"),
+    ]
     assert len(find([one, two], None, Config()).jobs) == 2
 
 
@@ -121,6 +126,17 @@ def test_folders_that_lead_into_themselves_end(tmp_path: Path) -> None:
     assert len(found.jobs) == 1
 
 
+def test_names_that_lead_nowhere_are_jobs_that_will_fail(tmp_path: Path) -> None:
+    """Even those at which Python raises when it is asked whether they are folders."""
+    loop = tmp_path / "loop.mp4"
+    loop.symlink_to(loop)
+    long = tmp_path / ("x" * 300 + ".mp4")
+    found = find([loop, long, *touch(tmp_path, "a.mp4")], tmp_path / "out", Config())
+    assert [job.source.name for job in found.jobs] == [loop.name, long.name, "a.mp4"]
+    found = find([tmp_path], tmp_path / "out", Config(), recursive=True)
+    assert [job.source.name for job in found.jobs] == ["a.mp4", "loop.mp4"]
+
+
 def test_nothing_to_do(tmp_path: Path) -> None:
     touch(tmp_path / "in", "notes.txt")
     (tmp_path / "empty").mkdir()
@@ -156,9 +172,7 @@ def test_reports_have_a_name_for_each_result(tmp_path: Path) -> None:
         (tmp_path / "out" / "a.html", tmp_path / "told" / "a.json"),
         (tmp_path / "out" / "sub" / "b.html", tmp_path / "told" / "sub" / "b.json"),
     ]
-    with pytest.raises(ConfigError, match="both would become"):
-        find(
-            touch(tmp_path, "x/a.mp4", "y/a.mp4"),
-            None,
-            Config(report=(tmp_path / "told" / "*.json",)),
-        )
+    twins = touch(tmp_path, "x/a.mp4", "y/a.mp4")
+    found = find(twins, None, Config(report=(tmp_path / "told" / "*.json",)))
+    assert [refused.path for refused in found.refused] == twins
+    assert f"would write {tmp_path / 'told' / 'a.enhanced.json'}" in found.refused[0].message

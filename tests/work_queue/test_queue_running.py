@@ -172,6 +172,58 @@ def test_a_process_that_dies_loses_its_own_file_only(tmp_path: Path) -> None:
     assert "not a media file" in told["d.mp4"]
 
 
+def test_what_a_process_that_dies_had_half_written_goes(tmp_path: Path) -> None:
+    jobs = jobs_for(tmp_path, "a.mp4", "b.mp4")
+    make_video(jobs[0].source, frames=2000)
+    left: list[str] = []
+    with crew.Crew(CONFIG, 1, ()) as processes:
+
+        def tell(event: Any) -> None:
+            if isinstance(event, work_queue.Advanced) and not left:
+                left.extend(path.name for path in jobs[0].output.parent.iterdir())
+                processes._members[0].process.kill()
+
+        processes.work(deque(jobs), tell)
+    assert sorted(name[-9:] for name in left) == [".mp4.lock", ".part.mp4"]
+    assert [path.name for path in jobs[0].output.parent.iterdir()] == ["b.mp4"]
+
+
+def killed_at_the_start(patch: pytest.MonkeyPatch, times: int) -> list[int]:
+    """Have so many processes killed before they can do anything; returns who, as it happens."""
+    original, killed = crew._Member.__init__, list[int]()
+
+    def start(self: Any, *args: Any) -> None:
+        original(self, *args)
+        if len(killed) < times:
+            self.process.kill()
+            killed.append(self.process.pid)
+
+    patch.setattr(crew._Member, "__init__", start)
+    return killed
+
+
+def test_a_process_that_dies_at_its_start_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = jobs_for(tmp_path, "a.mp4", "b.mp4")
+    killed = killed_at_the_start(monkeypatch, 2)
+    assert list(ended(run(jobs, processes=2)).values()) == ["Finished", "Finished"]
+    assert len(killed) == 2
+    told = [record.getMessage() for record in caplog.records if "processes" not in record.name]
+    assert told == ["a process for the videos ended before it began: SIGKILL"] * 2
+
+
+def test_processes_that_all_die_at_their_start_end_the_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+    killed = killed_at_the_start(monkeypatch, 100)
+    with pytest.raises(CrsrError, match="processes for the videos ended before they began"):
+        run(jobs, processes=2)
+    assert 3 <= len(killed) <= 4
+    assert not (tmp_path / "out").exists()
+
+
 def test_all_processes_end_with_the_one_that_watches(tmp_path: Path) -> None:
     jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     for job in jobs:

@@ -7,6 +7,7 @@ from typing import IO
 from crsr_video.errors import OutputError
 from crsr_video.media import pyav
 from crsr_video.media.feed import Feed
+from crsr_video.media.lock import NameLock
 from crsr_video.media.outgoing.address import PLAIN, Target
 from crsr_video.media.outgoing.encoding_sink import Tell
 from crsr_video.media.outgoing.planning import SinkPlan
@@ -21,9 +22,10 @@ class FileSink(StreamSink):
     def __init__(self, target: Target, plan: SinkPlan, feed: Feed, on_event: Tell) -> None:
         """Begin under a hidden name.
 
-        Raises: OutputError: it cannot be written.
+        Raises: OutputError: it cannot be written, or another run is writing it.
         """
         self._path = Path(target.address)
+        self._lock = NameLock(self._path)
         remove_leftovers(self._path)
         self._temporary = temporary_name(self._path)
         self._claim: IO[bytes] | None = None
@@ -31,6 +33,7 @@ class FileSink(StreamSink):
 
     def _open(self) -> Wire | Path:
         with pyav.translated(OutputError, f"{self._path}: cannot be written"):
+            self._lock.take()
             self._claim = claim(self._temporary)
             if self._plan.container in PLAIN:
                 self._wire = FileWire(self._temporary)
@@ -52,3 +55,4 @@ class FileSink(StreamSink):
             self._temporary.unlink(missing_ok=True)
         if self._claim is not None:
             self._claim.close()
+        self._lock.release()
