@@ -6,7 +6,7 @@ each track gets the smallest input tier that loses nothing that is really there.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -134,19 +134,36 @@ class _TrackState:
         return float(np.median(self.noises))
 
 
+def crop(frame: Frame, crop_from_frame: geometry.Matrix, side: int) -> Crop:
+    """What the frame shows in a square of `side` pixels.
+
+    Raises: DegenerateFaceError: the transform is singular.
+    """
+    image = np.clip(sample(frame, crop_from_frame, side, side), 0, 1)
+    return Crop(np.ascontiguousarray(image.transpose(2, 0, 1)), crop_from_frame)
+
+
 class Aligner:
     """The align stage; no lookahead.
 
     Args: keep_detail: never let what lies beyond a tier's band be replaced: for networks that
           put nothing in its place.
           thrift: how small crops may be.
+          look: cuts a crop out of a frame; as `crop`.
     """
 
     lookahead = 0
 
-    def __init__(self, *, keep_detail: bool = False, thrift: Thrift = THRIFTY) -> None:
+    def __init__(
+        self,
+        *,
+        keep_detail: bool = False,
+        thrift: Thrift = THRIFTY,
+        look: Callable[[Frame, geometry.Matrix, int], Crop] = crop,
+    ) -> None:
         self._keep_detail = keep_detail
         self._thrift = thrift
+        self._look = look
         self._tracks: dict[int, _TrackState] = {}
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
@@ -174,16 +191,15 @@ class Aligner:
             state = self._examine(frame, face, native)
             side = min(state.tier, face.largest_crop or state.tier)
             matrix = geometry.crop_from_frame(face.landmarks, side, aspect)
-            image = sample(frame, matrix, side, side)
+            seen = self._look(frame, matrix, side)
         except DegenerateFaceError:
             return replace(face, skipped="landmarks do not form a face")
         gain = _gain(state.side)
         if gain <= 0:
             return replace(face, skipped="already as sharp as the networks could make it")
-        planar = np.ascontiguousarray(np.clip(image, 0, 1).transpose(2, 0, 1))
         return replace(
             face,
-            crop=Crop(planar, matrix),
+            crop=seen,
             tier=state.tier,
             detail=0.0 if self._keep_detail else _replaced(native, side, state),
             presence=face.presence * gain,

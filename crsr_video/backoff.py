@@ -7,6 +7,7 @@ a track's strength is lowered changes slowly, so that nothing flickers.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -70,11 +71,13 @@ class BackOff:
     """The stage; no lookahead.
 
     `lowered` tells by track what was taken, for the report.
+    Args: look: compares a face with what was seen; as `likeness.compare`.
     """
 
     lookahead = 0
 
-    def __init__(self) -> None:
+    def __init__(self, look: Callable[[Face], Comparison | None] = compare) -> None:
+        self._look = look
         self.lowered: dict[int, Lowered] = {}
         self._tracks: dict[int, _State] = {}
 
@@ -104,7 +107,7 @@ class BackOff:
         self._tracks.clear()
 
     def _settle(self, face: Face, counts: bool) -> Face:
-        now = compare(face) if face.skipped is None else None
+        now = self._look(face) if face.skipped is None else None
         state = self._tracks.get(face.track)
         if now is None:
             # What is carried along from an earlier frame is as strong as it was there.

@@ -1,7 +1,7 @@
 """Run a network over the crops of several faces and frames at once."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +21,18 @@ class Predictor:
     """A network on its device: numpy in, numpy out.
 
     Call with float32 (N, 3, S, S) in [0, 1]; returns float32 (N, 3, S', S').
+    Args: compiling, windowed: see `backends.runner`.
     """
 
-    def __init__(self, network: nn.Module, placement: Placement) -> None:
-        self._run = runner(network.eval(), placement)
+    def __init__(
+        self,
+        network: nn.Module,
+        placement: Placement,
+        *,
+        compiling: bool = False,
+        windowed: Collection[int] = (),
+    ) -> None:
+        self._run = runner(network.eval(), placement, compiling=compiling, windowed=windowed)
 
     @property
     def way(self) -> str:
@@ -35,6 +43,11 @@ class Predictor:
     def __call__(self, images: Images) -> Images:
         """Forward pass; shapes as above."""
         return self._run(images)
+
+    @torch.inference_mode()
+    def tensors(self, images: Tensor) -> Tensor:
+        """The same for pictures that are on the device, and stay there; float32."""
+        return self._run.forward(images).float()
 
 
 @dataclass(frozen=True, slots=True)

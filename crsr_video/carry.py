@@ -6,6 +6,7 @@ blink, a word), nothing is added rather than something wrong.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -16,8 +17,9 @@ from crsr_video.effort import NO_TIME, Demand, Effort
 from crsr_video.types import Crop, Face, TrackedFrame
 
 FloatPicture = NDArray[np.float32]
+Picture = TypeVar("Picture")
 
-_TOLERANCE = 0.09
+TOLERANCE = 0.09
 """Difference of two crops, 1 being white, at which a share of 1/e is carried. Twice that of
 `smooth`: these crops still have their noise."""
 _TYPICAL_TIER = 64
@@ -27,12 +29,12 @@ _LONGEST = 8
 
 
 @dataclass(slots=True)
-class _Change:
+class Change(Generic[Picture]):
     """What was added to a face."""
 
-    crop: FloatPicture
+    crop: Picture
     """(S, S, 3) that it was added to."""
-    added: FloatPicture
+    added: Picture
     """(T, T, 3)."""
     age: int = 0
 
@@ -47,13 +49,13 @@ class Carrier:
 
     def __init__(self, effort: Effort) -> None:
         self._effort = effort
-        self._tracks: dict[int, _Change] = {}
+        self._tracks: dict[int, Change[Any]] = {}
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
         """The frame, with a picture for every face that had one lately."""
         if item.cut:
             self.reset()
-        kept: dict[int, _Change] = {}
+        kept: dict[int, Change[Any]] = {}
         faces = tuple(self._carried(face, kept) for face in item.faces)
         self._tracks = kept
         self._effort.demand = Demand(tuple(_tier(face) for face in faces if _wanted(face)))
@@ -67,17 +69,25 @@ class Carrier:
         """Forget all faces."""
         self._tracks.clear()
 
-    def _carried(self, face: Face, kept: dict[int, _Change]) -> Face:
+    def _carried(self, face: Face, kept: dict[int, Change[Any]]) -> Face:
         if face.crop is None or face.skipped is not None:
             return face
         if face.enhanced is not None:
-            kept[face.track] = _change(face)
+            kept[face.track] = self.change(face)
             return face
         before = self._tracks.get(face.track)
         if before is None or before.age >= _LONGEST:
             return face
         before.age += 1
         kept[face.track] = before
+        return self.with_change(face, before)
+
+    def change(self, face: Face) -> Change[Any]:
+        """What the networks have added to an enhanced face."""
+        return _change(face)
+
+    def with_change(self, face: Face, before: Change[Any]) -> Face:
+        """A face that was not enhanced, with what was added to it before."""
         return _with_change(face, before)
 
 
@@ -89,15 +99,15 @@ def _tier(face: Face) -> int:
     return face.tier or _TYPICAL_TIER
 
 
-def _change(face: Face) -> _Change:
+def _change(face: Face) -> Change[FloatPicture]:
     assert face.crop is not None
     assert face.enhanced is not None
     small = face.crop.image.transpose(1, 2, 0)
     added = face.enhanced.image.transpose(1, 2, 0) - _enlarged(small, face.enhanced.size)
-    return _Change(small, added)
+    return Change(small, added)
 
 
-def _with_change(face: Face, before: _Change) -> Face:
+def _with_change(face: Face, before: Change[FloatPicture]) -> Face:
     assert face.crop is not None
     small, size = face.crop.image.transpose(1, 2, 0), before.added.shape[0]
     picture = _enlarged(small, size) + _agreement(small, before.crop, size) * before.added
@@ -119,6 +129,6 @@ def _agreement(now: FloatPicture, then: FloatPicture, size: int) -> FloatPicture
         then = cv2.resize(then, now.shape[1::-1], interpolation=cv2.INTER_AREA)
     difference = np.abs(now - then).max(2)
     difference = cv2.blur(difference, (3, 3), borderType=cv2.BORDER_REPLICATE)
-    share = np.exp(-((difference / _TOLERANCE) ** 2), dtype=np.float32)
+    share = np.exp(-((difference / TOLERANCE) ** 2), dtype=np.float32)
     spread: FloatPicture = cv2.resize(share, (size, size), interpolation=cv2.INTER_LINEAR)
     return spread[..., None]

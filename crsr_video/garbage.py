@@ -23,7 +23,8 @@ def seldom() -> None:
 def settle() -> None:
     """Everything is loaded: it stays, and what comes is collected as usual.
 
-    Pictures may hang on a cycle, and a run may be long. Does nothing without `seldom`.
+    A run may be long, and libraries leave cycles; pictures do not hang on any, or memory would go
+    up and down with the collector. Does nothing without `seldom`.
     """
     global _usual
     if _usual is None:

@@ -13,14 +13,14 @@ from crsr_video.types import Face
 
 FloatPicture = NDArray[np.float32]
 
-_FINE, _COARSE = 1 / 64, 1 / 12
+FINE, COARSE = 1 / 64, 1 / 12
 """Deviations, in crop sides, of the Gaussians between which a face's structure lies: coarser is
 tint, which is the frame's own anyway; finer is mostly noise."""
-_CELLS = 64
+CELLS = 64
 """To a side of the crop: as finely as structure is looked at."""
-_DETAIL = 1.0
+DETAIL = 1.0
 """Deviation in crop pixels of the Gaussian beyond which detail lies."""
-_NOISE_TOLERANCE = 1.35
+NOISE_TOLERANCE = 1.35
 """Noise power is counted this many times, as where the crop's size is chosen."""
 _FAINT = 0.004
 """RMS of luma, 1 being white: structure and detail fainter than this decide nothing."""
@@ -29,7 +29,7 @@ _FEATURE = 0.08
 _MEMORY = 0.8
 """Share of the former frames in what is compared: single frames are noisy."""
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def compare(face: Face) -> Comparison | None:
     size = face.crop.size
     seen = _through(_luma(face.crop.image), face.enhanced.size // size)
     made = _luma(np.stack([_shrunk(channel, size) for channel in face.enhanced.image]))
-    cells = min(size, _CELLS)
-    weights = _weights(cells)
+    cells = min(size, CELLS)
+    weights = structure_weights(cells)
     a, b = _structure(_shrunk(seen, cells)), _structure(_shrunk(made, cells))
     mask = face_mask(size)
     mask = mask / mask.sum()
@@ -88,14 +88,14 @@ def compare(face: Face) -> Comparison | None:
         float((weights * a * a).sum()),
         float((weights * b * b).sum()),
         float((weights * a * b).sum()),
-        max(0.0, float((mask * fine**2).sum()) - _NOISE_TOLERANCE * noise**2),
+        max(0.0, float((mask * fine**2).sum()) - NOISE_TOLERANCE * noise**2),
         float((mask * fine_made**2).sum()),
     )
 
 
 def _luma(image: FloatPicture) -> FloatPicture:
     """(3, S, S) to (S, S)."""
-    luma: FloatPicture = np.tensordot(_LUMA, image, 1)
+    luma: FloatPicture = np.tensordot(LUMA, image, 1)
     return luma
 
 
@@ -106,19 +106,19 @@ def _shrunk(picture: FloatPicture, size: int) -> FloatPicture:
 
 def _structure(picture: FloatPicture) -> FloatPicture:
     side = picture.shape[0]
-    fine = cv2.GaussianBlur(picture, (0, 0), side * _FINE)
-    coarse = cv2.GaussianBlur(picture, (0, 0), side * _COARSE)
+    fine = cv2.GaussianBlur(picture, (0, 0), side * FINE)
+    coarse = cv2.GaussianBlur(picture, (0, 0), side * COARSE)
     band: FloatPicture = fine - coarse
     return band
 
 
 def _detail(picture: FloatPicture) -> FloatPicture:
-    detail: FloatPicture = picture - cv2.GaussianBlur(picture, (0, 0), _DETAIL)
+    detail: FloatPicture = picture - cv2.GaussianBlur(picture, (0, 0), DETAIL)
     return detail
 
 
 @lru_cache(maxsize=8)
-def _weights(size: int) -> FloatPicture:
+def structure_weights(size: int) -> FloatPicture:
     """Where structure counts: eyes, nose and mouth, less so the rest of the face; sum 1."""
     y, x = np.mgrid[:size, :size]
     near = np.zeros((size, size))
@@ -131,7 +131,7 @@ def _weights(size: int) -> FloatPicture:
 
 def _through(picture: FloatPicture, factor: int) -> FloatPicture:
     """A picture as it would be if it were enlarged and shrunk again: what no network changes."""
-    kernel = _there_and_back(factor)
+    kernel = there_and_back(factor)
     seen: FloatPicture = cv2.sepFilter2D(
         picture, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE
     )
@@ -139,7 +139,7 @@ def _through(picture: FloatPicture, factor: int) -> FloatPicture:
 
 
 @lru_cache(maxsize=8)
-def _there_and_back(factor: int) -> FloatPicture:
+def there_and_back(factor: int) -> FloatPicture:
     """Filter that a cubic enlargement and a box average amount to; (7,), sum 1."""
     impulse = np.zeros((1, 7), np.float32)
     impulse[0, 3] = 1.0

@@ -35,6 +35,16 @@ def face_mask(size: int) -> FloatPicture:
     return _ramp(np.sqrt(x[None, :] ** 2 + y[:, None] ** 2))
 
 
+_EIGHTHS = (slice(1, 8), slice(1, 7))
+"""Rows and columns that hold the ellipse."""
+
+
+def window(size: int) -> tuple[slice, slice]:
+    """Rows and columns of a crop that hold all of its mask, in eighths of its side."""
+    rows, columns = (slice(e.start * size // 8, e.stop * size // 8) for e in _EIGHTHS)
+    return rows, columns
+
+
 def _ramp(radius: NDArray[np.float64]) -> FloatPicture:
     """One in the middle, zero from the ellipse on outwards."""
     ramp = np.clip((1.0 - radius) / _SOFTNESS, 0.0, 1.0)

@@ -26,10 +26,10 @@ from crsr_video.warp import antialias_kernel, warp
 
 FloatPicture = NDArray[np.float32]
 
-_NEIGHBOURHOODS = 32
+NEIGHBOURHOODS = 32
 """To a side of the crop: how locally detail is compared (a Gaussian of this deviation)."""
 
-_FAINT = 1e-4
+FAINT = 1e-4
 """Power, in code values, of detail that is none."""
 
 _MARGIN = 4
@@ -94,7 +94,7 @@ def _add(frame: Frame, face: Face, crop_from_frame: Matrix, place: Patch) -> Non
     assert face.crop is not None
     assert face.enhanced is not None
     layout, size = frame.layout, face.enhanced.size
-    rows, columns = _masked(size)
+    rows, columns = masked(size)
     large = cv2.resize(_codes(face.crop, layout), (size, size), interpolation=cv2.INTER_CUBIC)
     large = large[rows, columns]
     added = cv2.split(_codes(face.enhanced, layout, rows, columns) - large)
@@ -105,7 +105,7 @@ def _add(frame: Frame, face: Face, crop_from_frame: Matrix, place: Patch) -> Non
     )
     missing: FloatPicture | None = None
     for group in layout.grids:
-        where = _samples(layout, group[0], place.box)
+        where = samples(layout, group[0], place.box)
         planes = [frame.components[i][where] for i in group]
         if planes[0].size == 0:
             return
@@ -121,7 +121,7 @@ def _add(frame: Frame, face: Face, crop_from_frame: Matrix, place: Patch) -> Non
         # What of each plane lies beyond the crop, as far as the enhanced picture's band reaches.
         owns = [_within(planes[k] - (old + black[group[k]]), scale) for k, old in enumerate(olds)]
         if missing is None:
-            cell = scale * size / _NEIGHBOURHOODS
+            cell = scale * size / NEIGHBOURHOODS
             missing = 1.0 - (1.0 - face.detail) * _present(_mean(owns), _mean(news), cell)
         for plane, new, own in zip_longest(planes, news, owns):
             change = _change(new, own, missing, face.detail)
@@ -129,7 +129,7 @@ def _add(frame: Frame, face: Face, crop_from_frame: Matrix, place: Patch) -> Non
 
 
 @lru_cache(maxsize=8)
-def _masked(size: int) -> tuple[slice, slice]:
+def masked(size: int) -> tuple[slice, slice]:
     """Rows and columns of a crop in which its mask lies, and a few more."""
     mask = face_mask(size)
     # Down the rows, then across the columns: where it begins, and where it ends.
@@ -150,7 +150,7 @@ def _codes(
     return codes
 
 
-def _samples(
+def samples(
     layout: PixelLayout, component: int, box: tuple[int, int, int, int]
 ) -> tuple[slice, slice]:
     """Rows and columns of the samples of a component that lie in a box of the frame."""
@@ -212,7 +212,7 @@ def _present(own: FloatPicture, added: FloatPicture, cell: float) -> FloatPictur
     Args: cell: pixels to a cell of the result.
     """
     shared, power = _around(own * added, cell), _around(added * added, cell)
-    share: FloatPicture = np.clip(shared / (power + _FAINT), 0.0, 1.0)
+    share: FloatPicture = np.clip(shared / (power + FAINT), 0.0, 1.0)
     return share
 
 

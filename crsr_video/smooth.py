@@ -7,6 +7,7 @@ With frames to come (lookahead) the window is symmetric, so the average has no l
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -17,7 +18,7 @@ from crsr_video.types import Crop, Face, TrackedFrame
 
 FloatPicture = NDArray[np.float32]
 
-_TOLERANCE = 0.045
+TOLERANCE = 0.045
 """Difference of two consistent crops, 1 being white, at which a neighbour's weight is 1/e."""
 
 
@@ -26,9 +27,17 @@ class Smoother:
 
     Args: radius: frames before, and (unless causal) after.
           causal: look back only; then nothing is held back.
+          average: of a face and the same face in other frames; as `smooth_face`.
     """
 
-    def __init__(self, radius: int = 2, *, causal: bool = False) -> None:
+    def __init__(
+        self,
+        radius: int = 2,
+        *,
+        causal: bool = False,
+        average: Callable[[Face, list[Face]], Face] | None = None,
+    ) -> None:
+        self._average = average or smooth_face
         self.radius = radius
         self.lookahead = 0 if causal else radius
         self._window: deque[TrackedFrame] = deque()
@@ -64,7 +73,7 @@ class Smoother:
             if first <= index <= last and index != centre
         ]
         item = self._window[centre]
-        smoothed = tuple(smooth_face(face, _same_track(face, neighbours)) for face in item.faces)
+        smoothed = tuple(self._average(face, _same_track(face, neighbours)) for face in item.faces)
         self._next += 1
         while self._next > self.radius:
             self._window.popleft()
@@ -112,6 +121,6 @@ def _agreement(face: Face, other: Face, size: int) -> FloatPicture:
     assert other.consistent is not None
     difference = np.abs(face.consistent.image - other.consistent.image).max(0)
     difference = cv2.blur(difference, (3, 3), borderType=cv2.BORDER_REPLICATE)
-    weight = np.exp(-((difference / _TOLERANCE) ** 2), dtype=np.float32)
+    weight = np.exp(-((difference / TOLERANCE) ** 2), dtype=np.float32)
     enlarged: FloatPicture = cv2.resize(weight, (size, size), interpolation=cv2.INTER_LINEAR)
     return enlarged

@@ -13,7 +13,7 @@ from crsr_video import geometry
 from crsr_video.batches import BatchStage, Images, Predictor, Recollection, RecurrentPredictor
 from crsr_video.types import Crop, Face, TrackedFrame
 
-_TINT_CELLS = 8
+TINT_CELLS = 8
 """To a side of the crop: what varies more slowly than this is tint, not detail."""
 
 
@@ -127,7 +127,7 @@ def without_tint(image: Images, seen: Images) -> Images:
     for large, small, plain in zip(image, seen, result, strict=True):
         enlarged = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
         added = cv2.subtract(large, enlarged, dst=enlarged)
-        coarse = cv2.resize(added, (_TINT_CELLS,) * 2, interpolation=cv2.INTER_AREA)
+        coarse = cv2.resize(added, (TINT_CELLS,) * 2, interpolation=cv2.INTER_AREA)
         tint = cv2.resize(coarse, size, dst=enlarged, interpolation=cv2.INTER_LINEAR)
         cv2.subtract(large, tint, dst=plain)
     return result

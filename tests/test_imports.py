@@ -43,11 +43,13 @@ LAYERS = [
     ["media", "backends"],
     ["weights", "batches", "tracks_file", "frames"],
     STAGES,
+    ["steps"],
+    ["on_device"],
     ["pipeline"],
     ["report"],
     ["segments"],
-    ["enhancer", "live", "server", "comparison", "analysis", "export", "bench"],
-    ["plugins"],
+    ["enhancer", "live", "server", "comparison", "analysis", "export"],
+    ["plugins", "bench"],
     ["work_queue"],
     ["cluster"],
     ["training", "evaluation"],
@@ -150,7 +152,7 @@ def users(library, *, top_only=False):
 
 def test_the_reader_of_imports_finds_something():
     assert len(OURS) > 50
-    assert any(i.by == "pipeline" and i.of == "smooth" and i.top for i in OURS)
+    assert any(i.by == "steps" and i.of == "smooth" and i.top for i in OURS)
     assert any(i.by == "track.landmarks" and i.of.startswith("foreign:ai_edge_litert") for i in ALL)
 
 

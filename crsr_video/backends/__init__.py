@@ -6,7 +6,7 @@ A runner takes and gives numpy: float32 (N, 3, H, W) in [0, 1] to float32 (N, 3,
 import copy
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from crsr_video import __version__, devices
-from crsr_video.backends.cuda import Recorded, Streamed, quickest
+from crsr_video.backends.cuda import Streamed
+from crsr_video.backends.launches import PLAIN, launched
+from crsr_video.backends.windowed import Windowed
 from crsr_video.devices import Placement
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.fused import Fused
+from crsr_video.networks.plan import factor
 from crsr_video.networks.quantised import Quantised
 from crsr_video.remembered import remembered
 
@@ -33,6 +36,9 @@ class Runner(Protocol):
 
     way: str
     """How it is computed, in words."""
+
+    forward: Forward
+    """The same from and to tensors on the device."""
 
     def __call__(self, images: Images) -> Images:
         """Forward pass."""
@@ -51,13 +57,27 @@ _MISSING = (RuntimeError, NotImplementedError, AttributeError, TypeError, KeyErr
 """What is raised where an operation is missing, or wants other arguments in this version."""
 
 
-def runner(network: nn.Module, placement: Placement) -> Runner:
-    """The way to run a network, which may be moved to the device and its precision for that."""
+def runner(
+    network: nn.Module,
+    placement: Placement,
+    *,
+    compiling: bool = False,
+    windowed: Collection[int] = (),
+) -> Runner:
+    """The way to run a network, which may be moved to the device and its precision for that.
+
+    Args: compiling: on a GPU, find out whether `torch.compile` pays, which takes minutes the
+          first time.
+          windowed: sides of crops of which only the part is computed that is used.
+    """
     device = placement.device
-    if device.type == "cuda":
-        way, forward = _launched(network, placement)
-        return Streamed(forward, device, way=way)
-    return _Plain(*_fastest(network, placement), device)
+    on_gpu = device.type == "cuda"
+    way, forward = (
+        _launched(network, placement, compiling) if on_gpu else _fastest(network, placement)
+    )
+    if isinstance(network, Consistifier | SuperResolver) and windowed:
+        forward = Windowed(forward, factor(network), windowed)
+    return Streamed(forward, device, way=way) if on_gpu else _Plain(way, forward, device)
 
 
 class _Plain:
@@ -65,10 +85,10 @@ class _Plain:
 
     def __init__(self, way: str, forward: Forward, device: torch.device) -> None:
         self.way = way
-        self._forward, self._device = forward, device
+        self.forward, self._device = forward, device
 
     def __call__(self, images: Images) -> Images:
-        output = self._forward(torch.from_numpy(images).to(self._device))
+        output = self.forward(torch.from_numpy(images).to(self._device))
         done: Images = output.float().cpu().contiguous().numpy()
         return done
 
@@ -165,15 +185,14 @@ def _plain(network: nn.Module, placement: Placement) -> Forward:
     return forward
 
 
-def _launched(network: nn.Module, placement: Placement) -> Way:
-    """On a GPU: launched one by one, or recorded, whichever is faster there for one face."""
+def _launched(network: nn.Module, placement: Placement, compiling: bool) -> Way:
+    """On a GPU: in the way of launching that is the fastest there."""
     forward, device = _plain(network, placement), placement.device
-    plain = f"{placement.precision}, step by step"
     if not any(True for _ in network.parameters()):
-        return plain, forward
-    sample = torch.zeros(1, 3, 64, 64, device=device)
+        return f"{placement.precision}, {PLAIN}", forward
+    sample = torch.zeros(1, 3, SMALL, SMALL, device=device)
     subject = f"{torch.cuda.get_device_name(device)} {torch.__version__} {placement.precision}"
     subject += f" {type(network).__name__} {sum(p.numel() for p in network.parameters())}"
     with torch.inference_mode():
-        chosen = quickest({"plain": forward, "recorded": Recorded(forward)}, sample, subject)
-    return plain if chosen is forward else f"{placement.precision}, recorded", chosen
+        name, forward = launched(network, forward, sample, subject, compiling=compiling)
+    return f"{placement.precision}, {name}", forward

@@ -1,12 +1,10 @@
-"""Networks on a CUDA device: copies that overlap with computing, and recorded launches.
+"""Networks on a CUDA device that are given numpy: copies that overlap with computing.
 
 A batch goes up, through the network and down in parts, each step on a stream of its own, from and
 to page-locked memory: while one part is computed, the next is on its way.
 """
 
-import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -15,18 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crsr_video.remembered import remembered
-
 Images = NDArray[np.float32]
 Forward = Callable[[Tensor], Tensor]
 
 _PART = 8
 """Crops that are on their way together: enough to fill a GPU, few enough to overlap."""
-
-_WARM_UP = 3
-_RUNS = 20
-
-_LOG = logging.getLogger(__name__)
 
 
 class Lanes(Protocol):
@@ -139,7 +130,7 @@ class Streamed:
         part: int = _PART,
     ) -> None:
         self.way = way
-        self._forward, self._device, self._part = forward, device, part
+        self.forward, self._device, self._part = forward, device, part
         self._lanes = lanes or (CudaLanes(device) if device.type == "cuda" else NoLanes())
 
     def __call__(self, images: Images) -> Images:
@@ -150,7 +141,7 @@ class Streamed:
             with self._lanes.going_up():
                 x = source[first : first + self._part].to(self._device, non_blocking=True)
             with self._lanes.computing(x):
-                y = self._forward(x).float().contiguous()
+                y = self.forward(x).float().contiguous()
             if result is None:
                 result = self._lanes.empty(torch.Size((len(images), *y.shape[1:])))
             with self._lanes.going_down(y):
@@ -160,85 +151,3 @@ class Streamed:
         # A copy, since the page-locked memory is lent to the next batch when this tensor goes.
         done: Images = result.numpy().copy()
         return done
-
-
-class Recorded:
-    """A forward pass whose launches are recorded once for each shape, as a CUDA graph.
-
-    A small batch leaves a GPU idle between its hundred short kernels; a recording starts them all
-    at once.
-    """
-
-    def __init__(self, forward: Forward) -> None:
-        self._forward = forward
-        self._graphs: dict[torch.Size, tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """The recording of this shape, made now if there is none."""
-        if x.shape not in self._graphs:
-            self._graphs[x.shape] = self._record(x)
-        graph, given, result = self._graphs[x.shape]
-        given.copy_(x)
-        graph.replay()
-        return result.clone()  # the next replay writes into the same memory
-
-    def _record(self, x: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor]:
-        given = x.clone()
-        for _ in range(_WARM_UP):  # libraries choose their kernels, which must not be recorded
-            self._forward(given)
-        torch.cuda.synchronize(x.device)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            result = self._forward(given)
-        return graph, given, result
-
-
-def quickest(
-    ways: Mapping[str, Forward],
-    sample: Tensor,
-    subject: str,
-    seconds: Callable[[Forward, Tensor], float] | None = None,
-) -> Forward:
-    """The fastest of several ways to the same result, measured once on a machine.
-
-    Args: ways: by name; the first is the one that always works.
-          sample: what is measured with.
-          subject: device, network and versions: what the outcome depends on.
-          seconds: measures one way; a way that fails is not taken.
-    """
-    names = list(ways)
-    measure = seconds or _seconds
-
-    def figures() -> list[float]:
-        return [_or_never(measure, ways[name], sample, name) for name in names]
-
-    found = remembered("network-way", f"{subject} {' '.join(names)}", len(names), figures)
-    chosen = names[int(np.argmin(found))]
-    try:
-        ways[chosen](sample)
-    except RuntimeError as error:
-        _LOG.info("the %s way fails now: %s", chosen, str(error).partition("\n")[0])
-        chosen = names[0]
-    return ways[chosen]
-
-
-def _or_never(
-    measure: Callable[[Forward, Tensor], float], way: Forward, sample: Tensor, name: str
-) -> float:
-    try:
-        return measure(way, sample)
-    except RuntimeError as error:
-        _LOG.info("the %s way does not work here: %s", name, str(error).partition("\n")[0])
-        return 1e9
-
-
-def _seconds(way: Forward, sample: Tensor) -> float:
-    """For one pass, the mean of some after a few."""
-    for _ in range(_WARM_UP):
-        way(sample)
-    torch.cuda.synchronize(sample.device)
-    begin = time.perf_counter()
-    for _ in range(_RUNS):
-        way(sample)
-    torch.cuda.synchronize(sample.device)
-    return (time.perf_counter() - begin) / _RUNS

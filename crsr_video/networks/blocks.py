@@ -104,9 +104,16 @@ def enlarge(x: Tensor, factor: int) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         planes = x.float().reshape(count * channels, 1, height, width)
         padded = functional.pad(planes, (2, 2, 2, 2), mode="replicate")
-        phases = functional.conv2d(padded, cubic_phases(factor).to(x.device))
+        phases = functional.conv2d(padded, _placed_phases(factor, x.device))
         large = functional.pixel_shuffle(phases, factor)
     return large.reshape(count, channels, factor * height, factor * width)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(mode=False)
+def _placed_phases(factor: int, device: torch.device) -> Tensor:
+    """On a device, copied there once: a copy cannot be part of a CUDA graph."""
+    return cubic_phases(factor).to(device)
 
 
 @lru_cache(maxsize=4)

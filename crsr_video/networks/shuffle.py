@@ -34,11 +34,11 @@ def phases(picture: Tensor, factor: int) -> Tensor:
     """
     padded = functional.pad(picture, (_REACH,) * 4, mode="replicate")
     padded = padded.contiguous(memory_format=torch.channels_last)
-    return functional.conv2d(padded, _kernels(factor).to(picture.device), groups=3)
+    return functional.conv2d(padded, _kernels(factor, picture.device), groups=3)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 @torch.inference_mode(mode=False)
-def _kernels(factor: int) -> Tensor:
+def _kernels(factor: int, device: torch.device) -> Tensor:
     kernels = cubic_phases(factor).repeat(3, 1, 1, 1)
-    return kernels.contiguous(memory_format=torch.channels_last)
+    return kernels.contiguous(memory_format=torch.channels_last).to(device)

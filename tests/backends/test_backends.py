@@ -8,7 +8,7 @@ import torch
 
 from crsr_video import backends, devices, remembered
 from crsr_video.backends import cuda, runner
-from crsr_video.backends.cuda import NoLanes, Streamed, quickest
+from crsr_video.backends.cuda import NoLanes, Streamed
 from crsr_video.devices import Placement
 from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver
 from crsr_video.networks.fused import Fused
@@ -198,37 +198,6 @@ def test_results_of_one_batch_outlive_the_next():
     kept = first.copy()
     streamed(1 - images(2))
     assert np.array_equal(first, kept)
-
-
-def test_the_quickest_way_is_measured_once():
-    ways = {"plain": lambda x: x + 1, "recorded": lambda x: x + 1.0}
-    times = {id(ways["plain"]): 2.0, id(ways["recorded"]): 1.0}
-    asked = []
-
-    def seconds(way, _sample):
-        asked.append(way)
-        return times[id(way)]
-
-    sample = torch.zeros(1)
-    assert quickest(ways, sample, "gpu", seconds) is ways["recorded"]
-    assert quickest(ways, sample, "gpu", seconds) is ways["recorded"]
-    assert len(asked) == 2
-
-
-def test_a_way_that_fails_is_left_out_now_and_later():
-    def fails(_x):
-        raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
-
-    def seconds(way, sample):
-        way(sample)
-        return 1.0
-
-    ways = {"plain": lambda x: x, "recorded": fails}
-    assert quickest(ways, torch.zeros(1), "gpu", seconds) is ways["plain"]
-    # Measured as the fastest by an earlier run, it fails in this one.
-    assert (
-        quickest(ways, torch.zeros(1), "other", lambda w, _: float(w is not fails)) is ways["plain"]
-    )
 
 
 def test_nothing_of_cuda_is_touched_on_a_cpu(monkeypatch):
