@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crsr_video.bench.case import Case, Speed
-from crsr_video.config import Config, EncodeSettings
+from crsr_video.config import Config, EncodeSettings, ReadSettings
 from crsr_video.decode import Decoder
 from crsr_video.encode import Encoder
 from crsr_video.enhancer import transfer
@@ -49,8 +49,14 @@ class _Left:
 
 def config(case: Case) -> Config:
     """What the case asks for."""
-    encode = EncodeSettings(codec="libx264", preset=case.preset)
-    return Config(model=case.model, encode=encode, overwrite=True)
+    return Config(
+        model=case.model,
+        device=case.device,
+        precision=case.precision,
+        read=ReadSettings(hwaccel=case.hwaccel),
+        encode=EncodeSettings(codec="libx264", preset=case.preset),
+        overwrite=True,
+    )
 
 
 def plain(case: Case, clip: Path) -> Speed:
@@ -64,9 +70,15 @@ def enhanced(case: Case, clip: Path, networks: Networks) -> Speed:
         return _through(case, clip, frames)
 
 
+def notices(case: Case, clip: Path) -> tuple[str, ...]:
+    """What the decoder tells when it opens the clip."""
+    with Decoder(clip, read=config(case).read) as decoder:
+        return tuple(decoder.report.notes)
+
+
 def _through(case: Case, clip: Path, frames: Pipeline) -> Speed:
     target = clip.with_suffix(".out.mp4")
-    with Decoder(clip) as decoder:
+    with Decoder(clip, read=config(case).read) as decoder:
         encoder = Encoder(target, decoder, config(case).encode, overwrite=True)
         with encoder:
             wall, cpu = time.perf_counter(), time.process_time()
@@ -106,7 +118,7 @@ def apart(case: Case, clip: Path, networks: Networks) -> Apart:
     clock, crops, count = _Clock(), Counter[int](), 0
     target = clip.with_suffix(".out.mp4")
     with (
-        Decoder(clip, threads=1) as decoder,
+        Decoder(clip, threads=1, read=config(case).read) as decoder,
         Encoder(target, decoder, config(case).encode, overwrite=True, threads=1) as encoder,
         build(config(case), networks=networks) as frames,
     ):

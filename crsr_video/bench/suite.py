@@ -1,19 +1,18 @@
 """All cases, each in a process of its own."""
 
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from crsr_video.bench.case import Arithmetic, Case, CaseFigures, Figures, Speed, Startup
+from crsr_video.bench.machine import machine
 from crsr_video.errors import BenchError
 
 _STARTUP_FRAMES = 40
@@ -48,12 +47,11 @@ def run(
         if startup_runs:
             on_case("start-up")
             begun = _startup(Path(folder, "startup.mp4"), startup_runs)
-    return Figures(_machine(), tuple(done), begun)
+    return Figures(machine(), tuple(done), begun)
 
 
 def _case(case: Case, clip: Path) -> CaseFigures:
-    fields = ("size", "faces", "preset", "frames", "model", "runs")
-    told = _child({"kind": "case", "case": {name: getattr(case, name) for name in fields}}, clip)
+    told = _child({"kind": "case", "case": asdict(case)}, clip)
     return CaseFigures(
         case=case,
         plain=Speed(**told["plain"]),
@@ -62,6 +60,10 @@ def _case(case: Case, clip: Path) -> CaseFigures:
         enhanced_faces=told["enhanced_faces"],
         arithmetic=Arithmetic(**told["arithmetic"]),
         peak_bytes=told["peak_bytes"],
+        device=told["device"],
+        device_bytes=told["device_bytes"],
+        transfer_ms=told["transfer_ms"],
+        notices=tuple(told["notices"]),
     )
 
 
@@ -95,34 +97,3 @@ def _child(job: dict[str, Any], clip: Path) -> dict[str, Any]:
         raise BenchError(f"measuring failed: {lines[-1].partition(': ')[2] or lines[-1]}")
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told
-
-
-def _machine() -> dict[str, str]:
-    """Where this was measured."""
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "cores": str(os.cpu_count() or "?"),
-        "python": platform.python_version(),
-        **{name: _version(name) for name in ("crsr-video", "torch", "av", "opencv-contrib-python")},
-    }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
-
-
-def _version(name: str) -> str:
-    if name == "crsr-video":
-        from crsr_video import __version__
-
-        return __version__
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"

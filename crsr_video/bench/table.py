@@ -19,6 +19,7 @@ def as_text(figures: Figures) -> str:
             "Networks, and memory.",
             _networks(figures.cases),
         ]
+        parts += list(dict.fromkeys(told for one in figures.cases for told in one.notices))
     if figures.startup is not None:
         parts.append(_startup(figures.startup))
     return "\n\n".join(parts)
@@ -45,7 +46,7 @@ def _ends(cases: Sequence[CaseFigures]) -> str:
         ]
         for one in cases
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _stages(cases: Sequence[CaseFigures]) -> str:
@@ -53,12 +54,14 @@ def _stages(cases: Sequence[CaseFigures]) -> str:
     rows = [
         [*_named(one), *(f"{one.stages.get(name, 0.0):.2f}" for name in names)] for one in cases
     ]
-    return _table([*_NAMES, *names], rows)
+    return table([*_NAMES, *names], rows)
 
 
 def _networks(cases: Sequence[CaseFigures]) -> str:
     head = [*_NAMES, "enhanced a frame", "crop", "arithmetic", "Mmac a face"]
     head += ["GFLOP/s", "peak", "share", "memory"]
+    on_gpu = any(one.device_bytes for one in cases)
+    head += ["GPU memory", "transfers a frame", "transfers"] if on_gpu else []
     rows = []
     for one in cases:
         sums = one.arithmetic
@@ -67,15 +70,25 @@ def _networks(cases: Sequence[CaseFigures]) -> str:
                 *_named(one),
                 f"{one.enhanced_faces:.2f}",
                 f"{sums.crop} px",
-                sums.precision,
+                "+".join(sums.used) or sums.precision,
                 f"{sums.face_macs / 1e6:.0f}",
                 f"{sums.achieved / 1e9:.0f}",
                 f"{sums.peak / 1e9:.0f}",
                 f"{sums.achieved / sums.peak:.0%}",
                 f"{one.peak_bytes / 2**20:.0f} MiB" if one.peak_bytes else "?",
+                *(_transfers(one) if on_gpu else []),
             ]
         )
-    return _table(head, rows)
+    return table(head, rows)
+
+
+def _transfers(one: CaseFigures) -> list[str]:
+    if not one.device_bytes:
+        return ["-", "-", "-"]
+    memory = f"{one.device_bytes / 2**20:.0f} MiB"
+    if one.transfer_ms is None:
+        return [memory, "?", "?"]
+    return [memory, f"{one.transfer_ms:.2f} ms", f"{one.transfer_share:.0%}"]
 
 
 def _startup(startup: Startup) -> str:
@@ -86,6 +99,10 @@ def _startup(startup: Startup) -> str:
     )
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(_NAMES) + ["---:"] * (len(head) - len(_NAMES)), *rows]
+def table(head: list[str], rows: Sequence[Sequence[str]], words: int = len(_NAMES)) -> str:
+    """Markdown.
+
+    Args: words: columns that hold words; the others hold numbers.
+    """
+    lines = [head, ["---"] * words + ["---:"] * (len(head) - words), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

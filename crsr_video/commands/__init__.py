@@ -4,6 +4,8 @@ import click
 
 from crsr_video.commands.bench import bench
 from crsr_video.commands.bench_live import bench_live
+from crsr_video.commands.bench_networks import bench_networks
+from crsr_video.commands.bench_plugin import bench_plugin
 from crsr_video.commands.compare import compare
 from crsr_video.commands.completion import completion
 from crsr_video.commands.doctor import doctor
@@ -39,3 +41,5 @@ ALL: tuple[click.Command, ...] = (
 )
 
 bench.add_command(bench_live)
+bench.add_command(bench_networks)
+bench.add_command(bench_plugin)

@@ -1,9 +1,11 @@
 """``crsr-video bench``: how fast it is here."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import click
+
+from crsr_video.config import DECODING, Precision
 
 _SIZES = ("360p", "720p", "1080p")
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower")
@@ -43,6 +45,27 @@ def _counts(context: click.Context, parameter: click.Parameter, value: str) -> t
 @click.option("--frames", type=click.IntRange(min=12), default=100, show_default=True)
 @click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--model", metavar="NAME|PATH", default="fast", show_default=True)
+@click.option(
+    "--device",
+    metavar="auto|cpu|cuda[:N]|mps",
+    default="auto",
+    show_default=True,
+    help="Where the networks run.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="auto",
+    show_default=True,
+    help="Arithmetic of the networks.",
+)
+@click.option(
+    "--hwaccel",
+    type=click.Choice(DECODING),
+    default=DECODING[0],
+    show_default=True,
+    help="Decode on a device if it is there, plainly and to enhance.",
+)
 @click.option("--startup/--no-startup", default=True, help="Measure the start, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_context
@@ -62,6 +85,7 @@ def bench(
     \b
     crsr-video bench
     crsr-video bench --sizes 1080p --faces 1 --preset veryfast --preset medium --json
+    crsr-video bench --sizes 1080p --faces 1,4 --device cuda --hwaccel cuda
     """
     if context.invoked_subcommand is None:
         _measure(bool(context.obj), sizes, faces, presets, **choices)
@@ -76,16 +100,20 @@ def _measure(
     frames: int,
     runs: int,
     model: str,
+    device: str,
+    precision: Precision,
+    hwaccel: str,
     startup: bool,
     as_json: bool,
 ) -> None:
     from dataclasses import asdict
 
-    from crsr_video import bench, face_models
+    from crsr_video import bench, devices, face_models
 
     face_models.resolve_all()
+    devices.place(device, precision)  # Refused now, not after the first clip was made.
     cases = [
-        bench.Case(size, count, preset, frames, model, runs)
+        bench.Case(size, count, preset, frames, model, runs, device, precision, hwaccel)
         for preset in presets
         for size in sizes
         for count in faces
