@@ -205,7 +205,7 @@ def _read(path: Path, name: str, expected: str | None) -> Pair:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - no dict
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"weights '{path}' are damaged: {_line(error)}") from error
     if metadata.get("format") != FORMAT:

@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 from skimage import data
 
+from crsr_video.server.answers import Answer, answer
 from crsr_video.server.places import Place
+from crsr_video.server.requests import Hello, Request
 from crsr_video.server.service import Server
-from crsr_video.server.wire import Answer, Header, Hello, Kind, Request, answer, pack
+from crsr_video.server.wire import Header, Kind, pack
 
 
 @contextmanager

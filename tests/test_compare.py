@@ -12,6 +12,7 @@ import pytest
 from av.video.stream import VideoStream
 from click.testing import CliRunner
 from make_video import make_video
+from skimage import data
 
 from crsr_video import face_models
 from crsr_video.cli import main
@@ -260,7 +261,7 @@ def assert_fails(
     """It fails with one line, and leaves the folder as it was."""
     names = {path.name: path.stat().st_mtime_ns for path in output.parent.iterdir()}
     with pytest.raises(kind, match=words) as failure:
-        compare(before, after, output, **choices)  # type: ignore[arg-type]
+        compare(before, after, output, **choices)
     assert "\n" not in str(failure.value)
     assert {p.name: p.stat().st_mtime_ns for p in output.parent.iterdir()} == names
 
@@ -380,7 +381,6 @@ def models() -> None:
 @pytest.fixture
 def portrait(tmp_path: Path) -> Path:
     """A face that moves to the right by a pixel a frame."""
-    data = pytest.importorskip("skimage.data")
     photo = cv2.resize(data.astronaut()[:300, 60:400], (340, 300), interpolation=cv2.INTER_AREA)
     path = tmp_path / "face.mp4"
     with av.open(str(path), "w") as output:

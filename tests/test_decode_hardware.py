@@ -77,8 +77,8 @@ def test_where_nothing_comes_from_the_device_software_goes_on(
     own = Decoder._find_first_frame
 
     def fails_on_a_device(self):
-        if self._hwaccel != "none":
-            self._video = SimpleNamespace(codec_context=SimpleNamespace(is_hwaccel=True))
+        if self._opened.hwaccel != "none":
+            self._opened.video = SimpleNamespace(codec_context=SimpleNamespace(is_hwaccel=True))
             raise NoVideoError("nothing")
         return own(self)
 

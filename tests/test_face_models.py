@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from ai_edge_litert import interpreter
+from skimage import data
 
 from crsr_video import face_models
 from crsr_video.errors import FaceModelError
@@ -312,7 +314,7 @@ def test_the_pins_are_complete() -> None:
         assert model.licence == "Apache-2.0"
         assert model.file_name.endswith(".tflite")
     with pytest.raises(dataclasses.FrozenInstanceError):
-        FACE_MODELS[0].size = 0  # type: ignore[misc]
+        FACE_MODELS[0].size = 0
 
 
 def real(name: str) -> bytes:
@@ -325,8 +327,7 @@ def real(name: str) -> bytes:
 
 @pytest.mark.parametrize("name", ["short_range", "full_range"])
 def test_a_detector_finds_the_face(name: str) -> None:
-    data = pytest.importorskip("skimage.data")
-    mediapipe = pytest.importorskip("mediapipe")
+    import mediapipe
     from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.FaceDetectorOptions(
@@ -344,7 +345,6 @@ def test_a_detector_finds_the_face(name: str) -> None:
 
 
 def test_the_landmark_model_runs_without_metadata() -> None:
-    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
     runner = interpreter.Interpreter(model_content=real("landmarks"), num_threads=1)
     runner.allocate_tensors()
     (entry,) = runner.get_input_details()

@@ -198,6 +198,6 @@ def _colour(track: int, matrix: str, full: bool) -> tuple[int, int, int]:
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 1.0) if track else (_GREY,) * 3
     kr, kb = MATRICES[matrix]
     luma = kr * red + (1 - kr - kb) * green + kb * blue
-    parts = luma, (blue - luma) / 2 / (1 - kb), (red - luma) / 2 / (1 - kr)
+    cb, cr = (blue - luma) / 2 / (1 - kb), (red - luma) / 2 / (1 - kr)
     span, low, chroma = (255, 0, 255) if full else (219, 16, 224)
-    return round(span * parts[0] + low), *(round(chroma * p + 128) for p in parts[1:])  # type: ignore[return-value]
+    return round(span * luma + low), round(chroma * cb + 128), round(chroma * cr + 128)

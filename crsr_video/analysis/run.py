@@ -123,8 +123,9 @@ def analyse(
         notices += [told] if told else []
     tracks_file.write(recording, target)
     notices = list(dict.fromkeys(notices))
-    for notice in notices if on_notice is not None else ():
-        on_notice(notice)  # type: ignore[misc]
+    if on_notice is not None:
+        for notice in notices:
+            on_notice(notice)
     return Analysis(
         source=path,
         output=target,

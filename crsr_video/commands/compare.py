@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from crsr_video.commands.files import NamedFile
+
 
 @click.command(short_help="Show a video before and after, side by side.")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
@@ -12,7 +14,7 @@ import click
     "-o",
     "--output",
     metavar="OUTPUT",
-    type=click.Path(path_type=Path),
+    type=NamedFile(),
     help="A video, or a .png or .jpg with close-ups of faces.  [default: NAME.compare.EXT]",
 )
 @click.option("--split", is_flag=True, help="Left half before, right half after, in one picture.")

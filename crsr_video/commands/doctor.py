@@ -21,7 +21,13 @@ class _NotYetError(CrsrError):
 
 
 @click.command(short_help="Check the installation and measure its speed.")
-@click.option("--device", default="auto", show_default=True, help="The device to check.")
+@click.option(
+    "--device",
+    metavar="auto|cpu|cuda[:N]|mps",
+    default="auto",
+    show_default=True,
+    help="The device to check.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def doctor(device: str, as_json: bool) -> None:
     """Check versions, device, weights, face models and encoders, and run a short self-test.

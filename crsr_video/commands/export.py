@@ -1,8 +1,14 @@
 """``crsr-video export``: the networks for other programs."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from crsr_video.commands.files import NamedFile
+
+if TYPE_CHECKING:
+    from crsr_video.export import Format, Part, Precision
 
 
 @click.command(short_help="Write the networks as ONNX or TorchScript.")
@@ -32,7 +38,7 @@ import click
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=NamedFile(),
     help="Where to write; by default MODEL-PART.onnx or .pt here.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
@@ -40,9 +46,9 @@ import click
 def export(
     quiet: bool,
     model: str,
-    format_: str,
-    part: str,
-    precision: str,
+    format_: "Format",
+    part: "Part",
+    precision: "Precision",
     output: Path | None,
     overwrite: bool,
 ) -> None:
@@ -58,9 +64,9 @@ def export(
     done = write(
         model,
         path,
-        format=format_,  # type: ignore[arg-type]
-        part=part,  # type: ignore[arg-type]
-        precision=precision,  # type: ignore[arg-type]
+        format=format_,
+        part=part,
+        precision=precision,
         overwrite=overwrite,
     )
     if not quiet:

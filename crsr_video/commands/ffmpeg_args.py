@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from crsr_video.commands.files import NamedFile
+
 
 @click.command("ffmpeg-args", short_help="Print FFmpeg's command for a video, with colours kept.")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
@@ -12,7 +14,7 @@ import click
     "-o",
     "--output",
     metavar="OUTPUT",
-    type=click.Path(path_type=Path),
+    type=NamedFile(),
     help="Where the result goes.  [default: NAME.enhanced.EXT]",
 )
 @click.option(

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     help="Further option for FFmpeg's reader; may be repeated.",
 )
 @click.option("--realtime", is_flag=True, help="Play a file at its own pace.")
-@click.option("--loop", is_flag=True, help="With --realtime: again and again.")
+@click.option("--loop", is_flag=True, help="With --realtime: a file again and again.")
 @click.option(
     "--max-latency",
     type=click.FloatRange(5, 60_000),

@@ -5,6 +5,8 @@ Their options live with their code; here they are only passed on, since that cod
 
 import click
 
+from crsr_video.commands.files import refuse_dash
+
 _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
@@ -13,6 +15,7 @@ def _passed_on(name: str, words: str) -> click.Command:
 
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def command(arguments: tuple[str, ...]) -> None:
+        refuse_dash(arguments)
         from crsr_video.training.__main__ import main
 
         main.commands[name].main(
@@ -34,6 +37,7 @@ train = _passed_on("train", "Train the networks, and export weights.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def evaluate(arguments: tuple[str, ...]) -> None:
     """Measure weights on faces that they were not trained on."""
+    refuse_dash(arguments)
     from crsr_video.evaluation.__main__ import main
 
     main(args=list(arguments), prog_name="crsr-video evaluate", standalone_mode=False)

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from crsr_video.commands.files import NamedFile
+
 _FOUND = click.Path(path_type=Path, exists=True)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
+_FILE = NamedFile(dir_okay=False)
 
 
 @click.command("evaluate-tracking", short_help="Measure tracking on scenes with known truth.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from crsr_video.commands import reporting
+from crsr_video.commands.files import NamedFile
 
 if TYPE_CHECKING:
     from crsr_video.analysis import Analysis
@@ -24,19 +25,19 @@ _LISTED = 20
     "-o",
     "--output",
     metavar="OUTPUT",
-    type=click.Path(path_type=Path),
+    type=NamedFile(),
     help="Where the tracks go.  [default: NAME.tracks.json]",
 )
 @click.option(
     "--draw",
     metavar="VIDEO",
-    type=click.Path(path_type=Path),
+    type=NamedFile(),
     help="Write this video too: boxes, landmarks and numbers drawn in.",
 )
 @click.option(
     "--sheet",
     metavar="PICTURE",
-    type=click.Path(path_type=Path),
+    type=NamedFile(),
     help="Write this .png or .jpg too: a picture of every person, with numbers.",
 )
 @click.option(

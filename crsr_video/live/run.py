@@ -254,7 +254,8 @@ class LiveRun:
             latency=latency.total() if whole else latency.recent(),
             level=self._effort.level.name,
             steps=self._governor.steps,
-            faces=counts.faces if whole else self._frames.in_view,
+            faces=self._frames.in_view,
+            faces_seen=counts.faces,
             enhanced=counts.enhanced,
             stages={
                 **{name: seconds / frames * 1e3 for name, seconds in counts.stage_seconds.items()},

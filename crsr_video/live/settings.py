@@ -35,6 +35,8 @@ class LiveSettings:
             raise ConfigError(f"max-latency must lie between 5 and 60000 ms, but is {told}")
         if self.seconds is not None and not self.seconds > 0:
             raise ConfigError(f"seconds must be above zero, but is {self.seconds:g}")
+        if self.source.loop and not self.source.realtime:
+            raise ConfigError("loop plays a file at its own pace, again and again: add realtime")
         if self.config.scale != 1:
             raise ConfigError("live keeps the size of the picture: scale must be 1")
         if self.config.tracks is not None:

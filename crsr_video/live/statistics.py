@@ -29,9 +29,11 @@ class LiveStatistics:
     steps: int
     """Changes of level."""
     faces: int
-    """In the frame that left last; of a finished run: seen, summed over frames."""
+    """In the frame that left last."""
+    faces_seen: int
+    """Summed over all frames so far."""
     enhanced: int
-    """Faces changed, summed over frames."""
+    """Of those, changed."""
     stages: Mapping[str, float]
     """Milliseconds a frame, of every stage."""
     reconnections: int

@@ -7,6 +7,7 @@ from typing import Any
 
 from av.error import FFmpegError
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 
 from crsr_video.types import FieldOrder
@@ -15,10 +16,12 @@ from crsr_video.types import FieldOrder
 def side_data(frame: VideoFrame) -> dict[str, bytes]:
     """What hangs on a frame, by FFmpeg's name.
 
-    To be asked of few frames: PyAV then keeps the frame until the garbage collector comes round.
+    A frame that is asked for its ``side_data`` keeps the answer, which holds the frame: a cycle on
+    which the picture stays until the garbage collector comes round. So the frame is not asked.
     """
+    container: Any = SideDataContainer  # Typed without its argument.
     try:
-        items: Any = frame.side_data  # Typed as a dictionary, but iterates over its values.
+        items = container(frame)  # Typed as a dictionary, but iterates over its values.
         return {item.type.name: bytes(item) for item in items}
     except (ValueError, AttributeError):  # A kind that this PyAV has no name for.
         return {}

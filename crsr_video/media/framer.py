@@ -105,8 +105,20 @@ class Framer:
         if form == self._form and name == picture.format.name:
             return picture
         if form != self._form:
-            was, now = (f"{w}x{h} {n}" for w, h, n in (self._form, form))
-            self._note(f"pictures change from {was} to {now} and were converted back")
+            self._note(_changed(self._form, form))
         else:
             self._note(f"pixel format {picture.format.name} was converted to {name}")
         return pyav.convert(picture, self._form[2], self._form[:2])
+
+
+def _changed(was: tuple[int, int, str], now: tuple[int, int, str]) -> str:
+    """What happens to pictures of another form than the first, in words."""
+    (width, height, kept), (new_width, new_height, name) = was, now
+    if (width, height) == (new_width, new_height):
+        return f"the pixel format changes from {kept} to {name} midway: converted to {kept}"
+    stretched = width * new_height != height * new_width
+    how = "scaled and stretched" if stretched else "scaled"
+    return (
+        f"the picture's size changes from {width}x{height} to {new_width}x{new_height} midway:"
+        f" {how} to {width}x{height}"
+    )

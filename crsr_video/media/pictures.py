@@ -12,7 +12,7 @@ from av.video.frame import PictureType, VideoFrame
 
 from crsr_video.colour import MATRIX_CODES, matrix_name
 from crsr_video.media import pyav
-from crsr_video.types import Frame
+from crsr_video.types import FieldOrder, Frame
 from crsr_video.upscale import enlarge_plane
 
 _FIELD_ORDER = {"top": 2, "bottom": 3}
@@ -105,10 +105,19 @@ def describe_picture(
     context.color_primaries = sample.color_primaries
     context.color_trc = sample.color_trc
     context.sample_aspect_ratio = first.sample_aspect
-    if first.interlaced != "progressive":
-        context.field_order = _FIELD_ORDER[first.interlaced]
-        if interlaced:
-            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+    describe_fields(context, first.interlaced, inside=interlaced)
+
+
+def describe_fields(context: VideoCodecContext, order: FieldOrder, *, inside: bool) -> None:
+    """Tell an encoder of the fields that pictures are made of, if they are.
+
+    Args: inside: it may mark them in its own stream too.
+    """
+    if order == "progressive":
+        return
+    context.field_order = _FIELD_ORDER[order]
+    if inside:
+        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
 
 
 def _matrix_code(first: Frame, sample: VideoFrame, size: tuple[int, int]) -> int:

@@ -20,23 +20,13 @@ from numpy.typing import NDArray
 
 from crsr_video.closing import Closing
 from crsr_video.errors import ProtocolError, ServerError, VersionError
-from crsr_video.server import wire
+from crsr_video.server import answers, requests
+from crsr_video.server.answers import Answer, Code, Done, Refusal, Told
 from crsr_video.server.channel import Channel
 from crsr_video.server.memory import SharedFrame
 from crsr_video.server.places import check_folder, socket_path
-from crsr_video.server.wire import (
-    Answer,
-    Buffer,
-    Code,
-    Done,
-    Enhance,
-    Hello,
-    Kind,
-    Refusal,
-    Request,
-    Settings,
-    Told,
-)
+from crsr_video.server.requests import Buffer, Enhance, Hello, Request, Settings
+from crsr_video.server.wire import Kind
 
 Picture = NDArray[np.uint8]
 
@@ -173,7 +163,7 @@ class Client(Closing):
         if got is None:
             raise ServerError(f"{self.path}: the server has gone")
         header, payload, _ = got
-        answer = wire.answer(header.kind, payload)
+        answer = answers.answer(header.kind, payload)
         if isinstance(answer, Refusal):
             kind = VersionError if answer.code == Code.VERSION else ServerError
             raise kind(f"the server refuses: {answer.words}")
@@ -208,7 +198,7 @@ def _check(picture: Picture) -> None:
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4):
         raise ValueError(f"a picture is uint8 (H, W, 3 or 4), not {picture.dtype} {picture.shape}")
     height, width = picture.shape[:2]
-    if not (0 < height <= wire.MAX_SIDE and 0 < width <= wire.MAX_SIDE):
+    if not (0 < height <= requests.MAX_SIDE and 0 < width <= requests.MAX_SIDE):
         raise ValueError(f"a picture of {width}x{height} pixels is empty or too large")
 
 

@@ -13,8 +13,9 @@ from crsr_video import pipeline
 from crsr_video.closing import Closing
 from crsr_video.config import Config
 from crsr_video.server import persons
+from crsr_video.server.answers import Done
 from crsr_video.server.recall import Recall
-from crsr_video.server.wire import Done, Settings, Wish
+from crsr_video.server.requests import Settings, Wish
 from crsr_video.server.workshop import Workshop
 from crsr_video.track import Tracker
 from crsr_video.types import Face, Frame, PixelLayout, Stage, TrackedFrame

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from crsr_video.closing import Closing
 from crsr_video.errors import ServerError
-from crsr_video.server.wire import Buffer
+from crsr_video.server.requests import Buffer
 
 _SEALS = getattr(fcntl, "F_SEAL_SHRINK", 0x2) | getattr(fcntl, "F_SEAL_SEAL", 0x1)
 _GET_SEALS = getattr(fcntl, "F_GET_SEALS", 1034)

@@ -10,11 +10,13 @@ from contextlib import suppress
 
 from crsr_video.closing import Closing
 from crsr_video.errors import CrsrError, ProtocolError, ServerError, VersionError
-from crsr_video.server import wire
+from crsr_video.server import requests
+from crsr_video.server.answers import Code, Refusal
 from crsr_video.server.channel import Channel
 from crsr_video.server.places import Place
+from crsr_video.server.requests import Enhance
 from crsr_video.server.session import Session
-from crsr_video.server.wire import Code, Enhance, Kind, Refusal
+from crsr_video.server.wire import Kind
 from crsr_video.server.workshop import Workshop
 
 _log = logging.getLogger(__name__)
@@ -155,7 +157,7 @@ class Server(Closing):
                 header, payload, descriptors = got
                 sequence = header.sequence
                 try:
-                    request = wire.request(header.kind, payload)
+                    request = requests.request(header.kind, payload)
                 except ProtocolError:
                     for descriptor in descriptors:
                         os.close(descriptor)

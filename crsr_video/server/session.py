@@ -7,20 +7,11 @@ from contextlib import ExitStack, suppress
 from crsr_video import __version__
 from crsr_video.closing import Closing
 from crsr_video.errors import CrsrError, ProtocolError
+from crsr_video.server.answers import Answer, Code, Refusal, Told
 from crsr_video.server.instance import Instance
 from crsr_video.server.memory import SharedFrame
-from crsr_video.server.wire import (
-    Answer,
-    Buffer,
-    Code,
-    Enhance,
-    Hello,
-    Kind,
-    Refusal,
-    Request,
-    Settings,
-    Told,
-)
+from crsr_video.server.requests import Buffer, Enhance, Hello, Request, Settings
+from crsr_video.server.wire import Kind
 from crsr_video.server.workshop import Workshop
 
 _log = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -143,7 +144,7 @@ class Workshop(Closing):
         Raises: FaceModelError, WeightsError, DeviceError.
         """
         for bench in self._benches:
-            bench.work(lambda bench=bench: (bench.eyes, bench.networks(model)))  # type: ignore[misc]
+            bench.work(partial(_load, bench, model))
 
     def known(self, path: Path) -> Known:
         """A tracks file, read once for as long as it does not change.
@@ -173,6 +174,12 @@ class Workshop(Closing):
         """Release the models."""
         for bench in self._benches:
             bench.close()
+
+
+def _load(bench: Bench, model: str) -> None:
+    """Everything that a client of this model will need."""
+    _ = bench.eyes
+    bench.networks(model)
 
 
 def _read(path: Path) -> Known:

@@ -30,12 +30,12 @@ class Extra:
 
 def text(codec: str = "subrip", **fields: object) -> Extra:
     data = len(TEXT).to_bytes(2, "big") + TEXT if codec == "mov_text" else TEXT
-    return Extra(codec, [data, data], **fields)  # type: ignore[arg-type]
+    return Extra(codec, [data, data], **fields)
 
 
 def bitmap(codec: str, **fields: object) -> Extra:
     data = SEGMENTS if codec == "dvb_subtitle" else PGS
-    return Extra(codec, [data, data], **fields)  # type: ignore[arg-type]
+    return Extra(codec, [data, data], **fields)
 
 
 def laden(

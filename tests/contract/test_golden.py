@@ -1,6 +1,5 @@
 """Real footage through the real tracker and networks; skipped where the clips are not at hand."""
 
-import importlib.util
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,8 +37,6 @@ COPIED = {
 
 @pytest.mark.parametrize("name", FACES)
 def test_outside_the_reported_masks_every_bit_stays(tmp_path: Path, name: str) -> None:
-    if importlib.util.find_spec("mediapipe") is None:
-        pytest.skip("no MediaPipe here")
     target = tmp_path / "b.nut"
     with (
         Decoder(CLIPS / name, duration=0.3) as decoder,

@@ -66,8 +66,8 @@ def clip(
         pix_fmt=name,
         size=SIZE,
         frames=frames,
-        colour=tags,  # type: ignore[arg-type]
-        **options,  # type: ignore[arg-type]
+        colour=tags,
+        **options,
     )
 
 
@@ -142,7 +142,7 @@ def test_a_flat_picture_keeps_its_colour(
     def replacing(self: Aligner, item: object) -> object:
         return [
             replace(i, faces=tuple(replace(f, detail=1.0) for f in i.faces))
-            for i in push(self, item)  # type: ignore[arg-type]
+            for i in push(self, item)
         ]
 
     monkeypatch.setattr(Aligner, "push", replacing)

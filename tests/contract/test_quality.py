@@ -89,7 +89,7 @@ def test_a_profile_does_not_stand_against_what_was_asked_for(
     tmp_path: Path, settings: dict[str, object]
 ) -> None:
     source = make_video(tmp_path / "a.mp4", options={"profile": "baseline"}, frames=3)
-    chosen = EncodeSettings(preset="ultrafast", **settings)  # type: ignore[arg-type]
+    chosen = EncodeSettings(preset="ultrafast", **settings)
     run = enhance(source, tmp_path / "b.mp4", chosen)
     for done, new in zip(run.finished, run.after, strict=True):
         assert all(map(np.array_equal, done.components, new.components))

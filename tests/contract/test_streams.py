@@ -77,7 +77,7 @@ def described(path: Path) -> tuple[list[tuple[object, ...]], list[object], dict[
             for s in container.streams
         ]
         chapters: list[object] = [
-            (c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"])  # type: ignore[operator]
+            (c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"])
             for c in container.chapters()
         ]
         tags = {k: v for k, v in container.metadata.items() if k.lower() not in stale}

@@ -25,13 +25,13 @@ from crsr_video.training.prepare import prepare
 class FakeEmbedder:
     """Mean colours of nine fields: enough to tell pictures apart."""
 
-    def __call__(self, pictures, framing=CANONICAL):  # noqa: ARG002
+    def __call__(self, pictures, framing=CANONICAL):  # noqa: ARG002 - as the real one
         fields = torch.nn.functional.adaptive_avg_pool2d(pictures, 3)
         return fields.flatten(1).double().numpy()
 
 
 class FakeReader:
-    def landmarks(self, picture, region=None):  # noqa: ARG002
+    def landmarks(self, picture, region=None):  # noqa: ARG002 - as the real one
         return picture.mean().item()
 
     def distance(self, picture, truth):

@@ -70,7 +70,7 @@ def test_lpips_is_used_when_its_weights_are_here(monkeypatch, tmp_path, pictures
     assert lpips()(*pictures).shape == (2,)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TorchScript is old, as is Inception.
 def test_inception_is_asked_for_features_if_it_knows_them(tmp_path) -> None:
     class Asked(torch.nn.Module):
         def forward(self, x: torch.Tensor, return_features: bool = False) -> torch.Tensor:

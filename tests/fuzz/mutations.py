@@ -93,7 +93,7 @@ def extremes(data: bytes, rng: Generator, _: bytes) -> bytes:
         width = (1, 2, 4, 8)[int(rng.integers(4))]
         value = EXTREMES[int(rng.integers(len(EXTREMES)))] % (1 << (8 * width))
         order = ("big", "little")[int(rng.integers(2))]
-        damaged[at : at + width] = value.to_bytes(width, order)  # type: ignore[arg-type]
+        damaged[at : at + width] = value.to_bytes(width, order)
     return bytes(damaged[: len(data)])
 
 

@@ -113,7 +113,7 @@ class Worker:
         self._reader.join()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             with suppress(BrokenPipeError):  # What was written to a process that had died.
-                stream.close()  # type: ignore[union-attr]
+                stream.close()
 
 
 def _read(stream: Any, lines: "queue.Queue[str]") -> None:

@@ -25,7 +25,7 @@ def _y4m(path: Path) -> Path:
 
 def _made(**options: object) -> Callable[[Path], Path]:
     def make(path: Path) -> Path:
-        return make_video(path, size=SIZE, frames=FRAMES, gop=8, **options)  # type: ignore[arg-type]
+        return make_video(path, size=SIZE, frames=FRAMES, gop=8, **options)
 
     return make
 

@@ -48,12 +48,16 @@ def times(path: Path) -> list[Fraction]:
 def test_a_file_goes_through_whole_with_its_face_enhanced_and_its_times_kept(
     tmp_path: Path,
 ) -> None:
-    output, seen = tmp_path / "out.nut", []
+    output, seen, figures = tmp_path / "out.nut", [], []
     summary = run(
         settings(CLIP, output, config=Config(report=(tmp_path / "r.json",))),
-        Hooks(finished=seen.append),
+        Hooks(finished=seen.append, statistics=figures.append),
     )
     assert seen == [summary]
+    assert {told.faces for told in figures} <= {0, 1}
+    assert summary.live.faces == 1
+    assert summary.live.faces_seen == summary.statistics.faces > 10
+    assert [told.faces_seen for told in figures] == sorted(told.faces_seen for told in figures)
     before, after = pictures(CLIP), pictures(output)
     assert len(after) == len(before) == summary.live.frames_out
     assert np.diff([float(t) for t in times(output)]) == pytest.approx(
@@ -184,11 +188,12 @@ def test_it_ends_after_the_seconds_that_were_asked_for(tmp_path: Path) -> None:
         ({"config": Config(scale=2)}, "scale"),
         ({"config": Config(tracks=Path("t.json"))}, "tracks"),
         ({"config": Config(resume=True)}, "resumed"),
+        ({"source": SourceSettings(address="a", loop=True)}, "add realtime"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(fields: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        settings("a", "b", **fields)
+        replace(settings("a", "b"), **fields)
 
 
 def test_a_source_or_a_sink_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def rewrite(source: Path, target: Path, changes: dict[int, Change]) -> Path:
 
 
 def read(path: Path, **options: float) -> tuple[list[Frame], list[Passthrough], DecodeReport]:
-    with Decoder(path, **options) as decoder:  # type: ignore[arg-type]
+    with Decoder(path, **options) as decoder:
         items = list(decoder)
     frames = [item for item in items if isinstance(item, Frame)]
     return frames, [item for item in items if isinstance(item, Passthrough)], decoder.report
@@ -77,7 +77,7 @@ def whole(folder: Path, kind: str) -> Path:
         gop=10,
         size=(128, 96),
         audio=1,
-        **KINDS[kind],  # type: ignore[arg-type]
+        **KINDS[kind],
     )
 
 
@@ -131,7 +131,7 @@ def test_sound_stays_where_it_is(tmp_path: Path, kind: str) -> None:
     with Decoder(bad) as decoder, Encoder(path, decoder) as encoder:
         for item in decoder:
             push = encoder.push if isinstance(item, Frame) else encoder.push_packet
-            push(item)  # type: ignore[arg-type]
+            push(item)
     again = read(path)
     assert _sound(again[1]) == _sound(good[1])
     times, before = _times(again[0]), _times(good[0])
@@ -196,9 +196,9 @@ class Thing:
 def watched(codec: str, sent: Iterable[int], came: Iterable[int], **fields: object) -> Watch:
     watch = Watch(codec)
     for pts in sent:
-        watch.sent(Thing(pts))  # type: ignore[arg-type]
+        watch.sent(Thing(pts))
     for pts in came:
-        watch.came(Thing(pts, **fields))  # type: ignore[arg-type]
+        watch.came(Thing(pts, **fields))
     watch.end()
     return watch
 

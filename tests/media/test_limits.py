@@ -46,11 +46,11 @@ def test_counts_are_bounded_one_by_one(name: str, words: str) -> None:
         "attached": limits.MAX_ATTACHED,
         "tags": limits.MAX_TAGS,
     }
-    limits.check_counts(HERE, **most)  # type: ignore[arg-type]
+    limits.check_counts(HERE, **most)
     value = most[name]
     beyond = range(len(value) + 1) if isinstance(value, range) else value + 1
     with pytest.raises(InputError, match=rf"^a\.mp4: has too many {words} \(\d+, but \d+ at most"):
-        limits.check_counts(HERE, **{**most, name: beyond})  # type: ignore[arg-type]
+        limits.check_counts(HERE, **{**most, name: beyond})
 
 
 def test_giant_frames_get_fewer_threads() -> None:

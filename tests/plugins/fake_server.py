@@ -13,11 +13,13 @@ import threading
 import time
 from pathlib import Path
 
-from crsr_video.server import wire
+from crsr_video.server import requests, wire
+from crsr_video.server.answers import Done, Told
 from crsr_video.server.channel import Channel
 from crsr_video.server.memory import SharedFrame
 from crsr_video.server.places import Place
-from crsr_video.server.wire import Buffer, Done, Enhance, Hello, Kind, Told
+from crsr_video.server.requests import Buffer, Enhance, Hello
+from crsr_video.server.wire import Kind
 
 MODE = os.environ.get("CRSR_FAKE", "")
 
@@ -26,7 +28,7 @@ def converse(channel: Channel) -> None:
     frame = None
     while got := channel.receive(None):
         header, payload, descriptors = got
-        request = wire.request(header.kind, payload)
+        request = requests.request(header.kind, payload)
         if MODE == "silent" or (MODE == "frames" and isinstance(request, Enhance)):
             continue
         answer = Told(Kind.WELCOME if isinstance(request, Hello) else Kind.OK, "")

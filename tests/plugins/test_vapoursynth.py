@@ -20,7 +20,7 @@ from tests.plugins import clips
 from tests.plugins.conftest import ROOT
 
 vs = pytest.importorskip("vapoursynth")
-from crsr_video.plugins import vapoursynth as plugin  # noqa: E402
+from crsr_video.plugins import vapoursynth as plugin  # noqa: E402 - needs vs
 
 FRAMES = 10
 FORMATS = {"yuv420p10le": "YUV420P10", "yuv420p": "YUV420P8", "gbrp": "RGB24"}

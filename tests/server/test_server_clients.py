@@ -14,8 +14,10 @@ from server_helpers import Raw, portrait, serving
 
 from crsr_video.errors import ProtocolError, ServerError, VersionError
 from crsr_video.server import Client, Settings, channel, memory, service, socket_path, wire
+from crsr_video.server.answers import Code, Done, Refusal, Told
 from crsr_video.server.places import Place
-from crsr_video.server.wire import Buffer, Code, Done, Enhance, Hello, Kind, Refusal, Told
+from crsr_video.server.requests import Buffer, Enhance, Hello
+from crsr_video.server.wire import Kind
 
 
 def descriptors():

@@ -11,7 +11,7 @@ from crsr_video import enhancer
 from crsr_video.config import Config
 from crsr_video.errors import ServerError
 from crsr_video.server import Client, Settings
-from crsr_video.server.wire import Wish
+from crsr_video.server.requests import Wish
 
 ALONE, ORDERED = Settings(), Settings(wishes=Wish.ORDERED)
 

@@ -15,7 +15,7 @@ from crsr_video.errors import ServerError
 from crsr_video.frames import from_rgb
 from crsr_video.server import Client, Settings
 from crsr_video.server.recall import Fit, Known, Recall
-from crsr_video.server.wire import Wish
+from crsr_video.server.requests import Wish
 from crsr_video.tracks_file import Recorder, VideoFacts, pictures, write
 from crsr_video.tracks_file import Settings as Tracked
 

@@ -5,19 +5,10 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import ProtocolError, VersionError
-from crsr_video.server import wire
-from crsr_video.server.wire import (
-    Buffer,
-    Done,
-    Enhance,
-    Header,
-    Hello,
-    Kind,
-    Refusal,
-    Settings,
-    Told,
-    Wish,
-)
+from crsr_video.server import answers, requests, wire
+from crsr_video.server.answers import Done, Refusal, Told
+from crsr_video.server.requests import Buffer, Enhance, Hello, Settings, Wish
+from crsr_video.server.wire import Header, Kind
 
 REQUESTS = (
     Hello("melt"),
@@ -33,12 +24,12 @@ def test_requests_come_back(message):
     whole = wire.pack(Kind(message.kind), 9, message.pack())
     header = Header.unpack(whole[:16])
     assert (header.kind, header.sequence, header.length) == (message.kind, 9, len(whole) - 16)
-    assert wire.request(header.kind, whole[16:]) == message
+    assert requests.request(header.kind, whole[16:]) == message
 
 
 @pytest.mark.parametrize("message", ANSWERS, ids=lambda m: str(m.kind))
 def test_answers_come_back(message):
-    assert wire.answer(message.kind, message.pack()) == message
+    assert answers.answer(message.kind, message.pack()) == message
 
 
 @pytest.mark.parametrize("message", REQUESTS, ids=lambda m: type(m).__name__)
@@ -46,9 +37,9 @@ def test_a_request_cut_off_or_too_long_is_refused(message):
     payload = message.pack()
     for size in range(len(payload)):
         with pytest.raises(ProtocolError, match="too short"):
-            wire.request(message.kind, payload[:size])
+            requests.request(message.kind, payload[:size])
     with pytest.raises(ProtocolError, match="1 bytes too many"):
-        wire.request(message.kind, payload + b"\0")
+        requests.request(message.kind, payload + b"\0")
 
 
 def test_the_layout_is_that_of_the_page():
@@ -73,20 +64,20 @@ def test_headers_of_others_are_refused():
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (16385, 1), (16384, 4097), (2**32 - 1, 1)])
 def test_impossible_frames_are_refused(size):
     with pytest.raises(ProtocolError, match="frame"):
-        wire.request(Kind.BUFFER, struct.pack("<II", *size))
+        requests.request(Kind.BUFFER, struct.pack("<II", *size))
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, math.nan, math.inf])
 def test_impossible_strengths_are_refused(strength):
     payload = struct.pack("<ddI", strength, 16.0, 0) + 3 * wire.text("")
     with pytest.raises(ProtocolError, match="out of range"):
-        wire.request(Kind.SETTINGS, payload)
+        requests.request(Kind.SETTINGS, payload)
 
 
 def test_switches_of_the_future_are_refused():
     payload = struct.pack("<ddI", 1.0, 16.0, 8) + 3 * wire.text("")
     with pytest.raises(ProtocolError, match="switches"):
-        wire.request(Kind.SETTINGS, payload)
+        requests.request(Kind.SETTINGS, payload)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +85,7 @@ def test_switches_of_the_future_are_refused():
 )
 def test_texts_that_are_no_line_are_refused(text):
     with pytest.raises(ProtocolError, match="text"):
-        wire.request(Kind.HELLO, struct.pack("<H", len(text)) + text)
+        requests.request(Kind.HELLO, struct.pack("<H", len(text)) + text)
 
 
 def test_what_is_sent_is_always_a_line_within_the_limit():
@@ -108,7 +99,7 @@ def test_nothing_but_protocol_errors_comes_out_of_noise(rng: np.random.Generator
     for _ in range(3000):
         kind = int(rng.integers(0, 6)) if rng.random() < 0.5 else int(rng.integers(126, 134))
         payload = rng.bytes(int(rng.integers(0, 60)))
-        for parse in (wire.request, wire.answer):
+        for parse in (requests.request, answers.answer):
             try:
                 parse(kind, payload)
             except ProtocolError as error:

@@ -111,9 +111,9 @@ def _plane(
     plane: NDArray[np.uint8] | NDArray[np.uint16], width: int, height: int, bits: int
 ) -> Picture:
     step = min(plane.shape[1] // (_SPARSE * width), plane.shape[0] // (_SPARSE * height))
-    small = cv2.resize(
+    small: Picture = cv2.resize(
         plane[:: max(step, 1), :: max(step, 1)], (width, height), interpolation=cv2.INTER_AREA
     )
-    if bits == 8:
-        return small  # type: ignore[no-any-return]
-    return cv2.convertScaleAbs(small, alpha=2.0 ** (8 - bits))  # type: ignore[no-any-return]
+    if bits > 8:
+        small = cv2.convertScaleAbs(small, alpha=2.0 ** (8 - bits))
+    return small

@@ -89,9 +89,16 @@ def target_of(settings: SourceSettings) -> Target:
     """Raises: InputError: no source can be meant, or it cannot be had here."""
     if settings.format in _COMMON_NAMES:
         settings = replace(settings, format=_COMMON_NAMES[settings.format])
-    address, device = settings.address, _device_format(settings)
-    if not address:
+    if not settings.address:
         raise InputError("a source is needed: -, a device, an address or a file")
+    target = _target(settings)
+    if settings.loop and target.kind is not Kind.FILE:
+        raise InputError(f"{target.shown}: only a file can be played in a loop")
+    return target
+
+
+def _target(settings: SourceSettings) -> Target:
+    address, device = settings.address, _device_format(settings)
     if device:
         return _device(settings, device)
     if address in PIPE_NAMES or _is_fifo(address):

@@ -193,7 +193,7 @@ class Connection(Closing):
         """Packets, each with the time of its arrival; an end is a proper end.
 
         Raises: Broken: the connection failed. Stopped: the run is to end.
-                InputError: there never was a picture, or the last one is cut off.
+                InputError: there never was a picture.
         """
         for packet in self._read():
             at = time.monotonic() if self._pipe is None else self._pipe.at
@@ -289,7 +289,7 @@ class Connection(Closing):
     def check_end(self) -> None:
         """To be asked at the end.
 
-        Raises: InputError: there was no picture, or the last one is cut off.
+        Raises: InputError: there was no picture.
                 Gone, Broken: the sender may come again; a program in between failed.
         """
         if self._bridge is not None and (why := self._bridge.failure()):
@@ -298,7 +298,10 @@ class Connection(Closing):
         if self.pictures and (self._bridge is not None or live_rtsp):
             raise Gone("the sender has gone")
         total = self._size if self._pipe is None else self._pipe.total
-        if wrong := self._raw_end.missing(total):
+        wrong = self._raw_end.missing(total)
+        if wrong and not self.pictures:
             raise InputError(f"{self._target.shown}: {wrong}")
+        if wrong and not self._settings.loop:  # As wherever a sender is stopped: a usual end.
+            self._context.tell(f"{wrong}; it is left out")
         if not self.pictures:
             raise NoVideoError(f"{self._target.shown}: no picture could be decoded")

@@ -132,7 +132,7 @@ class Incoming(Closing):
         """What comes, in order; the first frame, or sound before it, comes first.
 
         Who stops taking may go on later where that was.
-        Raises: InputError: the source broke off for good, or ends with a part of a raw frame.
+        Raises: InputError: the source broke off for good.
         """
         return self._arrivals
 

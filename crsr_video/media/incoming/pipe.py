@@ -24,7 +24,7 @@ _REACH = 64
 """Bytes in which the beginning of a stream can be told."""
 
 
-class TimedOut(Exception):  # noqa: N818
+class TimedOut(Exception):  # noqa: N818 - it is not the user's
     """Nothing came in time."""
 
 

@@ -119,4 +119,5 @@ def _library() -> ModuleType:
     except ImportError as error:
         what = 'needs pyvirtualcam: pip install "crsr-video[camera]"'
         raise OutputError(f"a virtual camera {what}; {_HINT}") from error
-    return pyvirtualcam  # type: ignore[no-any-return]
+    library: ModuleType = pyvirtualcam
+    return library

@@ -9,7 +9,7 @@ from av.video.reformatter import Interpolation
 
 from crsr_video.colour import MATRIX_CODES, matrix_name
 from crsr_video.media import pyav
-from crsr_video.types import PixelLayout
+from crsr_video.types import FieldOrder, PixelLayout
 
 _SWSCALE = {"bt601": "ITU601", "bt709": "ITU709", "bt2020": "BT2020", "fcc": "FCC"}
 _SWSCALE |= {"smpte240m": "SMPTE240M"}
@@ -32,6 +32,8 @@ class Shape:
     sample_aspect: Fraction = Fraction(1)
     x_cosited: bool = True
     """As in `PixelLayout`."""
+    interlaced: FieldOrder = "progressive"
+    """As pictures are to be marked, if they come as they are to go."""
 
     @property
     def size(self) -> tuple[int, int]:

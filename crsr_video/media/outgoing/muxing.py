@@ -23,8 +23,10 @@ from crsr_video.media.outgoing.muxers import file_options, keeps_times, live_opt
 from crsr_video.media.outgoing.planning import SinkPlan
 from crsr_video.media.outgoing.tracks import Tracks
 from crsr_video.media.outgoing.wire import Wire
+from crsr_video.media.pictures import describe_fields
 from crsr_video.media.pyav import Packet, Passthrough
 from crsr_video.media.quality import merge_parameters
+from crsr_video.media.refusals import explained
 from crsr_video.types import Frame
 
 _BUFFER = 1 << 20
@@ -96,12 +98,14 @@ class Muxing:
             context.width, context.height, context.pix_fmt = *shape.size, shape.pixel_format
             _tag(context, sample, shape.matrix)
             context.sample_aspect_ratio = shape.sample_aspect
+            describe_fields(context, shape.interlaced, inside=True)
             threads = _THREADS if shape.width * shape.height > _MANY_PIXELS else 1
             context.thread_type, context.thread_count = ThreadType.SLICE, threads
             context.gop_size = max(1, round(10 * self._plan.rate))  # `_begin_group` is exact.
             options = self._with_side_data(stream, dict(choice.options), first)
             context.options = options
-            context.open()
+            with explained(context):
+                context.open()
         encoders.leftover(context.options, choice.encoder)
 
     def _with_side_data(

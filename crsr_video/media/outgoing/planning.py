@@ -12,7 +12,7 @@ from crsr_video.media import encoders, pyav
 from crsr_video.media.containers import MATROSKA, MOV, takes
 from crsr_video.media.feed import Feed, SinkSettings
 from crsr_video.media.hdr import hdr_options
-from crsr_video.media.losses import OWN_ASPECT
+from crsr_video.media.losses import INTERLACED, OWN_ASPECT
 from crsr_video.media.outgoing import yuv4mpeg
 from crsr_video.media.outgoing.address import PLAIN, Target
 from crsr_video.media.outgoing.fitting import Shape, shape_for
@@ -89,10 +89,24 @@ def plan_sink(
         told += choice.notices
     nominal = _rate(rate or feed.info.rate)
     told += tuple(_losses(target, encoder, first))
-    shape = replace(shape, sample_aspect=first.sample_aspect)
+    fields = first.interlaced if _keeps_fields(target, encoder, shape, first) else "progressive"
+    shape = replace(shape, sample_aspect=first.sample_aspect, interlaced=fields)
+    if fields != first.interlaced:
+        told += (f"{target.container} is not told of fields here: the picture stays interlaced",)
     seconds = 1.0 if target.kind == "hls" else 2.0
     tick = _tick(feed.info.time_base)
     return SinkPlan(target, choice, shape, nominal, tick, seconds, tuple(dict.fromkeys(told)))
+
+
+def _keeps_fields(target: Target, encoder: str, shape: Shape, first: Frame) -> bool:
+    """Whether the result says that its pictures are made of two fields.
+
+    Encoders look at each picture's own mark, which is lost where it is converted.
+    """
+    if encoder == RAW:
+        return target.container == "yuv4mpegpipe"
+    same = (shape.pixel_format, *shape.size) == (first.layout.name, first.width, first.height)
+    return same and encoder in INTERLACED
 
 
 def _rate(rate: Fraction | None) -> Fraction:

@@ -35,8 +35,9 @@ def header(shape: Shape, rate: Fraction) -> bytes:
     aspect, colour = shape.sample_aspect, FORMATS[shape.pixel_format]
     if colour == "420":
         colour = "420mpeg2 XYSCSS=420MPEG2" if shape.x_cosited else "420jpeg XYSCSS=420JPEG"
+    fields = {"progressive": "p", "top": "t", "bottom": "b"}[shape.interlaced]
     words = (
-        f"YUV4MPEG2 W{shape.width} H{shape.height} F{rate.numerator}:{rate.denominator} Ip",
+        f"YUV4MPEG2 W{shape.width} H{shape.height} F{rate.numerator}:{rate.denominator} I{fields}",
         f"A{aspect.numerator}:{aspect.denominator} C{colour}",
         f"XCOLORRANGE={'FULL' if shape.full_range else 'LIMITED'}",
     )

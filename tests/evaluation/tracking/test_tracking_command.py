@@ -54,7 +54,6 @@ def test_wrong_usage_is_told_in_a_line(tmp_path):
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("lookahead", [0, 8])
 def test_large_faces_that_stand_are_found_at_once(lookahead):
-    pytest.importorskip("skimage")
     faces = (Actor(1, 0, (Key(0, 90, 110, 60),)), Actor(2, 1, (Key(0, 230, 120, 50),)))
     cut = Shot(4, (Actor(3, 0, (Key(0, 200, 120, 70),)),), backdrop=1)
     made = Scene("made", (Shot(0, faces), cut), frames=8, size=(320, 240))
@@ -69,7 +68,6 @@ def test_large_faces_that_stand_are_found_at_once(lookahead):
 
 @pytest.mark.usefixtures("models")
 def test_the_table_the_figures_and_the_video(tmp_path):
-    pytest.importorskip("skimage")
     path = tmp_path / "figures" / "t.json"
     done = told(
         "--scenes", "still,nobody", "--frames", "2", "--json", str(path), "--video", str(tmp_path)

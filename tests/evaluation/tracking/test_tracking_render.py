@@ -154,7 +154,6 @@ def test_the_suite_is_sound():
 
 
 def test_the_portrait_is_a_cast_without_any_data():
-    pytest.importorskip("skimage")
     cast = people(None)
     assert len(cast) == 8 and len({p.name for p in cast}) == 8
     made = scene(Actor(1, 0, (Key(0, 160, 120, 60),)))

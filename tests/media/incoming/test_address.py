@@ -11,7 +11,7 @@ from crsr_video.media.incoming.address import Kind, Target, masked, target_of
 
 
 def target(address: str, **settings: object) -> Target:
-    return target_of(SourceSettings(address=address, **settings))  # type: ignore[arg-type]
+    return target_of(SourceSettings(address=address, **settings))
 
 
 def test_kinds() -> None:

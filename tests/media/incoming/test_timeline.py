@@ -29,7 +29,7 @@ class Line:
 
     def __call__(self, pts: int, at: float, stream: int = 0) -> int:
         moved = Packet(pts, pts, stream)
-        self.timeline.move(moved, at)  # type: ignore[arg-type]
+        self.timeline.move(moved, at)
         assert moved.pts is not None
         assert moved.pts == moved.dts
         return moved.pts
@@ -103,7 +103,7 @@ def test_one_wrong_time_moves_nothing_for_good() -> None:
 
 def test_a_presentation_time_far_from_decoding_is_not_believed() -> None:
     timeline, wild = Timeline(BASE, live=True, leaps=True), Packet(10**9, 40)
-    timeline.move(wild, 1.0)  # type: ignore[arg-type]
+    timeline.move(wild, 1.0)
     assert wild.pts == 40
 
 

@@ -39,7 +39,7 @@ class Clip:
 @contextmanager
 def clip(folder: Path, name: str = "source.mkv", **options: object) -> Iterator[Clip]:
     """Make a clip and read it; its streams live as long as the block."""
-    path = make_video(folder / name, **options)  # type: ignore[arg-type]
+    path = make_video(folder / name, **options)
     with Decoder(path) as decoder:
         source = decoder.source
         others = tuple(s for s in source.container.streams if s.index != source.video.index)
@@ -50,9 +50,9 @@ def clip(folder: Path, name: str = "source.mkv", **options: object) -> Iterator[
 def push_all(sink: object, items: list[Frame | Passthrough]) -> None:
     for item in items:
         if isinstance(item, Frame):
-            sink.push(item)  # type: ignore[attr-defined]
+            sink.push(item)
         else:
-            sink.push_packet(item)  # type: ignore[attr-defined]
+            sink.push_packet(item)
 
 
 @dataclass
@@ -75,7 +75,7 @@ def read(source: object, **options: object) -> Seen:
     if isinstance(source, bytes):
         source = io.BytesIO(source)
     seen = Seen()
-    with av.open(source, "r", **options) as container:  # type: ignore[call-overload]
+    with av.open(source, "r", **options) as container:
         video = container.streams.video[0]
         seen.codec = video.codec_context.name
         for packet in container.demux():

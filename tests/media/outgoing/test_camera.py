@@ -22,7 +22,7 @@ class PixelFormat(Enum):
 class Camera:
     """Keeps what it is sent, and is as strict as pyvirtualcam."""
 
-    cameras: "list[Camera]" = []  # noqa: RUF012
+    cameras: "list[Camera]" = []  # noqa: RUF012 - shared on purpose
 
     def __init__(self, width, height, fps, *, fmt, device=None, print_fps=False):
         assert fmt is PixelFormat.I420 and not print_fps
@@ -45,7 +45,7 @@ class Camera:
 @pytest.fixture
 def cameras(monkeypatch: pytest.MonkeyPatch) -> list[Camera]:
     module = ModuleType("pyvirtualcam")
-    module.Camera, module.PixelFormat = Camera, PixelFormat  # type: ignore[attr-defined]
+    module.Camera, module.PixelFormat = Camera, PixelFormat
     monkeypatch.setitem(sys.modules, "pyvirtualcam", module)
     Camera.cameras = []
     return Camera.cameras

@@ -1,15 +1,18 @@
 """Live files and HLS folders."""
 
 import resource
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from crsr_video.decode import Decoder
 from crsr_video.errors import EncoderError, OutputError
-from crsr_video.media.feed import SinkSettings
+from crsr_video.media.feed import Feed, SinkSettings
 from crsr_video.media.outgoing import open_sink
+from crsr_video.types import Frame
 
 from .streams import clip, push_all, read
 
@@ -178,3 +181,42 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, suffix: str) -> 
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "\n" not in str(raised.value)
     assert [p.name for p in tmp_path.iterdir()] == ["source.mkv"]
+
+
+def of_fields(folder: Path, order: str) -> Decoder:
+    """Six pictures of two fields, such as an analogue camera makes."""
+    path = folder / "fields.y4m"
+    header = f"YUV4MPEG2 W64 H64 F25:1 I{order[0]} A1:1 C420jpeg\n".encode()
+    noise = np.random.default_rng(1).integers(16, 236, (6, 64 * 96), np.uint8)
+    path.write_bytes(header + b"".join(b"FRAME\n" + picture.tobytes() for picture in noise))
+    return Decoder(path)
+
+
+@pytest.mark.parametrize("order", ["top", "bottom"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.flv", "a.y4m", "a.m3u8"])
+def test_pictures_of_two_fields_stay_marked_so(tmp_path: Path, name: str, order: str) -> None:
+    target = tmp_path / "result" / name
+    target.parent.mkdir()
+    with of_fields(tmp_path, order) as source:
+        frames = [item for item in source if isinstance(item, Frame)]
+        assert [frame.interlaced for frame in frames] == [order] * 6
+        edited = [replace(frame, edited=bool(i % 2)) for i, frame in enumerate(frames)]
+        feed = Feed(source.info, source.source.first)
+        with open_sink(SinkSettings(address=str(target)), feed) as sink:
+            push_all(sink, edited)
+    assert not any("fields" in notice for notice in sink.notices)
+    written = next(target.parent.glob("*.ts")) if name.endswith("m3u8") else target
+    with Decoder(written) as decoder:
+        found = [item.interlaced for item in decoder if isinstance(item, Frame)]
+    assert found == [order] * 6
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libvpx"), ("a.nut", None)])
+def test_where_fields_cannot_be_told_of_that_is_said(
+    tmp_path: Path, name: str, codec: str | None
+) -> None:
+    with of_fields(tmp_path, "top") as source:
+        feed = Feed(source.info, source.source.first)
+        sink = open_sink(SinkSettings(address=str(tmp_path / name), codec=codec), feed)
+        sink.abort()
+    assert sum("the picture stays interlaced" in notice for notice in sink.notices) == 1

@@ -72,7 +72,7 @@ def test_udp(tmp_path: Path) -> None:
             with open_sink(SinkSettings(address=address), source.feed) as sink:
                 for item in source.items:
                     push = sink.push if isinstance(item, Frame) else sink.push_packet
-                    push(item)  # type: ignore[arg-type]
+                    push(item)
             peer.setblocking(False)
             while True:
                 try:
