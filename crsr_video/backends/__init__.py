@@ -49,9 +49,12 @@ _LOG = logging.getLogger(__name__)
 _AGREEMENT = 0.1
 """How far any way may be from the plain one, of 1: more is a fault, not rounding."""
 
-SMALL = 64
-"""Side in pixels up to which eight bits are faster: of 128, a super-resolver took 65 ms in them
-and 42 in bf16."""
+MOST_IN_BYTES = 112 * 96
+"""Pixels of a crop up to which eight bits are faster: of 112 x 96, a super-resolver took 16 ms in
+them and 24 in bf16; of 128 x 128, where rows are a power of two apart in memory, 61 and 39."""
+
+_SAMPLE = 64
+"""Side in pixels of the crop by which ways of launching are measured."""
 
 _MISSING = (RuntimeError, NotImplementedError, AttributeError, TypeError, KeyError)
 """What is raised where an operation is missing, or wants other arguments in this version."""
@@ -94,14 +97,14 @@ class _Plain:
 
 
 class _BySize:
-    """Small pictures one way, large ones another, which is made when the first of them comes."""
+    """Most pictures one way, large ones another, which is made when the first of them comes."""
 
     def __init__(self, small: Forward, make_large: Callable[[], Forward]) -> None:
         self._small, self._make_large = small, make_large
         self._large: Forward | None = None
 
     def __call__(self, picture: Tensor) -> Tensor:
-        if picture.shape[-1] <= SMALL:
+        if picture.shape[-1] * picture.shape[-2] <= MOST_IN_BYTES:
             return self._small(picture)
         if self._large is None:
             self._large = self._make_large()
@@ -133,7 +136,7 @@ def _ways(
     if placement.eight_bits and ranges is not None:
         # A copy: what `_plain` does to a network would change what is quantised later.
         yield (
-            f"{devices.EIGHT_BITS}, fused, with {fine.precision} above {SMALL} pixels",
+            f"{devices.EIGHT_BITS}, fused, with {fine.precision} above {MOST_IN_BYTES} pixels",
             lambda: _BySize(
                 Quantised(network, ranges), lambda: _fastest(copy.deepcopy(network), fine)[1]
             ),
@@ -190,7 +193,7 @@ def _launched(network: nn.Module, placement: Placement, compiling: bool) -> Way:
     forward, device = _plain(network, placement), placement.device
     if not any(True for _ in network.parameters()):
         return f"{placement.precision}, {PLAIN}", forward
-    sample = torch.zeros(1, 3, SMALL, SMALL, device=device)
+    sample = torch.zeros(1, 3, _SAMPLE, _SAMPLE, device=device)
     subject = f"{torch.cuda.get_device_name(device)} {torch.__version__} {placement.precision}"
     subject += f" {type(network).__name__} {sum(p.numel() for p in network.parameters())}"
     with torch.inference_mode():

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from crsr_video import devices
-from crsr_video.backends import SMALL, runner
+from crsr_video.backends import MOST_IN_BYTES, runner
 from crsr_video.bench import peak
 from crsr_video.bench.case import Arithmetic
 from crsr_video.bench.passes import Apart
@@ -38,7 +38,8 @@ def arithmetic(model: str, networks: Networks, apart: Apart, gpu_ms: float = 0.0
     way = runner(pair.superresolver.eval(), networks.placement).way
     used = Counter[str]()
     for side, count in apart.crops.items():
-        used[precision_at(way, side, networks.placement)] += macs[side] * count
+        height, width = windows[side]
+        used[precision_at(way, height * width, networks.placement)] += macs[side] * count
     if not used.total():  # no faces, or nothing that multiplies
         used = Counter({networks.placement.precision: 1})
     limits = {name: peak.measure(networks.placement.device, name) for name in used}
@@ -56,15 +57,15 @@ def arithmetic(model: str, networks: Networks, apart: Apart, gpu_ms: float = 0.0
     )
 
 
-def precision_at(way: str, side: int, placement: Placement) -> str:
-    """In what crops of a side are really computed: fp32, bf16, fp16 or int8.
+def precision_at(way: str, pixels: int, placement: Placement) -> str:
+    """In what crops of so many pixels are really computed: fp32, bf16, fp16 or int8.
 
     Args: way: a runner's own words, which begin with it.
     """
     named = way.partition(",")[0]
     if named not in _KNOWN:
         return placement.precision
-    if named == devices.EIGHT_BITS and side > SMALL:
+    if named == devices.EIGHT_BITS and pixels > MOST_IN_BYTES:
         return placement.fitting(eight_bits=False).precision
     return named
 

@@ -54,7 +54,7 @@ def ours(networks: Networks) -> Contender:
     first, second = (networks.predictor(n) for n in (pair.consistifier, pair.superresolver))
 
     def precision(side: int) -> str:
-        return precision_at(second.way, side, networks.placement)
+        return precision_at(second.way, side**2, networks.placement)
 
     if device.type == "cuda":
         forward = transfers.chained(first, second)

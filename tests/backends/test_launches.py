@@ -72,7 +72,7 @@ def test_a_way_that_fails_is_left_out_now_and_later(caplog):
     assert quickest(ways, BATCH, "gpu", seconds).name == PLAIN
     # Measured as the fastest by an earlier run, it fails in this one.
     way = quickest(ways, BATCH, "other", lambda way, _: float(way.error is None))
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="crsr_video"):
         for _ in range(3):
             assert torch.equal(way(BATCH), BATCH + 1)
     assert len(ways[RECORDED].sizes) == 2

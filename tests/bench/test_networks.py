@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from crsr_video import devices, weights
-from crsr_video.backends import SMALL
+from crsr_video.backends import MOST_IN_BYTES
 from crsr_video.backends.cuda import NoLanes, Streamed
 from crsr_video.bench import arithmetic, contenders, crops, networks, peak, transfers
 from crsr_video.bench.network_figures import NetworkFigures, Wanted, as_dict
@@ -89,17 +89,17 @@ def test_the_multiply_adds_are_those_of_the_layers(told):
 
 
 @pytest.mark.parametrize(
-    ("way", "side", "precision"),
+    ("way", "pixels", "precision"),
     [
-        ("int8, fused, with bf16 above 64 pixels", SMALL, "int8"),
-        ("int8, fused, with bf16 above 64 pixels", SMALL + 4, "bf16"),
-        ("bf16, fused", 32, "bf16"),
-        ("fp32, step by step", 128, "fp32"),
-        ("in some other words", 32, "int8"),
+        ("int8, fused, with bf16 above N pixels", MOST_IN_BYTES, "int8"),
+        ("int8, fused, with bf16 above N pixels", MOST_IN_BYTES + 1, "bf16"),
+        ("bf16, fused", 32**2, "bf16"),
+        ("fp32, step by step", 128**2, "fp32"),
+        ("in some other words", 32**2, "int8"),
     ],
 )
-def test_the_arithmetic_is_what_runs_not_what_was_chosen(way, side, precision):
-    assert arithmetic.precision_at(way, side, EIGHT) == precision
+def test_the_arithmetic_is_what_runs_not_what_was_chosen(way, pixels, precision):
+    assert arithmetic.precision_at(way, pixels, EIGHT) == precision
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -22,8 +22,8 @@ from crsr_video.weights import Pair
 WORST = 50.0
 """dB that eight bits must keep, against bf16, in every picture: an RMS of 0.8 of 255 codes."""
 
-_SIDES = (32, 64)
-"""Of crops that run in eight bits, see `backends.SMALL`: larger ones have other figures."""
+_SIDES = (32, 64, 128)
+"""Of crops that run in eight bits, see `backends.MOST_IN_BYTES`."""
 
 
 @dataclass(frozen=True, slots=True)
