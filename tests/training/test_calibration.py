@@ -11,7 +11,7 @@ from crsr_video.align import TIERS
 from crsr_video.errors import TrainingError
 from crsr_video.masks import window
 from crsr_video.training import calibration
-from crsr_video.training.calibration import calibrate, compare, crops, write
+from crsr_video.training.calibration import Sample, calibrate, compare, crops, write
 from crsr_video.training.calibration.__main__ import main
 from crsr_video.training.data import Faces
 from crsr_video.training.export import export
@@ -58,12 +58,14 @@ def test_measured_weights_run_in_eight_bits_from_then_on(pack, file):
         {"consistifier": pair.consistifier.ranges, "superresolver": pair.superresolver.ranges},
         crops(Faces(pack, "val"), calibration.np.random.default_rng(3), 1),
     )
-    assert again.worst > calibration.WORST
+    assert again.mean_cost <= again.worst_cost < calibration.WORST_COST
+    assert again.worst > 40
 
 
 @needs_vnni
-def test_what_loses_too_much_is_not_kept(pack, file, monkeypatch):
-    monkeypatch.setattr(calibration, "WORST", 300.0)
+@pytest.mark.parametrize("bound", ["MEAN_COST", "WORST_COST"])
+def test_what_loses_too_much_is_not_kept(pack, file, monkeypatch, bound):
+    monkeypatch.setattr(calibration, bound, -9.0)
     done = command(pack, "--model", file, "--rounds", 1)
     assert done.exit_code == 1
     assert "too much" in done.output
@@ -112,7 +114,26 @@ def test_what_is_measured_is_what_runs_in_eight_bits():
     assert calibration._SIDES == TIERS
 
 
+@needs_vnni
+def test_the_cost_is_measured_against_the_truth(file):
+    """Where bf16 itself is the truth, all that eight bits are apart is their cost."""
+    pair = weights.load(str(file))
+    seen = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        best = pair.superresolver(pair.consistifier(seen).clamp(0, 1))
+    ranges = calibration.measure(pair, [Sample(seen, best)])
+    fixed = {name: {k: (v[0], v[1]) for k, v in own.items()} for name, own in ranges.items()}
+    near = compare(pair, fixed, [Sample(seen, best)])
+    far = compare(pair, fixed, [Sample(seen, (best + 0.1))])
+    assert near.mean_cost == near.worst_cost > 1
+    assert abs(far.mean_cost) < 0.2
+
+
 def test_crops_are_legal_pictures(pack):
     found = crops(Faces(pack, "train"), calibration.np.random.default_rng(0), 2)
-    assert [tuple(x.shape) for x in found] == [(4, 3, 32, 32)] * 2  # no larger face is there
-    assert all(torch.isfinite(x).all() and x.min() >= 0 and x.max() <= 1 for x in found)
+    assert [tuple(x.seen.shape) for x in found] == [(4, 3, 32, 32)] * 2  # no larger face is there
+    assert [tuple(x.truth.shape) for x in found] == [(4, 3, 128, 128)] * 2
+    for x in (x for one in found for x in (one.seen, one.truth)):
+        assert torch.isfinite(x).all()
+        assert x.min() >= 0
+        assert x.max() <= 1
