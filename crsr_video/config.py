@@ -1,5 +1,6 @@
 """Every choice a user can make, checked once, when it is made."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -206,8 +207,8 @@ class Config:
             raise ConfigError(f"strength must lie between 0 and 1, but is {self.strength:g}")
         if not 0 <= self.texture <= 1:
             raise ConfigError(f"texture must lie between 0 and 1, but is {self.texture:g}")
-        if not self.min_face >= 0:
-            raise ConfigError(f"min-face must not be negative, but is {self.min_face:g}")
+        if not 0 <= self.min_face < math.inf:
+            raise ConfigError(f"min-face must be finite and not negative, but is {self.min_face:g}")
         if self.max_faces is not None and self.max_faces < 1:
             raise ConfigError(f"max-faces must be at least 1, but is {self.max_faces}")
         wrong = next((key for key in (*self.faces, *(self.only or ())) if key < 1), None)

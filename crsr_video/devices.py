@@ -90,7 +90,8 @@ def _device(name: str) -> torch.device:
         raise DeviceError(f"unknown device '{name}': use auto, cpu, cuda, cuda:N or mps") from error
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
+        # As it was written: torch keeps eight bits of the number.
+        if int(name.partition(":")[2] or 0) >= count:
             raise DeviceError(f"device '{name}' is not here: {count} CUDA devices found")
     elif device.type == "mps":
         if not torch.backends.mps.is_available():

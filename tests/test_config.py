@@ -45,6 +45,7 @@ def test_sensible_values_are_allowed(good):
         {"strength": NAN},
         {"min_face": -1},
         {"min_face": NAN},
+        {"min_face": float("inf")},
         {"max_faces": 0},
         {"faces": {0: FaceSettings()}},
         {"only": frozenset((-1,))},

@@ -39,14 +39,16 @@ def test_unknown_devices_are_refused_in_one_line(name):
 
 
 @pytest.mark.usefixtures("without_cuda")
-@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:99"])
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:99", "cuda:127"])
 def test_missing_cuda_devices_are_refused(name):
     with pytest.raises(DeviceError, match="0 CUDA devices"):
         place(name)
 
 
 @pytest.mark.usefixtures("one_cuda")
-@pytest.mark.parametrize("name", ["cuda:1", "cuda:99", "cuda:300", "cuda:99999999999"])
+@pytest.mark.parametrize(
+    "name", ["cuda:1", "cuda:99", "cuda:128", "cuda:256", "cuda:300", "cuda:99999999999"]
+)
 def test_cuda_devices_beyond_the_last_are_refused(name):
     with pytest.raises(DeviceError):
         place(name)

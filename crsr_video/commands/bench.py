@@ -4,6 +4,7 @@ import json
 from typing import Any, get_args
 
 import click
+from click.core import ParameterSource
 
 from crsr_video.config import DECODING, Precision
 
@@ -89,6 +90,15 @@ def bench(
     """
     if context.invoked_subcommand is None:
         _measure(bool(context.obj), sizes, faces, presets, **choices)
+        return
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        told = f"{given[0]} belongs after '{context.invoked_subcommand}', if it takes that"
+        raise click.UsageError(told, context)
 
 
 def _measure(

@@ -142,7 +142,8 @@ class LiveRun:
         )
         # Loaded while the source is being read already: what has come till then is stale, and a
         # camera or a socket that nobody reads runs over. A file waits.
-        if not Path(settings.source.address).is_file():
+        stored = Path(settings.source.address).is_file()
+        if not stored:
             self._engine.start()
         from crsr_video import pipeline, report
 
@@ -154,6 +155,8 @@ class LiveRun:
         self._observe(observer)
         for notice in self._frames.notices:
             self._event(notice)
+        if stored:
+            self._source.begin_clock()
         missed = self._engine.work(self._frames)
         if missed:
             self._event(f"{missed} frames came while the networks were loaded, and are left out")

@@ -57,7 +57,7 @@ def find(
     _check_options(inputs, folder, config, recursive, patterns)
     found = Found()
     sources: dict[str, Path] = {}
-    for source, below in _all_sources(inputs, folder, recursive, patterns, found):
+    for source, below in _all_sources(inputs, folder, recursive, patterns, found, config.overwrite):
         first = sources.setdefault(_real(source), source)
         if first is not source:
             found.notices.append(f"{source} is {first} again: it is done once")
@@ -99,6 +99,7 @@ def _all_sources(
     recursive: bool,
     patterns: Sequence[str],
     found: Found,
+    overwrite: bool,
 ) -> Iterator[tuple[Path, Path]]:
     """Files, and where they lie below the folder that was asked for."""
     for path in inputs:
@@ -112,13 +113,16 @@ def _all_sources(
             told = f"{path}: lies in {folder}, where results go: they would be enhanced again"
             found.refused.append(Refused(path, told, "ConfigError"))
         else:
-            yield from _walked(path, folder, patterns, found)
+            yield from _walked(path, folder, patterns, found, overwrite)
 
 
 def _walked(
-    top: Path, folder: Path | None, patterns: Sequence[str], found: Found
+    top: Path, folder: Path | None, patterns: Sequence[str], found: Found, overwrite: bool
 ) -> Iterator[tuple[Path, Path]]:
-    """Videos in a folder, in order of their names; nothing hidden, no result of ours."""
+    """Videos in a folder, in order of their names; nothing hidden, no result of ours.
+
+    Raises: ConfigError: results would replace what is there, in a folder among the sources.
+    """
     results = _real(folder) if folder is not None else None
 
     def tell(error: OSError) -> None:
@@ -129,6 +133,10 @@ def _walked(
     for place, folders, names in os.walk(top, onerror=tell):
         here = Path(place)
         if results is not None and _real(here) == results:
+            if overwrite and (names or folders):
+                # Who tells a result of ours from somebody's own video? It would be gone.
+                told = f"{here}: lies in {top} and holds files: overwriting could hit a source"
+                raise ConfigError(told)
             found.notices.append(f"{here} is left out of {top}: results go there")
             folders.clear()
             continue

@@ -216,3 +216,10 @@ def test_a_device_that_is_not_there_is_told_before_anything_is_made():
     assert done.exit_code == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("crsr-video: error: device 'cuda:99' is not here")
+
+
+@pytest.mark.parametrize("words", [["--json"], ["--model", "best"], ["--runs", "1"]])
+def test_options_before_a_subcommand_are_refused(words):
+    done = CliRunner().invoke(main, ["bench", *words, "networks"])
+    assert done.exit_code == 2
+    assert f"{words[0]} belongs after 'networks'" in done.output

@@ -107,6 +107,15 @@ def test_results_inside_the_sources_are_left_out(tmp_path: Path) -> None:
     assert any("results go there" in notice for notice in found.notices)
 
 
+def test_nothing_is_overwritten_in_a_folder_among_the_sources(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "a.mp4", "day2/deep/a.mp4")
+    config = Config(overwrite=True)
+    with pytest.raises(ConfigError, match=r"day2: lies in .* could hit a source"):
+        find([tmp_path / "in"], tmp_path / "in" / "day2", config, recursive=True)
+    found = find([tmp_path / "in"], tmp_path / "in" / "new", config, recursive=True)
+    assert len(found.jobs) == 2
+
+
 @pytest.mark.parametrize("inside", ["out", "out/deep"])
 def test_sources_inside_the_results_are_refused_and_the_rest_goes_on(
     tmp_path: Path, inside: str

@@ -283,6 +283,11 @@ class Incoming(Closing):
         for arrival in held.take():
             yield from self._hand_over(connection, arrival)
 
+    def begin_clock(self) -> None:
+        """What is paced goes on from here: what came till now was only looked at."""
+        if self._pace is not None:
+            self._pace.anew()
+
     def _wait_for(self, frame: Frame, at: float) -> float:
         """Wait until a paced frame is due; when it arrived, so to speak."""
         if self._pace is None:

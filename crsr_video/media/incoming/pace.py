@@ -17,6 +17,10 @@ class Pace:
         self._halt, self._slack = halt, slack
         self._start: tuple[Fraction, float] | None = None
 
+    def anew(self) -> None:
+        """Count from the next frame."""
+        self._start = None
+
     def wait(self, seconds: Fraction) -> None:
         """Sleep until the frame of this time is due.
 
