@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from make_video import make_video
 
-from crsr_video import devices, pipeline
+from crsr_video import devices, pipeline, weights
 from crsr_video.errors import OutputError
 from crsr_video.media.lock import NameLock
 from crsr_video.segments import enhance_resumably, plan
@@ -262,11 +263,12 @@ def begun_in(folder: Path) -> str:
     return str(Journal(folder / "journal.jsonl").records[0]["precision"])
 
 
-@pytest.mark.parametrize("choices", [{"model": "best"}, {"texture": 0.5}])
+@pytest.mark.parametrize("choices", [{}, {"model": "fast", "texture": 0.5}])
 def test_weights_that_were_not_measured_are_told_in_their_precision(
     choices: dict[str, Any], source: Path, tmp_path: Path
 ) -> None:
-    config = replace(CONFIG, **{"model": "fast", "precision": "auto", **choices})
+    own = shutil.copy(weights.path_of(weights.FAST), tmp_path / "own.safetensors")
+    config = replace(CONFIG, **{"model": str(own), "precision": "auto", **choices})
     told = plan(source, config, tmp_path / "out.mp4").config.precision
     assert told == devices.place("cpu").fitting(eight_bits=False).precision
 
