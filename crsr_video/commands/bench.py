@@ -1,11 +1,12 @@
 """``crsr-video bench``: how fast it is here."""
 
 import json
-from typing import Any, get_args
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from crsr_video.commands.enhancing import placement_options
 from crsr_video.config import DECODING, Precision
 
 _SIZES = ("360p", "720p", "1080p")
@@ -46,20 +47,7 @@ def _counts(context: click.Context, parameter: click.Parameter, value: str) -> t
 @click.option("--frames", type=click.IntRange(min=12), default=100, show_default=True)
 @click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--model", metavar="NAME|PATH", default="fast", show_default=True)
-@click.option(
-    "--device",
-    metavar="auto|cpu|cuda[:N]|mps",
-    default="auto",
-    show_default=True,
-    help="Where the networks run.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(get_args(Precision)),
-    default="auto",
-    show_default=True,
-    help="Arithmetic of the networks.",
-)
+@placement_options
 @click.option(
     "--hwaccel",
     type=click.Choice(DECODING),

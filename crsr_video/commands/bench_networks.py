@@ -1,10 +1,10 @@
 """``crsr-video bench networks``: how fast the networks are by themselves."""
 
 import json
-from typing import get_args
 
 import click
 
+from crsr_video.commands.enhancing import placement_options
 from crsr_video.config import Precision
 
 _MOST_FACES = 1024
@@ -55,20 +55,7 @@ def _numbers(
 @click.option(
     "--sides", default="64", show_default=True, callback=_sides, help="Of the crops, in pixels."
 )
-@click.option(
-    "--device",
-    metavar="auto|cpu|cuda[:N]|mps",
-    default="auto",
-    show_default=True,
-    help="Where the networks run.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(get_args(Precision)),
-    default="auto",
-    show_default=True,
-    help="Arithmetic of the networks.",
-)
+@placement_options
 @click.option(
     "--against",
     type=click.Choice(["onnxruntime", "openvino"]),

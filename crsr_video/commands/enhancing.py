@@ -17,6 +17,13 @@ def enhancing_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def placement_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --device and --precision: where the networks run, and in what arithmetic."""
+    for option in reversed(_PLACEMENT):
+        command = option(command)
+    return command
+
+
 def report_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --report."""
     return click.option(
@@ -40,6 +47,23 @@ def encoder_option(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Further encoder option; may be repeated.",
     )(command)
 
+
+_PLACEMENT = (
+    click.option(
+        "--device",
+        metavar="auto|cpu|cuda[:N]|mps",
+        default="auto",
+        show_default=True,
+        help="Where the networks run.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(get_args(Precision)),
+        default="auto",
+        show_default=True,
+        help="Arithmetic of the networks.",
+    ),
+)
 
 _OPTIONS = (
     click.option(
@@ -75,20 +99,7 @@ _OPTIONS = (
         show_default=True,
         help="Use less of a face that drifts from who it was, or comes out softer.",
     ),
-    click.option(
-        "--device",
-        metavar="auto|cpu|cuda[:N]|mps",
-        default="auto",
-        show_default=True,
-        help="Where the networks run.",
-    ),
-    click.option(
-        "--precision",
-        type=click.Choice(get_args(Precision)),
-        default="auto",
-        show_default=True,
-        help="Arithmetic of the networks.",
-    ),
+    *_PLACEMENT,
     click.option(
         "--min-face",
         type=click.FloatRange(min=0),
