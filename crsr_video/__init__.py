@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crsr_video.analysis import analyse
+    from crsr_video.api import Enhancer, Summary, enhance
     from crsr_video.config import Config, EncodeSettings, FaceSettings
-    from crsr_video.enhancer import Enhancer, Summary, enhance
     from crsr_video.errors import CrsrError
     from crsr_video.progress import Progress
 
@@ -33,12 +33,12 @@ _HOMES = {
     "Config": "config",
     "CrsrError": "errors",
     "EncodeSettings": "config",
-    "Enhancer": "enhancer",
+    "Enhancer": "api",
     "FaceSettings": "config",
     "Progress": "progress",
-    "Summary": "enhancer",
+    "Summary": "api",
     "analyse": "analysis",
-    "enhance": "enhancer",
+    "enhance": "api",
 }
 
 

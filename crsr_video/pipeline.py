@@ -15,20 +15,22 @@ import cv2
 import torch
 from torch import nn
 
-from crsr_video import devices, fields, garbage, tracks_file, weights
-from crsr_video.align import FULL, THRIFTY, TIERS, Thrift
-from crsr_video.backoff import BackOff, Lowered
-from crsr_video.batches import BatchStage, Predictor, RecurrentPredictor
+from crsr_video import garbage, weights
 from crsr_video.closing import Closing
 from crsr_video.config import Config
-from crsr_video.effort import Effort
 from crsr_video.errors import ConfigError
+from crsr_video.imaging import fields
 from crsr_video.networks import SuperResolver
-from crsr_video.people import People
-from crsr_video.ration import Rationer
-from crsr_video.steps import Steps
-from crsr_video.superres import RecurrentStage
-from crsr_video.track import Tracker
+from crsr_video.runtime import devices
+from crsr_video.runtime.batches import BatchStage, Predictor, RecurrentPredictor
+from crsr_video.stages.align import FULL, THRIFTY, TIERS, Thrift
+from crsr_video.stages.backoff import BackOff, Lowered
+from crsr_video.stages.effort import Effort
+from crsr_video.stages.people import People
+from crsr_video.stages.ration import Rationer
+from crsr_video.stages.steps import Steps
+from crsr_video.stages.superres import RecurrentStage
+from crsr_video.track import Tracker, tracks_file
 from crsr_video.track.replay import Replay
 from crsr_video.types import Frame, Stage, TrackedFrame, VideoInfo
 
@@ -411,7 +413,7 @@ def _people(config: Config) -> list[tuple[str, Stage[Any, Any]]]:
 def _steps(placement: devices.Placement, on_device: bool | None) -> Steps:
     """Where pictures of faces are: with the networks, or with the processor."""
     if on_device if on_device is not None else placement.device.type == "cuda":
-        from crsr_video.on_device.steps import DeviceSteps
+        from crsr_video.stages.on_device.steps import DeviceSteps
 
         return DeviceSteps(placement.device)
     return Steps()

@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.colour import MATRICES, MATRIX_CODES
-from crsr_video.comparison.labels import Label, Planes, label
-from crsr_video.comparison.shape import upright
 from crsr_video.config import EncodeSettings
-from crsr_video.decode import Decoder
 from crsr_video.errors import InputError
-from crsr_video.geometry import Matrix, apply
-from crsr_video.media import pyav
-from crsr_video.media.plan import BY_SUFFIX, takes
-from crsr_video.media.source import Source
+from crsr_video.imaging.colour import MATRICES, MATRIX_CODES
+from crsr_video.imaging.geometry import Matrix, apply
+from crsr_video.io import pyav
+from crsr_video.io.decode import Decoder
+from crsr_video.io.plan import BY_SUFFIX, takes
+from crsr_video.io.source import Source
+from crsr_video.report.comparison.labels import Label, Planes, label
+from crsr_video.report.comparison.shape import upright
 from crsr_video.track.view import view_of
 from crsr_video.types import Face, Frame, TrackedFrame
 

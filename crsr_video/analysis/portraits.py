@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.geometry import apply
+from crsr_video.imaging.geometry import apply
 from crsr_video.track.view import Region, picture, view_of
 from crsr_video.types import Face, Frame, TrackedFrame
 

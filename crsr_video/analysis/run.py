@@ -7,17 +7,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crsr_video import __version__, tracks_file
+from crsr_video import __version__
 from crsr_video.analysis.overlay import Overlay, Target, settings
 from crsr_video.analysis.portraits import Portraits
 from crsr_video.analysis.sheet import write_sheet
-from crsr_video.decode import Decoder, Passthrough
-from crsr_video.encode import Encoder, check_output
 from crsr_video.errors import ConfigError
-from crsr_video.media.source import check_path
+from crsr_video.io.decode import Decoder, Passthrough
+from crsr_video.io.encode import Encoder, check_output
+from crsr_video.io.source import check_path
 from crsr_video.progress import Progress
-from crsr_video.track import Tracker, TrackerStats
-from crsr_video.tracks_file import Person, Recorder, Settings
+from crsr_video.track import Tracker, TrackerStats, tracks_file
+from crsr_video.track.tracks_file import Person, Recorder, Settings
 from crsr_video.types import Frame, TrackedFrame, VideoInfo
 from crsr_video.workers import ReadAhead, WriteBehind
 

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from crsr_video.analysis.portraits import SIDE, Picture
-from crsr_video.comparison.labels import letters
 from crsr_video.errors import OutputError
-from crsr_video.tracks_file import Person, write_whole
+from crsr_video.report.comparison.labels import letters
+from crsr_video.track.tracks_file import Person, write_whole
 
 _ENLARGED = 144
 """Pixels a side of a picture on the sheet."""

@@ -5,14 +5,14 @@ from collections import Counter
 import torch
 from torch import nn
 
-from crsr_video import devices
-from crsr_video.backends import MOST_IN_BYTES, runner
 from crsr_video.bench import peak
 from crsr_video.bench.case import Arithmetic
 from crsr_video.bench.passes import Apart
-from crsr_video.devices import Placement
-from crsr_video.masks import window
+from crsr_video.imaging.masks import window
 from crsr_video.pipeline import Networks
+from crsr_video.runtime import devices
+from crsr_video.runtime.backends import MOST_IN_BYTES, runner
+from crsr_video.runtime.devices import Placement
 from crsr_video.weights import load
 
 _KNOWN = ("fp32", "bf16", "fp16", devices.EIGHT_BITS)

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crsr_video.backends.cuda import Forward
 from crsr_video.bench import transfers
 from crsr_video.bench.arithmetic import precision_at
 from crsr_video.errors import BenchError
 from crsr_video.export import export
 from crsr_video.export.formats import INPUT, OUTPUT
-from crsr_video.on_device.copies import copies
 from crsr_video.pipeline import Networks
+from crsr_video.runtime.backends.cuda import Forward
+from crsr_video.stages.on_device.copies import copies
 
 Images = NDArray[np.float32]
 Run = Callable[[Images], Images]

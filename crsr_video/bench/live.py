@@ -23,8 +23,8 @@ import numpy as np
 
 from crsr_video.bench import clip
 from crsr_video.bench.pacing import Bytes, Camera
-from crsr_video.decode import Decoder
 from crsr_video.errors import BenchError, CrsrError
+from crsr_video.io.decode import Decoder
 from crsr_video.live.latency import LatencyMeter, Quantiles
 from crsr_video.types import Frame
 

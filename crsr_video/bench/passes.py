@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from crsr_video.api import transfer
 from crsr_video.bench.case import Case, Speed
 from crsr_video.config import Config, EncodeSettings, ReadSettings
-from crsr_video.decode import Decoder
-from crsr_video.encode import Encoder
-from crsr_video.enhancer import transfer
-from crsr_video.media.pictures import picture_of
+from crsr_video.io.decode import Decoder
+from crsr_video.io.encode import Encoder
+from crsr_video.io.pictures import picture_of
 from crsr_video.pipeline import Networks, Pipeline, build
 from crsr_video.types import Frame, TrackedFrame
 

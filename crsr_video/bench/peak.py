@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from crsr_video.devices import EIGHT_BITS
 from crsr_video.errors import BenchError
+from crsr_video.runtime.devices import EIGHT_BITS
 
 _SIDE = {"cpu": 1024}
 """Of the matrices; their product takes a core some milliseconds."""

@@ -18,8 +18,8 @@ from statistics import median
 
 from crsr_video import weights
 from crsr_video.bench import clip
-from crsr_video.decode import Decoder
 from crsr_video.errors import BenchError, ServerError, VersionError
+from crsr_video.io.decode import Decoder
 from crsr_video.plugins import compiler, conversion, ffmpeg, hosts, sources
 from crsr_video.server import Client, Settings
 

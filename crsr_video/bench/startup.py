@@ -15,8 +15,8 @@ def total(clip: Path, spawned: float) -> float:
 
     Args: spawned: `time.time` when this process was started.
     """
+    from crsr_video.api import enhance
     from crsr_video.config import Config
-    from crsr_video.enhancer import enhance
     from crsr_video.progress import Progress
 
     at = 0.0
@@ -53,4 +53,4 @@ def parts(clip: Path, spawned: float) -> dict[str, float]:
 
 
 def _import() -> None:
-    from crsr_video import enhancer  # noqa: F401
+    pass

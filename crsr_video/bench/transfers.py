@@ -15,9 +15,9 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from crsr_video.backends.cuda import CudaLanes, Forward, Images, Lanes, Streamed
-from crsr_video.batches import Predictor
-from crsr_video.on_device.copies import Copies
+from crsr_video.runtime.backends.cuda import CudaLanes, Forward, Images, Lanes, Streamed
+from crsr_video.runtime.batches import Predictor
+from crsr_video.stages.on_device.copies import Copies
 
 _COPY = re.compile(r"Memcpy (HtoD|DtoH)")
 """How CUPTI names copies to a GPU and from it."""

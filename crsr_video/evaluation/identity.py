@@ -17,11 +17,11 @@ from torch import Tensor
 
 from crsr_video.errors import TrainingError
 from crsr_video.evaluation.framings import CANONICAL
-from crsr_video.geometry import Matrix
+from crsr_video.imaging.geometry import Matrix
+from crsr_video.imaging.warp import warp
 from crsr_video.report import recognition
 from crsr_video.report.recognition import CHIP
 from crsr_video.training.genuine import Framing
-from crsr_video.warp import warp
 
 Embeddings = NDArray[np.float64]
 Bytes = NDArray[np.uint8]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from crsr_video import face_models
 from crsr_video.closing import Closing
 from crsr_video.errors import FaceModelError
-from crsr_video.frames import from_rgb
-from crsr_video.geometry import Points
+from crsr_video.imaging.geometry import Points
+from crsr_video.io.frames import from_rgb
+from crsr_video.track import face_models
 from crsr_video.track.detect import Detector, Look
 from crsr_video.track.landmarks import Landmarker
 from crsr_video.track.view import Region

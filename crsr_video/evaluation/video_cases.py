@@ -10,8 +10,7 @@ from crsr_video.evaluation.video_clips import Bytes, Clip, Known, decoded, uprig
 from crsr_video.evaluation.video_measures import Embeds, Meter, Picture, Reads
 from crsr_video.evaluation.video_methods import Methods
 from crsr_video.evaluation.video_spoil import draw, far_size, shrink, write_spoilt
-from crsr_video.frames import from_rgb
-from crsr_video.geometry import (
+from crsr_video.imaging.geometry import (
     FACE_WIDTHS_PER_CROP,
     Matrix,
     compose,
@@ -19,7 +18,8 @@ from crsr_video.geometry import (
     invert,
     resize_matrix,
 )
-from crsr_video.sampling import sample
+from crsr_video.imaging.sampling import sample
+from crsr_video.io.frames import from_rgb
 from crsr_video.types import Frame
 
 SIDES = (64, 384)

@@ -17,7 +17,7 @@ from torch import Tensor
 from crsr_video.evaluation.identity import cosine
 from crsr_video.evaluation.landmarks import Landmarks
 from crsr_video.evaluation.metrics import FACE_REGION, face_region, psnr, ssim
-from crsr_video.geometry import Points
+from crsr_video.imaging.geometry import Points
 from crsr_video.track.view import Region
 
 Picture = NDArray[np.float32]

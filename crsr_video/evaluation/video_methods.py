@@ -8,9 +8,9 @@ from crsr_video import pipeline
 from crsr_video.closing import Closing
 from crsr_video.config import Config
 from crsr_video.evaluation.variants import variants
+from crsr_video.imaging.upscale import enlarge
 from crsr_video.pipeline import Pipeline
 from crsr_video.types import Frame, TrackedFrame
-from crsr_video.upscale import enlarge
 
 DEGRADED, BICUBIC = "degraded", "bicubic"
 """The input itself: as it is, and enlarged. Every other method is measured against it."""

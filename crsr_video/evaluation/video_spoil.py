@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.config import EncodeSettings
-from crsr_video.decode import Decoder
-from crsr_video.encode import Encoder
 from crsr_video.evaluation.video_clips import Bytes, Clip, upright
-from crsr_video.frames import from_av
-from crsr_video.media import pyav
-from crsr_video.media.source import Source
+from crsr_video.io import pyav
+from crsr_video.io.decode import Decoder
+from crsr_video.io.encode import Encoder
+from crsr_video.io.frames import from_av
+from crsr_video.io.source import Source
 from crsr_video.types import Frame
 
 QUALITIES = {

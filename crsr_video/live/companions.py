@@ -8,7 +8,7 @@ of their times would stall.
 import time
 from collections import deque
 
-from crsr_video.media.pyav import Passthrough
+from crsr_video.io.pyav import Passthrough
 
 _LEAD = 0.1
 """Seconds by which sound may go before its picture: a container that puts both in order has it then

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from crsr_video.closing import Closing
-from crsr_video.effort import Effort
 from crsr_video.errors import ReaderGoneError
+from crsr_video.io.feed import Arrival, Feed
+from crsr_video.io.outgoing import Sink
+from crsr_video.io.pyav import Passthrough
 from crsr_video.live.companions import Companions
 from crsr_video.live.governor import Governor, Sample
 from crsr_video.live.latency import LatencyMeter
 from crsr_video.live.mailbox import Mailbox
 from crsr_video.live.watchdog import Watchdog
-from crsr_video.media.feed import Arrival, Feed
-from crsr_video.media.outgoing import Sink
-from crsr_video.media.pyav import Passthrough
+from crsr_video.stages.effort import Effort
 from crsr_video.types import Frame, TrackedFrame
 from crsr_video.workers import ReadAhead
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crsr_video.effort import Effort, Level
+from crsr_video.stages.effort import Effort, Level
 
 _WINDOW = 1.5
 """Seconds that are looked at."""

@@ -4,8 +4,8 @@ import threading
 import time
 from collections import deque
 
-from crsr_video.media.feed import Arrival
-from crsr_video.media.pyav import Passthrough
+from crsr_video.io.feed import Arrival
+from crsr_video.io.pyav import Passthrough
 from crsr_video.types import Frame
 
 _MOST_PACKETS = 4096

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crsr_video.effort import Effort, Level
 from crsr_video.errors import InputError, OutputError
+from crsr_video.io.incoming import Incoming
+from crsr_video.io.outgoing import open_sink
 from crsr_video.live.engine import Engine
 from crsr_video.live.governor import Governor
 from crsr_video.live.latency import LatencyMeter
 from crsr_video.live.settings import LiveSettings
 from crsr_video.live.statistics import LiveStatistics, resident
 from crsr_video.live.watchdog import Watchdog
-from crsr_video.media.incoming import Incoming
-from crsr_video.media.outgoing import open_sink
+from crsr_video.stages.effort import Effort, Level
 from crsr_video.types import Frame, TrackedFrame
 
 if TYPE_CHECKING:

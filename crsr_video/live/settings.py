@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError
-from crsr_video.media.feed import SinkSettings, SourceSettings
+from crsr_video.io.feed import SinkSettings, SourceSettings
 
 MAX_LATENCY = 0.08
 """Seconds, unless told otherwise."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crsr_video.config import EncodeSettings
-from crsr_video.decode import Decoder
-from crsr_video.encode import OutputPlan, plan_output
 from crsr_video.errors import OutputError
-from crsr_video.media.containers import MOV
-from crsr_video.media.source import Source
+from crsr_video.io.containers import MOV
+from crsr_video.io.decode import Decoder
+from crsr_video.io.encode import OutputPlan, plan_output
+from crsr_video.io.source import Source
 from crsr_video.plugins import hosts
 from crsr_video.plugins.conversion import Parameters, Tags, chain, retag
 

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import vapoursynth as vs
 
-from crsr_video import pipeline, tracks_file
-from crsr_video.colour import matrix_name
+from crsr_video import pipeline
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError, TracksError
+from crsr_video.imaging.colour import matrix_name
 from crsr_video.pipeline import Pipeline
+from crsr_video.track import tracks_file
 from crsr_video.track.replay import Replay
 from crsr_video.types import FieldOrder, Frame, PixelLayout, Plane
 

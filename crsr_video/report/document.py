@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
-from crsr_video import __version__, face_models, weights
+from crsr_video import __version__, weights
 from crsr_video.config import Config
-from crsr_video.devices import Placement
 from crsr_video.pipeline import Statistics
 from crsr_video.report import media
 from crsr_video.report.facts import FORMAT, VERSION, FrameFacts, MediaFacts, Report, Seen
+from crsr_video.runtime.devices import Placement
+from crsr_video.track import face_models
 
 MOST_TRACKS = 10_000
 """Faces in a report; of more, those seen longest."""

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.geometry import Matrix, compose, crop_from_frame, resize_matrix
-from crsr_video.sampling import sample
+from crsr_video.imaging.geometry import Matrix, compose, crop_from_frame, resize_matrix
+from crsr_video.imaging.sampling import sample
+from crsr_video.imaging.warp import warp
 from crsr_video.types import Face, Frame
-from crsr_video.warp import warp
 
 FloatPicture = NDArray[np.float32]
 Bytes = NDArray[np.uint8]

@@ -8,8 +8,8 @@ import av
 from av.container import InputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from crsr_video.media.feed import Feed
-from crsr_video.media.source import codec_name, main_video, open_container
+from crsr_video.io.feed import Feed
+from crsr_video.io.source import codec_name, main_video, open_container
 from crsr_video.report.facts import UNSPECIFIED, MediaFacts, StreamFacts
 
 

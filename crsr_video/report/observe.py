@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crsr_video import masks
-from crsr_video.backoff import Lowered
 from crsr_video.errors import DegenerateFaceError
+from crsr_video.imaging import masks
 from crsr_video.report import recognition
 from crsr_video.report.curves import Gauge, Presence
 from crsr_video.report.facts import BackedOff, Flicker, Identity, Masks, Picture, Seen, TrackFacts
 from crsr_video.report.look import FloatPicture, Sight, flicker, jpeg
 from crsr_video.report.recognition import Embedding, Recogniser
+from crsr_video.stages.backoff import Lowered
 from crsr_video.types import Face, Frame, TrackedFrame
 
 DETAILED = 48

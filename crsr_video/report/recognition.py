@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.geometry import Matrix, similarity
+from crsr_video.imaging.geometry import Matrix, similarity
 
 Embedding = NDArray[np.float64]
 Recogniser = Callable[[NDArray[np.uint8], NDArray[np.uint8]], tuple[Embedding, Embedding]]

@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from crsr_video.errors import ConfigError, OutputError
-from crsr_video.media import pyav
-from crsr_video.media.output_file import check_output, publish, temporary_name
+from crsr_video.io import pyav
+from crsr_video.io.output_file import check_output, publish, temporary_name
 from crsr_video.report.document import as_json
 from crsr_video.report.facts import Report
 from crsr_video.report.page import as_html

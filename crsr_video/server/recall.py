@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.track.replay import Replay
-from crsr_video.tracks_file import Recording, VideoFacts, pictures
+from crsr_video.track.tracks_file import Recording, VideoFacts, pictures
 from crsr_video.types import Face, Frame, TrackedFrame
 
 _ALIKE = 0.15

@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video import pipeline, tracks_file
+from crsr_video import pipeline
 from crsr_video.closing import Closing
 from crsr_video.config import Config
 from crsr_video.errors import ServerError, TracksError
 from crsr_video.pipeline import Networks
 from crsr_video.server.recall import Known
+from crsr_video.track import tracks_file
 from crsr_video.track.tracker import Eyes
 
 _Result = TypeVar("_Result")

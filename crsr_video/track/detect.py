@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.closing import Closing
-from crsr_video.face_models import resolve
-from crsr_video.geometry import Matrix, Points, apply, invert, scale_of
+from crsr_video.imaging.geometry import Matrix, Points, apply, invert, scale_of
+from crsr_video.track.face_models import resolve
 from crsr_video.track.glimpse import glimpse
 from crsr_video.track.quiet import quiet
 from crsr_video.track.ssd import FULL_RANGE, SHORT_RANGE, Grid, SingleShot

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from crsr_video.closing import Closing
 from crsr_video.errors import FaceModelError
-from crsr_video.face_models import resolve
-from crsr_video.geometry import Points, apply, invert
+from crsr_video.imaging.geometry import Points, apply, invert
 from crsr_video.track.appearance import Appearance, appearance
+from crsr_video.track.face_models import resolve
 from crsr_video.track.glimpse import glimpse
 from crsr_video.track.quiet import quiet
 from crsr_video.track.view import FloatPicture, Region

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from crsr_video.errors import DegenerateFaceError
-from crsr_video.geometry import FACE_WIDTHS_PER_CROP, crop_side
+from crsr_video.imaging.geometry import FACE_WIDTHS_PER_CROP, crop_side
 from crsr_video.track.smooth import step
-from crsr_video.tracks_file import Recording, TrackColumns
+from crsr_video.track.tracks_file import Recording, TrackColumns
 from crsr_video.types import Face, Frame, TrackedFrame
 
 _SIZE_RAMP = 1.15

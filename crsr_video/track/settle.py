@@ -6,7 +6,7 @@ from math import radians
 import numpy as np
 
 from crsr_video.errors import DegenerateFaceError
-from crsr_video.geometry import FACE_WIDTHS_PER_CROP, Points, apply, crop_side
+from crsr_video.imaging.geometry import FACE_WIDTHS_PER_CROP, Points, apply, crop_side
 from crsr_video.track.smooth import RAMP, Array, OneEuro, fade_out, smooth, step
 from crsr_video.track.tracks import Track
 from crsr_video.track.view import View

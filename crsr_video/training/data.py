@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
-from crsr_video.geometry import Matrix, compose
+from crsr_video.imaging.geometry import Matrix, compose
 from crsr_video.training.degrade import FACTOR
 from crsr_video.training.pack import Pack
 from crsr_video.training.pictures import SIZES

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
-from crsr_video.geometry import compose, resize_matrix
+from crsr_video.imaging.geometry import compose, resize_matrix
+from crsr_video.imaging.warp import warp
 from crsr_video.training.pack import Pack
-from crsr_video.warp import warp
 
 Bytes = NDArray[np.uint8]
 

@@ -17,16 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from crsr_video.decode import Decoder
 from crsr_video.errors import DegenerateFaceError, InputError, TrainingError
-from crsr_video.geometry import (
+from crsr_video.imaging.geometry import (
     FACE_WIDTHS_PER_CROP,
     apply,
     crop_from_frame,
     crop_side,
     invert,
 )
-from crsr_video.sampling import sample
+from crsr_video.imaging.sampling import sample
+from crsr_video.io.decode import Decoder
 from crsr_video.track import Tracker
 from crsr_video.track.detect import Detector, Look, Model
 from crsr_video.track.view import Region, view_of

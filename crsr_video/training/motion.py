@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from crsr_video.geometry import TEMPLATE
+from crsr_video.imaging.geometry import TEMPLATE
 
 Array = NDArray[np.float64]
 

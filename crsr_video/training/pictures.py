@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from crsr_video.errors import DegenerateFaceError, TrainingError
-from crsr_video.frames import from_rgb
-from crsr_video.geometry import (
+from crsr_video.imaging.geometry import (
     FACE_WIDTHS_PER_CROP,
     Points,
     bounds,
@@ -23,6 +22,7 @@ from crsr_video.geometry import (
     crop_side,
     invert,
 )
+from crsr_video.io.frames import from_rgb
 from crsr_video.track import Tracker
 from crsr_video.training.pack import split_of
 from crsr_video.types import Face

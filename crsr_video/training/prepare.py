@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from crsr_video.errors import CrsrError, TrainingError
-from crsr_video.geometry import crop_from_frame
+from crsr_video.imaging.geometry import crop_from_frame
+from crsr_video.imaging.warp import warp
 from crsr_video.training.pack import (
     PER_PICTURE,
     SUFFIX,
@@ -39,7 +40,6 @@ from crsr_video.training.pictures import (
     searched,
     size_for,
 )
-from crsr_video.warp import warp
 
 __all__ = ["SIZES", "Prepared", "prepare", "read_index", "size_for"]
 

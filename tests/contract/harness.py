@@ -8,21 +8,21 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from helpers import make_face
 
-from crsr_video.align import Aligner
-from crsr_video.batches import Predictor
 from crsr_video.config import EncodeSettings
-from crsr_video.consistify import consistify
-from crsr_video.decode import Decoder
-from crsr_video.devices import Placement
-from crsr_video.encode import Encoder
+from crsr_video.io.decode import Decoder
+from crsr_video.io.encode import Encoder
 from crsr_video.networks import Bicubic, Identity
-from crsr_video.paste import Paster
 from crsr_video.pipeline import Pipeline
-from crsr_video.smooth import Smoother
-from crsr_video.superres import super_resolve
+from crsr_video.runtime.batches import Predictor
+from crsr_video.runtime.devices import Placement
+from crsr_video.stages.align import Aligner
+from crsr_video.stages.consistify import consistify
+from crsr_video.stages.paste import Paster
+from crsr_video.stages.smooth import Smoother
+from crsr_video.stages.superres import super_resolve
 from crsr_video.types import Face, Frame, TrackedFrame
+from tests.support.frames import make_face
 
 CPU = Placement(torch.device("cpu"), torch.float32, "for the test")
 SIZE = (96, 80)

@@ -10,13 +10,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from make_video import make_video
 
-from contract.harness import FAST, MILLI, enhance, frames_of, times
-from contract.laden import Extra, bitmap, laden, text
 from crsr_video.config import EncodeSettings
-from crsr_video.media import pyav
-from crsr_video.media.containers import BY_SUFFIX, holds
+from crsr_video.io import pyav
+from crsr_video.io.containers import BY_SUFFIX, holds
+from tests.contract.harness import FAST, MILLI, enhance, frames_of, times
+from tests.contract.laden import Extra, bitmap, laden, text
+from tests.support.video import make_video
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".ts", ".avi")
 TITLES = {".mp4": "MP4", ".mov": "MOV", ".mkv": "MKV", ".webm": "WebM", ".ts": "TS", ".avi": "AVI"}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import av
 from av.stream import Disposition
-from make_video import COVER, make_video
+
+from tests.support.video import COVER, make_video
 
 MILLI = Fraction(1, 1000)
 

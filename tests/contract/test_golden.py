@@ -7,15 +7,16 @@ import av
 import numpy as np
 import pytest
 
-from contract.harness import FFV1, enhance, frames_of, packets, times
 from crsr_video import pipeline
 from crsr_video.config import Config, EncodeSettings
-from crsr_video.decode import Decoder
-from crsr_video.encode import Encoder
-from crsr_video.masks import touched
+from crsr_video.imaging.masks import touched
+from crsr_video.io.decode import Decoder
+from crsr_video.io.encode import Encoder
 from crsr_video.types import Frame
+from tests.contract.harness import FFV1, enhance, frames_of, packets, times
+from tests.support.paths import ROOT
 
-CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips" / "open"
+CLIPS = ROOT.parent / "shared" / "data" / "clips" / "open"
 pytestmark = pytest.mark.skipif(not CLIPS.is_dir(), reason="no clips here")
 
 FACES = (

@@ -1,10 +1,9 @@
 """The table of the README says what is measured."""
 
-from pathlib import Path
+from tests.contract.kept import kept_table
+from tests.support.paths import ROOT
 
-from contract.kept import kept_table
-
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 
 
 def test_the_readme_tells_what_is_kept() -> None:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import make_face
-from make_video import make_video
 
-from contract.harness import FFV1, SIZE, enhance, identity
-from crsr_video.geometry import apply, canonical_landmarks
-from crsr_video.masks import mask, touched
-from crsr_video.media import pyav
-from crsr_video.upscale import enlarge, enlarge_plane
+from crsr_video.imaging.geometry import apply, canonical_landmarks
+from crsr_video.imaging.masks import mask, touched
+from crsr_video.imaging.upscale import enlarge, enlarge_plane
+from crsr_video.io import pyav
+from tests.contract.harness import FFV1, SIZE, enhance, identity
+from tests.support.frames import make_face
+from tests.support.video import make_video
 
 
 @pytest.mark.parametrize("scale", [2, 4])

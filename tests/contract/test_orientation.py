@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from av.filter import Graph
 from av.video.frame import VideoFrame
-from helpers import make_face
-from make_video import fill, make_video
 
-from contract.harness import FAST, FFV1, MILLI, enhance, frames_of, times
 from crsr_video.config import EncodeSettings
-from crsr_video.masks import touched
-from crsr_video.media import pyav
-from crsr_video.sampling import preview
+from crsr_video.imaging.masks import touched
+from crsr_video.imaging.sampling import preview
+from crsr_video.io import pyav
+from tests.contract.harness import FAST, FFV1, MILLI, enhance, frames_of, times
+from tests.support.frames import make_face
+from tests.support.video import fill, make_video
 
 F = 1 << 16
 MATRICES = {

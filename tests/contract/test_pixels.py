@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import codes_of
-from make_video import make_video
 
-from contract.harness import FACE, FFV1, SIZE, enhance, frames_of, identity
-from crsr_video.align import Aligner
 from crsr_video.config import EncodeSettings
-from crsr_video.masks import mask, touched
-from crsr_video.media import pyav
+from crsr_video.imaging.masks import mask, touched
+from crsr_video.io import pyav
+from crsr_video.stages.align import Aligner
 from crsr_video.types import Frame
+from tests.contract.harness import FACE, FFV1, SIZE, enhance, frames_of, identity
+from tests.support.frames import codes_of
+from tests.support.video import make_video
 
 RAW = EncodeSettings(codec="rawvideo")
 X265 = EncodeSettings(codec="libx265", options={"x265-params": "lossless=1"})

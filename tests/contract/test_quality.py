@@ -6,16 +6,16 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from make_video import make_video
 
-from contract.harness import FACE, FAST, enhance, frames_of
 from crsr_video.config import EncodeSettings
-from crsr_video.decode import Decoder
-from crsr_video.encode import plan_output
 from crsr_video.errors import ConfigError, EncoderError, OutputError
-from crsr_video.media import pyav
-from crsr_video.media.encoders import find
-from crsr_video.media.source import bit_rate
+from crsr_video.io import pyav
+from crsr_video.io.decode import Decoder
+from crsr_video.io.encode import plan_output
+from crsr_video.io.encoders import find
+from crsr_video.io.source import bit_rate
+from tests.contract.harness import FACE, FAST, enhance, frames_of
+from tests.support.video import make_video
 
 PRORES = {"proxy": "Proxy", "lt": "LT", "standard": "Standard", "hq": "HQ"}
 

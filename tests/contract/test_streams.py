@@ -7,12 +7,12 @@ from typing import Any
 import av
 import pytest
 from av.stream import Disposition
-from make_video import COVER
 
-from contract.harness import FAST, enhance, packets
-from contract.laden import Extra, bitmap, laden, text
 from crsr_video.config import EncodeSettings
 from crsr_video.errors import OutputError
+from tests.contract.harness import FAST, enhance, packets
+from tests.contract.laden import Extra, bitmap, laden, text
+from tests.support.video import COVER
 
 STRICT = EncodeSettings(preset="ultrafast", strict=True)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import av
 import pytest
-from make_video import make_video
 
-from contract.harness import FFV1, enhance, packets, times
 from crsr_video.config import EncodeSettings
-from crsr_video.decode import Decoder
+from crsr_video.io.decode import Decoder
 from crsr_video.types import Frame
+from tests.contract.harness import FFV1, enhance, packets, times
+from tests.support.video import make_video
 
 FAST = EncodeSettings(preset="ultrafast")
 FINE = Fraction(1, 90000)

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.decode import Decoder
 from crsr_video.errors import ConfigError
-from crsr_video.frames import as_rgb
+from crsr_video.io.decode import Decoder
+from crsr_video.io.frames import as_rgb
 from crsr_video.training.pictures import SUFFIXES, read_picture
 from crsr_video.types import Frame
 

@@ -15,7 +15,7 @@ from crsr_video.evaluation.tracking.scenes import (
     frame_from_crop,
     pose,
 )
-from crsr_video.geometry import Matrix, Points, apply, invert
+from crsr_video.imaging.geometry import Matrix, Points, apply, invert
 
 Floats = NDArray[np.float64]
 

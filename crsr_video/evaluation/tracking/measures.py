@@ -23,7 +23,7 @@ from crsr_video.evaluation.tracking.matching import (
     nearness,
     size_class,
 )
-from crsr_video.geometry import Points
+from crsr_video.imaging.geometry import Points
 from crsr_video.types import Face
 
 _STAYS, _DUE = 1000.0, 10.0

@@ -13,7 +13,7 @@ from crsr_video.evaluation.tracking.layers import Truth
 from crsr_video.evaluation.tracking.matching import is_due, is_hidden, is_shown
 from crsr_video.evaluation.tracking.measures import Score
 from crsr_video.evaluation.tracking.render import RATE, Shown
-from crsr_video.frames import as_rgb
+from crsr_video.io.frames import as_rgb
 from crsr_video.types import Face, TrackedFrame
 
 Bytes = NDArray[np.uint8]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.errors import ConfigError
-from crsr_video.geometry import (
+from crsr_video.imaging.geometry import (
     FACE_WIDTHS_PER_CROP,
     Matrix,
     Points,
@@ -20,10 +20,10 @@ from crsr_video.geometry import (
     crop_from_frame,
     resize_matrix,
 )
+from crsr_video.imaging.warp import warp
 from crsr_video.training.pack import Pack, Prepared
 from crsr_video.training.pictures import LIST, Placed, Skipped, listed
 from crsr_video.training.prepare import aligned
-from crsr_video.warp import warp
 
 Bytes = NDArray[np.uint8]
 

@@ -16,9 +16,9 @@ from crsr_video.evaluation.tracking.backdrops import Backdrops
 from crsr_video.evaluation.tracking.layers import Layer, Truth, opaque, placed, truths
 from crsr_video.evaluation.tracking.people import Person
 from crsr_video.evaluation.tracking.scenes import Occluder, Scene, camera
-from crsr_video.geometry import apply, bounds, compose, invert
+from crsr_video.imaging.geometry import apply, bounds, compose, invert
+from crsr_video.imaging.warp import warp
 from crsr_video.types import Frame, PixelLayout
-from crsr_video.warp import warp
 
 Bytes = NDArray[np.uint8]
 Noise = NDArray[np.int16]

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from crsr_video.evaluation.tracking.people import OVAL
-from crsr_video.geometry import FACE_WIDTHS_PER_CROP, Matrix
+from crsr_video.imaging.geometry import FACE_WIDTHS_PER_CROP, Matrix
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.closing import Closing
-from crsr_video.colour import rgb_from_codes
+from crsr_video.imaging.colour import rgb_from_codes
 from crsr_video.live.preview.board import Board
 from crsr_video.types import Frame
 

@@ -18,8 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from crsr_video.closing import Closing
 from crsr_video.errors import OutputError
+from crsr_video.io import pyav
 from crsr_video.live.preview.board import Board, Sheet
-from crsr_video.media import pyav
 
 HOST = "127.0.0.1"
 MAX_WATCHERS = 4

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crsr_video import devices
 from crsr_video.errors import TrainingError
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.fused import Fused
 from crsr_video.networks.plan import Walkable, walk
 from crsr_video.networks.quantised import Observer, Quantised, Ranges
+from crsr_video.runtime import devices
 from crsr_video.training.data import Faces, Tier, batch
 from crsr_video.training.degrade import FACTOR, clean, degrade
 from crsr_video.weights import Pair

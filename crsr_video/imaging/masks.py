@@ -1,0 +1,121 @@
+"""The soft mask of a face, and where in a finished frame masks lie.
+
+A report, or a test, asks a frame that paste has finished: `mask` draws how much of each pixel may
+have been changed, `touched` says which pixels may differ at all.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.imaging.geometry import Matrix, compose, invert, resize_matrix
+from crsr_video.types import Frame, Patch
+
+FloatPicture = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_CENTRE = (0.5, 0.56)
+_RADII = (0.37, 0.43)
+"""Of the mask's ellipse in crop sides: from the hairline to below the chin, ear to ear."""
+
+_SOFTNESS = 0.35
+"""Share of the radius over which the mask falls from one to zero."""
+
+_REACH_OF_FRAME, _REACH_OF_CROP = 3, 2
+"""Samples beyond the ellipse that resampling may touch: of a frame's plane, where the crop shrinks,
+and of the crop, where it grows."""
+
+
+@lru_cache(maxsize=8)
+def face_mask(size: int) -> FloatPicture:
+    """Soft ellipse over the canonical face, (size, size) in [0, 1], zero at the crop's edges."""
+    grid = (np.arange(size) + 0.5) / size
+    x, y = (grid - _CENTRE[0]) / _RADII[0], (grid - _CENTRE[1]) / _RADII[1]
+    return _ramp(np.sqrt(x[None, :] ** 2 + y[:, None] ** 2))
+
+
+_EIGHTHS = (slice(1, 8), slice(1, 7))
+"""Rows and columns that hold the ellipse."""
+
+
+def window(size: int) -> tuple[slice, slice]:
+    """Rows and columns of a crop that hold all of its mask, in eighths of its side."""
+    rows, columns = (slice(e.start * size // 8, e.stop * size // 8) for e in _EIGHTHS)
+    return rows, columns
+
+
+def _ramp(radius: NDArray[np.float64]) -> FloatPicture:
+    """One in the middle, zero from the ellipse on outwards."""
+    ramp = np.clip((1.0 - radius) / _SOFTNESS, 0.0, 1.0)
+    # Smoothstep: no visible line where the ramp begins or ends.
+    mask: FloatPicture = (ramp**2 * (3.0 - 2.0 * ramp)).astype(np.float32)
+    return mask
+
+
+def patch(
+    track: int, frame: Frame, crop_from_frame: Matrix, size: int, weight: float = 1.0
+) -> Patch:
+    """Where a face that is pasted from a crop may change a frame.
+
+    Args: crop_from_frame: 2x3, in pixels of the crop. size: side of the crop in pixels.
+          weight: the mask's value at its middle.
+    """
+    unit = compose(resize_matrix(1 / size), crop_from_frame)
+    unit[:, 2] += 0.5  # From pixel centres to fractions of the side.
+    place = invert(unit)
+    # The ellipse's own box: each axis sums in squares, unlike a square's corners.
+    spread = np.hypot(place[:, 0] * _RADII[0], place[:, 1] * _RADII[1]) + _reach(frame, unit, size)
+    middle = place[:, :2] @ _CENTRE + place[:, 2]
+    low, high = np.floor(middle - spread), np.ceil(middle + spread) + 1
+    limits = (frame.width, frame.height)
+    x0, y0 = (int(np.clip(v, 0, n)) for v, n in zip(low, limits, strict=True))
+    x1, y1 = (int(np.clip(v, 0, n)) for v, n in zip(high, limits, strict=True))
+    return Patch(track, (x0, y0, x1, y1), unit, size, weight)
+
+
+def _reach(frame: Frame, unit: Matrix, size: int) -> float:
+    """Frame pixels beyond the ellipse where samples may still change, chroma's among them."""
+    chroma = 1 << max(frame.layout.x_shift, frame.layout.y_shift)
+    return _REACH_OF_FRAME * chroma + _REACH_OF_CROP * _stretch(invert(unit)) / size
+
+
+def _stretch(matrix: Matrix) -> float:
+    """By how much a transform enlarges along the axis where it enlarges most."""
+    return float(np.linalg.norm(matrix[:, :2], 2))
+
+
+def mask(frame: Frame) -> FloatPicture:
+    """How much of each pixel of a finished frame may have been changed, (H, W) in [0, 1].
+
+    The strength with which a face was pasted is in it; where masks overlap, the higher counts.
+    """
+    result = np.zeros((frame.height, frame.width), np.float32)
+    for part in frame.changed:
+        rows, columns, radius = _radii(part)
+        view = result[rows, columns]
+        np.maximum(view, part.weight * _ramp(radius), out=view)
+    return result
+
+
+def touched(frame: Frame) -> Mask:
+    """Pixels of a finished frame that may differ; (H, W). All others are bit-identical.
+
+    A chroma sample belongs to all pixels that share it.
+    """
+    result = np.zeros((frame.height, frame.width), np.bool_)
+    for part in frame.changed:
+        rows, columns, radius = _radii(part)
+        beyond = _reach(frame, part.crop_from_frame, part.size) * _stretch(part.crop_from_frame)
+        result[rows, columns] |= radius <= 1 + beyond / min(_RADII)
+    return result
+
+
+def _radii(part: Patch) -> tuple[slice, slice, NDArray[np.float64]]:
+    """A patch's rows and columns, and each pixel's distance from the middle, 1 on the ellipse."""
+    x0, y0, x1, y1 = part.box
+    x, y = np.arange(x0, x1), np.arange(y0, y1)[:, None]
+    m = part.crop_from_frame
+    u = (m[0, 0] * x + m[0, 1] * y + m[0, 2] - _CENTRE[0]) / _RADII[0]
+    v = (m[1, 0] * x + m[1, 1] * y + m[1, 2] - _CENTRE[1]) / _RADII[1]
+    return slice(y0, y1), slice(x0, x1), np.hypot(u, v)

@@ -1,0 +1,74 @@
+"""Look at a frame through a transform, in its own planes and bit depth.
+
+The planes are resampled first and turned to RGB afterwards, so only the pixels of a face are ever
+converted.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.imaging.colour import luma_of, to_rgb
+from crsr_video.imaging.geometry import Matrix, chroma_matrix, compose, invert
+from crsr_video.imaging.warp import warp
+from crsr_video.types import Frame, PixelLayout
+
+FloatPicture = NDArray[np.float32]
+
+
+def plane_from_frame(layout: PixelLayout, component: int) -> Matrix:
+    """Coordinates in a component's plane from frame coordinates; 2x3."""
+    if component == 0 or layout.family != "yuv":
+        return np.eye(2, 3)
+    return chroma_matrix(layout.x_shift, layout.y_shift, layout.x_cosited, layout.y_cosited)
+
+
+def sample(frame: Frame, target_from_frame: Matrix, width: int, height: int) -> FloatPicture:
+    """What the frame shows under a transform.
+
+    Args:    target_from_frame: 2x3.
+    Returns: float32 (height, width, 3), RGB, nominally [0, 1], not clipped.
+    Raises:  DegenerateFaceError: the transform is singular.
+    """
+    codes = [
+        warp(
+            plane,
+            compose(target_from_frame, invert(plane_from_frame(frame.layout, index))),
+            width,
+            height,
+        )
+        for index, plane in enumerate(frame.components)
+    ]
+    return to_rgb(np.stack(codes, -1), frame.layout)
+
+
+def preview(frame: Frame, longest: int, *, every: int = 1) -> FloatPicture:
+    """The light of a small upright picture with square pixels of the whole frame.
+
+    Args:    longest: its longer side in pixels; a smaller frame is not enlarged.
+             every: look at one of so many rows only.
+    Returns: float32 (H, W), luma in [0, 1].
+    """
+    size = _preview_size(frame, longest)
+    # A box average of whole planes: cheap, and exact enough to compare pictures by.
+    planes = [
+        cv2.resize(plane[::every], size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for plane in frame.components[: 3 if frame.layout.family == "rgb" else 1]
+    ]
+    luma = luma_of(planes, frame.layout)
+    return np.ascontiguousarray(np.rot90(luma, frame.rotation // 90 % 4))
+
+
+def _preview_size(frame: Frame, longest: int) -> tuple[int, int]:
+    """Width and height, before it is turned."""
+    aspect = float(frame.sample_aspect)
+    scale = min(1.0, longest / max(frame.width * aspect, frame.height))
+    return max(1, round(frame.width * aspect * scale)), max(1, round(frame.height * scale))
+
+
+def enlarged_size(frame: Frame, component: int, scale: int) -> tuple[int, int]:
+    """Height and width of a plane of the enlarged frame, chroma rounded up as FFmpeg does."""
+    height, width = frame.height * scale, frame.width * scale
+    if component == 0 or frame.layout.family != "yuv":
+        return height, width
+    return -(-height >> frame.layout.y_shift), -(-width >> frame.layout.x_shift)

@@ -1,0 +1,72 @@
+"""Frames from pictures that others made, and back: numpy arrays and PyAV frames."""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.imaging.colour import to_rgb
+from crsr_video.io import pyav
+from crsr_video.io.pictures import own_picture
+from crsr_video.types import Frame, PixelLayout
+
+_RGB = PixelLayout("rgb24", "rgb", 8, full_range=True)
+
+
+def from_rgb(picture: NDArray[np.uint8], index: int) -> Frame:
+    """A frame that shows an RGB picture; nothing is copied.
+
+    Args:   picture: uint8 (H, W, 3).
+            index: its number in the sequence, as its time.
+    Raises: ValueError: the array is anything else.
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"a picture is uint8 (H, W, 3), not {picture.dtype} {picture.shape}")
+    if 0 in picture.shape:
+        raise ValueError("a picture must not be empty")
+    return Frame(
+        components=tuple(picture[..., channel] for channel in range(3)),
+        layout=_RGB,
+        pts=index,
+        time_base=Fraction(1, 30),
+    )
+
+
+def as_rgb(frame: Frame) -> NDArray[np.uint8]:
+    """The whole frame as uint8 (H, W, 3) RGB, chroma taken from the nearest sample."""
+    height, width = frame.height, frame.width
+    planes = [
+        plane
+        if plane.shape == (height, width)
+        else np.repeat(
+            np.repeat(plane, 1 << frame.layout.y_shift, 0), 1 << frame.layout.x_shift, 1
+        )[:height, :width]
+        for plane in frame.components
+    ]
+    stacked = np.stack(planes, -1)
+    if frame.layout == _RGB:
+        return stacked.astype(np.uint8, copy=False)
+    rgb = to_rgb(stacked.astype(np.float32), frame.layout)
+    return (np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def from_av(picture: Any) -> Frame:
+    """A frame that shows an ``av.VideoFrame``; nothing is copied.
+
+    Raises: ValueError: its pixel format is not read natively.
+    """
+    return Frame(
+        components=pyav.views(picture),
+        layout=pyav.layout(picture),
+        pts=picture.pts or 0,
+        time_base=picture.time_base or Fraction(1, 30),
+        rotation=round(picture.rotation / 90) * 90 % 360,
+        native=picture,
+        interlaced=pyav.field_order(picture),
+    )
+
+
+def as_av(frame: Frame) -> Any:
+    """The frame as ``av.VideoFrame``, with all that its native frame carries."""
+    return own_picture(frame)

@@ -1,0 +1,283 @@
+"""The border to PyAV: what decode and encode share, and nothing else touches."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.filter import Graph
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, Interpolation
+from numpy.typing import NDArray
+
+from crsr_video.errors import CrsrError
+from crsr_video.imaging.colour import matrix_name
+from crsr_video.io.attached import display_matrix, field_order, mirrors, side_data, turn
+from crsr_video.io.pixel_formats import (
+    Channel,
+    PixelFormat,
+    is_pixel_format,
+    nearest_native,
+    pixel_format,
+)
+from crsr_video.types import PixelLayout, Plane
+
+__all__ = [
+    "Channel",
+    "Packet",
+    "Passthrough",
+    "PixelFormat",
+    "blank",
+    "colour_name",
+    "convert",
+    "copy",
+    "copy_colour",
+    "display_matrix",
+    "field_order",
+    "is_pixel_format",
+    "layout",
+    "mirrors",
+    "nearest_native",
+    "pixel_format",
+    "plane_rows",
+    "reason",
+    "side_data",
+    "translated",
+    "turn",
+    "views",
+    "write",
+]
+
+Bytes = NDArray[np.uint8]
+
+FULL_RANGE = 2
+"""AVCOL_RANGE_JPEG."""
+
+if TYPE_CHECKING:  # Generic for the type checker only.
+    Packet: TypeAlias = av.Packet[Any]
+else:
+    Packet = av.Packet
+
+
+@dataclass(frozen=True, slots=True)
+class Passthrough:
+    """A packet of a stream that is copied: audio, subtitles, data."""
+
+    stream: int
+    """Index of its stream in the source."""
+    packet: Packet
+    """Opaque to everyone but the encoder."""
+
+
+def plane_rows(plane: VideoPlane) -> Bytes:
+    """The bytes of a plane, (rows, bytes a row), top row first; padding included."""
+    rows: Bytes = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
+    return rows[::-1] if plane.line_size < 0 else rows
+
+
+def views(frame: VideoFrame, *, alpha: bool = False) -> tuple[Plane, ...]:
+    """The components of a frame as views into its planes, without padding; nothing is copied.
+
+    Raises: ValueError: the pixel format is not one of `pixel_format`'s.
+    """
+    fmt = pixel_format(frame.format.name)
+    if fmt is None:
+        raise ValueError(f"pixel format {frame.format.name} is not read natively")
+    channels = fmt.channels if alpha else fmt.channels[: fmt.components]
+    planes = {c.plane: frame.planes[c.plane] for c in channels}
+    return tuple(
+        _view(planes[c.plane], c, fmt, frame, chroma=fmt.family == "yuv" and i in (1, 2))
+        for i, c in enumerate(channels)
+    )
+
+
+def _view(
+    plane: VideoPlane, channel: Channel, fmt: PixelFormat, frame: VideoFrame, chroma: bool
+) -> Plane:
+    width = -(-frame.width >> fmt.x_shift) if chroma else frame.width
+    height = -(-frame.height >> fmt.y_shift) if chroma else frame.height
+    rows = plane_rows(plane)[:height]
+    first, last = channel.offset, channel.offset + (width - 1) * channel.step + 1
+    if fmt.bits == 8:
+        return rows[:, first : last : channel.step]
+    # The two bytes of a sample first, then the samples: a row need not be a whole number of them.
+    samples: Plane = rows[:, 2 * first : 2 * last].view(np.uint16)
+    return samples[:, :: channel.step]
+
+
+def layout(frame: VideoFrame, codec: str = "") -> PixelLayout:
+    """How the frame's codes make a picture.
+
+    FFmpeg's decoders know where chroma lies, but PyAV does not tell: it is taken from the codec's
+    own convention (JPEG and MPEG-1 in the middle, BT.2020 4:2:0 at the top left, others left).
+    Args: codec: FFmpeg's name of the codec.
+    Raises: ValueError: the pixel format is not one of `pixel_format`'s.
+    """
+    fmt = pixel_format(frame.format.name)
+    if fmt is None:
+        raise ValueError(f"pixel format {frame.format.name} is not read natively")
+    matrix = matrix_name(int(frame.colorspace), frame.width, frame.height)
+    full = int(frame.color_range) == FULL_RANGE or fmt.name.startswith("yuvj")
+    if fmt.family == "gray" and int(frame.color_range) == 0:
+        full = True  # As swscale takes it.
+    modern = codec in ("h264", "hevc", "av1", "vp9")
+    middle = codec in ("mjpeg", "mpeg1video") or (fmt.name.startswith("yuvj") and not modern)
+    return PixelLayout(
+        name=fmt.name,
+        family=fmt.family,
+        bits=fmt.bits,
+        x_shift=fmt.x_shift,
+        y_shift=fmt.y_shift,
+        matrix=matrix,
+        full_range=full,
+        x_cosited=not middle,
+        y_cosited=matrix == "bt2020" and fmt.y_shift == 1,
+    )
+
+
+def write(frame: VideoFrame, components: tuple[Plane, ...]) -> None:
+    """Copy components into a writable frame of the same size.
+
+    Samples of P010 and the like, whose lowest bits are not coded, are rounded to what is.
+    """
+    fmt = pixel_format(frame.format.name)
+    idle = fmt.bits - fmt.coded_bits if fmt else 0
+    for target, source in zip(views(frame, alpha=True), components, strict=False):
+        if idle:
+            rounded = np.minimum(source.astype(np.uint32) + (1 << (idle - 1)), (1 << 16) - 1)
+            target[...] = rounded >> idle << idle
+        else:
+            target[...] = source
+
+
+def blank(width: int, height: int, name: str) -> VideoFrame:
+    """A new frame; opaque, where it has alpha."""
+    frame = VideoFrame(width, height, name)
+    fmt = pixel_format(name)
+    if fmt is not None and fmt.alpha:
+        views(frame, alpha=True)[-1][...] = (1 << fmt.bits) - 1
+    return frame
+
+
+def copy(frame: VideoFrame) -> VideoFrame:
+    """A writable copy with everything that hangs on the frame (closed captions, HDR, alpha).
+
+    PyAV cannot copy side data, but a filter graph without a filter hands on a second reference to
+    the same picture, side data and all, which then takes its pixels along when it is to be written.
+    """
+    source, sink = _passages.of(frame)
+    source.push(frame)
+    twin = sink.pull()
+    assert isinstance(twin, VideoFrame)
+    twin.make_writable()
+    return twin
+
+
+class _Passages(threading.local):
+    """A graph without a filter for each thread, kept while pictures stay of one kind.
+
+    To make one takes longer than to copy a picture of 1080p.
+    """
+
+    def __init__(self) -> None:
+        self._kind: tuple[object, ...] = ()
+        self._graph: Graph | None = None
+        self._ends: tuple[Any, Any] | None = None
+
+    def of(self, frame: VideoFrame) -> tuple[Any, Any]:
+        """Its two ends, ready for this frame."""
+        base = frame.time_base or Fraction(1, 1000)
+        colour = (int(frame.colorspace), int(frame.color_range))
+        kind = (frame.width, frame.height, frame.format.name, base, *colour)
+        if self._ends is None or kind != self._kind:
+            graph = Graph()
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=base
+            )
+            sink = graph.add("buffersink")
+            source.link_to(sink)
+            graph.configure()
+            self._kind, self._graph, self._ends = kind, graph, (source, sink)
+        return self._ends
+
+
+_passages = _Passages()
+
+
+def convert(frame: VideoFrame, name: str, size: tuple[int, int] | None = None) -> VideoFrame:
+    """The frame in another pixel format: sample by sample where that is exact, else by swscale.
+
+    Args: size: (width, height) of the result; None: the frame's.
+    """
+    old, new = pixel_format(frame.format.name), pixel_format(name)
+    width, height = size or (frame.width, frame.height)
+    if old and new and old.same_codes(new) and (width, height) == (frame.width, frame.height):
+        result = blank(width, height, name)
+        result.pts, result.time_base, result.duration = frame.pts, frame.time_base, frame.duration
+        write(result, views(frame, alpha=old.alpha and new.alpha))
+        copy_colour(frame, result)
+        return result
+    flags = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+    return frame.reformat(width, height, name, interpolation=int(flags), **_matrix(frame, old, new))
+
+
+def _matrix(frame: VideoFrame, old: PixelFormat | None, new: PixelFormat | None) -> dict[str, Any]:
+    """What swscale must be told to go between RGB and YUV, and to tag the result with."""
+    was_yuv, is_yuv = (f is not None and f.family == "yuv" for f in (old, new))
+    if was_yuv == is_yuv:
+        return {}
+    tag = int(frame.colorspace) if was_yuv else 2
+    matrix = _SWSCALE[matrix_name(tag, frame.width, frame.height)]
+    if was_yuv:
+        return {"src_colorspace": matrix}
+    return {"dst_colorspace": matrix, "dst_color_range": "MPEG"}
+
+
+_SWSCALE = {"bt601": "ITU601", "bt709": "ITU709", "bt2020": "BT2020", "fcc": "FCC"}
+_SWSCALE |= {"smpte240m": "SMPTE240M"}
+
+
+def copy_colour(source: VideoFrame, target: VideoFrame) -> None:
+    """Carry the colour tags over."""
+    full = source.format.name.startswith("yuvj")
+    target.color_range = FULL_RANGE if full else source.color_range
+    target.colorspace = source.colorspace
+    target.color_primaries = source.color_primaries
+    target.color_trc = source.color_trc
+
+
+def colour_name(kind: str, code: int) -> str:
+    """The name of a colour tag's code from H.273, "" where it says nothing.
+
+    Args: kind: "primaries", "transfer" or "matrix".
+    """
+    known: Any = {"primaries": ColorPrimaries, "transfer": ColorTrc, "matrix": Colorspace}[kind]
+    if code in (0, 2) and not (kind == "matrix" and code == 0):
+        return ""
+    try:
+        return str(known(code).name).lower().replace("itu", "bt")
+    except ValueError:
+        return str(code)
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, in one line."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())
+
+
+@contextmanager
+def translated(kind: type[CrsrError], what: str) -> Iterator[None]:
+    """Turn what PyAV raises into an error of ours: "what: why"."""
+    try:
+        yield
+    except CrsrError:
+        raise
+    except (FFmpegError, OSError, ValueError, LookupError, OverflowError) as error:
+        raise kind(f"{what}: {reason(error)}") from error

@@ -1,0 +1,1 @@
+"""Many files, resumable segments, and clusters."""

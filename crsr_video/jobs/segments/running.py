@@ -1,0 +1,231 @@
+"""A run that can be killed at any moment and goes on where it was.
+
+Beside the result lies a folder ``.NAME.resume``: a journal, and a file for each finished segment. A
+segment counts as finished when its line is in the journal, which is written after its file is on
+the disk. The result gets its name when it is whole, and then the folder goes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+from crsr_video import report
+from crsr_video.config import Config
+from crsr_video.errors import ConfigError, OutputError
+from crsr_video.io import pyav
+from crsr_video.io.decode import Decoder
+from crsr_video.io.encode import check_output, plan_output
+from crsr_video.io.lock import NameLock
+from crsr_video.jobs.segments.folder import WorkFolder, work_folder
+from crsr_video.jobs.segments.joining import Joined, join
+from crsr_video.jobs.segments.planning import Plan, Segment
+from crsr_video.jobs.segments.results import SegmentResult, added
+from crsr_video.jobs.segments.stitch import stitch
+from crsr_video.jobs.segments.work import Worker
+from crsr_video.pipeline import Statistics
+
+OnFrame = Callable[[int, int, int, int], None]
+"""Called after each frame: frames finished by this run, by earlier ones, in all, faces in view."""
+
+Workers = Callable[[Plan, Sequence[Segment], Path, Callable[[SegmentResult], None]], Iterable[str]]
+"""Somebody who enhances segments of a plan into a folder, and calls back with each that is done, in
+whatever order, from the calling thread; returns what the user should know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a resumable run came to."""
+
+    joined: Joined
+    statistics: Statistics
+    resumed: int
+    """Frames that earlier runs had finished."""
+    concealed: int
+    """Frames that the decoder had to patch up."""
+    damaged: int
+    """Packets of the video that could not be decoded at all."""
+    notices: tuple[str, ...]
+    settled: Config
+    """As it was enhanced: device and precision as they were found when the work was begun."""
+    seen: report.Seen = field(default_factory=report.Seen)
+    """For a report, if one was asked for."""
+
+
+def enhance_resumably(
+    source: str | Path,
+    output: str | Path | None,
+    config: Config,
+    *,
+    on_frame: OnFrame = lambda *_: None,
+    on_notice: Callable[[str], None] = lambda _: None,
+    length: int | None = None,
+    workers: Workers | None = None,
+) -> Outcome:
+    """Enhance a video in segments, or go on with it; `config.restart` begins anew.
+
+    Args:   length: frames a segment, about; None: as is usual.
+            workers: who enhances the segments; None: this process, one after the other.
+    Raises: CrsrError: what is finished is kept, and the same call goes on.
+    """
+    if (config.faces or config.only is not None) and config.tracks is None:
+        raise ConfigError("faces are counted anew in every segment: choosing some needs --tracks")
+    path, told = Path(source), _Notices(on_notice)
+    with Decoder(path, start=config.start, duration=config.duration) as film:
+        whole = plan_output(film, output, config.encode, scale=config.scale)
+    folder = work_folder(whole.path)
+    if not folder.is_dir():
+        check_output(whole.path, path, config.overwrite)
+    with _translated(whole.path), NameLock(whole.path):
+        folder.mkdir(exist_ok=True)
+        work = WorkFolder(folder, told)
+        try:
+            work.open(path, whole.path, config, length)
+            with _kept():
+                outcome = _finish(work, config, on_frame, told, workers)
+        except BaseException:
+            if work.worthless:
+                work.remove()
+            raise
+        work.remove()
+        return outcome
+
+
+class _Notices:
+    """Passes each line on once, and remembers it."""
+
+    def __init__(self, on_notice: Callable[[str], None]) -> None:
+        self._on_notice = on_notice
+        self.lines: dict[str, None] = {}
+
+    def __call__(self, line: str) -> None:
+        if line not in self.lines:
+            self.lines[line] = None
+            self._on_notice(line)
+
+
+@contextmanager
+def _translated(output: Path) -> Iterator[None]:
+    """Turn what the folder's files and the lock may raise into an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename or output
+        raise OutputError(f"{name}: cannot be written: {pyav.reason(error)}") from error
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Say, where something could not be written, that nothing is lost."""
+    told = "what is finished is kept, and the same command goes on"
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(f"{error}; {told}") from error
+    except OSError as error:
+        raise OutputError(f"cannot write: {pyav.reason(error)}; {told}") from error
+
+
+def _finish(
+    work: WorkFolder, config: Config, on_frame: OnFrame, told: _Notices, workers: Workers | None
+) -> Outcome:
+    """Do what is left, and sum up."""
+    resumed = sum(result.frames for result in work.results.values())
+    if work.results:
+        told(f"going on after {resumed} frames that an earlier run has finished")
+    if not work.plan.seek:
+        told("the file does not tell all its times: each segment is read from its start")
+    if work.joined:
+        joined = _as_joined(work.plan)
+    else:
+        check_output(work.plan.output, work.plan.source, config.overwrite)
+        _enhance(work, resumed, on_frame, told, workers)
+        work.begin_joining()
+        joined = join(
+            work.plan, _in_order(work), work.path, overwrite=config.overwrite, alone=False
+        )
+        work.end_joining()
+    results = _in_order(work)
+    seen = (
+        _seen(results, work.plan, joined.video.time_base, told) if config.report else report.Seen()
+    )
+    return replace(_outcome(results, joined, work.plan.config, resumed, told), seen=seen)
+
+
+def _seen(results: list[SegmentResult], plan: Plan, tick: Fraction, told: _Notices) -> report.Seen:
+    """What was observed in all segments, people numbered as in the whole video."""
+    if any(result.observed is None and result.name for result in results):
+        told("the report tells nothing of faces in frames that an earlier run finished without one")
+    tables = stitch(results)
+    if plan.config.tracks is not None:  # Which numbers them for the whole video.
+        tables = [{number: number for number in result.tracks} for result in results]
+    shift = -float((plan.begin or 0) * tick)
+    return report.merged(
+        report.renumbered(report.from_record(result.observed), table, shift)
+        for result, table in zip(results, tables, strict=True)
+        if result.observed is not None
+    )
+
+
+def _in_order(work: WorkFolder) -> list[SegmentResult]:
+    return [work.results[number] for number in sorted(work.results)]
+
+
+def _enhance(
+    work: WorkFolder, resumed: int, on_frame: OnFrame, told: _Notices, workers: Workers | None
+) -> None:
+    """Do the segments that are not there yet, each noted as soon as it is on the disk."""
+    left = [s for s in work.plan.segments if s.number not in work.results]
+    finished = 0
+
+    def count(faces: int) -> None:
+        nonlocal finished
+        finished += 1
+        on_frame(finished, resumed, work.plan.frames, faces)
+
+    def add(result: SegmentResult) -> None:
+        nonlocal finished
+        work.add(result)
+        finished += result.frames
+        on_frame(finished, resumed, work.plan.frames, len(result.tracks))
+
+    if left and workers is not None:
+        for line in workers(work.plan, left, work.path, add):
+            told(line)
+    elif left:
+        with Worker(work.plan) as worker:
+            for segment in left:
+                work.add(worker.enhance(segment, work.path, count))
+            for line in worker.notices:
+                told(line)
+
+
+def _as_joined(plan: Plan) -> Joined:
+    """What `join` returned to the run that was stopped after it."""
+    config = plan.config
+    with Decoder(plan.source, start=config.start, duration=config.duration) as film:
+        whole = plan_output(film, plan.output, config.encode, scale=config.scale)
+        return Joined(whole, film.info, film.report, whole.notices)
+
+
+def _outcome(
+    results: list[SegmentResult], joined: Joined, config: Config, resumed: int, told: _Notices
+) -> Outcome:
+    people = {number for table in stitch(results) for number in table.values()}
+    if config.tracks is not None:  # Which numbers them for the whole video.
+        people = {number for result in results for number in result.tracks}
+    for result in results:
+        for note in result.notes:
+            told(note)
+    for note in (*joined.notices, *joined.report.notes):
+        told(note)
+    return Outcome(
+        joined,
+        added((result.statistics for result in results), len(people)),
+        resumed,
+        sum(result.concealed for result in results),
+        sum(result.damaged for result in results),
+        tuple(told.lines),
+        config,
+    )

@@ -1,0 +1,1 @@
+"""Where and how networks run: devices, precision, batching, fast paths."""

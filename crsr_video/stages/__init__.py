@@ -1,0 +1,1 @@
+"""The stages between decoding and encoding, one file each."""

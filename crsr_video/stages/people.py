@@ -1,0 +1,153 @@
+"""Whom to enhance, and how much: what the user chose for single faces, between track and align."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from crsr_video.config import FaceSettings
+from crsr_video.errors import DegenerateFaceError
+from crsr_video.imaging.geometry import crop_side
+from crsr_video.types import Face, TrackedFrame
+
+OFF = "turned off by the user"
+"""Why a face is left alone."""
+
+_ADVANTAGE = 1.25
+"""Times its size counts a face that is among the largest: two that are alike do not take turns."""
+_PACE = 1 / 6
+"""Of its weight a frame: a face that gives way fades out, and the other in."""
+_STEADY = 0.1
+"""Share of a new measurement in a face's size."""
+_PATIENCE = 60
+"""Frames for which a face that is not seen keeps its place."""
+
+_DEFAULT = FaceSettings()
+
+
+@dataclass(slots=True)
+class _Claim:
+    """One face's claim to be among the largest."""
+
+    size: float
+    weight: float = 0.0
+    """0: it is not; 1: it is; in between it is about to change."""
+    chosen: bool = False
+    unseen: int = 0
+
+
+class People:
+    """The stage; no lookahead.
+
+    Args: faces: by id, what was chosen for them.
+          only: ids to enhance; None: all.
+          most: so many faces at most, the largest ones; None: all.
+    """
+
+    lookahead = 0
+
+    def __init__(
+        self,
+        faces: Mapping[int, FaceSettings] | None = None,
+        *,
+        only: Collection[int] | None = None,
+        most: int | None = None,
+    ) -> None:
+        self._faces = dict(faces or {})
+        self._only = None if only is None else frozenset(only)
+        self._most = most
+        self._asked = {*self._faces, *(self._only or ())}
+        self._seen: set[int] = set()
+        self._claims: dict[int, _Claim] = {}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Ids asked for that never occurred, in words."""
+        missing = sorted(self._asked - self._seen)
+        if not missing:
+            return ()
+        there = "no face was found"
+        if self._seen:
+            there = f"there {'is only' if len(self._seen) == 1 else 'are'} {ranges(self._seen)}"
+        wanted = ranges(missing).replace(" and ", " or ")
+        return (f"no face {wanted} in what was enhanced; {there}",)
+
+    def push(self, item: TrackedFrame) -> list[TrackedFrame]:
+        """The frame, each face marked with what was chosen."""
+        if item.cut:
+            self.reset()
+        self._seen.update(face.track for face in item.faces)
+        faces = [self._settle(face) for face in item.faces]
+        if self._most is not None:
+            faces = self._largest(faces, float(item.frame.sample_aspect))
+        return [replace(item, faces=tuple(faces))]
+
+    def flush(self) -> list[TrackedFrame]:
+        """Nothing is held back."""
+        return []
+
+    def reset(self) -> None:
+        """Forget who was large; whose id was seen is kept for the notice."""
+        self._claims.clear()
+
+    def _settle(self, face: Face) -> Face:
+        """What was chosen for this face alone."""
+        chosen = self._faces.get(face.track, _DEFAULT)
+        others = self._only is not None and face.track not in self._only
+        if others or not chosen.enabled or chosen.strength == 0:
+            return replace(face, skipped=OFF)
+        return replace(face, strength=face.strength * chosen.strength)
+
+    def _largest(self, faces: list[Face], aspect: float) -> list[Face]:
+        """Leave alone all but the largest."""
+        assert self._most is not None
+        seen = {f.track: _size(f, aspect) for f in faces if f.skipped is None}
+        self._measure(seen)
+        ranked = sorted(seen, key=lambda key: (-self._rank(self._claims[key]), key))
+        chosen = frozenset(ranked[: self._most])
+        return [self._weigh(f, f.track in chosen) if f.track in seen else f for f in faces]
+
+    def _measure(self, seen: dict[int, float]) -> None:
+        for key, size in seen.items():
+            claim = self._claims.setdefault(key, _Claim(size, weight=-1.0))
+            claim.size += _STEADY * (size - claim.size)
+            claim.unseen = -1
+        for claim in self._claims.values():
+            claim.unseen += 1
+        self._claims = {k: c for k, c in self._claims.items() if c.unseen <= _PATIENCE}
+
+    @staticmethod
+    def _rank(claim: _Claim) -> float:
+        return claim.size * (_ADVANTAGE if claim.chosen else 1.0)
+
+    def _weigh(self, face: Face, chosen: bool) -> Face:
+        claim = self._claims[face.track]
+        goal = float(chosen)
+        if claim.weight < 0:  # Its first frame: how it enters is the tracker's business.
+            claim.weight = goal
+        claim.weight += min(max(goal - claim.weight, -_PACE), _PACE)
+        claim.chosen = chosen
+        if claim.weight < 1e-9:
+            which = "the largest" if self._most == 1 else f"among the {self._most} largest"
+            return replace(face, skipped=f"not {which}")
+        return replace(face, strength=face.strength * claim.weight)
+
+
+def _size(face: Face, aspect: float) -> float:
+    """By what faces are compared: pixels, fewer for one that is only just coming or going."""
+    try:
+        return crop_side(face.landmarks, aspect) * face.presence
+    except DegenerateFaceError:
+        return 0.0
+
+
+def ranges(ids: Iterable[int]) -> str:
+    """Numbers in words: "1 to 4, 6 and 9"."""
+    runs: list[list[int]] = []
+    for key in sorted(ids):
+        if runs and key == runs[-1][-1] + 1:
+            runs[-1].append(key)
+        else:
+            runs.append([key])
+    parts: list[str] = []
+    for run in runs:
+        parts += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(key) for key in run]
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -1,0 +1,307 @@
+"""From a file to a pair of networks, verified on the way.
+
+A checkpoint is one safetensors file. Tensors are named ``consistifier.*``, ``superresolver.*`` and
+``memory.*``; the header's metadata holds ``format`` ("crsr-video/1") and, as JSON, the constructor
+arguments of each network that is there. Only the super-resolver must be. Tensors named
+``texture.*`` take the place of the super-resolver's of the same name where texture is wanted.
+Pickles are refused: loading one runs its author's code.
+"""
+
+import copy
+import hashlib
+import json
+import math
+import os
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from crsr_video.errors import WeightsError
+from crsr_video.networks import Bicubic, Consistifier, Identity, Memory, SuperResolver
+
+FORMAT = "crsr-video/1"
+
+FAST = "fast"
+"""Name of the shipped weights that are made for speed."""
+
+IDENTITY = "identity"
+"""Name of the pair that does nothing: bicubic enlargement, no weights."""
+
+_LARGEST = 512 * 2**20
+"""Bytes; a larger file is no checkpoint of these networks."""
+
+_LONGEST_HEADER = 2**20
+"""Bytes; it names a few hundred tensors."""
+
+Ranges = dict[str, tuple[float, float]]
+"""See `networks.quantised.Ranges`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedWeights:
+    """A checkpoint that comes with the package."""
+
+    name: str
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return _folder() / f"{self.name}.safetensors"
+
+    @property
+    def card(self) -> Path:
+        """Its description: data, licence, recipe, figures, limits."""
+        return _folder() / f"{self.name}.md"
+
+
+def _folder() -> Path:
+    return Path(str(resources.files("crsr_video.weights")))
+
+
+def shipped() -> tuple[ShippedWeights, ...]:
+    """All checkpoints of the package, by its own list of hashes.
+
+    Raises: WeightsError: the installation lacks the list.
+    """
+    try:
+        hashes = json.loads((_folder() / "SHA256.json").read_text())
+    except (OSError, ValueError) as error:
+        raise WeightsError("the list of shipped weights is missing or damaged") from error
+    return tuple(ShippedWeights(name, digest) for name, digest in sorted(hashes.items()))
+
+
+def ranges_file(weights: Path) -> Path:
+    """What eight-bit inference must know of weights, and of all others in the same folder."""
+    return weights.with_name("ranges.json")
+
+
+def _ranges(weights: Path, sha256: str) -> dict[str, Ranges]:
+    """Ranges of the networks of one checkpoint, by network; none of weights that were not measured.
+
+    Raises: WeightsError: the list is damaged.
+    """
+    path = ranges_file(weights)
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_HEADER)
+        found = json.loads(text).get(sha256, {})
+        ranges = {
+            network: {name: (float(low), float(high)) for name, (low, high) in own.items()}
+            for network, own in found.items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        raise WeightsError(f"'{path}' is damaged: it lists the ranges of weights") from error
+    if not all(-math.inf < a <= b < math.inf for own in ranges.values() for a, b in own.values()):
+        raise WeightsError(f"'{path}' holds a range that is none")
+    return ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The two networks of the method, in evaluation mode, float32, on the CPU."""
+
+    consistifier: nn.Module
+    superresolver: nn.Module
+    name: str
+    sha256: str
+    memory: Memory | None = None
+    """What makes the super-resolver recurrent, if it was trained."""
+    texture: dict[str, Tensor] = field(default_factory=dict)
+    """Weights of the super-resolver that were trained against a discriminator, by name."""
+
+    @property
+    def eight_bits(self) -> bool:
+        """Whether its networks were measured for inference in eight bits."""
+        networks = (self.consistifier, self.superresolver)
+        return all(getattr(network, "ranges", None) is not None for network in networks)
+
+    def with_texture(self, share: float) -> "Pair":
+        """A pair between faithful (0: as trained for pixels) and textured (1).
+
+        Weights are interpolated (Wang et al. 2018, ESRGAN, section 3.4). Without trained texture,
+        the pair itself.
+        """
+        if not self.texture or share == 0:
+            return self
+        superresolver = copy.deepcopy(self.superresolver)
+        weights = superresolver.state_dict()
+        for name, value in self.texture.items():
+            weights[name].lerp_(value, share)
+        if isinstance(superresolver, SuperResolver):
+            superresolver.ranges = None  # they were measured without texture
+        return replace(self, superresolver=superresolver)
+
+
+def load(model: str = FAST) -> Pair:
+    """Build the networks of a checkpoint.
+
+    Args:   model: a shipped name, "identity", or the path of a safetensors file.
+    Raises: WeightsError: unknown, unreadable, damaged, a pickle, or of another network.
+    """
+    if model == IDENTITY:
+        return Pair(Identity(), Bicubic(), IDENTITY, "")
+    known = _known(model)
+    if known is not None:
+        return _read(known.path, known.name, known.sha256)
+    return _read(Path(model), Path(model).stem, None)
+
+
+def path_of(model: str) -> Path:
+    """The file of a model that has one.
+
+    Raises: WeightsError: there is none of that name.
+    """
+    known = _known(model)
+    return known.path if known is not None else Path(model)
+
+
+def _known(model: str) -> ShippedWeights | None:
+    """Shipped weights by name; None: it should be a file.
+
+    Raises: WeightsError: it is a name, but none of ours.
+    """
+    known = {weights.name: weights for weights in shipped()}
+    path = Path(model)
+    if model in known:
+        return known[model]
+    if path.suffix == "" and path.name == model and not os.path.exists(path):  # noqa: PTH110 (does not raise on impossible names)
+        names = ", ".join([*known, IDENTITY])
+        raise WeightsError(f"unknown model '{model}': use {names}, or a .safetensors file")
+    return None
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal.
+
+    Raises: WeightsError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"cannot read weights '{path}': {error.strerror}") from error
+
+
+def _read(path: Path, name: str, expected: str | None) -> Pair:
+    _refuse_foreign(path)
+    found = digest(path)
+    if expected is not None and found != expected:
+        raise WeightsError(f"weights '{path}' are damaged: SHA-256 differs from the package's list")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - no dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"weights '{path}' are damaged: {_line(error)}") from error
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(f"weights '{path}' are not a {FORMAT} checkpoint")
+    consistifier: nn.Module = Identity()
+    if _holds("consistifier", metadata, tensors):
+        consistifier = _build(Consistifier, "consistifier", metadata, tensors, path)
+    superresolver = _build(SuperResolver, "superresolver", metadata, tensors, path)
+    memory = None
+    if _holds("memory", metadata, tensors):
+        memory = _build(Memory, "memory", metadata, tensors, path)
+        if memory.channels != superresolver.channels:
+            raise WeightsError(f"weights '{path}' hold the memory of another super-resolver")
+    texture = _texture(tensors, superresolver, path)
+    ranges = _ranges(path, found)
+    if isinstance(consistifier, Consistifier):
+        consistifier.ranges = ranges.get("consistifier")
+    superresolver.ranges = ranges.get("superresolver")
+    return Pair(consistifier, superresolver, name, found, memory, texture)
+
+
+def _holds(prefix: str, metadata: dict[str, str], tensors: dict[str, Tensor]) -> bool:
+    """Whether a checkpoint has a network, or claims to."""
+    return prefix in metadata or any(name.startswith(f"{prefix}.") for name in tensors)
+
+
+def _texture(tensors: dict[str, Tensor], superresolver: nn.Module, path: Path) -> dict[str, Tensor]:
+    """The tensors that may take the place of the super-resolver's, checked."""
+    own = {k.removeprefix("texture."): v for k, v in tensors.items() if k.startswith("texture.")}
+    known = superresolver.state_dict()
+    for name, value in own.items():
+        if name not in known or known[name].shape != value.shape:
+            raise WeightsError(f"weights '{path}' have texture of another network: {name}")
+        if not torch.isfinite(value).all():
+            raise WeightsError(f"weights '{path}' hold values that are not finite")
+    return own
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Say what a file is before the loader stumbles over it."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise WeightsError(f"cannot read weights '{path}': {error.strerror}") from error
+    # A torch.save file is a zip; older ones, and plain pickles, begin with the PROTO opcode.
+    if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        raise WeightsError(f"weights '{path}' are a pickle, which could run code: refused")
+    if not 8 < size <= _LARGEST:
+        raise WeightsError(f"weights '{path}' have an impossible size of {size} bytes")
+    if int.from_bytes(head, "little") > _LONGEST_HEADER:
+        raise WeightsError(f"weights '{path}' are damaged: their header is too long")
+
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def _build(
+    network: type[_Network],
+    prefix: str,
+    metadata: dict[str, str],
+    tensors: dict[str, torch.Tensor],
+    path: Path,
+) -> _Network:
+    own = {
+        key.removeprefix(f"{prefix}."): value
+        for key, value in tensors.items()
+        if key.startswith(f"{prefix}.")
+    }
+    try:
+        with torch.device("meta"):  # nothing is allocated before the shapes have been compared
+            built = network(**_arguments(metadata[prefix]))
+        built.load_state_dict(own, assign=True)
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsError(
+            f"weights '{path}' do not fit the {prefix} of this version: {_line(error)}"
+        ) from error
+    if not all(torch.isfinite(value).all() for value in own.values()):
+        raise WeightsError(f"weights '{path}' hold values that are not finite")
+    return built.eval().requires_grad_(False)
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    """Constructor arguments: integers and lists of integers only, of sane size."""
+    arguments = json.loads(text)
+    if not isinstance(arguments, dict):
+        raise ValueError("constructor arguments are no table")
+    for name, value in arguments.items():
+        numbers = value if isinstance(value, list) else [value]
+        low, high = (1, 4096) if name in ("channels", "width") else (0, 64)
+        if not all(type(number) is int and low <= number <= high for number in numbers):
+            raise ValueError("constructor arguments are out of range")
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+
+
+def _line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:200] or type(error).__name__

@@ -1,0 +1,431 @@
+"""Comparing a video with its copy: the right frames, in the right halves, at the right times."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.video.stream import VideoStream
+from click.testing import CliRunner
+from skimage import data
+
+from crsr_video.cli import main
+from crsr_video.errors import ConfigError, CrsrError, FaceModelError, InputError, OutputError
+from crsr_video.io import pyav
+from crsr_video.io.decode import Decoder
+from crsr_video.report.comparison import compare
+from crsr_video.report.comparison.labels import label
+from crsr_video.report.comparison.matching import Match
+from crsr_video.report.comparison.moments import Moment, choose
+from crsr_video.report.comparison.place import find
+from crsr_video.report.comparison.shape import scale_between
+from crsr_video.track import face_models
+from crsr_video.track.view import Region
+from crsr_video.types import Frame
+from tests.support.video import make_video
+
+MILLI = Fraction(1, 1000)
+SIZE = (160, 120)
+GAIN = 24
+"""By how much copies are brighter, in levels."""
+LABELLED = 24
+"""Rows that labels may cover."""
+RATE: dict[str, Any] = {"size": SIZE, "rate": 25, "time_base": MILLI}
+
+
+def copy(
+    source: Path,
+    target: Path,
+    *,
+    scale: int = 1,
+    keep: Iterable[int] | None = None,
+    shift: int = 0,
+    rotation: int = 0,
+) -> Path:
+    """A brighter copy, as some other program might write it.
+
+    Args: keep: numbers of the frames to keep; None: all.
+          shift: milliseconds by which the copy begins earlier.
+    """
+    with Decoder(source) as decoder, av.open(str(target), "w") as output:
+        frames = [item for item in decoder if isinstance(item, Frame)]
+        stream = output.add_stream("libx264", 25, options={"crf": "8", "preset": "ultrafast"})
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height = frames[0].width * scale, frames[0].height * scale
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = stream.time_base = MILLI
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for number in keep if keep is not None else range(len(frames)):
+            picture = frames[number].native.reformat(stream.width, stream.height, "yuv420p")
+            luma = pyav.views(picture)[0]
+            luma[...] = np.minimum(luma.astype(int) + GAIN, 255)
+            picture.pts = round(frames[number].seconds * 1000) - shift
+            picture.time_base = MILLI
+            output.mux(stream.encode(picture))
+        output.mux(stream.encode(None))
+    return target
+
+
+def read(path: Path) -> list[Frame]:
+    with Decoder(path) as decoder:
+        return [item for item in decoder if isinstance(item, Frame)]
+
+
+def packets(path: Path) -> list[tuple[float, bytes]]:
+    """Time and contents of the first audio track's packets."""
+    with av.open(str(path)) as container:
+        found = container.demux(container.streams.audio[0])
+        return [
+            (float(p.pts * p.time_base), bytes(p)) for p in found if p.size and p.pts is not None
+        ]
+
+
+def luma(frame: Frame) -> np.ndarray:
+    return frame.components[0][LABELLED:].astype(float)
+
+
+def unlike(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a - b).mean())
+
+
+def assert_halves(result: Path, before: list[Frame], after: list[Frame]) -> None:
+    """Each frame of a result shows these two, side by side, at the second one's time."""
+    shown = read(result)
+    assert [f.seconds for f in shown] == pytest.approx([f.seconds for f in after], abs=6e-4)
+    for frame, left, right in zip(shown, before, after, strict=True):
+        middle = frame.width // 2
+        assert unlike(luma(frame)[:, :middle], luma(left)) < 3
+        assert unlike(luma(frame)[:, middle:], luma(right)) < 3
+
+
+def assert_only(folder: Path, *names: str) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_video(tmp_path / "a.mp4", frames=30, audio=1, **RATE)
+
+
+# Videos --------------------------------------------------------------------------------------
+
+
+def test_side_by_side(clip: Path, tmp_path: Path) -> None:
+    after = copy(clip, tmp_path / "b.mp4")
+    result = compare(clip, after)
+    assert result == tmp_path / "b.compare.mp4"
+    with Decoder(result) as decoder:
+        info = decoder.info
+    assert (info.width, info.height, info.codec) == (2 * SIZE[0], SIZE[1], "h264")
+    assert_halves(result, read(clip), read(after))
+    assert packets(result) == packets(clip)
+    assert_only(tmp_path, "a.mp4", "b.mp4", "b.compare.mp4")
+
+
+def test_split_takes_its_halves_from_the_right_files(clip: Path, tmp_path: Path) -> None:
+    after = copy(clip, tmp_path / "b.mp4")
+    shown = read(compare(clip, after, tmp_path / "c.mkv", split=True))
+    middle = SIZE[0] // 2
+    for frame, left, right in zip(shown, read(clip), read(after), strict=True):
+        assert (frame.width, frame.height) == SIZE
+        assert unlike(luma(frame)[:, : middle - 4], luma(left)[:, : middle - 4]) < 3
+        assert unlike(luma(frame)[:, middle + 4 :], luma(right)[:, middle + 4 :]) < 3
+    assert luma(shown[0])[:, middle - 1 : middle + 1].min() > 150  # the line
+
+
+def test_an_enlarged_copy(clip: Path, tmp_path: Path) -> None:
+    after = copy(clip, tmp_path / "b.mp4", scale=2)
+    result = compare(clip, after, tmp_path / "c.mp4")
+    large = [
+        f.native.reformat(2 * SIZE[0], 2 * SIZE[1], interpolation="BICUBIC") for f in read(clip)
+    ]
+    shown = read(result)
+    assert (shown[0].width, shown[0].height) == (4 * SIZE[0], 2 * SIZE[1])
+    for frame, before in zip(shown, large, strict=True):
+        wanted = pyav.views(before)[0][LABELLED:].astype(float)
+        assert unlike(luma(frame)[:, : 2 * SIZE[0]], wanted) < 3
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["times begin anew", "times are kept"])
+def test_a_part(clip: Path, tmp_path: Path, moved: bool) -> None:
+    shift = 400 if moved else 0
+    after = copy(clip, tmp_path / "b.mkv", keep=range(10, 20), shift=shift)
+    assert float(find(clip, after).offset) == pytest.approx(shift / 1000)
+    result = compare(clip, after, tmp_path / "c.mp4")
+    assert_halves(result, read(clip)[10:20], read(after))
+    # AAC packets of 21 ms: those of the part, moved with it, bit for bit.
+    part = {data: time for time, data in packets(clip)}
+    sound = packets(result)
+    assert all(time == pytest.approx(part[data] - shift / 1000, abs=1e-3) for time, data in sound)
+    begin = 0.4 - shift / 1000
+    assert begin - 1e-3 <= sound[0][0] < begin + 0.03
+    assert begin + 0.35 < sound[-1][0] < begin + 0.45  # files interleave loosely
+
+
+def test_a_copy_that_starts_later_on_its_clock(clip: Path, tmp_path: Path) -> None:
+    after = copy(clip, tmp_path / "b.ts", shift=-1400)
+    result = compare(clip, after, tmp_path / "c.mkv")
+    assert_halves(result, read(clip), read(after))
+    assert packets(result)[0][0] == pytest.approx(packets(clip)[0][0] + 1.4, abs=2e-3)
+
+
+def test_a_copy_without_the_first_frame_keeps_its_times(clip: Path, tmp_path: Path) -> None:
+    after = copy(clip, tmp_path / "b.mp4", keep=range(1, 30))
+    assert find(clip, after).offset == 0
+    assert_halves(compare(clip, after, tmp_path / "c.mp4"), read(clip)[1:], read(after))
+
+
+def test_frames_are_matched_by_time(tmp_path: Path) -> None:
+    times = [0, 33, 67, 100, 600, 610, 1000, 1040, 1500, 1533]
+    before = make_video(tmp_path / "a.mkv", size=SIZE, rate=30, time_base=MILLI, pts=times)
+    after = copy(before, tmp_path / "b.mkv", keep=[0, 2, 3, 5, 6, 9])
+    with Match(before, after, find(before, after)) as match:
+        pairs = [(round(a.seconds * 1000), round(b.seconds * 1000)) for a, b in match.pairs()]
+    assert pairs == [(t, t) for t in (0, 67, 100, 610, 1000, 1533)]
+    # Frames in between show what is still there, and half a frame early is not too early.
+    dense = make_video(
+        tmp_path / "c.mkv", size=SIZE, rate=30, time_base=MILLI, pts=[0, 60, 90, 550, 595, 1533]
+    )
+    place = find(before, before)
+    with Match(before, dense, place) as match:
+        pairs = [(round(a.seconds * 1000), round(b.seconds * 1000)) for a, b in match.pairs()]
+    assert pairs == [(0, 0), (67, 60), (100, 90), (100, 550), (600, 595), (1533, 1533)]
+
+
+def test_rotated_clips_are_shown_upright(tmp_path: Path) -> None:
+    before = make_video(tmp_path / "a.mp4", frames=8, rotation=90, **RATE)
+    after = copy(before, tmp_path / "b.mp4", rotation=90)
+    shown = read(compare(before, after, tmp_path / "c.mp4"))
+    assert [(f.width, f.height, f.rotation) for f in shown] == [(2 * SIZE[1], SIZE[0], 0)] * 8
+    left = np.rot90(read(before)[0].components[0])[LABELLED:].astype(float)
+    right = np.rot90(read(after)[0].components[0])[LABELLED:].astype(float)
+    assert unlike(luma(shown[0]), np.hstack([left, right])) < 3
+
+
+def test_odd_sizes_lose_a_line(tmp_path: Path) -> None:
+    odd = make_video(tmp_path / "a.mkv", pix_fmt="yuv444p", **(RATE | {"size": (161, 121)}))
+    shown = read(compare(odd, odd, tmp_path / "c.mkv"))
+    assert (shown[0].width, shown[0].height, shown[0].layout.name) == (320, 120, "yuv420p")
+
+
+def test_deep_colour_stays_deep(tmp_path: Path) -> None:
+    colour = (9, 16, 9, 1)
+    deep = make_video(tmp_path / "a.mkv", pix_fmt="yuv420p10le", frames=3, colour=colour, **RATE)
+    shown = read(compare(deep, deep, tmp_path / "c.mkv"))
+    assert (shown[0].layout.name, shown[0].layout.matrix) == ("yuv420p10le", "bt2020")
+    assert int(shown[0].native.color_trc) == 16
+
+
+def test_ranges_are_brought_together(tmp_path: Path) -> None:
+    before = make_video(tmp_path / "a.mkv", frames=3, colour=(1, 1, 1, 2), **RATE)
+    after = copy(before, tmp_path / "b.mkv")  # tells no range, so its codes are limited
+    with Match(before, after, find(before, after)) as match:
+        wide, narrow = match.first
+    assert wide.layout.full_range and not narrow.layout.full_range
+    shown = read(compare(before, after, tmp_path / "c.mkv"))[0]
+    limited = 16 + luma(wide) * 219 / 255
+    assert not shown.layout.full_range
+    assert unlike(luma(shown)[:, : SIZE[0]], limited) < 3
+
+
+def test_a_container_without_h264(tmp_path: Path) -> None:
+    before = make_video(tmp_path / "a.webm", codec="libvpx", frames=3, **RATE)
+    with Decoder(compare(before, before, tmp_path / "c.webm")) as decoder:
+        assert decoder.info.codec.startswith(("vp8", "vp9", "libvpx"))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (64, 48), (1920, 1080)])
+def test_labels_are_even_and_stay_inside(size: tuple[int, int]) -> None:
+    width, height = size
+    planes = tuple(np.full((height >> s, width >> s), 128, np.uint8) for s in (0, 1, 1))
+    words = label("before", width, height)
+    assert words.fill.shape == words.outline.shape
+    assert words.width % 2 == 0 and words.fill.shape[0] % 2 == 0
+    words.put(planes, 4, 4, 8)
+    if width >= 64:
+        assert planes[0].min() < 48 and planes[0].max() > 210
+        assert words.width < width
+
+
+# What does not fit ----------------------------------------------------------------------------
+
+
+def assert_fails(
+    kind: type[CrsrError], words: str, before: Path, after: Path, output: Path, **choices: object
+) -> None:
+    """It fails with one line, and leaves the folder as it was."""
+    names = {path.name: path.stat().st_mtime_ns for path in output.parent.iterdir()}
+    with pytest.raises(kind, match=words) as failure:
+        compare(before, after, output, **choices)
+    assert "\n" not in str(failure.value)
+    assert {p.name: p.stat().st_mtime_ns for p in output.parent.iterdir()} == names
+
+
+def test_videos_of_nothing_in_common(clip: Path, tmp_path: Path) -> None:
+    long = make_video(tmp_path / "long.mp4", frames=90, **RATE)
+    wide = make_video(tmp_path / "wide.mp4", frames=30, **(RATE | {"size": (240, 120)}))
+    other = make_video(tmp_path / "other.mp4", frames=30, pix_fmt="gray", codec="ffv1", **RATE)
+    assert_fails(ConfigError, "lasts 3.6 s", clip, long, tmp_path / "c.mp4")
+    assert_fails(ConfigError, "no whole multiple of 160x120", clip, wide, tmp_path / "c.mp4")
+    assert find(clip, other)  # the same waves, without colour
+
+
+def test_other_pictures(clip: Path, tmp_path: Path) -> None:
+    for name, frames in (("same.mkv", 30), ("short.mkv", 12)):
+        other = tmp_path / name
+        with av.open(str(other), "w") as output:
+            stream = output.add_stream("ffv1", 25)
+            assert isinstance(stream, VideoStream)
+            stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+            for number in range(frames):
+                noise = np.random.default_rng(number // 4).integers(0, 2, (9, 12)) * 255
+                rgb = cv2.resize(noise.astype(np.uint8), SIZE, interpolation=cv2.INTER_NEAREST)
+                frame = av.VideoFrame.from_ndarray(np.stack([rgb] * 3, -1), "rgb24")
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+        assert_fails(ConfigError, "do not show the same", clip, other, tmp_path / "c.mp4")
+
+
+def test_other_pixel_shapes(tmp_path: Path) -> None:
+    plain = make_video(tmp_path / "a.mp4", frames=4, **RATE)
+    wide = make_video(tmp_path / "b.mp4", frames=4, sample_aspect=Fraction(4, 3), **RATE)
+    assert_fails(ConfigError, "differ in shape", plain, wide, tmp_path / "c.mp4")
+
+
+def test_scale_between_allows_a_line_that_an_encoder_left_out(tmp_path: Path) -> None:
+    odd = make_video(tmp_path / "a.mkv", pix_fmt="yuv444p", frames=1, **(RATE | {"size": (81, 61)}))
+    even = make_video(tmp_path / "b.mkv", frames=1, **(RATE | {"size": (160, 122)}))
+    assert scale_between(read(odd)[0], read(even)[0]) == 2
+
+
+def test_outputs_that_may_not_be_written(clip: Path, tmp_path: Path) -> None:
+    after = copy(clip, tmp_path / "b.mp4")
+    (tmp_path / "c.mp4").write_bytes(b"precious")
+    (tmp_path / "c.png").write_bytes(b"precious")
+    for name in ("c.mp4", "c.png"):
+        assert_fails(OutputError, "exists already", clip, after, tmp_path / name)
+    for same in (clip, after):
+        assert_fails(OutputError, "is the source", clip, after, same, overwrite=True)
+    assert_fails(OutputError, "no container", clip, after, tmp_path / "c.xyz")
+    with pytest.raises(OutputError, match="no such folder"):
+        compare(clip, after, tmp_path / "none" / "c.png")
+    compare(clip, after, tmp_path / "c.mp4", overwrite=True)
+    assert len(read(tmp_path / "c.mp4")) == 30
+
+
+def test_inputs_that_cannot_be_read(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    output = tmp_path / "c.mp4"
+    assert_fails(InputError, "no such file", clip, tmp_path / "none.mp4", output)
+    assert_fails(InputError, "no such file", tmp_path / "none.mp4", clip, output)
+    assert_fails(InputError, "not a media file", clip, tmp_path / "text.mp4", output)
+
+
+def test_options_that_do_not_fit(clip: Path, tmp_path: Path) -> None:
+    assert_fails(ConfigError, "at least 1", clip, clip, tmp_path / "c.png", faces=0)
+    assert_fails(ConfigError, "not a picture", clip, clip, tmp_path / "c.png", split=True)
+
+
+# The command ----------------------------------------------------------------------------------
+
+
+def test_the_command_tells_what_it_wrote(clip: Path, tmp_path: Path) -> None:
+    after = copy(clip, tmp_path / "b.mp4")
+    run = CliRunner().invoke(main, ["compare", str(clip), str(after)])
+    assert (run.exit_code, run.stdout) == (0, "")
+    assert run.stderr == f"crsr-video: wrote {tmp_path / 'b.compare.mp4'}\n"
+    again = CliRunner().invoke(main, ["compare", str(clip), str(after)])
+    assert again.exit_code == 1
+    assert again.stderr.startswith("crsr-video: error: ") and again.stderr.count("\n") == 1
+    quiet = CliRunner().invoke(main, ["-q", "compare", str(clip), str(after), "--overwrite"])
+    assert (quiet.exit_code, quiet.output) == (0, "")
+
+
+# Sheets ---------------------------------------------------------------------------------------
+
+
+def moment(track: int, pts: int, worth: float = 1.0) -> Moment:
+    return Moment(track, pts, pts / 1000, Region(0, 0, 1, 1), worth)
+
+
+def test_pictures_are_spread_over_faces_and_time() -> None:
+    long = [moment(1, t) for t in range(0, 10_000, 250)]
+    brief = [moment(2, 5_000), moment(2, 5_250, worth=2.0)]
+    chosen = choose(long + brief, 5)
+    assert [m.track for m in chosen] == [1, 1, 1, 1, 2]
+    assert chosen[-1].worth == 2.0
+    gaps = np.diff([m.pts for m in chosen[:4]])
+    assert gaps.min() >= 2_250
+
+
+def test_more_faces_than_pictures_keep_the_largest() -> None:
+    faces = [moment(track, 0, worth=float(track)) for track in range(1, 9)]
+    assert [m.track for m in choose(faces, 3)] == [6, 7, 8]
+    assert len(choose(faces, 20)) == 8
+    assert choose([], 3) == []
+
+
+@pytest.fixture(scope="module")
+def models() -> None:
+    try:
+        face_models.resolve_all()
+    except FaceModelError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def portrait(tmp_path: Path) -> Path:
+    """A face that moves to the right by a pixel a frame."""
+    photo = cv2.resize(data.astronaut()[:300, 60:400], (340, 300), interpolation=cv2.INTER_AREA)
+    path = tmp_path / "face.mp4"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", 25, options={"crf": "12", "preset": "ultrafast"})
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 320, 300, "yuv420p"
+        for number in range(20):
+            shown = np.ascontiguousarray(photo[:, 20 - number : 340 - number])
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(shown, "rgb24")))
+        output.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(("scale", "name"), [(1, "c.png"), (2, "c.jpg")])
+def test_a_sheet_of_faces(portrait: Path, tmp_path: Path, scale: int, name: str) -> None:
+    after = copy(portrait, tmp_path / "b.mp4", scale=scale)
+    assert compare(portrait, after, tmp_path / name, faces=2) == tmp_path / name
+    sheet = np.asarray(cv2.imread(str(tmp_path / name)), float)
+    # Two tiles side by side: 20 rows of text, 256 before, 20 of text, 256 after, 8 around all.
+    assert sheet.shape == (8 + 552 + 8, 8 + 2 * (256 + 8), 3)
+    for left in (8, 272):
+        above = sheet[28:284, left : left + 256]
+        below = sheet[304:560, left : left + 256]
+        assert np.corrcoef(above.ravel(), below.ravel())[0, 1] > 0.97
+        gain = np.median(below - above)
+        assert GAIN * 0.8 < gain < GAIN * 1.5  # limited codes widen on the way to RGB
+        # A face fills the middle: skin is red before green before blue.
+        blue, green, red = above[100:180, 90:170].mean((0, 1))
+        assert red > green > blue and red > 100
+    assert sheet[8:28].min() < 60 and sheet[284:304].min() < 60  # words
+    assert_only(tmp_path, "face.mp4", "b.mp4", name)
+
+
+@pytest.mark.usefixtures("models")
+def test_no_face(clip: Path, tmp_path: Path) -> None:
+    assert_fails(InputError, "no face was found", clip, clip, tmp_path / "c.png")
+
+
+@pytest.mark.usefixtures("models")
+def test_a_sheet_that_cannot_be_written(
+    portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path, _target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert_fails(OutputError, "No space left", portrait, portrait, tmp_path / "c.png")

@@ -1,0 +1,206 @@
+"""``crsr-video tracks`` and the options of ``enhance`` that choose persons."""
+
+import json
+import shutil
+
+import av
+import pytest
+from click.testing import CliRunner, Result
+
+from crsr_video.cli import main
+from crsr_video.cli.choosing import _faces, _only, face_options
+from crsr_video.config import Config, FaceSettings
+from crsr_video.track import face_models
+from tests.support.paths import ROOT
+from tests.support.video import make_video
+
+CLIPS = ROOT / "clips"
+QUICK = ["--model", "identity", "--preset", "ultrafast"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models():
+    face_models.resolve_all()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A clip of two scenes with one person and with two, and its tracks."""
+    place = tmp_path_factory.mktemp("tracks")
+    shutil.copy(CLIPS / "two_faces_cut.mp4", place / "clip.mp4")
+    result = run("tracks", place / "clip.mp4", "--sheet", place / "people.png")
+    (place / "told.txt").write_text(f"{result.exit_code}\n{result.stdout}{result.stderr}")
+    return place
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def summary_of(result: Result) -> dict:
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert events[-1]["event"] == "summary", result.stderr
+    return events[-1]
+
+
+def test_the_default_name_and_what_is_told(folder):
+    told = (folder / "told.txt").read_text()
+    assert told.startswith("0\n")
+    assert {p.name for p in folder.iterdir()} >= {"clip.tracks.json", "people.png"}
+    assert "120 frames, 3 faces followed (180 pictures of them) in 2 scenes" in told
+    assert "face 3: 0:02.0 to 0:04.0, 60 frames" in told
+    assert f"wrote {folder / 'clip.tracks.json'}" in told
+    assert f"wrote {folder / 'people.png'}" in told
+
+
+def test_json_events(tmp_path):
+    clip = shutil.copy(CLIPS / "portrait.mp4", tmp_path / "clip.mp4")
+    result = run("tracks", clip, "--draw", tmp_path / "drawn.mp4", "--json")
+    assert result.exit_code == 0, result.stderr
+    summary = summary_of(result)
+    assert (summary["frames"], summary["faces"], summary["tracks"]) == (75, 75, 1)
+    parts = {"cuts", "detect", "landmarks", "associate", "settle"}
+    assert set(summary["stage_seconds"]) == {"decode", *parts, "record", "draw"}
+    (person,) = summary["people"]
+    assert person["frames"] == 75
+    with av.open(str(tmp_path / "drawn.mp4")) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 75
+        assert len(file.streams.audio) == 1
+
+
+def test_quiet_says_nothing(tmp_path):
+    result = run("-q", "tracks", make_video(tmp_path / "clip.mp4", frames=5))
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_choosing_persons(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("CRSR_VIDEO_FACE_MODELS", str(tmp_path))  # There are none, nor needed.
+    result = run(
+        *("enhance", folder / "clip.mp4", "-o", tmp_path / "out.mp4", "--json", *QUICK),
+        *("--tracks", folder / "clip.tracks.json", "--face", "2=off", "--face", "9=strength:0.5"),
+        *("--start", 1.6, "--duration", 0.8),
+    )
+    assert result.exit_code == 0, result.stderr
+    summary = summary_of(result)
+    # 12 frames of one person, then 12 of two, the first of whom is turned off.
+    assert (summary["faces"], summary["tracks"]) == (36, 3)
+    assert summary["skipped"] == {"turned off by the user": 12}
+    assert "no face 9 in what was enhanced; there are 1 to 3" in summary["notices"]
+
+
+def test_only_and_max_faces(folder, tmp_path):
+    words = ["enhance", folder / "clip.mp4", "--json", "--tracks", folder / "clip.tracks.json"]
+    words += [*QUICK, "--start", 2, "--duration", 0.4]
+    result = run(*words, "-o", tmp_path / "1.mp4", "--only", "1,3")
+    assert summary_of(result)["skipped"] == {"turned off by the user": 12}
+    result = run(*words, "-o", tmp_path / "2.mp4", "--max-faces", 1)
+    assert summary_of(result)["skipped"] == {"not the largest": 12}
+
+
+def test_without_a_file_the_same_numbers_hold(folder, tmp_path):
+    result = run(
+        *("enhance", folder / "clip.mp4", "-o", tmp_path / "out.mp4", "--json", *QUICK),
+        *("--duration", 0.4, "--face", "1=off"),
+    )
+    assert summary_of(result)["skipped"] == {"turned off by the user": 12}
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--face", "2"], "'2' is not of the form ID=WHAT"),
+        (["--face", "x=off"], "'x' is no number of a face"),
+        (["--face", "0=off"], "'0' is no number of a face"),
+        (["--face", "-1=off"], "'-1' is no number of a face"),
+        (["--face", "²=off"], "'²' is no number of a face"),
+        (["--face", "2="], "'' is nothing to do with a face"),
+        (["--face", "2=texture:1"], "'texture:1' is nothing to do with a face"),
+        (["--face", "2=off:1"], "'off:1' is nothing to do with a face"),
+        (["--face", "2=strength"], "'strength' is nothing to do with a face"),
+        (["--face", "2=strength:7"], "strength is a number from 0 to 1, not '7'"),
+        (["--face", "2=strength:nan"], "not 'nan'"),
+        (["--face", "2=strength:"], "not ''"),
+        (["--face", "2=off", "--face", "2=on"], "face 2 is given twice"),
+        (["--face", "2-1=off"], "'2-1' is no range of faces"),
+        (["--face", "1,x=off"], "'x' is no number of a face"),
+        (["--face", "1-2=off", "--face", "2=on"], "face 2 is given twice"),
+        (["--only", "1-999999999"], "is no range of faces"),
+        (["--only", "1-"], "'' is no number of a face"),
+        (["--only", ""], "'' is no number of a face"),
+        (["--only", "1,,2"], "'' is no number of a face"),
+        (["--only", "1;2"], "'1;2' is no number of a face"),
+        (["--max-faces", "0"], "0 is not in the range"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_names_the_part(folder, words, part):
+    result = run("enhance", folder / "clip.mp4", *words)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{words[0]}'" in result.stderr
+    assert part in result.stderr
+
+
+def test_options_become_settings():
+    assert callable(face_options)
+    settings = _faces(None, None, ("2=off", " 3 = strength:0.5", "4=on"))
+    assert settings == {
+        2: FaceSettings(enabled=False),
+        3: FaceSettings(strength=0.5),
+        4: FaceSettings(),
+    }
+    assert set(_faces(None, None, ("2,5-7=off",))) == {2, 5, 6, 7}
+    assert _only(None, None, "4, 1") == frozenset((1, 4))
+    assert _only(None, None, "1,6-9") == frozenset((1, 6, 7, 8, 9))
+    assert Config(faces=settings, only=frozenset((1, 4))).faces[3].strength == 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("", "cut off"),
+        ('{"format": "crsr-video tracks", "version": 3}', "version: expected 1"),
+        ("not json", "is no JSON object"),
+    ],
+)
+def test_a_bad_tracks_file_is_one_line(folder, tmp_path, content, part):
+    (tmp_path / "t.json").write_text(content)
+    output = tmp_path / "out.mp4"
+    result = run("enhance", folder / "clip.mp4", "-o", output, "--tracks", tmp_path / "t.json")
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if "error:" in line]
+    assert line.startswith("crsr-video: error: ")
+    assert "t.json: " in line
+    assert part in line
+    assert not output.exists()
+
+
+def test_a_file_of_another_video_is_one_line(folder, tmp_path):
+    result = run(
+        *("enhance", CLIPS / "portrait.mp4", "-o", tmp_path / "out.mp4"),
+        *("--tracks", folder / "clip.tracks.json"),
+    )
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if "error:" in line]
+    assert "made from another video than portrait.mp4: video.bytes is" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_video_that_is_none(tmp_path):
+    (tmp_path / "x.mp4").write_text("no video " * 100)
+    result = run("tracks", tmp_path / "x.mp4")
+    assert result.exit_code == 1
+    assert "x.mp4" in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["x.mp4"]
+
+
+def test_a_cut_off_video_is_analysed_as_far_as_it_goes(tmp_path):
+    data = bytearray((CLIPS / "portrait.mp4").read_bytes())
+    middle = len(data) // 2
+    for offset in range(middle, middle + 4000, 7):
+        data[offset] ^= 0xFF
+    source = tmp_path / "flipped.mp4"
+    source.write_bytes(data)
+    result = run("tracks", source)
+    assert result.exit_code == 3, result.stderr
+    assert "what was there is analysed" in result.stderr
+    assert (tmp_path / "flipped.tracks.json").exists()

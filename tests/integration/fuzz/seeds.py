@@ -1,0 +1,72 @@
+"""The whole files from which damaged ones are made: small, and all different."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tests.support.video import make_video
+
+SIZE = (96, 64)
+FRAMES = 24
+
+
+def _y4m(path: Path) -> Path:
+    """Raw video behind a line of text; written here, for FFmpeg's own tools are not at hand."""
+    y, x = np.mgrid[: SIZE[1], : SIZE[0]]
+    with path.open("wb") as file:
+        file.write(b"YUV4MPEG2 W%d H%d F25:1 Ip A1:1 C420jpeg\n" % SIZE)
+        for number in range(FRAMES):
+            luma = 128 + 90 * np.sin((x + 3 * number) / 9) * np.cos(y / 7)
+            chroma = np.full((2, SIZE[1] // 2, SIZE[0] // 2), 120 + number)
+            file.write(b"FRAME\n")
+            file.write(luma.astype(np.uint8).tobytes() + chroma.astype(np.uint8).tobytes())
+    return path
+
+
+def _made(**options: object) -> Callable[[Path], Path]:
+    def make(path: Path) -> Path:
+        return make_video(path, size=SIZE, frames=FRAMES, gop=8, **options)
+
+    return make
+
+
+_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
+_INDEX_FIRST = {"movflags": "faststart"}
+
+SEEDS: dict[str, Callable[[Path], Path]] = {
+    "h264.mp4": _made(
+        audio=1,
+        subtitle=True,
+        chapters=True,
+        b_frames=2,
+        rotation=90,
+        container_options=_INDEX_FIRST,
+    ),
+    "fragments.mp4": _made(codec="mpeg4", audio=1, container_options=_FRAGMENTS),
+    "prores.mov": _made(
+        codec="prores_ks", pix_fmt="yuv422p10le", audio=1, container_options=_INDEX_FIRST
+    ),
+    "hevc.mkv": _made(
+        codec="libx265",
+        audio=2,
+        subtitle=True,
+        chapters=True,
+        attachment=b"no font" * 20,
+        options={"x265-params": "log-level=none"},
+    ),
+    "vp9.webm": _made(codec="libvpx-vp9", audio=1, options={"cpu-used": "8"}),
+    "mpeg2.ts": _made(codec="mpeg2video", audio=1, b_frames=2),
+    "h264.ts": _made(audio=1, b_frames=2),
+    "mpeg4.avi": _made(codec="mpeg4", audio=1),
+    "mpeg2.mpg": _made(codec="mpeg2video", audio=1),
+    "h264.flv": _made(audio=1),
+    "ffv1.nut": _made(codec="ffv1", audio=1),
+    "mjpeg.mkv": _made(codec="mjpeg", pix_fmt="yuvj420p", audio=1),
+    "raw.y4m": _y4m,
+}
+
+
+def make_seeds(folder: Path) -> dict[str, bytes]:
+    """Write every seed once; returns their bytes by name."""
+    return {name: make(folder / name).read_bytes() for name, make in SEEDS.items()}

@@ -1,3 +1,0 @@
-from segments.fake_pipeline import fake_pipeline
-
-__all__ = ["fake_pipeline"]

@@ -1,0 +1,258 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from skimage.metrics import structural_similarity
+
+from crsr_video.errors import ConfigError, TrainingError
+from crsr_video.evaluation import genuine, instruments, paired, table
+from crsr_video.evaluation.__main__ import main
+from crsr_video.evaluation.framings import CANONICAL
+from crsr_video.evaluation.instruments import Instruments
+from crsr_video.evaluation.methods import Method, methods, runner
+from crsr_video.evaluation.metrics import face_region, psnr, ssim
+from crsr_video.evaluation.samples import batches, reference, samples, spaced
+from crsr_video.evaluation.sheet import CELL, HEADER, write_sheet
+from crsr_video.networks import Bicubic
+from crsr_video.training.genuine import NPZ_FRAME
+from crsr_video.training.prepare import prepare
+from tests.unit.training.made_faces import make_folder
+
+
+class FakeEmbedder:
+    """Mean colours of nine fields: enough to tell pictures apart."""
+
+    def __call__(self, pictures, framing=CANONICAL):  # noqa: ARG002 - as the real one
+        fields = torch.nn.functional.adaptive_avg_pool2d(pictures, 3)
+        return fields.flatten(1).double().numpy()
+
+
+class FakeReader:
+    def landmarks(self, picture, region=None):  # noqa: ARG002 - as the real one
+        return picture.mean().item()
+
+    def distance(self, picture, truth):
+        return abs(picture.mean().item() - truth)
+
+    def confidence(self, picture):
+        return picture.max().item()
+
+    def close(self):
+        pass
+
+
+class Drawn:
+    """Genuine faces for tests, of one size."""
+
+    def __init__(self, size, number):
+        self._size, self._number = size, number
+
+    def count(self, size):
+        return self._number if size == self._size else 0
+
+    def all(self, size, limit=None):
+        rng = np.random.default_rng(0)
+        for _ in range(min(limit or self._number, self._number)):
+            yield rng.integers(0, 255, (size, size, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("evaluation")
+    source = make_folder(path / "faces", {"val": [128, 256, 512], "train": [128, 256, 256]})
+    listed = source / "faces.csv"
+    listed.write_text(listed.read_text().replace("train,synthetic", "train,real"))
+    (path / "out").mkdir()
+    prepare(source, path / "out")
+    return path / "out"
+
+
+@pytest.fixture
+def fakes(monkeypatch):
+    """Instruments that need no model file."""
+    monkeypatch.setattr(instruments, "Embedder", FakeEmbedder)
+    monkeypatch.setattr(instruments, "FaceReader", FakeReader)
+    with Instruments() as tools:
+        yield tools
+
+
+def test_psnr_of_known_errors() -> None:
+    truth = torch.full((2, 3, 8, 8), 0.5)
+    made = truth.clone()
+    made[0] += 0.1
+    made[1] += 0.01
+    assert psnr(made, truth).tolist() == pytest.approx([20.0, 40.0], abs=1e-3)
+
+
+def test_psnr_forgives_overshoot() -> None:
+    truth = torch.ones(1, 3, 8, 8)
+    assert psnr(truth + 0.3, truth).item() == float("inf")
+
+
+def test_ssim_agrees_with_scikit_image() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(1, 3, 40, 48, generator=generator)
+    made = (truth + 0.1 * torch.randn(truth.shape, generator=generator)).clamp(0, 1)
+    full = structural_similarity(
+        made[0].double().numpy(),
+        truth[0].double().numpy(),
+        channel_axis=0,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )[1]
+    assert ssim(made, truth).item() == pytest.approx(full[:, 5:-5, 5:-5].mean(), abs=1e-4)
+    assert ssim(truth, truth).item() == pytest.approx(1.0)
+
+
+def test_face_region_is_central() -> None:
+    assert face_region(torch.zeros(1, 3, 100, 100)).shape == (1, 3, 65, 60)
+
+
+def test_samples_repeat_and_fit_their_tier(folder) -> None:
+    first, again = list(samples(folder, 32)), list(samples(folder, 32))
+    assert len(first) == 3 and len(list(samples(folder, 128))) == 1
+    assert all(s.truth.shape == (1, 3, 128, 128) for s in first)
+    assert all(s.inputs["degraded"].shape == (1, 3, 32, 32) for s in first)
+    assert torch.equal(first[1].inputs["degraded"], again[1].inputs["degraded"])
+    assert [len(batch.truth) for batch in batches(iter(first), 2)] == [2, 1]
+
+
+def test_a_limited_sample_is_part_of_the_whole(folder) -> None:
+    whole = {s.file: s.inputs["degraded"] for s in samples(folder, 32)}
+    for sample in samples(folder, 32, limit=2):
+        assert torch.equal(sample.inputs["degraded"], whole[sample.file])
+
+
+def test_samples_need_large_enough_faces(tmp_path) -> None:
+    prepare(make_folder(tmp_path / "faces", {"val": [128]}), tmp_path / "out.pack")
+    with pytest.raises(TrainingError, match="256 pixels"):
+        list(samples(tmp_path / "out.pack", 64))
+
+
+def test_spaced_takes_the_ends() -> None:
+    assert spaced(range(10), 4) == [0, 3, 6, 9]
+    assert spaced("ab", 5) == spaced("ab", None) == ["a", "b"]
+
+
+def test_the_reference_is_photographs_framed_alike(folder) -> None:
+    assert [p.shape for p in reference(folder, 128, 9)] == [(1, 3, 128, 128)] * 3
+    assert [p.shape for p in reference(folder, 64, 9, NPZ_FRAME)] == [(1, 3, 64, 64)] * 3
+    with pytest.raises(TrainingError, match="512 pixels"):
+        list(reference(folder, 512, 9))
+
+
+def test_methods_by_name() -> None:
+    found = methods(["identity", "identity:psi"])
+    assert [m.name for m in found] == ["bicubic", "identity", "identity:psi"]
+    low = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert all(torch.equal(m.run(low), found[0].run(low)) for m in found)
+    with pytest.raises(ConfigError, match="twice"):
+        methods(["identity", "identity"])
+
+
+def test_methods_stay_in_range() -> None:
+    sharp = torch.zeros(1, 3, 8, 8)
+    sharp[..., 4:] = 1
+    made = runner(Bicubic())(sharp)
+    assert made.min() == 0 and made.max() == 1
+
+
+def test_bicubic_gains_nothing_over_itself(folder, fakes) -> None:
+    rows = paired.measure(methods(["identity"]), folder, fakes)
+    wanted = [(t, k, 3 - n) for n, t in enumerate((32, 64, 128)) for k in ("clean", "degraded")]
+    assert [(r.tier, r.input, r.faces) for r in rows[1::2]] == wanted
+    assert all(r.figures["gain"] == 0 and r.figures["better"] == 0 for r in rows[1::2])
+    assert all(15 < r.figures["psnr"] < 60 and 0 < r.figures["ssim"] < 1 for r in rows)
+
+
+def test_the_truth_is_perfect_and_clean_beats_degraded(folder, fakes) -> None:
+    truths = {s.inputs["clean"]: s.truth for s in samples(folder, 32)}
+
+    def cheat(low):
+        found = [t for known, t in truths.items() for part in low if torch.equal(known[0], part)]
+        return torch.cat(found) if found else Bicubic()(low)
+
+    bicubic = methods([])[0]
+    rows = paired.measure([bicubic, Method("cheat", cheat)], folder, fakes, tiers=(32,))
+    plain, perfect, degraded, _ = (row.figures for row in rows)
+    assert perfect["psnr"] == float("inf") and perfect["better"] == perfect["same"] == 1
+    assert perfect["ssim"] == pytest.approx(1) and perfect["identity"] == pytest.approx(1)
+    assert perfect["gmsd"] == perfect["landmarks"] == 0
+    assert plain["psnr"] > degraded["psnr"] and plain["gmsd"] < degraded["gmsd"]
+    assert table.as_dicts(rows)[1]["psnr"] is None  # JSON knows no infinity
+
+
+def test_the_worst_twentieth() -> None:
+    values = np.arange(40.0)
+    assert paired.worst(values, True) == 0.5 and paired.worst(values, False) == 38.5
+    assert paired.worst(values[:3], True) == 0
+
+
+def test_genuine_faces_are_measured_as_sets(folder, fakes) -> None:
+    faces = [genuine.GenuineFaces("drawn", Drawn(32, 9))]
+    dark = Method("dark", lambda low: Bicubic()(low) * 0.1)
+    compared = [*methods(["identity"]), dark]
+    rows = genuine.measure(compared, faces, folder, fakes, tiers=(16, 32), count=5)
+    assert [(r.tier, r.input, r.method, r.faces) for r in rows] == [
+        (32, "drawn", name, 5) for name in ("bicubic", "identity", "dark")
+    ]
+    plain, same, other = (row.figures for row in rows)
+    assert plain == same and plain["identity"] == pytest.approx(1) and plain["same"] == 1
+    assert other["frechet"] > plain["frechet"] and other["same"] == 0
+    assert other["confidence"] < plain["confidence"]
+    assert any("drawn" in note for note in fakes.notes)
+    with pytest.raises(TrainingError, match="no genuine faces"):
+        genuine.measure(compared, faces, folder, fakes, tiers=(64,))
+
+
+def test_without_optional_judges_their_columns_are_left_out(folder, monkeypatch) -> None:
+    def missing():
+        raise TrainingError("not here")
+
+    monkeypatch.setattr(instruments, "Embedder", missing)
+    monkeypatch.setattr(instruments, "FaceReader", missing)
+    with Instruments() as tools:
+        text = table.as_text(paired.measure(methods([]), folder, tools, tiers=(32,)), table.PAIRED)
+    assert "GMSD" in text and "ID" not in text and "landm." not in text
+    assert sum("not here" in note for note in tools.notes) == 2
+
+
+@pytest.mark.usefixtures("fakes")
+def test_the_command_writes_tables_figures_and_sheet(folder, tmp_path) -> None:
+    np.savez(tmp_path / "wild.npz", faces=np.full((40, 32, 32, 3), 90, np.uint8))
+    options = ["--data", str(folder), "--genuine", str(tmp_path / "wild.npz")]
+    options += ["--json", str(tmp_path / "t.json"), "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, ["identity", *options])
+    assert result.exit_code == 0, result.output
+    assert "|  128 | degraded | identity |" in result.output
+    assert "|   32 | wild  | bicubic  |     4 |" in result.output
+    content = json.loads((tmp_path / "t.json").read_text())
+    assert content == json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert len(content["rows"]) == 12 and len(content["genuine"]) == 2
+    assert "Frechet" in (tmp_path / "out" / "evaluation.md").read_text()
+    sheet = cv2.imread(str(tmp_path / "out" / "sheet.png"))
+    # Three, two and one validation faces, and two strips of genuine ones.
+    assert sheet is not None and sheet.shape[1] == 8 * CELL
+    np.testing.assert_array_equal(
+        sheet[HEADER : HEADER + CELL, CELL : 2 * CELL],
+        sheet[HEADER : HEADER + CELL, 2 * CELL : 3 * CELL],
+    )
+
+
+@pytest.mark.parametrize("tiers", ["24", "a", ""])
+def test_tiers_that_are_none(tiers) -> None:
+    result = CliRunner().invoke(main, ["identity", "--data", ".", "--tiers", tiers])
+    assert result.exit_code == 2 and "tiers" in result.output
+
+
+def test_a_sheet_needs_faces_and_a_place(folder, tmp_path) -> None:
+    with pytest.raises(TrainingError, match="no face"):
+        write_sheet(tmp_path / "s.png", methods([]), folder, real=True)
+    with pytest.raises(TrainingError, match="cannot write"):
+        write_sheet(tmp_path / "none" / "s.png", methods([]), folder, tiers=(32,), faces=1)

@@ -1,0 +1,164 @@
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from crsr_video.errors import ConfigError, FaceModelError, TrainingError
+from crsr_video.evaluation.landmarks import Landmarks
+from crsr_video.evaluation.video import as_dicts, as_text, measure_videos
+from crsr_video.evaluation.video_cases import Case, Place, cases_of, measure
+from crsr_video.evaluation.video_clips import Clip, Known
+from crsr_video.evaluation.video_measures import Meter, Series
+from crsr_video.evaluation.video_methods import Methods
+from crsr_video.evaluation.video_rows import rows_of, worst
+from crsr_video.imaging.geometry import crop_from_frame
+from crsr_video.imaging.upscale import enlarge
+from crsr_video.io.frames import from_rgb
+from crsr_video.track.face_models import resolve
+from crsr_video.track.view import Region
+from tests.support.frames import landmarks_at
+from tests.support.paths import ROOT
+from tests.support.video import make_video
+
+CLIPS = ROOT / "clips"
+
+
+class Reader:
+    """Always sees the same landmarks."""
+
+    def landmarks(self, _, region=None):
+        return Landmarks(landmarks_at(32, 32, 64), region or Region(32, 32, 60, 60))
+
+
+@pytest.fixture
+def models():
+    try:
+        for name in ("short_range", "full_range", "landmarks"):
+            resolve(name)
+    except FaceModelError as error:
+        pytest.skip(f"needs MediaPipe's face models: {error}")
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = make_video(tmp_path / "c.mp4", size=(160, 120), frames=5, options={"crf": "10"})
+    return Clip("c", path)
+
+
+def known(frames: int = 5) -> Known:
+    return Known([{7: landmarks_at(80, 60, 100)} for _ in range(frames)], 100 / 1.9)
+
+
+def meter_of(**changes: list[float]) -> Meter:
+    meter = Meter(Reader(), None)
+    meter.truth = Series(change=[0.01, 0.01])
+    for name, change in changes.items():
+        meter.series[name] = Series([30.0, 20.0], [0.9, 0.8], change, [0.01, 0.03])
+    return meter
+
+
+def case_of(name: str, group: str) -> Case:
+    return Case(Clip(name, Path(name)), known(), Path(name), group, None, 24)
+
+
+def test_a_place_is_the_same_in_an_enlarged_picture(rng) -> None:
+    # Blobs without edges: two ways of resampling edges differ, and only places are compared.
+    blobs = cv2.GaussianBlur(rng.uniform(0, 255, (96, 120, 3)), (0, 0), 3)
+    frame = from_rgb(np.clip(128 + 8 * (blobs - 128), 0, 255).astype(np.uint8), 0)
+    place = Place(crop_from_frame(landmarks_at(60, 50, 64, 10), 64), 120, 96)
+    # As far as a face comes to lie aside when enlarging by 4 forgets about half pixels.
+    aside = Place(crop_from_frame(landmarks_at(60 + 3 / 8, 50, 64, 10), 64), 120, 96)
+    small, large = place.cut(frame, 64), place.cut(enlarge(frame, 4, "cubic"), 64)
+    assert small.shape == (64, 64, 3)
+    apart = np.abs(small - large).mean()
+    assert apart < 0.01
+    assert np.abs(aside.cut(frame, 64) - small).mean() > 3 * apart
+
+
+def test_the_crops_are_no_larger_than_what_the_truth_shows() -> None:
+    case = Case(Clip("a", Path("a")), known(), Path("a"), "24 px", None, 24)
+    assert [case.side(scale) for scale in (1, 2, 4)] == [64, 91, 100]
+
+
+def test_a_clip_is_made_once_for_each_smaller_face(clip, tmp_path) -> None:
+    cases = cases_of(clip, known(), (16, 24, 96), 5, 0, tmp_path)
+    assert [(c.group, c.far) for c in cases] == [("16 px", (48, 36)), ("24 px", (72, 54))]
+
+
+@pytest.mark.parametrize(("scale", "name"), [(1, "degraded"), (4, "bicubic")])
+def test_the_input_itself_is_measured_without_any_model(clip, tmp_path, scale, name) -> None:
+    with Methods([], scale) as methods:
+        assert methods.names == (name,)
+        for case in cases_of(clip, known(), (24,), 5, 0, tmp_path):
+            (meter,) = measure(case, methods, Reader(), None, 5)
+    assert [len(v) for v in (meter.series[name].psnr, meter.truth.change)] == [5, 4]
+    assert 15 < np.mean(meter.series[name].psnr) < 45
+
+
+def test_a_pair_that_is_no_worse_scores_best(clip, tmp_path) -> None:
+    pair = Clip("c", clip.path, clip.path)
+    with Methods([], 1) as methods:
+        (case,) = cases_of(pair, known(), (24,), 5, 0, tmp_path)
+        (meter,) = measure(case, methods, Reader(), None, 5)
+    assert case.group == "c" and case.face == pytest.approx(known().width)
+    assert min(meter.series["degraded"].psnr) > 48  # the truth is rounded once more, to RGB
+
+
+def test_a_model_named_twice_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="twice"):
+        Methods(["fast", "fast"], 1)
+
+
+def test_flicker_is_relative_to_the_inputs_own() -> None:
+    quiet = meter_of(bicubic=[0.01, 0.03], net=[0.01, 0.01])
+    lively = meter_of(bicubic=[0.1, 0.3], net=[0.4, 0.4])
+    found = [(case_of("a", "24 px"), [quiet]), (case_of("b", "48 px"), [lively])]
+    rows = {(r.group, r.method): r for r in rows_of(found, ("bicubic", "net"), 4)}
+    assert list(rows) == [(g, m) for g in ("24 px", "48 px", "all") for m in ("bicubic", "net")]
+    assert [rows[g, "net"].flicker for g in ("24 px", "48 px", "all")] == pytest.approx(
+        [0.5, 2, 1.25]
+    )
+    assert all(rows[g, "bicubic"].flicker == pytest.approx(1) for g in ("24 px", "48 px", "all"))
+    assert rows["24 px", "bicubic"].flicker_worst == pytest.approx(1.5)
+    assert rows["48 px", "net"].flicker_of_truth == pytest.approx(40)
+    everything = rows["all", "net"]
+    assert (everything.clips, everything.tracks, everything.frames) == (2, 2, 4)
+    assert (everything.psnr, everything.psnr_worst) == (25, 20)
+    assert everything.motion_worst == pytest.approx(0.03)
+
+
+def test_the_worst_are_a_twentieth() -> None:
+    values = np.arange(100.0)
+    assert worst(values) == 2 and worst(values, high=True) == 97
+    assert worst(values[:3]) == 0
+
+
+def test_what_was_not_measured_is_left_empty() -> None:
+    rows = rows_of([(case_of("a", "24 px"), [meter_of(bicubic=[0.1, 0.1])])], ("bicubic",), 4)
+    (line,) = as_dicts(rows)
+    assert line["identity"] is None and json.dumps(line, allow_nan=False)
+    text = as_text(rows).splitlines()
+    assert len(text) == 3 and {row.count("|") for row in text} == {12}
+    assert "| 25.00 (20.00) | 0.850 (0.800) |  |  | 1.00 (1.00) |" in text[2]
+
+
+@pytest.mark.usefixtures("models")
+def test_the_whole_way_with_a_real_face(tmp_path) -> None:
+    shutil.copy(CLIPS / "portrait.mp4", tmp_path)
+    rows = measure_videos(["identity"], tmp_path, frames=6, faces=(32,), scale=1)
+    assert [(r.group, r.method, r.frames) for r in rows] == [
+        ("32 px", "degraded", 6),
+        ("32 px", "identity", 6),
+    ]
+    assert all(20 < r.psnr < 50 and 0 < r.motion < 0.5 for r in rows)
+    assert rows[0].flicker == pytest.approx(1)
+
+
+@pytest.mark.usefixtures("models")
+def test_clips_without_faces_are_an_error(clip, caplog) -> None:
+    with pytest.raises(TrainingError, match="no clip in"):
+        measure_videos([], clip.path.parent, frames=4)
+    assert "no face stays in view in c" in caplog.text

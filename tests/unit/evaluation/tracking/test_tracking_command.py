@@ -1,0 +1,98 @@
+"""The command, with MediaPipe's models: fetched once per user, or skipped."""
+
+import json
+
+import cv2
+import pytest
+from click.testing import CliRunner
+
+from crsr_video.cli import main
+from crsr_video.errors import FaceModelError, OutputError
+from crsr_video.evaluation.tracking import suite
+from crsr_video.evaluation.tracking.backdrops import Backdrops
+from crsr_video.evaluation.tracking.figures import figures
+from crsr_video.evaluation.tracking.measures import Score
+from crsr_video.evaluation.tracking.overlay import OverlayVideo
+from crsr_video.evaluation.tracking.people import people
+from crsr_video.evaluation.tracking.render import render
+from crsr_video.evaluation.tracking.run import run
+from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot
+from crsr_video.track.face_models import resolve
+from crsr_video.types import TrackedFrame
+from tests.unit.evaluation.tracking.tracking_truth import dotted
+
+
+@pytest.fixture
+def models():
+    try:
+        for name in ("short_range", "full_range", "landmarks"):
+            resolve(name)
+    except FaceModelError as error:
+        pytest.skip(f"needs MediaPipe's face models: {error}")
+
+
+def told(*arguments):
+    return CliRunner().invoke(main, ["evaluate-tracking", *arguments])
+
+
+def test_scenes_are_listed():
+    done = told("--list")
+    assert done.exit_code == 0 and done.output.split() == list(suite.NAMES)
+
+
+def test_wrong_usage_is_told_in_a_line(tmp_path):
+    for arguments, words in (
+        (["--scenes", "nowhere"], "no scene 'nowhere'"),
+        (["--backgrounds", str(tmp_path)], "no picture or video"),
+        (["--faces", str(tmp_path)], "holds no prepared faces"),
+    ):
+        done = told("--frames", "1", *arguments)
+        assert done.exit_code != 0
+        assert words in (str(done.exception) + done.output)
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("lookahead", [0, 8])
+def test_large_faces_that_stand_are_found_at_once(lookahead):
+    faces = (Actor(1, 0, (Key(0, 90, 110, 60),)), Actor(2, 1, (Key(0, 230, 120, 50),)))
+    cut = Shot(4, (Actor(3, 0, (Key(0, 200, 120, 70),)),), backdrop=1)
+    made = Scene("made", (Shot(0, faces), cut), frames=8, size=(320, 240))
+    result = run(made, people(None), Backdrops(), lookahead=lookahead)
+    f = figures([result.score])
+    assert result.frames == 8 and f.due == 4 * 2 + 4
+    assert f.recall == f.precision == f.idf1 == 1 and f.switches == 0
+    assert f.error < 0.08 and f.jitter < 1
+    assert result.cuts == (1, 0, 1)
+    assert {"detect", "landmarks"} <= set(result.milliseconds)
+
+
+@pytest.mark.usefixtures("models")
+def test_the_table_the_figures_and_the_video(tmp_path):
+    path = tmp_path / "figures" / "t.json"
+    done = told(
+        "--scenes", "still,nobody", "--frames", "2", "--json", str(path), "--video", str(tmp_path)
+    )
+    assert done.exit_code == 0, done.output
+    table = [line for line in done.output.splitlines() if line.startswith("|")]
+    assert table[2].split()[1:4] == ["still", "|", "2"]
+    data = json.loads(path.read_text())
+    assert [row["scene"] for row in data["scenes"]] == ["still", "nobody", "all"]
+    assert data["scenes"][0]["due"] == data["scenes"][2]["due"] == 6
+    assert data["scenes"][1]["recall"] is None
+    video = cv2.VideoCapture(str(tmp_path / "still.mp4"))
+    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 2
+    assert video.read()[1].shape == (480, 640, 3)
+    left = {p.name for p in tmp_path.iterdir()}
+    assert left == {"figures", "still.mp4", "nobody.mp4"}
+
+
+def test_a_video_that_fails_leaves_nothing(tmp_path):
+    (shown,) = render(suite.scenes(["still"])[0], [dotted()], Backdrops(), frames=1)
+    with pytest.raises(RuntimeError), OverlayVideo(tmp_path / "a.mp4") as video:
+        video(shown, TrackedFrame(shown.frame), Score())
+        assert len(list(tmp_path.iterdir())) == 1
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"), OverlayVideo(tmp_path / "file/a") as v:
+        v(shown, TrackedFrame(shown.frame), Score())

@@ -1,0 +1,120 @@
+"""What an address means, and what it may not do."""
+
+from fractions import Fraction
+
+import av
+import pytest
+
+from crsr_video.errors import InputError
+from crsr_video.io.feed import SourceSettings
+from crsr_video.io.incoming.address import Kind, Target, masked, target_of
+
+
+def target(address: str, **settings: object) -> Target:
+    return target_of(SourceSettings(address=address, **settings))
+
+
+def test_kinds() -> None:
+    kinds = {
+        "-": Kind.PIPE,
+        "pipe:0": Kind.PIPE,
+        "/dev/video0": Kind.DEVICE,
+        "rtsp://camera/stream": Kind.NETWORK,
+        "srt://host:9000": Kind.NETWORK,
+        "http://host/a.m3u8": Kind.NETWORK,
+        "clip.mp4": Kind.FILE,
+        "file:///tmp/a.mp4": Kind.FILE,
+        "a:b.mp4": Kind.FILE,
+    }
+    assert {address: target(address).kind for address in kinds} == kinds
+
+
+def test_v4l2_is_asked_for_a_form() -> None:
+    form = {"size": (1280, 720), "rate": Fraction(30000, 1001), "pixel_format": "mjpeg"}
+    asked = target("/dev/video2", **form)
+    assert asked.format == "v4l2"
+    assert asked.options["video_size"] == "1280x720"
+    assert asked.options["framerate"] == "30000/1001"
+    assert asked.options["input_format"] == "mjpeg"
+    assert "pixel_format" not in asked.options
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "url"),
+    [
+        ("avfoundation", "0", "0"),
+        ("dshow", "Integrated Camera", "video=Integrated Camera"),
+        ("dshow", "video=A:audio=B", "video=A:audio=B"),
+    ],
+)
+def test_other_systems_cameras(
+    monkeypatch: pytest.MonkeyPatch, name: str, address: str, url: str
+) -> None:
+    with pytest.raises(InputError, match=f"there is no {name} on this system"):
+        target(address, format=name)
+    monkeypatch.setattr(av, "formats_available", {name})
+    asked = target(address, format=name, size=(640, 480), pixel_format="nv12", rate=Fraction(30))
+    assert asked.url == url
+    assert asked.options["pixel_format"] == "nv12"
+    assert asked.options["video_size"] == "640x480"
+    assert asked.options["framerate"] == "30"
+
+
+def test_only_what_an_address_needs_may_be_opened() -> None:
+    for address in ("http://h/a.m3u8", "https://h/a.mp4", "rtsp://h/a", "rtmp://h/a", "udp://h:1"):
+        allowed = target(address).options["protocol_whitelist"].split(",")
+        assert "file" not in allowed
+        assert "data" not in allowed
+        assert "concat" not in allowed
+    for address in ("clip.mp4", "list.m3u8", "-"):
+        allowed = target(address).options["protocol_whitelist"].split(",")
+        assert set(allowed) <= {"file", "crypto"}
+    formats = target("clip.mp4").options["format_whitelist"].split(",")
+    assert "hls" not in formats
+    assert "concat" not in target("http://h/a").options["format_whitelist"].split(",")
+
+
+def test_the_user_s_options_are_handed_on() -> None:
+    assert target("rtsp://h/a").options["rtsp_transport"] == "tcp"
+    asked = target("rtsp://h/a", options={"rtsp_transport": "udp", "user_agent": "x"})
+    assert asked.options["rtsp_transport"] == "udp"
+    assert asked.options["user_agent"] == "x"
+
+
+def test_hls_is_paced_for_it_comes_in_pieces() -> None:
+    assert target("https://h/live.m3u8?token=1").paced
+    assert not target("https://h/a.mp4").paced
+    assert not target("clip.mp4").paced
+    assert target("clip.mp4", realtime=True).paced
+
+
+def test_live_or_not() -> None:
+    assert target("rtmp://h/a").live
+    assert target("clip.mp4", realtime=True).live
+    assert not target("clip.mp4").live
+
+
+@pytest.mark.parametrize(
+    ("address", "settings", "words"),
+    [
+        ("", {}, "a source is needed"),
+        ("gopher://h/a", {}, "gopher is no protocol for live sources"),
+        ("-", {"format": "nosuch"}, "knows no format of this name"),
+        ("-", {"format": "concat"}, "not read from a live source"),
+        ("-", {"format": "rawvideo"}, "raw video needs its size"),
+        ("-", {"format": "rawvideo", "size": (0, 48)}, "0x48 is no size"),
+        ("-", {"format": "rawvideo", "size": (99_999, 48)}, "too large"),
+        ("/dev/video0", {"rate": Fraction(0)}, "no number of frames"),
+    ],
+)
+def test_what_cannot_be_meant(address: str, settings: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        target(address, **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_passwords_are_not_shown() -> None:
+    assert masked("rtsp://me:secret@camera/1") == "rtsp://me:***@camera/1"
+    assert masked("rtsp://camera/1") == "rtsp://camera/1"
+    assert masked("rtsp://[broken") == "rtsp://[broken"
+    assert "secret" not in target("rtsp://me:secret@camera/1").shown

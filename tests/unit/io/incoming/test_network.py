@@ -1,0 +1,364 @@
+"""Network sources on loopback: they come, stall, break off, come again, and can always be left."""
+
+import _thread
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crsr_video.errors import InputError
+from crsr_video.io.feed import Feed, SourceSettings
+from crsr_video.io.incoming import Incoming
+from crsr_video.io.incoming.bridge import program_for
+from crsr_video.types import Frame
+from tests.support.video import make_video
+from tests.unit.io.incoming.sending import Program, Sender, encoded, free_port, increasing, opened
+
+LOCAL = "127.0.0.1"
+
+
+def udp() -> str:
+    return f"udp://{LOCAL}:{free_port(socket.SOCK_DGRAM)}"
+
+
+# Silence and coming again ------------------------------------------------------------------------
+
+
+def test_udp_comes_stalls_and_comes_again_in_another_size() -> None:
+    address = udp()
+    with (
+        Sender(f"{address}?pkt_size=1316", "mpegts", frames=20, audio=True, wait=0.3) as first,
+        opened(address, stall_seconds=0.5) as (incoming, taken),
+    ):
+        assert incoming.live
+        taken.add(incoming, 10)
+        seen = time.monotonic()
+        first.join(5)
+        with Sender(f"{address}?pkt_size=1316", "mpegts", size=(96, 80), wait=1.2, audio=True):
+            for arrival in incoming:
+                taken.items.append(arrival.item)
+                if isinstance(arrival.item, Frame) and arrival.item.width == 96:
+                    break
+            passed = time.monotonic() - seen
+        statistics = incoming.statistics
+    (feed,) = taken.feeds
+    assert (feed.info.width, feed.info.height) == (96, 80)
+    assert taken.items[taken.items.index(feed) + 1] is not None
+    assert increasing([f.pts for f in taken.frames])
+    assert float(taken.times[-1] - taken.times[9]) == pytest.approx(passed, abs=0.5)
+    assert (statistics.stalls, statistics.reconnections) == (1, 1)
+    assert any("sent nothing for 0.5 s; connecting again" in line for line in taken.events)
+
+
+def test_sound_stays_in_step_over_a_reconnection() -> None:
+    address = udp()
+    with opened_between(address, stall_seconds=0.4) as (incoming, taken, again):
+        again()
+        taken.add(incoming, 20)
+    feed = taken.feeds[-1]
+    place = taken.items.index(feed)
+    video = [float(i.pts * i.time_base) for i in taken.items[place:] if isinstance(i, Frame)]
+    sound = [
+        float(i.packet.pts * i.packet.time_base)
+        for i in taken.items[place:]
+        if not isinstance(i, Frame | Feed)
+    ]
+    assert len(sound) > 5
+    assert abs(sound[-1] - video[-1]) < 0.3
+
+
+@contextmanager
+def opened_between(address: str, **settings: Any) -> Iterator[Any]:
+    """A UDP source whose sender ends, and begins anew when that is asked for."""
+    with (
+        Sender(f"{address}?pkt_size=1316", "mpegts", frames=15, audio=True, wait=0.3),
+        opened(address, **settings) as (incoming, taken),
+    ):
+        taken.add(incoming, 10)
+        senders: list[Sender] = []
+
+        def again() -> None:
+            senders.append(Sender(f"{address}?pkt_size=1316", "mpegts", wait=0.8, audio=True))
+
+        try:
+            yield incoming, taken, again
+        finally:
+            for sender in senders:
+                sender.end()
+
+
+def test_without_reconnection_a_silence_is_the_end() -> None:
+    address = udp()
+    with (
+        Sender(f"{address}?pkt_size=1316", "mpegts", frames=10, wait=0.2),
+        opened(address, stall_seconds=0.3, reconnect=False) as (incoming, taken),
+        pytest.raises(InputError, match=r"sent nothing for 0\.3 s"),
+    ):
+        taken.add(incoming)
+
+
+def test_rtmp_breaks_off_and_is_connected_to_again() -> None:
+    """As a server, whose sender is killed, and comes again with another size."""
+    address = f"rtmp://{LOCAL}:{free_port()}/live/a"
+    with (
+        Program(address, "flv", wait=0.2) as first,
+        opened(address, options={"listen": "1"}, stall_seconds=2) as (incoming, taken),
+    ):
+        taken.add(incoming, 10)
+        first.end()
+        with Program(address, "flv", size=(96, 80), wait=0.7):
+            taken.add(incoming, 45)
+        statistics = incoming.statistics
+    assert statistics.reconnections >= 1
+    assert [f.width for f in taken.frames][-5:] == [96] * 5
+    assert taken.feeds[-1].info.width == 96
+    assert increasing([f.pts for f in taken.frames])
+    assert any("broke off" in line for line in taken.events)
+
+
+def test_rtsp() -> None:
+    address = f"rtsp://{LOCAL}:{free_port()}/a"
+    sent = {"rtsp_transport": "tcp"}
+    with (
+        Program(address, "rtsp", wait=0.3, options=sent),
+        opened(address, options={"rtsp_flags": "listen"}, reconnect=False) as (source, taken),
+    ):
+        assert source.feed.info.container == "rtsp"
+        taken.add(source, 12)
+    assert increasing(taken.times)
+
+
+def test_an_rtsp_sender_that_was_killed_is_the_end_where_none_is_waited_for() -> None:
+    address = f"rtsp://{LOCAL}:{free_port()}/a"
+    sent = {"rtsp_transport": "tcp"}
+    given = {"options": {"rtsp_flags": "listen"}, "reconnect": False}
+    with (
+        Program(address, "rtsp", wait=0.3, options=sent) as first,
+        opened(address, **given) as (source, taken),
+    ):
+        taken.add(source, 8)
+        first.end()
+        taken.add(source)
+    assert len(taken.frames) >= 8
+    assert increasing(taken.times)
+
+
+@pytest.mark.skipif(program_for("srt") is None, reason="needs an ffmpeg program with SRT")
+def test_srt_by_way_of_a_program(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "a.ts", frames=40, gop=5)
+    address = f"srt://{LOCAL}:{free_port(socket.SOCK_DGRAM)}"
+    command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-re", "-i", str(clip), "-c", "copy"]
+    command += ["-f", "mpegts", f"{address}?mode=listener"]
+    with subprocess.Popen(command) as sender:
+        try:
+            with opened(address, connect_seconds=15, reconnect=False) as (incoming, taken):
+                taken.add(incoming)
+            assert sender.wait(5) == 0
+        finally:
+            sender.kill()
+    assert len(taken.frames) >= 20
+    assert incoming.statistics.reconnections == 0
+
+
+def test_srt_needs_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    with pytest.raises(InputError, match="SRT needs an ffmpeg program"):
+        Incoming(SourceSettings(address="srt://127.0.0.1:9"))
+
+
+@pytest.mark.skipif(program_for("srt") is None, reason="needs an ffmpeg program with SRT")
+def test_srt_that_nobody_sends_is_told_and_nothing_is_left_running() -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    with pytest.raises(InputError, match=r"cannot be reached|sent no picture within"):
+        Incoming(SourceSettings(address=f"srt://{LOCAL}:{port}", connect_seconds=1.5))
+
+
+def test_a_tcp_connection_that_is_closed_in_order_is_the_end() -> None:
+    data = b"".join(encoded("mpegts", frames=15))
+    with socket.create_server((LOCAL, 0)) as server:
+        answer = threading.Thread(target=answer_once, args=(server, data), daemon=True)
+        answer.start()
+        with opened(f"tcp://{LOCAL}:{server.getsockname()[1]}") as (incoming, taken):
+            taken.add(incoming)
+        answer.join(5)
+    assert len(taken.frames) == 15
+    assert incoming.statistics.reconnections == 0
+
+
+def answer_once(server: socket.socket, data: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(data)
+
+
+# HLS -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """A folder behind HTTP."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer((LOCAL, 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://{LOCAL}:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join(5)
+
+
+def playlist(folder: Path, *, ended: bool) -> Path:
+    """Three pieces of 0.4 s each."""
+    path = make_video(
+        folder / "a.m3u8",
+        frames=30,
+        gop=10,
+        container="hls",
+        container_options={"hls_time": "0.4", "hls_list_size": "0"},
+    )
+    if not ended:
+        path.write_text(path.read_text().replace("#EXT-X-ENDLIST\n", ""))
+    return path
+
+
+def test_hls_comes_at_its_own_pace_and_ends(tmp_path: Path) -> None:
+    playlist(tmp_path, ended=True)
+    with served(tmp_path) as url, opened(f"{url}/a.m3u8") as (incoming, taken):
+        taken.add(incoming)
+    assert len(taken.frames) == 30
+    assert 0.9 < taken.at[-1] - taken.at[0] < 4
+    assert incoming.statistics.reconnections == 0
+
+
+def test_a_playlist_from_the_network_opens_no_local_file(tmp_path: Path) -> None:
+    path, secret = playlist(tmp_path, ended=True), tmp_path / "secret"
+    secret.mkdir()
+    (tmp_path / "a0.ts").rename(secret / "a0.ts")
+    path.write_text(path.read_text().replace("a0.ts", f"file:{secret / 'a0.ts'}"))
+    with served(tmp_path) as url, opened(f"{url}/a.m3u8") as (incoming, taken):
+        taken.add(incoming)
+    assert len(taken.frames) == 20
+
+
+def test_stop_ends_the_wait_for_a_playlist_to_grow(tmp_path: Path) -> None:
+    playlist(tmp_path, ended=False)
+    with served(tmp_path) as url, opened(f"{url}/a.m3u8") as (incoming, taken):
+        taken.add(incoming, 28)
+        assert stopped_within(incoming) < 2
+
+
+# Leaving -------------------------------------------------------------------------------------
+
+
+def stopped_within(incoming: Incoming, wait: float = 0.3) -> float:
+    """Seconds after `stop` until the iteration has ended."""
+    at: list[float] = []
+
+    def stop() -> None:
+        at.append(time.monotonic())
+        incoming.stop()
+
+    timer = threading.Timer(wait, stop)
+    timer.start()
+    for _ in incoming:
+        pass
+    ended = time.monotonic()
+    timer.join()
+    return ended - at[0]
+
+
+def test_stop_ends_a_silent_connection_and_the_wait_to_connect_again() -> None:
+    address = udp()
+    with (
+        Sender(f"{address}?pkt_size=1316", "mpegts", frames=10, wait=0.2),
+        opened(address, stall_seconds=30) as (incoming, taken),
+    ):
+        taken.add(incoming, 5)
+        assert stopped_within(incoming, 0.8) < 2
+    address = udp()
+    with (
+        Sender(f"{address}?pkt_size=1316", "mpegts", frames=10, wait=0.2),
+        opened(address, stall_seconds=0.2) as (incoming, taken),
+    ):
+        taken.add(incoming, 5)
+        assert stopped_within(incoming, 1.3) < 2
+    assert incoming.statistics.stalls == 1
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """A port at which connections are accepted, and nothing is said."""
+    with socket.create_server((LOCAL, 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("scheme", ["rtmp", "rtsp", "http", "tcp"])
+def test_a_server_that_says_nothing_is_given_up_in_time(scheme: str) -> None:
+    with silent_server() as port:
+        began = time.monotonic()
+        with pytest.raises(InputError, match=r"sent no picture within 0\.4 s"):
+            Incoming(SourceSettings(address=f"{scheme}://{LOCAL}:{port}/a", connect_seconds=0.4))
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("scheme", ["rtmp", "rtsp", "http", "tcp"])
+def test_a_server_that_refuses_is_told_at_once(scheme: str) -> None:
+    address = f"{scheme}://{LOCAL}:{free_port()}/a"
+    with pytest.raises(InputError, match="cannot be reached: Connection refused") as caught:
+        Incoming(SourceSettings(address=address))
+    assert str(caught.value).startswith(address)
+
+
+def test_a_page_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<p>Hello.</p>" * 100)
+    with served(tmp_path) as url:
+        with pytest.raises(InputError, match="404"):
+            Incoming(SourceSettings(address=f"{url}/a.m3u8"))
+        with pytest.raises(InputError, match="sends nothing that can be read as video"):
+            Incoming(SourceSettings(address=f"{url}/page.html"))
+
+
+def test_stop_ends_an_attempt_to_connect_again() -> None:
+    """Blocked inside FFmpeg: the port is taken over by one who says nothing."""
+    data = b"".join(encoded("mpegts", frames=15))
+    server = socket.create_server((LOCAL, 0))
+    port = server.getsockname()[1]
+
+    def answer() -> None:
+        connection, _ = server.accept()
+        connection.sendall(data)
+        linger = b"\x01\0\0\0\0\0\0\0"
+        time.sleep(0.5)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        connection.close()  # With a reset.
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    with server, opened(f"tcp://{LOCAL}:{port}") as (incoming, taken):
+        taken.add(incoming, 10)
+        assert stopped_within(incoming, 2.0) < 2
+        thread.join(5)
+    assert any("broke off" in line for line in taken.events)
+
+
+def test_a_signal_is_not_lost_inside_ffmpeg() -> None:
+    with silent_server() as port:
+        timer = threading.Timer(0.3, _thread.interrupt_main)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            Incoming(SourceSettings(address=f"rtmp://{LOCAL}:{port}/a", connect_seconds=15))
+        timer.join()

@@ -1,0 +1,273 @@
+"""Pipes: every container, what follows in them, damage, silence, and the end."""
+
+import _thread
+import os
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crsr_video.errors import InputError, NoVideoError
+from crsr_video.io import pyav
+from crsr_video.io.feed import Feed, SourceSettings
+from crsr_video.io.incoming import Incoming
+from crsr_video.types import Frame
+from tests.support.video import picture
+from tests.unit.io.incoming.sending import Writer, encoded, increasing, opened
+
+KINDS = {
+    "nut-raw": ("nut", "rawvideo"),
+    "nut-h264": ("nut", "libx264"),
+    "matroska": ("matroska", "libx264"),
+    "mpegts": ("mpegts", "libx264"),
+    "flv": ("flv", "libx264"),
+    "y4m": ("yuv4mpegpipe", "wrapped_avframe"),
+    "mpeg2": ("mpegts", "mpeg2video"),
+}
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.fixture
+def standard_input() -> Iterator[int]:
+    """The writing end of a pipe that is standard input meanwhile."""
+    before = os.dup(0)
+    reading, writing = os.pipe()
+    os.dup2(reading, 0)
+    os.close(reading)
+    yield writing
+    os.dup2(before, 0)
+    os.close(before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_frame_comes_at_its_time(fifo: Path, kind: str) -> None:
+    writer = Writer(fifo, *encoded(*KINDS[kind], frames=10))
+    with opened(fifo) as (incoming, taken):
+        taken.add(incoming)
+        assert incoming.live
+        assert (incoming.feed.info.width, incoming.feed.info.height) == (64, 48)
+    writer.join(5)
+    steps = {b - a for a, b in zip(taken.times, taken.times[1:], strict=False)}
+    assert len(taken.frames) == 10
+    assert steps == {Fraction(1, 25)}
+    assert taken.events == []
+    assert incoming.statistics.frames == 10
+    assert incoming.statistics.damaged_packets == 0
+
+
+def test_standard_input(standard_input: int) -> None:
+    writer = Writer(standard_input, *encoded("nut", "rawvideo", frames=3))
+    with opened("-") as (incoming, taken):
+        taken.add(incoming)
+    writer.join(5)
+    assert len(taken.frames) == 3
+
+
+def test_raw_frames_are_the_bytes_that_were_sent(fifo: Path) -> None:
+    parts = encoded("rawvideo", "rawvideo", frames=4, pix_fmt="yuv422p")
+    writer = Writer(fifo, *parts)
+    form = {"size": (64, 48), "pixel_format": "yuv422p", "rate": Fraction(50)}
+    with opened(fifo, format="rawvideo", **form) as (incoming, taken):
+        taken.add(incoming)
+    writer.join(5)
+    assert [float(t) for t in taken.times] == [0, 0.02, 0.04, 0.06]
+    for number, frame in enumerate(taken.frames):
+        expected = pyav.views(picture(number, (64, 48), "yuv422p"))
+        assert all(np.array_equal(a, b) for a, b in zip(frame.components, expected, strict=True))
+
+
+def test_pictures_come_before_the_next_is_written(fifo: Path) -> None:
+    """Whatever has no need to wait for what follows must not."""
+    parts, go_on = encoded("nut", "rawvideo", frames=4), [threading.Event() for _ in range(3)]
+    steps = [parts[0], go_on[0], parts[1], go_on[1], parts[2], go_on[2], parts[3]]
+    writer = Writer(fifo, *steps)
+    with opened(fifo, connect_seconds=5) as (incoming, _):
+        arrivals = iter(incoming)
+        for number, event in enumerate([*go_on, threading.Event()]):
+            arrival = next(arrivals)
+            assert isinstance(arrival.item, Frame)
+            assert arrival.at - writer.written[number] < 0.5
+            event.set()
+        assert list(arrivals) == []
+    writer.join(5)
+
+
+@pytest.mark.parametrize("kind", ["nut-raw", "nut-h264", "matroska", "flv", "y4m", "mpegts"])
+def test_another_stream_follows_in_the_same_pipe(fifo: Path, kind: str) -> None:
+    """Of another size, its clock at nought again; written in one go, and with a pause."""
+    form = KINDS[kind]
+    first, second = encoded(*form, frames=6), encoded(*form, frames=6, size=(96, 80))
+    third = encoded(*form, frames=6, size=(32, 32))
+    writer = Writer(fifo, b"".join(first + second), 0.2, b"".join(third))
+    with opened(fifo) as (incoming, taken):
+        taken.add(incoming)
+    writer.join(5)
+    assert [(f.info.width, f.info.height) for f in taken.feeds] == [(96, 80), (32, 32)]
+    assert [f.width for f in taken.frames] == [64] * 6 + [96] * 6 + [32] * 6
+    assert increasing([f.pts for f in taken.frames])
+    assert len({f.time_base for f in taken.frames}) == 1
+    for feed in taken.feeds:
+        place = taken.items.index(feed)
+        assert taken.items[place + 1] is feed.first
+    assert max(taken.times) < 2, "times go on where they stopped"
+
+
+def test_another_stream_of_the_same_form_follows(fifo: Path) -> None:
+    parts = encoded("nut", "rawvideo", frames=5)
+    writer = Writer(fifo, b"".join(parts + parts))
+    with opened(fifo) as (incoming, taken):
+        taken.add(incoming)
+    writer.join(5)
+    assert taken.times == [Fraction(i, 25) for i in range(10)]
+
+
+@pytest.mark.parametrize("kind", ["mpegts", "nut-h264", "flv"])
+def test_damaged_bytes_in_the_middle_are_survived(fifo: Path, kind: str) -> None:
+    parts = encoded(*KINDS[kind], frames=60)
+    noise = np.random.default_rng(1).bytes(3000)
+    damaged = [*parts[:20], parts[20][:50], noise, *parts[21:]]
+    writer = Writer(fifo, b"".join(damaged))
+    with opened(fifo) as (incoming, taken):
+        taken.add(incoming)
+        statistics = incoming.statistics
+    writer.join(5)
+    assert 45 <= len(taken.frames) <= 60
+    assert statistics.damaged_packets + statistics.damaged_frames > 0
+    assert len([line for line in taken.events if "damaged" in line]) == 1
+    assert increasing(taken.times)
+    assert 2 < max(taken.times) < 4
+
+
+def test_sound_before_the_picture_is_kept_and_in_step(fifo: Path) -> None:
+    writer = Writer(fifo, *encoded("nut", frames=8, audio=True))
+    with opened(fifo) as (incoming, taken):
+        taken.add(incoming)
+        (sound,) = incoming.feed.others
+    writer.join(5)
+    assert sound.type == "audio"
+    assert not isinstance(taken.items[0], Feed)
+    times = [p.packet.pts * p.packet.time_base for p in taken.others]
+    assert len(times) >= 10
+    assert {p.stream for p in taken.others} == {sound.index}
+    assert min(times) < Fraction(1, 20)
+
+
+def test_a_silence_is_told_once_and_waited_out(fifo: Path) -> None:
+    parts = encoded("nut", "rawvideo", frames=4)
+    writer = Writer(fifo, *parts[:2], 0.7, *parts[2:])
+    with opened(fifo, stall_seconds=0.2) as (incoming, taken):
+        taken.add(incoming)
+    writer.join(5)
+    assert len(taken.frames) == 4
+    assert len(taken.events) == 1
+    assert "nothing came for" in taken.events[0]
+    assert incoming.statistics.stalls == 1
+    assert incoming.statistics.reconnections == 0
+
+
+def test_stop_ends_a_blocked_read(fifo: Path) -> None:
+    release = threading.Event()
+    writer = Writer(fifo, *encoded("nut", "rawvideo", frames=2), release)
+    with opened(fifo) as (incoming, taken):
+        timer = threading.Timer(0.3, incoming.stop)
+        timer.start()
+        taken.add(incoming)
+        late = time.monotonic()
+        timer.join()
+    release.set()
+    writer.join(5)
+    assert len(taken.frames) == 2
+    assert late - taken.at[-1] < 2
+    assert incoming.state == "closed"
+
+
+@pytest.mark.parametrize("kind", ["raw", "y4m"])
+@pytest.mark.parametrize("left", [1, 100, 4000])
+def test_a_frame_that_is_cut_off_is_told_after_the_whole_ones(
+    fifo: Path, kind: str, left: int
+) -> None:
+    raw = kind == "raw"
+    form = ("rawvideo", "rawvideo") if raw else KINDS["y4m"]
+    parts = encoded(*form, frames=4)
+    writer = Writer(fifo, *parts[:3], parts[3][:left])
+    settings = {"format": "rawvideo", "size": (64, 48)} if raw else {}
+    whole = 4608 if raw else 4614
+    with opened(fifo, **settings) as (incoming, taken):
+        taken.add(incoming)
+        told = f"the last frame is cut off: {left} of {whole} bytes; it is left out"
+        assert taken.events == [f"{fifo}: {told}"]
+    writer.join(5)
+    assert len(taken.frames) == 3
+
+
+BAD = {
+    "nothing": (b"", {}, NoVideoError, "is empty"),
+    "y4m header": (b"YUV4MPEG2 W64 H4", {}, InputError, "the Y4M header is cut short"),
+    "y4m words": (b"YUV4MPEG2 Wx\nFRAME\n", {}, InputError, "the Y4M header is not valid"),
+    "y4m only": (b"YUV4MPEG2 W64 H48 F25:1\n", {}, NoVideoError, "no picture|before the first"),
+    "text": (b"Hello, world. " * 500, {}, InputError, "is no video that is known"),
+    "raw": (
+        bytes(100),
+        {"format": "rawvideo", "size": (64, 48)},
+        InputError,
+        "the last frame is cut off: 100 of 4608 bytes",
+    ),
+    "nut": (encoded("nut", frames=1)[0][:60], {}, InputError, "no video|before the first"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_bytes_are_refused_in_one_line(fifo: Path, name: str) -> None:
+    data, settings, kind, words = BAD[name]
+    writer = Writer(fifo, data)
+    with pytest.raises(kind, match=words) as caught:
+        Incoming(SourceSettings(address=str(fifo), connect_seconds=5, **settings))
+    writer.join(5)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{fifo}: ")
+
+
+def test_a_pipe_that_sends_nothing_is_given_up(fifo: Path) -> None:
+    release = threading.Event()
+    writer = Writer(fifo, release)
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"sent no picture within 0\.3 s"):
+        Incoming(SourceSettings(address=str(fifo), connect_seconds=0.3))
+    assert time.monotonic() - began < 5
+    release.set()
+    writer.join(5)
+
+
+def test_a_signal_is_not_lost_inside_ffmpeg(fifo: Path) -> None:
+    release = threading.Event()
+    writer = Writer(fifo, release)
+    timer = threading.Timer(0.3, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        Incoming(SourceSettings(address=str(fifo), connect_seconds=15))
+    timer.join()
+    release.set()
+    writer.join(5)
+
+
+def test_nothing_stays_open(fifo: Path) -> None:
+    def descriptors() -> set[str]:
+        return set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - closes its own
+
+    before = descriptors()
+    for _ in range(3):
+        writer = Writer(fifo, *encoded("nut", "rawvideo", frames=2))
+        with opened(fifo) as (incoming, taken):
+            taken.add(incoming)
+        writer.join(5)
+    assert len(descriptors()) == len(before)

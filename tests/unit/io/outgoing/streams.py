@@ -1,0 +1,131 @@
+"""Feeds of small clips, for sinks, and what came out at the other end."""
+
+import io
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from crsr_video.io.decode import Decoder
+from crsr_video.io.feed import Feed
+from crsr_video.io.pyav import Passthrough
+from crsr_video.types import Frame
+from tests.support.video import make_video
+
+
+@dataclass
+class Clip:
+    """A clip that was read to the end."""
+
+    feed: Feed
+    items: list[Frame | Passthrough]
+    decoder: Decoder
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [item for item in self.items if isinstance(item, Frame)]
+
+    @property
+    def sound(self) -> list[bytes]:
+        return [bytes(i.packet) for i in self.items if isinstance(i, Passthrough)]
+
+
+@contextmanager
+def clip(folder: Path, name: str = "source.mkv", **options: object) -> Iterator[Clip]:
+    """Make a clip and read it; its streams live as long as the block."""
+    path = make_video(folder / name, **options)
+    with Decoder(path) as decoder:
+        source = decoder.source
+        others = tuple(s for s in source.container.streams if s.index != source.video.index)
+        feed = Feed(source.info, source.first, others)
+        yield Clip(feed, list(decoder), decoder)
+
+
+def push_all(sink: object, items: list[Frame | Passthrough]) -> None:
+    for item in items:
+        if isinstance(item, Frame):
+            sink.push(item)
+        else:
+            sink.push_packet(item)
+
+
+@dataclass
+class Seen:
+    """What a reader found."""
+
+    planes: list[tuple[np.ndarray, ...]] = field(default_factory=list)
+    times: list[Fraction] = field(default_factory=list)
+    sound: list[bytes] = field(default_factory=list)
+    keys: list[bool] = field(default_factory=list)
+    size: tuple[int, int] = (0, 0)
+    pixel_format: str = ""
+    codec: str = ""
+
+
+def read(source: object, **options: object) -> Seen:
+    """Everything in a container: a path, an URL, or bytes."""
+    from crsr_video.io import pyav
+
+    if isinstance(source, bytes):
+        source = io.BytesIO(source)
+    seen = Seen()
+    with av.open(source, "r", **options) as container:
+        video = container.streams.video[0]
+        seen.codec = video.codec_context.name
+        for packet in container.demux():
+            if packet.stream.type == "audio" and packet.size:
+                seen.sound.append(bytes(packet))
+            if packet.stream is not video:
+                continue
+            for frame in packet.decode():
+                seen.planes.append(tuple(v.copy() for v in pyav.views(frame, alpha=True)))
+                seen.times.append(frame.pts * frame.time_base)
+                seen.keys.append(bool(frame.key_frame))
+                seen.size = frame.width, frame.height
+                seen.pixel_format = frame.format.name
+    return seen
+
+
+class Drain:
+    """Reads a descriptor to its end in a thread."""
+
+    def __init__(self, number: int, limit: int | None = None) -> None:
+        self._number, self._limit = number, limit
+        self.data = b""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        parts, count = [], 0
+        while self._limit is None or count < self._limit:
+            part = os.read(self._number, 1 << 20)
+            if not part:
+                break
+            parts.append(part)
+            count += len(part)
+        self.data = b"".join(parts)
+        os.close(self._number)
+
+    def join(self) -> bytes:
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        return self.data
+
+
+@contextmanager
+def standard_output(to: int) -> Iterator[None]:
+    """Let descriptor 1 be another one, and close that, for the length of a block."""
+    kept = os.dup(1)
+    os.dup2(to, 1)
+    os.close(to)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)

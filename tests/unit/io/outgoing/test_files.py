@@ -1,0 +1,222 @@
+"""Live files and HLS folders."""
+
+import resource
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crsr_video.errors import EncoderError, OutputError
+from crsr_video.io.decode import Decoder
+from crsr_video.io.feed import Feed, SinkSettings
+from crsr_video.io.outgoing import open_sink
+from crsr_video.types import Frame
+
+from .streams import clip, push_all, read
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts", ".nut", ".flv"])
+def test_a_file_appears_when_it_is_whole(tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"result{suffix}"
+    with clip(tmp_path, frames=20, audio=1) as source:
+        count, times = len(source.sound), [f.seconds for f in source.frames]
+        sink = open_sink(SinkSettings(address=str(target)), source.feed)
+        push_all(sink, source.items)
+        assert not target.exists()
+        sink.close()
+        sink.close()
+    seen = read(str(target))
+    assert len(seen.planes) == 20 and seen.keys[0]
+    assert count - 1 <= len(seen.sound) <= count
+    gaps = np.diff([float(t) for t in seen.times])
+    assert np.allclose(gaps, np.diff(times), atol=0.0011)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [target.name, "source.mkv"]
+
+
+def test_y4m_files(tmp_path: Path) -> None:
+    target = tmp_path / "result.y4m"
+    with (
+        clip(tmp_path, codec="ffv1", frames=3) as source,
+        open_sink(SinkSettings(address=f"file:{target}"), source.feed) as sink,
+    ):
+        push_all(sink, source.items)
+    assert len(read(str(target)).planes) == 3
+
+
+def test_colour_aspect_and_rotation_are_kept_where_there_is_a_place(tmp_path: Path) -> None:
+    target = tmp_path / "result.mp4"
+    aspect = Fraction(16, 11)
+    with clip(
+        tmp_path, "a.mp4", frames=4, sample_aspect=aspect, colour=(5, 6, 5, 1), rotation=90
+    ) as source:
+        with open_sink(SinkSettings(address=str(target)), source.feed) as sink:
+            push_all(sink, source.items)
+        elsewhere = open_sink(SinkSettings(address=str(tmp_path / "a.ts")), source.feed)
+        elsewhere.abort()
+    assert not sink.notices
+    assert any("rotation" in notice for notice in elsewhere.notices)
+    import av
+
+    with av.open(str(target)) as container:
+        frame = next(container.decode(video=0))
+        context = container.streams.video[0].codec_context
+        tags = (int(frame.color_primaries), int(frame.color_trc), int(frame.colorspace))
+        assert (*tags, int(frame.color_range)) == (5, 6, 5, 1)
+        assert context.sample_aspect_ratio == aspect
+        assert frame.rotation % 360 == 90
+
+
+def test_giving_up_leaves_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "result.mp4"
+    with clip(tmp_path, frames=4) as source:
+        sink = open_sink(SinkSettings(address=str(target)), source.feed)
+        push_all(sink, source.items)
+        sink.abort()
+        sink.close()
+        with pytest.raises(OutputError, match="is closed"):
+            sink.push(source.frames[0])
+        empty = open_sink(SinkSettings(address=str(target)), source.feed)
+        with pytest.raises(OutputError, match="no frame came"):
+            empty.close()
+    assert [p.name for p in tmp_path.iterdir()] == ["source.mkv"]
+
+
+def test_an_existing_file_is_replaced_only_if_asked(tmp_path: Path) -> None:
+    target = tmp_path / "result.mkv"
+    target.write_bytes(b"precious")
+    with clip(tmp_path, frames=4) as source:
+        with pytest.raises(OutputError, match="exists already"):
+            open_sink(SinkSettings(address=str(target)), source.feed)
+        assert target.read_bytes() == b"precious"
+        with open_sink(SinkSettings(address=str(target), overwrite=True), source.feed) as sink:
+            push_all(sink, source.items)
+            assert target.read_bytes() == b"precious"
+    assert len(read(str(target)).planes) == 4
+
+
+def test_what_cannot_be_written_is_said_in_a_line(tmp_path: Path) -> None:
+    with clip(tmp_path, frames=2) as source:
+        for address, why in (
+            (str(tmp_path / "missing" / "a.mp4"), "no such folder"),
+            (str(tmp_path), "no live file is written with the ending"),
+            (str(tmp_path / "a.docx"), "no live file is written with the ending '.docx'"),
+            ("/dev/null", "camera:/dev/null"),
+            ("gopher://127.0.0.1/a", "is not written to"),
+            ("udp://127.0.0.1", "has no host and port"),
+            ("udp://127.0.0.1:99999", "is no address"),
+            ("udp://127.0.0.1:9?fifo_size=7", "no option fifo_size"),
+        ):
+            with pytest.raises(OutputError, match=why) as raised:
+                open_sink(SinkSettings(address=address), source.feed)
+            assert "\n" not in str(raised.value)
+        with pytest.raises(OutputError, match="does not take 'flv'"):
+            open_sink(SinkSettings(address="udp://127.0.0.1:9", format="flv"), source.feed)
+        with pytest.raises(EncoderError, match="no option nonsense"):
+            settings = SinkSettings(address=str(tmp_path / "a.mp4"), options={"nonsense": "1"})
+            open_sink(settings, source.feed)
+        with pytest.raises(EncoderError, match="no preset"):
+            settings = SinkSettings(address=str(tmp_path / "a.mp4"), preset="quickest")
+            open_sink(settings, source.feed)
+    assert [p.name for p in tmp_path.iterdir()] == ["source.mkv"]
+
+
+def test_an_hls_folder_can_be_played_at_any_time(tmp_path: Path) -> None:
+    target = tmp_path / "live" / "playlist.m3u8"
+    target.parent.mkdir()
+    pts = range(0, 12_000, 100)
+    with (
+        clip(
+            tmp_path, frames=120, audio=1, pts=pts, time_base=Fraction(1, 1000), pix_fmt="yuv444p"
+        ) as source,
+        open_sink(SinkSettings(address=str(target)), source.feed) as sink,
+    ):
+        for count, frame in enumerate(source.frames):
+            sink.push(frame)
+            if count in (35, 115):
+                text = target.read_text()
+                assert text.startswith("#EXTM3U") and "ENDLIST" not in text
+                listed = [line for line in text.splitlines() if line.endswith(".ts")]
+                assert listed and all((target.parent / name).is_file() for name in listed)
+    assert any("yuv420p" in notice for notice in sink.notices)
+    seen = read(str(target))
+    assert seen.pixel_format == "yuv420p" and 60 <= len(seen.planes) <= 80
+    names = {p.name for p in target.parent.iterdir()}
+    assert 6 <= len(names) <= 9, names  # The old ones are deleted.
+    with clip(tmp_path, "b.mkv", frames=2) as source, pytest.raises(OutputError, match="exists"):
+        open_sink(SinkSettings(address=str(target)), source.feed)
+
+
+def test_a_bit_rate_and_options_reach_the_encoder(tmp_path: Path) -> None:
+    sizes = []
+    with clip(tmp_path, frames=50, size=(320, 240)) as source:
+        for bitrate in (100_000, 1_000_000):
+            target = tmp_path / f"{bitrate}.mkv"
+            settings = SinkSettings(address=str(target), bitrate=bitrate, preset="ultrafast")
+            with open_sink(settings, source.feed) as sink:
+                push_all(sink, source.items)
+            sizes.append(target.stat().st_size)
+        target = tmp_path / "a.mkv"
+        settings = SinkSettings(address=str(target), codec="ffv1", options={"level": "3"})
+        with open_sink(settings, source.feed) as sink:
+            push_all(sink, source.items)
+    assert sizes[0] < sizes[1] / 2
+    assert read(str(target)).codec == "ffv1"
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".y4m"])
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"result{suffix}"
+    with clip(tmp_path, frames=60, size=(320, 240)) as source:
+        sink = open_sink(SinkSettings(address=str(target), bitrate=4_000_000), source.feed)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
+        try:
+            with pytest.raises(OutputError, match=r"result\..*: cannot be written") as raised:
+                push_all(sink, source.items)
+                sink.close()
+            sink.abort()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(raised.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["source.mkv"]
+
+
+def of_fields(folder: Path, order: str) -> Decoder:
+    """Six pictures of two fields, such as an analogue camera makes."""
+    path = folder / "fields.y4m"
+    header = f"YUV4MPEG2 W64 H64 F25:1 I{order[0]} A1:1 C420jpeg\n".encode()
+    noise = np.random.default_rng(1).integers(16, 236, (6, 64 * 96), np.uint8)
+    path.write_bytes(header + b"".join(b"FRAME\n" + picture.tobytes() for picture in noise))
+    return Decoder(path)
+
+
+@pytest.mark.parametrize("order", ["top", "bottom"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.flv", "a.y4m", "a.m3u8"])
+def test_pictures_of_two_fields_stay_marked_so(tmp_path: Path, name: str, order: str) -> None:
+    target = tmp_path / "result" / name
+    target.parent.mkdir()
+    with of_fields(tmp_path, order) as source:
+        frames = [item for item in source if isinstance(item, Frame)]
+        assert [frame.interlaced for frame in frames] == [order] * 6
+        edited = [replace(frame, edited=bool(i % 2)) for i, frame in enumerate(frames)]
+        feed = Feed(source.info, source.source.first)
+        with open_sink(SinkSettings(address=str(target)), feed) as sink:
+            push_all(sink, edited)
+    assert not any("fields" in notice for notice in sink.notices)
+    written = next(target.parent.glob("*.ts")) if name.endswith("m3u8") else target
+    with Decoder(written) as decoder:
+        found = [item.interlaced for item in decoder if isinstance(item, Frame)]
+    assert found == [order] * 6
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libvpx"), ("a.nut", None)])
+def test_where_fields_cannot_be_told_of_that_is_said(
+    tmp_path: Path, name: str, codec: str | None
+) -> None:
+    with of_fields(tmp_path, "top") as source:
+        feed = Feed(source.info, source.source.first)
+        sink = open_sink(SinkSettings(address=str(tmp_path / name), codec=codec), feed)
+        sink.abort()
+    assert sum("the picture stays interlaced" in notice for notice in sink.notices) == 1

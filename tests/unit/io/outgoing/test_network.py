@@ -1,0 +1,381 @@
+"""Sinks on the network, all of it loopback, with a real peer that comes and goes."""
+
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from crsr_video.errors import OutputError
+from crsr_video.io.feed import SinkSettings
+from crsr_video.io.outgoing import Sink, open_sink
+from crsr_video.io.outgoing.address import shown
+from crsr_video.types import Frame
+
+from .receiver import Receiver, free_port, pyav_receiver, wait_for_listener
+from .streams import Clip, clip, read
+
+
+@lru_cache
+def program_speaks(protocol: str) -> bool:
+    if shutil.which("ffmpeg") is None:
+        return False
+    known = subprocess.run(
+        ["ffmpeg", "-hide_banner", "-protocols"], capture_output=True, text=True, check=False
+    )
+    return protocol in known.stdout.split()
+
+
+needs_srt = pytest.mark.skipif(
+    not program_speaks("srt"), reason="needs the ffmpeg program with libsrt"
+)
+
+
+def for_ever(source: Clip) -> Iterator[Frame]:
+    """The clip again and again, times going on."""
+    step = source.frames[1].pts - source.frames[0].pts
+    count = 0
+    while True:
+        for frame in source.frames:
+            yield replace(frame, pts=count * step)
+            count += 1
+
+
+def pump(
+    sink: Sink, frames: Iterator[Frame], until: Callable[[], object], seconds: float = 25
+) -> int:
+    """Push 50 frames a second until something is so."""
+    end, count = time.monotonic() + seconds, 0
+    while not until():
+        assert time.monotonic() < end, "it never came to that"
+        sink.push(next(frames))
+        count += 1
+        time.sleep(0.02)
+    return count
+
+
+def test_udp(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        peer.settimeout(2)
+        address = f"udp://127.0.0.1:{peer.getsockname()[1]}?pkt_size=1316"
+        with clip(tmp_path, frames=30, audio=1, pix_fmt="yuv422p") as source:
+            parts = []
+            with open_sink(SinkSettings(address=address), source.feed) as sink:
+                for item in source.items:
+                    push = sink.push if isinstance(item, Frame) else sink.push_packet
+                    push(item)
+            peer.setblocking(False)
+            while True:
+                try:
+                    parts.append(peer.recv(65536))
+                except BlockingIOError:
+                    break
+            count = len(source.sound)
+    assert all(len(part) <= 1316 and len(part) % 188 == 0 for part in parts)
+    seen = read(b"".join(parts))
+    assert len(seen.planes) == 30 and seen.keys[0] and seen.pixel_format == "yuv420p"
+    assert len(seen.sound) == count - 1
+    assert any("yuv422p" in notice and "yuv420p" in notice for notice in sink.notices)
+
+
+def test_udp_does_not_care_whether_anybody_listens(tmp_path: Path) -> None:
+    address = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    with clip(tmp_path, frames=5) as source:
+        with open_sink(SinkSettings(address=address), source.feed) as sink:
+            for frame in source.frames:
+                sink.push(frame)
+                time.sleep(0.01)
+        assert sink.dropped == 0
+
+
+class TcpPeer:
+    """Accepts connections, one at a time, and keeps what each sends."""
+
+    def __init__(self) -> None:
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.server.settimeout(20)
+        self.port = self.server.getsockname()[1]
+        self.data: list[bytearray] = []
+
+    def take(self, least: int) -> None:
+        """Accept, read so much, and hang up."""
+        connected, _ = self.server.accept()
+        self.data.append(bytearray())
+        with connected:
+            connected.settimeout(20)
+            while len(self.data[-1]) < least:
+                part = connected.recv(65536)
+                if not part:
+                    break
+                self.data[-1] += part
+
+
+def test_a_peer_that_hangs_up_is_connected_to_again(tmp_path: Path) -> None:
+    peer, events = TcpPeer(), list[str]()
+    threading.Thread(target=lambda: (peer.take(20_000), peer.take(1 << 30)), daemon=True).start()
+    with clip(tmp_path, frames=60, size=(320, 240)) as source:
+        frames = for_ever(source)
+        settings = SinkSettings(address=f"tcp://127.0.0.1:{peer.port}")
+        with open_sink(settings, source.feed, on_event=events.append) as sink:
+            pump(sink, frames, lambda: len(peer.data) > 1)
+            assert sink.dropped > 5
+            pump(sink, frames, lambda: len(peer.data[1]) > 20_000)
+            assert sink.state == "idle"
+    peer.server.close()
+    assert any("connecting again" in event for event in events)
+    assert any(re.search(r"connected again, \d+ frames", event) for event in events)
+    seen = read(bytes(peer.data[1]))
+    assert seen.keys[0] and len(seen.planes) >= 3
+    assert float(seen.times[0]) > 0.5
+
+
+def test_without_reconnection_a_break_is_an_error(tmp_path: Path) -> None:
+    peer = TcpPeer()
+    threading.Thread(target=lambda: peer.take(1000), daemon=True).start()
+    with clip(tmp_path, frames=60) as source:
+        settings = SinkSettings(address=f"tcp://127.0.0.1:{peer.port}", reconnect=False)
+        with (
+            open_sink(settings, source.feed) as sink,
+            pytest.raises(OutputError, match="cannot be written"),
+        ):
+            pump(sink, for_ever(source), lambda: False)
+    peer.server.close()
+
+
+def test_waiting_for_a_peer_can_be_ended(tmp_path: Path) -> None:
+    peer = TcpPeer()
+    thread = threading.Thread(target=lambda: (peer.take(1000), peer.server.close()))
+    thread.start()
+    with clip(tmp_path, frames=60) as source:
+        sink = open_sink(SinkSettings(address=f"tcp://127.0.0.1:{peer.port}"), source.feed)
+        pump(sink, for_ever(source), lambda: sink.dropped > 2)
+        assert sink.state in ("waiting to reconnect", "connecting")
+        before = time.monotonic()
+        sink.close()
+        assert time.monotonic() - before < 2
+    thread.join(5)
+
+
+def test_a_peer_that_takes_nothing_counts_as_gone(tmp_path: Path) -> None:
+    events: list[str] = []
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        clip(tmp_path, frames=60, size=(640, 480), codec="rawvideo", name="a.nut") as source,
+    ):
+        settings = SinkSettings(
+            address=f"tcp://127.0.0.1:{server.getsockname()[1]}",
+            connect_seconds=0.5,
+            bitrate=100_000_000,
+            options={"nal-hrd": "cbr", "x264-params": "filler=1"},
+        )
+        with open_sink(settings, source.feed, on_event=events.append) as sink:
+            frames = for_ever(source)
+            end = time.monotonic() + 20
+            while not sink.dropped and time.monotonic() < end:
+                sink.push(next(frames))
+    assert sink.dropped and any("takes nothing any more" in event for event in events)
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "rtmp", "rtsp"])
+def test_nobody_there(tmp_path: Path, scheme: str) -> None:
+    port = free_port()
+    with clip(tmp_path, frames=2) as source:
+        before = time.monotonic()
+        settings = SinkSettings(address=f"{scheme}://user:secret@127.0.0.1:{port}/live/key")
+        with pytest.raises(OutputError, match=f"{scheme}://127.0.0.1:{port}.*refused") as raised:
+            open_sink(settings, source.feed)
+        assert time.monotonic() - before < 8
+    assert "secret" not in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("scheme", ["udp", "tcp", "rtmp", "rtsp"])
+def test_a_name_that_does_not_exist(tmp_path: Path, scheme: str) -> None:
+    with clip(tmp_path, frames=2) as source:
+        settings = SinkSettings(address=f"{scheme}://nohost.invalid:99/a/b", connect_seconds=5)
+        with pytest.raises(OutputError, match=r"no such host: nohost\.invalid|no answer within"):
+            open_sink(settings, source.feed)
+
+
+def test_a_server_that_says_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, clip(tmp_path, frames=2) as source:
+        port = server.getsockname()[1]
+        before = time.monotonic()
+        settings = SinkSettings(address=f"rtmp://127.0.0.1:{port}/live/key", connect_seconds=1)
+        with pytest.raises(OutputError, match="no answer within 1 s"):
+            open_sink(settings, source.feed)
+        assert time.monotonic() - before < 4
+
+
+def test_what_is_secret_is_not_shown() -> None:
+    assert shown("rtmp://a.example/live2/abcd-efgh") == "rtmp://a.example/live2/..."
+    assert shown("srt://u:p@b.example:9?passphrase=x") == "srt://b.example:9"
+    assert shown("rtsp://u:p@c.example/stream") == "rtsp://c.example/stream"
+
+
+def ends_and_begins_again(
+    tmp_path: Path, address: str, start: Callable[[], Receiver], is_up: Callable[[Receiver], object]
+) -> list[str]:
+    """Stream to a peer, kill it, start another; returns what that one has seen."""
+    events: list[str] = []
+    with clip(tmp_path, frames=50, audio=1) as source:
+        frames = for_ever(source)
+        settings = SinkSettings(address=address)
+        with start() as first, open_sink(settings, source.feed, on_event=events.append) as sink:
+            pump(sink, frames, lambda: is_up(first))
+            first.kill()
+            pump(sink, frames, lambda: sink.dropped)
+            with start() as second:
+                pump(sink, frames, lambda: is_up(second))
+                for _ in range(25):
+                    sink.push(next(frames))
+                    time.sleep(0.02)
+                sink.close()
+                lines = second.rest()
+    assert any("connected again" in event for event in events)
+    return lines
+
+
+def arrives(receiver: Receiver) -> bool:
+    return receiver.line(0.01).startswith("frame")
+
+
+def first_frames(receiver: Receiver, sink: Sink, source: Clip) -> list[str]:
+    """What a receiver says of ten frames while a clip is pushed."""
+    lines: list[str] = []
+
+    def enough() -> bool:
+        line = receiver.line(0.01)
+        if line.startswith("frame"):
+            lines.append(line)
+        return len(lines) == 10
+
+    pump(sink, for_ever(source), enough)
+    return lines
+
+
+def test_rtmp(tmp_path: Path) -> None:
+    address = f"rtmp://127.0.0.1:{free_port()}/live/key"
+    with (
+        pyav_receiver(address, "flv", {"listen": "1"}) as receiver,
+        clip(tmp_path, frames=50, pix_fmt="yuv422p10le", codec="ffv1", size=(65, 48)) as source,
+        open_sink(SinkSettings(address=address), source.feed) as sink,
+    ):
+        lines = first_frames(receiver, sink, source)
+    assert all(line.endswith("64x48 yuv420p") for line in lines)
+    assert any("yuv422p10le" in notice for notice in sink.notices)
+
+
+@pytest.mark.long
+def test_rtmp_connects_again(tmp_path: Path) -> None:
+    address = f"rtmp://127.0.0.1:{free_port()}/live/key"
+    lines = ends_and_begins_again(
+        tmp_path, address, lambda: pyav_receiver(address, "flv", {"listen": "1"}), arrives
+    )
+    assert len([line for line in lines if line.startswith("frame")]) > 15
+
+
+RTSP = {"rtsp_flags": "listen", "listen_timeout": "20"}
+
+
+def test_rtsp(tmp_path: Path) -> None:
+    address = f"rtsp://127.0.0.1:{free_port()}/stream"
+    with (
+        pyav_receiver(address, "rtsp", RTSP) as receiver,
+        clip(tmp_path, frames=50, pix_fmt="yuv444p") as source,
+        open_sink(SinkSettings(address=address), source.feed) as sink,
+    ):
+        lines = first_frames(receiver, sink, source)
+    assert all(line.endswith("64x48 yuv420p") for line in lines)
+
+
+@pytest.mark.long
+def test_rtsp_connects_again(tmp_path: Path) -> None:
+    address = f"rtsp://127.0.0.1:{free_port()}/stream"
+    lines = ends_and_begins_again(
+        tmp_path, address, lambda: pyav_receiver(address, "rtsp", RTSP), arrives
+    )
+    assert len([line for line in lines if line.startswith("frame")]) > 10
+
+
+def srt_listener(port: int, out: Path) -> Receiver:
+    """The ffmpeg program, which keeps what it receives."""
+    options = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]
+    source = ["-f", "data", "-i", f"srt://127.0.0.1:{port}?mode=listener", "-map", "0"]
+    copy = ["-c", "copy", "-flush_packets", "1", "-f", "data", str(out)]
+    receiver = Receiver(["ffmpeg", *options, *source, *copy])
+    wait_for_listener(port, "udp")
+    return receiver
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+@needs_srt
+def test_srt(tmp_path: Path) -> None:
+    port, out = free_port(socket.SOCK_DGRAM), tmp_path / "received.ts"
+    with (
+        srt_listener(port, out),
+        clip(tmp_path, frames=50, audio=1) as source,
+        open_sink(SinkSettings(address=f"srt://127.0.0.1:{port}"), source.feed) as sink,
+    ):
+        pump(sink, for_ever(source), lambda: size(out) > 40_000)
+    seen = read(str(out), format="mpegts")
+    assert len(seen.planes) > 10 and seen.keys[0]
+
+
+@needs_srt
+@pytest.mark.long
+def test_srt_connects_again(tmp_path: Path) -> None:
+    """SRT takes five seconds to see that a peer has gone."""
+    port, outs = free_port(socket.SOCK_DGRAM), iter((tmp_path / "a.ts", tmp_path / "b.ts"))
+    now = [tmp_path]
+
+    def listen() -> Receiver:
+        now[0] = next(outs)
+        return srt_listener(port, now[0])
+
+    address = f"srt://127.0.0.1:{port}"
+    ends_and_begins_again(tmp_path, address, listen, lambda _: size(now[0]) > 40_000)
+    seen = read(str(now[0]), format="mpegts")
+    assert len(seen.planes) > 10 and seen.keys[0]
+
+
+@needs_srt
+def test_srt_nobody_there(tmp_path: Path) -> None:
+    with clip(tmp_path, frames=2) as source:
+        before = time.monotonic()
+        settings = SinkSettings(address=f"srt://127.0.0.1:{free_port()}", connect_seconds=1)
+        with pytest.raises(OutputError, match=r"srt://127.0.0.1:\d+"):
+            open_sink(settings, source.feed)
+        assert time.monotonic() - before < 8
+
+
+def test_no_child_and_no_thread_stays(tmp_path: Path) -> None:
+    """Also when nobody was there, and when the sink was given up."""
+    with socket.create_server(("127.0.0.1", 0)) as server, clip(tmp_path, frames=2) as source:
+        address = f"rtmp://127.0.0.1:{server.getsockname()[1]}/live/key"
+        with pytest.raises(OutputError):
+            open_sink(SinkSettings(address=address, connect_seconds=0.5), source.feed)
+    peer = TcpPeer()
+    threads = set(threading.enumerate())
+    accepting = threading.Thread(target=lambda: peer.take(1000))
+    accepting.start()
+    with clip(tmp_path, "b.mkv", frames=60) as source:
+        sink = open_sink(SinkSettings(address=f"tcp://127.0.0.1:{peer.port}"), source.feed)
+        pump(sink, for_ever(source), lambda: sink.dropped)
+        sink.abort()
+    accepting.join(5)
+    peer.server.close()
+    assert set(threading.enumerate()) <= threads
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    assert not children.exists() or not children.read_text().split()

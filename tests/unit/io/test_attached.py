@@ -1,0 +1,59 @@
+"""What hangs on a picture, and that a picture does not hang on that."""
+
+import gc
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from crsr_video.config import EncodeSettings
+from crsr_video.io import pyav
+from crsr_video.io.decode import Decoder
+from crsr_video.io.encode import Encoder
+from crsr_video.types import Frame
+from tests.support.video import make_video
+
+
+@contextmanager
+def cycles() -> Iterator[Counter[str]]:
+    """Counts by type what the block leaves to the garbage collector."""
+    found: Counter[str] = Counter()
+    gc.collect()
+    gc.disable()
+    try:
+        yield found
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        found.update(type(item).__name__ for item in gc.garbage)
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+        gc.collect()
+
+
+def test_a_picture_that_was_asked_goes_at_once(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", frames=5, rotation=90)
+    with cycles() as left:
+        with Decoder(path) as decoder:
+            pictures = [item.native for item in decoder if isinstance(item, Frame)]
+        seen = [pyav.display_matrix(pyav.side_data(picture)) for picture in pictures]
+        assert [matrix is not None for matrix in seen] == [True] * 5
+        pictures.clear()
+    assert left["VideoFrame"] == left["SideDataContainer"] == 0
+
+
+@pytest.mark.parametrize("flags", ["", "+ildct+ilme"])
+def test_from_file_to_file_no_picture_waits_for_the_collector(tmp_path: Path, flags: str) -> None:
+    options = {"flags": flags, "preset": "ultrafast"} if flags else {}
+    path = make_video(tmp_path / "a.mp4", size=(64, 64), frames=8, options=options)
+    fast = EncodeSettings(preset="ultrafast")
+    with cycles() as left:
+        with Decoder(path) as decoder, Encoder(tmp_path / "b.mp4", decoder, fast) as encoder:
+            for item in decoder:
+                assert isinstance(item, Frame)
+                encoder.push(item)
+        del decoder, encoder, item
+    assert left["VideoFrame"] == left["Frame"] == left["Graph"] == 0

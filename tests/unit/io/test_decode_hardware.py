@@ -1,0 +1,119 @@
+"""Decoding on a device: never unasked, and in software where there is none."""
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import pytest
+from click.testing import CliRunner
+
+from crsr_video.cli import main
+from crsr_video.config import Config, ReadSettings
+from crsr_video.errors import ConfigError, CrsrError, NoVideoError
+from crsr_video.io import hardware, source
+from crsr_video.io.decode import Decoder
+from crsr_video.types import Frame
+from tests.support.video import make_video
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clip")
+    return make_video(folder / "in.mp4", frames=6, codec="libx264", audio=1)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What `av.open` is given as a device, call by call; there is none that works."""
+    calls: list[object] = []
+    own = av.open
+
+    def fake(*args, **options):
+        calls.append(options.get("hwaccel", "unasked"))
+        if "hwaccel" in options:
+            raise av.error.ExternalError(1, "no such device")
+        return own(*args, **options)
+
+    monkeypatch.setattr(source, "av", SimpleNamespace(open=fake))
+    return calls
+
+
+def decoded(path: Path, **choices: str) -> tuple[list[str], tuple[str, ...]]:
+    """Every frame's planes, and what was noted."""
+    with Decoder(path, read=ReadSettings(**choices)) as decoder:
+        pictures = [
+            hashlib.md5(b"".join(plane.tobytes() for plane in item.components)).hexdigest()
+            for item in decoder
+            if isinstance(item, Frame)
+        ]
+        return pictures, decoder.report.notes
+
+
+def test_no_device_is_touched_unasked(clip: Path, opened: list[object]) -> None:
+    pictures, notes = decoded(clip)
+    assert len(pictures) == 6
+    assert notes == ()
+    assert set(opened) == {"unasked"}
+
+
+@pytest.mark.parametrize(("wanted", "told"), [("cuda", "cannot decode on cuda"), ("auto", "")])
+def test_without_the_device_software_decodes_the_same(
+    wanted: str, told: str, clip: Path, opened: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "decoders", lambda _: ("cuda", "vaapi"))
+    expected, _ = decoded(clip)
+    pictures, notes = decoded(clip, hwaccel=wanted)
+    assert pictures == expected
+    assert any(isinstance(device, hardware.HWAccel) for device in opened)
+    assert " ".join(notes).startswith(told)
+    assert bool(notes) == bool(told)
+
+
+def test_where_nothing_comes_from_the_device_software_goes_on(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, _ = decoded(clip)
+    own = Decoder._find_first_frame
+
+    def fails_on_a_device(self):
+        if self._opened.hwaccel != "none":
+            self._opened.video = SimpleNamespace(codec_context=SimpleNamespace(is_hwaccel=True))
+            raise NoVideoError("nothing")
+        return own(self)
+
+    monkeypatch.setattr(Decoder, "_find_first_frame", fails_on_a_device)
+    pictures, notes = decoded(clip, hwaccel="auto")
+    assert pictures == expected
+    assert any("nothing comes from decoding on auto" in note for note in notes)
+
+
+def test_a_file_without_pictures_is_still_told(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "in.mp4", frames=3)
+    path.write_bytes(path.read_bytes()[:200])
+    for wanted in ("none", "auto", "cuda"):
+        with pytest.raises(CrsrError) as caught:
+            decoded(path, hwaccel=wanted)
+        assert "\n" not in str(caught.value)
+
+
+def test_choices_that_cannot_be_meant() -> None:
+    with pytest.raises(ConfigError, match="hwaccel must be one of none, auto"):
+        ReadSettings(hwaccel="gpu")
+    with pytest.raises(ConfigError, match="no hwaccel"):
+        Config(resume=True, read=ReadSettings(hwaccel="auto"))
+
+
+def test_the_command_takes_it(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def enhance(*_args, config, **_options):
+        seen.append(config.read.hwaccel)
+        raise ConfigError("far enough")
+
+    monkeypatch.setattr("crsr_video.api.enhance", enhance)
+    monkeypatch.setattr("crsr_video.track.face_models.resolve_all", lambda **_: None)
+    words = ["enhance", str(clip), "-o", str(tmp_path / "out.mp4")]
+    for extra in ([], ["--hwaccel", "cuda"]):
+        assert CliRunner().invoke(main, [*words, *extra]).exit_code == 1
+    assert seen == ["none", "cuda"]

@@ -1,0 +1,108 @@
+"""Values that an encoder cannot have been meant to get: one line that names the range."""
+
+from pathlib import Path
+
+import av
+import pytest
+
+from crsr_video.config import EncodeSettings
+from crsr_video.errors import CrsrError, EncoderError
+from crsr_video.io import encoders
+from crsr_video.io.decode import Decoder
+from crsr_video.io.encode import Encoder
+from crsr_video.io.feed import SinkSettings, SourceSettings
+from crsr_video.io.incoming import Incoming
+from crsr_video.io.outgoing import open_sink
+from crsr_video.io.ranges import check_options
+from crsr_video.types import Frame
+from tests.support.video import make_video
+
+WRONG = [
+    # The first are bent by the encoder to what it can do; of the others FFmpeg knows the range.
+    ("libx264", {"crf": 999.0}, "libx264: crf must lie between 0 and 51, but is 999"),
+    ("libx264", {"crf": 51.5}, "libx264: crf must lie between 0 and 51, but is 51.5"),
+    ("libx264", {"options": {"qp": "60"}}, "qp must lie between 0 and 51, but is 60"),
+    ("libx264", {"options": {"crf": "52"}}, "crf must lie between 0 and 51, but is 52"),
+    ("libx264", {"options": {"bf": "99"}}, "bf must lie between 0 and 16, but is 99"),
+    ("libx264", {"options": {"tune": "nosuch"}}, "libx264 has no tune 'nosuch', only film"),
+    ("libx264", {"options": {"profile": "nosuch"}}, "libx264 has no profile 'nosuch', only bas"),
+    ("libx264", {"bitrate": 1}, "bitrate must lie between 1000 and 2147483647, but is 1"),
+    ("libx264", {"bitrate": 10**10}, "bitrate must lie between 1000 and 2147483647, but is 10000"),
+    ("libx265", {"crf": 99.0}, "libx265: crf must lie between 0 and 51, but is 99"),
+    ("mpeg4", {"crf": 99.0}, "mpeg4: crf must lie between 1 and 31, but is 99"),
+    ("mpeg2video", {"crf": 0.0}, "mpeg2video: crf must lie between 1 and 31, but is 0"),
+    ("libvpx-vp9", {"crf": 64.0}, "libvpx-vp9: crf must lie between 0 and 63, but is 64"),
+    ("libvpx-vp9", {"options": {"cpu-used": "99"}}, "cpu-used must lie between -"),
+    ("libsvtav1", {"preset": "99"}, "preset must lie between -2 and 13, but is 99"),
+    ("libsvtav1", {"preset": "slow"}, "libsvtav1: preset cannot be 'slow'"),
+    ("libx264", {"options": {"threads": "abc"}}, "libx264: threads cannot be 'abc'"),
+]
+
+
+@pytest.mark.parametrize(("encoder", "settings", "told"), WRONG)
+def test_a_file_is_not_begun(
+    tmp_path: Path,
+    encoder: str,
+    settings: dict[str, object],
+    told: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    if encoders.find(encoder) is None:
+        pytest.skip(f"no {encoder} in this FFmpeg")
+    source = make_video(tmp_path / "a.mp4", frames=2)
+    asked = EncodeSettings(codec=encoder, **settings)
+    level = av.logging.get_level()
+    with Decoder(source) as decoder, pytest.raises(EncoderError) as caught:
+        Encoder(tmp_path / "b.mkv", decoder, asked)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    assert av.logging.get_level() == level
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"options": {"crf": "60"}}, "libx264: crf must lie between 0 and 51, but is 60"),
+        ({"bitrate": 12}, "libx264: bitrate must lie between 1000 and"),
+        ({"codec": "libvpx", "options": {"crf": "99"}}, "libvpx: crf must lie between 0 and 63"),
+    ],
+)
+def test_neither_is_a_live_output(tmp_path: Path, settings: dict[str, object], told: str) -> None:
+    path = make_video(tmp_path / "a.mp4", frames=2)
+    asked = SinkSettings(address=str(tmp_path / "b.mkv"), **settings)
+    with Incoming(SourceSettings(address=str(path))) as source, pytest.raises(CrsrError) as caught:
+        open_sink(asked, source.feed)
+    assert told in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "settings"),
+    [
+        ("libx264", {"crf": 51.0}),
+        ("libx264", {"crf": 0.0}),
+        ("libx264", {"options": {"tune": "film,fastdecode"}}),
+        ("libx264", {"bitrate": 1000}),
+        ("mpeg4", {"crf": 1.0}),
+        ("mjpeg", {"crf": 31.0}),
+    ],
+)
+def test_the_ends_of_a_range_belong_to_it(
+    tmp_path: Path, encoder: str, settings: dict[str, object]
+) -> None:
+    source = make_video(tmp_path / "a.mp4", frames=2)
+    asked = EncodeSettings(codec=encoder, **settings)
+    with Decoder(source) as decoder, Encoder(tmp_path / "b.mkv", decoder, asked) as written:
+        for item in decoder:
+            assert isinstance(item, Frame)
+            written.push(item)
+    assert (tmp_path / "b.mkv").exists()
+
+
+def test_deeper_samples_have_more_quantisers() -> None:
+    check_options("libx264", {"qp": "63"}, 10)
+    with pytest.raises(EncoderError, match="between 0 and 63, but is 64"):
+        check_options("libx264", {"qp": "64"}, 10)
+    check_options("libx264", {"qp": "what"}, 8)  # FFmpeg's matter.

@@ -1,0 +1,207 @@
+"""Who does which segment when workers die, come late or see nothing: with a Ray that is made up."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from crsr_video.config import Config
+from crsr_video.errors import ClusterError
+from crsr_video.jobs.cluster import fleet as fleet_module
+from crsr_video.jobs.cluster.fleet import RETRIES, Fleet
+from crsr_video.jobs.cluster.places import Share
+from crsr_video.jobs.cluster.worker import Done, Ready, Trouble
+from crsr_video.jobs.segments import Plan, Segment, SegmentResult
+from crsr_video.pipeline import Statistics
+
+CONFIG = Config(model="identity", device="cpu", precision="fp32")
+BLIND = Trouble("in.mkv: is not there (machine b)", "InputError", blind=True)
+EMPTY = SegmentResult(0, "", 0, "", 0, 0, (), 0, Statistics(), {}, {}, ())
+
+
+class ActorDiedError(Exception):
+    """As Ray calls it, more or less."""
+
+
+class FakeRay:
+    """As much of Ray as is used: calls are answered at once, or never.
+
+    Args: answers: of each actor to its calls, one after the other: a value, an error to raise, or
+          None: nothing at all.
+    """
+
+    exceptions = SimpleNamespace(RayActorError=ActorDiedError)
+
+    def __init__(self, **answers: list[Any]) -> None:
+        self._answers = {name: iter(row) for name, row in answers.items()}
+        self._names = iter(answers)
+        self.killed: list[str] = []
+        self.made: list[str] = []
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": {"CPU": float(len(self._answers))}}]
+
+    def remote(self, _: type) -> Any:
+        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self._actor))
+
+    def _actor(self, _: int) -> Any:
+        name = next(self._names)
+
+        def call(*_: Any) -> Future[Any]:
+            self.made.append(name)
+            future: Future[Any] = Future()
+            answer = next(self._answers[name])
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            elif answer is not None:
+                future.set_result(answer)
+            return future
+
+        method = SimpleNamespace(remote=call, options=lambda **_: SimpleNamespace(remote=call))
+        return SimpleNamespace(name=name, prepare=method, enhance=method)
+
+    def wait(
+        self, calls: list[Future[Any]], *, num_returns: int, timeout: float
+    ) -> tuple[list[Future[Any]], list[Future[Any]]]:
+        done = [call for call in calls if call.done()][:num_returns]
+        if not done:
+            time.sleep(min(timeout, 0.01))
+        return done, [call for call in calls if call not in done]
+
+    def get(self, call: Future[Any]) -> Any:
+        return call.result(0)
+
+    def kill(self, actor: Any) -> None:
+        self.killed.append(actor.name)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    (tmp_path / "in.mkv").write_bytes(b"x")
+    return Plan(
+        tmp_path / "in.mkv", tmp_path / "out.mkv", CONFIG, 1, True, None, None, (), {"a": "1"}
+    )
+
+
+def segments(count: int) -> list[Segment]:
+    return [Segment(number, None, None, None, 1) for number in range(count)]
+
+
+def done(number: int) -> Done:
+    return Done(replace(EMPTY, number=number), (), "a")
+
+
+@contextmanager
+def working(ray: FakeRay, tell: Callable[[str], None] = lambda _: None) -> Iterator[Fleet]:
+    fleet = Fleet(ray, tell=tell)
+    fleet.start(CONFIG, Share(), None)
+    yield fleet
+    fleet.stop()
+
+
+def results(fleet: Fleet, plan: Plan, count: int) -> list[int]:
+    """Have segments done; returns their order. Raises what `enhance` or `serve` does."""
+    numbers: list[int] = []
+    errors: list[Exception] = []
+
+    def add(result: SegmentResult) -> None:
+        numbers.append(result.number)
+
+    def ask() -> None:
+        try:
+            fleet.enhance(plan, segments(count), plan.source.parent, add)
+        except ClusterError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        fleet.serve(lambda: not thread.is_alive())
+    finally:
+        fleet.stop()
+        thread.join(10)
+    if errors:
+        raise errors[0]
+    return numbers
+
+
+def test_a_segment_whose_worker_died_goes_to_another(plan: Plan) -> None:
+    """And the dead one is greeted again; it does not come back: no matter."""
+    ray = FakeRay(a=[Ready("a"), ActorDiedError(), None], b=[Ready("b"), done(1), done(0)])
+    with working(ray) as fleet:
+        assert sorted(results(fleet, plan, 2)) == [0, 1]
+
+
+def test_a_worker_that_came_back_works_again(plan: Plan) -> None:
+    ray = FakeRay(a=[Ready("a"), ActorDiedError(), Ready("a"), done(0), done(1)])
+    with working(ray) as fleet:
+        assert results(fleet, plan, 2) == [0, 1]
+
+
+def test_a_worker_that_is_dead_for_good_spoils_nothing(plan: Plan) -> None:
+    ray = FakeRay(
+        a=[Ready("a"), ActorDiedError(), ActorDiedError()], b=[Ready("b"), *map(done, range(5))]
+    )
+    told: list[str] = []
+    with working(ray, told.append) as fleet:
+        assert len(results(fleet, plan, 5)) == 5
+    assert ray.made.count("a") == 3
+    assert told == ["left out: a worker cannot be started: ActorDiedError"]
+
+
+def test_a_segment_that_kills_every_worker_is_given_up(plan: Plan) -> None:
+    lives = [Ready("a"), ActorDiedError("SIGSEGV")] * (RETRIES + 1)
+    ray = FakeRay(a=[*lives, Ready("a")])
+    with working(ray) as fleet, pytest.raises(ClusterError, match=r"in\.mkv: SIGSEGV"):
+        results(fleet, plan, 1)
+
+
+def test_a_machine_that_does_not_see_the_files_is_left_out(plan: Plan) -> None:
+    ray = FakeRay(a=[Ready("a"), *map(done, range(4))], b=[Ready("b"), BLIND])
+    told: list[str] = []
+    with working(ray, told.append) as fleet:
+        assert len(results(fleet, plan, 4)) == 4
+    assert told == [f"left out: {BLIND.message}"]
+    assert ray.killed[0] == "b"
+
+
+def test_files_that_are_not_here_either_are_no_fault_of_a_machine(
+    plan: Plan, tmp_path: Path
+) -> None:
+    (tmp_path / "in.mkv").unlink()
+    ray = FakeRay(a=[Ready("a"), BLIND])
+    with working(ray) as fleet, pytest.raises(ClusterError, match="is not there"):
+        results(fleet, plan, 1)
+    assert ray.killed == ["a"] * 2  # At the ends, and not before.
+
+
+def test_all_are_lost(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = FakeRay(a=[Ready("a"), BLIND])
+    lost = r"all workers of the cluster are lost: in\.mkv: is not there \(machine b\)"
+    with working(ray) as fleet, pytest.raises(ClusterError, match=lost):
+        results(fleet, plan, 2)
+    monkeypatch.setattr(fleet_module, "START_SECONDS", 0.2)
+    ray = FakeRay(
+        a=[Ready("a"), ActorDiedError(), None]
+    )  # Its machine is gone, and there is no other.
+    with working(ray) as fleet, pytest.raises(ClusterError, match=r"all workers .* are lost$"):
+        results(fleet, plan, 2)
+
+
+def test_workers_that_are_late_or_unfit(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_module, "START_SECONDS", 0.1)
+    told: list[str] = []
+    other = Trouble("planned by a machine with crsr-video 0.1 (machine b)", "InputError")
+    ray = FakeRay(a=[Ready("a"), done(0)], b=[other], c=[None])
+    with working(ray, told.append) as fleet:
+        assert results(fleet, plan, 1) == [0]
+    assert told == [f"left out: {other.message}", "left out: 1 workers did not start within 0.1 s"]
+    with pytest.raises(ClusterError, match=r"no worker of the cluster is fit: planned by"):
+        Fleet(FakeRay(b=[other])).start(CONFIG, Share(), None)

@@ -1,0 +1,260 @@
+"""``crsr-video enhance`` with several inputs."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner, Result
+
+from crsr_video.cli import main
+from crsr_video.errors import ClusterError
+from crsr_video.jobs import cluster
+from crsr_video.jobs.cluster import connection
+from crsr_video.track import face_models
+from tests.support.paths import ROOT
+from tests.support.video import make_video
+
+QUICK = ["--model", "identity", "--precision", "fp32", "--preset", "ultrafast"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models() -> None:
+    face_models.resolve_all()
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    for name in ("a.mp4", "sub/b.mp4"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        make_video(tmp_path / "in" / name, frames=5)
+    (tmp_path / "in" / "notes.txt").write_text("no video")
+    return tmp_path / "in"
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, ["enhance", *(str(word) for word in words), *QUICK])
+
+
+def errors(result: Result) -> list[str]:
+    """What went wrong, as it was told at once."""
+    told = re.compile(r"crsr-video: (\[\d+/\d+\] )?error: ")
+    return [line for line in result.stderr.splitlines() if told.match(line)]
+
+
+def listed(result: Result) -> list[str]:
+    """What is listed at the end."""
+    return [line for line in result.stderr.splitlines() if line.startswith("crsr-video: failed:")]
+
+
+def test_a_folder(clips: Path, tmp_path: Path) -> None:
+    words = ["--recursive", clips, "-o", tmp_path / "out"]
+    result = run(*words)
+    assert result.exit_code == 0, result.stderr
+    made = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*")}
+    assert made == {"a.mp4", "sub/b.mp4"}
+    assert "2 videos: 2 enhanced, 0 skipped, 0 failed" in result.stderr
+    assert "notes" not in result.stderr
+    again = run(*words)
+    assert again.exit_code == 0
+    assert f"skipped, {tmp_path / 'out' / 'a.mp4'} exists" in again.stderr
+    assert "0 enhanced, 2 skipped" in again.stderr
+
+
+def test_failures_are_told_at_once_and_listed_at_the_end(clips: Path) -> None:
+    bad, none = clips / "bad.mp4", clips / "none.mp4"
+    bad.write_bytes(b"junk")
+    result = run("--recursive", clips, none)
+    assert result.exit_code == 1
+    assert (clips / "a.enhanced.mp4").exists()
+    assert (clips / "sub" / "b.enhanced.mp4").exists()
+    first, second = (
+        f"{bad}: is not a media file, or damaged beyond reading",
+        f"{none}: no such file",
+    )
+    assert errors(result) == [
+        f"crsr-video: [2/4] error: {first}",
+        f"crsr-video: [4/4] error: {second}",
+    ]
+    assert result.stderr.splitlines()[-3:] == [
+        "crsr-video: 4 videos: 2 enhanced, 0 skipped, 2 failed",
+        f"crsr-video: failed: {first}",
+        f"crsr-video: failed: {second}",
+    ]
+
+
+def test_the_failure_of_a_single_file_is_told_once(clips: Path) -> None:
+    for path in clips.rglob("*.*"):
+        path.unlink()
+    (clips / "bad.mp4").write_bytes(b"junk")
+    result = run("--recursive", clips)
+    assert result.exit_code == 1
+    assert result.stderr.count("is not a media file") == 1
+    assert errors(result)[0].startswith("crsr-video: error: ")
+
+
+def test_names_cannot_spoil_the_terminal(clips: Path) -> None:
+    odd = "a\nb\x1b[31m\u202e.mp4"
+    (clips / "a.mp4").rename(clips / odd)
+    (clips / f"bad {odd}").write_bytes(b"junk")
+    cut = make_video(
+        clips / f"cut {odd}", frames=50, gop=10, container_options={"movflags": "+faststart"}
+    )
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 3 // 4])
+    several = run("--recursive", clips)
+    single = run(clips / odd, "-o", clips / f"out {odd}")
+    failed = run(clips / f"bad {odd}")
+    assert "2 enhanced (1 damaged)" in several.stderr or "3 enhanced (1 damaged)" in several.stderr
+    for result, count in ((several, 5), (single, 1), (failed, 1)):
+        assert all(line.startswith("crsr-video: ") for line in result.stderr.split("\n")[:-1])
+        assert set(result.stderr) <= {"\n", *filter(str.isprintable, result.stderr)}
+        assert result.stderr.count(r"a\nb\x1b[31m\u202e") >= count
+
+
+def test_a_single_file_goes_into_a_folder_under_its_own_name(clips: Path, tmp_path: Path) -> None:
+    result = run(clips / "a.mp4", "-o", f"{tmp_path / 'new' / 'deep'}/")
+    assert result.exit_code == 0, result.stderr
+    assert [path.name for path in (tmp_path / "new" / "deep").iterdir()] == ["a.mp4"]
+    result = run(clips / "sub" / "b.mp4", "-o", tmp_path / "new" / "deep")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "new" / "deep" / "b.mp4").exists()
+    (clips / "bad.mp4").write_bytes(b"junk")
+    result = run(clips / "bad.mp4", "-o", f"{tmp_path / 'none' / 'deep'}/")
+    assert result.exit_code == 1
+    assert len(errors(result)) == 1
+    assert not (tmp_path / "none").exists()
+    result = run(clips / "a.mp4", "-o", clips, "--overwrite")
+    assert "is the source itself" in errors(result)[0]
+    result = run(clips / "a.mp4", "-o", f"{clips / 'notes.txt'}/")
+    assert f"{clips / 'notes.txt'}: cannot be made: File exists" in errors(result)[0]
+
+
+def test_only_damaged_sources_give_code_three(clips: Path) -> None:
+    whole = make_video(clips / "cut.mkv", frames=50, gop=10)
+    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    result = run(clips / "a.mp4", whole)
+    assert result.exit_code == 3, result.stderr
+    assert "cut.mkv is cut off" in result.stderr
+    assert "2 enhanced (1 damaged)" in result.stderr
+
+
+def test_json_names_the_file_in_every_event(clips: Path) -> None:
+    (clips / "bad.mp4").write_bytes(b"junk")
+    result = run(clips / "a.mp4", clips / "bad.mp4", clips / "sub", "--json")
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert events[0] == {"event": "queue", "total": 3}
+    assert events[-1] == {
+        "event": "queue-summary",
+        "total": 3,
+        "enhanced": 1,
+        "skipped": 0,
+        "damaged": 0,
+        "failed": 2,
+        "stopped": False,
+    }
+    by_file = {e["event"]: e["source"] for e in events[1:-1] if e["event"] != "error"}
+    assert by_file["summary"] == by_file["progress"] == str(clips / "a.mp4")
+    failed = {event["source"] for event in events if event["event"] == "error"}
+    assert failed == {str(clips / "bad.mp4"), str(clips / "sub")}
+    assert "crsr-video:" not in result.stderr
+
+
+def test_quiet_tells_failures_only(clips: Path) -> None:
+    (clips / "bad.mp4").write_bytes(b"junk")
+    words = ["-q", "enhance", str(clips / "a.mp4"), str(clips / "bad.mp4"), *QUICK]
+    result = CliRunner().invoke(main, words)
+    assert len(result.stderr.splitlines()) == 1
+    assert errors(result)[0].startswith(f"crsr-video: error: {clips / 'bad.mp4'}: ")
+
+
+def test_what_is_refused_before_anything_starts(clips: Path, tmp_path: Path) -> None:
+    twin = make_video(tmp_path / "a.mp4", frames=5)
+    result = run(clips / "a.mp4", twin, "-o", tmp_path / "one.mp4")
+    assert result.exit_code == 1
+    assert "need a folder" in errors(result)[0]
+    assert run("--recursive", clips, "--jobs", 0).exit_code == 2
+
+
+def test_two_of_one_name_are_refused_and_the_rest_goes_on(clips: Path, tmp_path: Path) -> None:
+    twin = make_video(tmp_path / "a.mp4", frames=5)
+    result = run(clips / "a.mp4", twin, clips / "sub" / "b.mp4", "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "3 videos: 1 enhanced, 0 skipped, 2 failed" in result.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.mp4"]
+    assert f"{twin}: would write {tmp_path / 'out' / 'a.mp4'}, as would" in listed(result)[1]
+
+
+def test_a_report_for_each(clips: Path, tmp_path: Path) -> None:
+    result = run("--recursive", clips, "-o", tmp_path / "out", "--report", "*.json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads((tmp_path / "out" / "sub" / "b.json").read_text())
+    assert "b.mp4" in json.dumps(told)
+
+
+def test_one_file_is_as_it_was(clips: Path) -> None:
+    result = run(clips / "a.mp4", "--jobs", 2)
+    assert "milliseconds a frame" in result.stderr
+    assert run(clips / "a.mp4").exit_code == 1  # Exists; a queue would have skipped it.
+
+
+def test_a_cluster_gets_the_jobs(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = SimpleNamespace()
+
+    def fake(jobs: object, *_: object, **how: object) -> None:
+        given.jobs, given.how = jobs, how
+        raise ClusterError("no worker of the cluster is fit: torch 1 (now 2) (machine far)")
+
+    monkeypatch.setattr(cluster, "run", fake)
+    words = ["--ray", "head:6379", "--ray-gpus", 0.25, "--ray-cpus", 2, "--jobs", 3]
+    result = run(clips / "a.mp4", "-o", tmp_path / "out.mp4", *words)
+    assert result.exit_code == 1
+    assert errors(result)[0].endswith(
+        "no worker of the cluster is fit: torch 1 (now 2) (machine far)"
+    )
+    assert [job.output for job in given.jobs] == [tmp_path / "out.mp4"]
+    assert given.how["address"] == "head:6379"
+    assert given.how["workers"] == 3
+    assert given.how["share"] == cluster.Share(2.0, 0.25)
+
+
+def test_without_ray_one_line_names_the_extra(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "find_spec", lambda _: None)
+    result = run(clips / "a.mp4", "--ray", "local")
+    assert result.exit_code == 1
+    assert len(errors(result)) == 1
+    assert "pip install 'crsr-video[ray]'" in errors(result)[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_file_at_hand_and_tell_what_was_done(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    make_video(tmp_path / "a.mp4", frames=3)
+    make_video(tmp_path / "b.mp4", frames=3000, gop=300)
+    words = [sys.executable, "-m", "crsr_video", "enhance", "a.mp4", "b.mp4", *QUICK]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        end = time.monotonic() + 120
+        while not list(tmp_path.glob(".b.*")) and time.monotonic() < end:
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 128 + number
+    assert "2 videos: 1 enhanced, 0 skipped, 0 failed, 1 not done" in told
+    assert f"stopped by {number.name}" in told
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.enhanced.mp4", "a.mp4", "b.mp4"]

@@ -1,0 +1,187 @@
+"""Which videos are enhanced, under which names, and what is left out or refused."""
+
+from pathlib import Path
+
+import pytest
+
+from crsr_video.config import Config
+from crsr_video.errors import ConfigError, InputError
+from crsr_video.jobs.queue import Found, find
+from tests.support.video import make_video
+
+
+def touch(folder: Path, *names: str) -> list[Path]:
+    paths = [folder / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return paths
+
+
+def pairs(found: Found, root: Path) -> dict[str, str]:
+    """Sources and outputs, below a folder."""
+    return {
+        str(job.source.relative_to(root)): str(job.output.relative_to(root)) for job in found.jobs
+    }
+
+
+def test_files_get_the_names_that_single_files_get(tmp_path: Path) -> None:
+    inputs = touch(tmp_path, "a.mp4", "B.MOV")
+    found = find(inputs, None, Config())
+    assert pairs(found, tmp_path) == {"a.mp4": "a.enhanced.mp4", "B.MOV": "B.enhanced.MOV"}
+    found = find(inputs, tmp_path / "out", Config())
+    assert pairs(found, tmp_path) == {"a.mp4": "out/a.mp4", "B.MOV": "out/B.MOV"}
+
+
+def test_an_ending_that_is_not_written_follows_from_the_content(tmp_path: Path) -> None:
+    odd = make_video(tmp_path / "clip.m2v", codec="mpeg2video", container="mpegts")
+    unreadable = touch(tmp_path, "bad.ogv")[0]
+    found = find([odd, unreadable], tmp_path / "out", Config())
+    assert pairs(found, tmp_path) == {"clip.m2v": "out/clip.ts"}
+    assert [refused.path for refused in found.refused] == [unreadable]
+    assert "not a media file" in found.refused[0].message
+
+
+def test_folders_are_walked_in_order_and_mirrored(tmp_path: Path) -> None:
+    names = ("b.mp4", "a.mkv", "sub/deep/c.avi", "notes.txt", ".hidden.mp4", ".git/d.mp4")
+    touch(tmp_path / "in", *names, ".a.mp4.resume/segment000000.mov")
+    found = find([tmp_path / "in"], tmp_path / "out", Config(), recursive=True)
+    assert list(pairs(found, tmp_path).items()) == [
+        ("in/a.mkv", "out/a.mkv"),
+        ("in/b.mp4", "out/b.mp4"),
+        ("in/sub/deep/c.avi", "out/sub/deep/c.avi"),
+    ]
+    assert not found.refused
+    assert not found.notices
+
+
+def test_patterns_choose(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "a.mp4", "b.mkv", "raw/c.mp4", "raw/d.bin")
+    for patterns, expected in (
+        (("*.mkv",), ["b.mkv"]),
+        (("raw/*.mp4", "b.*"), ["b.mkv", "raw/c.mp4"]),
+    ):
+        found = find([tmp_path / "in"], None, Config(), recursive=True, patterns=patterns)
+        assert list(pairs(found, tmp_path / "in")) == expected
+    with pytest.raises(ConfigError, match="--recursive"):
+        find([tmp_path / "in"], None, Config(), patterns=("*",))
+
+
+def test_two_results_of_one_name_are_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
+    one, other, two = touch(tmp_path, "x/clip.mp4", "x/other.mp4", "y/clip.mp4")
+    found = find([one, other, two], tmp_path / "out", Config())
+    assert [job.source for job in found.jobs] == [other]
+    name = tmp_path / "out" / "clip.mp4"
+    assert [(refused.path, refused.message, refused.kind) for refused in found.refused] == [
+        (one, f"{one}: would write {name}, as would {two}", "ConfigError"),
+        (two, f"{two}: would write {name}, as would {one}", "ConfigError"),
+    ]
+    assert len(find([one, two], None, Config()).jobs) == 2
+
+
+def test_a_file_that_is_given_twice_is_done_once(tmp_path: Path) -> None:
+    clip = touch(tmp_path, "clip.mp4")[0]
+    link = tmp_path / "link.mp4"
+    link.symlink_to(clip)
+    found = find([clip, tmp_path / "sub" / ".." / "clip.mp4", link, tmp_path], None, Config())
+    assert [job.source for job in found.jobs] == [clip]
+    assert len(found.notices) == 2
+    assert "is done once" in found.notices[0]
+    assert "--recursive" in found.refused[0].message  # Of the folder; the rest goes on.
+
+
+def test_results_are_never_sources(tmp_path: Path) -> None:
+    a, made, again = touch(tmp_path, "a.mp4", "a.enhanced.mp4", "a.enhanced.enhanced.mp4")
+    own = touch(tmp_path, "b.enhanced.mp4")[0]  # Not of ours, as far as can be seen.
+    found = find([a, made, again, own], None, Config())
+    assert [job.source for job in found.jobs] == [a, own]
+    assert f"{made} is left out: it is the result of {a}" in found.notices
+    found = find([tmp_path], tmp_path / "out", Config(), recursive=True)
+    assert [job.source for job in found.jobs] == [a, own]
+
+
+def test_results_inside_the_sources_are_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "out/a.mp4", "out/sub/b.mp4")
+    found = find([tmp_path], tmp_path / "out", Config(), recursive=True)
+    assert pairs(found, tmp_path) == {"a.mp4": "out/a.mp4"}
+    assert any("results go there" in notice for notice in found.notices)
+
+
+def test_nothing_is_overwritten_in_a_folder_among_the_sources(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "a.mp4", "day2/deep/a.mp4")
+    config = Config(overwrite=True)
+    with pytest.raises(ConfigError, match=r"day2: lies in .* could hit a source"):
+        find([tmp_path / "in"], tmp_path / "in" / "day2", config, recursive=True)
+    found = find([tmp_path / "in"], tmp_path / "in" / "new", config, recursive=True)
+    assert len(found.jobs) == 2
+
+
+@pytest.mark.parametrize("inside", ["out", "out/deep"])
+def test_sources_inside_the_results_are_refused_and_the_rest_goes_on(
+    tmp_path: Path, inside: str
+) -> None:
+    touch(tmp_path, f"{inside}/a.mp4")
+    other = touch(tmp_path, "other/b.mp4")[0]
+    inputs = [tmp_path / inside, other.parent]
+    found = find(inputs, tmp_path / "out", Config(), recursive=True)
+    assert [job.source for job in found.jobs] == [other]
+    assert "where results go" in found.refused[0].message
+
+
+def test_folders_that_lead_into_themselves_end(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "a.mp4")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in", target_is_directory=True)
+    found = find([tmp_path / "in"], tmp_path / "out", Config(), recursive=True)
+    assert len(found.jobs) == 1
+
+
+def test_names_that_lead_nowhere_are_jobs_that_will_fail(tmp_path: Path) -> None:
+    """Even those at which Python raises when it is asked whether they are folders."""
+    loop = tmp_path / "loop.mp4"
+    loop.symlink_to(loop)
+    long = tmp_path / ("x" * 300 + ".mp4")
+    found = find([loop, long, *touch(tmp_path, "a.mp4")], tmp_path / "out", Config())
+    assert [job.source.name for job in found.jobs] == [loop.name, long.name, "a.mp4"]
+    found = find([tmp_path], tmp_path / "out", Config(), recursive=True)
+    assert [job.source.name for job in found.jobs] == ["a.mp4", "loop.mp4"]
+
+
+def test_nothing_to_do(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "notes.txt")
+    (tmp_path / "empty").mkdir()
+    found = find([tmp_path / "in", tmp_path / "empty"], None, Config(), recursive=True)
+    assert [refused.message for refused in found.refused] == [
+        f"{tmp_path / 'in'}: no video was found in it",
+        f"{tmp_path / 'empty'}: no video was found in it",
+    ]
+    found = find([tmp_path / "in"], None, Config(), recursive=True, patterns=("*.mp4", "*.mkv"))
+    assert found.refused[0].message.endswith("nothing matches *.mp4 or *.mkv in it")
+    with pytest.raises(InputError, match="nothing to enhance"):
+        find([], None, Config())
+
+
+def test_options_that_do_not_fit(tmp_path: Path) -> None:
+    inputs = touch(tmp_path, "a.mp4", "b.mp4")
+    for folder in (touch(tmp_path, "file")[0], tmp_path / "new.mp4"):
+        with pytest.raises(ConfigError, match="need a folder"):
+            find(inputs, folder, Config())
+    with pytest.raises(ConfigError, match="tracks are of one video"):
+        find(inputs, None, Config(tracks=tmp_path / "t.json"))
+    with pytest.raises(ConfigError, match="one video"):
+        find([*inputs, Path("-")], None, Config())
+
+
+def test_reports_have_a_name_for_each_result(tmp_path: Path) -> None:
+    inputs = touch(tmp_path / "in", "a.mp4", "sub/b.mp4")
+    with pytest.raises(ConfigError, match="star"):
+        find(inputs, None, Config(report=(Path("run.html"),)))
+    config = Config(report=(Path("*.html"), tmp_path / "told" / "*.json"))
+    found = find([tmp_path / "in"], tmp_path / "out", config, recursive=True)
+    assert [job.report for job in found.jobs] == [
+        (tmp_path / "out" / "a.html", tmp_path / "told" / "a.json"),
+        (tmp_path / "out" / "sub" / "b.html", tmp_path / "told" / "sub" / "b.json"),
+    ]
+    twins = touch(tmp_path, "x/a.mp4", "y/a.mp4")
+    found = find(twins, None, Config(report=(tmp_path / "told" / "*.json",)))
+    assert [refused.path for refused in found.refused] == twins
+    assert f"would write {tmp_path / 'told' / 'a.enhanced.json'}" in found.refused[0].message

@@ -1,0 +1,251 @@
+"""A queue of real files: what is done is left alone, a failure does not stop the rest."""
+
+import os
+import signal
+import time
+from collections import deque
+from dataclasses import replace
+from multiprocessing import Pipe
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from crsr_video import pipeline
+from crsr_video.config import Config, EncodeSettings
+from crsr_video.errors import CrsrError, WeightsError
+from crsr_video.jobs import queue as work_queue
+from crsr_video.jobs.queue import Failed, Finished, Job, Skipped, Started, crew, process
+from crsr_video.jobs.segments.folder import work_folder
+from crsr_video.track import face_models
+from tests.support.video import make_video
+
+CONFIG = Config(
+    model="identity",
+    device="cpu",
+    precision="fp32",
+    encode=EncodeSettings(preset="ultrafast"),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models() -> None:
+    face_models.resolve_all()
+
+
+def jobs_for(folder: Path, *names: str) -> list[Job]:
+    for name in names:
+        make_video(folder / name, frames=5)
+    return [Job(folder / name, folder / "out" / name) for name in names]
+
+
+def run(jobs: list[Job], config: Config = CONFIG, **how: Any) -> list[Any]:
+    events: list[Any] = []
+    work_queue.run(jobs, config, events.append, **how)
+    return events
+
+
+def ended(events: list[Any]) -> dict[str, str]:
+    """By source: how it ended."""
+    return {
+        event.job.source.name: type(event).__name__
+        for event in events
+        if isinstance(event, (Finished, Failed, Skipped))
+    }
+
+
+def test_a_failure_does_not_stop_the_rest(tmp_path: Path) -> None:
+    jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+    jobs[1].source.write_bytes(b"junk")
+    events = run(jobs)
+    assert ended(events) == {"a.mp4": "Finished", "b.mp4": "Failed", "c.mp4": "Finished"}
+    [failed] = [event for event in events if isinstance(event, Failed)]
+    assert (failed.message, failed.kind) == (
+        f"{jobs[1].source}: is not a media file, or damaged beyond reading",
+        "InputError",
+    )
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.mp4", "c.mp4"]
+    frames = [e.summary.statistics.frames for e in events if isinstance(e, Finished)]
+    assert frames == [5, 5]
+    # The second time there is nothing to do but what failed.
+    assert ended(run(jobs)) == {"a.mp4": "Skipped", "b.mp4": "Failed", "c.mp4": "Skipped"}
+    assert ended(run(jobs, replace(CONFIG, overwrite=True)))["a.mp4"] == "Finished"
+
+
+def test_a_folder_for_a_result_that_failed_does_not_stay(tmp_path: Path) -> None:
+    job = Job(tmp_path / "none.mp4", tmp_path / "out" / "deep" / "none.mp4")
+    assert ended(run([job])) == {"none.mp4": "Failed"}
+    assert not (tmp_path / "out").exists()
+
+
+def test_networks_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = []
+    original = pipeline.load_networks
+    monkeypatch.setattr(
+        pipeline, "load_networks", lambda config: loads.append(config) or original(config)
+    )
+    run(jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4"))
+    assert len(loads) == 1
+
+
+def test_what_no_file_can_be_done_without_fails_at_once(tmp_path: Path) -> None:
+    jobs, config = jobs_for(tmp_path, "a.mp4", "b.mp4"), replace(CONFIG, model="nonesuch")
+    with pytest.raises(WeightsError, match="unknown model"):
+        run(jobs, config)
+
+
+def test_a_process_that_can_do_nothing_says_why() -> None:
+    ours, its = Pipe()
+    process._serve(its, replace(CONFIG, model="nonesuch"), 2, ())
+    unfit = ours.recv()
+    assert isinstance(unfit.error, WeightsError)
+    with crew.Crew(CONFIG, 2, ()) as processes:
+        member = SimpleNamespace(pipe=SimpleNamespace(recv=lambda: unfit))
+        with pytest.raises(WeightsError, match="unknown model"):
+            processes._hear(member, print)
+    ours.close()
+    its.close()
+
+
+def harmed(job: Job, how: str) -> str:
+    """Spoil a result; returns what is said of it."""
+    data = job.output.read_bytes()
+    if how == "older":
+        os.utime(job.output, (1, 1))
+        return "is older than"
+    if how == "junk":
+        job.output.write_bytes(b"junk")
+        return "is not a media file"
+    if how == "cut":
+        job.output.write_bytes(data[: len(data) * 3 // 4])
+        return "is cut off"
+    make_video(job.output, frames=200)
+    return "is not as long as its source"
+
+
+@pytest.mark.parametrize("how", ["older", "junk", "cut", "longer"])
+def test_something_else_under_the_result_s_name_is_told_and_kept(tmp_path: Path, how: str) -> None:
+    [job] = jobs_for(tmp_path, "a.mkv")
+    assert ended(run([job])) == {"a.mkv": "Finished"}
+    told = harmed(job, how)
+    there = job.output.read_bytes()
+    [failed] = run([job])
+    assert told in failed.message
+    assert "--overwrite" in failed.message
+    assert job.output.read_bytes() == there
+
+
+def test_a_resumable_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    [job] = jobs_for(tmp_path, "a.mp4")
+    run([job])
+    folder = work_folder(job.output)
+    folder.mkdir()  # As after a run that was stopped before it had tidied up.
+    config = replace(CONFIG, resume=True)
+    [_, failed] = run([job], config)  # As with one file: whose the result is, is not known.
+    assert "exists already" in failed.message
+    assert not folder.exists()
+    assert ended(run([job], config)) == {"a.mp4": "Skipped"}
+
+
+def test_a_process_that_dies_loses_its_own_file_only(tmp_path: Path) -> None:
+    """Two processes: one is killed at its first file, another takes its place."""
+    jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4")
+    jobs[3].source.write_bytes(b"junk")
+    killed: list[str] = []
+    events: list[Any] = []
+    with crew.Crew(CONFIG, 2, ()) as processes:
+
+        def tell(event: Any) -> None:
+            events.append(event)
+            if isinstance(event, Started) and not killed:
+                victim = next(m for m in processes._members if m.job == event.job)
+                victim.process.kill()
+                killed.append(event.job.source.name)
+
+        processes.work(deque(jobs), tell)
+        children = [member.process for member in processes._members]
+    assert all(child.exitcode == 0 for child in children)
+    ends = ended(events)
+    assert ends.pop(killed[0]) == ends.pop("d.mp4") == "Failed"
+    assert list(ends.values()) == ["Finished", "Finished"]
+    told = {e.job.source.name: e.message for e in events if isinstance(e, Failed)}
+    assert told[killed[0]].endswith("SIGKILL")
+    assert "not a media file" in told["d.mp4"]
+
+
+def test_what_a_process_that_dies_had_half_written_goes(tmp_path: Path) -> None:
+    jobs = jobs_for(tmp_path, "a.mp4", "b.mp4")
+    make_video(jobs[0].source, frames=2000)
+    left: list[str] = []
+    with crew.Crew(CONFIG, 1, ()) as processes:
+
+        def tell(event: Any) -> None:
+            if isinstance(event, work_queue.Advanced) and not left:
+                left.extend(path.name for path in jobs[0].output.parent.iterdir())
+                processes._members[0].process.kill()
+
+        processes.work(deque(jobs), tell)
+    assert sorted(name[-9:] for name in left) == [".mp4.lock", ".part.mp4"]
+    assert [path.name for path in jobs[0].output.parent.iterdir()] == ["b.mp4"]
+
+
+def killed_at_the_start(patch: pytest.MonkeyPatch, times: int) -> list[int]:
+    """Have so many processes killed before they can do anything; returns who, as it happens."""
+    original, killed = crew._Member.__init__, list[int]()
+
+    def start(self: Any, *args: Any) -> None:
+        original(self, *args)
+        if len(killed) < times:
+            self.process.kill()
+            killed.append(self.process.pid)
+
+    patch.setattr(crew._Member, "__init__", start)
+    return killed
+
+
+def test_a_process_that_dies_at_its_start_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = jobs_for(tmp_path, "a.mp4", "b.mp4")
+    killed = killed_at_the_start(monkeypatch, 2)
+    assert list(ended(run(jobs, processes=2)).values()) == ["Finished", "Finished"]
+    assert len(killed) == 2
+    told = [record.getMessage() for record in caplog.records if "processes" not in record.name]
+    assert told == ["a process for the videos ended before it began: SIGKILL"] * 2
+
+
+def test_processes_that_all_die_at_their_start_end_the_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+    killed = killed_at_the_start(monkeypatch, 100)
+    with pytest.raises(CrsrError, match="processes for the videos ended before they began"):
+        run(jobs, processes=2)
+    assert 3 <= len(killed) <= 4
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_processes_end_with_the_one_that_watches(tmp_path: Path) -> None:
+    jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+    for job in jobs:
+        make_video(job.source, frames=400)
+    children: list[Any] = []
+
+    def stop(event: Any) -> None:
+        if isinstance(event, work_queue.Advanced):
+            raise CrsrError("enough")
+
+    with pytest.raises(CrsrError, match="enough"), crew.Crew(CONFIG, 2, ()) as processes:
+        try:
+            processes.work(deque(jobs), stop)
+        finally:
+            children += [member.process for member in processes._members]
+    end = time.monotonic() + 20
+    assert children
+    for child in children:
+        child.join(max(0.0, end - time.monotonic()))
+        # By itself, tidied up; or it had not begun yet.
+        assert child.exitcode in (0, -signal.SIGTERM)
+    left = [p for p in tmp_path.rglob("*") if p.parent != tmp_path and p.is_file()]
+    assert left == []

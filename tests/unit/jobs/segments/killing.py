@@ -1,0 +1,76 @@
+"""Runs in segments, killed by SIGKILL at given moments one after the other, then to the end.
+
+python -m segments.killing SOURCE FOLDER MOMENT,MOMENT... MOMENT...
+
+A moment is FUNCTION:COUNT: that call of the function is the last thing the process does. Each word
+makes one result, FOLDER/0.mp4 and so on. Forks, so that libraries are loaded once; nothing here has
+started a thread before.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from crsr_video import pipeline
+from crsr_video.config import Config, EncodeSettings
+from crsr_video.io import encode
+from crsr_video.io.encode import Encoder
+from crsr_video.jobs.segments import running
+from crsr_video.jobs.segments.journal import Journal
+from tests.unit.jobs.segments.fake_pipeline import build
+
+LENGTH = 10
+CONFIG = Config(
+    model="identity", device="cpu", precision="fp32", encode=EncodeSettings(preset="ultrafast")
+)
+PLACES: dict[str, tuple[Any, str]] = {
+    "frame": (Encoder, "push"),
+    "file": (encode, "publish"),
+    "line": (Journal, "append"),
+    "joined": (Encoder, "push_coded"),
+    "cleared": (Path, "unlink"),
+}
+
+
+def die_at(moment: str) -> None:
+    """Arrange for the process to be killed after so many calls of something."""
+    name, count = moment.split(":")
+    home, attribute = PLACES[name]
+    original: Callable[..., Any] = getattr(home, attribute)
+    left = int(count)
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        nonlocal left
+        result = original(*args, **kwargs)
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(home, attribute, counting)
+
+
+def run(source: Path, output: Path, moment: str | None) -> None:
+    """One attempt, in a process of its own."""
+    pid = os.fork()
+    if pid == 0:
+        if moment is not None:
+            die_at(moment)
+        outcome = running.enhance_resumably(source, output, CONFIG, length=LENGTH)
+        print(outcome.statistics.frames, outcome.resumed, flush=True)
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    assert killed if moment is not None else status == 0, (moment, status)
+    if moment is not None:
+        print(moment, "result" if output.exists() else "none", flush=True)
+
+
+if __name__ == "__main__":
+    pipeline.build = build
+    for number, moments in enumerate(sys.argv[3:]):
+        for moment in [*moments.split(","), None]:
+            run(Path(sys.argv[1]), Path(sys.argv[2]) / f"{number}.mp4", moment)

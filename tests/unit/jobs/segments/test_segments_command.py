@@ -1,0 +1,58 @@
+"""``crsr-video enhance --resume``."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from crsr_video.cli import main
+from crsr_video.jobs.segments import planning
+from crsr_video.jobs.segments.folder import work_folder
+from crsr_video.jobs.segments.work import Worker
+from crsr_video.track import face_models
+from tests.support.video import make_video
+
+pytestmark = pytest.mark.usefixtures("fake_pipeline")
+
+QUICK = ["--model", "identity", "--precision", "fp32", "--preset", "ultrafast"]
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, ["enhance", *(str(word) for word in words), *QUICK])
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning.plan, "__kwdefaults__", {"length": 10, "warm_up": 6})
+    monkeypatch.setattr(face_models, "resolve_all", lambda **_: None)
+
+
+def test_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, output = make_video(tmp_path / "in.mp4", frames=45), tmp_path / "out.mp4"
+    original = Worker.enhance
+
+    def fail(self: Worker, segment: planning.Segment, *rest: object) -> object:
+        if segment.number == 2:
+            raise KeyboardInterrupt
+        return original(self, segment, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Worker, "enhance", fail)
+        assert run(source, "-o", output, "--resume").exit_code != 0
+    assert work_folder(output).is_dir()
+    result = run(source, "-o", output, "--resume", "--json")
+    assert result.exit_code == 0, result.stderr
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert any("going on after 24 frames" in e.get("message", "") for e in events)
+    assert (events[-1]["frames"], events[-1]["resumed"]) == (45, 24)
+    assert not work_folder(output).exists()
+
+
+def test_other_choices_are_refused_in_one_line(tmp_path: Path) -> None:
+    source, output = make_video(tmp_path / "in.mp4", frames=25), tmp_path / "out.mp4"
+    work_folder(output).mkdir()
+    assert run(source, "-o", output, "--resume").exit_code == 0  # An empty folder is no work.
+    result = run(source, "-o", output, "--restart")
+    assert result.exit_code == 1
+    assert "crsr-video: error: restart has no meaning without resume" in result.stderr

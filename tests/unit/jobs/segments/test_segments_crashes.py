@@ -1,0 +1,372 @@
+"""Killed, out of power, out of space: the same call goes on, to the same result."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crsr_video import pipeline, weights
+from crsr_video.errors import OutputError
+from crsr_video.io.lock import NameLock
+from crsr_video.jobs.segments import enhance_resumably, plan
+from crsr_video.jobs.segments.folder import work_folder
+from crsr_video.jobs.segments.journal import Journal
+from crsr_video.jobs.segments.work import Worker
+from crsr_video.runtime import devices
+from tests.support.paths import ROOT
+from tests.support.video import make_video
+from tests.unit.jobs.segments.fake_pipeline import build
+from tests.unit.jobs.segments.killing import CONFIG, LENGTH
+from tests.unit.jobs.segments.test_segments_runs import frames, others
+
+pytestmark = pytest.mark.usefixtures("fake_pipeline")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    return make_video(folder / "in.mp4", frames=45, b_frames=2, gop=8, audio=2)
+
+
+@pytest.fixture(scope="module")
+def whole(source: Path) -> Path:
+    """The result of a run that nothing went wrong in."""
+    path = source.with_name("whole.mp4")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "build", build)
+        enhance_resumably(source, path, CONFIG, length=LENGTH)
+    return path
+
+
+def go_on(source: Path, output: Path, **choices: Any) -> int:
+    """Run (again); how many frames were there already."""
+    config = replace(CONFIG, **choices)
+    return enhance_resumably(source, output, config, length=LENGTH).resumed
+
+
+def assert_same(output: Path, whole: Path) -> None:
+    assert frames(output) == frames(whole)
+    assert others(output) == others(whole)
+    assert not work_folder(output).exists()
+    assert [p.name for p in output.parent.iterdir() if p.name.startswith(".")] == []
+
+
+# The first segments have 8 frames each, and a line in the journal, whose first is the header.
+KILLED = {
+    "in a segment": ("frame:3", 0),
+    "between its file and its line": ("file:2", 8),
+    "after lines, and again": ("line:2,frame:5,line:1,frame:1", 16),
+    "while joining": ("joined:20", 45),
+    "when it had its name": ("file:6", 45),
+    "while clearing up": ("cleared:3", 45),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_any_moment(source: Path, whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.unit.jobs.segments.killing", source, folder),
+            *(moments for moments, _ in KILLED.values()),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = []
+    for moments, resumed in KILLED.values():
+        for moment in moments.split(","):
+            named = moment in ("file:6", "cleared:3")
+            expected.append(f"{moment} {'result' if named else 'none'}")
+        expected.append(f"45 {resumed}")
+    assert done.stdout.splitlines() == expected
+    for number in range(len(KILLED)):
+        assert_same(folder / f"{number}.mp4", whole)
+
+
+class StopError(Exception):
+    """Raised in the middle of the work, in place of a signal."""
+
+
+def stopped(
+    source: Path,
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    after: int = 2,
+    **choices: Any,
+) -> Path:
+    """A run that ends after so many segments; returns its folder."""
+    original = Worker.enhance
+
+    def enhance(self: Worker, segment: Any, *args: Any) -> Any:
+        if segment.number == after:
+            raise StopError
+        return original(self, segment, *args)
+
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr(Worker, "enhance", enhance)
+        go_on(source, output, **choices)
+    assert not output.exists()
+    return work_folder(output)
+
+
+def torn_line(folder: Path) -> None:
+    with (folder / "journal.jsonl").open("ab") as file:
+        file.write(b'{"check": 123, "record": {"segm')
+
+
+def zeroed_line(folder: Path) -> None:
+    journal = folder / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1]) + bytes(len(lines[-1])))
+
+
+def halved_segment(folder: Path) -> None:
+    path = folder / "segment000001.nut"
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flipped_bit(folder: Path) -> None:
+    path = folder / "segment000000.nut"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def missing_segment(folder: Path) -> None:
+    (folder / "segment000000.nut").unlink()
+
+
+def half_header(folder: Path) -> None:
+    journal = folder / "journal.jsonl"
+    os.truncate(journal, 40)
+
+
+def strays(folder: Path) -> None:
+    (folder / ".segment000002.1234abcd.part.nut").write_bytes(b"half")
+
+
+@pytest.mark.parametrize(
+    ("harm", "kept"),
+    [
+        (torn_line, 2),
+        (zeroed_line, 1),
+        (halved_segment, 1),
+        (flipped_bit, 1),
+        (missing_segment, 1),
+        (half_header, 0),
+        (strays, 2),
+    ],
+)
+def test_what_a_power_cut_may_leave(
+    harm: Callable[[Path], None],
+    kept: int,
+    source: Path,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "out.mp4"
+    harm(stopped(source, output, monkeypatch))
+    assert go_on(source, output) == 8 * kept
+    assert_same(output, whole)
+
+
+def test_another_run_is_not_mixed_in(
+    source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.mp4"
+    folder = stopped(source, output, monkeypatch)
+    with pytest.raises(OutputError, match=r"begun with strength 1\.0 \(now 0\.5\); --restart"):
+        go_on(source, output, strength=0.5)
+    other = make_video(tmp_path / "other.mp4", frames=45, size=(64, 64))
+    with pytest.raises(OutputError, match="another content of the source; --restart"):
+        go_on(other, output)
+    assert folder.exists()
+    assert go_on(source, output, resume=True, restart=True) == 0
+    assert_same(output, whole)
+
+
+def test_a_run_that_finished_nothing_is_forgotten(
+    source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.mp4"
+    folder = stopped(source, output, monkeypatch, after=0)
+    assert not folder.exists()
+    folder.mkdir()
+    Journal(folder / "journal.jsonl").append({"format": 1, "facts": {"strength": "0.1"}})
+    assert go_on(source, output) == 0
+    assert_same(output, whole)
+
+
+def test_another_version_is_named(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.mp4"
+    stopped(source, output, monkeypatch)
+    monkeypatch.setattr("crsr_video.jobs.segments.facts.__version__", "9.9")
+    with pytest.raises(OutputError, match=r"with crsr-video .* \(now 9\.9\); --restart"):
+        go_on(source, output)
+
+
+def _without_vnni(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("crsr_video.runtime.devices._computes_bytes", lambda: False)
+
+
+def _without_ranges(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("crsr_video.weights._ranges", lambda *_: {})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_without_vnni, r"in int8 on cpu, but int8 needs a CPU with VNNI.*; --restart"),
+        (_without_ranges, r"with other ranges for int8; --restart"),
+    ],
+)
+def test_what_was_begun_in_eight_bits_is_not_gone_on_with_in_others(
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[pytest.MonkeyPatch], None],
+    words: str,
+) -> None:
+    if devices.place("cpu").precision != "int8":
+        pytest.skip("this processor cannot multiply bytes by itself")
+    output = tmp_path / "out.mp4"
+    choices: dict[str, Any] = {"model": "fast", "precision": "auto"}
+    stopped(source, output, monkeypatch, **choices)
+    assert begun_in(work_folder(output)) == "int8"
+    with monkeypatch.context() as patch:
+        change(patch)
+        with pytest.raises(OutputError, match=words):
+            go_on(source, output, **choices)
+    assert go_on(source, output, **choices) == 16
+
+
+def begun_in(folder: Path) -> str:
+    """The precision that the journal tells."""
+    return str(Journal(folder / "journal.jsonl").records[0]["precision"])
+
+
+@pytest.mark.parametrize("choices", [{}, {"model": "fast", "texture": 0.5}])
+def test_weights_that_were_not_measured_are_told_in_their_precision(
+    choices: dict[str, Any], source: Path, tmp_path: Path
+) -> None:
+    own = shutil.copy(weights.path_of(weights.FAST), tmp_path / "own.safetensors")
+    config = replace(CONFIG, **{"model": str(own), "precision": "auto", **choices})
+    told = plan(source, config, tmp_path / "out.mp4").config.precision
+    assert told == devices.place("cpu").fitting(eight_bits=False).precision
+
+
+def test_two_at_once(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    with (
+        NameLock(output),
+        pytest.raises(OutputError, match=r"another run is writing that file \(process"),
+    ):
+        go_on(source, output)
+    assert [path.name for path in tmp_path.iterdir()] == []
+    assert go_on(source, output) == 0
+
+
+def test_a_result_that_exists_is_kept(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    output.write_bytes(b"precious")
+    with pytest.raises(OutputError, match="exists already"):
+        go_on(source, output)
+    assert output.read_bytes() == b"precious"
+    assert not work_folder(output).exists()
+
+
+def test_a_source_without_pictures_leaves_nothing(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"nothing to see here" * 100)
+    with pytest.raises(Exception, match="not a media file"):
+        go_on(broken, tmp_path / "out.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.mp4"]
+
+
+@pytest.mark.parametrize("place", ["line", "segment", "join"])
+def test_a_full_disk(
+    place: str, source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Injected; `test_a_really_full_disk` has the real thing, where it may be mounted."""
+    output = tmp_path / "out.mp4"
+    folder = work_folder(output)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def append(self: Journal, record: dict[str, Any]) -> None:
+        if record.get("segment", {}).get("number") == 2:
+            full()
+        original(self, record)
+
+    original = Journal.append
+    with monkeypatch.context() as patch:
+        if place == "line":
+            patch.setattr(Journal, "append", append)
+        elif place == "segment":
+            stopped(source, output, patch)
+            patch.setattr("crsr_video.io.encode.publish", full)
+        else:
+            patch.setattr("crsr_video.jobs.segments.joining.Encoder.push_coded", full)
+        with pytest.raises(OutputError, match=r"No space left on device.*same command goes on"):
+            go_on(source, output)
+    assert not output.exists()
+    assert folder.exists()
+    assert go_on(source, output) >= 16
+    assert_same(output, whole)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs Linux")
+def test_a_really_full_disk(source: Path, whole: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    size = whole.stat().st_size
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a disk cannot be mounted here")
+    try:
+        output = disk / "out.mp4"
+        with pytest.raises(OutputError, match="No space left on device"):
+            go_on(source, output)
+        assert not output.exists()
+        roomier = ["mount", "-o", f"remount,size={8 * size + (1 << 20)}", str(disk)]
+        subprocess.run(roomier, check=True, capture_output=True)
+        assert go_on(source, output) > 0
+        assert_same(output, whole)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_the_journal_keeps_what_it_said(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    for number in range(3):
+        journal.append({"number": number, "text": "Füße"})
+    assert Journal(path).records == [{"number": n, "text": "Füße"} for n in range(3)]
+    lines = path.read_bytes().splitlines(keepends=True)
+    entry = json.loads(lines[1])
+    entry["record"]["number"] = 7
+    path.write_bytes(lines[0] + json.dumps(entry).encode() + b"\n" + lines[2])
+    assert [r["number"] for r in Journal(path).records] == [0]
+    Journal(path).append({"number": 9})
+    assert [r["number"] for r in Journal(path).records] == [0, 9]

@@ -1,0 +1,146 @@
+"""What a killed run without segments leaves: nothing under the final name, and nothing for long."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crsr_video.config import Config, EncodeSettings
+from crsr_video.errors import OutputError
+from crsr_video.io.decode import Decoder
+from crsr_video.io.encode import Encoder
+from crsr_video.io.lock import NameLock, lock_name
+from crsr_video.io.output_file import remove_leftovers
+from crsr_video.jobs.segments import enhance_resumably
+from crsr_video.types import Frame
+from tests.support.paths import ROOT
+from tests.support.video import make_video
+
+QUICK = EncodeSettings(preset="ultrafast")
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="open files stay there anyway")
+
+
+def parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob(".*.part*"))
+
+
+def left_by_a_killed_run(source: Path, output: Path) -> Path:
+    """The file that a run was writing when it was killed."""
+    program = (
+        "import os, signal, sys\n"
+        "from crsr_video.io.decode import Decoder\n"
+        "from crsr_video.io.encode import Encoder\n"
+        "encoder = Encoder(sys.argv[2], Decoder(sys.argv[1]))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", program, str(source), str(output)]
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not output.exists()
+    (left,) = parts(output.parent)
+    return left
+
+
+def test_the_next_run_clears_up_after_a_killed_one(tmp_path: Path) -> None:
+    source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    left = left_by_a_killed_run(source, output)
+    with Decoder(source) as decoder:
+        encoder = Encoder(output, decoder, QUICK)
+        assert not left.exists()
+        encoder.abort()
+    assert parts(tmp_path) == []
+
+
+def test_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    foreign = tmp_path / ".out.0123abcd.part.mkv"
+    foreign.write_bytes(b"of another result")
+    with Decoder(source) as decoder:
+        first, second = (Encoder(output, decoder, QUICK, alone=False) for _ in range(2))
+        remove_leftovers(output)
+        assert len(parts(tmp_path)) == 3
+        first.abort()
+        remove_leftovers(output)
+        assert len(parts(tmp_path)) == 2
+        second.abort()
+    assert parts(tmp_path) == [foreign]
+
+
+def test_one_run_at_a_time_for_a_name(tmp_path: Path) -> None:
+    source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    with Decoder(source) as decoder:
+        with Encoder(output, decoder, QUICK) as first:
+            (part,) = parts(tmp_path)
+            with pytest.raises(OutputError, match=told(output, os.getpid())):
+                Encoder(output, decoder, QUICK, overwrite=True)
+            with pytest.raises(OutputError, match=told(output, os.getpid())):
+                enhance_resumably(source, output, Config(model="identity"))
+            Encoder(tmp_path / "other.mp4", decoder, QUICK).abort()
+            assert parts(tmp_path) == [part]
+            first.push(next(item for item in decoder if isinstance(item, Frame)))
+        with pytest.raises(OutputError, match="exists already"):
+            Encoder(output, decoder, QUICK)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+def told(path: Path, process: int) -> str:
+    return re.escape(f"{path}: another run is writing that file (process {process})")
+
+
+def test_another_process_is_kept_away_as_long_as_it_lives(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from crsr_video.io.lock import NameLock\n"
+        "lock = NameLock(Path(sys.argv[1]))\n"
+        "lock.take()\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    path = tmp_path / ("long" * 61 + ".mp4")  # 248 of 255 bytes.
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(OutputError, match=told(path, other.pid)), NameLock(path):
+            pass
+        other.kill()
+    assert list(tmp_path.iterdir()) == [lock_name(path)]
+    with NameLock(path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_finds_the_name_free_at_last_finds_the_result(tmp_path: Path) -> None:
+    """The other run ends just between the look at the folder and the lock."""
+    source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    original = NameLock.take
+
+    def late(self: NameLock) -> None:
+        original(self)
+        output.write_bytes(b"of the other run")
+
+    with pytest.MonkeyPatch.context() as patch, Decoder(source) as decoder:
+        patch.setattr(NameLock, "take", late)
+        with pytest.raises(OutputError, match="exists already"):
+            Encoder(output, decoder, QUICK)
+    assert output.read_bytes() == b"of the other run"
+    assert not lock_name(output).exists()
+
+
+def test_a_lock_is_no_way_to_spoil_somebody_else_s_file(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"text")
+    lock_name(tmp_path / "out.mp4").symlink_to(precious)
+    with pytest.raises(OSError, match="symbolic link"):
+        NameLock(tmp_path / "out.mp4").take()
+    assert precious.read_bytes() == b"text"

@@ -1,0 +1,50 @@
+"""With the real stages: a segment does not depend on what its worker did before."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+from crsr_video.api import enhance
+from crsr_video.config import Config, EncodeSettings
+from crsr_video.jobs.segments import SegmentResult, Worker, join, plan
+from crsr_video.jobs.segments.planning import Plan
+from crsr_video.jobs.segments.stitch import stitch
+from tests.support.paths import ROOT
+
+CLIP = ROOT / "clips" / "phone_vfr.mp4"
+CONFIG = Config(
+    model="identity",
+    device="cpu",
+    precision="fp32",
+    duration=1.6,
+    encode=EncodeSettings(codec="ffv1"),
+)
+
+
+def enhanced(work: Plan, folder: Path, numbers: list[int]) -> dict[int, SegmentResult]:
+    """Some segments, by one worker."""
+    folder.mkdir(exist_ok=True)
+    with Worker(work) as worker:
+        return {n: worker.enhance(work.segments[n], folder) for n in numbers}
+
+
+def luma(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as file:
+        return [frame.to_ndarray()[: frame.height] for frame in file.decode(video=0)]
+
+
+def test_fresh_and_busy_workers_write_the_same_file(tmp_path: Path) -> None:
+    work = plan(CLIP, CONFIG, tmp_path / "out.mkv", length=25, warm_up=12)
+    assert len(work.segments) == 2
+    busy = enhanced(work, tmp_path / "busy", [0, 1])
+    fresh = enhanced(work, tmp_path / "fresh", [1])
+    assert busy[1].sha256 == fresh[1].sha256
+    assert busy[1].entering == fresh[1].entering
+    assert stitch(busy.values()) == [{1: 1}, {1: 1}]  # One face, on both sides of the joint.
+    join(work, list(busy.values()), tmp_path / "busy")
+    enhance(CLIP, tmp_path / "plain.mkv", config=CONFIG)
+    pairs = list(zip(luma(tmp_path / "out.mkv"), luma(tmp_path / "plain.mkv"), strict=True))
+    differences = [np.abs(a.astype(int) - b).max() for a, b in pairs]
+    assert differences[: busy[0].frames] == [0] * busy[0].frames
+    assert max(differences) < 30  # Of 255, at an edge that was sampled a little aside.

@@ -1,0 +1,42 @@
+from fractions import Fraction
+from types import SimpleNamespace
+
+from crsr_video.io.pyav import Passthrough
+from crsr_video.live.companions import Companions
+
+
+def sound(pts: int | None, dts: int | None = None) -> Passthrough:
+    return Passthrough(1, SimpleNamespace(pts=pts, dts=dts, time_base=Fraction(1, 100)))
+
+
+def test_sound_waits_for_its_picture() -> None:
+    held = Companions()
+    first, second = sound(100), sound(120)
+    assert held.push(first, now=0.0) == []
+    assert held.push(second, now=0.0) == []
+    assert held.reach(0.8, now=0.1) == []
+    assert held.reach(0.95, now=0.1) == [first]
+    assert held.reach(1.2, now=0.1) == [second]
+    assert held.push(late := sound(110), now=0.1) == [late]
+
+
+def test_sound_goes_on_without_a_picture_after_a_second() -> None:
+    held = Companions()
+    held.push(first := sound(10), now=0.0)
+    assert held.due(now=0.9) == []
+    assert held.due(now=1.1) == [first]
+
+
+def test_packets_without_a_time_pass_at_once_and_order_is_kept() -> None:
+    held = Companions()
+    assert held.push(plain := sound(None), now=0.0) == [plain]
+    held.push(first := sound(10), now=0.0)
+    assert held.push(sound(None), now=0.0) == []
+    assert held.flush()[0] is first
+    assert held.flush() == []
+
+
+def test_memory_is_bounded_when_pictures_stay_away() -> None:
+    held = Companions()
+    passed = sum(len(held.push(sound(i + 10), now=0.0)) for i in range(10_000))
+    assert passed == 10_000 - 4096

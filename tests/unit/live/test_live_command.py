@@ -1,0 +1,161 @@
+"""``crsr-video live`` as a program: pipes, signals, words and exit codes."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+from click.testing import CliRunner
+
+from crsr_video.cli import main
+from crsr_video.track import face_models
+from tests.support.paths import ROOT
+from tests.support.video import make_video
+
+CLIPS = ROOT / "clips"
+PROGRAM = [sys.executable, "-m", "crsr_video", "live"]
+QUICK = ["--model", "identity"]
+LONG = 60.0
+ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models() -> None:
+    face_models.resolve_all()
+
+
+def complaint(*words: object, feed: bytes = b"") -> str:
+    """The one line of an error, and nothing on standard output."""
+    command = [*PROGRAM, *map(str, words)]
+    done = subprocess.run(command, input=feed, capture_output=True, timeout=LONG, check=False)
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == 1, lines
+    assert done.stdout == b""
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("crsr-video: error: ")
+    return lines[0]
+
+
+@ffmpeg
+def test_the_recipe_with_a_real_ffmpeg_on_both_ends(tmp_path: Path) -> None:
+    output = tmp_path / "out.mkv"
+    clip = CLIPS / "portrait.mp4"
+    source = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "30", "-i", str(clip)]
+    source += ["-f", "nut", "-c:v", "rawvideo", "-c:a", "copy", "-"]
+    sink = ["ffmpeg", "-v", "error", "-i", "-", "-c:v", "ffv1", "-frames:v", "40", str(output)]
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(source, stdout=pipe, stderr=pipe) as camera,
+        subprocess.Popen(
+            [*PROGRAM, "-i", "-", "-o", "-", "--json", "--max-latency", "5000"],
+            stdin=camera.stdout,
+            stdout=pipe,
+            stderr=pipe,
+        ) as live,
+        subprocess.Popen(sink, stdin=live.stdout, stderr=pipe) as player,
+    ):
+        assert camera.stdout and live.stdout and live.stderr and player.stderr
+        camera.stdout.close()
+        live.stdout.close()
+        events = [json.loads(line) for line in live.stderr]
+        assert live.wait(LONG) == 0
+        complained = player.stderr.read().decode()
+        assert player.wait(LONG) == 0, complained
+        camera.wait(LONG)  # It complains of the pipe that was closed, as it should.
+    assert events[-1]["event"] == "summary"
+    assert events[-1]["sink_gone"]
+    assert events[-1]["enhanced"] > 0
+    assert {"statistics"} <= {event["event"] for event in events}
+    with av.open(str(output)) as file:
+        seen = [frame.pts for frame in file.decode(video=0)]
+    assert seen == sorted(set(seen))
+    assert len(seen) == 40
+
+
+def test_a_viewer_that_goes_away_ends_it_well() -> None:
+    clip = CLIPS / "portrait.mp4"
+    words = ["-i", str(clip), "--realtime", "--loop", "-o", "-", *QUICK]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*PROGRAM, *words], stdout=pipe, stderr=pipe) as live:
+        assert live.stdout and live.stderr
+        assert live.stdout.read(300_000)
+        live.stdout.close()
+        assert live.wait(LONG) == 0
+        assert "nobody reads the output" in live.stderr.read().decode()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_with_a_whole_file_and_its_report(
+    tmp_path: Path, number: int, code: int
+) -> None:
+    output, report = tmp_path / "out.mp4", tmp_path / "report.json"
+    words = ["-i", str(CLIPS / "portrait.mp4"), "--realtime", "--loop", "-o", str(output)]
+    words += ["--report", str(report), "--json", *QUICK]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*PROGRAM, *words], stdout=pipe, stderr=pipe) as live:
+        assert live.stdout and live.stderr
+        assert any(b'"statistics"' in line for line in live.stdout)
+        live.send_signal(number)
+        assert live.wait(LONG) == code
+        last = json.loads(live.stdout.read().splitlines()[-1])
+    assert last["event"] == "summary"
+    with av.open(str(output)) as file:
+        assert len(list(file.decode(video=0))) == last["frames_out"] > 0
+    assert json.loads(report.read_text())["frames"]["total"] == last["frames_out"]
+    assert {path.name for path in tmp_path.iterdir()} == {"out.mp4", "report.json"}
+
+
+def test_what_is_no_source_is_told_in_one_line(tmp_path: Path) -> None:
+    nut = make_video(tmp_path / "a.nut", codec="ffv1", container="nut").read_bytes()
+    free = socket.socket()
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+    free.close()
+    assert "/dev/video99" in complaint("-i", "/dev/video99", "-o", "-")
+    assert "127.0.0.1" in complaint("-i", f"rtmp://127.0.0.1:{port}/live/a", "-o", "-")
+    assert "size" in complaint("-i", "-", "--input-format", "rawvideo", "-o", "-", feed=b"abc")
+    assert "standard input" in complaint("-i", "-", "-o", "-", feed=b"YUV4MPEG2 W64 H4")
+    assert "standard input" in complaint("-i", "-", "-o", "-", feed=os.urandom(4000))
+    assert "standard input" in complaint("-i", "-", "-o", "-", feed=b"")
+    assert "existing" in complaint(
+        "-i", CLIPS / "portrait.mp4", "-o", tmp_path / "existing" / "a.mkv", feed=nut
+    )
+
+
+def test_a_sender_that_stops_in_a_frame_ends_the_run_as_any_other(tmp_path: Path) -> None:
+    output = tmp_path / "out.nut"
+    words = ["-i", "-", "--input-format", "rawvideo", "--size", "64x48", "--rate", "25"]
+    words += ["--pixel-format", "gray", "-o", str(output), *QUICK]
+    feed = bytes(64 * 48 * 10 + 100)
+    done = subprocess.run(
+        [*PROGRAM, *words], input=feed, capture_output=True, timeout=LONG, check=False
+    )
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == 0, lines
+    told = "standard input: the last frame is cut off: 100 of 3072 bytes; it is left out"
+    assert f"crsr-video: {told}" in lines
+    assert lines[-1] == f"crsr-video: wrote {output}"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--max-latency", "1"],
+        ["--size", "big"],
+        ["--rate", "0"],
+        ["--rate", "1/0"],
+        ["--seconds", "0"],
+        ["--bitrate", "much"],
+        ["--preview", "99999"],
+        ["--scale", "2"],
+    ],
+)
+def test_wrong_usage_is_exit_2(words: list[str]) -> None:
+    result = CliRunner().invoke(main, ["live", "-i", "-", "-o", "-", *words])
+    assert result.exit_code == 2

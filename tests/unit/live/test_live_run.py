@@ -1,0 +1,211 @@
+"""Whole live runs in this process: files in, files out."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from crsr_video import Config
+from crsr_video.errors import ConfigError, InputError, OutputError
+from crsr_video.io.feed import SinkSettings, SourceSettings
+from crsr_video.live import Hooks, LiveSettings, LiveStatistics, LiveSummary, run
+from crsr_video.live.run import LiveRun
+from crsr_video.track import face_models
+from tests.support.paths import ROOT
+from tests.support.video import make_video
+
+CLIP = ROOT / "clips" / "portrait.mp4"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models() -> None:
+    face_models.resolve_all()
+
+
+def settings(source: object, sink: object, **fields: object) -> LiveSettings:
+    fields.setdefault("config", Config(on_error="passthrough"))
+    return LiveSettings(
+        source=SourceSettings(address=str(source)), sink=SinkSettings(address=str(sink)), **fields
+    )
+
+
+def pictures(path: Path, count: int | None = None) -> list[np.ndarray]:
+    with av.open(str(path)) as file:
+        frames = (frame.to_ndarray() for frame in file.decode(video=0))
+        return [frame for _, frame in zip(range(count or 10**6), frames, strict=False)]
+
+
+def times(path: Path) -> list[Fraction]:
+    with av.open(str(path)) as file:
+        return [frame.pts * frame.time_base for frame in file.decode(video=0)]
+
+
+def test_a_file_goes_through_whole_with_its_face_enhanced_and_its_times_kept(
+    tmp_path: Path,
+) -> None:
+    output, seen, figures = tmp_path / "out.nut", [], []
+    summary = run(
+        settings(CLIP, output, config=Config(report=(tmp_path / "r.json",))),
+        Hooks(finished=seen.append, statistics=figures.append),
+    )
+    assert seen == [summary]
+    assert {told.faces for told in figures} <= {0, 1}
+    assert summary.live.faces == 1
+    assert summary.live.faces_seen == summary.statistics.faces > 10
+    assert [told.faces_seen for told in figures] == sorted(told.faces_seen for told in figures)
+    before, after = pictures(CLIP), pictures(output)
+    assert len(after) == len(before) == summary.live.frames_out
+    assert np.diff([float(t) for t in times(output)]) == pytest.approx(
+        np.diff([float(t) for t in times(CLIP)]), abs=1e-3
+    )
+    changed = [np.abs(b.astype(int) - a).max() > 3 for b, a in zip(before, after, strict=True)]
+    assert sum(changed) > 0.7 * len(changed)  # It comes in within some frames.
+    # Corners hold no face: the pictures are raw, so they are the source's to the bit.
+    assert all(np.array_equal(b[:8, :8], a[:8, :8]) for b, a in zip(before, after, strict=True))
+    assert summary.live.dropped == 0
+    assert summary.live.level == "full"
+    assert summary.statistics.tracks == 1
+    told = json.loads((tmp_path / "r.json").read_text())
+    assert told["frames"]["total"] == len(after)
+    assert told["people"] == 1
+    assert told["source"]["path"] == str(CLIP)
+
+
+def test_a_pipe_at_a_cameras_pace_keeps_its_order_and_tells_figures(tmp_path: Path) -> None:
+    seconds, told = 3.0, []
+    output = tmp_path / "out.mkv"
+    with camera(seconds) as address:
+        summary = run(
+            settings(address, output, max_latency=5.0, config=Config(model="identity")),
+            Hooks(statistics=told.append),
+        )
+    written = times(output)
+    assert written == sorted(set(written))
+    assert len(written) == summary.live.frames_out > 20
+    assert summary.live.frames_in == summary.live.frames_out + summary.live.dropped
+    assert isinstance(told[0], LiveStatistics)
+    latency = told[-1].latency
+    assert 0 < latency.p50 <= latency.p95 <= latency.p99 <= latency.most
+    assert set(told[-1].stages) >= {"track", "align", "super-resolve", "paste", "write"}
+    assert told[-1].memory is None or told[-1].memory > 50
+
+
+class camera:  # noqa: N801 - reads as a function
+    """Writes the sample clip into a named pipe, at its own pace, as NUT."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._stop = threading.Event()
+
+    def __enter__(self) -> str:
+        read, self._write = os.pipe()
+        self._read = read
+        self._thread = threading.Thread(target=self._play)
+        self._thread.start()
+        return f"/dev/fd/{read}"
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        os.close(self._read)
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    def _play(self) -> None:
+        try:
+            with (
+                os.fdopen(self._write, "wb", 0) as pipe,
+                av.open(pipe, "w", format="nut", options={"flush_packets": "1"}) as out,
+            ):
+                stream = out.add_stream("rawvideo", rate=25)
+                for index, picture in enumerate(self._pictures()):
+                    if index == 0:
+                        stream.height, stream.width = picture.shape[0] * 2 // 3, picture.shape[1]
+                        stream.pix_fmt = "yuv420p"
+                    if index / 25 >= self._seconds or self._stop.wait(0.04):
+                        break
+                    frame = av.VideoFrame.from_ndarray(picture, "yuv420p")
+                    frame.pts, frame.time_base = index, Fraction(1, 25)
+                    out.mux(stream.encode(frame))
+        except OSError:
+            pass
+
+    def _pictures(self) -> Iterator[np.ndarray]:
+        kept = pictures(CLIP)
+        while True:
+            yield from kept
+
+
+def test_a_cameras_format_may_change_and_the_result_keeps_its_size(tmp_path: Path) -> None:
+    one = make_video(tmp_path / "a.ts", container="mpegts", size=(64, 48), frames=30)
+    two = make_video(tmp_path / "b.ts", container="mpegts", size=(96, 64), frames=30)
+    both = tmp_path / "both.ts"
+    both.write_bytes(one.read_bytes() + two.read_bytes())
+    output, told = tmp_path / "out.nut", []
+    summary = run(
+        settings(both, output, config=Config(model="identity")), Hooks(notice=told.append)
+    )
+    assert {picture.shape for picture in pictures(output)} == {(72, 64)}
+    assert summary.live.frames_out == 60
+    assert sum("96x64" in line for line in told) == 1
+
+
+def test_an_exception_in_the_thread_that_runs_still_finishes_the_file(tmp_path: Path) -> None:
+    class Stop(BaseException):
+        pass
+
+    def interrupt(_: LiveStatistics) -> None:
+        if not interrupted:
+            interrupted.append(True)
+            raise Stop
+
+    output, finished, interrupted = tmp_path / "out.mkv", [], []
+    wanted = settings(CLIP, output, config=Config(model="identity"))
+    wanted = replace(wanted, source=replace(wanted.source, realtime=True, loop=True))
+    with pytest.raises(Stop):
+        LiveRun(wanted, Hooks(statistics=interrupt, finished=finished.append)).run()
+    assert isinstance(finished[0], LiveSummary)
+    assert len(pictures(output)) == finished[0].live.frames_out > 0
+    assert not [p for p in tmp_path.iterdir() if p.name != "out.mkv"]
+
+
+def test_it_ends_after_the_seconds_that_were_asked_for(tmp_path: Path) -> None:
+    wanted = settings(CLIP, tmp_path / "out.nut", config=Config(model="identity"), seconds=1.0)
+    wanted = replace(wanted, source=replace(wanted.source, realtime=True, loop=True))
+    summary = run(wanted)
+    assert 0.9 < summary.live.seconds < 10
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"max_latency": 0.0}, "max-latency"),
+        ({"seconds": 0.0}, "seconds"),
+        ({"config": Config(scale=2)}, "scale"),
+        ({"config": Config(tracks=Path("t.json"))}, "tracks"),
+        ({"config": Config(resume=True)}, "resumed"),
+        ({"source": SourceSettings(address="a", loop=True)}, "add realtime"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(fields: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        replace(settings("a", "b"), **fields)
+
+
+def test_a_source_or_a_sink_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        run(settings(tmp_path / "nowhere.mp4", tmp_path / "out.mkv"))
+    with pytest.raises(OutputError, match="is the source itself"):
+        wanted = settings(CLIP, CLIP)
+        run(replace(wanted, sink=replace(wanted.sink, overwrite=True)))
+    with pytest.raises(OutputError, match="no-folder"):
+        run(settings(CLIP, tmp_path / "no-folder" / "out.mkv"))
+    with pytest.raises(OutputError, match=r"refused|reach"):
+        run(settings(CLIP, "tcp://127.0.0.1:9"))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,176 @@
+"""Reports as files: asked for on the command line, whole or not there, and never obeyed."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import crsr_video
+from crsr_video import Config
+from crsr_video.cli import main
+from crsr_video.errors import ConfigError, OutputError
+from crsr_video.report import FORMAT, VERSION, write
+from crsr_video.report.document import as_json
+from crsr_video.report.markup import Markup, tag
+from crsr_video.report.page import as_html
+from crsr_video.report.writing import check
+from crsr_video.track import face_models
+from tests.support.paths import ROOT
+from tests.support.video import make_video
+from tests.unit.report.made import EVIL, report
+
+CLIPS = ROOT / "clips"
+NAME = "<img src=x onerror=alert(1)>.mp4"
+
+
+def run(*words):
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run over a clip with a harmful name, and its two reports."""
+    face_models.resolve_all()
+    folder = tmp_path_factory.mktemp("reports")
+    clip = shutil.copy(CLIPS / "portrait.mp4", folder / NAME)
+    words = ["--duration", "1", "--preset", "ultrafast", "--model", "identity"]
+    reports = ["--report", folder / "told.json", "--report", folder / "told.HTML"]
+    result = run("enhance", clip, "-o", folder / "out.mp4", *words, *reports)
+    assert result.exit_code == 0, result.stderr
+    return folder, result
+
+
+def test_the_json_tells_of_the_run(made):
+    folder, result = made
+    told = json.loads((folder / "told.json").read_text("ascii"))
+    assert (told["format"], told["version"], told["complete"]) == (FORMAT, VERSION, True)
+    assert told["source"]["path"] == str(folder / NAME)
+    assert told["output"]["bytes"] == (folder / "out.mp4").stat().st_size
+    assert all(stream["kept"] for stream in told["source"]["streams"])
+    (track,) = told["tracks"]
+    assert track["frames"] == track["enhanced"] == told["frames"]["total"] == told["faces"]
+    assert told["frames"]["changed"] == told["frames"]["total"]
+    assert 0 < told["masks"]["mean"] <= told["masks"]["highest"] < 1
+    assert track["flicker"]["pairs"] >= 2
+    assert 0 < track["flicker"]["after"] < 1.2 * track["flicker"]["before"]
+    assert "pictures" not in track
+    assert {"decode", "track", "paste", "encode", "report"} <= told["stages"].keys()
+    assert told["settings"]["encode"]["preset"] == "ultrafast"
+    assert {"crsr-video", "torch", "av", "numpy", "ai-edge-litert"} <= told["versions"].keys()
+    assert "face model landmarks" in told["hashes"]
+    assert f"wrote {folder / 'told.json'}" in result.stderr
+
+
+def test_the_page_is_self_contained_and_escapes(made):
+    folder, _ = made
+    page = (folder / "told.HTML").read_text("utf-8")
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;.mp4" in page
+    assert page.count("<img ") == 2  # Before and after.
+    assert "http" not in page.replace('http-equiv="Content-Security-Policy"', "")
+    assert "default-src 'none'" in page
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["told.txt", "told", "told.json.gz"])
+def test_another_ending_is_a_usage_error(tmp_path, name):
+    result = run("enhance", tmp_path / "nothing.mp4", "--report", name)
+    assert result.exit_code == 2
+    assert f"'{name}' ends in neither .json nor .html" in result.stderr
+    with pytest.raises(ConfigError, match=r"ends in \.json or \.html"):
+        Config(report=(Path(name),))
+
+
+def test_what_cannot_be_written_is_told_before_any_work(tmp_path):
+    clip = make_video(tmp_path / "clip.mp4", frames=3)
+    taken = tmp_path / "taken.json"
+    taken.write_text("mine")
+    for path, told in ((taken, "exists already"), (tmp_path / "no" / "x.html", "no such folder")):
+        with pytest.raises(OutputError, match=told):
+            crsr_video.enhance(clip, tmp_path / "out.mp4", config=Config(report=(path,)))
+    same = tmp_path / "twice.json"
+    with pytest.raises(ConfigError, match="same name"):
+        crsr_video.enhance(clip, tmp_path / "out.mp4", config=Config(report=(same, same)))
+    assert taken.read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "taken.json"]
+
+
+def test_nothing_half_written_stays(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("crsr_video.report.writing.publish", full)
+    with pytest.raises(OutputError, match=r"told\.html: cannot be written: No space"):
+        write(report(), [tmp_path / "told.html"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_are_no_text_can_be_written(tmp_path):
+    strange = report()
+    media = replace(strange.source, path="/x/\udcff\x01\u202egpj.mp4")
+    strange = replace(strange, source=media)
+    write(strange, [tmp_path / "a.json", tmp_path / "a.html"])
+    assert json.loads((tmp_path / "a.json").read_text("ascii"))["source"]["path"] == media.path
+    page = (tmp_path / "a.html").read_text("utf-8")
+    assert "\u202e" not in page and "\x01" not in page
+
+
+def test_no_name_becomes_an_element():
+    page = as_html(report())
+    assert "<img src=x" not in page
+    assert page.count("<script>") == 1
+    assert EVIL not in page
+
+
+def test_text_is_escaped_and_markup_is_not():
+    inner = tag("b", "<&\"'>")
+    assert inner == "<b>&lt;&amp;&quot;&#x27;&gt;</b>"
+    assert tag("i", inner, title='"><script>') == (
+        f'<i title="&quot;&gt;&lt;script&gt;">{inner}</i>'
+    )
+    assert isinstance(inner, Markup)
+
+
+def test_a_page_of_very_many_faces_stays_small():
+    many = report(2000)
+    page = as_html(many)
+    assert page.count("<article") == 24
+    assert "1,500 more" in page
+    assert len(page) < 2_000_000
+    assert len(json.loads(as_json(many))["tracks"]) == 2000
+
+
+def test_a_partial_run_is_reported_as_such():
+    facts = replace(report(), complete=False)
+    page = as_html(replace(facts, frames=replace(facts.frames, truncated=True, concealed=5)))
+    assert "source damaged or cut off" in page
+    assert "the source ended before its end" in page
+
+
+def test_a_damaged_source_is_reported_on_too(tmp_path):
+    whole = make_video(tmp_path / "whole.mkv", frames=30)
+    clip, told = tmp_path / "cut.mkv", tmp_path / "told.json"
+    clip.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    config = Config(model="identity", report=(told,))
+    summary = crsr_video.enhance(clip, tmp_path / "out.mkv", config=config)
+    assert summary.partial and summary.reports == (told,)
+    facts = json.loads(told.read_text("ascii"))
+    assert (facts["complete"], facts["command"], facts["tracks"]) == (False, [], [])
+    assert facts["frames"]["total"] == summary.statistics.frames
+
+
+def test_a_run_without_faces_says_so():
+    page = as_html(replace(report(0), faces=0, enhanced=0, masks=None))
+    assert "No face was found" in page
+
+
+def test_a_report_does_not_replace_what_the_run_reads(tmp_path):
+    read = tmp_path / "people.json"
+    read.write_text("{}")
+    (tmp_path / "in.mp4").touch()
+    with pytest.raises(ConfigError, match="would replace what is read"):
+        check([read], tmp_path / "in.mp4", tmp_path / "out.mp4", overwrite=True, inputs=[read])
+    assert read.read_text() == "{}"

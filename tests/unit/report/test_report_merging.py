@@ -1,0 +1,70 @@
+"""What was observed in segments, put together."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from crsr_video.report import as_record, from_record, merged, renumbered
+from crsr_video.report.facts import Masks, Seen, Span
+from tests.unit.report.made import track
+
+
+@pytest.fixture
+def part():
+    return Seen(
+        (track(1), track(2)), changed=90, masks=Masks(8, 0.1, 0.2), cuts=(2.0,), seconds=1.0
+    )
+
+
+def test_a_record_comes_back_from_json(part):
+    assert from_record(json.loads(json.dumps(as_record(part)))) == part
+    assert from_record(json.loads(json.dumps(as_record(Seen())))) == Seen()
+
+
+def test_one_part_stays_as_it_is(part):
+    assert merged([part]) == part
+    assert renumbered(part, {1: 1, 2: 2}) == part
+
+
+def test_numbers_and_times_are_moved(part):
+    moved = renumbered(part, {2: 5}, shift=10.0)
+    (face,) = moved.tracks
+    assert (face.id, face.first_seconds, face.last_seconds) == (5, 10.0, 14.0)
+    assert face.spans[0] == Span(10.0, 12.0, True)
+    assert face.curves["size"].seconds[:2] == (10.0, 10.1)
+    assert face.pictures[0].seconds == 11.0
+    assert moved.cuts == (12.0,)
+
+
+def test_two_stretches_of_one_face_become_one(part):
+    later = replace(track(1), enhanced=20, strength_mean=0.4, strength_min=0.1, size_max=90.0)
+    second = renumbered(Seen((later,), changed=10, masks=Masks(2, 0.5, 0.6)), {1: 1}, 4.2)
+    whole = merged([part, second])
+    one, other = whole.tracks
+    assert other == track(2)
+    assert (one.frames, one.enhanced) == (198, 100)
+    assert (one.first_seconds, one.last_seconds) == (0.0, 8.2)
+    assert one.strength_mean == pytest.approx((80 * 0.9 + 20 * 0.4) / 100)
+    assert (one.strength_min, one.size_max) == (0.1, 90.0)
+    assert one.skipped == {"not seen clearly": 14}
+    assert one.backed_off.frames == 24
+    assert (one.identity.samples, one.flicker.pairs) == (6, 16)
+    assert [span.enhanced for span in one.spans] == [True, False, True, False]
+    assert len(one.curves["size"].values) == 80
+    assert [picture.seconds for picture in one.pictures] == [1.0, 5.2]
+    assert (whole.changed, whole.masks) == (100, Masks(10, pytest.approx(0.18), 0.6))
+
+
+def test_a_span_goes_on_over_a_joint():
+    first = replace(track(1), spans=(Span(0.0, 4.0, True),))
+    second = replace(track(1), spans=(Span(4.04, 6.0, True),))
+    assert merged([Seen((first,)), Seen((second,))]).tracks[0].spans == (Span(0.0, 6.0, True),)
+
+
+def test_many_stretches_stay_small():
+    whole = merged([renumbered(Seen((track(1),)), {1: 1}, 5.0 * n) for n in range(50)])
+    curve = whole.tracks[0].curves["size"]
+    assert len(curve.values) <= 240
+    assert sum(curve.values) / len(curve.values) == pytest.approx(59.5, abs=0.5)
+    assert len(whole.tracks[0].pictures) == 3

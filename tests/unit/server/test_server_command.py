@@ -1,0 +1,36 @@
+"""The command, in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from crsr_video.server import Client, Settings
+from tests.support.paths import ROOT
+from tests.support.server import Raw
+
+
+def test_it_serves_from_the_first_moment_and_sigterm_ends_it(folder):
+    path = folder / "s"
+    command = [sys.executable, "-m", "crsr_video", "serve", "--model", "identity"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [*command, "--socket", str(path)], env=environment, stderr=subprocess.PIPE, text=True
+    ) as server:
+        end = time.monotonic() + 60
+        while not path.exists():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        # Connected before the heavy libraries are there, and answered when they are.
+        with Client(Settings(model="identity"), path=path, command=()), Raw(path):
+            second = subprocess.run(
+                [*command, "--socket", str(path)], env=environment, capture_output=True, text=True
+            )
+            assert second.returncode == 1
+            assert second.stderr == f"crsr-video: error: {path}: another server is there already\n"
+            server.send_signal(signal.SIGTERM)
+            told = server.communicate(timeout=60)[1]
+    assert server.returncode == 0
+    assert told == f"crsr-video: serving at {path}\n"
+    assert not path.exists()

@@ -1,0 +1,214 @@
+"""What a server does to frames."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crsr_video import api as enhancer
+from crsr_video.config import Config
+from crsr_video.errors import ServerError
+from crsr_video.server import Client, Settings
+from crsr_video.server.requests import Wish
+from tests.support.server import face_area, portrait, serving
+
+ALONE, ORDERED = Settings(), Settings(wishes=Wish.ORDERED)
+
+
+def changed(a, b):
+    """Where two pictures differ, (H, W)."""
+    return (a != b).any(-1)
+
+
+def enhanced(path, settings, pictures):
+    with Client(settings, path=path, command=()) as client:
+        return [client.enhance(picture) for picture in pictures]
+
+
+@pytest.mark.parametrize("settings", [ALONE, ORDERED], ids=["alone", "ordered"])
+def test_only_the_face_changes_and_alpha_never(shared, settings):
+    picture = portrait()
+    before = picture.copy()
+    with Client(settings, path=shared.path, command=()) as client:
+        result = client.process(picture)
+    where = changed(picture[..., :3], result.picture[..., :3])
+    assert (result.changed, result.seen, result.enhanced, result.notice) == (True, 1, 1, "")
+    assert where.sum() > 500
+    assert not where[~face_area(picture)].any()
+    assert np.array_equal(result.picture[..., 3], picture[..., 3])
+    assert np.array_equal(picture, before)
+
+
+def test_it_is_what_the_pipeline_does(shared):
+    pictures = [portrait(dx)[..., :3] for dx in range(4)]
+    with enhancer.Enhancer(Config(), live=True) as direct:
+        wanted = list(direct.enhance(pictures))
+    for mine, theirs in zip(enhanced(shared.path, ORDERED, pictures), wanted, strict=True):
+        assert np.array_equal(mine, theirs)
+
+
+def test_alone_a_frame_gives_the_same_whatever_came_before(shared):
+    a, b = portrait(), portrait(9.0)
+    one, two, three, four = enhanced(shared.path, ALONE, [a, b, a, a])
+    (other,) = enhanced(shared.path, ALONE, [b])
+    assert np.array_equal(one, three)
+    assert np.array_equal(one, four)
+    assert np.array_equal(two, other)
+
+
+def test_in_order_a_repeated_frame_stays(shared):
+    first, again, _, later = enhanced(
+        shared.path, ORDERED, [portrait(), portrait(), portrait(3), portrait(3)]
+    )
+    assert np.array_equal(first, again)
+    assert changed(later, first).any()
+
+
+def test_a_pixel_elsewhere_is_not_taken_for_a_repetition(shared):
+    """Not every row is compared to tell; what differs must come through all the same."""
+    picture = portrait()
+    other = picture.copy()
+    other[3, 5, 0] ^= 1  # in a row that is not looked at, far from the face
+    other[106, 160, 0] ^= 1  # within the face
+    first, second = enhanced(shared.path, ORDERED, [picture, other])
+    assert second[3, 5, 0] == other[3, 5, 0]
+    assert np.array_equal(changed(first, second)[:16].nonzero(), [[3], [5]])
+
+
+def test_strength_is_obeyed_at_once(shared):
+    picture = portrait()
+    change = []
+    with Client(path=shared.path, command=()) as client:
+        for strength in (1.0, 0.5, 0.0):
+            client.change(Settings(strength=strength))
+            difference = client.enhance(picture).astype(float) - picture
+            change.append(np.abs(difference).sum())
+    assert change[1] == pytest.approx(change[0] / 2, rel=0.1)
+    assert change[2] == 0
+
+
+def test_small_faces_are_left_alone_if_asked(shared):
+    with Client(Settings(min_face=120), path=shared.path, command=()) as client:
+        result = client.process(portrait())
+    assert (result.changed, result.enhanced) == (False, 0)
+
+
+def test_compare_leaves_the_left_half_and_divides(shared):
+    picture = portrait()
+    (plain,) = enhanced(shared.path, ALONE, [picture])
+    (split,) = enhanced(shared.path, Settings(wishes=Wish.COMPARE), [picture])
+    assert np.array_equal(split[:, :159], picture[:, :159])
+    assert (split[:, 159:161, :3] == 255).all()
+    assert np.array_equal(split[:, 161:], plain[:, 161:])
+    assert changed(split, picture)[:, 161:].any()
+    assert np.array_equal(split[..., 3], picture[..., 3])
+
+
+def test_debug_draws_the_box(shared):
+    picture = portrait()
+    (drawn,) = enhanced(shared.path, Settings(wishes=Wish.DEBUG), [picture])
+    assert ((drawn[..., :3] == (64, 255, 64)).all(-1)).sum() > 200
+    assert np.array_equal(drawn[..., 3], picture[..., 3])
+
+
+def test_an_identity_network_changes_next_to_nothing(shared):
+    picture = portrait()
+    (same,) = enhanced(shared.path, Settings(model="identity"), [picture])
+    assert np.abs(same.astype(int) - picture).max() <= 12
+    assert not changed(same, picture)[~face_area(picture)].any()
+
+
+def test_two_clients_at_once_do_not_disturb_each_other(shared):
+    films = [[portrait(dx) for dx in range(5)], [portrait(-2 * dx, 360, 200) for dx in range(5)]]
+    apart = [enhanced(shared.path, ORDERED, film) for film in films]
+    together = [[], []]
+
+    def run(number):
+        together[number] = enhanced(shared.path, ORDERED, films[number])
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for alone, beside in zip(apart, together, strict=True):
+        assert len(beside) == 5
+        assert all(np.array_equal(x, y) for x, y in zip(alone, beside, strict=True))
+
+
+def test_frames_may_change_their_size(shared):
+    with Client(path=shared.path, command=()) as client:
+        for size in ((320, 240), (200, 240), (1, 1), (320, 240)):
+            result = client.process(portrait(0, *size))
+            assert result.picture.shape[:2] == size[::-1]
+    assert result.enhanced == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (Settings(model="nothing"), "unknown model 'nothing'"),
+        (Settings(model="/etc/passwd"), "weights '/etc/passwd'"),
+        (Settings(tracks="/nowhere/t.json"), "/nowhere/t.json: cannot be read"),
+        (Settings(persons="1,x"), "persons: 'x' is no number of a face"),
+        (Settings(persons="2=loud"), "persons: 'loud' is nothing to do with a face"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_settings_that_cannot_be_met_are_told_and_may_be_mended(shared, settings, told):
+    with Client(path=shared.path, command=()) as client:
+        with pytest.raises(ServerError, match="refuses: ") as caught:
+            client.change(settings)
+        assert told in str(caught.value)
+        assert "\n" not in str(caught.value)
+        with pytest.raises(ServerError, match="refuses"):
+            client.enhance(portrait())
+        client.change(ALONE)
+        assert client.process(portrait()).enhanced == 1
+
+
+def test_a_frame_that_fails_fails_alone(shared, monkeypatch):
+    from crsr_video.server import instance
+
+    def broken(*_):
+        raise RuntimeError("it is\nbroken")
+
+    picture = portrait()
+    with Client(path=shared.path, command=()) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(instance.Instance, "_work", broken)
+            with pytest.raises(ServerError, match="RuntimeError: it is broken"):
+                client.enhance(picture)
+        assert client.process(picture).enhanced == 1
+
+
+@pytest.mark.parametrize("shape", [(10, 10), (10, 10, 2), (0, 10, 3), (10, 16385, 3)])
+def test_what_is_no_picture_is_refused_by_the_client(shared, shape):
+    with Client(path=shared.path, command=()) as client:
+        with pytest.raises(ValueError, match="a picture"):
+            client.enhance(np.zeros(shape, np.uint8))
+        with pytest.raises(ValueError, match="float"):
+            client.enhance(np.zeros((8, 8, 3)))
+
+
+def resident():
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def test_memory_grows_by_frames_and_not_by_models(folder):
+    """Weights and face models take 20 MB and more each; a frame here 0.3 MB, twice mapped."""
+    with serving(folder / "s") as server:
+        clients = []
+        try:
+            for number in range(14):
+                if number == 4:
+                    before = resident()
+                clients.append(Client(ORDERED, path=server.path, command=()))
+                assert clients[-1].process(portrait()).enhanced == 1
+            grown = (resident() - before) / 10
+        finally:
+            for client in clients:
+                client.close()
+    assert grown < 6e6

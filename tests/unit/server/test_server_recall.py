@@ -1,0 +1,168 @@
+"""Frames known by what they show."""
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from crsr_video.errors import ServerError
+from crsr_video.io.frames import from_rgb
+from crsr_video.server import Client, Settings
+from crsr_video.server.recall import Fit, Known, Recall
+from crsr_video.server.requests import Wish
+from crsr_video.track.tracks_file import Recorder, VideoFacts, pictures, write
+from crsr_video.track.tracks_file import Settings as Tracked
+from tests.support.frames import make_face, tracked
+from tests.support.server import portrait
+
+FACTS = VideoFacts(320, 240, Fraction(1, 30), 0, Fraction(1), 1234, 1.0, "0" * 64)
+
+
+def frame(rgb, index=0):
+    return from_rgb(np.ascontiguousarray(rgb[..., :3]), index)
+
+
+def film(count=12):
+    """A face that wanders, and a cut in the middle."""
+    return [portrait(dx if dx < count // 2 else 3 * dx - 60) for dx in range(count)]
+
+
+def recorded(shown, facts=FACTS):
+    recorder = Recorder()
+    for number, rgb in enumerate(shown):
+        dx = number if number < len(shown) // 2 else 3 * number - 60
+        face = make_face(160 + dx, 112, 1.9 * 66, track=4)
+        recorder.add(tracked(frame(rgb, number), face, cut=number in (0, len(shown) // 2)))
+    return recorder.recording(facts, Tracked(), "test")
+
+
+SPOILS = {
+    "itself": lambda p: p,
+    "rounding": lambda p: np.clip(np.rint(p / 2.19) * 2.19 + 0.4, 0, 255).astype(np.uint8),
+    "brighter": lambda p: np.clip(p * 0.8 + 30, 0, 255).astype(np.uint8),
+    "smaller": lambda p: cv2.resize(p, (160, 120), interpolation=cv2.INTER_AREA),
+    "larger": lambda p: cv2.resize(p, (640, 480), interpolation=cv2.INTER_CUBIC),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS.keys())
+def test_a_frame_is_known_again(spoil):
+    shown = film()
+    known = Known(recorded(shown))
+    found = [known.find(pictures.tiny(frame(spoil(rgb)))) for rgb in shown]
+    assert found == list(range(12))
+
+
+def test_a_picture_of_something_else_is_not(rng):
+    known = Known(recorded(film()))
+    for other in (np.zeros((240, 320, 3)), rng.integers(0, 255, (240, 320, 3)), portrait()[::-1]):
+        assert known.find(pictures.tiny(frame(other.astype(np.uint8)))) is None
+
+
+def test_of_many_frames_the_same_is_found_as_by_comparing_all(rng):
+    base = rng.uniform(50, 200, (12, 16))
+    drift = np.cumsum(rng.normal(0, 0.5, (900, 12, 16)), 0) + base
+    packer = pictures.Packer()
+    for picture in drift:
+        packer.add(picture.astype(np.float32).clip(0, 255))
+    made = replace(recorded(film(2)), times=np.arange(900) * 3, pictures=packer.text())
+    known = Known(made)
+    for index in range(0, 900, 37):
+        assert known.find(drift[index].astype(np.float32)) == index * 3
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [
+        ((320, 240), (0, 0, 320, 240)),
+        ((640, 480), (0, 0, 640, 480)),
+        ((640, 360), (80, 0, 480, 360)),
+        ((300, 400), (0, 87, 300, 225)),
+    ],
+    ids=str,
+)
+def test_bars_are_found(size, wanted):
+    fit = Fit.of(FACTS, *size)
+    assert (fit.x, fit.y, fit.width, fit.height) == wanted
+    # The video's edges come to lie on the rectangle's.
+    corners = fit.points(np.array([[-0.5, -0.5], [319.5, 239.5]]))
+    x, y, width, height = wanted
+    assert corners == pytest.approx(np.array([[x, y], [x + width, y + height]]) - 0.5)
+
+
+def test_a_turned_anamorphic_video_is_shown_upright():
+    facts = replace(FACTS, rotation=90, sample_aspect=Fraction(4, 3))
+    assert Fit.of(facts, 240, 320).width == 240  # as FFmpeg hands it on, pixels as they are
+    fit = Fit.of(facts, 720, 1280)  # as an editor shows it: 240 : 320 * 4 / 3
+    assert (fit.x, fit.y, fit.width, fit.height) == (0, 0, 720, 1280)
+    assert fit.scale == pytest.approx(4)
+    # A quarter turn counter-clockwise brings the upper right corner to the upper left.
+    assert fit.points(np.array([[319.5, -0.5]])) == pytest.approx(np.array([[-0.5, -0.5]]))
+
+
+def test_faces_lie_where_the_host_shows_them():
+    recall = Recall(Known(recorded(film())), Path("t.json"), 16.0)
+    shown = cv2.copyMakeBorder(
+        cv2.resize(film()[3][..., :3], (480, 360), interpolation=cv2.INTER_CUBIC),
+        *(0, 0, 80, 80),
+        cv2.BORDER_CONSTANT,
+    )
+    (found,) = recall.push(frame(shown))
+    (face,) = found.faces
+    wanted = (make_face(163, 112, 1.9 * 66).landmarks + 0.5) * 1.5 - 0.5 + (80, 0)
+    assert face.track == 4
+    assert np.abs(face.landmarks - wanted).max() < 0.02
+    assert recall.notices == ()
+    (strange,) = recall.push(frame(np.zeros_like(shown)))
+    assert strange.faces == ()
+    assert "does not know the picture" in recall.notices[0]
+
+
+@pytest.fixture
+def tracks(folder):
+    path = folder / "t.json"
+    write(recorded(film()), path)
+    return path
+
+
+def through(server, settings, shown):
+    with Client(settings, path=server.path, command=()) as client:
+        return [client.process(picture) for picture in shown]
+
+
+def test_the_effect_has_the_same_faces_in_any_order(shared, tracks):
+    shown = film()
+    settings = Settings(tracks=str(tracks))
+    once = through(shared, settings, shown)
+    assert [result.enhanced for result in once] == [1] * 12
+    order = [7, 0, 11, 3, 3, 6]
+    again = through(shared, settings, [shown[i] for i in order])
+    for index, result in zip(order, again, strict=True):
+        assert np.array_equal(result.picture, once[index].picture)
+
+
+def test_persons_are_chosen_by_their_numbers(shared, tracks):
+    shown = film()[:2]
+    for persons, enhanced in (("4", 1), ("1,3", 0), ("4=off", 0), ("4=strength:0.5;4", 1)):
+        found = through(shared, Settings(tracks=str(tracks), persons=persons), shown)
+        assert [result.enhanced for result in found] == [enhanced] * 2
+    drawn = through(shared, Settings(tracks=str(tracks), wishes=Wish.DEBUG), shown)
+    assert drawn[0].seen == 1
+
+
+def test_a_strange_picture_is_left_alone_and_told(shared, tracks):
+    (found,) = through(shared, Settings(tracks=str(tracks)), [np.zeros((240, 320, 3), np.uint8)])
+    assert (found.changed, found.seen) == (False, 0)
+    assert found.notice == f"{tracks}: does not know the picture, which was left alone"
+
+
+def test_a_file_without_pictures_is_refused(shared, tracks):
+    old = json.loads(tracks.read_text())
+    del old["pictures"]
+    tracks.write_text(json.dumps(old))
+    with pytest.raises(ServerError, match="make it anew"):
+        through(shared, Settings(tracks=str(tracks)), [])

@@ -1,0 +1,224 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from crsr_video.config import Config
+from crsr_video.imaging.geometry import canonical_landmarks, crop_from_frame
+from crsr_video.imaging.likeness import compare
+from crsr_video.imaging.sampling import sample
+from crsr_video.networks import Bicubic
+from crsr_video.pipeline import Pipeline, build
+from crsr_video.runtime.batches import Predictor
+from crsr_video.runtime.devices import Placement
+from crsr_video.stages import backoff
+from crsr_video.stages.backoff import DRIFT, SOFTNESS, BackOff
+from crsr_video.stages.paste import Paster
+from crsr_video.stages.superres import super_resolve
+from crsr_video.types import Crop, Face
+from tests.support.frames import clutter, make_face, make_frame, tracked
+
+
+def portrait(seed, size=64):
+    """Something with a face's structure: (3, size, size), different for every seed."""
+    rng = np.random.default_rng(seed)
+    picture = 0.35 + 0.25 * clutter((size, size), rng).astype(np.float32)
+    y, x = np.mgrid[:size, :size]
+    for px, py in canonical_landmarks(size):
+        across, down = rng.uniform(0.02, 0.07, 2) * size
+        away = rng.uniform(-0.05, 0.05, 2) * size
+        blob = ((x - px - away[0]) / across) ** 2 + ((y - py - away[1]) / down) ** 2
+        picture -= rng.uniform(0.15, 0.3) * np.exp(-blob)
+    return np.stack([picture.clip(0, 1)] * 3).astype(np.float32)
+
+
+def enlarged(image, factor=4, sharpen=0.0):
+    """Every channel enlarged, as by a network that adds nothing, or that sharpens."""
+    size = image.shape[1] * factor
+    large = [cv2.resize(c, (size, size), interpolation=cv2.INTER_CUBIC) for c in image]
+    return np.stack([c + sharpen * (c - cv2.GaussianBlur(c, (0, 0), 4)) for c in large])
+
+
+def softened(image, crop_pixels):
+    return np.stack([cv2.GaussianBlur(channel, (0, 0), 4 * crop_pixels) for channel in image])
+
+
+def face_of(seen, made, **fields) -> Face:
+    eye = np.eye(2, 3)
+    face = make_face(track=7)
+    return replace(face, crop=Crop(seen, eye), enhanced=Crop(made, eye), **fields)
+
+
+def noisy(image, level, seed=0):
+    noise = np.random.default_rng(seed).normal(0, level, image.shape).astype(np.float32)
+    return image + noise
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return make_frame("gray", 8, 8, np.random.default_rng(0))
+
+
+def strengths(stage, frame, faces, cut=False):
+    return [stage.push(tracked(frame, face, cut=cut))[0].faces[0].strength for face in faces]
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+@pytest.mark.parametrize("sharpen", [0.0, 0.6])
+def test_a_faithful_enlargement_keeps_all_its_strength(frame, size, sharpen):
+    seen = portrait(1, size)
+    stage = BackOff()
+    made = enlarged(seen, sharpen=sharpen)
+    assert strengths(stage, frame, [face_of(seen, made, strength=0.7)] * 5) == [0.7] * 5
+    assert stage.lowered == {}
+
+
+def test_a_plain_enlargement_is_its_measure():
+    seen = portrait(2)
+    same = compare(face_of(seen, enlarged(seen)))
+    assert same is not None
+    assert same.likeness == pytest.approx(1, abs=1e-3)
+    assert same.kept >= 0.99
+
+
+@pytest.mark.parametrize("level", [0.01, 0.03])
+def test_taking_out_noise_is_no_softening(frame, level):
+    clean = portrait(3)
+    faces = [face_of(noisy(clean, level, n), enlarged(clean, sharpen=0.4)) for n in range(10)]
+    assert min(strengths(BackOff(), frame, faces)) == 1.0
+
+
+def test_another_person_is_backed_off_to_nothing(frame):
+    seen, other = portrait(4), portrait(5)
+    stage = BackOff()
+    assert strengths(stage, frame, [face_of(seen, enlarged(other))] * 5) == [0] * 5
+    told = stage.lowered[7]
+    assert (told.frames, told.lowest, told.cause) == (5, 0.0, DRIFT)
+
+
+def test_a_blurred_face_is_backed_off_to_nothing(frame):
+    seen = portrait(6)
+    stage = BackOff()
+    assert strengths(stage, frame, [face_of(seen, softened(enlarged(seen), 2.5))] * 5) == [0] * 5
+    assert stage.lowered[7].cause == SOFTNESS
+
+
+def test_strength_falls_and_returns_slowly(frame):
+    seen, other = portrait(7), portrait(8)
+    good, bad = face_of(seen, enlarged(seen)), face_of(seen, enlarged(other))
+    stage = BackOff()
+    course = strengths(stage, frame, [good] * 5 + [bad] * 40 + [good] * 60)
+    steps = np.diff(course)
+    assert course[4] == 1 and course[44] == 0 and course[-1] == 1
+    assert -backoff._PACE - 1e-9 <= steps.min() < 0 < steps.max() <= backoff._PACE / 2 + 1e-9
+    turns = np.diff(np.sign(steps[steps != 0]))
+    assert np.count_nonzero(turns) == 1  # Down once, up once.
+
+
+def test_small_changes_are_not_followed(frame):
+    """A face whose likeness wavers a little keeps one strength."""
+    seen, other = portrait(9), portrait(10)
+    mixes = [0.44, 0.46] * 20
+    faces = [face_of(seen, enlarged((1 - m) * seen + m * other)) for m in mixes]
+    comparison = compare(faces[0])
+    assert comparison is not None
+    settled = strengths(BackOff(), frame, faces)[20:]
+    assert len(set(settled)) == 1
+
+
+def test_it_never_gives_more_than_the_user_did(frame):
+    seen = portrait(11)
+    faces = [face_of(seen, enlarged(seen, sharpen=2.0), strength=0.3)] * 8
+    assert set(strengths(BackOff(), frame, faces)) == {0.3}
+
+
+def test_a_cut_forgets_and_what_was_taken_is_still_told(frame):
+    seen, other = portrait(12), portrait(13)
+    stage = BackOff()
+    assert strengths(stage, frame, [face_of(seen, enlarged(other))]) == [0]
+    assert strengths(stage, frame, [face_of(seen, enlarged(seen))], cut=True) == [1]
+    assert set(stage.lowered) == {7}
+
+
+def test_faces_left_alone_pass(frame):
+    plain = make_face()
+    skipped = face_of(portrait(14), enlarged(portrait(15)), skipped="too small")
+    (item,) = BackOff().push(tracked(frame, plain, skipped))
+    assert item.faces == (plain, skipped)
+
+
+def test_tracks_are_forgotten(frame):
+    seen = portrait(16)
+    stage = BackOff()
+    strengths(stage, frame, [face_of(seen, enlarged(seen))])
+    for _ in range(200):
+        stage.push(tracked(frame))
+    assert stage._tracks == {}
+    assert stage.flush() == []
+
+
+class Softening(torch.nn.Module):
+    """A network that blurs what it should sharpen."""
+
+    def forward(self, x):
+        small = torch.nn.functional.avg_pool2d(x, 6, 6)
+        return torch.nn.functional.interpolate(small, size=4 * x.shape[-1], mode="bilinear")
+
+
+@pytest.mark.parametrize("network", [Bicubic(), Softening()], ids=["plain", "softening"])
+def test_in_the_pipeline_a_face_made_worse_is_not_pasted(network):
+    rng = np.random.default_rng(17)
+    texture = (255 * portrait(17, 96)[0]).astype(np.float32)
+    frames = [
+        replace(make_frame("gray", 96, 96, rng), components=(texture.astype(np.uint8),), pts=n)
+        for n in range(12)
+    ]
+    cpu = Placement(torch.device("cpu"), torch.float32, "for the test")
+    face = make_face(48, 48, 96, track=5)
+    stages = {
+        "align": Cropping(face),
+        "super-resolve": super_resolve(Predictor(network, cpu)),
+        "back-off": BackOff(),
+        "paste": Paster(),
+    }
+    pipe = Pipeline(stages.items())
+    done = [out for frame in frames for out in pipe.push(frame)] + pipe.flush()
+    weights = [frame.changed[0].weight if frame.changed else 0.0 for frame in done]
+    worse = isinstance(network, Softening)
+    assert weights == ([0.0] * 12 if worse else [1.0] * 12)
+    assert set(pipe.lowered) == ({5} if worse else set())
+    told = ("less was used of a face that came out wrong; a report says which",)
+    assert pipe.notices == (told if worse else ())
+
+
+class Cropping:
+    """Stands in for tracking and alignment: one face, cut out as it is."""
+
+    lookahead = 0
+
+    def __init__(self, face):
+        self._face = face
+
+    def push(self, frame):
+        matrix = crop_from_frame(self._face.landmarks, 64)
+        image = sample(frame, matrix, 64, 64).transpose(2, 0, 1)
+        crop = Crop(np.ascontiguousarray(image.clip(0, 1)), matrix)
+        return [tracked(frame, replace(self._face, crop=crop, consistent=crop))]
+
+    def flush(self):
+        return []
+
+    def reset(self):
+        pass
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_user_may_refuse_it(wanted):
+    class Nobody(Cropping):
+        def push(self, frame):
+            return [tracked(frame)]
+
+    with build(Config(model="identity", backoff=wanted), tracker=Nobody(None)) as pipe:
+        assert ("back-off" in pipe.statistics.stage_seconds) == wanted

@@ -1,0 +1,96 @@
+"""Faces from a file stand where the tracker saw them, whatever part of the video is asked for."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from crsr_video.track.replay import Replay
+from crsr_video.track.tracks_file import Recorder, Settings, VideoFacts
+from tests.support.frames import make_face, make_frame, tracked
+
+NAME = Path("t.json")
+PICTURE = make_frame("yuv420p", 60, 80, np.random.default_rng(1))
+FACTS = VideoFacts(80, 60, Fraction(1, 25), 0, Fraction(1), 1, 0.0, "0" * 64)
+
+
+def frame(pts, **fields):
+    return replace(PICTURE, pts=pts, **fields)
+
+
+def path(pts):
+    """Face 1, moving; it cannot be enhanced in frame 7, and is not seen in frames 4 and 5."""
+    why = "not seen clearly" if pts == 7 else None
+    return make_face(20 + pts, 30, 40, degrees=pts, track=1, skipped=why)
+
+
+def recording(min_face=16.0):
+    recorder = Recorder()
+    for pts in range(10):
+        faces = [path(pts)] if pts not in (4, 5) else []
+        if pts >= 6:
+            faces.append(make_face(60, 30, 1.9 * (20 + pts), track=2))
+        recorder.add(tracked(frame(pts), *faces, cut=pts in (0, 6)))
+    return recorder.recording(FACTS, Settings(min_face), "test")
+
+
+def at(stage, pts, **fields):
+    (item,) = stage.push(frame(pts, **fields))
+    return item
+
+
+def test_every_face_comes_back():
+    stage = Replay(recording(), NAME, min_face=16.0)
+    for pts in range(10):
+        item = at(stage, pts)
+        faces = {face.track: face for face in item.faces}
+        assert set(faces) == ({1} if pts not in (4, 5) else set()) | ({2} if pts >= 6 else set())
+        assert item.cut == (pts in (0, 6))
+        assert item.frame.pts == pts
+        if 1 in faces:
+            assert np.abs(faces[1].landmarks - path(pts).landmarks).max() < 0.0051
+            assert faces[1].skipped == path(pts).skipped
+    assert stage.notices == ()
+
+
+def test_a_part_of_the_video_whose_times_begin_anew():
+    stage = Replay(recording(), NAME, shift=3)
+    items = [at(stage, pts) for pts in range(7)]
+    assert [item.cut for item in items] == [True, False, False, True, False, False, False]
+    assert np.abs(items[0].faces[0].landmarks - path(3).landmarks).max() < 0.0051
+
+
+def test_frames_may_be_left_out_and_come_again():
+    stage = Replay(recording(), NAME, min_face=16.0)
+    for pts in (8, 2, 9, 0):
+        face = next(f for f in at(stage, pts).faces if f.track == 1)
+        assert np.abs(face.landmarks - path(pts).landmarks).max() < 0.0051
+
+
+def test_frames_that_the_file_does_not_know_are_told():
+    stage = Replay(recording(), NAME, min_face=16.0)
+    assert [at(stage, pts).faces for pts in (-1, 10, 100)] == [()] * 3
+    assert stage.notices == ("3 frames are not in t.json and were left alone",)
+
+
+def test_after_a_reset_a_scene_begins():
+    stage = Replay(recording(), NAME, min_face=16.0)
+    assert [at(stage, 1).cut, at(stage, 2).cut] == [True, False]
+    stage.reset()
+    assert at(stage, 3).cut
+
+
+def test_a_larger_least_size_leaves_more_faces_alone():
+    stage = Replay(recording(), NAME, min_face=27.0)
+    faces = [f for pts in range(6, 10) for f in at(stage, pts).faces if f.track == 2]
+    assert [f.skipped for f in faces] == ["smaller than 27 px"] + [None] * 3
+    shares = [f.presence for f in faces[1:]]
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] < shares[-1] < 1
+
+
+def test_a_smaller_least_size_than_was_looked_for_is_told():
+    assert Replay(recording(20.0), NAME, min_face=16.0).notices == (
+        "t.json was made with --min-face 20: smaller ones are left out",
+    )

@@ -1,0 +1,140 @@
+"""What eight-bit inference must know is measured on faces, and kept only if it is good enough."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from crsr_video import weights
+from crsr_video.errors import TrainingError
+from crsr_video.imaging.masks import window
+from crsr_video.runtime import backends, devices
+from crsr_video.stages.align import TIERS
+from crsr_video.training import calibration
+from crsr_video.training.calibration import Sample, calibrate, compare, crops, write
+from crsr_video.training.calibration.__main__ import main
+from crsr_video.training.data import Faces
+from crsr_video.training.export import export
+from crsr_video.training.prepare import prepare
+from tests.unit.training.made_faces import make_folder
+from tests.unit.training.test_export import made
+
+needs_vnni = pytest.mark.skipif(
+    not devices._computes_bytes(), reason="this processor cannot multiply bytes by itself"
+)
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pack")
+    prepare(make_folder(folder / "faces", {"train": [128] * 3, "val": [128]}), folder / "a.pack")
+    return folder / "a.pack"
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Tiny networks that correct a little, as trained ones do."""
+    run = made()
+    for name in ("consistifier", "superresolver"):
+        run.average(name).head.weight.mul_(0.05)
+        run.average(name).head.bias.mul_(0.05)
+    return export([run], tmp_path / "tiny.safetensors")
+
+
+def command(*words):
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@needs_vnni
+def test_measured_weights_run_in_eight_bits_from_then_on(pack, file):
+    assert not weights.load(str(file)).eight_bits
+    done = command(pack, "--model", file, "--rounds", 1)
+    assert done.exit_code == 0, done.output
+    assert "dB at worst" in done.output
+    pair = weights.load(str(file))
+    assert pair.eight_bits
+    again = compare(
+        pair,
+        {"consistifier": pair.consistifier.ranges, "superresolver": pair.superresolver.ranges},
+        crops(Faces(pack, "val"), calibration.np.random.default_rng(3), 1),
+    )
+    assert again.mean_cost <= again.worst_cost < calibration.WORST_COST
+    assert again.worst > 40
+
+
+@needs_vnni
+@pytest.mark.parametrize("bound", ["MEAN_COST", "WORST_COST"])
+def test_what_loses_too_much_is_not_kept(pack, file, monkeypatch, bound):
+    monkeypatch.setattr(calibration, bound, -9.0)
+    done = command(pack, "--model", file, "--rounds", 1)
+    assert done.exit_code == 1
+    assert "too much" in done.output
+    assert not weights.ranges_file(file).exists()
+
+
+@needs_vnni
+def test_ranges_hold_what_was_seen(pack, file):
+    found = calibrate(weights.load(str(file)), pack, 1)
+    assert found.usual.pictures == 4
+    for steps in found.ranges.values():
+        assert all(low <= high for low, high in steps.values())
+        assert all(low == 0 for name, (low, _) in steps.items() if name.endswith("first"))
+
+
+def test_networks_that_cannot_be_measured_are_refused(pack, tmp_path):
+    alone = weights.load(str(export([made("sr")], tmp_path / "w.safetensors")))
+    with pytest.raises(TrainingError, match="no networks"):
+        calibrate(alone, pack)
+    with pytest.raises(TrainingError, match="no networks"):
+        calibrate(weights.load("identity"), pack)
+
+
+def test_a_processor_that_cannot_do_it_is_told(pack, file, monkeypatch):
+    monkeypatch.setattr(devices, "_computes_bytes", lambda: False)
+    with pytest.raises(TrainingError, match="VNNI"):
+        calibrate(weights.load(str(file)), pack)
+
+
+def test_ranges_of_others_are_kept(tmp_path):
+    path = tmp_path / "ranges.json"
+    write(path, "a", {"superresolver": {"stem": [0.0, 1.0]}})
+    write(path, "b", {"superresolver": {"stem": [0.0, 2.0]}})
+    assert set(json.loads(path.read_text())) == {"a", "b"}
+    path.write_text("[]")
+    with pytest.raises(TrainingError, match="cannot add"):
+        write(path, "c", {})
+    assert path.read_text() == "[]"
+    assert [p.name for p in tmp_path.iterdir()] == ["ranges.json"]
+
+
+def test_what_is_measured_is_what_runs_in_eight_bits():
+    # Of the largest, it is the window that does (see `backends.windowed`).
+    rows, columns = window(TIERS[-1])
+    assert (rows.stop - rows.start) * (columns.stop - columns.start) <= backends.MOST_IN_BYTES
+    assert calibration._SIDES == TIERS
+
+
+@needs_vnni
+def test_the_cost_is_measured_against_the_truth(file):
+    """Where bf16 itself is the truth, all that eight bits are apart is their cost."""
+    pair = weights.load(str(file))
+    seen = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        best = pair.superresolver(pair.consistifier(seen).clamp(0, 1))
+    ranges = calibration.measure(pair, [Sample(seen, best)])
+    fixed = {name: {k: (v[0], v[1]) for k, v in own.items()} for name, own in ranges.items()}
+    near = compare(pair, fixed, [Sample(seen, best)])
+    far = compare(pair, fixed, [Sample(seen, (best + 0.1))])
+    assert near.mean_cost == near.worst_cost > 1
+    assert abs(far.mean_cost) < 0.2
+
+
+def test_crops_are_legal_pictures(pack):
+    found = crops(Faces(pack, "train"), calibration.np.random.default_rng(0), 2)
+    assert [tuple(x.seen.shape) for x in found] == [(4, 3, 32, 32)] * 2  # no larger face is there
+    assert [tuple(x.truth.shape) for x in found] == [(4, 3, 128, 128)] * 2
+    for x in (x for one in found for x in (one.seen, one.truth)):
+        assert torch.isfinite(x).all()
+        assert x.min() >= 0
+        assert x.max() <= 1
