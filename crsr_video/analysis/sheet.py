@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from crsr_video.analysis.portraits import SIDE, Picture
+from crsr_video.comparison.labels import letters
 from crsr_video.errors import OutputError
-from crsr_video.report.comparison.labels import letters
 from crsr_video.track.tracks_file import Person, write_whole
 
 _ENLARGED = 144

@@ -14,15 +14,15 @@ from click.testing import CliRunner
 from skimage import data
 
 from crsr_video.cli import main
+from crsr_video.comparison import compare
+from crsr_video.comparison.labels import label
+from crsr_video.comparison.matching import Match
+from crsr_video.comparison.moments import Moment, choose
+from crsr_video.comparison.place import find
+from crsr_video.comparison.shape import scale_between
 from crsr_video.errors import ConfigError, CrsrError, FaceModelError, InputError, OutputError
 from crsr_video.io import pyav
 from crsr_video.io.decode import Decoder
-from crsr_video.report.comparison import compare
-from crsr_video.report.comparison.labels import label
-from crsr_video.report.comparison.matching import Match
-from crsr_video.report.comparison.moments import Moment, choose
-from crsr_video.report.comparison.place import find
-from crsr_video.report.comparison.shape import scale_between
 from crsr_video.track import face_models
 from crsr_video.track.view import Region
 from crsr_video.types import Frame

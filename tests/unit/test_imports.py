@@ -21,7 +21,7 @@ LAYERS = [
     ["runtime", "io"],
     ["track", "stages"],
     ["pipeline"],
-    ["report"],
+    ["report", "comparison"],
     ["api", "analysis", "jobs", "live", "server", "export"],
     ["plugins", "bench"],
     ["training", "evaluation"],

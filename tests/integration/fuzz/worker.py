@@ -20,7 +20,7 @@ def main() -> None:
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from fuzz import judge
+    from tests.integration.fuzz import judge
 
     judge.prepare()
     print(json.dumps("ready"), flush=True)

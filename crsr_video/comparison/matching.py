@@ -5,10 +5,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from crsr_video.closing import Closing
+from crsr_video.comparison.place import Place, start_of
+from crsr_video.comparison.shape import scale_between, seconds
 from crsr_video.io.decode import Decoder
 from crsr_video.io.pyav import Passthrough
-from crsr_video.report.comparison.place import Place, start_of
-from crsr_video.report.comparison.shape import scale_between, seconds
 from crsr_video.types import Frame
 
 Pair = tuple[Frame, Frame]

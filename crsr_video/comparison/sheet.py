@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from crsr_video.comparison.labels import letters
+from crsr_video.comparison.matching import Match, Pair
+from crsr_video.comparison.moments import Moment, choose, moments
+from crsr_video.comparison.place import Place
 from crsr_video.errors import InputError, OutputError
-from crsr_video.report.comparison.labels import letters
-from crsr_video.report.comparison.matching import Match, Pair
-from crsr_video.report.comparison.moments import Moment, choose, moments
-from crsr_video.report.comparison.place import Place
 from crsr_video.track import Tracker
 from crsr_video.track.view import Region, picture, view_of
 from crsr_video.types import Frame

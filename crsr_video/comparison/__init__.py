@@ -8,11 +8,11 @@ write_sheet   close-ups of faces, before above after                sheet.py
 
 from pathlib import Path
 
+from crsr_video.comparison.place import find
 from crsr_video.errors import ConfigError
 from crsr_video.io.encode import check_output
 from crsr_video.io.plan import BY_SUFFIX
 from crsr_video.io.source import check_path
-from crsr_video.report.comparison.place import find
 
 PICTURES = frozenset((".png", ".jpg", ".jpeg"))
 """Suffixes of results that are a contact sheet rather than a video."""
@@ -58,11 +58,11 @@ def compare(
     place = find(first, second)
     if is_picture(path):
         # Imported only now: the tracker brings MediaPipe, which a video does without.
-        from crsr_video.report.comparison.sheet import write_sheet
+        from crsr_video.comparison.sheet import write_sheet
 
         write_sheet(first, second, place, path, faces=faces)
     else:
-        from crsr_video.report.comparison.video import write_video
+        from crsr_video.comparison.video import write_video
 
         write_video(first, second, place, path, split=split, overwrite=overwrite)
     return path

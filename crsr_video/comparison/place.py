@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from crsr_video.comparison.shape import scale_between, seconds
 from crsr_video.errors import ConfigError
 from crsr_video.imaging.sampling import preview
 from crsr_video.io.decode import Decoder
-from crsr_video.report.comparison.shape import scale_between, seconds
 from crsr_video.types import Frame
 
 Luma = NDArray[np.float32]

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from crsr_video.comparison.labels import Planes, label, line
+from crsr_video.comparison.matching import Match, Pair
+from crsr_video.comparison.place import Place
+from crsr_video.comparison.shape import upright
 from crsr_video.config import EncodeSettings
 from crsr_video.errors import InputError
 from crsr_video.imaging.colour import MATRIX_CODES
@@ -12,10 +16,6 @@ from crsr_video.io import pyav
 from crsr_video.io.encode import Encoder
 from crsr_video.io.plan import BY_SUFFIX, takes
 from crsr_video.io.source import Source
-from crsr_video.report.comparison.labels import Planes, label, line
-from crsr_video.report.comparison.matching import Match, Pair
-from crsr_video.report.comparison.place import Place
-from crsr_video.report.comparison.shape import upright
 from crsr_video.types import Frame
 
 _UNTAGGED = (0, 2)

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from crsr_video.comparison.matching import Pair
 from crsr_video.imaging.geometry import apply
-from crsr_video.report.comparison.matching import Pair
 from crsr_video.track import Tracker
 from crsr_video.track.view import Region, view_of
 from crsr_video.types import Face, Frame
