@@ -1,4 +1,4 @@
-"""What each container keeps, measured: the table of the README.
+"""What each container keeps, measured: the table in docs/what-is-kept.md.
 
 ``python -m contract.kept`` in the tests' folder prints it.
 """

@@ -3,7 +3,6 @@
 import json
 import re
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from crsr_video.track.tracks_file import (
     write,
 )
 from tests.support.frames import make_face, tracked
+from tests.support.paths import ROOT
 from tests.support.tracks_files import FACTS, SETTINGS, document, frame, recording
 
 
@@ -310,7 +310,7 @@ def test_reading_holds_one_track_at_a_time(path, rng):
 
 def test_the_page_names_every_key(path):
     whole = document(path)
-    page = (Path(tracks_file.__file__).parent / "format.md").read_text()
+    page = (ROOT / "docs" / "tracks-file.md").read_text()
     for part in (whole, whole["video"], whole["people"][0], whole["tracks"][0]):
         for key in part:
             assert f"`{key}`" in page
