@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crsr_video.analysis import analyse
     from crsr_video.api import Enhancer, Summary, enhance
-    from crsr_video.config import Config, EncodeSettings, FaceSettings
+    from crsr_video.config import Config, FaceSettings, OutputSettings
     from crsr_video.errors import CrsrError
     from crsr_video.progress import Progress
 
@@ -20,9 +20,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Config",
     "CrsrError",
-    "EncodeSettings",
     "Enhancer",
     "FaceSettings",
+    "OutputSettings",
     "Progress",
     "Summary",
     "analyse",
@@ -32,7 +32,7 @@ __all__ = [
 _HOMES = {
     "Config": "config",
     "CrsrError": "errors",
-    "EncodeSettings": "config",
+    "OutputSettings": "config",
     "Enhancer": "api",
     "FaceSettings": "config",
     "Progress": "progress",

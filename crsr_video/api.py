@@ -111,7 +111,7 @@ def enhance(
         )
         # The encoder is made before the networks: what cannot be written fails at once.
         encoder = stack.enter_context(
-            Encoder(output, decoder, chosen.encode, scale=chosen.scale, overwrite=chosen.overwrite)
+            Encoder(output, decoder, chosen.output, scale=chosen.scale, overwrite=chosen.overwrite)
         )
         reporting.check(
             chosen.report,

@@ -70,43 +70,50 @@ class ReadSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncodeSettings:
-    """How the result is written; everything left at None follows the source."""
+class OutputSettings:
+    """How a result is encoded and delivered, to a file, a pipe, a network or a virtual camera.
 
-    codec: str | None = None
-    """FFmpeg encoder name, such as "libx264"; None: the source's codec where it can be encoded, at
-    a visually lossless setting; "copy-like": at the source's bit rate instead."""
-    crf: float | None = None
-    """Constant quality, in the encoder's own scale; lower is better."""
-    bitrate: int | None = None
-    """Bits a second; excludes `crf`."""
-    preset: str | None = None
-    """Encoder preset, such as "veryfast"."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Further encoder options, passed on as they are."""
-    strict: bool = False
-    """Refuse, before anything is written, what cannot be kept in full: a stream that the container
-    does not hold, another codec or pixel format than the source's, rounded times."""
+    Every field that is left at None follows the source, or the destination of a live run.
+    """
+
     container: str | None = None
-    """Of what goes to standard output, one of `PIPE_OUTPUTS`; None: NUT. A file's follows from its
-    ending."""
+    """Container format. A file's suffix decides it; standard output defaults to NUT."""
+    codec: str | None = None
+    """FFmpeg encoder or codec name, such as "libx264" or "hevc". By default a file gets the
+    source's codec at a visually lossless setting, and a live stream gets raw video or H.264.
+    "copy-like" selects the source's codec at the source's bit rate."""
+    crf: float | None = None
+    """Constant quality, on the encoder's own scale; lower is better."""
+    bitrate: int | None = None
+    """Bits per second; cannot be combined with `crf`."""
+    preset: str | None = None
+    """Speed preset of the encoder, such as "veryfast"."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Further encoder options, passed on unchanged."""
+    strict: bool = False
+    """Refuse, before anything is written, an output that cannot keep everything: a stream that
+    the container does not hold, a different codec or pixel format, rounded timestamps."""
+    reconnect: bool = True
+    """Whether a live run connects again to a network destination after the connection broke."""
+    connect_seconds: float = 10.0
+    """Seconds that connecting to a network destination may take."""
 
     def __post_init__(self) -> None:
-        """Check ranges.
+        """Check the ranges.
 
-        Raises: ConfigError: crf or bitrate is negative, or both are given.
+        Raises:
+            ConfigError: A value is out of range, or two values contradict each other.
         """
         if self.crf is not None and not 0 <= self.crf < float("inf"):
-            raise ConfigError(f"crf must be zero or a positive number, but is {self.crf:g}")
+            raise ConfigError(f"crf must be zero or a positive number, not {self.crf:g}")
         if self.bitrate is not None and self.bitrate <= 0:
-            raise ConfigError(f"bitrate must be above zero, but is {self.bitrate}")
-        if self.container is not None and self.container not in PIPE_OUTPUTS:
-            known = ", ".join(PIPE_OUTPUTS)
-            raise ConfigError(f"format must be one of {known}, but is {self.container}")
+            raise ConfigError(f"bitrate must be above zero, not {self.bitrate}")
         if self.crf is not None and self.bitrate is not None:
-            raise ConfigError("crf and bitrate exclude each other: give one of them")
+            raise ConfigError("crf and bitrate exclude each other: use one of them")
         if self.codec == COPY_LIKE and not (self.crf is None and self.bitrate is None):
-            raise ConfigError("copy-like has the source's bit rate: give neither crf nor bitrate")
+            raise ConfigError("copy-like uses the source's bit rate: drop crf and bitrate")
+        if not self.connect_seconds > 0:
+            raise ConfigError(f"connect-timeout must be above zero, not {self.connect_seconds:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +184,7 @@ class Config:
     report: tuple[Path, ...] = ()
     """Files to tell what was done in: .json for programs, .html for people."""
     read: ReadSettings = field(default_factory=ReadSettings)
-    encode: EncodeSettings = field(default_factory=EncodeSettings)
+    output: OutputSettings = field(default_factory=OutputSettings)
 
     def __post_init__(self) -> None:
         """Check ranges.

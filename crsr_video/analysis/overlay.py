@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from crsr_video.comparison.labels import Label, Planes, label
 from crsr_video.comparison.shape import upright
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import InputError
 from crsr_video.imaging.colour import MATRICES, MATRIX_CODES
 from crsr_video.imaging.geometry import Matrix, apply
@@ -29,14 +29,14 @@ _FINE = 3
 """Bits after the point in the coordinates that OpenCV draws at."""
 
 
-def settings(path: str) -> EncodeSettings:
+def settings(path: str) -> OutputSettings:
     """What plays almost anywhere, where the container holds it.
 
     Args: path: of the video to be written.
     """
     container = BY_SUFFIX.get(f".{path.rsplit('.', 1)[-1].lower()}")
     fits = container is not None and takes(container, "libx264")
-    return EncodeSettings(codec="libx264", preset="veryfast") if fits else EncodeSettings()
+    return OutputSettings(codec="libx264", preset="veryfast") if fits else OutputSettings()
 
 
 class Target:

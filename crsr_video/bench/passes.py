@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crsr_video.api import transfer
 from crsr_video.bench.case import Case, Speed
-from crsr_video.config import Config, EncodeSettings, ReadSettings
+from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
 from crsr_video.io.pictures import picture_of
@@ -54,7 +54,7 @@ def config(case: Case) -> Config:
         device=case.device,
         precision=case.precision,
         read=ReadSettings(hwaccel=case.hwaccel),
-        encode=EncodeSettings(codec="libx264", preset=case.preset),
+        output=OutputSettings(codec="libx264", preset=case.preset),
         overwrite=True,
     )
 
@@ -79,7 +79,7 @@ def notices(case: Case, clip: Path) -> tuple[str, ...]:
 def _through(case: Case, clip: Path, frames: Pipeline) -> Speed:
     target = clip.with_suffix(".out.mp4")
     with Decoder(clip, read=config(case).read) as decoder:
-        encoder = Encoder(target, decoder, config(case).encode, overwrite=True)
+        encoder = Encoder(target, decoder, config(case).output, overwrite=True)
         with encoder:
             wall, cpu = time.perf_counter(), time.process_time()
             transfer(decoder, frames, encoder, wall, None)
@@ -119,7 +119,7 @@ def apart(case: Case, clip: Path, networks: Networks) -> Apart:
     target = clip.with_suffix(".out.mp4")
     with (
         Decoder(clip, threads=1, read=config(case).read) as decoder,
-        Encoder(target, decoder, config(case).encode, overwrite=True, threads=1) as encoder,
+        Encoder(target, decoder, config(case).output, overwrite=True, threads=1) as encoder,
         build(config(case), networks=networks) as frames,
     ):
         frames.time_by(time.process_time)

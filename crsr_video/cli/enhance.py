@@ -18,7 +18,7 @@ from crsr_video.config import (
     PIPE_OUTPUTS,
     UPSCALERS,
     Config,
-    EncodeSettings,
+    OutputSettings,
     ReadSettings,
 )
 from crsr_video.errors import ConfigError
@@ -162,7 +162,7 @@ def enhance(
     \b
     ffmpeg -i in.mp4 -c copy -f nut - | crsr-video enhance - -o - | ffmpeg -i - out.mp4
     """
-    settings = EncodeSettings(
+    settings = OutputSettings(
         codec=codec,
         crf=crf,
         bitrate=bitrate,
@@ -175,7 +175,7 @@ def enhance(
         container=input_format, size=size, pixel_format=pixel_format, rate=rate, hwaccel=hwaccel
     )
     queue = queueing.chosen(choices)
-    config = Config(scale=int(scale), encode=settings, read=read, **choices)
+    config = Config(scale=int(scale), output=settings, read=read, **choices)
     output = None if place is None else Path(place)
     if queueing.is_queue(sources, queue):
         if any(str(path) == "-" for path in (*sources, output)):

@@ -56,13 +56,13 @@ def ffmpeg_args(context: click.Context, /, source: Path, **options: Any) -> None
     eval "$(crsr-video ffmpeg-args in.mp4 -o out.mp4)"
     crsr-video ffmpeg-args in.mov --pipe
     """
-    from crsr_video.config import EncodeSettings
+    from crsr_video.config import OutputSettings
     from crsr_video.io import source as sources
     from crsr_video.plugins import ffmpeg
 
     sources.check_path(source)
     _check(options)
-    settings = EncodeSettings(codec=options["codec"], crf=options["crf"], preset=options["preset"])
+    settings = OutputSettings(codec=options["codec"], crf=options["crf"], preset=options["preset"])
     common = {"settings": settings, "overwrite": options["overwrite"]}
     if options["pipe"]:
         words = _words(options)

@@ -11,7 +11,7 @@ from crsr_video.cli import values
 from crsr_video.cli.choosing import person_options
 from crsr_video.cli.enhancing import encoder_option, enhancing_options, report_option
 from crsr_video.cli.reporting import count
-from crsr_video.config import Config
+from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import CrsrError
 
 if TYPE_CHECKING:
@@ -156,7 +156,16 @@ def live(
     crsr-video live -i /dev/video0 -o camera: --preview
     crsr-video live -i rtsp://camera/stream -o rtmp://server/live/key
     """
-    config = Config(on_error="passthrough", **choices)
+    output = OutputSettings(
+        container=output_format,
+        codec=codec,
+        bitrate=bitrate,
+        preset=preset,
+        options=encoder_options,
+        connect_seconds=connect_timeout,
+        reconnect=reconnect,
+    )
+    config = Config(on_error="passthrough", output=output, **choices)
     with LiveReporter(quiet=context.obj, as_json=as_json, on_stderr=sink == "-") as reporter:
         # Imported only now: wrong options should be told at once.
         from crsr_video import live as lives
@@ -176,17 +185,7 @@ def live(
                 stall_seconds=stall_timeout,
                 reconnect=reconnect,
             ),
-            sink=lives.SinkSettings(
-                address=sink,
-                format=output_format,
-                codec=codec,
-                bitrate=bitrate,
-                preset=preset,
-                options=encoder_options,
-                connect_seconds=connect_timeout,
-                reconnect=reconnect,
-                overwrite=config.overwrite,
-            ),
+            output=sink,
             config=config,
             max_latency=max_latency / 1e3,
             seconds=seconds,

@@ -9,7 +9,7 @@ from crsr_video.comparison.labels import Planes, label, line
 from crsr_video.comparison.matching import Match, Pair
 from crsr_video.comparison.place import Place
 from crsr_video.comparison.shape import upright
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import InputError
 from crsr_video.imaging.colour import MATRIX_CODES
 from crsr_video.io import pyav
@@ -38,11 +38,11 @@ def write_video(
                 encoder.push(canvas.draw(pair))
 
 
-def _settings(output: Path, bits: int) -> EncodeSettings:
+def _settings(output: Path, bits: int) -> OutputSettings:
     """What plays almost anywhere, where the container holds it."""
     codec = "libx264" if bits == 8 else "libx265"
     container = BY_SUFFIX.get(output.suffix.lower())
-    return EncodeSettings(codec=codec if container and takes(container, codec) else None)
+    return OutputSettings(codec=codec if container and takes(container, codec) else None)
 
 
 class _Target:

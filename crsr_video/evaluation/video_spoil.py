@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.evaluation.video_clips import Bytes, Clip, upright
 from crsr_video.io import pyav
 from crsr_video.io.decode import Decoder
@@ -90,7 +90,7 @@ def write_spoilt(
     Raises: InputError, OutputError: the clip cannot be read, or the copy not be written.
     """
     rng = _generator(clip.name, size[0], seed)
-    settings = EncodeSettings(codec=spoiling.encoder, crf=spoiling.quality)
+    settings = OutputSettings(codec=spoiling.encoder, crf=spoiling.quality)
     small = (shrink(picture, size) for picture in upright(clip.path, count))
     noisy = (_noisy(picture, spoiling.noise, rng) for picture in small)
     with Decoder(clip.path) as decoder:

@@ -86,6 +86,9 @@ def container_for(
     """
     if pipes.is_standard(output):
         name = piped or PIPE_OUTPUTS[0]
+        if name not in PIPE_OUTPUTS:
+            known = ", ".join(PIPE_OUTPUTS)
+            raise ConfigError(f"format must be one of {known}, not {name}")
         return _PIPE_MUXERS.get(name, name), name, ()
     if piped is not None:
         raise ConfigError("format is for standard output (-o -): a file's ending chooses its own")

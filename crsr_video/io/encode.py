@@ -18,7 +18,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError, OutputError
 from crsr_video.io import encoders, pipes, pyav, streams
 from crsr_video.io.clock import Clock, nominal_rate
@@ -46,7 +46,7 @@ class Encoder:
         self,
         path: str | Path | None,
         decoder: HasSource,
-        settings: EncodeSettings | None = None,
+        settings: OutputSettings | None = None,
         *,
         scale: int = 1,
         overwrite: bool = False,
@@ -65,7 +65,7 @@ class Encoder:
                 written by another run.
                 EncoderError: the encoder does not exist or refuses the settings.
         """
-        settings = settings or EncodeSettings()
+        settings = settings or OutputSettings()
         self.plan = plan or plan_output(
             decoder, Path(path) if path else None, settings, scale=scale
         )

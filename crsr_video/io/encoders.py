@@ -9,7 +9,7 @@ from av.codec.codec import UnknownCodecError, find_best_pix_fmt_of_list
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError
 from crsr_video.io import pyav
 from crsr_video.io.quality import MPEG_FAMILY, options_for
@@ -137,7 +137,7 @@ def encoder_name(codec: str, asked: str | None, rgb: bool) -> tuple[str, tuple[s
 
 def choose(
     encoder: str,
-    settings: EncodeSettings,
+    settings: OutputSettings,
     source_format: str,
     size: tuple[int, int],
     rate: Fraction | None,

@@ -6,7 +6,7 @@ The source's own are kept wherever they can be written; what cannot be kept is s
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crsr_video.config import COPY_LIKE, EncodeSettings
+from crsr_video.config import COPY_LIKE, OutputSettings
 from crsr_video.errors import ConfigError, OutputError
 from crsr_video.io import encoders, pipes
 from crsr_video.io.containers import (
@@ -83,7 +83,7 @@ class OutputPlan:
 def plan_output(
     decoder: HasSource,
     output: Path | str | None = None,
-    settings: EncodeSettings | None = None,
+    settings: OutputSettings | None = None,
     *,
     scale: int = 1,
 ) -> OutputPlan:
@@ -97,7 +97,7 @@ def plan_output(
             ConfigError: the settings do not go with a pipe.
     """
     source = decoder.source
-    settings = settings or EncodeSettings()
+    settings = settings or OutputSettings()
     path = Path(output) if output else None
     container, suffix, told = container_for(source, path, settings.container)
     settings = _resolved(settings, source, scale)
@@ -147,7 +147,7 @@ def _raw_or_not(
     return None, ()
 
 
-def _resolved(settings: EncodeSettings, source: Source, scale: int) -> EncodeSettings:
+def _resolved(settings: OutputSettings, source: Source, scale: int) -> OutputSettings:
     """What "copy-like" means for this source: its codec at its bit rate.
 
     An enlarged picture gets bits in proportion to its sides, not its area: it holds little more.
@@ -163,7 +163,7 @@ def _resolved(settings: EncodeSettings, source: Source, scale: int) -> EncodeSet
 
 
 def _choice(
-    source: Source, encoder: str, settings: EncodeSettings, codec: str, scale: int
+    source: Source, encoder: str, settings: OutputSettings, codec: str, scale: int
 ) -> encoders.Choice:
     first, found = source.first, encoders.find(encoder)
     same = found is not None and found.canonical_name == codec

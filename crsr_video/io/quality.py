@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from av.codec import Codec
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError
 from crsr_video.io import pyav
 from crsr_video.io.ranges import check_options, check_quantiser
@@ -59,7 +59,7 @@ _QUALITY_KEYS = ("crf", "cq", "qmin", "qmax", "rc")
 
 def options_for(
     encoder: Codec,
-    settings: EncodeSettings,
+    settings: OutputSettings,
     target: str,
     size: tuple[int, int],
     rate: Fraction | None,
@@ -95,7 +95,7 @@ def options_for(
 
 def _rate(
     encoder: Codec,
-    settings: EncodeSettings,
+    settings: OutputSettings,
     size: tuple[int, int],
     rate: Fraction | None,
     source_bit_rate: int,
@@ -133,7 +133,7 @@ def merge_parameters(options: dict[str, str], more: dict[str, str]) -> dict[str,
 
 
 def _profile(
-    encoder: str, settings: EncodeSettings, target: str, profile: str | None
+    encoder: str, settings: OutputSettings, target: str, profile: str | None
 ) -> dict[str, str]:
     """The source's profile, unless what was asked for needs another."""
     if encoder == "prores_ks" and profile == "XQ" and "444" in target:

@@ -5,7 +5,7 @@ When work does not fit into the time there is, less is done for each frame (see 
 that does not fit, frames are left out. The delay never grows.
 """
 
-from crsr_video.io.feed import SinkSettings, SourceSettings
+from crsr_video.io.feed import SourceSettings
 from crsr_video.live.run import Hooks, LiveSummary, run
 from crsr_video.live.settings import LiveSettings
 from crsr_video.live.statistics import LiveStatistics
@@ -15,7 +15,6 @@ __all__ = [
     "LiveSettings",
     "LiveStatistics",
     "LiveSummary",
-    "SinkSettings",
     "SourceSettings",
     "run",
 ]

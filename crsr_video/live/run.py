@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crsr_video.errors import InputError, OutputError
+from crsr_video.io.feed import SinkSettings
 from crsr_video.io.incoming import Incoming
 from crsr_video.io.outgoing import open_sink
 from crsr_video.live.engine import Engine
@@ -117,7 +118,22 @@ class LiveRun:
             feed = self._feed = self._source.feed
             self._check_sink()
             self._check_reports()
-            self._sink = open_sink(settings.sink, feed, rate=feed.info.rate, on_event=self._event)
+            self._sink = open_sink(
+                SinkSettings(
+                    address=settings.output,
+                    format=settings.config.output.container,
+                    codec=settings.config.output.codec,
+                    bitrate=settings.config.output.bitrate,
+                    preset=settings.config.output.preset,
+                    options=settings.config.output.options,
+                    connect_seconds=settings.config.output.connect_seconds,
+                    reconnect=settings.config.output.reconnect,
+                    overwrite=settings.config.overwrite,
+                ),
+                feed,
+                rate=feed.info.rate,
+                on_event=self._event,
+            )
             stack.callback(self._sink.abort)
             for notice in self._sink.notices:
                 self._event(notice)
@@ -275,7 +291,7 @@ class LiveRun:
             engine.latency, engine.frames_in / seconds, engine.frames_out / seconds, whole=True
         )
         self._tell(whole)
-        sink = Path(self._settings.sink.address)
+        sink = Path(self._settings.output)
         summary = LiveSummary(
             statistics=self._frames.statistics,
             live=whole,
@@ -295,7 +311,7 @@ class LiveRun:
 
     def _check_sink(self) -> None:
         """Raises: OutputError: the result would replace what is read."""
-        source, sink = Path(self._settings.source.address), Path(self._settings.sink.address)
+        source, sink = Path(self._settings.source.address), Path(self._settings.output)
         if source.is_file() and sink.is_file() and source.samefile(sink):
             raise OutputError(f"{sink}: is the source itself")
 
@@ -308,7 +324,7 @@ class LiveRun:
         report.check(
             settings.config.report,
             Path(settings.source.address),
-            Path(settings.sink.address),
+            Path(settings.output),
             overwrite=settings.config.overwrite,
         )
 
@@ -331,7 +347,7 @@ class LiveRun:
     def _output(self, summary: LiveSummary) -> "MediaFacts":
         from crsr_video import report
 
-        path = Path(self._settings.sink.address)
+        path = Path(self._settings.output)
         if path.is_file():
             try:
                 return report.describe(path)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError
-from crsr_video.io.feed import SinkSettings, SourceSettings
+from crsr_video.io.feed import SourceSettings
 
 MAX_LATENCY = 0.08
 """Seconds, unless told otherwise."""
@@ -15,9 +15,11 @@ class LiveSettings:
     """Where from, where to, how, and how fast."""
 
     source: SourceSettings
-    sink: SinkSettings
+    output: str
+    """Address of the result: "-" for standard output, a URL, a file, or "camera:", optionally
+    followed by the name of a virtual camera."""
     config: Config = field(default_factory=Config)
-    """Scale, start, duration, resume, overwrite and encode have no meaning here."""
+    """Scale, start, duration and resume have no meaning here."""
     max_latency: float = MAX_LATENCY
     """Seconds from a frame's arrival to its departure, of which 19 in 20 frames stay below."""
     seconds: float | None = None

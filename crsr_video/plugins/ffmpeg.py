@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import OutputError
 from crsr_video.io.containers import MOV
 from crsr_video.io.decode import Decoder
@@ -37,7 +37,7 @@ def through_effect(
     output: Path | None = None,
     *,
     parameters: Parameters | None = None,
-    settings: EncodeSettings | None = None,
+    settings: OutputSettings | None = None,
     overwrite: bool = False,
 ) -> Command:
     """The command that enhances a video by the effect.
@@ -76,7 +76,7 @@ def through_pipe(
     output: Path | None = None,
     *,
     options: tuple[str, ...] = (),
-    settings: EncodeSettings | None = None,
+    settings: OutputSettings | None = None,
     overwrite: bool = False,
 ) -> Command:
     """The commands that enhance a video at its full depth: FFmpeg, this program, FFmpeg.
@@ -120,7 +120,7 @@ def tags_of(source: Source) -> Tags:
     )
 
 
-def _plan(decoder: Decoder, output: Path | None, settings: EncodeSettings | None) -> OutputPlan:
+def _plan(decoder: Decoder, output: Path | None, settings: OutputSettings | None) -> OutputPlan:
     """What `enhance` would write, as far as the FFmpeg that is installed can.
 
     Raises: OutputError: the result would replace the source. EncoderError.
@@ -132,7 +132,7 @@ def _plan(decoder: Decoder, output: Path | None, settings: EncodeSettings | None
     if not known or plan.encoder in known:
         return plan
     told = f"your FFmpeg has no {plan.encoder}: {_FALLBACK} is used instead"
-    other = plan_output(decoder, output, replace(settings or EncodeSettings(), codec=_FALLBACK))
+    other = plan_output(decoder, output, replace(settings or OutputSettings(), codec=_FALLBACK))
     return replace(other, notices=(*other.notices, told))
 
 

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import torch
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
 from crsr_video.networks import Bicubic, Identity
@@ -27,8 +27,8 @@ from tests.support.frames import make_face
 CPU = Placement(torch.device("cpu"), torch.float32, "for the test")
 SIZE = (96, 80)
 FACE = make_face(50, 38, 44, 8)
-FFV1 = EncodeSettings(codec="ffv1")
-FAST = EncodeSettings(preset="ultrafast")
+FFV1 = OutputSettings(codec="ffv1")
+FAST = OutputSettings(preset="ultrafast")
 MILLI = Fraction(1, 1000)
 
 Network = Callable[[np.ndarray], np.ndarray]
@@ -94,7 +94,7 @@ def identity(crops: np.ndarray) -> np.ndarray:
 def enhance(
     source: Path,
     target: Path,
-    settings: EncodeSettings | None = FFV1,
+    settings: OutputSettings | None = FFV1,
     *,
     scale: int = 1,
     faces: Sequence[Face] = (FACE,),

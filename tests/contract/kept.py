@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.io import pyav
 from crsr_video.io.containers import BY_SUFFIX, holds
 from tests.contract.harness import FAST, MILLI, enhance, frames_of, times
@@ -23,8 +23,8 @@ TITLES = {".mp4": "MP4", ".mov": "MOV", ".mkv": "MKV", ".webm": "WebM", ".ts": "
 YES, NO = "yes", "no"
 
 SETTINGS = {
-    ".webm": EncodeSettings(codec="libvpx", options={"deadline": "realtime"}),
-    ".avi": EncodeSettings(codec="mpeg4"),
+    ".webm": OutputSettings(codec="libvpx", options={"deadline": "realtime"}),
+    ".avi": OutputSettings(codec="mpeg4"),
 }
 
 STREAMS = {

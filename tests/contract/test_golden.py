@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crsr_video import pipeline
-from crsr_video.config import Config, EncodeSettings
+from crsr_video.config import Config, OutputSettings
 from crsr_video.imaging.masks import touched
 from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
@@ -62,9 +62,9 @@ def test_outside_the_reported_masks_every_bit_stays(tmp_path: Path, name: str) -
 def test_times_and_packets_of_real_files(tmp_path: Path, name: str) -> None:
     source, target = CLIPS / name, tmp_path / f"b{COPIED[name]}"
     fast = "x26" if name.startswith(("mpf_conference_codecs/h26", "chaplin")) else ""
-    settings = EncodeSettings(preset="ultrafast" if fast else None)
+    settings = OutputSettings(preset="ultrafast" if fast else None)
     if name.endswith(".webm"):
-        settings = EncodeSettings(options={"cpu-used": "16", "deadline": "realtime"})
+        settings = OutputSettings(options={"cpu-used": "16", "deadline": "realtime"})
     run = enhance(source, target, settings, faces=())
     assert run.notices == ()
     assert times(target) == times(source)

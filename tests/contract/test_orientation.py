@@ -10,7 +10,7 @@ import pytest
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.imaging.masks import touched
 from crsr_video.imaging.sampling import preview
 from crsr_video.io import pyav
@@ -106,7 +106,7 @@ def test_where_the_sample_aspect_is_lost_that_is_said(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mp4", frames=1, sample_aspect=Fraction(16, 15))
     said = "matroska with ffv1 does not get the sample aspect: square pixels"
     assert said in enhance(source, tmp_path / "b.mkv", FFV1, faces=()).notices
-    prores = EncodeSettings(codec="prores_ks", options={"pix_fmt": "yuv422p10le"})
+    prores = OutputSettings(codec="prores_ks", options={"pix_fmt": "yuv422p10le"})
     notices = enhance(source, tmp_path / "b.mov", prores, faces=()).notices
     assert not any("sample aspect" in line for line in notices)
     assert frames_of(tmp_path / "b.mov")[0].sample_aspect == Fraction(16, 15)
@@ -211,13 +211,13 @@ def test_the_result_is_marked_interlaced(tmp_path: Path, codec: str, first: str)
     source = interlaced_clip(tmp_path / "a.nut", first)
     target = tmp_path / ("b.mov" if codec == "prores_ks" else "b.mkv")
     pix = {"pix_fmt": "yuv422p10le"} if codec == "prores_ks" else {}
-    enhance(source, target, EncodeSettings(codec=codec, options=pix), faces=())
+    enhance(source, target, OutputSettings(codec=codec, options=pix), faces=())
     assert {f.interlaced for f in frames_of(target)} == {first}
 
 
 def test_an_encoder_without_fields_says_so(tmp_path: Path) -> None:
     source = interlaced_clip(tmp_path / "a.nut", "top")
-    run = enhance(source, tmp_path / "b.nut", EncodeSettings(codec="libx265"), faces=())
+    run = enhance(source, tmp_path / "b.nut", OutputSettings(codec="libx265"), faces=())
     told = "libx265 has no fields: the picture stays interlaced, but is not marked so"
     assert told in run.notices
 

@@ -21,7 +21,7 @@ import pytest
 from click.testing import CliRunner
 
 from crsr_video.cli import main
-from crsr_video.config import Config, EncodeSettings, ReadSettings
+from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.io import pipes, pyav
 from crsr_video.io.containers import raw_format
@@ -307,10 +307,10 @@ def test_tags_that_are_lost_are_named(tmp_path: Path) -> None:
     with Swapped(), Decoder(clip) as decoder:
         notices = plan_output(decoder, "-").notices
         assert any("colour tags (bt2020, smpte2084" in told for told in notices)
-        kept = plan_output(decoder, "-", EncodeSettings(container="matroska")).notices
+        kept = plan_output(decoder, "-", OutputSettings(container="matroska")).notices
         assert not any("colour tags" in told for told in kept)
         with pytest.raises(OutputError, match=r"standard output: not written, as asked"):
-            plan_output(decoder, "-", EncodeSettings(strict=True))
+            plan_output(decoder, "-", OutputSettings(strict=True))
 
 
 # What is cut off, damaged or none ----------------------------------------------------------------
@@ -387,9 +387,9 @@ def test_what_a_pipe_does_not_tell(clips: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="say where the result goes"):
             plan_output(decoder, None)
         with pytest.raises(ConfigError, match="bit rate, which a pipe does not tell"):
-            plan_output(decoder, tmp_path / "a.mp4", EncodeSettings(codec="copy-like"))
+            plan_output(decoder, tmp_path / "a.mp4", OutputSettings(codec="copy-like"))
         with pytest.raises(ConfigError, match="a file's ending chooses"):
-            plan_output(decoder, tmp_path / "a.mp4", EncodeSettings(container="nut"))
+            plan_output(decoder, tmp_path / "a.mp4", OutputSettings(container="nut"))
     with pytest.raises(ConfigError, match="for standard input only"):
         Decoder(clips / "a.nut", read=ReadSettings(container="nut"))
     with pytest.raises(ConfigError, match="must be one of"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.imaging.masks import mask, touched
 from crsr_video.io import pyav
 from crsr_video.stages.align import Aligner
@@ -16,8 +16,8 @@ from tests.contract.harness import FACE, FFV1, SIZE, enhance, frames_of, identit
 from tests.support.frames import codes_of
 from tests.support.video import make_video
 
-RAW = EncodeSettings(codec="rawvideo")
-X265 = EncodeSettings(codec="libx265", options={"x265-params": "lossless=1"})
+RAW = OutputSettings(codec="rawvideo")
+X265 = OutputSettings(codec="libx265", options={"x265-params": "lossless=1"})
 
 SD, HD, UHD = (6, 6, 6, 1), (1, 1, 1, 1), (9, 14, 9, 1)
 PQ, HLG = (9, 16, 9, 1), (9, 18, 9, 1)
@@ -55,7 +55,7 @@ def clip(
     path: Path,
     name: str,
     tags: object,
-    settings: EncodeSettings,
+    settings: OutputSettings,
     frames: int = 2,
     **options: object,
 ) -> Path:
@@ -85,7 +85,7 @@ def in_planes(frame: Frame, pixels: np.ndarray) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(("name", "tags", "settings"), ROWS, ids=IDS)
 def test_outside_the_masks_every_bit_stays(
-    tmp_path: Path, name: str, tags: object, settings: EncodeSettings
+    tmp_path: Path, name: str, tags: object, settings: OutputSettings
 ) -> None:
     source = clip(tmp_path / "a.nut", name, tags, settings)
     run = enhance(source, tmp_path / "b.nut", settings)
@@ -132,7 +132,7 @@ def test_a_flat_picture_keeps_its_colour(
     tmp_path: Path,
     name: str,
     tags: object,
-    settings: EncodeSettings,
+    settings: OutputSettings,
     colour: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

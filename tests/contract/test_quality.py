@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import ConfigError, EncoderError, OutputError
 from crsr_video.io import pyav
 from crsr_video.io.decode import Decoder
@@ -89,7 +89,7 @@ def test_a_profile_does_not_stand_against_what_was_asked_for(
     tmp_path: Path, settings: dict[str, object]
 ) -> None:
     source = make_video(tmp_path / "a.mp4", options={"profile": "baseline"}, frames=3)
-    chosen = EncodeSettings(preset="ultrafast", **settings)
+    chosen = OutputSettings(preset="ultrafast", **settings)
     run = enhance(source, tmp_path / "b.mp4", chosen)
     for done, new in zip(run.finished, run.after, strict=True):
         assert all(map(np.array_equal, done.components, new.components))
@@ -140,7 +140,7 @@ def test_copy_like_keeps_the_bit_rate(tmp_path: Path, codec: str, name: str, suf
     target = tmp_path / f"b{suffix}"
     quick = {"x265-params": "pools=1:frame-threads=1"} if codec == "libx265" else {}
     preset = "fast" if "x26" in codec else None
-    settings = EncodeSettings(codec="copy-like", preset=preset, options=quick)
+    settings = OutputSettings(codec="copy-like", preset=preset, options=quick)
     enhance(source, target, settings, faces=())
     assert measured(target) == pytest.approx(measured(source), rel=0.2)
     with av.open(str(source)) as a, av.open(str(target)) as b:
@@ -155,14 +155,14 @@ def test_copy_like_where_no_bit_rate_can_be_set(tmp_path: Path, codec: str, suff
         tmp_path / f"a{suffix}", codec=codec, pix_fmt="yuv422p10le", size=(128, 96), frames=3
     )
     with Decoder(source) as decoder:
-        plan = plan_output(decoder, tmp_path / f"b{suffix}", EncodeSettings(codec="copy-like"))
+        plan = plan_output(decoder, tmp_path / f"b{suffix}", OutputSettings(codec="copy-like"))
     assert plan.encoder == codec
     assert "b" not in plan.choice.options
 
 
 def test_copy_like_excludes_a_quality() -> None:
     with pytest.raises(ConfigError, match="neither crf nor bitrate"):
-        EncodeSettings(codec="copy-like", crf=20)
+        OutputSettings(codec="copy-like", crf=20)
 
 
 @pytest.mark.parametrize("name", ["h264_nvenc", "hevc_nvenc", "av1_nvenc"])
@@ -174,7 +174,7 @@ def test_hardware_that_is_not_there_is_one_line(
     source = make_video(tmp_path / "a.mp4", size=(256, 128), frames=3)
     target = tmp_path / "b.mp4"
     try:
-        enhance(source, target, EncodeSettings(codec=name), faces=())
+        enhance(source, target, OutputSettings(codec=name), faces=())
     except (EncoderError, OutputError) as error:
         assert str(error).startswith(f"{name} finds no device here")
         assert "\n" not in str(error)

@@ -8,13 +8,13 @@ import av
 import pytest
 from av.stream import Disposition
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import OutputError
 from tests.contract.harness import FAST, enhance, packets
 from tests.contract.laden import Extra, bitmap, laden, text
 from tests.support.video import COVER
 
-STRICT = EncodeSettings(preset="ultrafast", strict=True)
+STRICT = OutputSettings(preset="ultrafast", strict=True)
 
 LADEN: dict[str, Mapping[str, Any]] = {
     ".mp4": {
@@ -88,7 +88,7 @@ def described(path: Path) -> tuple[list[tuple[object, ...]], list[object], dict[
 def test_a_container_gives_everything_to_its_like(tmp_path: Path, suffix: str) -> None:
     source = laden(tmp_path / f"a{suffix}", **LADEN[suffix])
     target = tmp_path / f"b{suffix}"
-    settings = EncodeSettings(strict=True) if suffix in (".webm", ".avi") else STRICT
+    settings = OutputSettings(strict=True) if suffix in (".webm", ".avi") else STRICT
     assert enhance(source, target, settings, faces=()).notices == ()
     assert described(target) == described(source)
     assert packets(target) == packets(source)
@@ -179,7 +179,7 @@ def test_strict_knows_other_losses(
 ) -> None:
     source = laden(tmp_path / "a.mp4", [text("mov_text")])
     with pytest.raises(OutputError, match=words) as caught:
-        enhance(source, tmp_path / f"b{suffix}", EncodeSettings(strict=True, **settings))
+        enhance(source, tmp_path / f"b{suffix}", OutputSettings(strict=True, **settings))
     assert "\n" not in str(caught.value)
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import av
 import pytest
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.io.decode import Decoder
 from crsr_video.types import Frame
 from tests.contract.harness import FFV1, enhance, packets, times
 from tests.support.video import make_video
 
-FAST = EncodeSettings(preset="ultrafast")
+FAST = OutputSettings(preset="ultrafast")
 FINE = Fraction(1, 90000)
 MILLI = Fraction(1, 1000)
 
@@ -25,7 +25,7 @@ RATES = (
 )
 
 
-def kept(source: Path, target: Path, settings: EncodeSettings | None = FAST) -> list[Fraction]:
+def kept(source: Path, target: Path, settings: OutputSettings | None = FAST) -> list[Fraction]:
     """Run without faces; times must be the same, and so must every other packet."""
     run = enhance(source, target, settings, faces=())
     got = times(target)
@@ -132,7 +132,7 @@ def test_avi_keeps_its_frames_apart(
     got = times(source)
     assert {b - a for a, b in pairwise(got)} == {Fraction(1, 25)}
     assert 0 <= got[0] <= Fraction(2, 25)
-    enhance(source, tmp_path / "b.avi", EncodeSettings(codec=encoder), faces=())
+    enhance(source, tmp_path / "b.avi", OutputSettings(codec=encoder), faces=())
     assert times(tmp_path / "b.avi") == got
     assert packets(tmp_path / "b.avi") == packets(source)
 

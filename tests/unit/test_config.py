@@ -2,14 +2,14 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from crsr_video.config import Config, EncodeSettings, FaceSettings
+from crsr_video.config import Config, FaceSettings, OutputSettings
 from crsr_video.errors import ConfigError
 
 NAN, INFINITE = float("nan"), float("inf")
 
 
 def test_the_defaults_are_allowed():
-    assert Config() == Config(encode=EncodeSettings())
+    assert Config() == Config(output=OutputSettings())
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,8 @@ def test_the_defaults_are_allowed():
         {"start": 3.5, "duration": 0.01},
         {"on_error": "passthrough"},
         {"precision": "bf16"},
-        {"encode": EncodeSettings(crf=0)},
-        {"encode": EncodeSettings(bitrate=1)},
+        {"output": OutputSettings(crf=0)},
+        {"output": OutputSettings(bitrate=1)},
     ],
 )
 def test_sensible_values_are_allowed(good):
@@ -82,7 +82,7 @@ def test_impossible_values_are_refused_in_one_line(bad):
 )
 def test_impossible_encoder_settings_are_refused(bad):
     with pytest.raises(ConfigError):
-        EncodeSettings(**bad)
+        OutputSettings(**bad)
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.5, NAN])

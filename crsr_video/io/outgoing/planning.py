@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from av.codec.codec import find_best_pix_fmt_of_list
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError
 from crsr_video.io import encoders, pyav
 from crsr_video.io.containers import MATROSKA, MOV, takes
@@ -191,7 +191,7 @@ def _choice(
     if settings.bitrate is not None and encoder.startswith("libx26"):  # A steady stream.
         options = {"maxrate": str(settings.bitrate), "bufsize": str(settings.bitrate)} | options
     rated = settings.bitrate is not None or options.keys() & {"crf", "qp", "b"}
-    chosen = EncodeSettings(
+    chosen = OutputSettings(
         crf=None if rated or not encoder.startswith("libx264") else _CRF,
         bitrate=settings.bitrate,
         preset=settings.preset or _PRESETS.get(encoder),

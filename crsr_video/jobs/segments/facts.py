@@ -54,7 +54,7 @@ def facts(source: Path, config: Config, output: Path) -> Facts:
     Raises: InputError: a file that the configuration names cannot be read.
     """
     chosen = {key: value for key, value in asdict(config).items() if key not in FREE}
-    chosen |= {f"encode.{key}": value for key, value in chosen.pop("encode").items()}
+    chosen |= {f"output.{key}": value for key, value in chosen.pop("output").items()}
     told = {key.replace("_", "-"): _word(value) for key, value in chosen.items()}
     return {"source": sha256(source), "output": output.name} | told
 

@@ -55,7 +55,7 @@ def join(
             Encoder(
                 plan.output,
                 film,
-                config.encode,
+                config.output,
                 scale=config.scale,
                 overwrite=overwrite,
                 threads=plan.threads,

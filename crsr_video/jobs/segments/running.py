@@ -73,7 +73,7 @@ def enhance_resumably(
         raise ConfigError("faces are counted anew in every segment: choosing some needs --tracks")
     path, told = Path(source), _Notices(on_notice)
     with Decoder(path, start=config.start, duration=config.duration) as film:
-        whole = plan_output(film, output, config.encode, scale=config.scale)
+        whole = plan_output(film, output, config.output, scale=config.scale)
     folder = work_folder(whole.path)
     if not folder.is_dir():
         check_output(whole.path, path, config.overwrite)
@@ -205,7 +205,7 @@ def _as_joined(plan: Plan) -> Joined:
     """What `join` returned to the run that was stopped after it."""
     config = plan.config
     with Decoder(plan.source, start=config.start, duration=config.duration) as film:
-        whole = plan_output(film, plan.output, config.encode, scale=config.scale)
+        whole = plan_output(film, plan.output, config.output, scale=config.scale)
         return Joined(whole, film.info, film.report, whole.notices)
 
 

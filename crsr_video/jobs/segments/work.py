@@ -134,12 +134,12 @@ class Worker(Closing):
     def _encoder(self, film: Decoder, segment: Segment, folder: Path) -> Encoder:
         """As for the whole result, but into a file that holds nothing else."""
         plan, config = self._plan, self._plan.config
-        whole = plan_output(film, plan.output, config.encode, scale=config.scale)
+        whole = plan_output(film, plan.output, config.output, scale=config.scale)
         name = f"segment{segment.number:06d}{media.segment_suffix(whole.encoder)}"
         return Encoder(
             folder / name,
             film,
-            config.encode,
+            config.output,
             scale=config.scale,
             overwrite=True,
             threads=plan.threads,

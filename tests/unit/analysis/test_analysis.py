@@ -106,8 +106,8 @@ def test_the_same_input_gives_the_same_bytes_under_any_name(clip, tracks, tmp_pa
 
 
 def test_enhancing_by_a_file_gives_what_enhancing_gives(clip, tracks, tmp_path, monkeypatch):
-    lossless = crsr_video.EncodeSettings(codec="ffv1")
-    config = Config(encode=lossless, device="cpu", precision="fp32")
+    lossless = crsr_video.OutputSettings(codec="ffv1")
+    config = Config(output=lossless, device="cpu", precision="fp32")
     plain = crsr_video.enhance(clip, tmp_path / "plain.mkv", config=config)
     monkeypatch.setattr("crsr_video.pipeline.Tracker", None)  # Nothing may be looked for.
     replayed = crsr_video.enhance(
@@ -196,10 +196,10 @@ def test_persons_are_turned_off_by_number(clip, tracks, tmp_path):
 
 
 def test_strength_of_one_face_weakens_its_change(clip, tracks, tmp_path):
-    lossless = crsr_video.EncodeSettings(codec="ffv1")
+    lossless = crsr_video.OutputSettings(codec="ffv1")
     outputs = []
     for name, faces in (("1", {}), ("2", {1: FaceSettings(strength=0.5)})):
-        config = Config(tracks=tracks, encode=lossless, faces=faces, duration=0.1)
+        config = Config(tracks=tracks, output=lossless, faces=faces, duration=0.1)
         crsr_video.enhance(clip, tmp_path / f"{name}.mkv", config=config)
         outputs.append(frames_of(tmp_path / f"{name}.mkv")[0][1].astype(float))
     source = frames_of(clip)[0][1]

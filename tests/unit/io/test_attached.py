@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.io import pyav
 from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
@@ -49,7 +49,7 @@ def test_a_picture_that_was_asked_goes_at_once(tmp_path: Path) -> None:
 def test_from_file_to_file_no_picture_waits_for_the_collector(tmp_path: Path, flags: str) -> None:
     options = {"flags": flags, "preset": "ultrafast"} if flags else {}
     path = make_video(tmp_path / "a.mp4", size=(64, 64), frames=8, options=options)
-    fast = EncodeSettings(preset="ultrafast")
+    fast = OutputSettings(preset="ultrafast")
     with cycles() as left:
         with Decoder(path) as decoder, Encoder(tmp_path / "b.mp4", decoder, fast) as encoder:
             for item in decoder:

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError, OutputError
 from crsr_video.io import pyav
 from crsr_video.io.decode import Decoder
@@ -20,12 +20,12 @@ from crsr_video.io.encode import Encoder, available_encoders, plan_output
 from crsr_video.types import Frame
 from tests.support.video import COVER, make_video, picture
 
-FAST = EncodeSettings(preset="ultrafast")
+FAST = OutputSettings(preset="ultrafast")
 MILLI = Fraction(1, 1000)
 
 
 def transcode(
-    source: Path, target: Path, settings: EncodeSettings | None = FAST, **window: float
+    source: Path, target: Path, settings: OutputSettings | None = FAST, **window: float
 ) -> tuple[str, ...]:
     """Decode and encode; returns the notices."""
     with (
@@ -84,7 +84,7 @@ def test_times_survive_exactly(
         container_options={"movie_timescale": "90000"} if suffix in (".mp4", ".mov") else {},
     )
     target = tmp_path / f"b{suffix}"
-    settings = EncodeSettings(preset="veryfast", options={"bf": str(b_frames)})
+    settings = OutputSettings(preset="veryfast", options={"bf": str(b_frames)})
     assert transcode(source, target, settings) == ()
     assert times(target) == times(source)
     assert copied(target) == copied(source)
@@ -154,9 +154,9 @@ def test_lossless_encoding_is_bit_identical(
     source = make_video(tmp_path / "a.nut", codec=raw, pix_fmt=name, size=size, frames=3)
     if encoder == "libx265" and min(size) < 16:
         with pytest.raises(EncoderError, match="libx265"):
-            transcode(source, tmp_path / "b.nut", EncodeSettings(codec=encoder))
+            transcode(source, tmp_path / "b.nut", OutputSettings(codec=encoder))
         return
-    settings = EncodeSettings(codec=encoder, options=options)
+    settings = OutputSettings(codec=encoder, options=options)
     if encoder == "libx264" and any(s % 2 for s in size):
         settings = replace(settings, codec="ffv1", options={})
         if name == "nv12":
@@ -402,9 +402,9 @@ def test_hdr_metadata_reaches_the_bitstream(tmp_path: Path) -> None:
         before, after = (pyav.side_data(frames_of(p)[0].native) for p in (source, target))
         for kind in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"):
             assert before[kind] == after[kind]
-    transcode(source, tmp_path / "c.mkv", EncodeSettings(codec="ffv1"))
+    transcode(source, tmp_path / "c.mkv", OutputSettings(codec="ffv1"))
     assert "ffv1 does not hold HDR metadata" in transcode(
-        source, tmp_path / "d.mkv", EncodeSettings(codec="ffv1")
+        source, tmp_path / "d.mkv", OutputSettings(codec="ffv1")
     )
 
 
@@ -422,7 +422,7 @@ def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
 def test_the_plan_follows_the_source(tmp_path: Path) -> None:
     def plan(path: Path, **settings: str) -> tuple[str, str, str, str]:
         with Decoder(path) as decoder:
-            made = plan_output(decoder, None, EncodeSettings(**settings))
+            made = plan_output(decoder, None, OutputSettings(**settings))
         return made.path.name, made.container, made.encoder, made.pixel_format
 
     mp4 = make_video(tmp_path / "a.mp4")
@@ -474,7 +474,7 @@ def test_refusals_are_one_line(
     (tmp_path / "there.mp4").write_text("precious")
     (tmp_path / "link.mp4").symlink_to(source)
     with Decoder(source) as decoder, pytest.raises(OutputError, match=words) as caught:
-        Encoder(tmp_path / name, decoder, EncodeSettings(**settings))
+        Encoder(tmp_path / name, decoder, OutputSettings(**settings))
     assert "\n" not in str(caught.value)
     assert leftovers(tmp_path) == []
     assert (tmp_path / "there.mp4").read_text() == "precious"
@@ -484,7 +484,7 @@ def test_refusals_are_one_line(
 def test_frames_beyond_an_encoder(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mkv", codec="ffv1", size=(17000 // 4, 16), frames=1)
     with Decoder(source) as decoder, pytest.raises(EncoderError, match="libvpx"):
-        Encoder(tmp_path / "b.mkv", decoder, EncodeSettings(codec="libvpx"), scale=4)
+        Encoder(tmp_path / "b.mkv", decoder, OutputSettings(codec="libvpx"), scale=4)
     assert leftovers(tmp_path) == []
 
 
@@ -579,7 +579,7 @@ def test_every_encoder_at_hand_writes_a_video(
     size = (256, 128) if name == "dnxhd" else (128, 96)
     source = make_video(tmp_path / "a.nut", codec="rawvideo", size=size, frames=4)
     suffix = ".mov" if name in ("prores_ks", "dnxhd", "png", "qtrle", "magicyuv") else ".nut"
-    transcode(source, tmp_path / f"b{suffix}", EncodeSettings(codec=name))
+    transcode(source, tmp_path / f"b{suffix}", OutputSettings(codec=name))
     assert times(tmp_path / f"b{suffix}") == times(source)
     assert capfd.readouterr() == ("", "")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
-from crsr_video.config import EncodeSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import CrsrError, EncoderError
 from crsr_video.io import encoders
 from crsr_video.io.decode import Decoder
@@ -50,7 +50,7 @@ def test_a_file_is_not_begun(
     if encoders.find(encoder) is None:
         pytest.skip(f"no {encoder} in this FFmpeg")
     source = make_video(tmp_path / "a.mp4", frames=2)
-    asked = EncodeSettings(codec=encoder, **settings)
+    asked = OutputSettings(codec=encoder, **settings)
     level = av.logging.get_level()
     with Decoder(source) as decoder, pytest.raises(EncoderError) as caught:
         Encoder(tmp_path / "b.mkv", decoder, asked)
@@ -93,7 +93,7 @@ def test_the_ends_of_a_range_belong_to_it(
     tmp_path: Path, encoder: str, settings: dict[str, object]
 ) -> None:
     source = make_video(tmp_path / "a.mp4", frames=2)
-    asked = EncodeSettings(codec=encoder, **settings)
+    asked = OutputSettings(codec=encoder, **settings)
     with Decoder(source) as decoder, Encoder(tmp_path / "b.mkv", decoder, asked) as written:
         for item in decoder:
             assert isinstance(item, Frame)

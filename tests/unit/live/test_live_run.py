@@ -14,7 +14,7 @@ import pytest
 
 from crsr_video import Config
 from crsr_video.errors import ConfigError, InputError, OutputError
-from crsr_video.io.feed import SinkSettings, SourceSettings
+from crsr_video.io.feed import SourceSettings
 from crsr_video.live import Hooks, LiveSettings, LiveStatistics, LiveSummary, run
 from crsr_video.live.run import LiveRun
 from crsr_video.track import face_models
@@ -31,9 +31,7 @@ def models() -> None:
 
 def settings(source: object, sink: object, **fields: object) -> LiveSettings:
     fields.setdefault("config", Config(on_error="passthrough"))
-    return LiveSettings(
-        source=SourceSettings(address=str(source)), sink=SinkSettings(address=str(sink)), **fields
-    )
+    return LiveSettings(source=SourceSettings(address=str(source)), output=str(sink), **fields)
 
 
 def pictures(path: Path, count: int | None = None) -> list[np.ndarray]:
@@ -202,8 +200,7 @@ def test_a_source_or_a_sink_that_is_not_there_leaves_nothing(tmp_path: Path) -> 
     with pytest.raises(InputError, match="nowhere"):
         run(settings(tmp_path / "nowhere.mp4", tmp_path / "out.mkv"))
     with pytest.raises(OutputError, match="is the source itself"):
-        wanted = settings(CLIP, CLIP)
-        run(replace(wanted, sink=replace(wanted.sink, overwrite=True)))
+        run(settings(CLIP, CLIP, config=Config(overwrite=True)))
     with pytest.raises(OutputError, match="no-folder"):
         run(settings(CLIP, tmp_path / "no-folder" / "out.mkv"))
     with pytest.raises(OutputError, match=r"refused|reach"):

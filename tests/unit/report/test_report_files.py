@@ -58,7 +58,7 @@ def test_the_json_tells_of_the_run(made):
     assert 0 < track["flicker"]["after"] < 1.2 * track["flicker"]["before"]
     assert "pictures" not in track
     assert {"decode", "track", "paste", "encode", "report"} <= told["stages"].keys()
-    assert told["settings"]["encode"]["preset"] == "ultrafast"
+    assert told["settings"]["output"]["preset"] == "ultrafast"
     assert {"crsr-video", "torch", "av", "numpy", "ai-edge-litert"} <= told["versions"].keys()
     assert "face model landmarks" in told["hashes"]
     assert f"wrote {folder / 'told.json'}" in result.stderr

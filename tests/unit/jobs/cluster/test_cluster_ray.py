@@ -12,7 +12,7 @@ import av
 import pytest
 
 from crsr_video.api import enhance
-from crsr_video.config import Config, EncodeSettings
+from crsr_video.config import Config, OutputSettings
 from crsr_video.jobs import cluster
 from crsr_video.jobs.queue import Failed, Finished, Job
 from crsr_video.jobs.segments import planning
@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 CONFIG = Config(
-    model="identity", device="cpu", precision="fp32", encode=EncodeSettings(codec="ffv1")
+    model="identity", device="cpu", precision="fp32", output=OutputSettings(codec="ffv1")
 )
 LENGTH = 40
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crsr_video.config import Config, EncodeSettings
+from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import ClusterError
 from crsr_video.jobs.cluster import connection
 from crsr_video.jobs.cluster import worker as worker_module
@@ -22,7 +22,7 @@ from crsr_video.track import face_models
 from tests.support.video import make_video
 
 CONFIG = Config(
-    model="identity", device="cpu", precision="fp32", encode=EncodeSettings(codec="ffv1")
+    model="identity", device="cpu", precision="fp32", output=OutputSettings(codec="ffv1")
 )
 NODE = f"(machine {platform.node()})"
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from crsr_video import pipeline
-from crsr_video.config import Config, EncodeSettings
+from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import CrsrError, WeightsError
 from crsr_video.jobs import queue as work_queue
 from crsr_video.jobs.queue import Failed, Finished, Job, Skipped, Started, crew, process
@@ -25,7 +25,7 @@ CONFIG = Config(
     model="identity",
     device="cpu",
     precision="fp32",
-    encode=EncodeSettings(preset="ultrafast"),
+    output=OutputSettings(preset="ultrafast"),
 )
 
 

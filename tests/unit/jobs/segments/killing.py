@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from crsr_video import pipeline
-from crsr_video.config import Config, EncodeSettings
+from crsr_video.config import Config, OutputSettings
 from crsr_video.io import encode
 from crsr_video.io.encode import Encoder
 from crsr_video.jobs.segments import running
@@ -24,7 +24,7 @@ from tests.unit.jobs.segments.fake_pipeline import build
 
 LENGTH = 10
 CONFIG = Config(
-    model="identity", device="cpu", precision="fp32", encode=EncodeSettings(preset="ultrafast")
+    model="identity", device="cpu", precision="fp32", output=OutputSettings(preset="ultrafast")
 )
 PLACES: dict[str, tuple[Any, str]] = {
     "frame": (Encoder, "push"),

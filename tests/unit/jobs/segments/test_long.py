@@ -12,7 +12,7 @@ import pytest
 from av.video.stream import VideoStream
 
 from crsr_video.api import enhance
-from crsr_video.config import Config, EncodeSettings
+from crsr_video.config import Config, OutputSettings
 from crsr_video.progress import Progress
 from tests.support.paths import ROOT
 
@@ -94,7 +94,7 @@ def test_memory_and_files_stay_flat(
         precision="fp32",
         min_face=12,
         resume=resume,
-        encode=EncodeSettings(preset="ultrafast"),
+        output=OutputSettings(preset="ultrafast"),
     )
     summary = enhance(film, tmp_path / "out.mkv", config=config, on_progress=gauge)
     with capsys.disabled():

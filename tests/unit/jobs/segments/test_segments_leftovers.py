@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crsr_video.config import Config, EncodeSettings
+from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import OutputError
 from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
@@ -20,7 +20,7 @@ from crsr_video.types import Frame
 from tests.support.paths import ROOT
 from tests.support.video import make_video
 
-QUICK = EncodeSettings(preset="ultrafast")
+QUICK = OutputSettings(preset="ultrafast")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="open files stay there anyway")
 

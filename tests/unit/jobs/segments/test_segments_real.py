@@ -6,7 +6,7 @@ import av
 import numpy as np
 
 from crsr_video.api import enhance
-from crsr_video.config import Config, EncodeSettings
+from crsr_video.config import Config, OutputSettings
 from crsr_video.jobs.segments import SegmentResult, Worker, join, plan
 from crsr_video.jobs.segments.planning import Plan
 from crsr_video.jobs.segments.stitch import stitch
@@ -18,7 +18,7 @@ CONFIG = Config(
     device="cpu",
     precision="fp32",
     duration=1.6,
-    encode=EncodeSettings(codec="ffv1"),
+    output=OutputSettings(codec="ffv1"),
 )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from crsr_video import api as enhancer
-from crsr_video.config import Config, EncodeSettings, FaceSettings
+from crsr_video.config import Config, FaceSettings, OutputSettings
 from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.jobs.segments import enhance_resumably, join, plan
 from crsr_video.jobs.segments.folder import work_folder
@@ -24,7 +24,7 @@ from tests.support.video import make_video
 pytestmark = pytest.mark.usefixtures("fake_pipeline")
 
 LENGTH = 10
-FFV1 = EncodeSettings(codec="ffv1")
+FFV1 = OutputSettings(codec="ffv1")
 
 
 def config(**choices: Any) -> Config:
@@ -69,7 +69,7 @@ def test_segments_do_not_show(name: str, tmp_path: Path) -> None:
     source = make_video(tmp_path / name, frames=45, **CLIPS[name])
     suffix = ".mkv" if name.endswith((".mkv", ".ts", ".mpg")) else ".mov"
     codec = "ffv1" if suffix == ".mkv" else "prores_ks" if "deep" in name else "png"
-    settings = config(encode=EncodeSettings(codec=codec))
+    settings = config(output=OutputSettings(codec=codec))
     plain, resumed = tmp_path / f"plain{suffix}", tmp_path / f"resumed{suffix}"
     summary = enhancer.enhance(source, plain, config=settings)
     outcome = enhance_resumably(source, resumed, settings, length=LENGTH)
@@ -85,7 +85,7 @@ def test_segments_do_not_show(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9", "mpeg4", "libsvtav1"])
 def test_packets_of_all_segments_make_one_stream(codec: str, tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", time_base=FINE, pts=VFR, b_frames=2)
-    settings = config(encode=EncodeSettings(codec=codec, options=QUICK.get(codec, {})))
+    settings = config(output=OutputSettings(codec=codec, options=QUICK.get(codec, {})))
     enhance_resumably(source, tmp_path / "out.mp4", settings, length=LENGTH)
     with av.open(str(tmp_path / "out.mp4")) as file:
         packets = [p for p in file.demux(video=0) if p.size]
@@ -110,7 +110,7 @@ CONTAINERS = {
 def test_every_container_takes_the_joined_video(suffix: str, tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=45, b_frames=2)
     codec = CONTAINERS[suffix]
-    settings = config(encode=EncodeSettings(codec=codec, options=QUICK.get(codec, {})))
+    settings = config(output=OutputSettings(codec=codec, options=QUICK.get(codec, {})))
     plain, resumed = tmp_path / f"plain{suffix}", tmp_path / f"resumed{suffix}"
     enhancer.enhance(source, plain, config=settings)
     enhance_resumably(source, resumed, settings, length=LENGTH)
@@ -141,7 +141,7 @@ def mean_difference(a: Path, b: Path) -> float:
 )
 def test_a_part_of_the_source(window: dict[str, float], tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mkv", frames=45, b_frames=2, gop=11, audio=1)
-    settings = config(encode=FFV1, **window)
+    settings = config(output=FFV1, **window)
     enhancer.enhance(source, tmp_path / "plain.mkv", config=settings)
     enhance_resumably(source, tmp_path / "resumed.mkv", settings, length=LENGTH)
     assert frames(tmp_path / "resumed.mkv") == frames(tmp_path / "plain.mkv")
@@ -159,8 +159,8 @@ def test_the_stream_says_of_itself_what_it_says_without_segments(tmp_path: Path)
         metadata={"title": "A test"},
     )
     plain, resumed = tmp_path / "plain.mp4", tmp_path / "resumed.mp4"
-    settings = config(encode=EncodeSettings(codec="libx264", preset="ultrafast"))
-    settings = replace(settings, encode=replace(settings.encode, options={"threads": "2"}))
+    settings = config(output=OutputSettings(codec="libx264", preset="ultrafast"))
+    settings = replace(settings, output=replace(settings.output, options={"threads": "2"}))
     enhancer.enhance(source, plain, config=settings)
     enhance_resumably(source, resumed, settings, length=LENGTH)
     assert described(resumed) == described(plain)
@@ -188,7 +188,7 @@ def described(path: Path) -> dict[str, Any]:
 
 def test_segments_can_be_made_anywhere_in_any_order(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=45, b_frames=2, audio=1)
-    settings = config(encode=FFV1)
+    settings = config(output=FFV1)
     enhance_resumably(source, tmp_path / "one.mkv", settings, length=LENGTH)
     work = pickled(plan(source, settings, tmp_path / "many.mkv", length=LENGTH))
     folder = tmp_path / "parts"
@@ -219,7 +219,7 @@ def test_a_worker_with_other_versions_is_refused(tmp_path: Path) -> None:
 
 def test_too_few_frames_for_two_segments(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=1)
-    enhance_resumably(source, tmp_path / "out.mkv", config(encode=FFV1), length=LENGTH)
+    enhance_resumably(source, tmp_path / "out.mkv", config(output=FFV1), length=LENGTH)
     assert len(frames(tmp_path / "out.mkv")) == 1
 
 
@@ -267,7 +267,7 @@ def flipped(data: bytearray) -> bytearray:
 def test_a_damaged_source(harm: Callable[[bytearray], bytearray], tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mkv", frames=60, gop=10, audio=1)
     source.write_bytes(harm(bytearray(source.read_bytes())))
-    settings = config(encode=FFV1)
+    settings = config(output=FFV1)
     summary = enhancer.enhance(source, tmp_path / "plain.mkv", config=settings)
     outcome = enhance_resumably(source, tmp_path / "resumed.mkv", settings, length=LENGTH)
     assert frames(tmp_path / "resumed.mkv") == frames(tmp_path / "plain.mkv")
