@@ -2,13 +2,14 @@
 
 import glob
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import IO
 
 from crsr_video.errors import CrsrError, OutputError
+from crsr_video.files import publish as publish
+from crsr_video.files import temporary_name as temporary_name
 from crsr_video.io import pyav
 from crsr_video.io.lock import NameLock
 
@@ -92,11 +93,6 @@ def check_output(path: Path, source: Path | None, overwrite: bool) -> None:
         raise OutputError(f"{path}: {pyav.reason(error)}") from error
 
 
-def temporary_name(path: Path) -> Path:
-    """A hidden name beside a file's own, under which it may grow."""
-    return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}")
-
-
 def claim(temporary: Path) -> IO[bytes] | None:
     """Make a file and hold it: as long as it is open, `remove_leftovers` keeps away from it.
 
@@ -126,19 +122,3 @@ def clear_up(path: Path) -> None:
     """Remove whatever a run that was killed has left of a file, its lock included."""
     with suppress(CrsrError, OSError), NameLock(path):
         remove_leftovers(path)
-
-
-def publish(temporary: Path, path: Path) -> None:
-    """Give a whole file its name, so that a loss of power leaves the old one or the new.
-
-    Raises: OSError.
-    """
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    with suppress(OSError):  # Not every system can open folders.
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

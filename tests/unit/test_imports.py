@@ -15,6 +15,7 @@ PACKAGE = Path(crsr_video.__file__).parent
 LAYERS = [
     ["crsr_video"],  # the version, and lazy names
     ["errors", "types", "config", "choices", "closing", "garbage", "workers", "progress"],
+    ["files", "records", "text_table"],
     ["imaging"],
     ["networks"],
     ["weights"],
