@@ -142,7 +142,7 @@ class Config:
     scale: int = 1
     """Size of the result over the source's: 1, 2 or 4."""
     upscaler: "str | Upscaler" = "lanczos"
-    """How the background is enlarged: "lanczos", "cubic", or a function, see `upscale.Upscaler`."""
+    """How the background is enlarged: "lanczos", "cubic", or a function, see `upscaling.Upscaler`."""
     strength: float = 1.0
     """Share of the correction that is applied, 0 (none) to 1."""
     model: str = "fast"

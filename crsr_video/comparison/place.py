@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from crsr_video.comparison.shape import scale_between, seconds
 from crsr_video.errors import ConfigError
-from crsr_video.imaging.sampling import preview
+from crsr_video.imaging.resampling import preview
 from crsr_video.io.decode import Decoder
 from crsr_video.types import Frame
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from crsr_video.errors import TrainingError
 from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.imaging.geometry import Matrix
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.warping import warp
 from crsr_video.report import recognition
 from crsr_video.report.recognition import CHIP
 from crsr_video.training.genuine import Framing

@@ -18,7 +18,7 @@ from crsr_video.imaging.geometry import (
     invert,
     resize_matrix,
 )
-from crsr_video.imaging.sampling import sample
+from crsr_video.imaging.resampling import sample
 from crsr_video.io.frames import from_rgb
 from crsr_video.types import Frame
 

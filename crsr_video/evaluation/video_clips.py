@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import FACE_WIDTHS_PER_CROP, Points, crop_side, resize_matrix
-from crsr_video.imaging.sampling import sample
+from crsr_video.imaging.resampling import sample
 from crsr_video.io.decode import Decoder
 from crsr_video.io.frames import from_rgb
 from crsr_video.track import Tracker

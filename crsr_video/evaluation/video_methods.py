@@ -8,7 +8,7 @@ from crsr_video import pipeline
 from crsr_video.closing import Closing
 from crsr_video.config import Config
 from crsr_video.evaluation.variants import variants
-from crsr_video.imaging.upscale import enlarge
+from crsr_video.imaging.upscaling import enlarge
 from crsr_video.pipeline import Pipeline
 from crsr_video.types import Frame, TrackedFrame
 

@@ -11,7 +11,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
 from crsr_video.imaging.colour import MATRIX_CODES, matrix_name
-from crsr_video.imaging.upscale import enlarge_plane
+from crsr_video.imaging.upscaling import enlarge_plane
 from crsr_video.io import pyav
 from crsr_video.types import FieldOrder, Frame
 

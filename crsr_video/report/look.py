@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.imaging.geometry import Matrix, compose, crop_from_frame, resize_matrix
-from crsr_video.imaging.sampling import sample
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.resampling import sample
+from crsr_video.imaging.warping import warp
 from crsr_video.types import Face, Frame
 
 FloatPicture = NDArray[np.float32]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging import geometry
-from crsr_video.imaging.sampling import sample
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.resampling import sample
+from crsr_video.imaging.warping import warp
 from crsr_video.types import Crop, Face, Frame, TrackedFrame
 
 TIERS = (32, 64, 128)

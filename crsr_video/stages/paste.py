@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from crsr_video.imaging.colour import codes_from_rgb, rgb_from_codes
 from crsr_video.imaging.geometry import Matrix, compose, invert, resize_matrix, scale_of
 from crsr_video.imaging.masks import face_mask, patch
-from crsr_video.imaging.sampling import plane_from_frame
-from crsr_video.imaging.upscale import enlarge
-from crsr_video.imaging.warp import antialias_kernel, warp
+from crsr_video.imaging.resampling import plane_from_frame
+from crsr_video.imaging.upscaling import enlarge
+from crsr_video.imaging.warping import antialias_kernel, warp
 from crsr_video.types import Crop, Face, Frame, Patch, PixelLayout, Plane, TrackedFrame, Upscaler
 
 FloatPicture = NDArray[np.float32]
@@ -44,7 +44,7 @@ class Paster:
 
     Args: strength: share of the correction that is applied, 0 to 1.
           scale: enlargement of the whole frame, 1, 2 or 4.
-          upscaler: of the background, where the frame is enlarged; see `upscale`.
+          upscaler: of the background, where the frame is enlarged; see `upscaling`.
     """
 
     lookahead = 0

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.imaging.sampling import preview
+from crsr_video.imaging.resampling import preview
 from crsr_video.types import Frame
 
 Luma = NDArray[np.float32]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from crsr_video.imaging.colour import rgb_from_codes
 from crsr_video.imaging.geometry import Matrix, bounds, compose, invert, resize_matrix
-from crsr_video.imaging.sampling import plane_from_frame
+from crsr_video.imaging.resampling import plane_from_frame
 from crsr_video.track.view import Region, view_of
 from crsr_video.types import Frame, Plane
 

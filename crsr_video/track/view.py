@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.imaging.geometry import Matrix, compose, invert, resize_matrix
-from crsr_video.imaging.sampling import sample
+from crsr_video.imaging.resampling import sample
 from crsr_video.types import Frame
 
 FloatPicture = NDArray[np.float32]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import compose, resize_matrix
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.warping import warp
 from crsr_video.training.pack import Pack
 
 Bytes = NDArray[np.uint8]

@@ -25,7 +25,7 @@ from crsr_video.imaging.geometry import (
     crop_side,
     invert,
 )
-from crsr_video.imaging.sampling import sample
+from crsr_video.imaging.resampling import sample
 from crsr_video.io.decode import Decoder
 from crsr_video.track import Tracker
 from crsr_video.track.detect import Detector, Look, Model

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from crsr_video.errors import CrsrError, TrainingError
 from crsr_video.imaging.geometry import crop_from_frame
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.warping import warp
 from crsr_video.training.pack import (
     PER_PICTURE,
     SUFFIX,

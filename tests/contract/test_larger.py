@@ -7,7 +7,7 @@ import pytest
 
 from crsr_video.imaging.geometry import apply, canonical_landmarks
 from crsr_video.imaging.masks import mask, touched
-from crsr_video.imaging.upscale import enlarge, enlarge_plane
+from crsr_video.imaging.upscaling import enlarge, enlarge_plane
 from crsr_video.io import pyav
 from tests.contract.harness import FFV1, SIZE, enhance, identity
 from tests.support.frames import make_face

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 
 from crsr_video.config import OutputSettings
 from crsr_video.imaging.masks import touched
-from crsr_video.imaging.sampling import preview
+from crsr_video.imaging.resampling import preview
 from crsr_video.io import pyav
 from tests.contract.harness import FAST, FFV1, MILLI, enhance, frames_of, times
 from tests.support.frames import make_face

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from crsr_video.config import Config
-from crsr_video.imaging.upscale import enlarge
+from crsr_video.imaging.upscaling import enlarge
 from crsr_video.networks import Bicubic, Identity
 from crsr_video.pipeline import Pipeline, build
 from crsr_video.runtime.batches import Predictor

@@ -20,7 +20,7 @@ from crsr_video.imaging.geometry import (
     crop_from_frame,
     resize_matrix,
 )
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.warping import warp
 from crsr_video.training.pack import Pack, Prepared
 from crsr_video.training.pictures import LIST, Placed, Skipped, listed
 from crsr_video.training.prepare import aligned

@@ -17,7 +17,7 @@ from crsr_video.evaluation.tracking.layers import Layer, Truth, opaque, placed, 
 from crsr_video.evaluation.tracking.people import Person
 from crsr_video.evaluation.tracking.scenes import Occluder, Scene, camera
 from crsr_video.imaging.geometry import apply, bounds, compose, invert
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.warping import warp
 from crsr_video.types import Frame, PixelLayout
 
 Bytes = NDArray[np.uint8]

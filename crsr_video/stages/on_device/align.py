@@ -10,7 +10,7 @@ from torch import Tensor
 
 from crsr_video.imaging.colour import rgb_from_codes
 from crsr_video.imaging.geometry import Matrix, compose, invert
-from crsr_video.imaging.sampling import plane_from_frame
+from crsr_video.imaging.resampling import plane_from_frame
 from crsr_video.stages.on_device.copies import Copies, numbers
 from crsr_video.stages.on_device.crops import DeviceCrop, Orders
 from crsr_video.stages.on_device.planes import batches, stacked

@@ -16,8 +16,8 @@ from torch import Tensor
 from crsr_video.imaging.colour import codes_from_rgb, rgb_from_codes
 from crsr_video.imaging.geometry import Matrix, compose, invert, resize_matrix, scale_of
 from crsr_video.imaging.masks import face_mask, patch
-from crsr_video.imaging.sampling import plane_from_frame
-from crsr_video.imaging.upscale import enlarge
+from crsr_video.imaging.resampling import plane_from_frame
+from crsr_video.imaging.upscaling import enlarge
 from crsr_video.stages.on_device.copies import Array, Copies, numbers
 from crsr_video.stages.on_device.crops import pictures
 from crsr_video.stages.on_device.detail import Missing, missing, within

@@ -115,7 +115,7 @@ def resampled(
 
 
 def reach_of(scale: float) -> int:
-    """Cells to either side that the filter of `warp.antialias_kernel` takes in."""
+    """Cells to either side that the filter of `warping.antialias_kernel` takes in."""
     return int(np.ceil(2 / scale)) - 1
 
 
@@ -148,7 +148,7 @@ def _averages(low: Tensor, pitch: Tensor, length: Tensor, pixels: int) -> Tensor
 
 
 def keys(d: Tensor) -> Tensor:
-    """Keys' cubic kernel with a = -1/2 at distances `d`, as in `warp.antialias_kernel`."""
+    """Keys' cubic kernel with a = -1/2 at distances `d`, as in `warping.antialias_kernel`."""
     near = (1.5 * d - 2.5) * d**2 + 1
     far = ((-0.5 * d + 2.5) * d - 4) * d + 2
     return torch.where(d <= 1, near, torch.where(d < 2, far, 0.0))

@@ -11,7 +11,7 @@ from crsr_video.errors import TrainingError
 from crsr_video.evaluation import identity
 from crsr_video.evaluation.identity import Embedder, chip, chip_from_crop, cosine, same_person
 from crsr_video.imaging.geometry import TEMPLATE, apply, crop_from_frame, scale_of
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.warping import warp
 from crsr_video.training.genuine import NPZ_FRAME
 
 has_dlib = all(util.find_spec(name) for name in ("dlib", "face_recognition_models"))

@@ -15,7 +15,7 @@ from crsr_video.evaluation.video_measures import Meter, Series
 from crsr_video.evaluation.video_methods import Methods
 from crsr_video.evaluation.video_rows import rows_of, worst
 from crsr_video.imaging.geometry import crop_from_frame
-from crsr_video.imaging.upscale import enlarge
+from crsr_video.imaging.upscaling import enlarge
 from crsr_video.io.frames import from_rgb
 from crsr_video.track.face_models import resolve
 from crsr_video.track.view import Region

@@ -5,7 +5,7 @@ import pytest
 
 from crsr_video.imaging.geometry import crop_from_frame
 from crsr_video.imaging.masks import face_mask, mask, patch, touched
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.warping import warp
 from tests.support.frames import LAYOUTS, make_face, make_frame
 
 

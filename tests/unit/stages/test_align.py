@@ -15,7 +15,7 @@ from crsr_video.imaging.geometry import (
     crop_side,
     resize_matrix,
 )
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.warping import warp
 from crsr_video.io.frames import from_rgb
 from crsr_video.stages import align
 from crsr_video.stages.align import TIERS, Aligner, detail_side, lost_at

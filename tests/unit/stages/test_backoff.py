@@ -8,7 +8,7 @@ import torch
 from crsr_video.config import Config
 from crsr_video.imaging.geometry import canonical_landmarks, crop_from_frame
 from crsr_video.imaging.likeness import compare
-from crsr_video.imaging.sampling import sample
+from crsr_video.imaging.resampling import sample
 from crsr_video.networks import Bicubic
 from crsr_video.pipeline import Pipeline, build
 from crsr_video.runtime.batches import Predictor

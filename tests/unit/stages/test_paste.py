@@ -7,8 +7,8 @@ import torch
 
 from crsr_video.imaging.colour import to_codes
 from crsr_video.imaging.geometry import apply, compose, crop_from_frame, invert, resize_matrix
-from crsr_video.imaging.sampling import plane_from_frame
-from crsr_video.imaging.upscale import enlarge
+from crsr_video.imaging.resampling import plane_from_frame
+from crsr_video.imaging.upscaling import enlarge
 from crsr_video.networks import Bicubic, Identity
 from crsr_video.runtime.batches import Predictor
 from crsr_video.runtime.devices import Placement

@@ -9,7 +9,7 @@ import torch
 
 from crsr_video.imaging import masks
 from crsr_video.imaging.likeness import compare
-from crsr_video.imaging.upscale import enlarge
+from crsr_video.imaging.upscaling import enlarge
 from crsr_video.networks import Bicubic, Identity, Memory, SuperResolver
 from crsr_video.runtime.batches import Predictor, RecurrentPredictor
 from crsr_video.runtime.devices import Placement

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from crsr_video.imaging.geometry import DegenerateFaceError, compose
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.warping import warp
 from crsr_video.stages.on_device import operators
 from crsr_video.stages.on_device.copies import PlainCopies
 from crsr_video.stages.on_device.planes import MOST, batches, brought_down, stacked

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from crsr_video.errors import ConfigError
 from crsr_video.imaging.colour import to_codes
 from crsr_video.imaging.geometry import Matrix, compose, invert, resize_matrix
-from crsr_video.imaging.sampling import enlarged_size, plane_from_frame, sample
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.resampling import enlarged_size, plane_from_frame, sample
+from crsr_video.imaging.warping import warp
 from crsr_video.types import Frame, Plane, Upscaler
 
 FloatPicture = NDArray[np.float32]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from crsr_video.imaging.colour import luma_of, to_rgb
 from crsr_video.imaging.geometry import Matrix, chroma_matrix, compose, invert
-from crsr_video.imaging.warp import warp
+from crsr_video.imaging.warping import warp
 from crsr_video.types import Frame, PixelLayout
 
 FloatPicture = NDArray[np.float32]

@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging.geometry import apply, compose, invert, resize_matrix
-from crsr_video.imaging.warp import antialias_kernel, warp
+from crsr_video.imaging.warping import antialias_kernel, warp
 
 CUBIC_SLACK = 0.05 + 1 / 32
 """Pixels: OpenCV's cubic kernel (a = -3/4) bends a ramp by up to 0.048 of a step, and its

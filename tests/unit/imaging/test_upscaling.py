@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import ConfigError
-from crsr_video.imaging.upscale import FILTERS, enlarge
+from crsr_video.imaging.upscaling import FILTERS, enlarge
 from tests.support.frames import (
     ALL,
     LAYOUTS,

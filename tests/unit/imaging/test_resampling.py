@@ -6,7 +6,7 @@ import pytest
 
 from crsr_video.imaging.colour import MATRICES
 from crsr_video.imaging.geometry import apply, compose, invert, resize_matrix
-from crsr_video.imaging.sampling import plane_from_frame, preview, sample
+from crsr_video.imaging.resampling import plane_from_frame, preview, sample
 from tests.support.frames import (
     ALL,
     LAYOUTS,
