@@ -20,8 +20,8 @@ from crsr_video.config import Config
 from crsr_video.errors import ConfigError
 from crsr_video.io import frames as conversion
 from crsr_video.io import pipes
-from crsr_video.io.decode import Decoder, Passthrough
 from crsr_video.io.encode import Encoder
+from crsr_video.io.reader import Passthrough, Reader
 from crsr_video.io.streams import OutputPlan
 from crsr_video.jobs import segments
 from crsr_video.pipeline import Pipeline, Statistics
@@ -107,7 +107,7 @@ def enhance(
     begin = time.perf_counter()
     with ExitStack() as stack:
         decoder = stack.enter_context(
-            Decoder(source, start=chosen.start, duration=chosen.duration, read=chosen.read)
+            Reader(source, start=chosen.start, duration=chosen.duration, read=chosen.read)
         )
         # The encoder is made before the networks: what cannot be written fails at once.
         encoder = stack.enter_context(
@@ -275,7 +275,7 @@ def _with_ends(statistics: Statistics, ends: _Ends) -> Statistics:
 
 
 def transfer(
-    decoder: Decoder,
+    decoder: Reader,
     frames: Pipeline,
     encoder: Encoder,
     begin: float,
@@ -312,7 +312,7 @@ def transfer(
     return ends
 
 
-def _decoded(decoder: Decoder, ends: _Ends) -> Iterator[Frame | Passthrough]:
+def _decoded(decoder: Reader, ends: _Ends) -> Iterator[Frame | Passthrough]:
     """What the decoder yields, its time taken."""
     items = iter(decoder)
     while True:

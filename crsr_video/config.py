@@ -32,41 +32,48 @@ DECODING = ("none", "auto", "cuda", "vaapi", "videotoolbox", "d3d11va")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadSettings:
-    """How the source is read.
+    """How a source is read: a file, standard input, a camera or a network stream."""
 
-    All but the last is for standard input: raw video says nothing of itself, all else does.
-    """
-
-    container: str | None = None
-    """One of `PIPE_INPUTS`; None: what the bytes look like."""
+    format: str | None = None
+    """Container, or kind of camera, such as "nut", "rawvideo" or "v4l2". Detected by default. A
+    recorded file tells its own; see `PIPE_INPUTS` for standard input."""
     size: tuple[int, int] | None = None
-    """Width and height of raw video."""
+    """Width and height of raw video, or the size that is requested from a camera."""
     pixel_format: str | None = None
-    """FFmpeg's name of raw video's pixel format; None: yuv420p."""
+    """FFmpeg's name of the pixel format of raw video (yuv420p by default), or the format that is
+    requested from a camera."""
     rate: Fraction | None = None
-    """Frames a second of raw video; None: 25."""
+    """Frames per second of raw video (25 by default), or the rate requested from a camera."""
     hwaccel: str = "none"
-    """One of `DECODING`: the kind of device that decodes a file; "auto": whichever is there."""
+    """One of `DECODING`: the kind of device that decodes a recorded file. "auto" takes the first
+    one that works."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Further options for FFmpeg's demuxer or protocol. Live sources only, like all that follow."""
+    realtime: bool = False
+    """Play a file at its own pace, as if a camera sent it."""
+    loop: bool = False
+    """With `realtime`: start again at the end of the file; timestamps keep growing."""
+    connect_seconds: float = 10.0
+    """Timeout for the first frame. A run fails after it at its start, and retries later on."""
+    stall_seconds: float = 5.0
+    """A network source that sends nothing for this long is connected to again."""
+    reconnect: bool = True
+    """Whether a network source or a camera is connected to again after its connection broke."""
 
     def __post_init__(self) -> None:
-        """Check what belongs together.
+        """Check each value.
 
-        Raises: ConfigError: raw video without its size, or a size and the like without raw video.
+        Raises:
+            ConfigError: A value is out of range, or raw video has no size.
         """
         if self.hwaccel not in DECODING:
             raise ConfigError(f"hwaccel must be one of {', '.join(DECODING)}, not {self.hwaccel}")
-        if self.container is not None and self.container not in PIPE_INPUTS:
-            known = ", ".join(PIPE_INPUTS)
-            raise ConfigError(f"input-format must be one of {known}, but is {self.container}")
-        if self.container == "rawvideo":
-            if self.size is None:
-                raise ConfigError("raw video needs a size, as in --size 640x480")
-            if min(self.size) < 1:
-                raise ConfigError(f"size must be above zero, but is {self.size[0]}x{self.size[1]}")
-            if self.rate is not None and not 0 < self.rate <= 1000:
-                raise ConfigError(f"rate must lie between 0 and 1000, but is {self.rate}")
-        elif (self.size, self.pixel_format, self.rate) != (None, None, None):
-            raise ConfigError("size, pixel-format and rate are for --input-format rawvideo only")
+        if self.size is not None and min(self.size) < 1:
+            raise ConfigError(f"size must be above zero, but is {self.size[0]}x{self.size[1]}")
+        if self.format == "rawvideo" and self.size is None:
+            raise ConfigError("raw video needs a size, as in --size 640x480")
+        if self.rate is not None and not 0 < self.rate <= 1000:
+            raise ConfigError(f"rate must lie between 0 and 1000, but is {self.rate}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

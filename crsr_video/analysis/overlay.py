@@ -15,8 +15,8 @@ from crsr_video.errors import InputError
 from crsr_video.imaging.colour import MATRICES, MATRIX_CODES
 from crsr_video.imaging.geometry import Matrix, apply
 from crsr_video.io import pyav
-from crsr_video.io.decode import Decoder
 from crsr_video.io.plan import BY_SUFFIX, takes
+from crsr_video.io.reader import Reader
 from crsr_video.io.source import Source
 from crsr_video.track.view import view_of
 from crsr_video.types import Face, Frame, TrackedFrame
@@ -42,7 +42,7 @@ def settings(path: str) -> OutputSettings:
 class Target:
     """What the encoder takes for its source: drawn frames, and the video's other streams."""
 
-    def __init__(self, decoder: Decoder, overlay: "Overlay") -> None:
+    def __init__(self, decoder: Reader, overlay: "Overlay") -> None:
         first = overlay.draw(TrackedFrame(decoder.source.first))
         info = replace(decoder.info, width=first.width, height=first.height)
         self.source: Source = replace(decoder.source, first=first, info=info)

@@ -12,8 +12,8 @@ from crsr_video.analysis.overlay import Overlay, Target, settings
 from crsr_video.analysis.portraits import Portraits
 from crsr_video.analysis.sheet import write_sheet
 from crsr_video.errors import ConfigError
-from crsr_video.io.decode import Decoder, Passthrough
 from crsr_video.io.encode import Encoder, check_output
+from crsr_video.io.reader import Passthrough, Reader
 from crsr_video.io.source import check_path
 from crsr_video.progress import Progress
 from crsr_video.track import Tracker, TrackerStats, tracks_file
@@ -100,7 +100,7 @@ def analyse(
     target = path.with_suffix(".tracks.json") if output is None else Path(output)
     _check(path, target, draw, sheet, overwrite, min_face)
     with ExitStack() as stack:
-        decoder = stack.enter_context(Decoder(path))
+        decoder = stack.enter_context(Reader(path))
         run = _Run(decoder, on_progress)
         encoder = run.draw(draw, overwrite, stack) if draw is not None else None
         tracker = stack.enter_context(Tracker(min_face=min_face))
@@ -174,7 +174,7 @@ def _check(
 class _Run:
     """Frames from the decoder through the tracker to all that is made of them."""
 
-    def __init__(self, decoder: Decoder, on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(self, decoder: Reader, on_progress: Callable[[Progress], None] | None) -> None:
         self._decoder, self._on_progress = decoder, on_progress
         self._overlay: Overlay | None = None
         self._encoder: Encoder | None = None

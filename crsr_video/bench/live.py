@@ -24,7 +24,7 @@ import numpy as np
 from crsr_video.bench import clip
 from crsr_video.bench.pacing import Bytes, Camera
 from crsr_video.errors import BenchError, CrsrError
-from crsr_video.io.decode import Decoder
+from crsr_video.io.reader import Reader
 from crsr_video.live.latency import LatencyMeter, Quantiles
 from crsr_video.types import Frame
 
@@ -77,7 +77,7 @@ def pictures(load: Load) -> list[Bytes]:
     """
     most = max(2, round(_LOOP * float(load.rate)))
     if load.source is not None:
-        with Decoder(load.source) as film:
+        with Reader(load.source) as film:
             frames = islice((item for item in film if isinstance(item, Frame)), most)
             arrays = (frame.native.to_ndarray(format="yuv420p") for frame in frames)
             return [np.asarray(array, np.uint8) for array in arrays]

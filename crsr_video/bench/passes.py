@@ -10,9 +10,9 @@ from pathlib import Path
 from crsr_video.api import transfer
 from crsr_video.bench.case import Case, Speed
 from crsr_video.config import Config, OutputSettings, ReadSettings
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
 from crsr_video.io.pictures import picture_of
+from crsr_video.io.reader import Reader
 from crsr_video.pipeline import Networks, Pipeline, build
 from crsr_video.types import Frame, TrackedFrame
 
@@ -72,13 +72,13 @@ def enhanced(case: Case, clip: Path, networks: Networks) -> Speed:
 
 def notices(case: Case, clip: Path) -> tuple[str, ...]:
     """What the decoder tells when it opens the clip."""
-    with Decoder(clip, read=config(case).read) as decoder:
+    with Reader(clip, read=config(case).read) as decoder:
         return tuple(decoder.report.notes)
 
 
 def _through(case: Case, clip: Path, frames: Pipeline) -> Speed:
     target = clip.with_suffix(".out.mp4")
-    with Decoder(clip, read=config(case).read) as decoder:
+    with Reader(clip, read=config(case).read) as decoder:
         encoder = Encoder(target, decoder, config(case).output, overwrite=True)
         with encoder:
             wall, cpu = time.perf_counter(), time.process_time()
@@ -118,7 +118,7 @@ def apart(case: Case, clip: Path, networks: Networks) -> Apart:
     clock, crops, count = _Clock(), Counter[int](), 0
     target = clip.with_suffix(".out.mp4")
     with (
-        Decoder(clip, threads=1, read=config(case).read) as decoder,
+        Reader(clip, threads=1, read=config(case).read) as decoder,
         Encoder(target, decoder, config(case).output, overwrite=True, threads=1) as encoder,
         build(config(case), networks=networks) as frames,
     ):
@@ -141,7 +141,7 @@ def apart(case: Case, clip: Path, networks: Networks) -> Apart:
     return Apart({part: 1000 * s / count for part, s in seconds.items()}, crops, count)
 
 
-def _finished(decoder: Decoder, frames: Pipeline, clock: _Clock) -> Iterator[Frame]:
+def _finished(decoder: Reader, frames: Pipeline, clock: _Clock) -> Iterator[Frame]:
     """Frames as they leave the pipeline."""
     items = iter(decoder)
     while True:

@@ -19,7 +19,7 @@ from statistics import median
 from crsr_video import weights
 from crsr_video.bench import clip
 from crsr_video.errors import BenchError, ServerError, VersionError
-from crsr_video.io.decode import Decoder
+from crsr_video.io.reader import Reader
 from crsr_video.plugins import compiler, conversion, ffmpeg, hosts, sources
 from crsr_video.server import Client, Settings
 
@@ -187,7 +187,7 @@ def _effect(wanted: Wanted) -> str:
 
 def _command(film: str, path: Path, wanted: Wanted) -> list[str]:
     """The filters that ``ffmpeg-args`` would have, and no encoder."""
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         first, tags = decoder.source.first, ffmpeg.tags_of(decoder.source)
     filters = conversion.chain(
         first.layout,

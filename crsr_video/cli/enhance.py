@@ -172,7 +172,7 @@ def enhance(
         container=container,
     )
     read = ReadSettings(
-        container=input_format, size=size, pixel_format=pixel_format, rate=rate, hwaccel=hwaccel
+        format=input_format, size=size, pixel_format=pixel_format, rate=rate, hwaccel=hwaccel
     )
     queue = queueing.chosen(choices)
     config = Config(scale=int(scale), output=settings, read=read, **choices)
@@ -191,12 +191,12 @@ def enhance(
     with Reporter(quiet=context.obj, as_json=as_json, events_to_stderr=piped) as reporter:
         # Imported only now: the networks' libraries take seconds, wrong options should not.
         from crsr_video import api as enhancer
-        from crsr_video.io import decode
+        from crsr_video.io import reader as readers
         from crsr_video.track import face_models
 
         reporter.start(source)
         if str(source) != "-" and not source.exists():
-            decode.Decoder(source)  # says what is wrong before anything is fetched
+            readers.Reader(source)  # says what is wrong before anything is fetched
         if config.tracks is None:
             face_models.resolve_all(progress=reporter.fetching)
         naming = nullcontext(output) if folder is None else queueing.into(folder, source, config)

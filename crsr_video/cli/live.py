@@ -11,7 +11,7 @@ from crsr_video.cli import values
 from crsr_video.cli.choosing import person_options
 from crsr_video.cli.enhancing import encoder_option, enhancing_options, report_option
 from crsr_video.cli.reporting import count
-from crsr_video.config import Config, OutputSettings
+from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.errors import CrsrError
 
 if TYPE_CHECKING:
@@ -165,26 +165,26 @@ def live(
         connect_seconds=connect_timeout,
         reconnect=reconnect,
     )
-    config = Config(on_error="passthrough", output=output, **choices)
+    read = ReadSettings(
+        format=input_format,
+        size=size,
+        pixel_format=pixel_format,
+        rate=rate,
+        options=input_options,
+        realtime=realtime,
+        loop=loop,
+        connect_seconds=connect_timeout,
+        stall_seconds=stall_timeout,
+        reconnect=reconnect,
+    )
+    config = Config(on_error="passthrough", read=read, output=output, **choices)
     with LiveReporter(quiet=context.obj, as_json=as_json, on_stderr=sink == "-") as reporter:
         # Imported only now: wrong options should be told at once.
         from crsr_video import live as lives
         from crsr_video.track import face_models
 
         settings = lives.LiveSettings(
-            source=lives.SourceSettings(
-                address=source,
-                format=input_format,
-                size=size,
-                pixel_format=pixel_format,
-                rate=rate,
-                options=input_options,
-                realtime=realtime,
-                loop=loop,
-                connect_seconds=connect_timeout,
-                stall_seconds=stall_timeout,
-                reconnect=reconnect,
-            ),
+            source=source,
             output=sink,
             config=config,
             max_latency=max_latency / 1e3,

@@ -7,8 +7,8 @@ from pathlib import Path
 from crsr_video.closing import Closing
 from crsr_video.comparison.place import Place, start_of
 from crsr_video.comparison.shape import scale_between, seconds
-from crsr_video.io.decode import Decoder
 from crsr_video.io.pyav import Passthrough
+from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 
 Pair = tuple[Frame, Frame]
@@ -24,9 +24,9 @@ class Match(Closing):
         Raises: InputError: one of them cannot be read.
                 ConfigError: their pictures are of different shapes.
         """
-        self.after = Decoder(after)
+        self.after = Reader(after)
         try:
-            self.before = Decoder(before, start=place.start, duration=place.duration)
+            self.before = Reader(before, start=place.start, duration=place.duration)
             self.first: Pair = (self.before.source.first, self.after.source.first)
             self.scale = scale_between(*self.first)
         except BaseException:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from crsr_video.comparison.shape import scale_between, seconds
 from crsr_video.errors import ConfigError
 from crsr_video.imaging.resampling import preview
-from crsr_video.io.decode import Decoder
+from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 
 Luma = NDArray[np.float32]
@@ -72,9 +72,9 @@ def find(before: Path, after: Path) -> Place:
     Raises: InputError: one of them cannot be read.
             ConfigError: they do not show the same.
     """
-    with Decoder(after) as later:
+    with Reader(after) as later:
         probes, begin, length = _probes(later), start_of(later), later.info.seconds
-    with Decoder(before) as earlier:
+    with Reader(before) as earlier:
         scale_between(earlier.source.first, later.source.first)  # says so, if no multiple
         origin, known = start_of(earlier), earlier.info.seconds
         if known and length > known + max(1.0, 0.05 * known):
@@ -90,7 +90,7 @@ def find(before: Path, after: Path) -> Place:
     return Place(best.offset, start, length + 0.5 if trimmed else None)
 
 
-def _search(decoder: Decoder, probes: list[_Look], whole: bool) -> _Guess | None:
+def _search(decoder: Reader, probes: list[_Look], whole: bool) -> _Guess | None:
     """Where the probes fit best: near the beginning and at equal times only, or anywhere."""
     guesses = _guesses(_looks(decoder), probes)
     if whole:
@@ -100,17 +100,17 @@ def _search(decoder: Decoder, probes: list[_Look], whole: bool) -> _Guess | None
     return _best(guesses)
 
 
-def start_of(decoder: Decoder) -> Fraction:
+def start_of(decoder: Reader) -> Fraction:
     """When a file begins on its own clock, in seconds."""
     return Fraction(decoder.source.container.start_time or 0, 1_000_000)
 
 
-def _probes(decoder: Decoder) -> list[_Look]:
+def _probes(decoder: Reader) -> list[_Look]:
     first, *more = islice(_looks(decoder), _PROBES)
     return [first, *(look for look in more if look.time <= first.time + _PROBED_SECONDS)]
 
 
-def _looks(decoder: Decoder) -> Iterator[_Look]:
+def _looks(decoder: Reader) -> Iterator[_Look]:
     for item in decoder:
         if isinstance(item, Frame):
             luma = 255 * preview(item, 2 * _THUMBNAIL)

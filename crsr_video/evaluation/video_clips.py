@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import FACE_WIDTHS_PER_CROP, Points, crop_side, resize_matrix
 from crsr_video.imaging.resampling import sample
-from crsr_video.io.decode import Decoder
 from crsr_video.io.frames import from_rgb
+from crsr_video.io.reader import Reader
 from crsr_video.track import Tracker
 from crsr_video.types import Face, Frame
 
@@ -85,7 +85,7 @@ def _clip(path: Path, files: dict[str, Path]) -> Clip:
 
 def decoded(path: Path, count: int) -> Iterator[Frame]:
     """The first `count` frames of a file, as the decoder makes them."""
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         yield from islice((item for item in decoder if isinstance(item, Frame)), count)
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from crsr_video.config import OutputSettings
 from crsr_video.evaluation.video_clips import Bytes, Clip, upright
 from crsr_video.io import pyav
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
 from crsr_video.io.frames import from_av
+from crsr_video.io.reader import Reader
 from crsr_video.io.source import Source
 from crsr_video.types import Frame
 
@@ -93,7 +93,7 @@ def write_spoilt(
     settings = OutputSettings(codec=spoiling.encoder, crf=spoiling.quality)
     small = (shrink(picture, size) for picture in upright(clip.path, count))
     noisy = (_noisy(picture, spoiling.noise, rng) for picture in small)
-    with Decoder(clip.path) as decoder:
+    with Reader(clip.path) as decoder:
         rate = decoder.info.rate or Fraction(25)
         frames = _as_frames(noisy, rate)
         first = next(frames)

@@ -53,10 +53,10 @@ class Opened:
         """Standard input, where that is meant and is not a file after all."""
         if pipes.is_standard(self.path):
             redirected = pipes.redirected_file()
-            if redirected is None or self._settings.container is not None:
+            if redirected is None or self._settings.format is not None:
                 return pipes.Inlet()
             self.path = redirected
-        if self._settings.container is not None:
+        if self._settings.format is not None:
             raise ConfigError("input-format is for standard input only: a file tells it itself")
         return None
 

@@ -15,7 +15,7 @@ from crsr_video.types import Frame
 
 
 @dataclass(frozen=True, slots=True)
-class DecodeReport:
+class ReadReport:
     """What reading came to."""
 
     frames: int
@@ -63,9 +63,9 @@ class Reading:
         """Whether it began where it should: at the window's begin, or before."""
         return self._decoding.is_early
 
-    def report(self, notes: tuple[str, ...]) -> DecodeReport:
+    def report(self, notes: tuple[str, ...]) -> ReadReport:
         """What it came to so far."""
-        return DecodeReport(
+        return ReadReport(
             self._decoding.frames,
             self._decoding.concealed,
             self._decoding.damaged,

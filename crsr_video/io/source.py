@@ -14,7 +14,7 @@ from av.error import PermissionError as NotPermittedError
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
-from crsr_video.config import ReadSettings
+from crsr_video.config import PIPE_INPUTS, ReadSettings
 from crsr_video.errors import ConfigError, InputError, NoVideoError
 from crsr_video.io import hardware, limits, matroska, pipes, pyav
 from crsr_video.io.pyav import Packet
@@ -131,7 +131,8 @@ def open_inlet(inlet: pipes.Inlet, settings: ReadSettings) -> InputContainer:
     Raises: InputError: nothing comes, it is no media, lists other files, or is beyond `limits`.
             ConfigError: there is no such pixel format.
     """
-    wanted = settings.container
+    wanted = settings.format
+    _check_choices(settings)
     if wanted in (None, "matroska"):
         window = pipes.Window(inlet, _ENOUGH)
         matroska.check_chapters_of_pipe(window, inlet.name)
@@ -160,10 +161,24 @@ def open_inlet(inlet: pipes.Inlet, settings: ReadSettings) -> InputContainer:
     return container
 
 
+def _check_choices(settings: ReadSettings) -> None:
+    """Check that a pipe can be read as the settings describe it.
+
+    Raises:
+        ConfigError: The format is unknown, or does not go with the other settings.
+    """
+    if settings.format is not None and settings.format not in PIPE_INPUTS:
+        known = ", ".join(PIPE_INPUTS)
+        raise ConfigError(f"input-format must be one of {known}, but is {settings.format}")
+    shape = (settings.size, settings.pixel_format, settings.rate)
+    if settings.format != "rawvideo" and shape != (None, None, None):
+        raise ConfigError("size, pixel-format and rate are for --input-format rawvideo only")
+
+
 def _pipe_options(settings: ReadSettings) -> dict[str, str]:
     """FFmpeg's options for what comes in by a pipe."""
     options = limits.opening_options()
-    if settings.container != "rawvideo":
+    if settings.format != "rawvideo":
         return options
     width, height = settings.size or (0, 0)
     limits.check_size(pipes.INPUT, width, height)
@@ -187,7 +202,7 @@ def _pipe_error(inlet: pipes.Inlet, settings: ReadSettings, error: Exception) ->
             f"{inlet.name}: is damaged, or lists or describes other files, which is not followed"
         )
     if isinstance(error, (InvalidDataError, NotPermittedError, EOFError)):
-        what = f"{settings.container} video" if settings.container else "a media stream"
+        what = f"{settings.format} video" if settings.format else "a media stream"
         return InputError(f"{inlet.name}: is not {what}, or damaged beyond reading")
     return InputError(f"{inlet.name}: cannot be opened: {pyav.reason(error)}")
 

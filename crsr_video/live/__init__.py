@@ -5,7 +5,6 @@ When work does not fit into the time there is, less is done for each frame (see 
 that does not fit, frames are left out. The delay never grows.
 """
 
-from crsr_video.io.feed import SourceSettings
 from crsr_video.live.run import Hooks, LiveSummary, run
 from crsr_video.live.settings import LiveSettings
 from crsr_video.live.statistics import LiveStatistics
@@ -15,6 +14,5 @@ __all__ = [
     "LiveSettings",
     "LiveStatistics",
     "LiveSummary",
-    "SourceSettings",
     "run",
 ]

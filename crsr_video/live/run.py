@@ -114,7 +114,9 @@ class LiveRun:
         """See `run` of this module."""
         settings = self._settings
         with ExitStack() as stack:
-            self._source = stack.enter_context(Incoming(settings.source, on_event=self._event))
+            self._source = stack.enter_context(
+                Incoming(settings.source, settings.config.read, on_event=self._event)
+            )
             feed = self._feed = self._source.feed
             self._check_sink()
             self._check_reports()
@@ -158,7 +160,7 @@ class LiveRun:
         )
         # Loaded while the source is being read already: what has come till then is stale, and a
         # camera or a socket that nobody reads runs over. A file waits.
-        stored = Path(settings.source.address).is_file()
+        stored = Path(settings.source).is_file()
         if not stored:
             self._engine.start()
         from crsr_video import pipeline, report
@@ -311,7 +313,7 @@ class LiveRun:
 
     def _check_sink(self) -> None:
         """Raises: OutputError: the result would replace what is read."""
-        source, sink = Path(self._settings.source.address), Path(self._settings.output)
+        source, sink = Path(self._settings.source), Path(self._settings.output)
         if source.is_file() and sink.is_file() and source.samefile(sink):
             raise OutputError(f"{sink}: is the source itself")
 
@@ -323,7 +325,7 @@ class LiveRun:
 
         report.check(
             settings.config.report,
-            Path(settings.source.address),
+            Path(settings.source),
             Path(settings.output),
             overwrite=settings.config.overwrite,
         )
@@ -336,7 +338,7 @@ class LiveRun:
         told = report.assemble(
             summary,
             observer.seen(self._frames.lowered),
-            source=report.describe_feed(settings.source.address, feed, summary.live.seconds),
+            source=report.describe_feed(settings.source, feed, summary.live.seconds),
             output=self._output(summary),
             config=settings.config,
             placement=self._frames.placement,

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError
-from crsr_video.io.feed import SourceSettings
 
 MAX_LATENCY = 0.08
 """Seconds, unless told otherwise."""
@@ -14,7 +13,8 @@ MAX_LATENCY = 0.08
 class LiveSettings:
     """Where from, where to, how, and how fast."""
 
-    source: SourceSettings
+    source: str
+    """Address of the source: "-" for standard input, a camera, a URL or a file."""
     output: str
     """Address of the result: "-" for standard output, a URL, a file, or "camera:", optionally
     followed by the name of a virtual camera."""
@@ -37,7 +37,7 @@ class LiveSettings:
             raise ConfigError(f"max-latency must lie between 5 and 60000 ms, but is {told}")
         if self.seconds is not None and not self.seconds > 0:
             raise ConfigError(f"seconds must be above zero, but is {self.seconds:g}")
-        if self.source.loop and not self.source.realtime:
+        if self.config.read.loop and not self.config.read.realtime:
             raise ConfigError("loop plays a file at its own pace, again and again: add realtime")
         if self.config.scale != 1:
             raise ConfigError("live keeps the size of the picture: scale must be 1")

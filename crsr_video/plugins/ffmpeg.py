@@ -7,8 +7,8 @@ from pathlib import Path
 from crsr_video.config import OutputSettings
 from crsr_video.errors import OutputError
 from crsr_video.io.containers import MOV
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import OutputPlan, plan_output
+from crsr_video.io.reader import Reader
 from crsr_video.io.source import Source
 from crsr_video.plugins import hosts
 from crsr_video.plugins.conversion import Parameters, Tags, chain, retag
@@ -45,7 +45,7 @@ def through_effect(
     Raises: InputError, OutputError, EncoderError.
     """
     chosen = parameters or Parameters()
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         plan = _plan(decoder, output, settings)
         source, first = decoder.source, decoder.source.first
         # Tracks have their faces where they are in the picture as it is stored.
@@ -84,7 +84,7 @@ def through_pipe(
     Args:   options: of ``crsr-video enhance``.
     Raises: InputError, OutputError, EncoderError.
     """
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         plan = _plan(decoder, output, settings)
         source, first = decoder.source, decoder.source.first
         # A copied stream brings its colours along; a turned one has to be decoded, and stands
@@ -120,7 +120,7 @@ def tags_of(source: Source) -> Tags:
     )
 
 
-def _plan(decoder: Decoder, output: Path | None, settings: OutputSettings | None) -> OutputPlan:
+def _plan(decoder: Reader, output: Path | None, settings: OutputSettings | None) -> OutputPlan:
     """What `enhance` would write, as far as the FFmpeg that is installed can.
 
     Raises: OutputError: the result would replace the source. EncoderError.

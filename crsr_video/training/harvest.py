@@ -26,7 +26,7 @@ from crsr_video.imaging.geometry import (
     invert,
 )
 from crsr_video.imaging.resampling import sample
-from crsr_video.io.decode import Decoder
+from crsr_video.io.reader import Reader
 from crsr_video.track import Tracker
 from crsr_video.track.detect import Detector, Look, Model
 from crsr_video.track.view import Region, view_of
@@ -224,7 +224,7 @@ def _tracked(file: Path, tracker: Tracker, every: int) -> Iterator[TrackedFrame]
 def _frames(file: Path) -> Iterator[Frame]:
     """The frames of a video; a single one is repeated until the tracker has made up its mind."""
     count = 0
-    with Decoder(file) as decoder:
+    with Reader(file) as decoder:
         for item in decoder:
             if isinstance(item, Frame):
                 yield item

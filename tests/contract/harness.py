@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from crsr_video.config import OutputSettings
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
+from crsr_video.io.reader import Reader
 from crsr_video.networks import Bicubic, Identity
 from crsr_video.pipeline import Pipeline
 from crsr_video.runtime.batches import Predictor
@@ -103,7 +103,7 @@ def enhance(
     """Take a clip through everything."""
     pipe = pipeline(faces, network, scale)
     before, finished = [], []
-    with Decoder(source) as decoder, Encoder(target, decoder, settings, scale=scale) as encoder:
+    with Reader(source) as decoder, Encoder(target, decoder, settings, scale=scale) as encoder:
         for item in decoder:
             if isinstance(item, Frame):
                 before.append(item)
@@ -119,7 +119,7 @@ def enhance(
 
 
 def frames_of(path: Path) -> list[Frame]:
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         return [item for item in decoder if isinstance(item, Frame)]
 
 

@@ -22,7 +22,7 @@ from crsr_video.comparison.place import find
 from crsr_video.comparison.shape import scale_between
 from crsr_video.errors import ConfigError, CrsrError, FaceModelError, InputError, OutputError
 from crsr_video.io import pyav
-from crsr_video.io.decode import Decoder
+from crsr_video.io.reader import Reader
 from crsr_video.track import face_models
 from crsr_video.track.view import Region
 from crsr_video.types import Frame
@@ -51,7 +51,7 @@ def copy(
     Args: keep: numbers of the frames to keep; None: all.
           shift: milliseconds by which the copy begins earlier.
     """
-    with Decoder(source) as decoder, av.open(str(target), "w") as output:
+    with Reader(source) as decoder, av.open(str(target), "w") as output:
         frames = [item for item in decoder if isinstance(item, Frame)]
         stream = output.add_stream("libx264", 25, options={"crf": "8", "preset": "ultrafast"})
         assert isinstance(stream, VideoStream)
@@ -72,7 +72,7 @@ def copy(
 
 
 def read(path: Path) -> list[Frame]:
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         return [item for item in decoder if isinstance(item, Frame)]
 
 
@@ -119,7 +119,7 @@ def test_side_by_side(clip: Path, tmp_path: Path) -> None:
     after = copy(clip, tmp_path / "b.mp4")
     result = compare(clip, after)
     assert result == tmp_path / "b.compare.mp4"
-    with Decoder(result) as decoder:
+    with Reader(result) as decoder:
         info = decoder.info
     assert (info.width, info.height, info.codec) == (2 * SIZE[0], SIZE[1], "h264")
     assert_halves(result, read(clip), read(after))
@@ -235,7 +235,7 @@ def test_ranges_are_brought_together(tmp_path: Path) -> None:
 
 def test_a_container_without_h264(tmp_path: Path) -> None:
     before = make_video(tmp_path / "a.webm", codec="libvpx", frames=3, **RATE)
-    with Decoder(compare(before, before, tmp_path / "c.webm")) as decoder:
+    with Reader(compare(before, before, tmp_path / "c.webm")) as decoder:
         assert decoder.info.codec.startswith(("vp8", "vp9", "libvpx"))
 
 

@@ -10,8 +10,8 @@ import pytest
 from crsr_video import pipeline
 from crsr_video.config import Config, OutputSettings
 from crsr_video.imaging.masks import touched
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
+from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 from tests.contract.harness import FFV1, enhance, frames_of, packets, times
 from tests.support.paths import ROOT
@@ -40,7 +40,7 @@ COPIED = {
 def test_outside_the_reported_masks_every_bit_stays(tmp_path: Path, name: str) -> None:
     target = tmp_path / "b.nut"
     with (
-        Decoder(CLIPS / name, duration=0.3) as decoder,
+        Reader(CLIPS / name, duration=0.3) as decoder,
         Encoder(target, decoder, FFV1) as encoder,
         pipeline.build(Config()) as pipe,
     ):

@@ -21,12 +21,12 @@ import pytest
 from click.testing import CliRunner
 
 from crsr_video.cli import main
-from crsr_video.config import Config, OutputSettings, ReadSettings
+from crsr_video.config import OutputSettings, ReadSettings
 from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.io import pipes, pyav
 from crsr_video.io.containers import raw_format
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder, plan_output
+from crsr_video.io.reader import Reader
 from crsr_video.track import face_models
 from crsr_video.types import Frame
 from tests.support.paths import ROOT
@@ -167,14 +167,14 @@ def test_a_pipe_gives_what_a_file_gives(clips: Path, tmp_path: Path) -> None:
     words = ["enhance", clips / "a.nut", "-o", file, "--codec", "ffv1"]
     assert CliRunner().invoke(main, [str(w) for w in words]).exit_code == 0
     pipe = enhanced((clips / "a.nut").read_bytes(), "--model", "fast")
-    with Decoder(file) as decoder:
+    with Reader(file) as decoder:
         wanted = [item for item in decoder if isinstance(item, Frame)]
     assert len(wanted) == len(pipe.frames) >= 6
     for a, b in zip(wanted, pipe.frames, strict=True):
         assert a.seconds == b.seconds
         assert same(a, b)
     assert sound(io.BytesIO(pipe.data)) == sound(clips / "a.nut") == sound(file)
-    with Decoder(clips / "a.nut") as decoder:
+    with Reader(clips / "a.nut") as decoder:
         source = [item for item in decoder if isinstance(item, Frame)]
     assert not any(same(a, b) for a, b in zip(source, wanted, strict=True))  # Faces were changed.
 
@@ -194,7 +194,7 @@ def test_ffmpeg_on_both_ends(clips: Path, tmp_path: Path) -> None:
         ["bash", "-c", line], cwd=ROOT, timeout=SECONDS, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
-    with Decoder(clips / "a.mp4") as given, Decoder(target) as made:
+    with Reader(clips / "a.mp4") as given, Reader(target) as made:
         before, after = ([f for f in d if isinstance(f, Frame)] for d in (given, made))
     assert len(before) == len(after)
     # FFmpeg moves everything by the delay of reordered pictures, which NUT's clock cannot hold.
@@ -224,7 +224,7 @@ def test_from_a_file_and_to_a_file(clips: Path, tmp_path: Path) -> None:
         result = CliRunner().invoke(main, [str(w) for w in words])
     assert result.exit_code == 0, result.stderr
     assert "raw pictures are written with libx264" in result.stderr
-    with Decoder(clips / "plain.mkv") as given, Decoder(target) as made:
+    with Reader(clips / "plain.mkv") as given, Reader(target) as made:
         assert made.info.codec == "h264"
         before, after = ([f for f in d if isinstance(f, Frame)] for d in (given, made))
     assert all(same(a, b) for a, b in zip(before, after, strict=True))
@@ -241,7 +241,7 @@ def test_formats(clips: Path, form: str) -> None:
         assert len(out.data) == 20 * 64 * 48 * 3 // 2
         words += ["--size", "64x48", "--rate", "25"]
     again = enhanced(out.data, *words, "--strength", 0)
-    with Decoder(clips / "plain.mkv") as decoder:
+    with Reader(clips / "plain.mkv") as decoder:
         frames = [f for f in decoder if isinstance(f, Frame)]
     times = [f.seconds for f in again.frames]  # NUT begins with the sound, 21 ms before.
     assert [t - times[0] for t in times] == pytest.approx([i / 25 for i in range(20)], abs=1e-3)
@@ -304,7 +304,7 @@ def test_pixel_formats_that_containers_do_not_hold_raw() -> None:
 @posix
 def test_tags_that_are_lost_are_named(tmp_path: Path) -> None:
     clip = make_video(tmp_path / "a.mkv", colour=(9, 16, 9, 1), pix_fmt="yuv420p10le")
-    with Swapped(), Decoder(clip) as decoder:
+    with Swapped(), Reader(clip) as decoder:
         notices = plan_output(decoder, "-").notices
         assert any("colour tags (bt2020, smpte2084" in told for told in notices)
         kept = plan_output(decoder, "-", OutputSettings(container="matroska")).notices
@@ -383,7 +383,7 @@ def test_wrong_usage(words: list[str]) -> None:
 @posix
 def test_what_a_pipe_does_not_tell(clips: Path, tmp_path: Path) -> None:
     data = (clips / "a.nut").read_bytes()
-    with Swapped(data), Decoder("-") as decoder:
+    with Swapped(data), Reader("-") as decoder:
         with pytest.raises(ConfigError, match="say where the result goes"):
             plan_output(decoder, None)
         with pytest.raises(ConfigError, match="bit rate, which a pipe does not tell"):
@@ -391,9 +391,9 @@ def test_what_a_pipe_does_not_tell(clips: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="a file's ending chooses"):
             plan_output(decoder, tmp_path / "a.mp4", OutputSettings(container="nut"))
     with pytest.raises(ConfigError, match="for standard input only"):
-        Decoder(clips / "a.nut", read=ReadSettings(container="nut"))
+        Reader(clips / "a.nut", read=ReadSettings(format="nut"))
     with pytest.raises(ConfigError, match="must be one of"):
-        Config(read=ReadSettings(container="hls"))
+        Reader("-", read=ReadSettings(format="hls"))
 
 
 @posix
@@ -405,7 +405,7 @@ def test_chapters_are_bounded_in_a_pipe_too(tmp_path: Path) -> None:
     assert at > 0
     giant = b"\x10\x43\xa7\x70" + b"\x10\x20\x00\x00" + bytes(1 << 21)
     with Swapped(bytes(data[:at]) + giant), pytest.raises(InputError, match="too many chapters"):
-        Decoder("-")
+        Reader("-")
 
 
 @posix
@@ -462,7 +462,7 @@ def test_no_descriptor_is_left_open(clips: Path) -> None:
 
     with Swapped(data):
         before = opened()
-        with Decoder("-") as decoder, Encoder("-", decoder) as encoder:
+        with Reader("-") as decoder, Encoder("-", decoder) as encoder:
             for item in decoder:
                 encoder.push(item) if isinstance(item, Frame) else encoder.push_packet(item)
         assert opened() <= before  # The reader of the input may have finished meanwhile.

@@ -10,9 +10,9 @@ import pytest
 from crsr_video.config import OutputSettings
 from crsr_video.errors import ConfigError, EncoderError, OutputError
 from crsr_video.io import pyav
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import plan_output
 from crsr_video.io.encoders import find
+from crsr_video.io.reader import Reader
 from crsr_video.io.source import bit_rate
 from tests.contract.harness import FACE, FAST, enhance, frames_of
 from tests.support.video import make_video
@@ -135,7 +135,7 @@ def measured(path: Path) -> float:
 def test_copy_like_keeps_the_bit_rate(tmp_path: Path, codec: str, name: str, suffix: str) -> None:
     rate = 3_000_000 if codec == "libx265" else 1_200_000
     source = noisy(tmp_path / f"a{suffix}", codec, name, rate)
-    with Decoder(source) as decoder:
+    with Reader(source) as decoder:
         assert bit_rate(decoder.source) == pytest.approx(measured(source), rel=0.1)
     target = tmp_path / f"b{suffix}"
     quick = {"x265-params": "pools=1:frame-threads=1"} if codec == "libx265" else {}
@@ -154,7 +154,7 @@ def test_copy_like_where_no_bit_rate_can_be_set(tmp_path: Path, codec: str, suff
     source = make_video(
         tmp_path / f"a{suffix}", codec=codec, pix_fmt="yuv422p10le", size=(128, 96), frames=3
     )
-    with Decoder(source) as decoder:
+    with Reader(source) as decoder:
         plan = plan_output(decoder, tmp_path / f"b{suffix}", OutputSettings(codec="copy-like"))
     assert plan.encoder == codec
     assert "b" not in plan.choice.options

@@ -10,7 +10,7 @@ import av
 import pytest
 
 from crsr_video.config import OutputSettings
-from crsr_video.io.decode import Decoder
+from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 from tests.contract.harness import FFV1, enhance, packets, times
 from tests.support.video import make_video
@@ -112,7 +112,7 @@ def test_an_edit_list_that_hides_the_beginning(tmp_path: Path, suffix: str) -> N
 def test_missing_times_follow_the_rate(tmp_path: Path) -> None:
     """Raw H.264 has none at all."""
     source = make_video(tmp_path / "a.h264", frames=15, b_frames=2)
-    with Decoder(source) as decoder:
+    with Reader(source) as decoder:
         frames = [i for i in decoder if isinstance(i, Frame)]
         made_up = decoder.report.made_up
     steps = {b.pts - a.pts for a, b in pairwise(frames)}
@@ -159,7 +159,7 @@ def test_joined_recordings_whose_clock_starts_again(tmp_path: Path) -> None:
     part = make_video(tmp_path / "p.ts", frames=20, time_base=FINE, rate=25, audio=1).read_bytes()
     source = tmp_path / "a.ts"
     source.write_bytes(part + part)
-    with Decoder(source) as decoder:
+    with Reader(source) as decoder:
         frames = [i for i in decoder if isinstance(i, Frame)]
     got = [f.pts * f.time_base for f in frames]
     steps = [b - a for a, b in pairwise(got)]

@@ -17,8 +17,8 @@ import pytest
 import crsr_video
 from crsr_video.errors import InputError
 from crsr_video.io import limits
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
+from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 from tests.support.video import make_video
 
@@ -116,7 +116,7 @@ def test_scripts_open_nothing(
     for target in targets:
         path.write_text(SCRIPTS[script].replace("{}", target))
         with pytest.raises(InputError) as caught:
-            Decoder(path)
+            Reader(path)
         assert "\n" not in str(caught.value)
         assert "root:" not in str(caught.value)
     trap.close()
@@ -149,7 +149,7 @@ def _y4m(path: Path, header: str) -> Path:
 def test_giant_raw_pictures_are_refused(tmp_path: Path, size: str) -> None:
     before = _peak()
     with pytest.raises(InputError):
-        Decoder(_y4m(tmp_path / "a.y4m", f"{size} F25:1 C420jpeg"))
+        Reader(_y4m(tmp_path / "a.y4m", f"{size} F25:1 C420jpeg"))
     assert _peak() - before < 100
 
 
@@ -168,7 +168,7 @@ def test_giant_pictures_in_matroska_are_refused_or_not_believed(tmp_path: Path, 
     path.write_bytes(data.replace(old, b"\xb0\x82\xff\xff\xba\x82\xff\xff"))
     before = _peak()
     try:
-        with Decoder(path) as decoder:
+        with Reader(path) as decoder:
             assert (decoder.info.width, decoder.info.height) == (512, 320)
     except InputError as error:
         assert "too large" in str(error) or "no picture" in str(error)
@@ -179,7 +179,7 @@ def test_giant_pictures_in_matroska_are_refused_or_not_believed(tmp_path: Path, 
 def test_absurd_rates_are_survived(tmp_path: Path, rate: str) -> None:
     path = _y4m(tmp_path / "a.y4m", f"W48 H32 F{rate} C420jpeg")
     try:
-        with Decoder(path) as decoder:
+        with Reader(path) as decoder:
             frames = [item for item in decoder if isinstance(item, Frame)]
     except InputError:
         return
@@ -193,7 +193,7 @@ def test_absurd_rates_are_survived(tmp_path: Path, rate: str) -> None:
 def test_pixels_that_are_lines_are_taken_for_square(
     tmp_path: Path, aspect: str, expected: Fraction
 ) -> None:
-    with Decoder(_y4m(tmp_path / "a.y4m", f"W48 H32 F25:1 A{aspect} C420jpeg")) as decoder:
+    with Reader(_y4m(tmp_path / "a.y4m", f"W48 H32 F25:1 A{aspect} C420jpeg")) as decoder:
         frame = next(item for item in decoder if isinstance(item, Frame))
     assert frame.sample_aspect == expected
 
@@ -217,7 +217,7 @@ def test_a_crowd_of_streams_is_refused(tmp_path: Path) -> None:
     path.write_bytes(head + _element("18538067", _element("1654ae6b", tracks)))
     before = _peak()
     with pytest.raises(InputError, match=r"a\.mkv: (has too many streams|cannot be opened|is not)"):
-        Decoder(path)
+        Reader(path)
     assert _peak() - before < 100
 
 
@@ -234,7 +234,7 @@ def test_a_book_of_chapters_is_refused(tmp_path: Path) -> None:
     book = _element("1043a770", _element("45b9", chapters))
     path.write_bytes(_with_element(plain.read_bytes(), book))
     with pytest.raises(InputError, match=r"too many chapters \(10001, but 10000 at most\)"):
-        Decoder(path)
+        Reader(path)
 
 
 def test_a_library_of_chapters_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_a_library_of_chapters_is_refused_before_it_is_read(tmp_path: Path) -> N
     for data in (_with_element(plain, book), _with_chapters_behind(plain, book)):
         path.write_bytes(data)
         with pytest.raises(InputError, match="too many chapters"):
-            Decoder(path)
+            Reader(path)
 
 
 def _with_chapters_behind(data: bytes, element: bytes) -> bytes:
@@ -275,21 +275,21 @@ def test_chapters_within_the_limit_are_kept(tmp_path: Path) -> None:
     path.write_bytes(
         _with_element(plain.read_bytes(), _element("1043a770", _element("45b9", chapters)))
     )
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         assert len(decoder.source.container.chapters()) == 30
 
 
 def test_attachments_and_tags_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_video(tmp_path / "a.mkv", attachment=bytes(5000), metadata={"note": "x" * 5000})
-    with Decoder(path):
+    with Reader(path):
         pass
     monkeypatch.setattr(limits, "MAX_ATTACHED", 4999)
     with pytest.raises(InputError, match=r"too many bytes of attachments \(5000, but 4999"):
-        Decoder(path)
+        Reader(path)
     monkeypatch.undo()
     monkeypatch.setattr(limits, "MAX_TAGS", 4999)
     with pytest.raises(InputError, match="too many characters of metadata"):
-        Decoder(path)
+        Reader(path)
 
 
 @pytest.mark.parametrize("name", ["../escaped.ttf", "/escaped.ttf", "..\\escaped.ttf", "a\0b"])
@@ -308,7 +308,7 @@ def test_names_in_metadata_are_never_paths(tmp_path: Path, name: str) -> None:
                 packet.stream = stream
                 new.mux(packet)
     plain.unlink()
-    with Decoder(path) as decoder, Encoder(None, decoder) as encoder:
+    with Reader(path) as decoder, Encoder(None, decoder) as encoder:
         for item in decoder:
             assert isinstance(item, Frame)
             encoder.push(item)

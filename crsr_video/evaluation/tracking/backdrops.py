@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.errors import ConfigError
-from crsr_video.io.decode import Decoder
 from crsr_video.io.frames import as_rgb
+from crsr_video.io.reader import Reader
 from crsr_video.training.pictures import SUFFIXES, read_picture
 from crsr_video.types import Frame
 
@@ -70,7 +70,7 @@ def _read(path: Path) -> Bytes:
         if picture is None:
             raise ConfigError(f"{path} is no picture")
         return picture
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         return as_rgb(next(islice((item for item in decoder if isinstance(item, Frame)), 1)))
 
 

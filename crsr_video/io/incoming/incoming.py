@@ -16,9 +16,10 @@ Only the first connection must succeed at once.
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 
 from crsr_video.closing import Closing
+from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError, NoVideoError
 from crsr_video.io import pyav
 from crsr_video.io.feed import Arrival, Feed, SourceSettings
@@ -37,6 +38,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 DAMAGE_SECONDS = 5.0
 """Damage is told at most once in so long."""
 _DRY_SECONDS = 0.5
+_CHOICES = [part.name for part in fields(SourceSettings) if part.name != "address"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,11 @@ class Incoming(Closing):
     """What is being done, or waited for, just now."""
 
     def __init__(
-        self, settings: SourceSettings, *, on_event: Callable[[str], None] = lambda _line: None
+        self,
+        address: str,
+        read: ReadSettings | None = None,
+        *,
+        on_event: Callable[[str], None] = lambda _line: None,
     ) -> None:
         """Open a source and decode its first frame.
 
@@ -72,6 +78,9 @@ class Incoming(Closing):
         Raises: InputError: there is no such source, or it sends no picture within the time.
                 NoVideoError: it can be read, but holds no picture.
         """
+        read = read or ReadSettings()
+        chosen = {name: getattr(read, name) for name in _CHOICES}
+        settings = SourceSettings(address=address, **chosen)
         self._settings, self._on_event = settings, on_event
         self._target = target_of(settings)
         self._halt, self._counts = Halt(), Counts()

@@ -6,8 +6,8 @@ from pathlib import Path
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError
 from crsr_video.io.containers import BY_SUFFIX
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import plan_output
+from crsr_video.io.reader import Reader
 from crsr_video.jobs.queue.jobs import Job
 
 MARK = ".enhanced"
@@ -33,7 +33,7 @@ def job_of(source: Path, below: Path, folder: Path | None, config: Config) -> Jo
 
 
 def _found_suffix(source: Path, config: Config) -> str:
-    with Decoder(source) as film:
+    with Reader(source) as film:
         return plan_output(film, None, config.output, scale=config.scale).path.suffix
 
 

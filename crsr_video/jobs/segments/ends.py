@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
 from crsr_video.io.pyav import Passthrough
+from crsr_video.io.reader import Reader
 from crsr_video.jobs.segments.planning import Segment
 from crsr_video.jobs.segments.results import Boxes
 from crsr_video.jobs.segments.stitch import OVERLAP
@@ -22,7 +22,7 @@ def time_of(frame: Frame) -> int:
 class Reading:
     """The decoder's frames; damage counts from the segment's first frame to its last."""
 
-    def __init__(self, decoder: Decoder, segment: Segment) -> None:
+    def __init__(self, decoder: Reader, segment: Segment) -> None:
         self._decoder, self._segment = decoder, segment
         self.concealed = self.damaged = 0
         self.seconds = 0.0

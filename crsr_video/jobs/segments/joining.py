@@ -8,10 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from crsr_video.errors import OutputError
-from crsr_video.io.decode import Decoder, DecodeReport
 from crsr_video.io.encode import Encoder
 from crsr_video.io.plan import OutputPlan
 from crsr_video.io.pyav import Packet, Passthrough
+from crsr_video.io.reader import Reader, ReadReport
 from crsr_video.jobs.segments import media
 from crsr_video.jobs.segments.planning import Plan
 from crsr_video.jobs.segments.results import SegmentResult
@@ -25,7 +25,7 @@ class Joined:
     plan: OutputPlan
     video: VideoInfo
     """Of the source."""
-    report: DecodeReport
+    report: ReadReport
     """On the source's other streams, and on its end."""
     notices: tuple[str, ...]
 
@@ -49,7 +49,7 @@ def join(
     config = plan.config
     with ExitStack() as stack:
         film = stack.enter_context(
-            Decoder(plan.source, start=config.start, duration=config.duration)
+            Reader(plan.source, start=config.start, duration=config.duration)
         )
         encoder = stack.enter_context(
             Encoder(
@@ -103,7 +103,7 @@ class _Video:
     """The segments' packets as one stream."""
 
     def __init__(
-        self, parts: Sequence[SegmentResult], folder: Path, film: Decoder, encoder: Encoder
+        self, parts: Sequence[SegmentResult], folder: Path, film: Reader, encoder: Encoder
     ) -> None:
         rate = film.info.rate or Fraction(25)
         self._encoder = encoder

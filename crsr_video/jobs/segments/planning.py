@@ -9,8 +9,8 @@ from typing import Any
 
 from crsr_video import pipeline
 from crsr_video.config import Config, Precision
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import plan_output
+from crsr_video.io.reader import Reader
 from crsr_video.jobs.segments import facts, media
 
 SEGMENT = 600
@@ -92,7 +92,7 @@ def plan(
     Raises: InputError, OutputError, EncoderError, DeviceError, WeightsError.
     """
     chosen, path = config or Config(), Path(source)
-    with Decoder(path, start=chosen.start, duration=chosen.duration) as film:
+    with Reader(path, start=chosen.start, duration=chosen.duration) as film:
         whole = plan_output(film, output, chosen.output, scale=chosen.scale)
         base, shift, end = film.info.time_base, film.source.shift, film.source.end
     first = int(shift / base) if chosen.start > 0 else None

@@ -15,9 +15,9 @@ from crsr_video import report
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError, OutputError
 from crsr_video.io import pyav
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import check_output, plan_output
 from crsr_video.io.lock import NameLock
+from crsr_video.io.reader import Reader
 from crsr_video.jobs.segments.folder import WorkFolder, work_folder
 from crsr_video.jobs.segments.joining import Joined, join
 from crsr_video.jobs.segments.planning import Plan, Segment
@@ -72,7 +72,7 @@ def enhance_resumably(
     if (config.faces or config.only is not None) and config.tracks is None:
         raise ConfigError("faces are counted anew in every segment: choosing some needs --tracks")
     path, told = Path(source), _Notices(on_notice)
-    with Decoder(path, start=config.start, duration=config.duration) as film:
+    with Reader(path, start=config.start, duration=config.duration) as film:
         whole = plan_output(film, output, config.output, scale=config.scale)
     folder = work_folder(whole.path)
     if not folder.is_dir():
@@ -204,7 +204,7 @@ def _enhance(
 def _as_joined(plan: Plan) -> Joined:
     """What `join` returned to the run that was stopped after it."""
     config = plan.config
-    with Decoder(plan.source, start=config.start, duration=config.duration) as film:
+    with Reader(plan.source, start=config.start, duration=config.duration) as film:
         whole = plan_output(film, plan.output, config.output, scale=config.scale)
         return Joined(whole, film.info, film.report, whole.notices)
 

@@ -11,8 +11,8 @@ from typing import Any
 from crsr_video import pipeline, report
 from crsr_video.closing import Closing
 from crsr_video.errors import InputError, NoVideoError, OutputError
-from crsr_video.io.decode import Decoder, Span
 from crsr_video.io.encode import Encoder, plan_output
+from crsr_video.io.reader import Reader, Span
 from crsr_video.jobs.segments import facts, media
 from crsr_video.jobs.segments.ends import Looking, Reading, Writing, time_of
 from crsr_video.jobs.segments.planning import Plan, Segment
@@ -51,7 +51,7 @@ class Worker(Closing):
         if differs is not None:
             raise InputError(f"{plan.source}: was planned by a machine with {differs}")
         self._plan = plan
-        with Decoder(plan.source) as film:
+        with Reader(plan.source) as film:
             replay = pipeline.recorded(plan.config, plan.source, film.info)
         self._pipeline = pipeline.build(plan.config, tracker=replay, networks=networks)
 
@@ -81,7 +81,7 @@ class Worker(Closing):
         looking = Looking(segment, own_numbers=config.tracks is None)
         with ExitStack() as stack:
             film = stack.enter_context(
-                Decoder(self._plan.source, start=config.start, duration=config.duration)
+                Reader(self._plan.source, start=config.start, duration=config.duration)
             )
             decoder = self._decoder(film, segment, stack)
             if decoder is None:
@@ -122,16 +122,16 @@ class Worker(Closing):
         seen = observer.seen(self._pipeline.lowered)
         return report.as_record(report.renumbered(seen, looking.tracks))
 
-    def _decoder(self, film: Decoder, segment: Segment, stack: ExitStack) -> Decoder | None:
+    def _decoder(self, film: Reader, segment: Segment, stack: ExitStack) -> Reader | None:
         """The source from the warm-up on; None: nothing can be decoded there."""
         plan = self._plan
         span = Span(segment.warm, plan.end, plan.seek)
         try:
-            return stack.enter_context(Decoder(plan.source, span=span, like=film.source.first))
+            return stack.enter_context(Reader(plan.source, span=span, like=film.source.first))
         except NoVideoError:
             return None
 
-    def _encoder(self, film: Decoder, segment: Segment, folder: Path) -> Encoder:
+    def _encoder(self, film: Reader, segment: Segment, folder: Path) -> Encoder:
         """As for the whole result, but into a file that holds nothing else."""
         plan, config = self._plan, self._plan.config
         whole = plan_output(film, plan.output, config.output, scale=config.scale)

@@ -17,7 +17,7 @@ from crsr_video import Config, FaceSettings, analyse
 from crsr_video.analysis.overlay import Overlay
 from crsr_video.analysis.sheet import clock
 from crsr_video.errors import ConfigError, InputError, OutputError, TracksError
-from crsr_video.io.decode import Decoder
+from crsr_video.io.reader import Reader
 from crsr_video.pipeline import recorded
 from crsr_video.stages.people import OFF
 from crsr_video.track import face_models, tracks_file
@@ -131,7 +131,7 @@ def test_turned_and_squeezed_videos(portrait, tmp_path, form):
     found = analyse(source, draw=tmp_path / "drawn.mkv", sheet=tmp_path / "sheet.png")
     assert len(found.people) == 1
     recording = tracks_file.read(found.output)
-    with Decoder(source) as decoder:
+    with Reader(source) as decoder:
         first = decoder.source.first
         assert (recording.video.rotation, recording.video.sample_aspect) == (
             first.rotation,
@@ -168,7 +168,7 @@ def test_a_part_of_the_video_takes_the_faces_of_its_times(tmp_path):
     recording = tracks_file.read(found.output)
     config = Config(tracks=found.output, start=0.7, duration=0.6)
     seen = 0
-    with Decoder(source, start=config.start, duration=config.duration) as decoder:
+    with Reader(source, start=config.start, duration=config.duration) as decoder:
         stage = recorded(config, decoder.path, decoder.info, shift=decoder.source.shift)
         for frame in (item for item in decoder if isinstance(item, Frame)):
             (item,) = stage.push(frame)
@@ -211,7 +211,7 @@ def test_strength_of_one_face_weakens_its_change(clip, tracks, tmp_path):
 
 def test_the_overlay_changes_the_picture_about_the_face_only(clip, tracks):
     recording = tracks_file.read(tracks)
-    with Decoder(clip) as decoder:
+    with Reader(clip) as decoder:
         frame = decoder.source.first
     face = recording.tracks[0].face(0, ())
     drawn = Overlay(frame).draw(TrackedFrame(frame, (face,)))
@@ -235,7 +235,7 @@ def test_the_overlay_changes_the_picture_about_the_face_only(clip, tracks):
 )
 def test_the_overlay_shows_pictures_of_every_kind_as_they_are(tmp_path, pixels, size):
     source = make_video(tmp_path / "c.mkv", codec="ffv1", pix_fmt=pixels, size=size, frames=3)
-    with Decoder(source) as decoder:
+    with Reader(source) as decoder:
         frames = [item for item in decoder if isinstance(item, Frame)]
     for frame in frames:
         drawn = Overlay(frames[0]).draw(TrackedFrame(frame))

@@ -26,7 +26,7 @@ from crsr_video.bench.case import Speed
 from crsr_video.bench.measure import measure
 from crsr_video.cli import main
 from crsr_video.config import Config
-from crsr_video.io.decode import Decoder
+from crsr_video.io.reader import Reader
 from crsr_video.pipeline import load_networks
 from crsr_video.runtime import devices
 from crsr_video.track import Tracker
@@ -50,7 +50,7 @@ def figures(sample):
 
 
 def frames_of(path):
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         return [item for item in decoder if isinstance(item, Frame)]
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from crsr_video.config import OutputSettings
 from crsr_video.io import pyav
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
+from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 from tests.support.video import make_video
 
@@ -37,7 +37,7 @@ def cycles() -> Iterator[Counter[str]]:
 def test_a_picture_that_was_asked_goes_at_once(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=5, rotation=90)
     with cycles() as left:
-        with Decoder(path) as decoder:
+        with Reader(path) as decoder:
             pictures = [item.native for item in decoder if isinstance(item, Frame)]
         seen = [pyav.display_matrix(pyav.side_data(picture)) for picture in pictures]
         assert [matrix is not None for matrix in seen] == [True] * 5
@@ -51,7 +51,7 @@ def test_from_file_to_file_no_picture_waits_for_the_collector(tmp_path: Path, fl
     path = make_video(tmp_path / "a.mp4", size=(64, 64), frames=8, options=options)
     fast = OutputSettings(preset="ultrafast")
     with cycles() as left:
-        with Decoder(path) as decoder, Encoder(tmp_path / "b.mp4", decoder, fast) as encoder:
+        with Reader(path) as decoder, Encoder(tmp_path / "b.mp4", decoder, fast) as encoder:
             for item in decoder:
                 assert isinstance(item, Frame)
                 encoder.push(item)

@@ -15,8 +15,8 @@ import pytest
 from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError, OutputError
 from crsr_video.io import pyav
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder, available_encoders, plan_output
+from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 from tests.support.video import COVER, make_video, picture
 
@@ -29,7 +29,7 @@ def transcode(
 ) -> tuple[str, ...]:
     """Decode and encode; returns the notices."""
     with (
-        Decoder(source, **window) as decoder,
+        Reader(source, **window) as decoder,
         Encoder(target, decoder, settings) as encoder,
     ):
         for item in decoder:
@@ -41,7 +41,7 @@ def transcode(
 
 
 def frames_of(path: Path) -> list[Frame]:
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         return [item for item in decoder if isinstance(item, Frame)]
 
 
@@ -189,7 +189,7 @@ def test_edits_arrive_and_the_rest_stays(tmp_path: Path, name: str) -> None:
     codec = "ffv1" if name in ("yuva420p", "gray10le") else "rawvideo"
     source, target = tmp_path / "a.nut", tmp_path / "b.nut"
     make_video(source, codec=codec, pix_fmt=name, frames=3)
-    with Decoder(source) as decoder, Encoder(target, decoder) as encoder:
+    with Reader(source) as decoder, Encoder(target, decoder) as encoder:
         frames = [item for item in decoder if isinstance(item, Frame)]
         for frame in frames:
             planes = tuple(np.array(c) for c in frame.components)
@@ -212,7 +212,7 @@ def test_larger_frames(tmp_path: Path, scale: int) -> None:
         tmp_path / "a.mp4", frames=4, rotation=90, sample_aspect=Fraction(4, 3), audio=1
     )
     target = tmp_path / "b.mp4"
-    with Decoder(source) as decoder, Encoder(target, decoder, FAST, scale=scale) as encoder:
+    with Reader(source) as decoder, Encoder(target, decoder, FAST, scale=scale) as encoder:
         for item in decoder:
             if isinstance(item, Frame):
                 large = tuple(np.kron(c, np.ones((scale, scale), c.dtype)) for c in item.components)
@@ -228,7 +228,7 @@ def test_larger_frames(tmp_path: Path, scale: int) -> None:
 
 def test_frames_made_from_arrays(tmp_path: Path) -> None:
     source, target = make_video(tmp_path / "a.mkv", codec="ffv1", frames=2), tmp_path / "b.mkv"
-    with Decoder(source) as decoder, Encoder(target, decoder) as encoder:
+    with Reader(source) as decoder, Encoder(target, decoder) as encoder:
         for item in decoder:
             if isinstance(item, Frame):
                 planes = tuple(np.array(c) for c in item.components)
@@ -421,7 +421,7 @@ def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
 
 def test_the_plan_follows_the_source(tmp_path: Path) -> None:
     def plan(path: Path, **settings: str) -> tuple[str, str, str, str]:
-        with Decoder(path) as decoder:
+        with Reader(path) as decoder:
             made = plan_output(decoder, None, OutputSettings(**settings))
         return made.path.name, made.container, made.encoder, made.pixel_format
 
@@ -439,7 +439,7 @@ def test_the_plan_follows_the_source(tmp_path: Path) -> None:
     assert plan(ten, codec="libx264")[3] == "yuv422p10le"
     png = make_video(tmp_path / "f.mov", codec="png", pix_fmt="rgb24")
     assert plan(png)[1:] == ("mov", "png", "rgb24")
-    with Decoder(mp4) as decoder:
+    with Reader(mp4) as decoder:
         assert plan_output(decoder, tmp_path / "x.webm").encoder == "libvpx-vp9"
     assert not list(tmp_path.glob("*enhanced*"))
 
@@ -473,7 +473,7 @@ def test_refusals_are_one_line(
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "there.mp4").write_text("precious")
     (tmp_path / "link.mp4").symlink_to(source)
-    with Decoder(source) as decoder, pytest.raises(OutputError, match=words) as caught:
+    with Reader(source) as decoder, pytest.raises(OutputError, match=words) as caught:
         Encoder(tmp_path / name, decoder, OutputSettings(**settings))
     assert "\n" not in str(caught.value)
     assert leftovers(tmp_path) == []
@@ -483,14 +483,14 @@ def test_refusals_are_one_line(
 
 def test_frames_beyond_an_encoder(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mkv", codec="ffv1", size=(17000 // 4, 16), frames=1)
-    with Decoder(source) as decoder, pytest.raises(EncoderError, match="libvpx"):
+    with Reader(source) as decoder, pytest.raises(EncoderError, match="libvpx"):
         Encoder(tmp_path / "b.mkv", decoder, OutputSettings(codec="libvpx"), scale=4)
     assert leftovers(tmp_path) == []
 
 
 def test_the_result_appears_only_when_complete(tmp_path: Path) -> None:
     source, target = make_video(tmp_path / "a.mp4"), tmp_path / "b.mp4"
-    with Decoder(source) as decoder, Encoder(target, decoder, FAST) as encoder:
+    with Reader(source) as decoder, Encoder(target, decoder, FAST) as encoder:
         for item in decoder:
             assert isinstance(item, Frame)
             encoder.push(item)
@@ -506,7 +506,7 @@ def test_the_result_appears_only_when_complete(tmp_path: Path) -> None:
 def test_overwriting_when_asked(tmp_path: Path) -> None:
     source, target = make_video(tmp_path / "a.mp4"), tmp_path / "b.mp4"
     target.write_text("old")
-    with Decoder(source) as decoder, Encoder(target, decoder, FAST, overwrite=True) as encoder:
+    with Reader(source) as decoder, Encoder(target, decoder, FAST, overwrite=True) as encoder:
         for item in decoder:
             assert isinstance(item, Frame)
             encoder.push(item)
@@ -518,7 +518,7 @@ def test_overwriting_when_asked(tmp_path: Path) -> None:
 def test_nothing_is_left_after_an_exception(tmp_path: Path, pushed: int) -> None:
     source = make_video(tmp_path / "a.mp4", audio=1)
     with (
-        Decoder(source) as decoder,
+        Reader(source) as decoder,
         pytest.raises(KeyboardInterrupt),
         Encoder(tmp_path / "b.mp4", decoder, FAST) as encoder,
     ):
@@ -531,7 +531,7 @@ def test_nothing_is_left_after_an_exception(tmp_path: Path, pushed: int) -> None
 
 def test_no_frame_is_no_result(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mp4")
-    with Decoder(source) as decoder, pytest.raises(OutputError, match="no frame came"):
+    with Reader(source) as decoder, pytest.raises(OutputError, match="no frame came"):
         Encoder(tmp_path / "b.mp4", decoder, FAST).close()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4"]
 
@@ -551,7 +551,7 @@ def test_a_full_disk(tmp_path: Path, limit: int) -> None:
     """In the header, among the frames, or not before the end."""
     source = make_video(tmp_path / "a.nut", codec="rawvideo", frames=100)
     with (
-        Decoder(source) as decoder,
+        Reader(source) as decoder,
         pytest.raises(OutputError, match=r"b\.nut: cannot be written: File too large"),
         _file_size_limit(limit),
         Encoder(tmp_path / "b.nut", decoder) as encoder,
@@ -566,7 +566,7 @@ def test_a_full_disk(tmp_path: Path, limit: int) -> None:
 def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     source, folder = make_video(tmp_path / "a.mp4"), tmp_path / "f"
     folder.mkdir(mode=0o500)
-    with Decoder(source) as decoder, pytest.raises(OutputError, match="may not be written"):
+    with Reader(source) as decoder, pytest.raises(OutputError, match="may not be written"):
         Encoder(folder / "b.mp4", decoder)
 
 

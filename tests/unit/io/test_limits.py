@@ -8,7 +8,7 @@ import pytest
 
 from crsr_video.errors import InputError
 from crsr_video.io import limits
-from crsr_video.io.decode import Decoder
+from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 from tests.support.paths import ROOT
 from tests.support.video import make_video
@@ -104,14 +104,14 @@ def test_every_usual_container_is_on_the_list(tmp_path: Path, suffix: str) -> No
         pix_fmt=formats.get(codec, "yuv420p"),
         frames=1 if suffix == ".png" else 12,
     )
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         assert sum(isinstance(item, Frame) for item in decoder) >= 1
 
 
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="the clips are not part of the repository")
 def test_clips_of_many_kinds_are_read_without_a_complaint() -> None:
     for path in sorted(p for p in CLIPS.rglob("*") if p.suffix in VIDEOS):
-        with Decoder(path) as decoder:
+        with Reader(path) as decoder:
             frames = [item for item in islice(decoder, 200) if isinstance(item, Frame)][:10]
             assert len(frames) == 10, path
             report = decoder.report

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from crsr_video import Config
+from crsr_video.config import ReadSettings
 from crsr_video.errors import ConfigError, InputError, OutputError
-from crsr_video.io.feed import SourceSettings
 from crsr_video.live import Hooks, LiveSettings, LiveStatistics, LiveSummary, run
 from crsr_video.live.run import LiveRun
 from crsr_video.track import face_models
@@ -31,7 +31,7 @@ def models() -> None:
 
 def settings(source: object, sink: object, **fields: object) -> LiveSettings:
     fields.setdefault("config", Config(on_error="passthrough"))
-    return LiveSettings(source=SourceSettings(address=str(source)), output=str(sink), **fields)
+    return LiveSettings(source=str(source), output=str(sink), **fields)
 
 
 def pictures(path: Path, count: int | None = None) -> list[np.ndarray]:
@@ -165,7 +165,9 @@ def test_an_exception_in_the_thread_that_runs_still_finishes_the_file(tmp_path: 
 
     output, finished, interrupted = tmp_path / "out.mkv", [], []
     wanted = settings(CLIP, output, config=Config(model="identity"))
-    wanted = replace(wanted, source=replace(wanted.source, realtime=True, loop=True))
+    wanted = replace(
+        wanted, config=replace(wanted.config, read=ReadSettings(realtime=True, loop=True))
+    )
     with pytest.raises(Stop):
         LiveRun(wanted, Hooks(statistics=interrupt, finished=finished.append)).run()
     assert isinstance(finished[0], LiveSummary)
@@ -175,7 +177,9 @@ def test_an_exception_in_the_thread_that_runs_still_finishes_the_file(tmp_path: 
 
 def test_it_ends_after_the_seconds_that_were_asked_for(tmp_path: Path) -> None:
     wanted = settings(CLIP, tmp_path / "out.nut", config=Config(model="identity"), seconds=1.0)
-    wanted = replace(wanted, source=replace(wanted.source, realtime=True, loop=True))
+    wanted = replace(
+        wanted, config=replace(wanted.config, read=ReadSettings(realtime=True, loop=True))
+    )
     summary = run(wanted)
     assert 0.9 < summary.live.seconds < 10
 
@@ -188,7 +192,7 @@ def test_it_ends_after_the_seconds_that_were_asked_for(tmp_path: Path) -> None:
         ({"config": Config(scale=2)}, "scale"),
         ({"config": Config(tracks=Path("t.json"))}, "tracks"),
         ({"config": Config(resume=True)}, "resumed"),
-        ({"source": SourceSettings(address="a", loop=True)}, "add realtime"),
+        ({"config": Config(read=ReadSettings(loop=True))}, "add realtime"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(fields: dict[str, object], words: str) -> None:

@@ -18,7 +18,8 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from crsr_video.io.feed import Feed, SourceSettings
+from crsr_video.config import ReadSettings
+from crsr_video.io.feed import Feed
 from crsr_video.io.incoming import Incoming
 from crsr_video.io.pyav import Passthrough
 from crsr_video.types import Frame
@@ -181,8 +182,7 @@ class Taken:
 def opened(address: str | Path, **settings: Any) -> Iterator[tuple[Incoming, Taken]]:
     """A source that is stopped when it takes too long."""
     taken = Taken()
-    chosen = SourceSettings(address=str(address), **settings)
-    with Incoming(chosen, on_event=taken.events.append) as incoming:
+    with Incoming(str(address), ReadSettings(**settings), on_event=taken.events.append) as incoming:
         guard = threading.Timer(MOST_SECONDS, incoming.stop)
         guard.start()
         try:

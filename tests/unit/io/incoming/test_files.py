@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError
-from crsr_video.io.feed import SourceSettings
 from crsr_video.io.incoming import Incoming
 from crsr_video.types import Frame
 from tests.support.video import make_video
@@ -124,13 +124,13 @@ def test_bad_files_are_refused_at_once(
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(InputError, match=words) as caught:
-        Incoming(SourceSettings(address=str(path), **settings))
+        Incoming(str(path), ReadSettings(**settings))
     assert "\n" not in str(caught.value)
 
 
 def test_a_directory(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a directory"):
-        Incoming(SourceSettings(address=str(tmp_path)))
+        Incoming(str(tmp_path))
 
 
 def test_a_cut_off_y4m_file_is_told_at_the_end(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_cut_off_y4m_file_is_told_at_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["-", "/dev/video9", "udp://127.0.0.1:9"])
 def test_only_files_are_played_in_a_loop(source: str) -> None:
     with pytest.raises(InputError, match="only a file can be played in a loop"):
-        Incoming(SourceSettings(address=source, realtime=True, loop=True))
+        Incoming(source, ReadSettings(realtime=True, loop=True))
 
 
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs a device file")
@@ -159,7 +159,7 @@ def test_only_files_are_played_in_a_loop(source: str) -> None:
 )
 def test_what_is_no_camera(address: str, settings: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        Incoming(SourceSettings(address=address, **settings))
+        Incoming(address, ReadSettings(**settings))
 
 
 def test_a_device_gives_frames_until_it_is_stopped() -> None:
@@ -177,7 +177,7 @@ def test_a_terminal_is_no_source() -> None:
     try:
         os.dup2(theirs, 0)
         with pytest.raises(InputError, match="standard input is a terminal"):
-            Incoming(SourceSettings(address="-"))
+            Incoming("-")
     finally:
         os.dup2(before, 0)
         for number in (before, ours, theirs):

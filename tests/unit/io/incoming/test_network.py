@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError
-from crsr_video.io.feed import Feed, SourceSettings
+from crsr_video.io.feed import Feed
 from crsr_video.io.incoming import Incoming
 from crsr_video.io.incoming.bridge import program_for
 from crsr_video.types import Frame
@@ -172,14 +173,14 @@ def test_srt_by_way_of_a_program(tmp_path: Path) -> None:
 def test_srt_needs_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(InputError, match="SRT needs an ffmpeg program"):
-        Incoming(SourceSettings(address="srt://127.0.0.1:9"))
+        Incoming("srt://127.0.0.1:9")
 
 
 @pytest.mark.skipif(program_for("srt") is None, reason="needs an ffmpeg program with SRT")
 def test_srt_that_nobody_sends_is_told_and_nothing_is_left_running() -> None:
     port = free_port(socket.SOCK_DGRAM)
     with pytest.raises(InputError, match=r"cannot be reached|sent no picture within"):
-        Incoming(SourceSettings(address=f"srt://{LOCAL}:{port}", connect_seconds=1.5))
+        Incoming(f"srt://{LOCAL}:{port}", ReadSettings(connect_seconds=1.5))
 
 
 def test_a_tcp_connection_that_is_closed_in_order_is_the_end() -> None:
@@ -311,7 +312,7 @@ def test_a_server_that_says_nothing_is_given_up_in_time(scheme: str) -> None:
     with silent_server() as port:
         began = time.monotonic()
         with pytest.raises(InputError, match=r"sent no picture within 0\.4 s"):
-            Incoming(SourceSettings(address=f"{scheme}://{LOCAL}:{port}/a", connect_seconds=0.4))
+            Incoming(f"{scheme}://{LOCAL}:{port}/a", ReadSettings(connect_seconds=0.4))
         assert time.monotonic() - began < 3
 
 
@@ -319,7 +320,7 @@ def test_a_server_that_says_nothing_is_given_up_in_time(scheme: str) -> None:
 def test_a_server_that_refuses_is_told_at_once(scheme: str) -> None:
     address = f"{scheme}://{LOCAL}:{free_port()}/a"
     with pytest.raises(InputError, match="cannot be reached: Connection refused") as caught:
-        Incoming(SourceSettings(address=address))
+        Incoming(address)
     assert str(caught.value).startswith(address)
 
 
@@ -327,9 +328,9 @@ def test_a_page_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<p>Hello.</p>" * 100)
     with served(tmp_path) as url:
         with pytest.raises(InputError, match="404"):
-            Incoming(SourceSettings(address=f"{url}/a.m3u8"))
+            Incoming(f"{url}/a.m3u8")
         with pytest.raises(InputError, match="sends nothing that can be read as video"):
-            Incoming(SourceSettings(address=f"{url}/page.html"))
+            Incoming(f"{url}/page.html")
 
 
 def test_stop_ends_an_attempt_to_connect_again() -> None:
@@ -360,5 +361,5 @@ def test_a_signal_is_not_lost_inside_ffmpeg() -> None:
         timer = threading.Timer(0.3, _thread.interrupt_main)
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            Incoming(SourceSettings(address=f"rtmp://{LOCAL}:{port}/a", connect_seconds=15))
+            Incoming(f"rtmp://{LOCAL}:{port}/a", ReadSettings(connect_seconds=15))
         timer.join()

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError, NoVideoError
 from crsr_video.io import pyav
-from crsr_video.io.feed import Feed, SourceSettings
+from crsr_video.io.feed import Feed
 from crsr_video.io.incoming import Incoming
 from crsr_video.types import Frame
 from tests.support.video import picture
@@ -231,7 +232,7 @@ def test_bad_bytes_are_refused_in_one_line(fifo: Path, name: str) -> None:
     data, settings, kind, words = BAD[name]
     writer = Writer(fifo, data)
     with pytest.raises(kind, match=words) as caught:
-        Incoming(SourceSettings(address=str(fifo), connect_seconds=5, **settings))
+        Incoming(str(fifo), ReadSettings(connect_seconds=5, **settings))
     writer.join(5)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"{fifo}: ")
@@ -242,7 +243,7 @@ def test_a_pipe_that_sends_nothing_is_given_up(fifo: Path) -> None:
     writer = Writer(fifo, release)
     began = time.monotonic()
     with pytest.raises(InputError, match=r"sent no picture within 0\.3 s"):
-        Incoming(SourceSettings(address=str(fifo), connect_seconds=0.3))
+        Incoming(str(fifo), ReadSettings(connect_seconds=0.3))
     assert time.monotonic() - began < 5
     release.set()
     writer.join(5)
@@ -254,7 +255,7 @@ def test_a_signal_is_not_lost_inside_ffmpeg(fifo: Path) -> None:
     timer = threading.Timer(0.3, _thread.interrupt_main)
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        Incoming(SourceSettings(address=str(fifo), connect_seconds=15))
+        Incoming(str(fifo), ReadSettings(connect_seconds=15))
     timer.join()
     release.set()
     writer.join(5)

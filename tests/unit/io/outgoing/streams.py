@@ -12,9 +12,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from crsr_video.io.decode import Decoder
 from crsr_video.io.feed import Feed
 from crsr_video.io.pyav import Passthrough
+from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 from tests.support.video import make_video
 
@@ -25,7 +25,7 @@ class Clip:
 
     feed: Feed
     items: list[Frame | Passthrough]
-    decoder: Decoder
+    decoder: Reader
 
     @property
     def frames(self) -> list[Frame]:
@@ -40,7 +40,7 @@ class Clip:
 def clip(folder: Path, name: str = "source.mkv", **options: object) -> Iterator[Clip]:
     """Make a clip and read it; its streams live as long as the block."""
     path = make_video(folder / name, **options)
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         source = decoder.source
         others = tuple(s for s in source.container.streams if s.index != source.video.index)
         feed = Feed(source.info, source.first, others)

@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
-from crsr_video.io.feed import SinkSettings, SourceSettings
+from crsr_video.io.feed import SinkSettings
 from crsr_video.io.incoming import Incoming
 from crsr_video.io.outgoing import adts, open_sink
 from crsr_video.io.pyav import Passthrough
@@ -36,7 +36,7 @@ def test_only_a_header_is_taken_off() -> None:
 def test_sound_of_a_transport_stream_can_be_heard(tmp_path: Path, ending: str) -> None:
     source = make_video(tmp_path / "in.ts", container="mpegts", frames=50, audio=1)
     output = tmp_path / f"out.{ending}"
-    with Incoming(SourceSettings(address=str(source))) as incoming:
+    with Incoming(str(source)) as incoming:
         sink = open_sink(SinkSettings(address=str(output)), incoming.feed, rate=Fraction(25))
         with sink:
             for arrival in incoming:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import EncoderError, OutputError
-from crsr_video.io.decode import Decoder
 from crsr_video.io.feed import Feed, SinkSettings
 from crsr_video.io.outgoing import open_sink
+from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 
 from .streams import clip, push_all, read
@@ -183,13 +183,13 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, suffix: str) -> 
     assert [p.name for p in tmp_path.iterdir()] == ["source.mkv"]
 
 
-def of_fields(folder: Path, order: str) -> Decoder:
+def of_fields(folder: Path, order: str) -> Reader:
     """Six pictures of two fields, such as an analogue camera makes."""
     path = folder / "fields.y4m"
     header = f"YUV4MPEG2 W64 H64 F25:1 I{order[0]} A1:1 C420jpeg\n".encode()
     noise = np.random.default_rng(1).integers(16, 236, (6, 64 * 96), np.uint8)
     path.write_bytes(header + b"".join(b"FRAME\n" + picture.tobytes() for picture in noise))
-    return Decoder(path)
+    return Reader(path)
 
 
 @pytest.mark.parametrize("order", ["top", "bottom"])
@@ -206,7 +206,7 @@ def test_pictures_of_two_fields_stay_marked_so(tmp_path: Path, name: str, order:
             push_all(sink, edited)
     assert not any("fields" in notice for notice in sink.notices)
     written = next(target.parent.glob("*.ts")) if name.endswith("m3u8") else target
-    with Decoder(written) as decoder:
+    with Reader(written) as decoder:
         found = [item.interlaced for item in decoder if isinstance(item, Frame)]
     assert found == [order] * 6
 

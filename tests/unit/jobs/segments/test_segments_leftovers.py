@@ -11,10 +11,10 @@ import pytest
 
 from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import OutputError
-from crsr_video.io.decode import Decoder
 from crsr_video.io.encode import Encoder
 from crsr_video.io.lock import NameLock, lock_name
 from crsr_video.io.output_file import remove_leftovers
+from crsr_video.io.reader import Reader
 from crsr_video.jobs.segments import enhance_resumably
 from crsr_video.types import Frame
 from tests.support.paths import ROOT
@@ -33,9 +33,9 @@ def left_by_a_killed_run(source: Path, output: Path) -> Path:
     """The file that a run was writing when it was killed."""
     program = (
         "import os, signal, sys\n"
-        "from crsr_video.io.decode import Decoder\n"
+        "from crsr_video.io.reader import Reader\n"
         "from crsr_video.io.encode import Encoder\n"
-        "encoder = Encoder(sys.argv[2], Decoder(sys.argv[1]))\n"
+        "encoder = Encoder(sys.argv[2], Reader(sys.argv[1]))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     command = [sys.executable, "-c", program, str(source), str(output)]
@@ -49,7 +49,7 @@ def left_by_a_killed_run(source: Path, output: Path) -> Path:
 def test_the_next_run_clears_up_after_a_killed_one(tmp_path: Path) -> None:
     source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
     left = left_by_a_killed_run(source, output)
-    with Decoder(source) as decoder:
+    with Reader(source) as decoder:
         encoder = Encoder(output, decoder, QUICK)
         assert not left.exists()
         encoder.abort()
@@ -60,7 +60,7 @@ def test_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
     source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
     foreign = tmp_path / ".out.0123abcd.part.mkv"
     foreign.write_bytes(b"of another result")
-    with Decoder(source) as decoder:
+    with Reader(source) as decoder:
         first, second = (Encoder(output, decoder, QUICK, alone=False) for _ in range(2))
         remove_leftovers(output)
         assert len(parts(tmp_path)) == 3
@@ -73,7 +73,7 @@ def test_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
 
 def test_one_run_at_a_time_for_a_name(tmp_path: Path) -> None:
     source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
-    with Decoder(source) as decoder:
+    with Reader(source) as decoder:
         with Encoder(output, decoder, QUICK) as first:
             (part,) = parts(tmp_path)
             with pytest.raises(OutputError, match=told(output, os.getpid())):
@@ -129,7 +129,7 @@ def test_who_finds_the_name_free_at_last_finds_the_result(tmp_path: Path) -> Non
         original(self)
         output.write_bytes(b"of the other run")
 
-    with pytest.MonkeyPatch.context() as patch, Decoder(source) as decoder:
+    with pytest.MonkeyPatch.context() as patch, Reader(source) as decoder:
         patch.setattr(NameLock, "take", late)
         with pytest.raises(OutputError, match="exists already"):
             Encoder(output, decoder, QUICK)

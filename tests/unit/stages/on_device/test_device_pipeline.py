@@ -8,7 +8,7 @@ import torch
 from crsr_video import pipeline
 from crsr_video.config import Config
 from crsr_video.imaging import masks
-from crsr_video.io import decode
+from crsr_video.io import reader as readers
 from crsr_video.pipeline import Pipeline, build, load_networks
 from crsr_video.stages.align import Aligner
 from crsr_video.stages.effort import Effort
@@ -31,7 +31,7 @@ def networks():
 @pytest.fixture(scope="module")
 def frames():
     found = []
-    with decode.Decoder(CLIP) as source:
+    with readers.Reader(CLIP) as source:
         for frame in source:
             if isinstance(frame, Frame):
                 found.append(frame)

@@ -22,12 +22,12 @@ from crsr_video.config import ReadSettings
 from crsr_video.errors import NoVideoError
 from crsr_video.io.opened import Opened
 from crsr_video.io.pyav import Passthrough
-from crsr_video.io.reading import DecodeReport, Reading
+from crsr_video.io.reading import Reading, ReadReport
 from crsr_video.io.source import Source
 from crsr_video.io.window import Span, Window, time_of
 from crsr_video.types import Frame, VideoInfo
 
-__all__ = ["DecodeReport", "Decoder", "Passthrough", "Span"]
+__all__ = ["Passthrough", "ReadReport", "Reader", "Span"]
 
 MAX_HELD = 256 << 20
 """Bytes of other streams' packets kept while waiting for the first picture."""
@@ -35,7 +35,7 @@ _STEP_BACK = 10
 """Seconds by which an index may be wrong, before it is not trusted at all."""
 
 
-class Decoder(Closing):
+class Reader(Closing):
     """An opened video; a context manager, to be iterated over once."""
 
     info: VideoInfo
@@ -110,7 +110,7 @@ class Decoder(Closing):
                 yield item
 
     @property
-    def report(self) -> DecodeReport:
+    def report(self) -> ReadReport:
         """What happened so far; final once the iteration has ended."""
         return self._reading.report(tuple(self._notes))
 

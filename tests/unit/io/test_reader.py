@@ -11,7 +11,7 @@ import pytest
 
 from crsr_video.errors import InputError, NoVideoError
 from crsr_video.io import pyav
-from crsr_video.io.decode import Decoder, DecodeReport, Passthrough
+from crsr_video.io.reader import Passthrough, Reader, ReadReport
 from crsr_video.types import Frame
 from tests.support.video import COVER, make_video, picture
 
@@ -19,8 +19,8 @@ LOSSLESS = {"yuv420p": "ffv1", "yuv420p10le": "ffv1", "gray": "ffv1", "gbrp10le"
 RAW = ("nv12", "rgb24", "yuvj420p", "uyvy422", "yuv444p16le", "gray16le", "abgr")
 
 
-def read(path: Path, **options: float) -> tuple[list[Frame], list[Passthrough], DecodeReport]:
-    with Decoder(path, **options) as decoder:
+def read(path: Path, **options: float) -> tuple[list[Frame], list[Passthrough], ReadReport]:
+    with Reader(path, **options) as decoder:
         items = list(decoder)
     frames = [item for item in items if isinstance(item, Frame)]
     return frames, [item for item in items if isinstance(item, Passthrough)], decoder.report
@@ -99,7 +99,7 @@ def test_says_what_a_source_is(tmp_path: Path) -> None:
         metadata={"title": "Test"},
         rate=Fraction(30000, 1001),
     )
-    with Decoder(path) as decoder:
+    with Reader(path) as decoder:
         info, first = decoder.info, next(f for f in decoder if isinstance(f, Frame))
     assert (info.width, info.height, info.codec) == (64, 48, "h264")
     assert (info.rate, info.frames, info.pixel_format) == (Fraction(30000, 1001), 12, "yuv420p")
@@ -158,7 +158,7 @@ def test_a_window_without_seeking(tmp_path: Path) -> None:
 def test_a_start_behind_the_end(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4")
     with pytest.raises(NoVideoError, match=r"a\.mp4: no picture"):
-        Decoder(path, start=100)
+        Reader(path, start=100)
 
 
 def test_missing_times_are_made_up(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_damage_in_the_middle_is_survived(
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_do_not_matter(tmp_path: Path, threads: int) -> None:
     path = make_video(tmp_path / "a.mp4", frames=20, b_frames=2)
-    with Decoder(path, threads=threads) as decoder:
+    with Reader(path, threads=threads) as decoder:
         got = [np.array(f.components[0]) for f in decoder if isinstance(f, Frame)]
     whole, _, _ = read(path)
     assert all(map(np.array_equal, got, [f.components[0] for f in whole]))
@@ -286,7 +286,7 @@ def test_cover_art_is_not_the_video(tmp_path: Path) -> None:
     assert frames[0].width == 64
     assert packets == [] or {p.stream for p in packets} == {1}
     with pytest.raises(NoVideoError, match=r"b\.mp4: holds no video, only audio"):
-        Decoder(song)
+        Reader(song)
 
 
 def _with_cover(source: Path, target: Path, keep: str) -> None:
@@ -371,7 +371,7 @@ def test_what_is_no_video_is_said_in_one_line(
     path = tmp_path / "input.mp4"
     make(path)
     with pytest.raises(kind, match=rf"input\.mp4: .*({words})") as caught:
-        Decoder(path)
+        Reader(path)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
@@ -384,12 +384,12 @@ def test_giant_frames_are_refused(tmp_path: Path) -> None:
     assert wide != data
     path.write_bytes(wide)
     with pytest.raises(InputError):
-        Decoder(path)
+        Reader(path)
 
 
 def test_network_addresses_are_only_file_names() -> None:
     with pytest.raises(InputError, match="no such file"):
-        Decoder("http://127.0.0.1:9/video.mp4")
+        Reader("http://127.0.0.1:9/video.mp4")
 
 
 def test_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from crsr_video.cli import main
 from crsr_video.config import Config, ReadSettings
 from crsr_video.errors import ConfigError, CrsrError, NoVideoError
 from crsr_video.io import hardware, source
-from crsr_video.io.decode import Decoder
+from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 from tests.support.video import make_video
 
@@ -41,7 +41,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 def decoded(path: Path, **choices: str) -> tuple[list[str], tuple[str, ...]]:
     """Every frame's planes, and what was noted."""
-    with Decoder(path, read=ReadSettings(**choices)) as decoder:
+    with Reader(path, read=ReadSettings(**choices)) as decoder:
         pictures = [
             hashlib.md5(b"".join(plane.tobytes() for plane in item.components)).hexdigest()
             for item in decoder
@@ -74,7 +74,7 @@ def test_where_nothing_comes_from_the_device_software_goes_on(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, _ = decoded(clip)
-    own = Decoder._find_first_frame
+    own = Reader._find_first_frame
 
     def fails_on_a_device(self):
         if self._opened.hwaccel != "none":
@@ -82,7 +82,7 @@ def test_where_nothing_comes_from_the_device_software_goes_on(
             raise NoVideoError("nothing")
         return own(self)
 
-    monkeypatch.setattr(Decoder, "_find_first_frame", fails_on_a_device)
+    monkeypatch.setattr(Reader, "_find_first_frame", fails_on_a_device)
     pictures, notes = decoded(clip, hwaccel="auto")
     assert pictures == expected
     assert any("nothing comes from decoding on auto" in note for note in notes)
