@@ -1,8 +1,5 @@
 """A contact sheet: close-ups of faces, before above after."""
 
-import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -14,6 +11,7 @@ from crsr_video.comparison.matching import Match, Pair
 from crsr_video.comparison.moments import Moment, choose, moments
 from crsr_video.comparison.place import Place
 from crsr_video.errors import InputError, OutputError
+from crsr_video.files import write_file
 from crsr_video.track import Tracker
 from crsr_video.track.view import Region, picture, view_of
 from crsr_video.types import Frame
@@ -109,14 +107,7 @@ def _save(sheet: Picture, output: Path) -> None:
     encoded, data = cv2.imencode(output.suffix.lower(), sheet, options)
     if not encoded:
         raise OutputError(f"{output}: cannot be written as a picture")
-    temporary = output.with_name(f".{output.stem[:40]}.{secrets.token_hex(4)}.part")
     try:
-        with temporary.open("xb") as file:
-            file.write(data.tobytes())
-            os.fsync(file.fileno())
-        temporary.replace(output)
+        write_file(output, [data.tobytes()])
     except OSError as error:
         raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ How such a file is used is told in ``usage.md`` beside this module.
 """
 
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,6 +14,7 @@ from crsr_video import __version__, weights
 from crsr_video.errors import OutputError
 from crsr_video.export import formats, modules, parity
 from crsr_video.export.modules import PARTS, Part
+from crsr_video.files import replacing
 
 __all__ = ["FORMATS", "PARTS", "PRECISIONS", "Exported", "Format", "Part", "Precision", "export"]
 
@@ -59,22 +59,21 @@ def export(
     _refuse(path, overwrite)
     pair = weights.load(model)
     told = _metadata(pair, part, precision)
-    part_file = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
-        part_file.touch()
-        module = modules.portable(weights.load(model), part, _DTYPES[precision])
-        if format == "onnx":
-            formats.write_onnx(module, part_file, told)
-            opened = formats.open_onnx(part_file)
-        else:
-            formats.write_torchscript(module, part_file, told)
-            opened = formats.open_torchscript(part_file)
-        found = parity.check(pair, part, opened, BOUNDS[precision]) if opened else None
-        _name(part_file, path, overwrite)
+        with replacing(path, keep_existing=not overwrite) as temporary:
+            temporary.touch()
+            module = modules.portable(weights.load(model), part, _DTYPES[precision])
+            if format == "onnx":
+                formats.write_onnx(module, temporary, told)
+                opened = formats.open_onnx(temporary)
+            else:
+                formats.write_torchscript(module, temporary, told)
+                opened = formats.open_torchscript(temporary)
+            found = parity.check(pair, part, opened, BOUNDS[precision]) if opened else None
+    except FileExistsError:
+        raise OutputError(f"'{path}' exists: give --overwrite to replace it") from None
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
-    finally:
-        part_file.unlink(missing_ok=True)
     return Exported(path, found, len(parity.SHAPES) * 2 if found is not None else 0)
 
 
@@ -86,19 +85,6 @@ def _refuse(path: Path, overwrite: bool) -> None:
     if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         reason = "is not writable" if path.parent.is_dir() else "does not exist"
         raise OutputError(f"cannot write '{path}': its folder {reason}")
-
-
-def _name(part_file: Path, path: Path, overwrite: bool) -> None:
-    """Never over a file that came into being meanwhile, unless that was allowed."""
-    if overwrite:
-        part_file.replace(path)
-        return
-    try:
-        os.link(part_file, path)
-    except FileExistsError:
-        raise OutputError(f"'{path}' exists: give --overwrite to replace it") from None
-    except OSError:  # a file system without hard links
-        part_file.replace(path)
 
 
 def _metadata(pair: weights.Pair, part: Part, precision: Precision) -> dict[str, str]:

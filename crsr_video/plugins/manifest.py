@@ -3,13 +3,12 @@
 import hashlib
 import json
 import os
-import secrets
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crsr_video.errors import PluginError
+from crsr_video.files import replacing
 
 _FORMAT = 1
 
@@ -87,18 +86,9 @@ def put(path: Path, data: bytes, *, mode: int) -> None:
     Raises: OSError.
     """
     # Not "*.so": a program may be looking through the folder just now.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    with replacing(path, suffix="") as temporary:
+        temporary.write_bytes(data)
         temporary.chmod(mode)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
 
 
 def digest(data: bytes) -> str:

@@ -1,12 +1,12 @@
 """Write reports: under a hidden name first, so that no half of one is ever there."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from crsr_video.errors import ConfigError, OutputError
+from crsr_video.files import write_file
 from crsr_video.io import pyav
-from crsr_video.io.output_file import check_output, publish, temporary_name
+from crsr_video.io.output_file import check_output
 from crsr_video.report.document import as_json
 from crsr_video.report.facts import Report
 from crsr_video.report.page import as_html
@@ -45,12 +45,7 @@ def write(report: Report, paths: Sequence[Path]) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    temporary = temporary_name(path)
     try:
-        temporary.write_bytes(data)
-        publish(temporary, path)
+        write_file(path, [data])
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {pyav.reason(error)}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

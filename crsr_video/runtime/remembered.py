@@ -8,12 +8,13 @@ import hashlib
 import json
 import math
 import os
-import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_cache_dir
+
+from crsr_video.files import write_file
 
 
 def folder() -> Path:
@@ -56,22 +57,10 @@ def _read(path: Path, subject: str, count: int) -> list[float] | None:
 
 def _write(path: Path, text: str, whole: Callable[[], bool]) -> None:
     """Unless another was faster, or nothing can be written here."""
-    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            part.write_text(text)
-            _place(part, path, whole)
-        finally:
-            part.unlink(missing_ok=True)
-
-
-def _place(part: Path, path: Path, whole: Callable[[], bool]) -> None:
-    """Give the file its name without taking it from another's, unless that one is damaged."""
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        if not whole():
-            part.replace(path)
-    except OSError:  # a file system without hard links
-        part.replace(path)
+            write_file(path, [text.encode()], keep_existing=True)
+        except FileExistsError:
+            if not whole():
+                write_file(path, [text.encode()])

@@ -10,7 +10,6 @@ the user has already set them.
 import hashlib
 import os
 import re
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 from platformdirs import user_cache_dir
 
 from crsr_video.errors import FaceModelError
+from crsr_video.files import write_file
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes total); total is 0 while unknown."""
@@ -263,14 +263,7 @@ def _store(data: bytes, path: Path, model: FaceModel) -> None:
     """Give the file its final name only when it is whole, whoever else is doing the same."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not mkstemp, whose files only their owner can read: a cache may be shared.
-        part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
-        try:
-            part.write_bytes(data)
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        write_file(path, [data])
     except OSError as error:
         # Windows refuses to replace a file that another process, having won the race, reads.
         if not _intact(path, model):

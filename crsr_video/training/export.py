@@ -11,6 +11,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from crsr_video.errors import TrainingError
+from crsr_video.files import write_file
 from crsr_video.training.run import KINDS, Run
 from crsr_video.weights import FORMAT
 
@@ -32,17 +33,14 @@ def export(runs: Sequence[Run], path: Path, *, texture: float = 1.0) -> Path:
             not finite in float16, a file too large to ship, or one that cannot be written.
     """
     tensors = _halves(collected(runs, texture))
-    part = path.with_name(path.name + ".part")
+    content = in_order(serialise(tensors, metadata(runs)))
+    if len(content) > LARGEST:
+        raise TrainingError(f"weights are larger than {LARGEST} bytes")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(in_order(serialise(tensors, metadata(runs))))
-        if part.stat().st_size > LARGEST:
-            raise TrainingError(f"weights are larger than {LARGEST} bytes")
-        part.replace(path)
+        write_file(path, [content])
     except OSError as error:
         raise TrainingError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

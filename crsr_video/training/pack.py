@@ -8,7 +8,6 @@ opens it, and a picture is found by its offset. Packs of the same content are eq
 import hashlib
 import json
 import mmap
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.errors import TrainingError
+from crsr_video.files import publish, temporary_name
 
 Bytes = NDArray[np.uint8]
 
@@ -94,7 +94,7 @@ class PackWriter:
         Raises: TrainingError: the folder cannot be written to.
         """
         self._path, self._parameters, self._limit = path, parameters, limit
-        self._part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        self._part = temporary_name(path)
         self._pictures: list[Prepared] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,10 +144,8 @@ class PackWriter:
         self._archive.writestr(info, json.dumps(content, separators=(",", ":")))
         self._archive.close()
         self._check_size()
-        self._file.flush()
-        os.fsync(self._file.fileno())
         self._file.close()
-        self._part.replace(self._path)
+        publish(self._part, self._path)
 
     def _check_size(self) -> None:
         if self._limit is not None and self._file.tell() > self._limit:

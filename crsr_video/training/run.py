@@ -1,7 +1,6 @@
 """All that a training run is at one moment, and its file."""
 
 import copy
-import os
 import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from crsr_video.errors import TrainingError
+from crsr_video.files import replacing
 from crsr_video.networks import Consistifier, Discriminator, Memory, Reverse, SuperResolver
 
 FORMAT = "crsr-video-training/2"
@@ -196,18 +196,12 @@ def save(run: Run, path: Path) -> None:
         "critics": run.critics and run.critics.state_dict(),
         **{name: getattr(run, name) for name in _COUNTERS},
     }
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise TrainingError(f"cannot write {path}: {_first(error)}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def load(path: Path, device: str = "cpu") -> Run:

@@ -7,7 +7,6 @@ relies on it. Whatever follows a line that is torn or damaged counts as not writ
 import json
 import os
 import zlib
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +58,6 @@ class Journal:
                 good += len(line)
         if good < self.path.stat().st_size:
             os.truncate(self.path, good)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, where folders can be opened at all."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _parsed(line: bytes) -> Record | None:

@@ -1,14 +1,12 @@
 """Write a recording: a line for every person and track, and never a half file under its name."""
 
 import json
-import os
-import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from crsr_video.errors import TracksError
+from crsr_video.files import replacing
 from crsr_video.track.tracks_file.recording import (
     FORMAT,
     HUNDREDTHS,
@@ -36,22 +34,15 @@ def write_whole(path: Path, chunks: Iterable[bytes], most: int | None = None) ->
     Args:   most: bytes that it may have.
     Raises: TracksError: it cannot be written, or is larger.
     """
-    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.part")
     size = 0
     try:
-        with temporary.open("xb") as file:
+        with replacing(path) as temporary, temporary.open("xb") as file:
             for chunk in chunks:
                 size += file.write(chunk)
                 if most is not None and size > most:
                     raise TracksError(f"{path}: not written, for it would exceed {most >> 20} MiB")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
         raise TracksError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def pieces(recording: Recording) -> Iterator[str]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
+from crsr_video.files import write_file
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.fused import Fused
 from crsr_video.networks.plan import Walkable, walk
@@ -181,13 +182,9 @@ def write(path: Path, sha256: str, ranges: Mapping[str, Mapping[str, list[float]
 
     Raises: TrainingError: the file is damaged, or cannot be written.
     """
-    part = path.with_name(f"{path.name}.part")
     try:
         known = json.loads(path.read_text()) if path.exists() else {}
         known[sha256] = ranges
-        part.write_text(json.dumps(known, indent=1) + "\n")
-        part.replace(path)
+        write_file(path, [f"{json.dumps(known, indent=1)}\n".encode()])
     except (OSError, ValueError, TypeError) as error:
         raise TrainingError(f"cannot add to '{path}': {error}") from error
-    finally:
-        part.unlink(missing_ok=True)

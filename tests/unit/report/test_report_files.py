@@ -102,7 +102,7 @@ def test_nothing_half_written_stays(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("crsr_video.report.writing.publish", full)
+    monkeypatch.setattr("crsr_video.files.os.fsync", full)
     with pytest.raises(OutputError, match=r"told\.html: cannot be written: No space"):
         write(report(), [tmp_path / "told.html"])
     assert list(tmp_path.iterdir()) == []

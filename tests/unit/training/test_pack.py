@@ -79,7 +79,7 @@ def test_a_full_disk_is_an_error_that_leaves_nothing(tmp_path, monkeypatch) -> N
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("crsr_video.training.pack.os.fsync", full)
+    monkeypatch.setattr("crsr_video.files.os.fsync", full)
     with pytest.raises(TrainingError, match="No space left"):
         write(tmp_path / "faces.pack")
     assert list(tmp_path.iterdir()) == []
