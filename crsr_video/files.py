@@ -1,4 +1,4 @@
-"""Files that appear under their names only when they are complete, and checksums of files."""
+"""Files that appear under their names only when they are complete, checksums, and cache folders."""
 
 import hashlib
 import os
@@ -6,6 +6,17 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+
+def cache_folder(name: str) -> Path:
+    """Return the folder of one of the user's caches. It may not exist yet.
+
+    The environment variable CRSR_VIDEO_CACHE moves the root of all of them.
+    """
+    root = os.environ.get("CRSR_VIDEO_CACHE") or user_cache_dir("crsr-video")
+    return Path(root).expanduser() / name
 
 
 def sha256_of_file(path: Path) -> str:

@@ -30,8 +30,9 @@ from crsr_video.stages.people import People
 from crsr_video.stages.ration import Rationer
 from crsr_video.stages.steps import Steps
 from crsr_video.stages.superres import RecurrentStage
-from crsr_video.track import Tracker, tracks_file
+from crsr_video.track import tracks_file
 from crsr_video.track.replay import Replay
+from crsr_video.track.tracker import Tracker
 from crsr_video.types import Frame, Stage, TrackedFrame, VideoInfo
 
 _BATCH = {"cpu": 4, "mps": 8, "cuda": 64}

@@ -16,7 +16,8 @@ from crsr_video.io.encode import Encoder, check_output
 from crsr_video.io.reader import Passthrough, Reader
 from crsr_video.io.source import check_path
 from crsr_video.progress import Progress
-from crsr_video.track import Tracker, TrackerStats, tracks_file
+from crsr_video.track import tracks_file
+from crsr_video.track.tracker import Tracker, TrackerStats
 from crsr_video.track.tracks_file import Person, Recorder, Settings
 from crsr_video.types import Frame, TrackedFrame, VideoInfo
 from crsr_video.workers import ReadAhead, WriteBehind

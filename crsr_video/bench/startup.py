@@ -43,7 +43,7 @@ def parts(clip: Path, spawned: float) -> dict[str, float]:
     mark("imports", _import)
     from crsr_video.config import Config
     from crsr_video.pipeline import load_networks
-    from crsr_video.track import Tracker
+    from crsr_video.track.tracker import Tracker
 
     mark("networks", lambda: load_networks(Config()))
     mark("detectors", lambda: Tracker().close())

@@ -108,9 +108,9 @@ def _measure(
 
     from crsr_video import bench
     from crsr_video.runtime import devices
-    from crsr_video.track import face_models
+    from crsr_video.track import litert
 
-    face_models.resolve_all()
+    litert.prepare_process()
     devices.place(device, precision)  # Refused now, not after the first clip was made.
     cases = [
         bench.Case(size, count, preset, frames, model, runs, device, precision, hwaccel)

@@ -36,7 +36,7 @@ def bench_plugin(quiet: bool, size: str, frames: int, model: str, runs: int, as_
     import sys
 
     from crsr_video.errors import BenchError
-    from crsr_video.track import face_models
+    from crsr_video.track import litert
 
     if sys.platform == "win32":
         raise BenchError("the effect is for Linux and macOS")
@@ -50,7 +50,7 @@ def bench_plugin(quiet: bool, size: str, frames: int, model: str, runs: int, as_
         if not quiet:
             click.echo(f"measuring {film}", err=True)
 
-    face_models.resolve_all()
+    litert.prepare_process()
     if Path(model).is_file():  # The server goes by full names.
         model = str(Path(model).absolute())
     wanted = plugin.Wanted(size=size, frames=frames, model=model, runs=runs)

@@ -192,13 +192,13 @@ def enhance(
         # Imported only now: the networks' libraries take seconds, wrong options should not.
         from crsr_video import api as enhancer
         from crsr_video.io import reader as readers
-        from crsr_video.track import face_models
+        from crsr_video.track import litert
 
         reporter.start(source)
         if str(source) != "-" and not source.exists():
             readers.Reader(source)  # says what is wrong before anything is fetched
         if config.tracks is None:
-            face_models.resolve_all(progress=reporter.fetching)
+            litert.prepare_process(reporter.fetching)
         naming = nullcontext(output) if folder is None else queueing.into(folder, source, config)
         with naming as name:
             summary = enhancer.enhance(

@@ -181,7 +181,7 @@ def live(
     with LiveReporter(quiet=context.obj, as_json=as_json, on_stderr=sink == "-") as reporter:
         # Imported only now: wrong options should be told at once.
         from crsr_video import live as lives
-        from crsr_video.track import face_models
+        from crsr_video.track import litert
 
         settings = lives.LiveSettings(
             source=source,
@@ -191,7 +191,7 @@ def live(
             seconds=seconds,
             preview=preview,
         )
-        face_models.resolve_all()
+        litert.prepare_process()
         hooks = lives.Hooks(reporter.notice, reporter.statistics, reporter.finish)
         lives.run(settings, hooks, command=("crsr-video", *sys.argv[1:]))
 

@@ -110,12 +110,12 @@ def enhance_all(
     """
     with QueueReporter(quiet=quiet, as_json=as_json) as reporter:
         # Imported only now: the networks' libraries take seconds, wrong options should not.
-        from crsr_video.track import face_models
+        from crsr_video.track import litert
 
         found = _found(sources, place, config, options)
         reporter.begin(found)
         if found.jobs:
-            face_models.resolve_all(progress=reporter.fetching)
+            litert.prepare_process(reporter.fetching)
             _run(found.jobs, config, options, reporter)
         return reporter.end()
 

@@ -74,11 +74,11 @@ def tracks(
         # Imported only now: wrong options should be told at once.
         from crsr_video import analysis
         from crsr_video.io import source as sources
-        from crsr_video.track import face_models
+        from crsr_video.track import litert
 
         reporter.start(source)
         sources.check_path(source)
-        face_models.resolve_all(progress=reporter.fetching)
+        litert.prepare_process(reporter.fetching)
         found = analysis.analyse(
             source,
             output,

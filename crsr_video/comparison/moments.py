@@ -9,7 +9,7 @@ import numpy as np
 
 from crsr_video.comparison.matching import Pair
 from crsr_video.imaging.geometry import apply
-from crsr_video.track import Tracker
+from crsr_video.track.tracker import Tracker
 from crsr_video.track.view import Region, view_of
 from crsr_video.types import Face, Frame
 

@@ -12,7 +12,7 @@ from crsr_video.comparison.moments import Moment, choose, moments
 from crsr_video.comparison.place import Place
 from crsr_video.errors import InputError, OutputError
 from crsr_video.files import write_file
-from crsr_video.track import Tracker
+from crsr_video.track.tracker import Tracker
 from crsr_video.track.view import Region, picture, view_of
 from crsr_video.types import Frame
 

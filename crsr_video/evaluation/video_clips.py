@@ -17,7 +17,7 @@ from crsr_video.imaging.geometry import FACE_WIDTHS_PER_CROP, Points, crop_side,
 from crsr_video.imaging.resampling import sample
 from crsr_video.io.frames import from_rgb
 from crsr_video.io.reader import Reader
-from crsr_video.track import Tracker
+from crsr_video.track.tracker import Tracker
 from crsr_video.types import Face, Frame
 
 Bytes = NDArray[np.uint8]

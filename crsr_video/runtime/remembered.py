@@ -7,20 +7,16 @@ two that measure at the same time, both go by what the first has written.
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from platformdirs import user_cache_dir
-
-from crsr_video.files import write_file
+from crsr_video.files import cache_folder, write_file
 
 
 def folder() -> Path:
-    """Where it is kept; CRSR_VIDEO_CACHE moves the cache root."""
-    root = os.environ.get("CRSR_VIDEO_CACHE") or user_cache_dir("crsr-video")
-    return Path(root).expanduser() / "measured"
+    """Return the folder of the measurements."""
+    return cache_folder("measured")
 
 
 def remembered(

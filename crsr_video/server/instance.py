@@ -17,7 +17,7 @@ from crsr_video.server.answers import Done
 from crsr_video.server.recall import Recall
 from crsr_video.server.requests import Settings, Wish
 from crsr_video.server.workshop import Workshop
-from crsr_video.track import Tracker
+from crsr_video.track.tracker import Tracker
 from crsr_video.types import Face, Frame, PixelLayout, Stage, TrackedFrame
 
 _RGB = PixelLayout("rgb24", "rgb", 8, full_range=True)

@@ -1,6 +1,5 @@
-"""Track: find the faces of a video and follow them."""
+"""Find the faces of a video and follow them from frame to frame.
 
-from crsr_video.track.stats import TrackerStats
-from crsr_video.track.tracker import Tracker
-
-__all__ = ["Tracker", "TrackerStats"]
+Importing this package loads nothing: `face_models` and `tracks_file` are used by commands that run
+no detector.
+"""

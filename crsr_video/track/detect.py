@@ -17,7 +17,6 @@ from crsr_video.closing import Closing
 from crsr_video.imaging.geometry import Matrix, Points, apply, invert, scale_of
 from crsr_video.track.face_models import resolve
 from crsr_video.track.glimpse import glimpse
-from crsr_video.track.quiet import quiet
 from crsr_video.track.ssd import FULL_RANGE, SHORT_RANGE, Grid, SingleShot
 from crsr_video.track.view import Region, view_of
 from crsr_video.types import Frame
@@ -116,9 +115,8 @@ class Detector(Closing):
         return suppress([face for face in sure if face is not None])
 
     def close(self) -> None:
-        """Release the models, whose runtime has things to say at its end too."""
-        with quiet():
-            self._models.clear()
+        """Release the models."""
+        self._models.clear()
 
     def _candidates(self, frame: Frame, look: Look) -> list[Detection]:
         """What one look takes for faces."""

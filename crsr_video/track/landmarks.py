@@ -2,18 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.closing import Closing
-from crsr_video.errors import FaceModelError
 from crsr_video.imaging.geometry import Points, apply, invert
 from crsr_video.track.appearance import Appearance, appearance
 from crsr_video.track.face_models import resolve
 from crsr_video.track.glimpse import glimpse
-from crsr_video.track.quiet import quiet
+from crsr_video.track.litert import LiteRtModel
 from crsr_video.track.view import FloatPicture, Region
 from crsr_video.types import Frame
 
@@ -71,25 +69,14 @@ class Landmarker(Closing):
         Args:   models: folder with the model files; None: the cache, see `face_models`.
         Raises: FaceModelError: the model is missing or cannot be run.
         """
-        from ai_edge_litert.interpreter import Interpreter
-
-        path = resolve("landmarks", directory=models)
-        try:
-            with quiet():
-                # One thread: two are slower, and the pipeline's parallelism is over frames.
-                self._model: Any = Interpreter(model_path=str(path), num_threads=1)
-                self._model.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise FaceModelError(f"the face model {path.name} cannot be run: {error}") from error
-        self._input = self._model.get_input_details()[0]["index"]
-        mesh, flag = sorted(self._model.get_output_details(), key=lambda d: -np.prod(d["shape"]))
-        self._mesh, self._flag = mesh["index"], flag["index"]
+        self._model = LiteRtModel(resolve("landmarks", directory=models))
+        mesh, flag = sorted(self._model.output_shapes, key=lambda shape: -np.prod(shape))
+        self._mesh, self._flag = mesh, flag
         self.calls = 0
 
     def close(self) -> None:
-        """Release the model, whose runtime has things to say at its end too."""
-        with quiet():
-            self._model = None
+        """Release the model."""
+        self._model.close()
 
     def look(self, frame: Frame, region: Region) -> Sighting:
         """Place the mesh; whether there is a face at all is another question.
@@ -108,11 +95,10 @@ class Landmarker(Closing):
     def _run(self, frame: Frame, region: Region) -> Sighting:
         half = np.float32(0.5)
         shown: FloatPicture = half * glimpse(frame, region, SIDE, fine=True) + half
-        self._model.set_tensor(self._input, shown[None])
-        self._model.invoke()
+        self._model.run(shown)
         self.calls += 1
-        mesh = self._model.get_tensor(self._mesh).reshape(-1, 3).astype(np.float64)
-        logit = float(self._model.get_tensor(self._flag).squeeze())
+        mesh = self._model.output(self._mesh).reshape(-1, 3).astype(np.float64)
+        logit = float(self._model.output(self._flag).squeeze())
         return _sighting(mesh, logit, region, appearance(shown))
 
 

@@ -7,13 +7,12 @@ Source: MediaPipe's published graphs `face_detection_short_range` and `face_dete
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.errors import FaceModelError
-from crsr_video.track.quiet import quiet
+from crsr_video.track.litert import LiteRtModel
 
 Array = NDArray[np.float64]
 
@@ -58,31 +57,19 @@ class SingleShot:
 
         Raises: FaceModelError: it cannot be run, or its answer is not one for that grid.
         """
-        from ai_edge_litert.interpreter import Interpreter
-
         self.grid = grid
         self._anchors = grid.anchors
-        try:
-            with quiet():
-                # One thread: two are slower, and the pipeline's parallelism is over frames.
-                self._model: Any = Interpreter(model_path=str(path), num_threads=1)
-                self._model.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise FaceModelError(f"the face model {path.name} cannot be run: {error}") from error
-        taken, given = self._model.get_input_details(), self._model.get_output_details()
-        outputs = {tuple(map(int, detail["shape"])): detail["index"] for detail in given}
+        self._model = LiteRtModel(path)
         count = len(self._anchors)
-        if not {(1, count, 16), (1, count, 1)} <= outputs.keys():
+        self._boxes, self._logits = (1, count, 16), (1, count, 1)
+        if not {self._boxes, self._logits} <= self._model.output_shapes:
             raise FaceModelError(f"the face model {path.name} is not what its name says")
-        self._input = taken[0]["index"]
-        self._boxes, self._logits = outputs[1, count, 16], outputs[1, count, 1]
 
     def __call__(self, pixels: NDArray[np.float32], floor: float) -> tuple[Array, Array]:
         """Faces in a picture, float32 (side, side, 3) RGB in [-1, 1], as `decode` returns them."""
-        self._model.set_tensor(self._input, pixels[None])
-        self._model.invoke()
-        boxes = self._model.get_tensor(self._boxes)[0]
-        logits = self._model.get_tensor(self._logits).reshape(-1)
+        self._model.run(pixels)
+        boxes = self._model.output(self._boxes)[0]
+        logits = self._model.output(self._logits).reshape(-1)
         return decode(boxes, logits, self._anchors, floor)
 
 

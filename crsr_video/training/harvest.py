@@ -27,8 +27,8 @@ from crsr_video.imaging.geometry import (
 )
 from crsr_video.imaging.resampling import sample
 from crsr_video.io.reader import Reader
-from crsr_video.track import Tracker
 from crsr_video.track.detect import Detector, Look, Model
+from crsr_video.track.tracker import Tracker
 from crsr_video.track.view import Region, view_of
 from crsr_video.training.pack import LOSSLESS, SUFFIX, PackWriter, Prepared, encode, split_of
 from crsr_video.training.pictures import LOOKS, share_inside

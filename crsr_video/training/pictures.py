@@ -23,7 +23,7 @@ from crsr_video.imaging.geometry import (
     invert,
 )
 from crsr_video.io.frames import from_rgb
-from crsr_video.track import Tracker
+from crsr_video.track.tracker import Tracker
 from crsr_video.training.pack import split_of
 from crsr_video.types import Face
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crsr_video.files import replacing, sha256_of_file, write_file
+from crsr_video.files import cache_folder, replacing, sha256_of_file, write_file
 
 
 def test_a_file_replaces_an_older_one(tmp_path: Path) -> None:
@@ -72,3 +72,12 @@ def test_two_temporary_names_differ_and_fit_a_long_name(tmp_path: Path) -> None:
         first.write_text("1")
         second.write_text("2")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_environment_variable_moves_all_caches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRSR_VIDEO_CACHE", str(tmp_path))
+    assert cache_folder("models") == tmp_path / "models"
+    monkeypatch.delenv("CRSR_VIDEO_CACHE")
+    assert cache_folder("models").name == "models"

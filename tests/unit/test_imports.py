@@ -138,7 +138,7 @@ def users(library, *, top_only=False):
 def test_the_reader_of_imports_finds_something():
     assert len(OURS) > 50
     assert any(i.by == "stages.steps" and i.of == "stages.smooth" and i.top for i in OURS)
-    assert any(i.by == "track.landmarks" and i.of.startswith("foreign:ai_edge_litert") for i in ALL)
+    assert any(i.by == "track.litert" and i.of.startswith("foreign:ai_edge_litert") for i in ALL)
 
 
 def test_every_module_has_its_layer():

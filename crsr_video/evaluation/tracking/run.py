@@ -13,7 +13,7 @@ from crsr_video.evaluation.tracking.measures import Judge, Score
 from crsr_video.evaluation.tracking.people import Person
 from crsr_video.evaluation.tracking.render import Shown, render
 from crsr_video.evaluation.tracking.scenes import Scene
-from crsr_video.track import Tracker, TrackerStats
+from crsr_video.track.tracker import Tracker, TrackerStats
 from crsr_video.types import TrackedFrame
 
 Watch = Callable[[Shown, TrackedFrame, Score], None]

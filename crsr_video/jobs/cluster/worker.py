@@ -16,7 +16,7 @@ from crsr_video.config import Config
 from crsr_video.errors import CrsrError, InputError
 from crsr_video.jobs.queue.one import defect
 from crsr_video.jobs.segments import Plan, SegmentResult, Worker, facts
-from crsr_video.track import face_models
+from crsr_video.track import litert
 
 SIGHT_SECONDS = 3.0
 """After which a file that another machine has made must be seen: networks are slow to tell."""
@@ -109,7 +109,7 @@ class SegmentWorker:
 
     def _load(self, config: Config) -> None:
         if config.tracks is None:
-            face_models.resolve_all()
+            litert.prepare_process()
         self._networks = pipeline.load_networks(config).taking_turns()
         if self._networks.placement.device.type == "cpu":
             torch.set_num_threads(self._threads)

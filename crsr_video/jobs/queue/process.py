@@ -15,6 +15,7 @@ from crsr_video.errors import CrsrError
 from crsr_video.jobs.queue import one
 from crsr_video.jobs.queue.events import Advanced, Event, OnEvent
 from crsr_video.runtime import devices
+from crsr_video.track import litert
 
 _PACE = 0.1
 """Seconds between two words on how far a job has come."""
@@ -58,6 +59,8 @@ def _serve(
     pipe: "Connection[Any, Any]", config: Config, processes: int, command: tuple[str, ...]
 ) -> None:
     try:
+        if config.tracks is None:
+            litert.prepare_process()
         networks = pipeline.load_networks(config).taking_turns()
     except CrsrError as error:
         pipe.send(Unfit(error))

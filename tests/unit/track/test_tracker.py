@@ -10,9 +10,10 @@ from skimage import data
 
 from crsr_video.errors import FaceModelError
 from crsr_video.imaging.geometry import apply
-from crsr_video.track import Tracker, follow
+from crsr_video.track import follow
 from crsr_video.track.face_models import resolve
 from crsr_video.track.settle import face_width
+from crsr_video.track.tracker import Tracker
 from crsr_video.track.view import view_of
 from tests.support.tracking import astronaut, frame_of
 
