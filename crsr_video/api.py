@@ -113,7 +113,7 @@ def enhance(
         encoder = stack.enter_context(
             Encoder(output, decoder, chosen.output, scale=chosen.scale, overwrite=chosen.overwrite)
         )
-        reporting.check(
+        reporting.check_paths(
             chosen.report,
             Path(source),
             encoder.plan.path,
@@ -146,13 +146,13 @@ def enhance(
     if observer is None:
         return summary
     assert frames.placement is not None
-    seen = observer.seen(frames.lowered)
+    seen = observer.observations(frames.lowered)
     return _reported(summary, seen, chosen, frames.placement, command)
 
 
 def _reported(
     summary: Summary,
-    seen: reporting.Seen,
+    seen: reporting.Observations,
     config: Config,
     placement: Placement,
     command: Sequence[str],
@@ -182,7 +182,7 @@ def _enhance_resumably(
 ) -> Summary:
     """`enhance` in segments, for `Config.resume`."""
     begin = time.perf_counter()
-    reporting.check(
+    reporting.check_paths(
         config.report,
         source,
         Path(output or source),

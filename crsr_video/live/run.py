@@ -323,7 +323,7 @@ class LiveRun:
             return
         from crsr_video import report
 
-        report.check(
+        report.check_paths(
             settings.config.report,
             Path(settings.source),
             Path(settings.output),
@@ -337,7 +337,7 @@ class LiveRun:
         assert self._frames.placement is not None
         told = report.assemble(
             summary,
-            observer.seen(self._frames.lowered),
+            observer.observations(self._frames.lowered),
             source=report.describe_feed(settings.source, feed, summary.live.seconds),
             output=self._output(summary),
             config=settings.config,

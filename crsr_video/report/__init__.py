@@ -1,29 +1,27 @@
-"""What a run did, told in full: as JSON for programs, and as one HTML page for people.
+"""Reports of finished runs: JSON for programs and one HTML page for people.
 
-An `Observer` gathers facts while frames pass, `assemble` puts them beside what is known of the
-files and of the machine, and `write` makes the files. The JSON is described in ``format.md``.
+An `Observer` gathers facts while frames pass, `assemble` adds what is known about the files and the
+machine, and `write` creates the files. ``docs/report-json.md`` documents the JSON.
 """
 
-from crsr_video.report.document import assemble
-from crsr_video.report.facts import FORMAT, VERSION, Report, Seen
+from crsr_video.report.document import RunSummary, assemble, check_paths, write
+from crsr_video.report.facts import FORMAT, VERSION, Observations, Report
 from crsr_video.report.media import describe, describe_feed
-from crsr_video.report.merging import as_record, from_record, merged, renumbered
-from crsr_video.report.observe import Observer
-from crsr_video.report.writing import check, write
+from crsr_video.report.observations import merge, renumber
+from crsr_video.report.observer import Observer
 
 __all__ = [
     "FORMAT",
     "VERSION",
+    "Observations",
     "Observer",
     "Report",
-    "Seen",
-    "as_record",
+    "RunSummary",
     "assemble",
-    "check",
+    "check_paths",
     "describe",
     "describe_feed",
-    "from_record",
-    "merged",
-    "renumbered",
+    "merge",
+    "renumber",
     "write",
 ]

@@ -1,18 +1,18 @@
-"""Quantities over time, in bounded memory."""
+"""Quantities over time, kept in bounded memory."""
 
 from dataclasses import dataclass, field
 
 from crsr_video.report.facts import Curve, Span
 
-MOST_POINTS = 240
-_MOST_SPANS = 120
-_GAP = 0.5
-"""Seconds without a face after which another span begins."""
+MAX_POINTS = 240
+MAX_SPANS = 120
+MAX_GAP_SECONDS = 0.5
+"""A face that is missing for longer begins a new span."""
 
 
 @dataclass(slots=True)
 class Gauge:
-    """A quantity's extremes, mean and course; the course is thinned out as it grows."""
+    """Minimum, maximum, mean and thinned curve of one quantity."""
 
     count: int = 0
     total: float = 0.0
@@ -20,31 +20,31 @@ class Gauge:
     high: float = float("-inf")
     _every: int = 1
     _points: list[tuple[float, float]] = field(default_factory=list)
-    _waiting: list[tuple[float, float]] = field(default_factory=list)
+    _pending: list[tuple[float, float]] = field(default_factory=list)
 
     def push(self, seconds: float, value: float) -> None:
-        """Another value."""
+        """Add a value."""
         self.count += 1
         self.total += value
         self.low, self.high = min(self.low, value), max(self.high, value)
-        self._waiting.append((seconds, value))
-        if len(self._waiting) >= self._every:
-            self._points.append(_mean(self._waiting))
-            self._waiting.clear()
-        if len(self._points) > MOST_POINTS:
+        self._pending.append((seconds, value))
+        if len(self._pending) >= self._every:
+            self._points.append(_mean(self._pending))
+            self._pending.clear()
+        if len(self._points) > MAX_POINTS:
             pairs = zip(self._points[::2], self._points[1::2], strict=False)
             self._points = [_mean(list(pair)) for pair in pairs]
             self._every *= 2
 
     @property
     def mean(self) -> float:
-        """Of all values; 0 if there was none."""
+        """Mean of all values, or 0 without values."""
         return self.total / self.count if self.count else 0.0
 
     @property
     def median(self) -> float:
-        """Of the thinned course."""
-        values = sorted(value for _, value in self._course)
+        """Median of the thinned curve, or 0 without values."""
+        values = sorted(value for _, value in self._all_points)
         middle = len(values) // 2
         if not values:
             return 0.0
@@ -52,20 +52,20 @@ class Gauge:
 
     @property
     def curve(self) -> Curve:
-        """The course so far, rounded: a report is read by people."""
-        course = self._course
+        """The curve so far, rounded for people to read."""
+        points = self._all_points
         return Curve(
-            tuple(round(seconds, 3) for seconds, _ in course),
-            tuple(round(value, 4) for _, value in course),
+            tuple(round(seconds, 3) for seconds, _ in points),
+            tuple(round(value, 4) for _, value in points),
         )
 
     @property
-    def _course(self) -> list[tuple[float, float]]:
-        return [*self._points, *([_mean(self._waiting)] if self._waiting else [])]
+    def _all_points(self) -> list[tuple[float, float]]:
+        return [*self._points, *([_mean(self._pending)] if self._pending else [])]
 
-    def forget_course(self) -> None:
-        """Keep only the sums."""
-        self._points, self._waiting = [], []
+    def drop_curve(self) -> None:
+        """Keep the totals only."""
+        self._points, self._pending = [], []
 
 
 def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
@@ -74,30 +74,42 @@ def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 class Presence:
-    """When a face was in view, and whether it was enhanced then."""
+    """Intervals during which a face was visible, enhanced or not."""
 
     def __init__(self) -> None:
-        self._spans: list[list[float | bool]] = []
+        self._spans: list[Span] = []
 
     def push(self, seconds: float, enhanced: bool) -> None:
-        """It is in view at this time."""
+        """Note that the face is visible at this time."""
         last = self._spans[-1] if self._spans else None
-        if last is not None and last[2] == enhanced and seconds - last[1] <= _GAP:
-            last[1] = seconds
+        if (
+            last is not None
+            and last.enhanced == enhanced
+            and seconds - last.last_seconds <= MAX_GAP_SECONDS
+        ):
+            self._spans[-1] = Span(last.first_seconds, seconds, enhanced)
             return
-        self._spans.append([seconds, seconds, enhanced])
-        if len(self._spans) > _MOST_SPANS:
-            self._merge()
+        self._spans.append(Span(seconds, seconds, enhanced))
+        if len(self._spans) > MAX_SPANS:
+            self._join_nearest()
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """In order of time."""
-        return tuple(Span(round(a, 3), round(b, 3), bool(e)) for a, b, e in self._spans)
+        """Spans in order of time, rounded for people to read."""
+        return tuple(
+            Span(round(s.first_seconds, 3), round(s.last_seconds, 3), s.enhanced)
+            for s in self._spans
+        )
 
-    def _merge(self) -> None:
-        """Join the two neighbours with the least time between them; the longer one's kind wins."""
-        gaps = [b[0] - a[1] for a, b in zip(self._spans, self._spans[1:], strict=False)]
+    def _join_nearest(self) -> None:
+        """Join the two spans with the shortest gap; the longer one says whether it is enhanced."""
+        neighbours = zip(self._spans, self._spans[1:], strict=False)
+        gaps = [b.first_seconds - a.last_seconds for a, b in neighbours]
         at = gaps.index(min(gaps))
         a, b = self._spans[at : at + 2]
-        kind = a[2] if a[1] - a[0] >= b[1] - b[0] else b[2]
-        self._spans[at : at + 2] = [[a[0], b[1], kind]]
+        longer = a if _length(a) >= _length(b) else b
+        self._spans[at : at + 2] = [Span(a.first_seconds, b.last_seconds, longer.enhanced)]
+
+
+def _length(span: Span) -> float:
+    return span.last_seconds - span.first_seconds

@@ -1,85 +1,79 @@
-"""Put a report together from what was observed, the files and the machine."""
+"""Assemble a report from the observations, the files and the machine, and write it."""
 
-import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Protocol
 
 from crsr_video import __version__, weights
 from crsr_video.config import Config
+from crsr_video.errors import ConfigError, OutputError
+from crsr_video.files import sha256_of_file, write_file
+from crsr_video.io import pyav
+from crsr_video.io.output_file import check_output
 from crsr_video.pipeline import Statistics
 from crsr_video.report import media
-from crsr_video.report.facts import FORMAT, VERSION, FrameFacts, MediaFacts, Report, Seen
+from crsr_video.report.facts import FORMAT, VERSION, FrameFacts, MediaFacts, Observations, Report
 from crsr_video.runtime.devices import Placement
 from crsr_video.track import face_models
 
-MOST_TRACKS = 10_000
-"""Faces in a report; of more, those seen longest."""
+MAX_TRACKS = 10_000
+"""Maximum number of tracks in a report. The longest ones are kept."""
 
 _LIBRARIES = ("torch", "av", "numpy", "opencv-contrib-python", "ai-edge-litert")
 
 
-class Done(Protocol):
-    """What is known of a finished run, as `enhancer.Summary` has it."""
+class RunSummary(Protocol):
+    """Properties of a finished run that go into a report."""
 
     @property
     def statistics(self) -> Statistics:
-        """Counts and times."""
-        ...
+        """Counts and stage times."""
 
     @property
     def seconds(self) -> float:
-        """Of the whole run."""
-        ...
+        """Duration of the whole run."""
 
     @property
     def startup_seconds(self) -> float:
-        """Of those, before the first frame."""
-        ...
-
-    @property
-    def truncated(self) -> bool:
-        """The source ended before its end."""
-        ...
-
-    @property
-    def concealed(self) -> int:
-        """Frames patched up."""
-        ...
-
-    @property
-    def damaged(self) -> int:
-        """Packets lost."""
-        ...
-
-    @property
-    def resumed(self) -> int:
-        """Frames of an earlier run."""
-        ...
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What the user was told."""
-        ...
+        """Part of `seconds` before the first frame."""
 
     @property
     def fps(self) -> float:
-        """Frames a second, once started."""
-        ...
+        """Frames per second after the start."""
 
     @property
     def partial(self) -> bool:
-        """The source was cut off or damaged."""
-        ...
+        """Whether the source was truncated or damaged."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the source ended early."""
+
+    @property
+    def concealed(self) -> int:
+        """Number of frames that the decoder repaired."""
+
+    @property
+    def damaged(self) -> int:
+        """Number of packets that could not be decoded."""
+
+    @property
+    def resumed(self) -> int:
+        """Number of frames that an earlier run finished."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Notices that were shown to the user."""
 
 
 def assemble(
-    done: Done,
-    seen: Seen,
+    summary: RunSummary,
+    observed: Observations,
     *,
     source: MediaFacts,
     output: MediaFacts,
@@ -87,17 +81,24 @@ def assemble(
     placement: Placement,
     command: Sequence[str] = (),
 ) -> Report:
-    """All that is to be told of a finished run.
+    """Put together the report of a finished run.
 
-    Args: source, output: what was read and written, see `media`.
+    Args:
+        summary: Outcome of the run.
+        observed: What an `Observer` gathered.
+        source: Properties of the source.
+        output: Properties of the result.
+        config: Settings of the run.
+        placement: Device and precision of the networks.
+        command: Words of the command line, if there was one.
     """
-    counts = done.statistics
-    tracks = sorted(seen.tracks, key=lambda track: (-track.frames, track.id))[:MOST_TRACKS]
+    counts = summary.statistics
+    tracks = sorted(observed.tracks, key=lambda track: (-track.frames, track.id))[:MAX_TRACKS]
     return Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        complete=not done.partial,
+        complete=not summary.partial,
         command=tuple(command),
-        settings=_settings(config),
+        settings={name: _plain(value) for name, value in asdict(config).items()},
         versions=_versions(),
         hashes=_hashes(config),
         device=str(placement.device),
@@ -106,58 +107,100 @@ def assemble(
         output=output,
         frames=FrameFacts(
             total=counts.frames,
-            changed=seen.changed,
+            changed=observed.changed,
             passed_through=counts.passed_through,
-            concealed=done.concealed,
-            damaged=done.damaged,
-            resumed=done.resumed,
-            truncated=done.truncated,
+            concealed=summary.concealed,
+            damaged=summary.damaged,
+            resumed=summary.resumed,
+            truncated=summary.truncated,
         ),
         faces=counts.faces,
         enhanced=counts.enhanced,
         people=counts.tracks,
         skipped=dict(sorted(counts.skipped.items())),
-        masks=seen.masks,
-        seconds=round(done.seconds, 3),
-        startup_seconds=round(done.startup_seconds, 3),
-        fps=round(done.fps, 2),
+        masks=observed.masks,
+        seconds=round(summary.seconds, 3),
+        startup_seconds=round(summary.startup_seconds, 3),
+        fps=round(summary.fps, 2),
         stages={name: round(seconds, 3) for name, seconds in counts.stage_seconds.items()}
-        | {"report": round(seen.seconds, 3)},
-        cuts=seen.cuts,
+        | {"report": round(observed.seconds, 3)},
+        cuts=observed.cuts,
         tracks=tuple(sorted(tracks, key=lambda track: track.id)),
-        tracks_left_out=len(seen.tracks) - len(tracks),
-        notices=tuple(done.notices),
+        tracks_left_out=len(observed.tracks) - len(tracks),
+        notices=tuple(summary.notices),
     )
 
 
+def check_paths(
+    paths: Sequence[Path],
+    source: Path,
+    output: Path,
+    *,
+    overwrite: bool,
+    inputs: Sequence[Path] = (),
+) -> None:
+    """Check, before any work is done, that reports can be written.
+
+    Args:
+        paths: Files of the report.
+        source: Source of the run.
+        output: Result of the run.
+        overwrite: Whether existing files may be replaced.
+        inputs: Further files that the run reads.
+
+    Raises:
+        OutputError: A report exists or cannot be written.
+        ConfigError: A report has the name of another report, of the result, or of an input.
+    """
+    for number, path in enumerate(paths):
+        check_output(path, source, overwrite)
+        if path.absolute() in {other.absolute() for other in (output, *paths[:number])}:
+            raise ConfigError(f"{path}: two output files cannot have the same name")
+        if path.resolve() in {other.resolve() for other in inputs}:
+            raise ConfigError(f"{path}: the report would replace a file that the run reads")
+
+
+def write(report: Report, paths: Sequence[Path]) -> None:
+    """Write a report as JSON or HTML, depending on the suffix of each path.
+
+    Raises:
+        OutputError: A file cannot be written. No part of it is left.
+    """
+    # Imported only now: Jinja2 takes time to load, and most runs write no page.
+    from crsr_video.report.page import as_html
+
+    for path in paths:
+        text = as_json(report) if path.suffix.lower() == ".json" else as_html(report)
+        try:
+            write_file(path, [text.encode("utf-8", "replace")])
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {pyav.reason(error)}") from error
+
+
 def as_json(report: Report) -> str:
-    """The report without its pictures, a line for every part and every face."""
+    """Return the report without its pictures, one line for each key and each track."""
     facts = {"format": FORMAT, "version": VERSION, **asdict(report)}
     tracks = facts.pop("tracks")
     for track in tracks:
         track.pop("pictures")
-    lines = [f"{_text(key)}: {_text(value)}" for key, value in facts.items()]
-    lines.append('"tracks": [' + ",".join("\n" + _text(track) for track in tracks) + "\n]")
+    lines = [f"{_dump(key)}: {_dump(value)}" for key, value in facts.items()]
+    lines.append('"tracks": [' + ",".join("\n" + _dump(track) for track in tracks) + "\n]")
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _text(value: Any) -> str:
-    # ASCII only: names of files may hold what no encoding of text does.
+def _dump(value: Any) -> str:
+    # ASCII only, because file names may contain bytes that are not text in any encoding.
     return json.dumps(value, allow_nan=False)
 
 
-def _settings(config: Config) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in asdict(config).items()}
-
-
 def _plain(value: Any) -> Any:
-    """A choice in JSON's types."""
+    """Convert a setting to JSON types."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (tuple, list, frozenset)):
-        return [
-            _plain(inner) for inner in (sorted(value) if isinstance(value, frozenset) else value)
-        ]
+    if isinstance(value, frozenset):
+        return [_plain(inner) for inner in sorted(value)]
+    if isinstance(value, (tuple, list)):
+        return [_plain(inner) for inner in value]
     if callable(value):
         return f"{value.__module__}.{value.__qualname__}"
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
@@ -166,7 +209,7 @@ def _plain(value: Any) -> Any:
 def _versions() -> dict[str, str]:
     found = {"crsr-video": __version__, "Python": platform.python_version()}
     found |= {name: _version(name) for name in _LIBRARIES}
-    return found | {"FFmpeg": media.ffmpeg(), "system": platform.platform()}
+    return found | {"FFmpeg": media.ffmpeg_version(), "system": platform.platform()}
 
 
 def _version(name: str) -> str:
@@ -177,12 +220,11 @@ def _version(name: str) -> str:
 
 
 def _hashes(config: Config) -> dict[str, str]:
-    """SHA-256 of the weights and, where faces were looked for, of the models that look."""
+    """Return SHA-256 of the weights and, if faces were searched for, of the face models."""
     pair = weights.load(config.model)
     found = {f"weights {pair.name}": pair.sha256}
     if config.tracks is None:
         for model in face_models.status():
             if model.present:
-                digest = hashlib.sha256(model.path.read_bytes()).hexdigest()
-                found[f"face model {model.model.name}"] = digest
+                found[f"face model {model.model.name}"] = sha256_of_file(model.path)
     return found

@@ -1,6 +1,7 @@
-"""What a report tells, as frozen data: gathered by `observe`, written by `document` and `page`.
+"""The contents of a report as frozen dataclasses.
 
-Times are seconds of presentation. Sizes are widths of faces in pixels of the source's frame.
+`Observer` gathers them, `document` writes them as JSON, `page` shows them as HTML. Times are
+presentation times in seconds. Face sizes are widths in pixels of the source frame.
 """
 
 from collections.abc import Mapping
@@ -9,16 +10,15 @@ from typing import Any
 
 FORMAT = "crsr-video report"
 VERSION = 1
-"""Of the schema; it grows when a field changes its meaning or goes, not when one is added."""
-
+"""Version of the schema. It grows when a field is removed or changes its meaning."""
 
 UNSPECIFIED = "unspecified"
-"""Of a colour property: the file does not tell."""
+"""Value of a colour property that the file does not specify."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamFacts:
-    """One stream of a file."""
+    """One stream of a media file."""
 
     index: int
     kind: str
@@ -26,37 +26,37 @@ class StreamFacts:
     codec: str
     language: str
     kept: bool
-    """Of an input: it is in the result, as enhanced video or packet by packet."""
+    """Whether the stream of a source is in the result, enhanced or copied."""
     main: bool = False
-    """It is the video that is worked on."""
+    """Whether this is the video stream that is enhanced."""
 
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """A file, as it says of itself."""
+    """Properties of a media file or live stream."""
 
     path: str
     bytes: int
     container: str
-    """FFmpeg's name(s) of the format."""
+    """FFmpeg's name of the format."""
     seconds: float
     """Duration, 0 if unknown."""
     codec: str
     width: int
     height: int
     rate: float | None
-    """Average frames a second, as the container claims."""
+    """Average frame rate according to the container, in frames per second."""
     bit_rate: int
-    """Of the whole file in bits a second, 0 if unknown."""
+    """Bit rate of the whole file in bits per second, 0 if unknown."""
     pixel_format: str
     colour: Mapping[str, str]
-    """H.273's names of primaries, transfer, matrix and range, "unspecified" where not told."""
+    """H.273 names of primaries, transfer, matrix and range, or "unspecified"."""
     streams: tuple[StreamFacts, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A quantity over time, thinned out: each value is the mean of its stretch."""
+    """A quantity over time. Long curves are thinned: each value is the mean of an interval."""
 
     seconds: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
@@ -64,7 +64,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A time in which a face was in view without a longer gap, all enhanced or all left alone."""
+    """An interval during which a face was visible and either always or never enhanced."""
 
     first_seconds: float
     last_seconds: float
@@ -73,47 +73,47 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class BackedOff:
-    """What was taken from a face's strength because it went wrong; see `backoff`."""
+    """How the back-off stage reduced the strength for one face."""
 
     frames: int
     lowest: float
-    """Least share of its strength that it was left with."""
+    """Smallest remaining share of the strength."""
     mean: float
-    """Of the share, over those frames."""
+    """Mean remaining share over those frames."""
     cause: str
     """"drift" or "softness"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose face it is, by a face-recognition network: cosines, 1 for equal."""
+    """Cosine similarities of face-recognition embeddings; 1 means identical."""
 
     samples: int
     likeness_mean: float
-    """Between the same moment before and after."""
+    """Similarity between the same moment before and after enhancement."""
     likeness_min: float
     steady_before: float | None
-    """Between one sample and the next, in the source; None: there was one only."""
+    """Similarity between consecutive samples of the source, or None for a single sample."""
     steady_after: float | None
-    """Likewise in the result: lower means that identity wanders."""
+    """The same for the result. A lower value means that the identity drifts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flicker:
-    """Mean absolute change of luma, in 8-bit codes, from a frame to the next.
+    """Mean absolute change of luma between neighbouring frames, in 8-bit codes.
 
-    Over the aligned face, as far as motion does not explain it.
+    Measured on the aligned face, after motion compensation.
     """
 
     pairs: int
-    """Of neighbouring frames that were measured."""
+    """Number of frame pairs measured."""
     before: float
     after: float
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A face at one moment, before and after: JPEGs of the same place."""
+    """A face at one moment, before and after enhancement: two JPEG files of the same region."""
 
     seconds: float
     before: bytes
@@ -122,90 +122,91 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class TrackFacts:
-    """One face through the video."""
+    """One face track of the video."""
 
     id: int
     frames: int
-    """In which it was seen."""
+    """Number of frames that show the face."""
     enhanced: int
-    """In which it was changed."""
+    """Number of frames in which the face was enhanced."""
     first_seconds: float
     last_seconds: float
     size_median: float
     size_min: float
     size_max: float
     strength_mean: float
-    """Weight of the mask's middle where the face was changed: the user's strength, times presence,
-    times what back-off left."""
+    """Mask weight at the centre of the face, over enhanced frames: the user's strength, times
+    presence, times the share that back-off left."""
     strength_min: float
     strength_max: float
     backed_off: BackedOff | None = None
     identity: Identity | None = None
-    """None: never measured, or the network is not installed."""
+    """None if the face was never measured or the network is not installed."""
     flicker: Flicker | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
-    """Reason to number of frames."""
+    """Number of frames in which the face was left unchanged, by reason."""
     spans: tuple[Span, ...] = ()
     curves: Mapping[str, Curve] = field(default_factory=dict)
-    """"size", "strength", "flicker_before", "flicker_after", "likeness"."""
+    """"size", "strength", "flicker_before", "flicker_after" and "likeness"."""
     pictures: tuple[Picture, ...] = ()
-    """In no JSON."""
+    """Shown on the page, but not part of the JSON report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """How much of the picture was touched, over frames that were looked at now and then."""
+    """Share of the picture that was changed, over a sample of the frames."""
 
     frames: int
     mean: float
-    """Share of the pixels that may differ, 0 to 1, frames without a face included."""
+    """Mean share of the pixels that may differ, 0 to 1, including frames without a face."""
     highest: float
 
 
 @dataclass(frozen=True, slots=True)
 class FrameFacts:
-    """Counts of frames."""
+    """Frame counts of a run."""
 
     total: int
     changed: int | None
-    """With at least one face pasted; None: nobody counted (of a resumable run)."""
+    """Frames with at least one enhanced face, or None if they were not counted."""
     passed_through: int
-    """Left unchanged because of an error."""
+    """Frames left unchanged because of an error."""
     concealed: int
-    """Patched up by the decoder."""
+    """Frames that the decoder repaired."""
     damaged: int
-    """Packets that could not be decoded at all."""
+    """Packets that could not be decoded."""
     resumed: int
-    """Finished by an earlier run."""
+    """Frames that an earlier run finished."""
     truncated: bool
-    """The source ended before its end."""
+    """Whether the source ended early."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the observer gathered."""
+class Observations:
+    """Facts about faces and frames that an `Observer` gathered during a run."""
 
     tracks: tuple[TrackFacts, ...] = ()
     changed: int | None = None
+    """Frames with at least one enhanced face, or None if they were not counted."""
     masks: Masks | None = None
     cuts: tuple[float, ...] = ()
-    """Times at which scenes begin, the first ones."""
+    """Times of the first scene cuts."""
     seconds: float = 0.0
-    """Spent on observing."""
+    """Time spent on observing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All of it."""
+    """All facts about a finished run. `format.md` documents the JSON form."""
 
     created: str
-    """ISO 8601, UTC."""
+    """ISO 8601 time in UTC."""
     complete: bool
-    """False: the source was cut off or damaged."""
+    """False if the source was truncated or damaged."""
     command: tuple[str, ...]
-    """The command line, empty if Python was the caller."""
+    """Words of the command line; empty if the run was started from Python."""
     settings: Mapping[str, Any]
-    """Every choice, the defaults among them."""
+    """Every setting, including the defaults."""
     versions: Mapping[str, str]
     hashes: Mapping[str, str]
     """SHA-256 of the weights and of the face models."""
@@ -217,18 +218,18 @@ class Report:
     faces: int
     """Faces seen, summed over frames."""
     enhanced: int
-    """Faces changed, likewise."""
+    """Faces enhanced, summed over frames."""
     people: int
-    """Different faces, as the tracker tells them apart."""
+    """Number of face tracks."""
     skipped: Mapping[str, int]
     masks: Masks | None
     seconds: float
     startup_seconds: float
     fps: float
     stages: Mapping[str, float]
-    """Stage to seconds."""
+    """Seconds by stage."""
     cuts: tuple[float, ...]
     tracks: tuple[TrackFacts, ...]
     tracks_left_out: int
-    """Faces that are counted, but have no entry here."""
+    """Number of tracks that are counted but have no entry in `tracks`."""
     notices: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Facts of a media file, for a report."""
+"""Properties of media files and live streams, for a report."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -14,29 +14,36 @@ from crsr_video.report.facts import UNSPECIFIED, MediaFacts, StreamFacts
 
 
 def describe(path: Path, kept: Collection[int] | None = None) -> MediaFacts:
-    """What a file says of itself; no picture is decoded.
+    """Describe a file without decoding it.
 
-    Args:   kept: indices of the streams that are in the result, the video left out; None: all.
-    Raises: InputError: it cannot be opened.
+    Args:
+        path: A media file.
+        kept: Indices of the streams that were copied to the result. None means all.
+
+    Raises:
+        InputError: The file cannot be opened.
     """
     container = open_container(path)
     try:
-        return _described(container, path, kept)
+        return _describe_container(container, path, kept)
     finally:
         container.close()
 
 
 def describe_feed(address: str, feed: Feed, seconds: float) -> MediaFacts:
-    """What is known of a stream without an end; how many bytes it had is not.
+    """Describe a live stream, whose size in bytes is unknown.
 
-    Args: seconds: that it was read, or written.
+    Args:
+        address: Address of the stream.
+        feed: The opened stream.
+        seconds: Duration that was read or written.
     """
     info, first = feed.info, feed.first
     native = first.native
     colour = {"primaries": UNSPECIFIED, "transfer": UNSPECIFIED}
     if native is not None:
-        colour["primaries"] = _named(ColorPrimaries, native.color_primaries)
-        colour["transfer"] = _named(ColorTrc, native.color_trc)
+        colour["primaries"] = _name_of_code(ColorPrimaries, native.color_primaries)
+        colour["transfer"] = _name_of_code(ColorTrc, native.color_trc)
     colour["matrix"] = first.layout.matrix
     colour["range"] = "full" if first.layout.full_range else "limited"
     return MediaFacts(
@@ -51,21 +58,18 @@ def describe_feed(address: str, feed: Feed, seconds: float) -> MediaFacts:
         bit_rate=0,
         pixel_format=first.layout.name,
         colour=colour,
-        streams=tuple(
-            StreamFacts(
-                index=stream.index,
-                kind=stream.type or "unknown",
-                codec=codec_name(stream) or "unknown",
-                language=str(getattr(stream, "language", None) or ""),
-                kept=True,
-                main=False,
-            )
-            for stream in feed.others
-        ),
+        streams=tuple(_stream_facts(stream, kept=True) for stream in feed.others),
     )
 
 
-def _described(container: InputContainer, path: Path, kept: Collection[int] | None) -> MediaFacts:
+def ffmpeg_version() -> str:
+    """Return the version of FFmpeg's libraries."""
+    return str(av.ffmpeg_version_info)
+
+
+def _describe_container(
+    container: InputContainer, path: Path, kept: Collection[int] | None
+) -> MediaFacts:
     video = main_video(container, path)
     context = video.codec_context
     size = path.stat().st_size
@@ -82,17 +86,14 @@ def _described(container: InputContainer, path: Path, kept: Collection[int] | No
         bit_rate=round(8 * size / seconds) if seconds > 0 else 0,
         pixel_format=context.pix_fmt or UNSPECIFIED,
         colour={
-            "primaries": _named(ColorPrimaries, context.color_primaries),
-            "transfer": _named(ColorTrc, context.color_trc),
-            "matrix": _named(Colorspace, context.colorspace),
-            "range": _named(ColorRange, context.color_range),
+            "primaries": _name_of_code(ColorPrimaries, context.color_primaries),
+            "transfer": _name_of_code(ColorTrc, context.color_trc),
+            "matrix": _name_of_code(Colorspace, context.colorspace),
+            "range": _name_of_code(ColorRange, context.color_range),
         },
         streams=tuple(
-            StreamFacts(
-                index=stream.index,
-                kind=stream.type or "unknown",
-                codec=codec_name(stream) or "unknown",
-                language=str(getattr(stream, "language", None) or ""),
+            _stream_facts(
+                stream,
                 kept=kept is None or stream.index == video.index or stream.index in kept,
                 main=stream.index == video.index,
             )
@@ -101,16 +102,22 @@ def _described(container: InputContainer, path: Path, kept: Collection[int] | No
     )
 
 
-def _named(kind: Any, value: int) -> str:
-    """The name of a code of H.273, in which 2 means that nothing was said (of the range, 0)."""
+def _stream_facts(stream: Any, *, kept: bool, main: bool = False) -> StreamFacts:
+    return StreamFacts(
+        index=stream.index,
+        kind=stream.type or "unknown",
+        codec=codec_name(stream) or "unknown",
+        language=str(getattr(stream, "language", None) or ""),
+        kept=kept,
+        main=main,
+    )
+
+
+def _name_of_code(kind: Any, value: int) -> str:
+    """Return the name of an H.273 code. Code 2 (0 for the range) means unspecified."""
     if value == (0 if kind is ColorRange else 2):
         return UNSPECIFIED
     try:
         return str(kind(value).name).lower().replace("_", "-")
     except ValueError:
         return str(value)
-
-
-def ffmpeg() -> str:
-    """Version of FFmpeg's libraries."""
-    return str(av.ffmpeg_version_info)

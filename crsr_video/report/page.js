@@ -1,5 +1,5 @@
 "use strict";
-// A slider shows what is left of it as it was, and what is right of it as it became.
+// The slider uncovers the source to its left and the result to its right.
 for (const pair of document.querySelectorAll(".pair")) {
   const slider = pair.querySelector("input");
   const show = () => pair.style.setProperty("--cut", slider.value + "%");

@@ -1,177 +1,344 @@
-"""The report as one HTML page that needs nothing else: no network, and no script but its own."""
+"""The report as one self-contained HTML page, which loads nothing and runs only its own script."""
 
 import base64
 import hashlib
+import math
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import PurePath
+from typing import Any
 
-from crsr_video.report.facts import Report, TrackFacts
-from crsr_video.report.markup import Markup, escaped, joined, tag
-from crsr_video.report.people import person
-from crsr_video.report.plots import bar, clock
-from crsr_video.report.tables import faces, files, how, stages
+from jinja2 import Environment
+from markupsafe import Markup
 
-IN_FULL = 24
-"""Faces with pictures and plots: those seen longest."""
-IN_ROWS = 500
-"""Faces in the table, and at most so many in the timeline as are shown in full."""
-_EXPLAINED = (
-    "Width is of the face, in pixels of the source. Strength is the share of the correction that "
-    "was applied: 1 is all of it. Flicker is how much the face changes from one frame to the next "
-    "beyond its motion, as a mean over pixels in 8-bit codes of luma; the encoder comes after it. "
-    "Likeness is how much alike a face-recognition network finds the face before and after: 1 is "
-    "the same, strangers have about 0.85. Steadiness is its likeness to itself some seconds before."
-)
+from crsr_video.report.facts import UNSPECIFIED, Curve, MediaFacts, Report, Span, TrackFacts
+
+TRACKS_WITH_CARDS = 24
+"""Number of tracks with pictures and plots: the longest ones."""
+TRACKS_IN_TABLE = 500
+"""Number of tracks in the table: the longest ones."""
+
+_UNKNOWN = "unknown"
+_PLOT_WIDTH, _PLOT_HEIGHT = 300.0, 84.0
+_AXIS_ENDS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+"""Round numbers, times a power of ten, at which the axis of a plot may end."""
+_TIMELINE_WIDTH = 1000
+_SPANS_READ_ALOUD = 12
+
+# Control characters are not allowed in HTML. Lone surrogates stand for bytes that are not text.
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+# Bidirectional control marks can make a file name look like another one.
+_BIDI_MARKS = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One curve of a plot."""
+
+    name: str
+    kind: str
+    """CSS class: "before", "after" or "only"."""
+    points: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    """One or two curves over time."""
+
+    title: str
+    unit: str
+    description: str
+    lines: tuple[_Line, ...]
+    highest: float
+    first_seconds: float
+    last_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    """A rectangle on a timeline."""
+
+    kind: str
+    """CSS class: "on" or "off"."""
+    label: str
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Timeline:
+    """The interval that the timeline shows, and one row of bars for each track."""
+
+    begin: float
+    end: float
+    rows: tuple[tuple[TrackFacts, tuple[_Bar, ...], str], ...]
+    cuts: tuple[float, ...]
+    """Positions of the scene cuts."""
 
 
 def as_html(report: Report) -> str:
-    """The page."""
-    style, script = _part("page.css"), _part("page.js")
-    name = PurePath(report.source.path).name
-    fields = {
-        "policy": f"default-src 'none'; img-src data:; style-src {_digest(style)}; "
-        f"script-src {_digest(script)}; base-uri 'none'; form-action 'none'",
-        "title": escaped(f"{name} - crsr-video report"),
-        "style": style,
-        "script": script,
-        "body": _body(report, name),
-    }
-    return _part("page.html").format(**fields)
+    """Return the page."""
+    style, script = _resource("page.css"), _resource("page.js")
+    longest = sorted(report.tracks, key=lambda track: (-track.frames, track.id))
+    cards = sorted(longest[:TRACKS_WITH_CARDS], key=lambda track: track.id)
+    rows = sorted(longest[:TRACKS_IN_TABLE], key=lambda track: track.id)
+    total = len(report.tracks) + report.tracks_left_out
+    return (
+        _environment()
+        .from_string(_resource("page.html"))
+        .render(
+            report=report,
+            policy=Markup(
+                f"default-src 'none'; img-src data:; style-src {_digest(style)}; "
+                f"script-src {_digest(script)}; base-uri 'none'; form-action 'none'"
+            ),
+            style=Markup(style),
+            script=Markup(script),
+            tiles=_tiles(report),
+            notices=_notices(report),
+            timeline=_timeline(report, cards) if cards else None,
+            cards=cards,
+            tracks_without_card=total - len(cards),
+            rows=rows,
+            tracks_without_row=total - len(rows),
+            source=_media_rows(report.source),
+            output=_media_rows(report.output),
+            settings=_flat(report.settings),
+            command=shlex.join(report.command) if report.command else "started from Python",
+            slowest_stage=max(report.stages.values(), default=0.0) or 1.0,
+            frames_made=max(report.frames.total - report.frames.resumed, 1),
+        )
+    )
 
 
 @cache
-def _part(name: str) -> str:
+def _environment() -> Environment:
+    """Return a template environment that escapes every value."""
+    environment = Environment(
+        autoescape=True, finalize=_clean, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals |= {"track_figures": _track_figures, "plots": _plots}
+    environment.filters |= {
+        "clock": clock,
+        "count": "{:,}".format,
+        "file_name": lambda path: PurePath(path).name,
+        "jpeg_url": lambda jpeg: "data:image/jpeg;base64," + base64.b64encode(jpeg).decode(),
+        "percent": "{:.0%}".format,
+    }
+    return environment
+
+
+@cache
+def _resource(name: str) -> str:
     return resources.files("crsr_video.report").joinpath(name).read_text("utf-8").rstrip("\n")
 
 
+def _clean(value: Any) -> Any:
+    """Remove characters that HTML forbids or that reverse the direction of text."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return _BIDI_MARKS.sub("", _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", value))
+
+
 def _digest(text: str) -> str:
-    """What lets a browser run this inline text, and none that differs."""
+    """Return the hash by which a content security policy allows an inline style or script."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _body(report: Report, name: str) -> Markup:
-    longest = sorted(report.tracks, key=lambda track: (-track.frames, track.id))
-    full = sorted(longest[:IN_FULL], key=lambda track: track.id)
-    rows = sorted(longest[:IN_ROWS], key=lambda track: track.id)
-    missing = len(report.tracks) - len(rows) + report.tracks_left_out
-    return joined(
-        _head(report, name),
-        tag(
-            "main",
-            _tiles(report),
-            _notices(report),
-            tag("h2", "When faces were in view") if full else "",
-            _timeline(report, full),
-            _section("Faces", _people(full, report)),
-            _section("All faces", faces(rows, missing)) if rows else "",
-            _section("Files", files(report)),
-            _section("Time", stages(report)),
-            _section("How it was made", how(report)),
-        ),
-        tag("footer", f"crsr-video {report.versions.get('crsr-video', '')}, {report.created}"),
-    )
+def clock(seconds: float) -> str:
+    """Format a time as 0:04.2 or 1:02:03."""
+    sign, seconds = ("-" if seconds < 0 else ""), abs(seconds)
+    minutes, rest = divmod(seconds, 60)
+    if minutes >= 60:
+        return f"{sign}{int(minutes // 60)}:{int(minutes % 60):02d}:{int(rest):02d}"
+    return f"{sign}{int(minutes)}:{int(rest):02d}.{int(rest * 10 % 10)}"
 
 
-def _section(title: str, content: Markup) -> Markup:
-    return joined(tag("h2", title), content)
-
-
-def _head(report: Report, name: str) -> Markup:
-    pill = (
-        tag("span", "complete", class_="pill")
-        if report.complete
-        else tag("span", "source damaged or cut off", class_="pill bad")
-    )
-    return tag(
-        "header",
-        tag("p", "Report of an enhancement", class_="over"),
-        tag("h1", name),
-        tag("p", pill, f"written to {PurePath(report.output.path).name}", class_="lead"),
-    )
-
-
-def _tiles(report: Report) -> Markup:
+def _tiles(report: Report) -> list[tuple[str, str, str]]:
+    """Return title, figure and explanation of the tiles at the top."""
     frames, masks = report.frames, report.masks
-    told = f"{frames.resumed:,} of them by an earlier run"
+    changed = f"{frames.resumed:,} from an earlier run"
     if frames.changed is not None:
-        told = f"{frames.changed / max(frames.total, 1):.0%} of them changed"
+        changed = f"{frames.changed / max(frames.total, 1):.0%} changed"
+    enhanced = f"{report.enhanced:,} of {report.faces:,} faces enhanced"
     tiles = [
-        ("Frames", f"{frames.total:,}", told),
-        (
-            "Faces",
-            f"{report.people:,}",
-            f"{report.enhanced:,} of {report.faces:,} pictures enhanced",
-        ),
+        ("Frames", f"{frames.total:,}", changed),
+        ("People", f"{report.people:,}", enhanced),
     ]
     if masks is not None:
-        tiles.append(
-            ("Picture touched", f"{masks.mean:.1%}", f"on average, {masks.highest:.1%} at most")
-        )
-    tiles.append(("Speed", f"{report.fps:.1f} fps", f"{report.seconds:.1f} s in all"))
+        area = f"on average, at most {masks.highest:.1%}"
+        tiles.append(("Changed area", f"{masks.mean:.1%}", area))
+    tiles.append(("Speed", f"{report.fps:.1f} fps", f"{report.seconds:.1f} s in total"))
     if frames.passed_through or not report.complete:
-        told = f"{frames.passed_through} passed through after an error"
-        tiles.append(("Frames patched up", f"{frames.concealed}", told))
-    return tag(
-        "dl",
-        *(
-            tag("div", tag("dt", title), tag("dd", figure, tag("small", words)))
-            for title, figure, words in tiles
-        ),
-        class_="tiles",
-    )
+        failed = f"{frames.passed_through:,} left unchanged after an error"
+        tiles.append(("Repaired frames", f"{frames.concealed:,}", failed))
+    return tiles
 
 
-def _notices(report: Report) -> Markup:
-    told = list(report.notices)
+def _notices(report: Report) -> list[str]:
+    notices = list(report.notices)
     if report.frames.truncated:
-        told.append("the source ended before its end")
+        notices.append("The source ended early.")
     if report.frames.damaged:
-        told.append(f"{report.frames.damaged} packets of the video could not be decoded")
-    return tag("ul", *(tag("li", line) for line in told), class_="notices") if told else Markup()
+        packets = "packet" if report.frames.damaged == 1 else "packets"
+        notices.append(f"{report.frames.damaged:,} video {packets} could not be decoded.")
+    return notices
 
 
-def _timeline(report: Report, tracks: list[TrackFacts]) -> Markup:
-    if not tracks:
-        return Markup()
+def _timeline(report: Report, tracks: Sequence[TrackFacts]) -> _Timeline:
     begin = min(0.0, *(track.first_seconds for track in tracks))
-    ends = [track.last_seconds for track in tracks]
-    length = max(max(ends) - begin, min(report.output.seconds, 1e6), 0.1)
-    rows = [
-        part
-        for track in tracks
-        for part in (
-            tag("a", f"Face {track.id}", href=f"#face{track.id}"),
-            bar(track.spans, report.cuts, begin, length),
+    last = max(track.last_seconds for track in tracks)
+    length = max(last - begin, min(report.output.seconds, 1e6), 0.1)
+
+    def position(seconds: float) -> float:
+        return _TIMELINE_WIDTH * (seconds - begin) / length
+
+    def bar(span: Span) -> _Bar:
+        x, end = position(span.first_seconds), position(span.last_seconds)
+        return _Bar("on" if span.enhanced else "off", _span_label(span), x, max(end - x, 3))
+
+    rows = tuple(
+        (
+            track,
+            tuple(map(bar, track.spans)),
+            "Visible " + ", ".join(map(_span_label, track.spans[:_SPANS_READ_ALOUD])),
         )
+        for track in tracks
+    )
+    return _Timeline(begin, begin + length, rows, tuple(map(position, report.cuts)))
+
+
+def _span_label(span: Span) -> str:
+    state = "enhanced" if span.enhanced else "left unchanged"
+    return f"{clock(span.first_seconds)} to {clock(span.last_seconds)}, {state}"
+
+
+def _track_figures(track: TrackFacts) -> list[tuple[str, str]]:
+    """Return the figures on the card of a track, with their names."""
+    width = f"{track.size_median:.0f} px ({track.size_min:.0f} to {track.size_max:.0f})"
+    rows = [("Enhanced", f"{track.enhanced:,} of {track.frames:,} frames"), ("Width", width)]
+    if track.enhanced:
+        ends = f"{track.strength_min:.2f} to {track.strength_max:.2f}"
+        rows.append(("Strength", f"{track.strength_mean:.2f} ({ends})"))
+    if track.backed_off is not None:
+        taken = track.backed_off
+        share = f"to {taken.mean:.0%} (at least {taken.lowest:.0%})"
+        rows.append(("Backed off", f"{share} in {taken.frames:,} frames because of {taken.cause}"))
+    if track.flicker is not None:
+        flicker = f"{track.flicker.before:.2f} before, {track.flicker.after:.2f} after"
+        rows.append(("Flicker", flicker))
+    if track.identity is not None:
+        rows.append(("Likeness", f"{track.identity.likeness_mean:.3f} before to after"))
+        before, after = track.identity.steady_before, track.identity.steady_after
+        if before is not None and after is not None:
+            rows.append(("Steadiness", f"{before:.3f} before, {after:.3f} after"))
+    rows += [(f"Unchanged in {count:,} frames", why) for why, count in track.skipped.items()]
+    return rows
+
+
+def _plots(track: TrackFacts) -> list[_Plot]:
+    curves = track.curves
+    wanted = [
+        ("Width", "px", {"width": curves.get("size")}, None),
+        ("Strength", "", {"strength": curves.get("strength")}, 1.0),
+        (
+            "Flicker",
+            "",
+            {"before": curves.get("flicker_before"), "after": curves.get("flicker_after")},
+            None,
+        ),
     ]
-    ends_row = tag(
-        "div", tag("span", clock(begin)), tag("span", clock(begin + length)), class_="ends"
+    found = (_plot(title, unit, named, top) for title, unit, named, top in wanted)
+    return [plot for plot in found if plot is not None]
+
+
+def _plot(
+    title: str, unit: str, curves: Mapping[str, Curve | None], top: float | None
+) -> _Plot | None:
+    """Scale curves to the size of a plot, or return None if there is nothing to draw.
+
+    Args:
+        title: Name of the quantity.
+        unit: Unit of the values.
+        curves: Curves by name. If there are two, the first one is the one before enhancement.
+        top: Value at the upper edge. None means a round number above the highest value.
+    """
+    drawn = {name: c for name, c in curves.items() if c is not None and len(c.values) > 1}
+    if not drawn:
+        return None
+    first = min(curve.seconds[0] for curve in drawn.values())
+    last = max(curve.seconds[-1] for curve in drawn.values())
+    highest = top or _round_up(max(max(curve.values) for curve in drawn.values()))
+    kinds = ("before", "after") if len(drawn) == 2 else ("only",)
+    length = max(last - first, 1e-9)
+    ranges = (
+        f"{name} {min(c.values):.3g} to {max(c.values):.3g} {unit}".strip()
+        for name, c in drawn.items()
     )
-    legend = tag(
-        "p",
-        _key("on", "enhanced"),
-        _key("off", "left alone"),
-        _key("cut", "a scene begins") if report.cuts else "",
-        class_="legend",
+    return _Plot(
+        title,
+        unit,
+        f"{title}: {'; '.join(ranges)}",
+        tuple(
+            _Line(name, kind, _points(curve, first, length, highest))
+            for kind, (name, curve) in zip(kinds, drawn.items(), strict=True)
+        ),
+        highest,
+        first,
+        last,
     )
-    return tag("div", tag("div", *rows, ends_row, class_="line-up"), legend, class_="card")
 
 
-def _key(kind: str, words: str) -> Markup:
-    square = tag("rect", class_=kind, width=14, height=10, rx=2)
-    return tag("span", tag("svg", square, viewBox="0 0 14 10", aria_hidden="true"), words)
+def _round_up(value: float) -> float:
+    """Return a round number a little above a value."""
+    if value <= 0:
+        return 1.0
+    power: float = 10.0 ** math.floor(math.log10(value))
+    return next(end * power for end in _AXIS_ENDS if end * power >= 1.02 * value or end == 10.0)
 
 
-def _people(full: list[TrackFacts], report: Report) -> Markup:
-    if not full and report.faces:
-        return tag("p", "Single faces were not observed in this run.", class_="none card")
-    if not full:
-        return tag("p", "No face was found: the picture is unchanged.", class_="none card")
-    more = len(report.tracks) + report.tracks_left_out - len(full)
-    told = tag("p", f"And {more} more, seen for less time: see the table.", class_="none")
-    return joined(
-        tag("div", *map(person, full), class_="people"),
-        told if more > 0 else "",
-        tag("p", _EXPLAINED, class_="explained"),
+def _points(curve: Curve, first: float, length: float, highest: float) -> str:
+    """Return a curve as the points of an SVG polyline."""
+    places = (
+        ((t - first) / length * _PLOT_WIDTH, (1 - min(max(v / highest, 0.0), 1.0)) * _PLOT_HEIGHT)
+        for t, v in zip(curve.seconds, curve.values, strict=True)
     )
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+
+
+def _media_rows(media: MediaFacts) -> dict[str, str]:
+    rate = f"{media.rate:.3f}".rstrip("0").rstrip(".") + " fps" if media.rate else _UNKNOWN
+    colour = (f"{name} {value}" for name, value in media.colour.items() if value != UNSPECIFIED)
+    return {
+        "Name": PurePath(media.path).name,
+        "Container": media.container,
+        "Size": f"{media.bytes / 1e6:,.2f} MB",
+        "Duration": clock(media.seconds) if media.seconds else _UNKNOWN,
+        "Video": f"{media.codec}, {media.width} x {media.height}, {rate}",
+        "Bit rate": f"{media.bit_rate / 1e6:.2f} Mbit/s" if media.bit_rate else _UNKNOWN,
+        "Pixel format": media.pixel_format,
+        "Colour": ", ".join(colour) or UNSPECIFIED,
+    }
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested settings as rows with dotted names."""
+    rows: list[tuple[str, str]] = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            rows += _flat(value, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}".replace("_", "-"), _setting_text(value)))
+    return rows
+
+
+def _setting_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value is None or value == {} or value == "" else str(value)

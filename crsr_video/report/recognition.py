@@ -1,7 +1,7 @@
-"""Whose face it is, if dlib's face-recognition network is installed.
+"""Face recognition with dlib's network, if it is installed.
 
 The network is dlib's `dlib_face_recognition_resnet_model_v1` (Davis King, weights in the public
-domain, CC0): 128 numbers for a face, close together for pictures of one person.
+domain, CC0). It maps a face to 128 numbers that are similar for pictures of the same person.
 """
 
 from collections.abc import Callable
@@ -16,15 +16,15 @@ from crsr_video.imaging.geometry import Matrix, similarity
 
 Embedding = NDArray[np.float64]
 Recogniser = Callable[[NDArray[np.uint8], NDArray[np.uint8]], tuple[Embedding, Embedding]]
-"""Takes two chips, uint8 (CHIP, CHIP, 3) RGB; returns what tells people apart, (128,) each."""
+"""Maps two chips, uint8 RGB of shape (CHIP, CHIP, 3), to their embeddings of shape (128,)."""
 
 CHIP = 150
-"""Side of the network's input, pixels."""
+"""Side of the network's input in pixels."""
 _MODEL = "dlib_face_recognition_resnet_model_v1.dat"
 
-# dlib aligns a face by five points: corners of the eyes, and where the nose meets the lip. Where
-# it wants them, as fractions of a chip without padding (dlib, image_transforms/interpolation.h,
-# get_face_chip_details); 0.25 of padding on each side turns u into (u + 0.25) / 1.5.
+# dlib aligns a face by five points: the corners of both eyes and the base of the nose. These are
+# their positions as fractions of a chip without padding (dlib, image_transforms/interpolation.h,
+# get_face_chip_details). A padding of 0.25 on each side turns u into (u + 0.25) / 1.5.
 _CHIP_POINTS = np.array(
     [
         [0.8595674595992, 0.2134981538014],
@@ -35,19 +35,22 @@ _CHIP_POINTS = np.array(
     ]
 )
 _PADDING = 0.25
-# Where dlib's own predictor (shape_predictor_5_face_landmarks) finds the same points in canonical
-# crops, as fractions of the side: the mean over 57 photographs, made symmetric.
+# Positions of the same points in canonical crops, as fractions of the side: the mean of dlib's own
+# predictor (shape_predictor_5_face_landmarks) over 57 photographs, made symmetric.
 _CROP_POINTS = np.array(
     [[0.663, 0.484], [0.571, 0.488], [0.337, 0.484], [0.429, 0.488], [0.500, 0.663]]
 )
 
 
 def chip_from_crop(size: int = 1, scale: float = 1.0, dy: float = 0.0) -> Matrix:
-    """Pixels of the network's input from those of a picture of `size` pixels a side; 2x3.
+    """Return the 2x3 transform from the pixels of a picture to those of the network's input.
 
-    One transform serves every face, because the crops are aligned already.
-    Args: scale: side of the picture in sides of the canonical crop.
-          dy: how far its middle lies below the crop's, likewise.
+    One transform serves every face, because crops are already aligned.
+
+    Args:
+        size: Side of the picture in pixels.
+        scale: Side of the picture in sides of the canonical crop.
+        dy: Distance of its centre below the centre of the crop, in sides of the crop.
     """
     corner = np.array([0.5, 0.5 + dy]) - scale / 2
     points = (_CROP_POINTS - corner) / scale
@@ -56,7 +59,8 @@ def chip_from_crop(size: int = 1, scale: float = 1.0, dy: float = 0.0) -> Matrix
 
 
 def model_file() -> Path | None:
-    """Where the weights lie. Only looked up: importing their package needs setuptools."""
+    """Return the path of the installed weights, or None."""
+    # The package is only located: importing it needs setuptools.
     found = util.find_spec("face_recognition_models")
     if found is None or not found.submodule_search_locations:
         return None
@@ -64,7 +68,7 @@ def model_file() -> Path | None:
 
 
 def recogniser() -> Recogniser | None:
-    """The network; None: it is not installed, or cannot be read."""
+    """Load the network, or return None if it is not installed or cannot be read."""
     path = model_file()
     if path is None:
         return None
@@ -83,9 +87,9 @@ def recogniser() -> Recogniser | None:
 
 
 def cosine(a: Embedding, b: Embedding) -> float:
-    """Likeness of two embeddings, 1 for the same direction.
+    """Return the cosine similarity of two embeddings.
 
-    Those of this network point much the same way: strangers have about 0.85 in common, the same
-    person in two photographs 0.95.
+    Embeddings of this network have similar directions: two strangers reach about 0.85, two
+    photographs of the same person 0.95.
     """
     return float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)

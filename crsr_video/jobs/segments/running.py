@@ -25,6 +25,7 @@ from crsr_video.jobs.segments.results import SegmentResult, added
 from crsr_video.jobs.segments.stitch import stitch
 from crsr_video.jobs.segments.work import Worker
 from crsr_video.pipeline import Statistics
+from crsr_video.records import from_json
 
 OnFrame = Callable[[int, int, int, int], None]
 """Called after each frame: frames finished by this run, by earlier ones, in all, faces in view."""
@@ -49,7 +50,7 @@ class Outcome:
     notices: tuple[str, ...]
     settled: Config
     """As it was enhanced: device and precision as they were found when the work was begun."""
-    seen: report.Seen = field(default_factory=report.Seen)
+    seen: report.Observations = field(default_factory=report.Observations)
     """For a report, if one was asked for."""
 
 
@@ -148,12 +149,16 @@ def _finish(
         work.end_joining()
     results = _in_order(work)
     seen = (
-        _seen(results, work.plan, joined.video.time_base, told) if config.report else report.Seen()
+        _seen(results, work.plan, joined.video.time_base, told)
+        if config.report
+        else report.Observations()
     )
     return replace(_outcome(results, joined, work.plan.config, resumed, told), seen=seen)
 
 
-def _seen(results: list[SegmentResult], plan: Plan, tick: Fraction, told: _Notices) -> report.Seen:
+def _seen(
+    results: list[SegmentResult], plan: Plan, tick: Fraction, told: _Notices
+) -> report.Observations:
     """What was observed in all segments, people numbered as in the whole video."""
     if any(result.observed is None and result.name for result in results):
         told("the report tells nothing of faces in frames that an earlier run finished without one")
@@ -161,8 +166,8 @@ def _seen(results: list[SegmentResult], plan: Plan, tick: Fraction, told: _Notic
     if plan.config.tracks is not None:  # Which numbers them for the whole video.
         tables = [{number: number for number in result.tracks} for result in results]
     shift = -float((plan.begin or 0) * tick)
-    return report.merged(
-        report.renumbered(report.from_record(result.observed), table, shift)
+    return report.merge(
+        report.renumber(from_json(report.Observations, result.observed), table, shift)
         for result, table in zip(results, tables, strict=True)
         if result.observed is not None
     )

@@ -18,6 +18,7 @@ from crsr_video.jobs.segments.ends import Looking, Reading, Writing, time_of
 from crsr_video.jobs.segments.planning import Plan, Segment
 from crsr_video.jobs.segments.results import SegmentResult, since
 from crsr_video.pipeline import Pipeline
+from crsr_video.records import to_json
 from crsr_video.types import Frame, TrackedFrame
 from crsr_video.workers import ReadAhead, WriteBehind
 
@@ -119,8 +120,9 @@ class Worker(Closing):
         """For the report, with the segment's own numbers of faces."""
         if observer is None:
             return None
-        seen = observer.seen(self._pipeline.lowered)
-        return report.as_record(report.renumbered(seen, looking.tracks))
+        seen = observer.observations(self._pipeline.lowered)
+        record: dict[str, Any] = to_json(report.renumber(seen, looking.tracks))
+        return record
 
     def _decoder(self, film: Reader, segment: Segment, stack: ExitStack) -> Reader | None:
         """The source from the warm-up on; None: nothing can be decoded there."""

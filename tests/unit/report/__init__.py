@@ -1,1 +1,1 @@
-"""Reports: the facts, the files, and the page in a browser."""
+"""Reports: observations, files, and the page in a browser."""

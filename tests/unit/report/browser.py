@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to over a pipe with the DevTools protocol."""
+"""A headless Chromium, controlled through a pipe with the DevTools protocol."""
 
 import json
 import os
@@ -26,7 +26,7 @@ _SECONDS = 60.0
 
 
 class Browser:
-    """One page of a browser of its own; what it complains of and asks for is kept."""
+    """A browser with one page, which records the events of the page."""
 
     def __init__(self, profile, width=1100, height=900):
         assert PROGRAM is not None
@@ -54,7 +54,7 @@ class Browser:
         self.resize(width, height)
 
     def call(self, method: str, /, **parameters: Any) -> dict[str, Any]:
-        """One command, and its answer; events that come meanwhile are kept."""
+        """Send a command and return its answer; events that arrive meanwhile are recorded."""
         self._count += 1
         message = {"id": self._count, "method": method, "params": parameters}
         if self._session:
@@ -73,13 +73,13 @@ class Browser:
             ready, _, _ = select.select([self._in], [], [], max(end - time.monotonic(), 0))
             assert ready, "the browser does not answer"
             piece = os.read(self._in, 1 << 16)
-            assert piece, "the browser has gone"
+            assert piece, "the browser has exited"
             self._buffer += piece
         message, self._buffer = self._buffer.split(b"\0", 1)
         return json.loads(message)
 
     def open(self, path) -> None:
-        """Show a file and wait until it is loaded."""
+        """Open a file and wait until it is loaded."""
         self.events.clear()
         self.call("Page.navigate", url=path.as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
@@ -95,12 +95,12 @@ class Browser:
         )
 
     def scheme(self, name: str) -> None:
-        """ "light" or "dark"."""
+        """Set the colour scheme, "light" or "dark"."""
         feature = {"name": "prefers-color-scheme", "value": name}
         self.call("Emulation.setEmulatedMedia", features=[feature])
 
     def value(self, expression: str) -> Any:
-        """What a script gives."""
+        """Return the value of a JavaScript expression."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
@@ -126,14 +126,14 @@ class Browser:
             )
 
     def picture(self, **clip: float) -> np.ndarray:
-        """A screenshot, or a part of it by x, y, width and height; (H, W, 3), blue first."""
+        """Return a screenshot, or the part given by x, y, width and height, as (H, W, 3) BGR."""
         part = {"clip": {**clip, "scale": 1}} if clip else {}
         data = self.call("Page.captureScreenshot", format="png", **part)["data"]
         return cv2.imdecode(np.frombuffer(b64decode(data), np.uint8), cv2.IMREAD_COLOR)
 
     def heard(self, *methods: str) -> list[dict[str, Any]]:
-        """Events of these kinds since the page was opened."""
-        self.value("0")  # Whatever is under way arrives before the answer.
+        """Return the events of these methods since the page was opened."""
+        self.value("0")  # Pending events arrive before the answer.
         return [event["params"] for event in self.events if event.get("method") in methods]
 
     def close(self) -> None:
@@ -149,7 +149,7 @@ class Browser:
 
 
 def _high(end: int) -> int:
-    """The same end of a pipe under a number that is not 3 or 4."""
+    """Duplicate a pipe end to a file descriptor other than 3 and 4."""
     import fcntl
 
     high = fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 20)

@@ -1,4 +1,4 @@
-"""Reports as files: asked for on the command line, whole or not there, and never obeyed."""
+"""Report files: requested on the command line, complete or absent, and safe to open."""
 
 import json
 import shutil
@@ -13,14 +13,12 @@ from crsr_video import Config
 from crsr_video.cli import main
 from crsr_video.errors import ConfigError, OutputError
 from crsr_video.report import FORMAT, VERSION, write
-from crsr_video.report.document import as_json
-from crsr_video.report.markup import Markup, tag
+from crsr_video.report.document import as_json, check_paths
 from crsr_video.report.page import as_html
-from crsr_video.report.writing import check
 from crsr_video.track import face_models
 from tests.support.paths import ROOT
 from tests.support.video import make_video
-from tests.unit.report.made import EVIL, report
+from tests.unit.report.sample_report import EVIL, report
 
 CLIPS = ROOT / "clips"
 NAME = "<img src=x onerror=alert(1)>.mp4"
@@ -32,7 +30,7 @@ def run(*words):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A run over a clip with a harmful name, and its two reports."""
+    """A run on a clip with a malicious name, and its two reports."""
     face_models.resolve_all()
     folder = tmp_path_factory.mktemp("reports")
     clip = shutil.copy(CLIPS / "portrait.mp4", folder / NAME)
@@ -43,7 +41,7 @@ def made(tmp_path_factory):
     return folder, result
 
 
-def test_the_json_tells_of_the_run(made):
+def test_the_json_describes_the_run(made):
     folder, result = made
     told = json.loads((folder / "told.json").read_text("ascii"))
     assert (told["format"], told["version"], told["complete"]) == (FORMAT, VERSION, True)
@@ -76,7 +74,7 @@ def test_the_page_is_self_contained_and_escapes(made):
 
 
 @pytest.mark.parametrize("name", ["told.txt", "told", "told.json.gz"])
-def test_another_ending_is_a_usage_error(tmp_path, name):
+def test_an_unknown_suffix_is_a_usage_error(tmp_path, name):
     result = run("enhance", tmp_path / "nothing.mp4", "--report", name)
     assert result.exit_code == 2
     assert f"'{name}' ends in neither .json nor .html" in result.stderr
@@ -84,7 +82,7 @@ def test_another_ending_is_a_usage_error(tmp_path, name):
         Config(report=(Path(name),))
 
 
-def test_what_cannot_be_written_is_told_before_any_work(tmp_path):
+def test_unwritable_reports_fail_before_any_work(tmp_path):
     clip = make_video(tmp_path / "clip.mp4", frames=3)
     taken = tmp_path / "taken.json"
     taken.write_text("mine")
@@ -98,7 +96,7 @@ def test_what_cannot_be_written_is_told_before_any_work(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "taken.json"]
 
 
-def test_nothing_half_written_stays(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -108,7 +106,7 @@ def test_nothing_half_written_stays(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_that_are_no_text_can_be_written(tmp_path):
+def test_names_that_are_not_text_can_be_written(tmp_path):
     strange = report()
     media = replace(strange.source, path="/x/\udcff\x01\u202egpj.mp4")
     strange = replace(strange, source=media)
@@ -118,23 +116,14 @@ def test_names_that_are_no_text_can_be_written(tmp_path):
     assert "\u202e" not in page and "\x01" not in page
 
 
-def test_no_name_becomes_an_element():
+def test_names_never_become_elements():
     page = as_html(report())
     assert "<img src=x" not in page
     assert page.count("<script>") == 1
     assert EVIL not in page
 
 
-def test_text_is_escaped_and_markup_is_not():
-    inner = tag("b", "<&\"'>")
-    assert inner == "<b>&lt;&amp;&quot;&#x27;&gt;</b>"
-    assert tag("i", inner, title='"><script>') == (
-        f'<i title="&quot;&gt;&lt;script&gt;">{inner}</i>'
-    )
-    assert isinstance(inner, Markup)
-
-
-def test_a_page_of_very_many_faces_stays_small():
+def test_a_page_with_many_faces_stays_small():
     many = report(2000)
     page = as_html(many)
     assert page.count("<article") == 24
@@ -143,11 +132,11 @@ def test_a_page_of_very_many_faces_stays_small():
     assert len(json.loads(as_json(many))["tracks"]) == 2000
 
 
-def test_a_partial_run_is_reported_as_such():
+def test_a_damaged_source_is_reported():
     facts = replace(report(), complete=False)
     page = as_html(replace(facts, frames=replace(facts.frames, truncated=True, concealed=5)))
-    assert "source damaged or cut off" in page
-    assert "the source ended before its end" in page
+    assert "source damaged or incomplete" in page
+    assert "The source ended early" in page
 
 
 def test_a_damaged_source_is_reported_on_too(tmp_path):
@@ -162,15 +151,17 @@ def test_a_damaged_source_is_reported_on_too(tmp_path):
     assert facts["frames"]["total"] == summary.statistics.frames
 
 
-def test_a_run_without_faces_says_so():
+def test_a_run_without_faces_is_reported():
     page = as_html(replace(report(0), faces=0, enhanced=0, masks=None))
     assert "No face was found" in page
 
 
-def test_a_report_does_not_replace_what_the_run_reads(tmp_path):
+def test_a_report_never_replaces_an_input(tmp_path):
     read = tmp_path / "people.json"
     read.write_text("{}")
     (tmp_path / "in.mp4").touch()
-    with pytest.raises(ConfigError, match="would replace what is read"):
-        check([read], tmp_path / "in.mp4", tmp_path / "out.mp4", overwrite=True, inputs=[read])
+    with pytest.raises(ConfigError, match="would replace a file that the run reads"):
+        check_paths(
+            [read], tmp_path / "in.mp4", tmp_path / "out.mp4", overwrite=True, inputs=[read]
+        )
     assert read.read_text() == "{}"

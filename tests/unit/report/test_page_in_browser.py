@@ -1,4 +1,4 @@
-"""The page in a real browser: sliders by mouse and keyboard, silence in console and network."""
+"""The page in a real browser: sliders by mouse and keyboard, no console or network activity."""
 
 from dataclasses import replace
 
@@ -7,9 +7,9 @@ import pytest
 
 from crsr_video.report.page import as_html
 from tests.unit.report.browser import PROGRAM, Browser
-from tests.unit.report.made import AFTER, BEFORE, EVIL, report, track
+from tests.unit.report.sample_report import AFTER, BEFORE, EVIL, report, track
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here")
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed")
 
 PEOPLE = 3
 
@@ -36,7 +36,7 @@ def page(browser, file):
 
 
 def pair(page, index=0):
-    """A slider's place on the screen: x, y, width, height."""
+    """Return the position of a slider on the screen: x, y, width, height."""
     found = f"document.querySelectorAll('.pair')[{index}]"
     page.value(f"{found}.scrollIntoView({{block: 'center'}})")
     box = f"{found}.getBoundingClientRect()"
@@ -44,13 +44,13 @@ def pair(page, index=0):
 
 
 def share_before(page, index=0):
-    """Of a pair's width, what is seen to have the colour of before, in the upper part."""
+    """Return the share of a picture's width that shows the source, in its upper part."""
     x, y, width, height = pair(page, index)
     scrolled = page.value("scrollY")
     row = page.picture(x=x, y=y + scrolled + 0.2 * height, width=width, height=4)[2].astype(int)
     distances = [np.abs(row - colour[::-1]).sum(1) for colour in (BEFORE, AFTER)]
     seen = np.stack(distances).min(0) < 60
-    assert seen.mean() > 0.9  # All but the line is one of the two.
+    assert seen.mean() > 0.9  # Everything but the dividing line is one of the two.
     return float((distances[0] < distances[1])[seen].mean())
 
 
@@ -58,29 +58,29 @@ def value(page, index=0):
     return int(page.value(f"document.querySelectorAll('.pair input')[{index}].value"))
 
 
-def test_at_first_each_half_is_shown(page):
+def test_sliders_start_in_the_middle(page):
     assert page.value("document.querySelectorAll('.pair').length") == PEOPLE
     for index in range(PEOPLE):
         assert share_before(page, index) == pytest.approx(0.5, abs=0.02)
 
 
-def test_dragging_moves_the_border(page):
+def test_dragging_moves_a_slider(page):
     x, y, width, height = pair(page)
     middle = y + height / 2
     page.drag((x + width / 2, middle), (x + 0.7 * width, middle), (x + 0.9 * width, middle))
     assert share_before(page) == pytest.approx(0.9, abs=0.03)
     page.drag((x + 0.9 * width, middle), (x + 0.2 * width, middle))
     assert share_before(page) == pytest.approx(0.2, abs=0.03)
-    assert share_before(page, 1) == pytest.approx(0.5, abs=0.02)  # The others stay.
+    assert share_before(page, 1) == pytest.approx(0.5, abs=0.02)  # The other sliders stay.
 
 
-def test_a_click_brings_the_border_there(page):
+def test_a_click_moves_a_slider(page):
     x, y, width, height = pair(page, 1)
     page.click(x + 0.3 * width, y + height / 3)
     assert share_before(page, 1) == pytest.approx(0.3, abs=0.03)
 
 
-def test_keys_move_the_border(page):
+def test_keys_move_a_slider(page):
     page.value("document.querySelectorAll('.pair input')[2].focus()")
     page.key("ArrowRight", 39)
     page.key("ArrowRight", 39)
@@ -93,7 +93,7 @@ def test_keys_move_the_border(page):
     assert share_before(page, 2) == pytest.approx(0.0, abs=0.02)
 
 
-def test_the_tabulator_finds_the_sliders(page):
+def test_the_tab_key_reaches_the_sliders(page):
     names = []
     for _ in range(2 * PEOPLE):
         page.key("Tab", 9)
@@ -102,7 +102,7 @@ def test_the_tabulator_finds_the_sliders(page):
     assert [name[:6] for name in told] == [f"Face {n}" for n in range(1, PEOPLE + 1)]
 
 
-def test_nothing_is_complained_of_and_nothing_fetched(page):
+def test_the_page_logs_nothing_and_loads_nothing(page):
     for index in range(PEOPLE):
         pair(page, index)
     assert page.heard("Log.entryAdded", "Runtime.consoleAPICalled") == []
@@ -114,14 +114,14 @@ def test_nothing_is_complained_of_and_nothing_fetched(page):
     assert page.value("[...document.images].every(image => image.naturalWidth > 0)")
 
 
-def test_names_are_shown_and_never_obeyed(page):
+def test_names_are_shown_as_text(page):
     assert page.value("document.querySelector('h1').textContent") == EVIL
     assert page.value("document.querySelectorAll('[onerror], [onclick]').length") == 0
     assert page.value("document.scripts.length") == 1
     assert page.value("document.title").endswith("crsr-video report")
 
 
-def test_the_policy_lets_no_other_script_run(page):
+def test_the_policy_blocks_other_scripts(page):
     page.value("document.body.insertAdjacentHTML('beforeend', '<b onclick=\"window.hit=1\">x</b>')")
     page.value("document.body.lastElementChild.click()")
     page.value("document.body.append(Object.assign(new Image, {src: 'http://127.0.0.1:9/x.png'}))")
@@ -130,7 +130,7 @@ def test_the_policy_lets_no_other_script_run(page):
     assert sum("Content Security Policy" in text for text in told) >= 2
 
 
-def test_everybody_is_listed(browser, tmp_path):
+def test_every_face_is_listed(browser, tmp_path):
     path = tmp_path / "many.html"
     path.write_text(as_html(report(30)), encoding="utf-8")
     browser.open(path)
@@ -144,7 +144,7 @@ def test_everybody_is_listed(browser, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_narrow_window_is_enough(page, scheme):
+def test_the_page_fits_a_narrow_window(page, scheme):
     page.scheme(scheme)
     page.resize(360, 740)
     assert page.value("document.documentElement.scrollWidth") <= 360
@@ -157,7 +157,7 @@ def test_a_narrow_window_is_enough(page, scheme):
     page.scheme("light")
 
 
-def test_a_face_left_alone_needs_no_picture(browser, tmp_path):
+def test_an_unchanged_face_needs_no_picture(browser, tmp_path):
     alone = track(
         1, enhanced=0, pictures=(), curves={}, flicker=None, identity=None, backed_off=None
     )

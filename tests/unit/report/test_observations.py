@@ -1,34 +1,37 @@
-"""What was observed in segments, put together."""
+"""Merging the observations of segments."""
 
 import json
 from dataclasses import replace
 
 import pytest
 
-from crsr_video.report import as_record, from_record, merged, renumbered
-from crsr_video.report.facts import Masks, Seen, Span
-from tests.unit.report.made import track
+from crsr_video.records import from_json, to_json
+from crsr_video.report import Observations, merge, renumber
+from crsr_video.report.facts import Masks, Span
+from tests.unit.report.sample_report import track
 
 
 @pytest.fixture
 def part():
-    return Seen(
+    return Observations(
         (track(1), track(2)), changed=90, masks=Masks(8, 0.1, 0.2), cuts=(2.0,), seconds=1.0
     )
 
 
 def test_a_record_comes_back_from_json(part):
-    assert from_record(json.loads(json.dumps(as_record(part)))) == part
-    assert from_record(json.loads(json.dumps(as_record(Seen())))) == Seen()
+    assert from_json(Observations, json.loads(json.dumps(to_json(part)))) == part
+    assert (
+        from_json(Observations, json.loads(json.dumps(to_json(Observations())))) == Observations()
+    )
 
 
-def test_one_part_stays_as_it_is(part):
-    assert merged([part]) == part
-    assert renumbered(part, {1: 1, 2: 2}) == part
+def test_a_single_part_stays_unchanged(part):
+    assert merge([part]) == part
+    assert renumber(part, {1: 1, 2: 2}) == part
 
 
-def test_numbers_and_times_are_moved(part):
-    moved = renumbered(part, {2: 5}, shift=10.0)
+def test_track_ids_and_times_are_changed(part):
+    moved = renumber(part, {2: 5}, shift=10.0)
     (face,) = moved.tracks
     assert (face.id, face.first_seconds, face.last_seconds) == (5, 10.0, 14.0)
     assert face.spans[0] == Span(10.0, 12.0, True)
@@ -37,10 +40,10 @@ def test_numbers_and_times_are_moved(part):
     assert moved.cuts == (12.0,)
 
 
-def test_two_stretches_of_one_face_become_one(part):
+def test_two_parts_of_one_track_are_merged(part):
     later = replace(track(1), enhanced=20, strength_mean=0.4, strength_min=0.1, size_max=90.0)
-    second = renumbered(Seen((later,), changed=10, masks=Masks(2, 0.5, 0.6)), {1: 1}, 4.2)
-    whole = merged([part, second])
+    second = renumber(Observations((later,), changed=10, masks=Masks(2, 0.5, 0.6)), {1: 1}, 4.2)
+    whole = merge([part, second])
     one, other = whole.tracks
     assert other == track(2)
     assert (one.frames, one.enhanced) == (198, 100)
@@ -56,14 +59,16 @@ def test_two_stretches_of_one_face_become_one(part):
     assert (whole.changed, whole.masks) == (100, Masks(10, pytest.approx(0.18), 0.6))
 
 
-def test_a_span_goes_on_over_a_joint():
+def test_a_span_continues_across_a_segment_boundary():
     first = replace(track(1), spans=(Span(0.0, 4.0, True),))
     second = replace(track(1), spans=(Span(4.04, 6.0, True),))
-    assert merged([Seen((first,)), Seen((second,))]).tracks[0].spans == (Span(0.0, 6.0, True),)
+    assert merge([Observations((first,)), Observations((second,))]).tracks[0].spans == (
+        Span(0.0, 6.0, True),
+    )
 
 
-def test_many_stretches_stay_small():
-    whole = merged([renumbered(Seen((track(1),)), {1: 1}, 5.0 * n) for n in range(50)])
+def test_merging_many_parts_keeps_curves_and_pictures_bounded():
+    whole = merge([renumber(Observations((track(1),)), {1: 1}, 5.0 * n) for n in range(50)])
     curve = whole.tracks[0].curves["size"]
     assert len(curve.values) <= 240
     assert sum(curve.values) / len(curve.values) == pytest.approx(59.5, abs=0.5)

@@ -1,4 +1,4 @@
-"""What the observer notes of frames that pass."""
+"""Facts that the observer gathers from passing frames."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -8,10 +8,11 @@ import pytest
 
 from crsr_video.imaging.geometry import crop_from_frame
 from crsr_video.imaging.masks import patch, touched
-from crsr_video.report import observe, recognition
-from crsr_video.report.curves import MOST_POINTS, Gauge, Presence
-from crsr_video.report.look import SIDE, flicker
-from crsr_video.report.observe import Observer
+from crsr_video.report import observer as observer_module
+from crsr_video.report import recognition
+from crsr_video.report.curves import MAX_POINTS, Gauge, Presence
+from crsr_video.report.measurements import SIDE, FacePair, flicker
+from crsr_video.report.observer import Observer
 from crsr_video.stages.backoff import DRIFT, Lowered
 from crsr_video.types import TrackedFrame
 from tests.support.frames import frame_of, make_face, make_frame
@@ -20,7 +21,7 @@ BASE = Fraction(1, 25)
 
 
 def finished(frame, faces, weight=1.0, change=0):
-    """The frame as paste might return it, brighter in every changed face's box."""
+    """Return the frame as the paste stage would, brighter inside the box of every changed face."""
     planes = [np.array(plane) for plane in frame.components]
     patches = []
     for face in faces:
@@ -37,7 +38,7 @@ def watch(observer, frames, faces_of, weight=1.0, change_of=lambda _: 0, cuts=(0
         pasted = [face for face in faces if face.skipped is None]
         done = finished(frame, pasted, weight, change_of(number)) if pasted else frame
         observer.push(TrackedFrame(frame, tuple(faces), number in cuts), done)
-    return observer.seen()
+    return observer.observations()
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def still():
 FACE = make_face(60, 48, 64, track=3)
 
 
-def test_counts_times_sizes_and_strength(still):
+def test_counts_times_sizes_and_strengths_are_noted(still):
     def faces_of(number):
         face = FACE if number < 30 else replace(FACE, skipped="not seen clearly")
         return [face] if number >= 10 else []
@@ -65,11 +66,11 @@ def test_counts_times_sizes_and_strength(still):
     assert track.skipped == {"not seen clearly": 20}
     assert [span.enhanced for span in track.spans] == [True, False]
     assert seen.changed == 20
-    assert seen.cuts == (0.8,)  # The beginning is no cut.
+    assert seen.cuts == (0.8,)  # The first frame is not a cut.
     assert track.backed_off is None and track.identity is None
 
 
-def test_masks_share_is_that_of_touched_pixels(still):
+def test_the_changed_area_counts_touched_pixels(still):
     seen = watch(Observer(identify=False), still[:1], lambda _: [FACE])
     share = float(touched(finished(still[0], [FACE])).mean())
     assert seen.masks is not None
@@ -77,8 +78,8 @@ def test_masks_share_is_that_of_touched_pixels(still):
     assert 0.05 < share < 0.6
 
 
-def test_flicker_of_the_result_is_told_apart_from_the_source(still):
-    """The source stands still; the result jumps by 8 codes in every other frame."""
+def test_flicker_of_source_and_result_are_separate(still):
+    """The source is still, and the result changes by 8 codes in every other frame."""
     seen = watch(
         Observer(identify=False), still[:40], lambda _: [FACE], change_of=lambda n: 8 * (n % 2)
     )
@@ -89,7 +90,7 @@ def test_flicker_of_the_result_is_told_apart_from_the_source(still):
     assert measured.after == pytest.approx(8, abs=0.5)
 
 
-def test_motion_is_no_flicker():
+def test_motion_is_not_flicker():
     rng = np.random.default_rng(6)
     wide = (
         make_frame("gray", 40, 40, rng).components[0].repeat(4, 0).repeat(4, 1).astype(np.float32)
@@ -104,7 +105,7 @@ def test_motion_is_no_flicker():
     assert changes[1] == pytest.approx(3, abs=0.8)
 
 
-def test_pictures_show_the_same_place_before_and_after(still):
+def test_pictures_show_the_same_region_before_and_after(still):
     import cv2
 
     seen = watch(Observer(identify=False), still[:1], lambda _: [FACE], change_of=lambda _: 40)
@@ -118,21 +119,21 @@ def test_pictures_show_the_same_place_before_and_after(still):
     assert (after - before)[inner, inner].mean() > 20
 
 
-def test_a_larger_result_is_looked_at_in_the_same_place(still):
+def test_a_larger_result_is_measured_in_the_same_region(still):
     from crsr_video.stages.paste import Paster
 
     frame = still[0]
     done = Paster(scale=2).push(TrackedFrame(frame))[0]
-    one, other = observe.Sight(FACE, frame, done).lumas()
-    assert np.abs(one - other).mean() < 6  # Nothing was changed, only enlarged.
+    one, other = FacePair(FACE, frame, done).lumas()
+    assert np.abs(one - other).mean() < 6  # The frame is only enlarged.
 
 
-def test_what_was_taken_comes_along(still):
+def test_back_off_is_reported(still):
     observer = Observer(identify=False)
     watch(observer, still[:5], lambda _: [FACE])
     lowered = Lowered(frames=4, lowest=0.25, total=2.0)
     lowered.causes[DRIFT] = 4
-    taken = observer.seen({3: lowered}).tracks[0].backed_off
+    taken = observer.observations({3: lowered}).tracks[0].backed_off
     assert taken is not None
     assert (taken.frames, taken.lowest, taken.mean, taken.cause) == (4, 0.25, 0.5, DRIFT)
 
@@ -150,15 +151,14 @@ def test_identity_is_sampled(still, monkeypatch):
     frames = [replace(still[0], pts=n) for n in range(150)]
     identity = watch(Observer(), frames, lambda _: [FACE]).tracks[0].identity
     assert identity is not None
-    assert identity.samples == len(calls) == 2  # One of sixty sightings, the first one late.
+    assert identity.samples == len(calls) == 2  # One in 60 frames, beginning late.
     assert identity.likeness_min == pytest.approx(np.cos(0.2), abs=1e-3)
     assert identity.steady_before == 1
     assert identity.steady_after == pytest.approx(np.cos(0.1), abs=1e-3)
 
 
-def test_memory_is_bounded_by_the_faces(monkeypatch):
-    """Pictures and courses are kept of the longest tracks only, facts of all."""
-    monkeypatch.setattr(observe, "DETAILED", 4)
+def test_details_are_kept_for_the_longest_tracks_only(monkeypatch):
+    monkeypatch.setattr(observer_module, "DETAILED_TRACKS", 4)
     frame = frame_of("gray", np.full((64, 64), 90.0), time_base=BASE)
     observer = Observer(identify=False)
     number = 0
@@ -168,24 +168,24 @@ def test_memory_is_bounded_by_the_faces(monkeypatch):
             now = replace(frame, pts=number)
             observer.push(TrackedFrame(now, (face,)), finished(now, [face]))
             number += 1
-    tracks = observer.seen().tracks
+    tracks = observer.observations().tracks
     assert len(tracks) == 12
     assert {track.id for track in tracks if track.pictures} == {0, 1, 2, 11}
     assert all(track.frames == (30 if track.id < 3 else 10) for track in tracks)
 
 
-def test_a_course_is_thinned_out_and_keeps_its_mean():
+def test_a_thinned_curve_keeps_its_mean():
     gauge = Gauge()
     for number in range(10_000):
         gauge.push(number / 25, number % 7)
     curve = gauge.curve
-    assert MOST_POINTS / 2 <= len(curve.values) <= MOST_POINTS + 1
+    assert MAX_POINTS / 2 <= len(curve.values) <= MAX_POINTS + 1
     assert np.mean(curve.values) == pytest.approx(gauge.mean, abs=0.02)
     assert (gauge.low, gauge.high) == (0, 6)
     assert list(curve.seconds) == sorted(curve.seconds)
 
 
-def test_spans_join_what_is_near_and_never_grow_many():
+def test_near_spans_are_joined_and_their_number_is_bounded():
     presence = Presence()
     for seconds in (0.0, 0.1, 0.2, 2.0, 2.1):
         presence.push(seconds, True)

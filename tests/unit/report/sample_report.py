@@ -1,4 +1,4 @@
-"""A report about nobody: flat pictures, made-up figures, and names that mean harm."""
+"""A made-up report with flat pictures and malicious names."""
 
 from dataclasses import replace
 from functools import cache
@@ -19,16 +19,16 @@ from crsr_video.report.facts import (
     StreamFacts,
     TrackFacts,
 )
-from crsr_video.report.look import jpeg
+from crsr_video.report.measurements import encode_jpeg
 
 EVIL = "<img src=x onerror=alert(1)>\"'&<script>alert(2).mp4"
 BEFORE, AFTER = (200, 30, 30), (30, 60, 200)
-"""Colours of the pictures, RGB."""
+"""RGB colours of the pictures."""
 
 
 @cache
 def flat(colour, side=64):
-    return jpeg(np.full((side, side, 3), colour, np.uint8))
+    return encode_jpeg(np.full((side, side, 3), colour, np.uint8))
 
 
 def track(number, **fields):

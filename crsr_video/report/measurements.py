@@ -1,0 +1,122 @@
+"""Measurements on a face before and after enhancement, at the same place of both frames."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.imaging.geometry import Matrix, compose, crop_from_frame, resize_matrix
+from crsr_video.imaging.resampling import sample
+from crsr_video.imaging.warping import warp
+from crsr_video.types import Face, Frame
+
+Luma = NDArray[np.float32]
+Rgb = NDArray[np.uint8]
+
+SIDE = 96
+"""Side of the compared luma crops, in pixels."""
+_JPEG_QUALITY = 90
+_FACE = (
+    slice(round(0.30 * SIDE), round(0.85 * SIDE)),
+    slice(round(0.25 * SIDE), round(0.75 * SIDE)),
+)
+"""Rows and columns of the face within its crop."""
+_MAX_DISAGREEMENT = 0.5
+"""Distance in pixels by which forward and backward flow may disagree, for short motions."""
+_MIN_AREA = 0.1
+"""Share of the face that the flow must explain for a pair of frames to be measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class FacePair:
+    """A face in the source frame and in the finished frame, which may be larger."""
+
+    face: Face
+    before: Frame
+    after: Frame
+
+    def lumas(self) -> tuple[Luma, Luma]:
+        """Return luma crops (green for RGB) in 8-bit codes, (SIDE, SIDE) each.
+
+        Raises:
+            DegenerateFaceError: The landmarks do not span a crop.
+        """
+        before, after = self._matrices(SIDE)
+        return _luma(self.before, before), _luma(self.after, after)
+
+    def pictures(self, side: int) -> tuple[Rgb, Rgb]:
+        """Return RGB crops, (side, side, 3) each.
+
+        Raises:
+            DegenerateFaceError: The landmarks do not span a crop.
+        """
+        return self._sampled(self._matrices(side), side)
+
+    def transformed(self, target_from_crop: Matrix, side: int) -> tuple[Rgb, Rgb]:
+        """Return RGB pictures after a further transform of the crop with a side of 1.
+
+        Raises:
+            DegenerateFaceError: The landmarks do not span a crop.
+        """
+        before, after = self._matrices(1)
+        both = compose(target_from_crop, before), compose(target_from_crop, after)
+        return self._sampled(both, side)
+
+    def _matrices(self, size: int) -> tuple[Matrix, Matrix]:
+        """Return the transforms from the pixels of either frame to those of a crop."""
+        matrix = crop_from_frame(self.face.landmarks, size, float(self.before.sample_aspect))
+        scale = self.after.width / self.before.width
+        return matrix, compose(matrix, resize_matrix(1 / scale))
+
+    def _sampled(self, matrices: tuple[Matrix, Matrix], side: int) -> tuple[Rgb, Rgb]:
+        before, after = (
+            np.clip(np.rint(sample(frame, matrix, side, side) * 255), 0, 255).astype(np.uint8)
+            for frame, matrix in zip((self.before, self.after), matrices, strict=True)
+        )
+        return before, after
+
+
+def _luma(frame: Frame, matrix: Matrix) -> Luma:
+    plane = frame.components[1 if frame.layout.family == "rgb" else 0]
+    luma: Luma = warp(plane, matrix, SIDE, SIDE) * np.float32(255 / (2**frame.layout.bits - 1))
+    return luma
+
+
+def encode_jpeg(picture: Rgb) -> bytes:
+    """Compress an RGB picture."""
+    blue_first = np.ascontiguousarray(picture[..., ::-1])
+    return bytes(cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1])
+
+
+def flicker(earlier: tuple[Luma, Luma], later: tuple[Luma, Luma]) -> tuple[float, float] | None:
+    """Measure the motion-compensated change between two frames.
+
+    The motion is estimated on the source and applied to both versions. The optical flow is that of
+    Kroeger et al. 2016, "Fast optical flow using dense inverse search", as implemented in OpenCV.
+
+    Args:
+        earlier: Luma crops of a face before and after enhancement.
+        later: The same of the next frame.
+
+    Returns:
+        Mean absolute change before and after enhancement in 8-bit codes, or None if the flow
+        explains too little of the face.
+    """
+    a, b = (np.clip(np.rint(pair[0]), 0, 255).astype(np.uint8) for pair in (earlier, later))
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    backward, forward = search.calc(b, a, None), search.calc(a, b, None)
+    rows, columns = np.indices(a.shape, np.float32)
+    x, y = columns + backward[..., 0], rows + backward[..., 1]
+    round_trip = backward + cv2.remap(forward, x, y, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+    distance = np.hypot(backward[..., 0], backward[..., 1])
+    error = np.hypot(round_trip[..., 0], round_trip[..., 1])
+    trusted = (error < _MAX_DISAGREEMENT + 0.05 * distance)[_FACE]
+    if trusted.mean() < _MIN_AREA:
+        return None
+
+    def change(old: Luma, new: Luma) -> float:
+        moved = cv2.remap(old, x, y, cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE)
+        return float(np.abs(new - moved)[_FACE][trusted].mean())
+
+    return change(earlier[0], later[0]), change(earlier[1], later[1])
