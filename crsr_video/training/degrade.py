@@ -6,8 +6,10 @@ order, a codec last. Its ranges are our choice, not the paper's, which learns fr
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from crsr_video.training.codec import compress, jpeg
+from crsr_video.training.optics import Grid, resampled
 from crsr_video.training.shots import Shots, lay, moved
 from crsr_video.training.spoiling import FASTEST, Coding, Spoiling, draw, draw_coding
 
@@ -36,16 +39,20 @@ def clean(hr: Tensor) -> Tensor:
     ).clamp(0, 1)
 
 
-def degrade(hr: Tensor, rng: np.random.Generator, *, video: float = 0.5) -> Tensor:
+def degrade(
+    hr: Tensor, rng: np.random.Generator, *, video: float = 0.5, extra: float = 0.0
+) -> Tensor:
     """Video-like LR of the same faces.
 
     Args:    hr: (N, 3, 4T, 4T) in [0, 1], on any device.
              rng: every random choice comes from it.
              video: share of batches compressed by a video codec instead of JPEG.
+             extra: share of pictures with one of `spoiling.EXTRA_KINDS`.
     Returns: (N, 3, T, T) in [0, 1], on the same device.
     """
-    spoilings = [draw(rng) for _ in hr]
-    return spoilt(hr, spoilings, draw_coding(rng) if rng.random() < video else None, rng)
+    spoilings = [draw(rng, extra) for _ in hr]
+    coding = draw_coding(rng, extra) if rng.random() < video else None
+    return spoilt(hr, spoilings, coding, rng)
 
 
 def spoilt(
@@ -56,15 +63,16 @@ def spoilt(
     shots = lay(hr[:, None], spoilings, speeds, FACTOR, rng)
     seen = shots.see(hr[:, None])
     if coding is None:
-        return shots.cut(as_stills(shots.grain(seen, rng), spoilings))[:, 0]
+        filmed = processed(shots.grain(seen, rng), spoilings, rng)
+        return shots.cut(finished(as_stills(filmed, spoilings), spoilings))[:, 0]
     count = int(rng.integers(3, 7))
     # The first frame is a key frame; what matters in video are the others.
     number = int(rng.integers(1, count))
     clip = shots.grain(
         _with_neighbours(seen, shots, speeds, range(-number, count - number), rng), rng
     )
-    coded = as_video(clip, spoilings, coding)
-    return shots.cut(coded[:, number : number + 1])[:, 0]
+    coded = as_video(processed(clip, spoilings, rng), spoilings, coding)
+    return shots.cut(finished(coded[:, number : number + 1], spoilings))[:, 0]
 
 
 def degrade_sequence(hr: Tensor, rng: np.random.Generator, *, video: float = 0.7) -> Tensor:
@@ -88,10 +96,10 @@ def spoilt_sequence(
     count = hr.shape[1]
     speeds = np.stack([velocity(s) * _swing(count, rng)[:, None] for s in spoilings])
     shots = lay(hr, spoilings, speeds, FACTOR, rng)
-    filmed = shots.grain(shots.see(hr), rng)
+    filmed = processed(shots.grain(shots.see(hr), rng), spoilings, rng)
     if coding is None:
-        return shots.cut(as_stills(filmed, spoilings))
-    return shots.cut(as_video(filmed, spoilings, coding))
+        return shots.cut(finished(as_stills(filmed, spoilings), spoilings))
+    return shots.cut(finished(as_video(filmed, spoilings, coding), spoilings))
 
 
 def velocity(spoiling: Spoiling) -> NDArray[np.float64]:
@@ -126,6 +134,84 @@ def _with_neighbours(
     return moved(seen[:, 0], shots, speeds * time, behind * time)
 
 
+def processed(
+    filmed: Tensor, spoilings: Sequence[Spoiling], rng: np.random.Generator
+) -> Tensor:
+    """What a camera does to its picture before it compresses it; (N, F, 3, c, c) to the same."""
+    if not any(s.chroma_noise or s.denoise or s.comb or s.sharpen_before for s in spoilings):
+        return filmed
+    result = filmed.clone()
+    for clip, spoiling in zip(result, spoilings, strict=True):
+        if spoiling.chroma_noise:
+            clip += _colour_noise(clip, spoiling, rng)
+        if spoiling.denoise:
+            clip.copy_(_smoothed(clip, spoiling.denoise))
+        if spoiling.comb:
+            clip.copy_(_combed(clip, spoiling.comb))
+        if spoiling.sharpen_before:
+            clip.copy_(_sharpened(clip, spoiling.sharpen_before, spoiling.sharpen_radius))
+    return result.clamp_(0, 1)
+
+
+def finished(coded: Tensor, spoilings: Sequence[Spoiling]) -> Tensor:
+    """What an editor or a player does to a decoded picture; (N, F, 3, c, c) to the same."""
+    if not any(s.sharpen_after for s in spoilings):
+        return coded
+    result = coded.clone()
+    for clip, spoiling in zip(result, spoilings, strict=True):
+        if spoiling.sharpen_after:
+            clip.copy_(_sharpened(clip, spoiling.sharpen_after, spoiling.sharpen_radius))
+    return result.clamp_(0, 1)
+
+
+def _sharpened(clip: Tensor, amount: float, radius: float) -> Tensor:
+    """Unsharp mask: the difference from a Gaussian blur, added `amount` times."""
+    reach = max(1, round(3 * radius))
+    places = torch.arange(-reach, reach + 1, device=clip.device, dtype=clip.dtype)
+    line = torch.exp(-0.5 * (places / radius) ** 2)
+    line = line / line.sum()
+    planes = clip.reshape(-1, 1, *clip.shape[-2:])
+    padded = functional.pad(planes, (reach,) * 4, mode="replicate")
+    blurred = functional.conv2d(padded, line.view(1, 1, -1, 1))
+    blurred = functional.conv2d(blurred, line.view(1, 1, 1, -1)).reshape(clip.shape)
+    return clip + amount * (clip - blurred)
+
+
+def _colour_noise(clip: Tensor, spoiling: Spoiling, rng: np.random.Generator) -> Tensor:
+    """Noise of opposite signs in the colours, in grains of some pixels; (F, 3, c, c)."""
+    frames, _, height, width = clip.shape
+    coarse = [max(2, round(side / spoiling.chroma_grain)) for side in (height, width)]
+    noise = torch.from_numpy(rng.standard_normal((frames, 3, *coarse), np.float32)).to(clip)
+    noise -= noise.mean(1, keepdim=True)
+    noise = functional.interpolate(noise, (height, width), mode="bicubic", align_corners=False)
+    return spoiling.chroma_noise * noise / noise.std()
+
+
+def _smoothed(clip: Tensor, strength: float) -> Tensor:
+    """A bilateral filter: it keeps edges, and smears what is weaker than they are."""
+    pictures = clip.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    filtered = np.stack([cv2.bilateralFilter(p, 7, strength, 2.0) for p in pictures])
+    return torch.from_numpy(filtered).to(clip).permute(0, 3, 1, 2)
+
+
+def _combed(clip: Tensor, shift: float) -> Tensor:
+    """Every second row as it was at another moment: displaced sideways."""
+    grid = Grid(
+        clip.new_tensor([[0.0, -shift]]).expand(len(clip), 2), clip.new_ones(len(clip)), clip.shape[-1]
+    )
+    result = clip.clone()
+    result[..., 1::2, :] = resampled(clip, grid)[..., 1::2, :]
+    return result
+
+
+def _sized(filmed: Tensor, side: int) -> Tensor:
+    """Resampled to another side; (N, F, 3, c, c) to (N, F, 3, side, side)."""
+    sized = functional.interpolate(
+        filmed.flatten(0, 1), (side, side), mode="bicubic", align_corners=False, antialias=True
+    )
+    return sized.clamp_(0, 1).reshape(*filmed.shape[:3], side, side)
+
+
 def as_stills(filmed: Tensor, spoilings: Sequence[Spoiling]) -> Tensor:
     """Each frame through JPEG; (N, F, 3, c, c) to the same."""
     result = [
@@ -137,6 +223,11 @@ def as_stills(filmed: Tensor, spoilings: Sequence[Spoiling]) -> Tensor:
 
 def as_video(filmed: Tensor, spoilings: Sequence[Spoiling], coding: Coding) -> Tensor:
     """All but the light clips through a codec, as tiles of one; (N, F, 3, c, c) to the same."""
+    if coding.second is not None:
+        once = as_video(filmed, spoilings, replace(coding, second=None))
+        side = max(2, round(filmed.shape[-1] * coding.rescale / 2) * 2)
+        again = as_video(_sized(once, side), spoilings, coding.second)
+        return _sized(again, filmed.shape[-1])
     pictures = _pictures(filmed)
     columns = int(np.ceil(np.sqrt(len(pictures))))
     mosaics = [_mosaic(frame, columns) for frame in pictures.transpose(1, 0, 2, 3, 4)]

@@ -79,10 +79,13 @@ def resampled(pictures: Tensor, grid: Grid) -> Tensor:
     )
 
 
-def exposed(pictures: Tensor, grid: Grid, defocus: Tensor, smear: Tensor) -> Tensor:
+def exposed(
+    pictures: Tensor, grid: Grid, defocus: Tensor, smear: Tensor, bend: Tensor | None = None
+) -> Tensor:
     """`sensor` with a shutter that stays open while the picture moves: the mean along its path.
 
     Args:    smear: (B, 2) y and x from the shutter's opening to its closing, source pixels.
+             bend: (B,) how far the path is curved, as a fraction of its length; None: straight.
     Returns: (B, 3, side, side).
     """
     still = smear.square().sum(1) < 1
@@ -96,7 +99,11 @@ def exposed(pictures: Tensor, grid: Grid, defocus: Tensor, smear: Tensor) -> Ten
     looks = max(2, round(float(smear.norm(dim=1).max()) / 2) + 1)
     seen, total = grid.of(moving), torch.zeros_like(result[moving])
     for look in range(looks):
-        offset = ((look + 0.5) / looks - 0.5) * smear[moving]
+        time = (look + 0.5) / looks - 0.5
+        offset = time * smear[moving]
+        if bend is not None:
+            aside = smear[moving].flip(1) * smear.new_tensor([1.0, -1.0])
+            offset = offset + (4 * time * time - 1 / 3) / 2 * bend[moving, None] * aside
         shifted = Grid(seen.start + offset, seen.step, seen.side)
         total += sensor(pictures[moving], shifted, defocus[moving])
     result[moving] = total / looks

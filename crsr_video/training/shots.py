@@ -43,6 +43,8 @@ class Shots:
     """(N, F, 2): motion blur along y and x, HR pixels."""
     noise: Tensor
     """(N, 2): read and shot noise, of values in [0, 1]."""
+    bend: Tensor
+    """(N,): curvature of the motion blur's path, as a fraction of its length."""
 
     def see(self, hr: Tensor) -> Tensor:
         """What lens, shutter and sensor make of the faces; (N, F, 3, L, L) to (N, F, 3, c, c)."""
@@ -52,7 +54,8 @@ class Shots:
         start = (0.5 - self.origin) * step[:, None, None] - 0.5
         grid = Grid(start.flatten(0, 1), step.repeat_interleave(frames), self.cell)
         defocus = self.defocus.repeat_interleave(frames)
-        seen = exposed(hr.flatten(0, 1), grid, defocus, self.smear.flatten(0, 1))
+        bend = self.bend.repeat_interleave(frames)
+        seen = exposed(hr.flatten(0, 1), grid, defocus, self.smear.flatten(0, 1), bend)
         return seen.reshape(*hr.shape[:2], *seen.shape[1:])
 
     def grain(self, seen: Tensor, rng: np.random.Generator) -> Tensor:
@@ -117,6 +120,7 @@ def lay(
         defocus=tensor(np.array([s.defocus for s in spoilings])),
         smear=tensor(speeds * blur[:, None, None]),
         noise=tensor(np.array([(s.read_noise, s.shot_noise) for s in spoilings])),
+        bend=tensor(np.array([s.bend for s in spoilings])),
     )
 
 
