@@ -6,6 +6,8 @@ about the order is kept in memory between steps.
 
 import os
 from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +20,10 @@ from torch import Tensor
 
 from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import Matrix, compose
+from crsr_video.training.appearance import iris_group, tone_group
+from crsr_video.training.appearance import recoloured as recoloured_face
 from crsr_video.training.degrade import FACTOR
-from crsr_video.training.pack import Pack
+from crsr_video.training.pack import Pack, Prepared
 from crsr_video.training.pictures import SIZES
 
 Bytes = NDArray[np.uint8]
@@ -52,22 +56,28 @@ LUMA = torch.tensor([0.299, 0.587, 0.114])
 class Faces:
     """The pictures of one split of a pack, decoded as they are needed."""
 
-    def __init__(self, path: Path, split: str, *, preload: bool = False) -> None:
+    def __init__(
+        self, path: Path, split: str, *, preload: bool = False, kind: str | None = None
+    ) -> None:
         """Open the pack.
 
         Args:   path: the file, or a folder that holds ``faces.pack``.
+                kind: only pictures of this kind, such as "real"; None: all.
                 preload: decode everything now, and keep it: a pack of 60 MB needs about 800 MB.
         Raises: TrainingError: it is damaged, or holds none of this split.
         """
         self._pack = Pack(path)
         entries = [
-            (e.size, e.row, n) for n, e in enumerate(self._pack.pictures) if e.split == split
+            (e.size, e.row, n)
+            for n, e in enumerate(self._pack.pictures)
+            if e.split == split and kind in (None, e.kind)
         ]
         if not entries:
             raise TrainingError(f"{path} holds no faces of the split {split!r}")
         entries.sort()
         self._sizes = [size for size, _, _ in entries]
         self._numbers = [number for _, _, number in entries]
+        self._balance = _balanced([self._pack.pictures[n] for n in self._numbers])
         self._kept: list[Bytes] | None = None
         if preload:
             with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV decodes outside the lock
@@ -76,6 +86,17 @@ class Faces:
     def count(self, size: int) -> int:
         """How many pictures are at least `size` pixels wide."""
         return len(self._sizes) - bisect_left(self._sizes, size)
+
+    def draw(self, size: int, rng: np.random.Generator, *, balanced: bool = False) -> Bytes:
+        """A random picture of those at least `size` wide.
+
+        Args: balanced: draw rare combinations of skin tone and iris colour more often.
+        """
+        count = self.count(size)
+        if not balanced:
+            return self.at(int(rng.integers(count)), size)
+        chances = self._balance[len(self._sizes) - count :]
+        return self.at(int(rng.choice(count, p=chances / chances.sum())), size)
 
     def at(self, number: int, size: int) -> Bytes:
         """Picture `number` of those at least `size` wide, smallest first, as it is stored.
@@ -88,6 +109,21 @@ class Faces:
         return self._pack.read(self._numbers[number]) if self._kept is None else self._kept[number]
 
 
+def _balanced(entries: Sequence[Prepared]) -> NDArray[np.float64]:
+    """Relative probabilities: the square root of what would make all groups equally frequent.
+
+    Full balance would show the few faces of rare groups so often that they are learnt by heart.
+    """
+    groups = [
+        None
+        if e.skin_ita is None or e.iris_lightness is None or e.iris_b is None
+        else (tone_group(e.skin_ita), iris_group(e.iris_lightness, e.iris_b))
+        for e in entries
+    ]
+    counts = Counter(groups)
+    return np.array([counts[group] ** -0.5 for group in groups])
+
+
 def choose_tier(faces: Faces, rng: np.random.Generator, tiers: tuple[Tier, ...] = TIERS) -> Tier:
     """A random tier among those that have pictures. Raises TrainingError: none has."""
     usable = [tier for tier in tiers if faces.count(tier.face * FACTOR)]
@@ -97,12 +133,31 @@ def choose_tier(faces: Faces, rng: np.random.Generator, tiers: tuple[Tier, ...] 
     return usable[int(rng.choice(len(usable), p=shares / shares.sum()))]
 
 
-def batch(faces: Faces, tier: Tier, rng: np.random.Generator) -> Tensor:
-    """Random augmented targets, float32 (tier.batch, 3, 4 patch, 4 patch) in [0, 1]."""
+def batch(
+    faces: Faces,
+    tier: Tier,
+    rng: np.random.Generator,
+    *,
+    photographs: Faces | None = None,
+    varied: bool = False,
+) -> Tensor:
+    """Random augmented targets, float32 (tier.batch, 3, 4 patch, 4 patch) in [0, 1].
+
+    Args: photographs: what the first half of the batch is drawn from, those with more pixels
+          than needed as often as all others; None: `faces` too.
+          varied: balance and change skin tones and iris colours.
+    """
     side, patch = tier.face * FACTOR, tier.patch * FACTOR
     stack = np.empty((tier.batch, patch, patch, 3), np.float32)
-    for row in stack:
-        picture = faces.at(int(rng.integers(faces.count(side))), side)
+    for index, row in enumerate(stack):
+        source, size = faces, side
+        if photographs is not None and index < tier.batch // 2:
+            source = photographs
+            if rng.random() < 0.5 and photographs.count(2 * side):
+                size = 2 * side
+        picture = source.draw(size, rng, balanced=varied)
+        if varied:
+            picture = recoloured_face(picture, rng)
         row[:] = _piece(shrink(moved(picture, rng), side), patch, rng)
     pictures = torch.from_numpy(stack).permute(0, 3, 1, 2).contiguous().div_(255)
     return recoloured(pictures, rng)

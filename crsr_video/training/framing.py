@@ -10,10 +10,10 @@ from crsr_video.training.genuine import NPZ_FRAME, framed
 class FramedFaces(Faces):
     """Faces of a pack that show as much of the head as the research data (see `genuine`)."""
 
-    def __init__(self, path: Path, split: str) -> None:
+    def __init__(self, path: Path, split: str, *, kind: str | None = None) -> None:
         """Open the pack; see `Faces`."""
-        super().__init__(path, split)
-        self._whole = Faces(path, split)
+        super().__init__(path, split, kind=kind)
+        self._whole = Faces(path, split, kind=kind)
         self._cut: dict[tuple[int, int], Bytes] = {}
 
     def count(self, size: int) -> int:

@@ -62,6 +62,12 @@ class Prepared:
     """Of the source file."""
     licence: str = ""
     """As the list of faces states it."""
+    skin_ita: float | None = None
+    """Skin tone, see `training.appearance`; None: it was not measured."""
+    iris_lightness: float | None = None
+    """CIELAB lightness of the irises, likewise."""
+    iris_b: float | None = None
+    """CIELAB b of the irises, likewise."""
 
 
 def split_of(name: str) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import logging
 from bisect import bisect_left
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from crsr_video.errors import CrsrError, TrainingError
 from crsr_video.imaging.geometry import crop_from_frame
 from crsr_video.imaging.warping import warp
+from crsr_video.training.appearance import Appearance, measure
 from crsr_video.training.pack import (
     PER_PICTURE,
     SUFFIX,
@@ -140,7 +142,7 @@ def _write(
             if crop is None:
                 skipped.add(UNREADABLE, face.file)
                 continue
-            entries.append(_entry(source, face, size, rows[face.split, size]))
+            entries.append(_entry(source, face, size, rows[face.split, size], measure(crop)))
             rows[face.split, size] += 1
             pack.add(entries[-1], encode(crop, settings.quality))
         if not entries:
@@ -148,7 +150,9 @@ def _write(
     return entries
 
 
-def _entry(source: Path, face: Placed, size: int, row: int) -> Prepared:
+def _entry(
+    source: Path, face: Placed, size: int, row: int, appearance: Appearance
+) -> Prepared:
     return Prepared(
         file=face.file,
         split=face.split,
@@ -158,6 +162,7 @@ def _entry(source: Path, face: Placed, size: int, row: int) -> Prepared:
         row=row,
         sha256=hashlib.sha256((source / face.file).read_bytes()).hexdigest(),
         licence=face.licence,
+        **asdict(appearance),
     )
 
 

@@ -1,0 +1,165 @@
+"""Skin tone and iris colour of a face, measured in its canonical crop.
+
+Skin tone is the individual typology angle (ITA) of the cheeks, the usual measure in dermatology
+(Chardon, Cretois and Hourseau 1991): ``atan((L - 50) / b)`` in CIELAB, in degrees. High angles are
+light skin, negative ones dark skin. Lighting and white balance of the photograph move the angle, so
+the groups are rough; they serve to balance draws and to report results by group.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.imaging.geometry import TEMPLATE
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+TONE_GROUPS = ("dark", "brown", "tan", "intermediate", "light")
+"""Skin tone groups, from the lowest angle to the highest."""
+_TONE_LIMITS = (-30.0, 10.0, 28.0, 41.0)
+"""Angles in degrees that separate `TONE_GROUPS` (Del Bino and Bernerd 2013)."""
+
+IRIS_GROUPS = ("dark", "brown", "light")
+"""Iris colours: nearly black, brown or hazel, blue or green or grey."""
+_DARK_IRIS = 20.0
+"""CIELAB lightness below which the colour of an iris cannot be told."""
+_BROWN_IRIS = 5.0
+"""CIELAB b above which an iris counts as brown."""
+
+CHEEKS = ((0.345, 0.610), (0.655, 0.610))
+"""Centres of the cheeks, (x, y) as fractions of the canonical crop."""
+_CHEEK_RADIUS = 0.035
+EYES = tuple((float(x), float(y)) for x, y in TEMPLATE[:2])
+"""Centres of the eyes, likewise."""
+IRIS_RADIUS = 0.0227
+"""Mean radius of an iris as a fraction of the crop: 11.7 mm across where pupils are 63 mm apart."""
+_EYE_SEARCH = 0.03
+"""How far from the landmark the iris may lie, as a fraction of the crop."""
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """Skin tone and iris colour of one face."""
+
+    skin_ita: float
+    """Individual typology angle of the cheeks, degrees."""
+    iris_lightness: float
+    """CIELAB lightness of the irises, 0 to 100."""
+    iris_b: float
+    """CIELAB b of the irises: positive is yellow or brown, negative is blue."""
+
+
+def measure(crop: Bytes) -> Appearance:
+    """Measure a canonical crop, uint8 (S, S, 3) RGB."""
+    lab = _lab(crop)
+    side = crop.shape[0]
+    skin = np.median(np.concatenate([lab[_disc(side, c, _CHEEK_RADIUS)] for c in CHEEKS]), 0)
+    iris = np.median(np.concatenate([_iris(lab, eye) for eye in EYES]), 0)
+    ita = np.degrees(np.arctan2(skin[0] - 50, max(float(skin[2]), 1e-3)))
+    return Appearance(round(float(ita), 1), round(float(iris[0]), 1), round(float(iris[2]), 1))
+
+
+def tone_group(skin_ita: float) -> str:
+    """The member of `TONE_GROUPS` for an angle in degrees."""
+    return TONE_GROUPS[int(np.searchsorted(_TONE_LIMITS, skin_ita))]
+
+
+def iris_group(lightness: float, b: float) -> str:
+    """The member of `IRIS_GROUPS` for CIELAB values of an iris."""
+    if lightness < _DARK_IRIS:
+        return "dark"
+    return "brown" if b > _BROWN_IRIS else "light"
+
+
+def iris_centre(lightness: Floats, eye: tuple[float, float]) -> tuple[float, float]:
+    """The middle of an iris: the darkest place of its size near the eye.
+
+    Args:    lightness: (S, S). eye: (x, y) where the landmark is, as fractions of the crop.
+    Returns: (x, y) as fractions of the crop.
+    """
+    side = lightness.shape[0]
+    reach, radius = max(1, round(_EYE_SEARCH * side)), max(1, round(IRIS_RADIUS * side))
+    x, y = (round(v * side - 0.5) for v in eye)
+    smooth = cv2.blur(lightness, (2 * radius + 1,) * 2)
+    window = smooth[y - reach // 2 : y + reach // 2 + 1, x - reach : x + reach + 1]
+    row, column = np.unravel_index(int(np.argmin(window)), window.shape)
+    return (
+        float(x - reach + column + 0.5) / side,
+        float(y - reach // 2 + row + 0.5) / side,
+    )
+
+
+def _lab(crop: Bytes) -> Floats:
+    lab: Floats = cv2.cvtColor(crop.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return lab
+
+
+def _disc(side: int, centre: tuple[float, float], radius: float) -> NDArray[np.bool_]:
+    places = (np.arange(side) + 0.5) / side
+    disc: NDArray[np.bool_] = (places[None] - centre[0]) ** 2 + (
+        places[:, None] - centre[1]
+    ) ** 2 <= radius**2
+    return disc
+
+
+def _iris(lab: Floats, eye: tuple[float, float]) -> Floats:
+    """The pixels of one iris, without reflections and most of the pupil; (N, 3)."""
+    side = lab.shape[0]
+    centre = iris_centre(lab[..., 0], eye)
+    ring = _disc(side, centre, 0.85 * IRIS_RADIUS) & ~_disc(side, centre, 0.35 * IRIS_RADIUS)
+    pixels = lab[ring]
+    order = np.argsort(pixels[:, 0])
+    return pixels[order[: max(1, int(0.8 * len(order)))]]
+
+
+def recoloured(crop: Bytes, rng: np.random.Generator) -> Bytes:
+    """The same face with another skin tone or iris colour, half of the time; uint8 (S, S, 3) RGB.
+
+    The skin is what has about the colour of the cheeks. Faces of every tone with eyes of every
+    colour teach a network that the one says nothing about the other.
+    """
+    change_skin, change_iris = rng.random(2) < 0.3
+    if not (change_skin or change_iris):
+        return crop
+    lab = _lab(crop)
+    if change_skin:
+        _change_skin(lab, rng)
+    if change_iris:
+        shift = np.array([0.0, rng.uniform(-5, 5), rng.uniform(-15, 12)], np.float32)
+        gain = np.float32(rng.uniform(0.75, 1.3))
+        for eye in EYES:
+            _change_iris(lab, eye, shift, gain)
+    rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    result: Bytes = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+    return result
+
+
+_SKIN_SPREAD = np.array([36.0, 12.0, 12.0], np.float32)
+"""How far, in CIELAB, skin differs from the middle of the cheeks."""
+
+
+def _change_skin(lab: Floats, rng: np.random.Generator) -> None:
+    side = lab.shape[0]
+    cheeks = np.concatenate([lab[_disc(side, c, _CHEEK_RADIUS)] for c in CHEEKS])
+    distance = (((lab - np.median(cheeks, 0)) / _SKIN_SPREAD) ** 2).sum(-1)
+    # Soft, so that highlights and shades of one cheek change alike.
+    mask = cv2.GaussianBlur(np.exp(-0.5 * distance), (0, 0), side / 64)[..., None]
+    gain = np.array([rng.uniform(0.65, 1.12), 1, 1], np.float32)
+    shift = np.array([0, rng.uniform(-2, 2), rng.uniform(-3, 3)], np.float32)
+    lab += mask * (lab * (gain - 1) + shift)
+
+
+def _change_iris(lab: Floats, eye: tuple[float, float], shift: Floats, gain: np.float32) -> None:
+    side = lab.shape[0]
+    x, y = iris_centre(lab[..., 0], eye)
+    places = (np.arange(side, dtype=np.float32) + 0.5) / side
+    distance = np.sqrt((places[None] - x) ** 2 + (places[:, None] - y) ** 2)
+    inside = 1 / (1 + np.exp(np.minimum((distance / IRIS_RADIUS - 1) * 6, 30)))
+    # Neither reflections nor the white of the eye take the colour.
+    dark = 1 / (1 + np.exp((lab[..., 0] - 60) / 6))
+    mask = (inside * dark)[..., None].astype(np.float32)
+    scale = np.array([gain, 1, 1], np.float32)
+    lab += mask * (lab * (scale - 1) + shift)
