@@ -6,7 +6,7 @@ Contract of those that make pictures: float32 (N, 3, H, W) RGB in [0, 1], H and 
 
 from crsr_video.networks.blocks import MULTIPLE
 from crsr_video.networks.consistifier import Consistifier
-from crsr_video.networks.discriminator import Discriminator
+from crsr_video.networks.discriminator import Discriminator, FeatureDiscriminator
 from crsr_video.networks.identity import Bicubic, Identity
 from crsr_video.networks.memory import Memory
 from crsr_video.networks.reverse import Reverse
@@ -17,6 +17,7 @@ __all__ = [
     "Bicubic",
     "Consistifier",
     "Discriminator",
+    "FeatureDiscriminator",
     "Identity",
     "Memory",
     "Reverse",

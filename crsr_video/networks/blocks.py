@@ -92,6 +92,49 @@ class Hourglass(nn.Module):
         return result
 
 
+class Tail(nn.Module):
+    """The texture head: a correction at four times the resolution.
+
+    Unlike a head that writes all sixteen sub-pixels of a pixel at once, it has convolutions at
+    twice and at four times the resolution, so neighbouring sub-pixels of different pixels see each
+    other and no grid of the input's period is left.
+    Args: channels_in: of the trunk's features. channels: at twice the resolution.
+    """
+
+    def __init__(self, channels_in: int, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels_in, 4 * channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.third = nn.Conv2d(channels, 4 * channels, 3, padding=1)
+        self.last = nn.Conv2d(channels, 3, 3, padding=1)
+        for layer in (self.first, self.third):
+            _equal_subpixels(layer)
+        # A residual connection is a convolution that begins as the identity.
+        with torch.no_grad():
+            self.second.weight.mul_(0.1).add_(nn.init.dirac_(torch.empty_like(self.second.weight)))
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, channels_in, H, W) to float32 (N, 3, 4H, 4W)."""
+        x = functional.pixel_shuffle(functional.relu(self.first(features)), 2)
+        x = functional.relu(self.third(functional.relu(self.second(x))))
+        change: Tensor = self.last(functional.pixel_shuffle(x, 2))
+        return change.float()
+
+
+def _equal_subpixels(layer: nn.Conv2d) -> None:
+    """Initialise a convolution before a pixel shuffle so that it enlarges by repetition.
+
+    Source: ICNR, Aitken et al. 2017: sub-pixels that begin different leave a checkerboard.
+    """
+    kernel = torch.empty(layer.out_channels // 4, *layer.weight.shape[1:])
+    nn.init.kaiming_normal_(kernel, nonlinearity="relu")
+    with torch.no_grad():
+        layer.weight.copy_(kernel.repeat_interleave(4, 0))
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
 def enlarge(x: Tensor, factor: int) -> Tensor:
     """Bicubic enlargement with exact half-pixel alignment; (N, C, H, W) to (N, C, fH, fW).
 

@@ -7,11 +7,15 @@ sub-pixels of every pixel at once (sub-pixel convolution, Shi et al. 2016).
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crsr_video.networks.blocks import Hourglass, enlarge
+from crsr_video.networks.blocks import Hourglass, Tail, enlarge
 
 
 class SuperResolver(nn.Module):
-    """LR to HR, four times larger: a correction on top of bicubic enlargement."""
+    """LR to HR, four times larger: a correction on top of bicubic enlargement.
+
+    Two heads stand on one trunk. One is trained for fidelity and leaves out what is uncertain; the
+    other, the tail, is trained to add believable texture to the first one's picture.
+    """
 
     factor = 4
 
@@ -21,7 +25,13 @@ class SuperResolver(nn.Module):
         down: tuple[int, int] = (2, 1),
         middle: int = 4,
         up: tuple[int, int] = (1, 3),
+        tail: int = 0,
     ) -> None:
+        """Build the network.
+
+        Args: channels, down, middle, up: as of `Hourglass`.
+              tail: channels of the texture head at twice the resolution; 0: it has none.
+        """
         super().__init__()
         self.channels = channels[0]
         self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
@@ -30,6 +40,9 @@ class SuperResolver(nn.Module):
         # Zero at first: training begins at bicubic, not at noise.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.tail = Tail(channels[0], tail) if tail else None
+        self.texture = 0.0
+        """How much of the texture head is added to the picture, 0 to 1."""
         self.ranges: dict[str, tuple[float, float]] | None = None
         """Of its activations, if they were measured; see `networks.quantised`."""
 
@@ -49,4 +62,7 @@ class SuperResolver(nn.Module):
     def draw(self, consistent: Tensor, features: Tensor) -> Tensor:
         """The picture that follows from `features` of the same crop; (N, 3, 4H, 4W)."""
         detail = functional.pixel_shuffle(self.head(features).float(), self.factor)
-        return enlarge(consistent, self.factor) + detail
+        picture = enlarge(consistent, self.factor) + detail
+        if self.tail is not None and self.texture > 0:
+            picture = picture + self.texture * self.tail(features)
+        return picture

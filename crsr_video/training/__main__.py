@@ -133,7 +133,7 @@ _training("cr", "Train the consistifier on FACES and genuine ones: step 2 of the
 _training("joint", "Train both networks together on FACES: steps 3 and 4 of the method.")
 _training("baseline", "Train what the method is compared with on FACES.")
 _training("temporal", "Train the super-resolver's memory of earlier frames on FACES.")
-_training("detail", "Train the super-resolver's last layers for texture on FACES.")
+_training("perceptual", "Train both networks and the texture head on FACES.")
 
 
 def _train(

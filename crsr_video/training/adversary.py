@@ -24,7 +24,7 @@ def maker_terms(
           truth: the pictures that should have been made, for feature matching.
           weight: of the adversarial term. matching: of feature matching.
     """
-    with _fixed(critic):
+    with fixed(critic):
         judged = critic(made)
         terms = {f"{name}_adversarial": weight * hinge_maker(judged[-1])}
         if truth is not None and matching > 0:
@@ -40,7 +40,7 @@ def critic_terms(name: str, critic: nn.Module, real: Tensor, made: Tensor) -> di
 
 
 @contextmanager
-def _fixed(network: nn.Module) -> Iterator[None]:
+def fixed(network: nn.Module) -> Iterator[None]:
     """No gradients for the critic's own weights: they would be computed and thrown away."""
     trained = [p for p in network.parameters() if p.requires_grad]
     for parameter in trained:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from crsr_video.errors import TrainingError
 from crsr_video.training.data import Faces, Tier, batch, choose_tier
-from crsr_video.training.degrade import clean, degrade, degrade_sequence
+from crsr_video.training.degrade import FACTOR, clean, degrade, degrade_sequence
 from crsr_video.training.genuine import Genuine
 from crsr_video.training.motion import moving
 
@@ -34,6 +34,10 @@ class Draw:
     """g, (N, 3, T, T): faces of other people from real footage."""
     noise: Tensor
     """(N, 2, T, T), normally distributed: for the reverse network."""
+    photographs: int = 0
+    """How many of the first pictures are sure to be photographs."""
+    face: int = 0
+    """Side of the whole LR face; larger than T if only a piece is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,12 @@ class Wanted:
     genuine: bool = False
     frames: int = 0
     """Of a sequence; 0: single pictures."""
+    photographs: bool = False
+    """Whether the first half of each batch must be photographs."""
+    varied: bool = False
+    """Whether skin tones and iris colours are balanced and changed."""
+    extra: float = 0.0
+    """Share of pictures with a degradation of `spoiling.EXTRA_KINDS`."""
 
 
 class Source:
@@ -52,6 +62,7 @@ class Source:
 
     Args:   faces: high-resolution faces.
             genuine: low-resolution faces, if the method needs them.
+            photographs: those of `faces` that are photographs, likewise.
     Raises: TrainingError: the method needs genuine faces, and there are none.
     """
 
@@ -63,17 +74,24 @@ class Source:
         *,
         seed: int,
         device: str | torch.device = "cpu",
+        photographs: Faces | None = None,
     ) -> None:
         if wanted.genuine and genuine is None:
             raise TrainingError("this way of training needs genuine low-resolution faces")
         self._faces, self._genuine, self._wanted = faces, genuine, wanted
+        self._photographs = photographs
         self._seed, self._device = seed, torch.device(device)
 
     def at(self, step: int) -> Draw:
         """The draw of a step."""
         rng = np.random.default_rng((self._seed, step))
         tier = choose_tier(self._faces, rng, self._wanted.tiers)
-        target = batch(self._faces, tier, rng).to(self._device)
+        photographs = self._photographs
+        if photographs is not None and not photographs.count(tier.face * FACTOR):
+            photographs = None
+        target = batch(
+            self._faces, tier, rng, photographs=photographs, varied=self._wanted.varied
+        ).to(self._device)
         if self._wanted.frames:
             return self._sequence(moving(target, self._wanted.frames, rng), rng)
         n, side = len(target), tier.patch
@@ -81,8 +99,18 @@ class Source:
         if self._wanted.genuine and self._genuine is not None:
             genuine = self._genuine.batch(side, n, rng).to(self._device)
         noise = torch.from_numpy(rng.standard_normal((n, 2, side, side), np.float32))
-        degraded = degrade(target, rng) if self._wanted.degraded else None
-        return Draw(target, clean(target), degraded, genuine, noise.to(self._device))
+        degraded = None
+        if self._wanted.degraded:
+            degraded = degrade(target, rng, extra=self._wanted.extra)
+        return Draw(
+            target,
+            clean(target),
+            degraded,
+            genuine,
+            noise.to(self._device),
+            photographs=0 if photographs is None else n // 2,
+            face=tier.face,
+        )
 
     def _sequence(self, target: Tensor, rng: np.random.Generator) -> Draw:
         small = clean(target.flatten(0, 1))

@@ -105,3 +105,40 @@ def temporal(predictions: Tensor, targets: Tensor) -> Tensor:
         predictions[:, 1:].float() - predictions[:, :-1].float(),
         targets[:, 1:].float() - targets[:, :-1].float(),
     )
+
+
+def feature_difference(made: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
+    """Mean over feature maps of their L1 difference, relative to the mean size of the truth's.
+
+    Args: made, truth: maps of one frozen network, (N, C, H, W) each.
+    """
+    terms = [
+        functional.l1_loss(m.float(), t.float()) / t.float().abs().mean().clamp_min(1e-6)
+        for m, t in zip(made, truth, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def identity_difference(
+    made: tuple[Tensor, Sequence[Tensor]], truth: tuple[Tensor, Sequence[Tensor]]
+) -> Tensor:
+    """How unlike two faces are: 1 - cosine of their embeddings, and a tenth of their maps' L1.
+
+    Args: made, truth: as `recognition.RecognitionNetwork` returns them.
+    """
+    cosine = functional.cosine_similarity(made[0].float(), truth[0].float()).mean()
+    return 1 - cosine + 0.1 * feature_difference(made[1], truth[1])
+
+
+_CHROMA = torch.tensor([[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+"""Rows of Cb and Cr in the JPEG matrix."""
+
+
+def chroma_difference(made: Tensor, truth: Tensor, cell: int = 8) -> Tensor:
+    """Difference of the slowly varying chroma: texture may change light and dark, not colour.
+
+    Args: made, truth: (N, 3, H, W). cell: pixels to a side that are averaged, about an iris.
+    """
+    difference = functional.avg_pool2d(made.float() - truth.float(), cell)
+    chroma = torch.einsum("kc,nchw->nkhw", _CHROMA.to(difference), difference)
+    return charbonnier(chroma, torch.zeros_like(chroma))

@@ -8,9 +8,10 @@ from crsr_video.errors import TrainingError
 from crsr_video.training.baseline import CycleAdaptation, DegradationFirst
 from crsr_video.training.cr import Consistification, Unpaired
 from crsr_video.training.data import TIERS, Tier
-from crsr_video.training.detail import Texture
 from crsr_video.training.joint import Joint
 from crsr_video.training.method import Method
+from crsr_video.training.perceptual import Perceptual
+from crsr_video.training.schedule import Schedule
 from crsr_video.training.sizes import SIZES
 from crsr_video.training.sr import SuperResolution
 from crsr_video.training.temporal import Recurrence
@@ -25,7 +26,7 @@ METHODS: dict[str, Method] = {
     "uda": CycleAdaptation(),
     "lrgan": DegradationFirst(),
     "temporal": Recurrence(),
-    "detail": Texture(),
+    "perceptual": Perceptual(schedule=Schedule(peak=1e-4)),
 }
 """Ways of training with their defaults, by the names of commands and their variants."""
 

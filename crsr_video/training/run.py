@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,14 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from crsr_video.errors import TrainingError
 from crsr_video.files import replacing
-from crsr_video.networks import Consistifier, Discriminator, Memory, Reverse, SuperResolver
+from crsr_video.networks import (
+    Consistifier,
+    Discriminator,
+    FeatureDiscriminator,
+    Memory,
+    Reverse,
+    SuperResolver,
+)
 
 FORMAT = "crsr-video-training/2"
 
@@ -22,6 +30,7 @@ KINDS: dict[str, type[nn.Module]] = {
     "reverse": Reverse,
     "memory": Memory,
     "discriminator": Discriminator,
+    "feature_discriminator": FeatureDiscriminator,
 }
 """What a checkpoint may ask to be built."""
 
@@ -38,6 +47,8 @@ class Part:
     """Its learning rate over the run's; 0: it is used, but not trained."""
     only: tuple[str, ...] = ()
     """Train only parameters whose names begin so; empty: all."""
+    faster: dict[str, float] = field(default_factory=dict)
+    """Factors of the rate for parameters whose names begin so."""
     critic: bool = False
     """A discriminator: it has an optimizer of its own, and no average."""
 
@@ -69,6 +80,8 @@ class Run:
         """How far the schedule has come, 0 to 1."""
         self.seconds = 0.0
         """Spent in training so far."""
+        self.frozen: dict[str, nn.Module] = {}
+        """Pretrained networks by name; see `pretrained`."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             built = {name: KINDS[part.kind](**part.arguments) for name, part in parts.items()}
@@ -90,12 +103,25 @@ class Run:
             part, network = self.parts[name], self.networks[name]
             for key, parameter in network.named_parameters():
                 parameter.requires_grad_(part.rate > 0 and key.startswith(part.only or ("",)))
-            trained = [p for p in network.parameters() if p.requires_grad]
-            if trained:
-                groups.append({"params": trained, "share": part.rate})
+            by_share: dict[float, list[nn.Parameter]] = {}
+            for key, parameter in network.named_parameters():
+                if parameter.requires_grad:
+                    factors = [f for prefix, f in part.faster.items() if key.startswith(prefix)]
+                    share = part.rate * (factors[0] if factors else 1.0)
+                    by_share.setdefault(share, []).append(parameter)
+            groups += [{"params": trained, "share": s} for s, trained in by_share.items()]
         if not groups:
             return None
         return torch.optim.AdamW(groups, lr=0.0, betas=betas, weight_decay=1e-4, fused=True)
+
+    def pretrained(self, name: str, load: Callable[[], nn.Module]) -> nn.Module:
+        """A frozen network that takes part in training and is not saved with the run.
+
+        Args: load: makes it, the first time.
+        """
+        if name not in self.frozen:
+            self.frozen[name] = load().to(self.device)
+        return self.frozen[name]
 
     def __getitem__(self, name: str) -> nn.Module:
         """A network, by name."""

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from crsr_video.networks import Bicubic, Identity
+from crsr_video.networks import Bicubic, Identity, SuperResolver
 from crsr_video.training.draws import Draw, Source
 from crsr_video.training.run import Run
 
@@ -30,7 +30,7 @@ class SampleSheet:
         consistent = phi(low).clamp(0, 1)
         columns = [_enlarged(low), Bicubic()(low), _enlarged(consistent)]
         if "superresolver" in run.averages:
-            columns.append(run.average("superresolver")(consistent))
+            columns += _results(run.average("superresolver"), consistent)
         if self._draw.genuine is None:
             columns.append(truth.to(run.device))
         sheet = torch.cat([c.float().cpu() for c in columns], 3)
@@ -45,6 +45,14 @@ def _shown(draw: Draw) -> tuple[Tensor, Tensor]:
     if truth.ndim == 5:
         low, truth = low[:, -1], truth[:, -1]
     return low[:_ROWS], truth[:_ROWS]
+
+
+def _results(network: nn.Module, consistent: Tensor) -> list[Tensor]:
+    """The super-resolver's picture, and the one with all texture if it has a texture head."""
+    pictures = [network(consistent)]
+    if isinstance(network, SuperResolver) and network.tail is not None:
+        pictures.append(pictures[0] + network.tail(network.features(consistent)))
+    return pictures
 
 
 def _enlarged(low: Tensor) -> Tensor:

@@ -77,8 +77,16 @@ class Session:
 
     def _source(self, split: str, wanted: Wanted) -> Source:
         genuine = Genuine(self._genuine, split) if self._genuine and wanted.genuine else None
-        faces = (FramedFaces if self._framing == "wider" else Faces)(self._faces, split)
-        return Source(faces, genuine, wanted, seed=self._seed, device=self._device)
+        kind = FramedFaces if self._framing == "wider" else Faces
+        photographs = kind(self._faces, split, kind="real") if wanted.photographs else None
+        return Source(
+            kind(self._faces, split),
+            genuine,
+            wanted,
+            seed=self._seed,
+            device=self._device,
+            photographs=photographs,
+        )
 
     def _resumed(self) -> Run:
         run = load(self._folder / CHECKPOINT, self._device)
@@ -113,7 +121,12 @@ class Session:
 def _small(wanted: Wanted) -> Wanted:
     """A few faces of the largest kind that is trained on."""
     largest = max(wanted.tiers, key=lambda tier: tier.patch)
-    return replace(wanted, tiers=(replace(largest, batch=_SHEET_BATCH, share=1.0),))
+    return replace(
+        wanted,
+        tiers=(replace(largest, batch=_SHEET_BATCH, share=1.0),),
+        photographs=False,
+        varied=False,
+    )
 
 
 def read_run(path: Path) -> Run:

@@ -19,7 +19,13 @@ SIZES = {
     # For tests.
     "tiny": Size(
         consistifier={"channels": (4, 4, 4), "middle": 1},
-        superresolver={"channels": (4, 4, 4), "down": (1, 1), "middle": 1, "up": (1, 1)},
+        superresolver={
+            "channels": (4, 4, 4),
+            "down": (1, 1),
+            "middle": 1,
+            "up": (1, 1),
+            "tail": 4,
+        },
         reverse={"channels": (4, 4, 4), "middle": 1},
         critic=4,
     ),
@@ -31,7 +37,7 @@ SIZES = {
         critic=16,
     ),
     # The networks' own defaults: 2.4 billion multiply-adds for both at 64 to 256 pixels.
-    "fast": Size(),
+    "fast": Size(superresolver={"tail": 16}),
     # As wide as fast, but deeper: new blocks begin as the identity, so it can start from fast.
     "best": Size(
         consistifier={"middle": 8},
