@@ -156,9 +156,6 @@ class Config:
     """Name of shipped weights, or path of a safetensors file."""
     texture: float = 0.0
     """Between faithful (0: only what is sure) and textured (1: believable skin and hair)."""
-    memory: bool = False
-    """Let earlier frames of a face help, where the weights have learnt it. Off, since the shipped
-    weights gain nothing by it on real video yet: their cards have the figures."""
     backoff: bool = True
     """Lower the strength of a face that drifts from who it was, or comes out softer than it was."""
     device: str = "auto"

@@ -20,16 +20,14 @@ from crsr_video.closing import Closing
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError
 from crsr_video.imaging import fields
-from crsr_video.networks import SuperResolver
 from crsr_video.runtime import devices
-from crsr_video.runtime.batches import BatchStage, Predictor, RecurrentPredictor
+from crsr_video.runtime.batches import BatchStage, Predictor
 from crsr_video.stages.align import FULL, THRIFTY, TIERS, Thrift
 from crsr_video.stages.backoff import BackOff, Lowered
 from crsr_video.stages.effort import Effort
 from crsr_video.stages.people import People
 from crsr_video.stages.ration import Rationer
 from crsr_video.stages.steps import Steps
-from crsr_video.stages.superres import RecurrentStage
 from crsr_video.track import tracks_file
 from crsr_video.track.replay import Replay
 from crsr_video.track.tracker import Tracker
@@ -364,7 +362,7 @@ def build(
         *([("ration", Rationer(effort))] if effort is not None else []),
         ("align", steps.align(keep_detail=pair.name == weights.IDENTITY, thrift=_thrift(config))),
         ("consistify", steps.consistify(loaded.predictor(pair.consistifier), batch, wait)),
-        ("super-resolve", _super_resolve(loaded, config, steps, batch, wait)),
+        ("super-resolve", steps.super_resolve(loaded.predictor(pair.superresolver), batch, wait)),
         ("smooth", steps.smooth(causal=live)),
         *([("back-off", steps.back_off())] if config.backoff else []),
         *([("carry", steps.carry(effort))] if effort is not None else []),
@@ -396,12 +394,9 @@ def recorded(
 
 def _missing(config: Config, pair: weights.Pair) -> tuple[str, ...]:
     """What was asked for and these weights have not learnt."""
-    told = []
-    if config.texture > 0 and not pair.texture:
-        told.append(f"the weights '{pair.name}' have no texture: asking for it changes nothing")
-    if config.memory and pair.memory is None:
-        told.append(f"the weights '{pair.name}' have no memory: asking for it changes nothing")
-    return tuple(told)
+    if config.texture > 0 and not pair.has_texture:
+        return (f"the weights '{pair.name}' have no texture head: texture changes nothing",)
+    return ()
 
 
 def _people(config: Config) -> list[tuple[str, Stage[Any, Any]]]:
@@ -423,14 +418,3 @@ def _steps(placement: devices.Placement, on_device: bool | None) -> Steps:
 def _thrift(config: Config) -> Thrift:
     """Small crops where speed was asked for, and the result has no room for more."""
     return THRIFTY if config.model == weights.FAST and config.scale == 1 else FULL
-
-
-def _super_resolve(
-    networks: Networks, config: Config, steps: Steps, batch: int, wait: int
-) -> Stage[Any, Any]:
-    """With memory where it was trained, and not refused."""
-    pair, placement = networks.pair, networks.placement
-    if config.memory and pair.memory is not None:
-        assert isinstance(pair.superresolver, SuperResolver)
-        return RecurrentStage(RecurrentPredictor(pair.superresolver, pair.memory, placement))
-    return steps.super_resolve(networks.predictor(pair.superresolver), batch, wait)

@@ -10,7 +10,7 @@ from crsr_video.config import Precision
 class Wanted:
     """What is to be measured."""
 
-    models: tuple[str, ...] = ("fast", "best")
+    models: tuple[str, ...] = ("fast",)
     batches: tuple[int, ...] = (1, 8, 64)
     """Faces that are computed together."""
     sides: tuple[int, ...] = (64,)

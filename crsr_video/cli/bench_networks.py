@@ -40,7 +40,7 @@ def _numbers(
     "models",
     metavar="NAME|PATH",
     multiple=True,
-    default=("fast", "best"),
+    default=("fast",),
     show_default=True,
     help="May be repeated.",
 )

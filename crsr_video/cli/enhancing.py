@@ -88,12 +88,6 @@ _OPTIONS = (
         help="0: draw only what is sure; 1: dare believable skin and hair.",
     ),
     click.option(
-        "--memory/--no-memory",
-        default=False,
-        show_default=True,
-        help="Let earlier frames of a face help; the shipped weights gain nothing by it yet.",
-    ),
-    click.option(
         "--backoff/--no-backoff",
         default=True,
         show_default=True,

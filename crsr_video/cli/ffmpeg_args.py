@@ -32,7 +32,7 @@ from crsr_video.cli.files import NamedFile
     metavar="PX",
     help="Leave faces alone that are narrower than this.",
 )
-@click.option("--model", default="fast", show_default=True, help="fast, best, or a file.")
+@click.option("--model", default="fast", show_default=True, help="fast, or a file.")
 @click.option("--compare", is_flag=True, help="Left half before, right half after.")
 @click.option("--debug", is_flag=True, help="Draw in what was found.")
 @click.option(
@@ -94,7 +94,7 @@ def _check(options: dict[str, Any]) -> None:
     persons.parse(options["persons"])
     if options["tracks"] is not None:
         tracks_file.read(options["tracks"])
-    if model not in ("fast", "best", "identity") and not Path(model).is_file():
+    if model not in ("fast", "identity") and not Path(model).is_file():
         from crsr_video import weights
 
         raise ConfigError(f"{weights.path_of(model)}: no such file")

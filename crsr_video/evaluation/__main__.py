@@ -107,8 +107,7 @@ def main(
 ) -> None:
     """Compare every MODEL with bicubic enlargement.
 
-    A MODEL is a shipped name or a .safetensors file. MODEL:psi is its super-resolver alone,
-    MODEL:still goes without memory of earlier frames (which only videos can tell), and
+    A MODEL is a shipped name or a .safetensors file. MODEL:psi is its super-resolver alone, and
     MODEL:texture=0.5 stands between faithful and textured. Truth is known for the validation
     faces of --data; genuine faces and videos are measured when given.
     """

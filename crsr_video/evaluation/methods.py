@@ -28,7 +28,7 @@ class Method:
 def methods(models: Sequence[str], *, bf16: bool = False) -> list[Method]:
     """The baseline, then every model.
 
-    Args:   models: as `variant` reads them; memory does not matter here.
+    Args:   models: as `variant` reads them.
             bf16: run the networks in bfloat16, as live use does.
     Raises: ConfigError: the same model twice.
             WeightsError: a model cannot be loaded.

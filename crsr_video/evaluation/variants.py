@@ -12,7 +12,7 @@ _TEXTURE = "texture="
 
 @dataclass(frozen=True)
 class Variant:
-    """One model, used in one way; written MODEL[:psi][:still][:texture=SHARE]."""
+    """One model, used in one way; written MODEL[:psi][:texture=SHARE]."""
 
     text: str
     """As the user wrote it."""
@@ -20,8 +20,6 @@ class Variant:
     """A shipped name or a file."""
     alone: bool = False
     """The super-resolver without its consistifier."""
-    still: bool = False
-    """Without memory of earlier frames; only video can tell."""
     texture: float = 0.0
     """See `Config.texture`."""
 
@@ -37,19 +35,17 @@ class Variant:
 
 def variant(text: str) -> Variant:
     """Read one. Raises: ConfigError: a share that is none."""
-    model, alone, still, texture = text, False, False, 0.0
+    model, alone, texture = text, False, 0.0
     while ":" in model:
         rest, _, word = model.rpartition(":")
         if word == "psi":
             alone = True
-        elif word == "still":
-            still = True
         elif word.startswith(_TEXTURE):
             texture = _share(word.removeprefix(_TEXTURE))
         else:
             break  # part of a path
         model = rest
-    return Variant(text, model, alone, still, texture)
+    return Variant(text, model, alone, texture)
 
 
 def _share(text: str) -> float:

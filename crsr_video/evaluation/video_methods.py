@@ -35,7 +35,6 @@ class Methods(Closing):
         configs = {
             name: Config(
                 model=one.model,
-                memory=not one.still,
                 texture=one.texture,
                 scale=scale,
                 device=device,

@@ -31,8 +31,10 @@ class PortableSuperResolver(nn.Module):
         """(N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W)."""
         padded = functional.pad(consistent, (2, 2, 2, 2), mode="replicate")
         phases = functional.conv2d(padded, self.enlargement, groups=3)
-        detail = self.network.head(self.network.features(consistent)).float()
-        return functional.pixel_shuffle(phases + detail, self.network.factor)
+        features = self.network.features(consistent)
+        detail = self.network.head(features).float()
+        picture = functional.pixel_shuffle(phases + detail, self.network.factor)
+        return self.network.with_texture(picture, features)
 
 
 class Chain(nn.Module):

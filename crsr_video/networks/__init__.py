@@ -8,7 +8,6 @@ from crsr_video.networks.blocks import MULTIPLE
 from crsr_video.networks.consistifier import Consistifier
 from crsr_video.networks.discriminator import Discriminator, FeatureDiscriminator
 from crsr_video.networks.identity import Bicubic, Identity
-from crsr_video.networks.memory import Memory
 from crsr_video.networks.reverse import Reverse
 from crsr_video.networks.superresolver import SuperResolver
 
@@ -19,7 +18,6 @@ __all__ = [
     "Discriminator",
     "FeatureDiscriminator",
     "Identity",
-    "Memory",
     "Reverse",
     "SuperResolver",
 ]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from crsr_video.networks.plan import Walkable, convolutions, factor, sample, walk
-from crsr_video.networks.shuffle import phases, shuffled
+from crsr_video.networks.plan import WIDENED, Walkable, convolutions, factor, sample, walk
+from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,14 @@ class Fused:
             return picture + change
         return shuffled(change.add_(phases(picture, self._factor)), self._factor)
 
+    def widen(self, name: str, x: Tensor) -> Tensor:
+        """One call of oneDNN, and a copy."""
+        return widened(self._convolved(name, x, "relu"))
+
+    def texture(self, name: str, x: Tensor, picture: Tensor, share: float) -> Tensor:
+        """The correction is added in float32."""
+        return picture.add_(self._convolved(name, x, "none"), alpha=share)
+
     def _convolved(self, name: str, x: Tensor, then: str) -> Tensor:
         layer = self._layer(name, x)
         done: Tensor = torch.ops.mkldnn._convolution_pointwise(
@@ -94,12 +102,14 @@ class Fused:
         if key not in self._layers:
             module = convolutions(self._network)[name]
             assert module.bias is not None
-            weight = module.weight.detach().to(self._dtype)
+            weight, bias = module.weight.detach(), module.bias.detach()
+            if name in WIDENED:
+                weight, bias = subpixels_first(weight), subpixels_first(bias)
+            weight, bias = weight.to(self._dtype), bias.to(self._dtype)
             stride, padding = list(module.stride), [int(p) for p in module.padding]
             packed = torch.ops.mkldnn._reorder_convolution_weight(
                 weight.contiguous(memory_format=torch.channels_last),
                 *(padding, stride, [1, 1], 1, list(x.shape)),
             )
-            bias = module.bias.detach().to(self._dtype)
             self._layers[key] = _Layer(packed, bias, stride, padding)
         return self._layers[key]

@@ -19,6 +19,10 @@ Walkable = Consistifier | SuperResolver
 """Networks that `walk` knows."""
 
 
+WIDENED = ("tail.first", "tail.third")
+"""Convolutions before a pixel shuffle."""
+
+
 class Arithmetic(Protocol[_State]):
     """How the steps are computed; what travels between them is its own matter.
 
@@ -40,6 +44,12 @@ class Arithmetic(Protocol[_State]):
     def head(self, x: _State, picture: Tensor) -> Tensor:
         """The last convolution, and the picture that follows: float32 (N, 3, fH, fW)."""
 
+    def widen(self, name: str, x: _State) -> _State:
+        """A convolution, a ReLU and a pixel shuffle by 2."""
+
+    def texture(self, name: str, x: _State, picture: Tensor, share: float) -> Tensor:
+        """A convolution to three channels, of which a share is added to the picture."""
+
 
 def walk(network: Walkable, how: Arithmetic[_State], picture: Tensor) -> Tensor:
     """The network's result for float32 (N, 3, H, W) in [0, 1]."""
@@ -55,7 +65,11 @@ def walk(network: Walkable, how: Arithmetic[_State], picture: Tensor) -> Tensor:
     quarter = blocks("quarter", how.relu("trunk.to_quarter", half))
     half = blocks("half_up", how.rise("trunk.from_quarter.mix", quarter, half))
     full = blocks("full_up", how.rise("trunk.from_half.mix", half, full))
-    return how.head(full, picture)
+    drawn = how.head(full, picture)
+    if not isinstance(network, SuperResolver) or network.tail is None or network.texture == 0:
+        return drawn
+    x = how.widen("tail.third", how.relu("tail.second", how.widen("tail.first", full)))
+    return how.texture("tail.last", x, drawn, network.texture)
 
 
 def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:

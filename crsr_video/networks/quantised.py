@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from crsr_video.networks.blocks import enlarge
 from crsr_video.networks.codes import ByteConvolution, Codes, Scale, doubled, smoothing
-from crsr_video.networks.plan import Walkable, convolutions, factor, sample, walk
-from crsr_video.networks.shuffle import phases, shuffled
+from crsr_video.networks.plan import WIDENED, Walkable, convolutions, factor, sample, walk
+from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
 
 Ranges = Mapping[str, tuple[float, float]]
 """Lowest and highest usual value after each step, by the name of its convolution."""
@@ -39,7 +40,7 @@ class Observer:
     """Plain float32 that notes the range of all that passes: to be walked over many faces."""
 
     def __init__(self, network: Walkable) -> None:
-        self._layers = convolutions(network)
+        self._layers, self._factor = convolutions(network), factor(network)
         self.ranges: dict[str, tuple[float, float]] = {}
 
     def stem(self, picture: Tensor) -> Tensor:
@@ -61,10 +62,20 @@ class Observer:
         return self._noted(name, onto + large)
 
     def head(self, x: Tensor, picture: Tensor) -> Tensor:
-        """The correction, which nothing rounds."""
-        del picture
+        """The picture, which nothing rounds."""
         change: Tensor = self._layers["head"](x)
-        return change
+        if self._factor == 1:
+            return picture + change
+        return enlarge(picture, self._factor) + functional.pixel_shuffle(change, self._factor)
+
+    def widen(self, name: str, x: Tensor) -> Tensor:
+        """Notes what is shuffled."""
+        return functional.pixel_shuffle(self.relu(name, x), 2)
+
+    def texture(self, name: str, x: Tensor, picture: Tensor, share: float) -> Tensor:
+        """The picture, likewise."""
+        change: Tensor = self._layers[name](x)
+        return picture + share * change
 
     def _noted(self, name: str, x: Tensor) -> Tensor:
         low, high = self.ranges.get(name, (0.0, 0.0))
@@ -128,6 +139,15 @@ class Quantised:
             return picture + change
         return shuffled(change.add_(phases(picture, self._factor)), self._factor)
 
+    def widen(self, name: str, x: Codes) -> Codes:
+        """One call of oneDNN, and a copy."""
+        wide = self.relu(name, x)
+        return Codes(widened(wide.data), wide.scale)
+
+    def texture(self, name: str, x: Codes, picture: Tensor, share: float) -> Tensor:
+        """The correction comes out in float32."""
+        return picture.add_(self._layer(name, x).values(x), alpha=share)
+
     def _layer(self, name: str, x: Codes) -> ByteConvolution:
         key = (name, x.data.shape)
         if key not in self._layers:
@@ -135,6 +155,8 @@ class Quantised:
             assert module.bias is not None
             weight, bias = module.weight.detach().float(), module.bias.detach().float()
             padding = int(module.padding[0])
+            if name in WIDENED:
+                weight, bias = subpixels_first(weight), subpixels_first(bias)
             if name == "stem":
                 bias = bias - 0.5 * weight.sum((1, 2, 3))  # it was given x - 0.5
                 weight = torch.cat([weight, weight / _FINE], 1)

@@ -26,6 +26,29 @@ def shuffled(x: Tensor, factor: int) -> Tensor:
     return moved.view(count, 3, factor * height, factor * width)
 
 
+def subpixels_first(weight: Tensor) -> Tensor:
+    """The output channels of a convolution before a pixel shuffle by 2, in the order of `widened`.
+
+    Args: weight: weights (4C, ...) or biases (4C,); channel 4c + s is sub-pixel s of channel c.
+    """
+    grouped = weight.reshape(-1, 4, *weight.shape[1:])
+    return grouped.transpose(0, 1).reshape(weight.shape)
+
+
+def widened(x: Tensor) -> Tensor:
+    """A pixel shuffle by 2 of channels that `subpixels_first` has put in order.
+
+    The channels of two neighbouring sub-pixels lie side by side before and after, so they are moved
+    together.
+    Args:    x: (N, 4C, H, W), channels last.
+    Returns: (N, C, 2H, 2W), channels last.
+    """
+    count, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(count, height, width, 2, channels // 2)
+    moved = rows.transpose(2, 3).reshape(count, 2 * height, 2 * width, channels // 4)
+    return moved.permute(0, 3, 1, 2)
+
+
 def phases(picture: Tensor, factor: int) -> Tensor:
     """What `blocks.enlarge` makes, before its pixels are put in their places.
 

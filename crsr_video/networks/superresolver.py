@@ -50,19 +50,20 @@ class SuperResolver(nn.Module):
         """(N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W)."""
         return self.draw(consistent, self.features(consistent))
 
-    def features(self, consistent: Tensor, hint: Tensor | None = None) -> Tensor:
-        """What is understood of a face; (N, 3, H, W) to (N, channels[0], H, W).
-
-        Args: hint: from earlier frames (see `networks.memory`), of the result's shape.
-        """
-        x: Tensor = self.stem((consistent - 0.5).to(self.stem.weight.dtype))
-        understood: Tensor = self.trunk(x if hint is None else x + hint)
-        return understood
+    def features(self, consistent: Tensor) -> Tensor:
+        """The trunk's features, from which both heads draw; (N, 3, H, W) to (N, C, H, W)."""
+        x = (consistent - 0.5).to(self.stem.weight.dtype)
+        features: Tensor = self.trunk(self.stem(x))
+        return features
 
     def draw(self, consistent: Tensor, features: Tensor) -> Tensor:
         """The picture that follows from `features` of the same crop; (N, 3, 4H, 4W)."""
         detail = functional.pixel_shuffle(self.head(features).float(), self.factor)
-        picture = enlarge(consistent, self.factor) + detail
-        if self.tail is not None and self.texture > 0:
-            picture = picture + self.texture * self.tail(features)
-        return picture
+        return self.with_texture(enlarge(consistent, self.factor) + detail, features)
+
+    def with_texture(self, picture: Tensor, features: Tensor) -> Tensor:
+        """A picture with so much of the texture head's output added as `texture` says."""
+        if self.tail is None or self.texture == 0:
+            return picture
+        change: Tensor = self.tail(features)
+        return picture + self.texture * change

@@ -2,14 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from crsr_video.networks import Memory, SuperResolver
 from crsr_video.runtime.backends import runner
 from crsr_video.runtime.devices import Placement
 from crsr_video.types import Crop, Face, TrackedFrame
@@ -48,68 +46,6 @@ class Predictor:
     def tensors(self, images: Tensor) -> Tensor:
         """The same for pictures that are on the device, and stay there; float32."""
         return self._run.forward(images).float()
-
-
-@dataclass(frozen=True, slots=True)
-class Recollection:
-    """What is kept of one face for its next frame, on the network's device."""
-
-    features: Tensor
-    """(1, C, S, S)."""
-    consistent: Tensor
-    """(1, 3, S, S)."""
-
-
-class RecurrentPredictor:
-    """A super-resolver with its memory on their device: crops and what was, pictures and what is.
-
-    Args: superresolver, memory: of one checkpoint.
-    """
-
-    def __init__(self, superresolver: SuperResolver, memory: Memory, placement: Placement) -> None:
-        where = {"device": placement.device, "dtype": placement.dtype}
-        self._device = placement.device
-        self._superresolver = superresolver.to(**where, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self._memory = memory.to(**where, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-
-    @torch.inference_mode()
-    def __call__(
-        self, images: Images, seen: Images, before: Sequence[Recollection | None]
-    ) -> tuple[Images, list[Recollection]]:
-        """One frame of several faces of one size.
-
-        Args:    images: consistent crops, float32 (N, 3, S, S) in [0, 1].
-                 seen: the same as the frame shows them.
-                 before: what the previous frame left of each; None: it was not there.
-        Returns: float32 (N, 3, 4S, 4S), and what is to be kept.
-        """
-        consistent = torch.from_numpy(images).to(self._device)
-        consistent = consistent.contiguous(memory_format=torch.channels_last)
-        hint = self._hint(consistent, torch.from_numpy(seen).to(self._device), before)
-        features = self._superresolver.features(consistent, hint)
-        picture: Images = self._superresolver.draw(consistent, features).float().cpu().numpy()
-        kept = [
-            Recollection(features[i : i + 1], consistent[i : i + 1]) for i in range(len(images))
-        ]
-        return np.ascontiguousarray(picture), kept
-
-    def _hint(
-        self, consistent: Tensor, seen: Tensor, before: Sequence[Recollection | None]
-    ) -> Tensor | None:
-        """Of those faces that were there before; zero for the others, which is no hint."""
-        known = [i for i, past in enumerate(before) if past is not None]
-        if not known:
-            return None
-        past = [past for past in before if past is not None]
-        found: Tensor = self._memory(
-            torch.cat([p.features for p in past]),
-            torch.cat([p.consistent for p in past]),
-            consistent[known],
-            seen[known],
-        )
-        hint = found.new_zeros((len(before), *found.shape[1:]))
-        hint[known] = found
-        return hint
 
 
 class BatchStage:

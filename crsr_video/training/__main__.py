@@ -86,7 +86,7 @@ _OPTIONS = [
     click.option("--genuine", type=ANY, help="Low-resolution faces: a harvest's pack or an .npz."),
     click.option("--from", "start", type=ANY, multiple=True,
                  help="Begin from a run's or a file's weights, repeatable: the first counts."),
-    click.option("--size", default="fast", show_default=True, help="small, fast or best."),
+    click.option("--size", default="fast", show_default=True, help="small or fast."),
     click.option("--tier", "tiers", multiple=True, help="FACE:PATCH:BATCH:SHARE, repeatable."),
     click.option("--framing", type=click.Choice(["canonical", "wider"]), default="canonical",
                  show_default=True, help="How much of the head faces show; wider: as in the .npz."),
@@ -132,7 +132,6 @@ _training("sr", "Train the super-resolver alone on FACES: step 1 of the method."
 _training("cr", "Train the consistifier on FACES and genuine ones: step 2 of the method.")
 _training("joint", "Train both networks together on FACES: steps 3 and 4 of the method.")
 _training("baseline", "Train what the method is compared with on FACES.")
-_training("temporal", "Train the super-resolver's memory of earlier frames on FACES.")
 _training("perceptual", "Train both networks and the texture head on FACES.")
 
 
@@ -215,7 +214,7 @@ def networks() -> None:
 
 
 @train.command()
-@click.argument("runs", type=ANY, nargs=-1, required=True)
+@click.argument("run", type=ANY)
 @click.option("-o", "--output", type=FILE, required=True, help="The .safetensors to write.")
 @click.option(
     "--faces",
@@ -225,44 +224,32 @@ def networks() -> None:
 @click.option("--figures", type=FILE, help="Markdown of the evaluate command, for the card.")
 @click.option("--hardware", default="", help="For the card: what it was trained on.")
 @click.option("--command", "commands", multiple=True, help="For the card: how it was trained.")
-@click.option(
-    "--texture",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    show_default=True,
-    help="How far towards a detail run the file's full texture goes.",
-)
 def export(
-    runs: Sequence[Path],
+    run: Path,
     output: Path,
     faces: Path | None,
     figures: Path | None,
     hardware: str,
     commands: Sequence[str],
-    texture: float,
 ) -> None:
-    """Write the averaged weights of RUNS into one file, and what belongs to it beside it.
-
-    The first run holds the networks; one of "temporal" adds a memory, one of "detail" texture.
-    """
+    """Write the averaged weights of RUN into one file, and what belongs to it beside it."""
     from crsr_video.training.card import write_card
     from crsr_video.training.export import export as write
     from crsr_video.training.session import read_run
 
-    states = [read_run(run) for run in runs]
-    weights = write(states, output, texture=texture)
+    state = read_run(run)
+    weights = write(state, output)
     click.echo(f"{weights}: {weights.stat().st_size} bytes")
     if faces is not None:
         int8 = _calibrated(weights, faces)
         click.echo(f"int8: {int8}")
         write_card(
             weights,
-            states,
+            state,
             faces,
             figures=figures,
             hardware=hardware,
             commands=tuple(commands),
-            texture=texture,
             int8=int8,
         )
 

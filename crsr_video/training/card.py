@@ -3,11 +3,10 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from crsr_video.errors import TrainingError
-from crsr_video.training.export import collected
+from crsr_video.training.export import shipped_tensors
 from crsr_video.training.prepare import Prepared, read_index
 from crsr_video.training.run import Run
 
@@ -25,8 +24,7 @@ of weights serves inputs of 32, 64 and 128 pixels (outputs of 128, 256 and 512).
 
 _KINDS = {
     "joint": "both networks together, from pairs made by synthetic, video-like degradation",
-    "temporal": "a memory that lets earlier frames help, with both networks fixed",
-    "detail": "texture: other weights for the last layers, trained against a discriminator",
+    "perceptual": "both networks and a texture head, with feature, identity and adversarial terms",
 }
 
 _LIMITS = """\
@@ -40,29 +38,25 @@ _LIMITS = """\
 - An enhanced face is an estimate, no evidence: do not use it to identify anybody.
 - The degradations (blur, noise, JPEG, five video codecs) are synthetic, and the figures for
   "degraded" input come from the same family. Interlacing, film grain and pictures enlarged by
-  earlier tools are not among them; gains there are unknown.
-- Sequences for the memory are made from stills by moving and bending them; no real video was
-  learnt from."""
+  earlier tools are not among them; gains there are unknown."""
 
 
 def write_card(
     weights: Path,
-    runs: Sequence[Run],
+    run: Run,
     faces: Path,
     *,
     figures: Path | None = None,
     hardware: str = "",
     commands: tuple[str, ...] = (),
-    texture: float = 1.0,
     int8: str = "",
 ) -> Path:
     """Write the card as Markdown, beside the weights and under their name.
 
-    Args:    runs: that were exported. faces: the pack that they were trained on.
+    Args:    run: that was exported. faces: the pack that they were trained on.
              figures: Markdown of the evaluation command, put in as it is.
              hardware: in words, for readers who would repeat the run.
              commands: that trained, in order.
-             texture: as for `export.export`.
              int8: what became of measuring them for eight bits, in words.
     Raises:  TrainingError: a file cannot be read or written.
     """
@@ -70,11 +64,11 @@ def write_card(
     sections = [
         f"# Weights: {weights.stem}",
         _METHOD,
-        _facts(weights, runs) + (f"\n- int8: {int8}" if int8 else ""),
+        _facts(weights, run) + (f"\n- int8: {int8}" if int8 else ""),
         "## Data\n\n" + _data_table([entry for entry in index if entry.split == "train"]),
         "No picture is distributed with the weights. They were measured on "
         f"{sum(entry.split == 'val' for entry in index)} faces of other persons.",
-        "## Recipe\n\n" + _recipe(runs, hardware, commands, texture),
+        "## Recipe\n\n" + _recipe(run, hardware, commands),
         "## Figures\n\n" + _figures(figures),
         "## Limits and biases\n\n" + _LIMITS,
     ]
@@ -86,9 +80,9 @@ def write_card(
     return card
 
 
-def _facts(weights: Path, runs: Sequence[Run]) -> str:
+def _facts(weights: Path, run: Run) -> str:
     counts = Counter[str]()
-    for name, value in collected(runs).items():
+    for name, value in shipped_tensors(run).items():
         counts[name.split(".")[0]] += value.numel()
     parameters = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -110,10 +104,8 @@ def _data_table(entries: list[Prepared]) -> str:
     return "\n".join(lines)
 
 
-def _recipe(runs: Sequence[Run], hardware: str, commands: tuple[str, ...], texture: float) -> str:
-    lines = [_stage(run) for run in runs]
-    if texture < 1 and any(run.method == "detail" for run in runs):
-        lines.append(f"- full texture in this file goes {texture:.0%} of the way that run went")
+def _recipe(run: Run, hardware: str, commands: tuple[str, ...]) -> str:
+    lines = [_stage(run)]
     if hardware:
         lines.append(f"- trained on {hardware}")
     text = "\n".join(lines)

@@ -6,7 +6,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from crsr_video.networks import Consistifier, Discriminator, Memory, Reverse, SuperResolver
+from crsr_video.networks import Consistifier, Discriminator, Reverse, SuperResolver
+from crsr_video.networks.blocks import Tail
 from crsr_video.training.method import HIGH, LOW
 from crsr_video.training.sizes import SIZES
 
@@ -36,16 +37,14 @@ def costs() -> list[Cost]:
         networks: dict[str, nn.Module] = {
             "consistifier": Consistifier(**size.consistifier),
             "super-resolver": psi,
-            "memory": Memory(psi.channels),
+            **({"texture head": psi.tail} if psi.tail is not None else {}),
             "reverse": Reverse(**size.reverse),
         }
         for title, network in networks.items():
             rows += [Cost(name, title, _count(network), s, macs(network, s)) for s in SIDES]
     for title, halvings, factor in (("critic, low", LOW, 1), ("critic, high", HIGH, 4)):
         network = Discriminator(halvings=halvings)
-        rows += [
-            Cost("fast, best", title, _count(network), s, macs(network, s * factor)) for s in SIDES
-        ]
+        rows += [Cost("fast", title, _count(network), s, macs(network, s * factor)) for s in SIDES]
     return rows
 
 
@@ -69,9 +68,8 @@ def macs(network: nn.Module, side: int) -> int:
         if isinstance(layer, nn.Conv2d)
     ]
     picture = partial(torch.zeros, 1)
-    if isinstance(network, Memory):
-        crops = [picture(3, side, side) for _ in range(3)]
-        network(picture(network.channels, side, side), *crops)
+    if isinstance(network, Tail):
+        network(picture(network.first.in_channels, side, side))
     elif isinstance(network, Reverse):
         network(picture(3, side, side), picture(network.noise, side, side))
     else:

@@ -75,43 +75,9 @@ def spoilt(
     return shots.cut(finished(coded[:, number : number + 1], spoilings))[:, 0]
 
 
-def degrade_sequence(hr: Tensor, rng: np.random.Generator, *, video: float = 0.7) -> Tensor:
-    """Video-like LR of aligned clips: one camera and codec each, fresh noise in every frame.
-
-    Args:    hr: (N, F, 3, 4T, 4T) in [0, 1], on any device.
-             rng: every random choice comes from it.
-             video: share of batches compressed by a video codec; in the others every frame is a
-             JPEG picture, as cheap webcams send it.
-    Returns: (N, F, 3, T, T) in [0, 1], on the same device.
-    """
-    spoilings = [draw(rng) for _ in hr]
-    coding = draw_coding(rng) if rng.random() < video else None
-    return spoilt_sequence(hr, spoilings, coding, rng)
-
-
-def spoilt_sequence(
-    hr: Tensor, spoilings: Sequence[Spoiling], coding: Coding | None, rng: np.random.Generator
-) -> Tensor:
-    """`degrade_sequence` with its choices made; no coding: JPEG."""
-    count = hr.shape[1]
-    speeds = np.stack([velocity(s) * _swing(count, rng)[:, None] for s in spoilings])
-    shots = lay(hr, spoilings, speeds, FACTOR, rng)
-    filmed = processed(shots.grain(shots.see(hr), rng), spoilings, rng)
-    if coding is None:
-        return shots.cut(finished(as_stills(filmed, spoilings), spoilings))
-    return shots.cut(finished(as_video(filmed, spoilings, coding), spoilings))
-
-
 def velocity(spoiling: Spoiling) -> NDArray[np.float64]:
     """Of the face at its fastest, y and x, native pixels a frame."""
     return spoiling.speed * np.array([np.sin(spoiling.angle), np.cos(spoiling.angle)])
-
-
-def _swing(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A smooth to and fro within [-1, 1]; (count,)."""
-    phase, pace = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.8)
-    swing: NDArray[np.float64] = np.sin(phase + pace * np.arange(count))
-    return swing
 
 
 def _with_neighbours(
@@ -134,9 +100,7 @@ def _with_neighbours(
     return moved(seen[:, 0], shots, speeds * time, behind * time)
 
 
-def processed(
-    filmed: Tensor, spoilings: Sequence[Spoiling], rng: np.random.Generator
-) -> Tensor:
+def processed(filmed: Tensor, spoilings: Sequence[Spoiling], rng: np.random.Generator) -> Tensor:
     """What a camera does to its picture before it compresses it; (N, F, 3, c, c) to the same."""
     if not any(s.chroma_noise or s.denoise or s.comb or s.sharpen_before for s in spoilings):
         return filmed
@@ -197,7 +161,9 @@ def _smoothed(clip: Tensor, strength: float) -> Tensor:
 def _combed(clip: Tensor, shift: float) -> Tensor:
     """Every second row as it was at another moment: displaced sideways."""
     grid = Grid(
-        clip.new_tensor([[0.0, -shift]]).expand(len(clip), 2), clip.new_ones(len(clip)), clip.shape[-1]
+        clip.new_tensor([[0.0, -shift]]).expand(len(clip), 2),
+        clip.new_ones(len(clip)),
+        clip.shape[-1],
     )
     result = clip.clone()
     result[..., 1::2, :] = resampled(clip, grid)[..., 1::2, :]

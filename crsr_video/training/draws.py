@@ -15,9 +15,8 @@ from torch import Tensor
 
 from crsr_video.errors import TrainingError
 from crsr_video.training.data import Faces, Tier, batch, choose_tier
-from crsr_video.training.degrade import FACTOR, clean, degrade, degrade_sequence
+from crsr_video.training.degrade import FACTOR, clean, degrade
 from crsr_video.training.genuine import Genuine
-from crsr_video.training.motion import moving
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,9 @@ class Draw:
     """Pictures for one step; in [0, 1], on the run's device."""
 
     target: Tensor
-    """y, (N, 3, 4T, 4T); a sequence's are (N, F, 3, 4T, 4T)."""
+    """y, (N, 3, 4T, 4T)."""
     artificial: Tensor
-    """a, (N, 3, T, T): y shrunk; of a sequence likewise with frames."""
+    """a, (N, 3, T, T): y shrunk."""
     degraded: Tensor | None
     """d, as large: y as a bad camera and a codec would show it."""
     genuine: Tensor | None
@@ -47,8 +46,6 @@ class Wanted:
     tiers: tuple[Tier, ...]
     degraded: bool = False
     genuine: bool = False
-    frames: int = 0
-    """Of a sequence; 0: single pictures."""
     photographs: bool = False
     """Whether the first half of each batch must be photographs."""
     varied: bool = False
@@ -92,8 +89,6 @@ class Source:
         target = batch(
             self._faces, tier, rng, photographs=photographs, varied=self._wanted.varied
         ).to(self._device)
-        if self._wanted.frames:
-            return self._sequence(moving(target, self._wanted.frames, rng), rng)
         n, side = len(target), tier.patch
         genuine = None
         if self._wanted.genuine and self._genuine is not None:
@@ -111,11 +106,6 @@ class Source:
             photographs=0 if photographs is None else n // 2,
             face=tier.face,
         )
-
-    def _sequence(self, target: Tensor, rng: np.random.Generator) -> Draw:
-        small = clean(target.flatten(0, 1))
-        artificial = small.reshape(*target.shape[:2], *small.shape[1:])
-        return Draw(target, artificial, degrade_sequence(target, rng), None, target.new_empty(0))
 
 
 def ahead(make: Callable[[int], Draw], first: int, workers: int) -> Generator[Draw]:

@@ -55,7 +55,14 @@ class FeatureNetwork(nn.Module):
         )
         try:
             return cls(torch.load(path, map_location="cpu", weights_only=True))
-        except (OSError, RuntimeError, LookupError, pickle.UnpicklingError) as error:
+        except (
+            OSError,
+            EOFError,
+            RuntimeError,
+            LookupError,
+            TypeError,
+            pickle.UnpicklingError,
+        ) as error:
             raise TrainingError(f"cannot read {path}: {error}") from error
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
@@ -99,9 +106,7 @@ class _SameConvolution(nn.Conv2d):
             max(0, (-(-side // stride) - 1) * stride + kernel - side) for side in x.shape[2:]
         )
         if down or right:
-            x = functional.pad(
-                x, (right // 2, right - right // 2, down // 2, down - down // 2)
-            )
+            x = functional.pad(x, (right // 2, right - right // 2, down // 2, down - down // 2))
         return super().forward(x)
 
 

@@ -96,17 +96,6 @@ def characteristic(
     )
 
 
-def temporal(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Changes from frame to frame are those of the truth: no flicker, and no lag.
-
-    Args: predictions, targets: (N, F, 3, H, W), frames in order.
-    """
-    return charbonnier(
-        predictions[:, 1:].float() - predictions[:, :-1].float(),
-        targets[:, 1:].float() - targets[:, :-1].float(),
-    )
-
-
 def feature_difference(made: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
     """Mean over feature maps of their L1 difference, relative to the mean size of the truth's.
 

@@ -14,7 +14,6 @@ from crsr_video.training.perceptual import Perceptual
 from crsr_video.training.schedule import Schedule
 from crsr_video.training.sizes import SIZES
 from crsr_video.training.sr import SuperResolution
-from crsr_video.training.temporal import Recurrence
 
 METHODS: dict[str, Method] = {
     "sr": SuperResolution(),
@@ -25,7 +24,6 @@ METHODS: dict[str, Method] = {
     "blind": SuperResolution(blind=True),
     "uda": CycleAdaptation(),
     "lrgan": DegradationFirst(),
-    "temporal": Recurrence(),
     "perceptual": Perceptual(schedule=Schedule(peak=1e-4)),
 }
 """Ways of training with their defaults, by the names of commands and their variants."""

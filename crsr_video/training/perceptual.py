@@ -142,9 +142,7 @@ class Perceptual(Method):
             run.update_critics(judged, rate=rate, clip=10 * self.clip)
         return {"identity": 0.0, **values(terms, judged)}
 
-    def _identity(
-        self, run: Run, draw: Draw, small: Tensor, textured: Tensor
-    ) -> Tensor | None:
+    def _identity(self, run: Run, draw: Draw, small: Tensor, textured: Tensor) -> Tensor | None:
         """The identity term over the faces that can be recognised; None if there are none."""
         side = small.shape[-1]
         if not self.identity or draw.face != side or side < _WHOLE_FACE:

@@ -150,9 +150,7 @@ def _write(
     return entries
 
 
-def _entry(
-    source: Path, face: Placed, size: int, row: int, appearance: Appearance
-) -> Prepared:
+def _entry(source: Path, face: Placed, size: int, row: int, appearance: Appearance) -> Prepared:
     return Prepared(
         file=face.file,
         split=face.split,

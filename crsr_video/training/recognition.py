@@ -22,6 +22,8 @@ CHIP = 150
 """Side in pixels of the network's input."""
 _STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 """Channels, blocks, and whether the first block halves the resolution, of each stage."""
+_MAPS = (3, 7, 10)
+"""Blocks after which feature maps are taken: the ends of the first three stages."""
 _MEAN = (122.782, 117.001, 104.298)
 """Red, green and blue that the network subtracts, of 255."""
 
@@ -41,6 +43,7 @@ class RecognitionNetwork(nn.Module):
         self.embed = nn.Linear(256, 128, bias=False)
         with torch.no_grad():
             self.embed.weight.copy_(parameters.matrix(256, 128).T)
+        self.mean: Tensor
         self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1))
         self.requires_grad_(False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -68,15 +71,11 @@ class RecognitionNetwork(nn.Module):
         """
         x = (chips * 255 - self.mean) / 256
         x = functional.max_pool2d(functional.relu(self.stem(x)), 3, 2)
-        maps, last = [], 0
-        ends = np.cumsum([count for _, count, _ in _STAGES])[:3]
-        for end in ends:
-            for block in self.blocks[last:end]:
-                x = block(x)
-            maps.append(x)
-            last = int(end)
-        for block in self.blocks[last:]:
+        maps = []
+        for index, block in enumerate(self.blocks, 1):
             x = block(x)
+            if index in _MAPS:
+                maps.append(x)
         embedding: Tensor = self.embed(x.float().mean((2, 3)))
         return embedding, maps
 
@@ -103,7 +102,8 @@ def _window(side: int, axis: int, device: torch.device) -> Tensor:
     distance = (torch.arange(side, dtype=torch.float64)[None] - places[:, None]).abs() / width
     weights = (1 - distance).clamp_min(0)
     total = weights.sum(1, keepdim=True).clamp_min(1e-9)
-    return (weights / total).float().to(device)
+    normalised: Tensor = (weights / total).float()
+    return normalised.to(device)
 
 
 class _Block(nn.Module):
@@ -122,7 +122,8 @@ class _Block(nn.Module):
         if self.halves:
             x = functional.avg_pool2d(x, 2)
         shape = [max(a, b) for a, b in zip(x.shape[1:], change.shape[1:], strict=True)]
-        return functional.relu(_padded(x, shape) + _padded(change, shape))
+        result: Tensor = functional.relu(_padded(x, shape) + _padded(change, shape))
+        return result
 
 
 def _padded(x: Tensor, shape: list[int]) -> Tensor:

@@ -17,7 +17,6 @@ from crsr_video.networks import (
     Consistifier,
     Discriminator,
     FeatureDiscriminator,
-    Memory,
     Reverse,
     SuperResolver,
 )
@@ -28,7 +27,6 @@ KINDS: dict[str, type[nn.Module]] = {
     "consistifier": Consistifier,
     "superresolver": SuperResolver,
     "reverse": Reverse,
-    "memory": Memory,
     "discriminator": Discriminator,
     "feature_discriminator": FeatureDiscriminator,
 }

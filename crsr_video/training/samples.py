@@ -39,12 +39,9 @@ class SampleSheet:
 
 
 def _shown(draw: Draw) -> tuple[Tensor, Tensor]:
-    """Inputs and truths of the first faces; of a sequence, its last frames."""
+    """Inputs and truths of the first faces."""
     low = next(x for x in (draw.genuine, draw.degraded, draw.artificial) if x is not None)
-    truth = draw.target
-    if truth.ndim == 5:
-        low, truth = low[:, -1], truth[:, -1]
-    return low[:_ROWS], truth[:_ROWS]
+    return low[:_ROWS], draw.target[:_ROWS]
 
 
 def _results(network: nn.Module, consistent: Tensor) -> list[Tensor]:

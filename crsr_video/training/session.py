@@ -142,8 +142,6 @@ def starting_weights(path: Path) -> dict[str, dict[str, Tensor]]:
     if path.suffix == ".safetensors" or not path.exists():
         pair = weights.load(str(path))
         networks = {"consistifier": pair.consistifier, "superresolver": pair.superresolver}
-        if pair.memory is not None:
-            networks["memory"] = pair.memory
         return {name: dict(net.state_dict()) for name, net in networks.items()}
     run = read_run(path)
     return {

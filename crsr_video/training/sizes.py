@@ -38,9 +38,4 @@ SIZES = {
     ),
     # The networks' own defaults: 2.4 billion multiply-adds for both at 64 to 256 pixels.
     "fast": Size(superresolver={"tail": 16}),
-    # As wide as fast, but deeper: new blocks begin as the identity, so it can start from fast.
-    "best": Size(
-        consistifier={"middle": 8},
-        superresolver={"down": (2, 2), "middle": 10, "up": (2, 5)},
-    ),
 }

@@ -1,10 +1,9 @@
 """From a file to a pair of networks, verified on the way.
 
-A checkpoint is one safetensors file. Tensors are named ``consistifier.*``, ``superresolver.*`` and
-``memory.*``; the header's metadata holds ``format`` ("crsr-video/1") and, as JSON, the constructor
-arguments of each network that is there. Only the super-resolver must be. Tensors named
-``texture.*`` take the place of the super-resolver's of the same name where texture is wanted.
-Pickles are refused: loading one runs its author's code.
+A checkpoint is one safetensors file. Tensors are named ``consistifier.*`` and ``superresolver.*``;
+the header's metadata holds ``format`` ("crsr-video/1") and, as JSON, the constructor arguments of
+each network that is there. Only the super-resolver must be. Pickles are refused: loading one runs
+its author's code.
 """
 
 import copy
@@ -12,7 +11,7 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from crsr_video.errors import WeightsError
-from crsr_video.networks import Bicubic, Consistifier, Identity, Memory, SuperResolver
+from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver
 
 FORMAT = "crsr-video/1"
 
@@ -119,10 +118,6 @@ class Pair:
     superresolver: nn.Module
     name: str
     sha256: str
-    memory: Memory | None = None
-    """What makes the super-resolver recurrent, if it was trained."""
-    texture: dict[str, Tensor] = field(default_factory=dict)
-    """Weights of the super-resolver that were trained against a discriminator, by name."""
 
     @property
     def eight_bits(self) -> bool:
@@ -130,20 +125,21 @@ class Pair:
         networks = (self.consistifier, self.superresolver)
         return all(getattr(network, "ranges", None) is not None for network in networks)
 
-    def with_texture(self, share: float) -> "Pair":
-        """A pair between faithful (0: as trained for pixels) and textured (1).
+    @property
+    def has_texture(self) -> bool:
+        """Whether the super-resolver has a texture head."""
+        return isinstance(self.superresolver, SuperResolver) and self.superresolver.tail is not None
 
-        Weights are interpolated (Wang et al. 2018, ESRGAN, section 3.4). Without trained texture,
-        the pair itself.
+    def with_texture(self, share: float) -> "Pair":
+        """The pair with so much of the texture head's output added, 0 to 1.
+
+        Without a texture head, the pair itself.
         """
-        if not self.texture or share == 0:
+        if not self.has_texture or share == 0:
             return self
         superresolver = copy.deepcopy(self.superresolver)
-        weights = superresolver.state_dict()
-        for name, value in self.texture.items():
-            weights[name].lerp_(value, share)
-        if isinstance(superresolver, SuperResolver):
-            superresolver.ranges = None  # they were measured without texture
+        assert isinstance(superresolver, SuperResolver)
+        superresolver.texture = share
         return replace(self, superresolver=superresolver)
 
 
@@ -214,34 +210,16 @@ def _read(path: Path, name: str, expected: str | None) -> Pair:
     if _holds("consistifier", metadata, tensors):
         consistifier = _build(Consistifier, "consistifier", metadata, tensors, path)
     superresolver = _build(SuperResolver, "superresolver", metadata, tensors, path)
-    memory = None
-    if _holds("memory", metadata, tensors):
-        memory = _build(Memory, "memory", metadata, tensors, path)
-        if memory.channels != superresolver.channels:
-            raise WeightsError(f"weights '{path}' hold the memory of another super-resolver")
-    texture = _texture(tensors, superresolver, path)
     ranges = _ranges(path, found)
     if isinstance(consistifier, Consistifier):
         consistifier.ranges = ranges.get("consistifier")
     superresolver.ranges = ranges.get("superresolver")
-    return Pair(consistifier, superresolver, name, found, memory, texture)
+    return Pair(consistifier, superresolver, name, found)
 
 
 def _holds(prefix: str, metadata: dict[str, str], tensors: dict[str, Tensor]) -> bool:
     """Whether a checkpoint has a network, or claims to."""
     return prefix in metadata or any(name.startswith(f"{prefix}.") for name in tensors)
-
-
-def _texture(tensors: dict[str, Tensor], superresolver: nn.Module, path: Path) -> dict[str, Tensor]:
-    """The tensors that may take the place of the super-resolver's, checked."""
-    own = {k.removeprefix("texture."): v for k, v in tensors.items() if k.startswith("texture.")}
-    known = superresolver.state_dict()
-    for name, value in own.items():
-        if name not in known or known[name].shape != value.shape:
-            raise WeightsError(f"weights '{path}' have texture of another network: {name}")
-        if not torch.isfinite(value).all():
-            raise WeightsError(f"weights '{path}' hold values that are not finite")
-    return own
 
 
 def _refuse_foreign(path: Path) -> None:

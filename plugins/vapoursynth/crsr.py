@@ -19,7 +19,7 @@ def Enhance(clip: Any, strength: float = 1.0, **options: Any) -> Any:  # noqa: N
     Args:    clip: YUV, RGB or grey, 8 to 16 bits an integer sample; the properties _Matrix, _Range,
              _ChromaLocation, _FieldBased, _SARNum and _SARDen are heeded.
              strength: 0 to 1.
-             options: model="fast"|"best"|file, min_face=16, texture=0, device="auto", max_faces=3,
+             options: model="fast"|file, min_face=16, texture=0, device="auto", max_faces=3,
              tracks=file that ``crsr-video tracks`` wrote of the whole, uncut video; by its numbers
              only=[1, 4] and faces={2: crsr_video.config.FaceSettings(strength=0.5)}; and
              warm_up=8, frames that are looked at before the one that a leap goes to.

@@ -158,7 +158,8 @@ def _agrees(name: str, forward: Forward, network: Consistifier | SuperResolver) 
 
 def _content(network: Consistifier | SuperResolver) -> str:
     """SHA-256 of the weights as they are now, texture and all, and of their ranges."""
-    found = hashlib.sha256(repr((type(network).__name__, network.ranges)).encode())
+    texture = network.texture if isinstance(network, SuperResolver) else 0.0
+    found = hashlib.sha256(repr((type(network).__name__, network.ranges, texture)).encode())
     for name, value in network.state_dict().items():
         found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         found.update(value.cpu().contiguous().view(torch.uint8).numpy())

@@ -126,7 +126,7 @@ def measure(pair: Pair, samples: Iterable[Sample]) -> dict[str, dict[str, list[f
 
     Raises: TrainingError: the pair has other networks.
     """
-    first, second = _networks(pair)
+    first, second = _networks(pair.with_texture(1.0))
     observers = Observer(first), Observer(second)
     for sample in samples:
         walk(first, observers[0], sample.seen)

@@ -9,9 +9,8 @@ from crsr_video.evaluation.variants import Variant, variant, variants
     [
         ("fast", Variant("fast", "fast")),
         ("fast:psi", Variant("fast:psi", "fast", alone=True)),
-        ("fast:still", Variant("fast:still", "fast", still=True)),
-        ("a/b.safetensors:texture=0.5:still", Variant(
-            "a/b.safetensors:texture=0.5:still", "a/b.safetensors", still=True, texture=0.5)),
+        ("a/b.safetensors:texture=0.5:psi", Variant(
+            "a/b.safetensors:texture=0.5:psi", "a/b.safetensors", alone=True, texture=0.5)),
         ("C:/w.safetensors", Variant("C:/w.safetensors", "C:/w.safetensors")),
     ],
 )  # fmt: skip
@@ -26,8 +25,8 @@ def test_texture_is_a_share(text: str) -> None:
 
 
 def test_names_are_short_unless_they_would_be_alike() -> None:
-    found = variants(["a/one.safetensors:still", "b/two.safetensors", "fast"])
-    assert list(found) == ["one:still", "two", "fast"]
+    found = variants(["a/one.safetensors:psi", "b/two.safetensors", "fast"])
+    assert list(found) == ["one:psi", "two", "fast"]
     found = variants(["a/one.safetensors", "b/one.safetensors"])
     assert list(found) == ["a/one.safetensors", "b/one.safetensors"]
     with pytest.raises(ConfigError, match="named twice"):

@@ -10,7 +10,7 @@ from crsr_video.networks.codes import ByteConvolution, Codes, Scale, doubled, sm
 from crsr_video.networks.fused import Fused
 from crsr_video.networks.plan import convolutions, walk
 from crsr_video.networks.quantised import Observer, Quantised
-from crsr_video.networks.shuffle import phases, shuffled
+from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
 from crsr_video.runtime import devices
 
 needs_onednn = pytest.mark.skipif(
@@ -38,7 +38,20 @@ def networks():
     return [
         trained(lambda: Consistifier((8, 12, 16), 1)),
         trained(lambda: SuperResolver((8, 12, 16), (2, 1), 1, (1, 2))),
+        textured(),
     ]
+
+
+def textured():
+    """A super-resolver with a texture head whose correction is as strong as the other's."""
+    network = trained(lambda: SuperResolver((8, 12, 16), (2, 1), 1, (1, 2), tail=8))
+    with torch.no_grad():
+        network.tail.last.weight.mul_(0.02)
+    network.texture = 0.7
+    return network
+
+
+NAMES = ["consistifier", "superresolver", "textured"]
 
 
 def pictures(height=32, width=32, count=2):
@@ -58,7 +71,7 @@ def ranges_of(network):
 @needs_onednn
 @torch.inference_mode()
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("network", networks(), ids=["consistifier", "superresolver"])
+@pytest.mark.parametrize("network", networks(), ids=NAMES)
 def test_fused_in_float32_is_the_network_itself(network, size):
     picture = pictures(*size)
     assert (Fused(network, torch.float32)(picture) - network(picture)).abs().max() < 2e-6
@@ -66,7 +79,7 @@ def test_fused_in_float32_is_the_network_itself(network, size):
 
 @needs_onednn
 @torch.inference_mode()
-@pytest.mark.parametrize("network", networks(), ids=["consistifier", "superresolver"])
+@pytest.mark.parametrize("network", networks(), ids=NAMES)
 def test_fused_in_bf16_is_as_close_as_the_network_in_bf16(network):
     picture, exact = pictures(), network(pictures())
     fused = Fused(network, torch.bfloat16)(picture)
@@ -87,7 +100,7 @@ def _copy(network):
 @needs_vnni
 @torch.inference_mode()
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("network", networks(), ids=["consistifier", "superresolver"])
+@pytest.mark.parametrize("network", networks(), ids=NAMES)
 def test_eight_bits_lose_little(network, size):
     """Also at the edges, which are padded in other ways: they are a third of the smallest."""
     picture = pictures(*size)
@@ -102,7 +115,7 @@ def test_eight_bits_lose_little(network, size):
 
 @needs_vnni
 @torch.inference_mode()
-@pytest.mark.parametrize("network", networks(), ids=["consistifier", "superresolver"])
+@pytest.mark.parametrize("network", networks(), ids=NAMES)
 def test_in_eight_bits_a_picture_does_not_depend_on_its_batch(network):
     quantised, batch = Quantised(network, ranges_of(network)), pictures(count=3)
     together = quantised(batch)
@@ -112,7 +125,7 @@ def test_in_eight_bits_a_picture_does_not_depend_on_its_batch(network):
 
 @needs_vnni
 def test_ranges_of_another_network_are_refused():
-    small, large = networks()
+    small, large, _ = networks()
     with pytest.raises(KeyError):
         Quantised(large, ranges_of(small))
 
@@ -138,9 +151,29 @@ def test_a_way_leaves_weights_and_input_alone():
 @torch.inference_mode()
 def test_walking_is_what_the_network_does():
     for network in networks():
-        head = walk(network, Observer(network), pictures())
-        change = network.head(network.trunk(network.stem(pictures() - 0.5)))
-        assert (head - change).abs().max() < 1e-5
+        assert (
+            walk(network, Observer(network), pictures()) - network(pictures())
+        ).abs().max() < 1e-5
+
+
+@needs_onednn
+@torch.inference_mode()
+def test_without_texture_the_texture_head_takes_no_part():
+    network, picture = textured(), pictures()
+    network.texture = 0.0
+    plain = Fused(network, torch.float32)(picture)
+    torch.nn.init.normal_(network.tail.first.weight)
+    assert torch.equal(Fused(network, torch.float32)(picture), plain)
+    assert "tail.first" not in ranges_of(network)
+
+
+@torch.inference_mode()
+def test_widened_is_a_pixel_shuffle_of_reordered_channels():
+    x = torch.rand(2, 12, 5, 7)
+    ordered = subpixels_first(x.transpose(0, 1)).transpose(0, 1)
+    found = widened(ordered.contiguous(memory_format=torch.channels_last))
+    assert torch.equal(found, functional.pixel_shuffle(x, 2))
+    assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("factor", [2, 4])

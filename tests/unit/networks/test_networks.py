@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 import torch
 
-from crsr_video.networks import MULTIPLE, Bicubic, Consistifier, Identity, SuperResolver
+from crsr_video.networks import (
+    MULTIPLE,
+    Bicubic,
+    Consistifier,
+    FeatureDiscriminator,
+    Identity,
+    SuperResolver,
+)
 from crsr_video.networks.blocks import enlarge
 
 SMALL_C = {"channels": (4, 6, 8), "middle": 1}
@@ -132,3 +139,54 @@ def test_pictures_in_a_batch_do_not_mix():
     for index in range(3):
         alone = network(x[index : index + 1])[0]
         assert (together[index] - alone).abs().max() < 1e-5
+
+
+def resolver_with_texture():
+    torch.manual_seed(3)
+    return SuperResolver(**SMALL_SR, tail=4)
+
+
+@torch.inference_mode()
+def test_a_fresh_texture_head_adds_nothing():
+    network, x = resolver_with_texture(), pictures()
+    plain = network(x)
+    network.texture = 1.0
+    assert torch.equal(network(x), plain)
+
+
+@torch.inference_mode()
+def test_a_fresh_texture_head_draws_no_checkerboard():
+    """All sub-pixels of a pixel begin equal (ICNR), whatever the last layer will become."""
+    tail = resolver_with_texture().tail
+    for layer in (tail.first, tail.third):
+        kernels = layer.weight.unflatten(0, (-1, 4))
+        assert (kernels == kernels[:, :1]).all()
+
+
+def test_every_parameter_of_the_texture_head_matters():
+    network = stirred(resolver_with_texture())
+    network.texture = 1.0
+    network(pictures()).square().mean().backward()
+    assert all(p.grad.abs().max() > 0 for p in network.parameters())
+
+
+@torch.inference_mode()
+def test_texture_zero_is_the_fidelity_head():
+    with_tail, without = stirred(resolver_with_texture()), SuperResolver(**SMALL_SR)
+    state = {k: v for k, v in with_tail.state_dict().items() if not k.startswith("tail.")}
+    without.load_state_dict(state)
+    assert torch.equal(with_tail(pictures()), without(pictures()))
+
+
+def test_the_feature_discriminator_judges_maps_and_pixels():
+    network = FeatureDiscriminator((3, 5), widths=(4, 6), strides=(2, 1), pixels=4)
+    maps = [torch.rand(2, 3, 16, 16), torch.rand(2, 5, 8, 8), torch.rand(2, 7, 4, 4)]
+    verdicts = network(torch.rand(2, 3, 32, 32), maps)
+    assert [tuple(v.shape) for v in verdicts] == [(2, 1, 8, 8), (2, 1, 8, 8), (2, 1, 8, 8)]
+    sum(v.sum() for v in verdicts).backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def test_the_random_mixtures_of_a_discriminator_are_always_the_same():
+    first, second = (FeatureDiscriminator((3,), (4,), (1,)).mixture_0 for _ in range(2))
+    assert torch.equal(first, second)

@@ -39,7 +39,7 @@ def file(tmp_path):
     for name in ("consistifier", "superresolver"):
         run.average(name).head.weight.mul_(0.05)
         run.average(name).head.bias.mul_(0.05)
-    return export([run], tmp_path / "tiny.safetensors")
+    return export(run, tmp_path / "tiny.safetensors")
 
 
 def command(*words):
@@ -83,7 +83,7 @@ def test_ranges_hold_what_was_seen(pack, file):
 
 
 def test_networks_that_cannot_be_measured_are_refused(pack, tmp_path):
-    alone = weights.load(str(export([made("sr")], tmp_path / "w.safetensors")))
+    alone = weights.load(str(export(made("sr"), tmp_path / "w.safetensors")))
     with pytest.raises(TrainingError, match="no networks"):
         calibrate(alone, pack)
     with pytest.raises(TrainingError, match="no networks"):

@@ -8,7 +8,6 @@ from crsr_video import weights
 from crsr_video.errors import TrainingError
 from crsr_video.training import export as exporting
 from crsr_video.training.card import write_card
-from crsr_video.training.detail import TAIL
 from crsr_video.training.export import export
 from crsr_video.training.options import METHODS, method
 from crsr_video.training.prepare import prepare
@@ -21,94 +20,52 @@ def made(name: str = "joint") -> Run:
     chosen = method(name, "tiny", [], [])
     run = Run(chosen.name, chosen.settings(), chosen.parts())
     torch.manual_seed(0)
-    for part in ("consistifier", "superresolver", "memory"):
+    for part in ("consistifier", "superresolver"):
         if part in run.averages:
             for parameter in run.average(part).parameters():
                 parameter.add_(torch.randn(parameter.shape) * 0.1)
     return run
 
 
-def textured() -> Run:
-    run = made("detail")
-    run.average("superresolver").head.bias.add_(1.0)
-    return run
-
-
 def test_round_trip(tmp_path) -> None:
     run = made()
-    pair = weights.load(str(export([run], tmp_path / "w" / "fast.safetensors")))
+    pair = weights.load(str(export(run, tmp_path / "w" / "fast.safetensors")))
     picture = torch.rand(1, 3, 16, 16)
     with torch.inference_mode():
         for name in ("consistifier", "superresolver"):
             there, here = getattr(pair, name)(picture), run.average(name)(picture)
             assert torch.allclose(there, here, atol=5e-3)
             assert not torch.equal(here, run[name](picture))
-    assert pair.memory is None and not pair.texture
-
-
-def test_later_runs_add_memory_and_texture(tmp_path) -> None:
-    runs = [made(), made("temporal"), textured()]
-    pair = weights.load(str(export(runs, tmp_path / "w.safetensors")))
-    assert pair.memory is not None
-    there = pair.memory.hint.weight
-    assert torch.allclose(there, runs[1].average("memory").hint.weight, atol=1e-3)
-    assert all(name.startswith(TAIL) for name in pair.texture)
-    changed = pair.texture["head.bias"] - pair.superresolver.head.bias
-    assert torch.allclose(changed, torch.ones(48), atol=1e-2)
-
-
-def test_texture_may_go_a_part_of_the_way(tmp_path) -> None:
-    runs = [made(), textured()]
-    whole = weights.load(str(export(runs, tmp_path / "w.safetensors")))
-    part = weights.load(str(export(runs, tmp_path / "p.safetensors", texture=0.25)))
-    base = whole.superresolver.state_dict()
-    moved = 0.0
-    for name, value in whole.texture.items():
-        wanted = base[name].lerp(value, 0.25)
-        torch.testing.assert_close(part.texture[name], wanted, atol=2e-3, rtol=2e-3)
-        moved = max(moved, float((value - base[name]).abs().max()))
-    assert moved > 0.1
+    assert pair.has_texture
 
 
 def test_a_super_resolver_alone_can_be_exported(tmp_path) -> None:
-    pair = weights.load(str(export([made("sr")], tmp_path / "w.safetensors")))
+    pair = weights.load(str(export(made("sr"), tmp_path / "w.safetensors")))
     picture = torch.rand(1, 3, 16, 16)
     assert torch.equal(pair.consistifier(picture), picture)
 
 
-def test_runs_that_do_not_belong_together_are_refused(tmp_path) -> None:
-    other, begun_elsewhere = made("temporal"), textured()
-    other.average("superresolver").stem.bias.add_(1.0)
-    begun_elsewhere.average("superresolver").stem.bias.add_(1.0)
-    for run in (other, begun_elsewhere):
-        with pytest.raises(TrainingError, match=r"began from other weights: superresolver\.stem"):
-            export([made(), run], tmp_path / "w.safetensors")
-    with pytest.raises(TrainingError, match="'sr' adds nothing"):
-        export([made(), made("sr")], tmp_path / "w.safetensors")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_equal_weights_make_equal_files(tmp_path) -> None:
-    runs = [made(), made("temporal"), textured()]
-    contents = {export(runs, tmp_path / f"{n}.safetensors").read_bytes() for n in range(8)}
+    run = made()
+    contents = {export(run, tmp_path / f"{n}.safetensors").read_bytes() for n in range(8)}
     assert len(contents) == 1
 
 
 def test_others_may_read_it_as_far_as_the_umask_lets_them(tmp_path) -> None:
     (tmp_path / "plain").touch()
-    path = export([made()], tmp_path / "w.safetensors")
+    path = export(made(), tmp_path / "w.safetensors")
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_header_builds_the_networks(tmp_path) -> None:
-    path = export([made(), made("temporal")], tmp_path / "w.safetensors")
+    path = export(made(), tmp_path / "w.safetensors")
     with safe_open(path, framework="pt") as file:
         header = file.metadata()
         assert all(file.get_tensor(key).dtype == torch.float16 for key in file.keys())  # noqa: SIM118 - no dict
     assert header["format"] == "crsr-video/1"
     assert json.loads(header["consistifier"]) == {"channels": [4, 4, 4], "middle": 1}
-    assert json.loads(header["memory"]) == {"channels": 4, "width": 32}
-    assert [run["method"] for run in json.loads(header["history"])] == ["joint", "temporal"]
+    assert json.loads(header["superresolver"])["tail"] == 4
+    assert [run["method"] for run in json.loads(header["history"])] == ["joint"]
     assert header["licence"] == "MIT"
 
 
@@ -116,13 +73,13 @@ def test_weights_that_half_precision_cannot_hold_are_refused(tmp_path) -> None:
     run = made()
     next(run.average("consistifier").parameters()).fill_(1e6)
     with pytest.raises(TrainingError, match=r"consistifier\.stem\.weight"):
-        export([run], tmp_path / "w.safetensors")
+        export(run, tmp_path / "w.safetensors")
 
 
 def test_weights_too_large_to_ship_are_refused(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(exporting, "LARGEST", 1000)
     with pytest.raises(TrainingError, match="larger"):
-        export([made()], tmp_path / "w.safetensors")
+        export(made(), tmp_path / "w.safetensors")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -131,13 +88,13 @@ def test_card_names_data_recipe_and_figures(tmp_path) -> None:
         make_folder(tmp_path / "faces", {"train": [128, 256], "val": [128]}),
         tmp_path / "faces.pack",
     )
-    runs = [made(), made("temporal")]
-    path = export(runs, tmp_path / "fast.safetensors")
+    run = made()
+    path = export(run, tmp_path / "fast.safetensors")
     figures = tmp_path / "figures.md"
     figures.write_text("| tier | PSNR |\n")
     card = write_card(
         path,
-        runs,
+        run,
         tmp_path / "faces.pack",
         figures=figures,
         hardware="a machine",
@@ -146,9 +103,9 @@ def test_card_names_data_recipe_and_figures(tmp_path) -> None:
     assert "| drawn | synthetic | 2 | made for the test |" in card
     assert "| tier | PSNR |" in card and "first\nsecond" in card and "a machine" in card
     assert "our reconstruction" in card and "on 1 faces of other persons" in card
-    assert "memory 29,456" not in card and "consistifier" in card and '"peak": 0.0004' in card
+    assert "consistifier" in card and '"peak": 0.0004' in card
     with pytest.raises(TrainingError, match="cannot read"):
-        write_card(path, runs, tmp_path / "faces.pack", figures=tmp_path / "none.md")
+        write_card(path, run, tmp_path / "faces.pack", figures=tmp_path / "none.md")
 
 
 def test_all_methods_are_known_by_name() -> None:
@@ -158,6 +115,5 @@ def test_all_methods_are_known_by_name() -> None:
         "joint",
         "uda",
         "lrgan",
-        "temporal",
-        "detail",
+        "perceptual",
     }

@@ -16,6 +16,7 @@ from crsr_video.training.method import scaled
 from crsr_video.training.options import METHODS
 from crsr_video.training.run import Run
 from crsr_video.training.schedule import Schedule
+from tests.unit.training.frozen import frozen_networks
 
 SCHEDULE = Schedule(peak=4e-3, warmup=1)
 
@@ -24,28 +25,29 @@ def tiny(name: str, **changes):
     return replace(METHODS[name], size="tiny", schedule=SCHEDULE, **changes)
 
 
-def draw(frames: int = 0) -> Draw:
+def draw() -> Draw:
     generator = torch.Generator().manual_seed(7)
-    shape = (2, frames) if frames else (2,)
-    artificial = torch.rand(*shape, 3, 16, 16, generator=generator)
-    flat = artificial.flatten(0, -4)
-    target = torch.nn.functional.interpolate(flat, scale_factor=4, mode="bicubic").clamp(0, 1)
+    artificial = torch.rand(2, 3, 16, 16, generator=generator)
+    target = torch.nn.functional.interpolate(artificial, scale_factor=4, mode="bicubic")
     return Draw(
-        target=target.unflatten(0, shape) * 0.8 + 0.1,
+        target=target.clamp(0, 1) * 0.8 + 0.1,
         artificial=artificial,
         degraded=(artificial + 0.1).clamp(0, 1),
         genuine=torch.rand(2, 3, 16, 16, generator=generator),
         noise=torch.randn(2, 2, 16, 16, generator=generator),
+        photographs=1,
+        face=16,
     )
 
 
 def begun(method) -> Run:
     """A new run whose heads are not zero: zero would let nothing through to what lies before."""
     run = Run(method.name, method.settings(), method.parts(), seed=1)
+    run.frozen |= frozen_networks()
     torch.manual_seed(2)
     for network in run.networks.values():
         for name, parameter in network.named_parameters():
-            if name.startswith(("head", "hint")):
+            if name.startswith(("head", "tail.last")):
                 torch.nn.init.normal_(parameter, std=0.02)
     return run
 
@@ -54,7 +56,7 @@ def begun(method) -> Run:
 def test_every_method_learns_what_it_sees(name: str) -> None:
     """The makers' side of the loss falls, but for the adversarial terms, which never settle."""
     method = tiny(name)
-    run, seen = begun(method), draw(method.wanted.frames)
+    run, seen = begun(method), draw()
     run.planned = 10_000
     losses = []
     for _ in range(24):
@@ -73,7 +75,7 @@ def test_equal_steps_give_equal_networks(name: str) -> None:
     runs = [begun(method), begun(method)]
     for run in runs:
         for _ in range(2):
-            method.step(run, draw(method.wanted.frames), 1e-3)
+            method.step(run, draw(), 1e-3)
     first, second = (run.networks.state_dict() for run in runs)
     assert all(torch.equal(value, second[key]) for key, value in first.items())
 
@@ -89,7 +91,7 @@ def changed_parts(method, steps: int = 1) -> set[str]:
     run = begun(method)
     before = {k: v.clone() for k, v in run.networks.state_dict().items()}
     for _ in range(steps):
-        method.step(run, draw(method.wanted.frames), 1e-3)
+        method.step(run, draw(), 1e-3)
     after = run.networks.state_dict()
     return {  # weight decay alone does not count
         k.split(".")[0] for k, v in after.items() if not torch.allclose(v, before[k], 1e-5, 1e-6)
@@ -109,9 +111,57 @@ def test_a_frozen_super_resolver_stays() -> None:
     assert "superresolver" in changed_parts(tiny("footage"))
 
 
-def test_the_memory_trains_alone() -> None:
-    assert changed_parts(tiny("temporal", along=0.0)) == {"memory"}
-    assert changed_parts(tiny("temporal")) == {"memory", "superresolver"}
+def test_only_the_pixel_loss_trains_the_fidelity_head() -> None:
+    """Without coupling, nothing else of the networks that texture 0 uses may depend on texture."""
+    alone = tiny("perceptual", coupling=0.0)
+    without = replace(alone, textured_pixel=0.0, features=0.0, adversarial=0.0, chroma=0.0)
+    states = []
+    for method in (alone, without):
+        run = begun(method)
+        method.step(run, draw(), 1e-3)
+        states.append(run.networks.state_dict())
+    for name, value in states[0].items():
+        if name.startswith(("consistifier", "superresolver")) and ".tail." not in name:
+            assert torch.equal(value, states[1][name]), name
+    assert not torch.equal(*(s["superresolver.tail.last.weight"] for s in states))
+
+
+def test_the_terms_of_the_texture_reach_the_trunk_by_their_coupling() -> None:
+    states = []
+    for coupling in (0.0, 1.0):
+        method = tiny("perceptual", coupling=coupling)
+        run = begun(method)
+        method.step(run, draw(), 1e-3)
+        states.append(run.networks.state_dict()["superresolver.stem.weight"])
+    assert not torch.equal(*states)
+
+
+def test_identity_counts_for_whole_faces_that_can_be_recognised() -> None:
+    method = tiny("perceptual")
+    run = begun(method)
+    run.planned = 100
+    seen = draw()
+    large = {
+        name: torch.nn.functional.interpolate(getattr(seen, name), scale_factor=4)
+        for name in ("target", "artificial", "degraded")
+    }
+    large["degraded"] = (large["artificial"] + 0.03).clamp(0, 1)
+    whole = replace(seen, face=64, **large)
+    assert method.step(run, whole, 1e-3)["identity"] > 0
+    assert method.step(run, replace(whole, face=128), 1e-3)["identity"] == 0
+    assert method.step(run, seen, 1e-3)["identity"] == 0
+    hopeless = replace(whole, degraded=1 - whole.degraded)
+    none_clean = replace(method, clean_share=0.0)
+    assert none_clean.step(run, hopeless, 1e-3)["identity"] == 0
+
+
+def test_without_photographs_the_discriminator_learns_nothing() -> None:
+    method = tiny("perceptual")
+    run = begun(method)
+    before = {k: v.clone() for k, v in run["critic_texture"].named_parameters()}
+    assert "critic" not in method.step(run, replace(draw(), photographs=0), 1e-3)
+    assert all(torch.equal(v, before[k]) for k, v in run["critic_texture"].named_parameters())
+    assert "critic" in method.step(run, draw(), 1e-3)
 
 
 def test_the_baseline_of_two_phases_learns_to_degrade_first() -> None:

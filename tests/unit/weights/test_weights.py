@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from crsr_video import weights
 from crsr_video.errors import WeightsError
-from crsr_video.networks import Bicubic, Consistifier, Identity, Memory, SuperResolver
+from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver
 from crsr_video.networks.plan import walk
 from crsr_video.networks.quantised import Observer
 from crsr_video.weights import FORMAT, load
@@ -334,7 +334,8 @@ def test_ranges_of_shipped_weights_are_those_of_their_networks():
     for sha256 in measured:
         pair = load(shipped[sha256].name)
         assert pair.eight_bits
-        for network in (pair.consistifier, pair.superresolver):
+        textured = pair.with_texture(1.0)
+        for network in (textured.consistifier, textured.superresolver):
             observer = Observer(network)
             with torch.inference_mode():
                 walk(network, observer, torch.rand(1, 3, 16, 16))
@@ -390,31 +391,6 @@ def test_a_damaged_list_of_ranges_is_told(path, content):
     assert "ranges.json" in refused(str(path))
 
 
-def with_extras(**extras):
-    return tensors_of(*networks()) | extras
-
-
-def memory_tensors(channels=4):
-    network = Memory(channels, 4)
-    torch.nn.init.normal_(network.hint.weight)
-    return {f"memory.{key}": value for key, value in network.state_dict().items()}
-
-
-def test_a_memory_comes_along(path):
-    tensors = with_extras(**memory_tensors())
-    pair = load(write(path, tensors=tensors, memory=json.dumps({"channels": 4, "width": 4})))
-    assert pair.memory is not None and not pair.memory.training
-    assert torch.equal(pair.memory.hint.weight, tensors["memory.hint.weight"])
-    assert load(write(path)).memory is None
-
-
-def test_the_memory_of_another_network_is_refused(path):
-    tensors = with_extras(**memory_tensors(6))
-    model = write(path, tensors=tensors, memory=json.dumps({"channels": 6, "width": 4}))
-    assert "memory of another" in refused(model)
-    assert "do not fit the memory" in refused(write(path, tensors=with_extras(**memory_tensors())))
-
-
 def test_a_super_resolver_may_come_alone(path):
     tensors = {k: v for k, v in tensors_of(*networks()).items() if k.startswith("superresolver.")}
     pair = load(write(path, tensors=tensors, consistifier=None))
@@ -422,26 +398,20 @@ def test_a_super_resolver_may_come_alone(path):
     assert "do not fit the consistifier" in refused(write(path, consistifier=None))
 
 
-def test_texture_lies_between_two_sets_of_weights(path):
-    other = torch.randn(48, 4, 3, 3)
-    pair = load(write(path, tensors=with_extras(**{"texture.head.weight": other})))
-    faithful = pair.superresolver.head.weight.clone()
-    assert pair.with_texture(0) is pair
-    for share in (0.25, 1.0):
-        mixed = pair.with_texture(share).superresolver.head.weight
-        assert torch.allclose(mixed, faithful + share * (other - faithful), atol=1e-6)
-    assert torch.equal(pair.superresolver.head.weight, faithful)
-    plain = load(write(path))
-    assert plain.with_texture(1.0) is plain
+def test_the_texture_knob_scales_the_texture_head_alone(path):
+    torch.manual_seed(5)
+    superresolver = SuperResolver((4, 6, 8), (1, 1), 1, (1, 1), tail=4)
+    torch.nn.init.normal_(superresolver.tail.last.weight, std=0.1)
+    tensors = tensors_of(networks()[0], superresolver)
+    pair = load(write(path, tensors=tensors, sr=SR | {"tail": 4}))
+    picture = torch.rand(1, 3, 16, 16)
+    plain, full, half = (pair.with_texture(s).superresolver(picture) for s in (0.0, 1.0, 0.5))
+    assert pair.has_texture and pair.with_texture(0) is pair
+    assert (full - plain).abs().max() > 1e-3
+    assert torch.allclose(half, (plain + full) / 2, atol=1e-6)
+    assert torch.equal(pair.superresolver(picture), plain)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        ("texture.wheels", torch.zeros(4), "another network"),
-        ("texture.head.bias", torch.zeros(4), "another network"),
-        ("texture.head.bias", torch.full((48,), float("nan")), "not finite"),
-    ],
-)
-def test_texture_that_does_not_fit_is_refused(path, name, value, words):
-    assert words in refused(write(path, tensors=with_extras(**{name: value})))
+def test_texture_of_weights_without_a_texture_head_changes_nothing(path):
+    pair = load(write(path))
+    assert not pair.has_texture and pair.with_texture(1.0) is pair

@@ -96,7 +96,7 @@ def test_pictures_are_where_the_networks_are_if_that_is_cuda(kind, monkeypatch):
     assert made == (["cuda"] if kind == "cuda" else [])
 
 
-@pytest.mark.parametrize("options", [{}, {"memory": True}, {"backoff": False}, {"scale": 2}])
+@pytest.mark.parametrize("options", [{}, {"backoff": False}, {"scale": 2}])
 def test_live_frames_come_back_at_once(options, networks, rng):
     config = Config(device="cpu", precision="fp32", **options)
     clip = [make_frame("yuv420p", 90, 130, rng, pts=n) for n in range(3)]
@@ -106,7 +106,7 @@ def test_live_frames_come_back_at_once(options, networks, rng):
             live=True,
             tracker=Given(),
             effort=Effort(),
-            networks=load_networks(config) if "memory" in options else networks,
+            networks=networks,
             on_device=on_device,
         )
         for on_device in (True, False)

@@ -10,8 +10,8 @@ import torch
 from crsr_video.imaging import masks
 from crsr_video.imaging.likeness import compare
 from crsr_video.imaging.upscaling import enlarge
-from crsr_video.networks import Bicubic, Identity, Memory, SuperResolver
-from crsr_video.runtime.batches import Predictor, RecurrentPredictor
+from crsr_video.networks import Bicubic, Identity
+from crsr_video.runtime.batches import Predictor
 from crsr_video.runtime.devices import Placement
 from crsr_video.stages.effort import Effort
 from crsr_video.stages.on_device.backoff import comparisons
@@ -20,7 +20,6 @@ from crsr_video.stages.on_device.copies import PlainCopies
 from crsr_video.stages.on_device.crops import DeviceCrop, picture
 from crsr_video.stages.on_device.steps import DeviceSteps
 from crsr_video.stages.steps import Steps
-from crsr_video.stages.superres import RecurrentStage
 from crsr_video.stages.superres import without_tint as without_tint_in_numpy
 from crsr_video.types import Crop
 from tests.support.frames import (
@@ -310,29 +309,6 @@ def test_large_crops_go_in_smaller_batches():
     stage.push(tracked(frame, *[face] * 20))
     stage.flush()
     assert small.sizes == [16, 4]
-
-
-def test_stages_that_know_numpy_only_fit_in_between(rng):
-    """As the super-resolver with memory does, which fetches what it looks at."""
-    torch.manual_seed(3)
-    pair = SuperResolver((4, 6, 8), (1, 1), 1, (1, 1)), Memory(4, 4)
-    items = clip("yuv420p", 90, 120, rng, 3)
-    made = []
-    for steps in (DEVICE, Steps()):
-        stages = [
-            steps.align(),
-            steps.consistify(Predictor(Louder(), CPU), 4, 3),
-            RecurrentStage(RecurrentPredictor(*pair, CPU)),
-            steps.smooth(causal=False),
-            steps.back_off(),
-            steps.paste(1.0, 1, "lanczos"),
-        ]
-        pictures = items
-        for stage in stages:
-            pictures = [d for item in pictures for d in stage.push(item)] + stage.flush()
-        made.append(pictures)
-        assert all(frame.changed for frame in pictures)
-    assert_alike(*made, 8)
 
 
 def test_a_crop_in_numpy_goes_up_and_one_on_the_device_comes_down():
