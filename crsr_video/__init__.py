@@ -9,10 +9,10 @@ Everything heavy is imported when it is first used, so that importing this packa
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crsr_video.analysis import analyse
     from crsr_video.api import Enhancer, Summary, enhance
     from crsr_video.config import Config, FaceSettings, OutputSettings
     from crsr_video.errors import CrsrError
+    from crsr_video.inspection.analysis import analyse
     from crsr_video.progress import Progress
 
 __version__ = "0.1.0"
@@ -37,7 +37,7 @@ _HOMES = {
     "FaceSettings": "config",
     "Progress": "progress",
     "Summary": "api",
-    "analyse": "analysis",
+    "analyse": "inspection.analysis",
     "enhance": "api",
 }
 

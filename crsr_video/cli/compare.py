@@ -44,7 +44,7 @@ def compare(
     crsr-video compare holiday.mp4 holiday.enhanced.mp4 -o faces.png
     """
     # Imported only now: wrong usage should be told at once.
-    from crsr_video import comparison
+    from crsr_video.inspection import comparison
 
     path = comparison.compare(
         source, enhanced, output, split=split, faces=faces, overwrite=overwrite

@@ -10,7 +10,7 @@ from crsr_video.cli import reporting
 from crsr_video.cli.files import NamedFile
 
 if TYPE_CHECKING:
-    from crsr_video.analysis import Analysis
+    from crsr_video.inspection.analysis import Analysis
     from crsr_video.progress import Progress
     from crsr_video.track.tracks_file import Person
 
@@ -72,7 +72,7 @@ def tracks(
     reporter = _Reporter(quiet=context.obj, as_json=as_json)
     with reporter:
         # Imported only now: wrong options should be told at once.
-        from crsr_video import analysis
+        from crsr_video.inspection import analysis
         from crsr_video.io import source as sources
         from crsr_video.track import litert
 
@@ -169,9 +169,10 @@ def _lines(found: "Analysis") -> list[str]:
 
 
 def _told(person: "Person") -> str:
-    from crsr_video.analysis.sheet import clock
+    from crsr_video.formatting import format_time
 
     return (
-        f"face {person.id}: {clock(person.first_seconds)} to {clock(person.last_seconds)}, "
+        f"face {person.id}: {format_time(person.first_seconds)} to "
+        f"{format_time(person.last_seconds)}, "
         f"{reporting.count(person.frames, 'frame')}, {person.size:.0f} px wide"
     )

@@ -144,6 +144,16 @@ def crop_side(landmarks: ArrayLike, sample_aspect: float = 1.0) -> float:
     )
 
 
+def nose_offset(landmarks: NDArray[np.float64]) -> float:
+    """Return how far the nose lies off the middle between the eyes, in eye distances.
+
+    The offset is measured along the line between the eyes, so it is 0 for a frontal face.
+    """
+    eyes = landmarks[1] - landmarks[0]
+    middle = landmarks[:2].mean(0)
+    return abs(float((landmarks[2] - middle) @ eyes)) / float(eyes @ eyes)
+
+
 def bounds(matrix: ArrayLike, size: int) -> tuple[float, float, float, float]:
     """Axis-aligned box (x0, y0, x1, y1) that a crop of `size` covers after `matrix`."""
     low, high = -0.5, size - 0.5

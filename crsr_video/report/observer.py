@@ -13,6 +13,7 @@ import numpy as np
 
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging import masks
+from crsr_video.imaging.geometry import nose_offset
 from crsr_video.report import recognition
 from crsr_video.report.curves import Gauge, Presence
 from crsr_video.report.facts import (
@@ -229,17 +230,13 @@ class Observer:
 def _picture_score(pair: FacePair) -> float:
     """Rate a picture of a face: large, frontal, and detected with confidence is best."""
     face = pair.face
-    points = face.landmarks
-    eyes = points[1] - points[0]
-    eye_distance = float(np.hypot(*eyes))
+    eye_distance = float(np.hypot(*(face.landmarks[1] - face.landmarks[0])))
     if eye_distance < 1e-6:
         return 0.0
-    # Offset of the nose from the middle between the eyes, along the eye line, in eye distances.
-    offset = abs(float((points[2] - points[:2].mean(0)) @ eyes)) / eye_distance**2
     (x0, y0, x1, y1), frame = face.box, pair.before
     inside = x0 >= 0 and y0 >= 0 and x1 < frame.width and y1 < frame.height
     certainty = 0.1 + face.confidence * face.presence * face.strength
-    frontal = 1 / (1 + (3 * offset) ** 2)
+    frontal = 1 / (1 + (3 * nose_offset(face.landmarks)) ** 2)
     return min(eye_distance, 120.0) * frontal * certainty * (1.0 if inside else 0.5)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
+from crsr_video.formatting import format_time
 from crsr_video.report.facts import UNSPECIFIED, Curve, MediaFacts, Report, Span, TrackFacts
 
 TRACKS_WITH_CARDS = 24
@@ -123,7 +124,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {"track_figures": _track_figures, "plots": _plots}
     environment.filters |= {
-        "clock": clock,
+        "clock": format_time,
         "count": "{:,}".format,
         "file_name": lambda path: PurePath(path).name,
         "jpeg_url": lambda jpeg: "data:image/jpeg;base64," + base64.b64encode(jpeg).decode(),
@@ -147,15 +148,6 @@ def _clean(value: Any) -> Any:
 def _digest(text: str) -> str:
     """Return the hash by which a content security policy allows an inline style or script."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def clock(seconds: float) -> str:
-    """Format a time as 0:04.2 or 1:02:03."""
-    sign, seconds = ("-" if seconds < 0 else ""), abs(seconds)
-    minutes, rest = divmod(seconds, 60)
-    if minutes >= 60:
-        return f"{sign}{int(minutes // 60)}:{int(minutes % 60):02d}:{int(rest):02d}"
-    return f"{sign}{int(minutes)}:{int(rest):02d}.{int(rest * 10 % 10)}"
 
 
 def _tiles(report: Report) -> list[tuple[str, str, str]]:
@@ -214,7 +206,7 @@ def _timeline(report: Report, tracks: Sequence[TrackFacts]) -> _Timeline:
 
 def _span_label(span: Span) -> str:
     state = "enhanced" if span.enhanced else "left unchanged"
-    return f"{clock(span.first_seconds)} to {clock(span.last_seconds)}, {state}"
+    return f"{format_time(span.first_seconds)} to {format_time(span.last_seconds)}, {state}"
 
 
 def _track_figures(track: TrackFacts) -> list[tuple[str, str]]:
@@ -317,7 +309,7 @@ def _media_rows(media: MediaFacts) -> dict[str, str]:
         "Name": PurePath(media.path).name,
         "Container": media.container,
         "Size": f"{media.bytes / 1e6:,.2f} MB",
-        "Duration": clock(media.seconds) if media.seconds else _UNKNOWN,
+        "Duration": format_time(media.seconds) if media.seconds else _UNKNOWN,
         "Video": f"{media.codec}, {media.width} x {media.height}, {rate}",
         "Bit rate": f"{media.bit_rate / 1e6:.2f} Mbit/s" if media.bit_rate else _UNKNOWN,
         "Pixel format": media.pixel_format,

@@ -14,13 +14,12 @@ from click.testing import CliRunner
 from skimage import data
 
 from crsr_video.cli import main
-from crsr_video.comparison import compare
-from crsr_video.comparison.labels import label
-from crsr_video.comparison.matching import Match
-from crsr_video.comparison.moments import Moment, choose
-from crsr_video.comparison.place import find
-from crsr_video.comparison.shape import scale_between
 from crsr_video.errors import ConfigError, CrsrError, FaceModelError, InputError, OutputError
+from crsr_video.inspection.alignment import align, size_ratio
+from crsr_video.inspection.close_ups import FaceMoment, choose
+from crsr_video.inspection.comparison import compare
+from crsr_video.inspection.drawing import make_label
+from crsr_video.inspection.frame_pairs import FramePairs
 from crsr_video.io import pyav
 from crsr_video.io.reader import Reader
 from crsr_video.track import face_models
@@ -155,7 +154,7 @@ def test_an_enlarged_copy(clip: Path, tmp_path: Path) -> None:
 def test_a_part(clip: Path, tmp_path: Path, moved: bool) -> None:
     shift = 400 if moved else 0
     after = copy(clip, tmp_path / "b.mkv", keep=range(10, 20), shift=shift)
-    assert float(find(clip, after).offset) == pytest.approx(shift / 1000)
+    assert float(align(clip, after).offset) == pytest.approx(shift / 1000)
     result = compare(clip, after, tmp_path / "c.mp4")
     assert_halves(result, read(clip)[10:20], read(after))
     # AAC packets of 21 ms: those of the part, moved with it, bit for bit.
@@ -176,7 +175,7 @@ def test_a_copy_that_starts_later_on_its_clock(clip: Path, tmp_path: Path) -> No
 
 def test_a_copy_without_the_first_frame_keeps_its_times(clip: Path, tmp_path: Path) -> None:
     after = copy(clip, tmp_path / "b.mp4", keep=range(1, 30))
-    assert find(clip, after).offset == 0
+    assert align(clip, after).offset == 0
     assert_halves(compare(clip, after, tmp_path / "c.mp4"), read(clip)[1:], read(after))
 
 
@@ -184,15 +183,15 @@ def test_frames_are_matched_by_time(tmp_path: Path) -> None:
     times = [0, 33, 67, 100, 600, 610, 1000, 1040, 1500, 1533]
     before = make_video(tmp_path / "a.mkv", size=SIZE, rate=30, time_base=MILLI, pts=times)
     after = copy(before, tmp_path / "b.mkv", keep=[0, 2, 3, 5, 6, 9])
-    with Match(before, after, find(before, after)) as match:
+    with FramePairs(before, after, align(before, after)) as match:
         pairs = [(round(a.seconds * 1000), round(b.seconds * 1000)) for a, b in match.pairs()]
     assert pairs == [(t, t) for t in (0, 67, 100, 610, 1000, 1533)]
     # Frames in between show what is still there, and half a frame early is not too early.
     dense = make_video(
         tmp_path / "c.mkv", size=SIZE, rate=30, time_base=MILLI, pts=[0, 60, 90, 550, 595, 1533]
     )
-    place = find(before, before)
-    with Match(before, dense, place) as match:
+    place = align(before, before)
+    with FramePairs(before, dense, place) as match:
         pairs = [(round(a.seconds * 1000), round(b.seconds * 1000)) for a, b in match.pairs()]
     assert pairs == [(0, 0), (67, 60), (100, 90), (100, 550), (600, 595), (1533, 1533)]
 
@@ -224,7 +223,7 @@ def test_deep_colour_stays_deep(tmp_path: Path) -> None:
 def test_ranges_are_brought_together(tmp_path: Path) -> None:
     before = make_video(tmp_path / "a.mkv", frames=3, colour=(1, 1, 1, 2), **RATE)
     after = copy(before, tmp_path / "b.mkv")  # tells no range, so its codes are limited
-    with Match(before, after, find(before, after)) as match:
+    with FramePairs(before, after, align(before, after)) as match:
         wide, narrow = match.first
     assert wide.layout.full_range and not narrow.layout.full_range
     shown = read(compare(before, after, tmp_path / "c.mkv"))[0]
@@ -243,10 +242,10 @@ def test_a_container_without_h264(tmp_path: Path) -> None:
 def test_labels_are_even_and_stay_inside(size: tuple[int, int]) -> None:
     width, height = size
     planes = tuple(np.full((height >> s, width >> s), 128, np.uint8) for s in (0, 1, 1))
-    words = label("before", width, height)
-    assert words.fill.shape == words.outline.shape
-    assert words.width % 2 == 0 and words.fill.shape[0] % 2 == 0
-    words.put(planes, 4, 4, 8)
+    words = make_label("before", width, height)
+    assert words.text.shape == words.outline.shape
+    assert words.width % 2 == 0 and words.text.shape[0] % 2 == 0
+    words.draw(planes, 4, 4, 8)
     if width >= 64:
         assert planes[0].min() < 48 and planes[0].max() > 210
         assert words.width < width
@@ -270,9 +269,9 @@ def test_videos_of_nothing_in_common(clip: Path, tmp_path: Path) -> None:
     long = make_video(tmp_path / "long.mp4", frames=90, **RATE)
     wide = make_video(tmp_path / "wide.mp4", frames=30, **(RATE | {"size": (240, 120)}))
     other = make_video(tmp_path / "other.mp4", frames=30, pix_fmt="gray", codec="ffv1", **RATE)
-    assert_fails(ConfigError, "lasts 3.6 s", clip, long, tmp_path / "c.mp4")
-    assert_fails(ConfigError, "no whole multiple of 160x120", clip, wide, tmp_path / "c.mp4")
-    assert find(clip, other)  # the same waves, without colour
+    assert_fails(ConfigError, "is 3.6 s long", clip, long, tmp_path / "c.mp4")
+    assert_fails(ConfigError, "must be a multiple", clip, wide, tmp_path / "c.mp4")
+    assert align(clip, other)  # the same waves, without colour
 
 
 def test_other_pictures(clip: Path, tmp_path: Path) -> None:
@@ -288,19 +287,19 @@ def test_other_pictures(clip: Path, tmp_path: Path) -> None:
                 frame = av.VideoFrame.from_ndarray(np.stack([rgb] * 3, -1), "rgb24")
                 output.mux(stream.encode(frame))
             output.mux(stream.encode(None))
-        assert_fails(ConfigError, "do not show the same", clip, other, tmp_path / "c.mp4")
+        assert_fails(ConfigError, "do not show the same video", clip, other, tmp_path / "c.mp4")
 
 
 def test_other_pixel_shapes(tmp_path: Path) -> None:
     plain = make_video(tmp_path / "a.mp4", frames=4, **RATE)
     wide = make_video(tmp_path / "b.mp4", frames=4, sample_aspect=Fraction(4, 3), **RATE)
-    assert_fails(ConfigError, "differ in shape", plain, wide, tmp_path / "c.mp4")
+    assert_fails(ConfigError, "different pixel aspect ratios", plain, wide, tmp_path / "c.mp4")
 
 
-def test_scale_between_allows_a_line_that_an_encoder_left_out(tmp_path: Path) -> None:
+def test_size_ratio_allows_a_line_that_an_encoder_left_out(tmp_path: Path) -> None:
     odd = make_video(tmp_path / "a.mkv", pix_fmt="yuv444p", frames=1, **(RATE | {"size": (81, 61)}))
     even = make_video(tmp_path / "b.mkv", frames=1, **(RATE | {"size": (160, 122)}))
-    assert scale_between(read(odd)[0], read(even)[0]) == 2
+    assert size_ratio(read(odd)[0], read(even)[0]) == 2
 
 
 def test_outputs_that_may_not_be_written(clip: Path, tmp_path: Path) -> None:
@@ -349,22 +348,22 @@ def test_the_command_tells_what_it_wrote(clip: Path, tmp_path: Path) -> None:
 # Sheets ---------------------------------------------------------------------------------------
 
 
-def moment(track: int, pts: int, worth: float = 1.0) -> Moment:
-    return Moment(track, pts, pts / 1000, Region(0, 0, 1, 1), worth)
+def moment(track: int, pts: int, score: float = 1.0) -> FaceMoment:
+    return FaceMoment(track, pts, pts / 1000, Region(0, 0, 1, 1), score)
 
 
 def test_pictures_are_spread_over_faces_and_time() -> None:
     long = [moment(1, t) for t in range(0, 10_000, 250)]
-    brief = [moment(2, 5_000), moment(2, 5_250, worth=2.0)]
+    brief = [moment(2, 5_000), moment(2, 5_250, score=2.0)]
     chosen = choose(long + brief, 5)
     assert [m.track for m in chosen] == [1, 1, 1, 1, 2]
-    assert chosen[-1].worth == 2.0
+    assert chosen[-1].score == 2.0
     gaps = np.diff([m.pts for m in chosen[:4]])
     assert gaps.min() >= 2_250
 
 
 def test_more_faces_than_pictures_keep_the_largest() -> None:
-    faces = [moment(track, 0, worth=float(track)) for track in range(1, 9)]
+    faces = [moment(track, 0, score=float(track)) for track in range(1, 9)]
     assert [m.track for m in choose(faces, 3)] == [6, 7, 8]
     assert len(choose(faces, 20)) == 8
     assert choose([], 3) == []

@@ -15,15 +15,15 @@ PACKAGE = Path(crsr_video.__file__).parent
 LAYERS = [
     ["crsr_video"],  # the version, and lazy names
     ["errors", "types", "config", "choices", "closing", "garbage", "workers", "progress"],
-    ["files", "records", "text_table"],
+    ["files", "formatting", "records", "text_table"],
     ["imaging"],
     ["networks"],
     ["weights"],
     ["runtime", "io"],
     ["track", "stages"],
     ["pipeline"],
-    ["report", "comparison"],
-    ["api", "analysis", "jobs", "live", "server", "export"],
+    ["report"],
+    ["api", "inspection", "jobs", "live", "server", "export"],
     ["plugins", "bench"],
     ["training", "evaluation"],
     ["cli"],
@@ -34,7 +34,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 SAME_LAYER = {
     *LAYERS[1],
     "api",
-    "analysis",
+    "inspection",
     "jobs",
     "live",
     "server",

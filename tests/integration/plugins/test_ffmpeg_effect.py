@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from crsr_video import analysis
 from crsr_video.cli import main
+from crsr_video.inspection import analysis
 from tests.integration.plugins import clips
 from tests.integration.plugins.conftest import Served, environment, needs
 

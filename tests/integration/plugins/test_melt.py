@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from crsr_video import analysis
+from crsr_video.inspection import analysis
 from crsr_video.plugins import sources
 from tests.integration.plugins import clips
 from tests.integration.plugins.conftest import environment, needs

@@ -12,8 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from crsr_video import analysis
 from crsr_video.errors import ConfigError, TracksError
+from crsr_video.inspection import analysis
 from crsr_video.pipeline import Pipeline
 from crsr_video.track import face_models
 from crsr_video.types import Frame, TrackedFrame

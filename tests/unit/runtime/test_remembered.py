@@ -3,7 +3,6 @@ import threading
 
 import pytest
 
-from crsr_video.runtime import remembered as module
 from crsr_video.runtime.remembered import folder, remembered
 
 

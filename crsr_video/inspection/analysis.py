@@ -1,0 +1,268 @@
+"""Analyse a video: find its faces and write a tracks file, without enhancing anything."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from crsr_video import __version__
+from crsr_video.errors import ConfigError
+from crsr_video.inspection import contact_sheet
+from crsr_video.inspection.drawing import DrawnSource, playable_settings
+from crsr_video.inspection.overlay import Overlay
+from crsr_video.inspection.portraits import Portraits, write_people_sheet
+from crsr_video.io.encode import Encoder, check_output
+from crsr_video.io.reader import Passthrough, Reader
+from crsr_video.io.source import check_path
+from crsr_video.progress import Progress
+from crsr_video.track import tracks_file
+from crsr_video.track.stats import TrackerStats
+from crsr_video.track.tracker import Tracker
+from crsr_video.track.tracks_file import Person, Recorder, Settings
+from crsr_video.types import Frame, TrackedFrame, VideoInfo
+from crsr_video.workers import ReadAhead, WriteBehind
+
+_QUEUE_DEPTH = 4
+"""Items between threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Result of an analysis."""
+
+    source: Path
+    output: Path
+    """The tracks file."""
+    drawing: Path | None
+    """The video with the faces drawn in."""
+    sheet: Path | None
+    """The contact sheet of all people."""
+    video: VideoInfo
+    people: tuple[Person, ...]
+    frames: int
+    faces: int
+    """Faces found, summed over frames."""
+    scenes: int
+    skipped: dict[str, int]
+    """Number of faces that `enhance` would leave unchanged, by reason, summed over frames."""
+    seconds: float
+    startup_seconds: float
+    """Part of `seconds` before the first frame was read."""
+    stage_seconds: dict[str, float]
+    truncated: bool = False
+    """Whether the source ended early."""
+    concealed: int = 0
+    """Number of frames that the decoder repaired."""
+    damaged: int = 0
+    """Number of video packets that could not be decoded."""
+    notices: tuple[str, ...] = ()
+    """Notices for the user."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether the source was truncated or damaged."""
+        return self.truncated or self.concealed > 0 or self.damaged > 0
+
+    @property
+    def fps(self) -> float:
+        """Frames per second after the start."""
+        running = self.seconds - self.startup_seconds
+        return self.frames / running if running > 0 else 0.0
+
+
+def analyse(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    draw: str | Path | None = None,
+    sheet: str | Path | None = None,
+    min_face: float = 16.0,
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
+) -> Analysis:
+    """Find every face of a video and write a tracks file. No enhancement network is loaded.
+
+    Args:
+        source: A video file.
+        output: The tracks file. Defaults to ``NAME.tracks.json`` beside the source.
+        draw: Also write a video with the faces drawn in.
+        sheet: Also write a contact sheet (.png, .jpg) of all people.
+        min_face: Faces narrower than this many frame pixels are marked as skipped.
+        overwrite: Replace existing results.
+        on_progress: Called after every frame, from the calling thread.
+        on_notice: Called with each notice for the user.
+
+    Raises:
+        CrsrError: The analysis failed. Nothing is left under the names of the results then.
+    """
+    begin = time.perf_counter()
+    path = Path(source)
+    target = path.with_suffix(".tracks.json") if output is None else Path(output)
+    drawing = None if draw is None else Path(draw)
+    sheet_path = None if sheet is None else Path(sheet)
+    _check(path, target, drawing, sheet_path, overwrite, min_face)
+    with ExitStack() as stack:
+        reader = stack.enter_context(Reader(path))
+        run = _Run(reader, on_progress)
+        encoder = run.open_drawing(drawing, overwrite, stack) if drawing is not None else None
+        tracker = stack.enter_context(Tracker(min_face=min_face))
+        started = time.perf_counter()
+        run.run(tracker, started)
+        if encoder is not None:
+            encoder.close()
+        video = tracks_file.facts(path, reader.info, reader.source.first)
+    recording = run.recorder.recording(
+        video,
+        Settings(float(min_face), tracker.lookahead),
+        f"crsr-video {__version__}",
+        run.portraits.urls,
+    )
+    report = reader.report
+    notices = [*(encoder.notices if encoder else ()), *report.notes, *tracker.notices]
+    if sheet_path is not None:
+        notice = write_people_sheet(recording.people, run.portraits.pictures, sheet_path)
+        notices += [notice] if notice else []
+    tracks_file.write(recording, target)
+    notices = list(dict.fromkeys(notices))
+    if on_notice is not None:
+        for notice in notices:
+            on_notice(notice)
+    return Analysis(
+        source=path,
+        output=target,
+        drawing=drawing,
+        sheet=sheet_path,
+        video=reader.info,
+        people=recording.people,
+        frames=len(recording.times),
+        faces=run.faces,
+        scenes=len(recording.cuts),
+        skipped=dict(run.skipped),
+        seconds=time.perf_counter() - begin,
+        startup_seconds=started - begin,
+        stage_seconds=run.stage_seconds(),
+        truncated=report.truncated,
+        concealed=report.concealed,
+        damaged=report.damaged,
+        notices=tuple(notices),
+    )
+
+
+def _check(
+    source: Path,
+    output: Path,
+    drawing: Path | None,
+    sheet: Path | None,
+    overwrite: bool,
+    min_face: float,
+) -> None:
+    """Refuse results that cannot be written before anything is read.
+
+    Raises:
+        InputError: The source cannot be read.
+        OutputError: A result exists or cannot be written.
+        ConfigError: `min_face` is out of range, or two results have the same name.
+    """
+    check_path(source)
+    if not 0 <= min_face < tracks_file.FARTHEST:
+        raise ConfigError(f"`min_face` must not be negative, but is {min_face:g}")
+    results = [output, *(other for other in (drawing, sheet) if other is not None)]
+    for result in results:
+        check_output(result, source, overwrite)
+    if len({result.absolute() for result in results}) < len(results):
+        raise ConfigError("the tracks file, the drawing and the sheet need different names")
+    if sheet is not None:
+        contact_sheet.check_suffix(sheet)
+
+
+class _Run:
+    """Moves frames from the reader through the tracker to everything that is made from them."""
+
+    def __init__(self, reader: Reader, on_progress: Callable[[Progress], None] | None) -> None:
+        self._reader, self._on_progress = reader, on_progress
+        self._overlay: Overlay | None = None
+        self._encoder: Encoder | None = None
+        self._seconds: dict[str, float] = {}
+        self._finished = 0
+        self.recorder = Recorder()
+        self.portraits = Portraits()
+        self.faces = 0
+        self.skipped: Counter[str] = Counter()
+
+    def open_drawing(self, path: Path, overwrite: bool, stack: ExitStack) -> Encoder:
+        """Open the video into which the faces are drawn, and return its encoder."""
+        source = self._reader.source
+        self._overlay = Overlay(source.first)
+        first = self._overlay.draw(TrackedFrame(source.first))
+        info = replace(self._reader.info, width=first.width, height=first.height)
+        drawn = DrawnSource(replace(source, first=first, info=info))
+        settings = playable_settings(path, preset="veryfast")
+        self._encoder = stack.enter_context(Encoder(path, drawn, settings, overwrite=overwrite))
+        return self._encoder
+
+    def run(self, tracker: Tracker, begin: float) -> None:
+        """Process the whole video, with reading and encoding in separate threads."""
+        with (
+            ReadAhead(self._timed_items(), _QUEUE_DEPTH) as items,
+            WriteBehind(self._write, _QUEUE_DEPTH) as writer,
+        ):
+            for item in items:
+                if isinstance(item, Frame):
+                    self._finish(tracker.push(item), writer, begin)
+                else:
+                    writer.put(item)
+            self._finish(tracker.flush(), writer, begin)
+        self._seconds |= tracker.stats.parts
+
+    def stage_seconds(self) -> dict[str, float]:
+        """Return the time spent in each stage, in order."""
+        order = ("decode", *TrackerStats().parts, "record", "draw")
+        return {name: self._seconds[name] for name in order if name in self._seconds}
+
+    def _finish(
+        self,
+        done: list[TrackedFrame],
+        writer: WriteBehind[TrackedFrame | Passthrough],
+        begin: float,
+    ) -> None:
+        for item in done:
+            with self._timed("record"):
+                self.recorder.add(item)
+                self.portraits.add(item)
+                self.faces += len(item.faces)
+                self.skipped.update(f.skipped for f in item.faces if f.skipped is not None)
+            writer.put(item)
+            self._finished += 1
+            if self._on_progress is not None:
+                elapsed = time.perf_counter() - begin
+                total = self._reader.info.frames
+                self._on_progress(Progress(self._finished, total, elapsed, len(item.faces)))
+
+    def _write(self, item: TrackedFrame | Passthrough) -> None:
+        if self._encoder is None or self._overlay is None:
+            return
+        with self._timed("draw"):
+            if isinstance(item, TrackedFrame):
+                self._encoder.push(self._overlay.draw(item))
+            else:
+                self._encoder.push_packet(item)
+
+    def _timed_items(self) -> Iterator[Frame | Passthrough]:
+        items = iter(self._reader)
+        while True:
+            with self._timed("decode"):
+                item = next(items, None)
+            if item is None:
+                return
+            yield item
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - begin

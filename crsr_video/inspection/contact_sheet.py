@@ -1,0 +1,85 @@
+"""Contact sheets: rows of small pictures with captions, in one PNG or JPEG file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.errors import ConfigError, OutputError
+from crsr_video.files import write_file
+from crsr_video.imaging.geometry import apply
+from crsr_video.inspection.drawing import render_text
+from crsr_video.io import pyav
+from crsr_video.track.view import Region, view_of
+from crsr_video.types import Face, Frame
+
+Picture = NDArray[np.uint8]
+"""(H, W, 3) in BGR order, as OpenCV stores it."""
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+_JPEG_QUALITY = 95
+_GAP = 8
+_MARGIN = 2
+"""Pixels to the left of a caption."""
+
+
+def check_suffix(path: Path) -> None:
+    """Raise ConfigError unless a name ends as a PNG or JPEG file does."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{path}: the name of a contact sheet must end in .png, .jpg or .jpeg")
+
+
+def face_region(frame: Frame, face: Face, face_widths: float) -> Region:
+    """Return the upright square around a face.
+
+    Args:
+        frame: Frame that shows the face.
+        face: The face.
+        face_widths: Side of the square, in face widths.
+    """
+    corners = apply(view_of(frame).upright_from_frame, np.reshape(face.box, (2, 2)))
+    (x, y), (width, height) = corners.mean(0), np.abs(corners[1] - corners[0])
+    side = max(2.0, face_widths * float(min(width, height)))
+    return Region(float(x), float(y), side, side)
+
+
+def to_bgr(rgb: NDArray[np.float32]) -> Picture:
+    """Convert RGB in [0, 1] to 8-bit BGR."""
+    return np.ascontiguousarray((rgb[..., ::-1] * 255 + 0.5).astype(np.uint8))
+
+
+def caption(text: str, width: int, height: int) -> Picture:
+    """Return a line of black text on white, cut off at the given width."""
+    words = render_text(text, height)[:, : width - _MARGIN]
+    strip = np.full((height, width, 3), 255, np.uint8)
+    strip[:, _MARGIN : _MARGIN + words.shape[1]] = np.rint(255 * (1 - words))[..., None]
+    return strip
+
+
+def arrange(tiles: Sequence[Picture], columns: int) -> Picture:
+    """Return tiles of equal size in rows, on white."""
+    rows = -(-len(tiles) // columns)
+    height, width = tiles[0].shape[0] + _GAP, tiles[0].shape[1] + _GAP
+    sheet = np.full((rows * height + _GAP, columns * width + _GAP, 3), 255, np.uint8)
+    for index, tile in enumerate(tiles):
+        y, x = index // columns * height + _GAP, index % columns * width + _GAP
+        sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
+    return sheet
+
+
+def save(sheet: Picture, path: Path) -> None:
+    """Write a sheet.
+
+    Raises:
+        OutputError: The file cannot be written. Nothing is left then.
+    """
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if path.suffix.lower() != ".png" else []
+    encoded, data = cv2.imencode(path.suffix.lower(), sheet, options)
+    if not encoded:
+        raise OutputError(f"{path}: the picture is too large for this format")
+    try:
+        write_file(path, [data.tobytes()])
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {pyav.reason(error)}") from error

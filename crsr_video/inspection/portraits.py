@@ -1,0 +1,160 @@
+"""The best picture of every person in a video, and a contact sheet of these pictures."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.formatting import format_time
+from crsr_video.imaging.geometry import apply, nose_offset
+from crsr_video.inspection.contact_sheet import (
+    Picture,
+    arrange,
+    caption,
+    face_region,
+    save,
+    to_bgr,
+)
+from crsr_video.track.tracks_file import Person
+from crsr_video.track.view import picture, view_of
+from crsr_video.types import Face, Frame, TrackedFrame
+
+SIDE = 96
+"""Side of a portrait in pixels."""
+_FACE_WIDTHS = 1.6
+_USEFUL_WIDTH = 160.0
+"""A face wider than this many pixels makes no better portrait."""
+_HALF_SHARP = 0.02
+"""Mean Laplacian of luma in [0, 1] at which a picture counts as half as sharp as possible."""
+_JPEG_QUALITY = 88
+_URL_PREFIX = "data:image/jpeg;base64,"
+_EXAMINE_EVERY = 8
+"""Every such frame of a face is examined, because it may have become sharper."""
+_BETTER = 1.05
+"""Other frames are examined if their score exceeds that of the best one by this factor."""
+_SHEET_SIDE = 144
+"""Side of a portrait on the sheet in pixels."""
+_CAPTION_HEIGHTS = (22, 16, 16)
+_MAX_ON_SHEET = 400
+
+
+@dataclass(slots=True)
+class _Portrait:
+    """The best portrait of a person so far."""
+
+    frames: int = 0
+    """Number of frames that show the person."""
+    upper_score: float = -1.0
+    """Score of its frame without regard to sharpness."""
+    score: float = -1.0
+    jpeg: bytes = b""
+
+
+class Portraits:
+    """Keeps the best portrait of each person as a JPEG of a few kilobytes."""
+
+    def __init__(self) -> None:
+        self._best: dict[int, _Portrait] = {}
+
+    def add(self, item: TrackedFrame) -> None:
+        """Examine the faces of the next frame."""
+        for face in item.faces:
+            self._add(item.frame, face)
+
+    @property
+    def urls(self) -> dict[int, str]:
+        """Portraits as ``data:`` URLs, by track ID."""
+        jpegs = {key: best.jpeg for key, best in self._best.items() if best.jpeg}
+        return {key: _URL_PREFIX + base64.b64encode(jpeg).decode() for key, jpeg in jpegs.items()}
+
+    @property
+    def pictures(self) -> dict[int, Picture]:
+        """Portraits as pictures of shape (SIDE, SIDE, 3), by track ID."""
+        return {key: _decoded(best.jpeg) for key, best in self._best.items() if best.jpeg}
+
+    def _add(self, frame: Frame, face: Face) -> None:
+        best = self._best.setdefault(face.track, _Portrait())
+        upper_score = _score_without_sharpness(frame, face)
+        due = best.frames % _EXAMINE_EVERY == 0 or upper_score > _BETTER * best.upper_score
+        best.frames += 1
+        # Blur only lowers the score, so a low upper bound settles it.
+        if not np.isfinite(upper_score) or not due or upper_score <= best.score:
+            return
+        shown = picture(frame, face_region(frame, face, _FACE_WIDTHS), SIDE)
+        score = upper_score * _sharpness(shown)
+        if score > best.score:
+            best.upper_score, best.score = upper_score, score
+            _, data = cv2.imencode(".jpg", to_bgr(shown), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+            best.jpeg = bytes(data.tobytes())
+
+
+def _score_without_sharpness(frame: Frame, face: Face) -> float:
+    """Rate a face: large, frontal, upright, inside the picture and confidently seen is best."""
+    points = apply(view_of(frame).upright_from_frame, face.landmarks)
+    eyes = points[1] - points[0]
+    eye_distance = float(np.hypot(*eyes))
+    if eye_distance < 1e-6:
+        return 0.0
+    frontal = 1 / (1 + (3 * nose_offset(points)) ** 2)
+    upright = 0.75 + 0.25 * float(eyes[0]) / eye_distance
+    certainty = 0.1 + 0.9 * face.confidence * face.presence
+    region, view = face_region(frame, face, _FACE_WIDTHS), view_of(frame)
+    inside = _share_inside(region.x, region.side, view.width)
+    inside *= _share_inside(region.y, region.side, view.height)
+    return min(region.side / _FACE_WIDTHS, _USEFUL_WIDTH) * frontal * upright * certainty * inside
+
+
+def _share_inside(centre: float, side: float, size: float) -> float:
+    """Return the share of an interval that lies inside the picture."""
+    low, high = max(centre - side / 2, -0.5), min(centre + side / 2, size - 0.5)
+    return max(high - low, 0.0) / side
+
+
+def _sharpness(shown: NDArray[np.float32]) -> float:
+    """Return the sharpness of the centre of a picture, 0 to 1, by the contrast of neighbours."""
+    luma = shown[SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4] @ np.full(3, 1 / 3, np.float32)
+    detail = float(np.abs(cv2.Laplacian(luma, cv2.CV_32F)).mean())
+    return 0.05 + 0.95 * detail / (detail + _HALF_SHARP)
+
+
+def _decoded(jpeg: bytes) -> Picture:
+    return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+
+def write_people_sheet(
+    people: Sequence[Person], pictures: Mapping[int, Picture], path: Path
+) -> str | None:
+    """Write the portraits of all people, in the order of their track IDs.
+
+    Returns:
+        A notice for the user if the sheet does not show everybody, else None.
+
+    Raises:
+        OutputError: The sheet cannot be written.
+    """
+    longest = sorted(people, key=lambda p: (-p.frames, p.id))[:_MAX_ON_SHEET]
+    tiles = [_tile(p, pictures.get(p.id)) for p in sorted(longest, key=lambda p: p.id)]
+    empty = np.full((_SHEET_SIDE, 2 * _SHEET_SIDE, 3), 255, np.uint8)
+    # About twice as wide as high.
+    columns = max(1, min(len(tiles), round(np.sqrt(2.5 * len(tiles)))))
+    save(arrange(tiles, columns) if tiles else empty, path)
+    if len(people) <= _MAX_ON_SHEET:
+        return None
+    return f"{path}: shows the {_MAX_ON_SHEET} longest of {len(people)} face tracks"
+
+
+def _tile(person: Person, shown: Picture | None) -> Picture:
+    blank = np.full((SIDE, SIDE, 3), 224, np.uint8)
+    size = _SHEET_SIDE, _SHEET_SIDE
+    large = cv2.resize(blank if shown is None else shown, size, interpolation=cv2.INTER_CUBIC)
+    lines = (
+        f"face {person.id}",
+        f"{format_time(person.first_seconds)} to {format_time(person.last_seconds)}",
+        f"{person.frames} frames, {person.size:.0f} px",
+    )
+    heights = zip(lines, _CAPTION_HEIGHTS, strict=True)
+    return np.concatenate([large, *(caption(text, _SHEET_SIDE, high) for text, high in heights)])

@@ -1,0 +1,27 @@
+"""Times and counts as people read them."""
+
+import pytest
+
+from crsr_video.formatting import format_count, format_time
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0:00.0"),
+        (59.96, "1:00.0"),
+        (61.25, "1:01.2"),
+        (3723.04, "1:02:03.0"),
+        (-1.5, "-0:01.5"),
+        (-0.01, "0:00.0"),
+    ],
+)
+def test_times_have_minutes_and_tenths(seconds: float, text: str) -> None:
+    assert format_time(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 frames"), (1, "1 frame"), (12345, "12,345 frames")]
+)
+def test_counts_have_the_right_plural(number: int, text: str) -> None:
+    assert format_count(number, "frame") == text
