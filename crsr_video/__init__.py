@@ -3,43 +3,64 @@
     import crsr_video
     crsr_video.enhance("interview.mp4", "better.mp4")
 
-Everything heavy is imported when it is first used, so that importing this package is free.
+Public names are imported when they are first used, so that importing this package costs nothing.
 """
 
 from typing import TYPE_CHECKING, Any
 
+from crsr_video._version import __version__
+
 if TYPE_CHECKING:
     from crsr_video.api import Enhancer, Summary, enhance
-    from crsr_video.config import Config, FaceSettings, OutputSettings
+    from crsr_video.config import (
+        Config,
+        EnhancerConfig,
+        FaceSettings,
+        JobSettings,
+        NetworkSettings,
+        OutputSettings,
+        PersonSettings,
+        ReadSettings,
+    )
     from crsr_video.errors import CrsrError
     from crsr_video.inspection.analysis import analyse
     from crsr_video.progress import Progress
 
-__version__ = "0.1.0"
+_HOMES = {
+    "Config": "config",
+    "CrsrError": "errors",
+    "Enhancer": "api",
+    "EnhancerConfig": "config",
+    "FaceSettings": "config",
+    "JobSettings": "config",
+    "NetworkSettings": "config",
+    "OutputSettings": "config",
+    "PersonSettings": "config",
+    "Progress": "progress",
+    "ReadSettings": "config",
+    "Summary": "api",
+    "analyse": "inspection.analysis",
+    "enhance": "api",
+}
+"""Module of every public name."""
 
 __all__ = [
     "Config",
     "CrsrError",
     "Enhancer",
+    "EnhancerConfig",
     "FaceSettings",
+    "JobSettings",
+    "NetworkSettings",
     "OutputSettings",
+    "PersonSettings",
     "Progress",
+    "ReadSettings",
     "Summary",
+    "__version__",
     "analyse",
     "enhance",
 ]
-
-_HOMES = {
-    "Config": "config",
-    "CrsrError": "errors",
-    "OutputSettings": "config",
-    "Enhancer": "api",
-    "FaceSettings": "config",
-    "Progress": "progress",
-    "Summary": "api",
-    "analyse": "inspection.analysis",
-    "enhance": "api",
-}
 
 
 def __getattr__(name: str) -> Any:

@@ -100,30 +100,34 @@ def enhance(
     """
     chosen = config or Config()
     _check_pipes(source, output, chosen)
-    if chosen.resume:
+    if chosen.job.resume:
         return _enhance_resumably(
             Path(source), output, chosen, on_progress, on_notice, command, workers
         )
     begin = time.perf_counter()
     with ExitStack() as stack:
         decoder = stack.enter_context(
-            Reader(source, start=chosen.start, duration=chosen.duration, read=chosen.read)
+            Reader(
+                source, start=chosen.job.start, duration=chosen.job.duration, read=chosen.reading
+            )
         )
         # The encoder is made before the networks: what cannot be written fails at once.
         encoder = stack.enter_context(
-            Encoder(output, decoder, chosen.output, scale=chosen.scale, overwrite=chosen.overwrite)
+            Encoder(
+                output, decoder, chosen.output, scale=chosen.scale, overwrite=chosen.job.overwrite
+            )
         )
         reporting.check_paths(
-            chosen.report,
+            chosen.job.report,
             Path(source),
             encoder.plan.path,
-            overwrite=chosen.overwrite,
+            overwrite=chosen.job.overwrite,
             inputs=_inputs(chosen),
         )
         told = _tell(on_notice, encoder.notices, ())
         replay = pipeline.recorded(chosen, decoder.path, decoder.info, shift=decoder.source.shift)
         frames = stack.enter_context(pipeline.build(chosen, tracker=replay, networks=networks))
-        observer = reporting.Observer() if chosen.report else None
+        observer = reporting.Observer() if chosen.job.report else None
         frames.observer = observer.push if observer is not None else None
         started = time.perf_counter()
         ends = transfer(decoder, frames, encoder, started, on_progress)
@@ -167,8 +171,8 @@ def _reported(
         placement=placement,
         command=tuple(command),
     )
-    reporting.write(told, config.report)
-    return replace(summary, reports=config.report)
+    reporting.write(told, config.job.report)
+    return replace(summary, reports=config.job.report)
 
 
 def _enhance_resumably(
@@ -183,10 +187,10 @@ def _enhance_resumably(
     """`enhance` in segments, for `Config.resume`."""
     begin = time.perf_counter()
     reporting.check_paths(
-        config.report,
+        config.job.report,
         source,
         Path(output or source),
-        overwrite=config.overwrite,
+        overwrite=config.job.overwrite,
         inputs=_inputs(config),
     )
     started = time.perf_counter() if workers is not None else None
@@ -221,7 +225,7 @@ def _enhance_resumably(
         resumed=done.resumed,
         notices=done.notices,
     )
-    if not config.report:
+    if not config.job.report:
         return summary
     return _reported(summary, done.seen, config, pipeline.placed(done.settled), command)
 
@@ -234,11 +238,11 @@ def _check_pipes(source: str | Path, output: str | Path | None, config: Config) 
     reads, writes = pipes.is_standard(source), pipes.is_standard(output)
     if not (reads or writes):
         return
-    if config.resume:
+    if config.job.resume:
         raise ConfigError("a pipe cannot be gone on with: resume needs files to read and to write")
-    if config.report:
+    if config.job.report:
         raise ConfigError("a report tells of files: it needs them for source and result, no pipe")
-    if reads and config.tracks is not None:
+    if reads and config.faces.tracks is not None:
         raise ConfigError("tracks belong to a file, which standard input is not")
     if writes:
         pipes.check_outlet()
@@ -246,8 +250,11 @@ def _check_pipes(source: str | Path, output: str | Path | None, config: Config) 
 
 def _inputs(config: Config) -> tuple[Path, ...]:
     """Files that a run reads beside its source."""
-    model = Path(config.model)
-    return (*([config.tracks] if config.tracks else []), *([model] if model.is_file() else []))
+    model = Path(config.networks.model)
+    return (
+        *([config.faces.tracks] if config.faces.tracks else []),
+        *([model] if model.is_file() else []),
+    )
 
 
 def _tell(

@@ -1,11 +1,16 @@
-"""Every choice a user can make, checked once, when it is made."""
+"""All settings of all products, in groups by purpose, checked when they are made.
+
+In messages, names between backticks are names of settings in Python; the command line shows its
+own option names instead.
+"""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from crsr_video.errors import ConfigError
 
@@ -124,108 +129,376 @@ class OutputSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaceSettings:
-    """What is done with one person."""
+class PersonSettings:
+    """Settings of one person, chosen by track ID.
+
+    Attributes:
+        enabled: Whether this person is enhanced at all.
+        strength: Factor on `FaceSettings.strength`, from 0 to 1.
+    """
 
     enabled: bool = True
-    """Whether this face is enhanced at all."""
     strength: float = 1.0
-    """Share of the run's strength, 0 to 1."""
 
     def __post_init__(self) -> None:
-        """Check ranges.
+        """Check the range of `strength`.
 
-        Raises: ConfigError: strength is no share.
+        Raises:
+            ConfigError: The strength is not between 0 and 1.
         """
-        if not 0 <= self.strength <= 1:
-            told = f"{self.strength:g}"
-            raise ConfigError(f"strength of a face must lie between 0 and 1, but is {told}")
+        _check_share("strength", self.strength)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """How a video is enhanced."""
+class FaceSettings:
+    """Which faces are enhanced, and how strongly.
 
-    scale: int = 1
-    """Size of the result over the source's: 1, 2 or 4."""
-    upscaler: "str | Upscaler" = "lanczos"
-    """How the background is enlarged: "lanczos", "cubic", or a function, see `upscaling.Upscaler`."""
+    Attributes:
+        strength: Share of the correction that is applied, from 0 (none) to 1 (all).
+        min_face: Faces narrower than this many frame pixels are left alone.
+        max_faces: Enhance at most this many faces at a time, the largest ones first. None means
+            all faces.
+        only: Track IDs of the people to enhance. None means everybody.
+        people: Settings of single people, by track ID.
+        tracks: A tracks file of the same video, as `analyse` writes. Faces are taken from it
+            instead of being searched for.
+        backoff: Lower the strength of a face that drifts away from the person's identity, or that
+            comes out softer than it was.
+    """
+
     strength: float = 1.0
-    """Share of the correction that is applied, 0 (none) to 1."""
-    model: str = "fast"
-    """Name of shipped weights, or path of a safetensors file."""
-    texture: float = 0.0
-    """Between faithful (0: only what is sure) and textured (1: believable skin and hair)."""
-    backoff: bool = True
-    """Lower the strength of a face that drifts from who it was, or comes out softer than it was."""
-    device: str = "auto"
-    """One of "auto", "cpu", "cuda", "cuda:N", "mps"."""
-    precision: Precision = "auto"
-    """Arithmetic of the networks; auto measures once what is fast on this machine."""
     min_face: float = 16.0
-    """Faces narrower than this, in frame pixels, are left alone."""
     max_faces: int | None = None
-    """Enhance only so many faces at a time, the largest; None: all."""
-    tracks: Path | None = None
-    """A file of tracks of the same video, as `analyse` writes: faces are taken from there."""
-    faces: Mapping[int, FaceSettings] = field(default_factory=dict)
-    """What is done with single persons, by the ids that the tracker gives."""
     only: frozenset[int] | None = None
-    """Ids of the persons to enhance; None: all."""
-    start: float = 0.0
-    """Seconds of the source to skip."""
-    duration: float | None = None
-    """Seconds to enhance; None: to the end."""
-    on_error: OnError = "fail"
-    """What a frame that cannot be enhanced does: stop the run, or pass through unchanged."""
-    overwrite: bool = False
-    """Replace an existing result."""
-    resume: bool = False
-    """Work in segments that are kept beside the result, so that a run that was stopped, however,
-    goes on where it was."""
-    restart: bool = False
-    """With `resume`: throw away what an earlier run left, and begin anew."""
-    report: tuple[Path, ...] = ()
-    """Files to tell what was done in: .json for programs, .html for people."""
-    read: ReadSettings = field(default_factory=ReadSettings)
-    output: OutputSettings = field(default_factory=OutputSettings)
+    people: Mapping[int, PersonSettings] = field(default_factory=dict)
+    tracks: Path | None = None
+    backoff: bool = True
 
     def __post_init__(self) -> None:
-        """Check ranges.
+        """Check the ranges.
 
-        Raises: ConfigError: a value that cannot be meant.
+        Raises:
+            ConfigError: A value is out of range.
         """
-        if self.precision not in get_args(Precision):
-            known = "auto, fp32, bf16, fp16 or int8"
-            raise ConfigError(f"precision must be {known}, not {self.precision}")
-        if self.on_error not in get_args(OnError):
-            raise ConfigError(f"on-error must be fail or passthrough, but is {self.on_error}")
-        if self.scale not in SCALES:
-            raise ConfigError(f"scale must be 1, 2 or 4, but is {self.scale}")
-        if not callable(self.upscaler) and self.upscaler not in UPSCALERS:
-            known = " or ".join(UPSCALERS)
-            raise ConfigError(f"upscaler must be {known}, or a function, not {self.upscaler}")
-        if callable(self.upscaler) and self.resume:
-            raise ConfigError("resume knows an upscaler by its name only, not a function")
-        if self.resume and self.read.hwaccel != "none":
-            raise ConfigError("resume decodes in software, alike on all machines: no hwaccel then")
+        _check_share("strength", self.strength)
+        if not 0 <= self.min_face < math.inf:
+            raise ConfigError(
+                f"`min_face` must be finite and not negative, but is {self.min_face:g}"
+            )
+        if self.max_faces is not None and self.max_faces < 1:
+            raise ConfigError(f"`max_faces` must be at least 1, but is {self.max_faces}")
+        for name, track_ids in (("people", self.people), ("only", self.only or ())):
+            wrong = next((track_id for track_id in track_ids if track_id < 1), None)
+            if wrong is not None:
+                raise ConfigError(f"`{name}`: track IDs start at 1, but one is {wrong}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    """Which networks enhance the faces, and how they are run.
+
+    Attributes:
+        model: Name of shipped weights, or path of a safetensors file.
+        texture: Trade-off from 0 (faithful: only details that are certain) to 1 (believable skin
+            and hair texture).
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        precision: Precision of the networks. "auto" measures once which one is fast on this
+            machine.
+        threads: CPU threads of the networks. None means a quarter of the CPU's cores, which is
+            fastest beside a decoder and an encoder.
+    """
+
+    model: str = "fast"
+    texture: float = 0.0
+    device: str = "auto"
+    precision: Precision = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: A value is out of range.
+        """
+        _check_share("texture", self.texture)
+        _check_choice("precision", self.precision, get_args(Precision))
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError(f"`threads` must be at least 1, but is {self.threads}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettings:
+    """How the enhancement of a video file is carried out.
+
+    Attributes:
+        start: Seconds of the source to skip.
+        duration: Seconds to enhance. None means up to the end.
+        overwrite: Replace an existing output file.
+        resume: Work in segments that are kept beside the output, so that a run that was stopped
+            for any reason can be continued.
+        restart: With `resume`, discard the segments of an earlier run and start again.
+        report: Report files to write: .json for programs, .html for people.
+    """
+
+    start: float = 0.0
+    duration: float | None = None
+    overwrite: bool = False
+    resume: bool = False
+    restart: bool = False
+    report: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: A value is out of range, or two of them exclude each other.
+        """
+        if not 0 <= self.start < math.inf:
+            raise ConfigError(f"`start` must be zero or a positive number, but is {self.start:g}")
+        if self.duration is not None and not 0 < self.duration < math.inf:
+            raise ConfigError(f"`duration` must be above zero, but is {self.duration:g}")
+        if self.restart and not self.resume:
+            raise ConfigError("`restart` requires `resume`")
         for path in self.report:
             if path.suffix.lower() not in REPORTS:
-                raise ConfigError(f"{path}: a report ends in .json or .html")
-        if self.restart and not self.resume:
-            raise ConfigError("restart has no meaning without resume")
-        if not 0 <= self.strength <= 1:
-            raise ConfigError(f"strength must lie between 0 and 1, but is {self.strength:g}")
-        if not 0 <= self.texture <= 1:
-            raise ConfigError(f"texture must lie between 0 and 1, but is {self.texture:g}")
-        if not 0 <= self.min_face < math.inf:
-            raise ConfigError(f"min-face must be finite and not negative, but is {self.min_face:g}")
-        if self.max_faces is not None and self.max_faces < 1:
-            raise ConfigError(f"max-faces must be at least 1, but is {self.max_faces}")
-        wrong = next((key for key in (*self.faces, *(self.only or ())) if key < 1), None)
-        if wrong is not None:
-            raise ConfigError(f"faces and only: numbers of faces begin at 1, but one is {wrong}")
-        if not 0 <= self.start < float("inf"):
-            raise ConfigError(f"start must be zero or a positive number, but is {self.start:g}")
-        if self.duration is not None and not 0 < self.duration < float("inf"):
-            raise ConfigError(f"duration must be above zero, but is {self.duration:g}")
+                raise ConfigError(f"{path}: the name of a report must end in .json or .html")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnhancerConfig:
+    """How frames are enhanced, wherever they come from: files, streams, editors, `Enhancer`.
+
+    Attributes:
+        faces: Which faces are enhanced, and how strongly.
+        networks: Which networks are used, and how they are run.
+        scale: Size of the output relative to the source: 1, 2 or 4.
+        upscaler: Method that enlarges the background: "lanczos", "cubic", or a function, see
+            `types.Upscaler`.
+        on_error: Reaction to a frame that cannot be enhanced: "fail" stops the run, "passthrough"
+            leaves the frame unchanged.
+
+    Example:
+        >>> EnhancerConfig(faces=FaceSettings(strength=0.8)).faces.strength
+        0.8
+        >>> EnhancerConfig.from_options(strength=0.8, model="fast").faces.strength
+        0.8
+    """
+
+    faces: FaceSettings = field(default_factory=FaceSettings)
+    networks: NetworkSettings = field(default_factory=NetworkSettings)
+    scale: int = 1
+    upscaler: "str | Upscaler" = "lanczos"
+    on_error: OnError = "fail"
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: A value is out of range.
+        """
+        _check_choice("on_error", self.on_error, get_args(OnError))
+        if self.scale not in SCALES:
+            raise ConfigError(f"`scale` must be 1, 2 or 4, but is {self.scale}")
+        if not callable(self.upscaler) and self.upscaler not in UPSCALERS:
+            known = " or ".join(UPSCALERS)
+            raise ConfigError(f"`upscaler` must be {known}, or a function, not {self.upscaler}")
+
+    @classmethod
+    def from_options(cls, **options: Any) -> Self:
+        """Build a configuration from the names of single settings, such as ``strength=0.8``.
+
+        Args:
+            **options: Fields of this class, and of its groups of settings (see `options`).
+
+        Raises:
+            ConfigError: A name is unknown, or a value is out of range.
+        """
+        return cls().with_options(**options)
+
+    def with_options(self, **options: Any) -> Self:
+        """Return a copy in which single settings are replaced.
+
+        Args:
+            **options: As for `from_options`.
+
+        Raises:
+            ConfigError: A name is unknown, or a value is out of range.
+        """
+        changes: dict[str, Any] = {}
+        grouped: dict[str, dict[str, Any]] = {}
+        groups = {
+            item.name: group.name for group in self._groups() for item in _fields_of(self, group)
+        }
+        own = {item.name for item in fields(self)}
+        for name, value in options.items():
+            if name in own:
+                changes[name] = value
+            elif name in groups:
+                grouped.setdefault(groups[name], {})[name] = value
+            else:
+                known = ", ".join(sorted((*groups, *own)))
+                raise ConfigError(f"unknown setting '{name}': choose from {known}")
+        for group, values in grouped.items():
+            changes[group] = replace(changes.get(group, getattr(self, group)), **values)
+        return replace(self, **changes)
+
+    def options(self) -> dict[str, Any]:
+        """Return all settings by name, without the division into groups.
+
+        Settings of reading and of the output, whose names occur twice, stay together.
+        """
+        groups = {group.name for group in self._groups()}
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        grouped = [found.pop(name) for name in groups if name in found]
+        for group in grouped:
+            found |= {item.name: getattr(group, item.name) for item in fields(group)}
+        return found
+
+    def _groups(self) -> "list[Field[Any]]":
+        return [item for item in fields(self) if item.name in _GROUPS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(EnhancerConfig):
+    """How a video file is enhanced.
+
+    Attributes:
+        faces: Which faces are enhanced, and how strongly.
+        networks: Which networks are used, and how they are run.
+        scale: Size of the output relative to the source: 1, 2 or 4.
+        upscaler: Method that enlarges the background: "lanczos", "cubic", or a function, see
+            `types.Upscaler`.
+        on_error: Reaction to a frame that cannot be enhanced: "fail" stops the run, "passthrough"
+            leaves the frame unchanged.
+        reading: How the source is read.
+        output: How the result is encoded and delivered.
+        job: Part of the video to enhance, overwriting, resuming, reports.
+    """
+
+    reading: ReadSettings = field(default_factory=ReadSettings)
+    output: OutputSettings = field(default_factory=OutputSettings)
+    job: JobSettings = field(default_factory=JobSettings)
+
+    def __post_init__(self) -> None:
+        """Check the settings that depend on each other.
+
+        Raises:
+            ConfigError: A value is out of range, or two of them exclude each other.
+        """
+        EnhancerConfig.__post_init__(self)
+        if callable(self.upscaler) and self.job.resume:
+            raise ConfigError("`resume` requires a named `upscaler`, not a function")
+        if self.job.resume and self.reading.hwaccel != "none":
+            raise ConfigError("`resume` requires decoding in software: `hwaccel` must be none")
+
+
+_GROUPS = ("faces", "networks", "job")
+"""Fields of `EnhancerConfig` and `Config` whose settings can be named without their group."""
+
+
+def _fields_of(config: EnhancerConfig, group: "Field[Any]") -> "tuple[Field[Any], ...]":
+    return fields(getattr(config, group.name))
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:  # This is also false for NaN.
+        raise ConfigError(f"`{name}` must lie between 0 and 1, but is {value:g}")
+
+
+def _check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        known = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+        raise ConfigError(f"`{name}` must be {known}, not {value}")
+
+
+# Settings of single people, as users write them --------------------------------------------------
+
+_MAX_RANGE = 100_000
+"""Largest number of track IDs in a range."""
+_MAX_DIGITS = 9
+
+
+def parse_people(text: str) -> tuple[dict[int, PersonSettings], frozenset[int] | None]:
+    """Return the people to enhance and their settings from one line of text.
+
+    Args:
+        text: Words with spaces or semicolons between them. A word is a list of track IDs
+            (``1,4-6``) or the setting of some of them (``2=off``, ``3,5=strength:0.5``). A colon
+            may replace the equals sign, which some programs reserve for themselves.
+
+    Returns:
+        Values of `FaceSettings.people` and of `FaceSettings.only`.
+
+    Raises:
+        ConfigError: A word is neither, or a person has two settings.
+    """
+    people: dict[int, PersonSettings] = {}
+    only: set[int] = set()
+    try:
+        for word in text.replace(";", " ").split():
+            if re.search("[=:]", word):
+                add_person_settings(people, word)
+            else:
+                only.update(parse_track_ids(word))
+    except ConfigError as error:
+        raise ConfigError(f"persons: {error}") from error
+    return people, frozenset(only) or None
+
+
+def add_person_settings(people: dict[int, PersonSettings], word: str) -> None:
+    """Add the setting of some people, such as ``2=off`` or ``3,5=strength:0.5``, to `people`.
+
+    Raises:
+        ConfigError: The word is something else, or a person has a setting already.
+    """
+    found = re.search("[=:]", word)
+    if found is None:
+        raise ConfigError(f"invalid face setting '{word}': {_SETTING_FORMS}")
+    settings = _parse_setting(word[found.end() :].strip())
+    for track_id in parse_track_ids(word[: found.start()]):
+        if track_id in people:
+            raise ConfigError(f"face {track_id} has two settings: give one")
+        people[track_id] = settings
+
+
+def parse_track_ids(text: str) -> list[int]:
+    """Return the track IDs of a list such as ``1,4,6-9``.
+
+    Raises:
+        ConfigError: The text is something else.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        low = _parse_track_id(first if dash and first.strip() else part)
+        high = _parse_track_id(last) if dash else low
+        if not 0 <= high - low < _MAX_RANGE:
+            raise ConfigError(f"invalid range of faces '{part}': use a range such as 6-9")
+        found += range(low, high + 1)
+    return found
+
+
+_SETTING_FORMS = "use ID=off, ID=on or ID=strength:0..1"
+
+
+def _parse_track_id(text: str) -> int:
+    digits = text.strip()
+    if not (
+        digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS and int(digits) > 0
+    ):
+        raise ConfigError(f"invalid track ID '{text}': track IDs are 1, 2, 3 and so on")
+    return int(digits)
+
+
+def _parse_setting(text: str) -> PersonSettings:
+    word, colon, amount = text.partition(":")
+    if word in ("on", "off") and not colon:
+        return PersonSettings(enabled=word == "on")
+    if word != "strength" or not colon:
+        raise ConfigError(f"invalid face setting '{text}': {_SETTING_FORMS}")
+    try:
+        return PersonSettings(strength=float(amount))
+    except (ValueError, ConfigError) as error:
+        raise ConfigError(
+            f"invalid strength '{amount}' of a face: use a number from 0 to 1"
+        ) from error

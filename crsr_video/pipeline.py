@@ -11,13 +11,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2
-import torch
 from torch import nn
 
-from crsr_video import garbage, weights
+from crsr_video import weights
 from crsr_video.closing import Closing
-from crsr_video.config import Config
+from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ConfigError
 from crsr_video.imaging import fields
 from crsr_video.runtime import devices
@@ -298,39 +296,38 @@ class Networks:
         return made
 
 
-def load_networks(config: Config) -> Networks:
+def load_networks(config: EnhancerConfig) -> Networks:
     """Load the networks that a configuration names.
 
     Raises: DeviceError, WeightsError.
     """
-    placement = devices.place(config.device, config.precision)
-    if placement.device.type == "cpu":
-        torch.set_num_threads(devices.network_threads())
-        cv2.setNumThreads(1)  # Faces are small: waking more threads costs a third more in all.
-    if placement.device.type == "cuda":
-        # What is computed in fp32 needs it: cuDNN would round to eleven bits, and bands be seen.
-        torch.backends.cudnn.allow_tf32 = False
+    placement = _place(config)
     pair = _pair(config)
     placement = placement.fitting(eight_bits=pair.eight_bits)
     # Networks that do nothing do so everywhere.
     return Networks(pair, placement, windowed=() if pair.name == weights.IDENTITY else _WINDOWED)
 
 
-def placed(config: Config) -> devices.Placement:
+def placed(config: EnhancerConfig) -> devices.Placement:
     """Where and in what arithmetic `load_networks` lets them run, to be told without them.
 
     Raises: DeviceError, WeightsError.
     """
-    placement = devices.place(config.device, config.precision)
+    placement = _place(config)
     return placement.fitting(eight_bits=_pair(config).eight_bits)
 
 
-def _pair(config: Config) -> weights.Pair:
-    return weights.load(config.model).with_texture(config.texture)
+def _place(config: EnhancerConfig) -> devices.Placement:
+    networks = config.networks
+    return devices.place(networks.device, networks.precision, threads=networks.threads)
+
+
+def _pair(config: EnhancerConfig) -> weights.Pair:
+    return weights.load(config.networks.model).with_texture(config.networks.texture)
 
 
 def build(
-    config: Config,
+    config: EnhancerConfig,
     *,
     live: bool = False,
     tracker: Stage[Frame, TrackedFrame] | None = None,
@@ -349,7 +346,7 @@ def build(
     Raises: DeviceError, WeightsError, FaceModelError.
             ConfigError: the configuration names a tracks file, but there is no tracker.
     """
-    if config.tracks is not None and tracker is None:
+    if config.faces.tracks is not None and tracker is None:
         raise ConfigError("tracks are of a video file: without one, faces must be looked for")
     loaded = networks or load_networks(config)
     pair, placement = loaded.pair, loaded.placement
@@ -357,26 +354,25 @@ def build(
     batch = 1 if live and not steps.together else _BATCH[placement.device.type]
     wait = 0 if live else min(batch - 1, _LONGEST_WAIT)
     stages: list[tuple[str, Stage[Any, Any]]] = [
-        ("track", tracker or Tracker(lookahead=0 if live else 8, min_face=config.min_face)),
+        ("track", tracker or Tracker(lookahead=0 if live else 8, min_face=config.faces.min_face)),
         *_people(config),
         *([("ration", Rationer(effort))] if effort is not None else []),
         ("align", steps.align(keep_detail=pair.name == weights.IDENTITY, thrift=_thrift(config))),
         ("consistify", steps.consistify(loaded.predictor(pair.consistifier), batch, wait)),
         ("super-resolve", steps.super_resolve(loaded.predictor(pair.superresolver), batch, wait)),
         ("smooth", steps.smooth(causal=live)),
-        *([("back-off", steps.back_off())] if config.backoff else []),
+        *([("back-off", steps.back_off())] if config.faces.backoff else []),
         *([("carry", steps.carry(effort))] if effort is not None else []),
-        ("paste", steps.paste(config.strength, config.scale, config.upscaler)),
+        ("paste", steps.paste(config.faces.strength, config.scale, config.upscaler)),
     ]
     built = Pipeline(stages, rescue=config.on_error == "passthrough")
     built.placement = placement
     built.told = _missing(config, pair)
-    garbage.settle()
     return built
 
 
 def recorded(
-    config: Config, source: Path, info: VideoInfo, *, shift: Fraction = Fraction(0)
+    config: EnhancerConfig, source: Path, info: VideoInfo, *, shift: Fraction = Fraction(0)
 ) -> Replay | None:
     """What stands in for the tracker, if a file of tracks was given.
 
@@ -384,26 +380,27 @@ def recorded(
             shift: seconds by which its times are moved.
     Raises: TracksError: the file is damaged, or of another video.
     """
-    if config.tracks is None:
+    if config.faces.tracks is None:
         return None
-    recording = tracks_file.read(config.tracks)
-    tracks_file.check_video(recording, config.tracks, source, info)
+    recording = tracks_file.read(config.faces.tracks)
+    tracks_file.check_video(recording, config.faces.tracks, source, info)
     ticks = int(shift / info.time_base)
-    return Replay(recording, config.tracks, shift=ticks, min_face=config.min_face)
+    return Replay(recording, config.faces.tracks, shift=ticks, min_face=config.faces.min_face)
 
 
-def _missing(config: Config, pair: weights.Pair) -> tuple[str, ...]:
+def _missing(config: EnhancerConfig, pair: weights.Pair) -> tuple[str, ...]:
     """What was asked for and these weights have not learnt."""
-    if config.texture > 0 and not pair.has_texture:
+    if config.networks.texture > 0 and not pair.has_texture:
         return (f"the weights '{pair.name}' have no texture head: texture changes nothing",)
     return ()
 
 
-def _people(config: Config) -> list[tuple[str, Stage[Any, Any]]]:
+def _people(config: EnhancerConfig) -> list[tuple[str, Stage[Any, Any]]]:
     """Whom to enhance, where anything was chosen."""
-    if not config.faces and config.only is None and config.max_faces is None:
+    faces = config.faces
+    if not faces.people and faces.only is None and faces.max_faces is None:
         return []
-    return [("people", People(config.faces, only=config.only, most=config.max_faces))]
+    return [("people", People(faces.people, only=faces.only, most=faces.max_faces))]
 
 
 def _steps(placement: devices.Placement, on_device: bool | None) -> Steps:
@@ -415,6 +412,6 @@ def _steps(placement: devices.Placement, on_device: bool | None) -> Steps:
     return Steps()
 
 
-def _thrift(config: Config) -> Thrift:
+def _thrift(config: EnhancerConfig) -> Thrift:
     """Small crops where speed was asked for, and the result has no room for more."""
-    return THRIFTY if config.model == weights.FAST and config.scale == 1 else FULL
+    return THRIFTY if config.networks.model == weights.FAST and config.scale == 1 else FULL

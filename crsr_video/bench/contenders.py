@@ -87,13 +87,18 @@ def _import(name: str) -> Any:
         raise BenchError(f"{name} is not installed: pip install {_PACKAGES[name]}") from error
 
 
+def threads_of(networks: Networks) -> int:
+    """CPU threads of the networks, which other programs get as well."""
+    return networks.placement.threads or torch.get_num_threads()
+
+
 def _onnxruntime(module: Any, path: Path, networks: Networks) -> Contender:
     device = networks.placement.device
     provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}.get(device.type)
     if provider not in module.get_available_providers():
         raise BenchError(f"this onnxruntime does not run on {device.type}")
     options = module.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = threads_of(networks)
     options.inter_op_num_threads = 1
     # Threads that wait busily would be in the way of whoever has his turn next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
@@ -116,7 +121,7 @@ def _openvino(module: Any, path: Path, networks: Networks) -> Contender:
     precision = placement.fitting(eight_bits=False).precision
     settings = {
         "INFERENCE_PRECISION_HINT": {"bf16": "bf16"}.get(precision, "f32"),
-        "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
+        "INFERENCE_NUM_THREADS": str(threads_of(networks)),
         "NUM_STREAMS": "1",
         "PERFORMANCE_HINT": "LATENCY",
     }

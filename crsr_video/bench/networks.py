@@ -41,7 +41,7 @@ def measure(
     rows: list[NetworkFigures] = []
     peaks: dict[str, peak.Peak] = {}
     for model in wanted.models:
-        config = Config(model=model, device=wanted.device, precision=wanted.precision)
+        config = Config.from_options(model=model, device=wanted.device, precision=wanted.precision)
         # Whole crops, as others compute them, though the pipeline leaves out what is not used.
         networks = replace(load_networks(config), windowed=())
         with contenders.rivals(wanted.against, model, networks) as others:
@@ -112,7 +112,7 @@ class _Match:
             way=player.way,
             precision=precision,
             device=name_of(self._device),
-            threads=torch.get_num_threads(),
+            threads=contenders.threads_of(self._networks),
             side=side,
             batch=batch,
             ms=wall,

@@ -49,11 +49,11 @@ class _Left:
 
 def config(case: Case) -> Config:
     """What the case asks for."""
-    return Config(
+    return Config.from_options(
         model=case.model,
         device=case.device,
         precision=case.precision,
-        read=ReadSettings(hwaccel=case.hwaccel),
+        reading=ReadSettings(hwaccel=case.hwaccel),
         output=OutputSettings(codec="libx264", preset=case.preset),
         overwrite=True,
     )
@@ -72,13 +72,13 @@ def enhanced(case: Case, clip: Path, networks: Networks) -> Speed:
 
 def notices(case: Case, clip: Path) -> tuple[str, ...]:
     """What the decoder tells when it opens the clip."""
-    with Reader(clip, read=config(case).read) as decoder:
+    with Reader(clip, read=config(case).reading) as decoder:
         return tuple(decoder.report.notes)
 
 
 def _through(case: Case, clip: Path, frames: Pipeline) -> Speed:
     target = clip.with_suffix(".out.mp4")
-    with Reader(clip, read=config(case).read) as decoder:
+    with Reader(clip, read=config(case).reading) as decoder:
         encoder = Encoder(target, decoder, config(case).output, overwrite=True)
         with encoder:
             wall, cpu = time.perf_counter(), time.process_time()
@@ -118,7 +118,7 @@ def apart(case: Case, clip: Path, networks: Networks) -> Apart:
     clock, crops, count = _Clock(), Counter[int](), 0
     target = clip.with_suffix(".out.mp4")
     with (
-        Reader(clip, threads=1, read=config(case).read) as decoder,
+        Reader(clip, threads=1, read=config(case).reading) as decoder,
         Encoder(target, decoder, config(case).output, overwrite=True, threads=1) as encoder,
         build(config(case), networks=networks) as frames,
     ):

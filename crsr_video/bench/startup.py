@@ -27,7 +27,12 @@ def total(clip: Path, spawned: float) -> float:
         raise _Enough
 
     with suppress(_Enough):
-        enhance(clip, clip.with_suffix(".out.mp4"), config=Config(overwrite=True), on_progress=stop)
+        enhance(
+            clip,
+            clip.with_suffix(".out.mp4"),
+            config=Config.from_options(overwrite=True),
+            on_progress=stop,
+        )
     return at
 
 

@@ -8,16 +8,16 @@ Heavy modules are imported inside the commands, so that ``--help`` answers at on
 
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
 
-from crsr_video import __version__, garbage
+from crsr_video import __version__
+from crsr_video.cli.process import Interrupted, configured_process
 from crsr_video.errors import CrsrError, ReaderGoneError
 
 EXIT_FAILED = 1
@@ -26,23 +26,13 @@ EXIT_DEFECT = 70
 EXIT_READER_GONE = 141
 
 
-class Interrupted(BaseException):
-    """A signal asked the program to stop."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 class App(click.Group):
     """A command group that turns every exception into one line and an exit code."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run, print what went wrong, exit."""
-        garbage.seldom()
-        _open_standard_streams()
         try:
-            with _signals():
+            with configured_process():
                 return super().main(*args, **kwargs)
         except ReaderGoneError as gone:
             logging.getLogger("crsr_video").info("%s", gone)  # As other filters: without a word.
@@ -63,44 +53,19 @@ class App(click.Group):
             _fail(f"internal error, please report it: {told} (-v shows more)", EXIT_DEFECT)
 
 
-def _open_standard_streams() -> None:
-    """Give closed standard streams (``2>&-``) a place to go: else a file we open takes theirs."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
-
-
 def _fail(message: str, code: int) -> NoReturn:
     """Tell what went wrong on one line, with a traceback before it if -v was given."""
     if logging.getLogger("crsr_video").isEnabledFor(logging.INFO):
         traceback.print_exc()
     from crsr_video.cli.plain import plain
 
-    click.echo(f"crsr-video: error: {plain(message.strip())}", err=True)
+    click.echo(f"crsr-video: error: {plain(_option_names(message.strip()))}", err=True)
     sys.exit(code)
 
 
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM unwind the stack, so that half-written files are removed."""
-
-    def stop(number: int, _frame: object) -> NoReturn:
-        signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not cut the clean-up short
-        raise Interrupted(number)
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP"):  # the terminal was closed; Windows has none
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _option_names(message: str) -> str:
+    """Replace the names of settings in Python, between backticks, by those of options."""
+    return re.sub("`([a-z_]+)`", lambda name: "--" + name[1].replace("_", "-"), message)
 
 
 @click.group(

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from crsr_video import choices
-from crsr_video.config import FaceSettings
+from crsr_video.config import PersonSettings, add_person_settings, parse_track_ids
 from crsr_video.errors import ConfigError
 
 
@@ -28,10 +27,10 @@ def person_options(command: Callable[..., Any]) -> Callable[..., Any]:
         (
             click.option(
                 "--face",
-                "faces",
+                "people",
                 metavar="ID=WHAT",
                 multiple=True,
-                callback=_faces,
+                callback=_people,
                 help="For some persons: 2=off, or 3,5=strength:0.5; may be repeated.",
             ),
             click.option(
@@ -52,28 +51,25 @@ def person_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _faces(
+def _people(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[int, FaceSettings]:
-    """Settings by id from ID=WHAT."""
-    found: dict[int, FaceSettings] = {}
+) -> dict[int, PersonSettings]:
+    """Return the settings by track ID from words of the form ID=SETTING."""
+    people: dict[int, PersonSettings] = {}
     with _refusing(context, parameter):
         for value in values:
-            setting = choices.settings(value)
-            if setting is None:
-                raise ConfigError(f"'{value}' is not of the form ID=WHAT, such as 2=off")
-            choices.merge(found, *setting)
-    return found
+            add_person_settings(people, value)
+    return people
 
 
 def _only(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> frozenset[int] | None:
-    """Ids from a list with commas and ranges."""
+    """Return the track IDs of a list with commas and ranges."""
     if value is None:
         return None
     with _refusing(context, parameter):
-        return frozenset(choices.numbers(value))
+        return frozenset(parse_track_ids(value))
 
 
 @contextmanager

@@ -74,9 +74,9 @@ def _version(package: str) -> str:
 
 def _device(name: str) -> str:
     from crsr_video import pipeline
-    from crsr_video.config import Config
+    from crsr_video.config import EnhancerConfig
 
-    placement = pipeline.placed(Config(device=name))
+    placement = pipeline.placed(EnhancerConfig.from_options(device=name))
     return f"{placement.device}, {placement.reason}"
 
 
@@ -115,9 +115,9 @@ def _self_test(device: str) -> str:
     import numpy as np
 
     from crsr_video import pipeline
-    from crsr_video.config import Config
+    from crsr_video.config import EnhancerConfig
 
-    loaded = pipeline.load_networks(Config(device=device))
+    loaded = pipeline.load_networks(EnhancerConfig.from_options(device=device))
     pair = loaded.pair
     networks = [loaded.predictor(pair.consistifier), loaded.predictor(pair.superresolver)]
     crop = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)

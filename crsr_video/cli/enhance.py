@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from crsr_video.cli import queueing, values
+from crsr_video.cli import process, queueing, values
 from crsr_video.cli.choosing import face_options
 from crsr_video.cli.enhancing import encoder_option, enhancing_options, report_option
 from crsr_video.cli.reporting import Reporter
@@ -175,7 +175,7 @@ def enhance(
         format=input_format, size=size, pixel_format=pixel_format, rate=rate, hwaccel=hwaccel
     )
     queue = queueing.chosen(choices)
-    config = Config(scale=int(scale), output=settings, read=read, **choices)
+    config = Config.from_options(scale=int(scale), output=settings, reading=read, **choices)
     output = None if place is None else Path(place)
     if queueing.is_queue(sources, queue):
         if any(str(path) == "-" for path in (*sources, output)):
@@ -194,10 +194,11 @@ def enhance(
         from crsr_video.io import reader as readers
         from crsr_video.track import litert
 
+        process.limit_library_threads(config.networks.device)
         reporter.start(source)
         if str(source) != "-" and not source.exists():
             readers.Reader(source)  # says what is wrong before anything is fetched
-        if config.tracks is None:
+        if config.faces.tracks is None:
             litert.prepare_process(reporter.fetching)
         naming = nullcontext(output) if folder is None else queueing.into(folder, source, config)
         with naming as name:

@@ -82,16 +82,17 @@ def _check(options: dict[str, Any]) -> None:
 
     Raises: ConfigError, WeightsError, TracksError.
     """
-    from crsr_video.config import Config
+    from crsr_video.config import EnhancerConfig, parse_people
     from crsr_video.errors import ConfigError
-    from crsr_video.server import persons
     from crsr_video.track import tracks_file
 
     model = options["model"]
-    Config(strength=options["strength"], min_face=options["min_face"], model=model)
+    EnhancerConfig.from_options(
+        strength=options["strength"], min_face=options["min_face"], model=model
+    )
     if not options["persons"].isprintable():
         raise ConfigError("persons: must be one line")
-    persons.parse(options["persons"])
+    parse_people(options["persons"])
     if options["tracks"] is not None:
         tracks_file.read(options["tracks"])
     if model not in ("fast", "identity") and not Path(model).is_file():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crsr_video.cli import values
+from crsr_video.cli import process, values
 from crsr_video.cli.choosing import person_options
 from crsr_video.cli.enhancing import encoder_option, enhancing_options, report_option
 from crsr_video.cli.reporting import count
@@ -177,7 +177,7 @@ def live(
         stall_seconds=stall_timeout,
         reconnect=reconnect,
     )
-    config = Config(on_error="passthrough", read=read, output=output, **choices)
+    config = Config.from_options(on_error="passthrough", reading=read, output=output, **choices)
     with LiveReporter(quiet=context.obj, as_json=as_json, on_stderr=sink == "-") as reporter:
         # Imported only now: wrong options should be told at once.
         from crsr_video import live as lives
@@ -222,6 +222,7 @@ class LiveReporter:
 
     def statistics(self, now: "LiveStatistics") -> None:
         """Figures of the last seconds: a line that is written over, on a terminal."""
+        process.finish_loading()
         self._event("statistics", **now.as_json())
         if self._line:
             told = f"{_figures(now)}, {count(now.faces, 'face')}, {now.level}"

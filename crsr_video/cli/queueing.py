@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crsr_video.cli import values
+from crsr_video.cli import process, values
 from crsr_video.cli.queue_reporting import QueueReporter
 from crsr_video.config import Config
 
@@ -112,6 +112,7 @@ def enhance_all(
         # Imported only now: the networks' libraries take seconds, wrong options should not.
         from crsr_video.track import litert
 
+        process.limit_library_threads(config.networks.device)
         found = _found(sources, place, config, options)
         reporter.begin(found)
         if found.jobs:
@@ -139,7 +140,7 @@ def _found(
         name = folder
     else:
         name = job_of(sources[0], Path(), folder, config).output
-    return Found([Job(sources[0], name, report=config.report)])
+    return Found([Job(sources[0], name, report=config.job.report)])
 
 
 def _run(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crsr_video.cli import process
 from crsr_video.cli.plain import plain
 from crsr_video.errors import CrsrError
 
@@ -70,6 +71,7 @@ class Reporter:
 
     def progress(self, state: "Progress") -> None:
         """A frame is finished."""
+        process.finish_loading()
         if self._show_bar:
             if self._bar is None:
                 self._bar = bar(state.total, "enhancing", " frames")

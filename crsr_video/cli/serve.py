@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from crsr_video.cli import process
+
 
 @click.command(short_help="Run the server that effects in editors and FFmpeg talk to.")
 @click.option(
@@ -45,6 +47,8 @@ def serve(quiet: bool, place: Path | None, idle: float, model: str, threads: int
         # The socket is there before the heavy libraries are: nobody starts a second server.
         from crsr_video.server.service import Server
 
+        process.limit_library_threads("auto")
+        process.finish_loading()
         with Server(held, idle=idle, threads=threads) as server, _stopped_by_signals(server.stop):
             if not quiet:
                 click.echo(f"crsr-video: serving at {held.path}", err=True)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from crsr_video import pipeline
 from crsr_video.closing import Closing
-from crsr_video.config import Config
+from crsr_video.config import EnhancerConfig
 from crsr_video.evaluation.variants import variants
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.pipeline import Pipeline
@@ -33,7 +33,7 @@ class Methods(Closing):
     def __init__(self, models: Sequence[str], scale: int, *, device: str = "auto") -> None:
         self.scale = scale
         configs = {
-            name: Config(
+            name: EnhancerConfig.from_options(
                 model=one.model,
                 texture=one.texture,
                 scale=scale,

@@ -115,7 +115,7 @@ class LiveRun:
         settings = self._settings
         with ExitStack() as stack:
             self._source = stack.enter_context(
-                Incoming(settings.source, settings.config.read, on_event=self._event)
+                Incoming(settings.source, settings.config.reading, on_event=self._event)
             )
             feed = self._feed = self._source.feed
             self._check_sink()
@@ -130,7 +130,7 @@ class LiveRun:
                     options=settings.config.output.options,
                     connect_seconds=settings.config.output.connect_seconds,
                     reconnect=settings.config.output.reconnect,
-                    overwrite=settings.config.overwrite,
+                    overwrite=settings.config.job.overwrite,
                 ),
                 feed,
                 rate=feed.info.rate,
@@ -169,7 +169,7 @@ class LiveRun:
             pipeline.build(settings.config, live=True, effort=self._effort)
         )
         self._frames.warm()
-        observer = report.Observer() if settings.config.report else None
+        observer = report.Observer() if settings.config.job.report else None
         self._observe(observer)
         for notice in self._frames.notices:
             self._event(notice)
@@ -302,7 +302,7 @@ class LiveRun:
             sink_gone=engine.sink_gone,
             damaged=self._source.statistics.damaged_packets,
             notices=tuple(dict.fromkeys([*self._notices, *self._frames.notices])),
-            reports=self._settings.config.report,
+            reports=self._settings.config.job.report,
             output=sink if sink.is_file() else None,
         )
         if observer is not None:
@@ -319,15 +319,15 @@ class LiveRun:
 
     def _check_reports(self) -> None:
         settings = self._settings
-        if not settings.config.report:
+        if not settings.config.job.report:
             return
         from crsr_video import report
 
         report.check_paths(
-            settings.config.report,
+            settings.config.job.report,
             Path(settings.source),
             Path(settings.output),
-            overwrite=settings.config.overwrite,
+            overwrite=settings.config.job.overwrite,
         )
 
     def _report(self, summary: LiveSummary, observer: "Observer") -> None:
@@ -344,7 +344,7 @@ class LiveRun:
             placement=self._frames.placement,
             command=self._command,
         )
-        report.write(told, settings.config.report)
+        report.write(told, settings.config.job.report)
 
     def _output(self, summary: LiveSummary) -> "MediaFacts":
         from crsr_video import report

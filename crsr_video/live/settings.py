@@ -19,7 +19,6 @@ class LiveSettings:
     """Address of the result: "-" for standard output, a URL, a file, or "camera:", optionally
     followed by the name of a virtual camera."""
     config: Config = field(default_factory=Config)
-    """Scale, start, duration and resume have no meaning here."""
     max_latency: float = MAX_LATENCY
     """Seconds from a frame's arrival to its departure, of which 19 in 20 frames stay below."""
     seconds: float | None = None
@@ -37,11 +36,13 @@ class LiveSettings:
             raise ConfigError(f"max-latency must lie between 5 and 60000 ms, but is {told}")
         if self.seconds is not None and not self.seconds > 0:
             raise ConfigError(f"seconds must be above zero, but is {self.seconds:g}")
-        if self.config.read.loop and not self.config.read.realtime:
+        if self.config.reading.loop and not self.config.reading.realtime:
             raise ConfigError("loop plays a file at its own pace, again and again: add realtime")
         if self.config.scale != 1:
             raise ConfigError("live keeps the size of the picture: scale must be 1")
-        if self.config.tracks is not None:
+        if self.config.faces.tracks is not None:
             raise ConfigError("tracks are of a video file: live looks for faces itself")
-        if self.config.resume:
+        if self.config.job.resume:
             raise ConfigError("a live run cannot be resumed")
+        if self.config.job.start or self.config.job.duration is not None:
+            raise ConfigError("`start` and `duration` are for files: use `seconds` in a live run")

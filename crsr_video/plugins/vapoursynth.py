@@ -16,7 +16,7 @@ import numpy as np
 import vapoursynth as vs
 
 from crsr_video import pipeline
-from crsr_video.config import Config
+from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ConfigError, TracksError
 from crsr_video.imaging.colour import matrix_name
 from crsr_video.pipeline import Pipeline
@@ -35,7 +35,7 @@ def enhance(
     clip: Any,
     *,
     warm_up: int = 8,
-    make: Callable[[Config], Pipeline] | None = None,
+    make: Callable[[EnhancerConfig], Pipeline] | None = None,
     **options: Any,
 ) -> Any:
     """Enhance the faces of a clip.
@@ -54,7 +54,7 @@ def enhance(
     if warm_up < 0:
         raise ConfigError(f"warm_up must not be negative, but is {warm_up}")
     layout = _layout(clip)
-    times = None if config.tracks is None else _times(config.tracks, clip)
+    times = None if config.faces.tracks is None else _times(config.faces.tracks, clip)
     built = make(config) if make is not None else _build(config)
     # Frames come as they are ready: so far apart may those be that are asked for together.
     reach = max(warm_up, 2 * vs.core.num_threads)
@@ -63,28 +63,25 @@ def enhance(
     return clip.std.ModifyFrame(history, ordered.frame)
 
 
-def _config(options: dict[str, Any]) -> Config:
+def _config(options: dict[str, Any]) -> EnhancerConfig:
     """Raises: ConfigError: an option that is none, or has no meaning for frames."""
-    unknown = options.keys() - Config.__dataclass_fields__.keys()
-    if unknown:
-        raise ConfigError(f"there is no option {', '.join(sorted(unknown))}")
     given = dict(options)
     if given.get("tracks") is not None:
         given["tracks"] = Path(given["tracks"])
     if given.get("only") is not None:
         given["only"] = frozenset(given["only"])
-    config = Config(**given)
+    config = EnhancerConfig.from_options(**given)
     if config.scale != 1:
-        raise ConfigError("scale must be 1 here: enlarge the clip itself, and then enhance it")
+        raise ConfigError("`scale` must be 1 here: enlarge the clip itself, and then enhance it")
     return config
 
 
-def _build(config: Config) -> Pipeline:
+def _build(config: EnhancerConfig) -> Pipeline:
     """Without lookahead, or with the faces that were recorded."""
-    if config.tracks is None:
+    if config.faces.tracks is None:
         return pipeline.build(config, live=True)
-    recording = tracks_file.read(config.tracks)
-    replay = Replay(recording, config.tracks, min_face=config.min_face)
+    recording = tracks_file.read(config.faces.tracks)
+    replay = Replay(recording, config.faces.tracks, min_face=config.faces.min_face)
     return pipeline.build(config, live=True, tracker=replay)
 
 

@@ -3,14 +3,14 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
 from crsr_video import __version__, weights
-from crsr_video.config import Config
+from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ConfigError, OutputError
 from crsr_video.files import sha256_of_file, write_file
 from crsr_video.io import pyav
@@ -77,7 +77,7 @@ def assemble(
     *,
     source: MediaFacts,
     output: MediaFacts,
-    config: Config,
+    config: EnhancerConfig,
     placement: Placement,
     command: Sequence[str] = (),
 ) -> Report:
@@ -98,7 +98,7 @@ def assemble(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         complete=not summary.partial,
         command=tuple(command),
-        settings={name: _plain(value) for name, value in asdict(config).items()},
+        settings={name: _plain(value) for name, value in config.options().items()},
         versions=_versions(),
         hashes=_hashes(config),
         device=str(placement.device),
@@ -195,6 +195,8 @@ def _dump(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """Convert a setting to JSON types."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, frozenset):
@@ -219,11 +221,11 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _hashes(config: Config) -> dict[str, str]:
+def _hashes(config: EnhancerConfig) -> dict[str, str]:
     """Return SHA-256 of the weights and, if faces were searched for, of the face models."""
-    pair = weights.load(config.model)
+    pair = weights.load(config.networks.model)
     found = {f"weights {pair.name}": pair.sha256}
-    if config.tracks is None:
+    if config.faces.tracks is None:
         for model in face_models.status():
             if model.present:
                 found[f"face model {model.model.name}"] = sha256_of_file(model.path)

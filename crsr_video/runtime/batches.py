@@ -30,6 +30,7 @@ class Predictor:
         compiling: bool = False,
         windowed: Collection[int] = (),
     ) -> None:
+        self._placement = placement
         self._run = runner(network.eval(), placement, compiling=compiling, windowed=windowed)
 
     @property
@@ -40,12 +41,14 @@ class Predictor:
     @torch.inference_mode()
     def __call__(self, images: Images) -> Images:
         """Forward pass; shapes as above."""
-        return self._run(images)
+        with self._placement.applied():
+            return self._run(images)
 
     @torch.inference_mode()
     def tensors(self, images: Tensor) -> Tensor:
         """The same for pictures that are on the device, and stay there; float32."""
-        return self._run.forward(images).float()
+        with self._placement.applied():
+            return self._run.forward(images).float()
 
 
 class BatchStage:

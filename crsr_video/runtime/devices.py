@@ -3,6 +3,8 @@
 import os
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +35,8 @@ class Placement:
     reason: str
     eight_bits: bool = False
     """Run networks whose ranges are known in eight bits, and others in `dtype`."""
+    threads: int | None = None
+    """CPU threads of the networks. None leaves torch's own number."""
 
     @property
     def precision(self) -> str:
@@ -40,6 +44,26 @@ class Placement:
         if self.eight_bits:
             return EIGHT_BITS
         return next(name for name, dtype in _DTYPES.items() if dtype == self.dtype)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Run networks in the block with these threads, and with exact fp32 on CUDA.
+
+        Both are restored afterwards. The number of threads is a setting of the calling thread.
+        """
+        threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        if self.device.type == "cuda":
+            # Networks run in fp32 where they need it: TF32 keeps 10 bits, and bands become visible.
+            torch.backends.cudnn.allow_tf32 = False
+        try:
+            yield
+        finally:
+            if self.threads is not None:
+                torch.set_num_threads(threads)
+            if self.device.type == "cuda":
+                torch.backends.cudnn.allow_tf32 = tf32
 
     def fitting(self, *, eight_bits: bool) -> "Placement":
         """For given weights: without eight bits where those were not measured for them."""
@@ -52,12 +76,27 @@ class Placement:
         return replace(self, eight_bits=False, reason=reason)
 
 
-def place(device: str = "auto", precision: str = "auto") -> Placement:
-    """Choose device and precision.
+def place(
+    device: str = "auto", precision: str = "auto", *, threads: int | None = None
+) -> Placement:
+    """Choose device, precision and CPU threads.
 
-    Raises: DeviceError: the device is unknown, not here, or cannot do the precision.
+    Args:
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        precision: "auto", "fp32", "bf16", "fp16" or "int8".
+        threads: CPU threads of networks on the CPU. Defaults to `network_threads`.
+
+    Raises:
+        DeviceError: The device is unknown, not here, or cannot do the precision.
     """
-    chosen = _device(device)
+    found = _place(device, precision)
+    if found.device.type != "cpu":
+        return found
+    return replace(found, threads=threads or network_threads())
+
+
+def _place(device: str, precision: str) -> Placement:
+    chosen = resolve_device(device)
     if precision == "auto":
         return _fast(chosen)
     if precision == EIGHT_BITS:
@@ -79,7 +118,12 @@ def network_threads(processes: int = 1) -> int:
     return max(1, (os.cpu_count() or 1) // 4 // processes)
 
 
-def _device(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
+    """Return the device of a name such as "auto", "cpu" or "cuda:1".
+
+    Raises:
+        DeviceError: The name is unknown, or there is no such device.
+    """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

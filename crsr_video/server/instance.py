@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from crsr_video import pipeline
 from crsr_video.closing import Closing
-from crsr_video.config import Config
-from crsr_video.server import persons
+from crsr_video.config import EnhancerConfig, parse_people
 from crsr_video.server.answers import Done
 from crsr_video.server.recall import Recall
 from crsr_video.server.requests import Settings, Wish
@@ -102,12 +101,12 @@ class Instance(Closing):
         Raises: CrsrError: they cannot be met.
         """
         self._workshop, self._settings = workshop, settings
-        whom = persons.parse(settings.persons)
-        config = Config(
+        people, only = parse_people(settings.persons)
+        config = EnhancerConfig.from_options(
             model=settings.model or "fast",
             min_face=settings.min_face,
-            faces=whom.faces,
-            only=whom.only,
+            people=people,
+            only=only,
         )
         self._bench = workshop.bench()
         try:
@@ -159,9 +158,9 @@ class Instance(Closing):
         self._pipeline.close()
         self._workshop.leave(self._bench)
 
-    def _built(self, config: Config) -> pipeline.Pipeline:
+    def _built(self, config: EnhancerConfig) -> pipeline.Pipeline:
         """The pipeline; the networks are held, for others to find them."""
-        self._networks = self._bench.networks(config.model)
+        self._networks = self._bench.networks(config.networks.model)
         built = pipeline.build(config, live=True, tracker=self._finder, networks=self._networks)
         built.observer = self._observe
         return built

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from crsr_video import pipeline
 from crsr_video.closing import Closing
-from crsr_video.config import Config
+from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ServerError, TracksError
 from crsr_video.pipeline import Networks
 from crsr_video.server.recall import Known
@@ -95,7 +95,7 @@ class Bench(Closing):
         """
 
         def load() -> Networks:
-            return pipeline.load_networks(Config(model=model)).taking_turns()
+            return pipeline.load_networks(EnhancerConfig.from_options(model=model)).taking_turns()
 
         found: Networks = self._networks.get(model, load)
         return found

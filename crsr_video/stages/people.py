@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from crsr_video.config import FaceSettings
+from crsr_video.config import PersonSettings
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging.geometry import crop_side
 from crsr_video.types import Face, TrackedFrame
@@ -20,7 +20,7 @@ _STEADY = 0.1
 _PATIENCE = 60
 """Frames for which a face that is not seen keeps its place."""
 
-_DEFAULT = FaceSettings()
+_DEFAULT = PersonSettings()
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class People:
 
     def __init__(
         self,
-        faces: Mapping[int, FaceSettings] | None = None,
+        faces: Mapping[int, PersonSettings] | None = None,
         *,
         only: Collection[int] | None = None,
         most: int | None = None,

@@ -21,7 +21,7 @@ def Enhance(clip: Any, strength: float = 1.0, **options: Any) -> Any:  # noqa: N
              strength: 0 to 1.
              options: model="fast"|file, min_face=16, texture=0, device="auto", max_faces=3,
              tracks=file that ``crsr-video tracks`` wrote of the whole, uncut video; by its numbers
-             only=[1, 4] and faces={2: crsr_video.config.FaceSettings(strength=0.5)}; and
+             only=[1, 4] and people={2: crsr_video.PersonSettings(strength=0.5)}; and
              warm_up=8, frames that are looked at before the one that a leap goes to.
     Returns: a clip of the same format and length.
     Raises:  crsr_video.errors.CrsrError: the format or an option cannot be met.

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from crsr_video.cli import main
-from crsr_video.cli.choosing import _faces, _only, face_options
-from crsr_video.config import Config, FaceSettings
+from crsr_video.cli.choosing import _only, _people, face_options
+from crsr_video.config import Config, PersonSettings
 from crsr_video.track import face_models
 from tests.support.paths import ROOT
 from tests.support.video import make_video
@@ -27,7 +27,7 @@ def models():
 def folder(tmp_path_factory):
     """A clip of two scenes with one person and with two, and its tracks."""
     place = tmp_path_factory.mktemp("tracks")
-    shutil.copy(CLIPS / "two_faces_cut.mp4", place / "clip.mp4")
+    shutil.copy(CLIPS / "two_people_cut.mp4", place / "clip.mp4")
     result = run("tracks", place / "clip.mp4", "--sheet", place / "people.png")
     (place / "told.txt").write_text(f"{result.exit_code}\n{result.stdout}{result.stderr}")
     return place
@@ -88,7 +88,7 @@ def test_choosing_persons(folder, tmp_path, monkeypatch):
     assert "no face 9 in what was enhanced; there are 1 to 3" in summary["notices"]
 
 
-def test_only_and_max_faces(folder, tmp_path):
+def test_only_and_max_people(folder, tmp_path):
     words = ["enhance", folder / "clip.mp4", "--json", "--tracks", folder / "clip.tracks.json"]
     words += [*QUICK, "--start", 2, "--duration", 0.4]
     result = run(*words, "-o", tmp_path / "1.mp4", "--only", "1,3")
@@ -142,16 +142,18 @@ def test_wrong_usage_names_the_part(folder, words, part):
 
 def test_options_become_settings():
     assert callable(face_options)
-    settings = _faces(None, None, ("2=off", " 3 = strength:0.5", "4=on"))
+    settings = _people(None, None, ("2=off", " 3 = strength:0.5", "4=on"))
     assert settings == {
-        2: FaceSettings(enabled=False),
-        3: FaceSettings(strength=0.5),
-        4: FaceSettings(),
+        2: PersonSettings(enabled=False),
+        3: PersonSettings(strength=0.5),
+        4: PersonSettings(),
     }
-    assert set(_faces(None, None, ("2,5-7=off",))) == {2, 5, 6, 7}
+    assert set(_people(None, None, ("2,5-7=off",))) == {2, 5, 6, 7}
     assert _only(None, None, "4, 1") == frozenset((1, 4))
     assert _only(None, None, "1,6-9") == frozenset((1, 6, 7, 8, 9))
-    assert Config(faces=settings, only=frozenset((1, 4))).faces[3].strength == 0.5
+    assert (
+        Config.from_options(people=settings, only=frozenset((1, 4))).faces.people[3].strength == 0.5
+    )
 
 
 @pytest.mark.parametrize(

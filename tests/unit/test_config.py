@@ -1,15 +1,25 @@
-from dataclasses import FrozenInstanceError, replace
+import pydoc
+from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from crsr_video.config import Config, FaceSettings, OutputSettings
+from crsr_video.config import (
+    Config,
+    EnhancerConfig,
+    FaceSettings,
+    JobSettings,
+    NetworkSettings,
+    OutputSettings,
+    PersonSettings,
+    parse_people,
+)
 from crsr_video.errors import ConfigError
 
 NAN, INFINITE = float("nan"), float("inf")
 
 
 def test_the_defaults_are_allowed():
-    assert Config() == Config(output=OutputSettings())
+    assert Config() == Config(output=OutputSettings(), faces=FaceSettings())
 
 
 @pytest.mark.parametrize(
@@ -21,16 +31,19 @@ def test_the_defaults_are_allowed():
         {"strength": 1},
         {"min_face": 0},
         {"max_faces": 1},
-        {"faces": {1: FaceSettings(strength=0)}, "only": frozenset((1, 2))},
+        {"people": {1: PersonSettings(strength=0)}, "only": frozenset((1, 2))},
         {"start": 3.5, "duration": 0.01},
         {"on_error": "passthrough"},
         {"precision": "bf16"},
+        {"threads": 1},
         {"output": OutputSettings(crf=0)},
         {"output": OutputSettings(bitrate=1)},
     ],
+    ids=str,
 )
 def test_sensible_values_are_allowed(good):
-    Config(**good)
+    options = Config.from_options(**good).options()
+    assert {name: options.get(name, value) for name, value in good.items()} == good
 
 
 @pytest.mark.parametrize(
@@ -43,11 +56,12 @@ def test_sensible_values_are_allowed(good):
         {"strength": -0.01},
         {"strength": 1.01},
         {"strength": NAN},
+        {"texture": 1.5},
         {"min_face": -1},
         {"min_face": NAN},
-        {"min_face": float("inf")},
+        {"min_face": INFINITE},
         {"max_faces": 0},
-        {"faces": {0: FaceSettings()}},
+        {"people": {0: PersonSettings()}},
         {"only": frozenset((-1,))},
         {"start": -0.1},
         {"start": NAN},
@@ -58,14 +72,27 @@ def test_sensible_values_are_allowed(good):
         {"duration": INFINITE},
         {"on_error": "ignore"},
         {"precision": "fp64"},
+        {"threads": 0},
+        {"restart": True},
+        {"upscaler": "magic"},
     ],
     ids=str,
 )
-def test_impossible_values_are_refused_in_one_line(bad):
+def test_impossible_values_are_refused_in_one_line_that_names_the_argument(bad):
     with pytest.raises(ConfigError) as caught:
-        Config(**bad)
+        Config.from_options(**bad)
     assert "\n" not in str(caught.value)
-    assert next(iter(bad)).replace("_", "-") in str(caught.value).replace("_", "-")
+    assert f"`{next(iter(bad))}`" in str(caught.value)
+
+
+def test_unknown_settings_are_refused_with_those_that_exist():
+    with pytest.raises(ConfigError, match=r"unknown setting 'strenght': choose from .*strength"):
+        Config.from_options(strenght=1)
+
+
+def test_settings_of_files_are_unknown_to_an_enhancer():
+    with pytest.raises(ConfigError, match="unknown setting 'overwrite'"):
+        EnhancerConfig.from_options(overwrite=True)
 
 
 @pytest.mark.parametrize(
@@ -86,14 +113,23 @@ def test_impossible_encoder_settings_are_refused(bad):
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.5, NAN])
-def test_impossible_settings_of_a_face_are_refused(strength):
+def test_impossible_settings_of_a_person_are_refused(strength):
     with pytest.raises(ConfigError, match="strength"):
-        FaceSettings(strength=strength)
+        PersonSettings(strength=strength)
 
 
 def test_changed_copies_are_checked_too():
     with pytest.raises(ConfigError):
-        replace(Config(), strength=2)
+        replace(Config(), scale=3)
+    with pytest.raises(ConfigError):
+        Config().with_options(strength=2)
+
+
+def test_a_copy_keeps_the_settings_that_are_not_named():
+    config = Config.from_options(strength=0.5, model="identity", overwrite=True)
+    changed = config.with_options(min_face=20.0, scale=2)
+    assert changed.faces == FaceSettings(strength=0.5, min_face=20.0)
+    assert (changed.scale, changed.networks.model, changed.job.overwrite) == (2, "identity", True)
 
 
 def test_a_configuration_cannot_be_changed():
@@ -101,7 +137,7 @@ def test_a_configuration_cannot_be_changed():
         Config().scale = 2
 
 
-def test_options_are_given_by_name():
+def test_settings_are_given_by_name():
     with pytest.raises(TypeError):
         Config(2)
 
@@ -109,7 +145,48 @@ def test_options_are_given_by_name():
 def test_upscalers_are_named_or_functions():
     assert Config(upscaler="cubic").upscaler == "cubic"
     assert callable(Config(upscaler=lambda picture, _: picture).upscaler)
-    with pytest.raises(ConfigError, match="upscaler must be lanczos or cubic, or a function"):
+    with pytest.raises(ConfigError, match="`upscaler` must be lanczos or cubic, or a function"):
         Config(upscaler="magic")
-    with pytest.raises(ConfigError, match="by its name only"):
-        Config(upscaler=lambda picture, _: picture, resume=True)
+    with pytest.raises(ConfigError, match="requires a named `upscaler`"):
+        Config.from_options(upscaler=lambda picture, _: picture, resume=True)
+
+
+@pytest.mark.parametrize(
+    "group",
+    [Config, EnhancerConfig, FaceSettings, JobSettings, NetworkSettings, PersonSettings],
+)
+def test_help_documents_every_setting(group):
+    text = pydoc.plain(pydoc.render_doc(group))
+    for setting in fields(group):
+        assert f"{setting.name}: " in text
+
+
+def test_no_choice_of_people_is_everybody():
+    assert parse_people("  ; ") == ({}, None)
+
+
+def test_settings_and_lists_of_people_mix():
+    people, only = parse_people("1,4-6; 2=off 3,5=strength:0.25")
+    assert only == {1, 4, 5, 6}
+    assert people == {
+        2: PersonSettings(enabled=False),
+        3: PersonSettings(strength=0.25),
+        5: PersonSettings(strength=0.25),
+    }
+
+
+def test_a_colon_replaces_the_equals_sign_that_editors_reserve():
+    assert parse_people("2:off;3,5:strength:0.25 1") == parse_people("2=off;3,5=strength:0.25 1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("x", "0", "1-", "6-1", "1,,2", "1-999999999", "²"),
+        *("1=", "1=loud", "1=strength:2", "1=strength:nan", "1=off 1=on", "=off", "1=off:2"),
+        *("1:", "1:loud", "1:strength", "1:off=2", ":off", "1:off 1=on"),
+    ],
+)
+def test_other_choices_of_people_are_refused(text):
+    with pytest.raises(ConfigError, match=r"^persons: [^\n]+$"):
+        parse_people(text)

@@ -30,7 +30,7 @@ def test_a_variable_frame_rate_and_the_sound_survive(tmp_path: Path) -> None:
     source, output = CLIPS / "phone_vfr.mp4", tmp_path / "out.mp4"
     seen: list[crsr_video.Progress] = []
     summary = crsr_video.enhance(
-        source, output, config=Config(model="identity"), on_progress=seen.append
+        source, output, config=Config.from_options(model="identity"), on_progress=seen.append
     )
     assert times(output) == times(source)
     assert audio(output) == audio(source)
@@ -41,7 +41,9 @@ def test_a_variable_frame_rate_and_the_sound_survive(tmp_path: Path) -> None:
 
 def test_a_cut_starts_new_tracks(tmp_path: Path) -> None:
     summary = crsr_video.enhance(
-        CLIPS / "two_faces_cut.mp4", tmp_path / "out.mp4", config=Config(model="identity")
+        CLIPS / "two_faces_cut.mp4",
+        tmp_path / "out.mp4",
+        config=Config.from_options(model="identity"),
     )
     assert summary.statistics.cuts == 2  # the beginning counts as one
     assert summary.statistics.tracks == 3
@@ -65,7 +67,7 @@ def test_arrays_come_back_as_arrays_and_faces_change() -> None:
 
 def test_av_frames_come_back_in_their_format_with_their_times() -> None:
     pictures = frames("portrait.mp4", 12)
-    with Enhancer(Config(model="identity"), live=True) as enhancer:
+    with Enhancer(Config.from_options(model="identity"), live=True) as enhancer:
         for picture in pictures:
             (result,) = enhancer.push(picture)
             assert isinstance(result, av.VideoFrame)
@@ -75,7 +77,7 @@ def test_av_frames_come_back_in_their_format_with_their_times() -> None:
 
 def test_strength_zero_changes_nothing() -> None:
     pictures = [frame.to_ndarray(format="rgb24") for frame in frames("portrait.mp4", 10)]
-    with Enhancer(Config(strength=0)) as enhancer:
+    with Enhancer(Config.from_options(strength=0)) as enhancer:
         for before, after in zip(pictures, enhancer.enhance(pictures), strict=True):
             np.testing.assert_array_equal(before, after)
 
@@ -90,7 +92,7 @@ def test_a_still_face_gives_a_still_result() -> None:
 
 def test_reset_forgets() -> None:
     pictures = [frame.to_ndarray(format="rgb24") for frame in frames("portrait.mp4", 6)]
-    with Enhancer(Config(model="identity")) as enhancer:
+    with Enhancer(Config.from_options(model="identity")) as enhancer:
         list(enhancer.enhance(pictures))
         enhancer.reset()
         assert len(list(enhancer.enhance(pictures))) == 6
@@ -99,14 +101,14 @@ def test_reset_forgets() -> None:
 @pytest.mark.parametrize("nonsense", [np.zeros((4, 4)), np.zeros((4, 4, 3)), "frame", None])
 def test_what_is_no_frame_is_refused(nonsense: object) -> None:
     with (
-        Enhancer(Config(model="identity")) as enhancer,
+        Enhancer(Config.from_options(model="identity")) as enhancer,
         pytest.raises(ValueError, match=r"frame|picture"),
     ):
         enhancer.push(nonsense)
 
 
 def test_a_closed_enhancer_says_so() -> None:
-    with Enhancer(Config(model="identity")) as enhancer:
+    with Enhancer(Config.from_options(model="identity")) as enhancer:
         pass
     with pytest.raises(ValueError, match="closed"):
         enhancer.push(np.zeros((48, 64, 3), np.uint8))
@@ -116,4 +118,4 @@ def test_errors_are_of_one_family(tmp_path: Path) -> None:
     with pytest.raises(CrsrError):
         crsr_video.enhance(tmp_path / "gone.mp4")
     with pytest.raises(CrsrError):
-        Config(strength=2)
+        Config.from_options(strength=2)

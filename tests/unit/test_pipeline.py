@@ -304,9 +304,9 @@ def test_a_pipeline_can_be_used_again_after_a_flush(clip):
 
 
 def test_what_the_weights_have_not_learnt_is_told():
-    with build(Config(model="identity", texture=0.5), tracker=Blind()) as pipeline:
+    with build(Config.from_options(model="identity", texture=0.5), tracker=Blind()) as pipeline:
         assert ["texture" in notice for notice in pipeline.notices] == [True]
-    with build(Config(model="identity"), tracker=Blind()) as pipeline:
+    with build(Config.from_options(model="identity"), tracker=Blind()) as pipeline:
         assert pipeline.notices == ()
 
 

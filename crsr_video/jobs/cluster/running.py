@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -59,17 +58,16 @@ def run(
 
 def _travelling(config: Config, share: Share) -> Config:
     """The configuration with what other machines must know: whole paths, and a kind of device."""
-    device = config.device
+    device = config.networks.device
     if device == "auto" and share.gpus > 0:
         device = "cuda"
     elif device == "auto" and torch.cuda.is_available():
         device = "cpu"  # Ray hides GPUs from those who did not ask for one.
-    model = Path(config.model)
-    return replace(
-        config,
+    model = Path(config.networks.model)
+    return config.with_options(
         device=device,
-        model=str(model.absolute()) if model.is_file() else config.model,
-        tracks=config.tracks.absolute() if config.tracks is not None else None,
+        model=str(model.absolute()) if model.is_file() else config.networks.model,
+        tracks=config.faces.tracks.absolute() if config.faces.tracks is not None else None,
         resume=True,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
+import cv2
 
 from crsr_video import pipeline
 from crsr_video.config import Config
@@ -108,11 +108,12 @@ class SegmentWorker:
             return self._trouble(defect(error), type(error).__name__)
 
     def _load(self, config: Config) -> None:
-        if config.tracks is None:
+        if config.faces.tracks is None:
             litert.prepare_process()
+        config = config.with_options(threads=self._threads)
         self._networks = pipeline.load_networks(config).taking_turns()
         if self._networks.placement.device.type == "cpu":
-            torch.set_num_threads(self._threads)
+            cv2.setNumThreads(1)  # This process is the worker's own, and shares the machine.
 
     def _worker_for(self, plan: Plan) -> Worker:
         """The worker of the last segment, if that was of the same plan."""

@@ -13,9 +13,9 @@ def is_done(job: Job, config: Config) -> bool:
     By which choices it was made, nobody can tell: other choices need `Config.overwrite`.
     Raises: OutputError: something is there that is no such result; it is not touched.
     """
-    if config.overwrite or not job.output.exists() or not job.source.exists():
+    if config.job.overwrite or not job.output.exists() or not job.source.exists():
         return False
-    if config.resume and work_folder(job.output).is_dir():
+    if config.job.resume and work_folder(job.output).is_dir():
         return False
     if job.output.samefile(job.source):
         return False  # Which is refused, as for one file.
@@ -26,7 +26,7 @@ def is_done(job: Job, config: Config) -> bool:
         length(job.output)
     except InputError as error:
         raise OutputError(f"{error}; {advice}") from error
-    part = config.start > 0 or config.duration is not None
+    part = config.job.start > 0 or config.job.duration is not None
     if not part and not is_as_long(job.output, job.source):
         raise OutputError(f"{job.output}: exists, but is not as long as its source; {advice}")
     return True

@@ -57,7 +57,9 @@ def find(
     _check_options(inputs, folder, config, recursive, patterns)
     found = Found()
     sources: dict[str, Path] = {}
-    for source, below in _all_sources(inputs, folder, recursive, patterns, found, config.overwrite):
+    for source, below in _all_sources(
+        inputs, folder, recursive, patterns, found, config.job.overwrite
+    ):
         first = sources.setdefault(_real(source), source)
         if first is not source:
             found.notices.append(f"{source} is {first} again: it is done once")
@@ -88,7 +90,7 @@ def _check_options(
         folder.is_file() or (not folder.is_dir() and folder.suffix.lower() in BY_SUFFIX)
     ):
         raise ConfigError(f"{folder}: several inputs need a folder for their results, not a file")
-    if config.tracks is not None:
+    if config.faces.tracks is not None:
         raise ConfigError("tracks are of one video, not of several")
     check_reports(config)
 

@@ -28,7 +28,7 @@ def job_of(source: Path, below: Path, folder: Path | None, config: Config) -> Jo
         output = source.with_name(f"{source.stem}{MARK}{suffix}")
     else:
         output = folder / below / f"{source.stem}{suffix}"
-    reports = tuple(_report_of(pattern, output, below) for pattern in config.report)
+    reports = tuple(_report_of(pattern, output, below) for pattern in config.job.report)
     return Job(source, output, below, reports)
 
 
@@ -47,7 +47,7 @@ def _report_of(pattern: Path, output: Path, below: Path) -> Path:
 
 def check_reports(config: Config) -> None:
     """Raises: ConfigError: the name of a report would be the same for all inputs."""
-    for pattern in config.report:
+    for pattern in config.job.report:
         if "*" not in pattern.name:
             told = f"*{pattern.suffix}"
             raise ConfigError(f"{pattern}: several inputs need a star in the report's name: {told}")

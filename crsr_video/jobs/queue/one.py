@@ -1,7 +1,6 @@
 """Do one job, whatever becomes of it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from crsr_video import api as enhancer
@@ -36,7 +35,7 @@ def do(
         summary = enhancer.enhance(
             job.source,
             job.output,
-            config=replace(config, report=job.report),
+            config=config.with_options(report=job.report),
             on_progress=lambda state: on_event(Advanced(job, state)),
             on_notice=lambda text: on_event(Told(job, text)),
             command=command,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
-import torch
+import cv2
 
 from crsr_video import pipeline
 from crsr_video.config import Config
@@ -59,14 +59,15 @@ def _serve(
     pipe: "Connection[Any, Any]", config: Config, processes: int, command: tuple[str, ...]
 ) -> None:
     try:
-        if config.tracks is None:
+        if config.faces.tracks is None:
             litert.prepare_process()
+        config = config.with_options(threads=devices.network_threads(processes))
         networks = pipeline.load_networks(config).taking_turns()
     except CrsrError as error:
         pipe.send(Unfit(error))
         return
     if networks.placement.device.type == "cpu":
-        torch.set_num_threads(devices.network_threads(processes))
+        cv2.setNumThreads(1)  # This process is the job's own, and shares the machine with others.
     tell = _paced(pipe.send)
     while True:
         pipe.send(Idle())

@@ -14,7 +14,7 @@ from crsr_video.config import Config
 from crsr_video.errors import InputError
 from crsr_video.track.tracks_file.fingerprint import sha256
 
-FREE = ("overwrite", "resume", "restart", "report")
+FREE = ("overwrite", "resume", "restart", "report", "threads")
 """Choices that do not show in the result."""
 
 _LIBRARIES = ("av", "torch", "numpy", "opencv-contrib-python", "ai-edge-litert")
@@ -29,7 +29,7 @@ def versions(config: Config) -> Facts:
     """
     found = {"crsr-video": __version__, "machine": platform.machine()}
     found |= {name: _version(name) for name in _LIBRARIES}
-    pair = weights.load(config.model)
+    pair = weights.load(config.networks.model)
     found["weights"] = pair.sha256
     found["ranges"] = _ranges(pair)
     return found
@@ -53,8 +53,9 @@ def facts(source: Path, config: Config, output: Path) -> Facts:
 
     Raises: InputError: a file that the configuration names cannot be read.
     """
-    chosen = {key: value for key, value in asdict(config).items() if key not in FREE}
-    chosen |= {f"output.{key}": value for key, value in chosen.pop("output").items()}
+    chosen = {key: value for key, value in config.options().items() if key not in FREE}
+    for group in ("reading", "output"):
+        chosen |= {f"{group}.{key}": value for key, value in asdict(chosen.pop(group)).items()}
     told = {key.replace("_", "-"): _word(value) for key, value in chosen.items()}
     return {"source": sha256(source), "output": output.name} | told
 

@@ -59,12 +59,12 @@ class WorkFolder:
         Args:   length: frames a segment; None: as is usual.
         Raises: OutputError: it is of another run, or the result may not be written.
         """
-        if config.restart:
+        if config.job.restart:
             self.clear()
         self._journal = Journal(self.path / _JOURNAL)
         if not any("segment" in record for record in self._journal.records):
             self.clear()
-            check_output(output, source, config.overwrite)
+            check_output(output, source, config.job.overwrite)
             self._journal = Journal(self.path / _JOURNAL)
             self.plan = self._begun(source, output, config, length)
         else:
@@ -115,8 +115,8 @@ class WorkFolder:
                 "format": _FORMAT,
                 "versions": new.versions,
                 "facts": facts.facts(source, config, output),
-                "device": new.config.device,
-                "precision": new.config.precision,
+                "device": new.config.networks.device,
+                "precision": new.config.networks.precision,
                 "plan": [new.threads, new.seek, new.begin, new.end],
                 "segments": [[s.begin, s.end, s.warm, s.frames] for s in new.segments],
                 "replaces": output.exists(),
@@ -200,10 +200,10 @@ def _check_precision(chosen: Config, begin: str) -> None:
     Args:   chosen: with the device and the precision of the journal.
     Raises: OutputError: it cannot be.
     """
-    told = f"{begin} in {chosen.precision} on {chosen.device}"
+    told = f"{begin} in {chosen.networks.precision} on {chosen.networks.device}"
     try:
         now = pipeline.placed(chosen).precision
     except DeviceError as error:
         raise OutputError(f"{told}, but {error}; --restart throws it away") from error
-    if now != chosen.precision:
+    if now != chosen.networks.precision:
         raise OutputError(f"{told} (now {now}); --restart throws it away")

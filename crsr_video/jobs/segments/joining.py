@@ -49,7 +49,7 @@ def join(
     config = plan.config
     with ExitStack() as stack:
         film = stack.enter_context(
-            Reader(plan.source, start=config.start, duration=config.duration)
+            Reader(plan.source, start=config.job.start, duration=config.job.duration)
         )
         encoder = stack.enter_context(
             Encoder(

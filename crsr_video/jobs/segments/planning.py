@@ -1,7 +1,7 @@
 """Where segments begin: decided from the source alone, the same on every machine."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
@@ -92,10 +92,10 @@ def plan(
     Raises: InputError, OutputError, EncoderError, DeviceError, WeightsError.
     """
     chosen, path = config or Config(), Path(source)
-    with Reader(path, start=chosen.start, duration=chosen.duration) as film:
+    with Reader(path, start=chosen.job.start, duration=chosen.job.duration) as film:
         whole = plan_output(film, output, chosen.output, scale=chosen.scale)
         base, shift, end = film.info.time_base, film.source.shift, film.source.end
-    first = int(shift / base) if chosen.start > 0 else None
+    first = int(shift / base) if chosen.job.start > 0 else None
     last = ceil(end / base) if end is not None else None
     found = media.index(path)
     times = [t for t in found.times if (first is None or t >= first) and (last is None or t < last)]
@@ -116,7 +116,7 @@ def plan(
 
 def settled(config: Config, device: str, precision: Precision) -> Config:
     """The configuration with nothing left to be measured."""
-    return replace(config, device=device, precision=precision)
+    return config.with_options(device=device, precision=precision)
 
 
 def divide(

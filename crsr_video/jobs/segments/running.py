@@ -64,20 +64,20 @@ def enhance_resumably(
     length: int | None = None,
     workers: Workers | None = None,
 ) -> Outcome:
-    """Enhance a video in segments, or go on with it; `config.restart` begins anew.
+    """Enhance a video in segments, or go on with it; `config.job.restart` begins anew.
 
     Args:   length: frames a segment, about; None: as is usual.
             workers: who enhances the segments; None: this process, one after the other.
     Raises: CrsrError: what is finished is kept, and the same call goes on.
     """
-    if (config.faces or config.only is not None) and config.tracks is None:
-        raise ConfigError("faces are counted anew in every segment: choosing some needs --tracks")
+    if (config.faces.people or config.faces.only is not None) and config.faces.tracks is None:
+        raise ConfigError("every segment numbers its faces itself: choosing people needs `tracks`")
     path, told = Path(source), _Notices(on_notice)
-    with Reader(path, start=config.start, duration=config.duration) as film:
+    with Reader(path, start=config.job.start, duration=config.job.duration) as film:
         whole = plan_output(film, output, config.output, scale=config.scale)
     folder = work_folder(whole.path)
     if not folder.is_dir():
-        check_output(whole.path, path, config.overwrite)
+        check_output(whole.path, path, config.job.overwrite)
     with _translated(whole.path), NameLock(whole.path):
         folder.mkdir(exist_ok=True)
         work = WorkFolder(folder, told)
@@ -140,17 +140,17 @@ def _finish(
     if work.joined:
         joined = _as_joined(work.plan)
     else:
-        check_output(work.plan.output, work.plan.source, config.overwrite)
+        check_output(work.plan.output, work.plan.source, config.job.overwrite)
         _enhance(work, resumed, on_frame, told, workers)
         work.begin_joining()
         joined = join(
-            work.plan, _in_order(work), work.path, overwrite=config.overwrite, alone=False
+            work.plan, _in_order(work), work.path, overwrite=config.job.overwrite, alone=False
         )
         work.end_joining()
     results = _in_order(work)
     seen = (
         _seen(results, work.plan, joined.video.time_base, told)
-        if config.report
+        if config.job.report
         else report.Observations()
     )
     return replace(_outcome(results, joined, work.plan.config, resumed, told), seen=seen)
@@ -163,7 +163,7 @@ def _seen(
     if any(result.observed is None and result.name for result in results):
         told("the report tells nothing of faces in frames that an earlier run finished without one")
     tables = stitch(results)
-    if plan.config.tracks is not None:  # Which numbers them for the whole video.
+    if plan.config.faces.tracks is not None:  # Which numbers them for the whole video.
         tables = [{number: number for number in result.tracks} for result in results]
     shift = -float((plan.begin or 0) * tick)
     return report.merge(
@@ -209,7 +209,7 @@ def _enhance(
 def _as_joined(plan: Plan) -> Joined:
     """What `join` returned to the run that was stopped after it."""
     config = plan.config
-    with Reader(plan.source, start=config.start, duration=config.duration) as film:
+    with Reader(plan.source, start=config.job.start, duration=config.job.duration) as film:
         whole = plan_output(film, plan.output, config.output, scale=config.scale)
         return Joined(whole, film.info, film.report, whole.notices)
 
@@ -218,7 +218,7 @@ def _outcome(
     results: list[SegmentResult], joined: Joined, config: Config, resumed: int, told: _Notices
 ) -> Outcome:
     people = {number for table in stitch(results) for number in table.values()}
-    if config.tracks is not None:  # Which numbers them for the whole video.
+    if config.faces.tracks is not None:  # Which numbers them for the whole video.
         people = {number for result in results for number in result.tracks}
     for result in results:
         for note in result.notes:

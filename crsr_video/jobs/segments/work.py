@@ -76,13 +76,13 @@ class Worker(Closing):
         frames.reset()
         frames.counts = lambda frame: segment.holds(time_of(frame))
         before = frames.statistics
-        observer = report.Observer() if config.report else None
+        observer = report.Observer() if config.job.report else None
         frames.observer = observer.push if observer is not None else None
         frames.lowered.clear()
-        looking = Looking(segment, own_numbers=config.tracks is None)
+        looking = Looking(segment, own_numbers=config.faces.tracks is None)
         with ExitStack() as stack:
             film = stack.enter_context(
-                Reader(self._plan.source, start=config.start, duration=config.duration)
+                Reader(self._plan.source, start=config.job.start, duration=config.job.duration)
             )
             decoder = self._decoder(film, segment, stack)
             if decoder is None:

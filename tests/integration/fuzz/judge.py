@@ -23,7 +23,7 @@ from crsr_video.types import Frame, TrackedFrame
 from tests.integration.fuzz.seeds import FRAMES
 from tests.support.frames import make_face
 
-CONFIG = crsr_video.Config(model="identity", device="cpu", precision="fp32")
+CONFIG = crsr_video.Config.from_options(model="identity", device="cpu", precision="fp32")
 MAX_DRIFT = 0.05
 """Seconds by which sound may move against where the damaged file has it."""
 

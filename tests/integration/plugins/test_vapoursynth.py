@@ -277,9 +277,9 @@ def test_analysed_faces_are_taken(tmp_path):
         ({"format": vs.YUV444PS}, {}, "must be integers"),
         ({"format": vs.GRAYS}, {}, "must be integers"),
         ({"varsize": True}, {}, "one format and size"),
-        ({}, {"scale": 2}, "scale must be 1"),
-        ({}, {"strenght": 1}, "no option strenght"),
-        ({}, {"strength": 2.0}, "strength must lie between"),
+        ({}, {"scale": 2}, "`scale` must be 1"),
+        ({}, {"strenght": 1}, "unknown setting .strenght."),
+        ({}, {"strength": 2.0}, "`strength` must lie between"),
         ({}, {"warm_up": -1}, "warm_up must not be negative"),
     ],
 )

@@ -120,7 +120,7 @@ def test_the_peak_of_two_arithmetics_is_what_their_own_peaks_allow(monkeypatch):
 
 def test_nothing_to_multiply_is_no_fault(monkeypatch):
     monkeypatch.setattr(peak, "measure", lambda _, name: peak.Peak(4e11, f"of {name}"))
-    networks = load_networks(Config(model="identity", precision="bf16"))
+    networks = load_networks(Config.from_options(model="identity", precision="bf16"))
     stages = {"consistify": 1.0, "super-resolve": 9.0}
     told = arithmetic.arithmetic("identity", networks, passes.Apart(stages, Counter({32: 1}), 5))
     assert (told.achieved, told.peak, told.used) == (0, 4e11, {"bf16": 1})
@@ -145,8 +145,9 @@ def test_what_a_gpu_copies_has_columns_of_its_own(figures):
 
 
 def test_a_case_runs_where_it_was_told_to(sample):
-    told = passes.config(replace(TINY, device="cpu", precision="fp32", hwaccel="auto"))
-    assert (told.device, told.precision, told.read.hwaccel) == ("cpu", "fp32", "auto")
+    config = passes.config(replace(TINY, device="cpu", precision="fp32", hwaccel="auto"))
+    assert (config.networks.device, config.networks.precision) == ("cpu", "fp32")
+    assert config.reading.hwaccel == "auto"
     # No machine without NVIDIA's decoder decodes there: that is said, and nothing is lost.
     notices = passes.notices(replace(TINY, hwaccel="cuda"), sample)
     assert notices == () or "cuda" in notices[0]

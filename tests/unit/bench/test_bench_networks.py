@@ -190,7 +190,7 @@ def test_a_gpu_has_its_steps_in_every_row(monkeypatch):
 
 
 def test_a_pair_is_chained_as_the_pipeline_does():
-    placed = load_networks(Config(precision="fp32"))
+    placed = load_networks(Config.from_options(precision="fp32"))
     own = contenders.ours(placed)
     assert own.forward is None  # there is no GPU to time
     pair = placed.pair
@@ -308,7 +308,7 @@ def test_another_program_that_is_missing_costs_one_line(name, monkeypatch):
 def test_onnxruntime_computes_the_same():
     pytest.importorskip("onnxruntime", reason="needs the extra 'export'")
     pytest.importorskip("onnxscript", reason="needs the extra 'export'")
-    placed = load_networks(Config(precision="fp32"))
+    placed = load_networks(Config.from_options(precision="fp32"))
     images = crops.pictures(2, 32)
     with contenders.rivals(("onnxruntime",), "fast", placed) as (theirs,):
         away = np.abs(theirs.run(images) - contenders.ours(placed).run(images))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import crsr_video
-from crsr_video import Config, FaceSettings, analyse
+from crsr_video import Config, PersonSettings, analyse
 from crsr_video.errors import ConfigError, InputError, OutputError, TracksError
 from crsr_video.inspection.overlay import Overlay
 from crsr_video.io.reader import Reader
@@ -106,11 +106,11 @@ def test_the_same_input_gives_the_same_bytes_under_any_name(clip, tracks, tmp_pa
 
 def test_enhancing_by_a_file_gives_what_enhancing_gives(clip, tracks, tmp_path, monkeypatch):
     lossless = crsr_video.OutputSettings(codec="ffv1")
-    config = Config(output=lossless, device="cpu", precision="fp32")
+    config = Config.from_options(output=lossless, device="cpu", precision="fp32")
     plain = crsr_video.enhance(clip, tmp_path / "plain.mkv", config=config)
     monkeypatch.setattr("crsr_video.pipeline.Tracker", None)  # Nothing may be looked for.
     replayed = crsr_video.enhance(
-        clip, tmp_path / "replayed.mkv", config=replace(config, tracks=tracks)
+        clip, tmp_path / "replayed.mkv", config=config.with_options(tracks=tracks)
     )
     assert replayed.statistics.enhanced == plain.statistics.enhanced == FRAMES
     before, one, two = (frames_of(p) for p in (clip, plain.output, replayed.output))
@@ -137,7 +137,10 @@ def test_turned_and_squeezed_videos(portrait, tmp_path, form):
             first.sample_aspect,
         )
         stage = recorded(
-            Config(tracks=found.output), decoder.path, decoder.info, shift=decoder.source.shift
+            Config.from_options(tracks=found.output),
+            decoder.path,
+            decoder.info,
+            shift=decoder.source.shift,
         )
         (item,) = stage.push(first)
     (face,) = item.faces
@@ -165,9 +168,9 @@ def test_a_part_of_the_video_takes_the_faces_of_its_times(tmp_path):
     source = CLIPS / "phone_vfr.mp4"
     found = analyse(source, tmp_path / "t.json")
     recording = tracks_file.read(found.output)
-    config = Config(tracks=found.output, start=0.7, duration=0.6)
+    config = Config.from_options(tracks=found.output, start=0.7, duration=0.6)
     seen = 0
-    with Reader(source, start=config.start, duration=config.duration) as decoder:
+    with Reader(source, start=config.job.start, duration=config.job.duration) as decoder:
         stage = recorded(config, decoder.path, decoder.info, shift=decoder.source.shift)
         for frame in (item for item in decoder if isinstance(item, Frame)):
             (item,) = stage.push(frame)
@@ -183,12 +186,14 @@ def test_a_part_of_the_video_takes_the_faces_of_its_times(tmp_path):
 
 
 def test_persons_are_turned_off_by_number(clip, tracks, tmp_path):
-    config = Config(model="identity", tracks=tracks, faces={1: FaceSettings(enabled=False)})
+    config = Config.from_options(
+        model="identity", tracks=tracks, people={1: PersonSettings(enabled=False)}
+    )
     summary = crsr_video.enhance(clip, tmp_path / "out.mp4", config=config)
     assert summary.statistics.skipped == {OFF: FRAMES}
     assert summary.statistics.enhanced == 0
     told = []
-    config = replace(config, faces={}, only=frozenset({7}))
+    config = config.with_options(people={}, only=frozenset({7}))
     summary = crsr_video.enhance(clip, tmp_path / "2.mp4", config=config, on_notice=told.append)
     assert "no face 7 in what was enhanced; there is only 1" in told
     assert set(told) == set(summary.notices)
@@ -197,8 +202,8 @@ def test_persons_are_turned_off_by_number(clip, tracks, tmp_path):
 def test_strength_of_one_face_weakens_its_change(clip, tracks, tmp_path):
     lossless = crsr_video.OutputSettings(codec="ffv1")
     outputs = []
-    for name, faces in (("1", {}), ("2", {1: FaceSettings(strength=0.5)})):
-        config = Config(tracks=tracks, output=lossless, faces=faces, duration=0.1)
+    for name, faces in (("1", {}), ("2", {1: PersonSettings(strength=0.5)})):
+        config = Config.from_options(tracks=tracks, output=lossless, people=faces, duration=0.1)
         crsr_video.enhance(clip, tmp_path / f"{name}.mkv", config=config)
         outputs.append(frames_of(tmp_path / f"{name}.mkv")[0][1].astype(float))
     source = frames_of(clip)[0][1]
@@ -291,7 +296,9 @@ def test_a_file_of_another_video_is_refused_naming_the_field(clip, tracks, tmp_p
     changed = replace(recording, video=replace(recording.video, **{field: value}))
     tracks_file.write(changed, tmp_path / "t.json")
     with pytest.raises(TracksError, match=rf"t\.json: .*clip\.mp4: video\.{field} ") as caught:
-        crsr_video.enhance(clip, tmp_path / "out.mp4", config=Config(tracks=tmp_path / "t.json"))
+        crsr_video.enhance(
+            clip, tmp_path / "out.mp4", config=Config.from_options(tracks=tmp_path / "t.json")
+        )
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out.mp4").exists()
 
@@ -302,7 +309,7 @@ def test_one_changed_byte_makes_another_video(clip, tracks, tmp_path):
     other = tmp_path / "clip.mp4"
     other.write_bytes(data)
     with pytest.raises(TracksError, match="sha256"):
-        crsr_video.enhance(other, tmp_path / "out.mp4", config=Config(tracks=tracks))
+        crsr_video.enhance(other, tmp_path / "out.mp4", config=Config.from_options(tracks=tracks))
 
 
 def test_content_of_large_files_is_sampled_throughout(tmp_path):
@@ -323,7 +330,7 @@ def test_content_of_large_files_is_sampled_throughout(tmp_path):
 
 def test_frames_without_a_file_take_no_tracks(tracks):
     with pytest.raises(ConfigError, match="tracks are of a video file"):
-        crsr_video.Enhancer(Config(model="identity", tracks=tracks))
+        crsr_video.Enhancer(Config.from_options(model="identity", tracks=tracks))
 
 
 def test_results_must_be_writable_and_different(clip, tmp_path):

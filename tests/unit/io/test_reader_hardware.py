@@ -100,19 +100,18 @@ def test_a_file_without_pictures_is_still_told(tmp_path: Path) -> None:
 def test_choices_that_cannot_be_meant() -> None:
     with pytest.raises(ConfigError, match="hwaccel must be one of none, auto"):
         ReadSettings(hwaccel="gpu")
-    with pytest.raises(ConfigError, match="no hwaccel"):
-        Config(resume=True, read=ReadSettings(hwaccel="auto"))
+    with pytest.raises(ConfigError, match="`hwaccel` must be none"):
+        Config.from_options(resume=True, reading=ReadSettings(hwaccel="auto"))
 
 
 def test_the_command_takes_it(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
     def enhance(*_args, config, **_options):
-        seen.append(config.read.hwaccel)
+        seen.append(config.reading.hwaccel)
         raise ConfigError("far enough")
 
     monkeypatch.setattr("crsr_video.api.enhance", enhance)
-    monkeypatch.setattr("crsr_video.track.face_models.resolve_all", lambda **_: None)
     words = ["enhance", str(clip), "-o", str(tmp_path / "out.mp4")]
     for extra in ([], ["--hwaccel", "cuda"]):
         assert CliRunner().invoke(main, [*words, *extra]).exit_code == 1

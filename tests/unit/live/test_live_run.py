@@ -21,6 +21,7 @@ from crsr_video.track import face_models
 from tests.support.paths import ROOT
 from tests.support.video import make_video
 
+IDENTITY = Config.from_options(model="identity")
 CLIP = ROOT / "clips" / "portrait.mp4"
 
 
@@ -30,7 +31,7 @@ def models() -> None:
 
 
 def settings(source: object, sink: object, **fields: object) -> LiveSettings:
-    fields.setdefault("config", Config(on_error="passthrough"))
+    fields.setdefault("config", Config.from_options(on_error="passthrough"))
     return LiveSettings(source=str(source), output=str(sink), **fields)
 
 
@@ -50,7 +51,7 @@ def test_a_file_goes_through_whole_with_its_face_enhanced_and_its_times_kept(
 ) -> None:
     output, seen, figures = tmp_path / "out.nut", [], []
     summary = run(
-        settings(CLIP, output, config=Config(report=(tmp_path / "r.json",))),
+        settings(CLIP, output, config=Config.from_options(report=(tmp_path / "r.json",))),
         Hooks(finished=seen.append, statistics=figures.append),
     )
     assert seen == [summary]
@@ -81,7 +82,7 @@ def test_a_pipe_at_a_cameras_pace_keeps_its_order_and_tells_figures(tmp_path: Pa
     output = tmp_path / "out.mkv"
     with camera(seconds) as address:
         summary = run(
-            settings(address, output, max_latency=5.0, config=Config(model="identity")),
+            settings(address, output, max_latency=5.0, config=IDENTITY),
             Hooks(statistics=told.append),
         )
     written = times(output)
@@ -147,7 +148,8 @@ def test_a_cameras_format_may_change_and_the_result_keeps_its_size(tmp_path: Pat
     both.write_bytes(one.read_bytes() + two.read_bytes())
     output, told = tmp_path / "out.nut", []
     summary = run(
-        settings(both, output, config=Config(model="identity")), Hooks(notice=told.append)
+        settings(both, output, config=IDENTITY),
+        Hooks(notice=told.append),
     )
     assert {picture.shape for picture in pictures(output)} == {(72, 64)}
     assert summary.live.frames_out == 60
@@ -164,9 +166,9 @@ def test_an_exception_in_the_thread_that_runs_still_finishes_the_file(tmp_path: 
             raise Stop
 
     output, finished, interrupted = tmp_path / "out.mkv", [], []
-    wanted = settings(CLIP, output, config=Config(model="identity"))
+    wanted = settings(CLIP, output, config=Config.from_options(model="identity"))
     wanted = replace(
-        wanted, config=replace(wanted.config, read=ReadSettings(realtime=True, loop=True))
+        wanted, config=replace(wanted.config, reading=ReadSettings(realtime=True, loop=True))
     )
     with pytest.raises(Stop):
         LiveRun(wanted, Hooks(statistics=interrupt, finished=finished.append)).run()
@@ -176,9 +178,11 @@ def test_an_exception_in_the_thread_that_runs_still_finishes_the_file(tmp_path: 
 
 
 def test_it_ends_after_the_seconds_that_were_asked_for(tmp_path: Path) -> None:
-    wanted = settings(CLIP, tmp_path / "out.nut", config=Config(model="identity"), seconds=1.0)
+    wanted = settings(
+        CLIP, tmp_path / "out.nut", config=Config.from_options(model="identity"), seconds=1.0
+    )
     wanted = replace(
-        wanted, config=replace(wanted.config, read=ReadSettings(realtime=True, loop=True))
+        wanted, config=replace(wanted.config, reading=ReadSettings(realtime=True, loop=True))
     )
     summary = run(wanted)
     assert 0.9 < summary.live.seconds < 10
@@ -189,10 +193,10 @@ def test_it_ends_after_the_seconds_that_were_asked_for(tmp_path: Path) -> None:
     [
         ({"max_latency": 0.0}, "max-latency"),
         ({"seconds": 0.0}, "seconds"),
-        ({"config": Config(scale=2)}, "scale"),
-        ({"config": Config(tracks=Path("t.json"))}, "tracks"),
-        ({"config": Config(resume=True)}, "resumed"),
-        ({"config": Config(read=ReadSettings(loop=True))}, "add realtime"),
+        ({"config": Config.from_options(scale=2)}, "scale"),
+        ({"config": Config.from_options(tracks=Path("t.json"))}, "tracks"),
+        ({"config": Config.from_options(resume=True)}, "resumed"),
+        ({"config": Config.from_options(reading=ReadSettings(loop=True))}, "add realtime"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(fields: dict[str, object], words: str) -> None:
@@ -204,7 +208,7 @@ def test_a_source_or_a_sink_that_is_not_there_leaves_nothing(tmp_path: Path) -> 
     with pytest.raises(InputError, match="nowhere"):
         run(settings(tmp_path / "nowhere.mp4", tmp_path / "out.mkv"))
     with pytest.raises(OutputError, match="is the source itself"):
-        run(settings(CLIP, CLIP, config=Config(overwrite=True)))
+        run(settings(CLIP, CLIP, config=Config.from_options(overwrite=True)))
     with pytest.raises(OutputError, match="no-folder"):
         run(settings(CLIP, tmp_path / "no-folder" / "out.mkv"))
     with pytest.raises(OutputError, match=r"refused|reach"):

@@ -78,8 +78,8 @@ def test_an_unknown_suffix_is_a_usage_error(tmp_path, name):
     result = run("enhance", tmp_path / "nothing.mp4", "--report", name)
     assert result.exit_code == 2
     assert f"'{name}' ends in neither .json nor .html" in result.stderr
-    with pytest.raises(ConfigError, match=r"ends in \.json or \.html"):
-        Config(report=(Path(name),))
+    with pytest.raises(ConfigError, match=r"must end in \.json or \.html"):
+        Config.from_options(report=(Path(name),))
 
 
 def test_unwritable_reports_fail_before_any_work(tmp_path):
@@ -88,10 +88,14 @@ def test_unwritable_reports_fail_before_any_work(tmp_path):
     taken.write_text("mine")
     for path, told in ((taken, "exists already"), (tmp_path / "no" / "x.html", "no such folder")):
         with pytest.raises(OutputError, match=told):
-            crsr_video.enhance(clip, tmp_path / "out.mp4", config=Config(report=(path,)))
+            crsr_video.enhance(
+                clip, tmp_path / "out.mp4", config=Config.from_options(report=(path,))
+            )
     same = tmp_path / "twice.json"
     with pytest.raises(ConfigError, match="same name"):
-        crsr_video.enhance(clip, tmp_path / "out.mp4", config=Config(report=(same, same)))
+        crsr_video.enhance(
+            clip, tmp_path / "out.mp4", config=Config.from_options(report=(same, same))
+        )
     assert taken.read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "taken.json"]
 
@@ -143,7 +147,7 @@ def test_a_damaged_source_is_reported_on_too(tmp_path):
     whole = make_video(tmp_path / "whole.mkv", frames=30)
     clip, told = tmp_path / "cut.mkv", tmp_path / "told.json"
     clip.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
-    config = Config(model="identity", report=(told,))
+    config = Config.from_options(model="identity", report=(told,))
     summary = crsr_video.enhance(clip, tmp_path / "out.mkv", config=config)
     assert summary.partial and summary.reports == (told,)
     facts = json.loads(told.read_text("ascii"))

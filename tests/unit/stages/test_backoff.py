@@ -220,5 +220,5 @@ def test_the_user_may_refuse_it(wanted):
         def push(self, frame):
             return [tracked(frame)]
 
-    with build(Config(model="identity", backoff=wanted), tracker=Nobody(None)) as pipe:
+    with build(Config.from_options(model="identity", backoff=wanted), tracker=Nobody(None)) as pipe:
         assert ("back-off" in pipe.statistics.stage_seconds) == wanted

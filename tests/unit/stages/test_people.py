@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crsr_video.config import FaceSettings
+from crsr_video.config import PersonSettings
 from crsr_video.stages.people import OFF, People, ranges
 from tests.support.frames import make_face, make_frame, tracked
 
@@ -26,14 +26,14 @@ def test_nothing_chosen_changes_nothing():
 
 
 def test_faces_are_turned_off_and_weakened():
-    stage = People({1: FaceSettings(enabled=False), 2: FaceSettings(strength=0.5)})
+    stage = People({1: PersonSettings(enabled=False), 2: PersonSettings(strength=0.5)})
     done = result(stage, face(1), face(2), face(3))
     assert [done[k].skipped for k in (1, 2, 3)] == [OFF, None, None]
     assert [done[k].strength for k in (2, 3)] == [0.5, 1.0]
 
 
 def test_strength_zero_needs_no_work():
-    assert result(People({1: FaceSettings(strength=0)}), face(1))[1].skipped == OFF
+    assert result(People({1: PersonSettings(strength=0)}), face(1))[1].skipped == OFF
 
 
 def test_only_some_are_enhanced():
@@ -42,7 +42,7 @@ def test_only_some_are_enhanced():
 
 
 def test_off_wins_over_only():
-    stage = People({2: FaceSettings(enabled=False)}, only={2})
+    stage = People({2: PersonSettings(enabled=False)}, only={2})
     assert result(stage, face(2))[2].skipped == OFF
 
 
@@ -60,7 +60,7 @@ def test_faces_that_are_left_alone_take_no_place():
 
 
 def test_turned_off_faces_take_no_place():
-    stage = People({1: FaceSettings(enabled=False)}, most=1)
+    stage = People({1: PersonSettings(enabled=False)}, most=1)
     assert result(stage, face(1, 60), face(2, 30))[2].skipped is None
 
 
@@ -104,7 +104,7 @@ def test_memory_does_not_grow_with_the_video():
 
 
 def test_ids_that_never_occur_are_told():
-    stage = People({7: FaceSettings(enabled=False)}, only={1, 9})
+    stage = People({7: PersonSettings(enabled=False)}, only={1, 9})
     result(stage, *(face(k) for k in (1, 2, 3, 4)))
     assert stage.notices == ("no face 7 or 9 in what was enhanced; there are 1 to 4",)
     result(stage, face(7), face(9))
@@ -112,7 +112,7 @@ def test_ids_that_never_occur_are_told():
 
 
 def test_the_only_face_is_told_in_the_singular():
-    stage = People({2: FaceSettings()})
+    stage = People({2: PersonSettings()})
     result(stage, face(1))
     assert stage.notices == ("no face 2 in what was enhanced; there is only 1",)
 

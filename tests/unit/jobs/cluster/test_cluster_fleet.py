@@ -21,7 +21,7 @@ from crsr_video.jobs.cluster.worker import Done, Ready, Trouble
 from crsr_video.jobs.segments import Plan, Segment, SegmentResult
 from crsr_video.pipeline import Statistics
 
-CONFIG = Config(model="identity", device="cpu", precision="fp32")
+CONFIG = Config.from_options(model="identity", device="cpu", precision="fp32")
 BLIND = Trouble("in.mkv: is not there (machine b)", "InputError", blind=True)
 EMPTY = SegmentResult(0, "", 0, "", 0, 0, (), 0, Statistics(), {}, {}, ())
 

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-CONFIG = Config(
+CONFIG = Config.from_options(
     model="identity", device="cpu", precision="fp32", output=OutputSettings(codec="ffv1")
 )
 LENGTH = 40
@@ -119,10 +119,6 @@ def test_the_same_frames_though_a_worker_is_killed(
     for source in (long, short):
         expected = tmp_path / "plain" / source.name
         expected.parent.mkdir(exist_ok=True)
-        enhance(source, expected, config=Config(**{**fields(CONFIG), "resume": True}))
+        enhance(source, expected, config=CONFIG.with_options(resume=True))
         assert contents(out / source.name) == contents(expected)
     assert sorted(path.name for path in out.iterdir()) == ["long.mkv", "short.mkv"]
-
-
-def fields(config: Config) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in config.__dataclass_fields__}

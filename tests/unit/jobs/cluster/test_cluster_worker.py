@@ -21,7 +21,7 @@ from crsr_video.jobs.segments import Plan, facts, join, plan
 from crsr_video.track import face_models
 from tests.support.video import make_video
 
-CONFIG = Config(
+CONFIG = Config.from_options(
     model="identity", device="cpu", precision="fp32", output=OutputSettings(codec="ffv1")
 )
 NODE = f"(machine {platform.node()})"

@@ -109,7 +109,7 @@ def test_results_inside_the_sources_are_left_out(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten_in_a_folder_among_the_sources(tmp_path: Path) -> None:
     touch(tmp_path / "in", "a.mp4", "day2/deep/a.mp4")
-    config = Config(overwrite=True)
+    config = Config.from_options(overwrite=True)
     with pytest.raises(ConfigError, match=r"day2: lies in .* could hit a source"):
         find([tmp_path / "in"], tmp_path / "in" / "day2", config, recursive=True)
     found = find([tmp_path / "in"], tmp_path / "in" / "new", config, recursive=True)
@@ -166,7 +166,7 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="need a folder"):
             find(inputs, folder, Config())
     with pytest.raises(ConfigError, match="tracks are of one video"):
-        find(inputs, None, Config(tracks=tmp_path / "t.json"))
+        find(inputs, None, Config.from_options(tracks=tmp_path / "t.json"))
     with pytest.raises(ConfigError, match="one video"):
         find([*inputs, Path("-")], None, Config())
 
@@ -174,14 +174,14 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
 def test_reports_have_a_name_for_each_result(tmp_path: Path) -> None:
     inputs = touch(tmp_path / "in", "a.mp4", "sub/b.mp4")
     with pytest.raises(ConfigError, match="star"):
-        find(inputs, None, Config(report=(Path("run.html"),)))
-    config = Config(report=(Path("*.html"), tmp_path / "told" / "*.json"))
+        find(inputs, None, Config.from_options(report=(Path("run.html"),)))
+    config = Config.from_options(report=(Path("*.html"), tmp_path / "told" / "*.json"))
     found = find([tmp_path / "in"], tmp_path / "out", config, recursive=True)
     assert [job.report for job in found.jobs] == [
         (tmp_path / "out" / "a.html", tmp_path / "told" / "a.json"),
         (tmp_path / "out" / "sub" / "b.html", tmp_path / "told" / "sub" / "b.json"),
     ]
     twins = touch(tmp_path, "x/a.mp4", "y/a.mp4")
-    found = find(twins, None, Config(report=(tmp_path / "told" / "*.json",)))
+    found = find(twins, None, Config.from_options(report=(tmp_path / "told" / "*.json",)))
     assert [refused.path for refused in found.refused] == twins
     assert f"would write {tmp_path / 'told' / 'a.enhanced.json'}" in found.refused[0].message

@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from collections import deque
-from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +20,7 @@ from crsr_video.jobs.segments.folder import work_folder
 from crsr_video.track import face_models
 from tests.support.video import make_video
 
-CONFIG = Config(
+CONFIG = Config.from_options(
     model="identity",
     device="cpu",
     precision="fp32",
@@ -70,7 +69,7 @@ def test_a_failure_does_not_stop_the_rest(tmp_path: Path) -> None:
     assert frames == [5, 5]
     # The second time there is nothing to do but what failed.
     assert ended(run(jobs)) == {"a.mp4": "Skipped", "b.mp4": "Failed", "c.mp4": "Skipped"}
-    assert ended(run(jobs, replace(CONFIG, overwrite=True)))["a.mp4"] == "Finished"
+    assert ended(run(jobs, CONFIG.with_options(overwrite=True)))["a.mp4"] == "Finished"
 
 
 def test_a_folder_for_a_result_that_failed_does_not_stay(tmp_path: Path) -> None:
@@ -90,14 +89,14 @@ def test_networks_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_no_file_can_be_done_without_fails_at_once(tmp_path: Path) -> None:
-    jobs, config = jobs_for(tmp_path, "a.mp4", "b.mp4"), replace(CONFIG, model="nonesuch")
+    jobs, config = jobs_for(tmp_path, "a.mp4", "b.mp4"), CONFIG.with_options(model="nonesuch")
     with pytest.raises(WeightsError, match="unknown model"):
         run(jobs, config)
 
 
 def test_a_process_that_can_do_nothing_says_why() -> None:
     ours, its = Pipe()
-    process._serve(its, replace(CONFIG, model="nonesuch"), 2, ())
+    process._serve(its, CONFIG.with_options(model="nonesuch"), 2, ())
     unfit = ours.recv()
     assert isinstance(unfit.error, WeightsError)
     with crew.Crew(CONFIG, 2, ()) as processes:
@@ -141,7 +140,7 @@ def test_a_resumable_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
     run([job])
     folder = work_folder(job.output)
     folder.mkdir()  # As after a run that was stopped before it had tidied up.
-    config = replace(CONFIG, resume=True)
+    config = CONFIG.with_options(resume=True)
     [_, failed] = run([job], config)  # As with one file: whose the result is, is not known.
     assert "exists already" in failed.message
     assert not folder.exists()

@@ -23,7 +23,7 @@ from crsr_video.jobs.segments.journal import Journal
 from tests.unit.jobs.segments.fake_pipeline import build
 
 LENGTH = 10
-CONFIG = Config(
+CONFIG = Config.from_options(
     model="identity", device="cpu", precision="fp32", output=OutputSettings(preset="ultrafast")
 )
 PLACES: dict[str, tuple[Any, str]] = {

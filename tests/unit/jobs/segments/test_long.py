@@ -89,7 +89,7 @@ def test_memory_and_files_stay_flat(
     resume: bool, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gauge = Gauge(every=max(1, round(MINUTES * 60 * RATE / 60)))
-    config = Config(
+    config = Config.from_options(
         model="identity",
         precision="fp32",
         min_face=12,

@@ -10,7 +10,6 @@ from crsr_video.cli import main
 from crsr_video.jobs.segments import planning
 from crsr_video.jobs.segments.folder import work_folder
 from crsr_video.jobs.segments.work import Worker
-from crsr_video.track import face_models
 from tests.support.video import make_video
 
 pytestmark = pytest.mark.usefixtures("fake_pipeline")
@@ -25,7 +24,6 @@ def run(*words: object) -> Result:
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning.plan, "__kwdefaults__", {"length": 10, "warm_up": 6})
-    monkeypatch.setattr(face_models, "resolve_all", lambda **_: None)
 
 
 def test_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,4 +53,4 @@ def test_other_choices_are_refused_in_one_line(tmp_path: Path) -> None:
     assert run(source, "-o", output, "--resume").exit_code == 0  # An empty folder is no work.
     result = run(source, "-o", output, "--restart")
     assert result.exit_code == 1
-    assert "crsr-video: error: restart has no meaning without resume" in result.stderr
+    assert "crsr-video: error: --restart requires --resume" in result.stderr

@@ -269,7 +269,7 @@ def test_weights_that_were_not_measured_are_told_in_their_precision(
 ) -> None:
     own = shutil.copy(weights.path_of(weights.FAST), tmp_path / "own.safetensors")
     config = replace(CONFIG, **{"model": str(own), "precision": "auto", **choices})
-    told = plan(source, config, tmp_path / "out.mp4").config.precision
+    told = plan(source, config, tmp_path / "out.mp4").config.networks.precision
     assert told == devices.place("cpu").fitting(eight_bits=False).precision
 
 

@@ -79,7 +79,7 @@ def test_one_run_at_a_time_for_a_name(tmp_path: Path) -> None:
             with pytest.raises(OutputError, match=told(output, os.getpid())):
                 Encoder(output, decoder, QUICK, overwrite=True)
             with pytest.raises(OutputError, match=told(output, os.getpid())):
-                enhance_resumably(source, output, Config(model="identity"))
+                enhance_resumably(source, output, Config.from_options(model="identity"))
             Encoder(tmp_path / "other.mp4", decoder, QUICK).abort()
             assert parts(tmp_path) == [part]
             first.push(next(item for item in decoder if isinstance(item, Frame)))

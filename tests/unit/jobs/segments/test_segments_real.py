@@ -13,7 +13,7 @@ from crsr_video.jobs.segments.stitch import stitch
 from tests.support.paths import ROOT
 
 CLIP = ROOT / "clips" / "phone_vfr.mp4"
-CONFIG = Config(
+CONFIG = Config.from_options(
     model="identity",
     device="cpu",
     precision="fp32",

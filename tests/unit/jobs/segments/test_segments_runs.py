@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from crsr_video import api as enhancer
-from crsr_video.config import Config, FaceSettings, OutputSettings
+from crsr_video.config import Config, OutputSettings, PersonSettings
 from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.jobs.segments import enhance_resumably, join, plan
 from crsr_video.jobs.segments.folder import work_folder
@@ -28,7 +28,9 @@ FFV1 = OutputSettings(codec="ffv1")
 
 
 def config(**choices: Any) -> Config:
-    return Config(**{"model": "identity", "device": "cpu", "precision": "fp32", **choices})
+    return Config.from_options(
+        **{"model": "identity", "device": "cpu", "precision": "fp32", **choices}
+    )
 
 
 def frames(path: Path) -> list[tuple[Any, str]]:
@@ -227,8 +229,8 @@ def test_choosing_people_by_numbers_that_every_segment_counts_anew_is_refused(
     tmp_path: Path,
 ) -> None:
     source = make_video(tmp_path / "in.mp4")
-    chosen = config(faces={2: FaceSettings(enabled=False)})
-    with pytest.raises(ConfigError, match="--tracks"):
+    chosen = config(people={2: PersonSettings(enabled=False)})
+    with pytest.raises(ConfigError, match="tracks"):
         enhance_resumably(source, tmp_path / "out.mp4", chosen)
 
 

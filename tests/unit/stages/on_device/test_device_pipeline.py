@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 
 CLIP = ROOT / "clips" / "portrait.mp4"
 OPENCV_5 = int(cv2.__version__.split(".")[0]) >= 5
-PLAIN = Config(device="cpu", precision="fp32")
+PLAIN = Config.from_options(device="cpu", precision="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_pictures_are_where_the_networks_are_if_that_is_cuda(kind, monkeypatch):
 
 @pytest.mark.parametrize("options", [{}, {"backoff": False}, {"scale": 2}])
 def test_live_frames_come_back_at_once(options, networks, rng):
-    config = Config(device="cpu", precision="fp32", **options)
+    config = Config.from_options(device="cpu", precision="fp32", **options)
     clip = [make_frame("yuv420p", 90, 130, rng, pts=n) for n in range(3)]
     made = [
         build(
@@ -144,7 +144,7 @@ def test_an_observer_sees_every_frame_with_what_became_of_it(networks, rng):
 
 
 def test_frames_pass_through_where_a_stage_fails_on_several(networks, rng, monkeypatch):
-    config = Config(device="cpu", precision="fp32", on_error="passthrough")
+    config = Config.from_options(device="cpu", precision="fp32", on_error="passthrough")
     pipe = build(config, tracker=Given(), networks=networks, on_device=True)
     calls = []
 

@@ -1,0 +1,98 @@
+"""State of the process that only the command line's entry point sets.
+
+Library code leaves all of this alone. A program that embeds the library decides for itself:
+`NetworkSettings.threads` and ``cv2.setNumThreads(1)`` give it the speed of the commands.
+"""
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+_ALLOCATIONS_WHILE_LOADING = 50_000
+"""Importing the networks' libraries creates a million objects that stay. With Python's usual
+threshold the collector searches them again and again, which takes a quarter of a second."""
+_GC_THRESHOLD = gc.get_threshold()
+
+
+class Interrupted(BaseException):
+    """A signal asked the program to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def configured_process() -> Iterator[None]:
+    """Prepare this process for a command, and restore the signal handlers afterwards.
+
+    Closed standard streams get a place to go, SIGINT, SIGTERM and SIGHUP raise `Interrupted`, and
+    the garbage collector runs rarely until `finish_loading`.
+    """
+    gc.set_threshold(_ALLOCATIONS_WHILE_LOADING, 20, 100)
+    _open_standard_streams()
+    try:
+        with _signals_raise():
+            yield
+    finally:
+        gc.set_threshold(*_GC_THRESHOLD)
+
+
+def finish_loading() -> None:
+    """Let the garbage collector run as usual, without the objects that loading has created.
+
+    Commands call this when the first frame is finished. Further calls do nothing.
+    """
+    if gc.get_threshold() != _GC_THRESHOLD:
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLD)
+
+
+def limit_library_threads(device: str) -> None:
+    """Let OpenCV use one thread where the networks run on the CPU.
+
+    Faces are small: waking more threads takes a third more CPU time in all.
+
+    Raises:
+        DeviceError: There is no such device.
+    """
+    import cv2
+
+    from crsr_video.runtime.devices import resolve_device
+
+    if resolve_device(device).type == "cpu":
+        cv2.setNumThreads(1)
+
+
+def _open_standard_streams() -> None:
+    """Open closed standard streams (``2>&-``), so that no other file takes their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # This takes the lowest free number, which is `number`.
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let signals unwind the stack, so that half-written files are removed."""
+
+    def stop(number: int, _frame: object) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)  # A second Ctrl-C must not interrupt the clean-up.
+        raise Interrupted(number)
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP"):  # The terminal was closed. Windows has no such signal.
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
