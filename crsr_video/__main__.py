@@ -1,6 +1,6 @@
-"""Run as ``python -m crsr_video``."""
+"""Entry point of ``python -m crsr_video``."""
 
 from crsr_video.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="crsr-video")

@@ -242,3 +242,25 @@ def as_dict(figures: LiveFigures) -> dict[str, Any]:
         "levels": list(figures.levels),
         "summary": figures.summary,
     }
+
+
+def as_text(figures: LiveFigures) -> str:
+    """The results as lines of text."""
+    summary, outside, load = figures.summary, figures.outside, figures.load
+    latency = summary["latency"]
+    stages = ", ".join(f"{name} {ms:.1f}" for name, ms in summary["stages"].items())
+    clip = load.source.name if load.source else f"{load.width}x{load.height}, {load.faces} faces"
+    lines = [
+        f"played: {clip}, {float(load.rate):g} fps, {load.seconds:g} s",
+        f"frames: {figures.frames_sent} sent, {summary['frames_in']} in, "
+        f"{summary['frames_out']} out, {figures.frames_received} received, "
+        f"{summary['dropped']} dropped, {figures.out_of_order} out of order",
+        f"fps: {summary['fps_in']:.2f} in, {summary['fps_out']:.2f} out",
+        f"latency in ms: p50 {latency['p50_ms']:.1f}, p95 {latency['p95_ms']:.1f}, "
+        f"p99 {latency['p99_ms']:.1f}",
+        f"from outside: p50 {outside.p50:.1f}, p95 {outside.p95:.1f}, p99 {outside.p99:.1f}",
+        f"time per frame in ms: {stages}",
+        f"memory in MiB: {figures.memory_start:.0f} after 5 s, {figures.memory_end:.0f} at the end",
+        f"quality at the end: {summary['level']}",
+    ]
+    return "\n".join([*lines, *figures.levels])

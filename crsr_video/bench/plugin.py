@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from crsr_video.errors import BenchError, ServerError, VersionError
 from crsr_video.io.reader import Reader
 from crsr_video.plugins import compiler, conversion, ffmpeg, hosts, sources
 from crsr_video.server import Client, Settings
+from crsr_video.text_table import markdown_table
 
 FILMS = {"repeated frames": 1, "moving, no face": 0, "moving, a face": 1}
 """Their faces; in the first, every frame is the same."""
@@ -250,3 +251,19 @@ def _median(passes: list[Pass]) -> Pass:
         median(one.ffmpeg_cpu_ms for one in passes),
         median(one.server_cpu_ms for one in passes),
     )
+
+
+def as_text(rows: Sequence[PluginFigures]) -> str:
+    """The results as a table."""
+    header = ["film", "conversion", "with the effect", "difference"]
+    header += ["CPU of conversion", "CPU of ffmpeg", "CPU of the server"]
+    lines = [
+        [
+            row.film,
+            *(f"{ms:.2f}" for ms in (row.conversion.ms, row.effect.ms, row.overhead_ms)),
+            *(f"{ms:.2f}" for ms in (row.conversion.ffmpeg_cpu_ms, row.effect.ffmpeg_cpu_ms)),
+            f"{row.effect.server_cpu_ms:.2f}",
+        ]
+        for row in rows
+    ]
+    return markdown_table(header, lines)

@@ -1,4 +1,4 @@
-"""``crsr-video enhance``: the main job."""
+"""``crsr-video enhance``: enhance the faces of one video or of many."""
 
 import sys
 from contextlib import nullcontext
@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from crsr_video.cli import process, queueing, values
-from crsr_video.cli.choosing import face_options
-from crsr_video.cli.enhancing import encoder_option, enhancing_options, report_option
-from crsr_video.cli.reporting import Reporter
+from crsr_video.cli import options, process, queue
+from crsr_video.cli.options import option, section
+from crsr_video.cli.reporting import EXIT_PARTIAL, Reporter
 from crsr_video.config import (
     DECODING,
     PIPE_INPUTS,
@@ -23,109 +22,141 @@ from crsr_video.config import (
 )
 from crsr_video.errors import ConfigError
 
-EXIT_PARTIAL = 3
+_output_options = section(
+    "Output",
+    option(
+        "-o",
+        "--output",
+        "place",
+        metavar="OUTPUT",
+        type=click.Path(),
+        help="Write the result here. A file's ending selects the container, FOLDER/ keeps the name"
+        " of INPUT, and '-' is standard output.  [default: NAME.enhanced.EXT]",
+    ),
+    options.OVERWRITE,
+    option(
+        "--scale",
+        type=click.Choice(["1", "2", "4"]),
+        default="1",
+        show_default=True,
+        help="Enlarge the whole picture; faces get the full resolution of the network.",
+    ),
+    option(
+        "--upscaler",
+        type=click.Choice(UPSCALERS),
+        default=UPSCALERS[0],
+        show_default=True,
+        help="Enlarge the background with this filter.",
+    ),
+    option(
+        "--start",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        metavar="SECONDS",
+        help="Skip this much of INPUT.",
+    ),
+    option(
+        "--duration",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="Enhance only this much of INPUT.",
+    ),
+)
+
+_encoder_options = section(
+    "Video encoder",
+    option(
+        "--codec",
+        metavar="ENCODER",
+        help="Use this encoder, such as libx264 or libx265; 'copy-like' keeps the codec and bit"
+        " rate of INPUT.  [default: the codec of INPUT, visually lossless]",
+    ),
+    option(
+        "--crf",
+        type=click.FloatRange(min=0),
+        help="Set the encoder's constant quality; lower is better.  [default: visually lossless]",
+    ),
+    options.BITRATE,
+    option("--preset", help="Set the encoder preset, such as veryfast, medium or slow."),
+    options.ENCODER_OPTIONS,
+    option(
+        "--strict",
+        is_flag=True,
+        help="Fail before anything is written if something of INPUT cannot be kept in full.",
+    ),
+)
+
+_run_options = section(
+    "Run",
+    option(
+        "--resume",
+        is_flag=True,
+        help="Keep finished parts beside OUTPUT; repeat the command to continue after a crash.",
+    ),
+    option("--restart", is_flag=True, help="With --resume: discard finished parts."),
+    option(
+        "--on-error",
+        type=click.Choice(["fail", "passthrough"]),
+        default="fail",
+        show_default=True,
+        help="If a frame cannot be enhanced: stop, or pass the frame through unchanged.",
+    ),
+    option(
+        "--hwaccel",
+        type=click.Choice(DECODING),
+        default=DECODING[0],
+        show_default=True,
+        help="Decode files on this kind of device if there is one; auto tries all.",
+    ),
+    options.REPORT,
+    options.JSON_EVENTS,
+)
+
+_pipe_options = section(
+    "Standard input and output",
+    option(
+        "--format",
+        "container",
+        type=click.Choice(PIPE_OUTPUTS),
+        help="Write this to standard output; all but Matroska and MPEG-TS hold raw pictures"
+        " unless --codec is given.  [default: nut]",
+    ),
+    option(
+        "--input-format",
+        type=click.Choice(PIPE_INPUTS),
+        help="Read this from standard input.  [default: detected]",
+    ),
+    option(
+        "--size",
+        metavar="WxH",
+        type=options.FrameSize(),
+        help="Frame size of raw video on standard input, such as 1280x720.",
+    ),
+    option(
+        "--pixel-format",
+        metavar="NAME",
+        help="Pixel format of raw video on standard input.  [default: yuv420p]",
+    ),
+    option(
+        "--rate",
+        metavar="FPS",
+        type=options.FrameRate(),
+        help="Frame rate of raw video on standard input.  [default: 25]",
+    ),
+)
 
 
-@click.command(short_help="Enhance the faces of a video file.")
+@click.command(cls=options.SectionCommand, short_help="Enhance the faces of video files.")
 @click.argument(
     "sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@click.option(
-    "-o",
-    "--output",
-    "place",
-    metavar="OUTPUT",
-    type=click.Path(),
-    help="Where the result goes; its ending chooses the container. FOLDER/: there, under the name"
-    " of INPUT. '-': standard output.  [default: NAME.enhanced.EXT]",
-)
-@click.option(
-    "--format",
-    "container",
-    type=click.Choice(PIPE_OUTPUTS),
-    help="What to write to standard output; all but Matroska and MPEG-TS hold raw pictures"
-    " unless --codec says otherwise.  [default: nut]",
-)
-@click.option(
-    "--input-format",
-    type=click.Choice(PIPE_INPUTS),
-    help="What standard input holds.  [default: what it looks like]",
-)
-@click.option("--size", metavar="WxH", callback=values.size, help="Of raw video on standard input.")
-@click.option("--pixel-format", metavar="NAME", help="Likewise.  [default: yuv420p]")
-@click.option("--rate", metavar="FPS", callback=values.rate, help="Likewise.  [default: 25]")
-@click.option(
-    "--scale",
-    type=click.Choice(["1", "2", "4"]),
-    default="1",
-    show_default=True,
-    help="Enlarge the whole picture; faces then come out at the network's full resolution.",
-)
-@click.option(
-    "--upscaler",
-    type=click.Choice(UPSCALERS),
-    default=UPSCALERS[0],
-    show_default=True,
-    help="How the background is enlarged.",
-)
-@enhancing_options
-@click.option(
-    "--hwaccel",
-    type=click.Choice(DECODING),
-    default=DECODING[0],
-    show_default=True,
-    help="Decode files on a device if it is there; auto takes any.",
-)
-@click.option(
-    "--codec",
-    metavar="ENCODER",
-    help="Video encoder, such as libx264 or libx265, or 'copy-like': the source's codec at its own"
-    " bit rate.  [default: the source's codec, visually lossless]",
-)
-@click.option(
-    "--crf",
-    type=click.FloatRange(min=0),
-    help="Constant quality of the encoder; lower is better.  [default: visually lossless]",
-)
-@click.option(
-    "--bitrate",
-    metavar="RATE",
-    callback=values.bits,
-    help="Instead of --crf: bits a second, 4M or 800k.",
-)
-@click.option("--preset", help="Encoder preset, such as veryfast, medium or slow.")
-@encoder_option
-@click.option(
-    "--strict",
-    is_flag=True,
-    help="Fail, with nothing written, if something cannot be kept in full.",
-)
-@click.option(
-    "--start", type=click.FloatRange(min=0), default=0.0, help="Skip so many seconds first."
-)
-@click.option(
-    "--duration",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Enhance so many seconds only.",
-)
-@face_options
-@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
-@click.option(
-    "--resume",
-    is_flag=True,
-    help="Keep finished parts beside OUTPUT; the same command goes on after a crash.",
-)
-@click.option("--restart", is_flag=True, help="With --resume: begin anew.")
-@click.option(
-    "--on-error",
-    type=click.Choice(["fail", "passthrough"]),
-    default="fail",
-    show_default=True,
-    help="What to do with a frame that cannot be enhanced: stop, or pass it through unchanged.",
-)
-@report_option
-@queueing.queue_options
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable events, a line each.")
+@_output_options
+@options.face_options
+@options.network_options
+@_encoder_options
+@_run_options
+@queue.queue_options
+@_pipe_options
 @click.pass_context
 def enhance(
     context: click.Context,
@@ -148,7 +179,7 @@ def enhance(
     scale: str,
     **choices: Any,
 ) -> None:
-    """Enhance the faces of INPUT; everything else is carried over as it is.
+    """Enhance the faces of INPUT, and keep everything else as it is.
 
     \b
     crsr-video enhance holiday.mp4
@@ -156,13 +187,13 @@ def enhance(
     crsr-video enhance holiday.mp4 --scale 2 --start 12.5 --duration 10
     crsr-video enhance --recursive footage -o better --jobs 2
 
-    INPUT and OUTPUT may be '-', for standard input and output. Everything that is told goes to
-    standard error then, the events of --json too.
+    INPUT and OUTPUT may be '-' for standard input and output. Messages and --json events then go
+    to standard error.
 
     \b
     ffmpeg -i in.mp4 -c copy -f nut - | crsr-video enhance - -o - | ffmpeg -i - out.mp4
     """
-    settings = OutputSettings(
+    output = OutputSettings(
         codec=codec,
         crf=crf,
         bitrate=bitrate,
@@ -174,35 +205,44 @@ def enhance(
     read = ReadSettings(
         format=input_format, size=size, pixel_format=pixel_format, rate=rate, hwaccel=hwaccel
     )
-    queue = queueing.chosen(choices)
-    config = Config.from_options(scale=int(scale), output=settings, reading=read, **choices)
-    output = None if place is None else Path(place)
-    if queueing.is_queue(sources, queue):
-        if any(str(path) == "-" for path in (*sources, output)):
-            raise ConfigError("a pipe holds one video: several inputs need files")
+    queue_settings = queue.take_settings(choices)
+    config = Config.from_options(scale=int(scale), output=output, reading=read, **choices)
+    if queue.is_queue(sources, queue_settings):
+        if any(str(path) == "-" for path in (*sources, place)):
+            raise ConfigError("'-' is a single video: several inputs need file names")
         sys.exit(
-            queueing.enhance_all(sources, place, config, queue, quiet=context.obj, as_json=as_json)
+            queue.enhance_all(
+                sources, place, config, queue_settings, quiet=context.obj, as_json=as_json
+            )
         )
-    source = sources[0]
-    folder = output if place is not None and values.is_folder(place) else None
+    if _enhance_one(sources[0], place, config, quiet=context.obj, as_json=as_json):
+        sys.exit(EXIT_PARTIAL)
+
+
+def _enhance_one(
+    source: Path, place: str | None, config: Config, *, quiet: bool, as_json: bool
+) -> bool:
+    """Enhance one video, and return whether its source was damaged."""
+    output = None if place is None else Path(place)
+    folder = output if place is not None and options.is_folder(place) else None
     if str(source) == "-" and (output is None or folder is not None):
-        raise ConfigError("standard input has no name to make the result's from: say where with -o")
+        raise ConfigError("standard input has no file name: name the result with -o")
     piped = str(output) == "-"
-    with Reporter(quiet=context.obj, as_json=as_json, events_to_stderr=piped) as reporter:
-        # Imported only now: the networks' libraries take seconds, wrong options should not.
-        from crsr_video import api as enhancer
-        from crsr_video.io import reader as readers
+    with Reporter(quiet=quiet, as_json=as_json, events_to_stderr=piped) as reporter:
+        # Imported here because torch takes seconds, and wrong options should fail at once.
+        from crsr_video import api
+        from crsr_video.io import source as sources
         from crsr_video.track import litert
 
-        process.limit_library_threads(config.networks.device)
         reporter.start(source)
-        if str(source) != "-" and not source.exists():
-            readers.Reader(source)  # says what is wrong before anything is fetched
+        if str(source) != "-":
+            sources.check_path(source)  # Before anything is downloaded.
+        process.limit_library_threads(config.networks.device)
         if config.faces.tracks is None:
             litert.prepare_process(reporter.fetching)
-        naming = nullcontext(output) if folder is None else queueing.into(folder, source, config)
+        naming = nullcontext(output) if folder is None else queue.output_in(folder, source, config)
         with naming as name:
-            summary = enhancer.enhance(
+            summary = api.enhance(
                 source,
                 name,
                 config=config,
@@ -211,5 +251,4 @@ def enhance(
                 command=("crsr-video", *sys.argv[1:]),
             )
         reporter.finish(summary)
-    if summary.partial:
-        sys.exit(EXIT_PARTIAL)
+    return summary.partial

@@ -1,124 +1,150 @@
-"""``crsr-video live``: a stream in, a stream out, as it happens."""
+"""``crsr-video live``: enhance a stream while it runs."""
 
-import json
 import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from crsr_video.cli import process, values
-from crsr_video.cli.choosing import person_options
-from crsr_video.cli.enhancing import encoder_option, enhancing_options, report_option
-from crsr_video.cli.reporting import count
+from crsr_video.cli import options, process
+from crsr_video.cli.options import option, section
+from crsr_video.cli.reporting import Reporter, count
 from crsr_video.config import Config, OutputSettings, ReadSettings
-from crsr_video.errors import CrsrError
 
 if TYPE_CHECKING:
     from crsr_video.live import LiveStatistics, LiveSummary
 
+_stream_options = section(
+    "Streams",
+    option(
+        "-i",
+        "--input",
+        "source",
+        metavar="SOURCE",
+        required=True,
+        help="Read from standard input (-), a camera such as /dev/video0, a URL (rtsp, rtmp, srt,"
+        " udp, http) or a file.",
+    ),
+    option(
+        "-o",
+        "--output",
+        "sink",
+        metavar="SINK",
+        required=True,
+        help="Write to standard output (-), a URL (rtmp, srt, udp, rtsp), a file, a playlist"
+        " (.m3u8) or a virtual camera (camera:).",
+    ),
+    options.OVERWRITE,
+    option(
+        "--max-latency",
+        type=click.FloatRange(5, 60_000),
+        default=80.0,
+        show_default=True,
+        metavar="MS",
+        help="Keep 19 of 20 frames below this delay from arrival to departure.",
+    ),
+    option(
+        "--preview",
+        is_flag=False,
+        flag_value=0,
+        type=click.IntRange(0, 65535),
+        metavar="[PORT]",
+        help="Serve a page for a browser on this machine that shows before and after.",
+    ),
+    option(
+        "--seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Stop after this time.  [default: when the source ends]",
+    ),
+    options.REPORT,
+    options.JSON_EVENTS,
+)
 
-@click.command(short_help="Enhance a camera or a stream as it happens.")
-@click.option(
-    "-i",
-    "--input",
-    "source",
-    metavar="SOURCE",
-    required=True,
-    help="- (standard input), a camera such as /dev/video0, an URL (rtsp, rtmp, srt, udp, http),"
-    " or a file.",
+_source_options = section(
+    "Source",
+    option(
+        "--input-format",
+        metavar="NAME",
+        help="FFmpeg's name of the source's format, such as nut, mpegts, rawvideo, v4l2,"
+        " avfoundation or dshow.",
+    ),
+    option(
+        "--size",
+        metavar="WxH",
+        type=options.FrameSize(),
+        help="Frame size of raw video, or requested from a camera, such as 1280x720.",
+    ),
+    option(
+        "--pixel-format",
+        metavar="NAME",
+        help="Pixel format of raw video, or requested from a camera.",
+    ),
+    option(
+        "--rate",
+        metavar="FPS",
+        type=options.FrameRate(),
+        help="Frame rate of raw video, or requested from a camera.",
+    ),
+    option(
+        "--input-option",
+        "input_options",
+        metavar="KEY=VALUE",
+        multiple=True,
+        callback=options.parse_pairs,
+        help="Pass an option to FFmpeg's reader; may be repeated.",
+    ),
+    option("--realtime", is_flag=True, help="Play a file at its own frame rate."),
+    option("--loop", is_flag=True, help="With --realtime: repeat the file."),
+    option(
+        "--connect-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=10.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Give up if the first frame or the sink takes longer.",
+    ),
+    option(
+        "--stall-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=5.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Reconnect to a network source that is silent for this time.",
+    ),
+    option(
+        "--reconnect/--no-reconnect",
+        default=True,
+        show_default=True,
+        help="Reconnect to a source or sink after its connection is lost.",
+    ),
 )
-@click.option(
-    "-o",
-    "--output",
-    "sink",
-    metavar="SINK",
-    required=True,
-    help="- (standard output), an URL (rtmp, srt, udp, rtsp), a file or playlist (.m3u8), or"
-    " camera: for a virtual camera.",
+
+_encoder_options = section(
+    "Video encoder",
+    option(
+        "--output-format",
+        metavar="NAME",
+        help="FFmpeg's name of the sink's format, such as nut, mpegts, y4m or rawvideo."
+        "  [default: nut on standard output]",
+    ),
+    option("--codec", metavar="ENCODER", help="Use this encoder.  [default: rawvideo or libx264]"),
+    option(
+        "--bitrate",
+        metavar="RATE",
+        type=options.BitRate(),
+        help="Set the bits per second, such as 4M or 800k.",
+    ),
+    option("--preset", help="Set the encoder preset.  [default: a fast one]"),
+    options.ENCODER_OPTIONS,
 )
-@click.option(
-    "--input-format",
-    metavar="NAME",
-    help="FFmpeg's name of what comes in: nut, mpegts, rawvideo, v4l2, avfoundation, dshow...",
-)
-@click.option(
-    "--output-format",
-    metavar="NAME",
-    help="And of what goes out: nut, mpegts, y4m, rawvideo...  [default: nut on standard output]",
-)
-@click.option(
-    "--size", metavar="WxH", callback=values.size, help="Of raw video, or asked of a camera."
-)
-@click.option("--pixel-format", metavar="NAME", help="Likewise.")
-@click.option("--rate", metavar="FPS", callback=values.rate, help="Likewise.")
-@click.option(
-    "--input-option",
-    "input_options",
-    metavar="KEY=VALUE",
-    multiple=True,
-    callback=values.pairs,
-    help="Further option for FFmpeg's reader; may be repeated.",
-)
-@click.option("--realtime", is_flag=True, help="Play a file at its own pace.")
-@click.option("--loop", is_flag=True, help="With --realtime: a file again and again.")
-@click.option(
-    "--max-latency",
-    type=click.FloatRange(5, 60_000),
-    default=80.0,
-    show_default=True,
-    metavar="MS",
-    help="From a frame's arrival to its departure, in 19 of 20 frames.",
-)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    help="End after so long.  [default: with the source]",
-)
-@click.option(
-    "--connect-timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="For the first picture, and for reaching the sink.",
-)
-@click.option(
-    "--stall-timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=5.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="A network source that is silent for so long is connected to anew.",
-)
-@click.option(
-    "--reconnect/--no-reconnect",
-    default=True,
-    show_default=True,
-    help="Whether to connect again to what broke off.",
-)
-@click.option(
-    "--preview",
-    is_flag=False,
-    flag_value=0,
-    type=click.IntRange(0, 65535),
-    metavar="[PORT]",
-    help="Show before and after on a page for this machine's browser; its address is told.",
-)
-@click.option("--codec", metavar="ENCODER", help="Video encoder.  [default: raw or libx264]")
-@click.option("--bitrate", metavar="RATE", callback=values.bits, help="Bits a second, 4M or 800k.")
-@click.option("--preset", help="Encoder preset.  [default: a fast one]")
-@encoder_option
-@enhancing_options
-@person_options
-@report_option
-@click.option("--overwrite", is_flag=True, help="Replace the output and reports if they exist.")
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Statistics every second, a line each: on stderr if the video is on stdout.",
-)
+
+
+@click.command(cls=options.SectionCommand, short_help="Enhance a camera or a stream.")
+@_stream_options
+@options.live_face_options
+@options.network_options
+@_source_options
+@_encoder_options
 @click.pass_context
 def live(
     context: click.Context,
@@ -146,10 +172,10 @@ def live(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Enhance the faces of a stream while it runs, and never lag behind.
+    """Enhance the faces of a stream while it runs, within a limit of delay.
 
-    Every frame leaves soon after it came. When there is not enough time, less is done for each
-    frame, which is told; when even that does not help, frames are left out.
+    If there is not enough time, less is done for each frame, which is reported. If that does not
+    suffice, frames are dropped.
 
     \b
     ffmpeg -f v4l2 -i /dev/video0 -f nut - | crsr-video live -i - -o - | ffplay -
@@ -178,12 +204,12 @@ def live(
         reconnect=reconnect,
     )
     config = Config.from_options(on_error="passthrough", reading=read, output=output, **choices)
-    with LiveReporter(quiet=context.obj, as_json=as_json, on_stderr=sink == "-") as reporter:
-        # Imported only now: wrong options should be told at once.
-        from crsr_video import live as lives
+    with LiveReporter(quiet=context.obj, as_json=as_json, events_to_stderr=sink == "-") as reporter:
+        # Imported here because torch takes seconds, and wrong options should fail at once.
+        from crsr_video import live
         from crsr_video.track import litert
 
-        settings = lives.LiveSettings(
+        settings = live.LiveSettings(
             source=source,
             output=sink,
             config=config,
@@ -191,50 +217,41 @@ def live(
             seconds=seconds,
             preview=preview,
         )
+        process.limit_library_threads(config.networks.device)
         litert.prepare_process()
-        hooks = lives.Hooks(reporter.notice, reporter.statistics, reporter.finish)
-        lives.run(settings, hooks, command=("crsr-video", *sys.argv[1:]))
+        hooks = live.Hooks(reporter.notice, reporter.statistics, reporter.end)
+        live.run(settings, hooks, command=("crsr-video", *sys.argv[1:]))
 
 
-class LiveReporter:
-    """Events of a live run, for people on stderr or for programs."""
+class LiveReporter(Reporter):
+    """Reports a live run: a status line that is rewritten on a terminal, notices and a summary."""
 
-    def __init__(self, *, quiet: bool, as_json: bool, on_stderr: bool) -> None:
-        self._words = not quiet and not as_json
-        self._json, self._on_stderr = as_json, on_stderr
-        self._line = self._words and sys.stderr.isatty()
-        self._open = False
+    _status_shown = False
 
     def __enter__(self) -> "LiveReporter":
-        """Use as a context: a failure becomes an event."""
+        """Return the reporter."""
         return self
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Leave the line of figures."""
-        self._break()
-        if isinstance(error, CrsrError):
-            self._event("error", message=str(error), kind=type(error).__name__)
-
-    def notice(self, line: str) -> None:
-        """Something the user should know."""
-        self._event("notice", message=line)
-        self._say(line)
+    def notice(self, text: str) -> None:
+        """Report something that the user should know."""
+        self.event("notice", message=text)
+        self.say(text)
 
     def statistics(self, now: "LiveStatistics") -> None:
-        """Figures of the last seconds: a line that is written over, on a terminal."""
+        """Report the statistics of the last seconds."""
         process.finish_loading()
-        self._event("statistics", **now.as_json())
-        if self._line:
-            told = f"{_figures(now)}, {count(now.faces, 'face')}, {now.level}"
-            click.echo(f"\r\x1b[Kcrsr-video: {told}", err=True, nl=False)
-            self._open = True
+        self.event("statistics", **now.as_json())
+        if self._shows_bar:
+            line = f"{_statistics_text(now)}, {count(now.faces, 'face')}, {now.level}"
+            click.echo(f"\r\x1b[Kcrsr-video: {line}", err=True, nl=False)
+            self._status_shown = True
 
-    def finish(self, summary: "LiveSummary") -> None:
-        """The run is over."""
-        told = summary.live
-        self._event(
+    def end(self, summary: "LiveSummary") -> None:
+        """Report the end of the run."""
+        statistics = summary.live
+        self.event(
             "summary",
-            **told.as_json(),
+            **statistics.as_json(),
             sink_gone=summary.sink_gone,
             startup_seconds=round(summary.startup_seconds, 3),
             tracks=summary.statistics.tracks,
@@ -242,31 +259,27 @@ class LiveReporter:
             notices=list(summary.notices),
             reports=[str(path) for path in summary.reports],
         )
-        self._say(f"{count(told.frames_out, 'frame')} in {told.seconds:.1f} s: {_figures(told)}")
+        frames = count(statistics.frames_out, "frame")
+        self.say(f"Wrote {frames} in {statistics.seconds:.1f} s: {_statistics_text(statistics)}")
         for path in summary.written:
-            self._say(f"wrote {path}")
+            self.say(f"Wrote {path}")
         if summary.sink_gone:
-            self._say("ended, for nobody reads the output any more")
+            self.say("stopped: the reader closed the output")
 
-    def _event(self, event: str, **facts: Any) -> None:
-        if self._json:
-            click.echo(json.dumps({"event": event, **facts}), err=self._on_stderr)
+    def close_bar(self) -> None:
+        """Remove the status line."""
+        self._clear_bar()
 
-    def _say(self, line: str) -> None:
-        self._break()
-        if self._words:
-            click.echo(f"crsr-video: {line}", err=True)
-
-    def _break(self) -> None:
-        if self._open:
+    def _clear_bar(self) -> None:
+        if self._status_shown:
             click.echo("\r\x1b[K", err=True, nl=False)
-            self._open = False
+            self._status_shown = False
 
 
-def _figures(told: "LiveStatistics") -> str:
-    latency = told.latency
+def _statistics_text(statistics: "LiveStatistics") -> str:
+    latency = statistics.latency
     return (
-        f"{told.fps_in:.1f} fps in, {told.fps_out:.1f} out, "
+        f"{statistics.fps_in:.1f} fps in, {statistics.fps_out:.1f} out, "
         f"latency {latency.p50:.0f} ms (p95 {latency.p95:.0f}, p99 {latency.p99:.0f}), "
-        f"{told.dropped} dropped"
+        f"{statistics.dropped} dropped"
     )

@@ -8,8 +8,9 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 _ALLOCATIONS_WHILE_LOADING = 50_000
@@ -36,7 +37,7 @@ def configured_process() -> Iterator[None]:
     gc.set_threshold(_ALLOCATIONS_WHILE_LOADING, 20, 100)
     _open_standard_streams()
     try:
-        with _signals_raise():
+        with handled_signals(_interrupt):
             yield
     finally:
         gc.set_threshold(*_GC_THRESHOLD)
@@ -50,6 +51,14 @@ def finish_loading() -> None:
     if gc.get_threshold() != _GC_THRESHOLD:
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLD)
+
+
+def discard_standard_output() -> None:
+    """Send standard output to the null device, because the program that read it has ended.
+
+    Otherwise Python reports a broken pipe when it flushes the stream at exit.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def limit_library_threads(device: str) -> None:
@@ -80,19 +89,24 @@ def _open_standard_streams() -> None:
 
 
 @contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Let signals unwind the stack, so that half-written files are removed."""
+def handled_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Call a function on SIGINT, SIGTERM and SIGHUP, and restore the previous handlers afterwards.
 
-    def stop(number: int, _frame: object) -> NoReturn:
-        signal.signal(number, signal.SIG_IGN)  # A second Ctrl-C must not interrupt the clean-up.
-        raise Interrupted(number)
-
+    Args:
+        handler: Function of the signal's number and the current stack frame.
+    """
     numbers = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP"):  # The terminal was closed. Windows has no such signal.
         numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in numbers}
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    """Unwind the stack, so that half-written files are removed."""
+    signal.signal(number, signal.SIG_IGN)  # A second Ctrl-C must not interrupt the clean-up.
+    raise Interrupted(number)

@@ -1,4 +1,4 @@
-"""What a run tells the user: a progress bar, notices and a summary; or JSON lines."""
+"""What a run prints: progress, notices and a summary for people, or JSON events for programs."""
 
 import json
 import sys
@@ -10,33 +10,42 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crsr_video.cli import process
-from crsr_video.cli.plain import plain
 from crsr_video.errors import CrsrError
 
 if TYPE_CHECKING:
     from crsr_video.api import Summary
     from crsr_video.progress import Progress
 
-EVENT_SECONDS = 0.5
-"""At most one progress event in this time: readers of JSON need no more."""
+EXIT_FAILED = 1
+EXIT_PARTIAL = 3
+
+PROGRESS_SECONDS = 0.5
+"""Shortest time between two progress events."""
 
 
 class Reporter:
-    """Events of one run, for people on stderr or for programs on stdout.
+    """Reports one run, for people on standard error or for programs as JSON events.
 
-    Args: events_to_stderr: standard output is taken, by a video.
+    Used as a context manager: the progress bar is closed, and a failure becomes an event.
+
+    Args:
+        quiet: Print nothing but warnings and errors.
+        as_json: Print JSON events instead of text.
+        events_to_stderr: Print the events to standard error, because a video goes to standard
+            output.
     """
 
     def __init__(self, *, quiet: bool, as_json: bool, events_to_stderr: bool = False) -> None:
         self._json = as_json
         self._events_to_stderr = events_to_stderr
-        self._words = not quiet and not as_json
+        self._prints_text = not quiet and not as_json
+        self._shows_bar = self._prints_text and sys.stderr.isatty()
         self._bar: Any = None
-        self._show_bar = self._words and sys.stderr.isatty()
+        self._bar_label = "enhancing"
         self._last_event = 0.0
 
     def __enter__(self) -> "Reporter":
-        """Use as a context: the bar is closed, and a failure becomes an event."""
+        """Return the reporter."""
         return self
 
     def __exit__(
@@ -45,83 +54,84 @@ class Reporter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the bar."""
-        self._close_bar()
+        """Close the progress bar, and report a failure."""
+        self.close_bar()
         if isinstance(error, CrsrError):
-            self._event("error", message=str(error), kind=type(error).__name__)
+            self.event("error", message=str(error), kind=type(error).__name__)
 
     def start(self, source: Path) -> None:
-        """A run begins."""
-        self._event("start", source=str(source))
+        """Report that a run begins."""
+        self.event("start", source=str(source))
 
     def notice(self, text: str) -> None:
-        """Something the user should know."""
-        self._event("notice", message=text)
-        self._say(f"note: {text}")
+        """Report something that the user should know."""
+        self.event("notice", message=text)
+        self.say(f"note: {text}")
 
     def fetching(self, done: int, total: int) -> None:
-        """Face models are being fetched: bytes so far, bytes in all."""
-        self._event("fetching", done=done, total=total)
-        if self._show_bar:
-            if self._bar is None:
-                self._bar = bar(total, "fetching face models", "B", scale=True)
+        """Report the download of face models, in bytes."""
+        self.event("fetching", done=done, total=total)
+        if self._shows_bar:
+            self._bar = self._bar or progress_bar(total, "fetching face models", "B", scale=True)
             self._bar.update(done - self._bar.n)
             if done >= total:
-                self._close_bar()
+                self.close_bar()
 
     def progress(self, state: "Progress") -> None:
-        """A frame is finished."""
+        """Report a finished frame."""
         process.finish_loading()
-        if self._show_bar:
+        if self._shows_bar:
             if self._bar is None:
-                self._bar = bar(state.total, "enhancing", " frames")
-                self._bar.initial = self._bar.n = state.resumed  # No part of this run's speed.
+                self._bar = progress_bar(state.total, self._bar_label, " frames")
+                self._bar.initial = self._bar.n = state.resumed  # Not part of this run's speed.
             self._bar.set_postfix_str(f"faces={state.faces}", refresh=False)
             self._bar.update(state.frames - self._bar.n)
         now = time.monotonic()
-        if self._json and now - self._last_event >= EVENT_SECONDS:
+        if self._json and now - self._last_event >= PROGRESS_SECONDS:
             self._last_event = now
-            self._event(
-                "progress",
-                frames=state.frames,
-                total=state.total,
-                fps=round(state.fps, 2),
-                faces=state.faces,
-            )
+            self.event("progress", **progress_facts(state))
 
     def finish(self, summary: "Summary") -> None:
-        """The run is done."""
-        self._close_bar()
-        self._event("summary", **facts_of(summary))
-        for line in _lines(summary):
-            self._say(line)
+        """Report the end of a run."""
+        self.close_bar()
+        self.event("summary", **summary_facts(summary))
+        for line in _summary_lines(summary):
+            self.say(line)
         if summary.partial:
             source = "standard input" if str(summary.source) == "-" else summary.source
-            self._warn(f"{source} is {harm(summary)}: what was there is enhanced")
+            self.warn(f"{source} is {damage_text(summary)}: the readable frames were enhanced")
 
-    def _say(self, line: str) -> None:
-        if self._words:
-            if self._bar is not None:
-                self._bar.clear()
-            click.echo(f"crsr-video: {plain(line)}", err=True)
-
-    def _warn(self, line: str) -> None:
-        self._event("warning", message=line)
-        if not self._json:
-            click.echo(f"crsr-video: warning: {plain(line)}", err=True)
-
-    def _event(self, event: str, **facts: Any) -> None:
+    def event(self, event: str, **facts: Any) -> None:
+        """Print a JSON event, if events were asked for."""
         if self._json:
             click.echo(json.dumps({"event": event, **facts}), err=self._events_to_stderr)
 
-    def _close_bar(self) -> None:
+    def say(self, line: str) -> None:
+        """Print a line for people, unless they asked for none."""
+        if self._prints_text:
+            self._clear_bar()
+            click.echo(f"crsr-video: {printable(line)}", err=True)
+
+    def warn(self, line: str) -> None:
+        """Report a warning, which --quiet does not suppress."""
+        self.event("warning", message=line)
+        if not self._json:
+            self._clear_bar()
+            click.echo(f"crsr-video: warning: {printable(line)}", err=True)
+
+    def close_bar(self) -> None:
+        """Remove the progress bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
+    def _clear_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.clear()
 
-def bar(total: int, label: str, unit: str, *, scale: bool = False) -> Any:
-    """A progress bar on stderr."""
+
+def progress_bar(total: int, label: str, unit: str, *, scale: bool = False) -> Any:
+    """A progress bar on standard error."""
     from tqdm import tqdm
 
     return tqdm(
@@ -135,27 +145,33 @@ def bar(total: int, label: str, unit: str, *, scale: bool = False) -> Any:
     )
 
 
-def facts_of(summary: "Summary") -> dict[str, Any]:
-    """What a summary tells, for programs."""
-    seen = summary.statistics
+def progress_facts(state: "Progress") -> dict[str, Any]:
+    """The fields of a progress event."""
+    return {
+        "frames": state.frames,
+        "total": state.total,
+        "fps": round(state.fps, 2),
+        "faces": state.faces,
+    }
+
+
+def summary_facts(summary: "Summary") -> dict[str, Any]:
+    """The fields of a summary event."""
+    statistics = summary.statistics
     return {
         "output": str(summary.output),
-        "frames": seen.frames,
+        "frames": statistics.frames,
         "resumed": summary.resumed,
-        "faces": seen.faces,
-        "enhanced": seen.enhanced,
-        "tracks": seen.tracks,
-        "cuts": seen.cuts,
-        "skipped": seen.skipped,
-        "passed_through": seen.passed_through,
+        "faces": statistics.faces,
+        "enhanced": statistics.enhanced,
+        "tracks": statistics.tracks,
+        "cuts": statistics.cuts,
+        "skipped": statistics.skipped,
+        "passed_through": statistics.passed_through,
         "concealed": summary.concealed,
         "damaged": summary.damaged,
         "truncated": summary.truncated,
-        "seconds": round(summary.seconds, 3),
-        "startup_seconds": round(summary.startup_seconds, 3),
-        "fps": round(summary.fps, 2),
-        "stage_seconds": {name: round(s, 3) for name, s in seen.stage_seconds.items()},
-        "peak_memory_mib": peak_memory(),
+        **timing_facts(summary, statistics.stage_seconds),
         "encoder": summary.plan.encoder,
         "pixel_format": summary.plan.pixel_format,
         "notices": list(summary.notices),
@@ -163,8 +179,24 @@ def facts_of(summary: "Summary") -> dict[str, Any]:
     }
 
 
-def peak_memory() -> float | None:
-    """Largest resident size of this process so far in MiB; None where the system does not tell."""
+def timing_facts(run: Any, stage_seconds: dict[str, float]) -> dict[str, Any]:
+    """The fields of a summary event about time and memory.
+
+    Args:
+        run: A summary or an analysis, with `seconds`, `startup_seconds` and `fps`.
+        stage_seconds: CPU seconds of each stage.
+    """
+    return {
+        "seconds": round(run.seconds, 3),
+        "startup_seconds": round(run.startup_seconds, 3),
+        "fps": round(run.fps, 2),
+        "stage_seconds": {name: round(s, 3) for name, s in stage_seconds.items()},
+        "peak_memory_mib": peak_memory_mib(),
+    }
+
+
+def peak_memory_mib() -> float | None:
+    """Largest resident size of this process in MiB, or None if the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -173,38 +205,74 @@ def peak_memory() -> float | None:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
+def printable(text: str) -> str:
+    """Text on one line, with unprintable characters as Python escapes them.
+
+    File names may contain line breaks and terminal control sequences.
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def count(number: int, thing: str) -> str:
-    """A number of things, in words."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+    """A number and a noun, such as "1 frame" or "2 people"."""
+    plural = "people" if thing == "person" else f"{thing}s"
+    return f"{number} {thing if number == 1 else plural}"
 
 
-def harm(summary: "Summary") -> str:
-    """What is wrong with a source, in words."""
-    harms = ["cut off"] if summary.truncated else []
-    if summary.concealed:
-        harms.append(f"damaged in {count(summary.concealed, 'frame')}")
-    if summary.damaged:
-        harms.append(f"missing {count(summary.damaged, 'frame')}")
-    return ", ".join(harms)
+def damage_text(run: Any) -> str:
+    """The damage of a source in words, such as "cut off, missing 3 frames".
+
+    Args:
+        run: A summary or an analysis, with `truncated`, `concealed` and `damaged`.
+    """
+    damage = ["cut off"] if run.truncated else []
+    if run.concealed:
+        damage.append(f"damaged in {count(run.concealed, 'frame')}")
+    if run.damaged:
+        damage.append(f"missing {count(run.damaged, 'frame')}")
+    return ", ".join(damage)
 
 
-def _lines(summary: "Summary") -> list[str]:
-    seen = summary.statistics
+def timing_line(run: Any, frames: int) -> str:
+    """Speed and start-up time of a run in words."""
+    return (
+        f"Processed {count(frames, 'frame')} in {run.seconds:.1f} s: {run.fps:.1f} fps after "
+        f"{run.startup_seconds:.1f} s to start"
+    )
+
+
+def stage_line(frames: int, stage_seconds: dict[str, float]) -> list[str]:
+    """CPU time of each stage in words, or nothing if there was no frame."""
+    if not frames:
+        return []
+    stages = [f"{name} {s / frames * 1e3:.1f}" for name, s in stage_seconds.items()]
+    return [f"Time per frame in ms: {', '.join(stages)}"]
+
+
+def people_text(enhanced: int, faces: int, people: int) -> str:
+    """How many people were enhanced, and in how many of their appearances.
+
+    Args:
+        enhanced: Enhanced faces, summed over frames.
+        faces: Faces found, summed over frames.
+        people: Number of track IDs.
+    """
+    if not faces:
+        return "No face was found: the picture is unchanged"
+    if people == 1:  # One face per frame.
+        return f"Enhanced 1 person in {enhanced} of {count(faces, 'frame')}"
+    return f"Enhanced {count(people, 'person')} in {enhanced} of {faces} appearances"
+
+
+def _summary_lines(summary: "Summary") -> list[str]:
+    statistics = summary.statistics
     lines = [
-        f"{count(seen.frames, 'frame')}, {count(seen.tracks, 'face')} "
-        f"followed ({seen.enhanced} of {seen.faces} pictures of them enhanced), "
-        f"{summary.seconds:.1f} s ({summary.startup_seconds:.1f} of them to start), "
-        f"{summary.fps:.1f} fps"
+        people_text(statistics.enhanced, statistics.faces, statistics.tracks),
+        timing_line(summary, statistics.frames),
+        *stage_line(statistics.frames, statistics.stage_seconds),
+        *(f"Left unchanged: {n} x {why}" for why, n in sorted(statistics.skipped.items())),
     ]
-    if seen.frames:
-        stages = [f"{n} {s / seen.frames * 1e3:.1f}" for n, s in seen.stage_seconds.items()]
-        lines.append(f"milliseconds a frame: {', '.join(stages)}")
-    lines += [f"left alone: {n} x {why}" for why, n in sorted(seen.skipped.items())]
-    if not seen.faces:
-        lines.append("no face was found: the picture is unchanged")
-    if seen.passed_through:
-        lines.append(
-            f"{count(seen.passed_through, 'frame')} passed through unchanged after an error"
-        )
-    written = [summary.plan.name, *summary.reports]
-    return [*lines, *(f"wrote {path}" for path in written)]
+    if statistics.passed_through:
+        frames = count(statistics.passed_through, "frame")
+        lines.append(f"Left {frames} unchanged after an error")
+    return [*lines, *(f"Wrote {path}" for path in (summary.plan.name, *summary.reports))]

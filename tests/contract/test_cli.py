@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,7 +68,7 @@ def test_default_output_lies_beside_the_input(clip: Path) -> None:
     with av.open(str(output)) as file:
         assert sum(1 for _ in file.decode(video=0)) == 10
         assert len(file.streams.audio) == 1
-    assert "10 frames, 1 face followed" in result.stderr
+    assert "Enhanced 1 person in 10 of 10 frames" in result.stderr
     assert str(output) in result.stderr
     assert result.stdout == ""
 
@@ -143,7 +142,7 @@ def test_a_video_without_faces_is_unchanged_and_says_so(tmp_path: Path) -> None:
     source = black(tmp_path / "black.mkv", 64, 48)
     result = run("enhance", source, *QUICK[:2])
     assert result.exit_code == 0, result.stderr
-    assert "no face was found" in result.stderr
+    assert "No face was found" in result.stderr
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 33), (8192, 16)])
@@ -182,12 +181,16 @@ def test_damage_in_the_middle_is_told(tmp_path: Path) -> None:
         assert sum(1 for _ in file.decode(video=0)) > 60
 
 
-def test_help_is_quick_and_version_is_told() -> None:
-    begin = time.perf_counter()
-    done = subprocess.run([*PROGRAM, "--help"], capture_output=True, text=True, check=True)
+def test_help_lists_commands_without_importing_heavy_libraries() -> None:
+    """That is what keeps the start-up time at about 0.2 s."""
+    code = "import sys; from crsr_video.cli import main; main(['--help'], standalone_mode=False);"
+    code += "print('imported:', sorted({'torch', 'av', 'cv2', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "enhance" in done.stdout
-    # The promise is half a second; a busy test machine gets some grace.
-    assert time.perf_counter() - begin < 1.5
+    assert done.stdout.splitlines()[-1] == "imported: []"
+
+
+def test_version_is_printed() -> None:
     assert crsr_video.__version__ in run("--version").stdout
 
 

@@ -337,7 +337,7 @@ def test_the_command_tells_what_it_wrote(clip: Path, tmp_path: Path) -> None:
     after = copy(clip, tmp_path / "b.mp4")
     run = CliRunner().invoke(main, ["compare", str(clip), str(after)])
     assert (run.exit_code, run.stdout) == (0, "")
-    assert run.stderr == f"crsr-video: wrote {tmp_path / 'b.compare.mp4'}\n"
+    assert run.stderr == f"crsr-video: Wrote {tmp_path / 'b.compare.mp4'}\n"
     again = CliRunner().invoke(main, ["compare", str(clip), str(after)])
     assert again.exit_code == 1
     assert again.stderr.startswith("crsr-video: error: ") and again.stderr.count("\n") == 1

@@ -4,11 +4,12 @@ import json
 import shutil
 
 import av
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from crsr_video.cli import main
-from crsr_video.cli.choosing import _only, _people, face_options
+from crsr_video.cli.options import face_options
 from crsr_video.config import Config, PersonSettings
 from crsr_video.track import face_models
 from tests.support.paths import ROOT
@@ -27,7 +28,7 @@ def models():
 def folder(tmp_path_factory):
     """A clip of two scenes with one person and with two, and its tracks."""
     place = tmp_path_factory.mktemp("tracks")
-    shutil.copy(CLIPS / "two_people_cut.mp4", place / "clip.mp4")
+    shutil.copy(CLIPS / "two_faces_cut.mp4", place / "clip.mp4")
     result = run("tracks", place / "clip.mp4", "--sheet", place / "people.png")
     (place / "told.txt").write_text(f"{result.exit_code}\n{result.stdout}{result.stderr}")
     return place
@@ -47,10 +48,10 @@ def test_the_default_name_and_what_is_told(folder):
     told = (folder / "told.txt").read_text()
     assert told.startswith("0\n")
     assert {p.name for p in folder.iterdir()} >= {"clip.tracks.json", "people.png"}
-    assert "120 frames, 3 faces followed (180 pictures of them) in 2 scenes" in told
-    assert "face 3: 0:02.0 to 0:04.0, 60 frames" in told
-    assert f"wrote {folder / 'clip.tracks.json'}" in told
-    assert f"wrote {folder / 'people.png'}" in told
+    assert "Found 3 people with 180 appearances in 2 scenes" in told
+    assert "Person 3: 0:02.0 to 0:04.0, 60 frames" in told
+    assert f"Wrote {folder / 'clip.tracks.json'}" in told
+    assert f"Wrote {folder / 'people.png'}" in told
 
 
 def test_json_events(tmp_path):
@@ -88,7 +89,7 @@ def test_choosing_persons(folder, tmp_path, monkeypatch):
     assert "no face 9 in what was enhanced; there are 1 to 3" in summary["notices"]
 
 
-def test_only_and_max_people(folder, tmp_path):
+def test_only_and_max_faces(folder, tmp_path):
     words = ["enhance", folder / "clip.mp4", "--json", "--tracks", folder / "clip.tracks.json"]
     words += [*QUICK, "--start", 2, "--duration", 0.4]
     result = run(*words, "-o", tmp_path / "1.mp4", "--only", "1,3")
@@ -108,27 +109,27 @@ def test_without_a_file_the_same_numbers_hold(folder, tmp_path):
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["--face", "2"], "'2' is not of the form ID=WHAT"),
-        (["--face", "x=off"], "'x' is no number of a face"),
-        (["--face", "0=off"], "'0' is no number of a face"),
-        (["--face", "-1=off"], "'-1' is no number of a face"),
-        (["--face", "²=off"], "'²' is no number of a face"),
-        (["--face", "2="], "'' is nothing to do with a face"),
-        (["--face", "2=texture:1"], "'texture:1' is nothing to do with a face"),
-        (["--face", "2=off:1"], "'off:1' is nothing to do with a face"),
-        (["--face", "2=strength"], "'strength' is nothing to do with a face"),
-        (["--face", "2=strength:7"], "strength is a number from 0 to 1, not '7'"),
-        (["--face", "2=strength:nan"], "not 'nan'"),
-        (["--face", "2=strength:"], "not ''"),
-        (["--face", "2=off", "--face", "2=on"], "face 2 is given twice"),
-        (["--face", "2-1=off"], "'2-1' is no range of faces"),
-        (["--face", "1,x=off"], "'x' is no number of a face"),
-        (["--face", "1-2=off", "--face", "2=on"], "face 2 is given twice"),
-        (["--only", "1-999999999"], "is no range of faces"),
-        (["--only", "1-"], "'' is no number of a face"),
-        (["--only", ""], "'' is no number of a face"),
-        (["--only", "1,,2"], "'' is no number of a face"),
-        (["--only", "1;2"], "'1;2' is no number of a face"),
+        (["--face", "2"], "invalid face setting '2': use ID=off"),
+        (["--face", "x=off"], "invalid track ID 'x'"),
+        (["--face", "0=off"], "invalid track ID '0'"),
+        (["--face", "-1=off"], "invalid track ID '-1'"),
+        (["--face", "²=off"], "invalid track ID '²'"),
+        (["--face", "2="], "invalid face setting ''"),
+        (["--face", "2=texture:1"], "invalid face setting 'texture:1'"),
+        (["--face", "2=off:1"], "invalid face setting 'off:1'"),
+        (["--face", "2=strength"], "invalid face setting 'strength'"),
+        (["--face", "2=strength:7"], "invalid strength '7' of a face: use a number from 0 to 1"),
+        (["--face", "2=strength:nan"], "invalid strength 'nan'"),
+        (["--face", "2=strength:"], "invalid strength ''"),
+        (["--face", "2=off", "--face", "2=on"], "face 2 has two settings"),
+        (["--face", "2-1=off"], "invalid range of faces '2-1'"),
+        (["--face", "1,x=off"], "invalid track ID 'x'"),
+        (["--face", "1-2=off", "--face", "2=on"], "face 2 has two settings"),
+        (["--only", "1-999999999"], "invalid range of faces"),
+        (["--only", "1-"], "invalid track ID ''"),
+        (["--only", ""], "invalid track ID ''"),
+        (["--only", "1,,2"], "invalid track ID ''"),
+        (["--only", "1;2"], "invalid track ID '1;2'"),
         (["--max-faces", "0"], "0 is not in the range"),
     ],
     ids=" ".join,
@@ -140,20 +141,43 @@ def test_wrong_usage_names_the_part(folder, words, part):
     assert part in result.stderr
 
 
-def test_options_become_settings():
-    assert callable(face_options)
-    settings = _people(None, None, ("2=off", " 3 = strength:0.5", "4=on"))
-    assert settings == {
-        2: PersonSettings(enabled=False),
-        3: PersonSettings(strength=0.5),
-        4: PersonSettings(),
-    }
-    assert set(_people(None, None, ("2,5-7=off",))) == {2, 5, 6, 7}
-    assert _only(None, None, "4, 1") == frozenset((1, 4))
-    assert _only(None, None, "1,6-9") == frozenset((1, 6, 7, 8, 9))
-    assert (
-        Config.from_options(people=settings, only=frozenset((1, 4))).faces.people[3].strength == 0.5
-    )
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            ["--face", "2=off", "--face", " 3 = strength:0.5", "--face", "4=on"],
+            {
+                2: PersonSettings(enabled=False),
+                3: PersonSettings(strength=0.5),
+                4: PersonSettings(),
+            },
+        ),
+        (["--face", "2,5-7=off"], dict.fromkeys((2, 5, 6, 7), PersonSettings(enabled=False))),
+    ],
+)
+def test_face_options_become_settings(words, expected):
+    assert parsed(words).faces.people == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [("4, 1", {1, 4}), ("1,6-9", {1, 6, 7, 8, 9}), (None, None)]
+)
+def test_only_becomes_a_set_of_track_ids(words, expected):
+    assert parsed([] if words is None else ["--only", words]).faces.only == expected
+
+
+def parsed(words):
+    """The configuration that the face options of a command make."""
+    found = []
+
+    @click.command()
+    @face_options
+    def command(**values):
+        found.append(Config.from_options(**values))
+
+    result = CliRunner().invoke(command, words)
+    assert result.exit_code == 0, result.output
+    return found[0]
 
 
 @pytest.mark.parametrize(
@@ -204,5 +228,5 @@ def test_a_cut_off_video_is_analysed_as_far_as_it_goes(tmp_path):
     source.write_bytes(data)
     result = run("tracks", source)
     assert result.exit_code == 3, result.stderr
-    assert "what was there is analysed" in result.stderr
+    assert "the readable frames were analysed" in result.stderr
     assert (tmp_path / "flipped.tracks.json").exists()

@@ -227,7 +227,7 @@ def test_bad_input_is_told_in_a_line(tmp_path, kind):
         ("--strength", "nan", "strength must lie between 0 and 1"),
         ("--min-face", "nan", "min-face must be finite and not negative"),
         ("--persons", "1;x", "persons: 'x' is no number of a face"),
-        ("--persons", "1\n2", "persons: must be one line"),
+        ("--persons", "1\n2", "--persons must be one line"),
         ("--model", "nope", "unknown model 'nope'"),
         ("--model", "nope.safetensors", "nope.safetensors: no such file"),
         ("--tracks", __file__, "is no JSON object"),
@@ -243,7 +243,7 @@ def test_the_pipe_takes_no_options_of_the_effect(tmp_path):
     source = shutil.copy(clips.PORTRAIT, tmp_path / "a.mp4")
     for option in ("--compare", "--debug"):
         done = CliRunner().invoke(main, ["ffmpeg-args", str(source), "--pipe", option])
-        assert done.exit_code == 1 and f"{option} is of the effect" in done.stderr
+        assert done.exit_code == 1 and f"{option} works only with the effect" in done.stderr
     printed = args(source, "--pipe", "--strength", "0.5").stdout
     parts = [shlex.split(part) for part in printed.split(" | ")]
     assert [part[0] for part in parts] == ["ffmpeg", "crsr-video", "ffmpeg"]

@@ -80,7 +80,7 @@ def test_status_before_and_after(home, program):
 def test_a_second_install_changes_nothing_and_an_update_replaces(installed, program):
     before = tree(installed)
     again = run("install", "--command", program)
-    assert "is there already" in again.stdout and "wrote" not in again.stdout
+    assert "is up to date" in again.stdout and "wrote" not in again.stdout
     assert tree(installed) == before
     other = installed / "crsr-video"
     shutil.copy(program, other)

@@ -224,4 +224,4 @@ def test_a_device_that_is_not_there_is_told_before_anything_is_made():
 def test_options_before_a_subcommand_are_refused(words):
     done = CliRunner().invoke(main, ["bench", *words, "networks"])
     assert done.exit_code == 2
-    assert f"{words[0]} belongs after 'networks'" in done.output
+    assert f"{words[0]} must stand after 'networks'" in done.output

@@ -327,11 +327,11 @@ def test_what_does_not_fit_into_memory_is_told(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--batch", "0"], "'0' is no number of faces"),
-        (["--batch", "1,many"], "'many' is no number of faces"),
-        (["--batch", "9" * 5000], "is no number of faces"),
-        (["--sides", "33"], "'33' is no multiple of 4"),
-        (["--sides", ""], "'' is no multiple of 4"),
+        (["--batch", "0"], "'0' is not a number of faces"),
+        (["--batch", "1,many"], "'many' is not a number of faces"),
+        (["--batch", "9" * 5000], "is not a number of faces"),
+        (["--sides", "33"], "'33' is not a multiple of 4"),
+        (["--sides", ""], "'' is not a multiple of 4"),
         (["--against", "tensorrt"], "tensorrt"),
         (["--precision", "fp8"], "fp8"),
         (["--runs", "0"], "--runs"),

@@ -152,7 +152,7 @@ def test_the_command_says_how_close_it_is(model, tmp_path):
     options = ["--format", "torchscript", "--part", "consistifier", "-o", str(path)]
     done = CliRunner().invoke(main, ["export", model, *options])
     assert done.exit_code == 0, done.output
-    assert "differs from our own result by" in done.output
+    assert "differs from crsr-video's result by" in done.output
     again = CliRunner().invoke(main, ["export", model, *options])
     assert again.exit_code == 1
     assert "exists" in again.output

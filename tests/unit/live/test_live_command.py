@@ -87,7 +87,7 @@ def test_a_viewer_that_goes_away_ends_it_well() -> None:
         assert live.stdout.read(300_000)
         live.stdout.close()
         assert live.wait(LONG) == 0
-        assert "nobody reads the output" in live.stderr.read().decode()
+        assert "stopped: the reader closed the output" in live.stderr.read().decode()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -140,7 +140,7 @@ def test_a_sender_that_stops_in_a_frame_ends_the_run_as_any_other(tmp_path: Path
     assert done.returncode == 0, lines
     told = "standard input: the last frame is cut off: 100 of 3072 bytes; it is left out"
     assert f"crsr-video: {told}" in lines
-    assert lines[-1] == f"crsr-video: wrote {output}"
+    assert lines[-1] == f"crsr-video: Wrote {output}"
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_the_json_describes_the_run(made):
     assert told["settings"]["output"]["preset"] == "ultrafast"
     assert {"crsr-video", "torch", "av", "numpy", "ai-edge-litert"} <= told["versions"].keys()
     assert "face model landmarks" in told["hashes"]
-    assert f"wrote {folder / 'told.json'}" in result.stderr
+    assert f"Wrote {folder / 'told.json'}" in result.stderr
 
 
 def test_the_page_is_self_contained_and_escapes(made):
@@ -77,7 +77,7 @@ def test_the_page_is_self_contained_and_escapes(made):
 def test_an_unknown_suffix_is_a_usage_error(tmp_path, name):
     result = run("enhance", tmp_path / "nothing.mp4", "--report", name)
     assert result.exit_code == 2
-    assert f"'{name}' ends in neither .json nor .html" in result.stderr
+    assert f"'{name}' has an unknown ending: use .json or .html" in result.stderr
     with pytest.raises(ConfigError, match=r"must end in \.json or \.html"):
         Config.from_options(report=(Path(name),))
 

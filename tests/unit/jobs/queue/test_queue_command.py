@@ -199,7 +199,7 @@ def test_a_report_for_each(clips: Path, tmp_path: Path) -> None:
 
 def test_one_file_is_as_it_was(clips: Path) -> None:
     result = run(clips / "a.mp4", "--jobs", 2)
-    assert "milliseconds a frame" in result.stderr
+    assert "Time per frame in ms" in result.stderr
     assert run(clips / "a.mp4").exit_code == 1  # Exists; a queue would have skipped it.
 
 

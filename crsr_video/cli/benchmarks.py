@@ -1,0 +1,400 @@
+"""``crsr-video bench`` and its subcommands: measure speed."""
+
+import json
+import sys
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from crsr_video.cli import options, process
+from crsr_video.cli.options import NameList, NumberList, SectionCommand, option, section
+from crsr_video.config import DECODING, Precision
+
+_SIZES = ("360p", "720p", "1080p")
+_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower")
+
+_MODEL = option("--model", metavar="NAME|PATH", default="fast", show_default=True)
+_FRAMES = option(
+    "--frames",
+    type=click.IntRange(min=12),
+    default=100,
+    show_default=True,
+    help="Length of the clip.",
+)
+
+
+def _runs(default: int) -> Any:
+    return option(
+        "--runs",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        help="Measure this many times, and print the medians.",
+    )
+
+
+_JSON = option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+class _Group(SectionCommand, click.Group):
+    """A group that is itself a command, with its options in sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, then the subcommands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+@click.group(cls=_Group, invoke_without_command=True, short_help="Measure speed, stage by stage.")
+@section(
+    "Options",
+    option(
+        "--sizes",
+        metavar="NAMES",
+        default=",".join(_SIZES),
+        show_default=True,
+        type=NameList(_SIZES),
+        help="Measure clips of these sizes.",
+    ),
+    option(
+        "--faces",
+        metavar="N,N",
+        default="0,1,4",
+        show_default=True,
+        type=NumberList(range(5), "a number from 0 to 4"),
+        help="Measure clips with these numbers of faces.",
+    ),
+    option(
+        "--preset",
+        "presets",
+        multiple=True,
+        type=click.Choice(_PRESETS),
+        default=("veryfast",),
+        show_default=True,
+        help="Encode with this preset of x264; may be repeated.",
+    ),
+    _MODEL,
+    options.DEVICE,
+    options.PRECISION,
+    option(
+        "--hwaccel",
+        type=click.Choice(DECODING),
+        default=DECODING[0],
+        show_default=True,
+        help="Decode on this kind of device if there is one.",
+    ),
+    _FRAMES,
+    _runs(3),
+    option(
+        "--startup/--no-startup",
+        default=True,
+        show_default=True,
+        help="Measure the time to the first enhanced frame.",
+    ),
+    _JSON,
+)
+@click.pass_context
+def bench(
+    context: click.Context,
+    /,
+    sizes: tuple[str, ...],
+    faces: tuple[int, ...],
+    presets: tuple[str, ...],
+    **values: Any,
+) -> None:
+    """Measure how fast generated clips are enhanced on this machine, stage by stage.
+
+    Each result stands beside that of plain transcoding with the same encoder and settings, which
+    is the limit. Run nothing else meanwhile.
+
+    \b
+    crsr-video bench
+    crsr-video bench --sizes 1080p --faces 1 --preset veryfast --preset medium --json
+    crsr-video bench --sizes 1080p --faces 1,4 --device cuda --hwaccel cuda
+    """
+    if context.invoked_subcommand is None:
+        _measure(bool(context.obj), sizes, faces, presets, **values)
+        return
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        text = f"{given[0]} must stand after '{context.invoked_subcommand}', if it has this option"
+        raise click.UsageError(text, context)
+
+
+def _measure(
+    quiet: bool,
+    sizes: tuple[str, ...],
+    faces: tuple[int, ...],
+    presets: tuple[str, ...],
+    *,
+    frames: int,
+    runs: int,
+    model: str,
+    device: str,
+    precision: Precision,
+    hwaccel: str,
+    startup: bool,
+    as_json: bool,
+) -> None:
+    from crsr_video import bench
+    from crsr_video.runtime import devices
+    from crsr_video.track import litert
+
+    litert.prepare_process()
+    devices.place(device, precision)  # Fails now rather than after the first clip was made.
+    cases = [
+        bench.Case(size, count, preset, frames, model, runs, device, precision, hwaccel)
+        for preset in presets
+        for size in sizes
+        for count in faces
+    ]
+    startup_runs = runs if startup else 0
+    figures = bench.run(cases, startup_runs=startup_runs, on_case=_announcer(quiet))
+    click.echo(json.dumps(asdict(figures), indent=1) if as_json else bench.as_text(figures))
+
+
+@bench.command("live", cls=SectionCommand, short_help="Measure live enhancement of a camera.")
+@click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True))
+@section(
+    "Options",
+    option(
+        "--size",
+        metavar="WxH",
+        default="640x480",
+        show_default=True,
+        type=options.FrameSize(),
+        help="Play frames of this size.",
+    ),
+    option(
+        "--rate",
+        metavar="FPS",
+        default="30",
+        show_default=True,
+        type=options.FrameRate(),
+        help="Play this many frames per second.",
+    ),
+    option(
+        "--faces",
+        type=click.IntRange(0, 4),
+        default=1,
+        show_default=True,
+        help="Play a clip with this many faces.",
+    ),
+    option(
+        "--seconds",
+        type=click.FloatRange(min=2),
+        default=60.0,
+        show_default=True,
+        help="Play for this time.",
+    ),
+    option(
+        "--max-latency",
+        metavar="MS",
+        type=click.FloatRange(5, 60_000),
+        default=80.0,
+        show_default=True,
+        help="Pass this limit on to 'crsr-video live'.",
+    ),
+    _MODEL,
+    option(
+        "--faults",
+        is_flag=True,
+        help="Disturb the stream with stalls, garbage, format changes, bursts and reader pauses.",
+    ),
+    option("--seed", type=int, default=1, show_default=True, help="Seed of the faults."),
+    _JSON,
+)
+def live(
+    clip: Path | None,
+    size: tuple[int, int],
+    rate: Fraction,
+    faces: int,
+    seconds: float,
+    max_latency: float,
+    model: str,
+    faults: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Play CLIP, or a generated clip, as a camera would, and measure the result.
+
+    Frames are written as raw video in NUT, at their own pace, into a pipe to 'crsr-video live',
+    and read from another pipe. With --faults they are sent as MPEG-TS with H.264 and sound.
+
+    \b
+    crsr-video bench live
+    crsr-video bench live --size 1280x720 --rate 25 --seconds 30 --faults
+    """
+    from crsr_video.bench import faults as disturbed
+    from crsr_video.bench import live as undisturbed
+
+    load = undisturbed.Load(
+        width=size[0], height=size[1], rate=rate, faces=faces, seconds=seconds, source=clip
+    )
+    arguments = ["--max-latency", f"{max_latency:g}", "--model", model]
+    if faults:
+        found = disturbed.measure(load, arguments, seed=seed)
+        click.echo(json.dumps(disturbed.as_dict(found)) if as_json else disturbed.as_text(found))
+        return
+    figures = undisturbed.measure(load, arguments)
+    as_text = undisturbed.as_text
+    click.echo(json.dumps(undisturbed.as_dict(figures)) if as_json else as_text(figures))
+
+
+@bench.command("networks", cls=SectionCommand, short_help="Measure the networks alone, in batches.")
+@section(
+    "Options",
+    option(
+        "--model",
+        "models",
+        metavar="NAME|PATH",
+        multiple=True,
+        default=("fast",),
+        show_default=True,
+        help="Measure these networks; may be repeated.",
+    ),
+    option(
+        "--batch",
+        "batches",
+        metavar="N,N",
+        default="1,8,64",
+        show_default=True,
+        type=NumberList(range(1, 1025), "a number of faces from 1 to 1024"),
+        help="Enhance this many faces at a time.",
+    ),
+    option(
+        "--sides",
+        metavar="PX,PX",
+        default="64",
+        show_default=True,
+        type=NumberList(range(16, 513, 4), "a multiple of 4 from 16 to 512"),
+        help="Measure crops of these sizes.",
+    ),
+    options.DEVICE,
+    options.PRECISION,
+    option(
+        "--against",
+        type=click.Choice(["onnxruntime", "openvino"]),
+        multiple=True,
+        help="Compare with another program that runs the exported networks; may be repeated.",
+    ),
+    _runs(5),
+    _JSON,
+)
+@click.pass_obj
+def networks(
+    quiet: bool,
+    models: tuple[str, ...],
+    batches: tuple[int, ...],
+    sides: tuple[int, ...],
+    device: str,
+    precision: Precision,
+    against: tuple[str, ...],
+    runs: int,
+    as_json: bool,
+) -> None:
+    """Measure how fast both networks enhance faces, one after the other as in the pipeline.
+
+    Each result stands beside the fastest matrix product of the same device and precision. On a
+    GPU, copies are measured too. Run nothing else meanwhile.
+
+    \b
+    crsr-video bench networks
+    crsr-video bench networks --sides 32,64,128 --batch 1,4 --model fast --json
+    crsr-video bench networks --precision fp32 --against onnxruntime
+    """
+    from crsr_video.bench import networks
+    from crsr_video.bench.machine import machine, version_of
+    from crsr_video.bench.network_figures import Wanted, as_dict
+    from crsr_video.bench.network_table import as_text
+
+    process.limit_library_threads(device)
+    wanted = Wanted(
+        models=models,
+        batches=batches,
+        sides=sides,
+        device=device,
+        precision=precision,
+        runs=runs,
+        against=tuple(dict.fromkeys(against)),
+    )
+    rows = networks.measure(wanted, on_batch=_announcer(quiet))
+    where = machine() | {name: version_of(name) for name in wanted.against}
+    if as_json:
+        result = {"machine": where, "networks": [as_dict(row) for row in rows]}
+        click.echo(json.dumps(result, indent=1))
+    else:
+        click.echo(as_text(where, rows))
+
+
+@bench.command("plugin", cls=SectionCommand, short_help="Measure the effect inside FFmpeg.")
+@section(
+    "Options",
+    option(
+        "--size",
+        type=click.Choice(_SIZES),
+        default="1080p",
+        show_default=True,
+        help="Measure clips of this size.",
+    ),
+    option(
+        "--model",
+        metavar="NAME|PATH",
+        default="identity",
+        show_default=True,
+        help="Run these networks; the identity shows the cost of everything else.",
+    ),
+    option(
+        "--frames",
+        type=click.IntRange(min=8),
+        default=100,
+        show_default=True,
+        help="Length of the clips.",
+    ),
+    _runs(3),
+    _JSON,
+)
+@click.pass_obj
+def plugin(quiet: bool, size: str, frames: int, model: str, runs: int, as_json: bool) -> None:
+    """Measure the time that the effect adds to FFmpeg's conversion to RGB and back.
+
+    This needs FFmpeg with frei0r, and either the installed effect or a C compiler.
+
+    \b
+    crsr-video bench plugin
+    crsr-video bench plugin --model fast --runs 5 --json
+    """
+    from crsr_video.errors import BenchError
+    from crsr_video.track import litert
+
+    if sys.platform == "win32":
+        raise BenchError("the effect works on Linux and macOS only")
+    from crsr_video.bench import plugin
+    from crsr_video.bench.machine import machine
+
+    litert.prepare_process()
+    if Path(model).is_file():  # The server runs in another folder.
+        model = str(Path(model).absolute())
+    wanted = plugin.Wanted(size=size, frames=frames, model=model, runs=runs)
+    rows = plugin.measure(wanted, on_film=_announcer(quiet))
+    if as_json:
+        films = [asdict(row) | {"overhead_ms": row.overhead_ms} for row in rows]
+        click.echo(json.dumps({"machine": machine(), "wanted": asdict(wanted), "films": films}))
+    else:
+        click.echo(f"{size}, model {model}; milliseconds per frame\n\n{plugin.as_text(rows)}")
+
+
+def _announcer(quiet: bool) -> Any:
+    def announce(case: str) -> None:
+        if not quiet:
+            click.echo(f"measuring {case}", err=True)
+
+    return announce

@@ -1,0 +1,343 @@
+"""``crsr-video enhance`` with several inputs: options, execution and progress of the queue."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crsr_video.cli import process
+from crsr_video.cli.options import is_folder, option, section
+from crsr_video.cli.reporting import (
+    EXIT_FAILED,
+    EXIT_PARTIAL,
+    PROGRESS_SECONDS,
+    Reporter,
+    count,
+    damage_text,
+    people_text,
+    printable,
+    progress_bar,
+    progress_facts,
+    summary_facts,
+)
+from crsr_video.config import Config
+
+if TYPE_CHECKING:
+    from crsr_video.jobs.queue import Advanced, Event, Finished, Found, Job
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """How several videos are found and shared out."""
+
+    recursive: bool
+    patterns: tuple[str, ...]
+    jobs: int | None
+    ray: str | None
+    ray_cpus: float
+    ray_gpus: float
+
+
+queue_options = section(
+    "Several inputs",
+    option("--recursive", is_flag=True, help="Enhance all videos in INPUT folders and below them."),
+    option(
+        "--pattern",
+        "patterns",
+        metavar="GLOB",
+        multiple=True,
+        help="With --recursive: only matching names, such as '*.mp4'; may be repeated.",
+    ),
+    option(
+        "--jobs",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Enhance N files at a time in separate processes; with --ray, use N workers."
+        "  [default: 1; with --ray, as many as fit]",
+    ),
+    option(
+        "--ray",
+        metavar="ADDRESS|local",
+        help="Share the work over a Ray cluster, including the parts of long videos.",
+    ),
+    option(
+        "--ray-cpus",
+        metavar="N",
+        type=click.FloatRange(min=0, min_open=True),
+        default=1.0,
+        show_default=True,
+        help="Reserve N CPUs of the cluster for each worker.",
+    ),
+    option(
+        "--ray-gpus",
+        metavar="N",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        show_default=True,
+        help="Reserve N GPUs for each worker; 0.25 puts four workers on one.",
+    ),
+)
+"""Add the options of `QueueSettings`."""
+
+
+def take_settings(values: dict[str, Any]) -> QueueSettings:
+    """Remove the queue's options from the values of all options, and return them."""
+    return QueueSettings(**{field.name: values.pop(field.name) for field in fields(QueueSettings)})
+
+
+def is_queue(sources: Sequence[Path], settings: QueueSettings) -> bool:
+    """Whether the options ask for more than one video on this machine."""
+    asked = settings.recursive or settings.patterns or settings.ray is not None
+    return bool(asked) or len(sources) > 1
+
+
+@contextmanager
+def output_in(folder: Path, source: Path, config: Config) -> Iterator[Path]:
+    """Make a folder and yield the name of a result in it.
+
+    A folder that was made here is removed if nothing was written into it.
+
+    Raises:
+        CrsrError: If the folder cannot be made, or the source cannot be read.
+    """
+    from crsr_video.jobs.queue import Job, folders, naming
+
+    job = Job(source, naming.job_of(source, Path(), folder, config).output)
+    with folders.tidied([job]):
+        folders.make(job)
+        yield job.output
+
+
+def enhance_all(
+    sources: Sequence[Path],
+    place: str | None,
+    config: Config,
+    settings: QueueSettings,
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Enhance several videos.
+
+    Args:
+        sources: Files and folders.
+        place: Folder of all results, or the name of a single one.
+        config: Settings of every video.
+        settings: Settings of the queue.
+        quiet: Print nothing but errors.
+        as_json: Print JSON events.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        CrsrError: If no video can be started.
+    """
+    local = settings.ray is None and settings.jobs in (None, 1)
+    with QueueReporter(quiet=quiet, as_json=as_json, in_this_process=local) as reporter:
+        # Imported here because torch takes seconds, and wrong options should fail at once.
+        from crsr_video.track import litert
+
+        found = _find(sources, place, config, settings)
+        reporter.begin(found)
+        if found.jobs:
+            litert.prepare_process(reporter.fetching)
+            _run(found.jobs, config, settings, reporter)
+        return reporter.end()
+
+
+def _find(
+    sources: Sequence[Path], place: str | None, config: Config, settings: QueueSettings
+) -> "Found":
+    from crsr_video.jobs.queue import Found, Job, find
+    from crsr_video.jobs.queue.naming import job_of
+
+    folder = None if place is None else Path(place)
+    if len(sources) > 1 or settings.recursive or is_folder(str(sources[0])):
+        return find(
+            sources, folder, config, recursive=settings.recursive, patterns=settings.patterns
+        )
+    if folder is not None and not is_folder(str(place)):
+        output = folder
+    else:
+        output = job_of(sources[0], Path(), folder, config).output
+    return Found([Job(sources[0], output, report=config.job.report)])
+
+
+def _run(
+    jobs: Sequence["Job"], config: Config, settings: QueueSettings, reporter: "QueueReporter"
+) -> None:
+    command = ("crsr-video", *sys.argv[1:])
+    if settings.ray is None:
+        from crsr_video.jobs import queue
+
+        processes = settings.jobs or 1
+        if processes == 1:
+            process.limit_library_threads(config.networks.device)
+        queue.run(jobs, config, reporter.handle, processes=processes, command=command)
+        return
+    from crsr_video.jobs import cluster
+
+    cluster.run(
+        jobs,
+        config,
+        reporter.handle,
+        address=settings.ray,
+        share=cluster.Share(settings.ray_cpus, settings.ray_gpus),
+        workers=settings.jobs,
+        on_notice=reporter.notice,
+        command=command,
+    )
+
+
+class QueueReporter(Reporter):
+    """Reports many jobs: one progress bar, a line for each video, and the failures at the end.
+
+    Args:
+        in_this_process: This process does the work, so its memory use is that of the work.
+    """
+
+    def __init__(self, *, quiet: bool, as_json: bool, in_this_process: bool) -> None:
+        super().__init__(quiet=quiet, as_json=as_json)
+        self._in_this_process = in_this_process
+        self._total = self._done = self._enhanced = self._skipped = self._damaged = 0
+        self._failures: list[str] = []
+        self._running: dict[Path, str] = {}
+        self._event_times: dict[Path, float] = {}
+        self._has_begun = False
+
+    def __enter__(self) -> "QueueReporter":
+        """Return the reporter."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the progress bar, and sum up the finished jobs if the queue was interrupted."""
+        if error is not None and self._has_begun:
+            self._sum_up(stopped=True)
+        super().__exit__(kind, error, trace)
+
+    def begin(self, found: "Found") -> None:
+        """Report the jobs, and the inputs that were refused."""
+        self._has_begun = True
+        self._total = len(found.jobs) + len(found.refused)
+        self.event("queue", total=self._total)
+        for text in found.notices:
+            self.notice(text)
+        for refused in found.refused:
+            self._fail(refused.path, refused.message, refused.kind)
+        if self._shows_bar:
+            self._bar = progress_bar(self._total, "enhancing", " files")
+            self._bar.update(self._done)
+
+    def fetching(self, done: int, total: int) -> None:
+        """Report the download of face models, in bytes."""
+        self.event("fetching", done=done, total=total)
+
+    def handle(self, event: "Event") -> None:
+        """Report an event of a job."""
+        from crsr_video.jobs import queue
+
+        source, output = event.job.source, event.job.output
+        match event:
+            case queue.Started():
+                self.event("start", source=str(source), output=str(output))
+                self._running[source] = ""
+            case queue.Advanced():
+                self._advance(event)
+            case queue.Told():
+                self.event("notice", source=str(source), message=event.text)
+                self.say(f"note: {source}: {event.text}")
+            case queue.Skipped():
+                self._skipped += 1
+                self.event("skipped", source=str(source), output=str(output))
+                self._finish_job(source, f"skipped, {output} exists")
+            case queue.Failed():
+                self._fail(source, event.message, event.kind)
+            case queue.Finished():
+                self._succeed(event)
+
+    def end(self) -> int:
+        """Sum up, and return the exit code."""
+        self.close_bar()
+        self._sum_up(stopped=False)
+        if self._failures:
+            return EXIT_FAILED
+        return EXIT_PARTIAL if self._damaged else 0
+
+    def _advance(self, event: "Advanced") -> None:
+        process.finish_loading()
+        source, state = event.job.source, event.progress
+        part = f"{state.frames / state.total:.0%}" if state.total else f"{state.frames} frames"
+        self._running[source] = f"{printable(source.name)} {part} {state.fps:.0f} fps"
+        if self._bar is not None:
+            self._bar.set_postfix_str(", ".join(filter(None, self._running.values())))
+        now = time.monotonic()
+        if now - self._event_times.get(source, -PROGRESS_SECONDS) >= PROGRESS_SECONDS:
+            self._event_times[source] = now
+            self.event("progress", source=str(source), **progress_facts(state))
+
+    def _succeed(self, event: "Finished") -> None:
+        summary, source = event.summary, event.job.source
+        self._enhanced += 1
+        facts = summary_facts(summary)
+        if not self._in_this_process:
+            facts["peak_memory_mib"] = None
+        self.event("summary", source=str(source), **facts)
+        statistics = summary.statistics
+        people = people_text(statistics.enhanced, statistics.faces, statistics.tracks)
+        self._finish_job(source, f"{people}, {summary.fps:.1f} fps, wrote {summary.output}")
+        if summary.partial:
+            self._damaged += 1
+            self.warn(f"{source} is {damage_text(summary)}: the readable frames were enhanced")
+
+    def _fail(self, source: Path, message: str, kind: str) -> None:
+        self._failures.append(message)
+        self.event("error", source=str(source), message=message, kind=kind)
+        self._count(source)
+        if not self._json:
+            self._clear_bar()
+            several = self._prints_text and self._total > 1
+            place = f"[{self._done}/{self._total}] " if several else ""
+            click.echo(f"crsr-video: {place}error: {printable(message)}", err=True)
+
+    def _finish_job(self, source: Path, text: str) -> None:
+        self._count(source)
+        self.say(f"[{self._done}/{self._total}] {source}: {text}")
+
+    def _count(self, source: Path) -> None:
+        self._done += 1
+        self._running.pop(source, None)
+        self._event_times.pop(source, None)
+        if self._bar is not None:
+            self._bar.update(1)
+
+    def _sum_up(self, *, stopped: bool) -> None:
+        self.event(
+            "queue-summary",
+            total=self._total,
+            enhanced=self._enhanced,
+            skipped=self._skipped,
+            damaged=self._damaged,
+            failed=len(self._failures),
+            stopped=stopped,
+        )
+        unfinished = f", {self._total - self._done} not done" if stopped else ""
+        damaged = f" ({self._damaged} damaged)" if self._damaged else ""
+        self.say(
+            f"{count(self._total, 'video')}: {self._enhanced} enhanced{damaged}, "
+            f"{self._skipped} skipped, {len(self._failures)} failed{unfinished}"
+        )
+        if self._total > 1:  # Earlier messages may have scrolled out of view.
+            for message in self._failures:
+                self.say(f"failed: {message}")

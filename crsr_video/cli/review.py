@@ -1,0 +1,231 @@
+"""``crsr-video tracks`` and ``compare``: look at the people of a video, and at what has changed."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crsr_video.cli import options
+from crsr_video.cli.options import NamedFile
+from crsr_video.cli.reporting import (
+    EXIT_PARTIAL,
+    Reporter,
+    count,
+    damage_text,
+    stage_line,
+    timing_facts,
+    timing_line,
+)
+
+if TYPE_CHECKING:
+    from crsr_video.inspection.analysis import Analysis
+    from crsr_video.track.tracks_file import Person
+
+_MOST_LISTED = 20
+"""People who are printed one by one. The tracks file contains all of them."""
+
+
+@click.command(cls=options.SectionCommand, short_help="Find and number the people of a video.")
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@options.section(
+    "Options",
+    options.option(
+        "-o",
+        "--output",
+        metavar="OUTPUT",
+        type=NamedFile(),
+        help="Write the tracks here.  [default: NAME.tracks.json]",
+    ),
+    options.option(
+        "--sheet",
+        metavar="PICTURE",
+        type=NamedFile(),
+        help="Write a .png or .jpg with a picture and the track ID of every person.",
+    ),
+    options.option(
+        "--draw",
+        metavar="VIDEO",
+        type=NamedFile(),
+        help="Write a video with boxes, landmarks and track IDs drawn in.",
+    ),
+    options.option(
+        "--min-face",
+        type=click.FloatRange(min=0),
+        default=16.0,
+        show_default=True,
+        metavar="PX",
+        help="Mark faces that are narrower than this many pixels as left unchanged.",
+    ),
+    options.OVERWRITE,
+    options.JSON_EVENTS,
+)
+@click.pass_context
+def tracks(
+    context: click.Context,
+    /,
+    source: Path,
+    output: Path | None,
+    draw: Path | None,
+    sheet: Path | None,
+    min_face: float,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Find every face of INPUT and number the people, without enhancing anything.
+
+    \b
+    crsr-video tracks party.mp4 --sheet people.png
+    crsr-video enhance party.mp4 --tracks party.tracks.json --face 2=off --face 3=strength:0.5
+    crsr-video tracks party.mp4 -o tracks.json --draw overlay.mp4
+    """
+    with _TracksReporter(quiet=context.obj, as_json=as_json) as reporter:
+        # Imported here because wrong options should fail at once.
+        from crsr_video.inspection import analysis
+        from crsr_video.io import source as sources
+        from crsr_video.track import litert
+
+        reporter.start(source)
+        sources.check_path(source)
+        litert.prepare_process(reporter.fetching)
+        found = analysis.analyse(
+            source,
+            output,
+            draw=draw,
+            sheet=sheet,
+            min_face=min_face,
+            overwrite=overwrite,
+            on_progress=reporter.progress,
+            on_notice=reporter.notice,
+        )
+        reporter.end(found)
+    if found.partial:
+        sys.exit(EXIT_PARTIAL)
+
+
+class _TracksReporter(Reporter):
+    """Reports an analysis."""
+
+    def __init__(self, *, quiet: bool, as_json: bool) -> None:
+        super().__init__(quiet=quiet, as_json=as_json)
+        self._bar_label = "finding faces"
+
+    def __enter__(self) -> "_TracksReporter":
+        return self
+
+    def end(self, found: "Analysis") -> None:
+        """Report the end of the analysis."""
+        self.close_bar()
+        self.event("summary", **_tracks_facts(found))
+        for line in _tracks_lines(found):
+            self.say(line)
+        if found.partial:
+            self.warn(f"{found.source} is {damage_text(found)}: the readable frames were analysed")
+
+
+def _tracks_facts(found: "Analysis") -> dict[str, Any]:
+    return {
+        "output": str(found.output),
+        "drawing": None if found.drawing is None else str(found.drawing),
+        "sheet": None if found.sheet is None else str(found.sheet),
+        "frames": found.frames,
+        "faces": found.faces,
+        "tracks": len(found.people),
+        "scenes": found.scenes,
+        "skipped": found.skipped,
+        "concealed": found.concealed,
+        "damaged": found.damaged,
+        "truncated": found.truncated,
+        **timing_facts(found, found.stage_seconds),
+        "people": [
+            {
+                "id": person.id,
+                "first_seconds": person.first_seconds,
+                "last_seconds": person.last_seconds,
+                "frames": person.frames,
+                "size": person.size,
+            }
+            for person in found.people
+        ],
+        "notices": list(found.notices),
+    }
+
+
+def _tracks_lines(found: "Analysis") -> list[str]:
+    people = found.people
+    if people:
+        appearances = count(found.faces, "appearance")
+        scenes = count(found.scenes, "scene")
+        first = f"Found {count(len(people), 'person')} with {appearances} in {scenes}"
+    else:
+        first = "No face was found"
+    longest = sorted(people, key=lambda p: (-p.frames, p.id))[:_MOST_LISTED]
+    lines = [
+        first,
+        timing_line(found, found.frames),
+        *stage_line(found.frames, found.stage_seconds),
+        *(_person_line(person) for person in sorted(longest, key=lambda p: p.id)),
+    ]
+    if len(people) > len(longest):
+        others = count(len(people) - len(longest), "person")
+        lines.append(f"... and {others} with less screen time")
+    lines += [f"Would be left unchanged: {n} x {why}" for why, n in sorted(found.skipped.items())]
+    written = (found.output, found.drawing, found.sheet)
+    return [*lines, *(f"Wrote {path}" for path in written if path is not None)]
+
+
+def _person_line(person: "Person") -> str:
+    from crsr_video.formatting import format_time
+
+    return (
+        f"Person {person.id}: {format_time(person.first_seconds)} to "
+        f"{format_time(person.last_seconds)}, "
+        f"{count(person.frames, 'frame')}, face {person.size:.0f} px wide"
+    )
+
+
+@click.command(short_help="Show a video before and after, side by side.")
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("enhanced", metavar="ENHANCED", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUTPUT",
+    type=NamedFile(),
+    help="Write a video, or a .png or .jpg with close-ups of faces, here."
+    "  [default: NAME.compare.EXT]",
+)
+@click.option("--split", is_flag=True, help="Show the left half before and the right half after.")
+@click.option(
+    "--faces",
+    type=click.IntRange(min=1),
+    default=12,
+    show_default=True,
+    help="Show at most this many close-ups in a .png or .jpg.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
+@click.pass_obj
+def compare(
+    quiet: bool,
+    source: Path,
+    enhanced: Path,
+    output: Path | None,
+    split: bool,
+    faces: int,
+    overwrite: bool,
+) -> None:
+    """Show INPUT and ENHANCED in one video, or their faces in one picture.
+
+    \b
+    crsr-video compare holiday.mp4 holiday.enhanced.mp4
+    crsr-video compare holiday.mp4 holiday.enhanced.mp4 --split -o half.mp4
+    crsr-video compare holiday.mp4 holiday.enhanced.mp4 -o faces.png
+    """
+    # Imported here because wrong options should fail at once.
+    from crsr_video.inspection import comparison
+
+    path = comparison.compare(
+        source, enhanced, output, split=split, faces=faces, overwrite=overwrite
+    )
+    if not quiet:
+        click.echo(f"crsr-video: Wrote {path}", err=True)
