@@ -11,6 +11,8 @@ import torch
 from crsr_video.errors import ConfigError, CrsrError
 from crsr_video.evaluation import genuine as genuine_faces
 from crsr_video.evaluation import paired, samples
+from crsr_video.evaluation.blind import write_blind_sheet
+from crsr_video.evaluation.degradations import DRAWN, FIXED
 from crsr_video.evaluation.framings import CANONICAL, FRAMINGS
 from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.methods import Method, methods
@@ -79,7 +81,15 @@ class Tiers(click.ParamType):  # type: ignore[type-arg]
 )
 @click.option("--inception", type=FILE, help="TorchScript Inception network, for the usual FID.")
 @click.option("--videos", type=FOLDER, help="Sharp clips, to be degraded and restored.")
-@click.option("--seed", default=0, show_default=True, help="Of the degradations and subsets.")
+@click.option(
+    "--degradations",
+    "fixed",
+    is_flag=True,
+    help="Measure on fixed degradations, one row each, in place of random ones.",
+)
+@click.option("--by-tone", is_flag=True, help="Add rows for each skin tone group.")
+@click.option("--blind", type=FILE, help="Write a blind sheet of two models; the key goes beside.")
+@click.option("--seed", default=0, show_default=True, help="Of the degradations.")
 @click.option("--bf16", is_flag=True, help="Run the networks in bfloat16.")
 @click.option("--threads", default=1, show_default=True, help="CPU threads.")
 @click.option("-o", "out", type=FOLDER, help="Write tables, figures and the sheet here.")
@@ -102,6 +112,7 @@ def main(
     sheet: Path | None,
     sheet_faces: int,
     real: bool,
+    blind: Path | None,
     threads: int,
     **options: Any,
 ) -> None:
@@ -114,6 +125,9 @@ def main(
     torch.set_num_threads(threads)
     compared = methods(models, bf16=options["bf16"])
     found = _opened(genuine)
+    if blind is not None:
+        write_blind_sheet(blind, compared, data, tier=options["tiers"][0], seed=options["seed"])
+        return
     report = _measured(compared, data, found, options)
     click.echo(report.as_text())
     report.save(data=json_file)
@@ -142,11 +156,19 @@ def _measured(
     options: dict[str, Any],
 ) -> Report:
     """Everything that was asked for, in one report."""
-    shared = {"tiers": options["tiers"], "seed": options["seed"], "progress": sys.stderr.isatty()}
+    shared = {"tiers": options["tiers"], "progress": sys.stderr.isatty()}
     with Instruments(options["inception"]) as tools:
         framing = FRAMINGS[options["framing"]]
         on_pairs = paired.measure(
-            compared, data, tools, limit=options["limit"], framing=framing, **shared
+            compared,
+            data,
+            tools,
+            limit=options["limit"],
+            seed=options["seed"],
+            framing=framing,
+            degradations=FIXED if options["fixed"] else DRAWN,
+            by_tone=options["by_tone"],
+            **shared,
         )
         on_genuine = []
         if found:

@@ -60,14 +60,12 @@ def measure(
     tiers: Sequence[int] = TIERS,
     count: int = COUNT,
     references: int = COUNT,
-    seed: int = 0,
     progress: bool = False,
 ) -> list[Row]:
     """Run every method on genuine faces.
 
     Args:   folder: prepared faces, whose photographs are the reference.
             count: faces of each file and tier. references: pictures of the reference.
-            seed: of the subsets of KID.
             progress: draw a progress bar on standard error.
     Raises: TrainingError: no file has faces for any tier, or there is no photograph.
     """
@@ -75,7 +73,7 @@ def measure(
     for tier in tiers:
         known: dict[Framing, Found] = {}
         for faces in genuine:
-            if faces.source.count(tier) < 2:
+            if faces.source.count(tier) < 3:
                 instruments.notes.append(f"{faces.name} holds no faces of about {tier} pixels")
                 continue
             if faces.framing not in known:
@@ -88,7 +86,7 @@ def measure(
             rows += [
                 Row(tier, faces.name, name, len(next(iter(results.values()))), figures)
                 for name, results in found.items()
-                if (figures := _figures(results, shown_input, known[faces.framing], seed))
+                if (figures := _figures(results, shown_input, known[faces.framing]))
             ]
     if not rows:
         raise TrainingError(f"no genuine faces of {', '.join(map(str, tiers))} pixels")
@@ -143,13 +141,13 @@ def _joined(parts: Sequence[Found]) -> Found:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _figures(results: Found, shown: Found, known: Found, seed: int) -> dict[str, float]:
+def _figures(results: Found, shown: Found, known: Found) -> dict[str, float]:
     """What can be said of a method's results. Args: shown: the input, enlarged bicubically."""
     figures: dict[str, float] = {}
     if "embedding" in results:
         made, wanted = results["embedding"], known["embedding"]
         figures["frechet"] = frechet_distance(made, wanted)
-        figures["kid"], figures["kid_error"] = kid(spread(made), spread(wanted), seed=seed)
+        figures["kid"], figures["kid_error"] = kid(spread(made), spread(wanted))
         likeness = cosine(made, shown["embedding"])
         figures["identity"], figures["identity_worst"] = likeness.mean(), worst(likeness, True)
         figures["same"] = same_person(made, shown["embedding"]).mean()

@@ -11,6 +11,7 @@ from crsr_video.errors import CrsrError
 from crsr_video.evaluation.identity import Embedder
 from crsr_video.evaluation.landmarks import FaceReader
 from crsr_video.evaluation.perceptual import Inception, lpips
+from crsr_video.evaluation.stlpips import STLPIPS
 
 Instrument = TypeVar("Instrument")
 
@@ -31,6 +32,7 @@ class Instruments(Closing):
         self.seconds: dict[str, float] = {}
         self.inception = Inception(inception) if inception else None
         self.lpips = self._optional(lpips, "")
+        self.st_lpips = self._optional(STLPIPS.load, "ST-LPIPS is left out: ")
         self.embedder = self._optional(Embedder, "identity is left out: ")
         self.reader = self._optional(FaceReader, "landmarks and detector are left out: ")
 

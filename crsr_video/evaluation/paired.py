@@ -1,6 +1,6 @@
 """Artificial low resolution, of which the truth is known: every method against it, face by face."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,21 +9,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from crsr_video.evaluation.degradations import DRAWN, Degradation
 from crsr_video.evaluation.framings import CANONICAL
-from crsr_video.evaluation.identity import Embeddings, cosine, same_person
+from crsr_video.evaluation.identity import Embeddings, same_person
 from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.landmarks import Landmarks
 from crsr_video.evaluation.methods import BASELINE, Method
 from crsr_video.evaluation.metrics import face_region, psnr, ssim
 from crsr_video.evaluation.perceptual import gmsd
-from crsr_video.evaluation.samples import INPUTS, TIERS, Batch, batches, samples
+from crsr_video.evaluation.samples import TIERS, Batch, as_bytes, batches, samples
 from crsr_video.evaluation.table import Row
+from crsr_video.training.appearance import colour_difference
 from crsr_video.training.genuine import Framing
 
 Values = NDArray[np.float64]
 Scores = dict[str, Values]
 
-HIGHER_IS_BETTER = {"psnr", "ssim", "identity", "same", "confidence"}
+HIGHER_IS_BETTER = {"psnr", "ssim", "same", "confidence"}
 WORST = 0.05
 """Share of the faces that the worst case is the mean of."""
 _PIXELS = 2**19
@@ -39,6 +41,8 @@ def measure(
     limit: int | None = None,
     seed: int = 0,
     framing: Framing = CANONICAL,
+    degradations: Mapping[str, Degradation] = DRAWN,
+    by_tone: bool = False,
     progress: bool = False,
 ) -> list[Row]:
     """Run every method on every validation face.
@@ -47,17 +51,21 @@ def measure(
             folder: prepared faces.
             limit: faces of each tier. seed: of the degradations.
             framing: how much of the head the methods were trained to see.
+            degradations: how inputs are made, by name.
+            by_tone: add rows for each skin tone group.
             progress: draw a progress bar on standard error.
     Raises: TrainingError: no face is large enough for a tier.
     """
     rows: list[Row] = []
     for tier in tiers:
         found: dict[tuple[str, str], list[Scores]] = {}
-        faces = samples(folder, tier, limit, seed, framing=framing)
+        faces = samples(folder, tier, limit, seed, framing=framing, degradations=degradations)
+        tones: list[str] = []
         part = batches(faces, max(1, _PIXELS // (4 * tier) ** 2))
         for batch in tqdm(part, f"{tier} px", unit="batch", disable=not progress):
             judge = _Judge(batch.truth, instruments, framing)
-            for kind in INPUTS:
+            tones += batch.tones
+            for kind in degradations:
                 for method in methods:
                     scores = judge.scores(_made(method, batch, kind, instruments))
                     found.setdefault((kind, method.name), []).append(scores)
@@ -65,12 +73,27 @@ def measure(
             key: {name: np.concatenate([s[name] for s in parts]) for name in parts[0]}
             for key, parts in found.items()
         }
+        groups = {"": np.ones(len(tones), bool)}
+        if by_tone:
+            groups |= {f", {tone}": np.array(tones) == tone for tone in dict.fromkeys(tones)}
         rows += [
-            _row(tier, kind, method.name, joined[kind, method.name], joined[kind, methods[0].name])
-            for kind in INPUTS
+            _row(
+                tier,
+                kind + suffix,
+                method.name,
+                _of(joined[kind, method.name], chosen),
+                _of(joined[kind, methods[0].name], chosen),
+            )
+            for suffix, chosen in groups.items()
+            for kind in degradations
             for method in methods
         ]
     return rows
+
+
+def _of(scores: Scores, chosen: NDArray[np.bool_]) -> Scores:
+    """The scores of some of the faces."""
+    return {name: values[chosen] for name, values in scores.items()}
 
 
 def _made(method: Method, batch: Batch, kind: str, instruments: Instruments) -> Tensor:
@@ -84,6 +107,7 @@ class _Judge:
     def __init__(self, truth: Tensor, instruments: Instruments, framing: Framing) -> None:
         self._truth, self._tools, self._framing = truth, instruments, framing
         self._embedded: Embeddings | None = None
+        self._seen: list[Tensor] | None = None
         self._landmarks: list[Landmarks] = []
         if instruments.embedder:
             with instruments.timed("identity"):
@@ -104,12 +128,29 @@ class _Judge:
         if self._tools.lpips:
             with timed("lpips"):
                 found["lpips"] = _numbers(self._tools.lpips(x, y))
+        if self._tools.st_lpips:
+            with timed("st-lpips"):
+                if self._seen is None:
+                    self._seen = self._tools.st_lpips.features(y)
+                found["st_lpips"] = _numbers(self._tools.st_lpips(x, self._seen))
+        if self._framing == CANONICAL:
+            with timed("colour"):
+                found |= self._colours(made)
         if self._tools.embedder and self._embedded is not None:
             with timed("identity"):
                 embedded = self._tools.embedder(made, self._framing)
-            found["identity"] = cosine(embedded, self._embedded)
+            found["identity"] = np.linalg.norm(embedded - self._embedded, axis=1)
             found["same"] = same_person(embedded, self._embedded).astype(np.float64)
         return found | self._features(made)
+
+    def _colours(self, made: Tensor) -> Scores:
+        """How far the colours of skin and irises are from the truth's, in CIELAB."""
+        pairs = [
+            colour_difference(as_bytes(picture), as_bytes(truth))
+            for picture, truth in zip(made, self._truth, strict=True)
+        ]
+        skin, iris = np.array(pairs).T
+        return {"skin": skin, "iris": iris}
 
     def _features(self, made: Tensor) -> Scores:
         reader = self._tools.reader

@@ -1,7 +1,7 @@
 """The faces that are measured, and what is made of them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
+from crsr_video.evaluation.degradations import DRAWN, Degradation
 from crsr_video.evaluation.framings import CANONICAL
+from crsr_video.training.appearance import tone_group
 from crsr_video.training.data import Faces, shrink
-from crsr_video.training.degrade import FACTOR, clean, degrade
+from crsr_video.training.degrade import FACTOR
 from crsr_video.training.genuine import Framing, framed
 from crsr_video.training.pack import read_index
 
@@ -22,7 +24,6 @@ PAPER_TIER = 16
 """The paper's protocol: 16 to 64 pixels."""
 TIERS = (32, 64, 128)
 """The product's."""
-INPUTS = ("clean", "degraded")
 
 REFERENCE_SIDE = 256
 """Sets are compared at this size at the most: the recognition network sees no more
@@ -40,10 +41,12 @@ class Sample:
     """Of the picture, below its source folder."""
     kind: str
     """Real or synthetic."""
+    tone: str
+    """Skin tone group, see `training.appearance`; "unknown" if it was not measured."""
     truth: Tensor
     """(1, 3, 4T, 4T) in [0, 1]."""
     inputs: dict[str, Tensor]
-    """Each of `INPUTS`, (1, 3, T, T)."""
+    """By name of the degradation, (1, 3, T, T)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,9 @@ class Batch:
     truth: Tensor
     """(N, 3, 4T, 4T) in [0, 1]."""
     inputs: dict[str, Tensor]
-    """Each of `INPUTS`, (N, 3, T, T)."""
+    """By name of the degradation, (N, 3, T, T)."""
+    tones: list[str]
+    """Skin tone group of each face."""
 
 
 def samples(
@@ -63,6 +68,7 @@ def samples(
     seed: int = 0,
     kind: str = "",
     framing: Framing = CANONICAL,
+    degradations: Mapping[str, Degradation] = DRAWN,
 ) -> Iterator[Sample]:
     """Validation faces with inputs that depend on the seed and the picture alone.
 
@@ -70,6 +76,7 @@ def samples(
             limit: take this many faces, spread over all that are large enough.
             kind: "real" or "synthetic": only such faces.
             framing: cut like this.
+            degradations: how inputs are made, by name.
     Raises: TrainingError: no prepared face is large enough.
     """
     side = tier * FACTOR
@@ -82,8 +89,10 @@ def samples(
         picture = faces.at(number, whole)
         same = framing == CANONICAL
         truth = as_tensor(shrink(picture, side) if same else framed(picture, side, framing))[None]
-        rng = np.random.default_rng((seed, tier, number))
-        inputs = {"clean": clean(truth), "degraded": degrade(truth, rng)}
+        inputs = {
+            name: make(truth, np.random.default_rng((seed, tier, number)))
+            for name, make in degradations.items()
+        }
         yield Sample(*chosen[number], truth, inputs)
 
 
@@ -100,8 +109,8 @@ def batches(found: Iterator[Sample], size: int) -> Iterator[Batch]:
 
 
 def _joined(group: list[Sample]) -> Batch:
-    inputs = {kind: torch.cat([s.inputs[kind] for s in group]) for kind in INPUTS}
-    return Batch(torch.cat([s.truth for s in group]), inputs)
+    inputs = {name: torch.cat([s.inputs[name] for s in group]) for name in group[0].inputs}
+    return Batch(torch.cat([s.truth for s in group]), inputs, [s.tone for s in group])
 
 
 def reference(
@@ -125,14 +134,18 @@ def reference(
         yield as_tensor(framed(faces[split].at(number, whole), side, framing))[None]
 
 
-def _large(folder: Path, split: str, side: int, kind: str = "") -> dict[int, tuple[str, str]]:
-    """File and kind of the faces of a split that are large enough, by their number in `Faces`."""
+def _large(folder: Path, split: str, side: int, kind: str = "") -> dict[int, tuple[str, str, str]]:
+    """File, kind and skin tone of the faces that are large enough, by their number in `Faces`."""
     entries = sorted(
         (e for e in read_index(folder) if e.split == split and e.size >= side),
         key=lambda e: (e.size, e.row),  # the order in which `Faces.at` counts
     )
     found = enumerate(entries)
-    return {number: (e.file, e.kind) for number, e in found if kind in ("", e.kind)}
+    return {
+        number: (e.file, e.kind, "unknown" if e.skin_ita is None else tone_group(e.skin_ita))
+        for number, e in found
+        if kind in ("", e.kind)
+    }
 
 
 def spaced(things: Sequence[Thing], count: int | None) -> list[Thing]:
@@ -145,3 +158,9 @@ def spaced(things: Sequence[Thing], count: int | None) -> list[Thing]:
 def as_tensor(picture: Bytes) -> Tensor:
     """uint8 (H, W, 3) to float32 (3, H, W) in [0, 1]."""
     return torch.from_numpy(picture.copy()).permute(2, 0, 1).float() / 255
+
+
+def as_bytes(picture: Tensor) -> Bytes:
+    """(3, H, W) in [0, 1] to uint8 (H, W, 3)."""
+    values: Bytes = picture.float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
+    return values

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
+from crsr_video.evaluation.degradations import DRAWN
 from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.evaluation.genuine import GenuineFaces
 from crsr_video.evaluation.methods import Method
-from crsr_video.evaluation.samples import INPUTS, TIERS, Sample, as_tensor, samples
+from crsr_video.evaluation.samples import TIERS, Sample, as_tensor, samples
 from crsr_video.training.genuine import Framing
 
 CELL = 256
@@ -69,7 +70,7 @@ def write_sheet(
 
 def _row(sample: Sample, methods: Sequence[Method], tier: int) -> Bytes:
     """One face from both kinds of input, side by side."""
-    return np.concatenate([_half(sample, kind, methods, tier) for kind in INPUTS], axis=1)
+    return np.concatenate([_half(sample, kind, methods, tier) for kind in DRAWN], axis=1)
 
 
 def _half(sample: Sample, kind: str, methods: Sequence[Method], tier: int) -> Bytes:

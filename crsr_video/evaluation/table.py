@@ -45,9 +45,12 @@ PAIRED = (
     Column("ssim", "SSIM", ".3f"),
     Column("gmsd", "GMSD", ".3f"),
     Column("lpips", "LPIPS", ".3f"),
-    Column("identity", "ID", ".3f"),
+    Column("st_lpips", "ST-LPIPS", ".3f"),
+    Column("identity", "ID dist.", ".3f"),
     Column("identity_worst", "worst", ".3f"),
     Column("same", "same", ".0%"),
+    Column("skin", "skin", ".2f"),
+    Column("iris", "iris", ".2f"),
     Column("landmarks", "landm.", ".1%"),
     Column("confidence", "det.", ".2f"),
 )
@@ -63,11 +66,12 @@ GENUINE = (
 )
 
 PAIRED_KEY = """\
-PSNR (dB), SSIM and GMSD over the face region; gain: PSNR over bicubic, better: share of faces
-with any; ID: cosine of the face-recognition embedding with the truth's (strangers have about
-0.85), same: share within its distance for one person; landm.: mean distance of five landmarks
-over that of the eyes; det.: the face detector's score. Lower is better for GMSD, LPIPS and
-landm.; "worst" is the mean of the worst 5 %."""
+PSNR (dB, over red, green and blue), SSIM, GMSD and ST-LPIPS over the face region; gain: PSNR over
+bicubic, better: share of faces with any; ID dist.: Euclidean distance of the face-recognition
+embedding from the truth's (0.6 and more: another person), same: share within 0.6; skin, iris:
+distance of their mean colours from the truth's in CIELAB; landm.: mean distance of five landmarks
+over that of the eyes; det.: the face detector's score. Lower is better for GMSD, LPIPS, ST-LPIPS,
+ID dist., skin, iris and landm.; "worst" is the mean of the worst 5 %."""
 GENUINE_KEY = """\
 Frechet distance and KID (with its standard error) to photographs in the space of the
 face-recognition embedding, lower is better; FID: Frechet distance of Inception's features; ID,

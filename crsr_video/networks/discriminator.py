@@ -54,6 +54,9 @@ class FeatureDiscriminator(nn.Module):
     Args: channels: of each feature map. widths: of each head. strides: of each head's first layer.
           pixels: channels of the first layer of the head that judges pixels.
           seed: of the random mixtures.
+          gains, pixels_gain: factors of the heads' verdicts. Spectral normalisation bounds how much
+          a head can tell apart, and fine detail differs by little: without gains, the heads of the
+          finest maps learnt nothing in 400 steps.
     """
 
     def __init__(
@@ -63,8 +66,11 @@ class FeatureDiscriminator(nn.Module):
         strides: Sequence[int] = (2, 1, 1, 1),
         pixels: int = 16,
         seed: int = 0,
+        gains: Sequence[float] = (4.0, 2.0, 1.0, 1.0),
+        pixels_gain: float = 10.0,
     ) -> None:
         super().__init__()
+        self._gains, self._pixels_gain = tuple(gains), pixels_gain
         generator = torch.Generator().manual_seed(seed)
         self.heads = nn.ModuleList()
         for index, (wide, width, stride) in enumerate(zip(channels, widths, strides, strict=True)):
@@ -100,8 +106,8 @@ class FeatureDiscriminator(nn.Module):
                 mixed = functional.conv2d(maps[index], getattr(self, f"mixture_{index}"))
                 # Unit vectors: heads judge the kind of a pattern, not its strength.
                 unit = functional.normalize(mixed.float(), dim=1) * mixed.shape[1] ** 0.5
-                verdicts.append(head(unit))
-            verdicts.append(self.pixels(4 * (pictures - 0.5)))
+                verdicts.append(self._gains[index] * head(unit))
+            verdicts.append(self._pixels_gain * self.pixels(4 * (pictures - 0.5)))
         return verdicts
 
 

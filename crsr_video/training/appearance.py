@@ -62,6 +62,23 @@ def measure(crop: Bytes) -> Appearance:
     return Appearance(round(float(ita), 1), round(float(iris[0]), 1), round(float(iris[2]), 1))
 
 
+def colour_difference(made: Bytes, truth: Bytes) -> tuple[float, float]:
+    """How far the mean colours of the cheeks and of the irises are apart, in CIELAB.
+
+    Args: made, truth: canonical crops of the same face, uint8 (S, S, 3) RGB.
+    """
+    found, wanted = _lab(made), _lab(truth)
+    side = truth.shape[0]
+    places = [[_disc(side, cheek, _CHEEK_RADIUS) for cheek in CHEEKS]]
+    centres = [iris_centre(wanted[..., 0], eye) for eye in EYES]
+    places.append([_disc(side, centre, IRIS_RADIUS) for centre in centres])
+    skin, iris = (
+        float(np.linalg.norm([(found[d] - wanted[d]).mean(0) for d in discs], axis=1).mean())
+        for discs in places
+    )
+    return skin, iris
+
+
 def tone_group(skin_ita: float) -> str:
     """The member of `TONE_GROUPS` for an angle in degrees."""
     return TONE_GROUPS[int(np.searchsorted(_TONE_LIMITS, skin_ita))]

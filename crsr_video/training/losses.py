@@ -123,11 +123,18 @@ _CHROMA = torch.tensor([[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]
 """Rows of Cb and Cr in the JPEG matrix."""
 
 
-def chroma_difference(made: Tensor, truth: Tensor, cell: int = 8) -> Tensor:
+def chroma_difference(
+    made: Tensor, truth: Tensor, cell: int = 8, weights: Tensor | None = None
+) -> Tensor:
     """Difference of the slowly varying chroma: texture may change light and dark, not colour.
 
-    Args: made, truth: (N, 3, H, W). cell: pixels to a side that are averaged, about an iris.
+    Args: made, truth: (N, 3, H, W). cell: pixels to a side that are averaged.
+          weights: of the places, (H, W) with a mean of one; None: all alike.
     """
-    difference = functional.avg_pool2d(made.float() - truth.float(), cell)
+    difference = made.float() - truth.float()
     chroma = torch.einsum("kc,nchw->nkhw", _CHROMA.to(difference), difference)
-    return charbonnier(chroma, torch.zeros_like(chroma))
+    coarse = functional.avg_pool2d(chroma, cell)
+    size = (coarse.square() + 1e-6).sqrt() - 1e-3
+    if weights is not None:
+        size = size * functional.avg_pool2d(weights[None], cell)
+    return size.mean()

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from crsr_video.errors import TrainingError
 
-INSTALL = 'pip install "crsr-video[train]"'
 
-
-def package_file(package: str, relative: str) -> Path:
+def package_file(package: str, relative: str, *, extra: str = "train") -> Path:
     """Path of a data file inside an installed package, which is not imported.
 
+    Args:   extra: of this project, which installs the package.
     Raises: TrainingError: the package is not installed, or has no such file.
     """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise TrainingError(f"{package.replace('_', '-')} is not installed: {INSTALL}")
+        install = f'pip install "crsr-video[{extra}]"'
+        raise TrainingError(f"{package.replace('_', '-')} is not installed: {install}")
     path = Path(next(iter(spec.submodule_search_locations))) / relative
     if not path.is_file():
         raise TrainingError(f"the installed {package.replace('_', '-')} has no {relative}")

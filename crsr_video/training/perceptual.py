@@ -16,6 +16,7 @@ draws a lattice. Only photographs are shown to it as real.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from torch.nn import functional
 
 from crsr_video.networks import SuperResolver
 from crsr_video.training.adversary import fixed
+from crsr_video.training.appearance import EYES, IRIS_RADIUS
 from crsr_video.training.draws import Draw, Wanted
 from crsr_video.training.feature_network import CHANNELS, FeatureNetwork
 from crsr_video.training.losses import (
@@ -41,6 +43,9 @@ from crsr_video.training.run import Part, Run
 
 _JUDGED = 4
 """Feature maps that the discriminator sees: all but the coarsest."""
+_WINDOW = 160
+"""Side in pixels of the part of a picture that the feature network sees: half of the time of a step
+went into the whole of 256 pixels, and texture does not need it."""
 _WHOLE_FACE = 64
 """Least side in LR pixels of a whole face whose identity is compared."""
 
@@ -62,7 +67,7 @@ class Perceptual(Method):
     """Weight of chroma(T, y)."""
     toward: float = 0.5
     """Weight of phi(x) = a."""
-    coupling: float = 0.5
+    coupling: float = 0.1
     """Share of the gradient that passes from the terms of T into the trunk."""
     hopeless: float = 0.09
     """Root mean square difference of d and a, of 1, beyond which id(T, y) does not count."""
@@ -130,7 +135,7 @@ class Perceptual(Method):
                 "textured": self.textured_pixel * charbonnier(textured, draw.target),
                 "features": self.features * feature_difference(made_maps, truth_maps),
                 "adversarial": self.adversarial * _mean(hinge_maker(v) for v in verdicts),
-                "chroma": self.chroma * chroma_difference(textured, draw.target),
+                "chroma": self.chroma * self._chroma(draw, textured),
                 "characteristic": self.toward * charbonnier(consistent, draw.artificial),
             }
             identity = self._identity(run, draw, small, textured)
@@ -141,6 +146,15 @@ class Perceptual(Method):
         if judged:
             run.update_critics(judged, rate=rate, clip=10 * self.clip)
         return {"identity": 0.0, **values(terms, judged)}
+
+    def _chroma(self, draw: Draw, textured: Tensor) -> Tensor:
+        """The chroma term: everywhere, and in finer cells at the eyes of whole faces."""
+        everywhere = chroma_difference(textured, draw.target)
+        side = textured.shape[-1]
+        if draw.face != draw.artificial.shape[-1] or side < 4 * _WHOLE_FACE:
+            return everywhere
+        eyes = _eyes(side, textured.device)
+        return everywhere + chroma_difference(textured, draw.target, 4, eyes)
 
     def _identity(self, run: Run, draw: Draw, small: Tensor, textured: Tensor) -> Tensor | None:
         """The identity term over the faces that can be recognised; None if there are none."""
@@ -183,6 +197,18 @@ class Perceptual(Method):
             return {"critic": _mean(hinge_critic(v[:count], v[count:]) for v in verdicts)}
 
 
+@lru_cache(maxsize=4)
+@torch.inference_mode(mode=False)
+def _eyes(side: int, device: torch.device) -> Tensor:
+    """Weights of the places of a canonical crop, all at the eyes; (S, S) with a mean of one."""
+    places = (torch.arange(side) + 0.5) / side
+    weights = torch.zeros(side, side)
+    for x, y in EYES:
+        distance = (places[None] - x).square() + (places[:, None] - y).square()
+        weights += torch.exp(-distance / (2 * (1.5 * IRIS_RADIUS) ** 2))
+    return (weights / weights.mean()).to(device)
+
+
 def _mean(terms: Iterator[Tensor]) -> Tensor:
     return torch.stack(list(terms)).mean()
 
@@ -200,15 +226,15 @@ def _augmentation(like: Tensor, step: int, seed: int) -> Callable[[Tensor], Tens
         return torch.from_numpy(rng.uniform(low, high, (n, 1, 1, 1)).astype(np.float32)).to(like)
 
     gain, offset = random(0.8, 1.2), random(-0.12, 0.12)
-    down, right = (int(v) for v in rng.integers(-side // 16, side // 16 + 1, 2))
+    window = min(side, _WINDOW)
+    margin = side // 16 + 1 if window == side else 0
+    top, left = (int(v) for v in rng.integers(0, side + 2 * margin - window + 1, 2))
     mirrored = bool(rng.random() < 0.5)
 
     def augment(pictures: Tensor) -> Tensor:
         changed = (pictures - 0.5) * gain + 0.5 + offset
-        reach = side // 16 + 1
-        padded = functional.pad(changed, (reach,) * 4, mode="reflect")
-        top, left = reach + down, reach + right
-        cut = padded[..., top : top + side, left : left + side]
+        padded = functional.pad(changed, (margin,) * 4, mode="reflect")
+        cut = padded[..., top : top + window, left : left + window]
         cut = cut.flip(3) if mirrored else cut
         return cut.contiguous(memory_format=torch.channels_last)
 

@@ -10,6 +10,8 @@ from skimage.metrics import structural_similarity
 from crsr_video.errors import ConfigError, TrainingError
 from crsr_video.evaluation import genuine, instruments, paired, table
 from crsr_video.evaluation.__main__ import main
+from crsr_video.evaluation.blind import write_blind_sheet
+from crsr_video.evaluation.degradations import FIXED
 from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.methods import Method, methods, runner
@@ -28,6 +30,20 @@ class FakeEmbedder:
     def __call__(self, pictures, framing=CANONICAL):  # noqa: ARG002 - as the real one
         fields = torch.nn.functional.adaptive_avg_pool2d(pictures, 3)
         return fields.flatten(1).double().numpy()
+
+
+class FakeSTLPIPS:
+    """Distance of mean colours."""
+
+    @classmethod
+    def load(cls):
+        return cls()
+
+    def features(self, pictures):
+        return [pictures.mean((2, 3))]
+
+    def __call__(self, prediction, truth):
+        return (self.features(prediction)[0] - truth[0]).abs().mean(1)
 
 
 class FakeReader:
@@ -62,7 +78,7 @@ class Drawn:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("evaluation")
-    source = make_folder(path / "faces", {"val": [128, 256, 512], "train": [128, 256, 256]})
+    source = make_folder(path / "faces", {"val": [128, 256, 512], "train": [128, 256, 256, 256]})
     listed = source / "faces.csv"
     listed.write_text(listed.read_text().replace("train,synthetic", "train,real"))
     (path / "out").mkdir()
@@ -75,6 +91,7 @@ def fakes(monkeypatch):
     """Instruments that need no model file."""
     monkeypatch.setattr(instruments, "Embedder", FakeEmbedder)
     monkeypatch.setattr(instruments, "FaceReader", FakeReader)
+    monkeypatch.setattr(instruments, "STLPIPS", FakeSTLPIPS)
     with Instruments() as tools:
         yield tools
 
@@ -141,8 +158,8 @@ def test_spaced_takes_the_ends() -> None:
 
 
 def test_the_reference_is_photographs_framed_alike(folder) -> None:
-    assert [p.shape for p in reference(folder, 128, 9)] == [(1, 3, 128, 128)] * 3
-    assert [p.shape for p in reference(folder, 64, 9, NPZ_FRAME)] == [(1, 3, 64, 64)] * 3
+    assert [p.shape for p in reference(folder, 128, 9)] == [(1, 3, 128, 128)] * 4
+    assert [p.shape for p in reference(folder, 64, 9, NPZ_FRAME)] == [(1, 3, 64, 64)] * 4
     with pytest.raises(TrainingError, match="512 pixels"):
         list(reference(folder, 512, 9))
 
@@ -182,8 +199,9 @@ def test_the_truth_is_perfect_and_clean_beats_degraded(folder, fakes) -> None:
     rows = paired.measure([bicubic, Method("cheat", cheat)], folder, fakes, tiers=(32,))
     plain, perfect, degraded, _ = (row.figures for row in rows)
     assert perfect["psnr"] == float("inf") and perfect["better"] == perfect["same"] == 1
-    assert perfect["ssim"] == pytest.approx(1) and perfect["identity"] == pytest.approx(1)
-    assert perfect["gmsd"] == perfect["landmarks"] == 0
+    assert perfect["ssim"] == pytest.approx(1) and perfect["identity"] == 0
+    assert perfect["gmsd"] == perfect["landmarks"] == perfect["st_lpips"] == 0
+    assert perfect["skin"] == perfect["iris"] == 0 < degraded["iris"]
     assert plain["psnr"] > degraded["psnr"] and plain["gmsd"] < degraded["gmsd"]
     assert table.as_dicts(rows)[1]["psnr"] is None  # JSON knows no infinity
 
@@ -217,10 +235,16 @@ def test_without_optional_judges_their_columns_are_left_out(folder, monkeypatch)
 
     monkeypatch.setattr(instruments, "Embedder", missing)
     monkeypatch.setattr(instruments, "FaceReader", missing)
+    monkeypatch.setattr(instruments.STLPIPS, "load", missing)
     with Instruments() as tools:
         text = table.as_text(paired.measure(methods([]), folder, tools, tiers=(32,)), table.PAIRED)
-    assert "GMSD" in text and "ID" not in text and "landm." not in text
-    assert sum("not here" in note for note in tools.notes) == 2
+    assert (
+        "GMSD" in text
+        and "ID dist." not in text
+        and "ST-LPIPS" not in text
+        and "landm." not in text
+    )
+    assert sum("not here" in note for note in tools.notes) == 3
 
 
 @pytest.mark.usefixtures("fakes")
@@ -243,6 +267,38 @@ def test_the_command_writes_tables_figures_and_sheet(folder, tmp_path) -> None:
         sheet[HEADER : HEADER + CELL, CELL : 2 * CELL],
         sheet[HEADER : HEADER + CELL, 2 * CELL : 3 * CELL],
     )
+
+
+def test_every_fixed_degradation_is_a_row(folder, fakes) -> None:
+    rows = paired.measure(methods([]), folder, fakes, tiers=(32,), degradations=FIXED)
+    assert [row.input for row in rows] == list(FIXED)
+    quality = {row.input: row.figures["psnr"] for row in rows}
+    assert quality["clean"] > quality["mild"] > quality["hard"]
+    assert all(quality["clean"] > value for name, value in quality.items() if name != "clean")
+
+
+def test_rows_by_skin_tone_add_up(folder, fakes) -> None:
+    rows = paired.measure(methods([]), folder, fakes, tiers=(32,), by_tone=True)
+    whole = [row for row in rows if row.input == "clean"]
+    parts = [row for row in rows if row.input.startswith("clean, ")]
+    assert sum(row.faces for row in parts) == whole[0].faces
+
+
+def test_a_blind_sheet_keeps_its_key_apart(folder, tmp_path) -> None:
+    dark = Method("dark", lambda low: Bicubic()(low) * 0.1)
+    compared = [*methods(["identity"]), dark]
+    key = write_blind_sheet(tmp_path / "blind.png", compared, folder, tier=32)
+    answers = json.loads(key.read_text())
+    assert [row["face"] for row in answers] == [1, 2, 3]
+    sheet = cv2.imread(str(tmp_path / "blind.png"))
+    for index, row in enumerate(answers):
+        top, left = (index // 2) * 276 + 20, (index % 2) * 3 * 256
+        first, second = (
+            sheet[top : top + 256, left + n * 256 : left + (n + 1) * 256].mean() for n in (1, 2)
+        )
+        assert (first < second) == (row["A"] == "dark")
+    with pytest.raises(ConfigError, match="two models"):
+        write_blind_sheet(tmp_path / "b.png", methods([]), folder)
 
 
 @pytest.mark.parametrize("tiers", ["24", "a", ""])

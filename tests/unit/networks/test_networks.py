@@ -179,7 +179,7 @@ def test_texture_zero_is_the_fidelity_head():
 
 
 def test_the_feature_discriminator_judges_maps_and_pixels():
-    network = FeatureDiscriminator((3, 5), widths=(4, 6), strides=(2, 1), pixels=4)
+    network = FeatureDiscriminator((3, 5), (4, 6), (2, 1), pixels=4)
     maps = [torch.rand(2, 3, 16, 16), torch.rand(2, 5, 8, 8), torch.rand(2, 7, 4, 4)]
     verdicts = network(torch.rand(2, 3, 32, 32), maps)
     assert [tuple(v.shape) for v in verdicts] == [(2, 1, 8, 8), (2, 1, 8, 8), (2, 1, 8, 8)]
