@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from crsr_video.errors import CrsrError
     from crsr_video.inspection.analysis import analyse
-    from crsr_video.progress import Progress
+    from crsr_video.runner import Progress
 
 _HOMES = {
     "Config": "config",
@@ -36,7 +36,7 @@ _HOMES = {
     "NetworkSettings": "config",
     "OutputSettings": "config",
     "PersonSettings": "config",
-    "Progress": "progress",
+    "Progress": "runner",
     "ReadSettings": "config",
     "Summary": "api",
     "analyse": "inspection.analysis",

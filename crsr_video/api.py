@@ -7,37 +7,56 @@ summary = crsr_video.enhance("interview.mp4", "better.mp4")
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crsr_video import pipeline
 from crsr_video import report as reporting
 from crsr_video.closing import Closing
-from crsr_video.config import Config
+from crsr_video.config import Config, EnhancerConfig
 from crsr_video.errors import ConfigError
 from crsr_video.io import frames as conversion
 from crsr_video.io import pipes
 from crsr_video.io.encode import Encoder
-from crsr_video.io.reader import Passthrough, Reader
+from crsr_video.io.reader import Reader
 from crsr_video.io.streams import OutputPlan
 from crsr_video.jobs import segments
-from crsr_video.pipeline import Pipeline, Statistics
-from crsr_video.progress import Progress
+from crsr_video.pipeline import Statistics
+from crsr_video.runner import Notices, Progress, Runner
 from crsr_video.runtime.devices import Placement
-from crsr_video.types import Frame, TrackedFrame, VideoInfo
-from crsr_video.workers import ReadAhead, WriteBehind
+from crsr_video.types import Frame, VideoInfo
 
-_READ_AHEAD = 4
-_WRITE_BEHIND = 4
-"""Items between threads: enough to hide jitter, few enough for 4K in memory."""
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+OnProgress = Callable[[Progress], None]
+OnNotice = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a finished run did."""
+    """What a finished run has done.
+
+    Attributes:
+        source: The video that was read.
+        output: The file that was written.
+        video: Properties of the source.
+        plan: How the output was written.
+        statistics: Counts of frames and faces, and the time of every stage.
+        seconds: Time from the call to the closed output.
+        startup_seconds: Part of that until the first frame was read: loading networks, opening
+            files.
+        truncated: Whether the source ended early. All frames that exist are enhanced.
+        concealed: Number of frames in which the decoder concealed damage.
+        damaged: Number of video packets that could not be decoded.
+        resumed: Number of frames that an earlier run had finished, see `JobSettings.resume`.
+        notices: Notices for the user: omitted streams, changed formats.
+        reports: Reports that were written, see `JobSettings.report`.
+    """
 
     source: Path
     output: Path
@@ -45,30 +64,22 @@ class Summary:
     plan: OutputPlan
     statistics: Statistics
     seconds: float
-    """From the call to the closed file."""
     startup_seconds: float
-    """Of those, until the first frame was read: models are loaded, files opened."""
     truncated: bool = False
-    """The source ended before its end: what was there is enhanced."""
     concealed: int = 0
-    """Frames that the decoder had to patch up."""
     damaged: int = 0
-    """Packets of the video that could not be decoded at all."""
     resumed: int = 0
-    """Of the frames, those that an earlier run had finished (`Config.resume`)."""
-    notices: tuple[str, ...] = field(default=())
-    """What the user should know: streams left out, formats changed."""
+    notices: tuple[str, ...] = ()
     reports: tuple[Path, ...] = ()
-    """Files in which all this is told (`Config.report`)."""
 
     @property
     def partial(self) -> bool:
-        """The source was cut off or damaged: the result is as good as that allowed."""
+        """Whether the source was truncated or damaged, so that the output is incomplete."""
         return self.truncated or self.concealed > 0 or self.damaged > 0
 
     @property
     def fps(self) -> float:
-        """Frames a second, end to end, once started."""
+        """Frames per second of the whole run, without its start."""
         running = self.seconds - self.startup_seconds
         return (self.statistics.frames - self.resumed) / running if running > 0 else 0.0
 
@@ -78,121 +89,108 @@ def enhance(
     output: str | Path | None = None,
     *,
     config: Config | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    on_notice: Callable[[str], None] | None = None,
+    on_progress: OnProgress | None = None,
+    on_notice: OnNotice | None = None,
     command: Sequence[str] = (),
     networks: pipeline.Networks | None = None,
     workers: segments.Workers | None = None,
 ) -> Summary:
     """Enhance the faces of a video file.
 
-    Args:    source: a video file; "-": standard input.
-             output: the result's path; None: ``NAME.enhanced.EXT`` beside the source; "-": standard
-             output.
-             config: see `Config`; None: the defaults.
-             on_progress: called after every frame, from the calling thread.
-             on_notice: called with a line that the user should read, as soon as it is known.
-             command: the command line that asked for it, to be told in a report.
-             networks: those of this configuration, if they are loaded already.
-             workers: who enhances the segments of a resumable run; None: this process.
-    Returns: what was done.
-    Raises:  CrsrError: nothing is left under the output's name then.
+    Args:
+        source: A video file, or "-" for standard input.
+        output: Path of the output. Defaults to ``NAME.enhanced.EXT`` beside the source. "-" is
+            standard output.
+        config: All settings. Defaults to ``Config()``.
+        on_progress: Called after every frame, from the calling thread.
+        on_notice: Called with each notice for the user, as soon as it is known.
+        command: Command line to show in a report.
+        networks: Networks of this configuration, if they are loaded already.
+        workers: Executor for the segments of a resumable run. Defaults to this process.
+
+    Raises:
+        CrsrError: The video cannot be enhanced. Nothing is left under the output's name then.
+
+    Example:
+        >>> config = Config.from_options(strength=0.8)  # doctest: +SKIP
+        >>> enhance("interview.mp4", "better.mp4", config=config).fps  # doctest: +SKIP
+        41.3
     """
     chosen = config or Config()
     _check_pipes(source, output, chosen)
+    notices = Notices(on_notice)
     if chosen.job.resume:
         return _enhance_resumably(
-            Path(source), output, chosen, on_progress, on_notice, command, workers
+            Path(source), output, chosen, on_progress, notices, command, workers
         )
     begin = time.perf_counter()
+    job = chosen.job
     with ExitStack() as stack:
-        decoder = stack.enter_context(
-            Reader(
-                source, start=chosen.job.start, duration=chosen.job.duration, read=chosen.reading
-            )
+        reader = stack.enter_context(
+            Reader(source, start=job.start, duration=job.duration, read=chosen.reading)
         )
-        # The encoder is made before the networks: what cannot be written fails at once.
-        encoder = stack.enter_context(
-            Encoder(
-                output, decoder, chosen.output, scale=chosen.scale, overwrite=chosen.job.overwrite
-            )
+        # The encoder is opened before the networks, so that an impossible output fails at once.
+        writer = stack.enter_context(
+            Encoder(output, reader, chosen.output, scale=chosen.scale, overwrite=job.overwrite)
         )
-        reporting.check_paths(
-            chosen.job.report,
-            Path(source),
-            encoder.plan.path,
-            overwrite=chosen.job.overwrite,
-            inputs=_inputs(chosen),
-        )
-        told = _tell(on_notice, encoder.notices, ())
-        replay = pipeline.recorded(chosen, decoder.path, decoder.info, shift=decoder.source.shift)
+        _check_reports(chosen, Path(source), writer.plan.path)
+        notices.add(*writer.notices)
+        replay = pipeline.recorded(chosen, reader.path, reader.info, shift=reader.source.shift)
         frames = stack.enter_context(pipeline.build(chosen, tracker=replay, networks=networks))
-        observer = reporting.Observer() if chosen.job.report else None
+        observer = reporting.Observer() if job.report else None
         frames.observer = observer.push if observer is not None else None
         started = time.perf_counter()
-        ends = transfer(decoder, frames, encoder, started, on_progress)
-        encoder.close()
-    report = decoder.report
-    told = _tell(on_notice, (*encoder.notices, *report.notes, *frames.notices), told)
+        finished = 0
+
+        def count(_: Frame) -> None:
+            nonlocal finished
+            finished += 1
+            if on_progress is not None:
+                seconds = time.perf_counter() - started
+                on_progress(Progress(finished, reader.info.frames, seconds, frames.in_view))
+
+        runner = Runner(reader, frames, writer, on_frame=count)
+        runner.run()
+        writer.close()
+    report = reader.report
+    notices.add(*writer.notices, *report.notes, *frames.notices)
+    stage_seconds = {
+        "decode": runner.read_seconds,
+        **frames.statistics.stage_seconds,
+        "encode": runner.write_seconds,
+    }
     summary = Summary(
         source=Path(source),
-        output=encoder.plan.path,
-        video=decoder.info,
-        plan=encoder.plan,
-        statistics=_with_ends(frames.statistics, ends),
+        output=writer.plan.path,
+        video=reader.info,
+        plan=writer.plan,
+        statistics=replace(frames.statistics, stage_seconds=stage_seconds),
         seconds=time.perf_counter() - begin,
         startup_seconds=started - begin,
         truncated=report.truncated,
         concealed=report.concealed,
         damaged=report.damaged,
-        notices=told,
+        notices=notices.lines,
     )
     if observer is None:
         return summary
     assert frames.placement is not None
     seen = observer.observations(frames.lowered)
-    return _reported(summary, seen, chosen, frames.placement, command)
-
-
-def _reported(
-    summary: Summary,
-    seen: reporting.Observations,
-    config: Config,
-    placement: Placement,
-    command: Sequence[str],
-) -> Summary:
-    """Write the reports that were asked for."""
-    told = reporting.assemble(
-        summary,
-        seen,
-        source=reporting.describe(summary.source, summary.plan.carried),
-        output=reporting.describe(summary.output),
-        config=config,
-        placement=placement,
-        command=tuple(command),
-    )
-    reporting.write(told, config.job.report)
-    return replace(summary, reports=config.job.report)
+    return _with_reports(summary, seen, chosen, frames.placement, command)
 
 
 def _enhance_resumably(
     source: Path,
     output: str | Path | None,
     config: Config,
-    on_progress: Callable[[Progress], None] | None,
-    on_notice: Callable[[str], None] | None,
+    on_progress: OnProgress | None,
+    notices: Notices,
     command: Sequence[str],
     workers: segments.Workers | None,
 ) -> Summary:
-    """`enhance` in segments, for `Config.resume`."""
+    """Enhance a video in segments, see `JobSettings.resume`."""
     begin = time.perf_counter()
-    reporting.check_paths(
-        config.job.report,
-        source,
-        Path(output or source),
-        overwrite=config.job.overwrite,
-        inputs=_inputs(config),
-    )
+    _check_reports(config, source, Path(output or source))
     started = time.perf_counter() if workers is not None else None
 
     def count(finished: int, resumed: int, total: int, faces: int) -> None:
@@ -203,12 +201,7 @@ def _enhance_resumably(
             on_progress(Progress(resumed + finished, total, seconds, faces, resumed))
 
     done = segments.enhance_resumably(
-        source,
-        output,
-        config,
-        on_frame=count,
-        on_notice=on_notice or (lambda _: None),
-        workers=workers,
+        source, output, config, on_frame=count, on_notice=notices.add, workers=workers
     )
     end = time.perf_counter()
     summary = Summary(
@@ -227,140 +220,72 @@ def _enhance_resumably(
     )
     if not config.job.report:
         return summary
-    return _reported(summary, done.seen, config, pipeline.placed(done.settled), command)
+    return _with_reports(summary, done.seen, config, pipeline.placed(done.settled), command)
+
+
+def _with_reports(
+    summary: Summary,
+    seen: reporting.Observations,
+    config: Config,
+    placement: Placement,
+    command: Sequence[str],
+) -> Summary:
+    """Write the reports, and return the summary with their paths."""
+    report = reporting.assemble(
+        summary,
+        seen,
+        source=reporting.describe(summary.source, summary.plan.carried),
+        output=reporting.describe(summary.output),
+        config=config,
+        placement=placement,
+        command=tuple(command),
+    )
+    reporting.write(report, config.job.report)
+    return replace(summary, reports=config.job.report)
+
+
+def _check_reports(config: Config, source: Path, output: Path) -> None:
+    """Refuse reports that cannot be written, or that would replace a file of the run.
+
+    Raises:
+        CrsrError: A report cannot be written.
+    """
+    model, tracks = Path(config.networks.model), config.faces.tracks
+    reporting.check_paths(
+        config.job.report,
+        source,
+        output,
+        overwrite=config.job.overwrite,
+        inputs=(*([tracks] if tracks else []), *([model] if model.is_file() else [])),
+    )
 
 
 def _check_pipes(source: str | Path, output: str | Path | None, config: Config) -> None:
-    """See, before anything is read, that pipes are what they should be.
+    """Refuse settings that need files where a pipe is read or written.
 
-    Raises: ConfigError: something needs a file. OutputError: standard output is a terminal.
+    Raises:
+        ConfigError: A setting needs a file.
+        OutputError: Standard output is a terminal.
     """
     reads, writes = pipes.is_standard(source), pipes.is_standard(output)
     if not (reads or writes):
         return
     if config.job.resume:
-        raise ConfigError("a pipe cannot be gone on with: resume needs files to read and to write")
+        raise ConfigError("`resume` needs an input file and an output file, not pipes")
     if config.job.report:
-        raise ConfigError("a report tells of files: it needs them for source and result, no pipe")
+        raise ConfigError("`report` needs an input file and an output file, not pipes")
     if reads and config.faces.tracks is not None:
-        raise ConfigError("tracks belong to a file, which standard input is not")
+        raise ConfigError("`tracks` belongs to a video file, not to standard input")
     if writes:
         pipes.check_outlet()
 
 
-def _inputs(config: Config) -> tuple[Path, ...]:
-    """Files that a run reads beside its source."""
-    model = Path(config.networks.model)
-    return (
-        *([config.faces.tracks] if config.faces.tracks else []),
-        *([model] if model.is_file() else []),
-    )
-
-
-def _tell(
-    on_notice: Callable[[str], None] | None, notices: Iterable[str], told: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Pass on what has not been said yet; returns all that has been said."""
-    new = tuple(dict.fromkeys(notice for notice in notices if notice not in told))
-    if on_notice is not None:
-        for notice in new:
-            on_notice(notice)
-    return told + new
-
-
-@dataclass(slots=True)
-class _Ends:
-    """Seconds spent at the two ends of the pipeline, each in its own thread."""
-
-    decode: float = 0.0
-    encode: float = 0.0
-
-
-def _with_ends(statistics: Statistics, ends: _Ends) -> Statistics:
-    stages = {"decode": ends.decode, **statistics.stage_seconds, "encode": ends.encode}
-    return replace(statistics, stage_seconds=stages)
-
-
-def transfer(
-    decoder: Reader,
-    frames: Pipeline,
-    encoder: Encoder,
-    begin: float,
-    on_progress: Callable[[Progress], None] | None,
-) -> _Ends:
-    """Move everything from decoder to encoder: frames through the pipeline, packets around it.
-
-    Three threads share the work: one decodes and tracks, this one restores, one encodes.
-    """
-    ends = _Ends()
-
-    def write(item: Frame | Passthrough) -> None:
-        before = time.perf_counter()
-        if isinstance(item, Frame):
-            encoder.push(item)
-        else:
-            encoder.push_packet(item)
-        ends.encode += time.perf_counter() - before
-
-    finished = 0
-    with (
-        ReadAhead(
-            _tracked(_decoded(decoder, ends), frames), _READ_AHEAD, decoder.interrupt
-        ) as items,
-        WriteBehind(write, _WRITE_BEHIND, encoder.interrupt) as writer,
-    ):
-        for done in _restored(items, frames):
-            writer.put(done)
-            if isinstance(done, Frame):
-                finished += 1
-                if on_progress is not None:
-                    elapsed = time.perf_counter() - begin
-                    on_progress(Progress(finished, decoder.info.frames, elapsed, frames.in_view))
-    return ends
-
-
-def _decoded(decoder: Reader, ends: _Ends) -> Iterator[Frame | Passthrough]:
-    """What the decoder yields, its time taken."""
-    items = iter(decoder)
-    while True:
-        before = time.perf_counter()
-        item = next(items, None)
-        ends.decode += time.perf_counter() - before
-        if item is None:
-            return
-        yield item
-
-
-def _tracked(
-    items: Iterable[Frame | Passthrough], frames: Pipeline
-) -> Iterator[TrackedFrame | Passthrough]:
-    """Decode and track: the reading thread's work."""
-    for item in items:
-        if isinstance(item, Frame):
-            yield from frames.track(item)
-        else:
-            yield item
-    yield from frames.track(None)
-
-
-def _restored(
-    items: Iterable[TrackedFrame | Passthrough], frames: Pipeline
-) -> Iterator[Frame | Passthrough]:
-    """Align to paste: the calling thread's work."""
-    for item in items:
-        if isinstance(item, TrackedFrame):
-            yield from frames.restore(item)
-        else:
-            yield item
-    yield from frames.restore(None)
-
-
 class Enhancer(Closing):
-    """Enhance frames one by one, wherever they come from.
+    """Enhances frames one by one, wherever they come from.
 
-    Frames are ``av.VideoFrame`` or uint8 RGB arrays (H, W, 3); each kind comes back as it went
-    in. With lookahead (the default) results come some frames late and `flush` returns the rest;
-    ``live=True`` returns each at once.
+    Frames are ``av.VideoFrame`` objects or uint8 RGB arrays (H, W, 3). Each comes back as the same
+    kind. With lookahead, which is the default, results come some frames late and `flush` returns
+    the last ones. ``live=True`` returns each frame at once.
 
         with Enhancer() as enhancer:
             for frame in frames:
@@ -369,43 +294,62 @@ class Enhancer(Closing):
             for enhanced in enhancer.flush():
                 show(enhanced)
 
-    Args:   config: see `Config`; start, duration, overwrite and encode have no meaning here.
-            live: no lookahead.
-    Raises: DeviceError, WeightsError, FaceModelError.
-            ConfigError: tracks are given, which belong to a file.
+    Args:
+        config: How frames are enhanced. A `Config` is accepted if its settings for files
+            (`reading`, `output`, `job`) have their defaults.
+        live: Return each frame at once, without lookahead.
+
+    Raises:
+        ConfigError: A setting needs a file: `tracks`, or a setting of files.
+        DeviceError: The device or the precision is not available.
+        WeightsError: The weights cannot be loaded.
+        FaceModelError: The face models cannot be loaded.
     """
 
-    def __init__(self, config: Config | None = None, *, live: bool = False) -> None:
-        self._pipeline = pipeline.build(config or Config(), live=live)
+    def __init__(self, config: EnhancerConfig | None = None, *, live: bool = False) -> None:
+        chosen = config or EnhancerConfig()
+        _refuse_file_settings(chosen)
+        self._pipeline = pipeline.build(chosen, live=live)
         self._count = 0
-        self._closed = False
+        self._is_closed = False
 
     @property
     def lookahead(self) -> int:
-        """Frames by which results may come late."""
+        """Number of frames by which results may come late."""
         return self._pipeline.lookahead
 
     @property
     def statistics(self) -> Statistics:
-        """What was seen and done so far."""
+        """Counts of frames and faces so far, and the time of every stage."""
         return self._pipeline.statistics
 
+    @overload
+    def push(self, frame: NDArray[np.uint8]) -> list[NDArray[np.uint8]]: ...
+    @overload
+    def push(self, frame: "VideoFrame") -> "list[VideoFrame]": ...
     def push(self, frame: Any) -> list[Any]:
-        """Take a frame; return those that are finished, in order.
+        """Take a frame, and return those that are finished, in order.
 
-        Args:   frame: ``av.VideoFrame``, or uint8 (H, W, 3) RGB.
-        Raises: ValueError: anything else, or the object is closed.
+        Args:
+            frame: An ``av.VideoFrame``, or a uint8 array (H, W, 3) in RGB.
+
+        Raises:
+            ValueError: The frame is something else, or this object is closed.
         """
-        if self._closed:
+        if self._is_closed:
             raise ValueError("this Enhancer is closed")
-        return [_outward(done) for done in self._pipeline.push(self._inward(frame))]
+        return [_to_caller(done) for done in self._pipeline.push(self._from_caller(frame))]
 
     def flush(self) -> list[Any]:
-        """End of stream: the frames held back."""
-        return [_outward(done) for done in self._pipeline.flush()]
+        """End the sequence, and return the frames that were held back."""
+        return [_to_caller(done) for done in self._pipeline.flush()]
 
+    @overload
+    def enhance(self, frames: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]: ...
+    @overload
+    def enhance(self, frames: "Iterable[VideoFrame]") -> "Iterator[VideoFrame]": ...
     def enhance(self, frames: Iterable[Any]) -> Iterator[Any]:
-        """All of `frames`, enhanced, in order; holds no more than `lookahead` of them."""
+        """Yield all frames enhanced, in order, and hold no more than `lookahead` of them."""
         for frame in frames:
             yield from self.push(frame)
         yield from self.flush()
@@ -415,11 +359,11 @@ class Enhancer(Closing):
         self._pipeline.reset()
 
     def close(self) -> None:
-        """Free detectors; the object cannot be used afterwards."""
-        self._closed = True
+        """Free the face models. The object cannot be used afterwards."""
+        self._is_closed = True
         self._pipeline.close()
 
-    def _inward(self, frame: Any) -> Frame:
+    def _from_caller(self, frame: Any) -> Frame:
         self._count += 1
         if isinstance(frame, np.ndarray):
             return conversion.from_rgb(frame, self._count)
@@ -430,6 +374,19 @@ class Enhancer(Closing):
         )
 
 
-def _outward(frame: Frame) -> Any:
-    """Back to the kind of picture that came in."""
+def _to_caller(frame: Frame) -> Any:
     return conversion.as_rgb(frame) if frame.native is None else conversion.as_av(frame)
+
+
+def _refuse_file_settings(config: EnhancerConfig) -> None:
+    """Refuse settings that have no meaning without a file.
+
+    Raises:
+        ConfigError: Such a setting differs from its default.
+    """
+    if not isinstance(config, Config):
+        return
+    usual = Config()
+    for name in ("reading", "output", "job"):
+        if getattr(config, name) != getattr(usual, name):
+            raise ConfigError(f"`{name}` has settings of files, which an Enhancer does not take")

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from crsr_video.api import transfer
 from crsr_video.bench.case import Case, Speed
 from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.io.encode import Encoder
 from crsr_video.io.pictures import picture_of
 from crsr_video.io.reader import Reader
 from crsr_video.pipeline import Networks, Pipeline, build
+from crsr_video.runner import Runner
 from crsr_video.types import Frame, TrackedFrame
 
 
@@ -82,7 +82,7 @@ def _through(case: Case, clip: Path, frames: Pipeline) -> Speed:
         encoder = Encoder(target, decoder, config(case).output, overwrite=True)
         with encoder:
             wall, cpu = time.perf_counter(), time.process_time()
-            transfer(decoder, frames, encoder, wall, None)
+            Runner(decoder, frames, encoder).run()
             encoder.close()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         count = decoder.report.frames

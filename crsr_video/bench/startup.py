@@ -17,7 +17,7 @@ def total(clip: Path, spawned: float) -> float:
     """
     from crsr_video.api import enhance
     from crsr_video.config import Config
-    from crsr_video.progress import Progress
+    from crsr_video.runner import Progress
 
     at = 0.0
 

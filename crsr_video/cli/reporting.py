@@ -14,7 +14,7 @@ from crsr_video.errors import CrsrError
 
 if TYPE_CHECKING:
     from crsr_video.api import Summary
-    from crsr_video.progress import Progress
+    from crsr_video.runner import Progress
 
 EXIT_FAILED = 1
 EXIT_PARTIAL = 3

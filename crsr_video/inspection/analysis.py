@@ -2,9 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from crsr_video import __version__
@@ -16,16 +17,12 @@ from crsr_video.inspection.portraits import Portraits, write_people_sheet
 from crsr_video.io.encode import Encoder, check_output
 from crsr_video.io.reader import Passthrough, Reader
 from crsr_video.io.source import check_path
-from crsr_video.progress import Progress
+from crsr_video.runner import Progress, ThreadChain
 from crsr_video.track import tracks_file
 from crsr_video.track.stats import TrackerStats
 from crsr_video.track.tracker import Tracker
 from crsr_video.track.tracks_file import Person, Recorder, Settings
 from crsr_video.types import Frame, TrackedFrame, VideoInfo
-from crsr_video.workers import ReadAhead, WriteBehind
-
-_QUEUE_DEPTH = 4
-"""Items between threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,17 +201,17 @@ class _Run:
         return self._encoder
 
     def run(self, tracker: Tracker, begin: float) -> None:
-        """Process the whole video, with reading and encoding in separate threads."""
-        with (
-            ReadAhead(self._timed_items(), _QUEUE_DEPTH) as items,
-            WriteBehind(self._write, _QUEUE_DEPTH) as writer,
-        ):
+        """Process the whole video, with reading and tracking in separate threads."""
+        with ThreadChain(
+            self._timed_items(), partial(_tracked, tracker), interrupt=self._reader.interrupt
+        ) as items:
             for item in items:
-                if isinstance(item, Frame):
-                    self._finish(tracker.push(item), writer, begin)
-                else:
-                    writer.put(item)
-            self._finish(tracker.flush(), writer, begin)
+                if isinstance(item, TrackedFrame):
+                    self._record(item)
+                self._write(item)
+                if isinstance(item, TrackedFrame):
+                    self._finished += 1
+                    self._report_progress(item, time.perf_counter() - begin)
         self._seconds |= tracker.stats.parts
 
     def stage_seconds(self) -> dict[str, float]:
@@ -222,24 +219,17 @@ class _Run:
         order = ("decode", *TrackerStats().parts, "record", "draw")
         return {name: self._seconds[name] for name in order if name in self._seconds}
 
-    def _finish(
-        self,
-        done: list[TrackedFrame],
-        writer: WriteBehind[TrackedFrame | Passthrough],
-        begin: float,
-    ) -> None:
-        for item in done:
-            with self._timed("record"):
-                self.recorder.add(item)
-                self.portraits.add(item)
-                self.faces += len(item.faces)
-                self.skipped.update(f.skipped for f in item.faces if f.skipped is not None)
-            writer.put(item)
-            self._finished += 1
-            if self._on_progress is not None:
-                elapsed = time.perf_counter() - begin
-                total = self._reader.info.frames
-                self._on_progress(Progress(self._finished, total, elapsed, len(item.faces)))
+    def _record(self, item: TrackedFrame) -> None:
+        with self._timed("record"):
+            self.recorder.add(item)
+            self.portraits.add(item)
+            self.faces += len(item.faces)
+            self.skipped.update(f.skipped for f in item.faces if f.skipped is not None)
+
+    def _report_progress(self, item: TrackedFrame, seconds: float) -> None:
+        if self._on_progress is not None:
+            total = self._reader.info.frames
+            self._on_progress(Progress(self._finished, total, seconds, len(item.faces)))
 
     def _write(self, item: TrackedFrame | Passthrough) -> None:
         if self._encoder is None or self._overlay is None:
@@ -266,3 +256,14 @@ class _Run:
             yield
         finally:
             self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - begin
+
+
+def _tracked(
+    tracker: Tracker, items: Iterable[Frame | Passthrough]
+) -> Iterator[TrackedFrame | Passthrough]:
+    for item in items:
+        if isinstance(item, Frame):
+            yield from tracker.push(item)
+        else:
+            yield item
+    yield from tracker.flush()

@@ -23,9 +23,9 @@ from crsr_video.live.governor import Governor, Sample
 from crsr_video.live.latency import LatencyMeter
 from crsr_video.live.mailbox import Mailbox
 from crsr_video.live.watchdog import Watchdog
+from crsr_video.runner import ThreadChain
 from crsr_video.stages.effort import Effort
 from crsr_video.types import Frame, TrackedFrame
-from crsr_video.workers import ReadAhead
 
 if TYPE_CHECKING:
     from crsr_video.pipeline import Pipeline
@@ -241,10 +241,7 @@ class Engine(Closing):
 
     def _write(self) -> None:
         try:
-            with (
-                ReadAhead(self._tracked(), 1) as tracked,
-                ReadAhead(self._restored(tracked), 1) as restored,
-            ):
+            with ThreadChain(self._tracked(), self._restored, items=1) as restored:
                 self._put_all(restored)
             self._writing.begin("finishing the output")
             self._sink.close()

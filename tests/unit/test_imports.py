@@ -15,7 +15,7 @@ PACKAGE = Path(crsr_video.__file__).parent
 LAYERS = [
     ["_version"],
     ["crsr_video"],  # the version, and lazy names
-    ["errors", "types", "config", "closing", "workers", "progress"],
+    ["errors", "types", "config", "closing"],
     ["files", "formatting", "records", "text_table"],
     ["imaging"],
     ["networks"],
@@ -23,6 +23,7 @@ LAYERS = [
     ["runtime", "io"],
     ["track", "stages"],
     ["pipeline"],
+    ["runner"],
     ["report"],
     ["api", "inspection", "jobs", "live", "server", "export"],
     ["plugins", "bench"],
@@ -207,7 +208,7 @@ def test_only_tracking_runs_mediapipe_s_models():
 
 
 def test_the_light_leaves_need_no_heavy_library():
-    light = {"crsr_video", "errors", "types", "config", "workers"}
+    light = {"crsr_video", "errors", "types", "config", "runner"}
     light |= {"imaging", "imaging.geometry", "imaging.colour"}
     heavy = {by for library in ("torch", "cv2", "av", "mediapipe") for by in users(library)}
     assert not light & heavy

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from crsr_video.api import Summary
 from crsr_video.jobs.queue.jobs import Job
-from crsr_video.progress import Progress
+from crsr_video.runner import Progress
 
 
 @dataclass(frozen=True, slots=True)

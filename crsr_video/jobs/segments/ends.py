@@ -1,56 +1,22 @@
 """The two ends of a segment's way through the pipeline, and what is noted there."""
 
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from crsr_video.io.encode import Encoder
-from crsr_video.io.pyav import Passthrough
 from crsr_video.io.reader import Reader
 from crsr_video.jobs.segments.planning import Segment
 from crsr_video.jobs.segments.results import Boxes
 from crsr_video.jobs.segments.stitch import OVERLAP
+from crsr_video.pipeline import Pipeline
+from crsr_video.runner import Runner
 from crsr_video.types import Frame, TrackedFrame
 
 
 def time_of(frame: Frame) -> int:
     """Time of a frame, or of the frame that a field was taken from."""
     return (frame if frame.whole is None else frame.whole).pts
-
-
-class Reading:
-    """The decoder's frames; damage counts from the segment's first frame to its last."""
-
-    def __init__(self, decoder: Reader, segment: Segment) -> None:
-        self._decoder, self._segment = decoder, segment
-        self.concealed = self.damaged = 0
-        self.seconds = 0.0
-        """Spent on decoding."""
-
-    def __iter__(self) -> Iterator[Frame]:
-        before = self._decoder.report
-        for item in self._timed():
-            if not isinstance(item, Frame):
-                continue
-            now = self._decoder.report
-            if self._segment.holds(item.pts):
-                self.concealed += now.concealed - before.concealed
-                self.damaged += now.damaged - before.damaged
-            before = now
-            yield item
-        if self._segment.end is None:
-            self.damaged += self._decoder.report.damaged - before.damaged
-
-    def _timed(self) -> Iterator[Frame | Passthrough]:
-        items = iter(self._decoder)
-        while True:
-            begin = time.perf_counter()
-            item = next(items, None)
-            self.seconds += time.perf_counter() - begin
-            if item is None:
-                return
-            yield item
 
 
 class Looking:
@@ -68,42 +34,83 @@ class Looking:
         self.tracks: dict[int, int] = {}
         """Those in the segment itself: the tracker's number to ours."""
 
-    def watch(self, items: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
-        """The items, looked at."""
-        for item in items:
-            pts = time_of(item.frame)
-            boxes = {self._number(face.track): face.box for face in item.faces}
-            if self._segment.before(pts):
-                self.entering.append((pts, boxes))
-            elif self._segment.holds(pts):
-                self.leaving.append((pts, boxes))
-                self.tracks.update((f.track, self._number(f.track)) for f in item.faces)
-            yield item
+    def look(self, item: TrackedFrame) -> None:
+        """Note who is seen in a frame."""
+        pts = time_of(item.frame)
+        boxes = {self._number(face.track): face.box for face in item.faces}
+        if self._segment.before(pts):
+            self.entering.append((pts, boxes))
+        elif self._segment.holds(pts):
+            self.leaving.append((pts, boxes))
+            self.tracks.update((f.track, self._number(f.track)) for f in item.faces)
 
     def _number(self, track: int) -> int:
         return self._numbers.setdefault(track, len(self._numbers) + 1 if self._own else track)
 
 
-@dataclass(slots=True)
-class Writing:
-    """The segment's file, whose times begin at zero: not every container holds others."""
+class SegmentRunner(Runner):
+    """Enhances one segment: frames before it only warm up, and the first one after it ends the run.
 
-    encoder: Encoder
-    first: int = 0
-    """Time of the first frame, before that."""
-    durations: list[int] = field(default_factory=list)
-    """Of the frames so far."""
-    seconds: float = 0.0
-    """Spent on encoding."""
+    The segment's file begins at time zero, as not every container holds other times. Damage is
+    counted from the segment's first frame to its last.
 
-    def push(self, frame: Frame) -> None:
-        """Write a frame.
+    Args:
+        reader: The source from the warm-up on.
+        frames: The pipeline, in its initial state.
+        encoder: The segment's file.
+        segment: The range of frames.
+        looking: Is shown every tracked frame.
+        on_frame: Called with the number of faces in view after every finished frame.
+    """
 
-        Raises: OutputError, EncoderError.
-        """
-        begin = time.perf_counter()
+    def __init__(
+        self,
+        reader: Reader,
+        frames: Pipeline,
+        encoder: Encoder,
+        segment: Segment,
+        looking: Looking,
+        on_frame: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__(reader, frames, encoder)
+        self._source, self._frames, self._encoder = reader, frames, encoder
+        self._segment, self._looking, self._on_finished = segment, looking, on_frame
+        self.concealed = self.damaged = 0
+        self.first = 0
+        """Timestamp of the first frame in the source."""
+        self.durations: list[int] = []
+        """Durations of the finished frames."""
+
+    def read(self) -> Iterator[Frame]:
+        """Yield the frames of the source, without the other streams."""
+        before = self._source.report
+        for item in super().read():
+            if not isinstance(item, Frame):
+                continue
+            now = self._source.report
+            if self._segment.holds(item.pts):
+                self.concealed += now.concealed - before.concealed
+                self.damaged += now.damaged - before.damaged
+            before = now
+            yield item
+        if self._segment.end is None:
+            self.damaged += self._source.report.damaged - before.damaged
+
+    def track(self, frame: Frame | None) -> list[TrackedFrame]:
+        """Find faces, and note where they are."""
+        found = super().track(frame)
+        for item in found:
+            self._looking.look(item)
+        return found
+
+    def write(self, item: Frame) -> bool:
+        """Write a frame of the segment, and return whether more of them may follow."""
+        if not self._segment.holds(item.pts):
+            return self._segment.before(item.pts)
         if not self.durations:
-            self.first = frame.pts
-        self.durations.append(int(getattr(frame.native, "duration", 0) or 0))
-        self.encoder.push(replace(frame, pts=frame.pts - self.first))
-        self.seconds += time.perf_counter() - begin
+            self.first = item.pts
+        self.durations.append(int(getattr(item.native, "duration", 0) or 0))
+        self._encoder.push(replace(item, pts=item.pts - self.first))
+        if self._on_finished is not None:
+            self._on_finished(self._frames.in_view)
+        return True

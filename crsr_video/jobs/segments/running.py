@@ -26,6 +26,7 @@ from crsr_video.jobs.segments.stitch import stitch
 from crsr_video.jobs.segments.work import Worker
 from crsr_video.pipeline import Statistics
 from crsr_video.records import from_json
+from crsr_video.runner import Notices
 
 OnFrame = Callable[[int, int, int, int], None]
 """Called after each frame: frames finished by this run, by earlier ones, in all, faces in view."""
@@ -72,7 +73,7 @@ def enhance_resumably(
     """
     if (config.faces.people or config.faces.only is not None) and config.faces.tracks is None:
         raise ConfigError("every segment numbers its faces itself: choosing people needs `tracks`")
-    path, told = Path(source), _Notices(on_notice)
+    path, notices = Path(source), Notices(on_notice)
     with Reader(path, start=config.job.start, duration=config.job.duration) as film:
         whole = plan_output(film, output, config.output, scale=config.scale)
     folder = work_folder(whole.path)
@@ -80,30 +81,17 @@ def enhance_resumably(
         check_output(whole.path, path, config.job.overwrite)
     with _translated(whole.path), NameLock(whole.path):
         folder.mkdir(exist_ok=True)
-        work = WorkFolder(folder, told)
+        work = WorkFolder(folder, notices.add)
         try:
             work.open(path, whole.path, config, length)
             with _kept():
-                outcome = _finish(work, config, on_frame, told, workers)
+                outcome = _finish(work, config, on_frame, notices, workers)
         except BaseException:
             if work.worthless:
                 work.remove()
             raise
         work.remove()
         return outcome
-
-
-class _Notices:
-    """Passes each line on once, and remembers it."""
-
-    def __init__(self, on_notice: Callable[[str], None]) -> None:
-        self._on_notice = on_notice
-        self.lines: dict[str, None] = {}
-
-    def __call__(self, line: str) -> None:
-        if line not in self.lines:
-            self.lines[line] = None
-            self._on_notice(line)
 
 
 @contextmanager
@@ -129,19 +117,19 @@ def _kept() -> Iterator[None]:
 
 
 def _finish(
-    work: WorkFolder, config: Config, on_frame: OnFrame, told: _Notices, workers: Workers | None
+    work: WorkFolder, config: Config, on_frame: OnFrame, notices: Notices, workers: Workers | None
 ) -> Outcome:
     """Do what is left, and sum up."""
     resumed = sum(result.frames for result in work.results.values())
     if work.results:
-        told(f"going on after {resumed} frames that an earlier run has finished")
+        notices.add(f"going on after {resumed} frames that an earlier run has finished")
     if not work.plan.seek:
-        told("the file does not tell all its times: each segment is read from its start")
+        notices.add("the file does not tell all its times: each segment is read from its start")
     if work.joined:
         joined = _as_joined(work.plan)
     else:
         check_output(work.plan.output, work.plan.source, config.job.overwrite)
-        _enhance(work, resumed, on_frame, told, workers)
+        _enhance(work, resumed, on_frame, notices, workers)
         work.begin_joining()
         joined = join(
             work.plan, _in_order(work), work.path, overwrite=config.job.overwrite, alone=False
@@ -149,19 +137,21 @@ def _finish(
         work.end_joining()
     results = _in_order(work)
     seen = (
-        _seen(results, work.plan, joined.video.time_base, told)
+        _seen(results, work.plan, joined.video.time_base, notices)
         if config.job.report
         else report.Observations()
     )
-    return replace(_outcome(results, joined, work.plan.config, resumed, told), seen=seen)
+    return replace(_outcome(results, joined, work.plan.config, resumed, notices), seen=seen)
 
 
 def _seen(
-    results: list[SegmentResult], plan: Plan, tick: Fraction, told: _Notices
+    results: list[SegmentResult], plan: Plan, tick: Fraction, notices: Notices
 ) -> report.Observations:
     """What was observed in all segments, people numbered as in the whole video."""
     if any(result.observed is None and result.name for result in results):
-        told("the report tells nothing of faces in frames that an earlier run finished without one")
+        notices.add(
+            "the report tells nothing of faces in frames that an earlier run finished without one"
+        )
     tables = stitch(results)
     if plan.config.faces.tracks is not None:  # Which numbers them for the whole video.
         tables = [{number: number for number in result.tracks} for result in results]
@@ -178,7 +168,7 @@ def _in_order(work: WorkFolder) -> list[SegmentResult]:
 
 
 def _enhance(
-    work: WorkFolder, resumed: int, on_frame: OnFrame, told: _Notices, workers: Workers | None
+    work: WorkFolder, resumed: int, on_frame: OnFrame, notices: Notices, workers: Workers | None
 ) -> None:
     """Do the segments that are not there yet, each noted as soon as it is on the disk."""
     left = [s for s in work.plan.segments if s.number not in work.results]
@@ -197,13 +187,13 @@ def _enhance(
 
     if left and workers is not None:
         for line in workers(work.plan, left, work.path, add):
-            told(line)
+            notices.add(line)
     elif left:
         with Worker(work.plan) as worker:
             for segment in left:
                 work.add(worker.enhance(segment, work.path, count))
             for line in worker.notices:
-                told(line)
+                notices.add(line)
 
 
 def _as_joined(plan: Plan) -> Joined:
@@ -215,22 +205,22 @@ def _as_joined(plan: Plan) -> Joined:
 
 
 def _outcome(
-    results: list[SegmentResult], joined: Joined, config: Config, resumed: int, told: _Notices
+    results: list[SegmentResult], joined: Joined, config: Config, resumed: int, notices: Notices
 ) -> Outcome:
     people = {number for table in stitch(results) for number in table.values()}
     if config.faces.tracks is not None:  # Which numbers them for the whole video.
         people = {number for result in results for number in result.tracks}
     for result in results:
         for note in result.notes:
-            told(note)
+            notices.add(note)
     for note in (*joined.notices, *joined.report.notes):
-        told(note)
+        notices.add(note)
     return Outcome(
         joined,
         added((result.statistics for result in results), len(people)),
         resumed,
         sum(result.concealed for result in results),
         sum(result.damaged for result in results),
-        tuple(told.lines),
+        notices.lines,
         config,
     )

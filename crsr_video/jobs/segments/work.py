@@ -1,7 +1,7 @@
 """Enhance one segment: from a reset state, after a warm-up, into a closed file of its own."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
@@ -14,19 +14,13 @@ from crsr_video.errors import InputError, NoVideoError, OutputError
 from crsr_video.io.encode import Encoder, plan_output
 from crsr_video.io.reader import Reader, Span
 from crsr_video.jobs.segments import facts, media
-from crsr_video.jobs.segments.ends import Looking, Reading, Writing, time_of
+from crsr_video.jobs.segments.ends import Looking, SegmentRunner, time_of
 from crsr_video.jobs.segments.planning import Plan, Segment
 from crsr_video.jobs.segments.results import SegmentResult, since
-from crsr_video.pipeline import Pipeline
 from crsr_video.records import to_json
-from crsr_video.types import Frame, TrackedFrame
-from crsr_video.workers import ReadAhead, WriteBehind
 
 OnFrame = Callable[[int], None]
 """Called with the number of faces in view after each finished frame."""
-
-_AHEAD = 4
-"""Frames between threads."""
 
 
 def enhance_segment(plan: Plan, segment: Segment, folder: Path) -> SegmentResult:
@@ -87,29 +81,31 @@ class Worker(Closing):
             decoder = self._decoder(film, segment, stack)
             if decoder is None:
                 return _nothing(segment, since(before, before, 0))
-            reading = Reading(decoder, segment)
             encoder = stack.enter_context(self._encoder(film, segment, folder))
-            writing = Writing(encoder)
-            items = looking.watch(_tracked(reading, frames))
-            _run(items, frames, segment, writing, on_frame)
-            if not writing.durations:
+            runner = SegmentRunner(decoder, frames, encoder, segment, looking, on_frame)
+            runner.run()
+            if not runner.durations:
                 encoder.abort()
                 return _nothing(segment, since(before, frames.statistics, 0))
             encoder.close()
         grown = since(before, frames.statistics, len(looking.tracks))
-        seconds = {"decode": reading.seconds, **grown.stage_seconds, "encode": writing.seconds}
+        seconds = {
+            "decode": runner.read_seconds,
+            **grown.stage_seconds,
+            "encode": runner.write_seconds,
+        }
         return SegmentResult(
             number=segment.number,
             name=encoder.plan.path.name,
-            **check(encoder.plan.path, len(writing.durations)),
-            first=writing.first,
-            durations=tuple((len(list(same)), d) for d, same in groupby(writing.durations)),
+            **check(encoder.plan.path, len(runner.durations)),
+            first=runner.first,
+            durations=tuple((len(list(same)), d) for d, same in groupby(runner.durations)),
             statistics=replace(grown, stage_seconds=seconds),
             entering=dict(looking.entering),
             leaving=dict(looking.leaving),
             tracks=tuple(looking.tracks.values()),
-            concealed=reading.concealed,
-            damaged=reading.damaged,
+            concealed=runner.concealed,
+            damaged=runner.damaged,
             notes=decoder.report.notes,
             observed=self._observed(observer, looking),
         )
@@ -148,36 +144,6 @@ class Worker(Closing):
             plan=media.segment_plan(whole, folder / name),
             alone=False,  # A worker that was given up may still be at it.
         )
-
-
-def _run(
-    items: Iterator[TrackedFrame],
-    frames: Pipeline,
-    segment: Segment,
-    writing: Writing,
-    on_frame: OnFrame | None,
-) -> None:
-    """Move frames from decoder to encoder until the segment's last: three threads, as ever."""
-    with ReadAhead(items, _AHEAD) as ahead, WriteBehind(writing.push, _AHEAD) as writer:
-        for frame in _restored(ahead, frames):
-            if segment.holds(frame.pts):
-                writer.put(frame)
-                if on_frame is not None:
-                    on_frame(frames.in_view)
-            elif not segment.before(frame.pts):
-                return
-
-
-def _tracked(items: Iterable[Frame], frames: Pipeline) -> Iterator[TrackedFrame]:
-    for item in items:
-        yield from frames.track(item)
-    yield from frames.track(None)
-
-
-def _restored(items: Iterable[TrackedFrame], frames: Pipeline) -> Iterator[Frame]:
-    for item in items:
-        yield from frames.restore(item)
-    yield from frames.restore(None)
 
 
 def check(path: Path, frames: int) -> dict[str, Any]:

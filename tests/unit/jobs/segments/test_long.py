@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from crsr_video.api import enhance
 from crsr_video.config import Config, OutputSettings
-from crsr_video.progress import Progress
+from crsr_video.runner import Progress
 from tests.support.paths import ROOT
 
 CLIP = ROOT / "clips" / "portrait.mp4"

@@ -1,0 +1,359 @@
+"""Move frames from a reader through a pipeline to a writer, in threads.
+
+`ThreadChain` runs the steps of a job in threads with bounded queues between them. `Runner` is the
+job of enhancing a video: one thread reads and tracks, one enhances, and the calling thread writes.
+Jobs with other rules (a segment of a video, a live stream) override its methods.
+
+Frames that arrive one by one need no threads: `Pipeline.push` takes and returns them.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from crsr_video.types import Frame, TrackedFrame
+
+QUEUE_ITEMS = 4
+"""Items between two threads: enough to hide jitter, few enough for 4K frames in memory."""
+QUEUE_BYTES = 256 << 20
+"""Bytes between two threads. One item is always allowed, however large it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        frames: Finished frames.
+        total: Estimated number of frames in all, or 0 if it is unknown.
+        seconds: Time since the first frame was read.
+        faces: Faces in the latest frame.
+        resumed: Those of the finished frames that an earlier run had finished.
+    """
+
+    frames: int
+    total: int
+    seconds: float
+    faces: int
+    resumed: int = 0
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of this run so far."""
+        return (self.frames - self.resumed) / self.seconds if self.seconds > 0 else 0.0
+
+
+class Notices:
+    """Lines that the user should read: each is passed on once, and kept.
+
+    Args:
+        on_notice: Called with each new line.
+    """
+
+    def __init__(self, on_notice: Callable[[str], None] | None = None) -> None:
+        self._on_notice = on_notice
+        self._lines: dict[str, None] = {}
+
+    def add(self, *lines: str) -> None:
+        """Pass on the lines that are new."""
+        for line in lines:
+            if line not in self._lines:
+                self._lines[line] = None
+                if self._on_notice is not None:
+                    self._on_notice(line)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All lines so far, in order."""
+        return tuple(self._lines)
+
+
+class FrameReader(Protocol):
+    """A source of frames, and of packets of other streams."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield frames in presentation order, with packets of other streams in between."""
+        ...
+
+    def interrupt(self) -> None:
+        """End the iteration soon. Any thread may call this."""
+        ...
+
+
+class FrameWriter(Protocol):
+    """A destination of frames, and of packets of other streams."""
+
+    def push(self, frame: Frame) -> None:
+        """Write a frame."""
+        ...
+
+    def push_packet(self, item: Any) -> None:
+        """Write a packet of another stream unchanged."""
+        ...
+
+
+class FramePipeline(Protocol):
+    """The stages of a pipeline, in two halves that may run in two threads."""
+
+    def track(self, frame: Frame | None) -> list[TrackedFrame]:
+        """Run the first stage. None ends the stream."""
+        ...
+
+    def restore(self, item: TrackedFrame | None) -> list[Frame]:
+        """Run all further stages. None ends the stream."""
+        ...
+
+
+class Runner:
+    """Enhances a video from its first frame to its last, as fast as its slowest thread allows.
+
+    Args:
+        reader: Where frames and packets come from.
+        pipeline: What is done to the frames. Packets bypass it, and keep their place in the order.
+        writer: Where both go.
+        on_frame: Called with every finished frame, from the calling thread.
+    """
+
+    queue_items = QUEUE_ITEMS
+
+    def __init__(
+        self,
+        reader: FrameReader,
+        pipeline: FramePipeline,
+        writer: FrameWriter,
+        *,
+        on_frame: Callable[[Frame], None] = lambda _: None,
+    ) -> None:
+        self._reader, self._pipeline, self._writer = reader, pipeline, writer
+        self._on_frame = on_frame
+        self.read_seconds = 0.0
+        """Time spent on reading so far, such as on decoding."""
+        self.write_seconds = 0.0
+        """Time spent on writing so far, such as on encoding."""
+
+    def run(self) -> None:
+        """Move everything, and return when the last item is written.
+
+        Raises:
+            BaseException: Whatever was raised in any of the threads, all of which have ended then.
+        """
+        with ThreadChain(
+            self._tracked(),
+            self._restored,
+            items=self.queue_items,
+            interrupt=self._reader.interrupt,
+        ) as finished:
+            for item in finished:
+                begin = time.perf_counter()
+                goes_on = self.write(item)
+                self.write_seconds += time.perf_counter() - begin
+                if not goes_on:
+                    return
+                if isinstance(item, Frame):
+                    self._on_frame(item)
+
+    def read(self) -> Iterator[Any]:
+        """Yield what the reader yields, and measure its time."""
+        items = iter(self._reader)
+        while True:
+            begin = time.perf_counter()
+            item = next(items, None)
+            self.read_seconds += time.perf_counter() - begin
+            if item is None:
+                return
+            yield item
+
+    def track(self, frame: Frame | None) -> list[TrackedFrame]:
+        """Find the faces of a frame, in the reading thread. None ends the stream."""
+        return self._pipeline.track(frame)
+
+    def restore(self, item: TrackedFrame | None) -> list[Frame]:
+        """Enhance the faces of a frame, in a thread of its own. None ends the stream."""
+        return self._pipeline.restore(item)
+
+    def write(self, item: Any) -> bool:
+        """Write a frame or a packet, and return whether the run goes on."""
+        if isinstance(item, Frame):
+            self._writer.push(item)
+        else:
+            self._writer.push_packet(item)
+        return True
+
+    def _tracked(self) -> Iterator[Any]:
+        for item in self.read():
+            if isinstance(item, Frame):
+                yield from self.track(item)
+            else:
+                yield item
+        yield from self.track(None)
+
+    def _restored(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            if isinstance(item, TrackedFrame):
+                yield from self.restore(item)
+            else:
+                yield item
+        yield from self.restore(None)
+
+
+class ThreadChain:
+    """Runs a source and the steps after it in a thread each, and yields the last step's items.
+
+    To be used as a context manager. Leaving it ends and joins every thread. What a thread raises is
+    raised again by the iteration, after the items that came before it.
+
+        with ThreadChain(read(), enhance) as finished:
+            for item in finished:
+                write(item)
+
+    Args:
+        source: Iterated in the first thread.
+        *steps: Each takes the previous thread's items and returns an iterable of its own, which is
+            iterated in the next thread.
+        items: Number of items that may wait between two threads.
+        max_bytes: Total size of the items that may wait between two threads.
+        interrupt: Called when the context is left, to end a source that is waiting for input.
+    """
+
+    def __init__(
+        self,
+        source: Iterable[Any],
+        *steps: Callable[[Iterable[Any]], Iterable[Any]],
+        items: int = QUEUE_ITEMS,
+        max_bytes: int = QUEUE_BYTES,
+        interrupt: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._interrupt = interrupt
+        self._queues: list[_Queue] = []
+        self._threads: list[threading.Thread] = []
+        incoming = source
+        for number, step in enumerate((lambda first: first, *steps)):
+            queue = _Queue(items, max_bytes)
+            thread = threading.Thread(
+                target=_run_step,
+                args=(step, incoming, queue),
+                name=f"chain-{number}",
+                daemon=True,
+            )
+            self._queues.append(queue)
+            self._threads.append(thread)
+            incoming = queue
+
+    def __enter__(self) -> Self:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop and join the threads."""
+        for queue in self._queues:
+            queue.stop()
+        self._interrupt()
+        for thread in self._threads:
+            thread.join()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the items of the last step, once."""
+        return iter(self._queues[-1])
+
+
+def _run_step(
+    step: Callable[[Iterable[Any]], Iterable[Any]], incoming: Iterable[Any], queue: "_Queue"
+) -> None:
+    try:
+        for item in step(incoming):
+            queue.put(item)
+    except _Stopped:
+        pass
+    except BaseException as error:
+        queue.end(error)
+    else:
+        queue.end()
+
+
+class _Stopped(BaseException):
+    """The chain is stopping: the thread ends without finishing its work."""
+
+
+class _Queue:
+    """Items between two threads, bounded in number and bytes."""
+
+    def __init__(self, items: int, max_bytes: int) -> None:
+        self._most_items, self._most_bytes = items, max_bytes
+        self._items: deque[tuple[Any, int]] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self._is_ended = self._is_stopped = False
+        self._error: BaseException | None = None
+
+    def put(self, item: Any) -> None:
+        """Append an item, after waiting until there is room for it.
+
+        Raises:
+            _Stopped: The chain is stopping.
+        """
+        size = _size_of(item)
+        with self._changed:
+            while not self._is_stopped and self._is_full(size):
+                self._changed.wait()
+            if self._is_stopped:
+                raise _Stopped
+            self._items.append((item, size))
+            self._bytes += size
+            self._changed.notify_all()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Let the iteration end after the items that wait, by an error if there is one."""
+        with self._changed:
+            self._is_ended, self._error = True, error
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Let both threads end at once."""
+        with self._changed:
+            self._is_stopped = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            with self._changed:
+                while not (self._items or self._is_ended or self._is_stopped):
+                    self._changed.wait()
+                if self._is_stopped:
+                    raise _Stopped
+                if not self._items:
+                    break
+                item, size = self._items.popleft()
+                self._bytes -= size
+                self._changed.notify_all()
+            yield item
+            del item  # A frame must not stay in memory while the thread waits for the next one.
+        if self._error is not None:
+            raise self._error
+
+    def _is_full(self, size: int) -> bool:
+        if not self._items:
+            return False
+        return len(self._items) >= self._most_items or self._bytes + size > self._most_bytes
+
+
+def _size_of(item: Any) -> int:
+    """Return the size of an item in bytes. Packets are small, and count as nothing."""
+    match item:
+        case TrackedFrame():
+            return _size_of(item.frame)
+        case Frame():
+            return sum(component.nbytes for component in item.components)
+        case _:
+            return 0
