@@ -345,9 +345,9 @@ ONE_LINE = {
     ),
     "giant": (b"\x10", ["--input-format", "rawvideo", "--size", "99999x9"], "too large"),
     "wrong": (b"\x10" * 9000, ["--input-format", "nut"], "is not nut video"),
-    "resume": (b"", ["--resume"], "resume needs files"),
-    "report": (b"", ["--report", "a.html"], "report tells of files"),
-    "tracks": (b"", ["--tracks", str(PORTRAIT)], "tracks belong to a file"),
+    "resume": (b"", ["--resume"], "--resume needs an input file and an output file"),
+    "report": (b"", ["--report", "a.html"], "--report needs an input file and an output file"),
+    "tracks": (b"", ["--tracks", str(PORTRAIT)], "--tracks belongs to a video file"),
 }
 
 
