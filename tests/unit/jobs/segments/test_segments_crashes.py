@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def whole(source: Path) -> Path:
 
 def go_on(source: Path, output: Path, **choices: Any) -> int:
     """Run (again); how many frames were there already."""
-    config = replace(CONFIG, **choices)
+    config = CONFIG.with_options(**choices)
     return enhance_resumably(source, output, config, length=LENGTH).resumed
 
 
@@ -268,7 +267,7 @@ def test_weights_that_were_not_measured_are_told_in_their_precision(
     choices: dict[str, Any], source: Path, tmp_path: Path
 ) -> None:
     own = shutil.copy(weights.path_of(weights.FAST), tmp_path / "own.safetensors")
-    config = replace(CONFIG, **{"model": str(own), "precision": "auto", **choices})
+    config = CONFIG.with_options(**{"model": str(own), "precision": "auto", **choices})
     told = plan(source, config, tmp_path / "out.mp4").config.networks.precision
     assert told == devices.place("cpu").fitting(eight_bits=False).precision
 
