@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from crsr_video.training.adversary import critic_terms, maker_terms
-from crsr_video.training.degrade import clean
+from crsr_video.training.degrade import FACTOR, clean
 from crsr_video.training.draws import Draw, Wanted
 from crsr_video.training.losses import charbonnier, cycle
 from crsr_video.training.method import HIGH, LOW, Method, joined, values
@@ -86,20 +86,21 @@ class DegradationFirst(Method):
     """Learn to degrade from genuine footage, then to super-resolve what was degraded.
 
     Source: Bulat, Yang and Tzimiropoulos 2018 ("To learn image super-resolution, use a GAN to learn
-    how to do image degradation first"); layers and schedule are ours.
+    how to do image degradation first"); layers and schedule are ours. As there, the degradation
+    network sees the high-resolution picture.
     """
 
     name: ClassVar[str] = "lrgan"
     first: float = 0.33
     """Share of the schedule in which only the degradation is learnt."""
     pixel: float = 1.0
-    adversarial: float = 0.005
+    adversarial: float = 0.05
     """Of the picture."""
-    low: float = 0.02
-    """Of rho(a), at low resolution."""
+    low: float = 0.05
+    """Of rho(y), at low resolution."""
     matching: float = 0.0
     anchor: float = 1.0
-    """rho(a) = a, against its adversarial term."""
+    """rho(y) = a, against its adversarial term."""
 
     @property
     def wanted(self) -> Wanted:
@@ -110,7 +111,7 @@ class DegradationFirst(Method):
         """psi, rho and two discriminators."""
         return {
             "superresolver": self._superresolver(),
-            "reverse": self._reverse(),
+            "reverse": Part("reverse", {**self._size.reverse, "factor": FACTOR}),
             "critic_genuine": self._critic(LOW),
             "critic_picture": self._critic(HIGH),
         }
@@ -124,7 +125,7 @@ class DegradationFirst(Method):
     def _learn_degradation(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
         assert draw.genuine is not None
         with run.autocast():
-            bad = run["reverse"](draw.artificial, draw.noise)
+            bad = run["reverse"](draw.artificial, draw.noise, draw.target)
             terms = {
                 "anchor": self.anchor * charbonnier(bad, draw.artificial),
                 **maker_terms("genuine", run["critic_genuine"], bad, weight=self.low),
@@ -139,7 +140,7 @@ class DegradationFirst(Method):
         picture = run["critic_picture"]
         with run.autocast():
             with torch.no_grad():
-                bad = run["reverse"](draw.artificial, draw.noise)
+                bad = run["reverse"](draw.artificial, draw.noise, draw.target)
             made = run["superresolver"](joined(bad))
             terms = {
                 "pixel": self.pixel * charbonnier(made, draw.target),

@@ -2,16 +2,17 @@
 
     L_phi = w_a adv(phi(g)) + w_i |phi(a) - a| + w_c |low(phi(g)) - low(g)|
     L_rho = w_r adv(rho(a))
-    both  + w_g |rho(phi(g)) - g| + w_t |phi(rho(a)) - a|
+    both  + w_t |phi(rho(a)) - a|
 
-The last term is paired supervision: rho makes bad versions of a, whose good version is known.
+The last term is paired supervision: rho makes bad versions of a, whose good version is known. The
+opposite cycle, rho(phi(g)) = g, is not asked for: it rewards phi for hiding in its output what rho
+needs to make the noise again.
 The super-resolver takes no part; it rides along so that the checkpoint is whole.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from crsr_video.training.adversary import critic_terms, maker_terms
@@ -34,8 +35,6 @@ class Unpaired:
     """phi(a) = a."""
     content: float = 1.0
     """phi(g) has the low frequencies of g."""
-    there: float = 0.25
-    """rho(phi(g)) = g."""
     toward: float = 1.0
     """phi(rho(a)) = a."""
 
@@ -52,8 +51,6 @@ class Low:
     """rho(a)."""
     mended: Tensor
     """phi(rho(a))."""
-    again: Tensor
-    """rho(phi(g)), without noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +92,7 @@ def made_low(run: Run, draw: Draw) -> Low:
     phi, rho = run["consistifier"], run["reverse"]
     bad = rho(draw.artificial, draw.noise)
     consistent, kept, mended = phi(joined(draw.genuine, draw.artificial, bad)).chunk(3)
-    again = rho(consistent, torch.zeros_like(draw.noise))
-    return Low(consistent, kept, bad, mended, again)
+    return Low(consistent, kept, bad, mended)
 
 
 def low_terms(run: Run, low: Low, draw: Draw, weights: Unpaired) -> dict[str, Tensor]:
@@ -110,7 +106,6 @@ def low_terms(run: Run, low: Low, draw: Draw, weights: Unpaired) -> dict[str, Te
         "keep": weights.keep * identity(low.kept, draw.artificial),
         "content": weights.content
         * content(low.consistent, draw.genuine, draw.genuine.shape[-1] // 4),
-        "there": weights.there * cycle(low.again, draw.genuine),
         "toward": weights.toward * cycle(low.mended, draw.artificial),
     }
 

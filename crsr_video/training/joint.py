@@ -59,7 +59,7 @@ class Joint(Method):
     closing: float = 0.0
     """psi(phi(rho(a))) = y: step 4."""
     coupling: float = 0.1
-    """Share of the gradient that passes from genuine footage's picture into the consistifier."""
+    """Share of the gradient that passes from any picture into the consistifier."""
     frozen: bool = False
     """Leave psi as it is; an ablation."""
 
@@ -109,7 +109,7 @@ class Joint(Method):
             # Degraded and artificial input share one pass through each network.
             consistent = run["consistifier"](joined(draw.degraded, artificial[:kept]))
             both = n + kept // 2
-            small = joined(consistent[:both], artificial[both - n : kept])
+            small = joined(scaled(consistent[:both], self.coupling), artificial[both - n : kept])
             picture = run["superresolver"](small)
         return {
             "degraded": charbonnier(picture[:n], target),
