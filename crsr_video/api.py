@@ -21,9 +21,10 @@ from crsr_video.config import Config, EnhancerConfig
 from crsr_video.errors import ConfigError
 from crsr_video.io import frames as conversion
 from crsr_video.io import pipes
-from crsr_video.io.encode import Encoder
+from crsr_video.io.destinations.byte_streams import check_standard_output
+from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.reader import Reader
-from crsr_video.io.streams import OutputPlan
+from crsr_video.io.writer import Writer
 from crsr_video.jobs import segments
 from crsr_video.pipeline import Statistics
 from crsr_video.runner import Notices, Progress, Runner
@@ -131,7 +132,7 @@ def enhance(
         )
         # The encoder is opened before the networks, so that an impossible output fails at once.
         writer = stack.enter_context(
-            Encoder(output, reader, chosen.output, scale=chosen.scale, overwrite=job.overwrite)
+            Writer(output, reader, chosen.output, scale=chosen.scale, overwrite=job.overwrite)
         )
         _check_reports(chosen, Path(source), writer.plan.path)
         notices.add(*writer.notices)
@@ -277,7 +278,7 @@ def _check_pipes(source: str | Path, output: str | Path | None, config: Config) 
     if reads and config.faces.tracks is not None:
         raise ConfigError("`tracks` belongs to a video file, not to standard input")
     if writes:
-        pipes.check_outlet()
+        check_standard_output()
 
 
 class Enhancer(Closing):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from crsr_video.bench.case import Case, Speed
 from crsr_video.config import Config, OutputSettings, ReadSettings
-from crsr_video.io.encode import Encoder
 from crsr_video.io.pictures import picture_of
 from crsr_video.io.reader import Reader
+from crsr_video.io.writer import Writer
 from crsr_video.pipeline import Networks, Pipeline, build
 from crsr_video.runner import Runner
 from crsr_video.types import Frame, TrackedFrame
@@ -79,7 +79,7 @@ def notices(case: Case, clip: Path) -> tuple[str, ...]:
 def _through(case: Case, clip: Path, frames: Pipeline) -> Speed:
     target = clip.with_suffix(".out.mp4")
     with Reader(clip, read=config(case).reading) as decoder:
-        encoder = Encoder(target, decoder, config(case).output, overwrite=True)
+        encoder = Writer(target, decoder, config(case).output, overwrite=True)
         with encoder:
             wall, cpu = time.perf_counter(), time.process_time()
             Runner(decoder, frames, encoder).run()
@@ -119,7 +119,7 @@ def apart(case: Case, clip: Path, networks: Networks) -> Apart:
     target = clip.with_suffix(".out.mp4")
     with (
         Reader(clip, threads=1, read=config(case).reading) as decoder,
-        Encoder(target, decoder, config(case).output, overwrite=True, threads=1) as encoder,
+        Writer(target, decoder, config(case).output, overwrite=True, threads=1) as encoder,
         build(config(case), networks=networks) as frames,
     ):
         frames.time_by(time.process_time)

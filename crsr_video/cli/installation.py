@@ -109,7 +109,7 @@ def _face_models() -> str:
 
 
 def _encoders() -> str:
-    from crsr_video.io.encode import available_encoders
+    from crsr_video.io.encoders import available_encoders
 
     return ", ".join(available_encoders())
 

@@ -32,8 +32,10 @@ def configured_process() -> Iterator[None]:
     """Prepare this process for a command, and restore the signal handlers afterwards.
 
     Closed standard streams get a place to go, SIGINT, SIGTERM and SIGHUP raise `Interrupted`, and
-    the garbage collector runs rarely until `finish_loading`.
+    the garbage collector runs rarely until `finish_loading`. SVT-AV1 is silenced, which prints its
+    settings to standard error and has no option for it.
     """
+    os.environ.setdefault("SVT_LOG", "0")
     gc.set_threshold(_ALLOCATIONS_WHILE_LOADING, 20, 100)
     _open_standard_streams()
     try:

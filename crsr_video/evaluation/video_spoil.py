@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from crsr_video.config import OutputSettings
 from crsr_video.evaluation.video_clips import Bytes, Clip, upright
 from crsr_video.io import pyav
-from crsr_video.io.encode import Encoder
 from crsr_video.io.frames import from_av
 from crsr_video.io.reader import Reader
 from crsr_video.io.source import Source
+from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
 
 QUALITIES = {
@@ -98,7 +98,7 @@ def write_spoilt(
         frames = _as_frames(noisy, rate)
         first = next(frames)
         target = _Target(_described(decoder.source, first, rate))
-        with Encoder(path, target, settings, overwrite=True, threads=1) as encoder:
+        with Writer(path, target, settings, overwrite=True, threads=1) as encoder:
             encoder.push(first)
             for frame in frames:
                 encoder.push(frame)

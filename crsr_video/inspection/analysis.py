@@ -14,9 +14,10 @@ from crsr_video.inspection import contact_sheet
 from crsr_video.inspection.drawing import DrawnSource, playable_settings
 from crsr_video.inspection.overlay import Overlay
 from crsr_video.inspection.portraits import Portraits, write_people_sheet
-from crsr_video.io.encode import Encoder, check_output
+from crsr_video.io.output_file import check_output
 from crsr_video.io.reader import Passthrough, Reader
 from crsr_video.io.source import check_path
+from crsr_video.io.writer import Writer
 from crsr_video.runner import Progress, ThreadChain
 from crsr_video.track import tracks_file
 from crsr_video.track.stats import TrackerStats
@@ -181,7 +182,7 @@ class _Run:
     def __init__(self, reader: Reader, on_progress: Callable[[Progress], None] | None) -> None:
         self._reader, self._on_progress = reader, on_progress
         self._overlay: Overlay | None = None
-        self._encoder: Encoder | None = None
+        self._encoder: Writer | None = None
         self._seconds: dict[str, float] = {}
         self._finished = 0
         self.recorder = Recorder()
@@ -189,7 +190,7 @@ class _Run:
         self.faces = 0
         self.skipped: Counter[str] = Counter()
 
-    def open_drawing(self, path: Path, overwrite: bool, stack: ExitStack) -> Encoder:
+    def open_drawing(self, path: Path, overwrite: bool, stack: ExitStack) -> Writer:
         """Open the video into which the faces are drawn, and return its encoder."""
         source = self._reader.source
         self._overlay = Overlay(source.first)
@@ -197,7 +198,7 @@ class _Run:
         info = replace(self._reader.info, width=first.width, height=first.height)
         drawn = DrawnSource(replace(source, first=first, info=info))
         settings = playable_settings(path, preset="veryfast")
-        self._encoder = stack.enter_context(Encoder(path, drawn, settings, overwrite=overwrite))
+        self._encoder = stack.enter_context(Writer(path, drawn, settings, overwrite=overwrite))
         return self._encoder
 
     def run(self, tracker: Tracker, begin: float) -> None:

@@ -16,9 +16,10 @@ from crsr_video.inspection.drawing import (
     upright_size,
 )
 from crsr_video.inspection.frame_pairs import FramePairs, Pair
-from crsr_video.io.encode import Encoder, check_output
-from crsr_video.io.plan import BY_SUFFIX
+from crsr_video.io.containers import BY_SUFFIX
+from crsr_video.io.output_file import check_output
 from crsr_video.io.source import check_path
+from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
 
 _UNTAGGED = (0, 2)
@@ -89,7 +90,7 @@ def _write_video(
         canvas = _ComparisonCanvas(videos, split=split)
         settings = playable_settings(output, canvas.bits)
         target = _described(videos, canvas.draw(videos.first))
-        with Encoder(output, target, settings, overwrite=overwrite) as encoder:
+        with Writer(output, target, settings, overwrite=overwrite) as encoder:
             for pair in videos.pairs(encoder.push_packet):
                 encoder.push(canvas.draw(pair))
 

@@ -13,7 +13,7 @@ from crsr_video.config import OutputSettings
 from crsr_video.errors import InputError
 from crsr_video.imaging.colour import MATRIX_CODES
 from crsr_video.io import pyav
-from crsr_video.io.plan import BY_SUFFIX, takes
+from crsr_video.io.containers import BY_SUFFIX, holds_video
 from crsr_video.io.source import Source
 from crsr_video.types import Frame, Plane
 
@@ -123,7 +123,7 @@ def playable_settings(path: Path, bits: int = 8, preset: str | None = None) -> O
     """Return settings for a codec that plays almost anywhere, if the container takes it."""
     codec = "libx264" if bits == 8 else "libx265"
     container = BY_SUFFIX.get(path.suffix.lower())
-    if container is None or not takes(container, codec):
+    if container is None or not holds_video(container, codec):
         return OutputSettings()
     return OutputSettings(codec=codec, preset=preset)
 

@@ -1,20 +1,19 @@
-"""Times on their way through an encoder.
+"""Timestamps on their way through an encoder.
 
-Most encoders take a frame's time in the container's own ticks and give it back on the packet.
-Some only count frames: their packets get the times back that the counts stand for.
+Most encoders take the time of a frame in the container's own ticks and return it on the packet.
+Others only count frames: their packets get the times back that the counts stand for.
 """
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 from crsr_video.io.pyav import Packet
 from crsr_video.types import Frame, VideoInfo
 
 _LONGEST_REORDERING = 60
-"""Seconds between decoding and presentation beyond which an encoder is not believed."""
-
+"""Seconds between decoding and presentation, beyond which an encoder's times are not trusted."""
 _MPEG4_TICKS = 65535
 """MPEG-4 counts time in 16 bits."""
-
 _MPEG_RATES = (
     *(Fraction(n, 1001) for n in (24000, 30000, 60000)),
     *(Fraction(n) for n in (24, 25, 30, 50, 60)),
@@ -22,9 +21,53 @@ _MPEG_RATES = (
 """The frame rates that MPEG-1 and MPEG-2 have a code for."""
 
 
-def nominal_rate(info: VideoInfo, encoder: str) -> Fraction:
-    """Frames a second, for what encoders want it for: rate control and headers, not times."""
-    rate = info.rate or Fraction(25)
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How an output counts time."""
+
+    tick: Fraction
+    """Unit of the container's timestamps, in seconds."""
+    rate: Fraction
+    """Nominal frames per second, for rate control and headers."""
+    counts_frames: bool = False
+    """Whether the encoder only counts frames."""
+
+    @property
+    def encoder_base(self) -> Fraction:
+        """Time base of the encoder."""
+        return 1 / self.rate if self.counts_frames else self.tick
+
+
+def recorded_timing(
+    info: VideoInfo, container: str, encoder: str, *, counts_frames: bool
+) -> Timing:
+    """Return the timing of a recorded result, which keeps the source's times where it can."""
+    if container == "avi":
+        tick = avi_tick(info)
+        return Timing(tick, 1 / tick, counts_frames=True)
+    return Timing(info.time_base, nominal_rate(info.rate, encoder), counts_frames)
+
+
+def live_timing(
+    rate: Fraction | None, time_base: Fraction, *, counts_frames: bool = False
+) -> Timing:
+    """Return the timing of a live result, whose source may change.
+
+    Args:
+        rate: Frames per second, if known.
+        time_base: Tick of the present source. The result's tick divides it, and is a millisecond or
+            less, since a later source may need it.
+        counts_frames: Whether the encoder only counts frames.
+    """
+    fine = time_base <= Fraction(1, 1000)
+    tick = time_base if fine else time_base / max(1, -(-time_base * 1000 // 1))
+    known = Fraction(25) if rate is None or not 1 <= rate <= 1000 else rate
+    return Timing(tick, known.limit_denominator(1001), counts_frames)
+
+
+def nominal_rate(rate: Fraction | None, encoder: str) -> Fraction:
+    """Return the frames per second that an encoder uses for rate control and headers."""
+    rate = rate or Fraction(25)
     if encoder in ("mpeg1video", "mpeg2video"):
         return min(_MPEG_RATES, key=lambda r: abs(r - rate))
     if not 1 <= rate <= 1000:
@@ -32,67 +75,67 @@ def nominal_rate(info: VideoInfo, encoder: str) -> Fraction:
     return rate if rate.numerator <= _MPEG4_TICKS else Fraction(round(rate * 50), 50)
 
 
-class Clock:
-    """Gives frames the times that an encoder wants, and packets those that a container wants.
+def avi_tick(info: VideoInfo) -> Fraction:
+    """Return the tick of an AVI file, which lasts a frame: the source's own, if it is that long."""
+    base = info.time_base
+    return base if base >= Fraction(1, 250) else 1 / (info.rate or Fraction(25))
 
-    Args: tick: of the container, in seconds. rate: frames a second, nominally.
-          counted: the encoder only counts frames.
-    """
 
-    def __init__(self, tick: Fraction, rate: Fraction, *, counted: bool) -> None:
-        self.tick = tick
-        self.rate = rate
-        self.counted = counted
+class EncoderClock:
+    """Gives frames the times that an encoder takes, and packets those that a container takes."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
         self._frames = 0
         self._first = 0
         self._times: dict[int, tuple[int, int]] = {}
         self._last_decoded: int | None = None
 
-    @property
-    def encoder_base(self) -> Fraction:
-        """Time base of the encoder."""
-        return 1 / self.rate if self.counted else self.tick
-
     def stamp(self, frame: Frame, duration: int) -> tuple[int, Fraction]:
-        """Time and time base with which a frame enters the encoder.
+        """Return the time and the time base with which a frame enters the encoder.
 
-        Args: duration: of the frame, in its own ticks.
+        Args:
+            frame: The frame.
+            duration: Duration of the frame in its own ticks.
         """
+        timing = self._timing
         number, self._frames = self._frames, self._frames + 1
-        if not self.counted:
+        if not timing.counts_frames:
             return frame.pts, frame.time_base
-        pts = round(frame.pts * frame.time_base / self.tick)
+        pts = round(frame.pts * frame.time_base / timing.tick)
         if number:
             pts = max(pts, self._times[number - 1][0] + 1)
         else:
             self._first = pts
-        self._times[number] = pts, round(duration * frame.time_base / self.tick)
-        return number, self.encoder_base
+        self._times[number] = pts, round(duration * frame.time_base / timing.tick)
+        return number, timing.encoder_base
 
     def restore(self, packet: Packet) -> None:
-        """Put the times of a packet from the encoder right."""
-        if self.counted:
+        """Correct the times of a packet from the encoder."""
+        if self._timing.counts_frames:
             self._restore_counted(packet)
-        # libx265 leaves the decoding time uninitialised in clips shorter than its own delay,
-        # which hold their frames in order of presentation.
+        # libx265 leaves the decoding time uninitialized in clips shorter than its own delay,
+        # whose frames are in presentation order.
         if packet.pts is None or packet.dts is None or packet.time_base is None:
             return
         if not 0 <= (packet.pts - packet.dts) * packet.time_base <= _LONGEST_REORDERING:
-            # A frame after a leap of the clock may be decoded long before those in between.
+            # A frame after a jump in time may be decoded long before those in between.
             last = self._last_decoded
             packet.dts = packet.pts if last is None else min(last + 1, packet.pts)
         self._last_decoded = packet.dts
 
     def _restore_counted(self, packet: Packet) -> None:
-        """Replace the count of frames by the times they stand for.
+        """Replace the count of frames by the times that they stand for.
 
-        A decoding time before the first frame, of an encoder that reorders, goes as far back from
-        it as it counts; any other is the time of the frame it counts, so that both kinds grow.
+        An encoder that reorders starts with decoding times before the first frame: they go back by
+        as many frame durations as it counts. Any other decoding time is that of the frame with this
+        count, so both kinds grow.
         """
         index, decoded = packet.pts or 0, packet.dts if packet.dts is not None else packet.pts or 0
-        packet.time_base = self.tick
+        tick, rate = self._timing.tick, self._timing.rate
+        packet.time_base = tick
         packet.pts, packet.duration = self._times[index]
-        step = max(1, round(1 / (self.rate * self.tick)))
+        step = max(1, round(1 / (rate * tick)))
         packet.dts = self._times[decoded][0] if decoded >= 0 else self._first + decoded * step
         for old in [i for i in self._times if i < min(decoded, self._frames - 1)]:
             del self._times[old]

@@ -1,9 +1,12 @@
-"""Which encoder follows a source, with which settings, and which pixel format it is given."""
+"""Video encoders: which one follows a source, with which pixel format and options."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 
+from av import logging
 from av.codec import Codec, CodecContext
 from av.codec.codec import UnknownCodecError, find_best_pix_fmt_of_list
 from av.error import FFmpegError
@@ -12,11 +15,12 @@ from av.video.codeccontext import VideoCodecContext
 from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError
 from crsr_video.io import pyav
-from crsr_video.io.quality import MPEG_FAMILY, options_for
+from crsr_video.io.encoder_options import MPEG_FAMILY, encoder_options
 
 FALLBACK = "libx264"
+RAW = "rawvideo"
 
-FOR_CODEC: dict[str, tuple[str, ...]] = {
+_FOR_CODEC: dict[str, tuple[str, ...]] = {
     "h264": ("libx264", "h264_videotoolbox", "h264_mf"),
     "hevc": ("libx265", "hevc_videotoolbox", "hevc_mf"),
     "vp8": ("libvpx",),
@@ -42,55 +46,54 @@ FOR_CODEC: dict[str, tuple[str, ...]] = {
     "png": ("png",),
     "qtrle": ("qtrle",),
 }
-"""Encoders of a codec, the preferred one first; any other codec becomes `FALLBACK`."""
+"""Encoders of each codec, the preferred one first. Other codecs are replaced by `FALLBACK`."""
 
-LISTED = (
-    *dict.fromkeys(name for names in FOR_CODEC.values() for name in names),
+_LISTED = (
+    *dict.fromkeys(name for names in _FOR_CODEC.values() for name in names),
     *("libx264rgb", "h264_nvenc", "hevc_nvenc", "av1_nvenc", "h264_qsv", "hevc_qsv"),
     *("h264_vaapi", "hevc_vaapi", "libopenh264"),
 )
 
 _HARDWARE = ("_nvenc", "_qsv", "_vaapi", "_amf", "_videotoolbox", "_mf")
-
-_COUNTED = frozenset((*MPEG_FAMILY, "libxvid", "libtheora"))
-"""Encoders whose own clock only counts frames, or has too few bits for a container's ticks."""
-
+_COUNTING = frozenset((*MPEG_FAMILY, "libxvid", "libtheora"))
+"""Encoders that only count frames, or whose clock has too few bits for a container's ticks."""
 _EVEN = frozenset(("libx264", "libx264rgb", "libx265", "libsvtav1", "prores_ks", "dnxhd"))
-"""Encoders that refuse a picture its subsampled chroma does not divide."""
+"""Encoders that refuse a picture whose size its subsampled chroma does not divide."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """An encoder and what it is given."""
+class EncoderChoice:
+    """An encoder with its pixel format and options."""
 
     encoder: str
+    """FFmpeg's name."""
     pixel_format: str
+    """FFmpeg's name."""
     options: dict[str, str]
-    counted: bool
-    """Its clock counts frames; presentation times are restored on its packets."""
-    notices: tuple[str, ...] = field(default=())
+    counts_frames: bool = False
+    """Whether its clock counts frames; presentation times are then restored on its packets."""
+    notices: tuple[str, ...] = ()
 
 
 def available_encoders() -> tuple[str, ...]:
-    """The known video encoders that this FFmpeg has, and that work on this machine."""
-    return tuple(name for name in LISTED if find(name) is not None and _works(name))
+    """Return the known video encoders that this FFmpeg has and this machine can run."""
+    return tuple(name for name in _LISTED if find(name) is not None and _works(name))
 
 
 def has_own_rate(name: str) -> bool:
-    """Whether an encoder's profile or losslessness decides on its bit rate."""
+    """Return whether an encoder's profile, or losslessness, determines its bit rate."""
     codec = find(name)
     fixed = name in ("prores_ks", "dnxhd")
     return fixed or (codec is not None and codec.lossless and not codec.lossy)
 
 
-def needs_device(name: str) -> bool:
-    """Whether an encoder is a piece of hardware."""
+def is_hardware(name: str) -> bool:
+    """Return whether an encoder runs on a hardware device."""
     return name.endswith(_HARDWARE)
 
 
 def _works(name: str) -> bool:
-    """Whether an encoder that needs hardware finds it."""
-    if not needs_device(name):
+    if not is_hardware(name):
         return True
     try:
         context = CodecContext.create(name, "w")
@@ -104,7 +107,7 @@ def _works(name: str) -> bool:
 
 
 def find(name: str) -> Codec | None:
-    """A video encoder by its name; None: not in this build."""
+    """Return a video encoder by its name, or None if this FFmpeg does not have it."""
     try:
         codec = Codec(name, "w")
     except (UnknownCodecError, ValueError):
@@ -112,27 +115,31 @@ def find(name: str) -> Codec | None:
     return codec if codec.type == "video" and codec.name == name else None
 
 
-def encoder_name(codec: str, asked: str | None, rgb: bool) -> tuple[str, tuple[str, ...]]:
-    """Name of the encoder to use, and what to tell the user about it.
+def encoder_name(codec: str, asked: str | None, is_rgb: bool) -> tuple[str, tuple[str, ...]]:
+    """Return the name of the encoder to use, and notices for the user.
 
-    Args: codec: FFmpeg's name of the source's codec. asked: an encoder or codec by name.
-          rgb: the source carries RGB.
-    Raises: EncoderError: the encoder asked for does not exist.
+    Args:
+        codec: FFmpeg's name of the source's codec.
+        asked: Name of the encoder or codec that the user chose.
+        is_rgb: Whether the source is RGB.
+
+    Raises:
+        EncoderError: The encoder that the user chose does not exist.
     """
     if asked is not None:
-        names = (asked, *FOR_CODEC.get(asked, ()))
+        names = (asked, *_FOR_CODEC.get(asked, ()))
         found = next((name for name in names if find(name)), None)
         if found is None:
             raise EncoderError(f"there is no video encoder {asked!r} in this FFmpeg")
         return found, ()
-    if codec == "h264" and rgb and find("libx264rgb"):
+    if codec == "h264" and is_rgb and find("libx264rgb"):
         return "libx264rgb", ()
-    for name in FOR_CODEC.get(codec, ()):
+    for name in _FOR_CODEC.get(codec, ()):
         if find(name):
             return name, ()
     if not find(FALLBACK):
-        raise EncoderError(f"there is no encoder for {codec} in this FFmpeg, nor {FALLBACK}")
-    return FALLBACK, (f"{codec} cannot be encoded here, {FALLBACK} is used instead",)
+        raise EncoderError(f"this FFmpeg has no encoder for {codec}, and not {FALLBACK} either")
+    return FALLBACK, (f"this FFmpeg cannot encode {codec}: {FALLBACK} is used instead",)
 
 
 def choose(
@@ -143,36 +150,56 @@ def choose(
     rate: Fraction | None,
     source_bit_rate: int,
     profile: str | None = None,
-) -> Choice:
-    """Pixel format and options for an encoder.
+) -> EncoderChoice:
+    """Choose pixel format and options for an encoder.
 
-    Args: size: (width, height) of the result. source_bit_rate: bits a second, 0: unknown.
-          profile: of the source, if it has the encoder's codec.
-    Raises: EncoderError: there is no such encoder, no pixel format will do, or the settings do not
-            exist there.
+    Args:
+        encoder: FFmpeg's name of the encoder.
+        settings: The user's choices.
+        source_format: FFmpeg's name of the source's pixel format.
+        size: Width and height of the result.
+        rate: Frames per second, if known.
+        source_bit_rate: Bits per second of the source, 0 if unknown.
+        profile: Profile of the source, if it has the encoder's codec.
+
+    Raises:
+        EncoderError: The encoder does not exist or takes no such pixel format, or the settings do
+            not fit it.
     """
     codec = find(encoder)
     if codec is None:
         raise EncoderError(f"there is no video encoder {encoder!r} in this FFmpeg")
     asked = settings.options.get("pix_fmt")
     target = asked or nearest_format(encoder, source_format, *size)
-    formats = [f.name for f in codec.video_formats or ()]
-    if formats and target not in formats:
+    offered = [f.name for f in codec.video_formats or ()]
+    if offered and target not in offered:
         raise EncoderError(f"{encoder} does not take pixel format {target}")
-    notices = []
+    options = encoder_options(codec, settings, target, size, rate, source_bit_rate, profile)
+    notices = conversion_notices(encoder, source_format, target)
+    return EncoderChoice(encoder, target, options, encoder in _COUNTING, notices)
+
+
+def conversion_notices(what: str, source_format: str, target: str) -> tuple[str, ...]:
+    """Return what a conversion of the pixel format loses.
+
+    Args:
+        what: Encoder or container for which pictures are converted.
+        source_format: FFmpeg's name of the source's pixel format.
+        target: FFmpeg's name of the format that is written.
+    """
     old, new = pyav.pixel_format(source_format), pyav.pixel_format(target)
     if old is None or new is None or not old.same_codes(new):
-        notices.append(f"{encoder} does not take {source_format} here, {target} is used instead")
-    elif old.alpha and not new.alpha:
-        notices.append(f"{encoder} holds no transparency, which is left out")
-    options = options_for(codec, settings, target, size, rate, source_bit_rate, profile)
-    return Choice(encoder, target, options, encoder in _COUNTED, tuple(notices))
+        return (f"pictures are converted from {source_format} to {target} for {what}",)
+    if old.alpha and not new.alpha:
+        return (f"{what} does not hold transparency",)
+    return ()
 
 
 def nearest_format(encoder: str, name: str, width: int, height: int) -> str:
-    """The encoder's pixel format that is closest to a source's.
+    """Return the encoder's pixel format that is closest to a source's.
 
-    Raises: EncoderError: it takes none at this size.
+    Raises:
+        EncoderError: The encoder takes none at this size.
     """
     codec = find(encoder)
     offered = [f.name for f in (codec.video_formats if codec else None) or ()]
@@ -182,30 +209,30 @@ def nearest_format(encoder: str, name: str, width: int, height: int) -> str:
     try:
         return nearest_of(fits, name)
     except EncoderError as error:
-        told = f"{encoder} takes no picture of {width}x{height} pixels"
-        raise EncoderError(told) from error
+        raise EncoderError(f"{encoder} takes no pictures of {width}x{height} pixels") from error
 
 
-def nearest_of(fits: list[str], name: str) -> str:
-    """The pixel format of a list that is closest to another.
+def nearest_of(formats: list[str], name: str) -> str:
+    """Return the pixel format of a list that is closest to another.
 
-    Raises: EncoderError: the list is empty.
+    Raises:
+        EncoderError: The list is empty.
     """
-    if name in fits:
+    if name in formats:
         return name
     source = pyav.pixel_format(name)
-    exact = [f for f in fits if (p := pyav.pixel_format(f)) and source and source.same_codes(p)]
+    exact = [f for f in formats if (p := pyav.pixel_format(f)) and source and source.same_codes(p)]
     if exact:
-        return max(exact, key=lambda f: _alpha(f) == _alpha(name))
+        return max(exact, key=lambda f: _has_alpha(f) == _has_alpha(name))
     # yuvj formats mean full range, which only a full-range source has.
-    plain = [f for f in fits if not f.startswith("yuvj") or name.startswith("yuvj")]
-    best = find_best_pix_fmt_of_list(plain, name, _alpha(name))[0] if plain else None
+    plain = [f for f in formats if not f.startswith("yuvj") or name.startswith("yuvj")]
+    best = find_best_pix_fmt_of_list(plain, name, _has_alpha(name))[0] if plain else None
     if best is None:
-        raise EncoderError(f"there is no pixel format like {name}")
+        raise EncoderError(f"there is no pixel format similar to {name}")
     return best.name
 
 
-def _alpha(name: str) -> bool:
+def _has_alpha(name: str) -> bool:
     fmt = pyav.pixel_format(name)
     return fmt is not None and fmt.alpha
 
@@ -217,8 +244,73 @@ def _fits(encoder: str, name: str, width: int, height: int) -> bool:
     return width % (1 << fmt.x_shift) == 0 and height % (1 << fmt.y_shift) == 0
 
 
-def leftover(options: Iterable[str], encoder: str) -> None:
-    """Raises: EncoderError: options that the encoder did not take."""
+def refuse_unknown(options: Iterable[str], encoder: str) -> None:
+    """Refuse options that the encoder did not recognize.
+
+    Raises:
+        EncoderError: There is one.
+    """
     names = ", ".join(sorted(options))
     if names:
         raise EncoderError(f"{encoder} has no option {names}")
+
+
+# Why an encoder refuses its settings ------------------------------------------------------------
+
+_RANGE = re.compile(r"Value (\S+) for parameter '(\S+)' out of range \[(\S+) - (\S+)\]")
+_VALUE = re.compile(r"Unable to parse \"(\S+)\" option value \"(.*)\"")
+
+
+@contextmanager
+def explained_refusals(context: VideoCodecContext) -> Iterator[None]:
+    """Turn the failure to open an encoder into one line that says which setting is wrong.
+
+    FFmpeg names it only in its log, which is off by default.
+
+    Raises:
+        EncoderError: The encoder could not be opened.
+    """
+    name = context.name
+    options = dict(context.options)
+    try:
+        yield
+    except (FFmpegError, OSError, ValueError, OverflowError) as error:
+        if reason := _reason(context, options):
+            raise EncoderError(f"{name}: {reason}") from error
+        raise EncoderError(f"{refusal_of(name)}: {pyav.reason(error)}") from error
+
+
+def refusal_of(name: str) -> str:
+    """Return what most likely happened when an encoder could not be set up."""
+    return f"{name} {'finds no device here' if is_hardware(name) else 'refuses its settings'}"
+
+
+def _reason(context: VideoCodecContext, options: dict[str, str]) -> str | None:
+    """Open a copy of an encoder with the log on, and return what it reports."""
+    twin = CodecContext.create(context.name, "w")
+    assert isinstance(twin, VideoCodecContext)
+    twin.width, twin.height, twin.pix_fmt = context.width, context.height, context.pix_fmt
+    twin.time_base, twin.options = context.time_base, options
+    before = logging.get_level()
+    logging.set_level(logging.ERROR)
+    try:
+        with logging.Capture(local=False) as messages:
+            twin.open()
+    except (FFmpegError, OSError, ValueError, OverflowError):
+        pass
+    finally:
+        logging.set_level(before)
+    return next(filter(None, (_reworded(line) for _, _, line in messages)), None)
+
+
+def _reworded(line: str) -> str | None:
+    """Return one of FFmpeg's log lines in our words, or None if it does not help a user."""
+    if found := _RANGE.search(line):
+        value, name, least, most = found.groups()
+        least = "0" if name == "crf" else least  # Values below mean "none" to FFmpeg.
+        number = f"{float(value):.10g}"
+        return f"{name} must lie between {least} and {most}, but is {number}"
+    if found := _VALUE.search(line):
+        name, value = found.groups()
+        return f"{name} cannot be {value!r}"
+    return None

@@ -9,7 +9,7 @@ from av.stream import Stream
 from crsr_video.io.pyav import Passthrough
 from crsr_video.types import Frame, VideoInfo
 
-__all__ = ["Arrival", "Feed", "SinkSettings", "SourceSettings"]
+__all__ = ["Arrival", "Feed", "SourceSettings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,30 +39,6 @@ class SourceSettings:
     """A network source that sends nothing for so long is connected to anew."""
     reconnect: bool = True
     """Whether network sources are connected to again after they broke off."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SinkSettings:
-    """Where the result of a live run goes."""
-
-    address: str
-    """"-" for standard output, an URL, a file, or "camera:" and perhaps a virtual camera's name."""
-    format: str | None = None
-    """FFmpeg's name of the container; None: as the address tells, NUT on standard output."""
-    codec: str | None = None
-    """FFmpeg encoder; None: raw pictures in NUT, Y4M and raw, H.264 elsewhere."""
-    bitrate: int | None = None
-    """Bits a second."""
-    preset: str | None = None
-    """Encoder preset; None: a fast one."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Further encoder options, passed on as they are."""
-    connect_seconds: float = 10.0
-    """A sink that cannot be reached within so long is given up, or tried anew, later."""
-    reconnect: bool = True
-    """Whether network sinks are connected to again after they broke off."""
-    overwrite: bool = False
-    """Replace an existing file."""
 
 
 @dataclass(frozen=True, slots=True)

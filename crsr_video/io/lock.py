@@ -1,23 +1,27 @@
-"""One run at a time for each name: a lock that goes with its process, however that ends."""
+"""Locks on the names of results: one run at a time writes a file.
+
+The filelock library is not used: it empties the lock file before it knows whether it is locked, so
+it cannot tell who holds a lock.
+"""
 
 import os
 import platform
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
+from crsr_video.closing import Closing
 from crsr_video.errors import OutputError
 
 _LONGEST = 240
-"""Bytes of a name that leave room for what is put around it."""
+"""Bytes of a name that leave room for the prefix and the suffix."""
 
 
-class NameLock:
-    """Holds the name of a result, by a lock on a hidden file beside it.
+class NameLock(Closing):
+    """A lock on the name of a file, held through a hidden file beside it.
 
-    Whoever dies lets go, and the next one takes the file over. Where a file system has no locks,
-    nobody is kept away.
+    The system releases it when its process dies, and the next one takes over the hidden file. On
+    file systems without locks, nothing is locked.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,58 +29,55 @@ class NameLock:
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> "NameLock":
-        """As `take`."""
+        """Take the lock; see `take`."""
         self.take()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """As `release`."""
-        self.release()
-
     def take(self) -> None:
-        """Hold the name.
+        """Take the lock.
 
-        Raises: OutputError: another run holds it. OSError.
+        Raises:
+            OutputError: Another run holds it.
+            OSError: The hidden file cannot be written.
         """
         while self._file is None:
             file = _opened(self._lock)
-            if not _take(file):
-                whose = _whose(file)
+            if not _try_lock(file):
+                holder = _holder(file)
                 file.close()
-                raise OutputError(f"{self._path}: another run is writing that file{whose}")
+                raise OutputError(f"{self._path}: another run is writing that file{holder}")
             if self._is_current(file):
                 self._file = file
             else:
                 file.close()  # Its last holder has just removed it.
-        with suppress(OSError):  # The disk may be full: then nobody is told who we are.
+        with suppress(OSError):  # On a full disk, the holder stays unknown.
             self._file.truncate(0)
             self._file.write(f"{os.getpid()} {platform.node()}".encode())
 
     def release(self) -> None:
-        """Let go; may be called twice."""
+        """Release the lock. May be called twice."""
         file, self._file = self._file, None
         if file is None:
             return
-        if os.name == "nt":  # Open files cannot be removed there.
+        if os.name == "nt":  # Windows does not remove open files.
             file.close()
         with suppress(OSError):
             self._lock.unlink(missing_ok=True)
         file.close()
 
+    def close(self) -> None:
+        """Release the lock; see `release`."""
+        self.release()
+
     def _is_current(self, file: BinaryIO) -> bool:
-        """Whether the file is still the one with that name."""
+        """Return whether the open file still has the name of the lock."""
         with suppress(OSError):
             return os.path.samestat(os.fstat(file.fileno()), self._lock.stat())
         return False
 
 
 def lock_name(path: Path) -> Path:
-    """The hidden file that stands for a name."""
+    """Return the hidden file that stands for a name."""
     name = path.name
     while len(os.fsencode(name)) > _LONGEST:
         name = name[1:]
@@ -84,16 +85,17 @@ def lock_name(path: Path) -> Path:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """Open the file, or make it; a link to somebody else's file is not followed.
+    """Open or create the file, without following a link to somebody else's file.
 
-    Raises: OSError.
+    Raises:
+        OSError: The file cannot be opened.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
 
 
-def _take(file: BinaryIO) -> bool:
-    """Lock a file for as long as it is open; whether nobody else has."""
+def _try_lock(file: BinaryIO) -> bool:
+    """Lock a file for as long as it is open, and return whether that worked."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -113,8 +115,8 @@ def _take(file: BinaryIO) -> bool:
     return True
 
 
-def _whose(file: BinaryIO) -> str:
-    """Who holds a lock, in words, if it says so."""
+def _holder(file: BinaryIO) -> str:
+    """Return the holder of a lock in words, if it is known."""
     with suppress(OSError, ValueError):
         number, node = file.read(300).decode().split(" ", 1)
         where = "" if node == platform.node() else f" on {node}"

@@ -1,4 +1,4 @@
-"""A file that appears under its name only when it is whole."""
+"""Result files that appear under their names only when they are complete, one writer at a time."""
 
 import glob
 import os
@@ -8,8 +8,7 @@ from types import ModuleType
 from typing import IO
 
 from crsr_video.errors import CrsrError, OutputError
-from crsr_video.files import publish as publish
-from crsr_video.files import temporary_name as temporary_name
+from crsr_video.files import publish, temporary_name
 from crsr_video.io import pyav
 from crsr_video.io.lock import NameLock
 
@@ -23,60 +22,67 @@ except ImportError:  # Windows
 class OutputFile:
     """A file that grows under a hidden name beside its own.
 
-    Args:   source: which it may not be; None: standard input.
-            alone: nobody else may write it at the same time.
-    Raises: OutputError: it may not or cannot be written, or another run is writing it.
+    Args:
+        path: Final name of the file.
+        source: File that must not be replaced, if any.
+        overwrite: Whether an existing file may be replaced.
+        exclusive: Whether other writers of the same file are locked out.
+
+    Raises:
+        OutputError: The file must not or cannot be written, or another run is writing it.
     """
 
     def __init__(
-        self, path: Path, source: Path | None, *, overwrite: bool, alone: bool = True
+        self, path: Path, source: Path | None, *, overwrite: bool, exclusive: bool = True
     ) -> None:
+        self.path = path
+        self._is_published = False
         check_output(path, source, overwrite)
         self._lock = NameLock(path)
-        if alone:
+        if exclusive:
             with pyav.translated(OutputError, f"{path}: cannot be written"):
                 self._lock.take()
         try:
-            self._begin(path, source, overwrite)
+            check_output(path, source, overwrite)  # The last holder of the lock may have made it.
+            remove_leftovers(path)
+            self.temporary = temporary_name(path)
+            """The hidden name under which the file grows."""
+            with pyav.translated(OutputError, f"{path}: cannot be written"):
+                self._claim = _claim(self.temporary)
         except BaseException:
             self._lock.release()
             raise
 
-    def _begin(self, path: Path, source: Path | None, overwrite: bool) -> None:
-        check_output(path, source, overwrite)  # Who held the lock may have finished it.
-        remove_leftovers(path)
-        self.temporary = temporary_name(path)
-        """Its hidden name."""
-        with pyav.translated(OutputError, f"{path}: cannot be written"):
-            self._claim = claim(self.temporary)
+    def publish(self) -> None:
+        """Give the complete file its name.
 
-    def check(self) -> None:
-        """Raise why writing failed, if that is known better here than in FFmpeg; it is not."""
+        Raises:
+            OutputError: It cannot be renamed.
+        """
+        with pyav.translated(OutputError, f"{self.path}: cannot be written"):
+            publish(self.temporary, self.path)
+        self._is_published = True
 
-    def interrupt(self) -> None:
-        """Do nothing: no file keeps anyone waiting for long."""
-
-    def finish(self) -> None:
-        """It has its name; others may have the folder."""
-        self._let_go()
-
-    def discard(self) -> None:
-        """Leave nothing behind; may be called twice."""
-        with suppress(OSError):
-            self.temporary.unlink(missing_ok=True)
-        self._let_go()
-
-    def _let_go(self) -> None:
+    def release(self) -> None:
+        """Remove the file unless it was published, and unlock its name. May be called twice."""
+        if not self._is_published:
+            with suppress(OSError):
+                self.temporary.unlink(missing_ok=True)
         if self._claim is not None:
             self._claim.close()
         self._lock.release()
 
 
 def check_output(path: Path, source: Path | None, overwrite: bool) -> None:
-    """See whether a result may and can be written.
+    """Check whether a result may and can be written.
 
-    Args:   source: which it may not be; None: standard input.
-    Raises: OutputError: it may not, or cannot.
+    Args:
+        path: The result.
+        source: File that must not be replaced, if any.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        OutputError: It may not, or cannot.
     """
     try:
         if path.is_dir():
@@ -93,11 +99,13 @@ def check_output(path: Path, source: Path | None, overwrite: bool) -> None:
         raise OutputError(f"{path}: {pyav.reason(error)}") from error
 
 
-def claim(temporary: Path) -> IO[bytes] | None:
-    """Make a file and hold it: as long as it is open, `remove_leftovers` keeps away from it.
+def _claim(temporary: Path) -> IO[bytes] | None:
+    """Create a file and lock it: while it is open, `remove_leftovers` does not touch it.
 
-    Returns None where there is no such lock: Windows does not remove open files anyway.
-    Raises:  OSError.
+    There is no such lock on Windows, which does not remove open files anyway.
+
+    Raises:
+        OSError: The file cannot be created.
     """
     if fcntl is None:
         return None
@@ -108,7 +116,7 @@ def claim(temporary: Path) -> IO[bytes] | None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what runs that were killed have left of a file, but nothing that still grows."""
+    """Remove the temporary files of killed runs, but none that is still being written."""
     begin, end = glob.escape(f".{path.stem[:40]}."), glob.escape(f".part{path.suffix}")
     with suppress(OSError, ValueError):
         for found in path.parent.glob(f"{begin}{'[0-9a-f]' * 8}{end}"):
@@ -118,7 +126,7 @@ def remove_leftovers(path: Path) -> None:
                 found.unlink()
 
 
-def clear_up(path: Path) -> None:
-    """Remove whatever a run that was killed has left of a file, its lock included."""
+def remove_traces(path: Path) -> None:
+    """Remove everything that a killed run has left of a file, its lock included."""
     with suppress(CrsrError, OSError), NameLock(path):
         remove_leftovers(path)

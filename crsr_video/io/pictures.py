@@ -1,5 +1,6 @@
-"""Frames as pictures for an encoder, with everything that hangs on them."""
+"""Pictures for an encoder: made of frames, and brought into the shape that the encoder expects."""
 
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -9,34 +10,91 @@ from av.error import FFmpegError
 from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
+from av.video.reformatter import Interpolation
 
 from crsr_video.imaging.colour import MATRIX_CODES, matrix_name
 from crsr_video.imaging.upscaling import enlarge_plane
 from crsr_video.io import pyav
-from crsr_video.types import FieldOrder, Frame
+from crsr_video.types import FieldOrder, Frame, PixelLayout
 
 _FIELD_ORDER = {"top": 2, "bottom": 3}
 """AV_FIELD_TT and AV_FIELD_BB."""
+_SWSCALE = {"bt601": "ITU601", "bt709": "ITU709", "bt2020": "BT2020", "fcc": "FCC"}
+_SWSCALE |= {"smpte240m": "SMPTE240M"}
+_TAGGED_MATRICES = {MATRIX_CODES[name] for name in _SWSCALE} | {6}
+_FULL, _LIMITED = 2, 1
+"""AVCOL_RANGE_JPEG and AVCOL_RANGE_MPEG."""
+_FLAGS = int(Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT)
+_UNKNOWN = pyav.PixelFormat("", "yuv", 8, 8, 0, 0, ())
+
+
+@dataclass(frozen=True, slots=True)
+class PictureShape:
+    """Size, pixel format and colour of the pictures that an encoder takes."""
+
+    width: int
+    height: int
+    pixel_format: str
+    """FFmpeg's name."""
+    matrix: str = "bt709"
+    """One of `colour.MATRICES`; ignored for RGB and gray."""
+    full_range: bool = False
+    """Whether codes use the whole range (JPEG) rather than 16 to 235."""
+    sample_aspect: Fraction = Fraction(1)
+    """Width of a pixel over its height."""
+    x_cosited: bool = True
+    """See `PixelLayout`."""
+    interlaced: FieldOrder = "progressive"
+    """How pictures are marked, if the result can say so."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
+
+
+def shape_for(layout: PixelLayout, pixel_format: str, size: tuple[int, int]) -> PictureShape:
+    """Return the shape in another pixel format that keeps matrix and range where it can.
+
+    Args:
+        layout: Layout of the frames.
+        pixel_format: FFmpeg's name of the format that is encoded.
+        size: Width and height that are encoded.
+    """
+    new = pyav.pixel_format(pixel_format)
+    matrix, full = layout.matrix, layout.full_range
+    if new is not None and new.family == "yuv" and layout.family != "yuv":
+        matrix, full = matrix_name(2, *size), pixel_format.startswith("yuvj")
+    elif new is not None and new.family == "rgb":
+        full = True
+    return PictureShape(*size, pixel_format, matrix, full, x_cosited=layout.x_cosited)
+
+
+# From frames ------------------------------------------------------------------------------------
 
 
 def picture_of(frame: Frame, first: Frame, pixel_format: str) -> VideoFrame:
-    """The picture to encode: the decoder's own, unless it was edited or has another format.
+    """Return the picture to encode: the decoder's own unless it was edited or is converted.
 
-    Args: first: the source's first frame, whose colour tags serve frames made from arrays.
+    Args:
+        frame: The frame.
+        first: The first frame of the source, whose colour tags frames without a native one get.
+        pixel_format: FFmpeg's name of the format that is encoded.
     """
     picture = own_picture(frame, first)
     if picture.format.name != pixel_format:
         picture = pyav.convert(picture, pixel_format)
-    picture.pict_type = int(PictureType.NONE)  # The encoder's choice, not the source's.
+    picture.pict_type = int(PictureType.NONE)  # The encoder chooses, not the source.
     return picture
 
 
 def own_picture(frame: Frame, first: Frame | None = None) -> VideoFrame:
-    """The picture in the frame's own pixel format, with all that its native one carries."""
+    """Return the picture in the frame's own pixel format, with all that its native one carries."""
     native = frame.native
     if native is None:
         picture = pyav.blank(frame.width, frame.height, frame.layout.name)
-        if first is not None:
+        picture.pts, picture.time_base = frame.pts, frame.time_base
+        if first is not None and first.native is not None:
             pyav.copy_colour(first.native, picture)
     elif (native.width, native.height) == (frame.width, frame.height):
         if not frame.edited:
@@ -50,7 +108,7 @@ def own_picture(frame: Frame, first: Frame | None = None) -> VideoFrame:
 
 
 def _enlarged(native: VideoFrame, frame: Frame) -> VideoFrame:
-    """A picture of the frame's size with the native one's transparency and side data."""
+    """Return a picture of the frame's size with the native one's alpha and side data."""
     try:
         picture = _scaled(native, frame.width, frame.height)
     except (FFmpegError, ValueError):  # A pixel format that swscale does not write.
@@ -67,7 +125,7 @@ def _enlarged(native: VideoFrame, frame: Frame) -> VideoFrame:
 
 
 def _scaled(native: VideoFrame, width: int, height: int) -> VideoFrame:
-    """FFmpeg's own enlargement: only for what it carries over, its samples are replaced."""
+    """Scale with FFmpeg, only for what it carries over: the samples are replaced later."""
     graph = Graph()
     source = graph.add_buffer(
         width=native.width,
@@ -89,40 +147,162 @@ def _scaled(native: VideoFrame, width: int, height: int) -> VideoFrame:
     return picture
 
 
-def describe_picture(
-    context: VideoCodecContext, first: Frame, pixel_format: str, scale: int, interlaced: bool
-) -> None:
-    """Tell an encoder size, pixel format and colour of the pictures to come.
+# Into one shape ---------------------------------------------------------------------------------
 
-    Args: interlaced: the encoder may mark fields, if the source has them.
+
+class Fitter:
+    """Brings pictures of any size and format into one shape; those that have it stay untouched.
+
+    A live output keeps its shape when its source changes.
     """
-    native = first.native
-    context.width, context.height = native.width * scale, native.height * scale
-    context.pix_fmt = pixel_format
-    sample = pyav.convert(native, pixel_format) if native.format.name != pixel_format else native
+
+    def __init__(self, shape: PictureShape) -> None:
+        self.shape = shape
+        self._family = (pyav.pixel_format(shape.pixel_format) or _UNKNOWN).family
+
+    def fit(self, picture: VideoFrame, aspect: Fraction = Fraction(1)) -> VideoFrame:
+        """Return the whole picture in this shape, with black bars if its proportions differ.
+
+        Args:
+            picture: The picture.
+            aspect: Width of the picture's pixels over their height.
+        """
+        size = picture.width, picture.height
+        if self._is_crop(size):
+            picture = _cropped(picture, *self.shape.size)
+        elif size != self.shape.size:
+            return self._letterboxed(picture, aspect)
+        return self._converted(picture, self.shape.size)
+
+    def _is_crop(self, size: tuple[int, int]) -> bool:
+        """Return whether only an odd last row or column is in the way."""
+        surplus = size[0] - self.shape.width, size[1] - self.shape.height
+        return surplus != (0, 0) and set(surplus) <= {0, 1}
+
+    def _has_colour(self, picture: VideoFrame) -> bool:
+        if self._family == "rgb":
+            return True
+        full = _is_full_range(picture)
+        if self._family == "gray":
+            return full == self.shape.full_range
+        matrix = matrix_name(int(picture.colorspace), picture.width, picture.height)
+        return full == self.shape.full_range and matrix == self.shape.matrix
+
+    def _converted(self, picture: VideoFrame, size: tuple[int, int]) -> VideoFrame:
+        old, new = (pyav.pixel_format(n) for n in (picture.format.name, self.shape.pixel_format))
+        if size == (picture.width, picture.height) and self._has_colour(picture):
+            if picture.format.name == self.shape.pixel_format:
+                return picture
+            if old and new and old.same_codes(new):
+                return pyav.convert(picture, self.shape.pixel_format)
+        result = picture.reformat(
+            *size,
+            self.shape.pixel_format,
+            interpolation=_FLAGS,
+            threads=1,
+            **self._conversion(picture),
+        )
+        if self._family == "yuv" and picture.colorspace not in _TAGGED_MATRICES:
+            result.colorspace = MATRIX_CODES[self.shape.matrix]
+        return result
+
+    def _conversion(self, picture: VideoFrame) -> dict[str, Any]:
+        """Return the colour properties of both sides for swscale."""
+        family = (pyav.pixel_format(picture.format.name) or _UNKNOWN).family
+        colours: dict[str, Any] = {
+            "src_color_range": _FULL if _is_full_range(picture) or family == "rgb" else _LIMITED,
+            "dst_color_range": _FULL if self.shape.full_range else _LIMITED,
+        }
+        if family == "yuv":
+            matrix = matrix_name(int(picture.colorspace), picture.width, picture.height)
+            colours["src_colorspace"] = _SWSCALE[matrix]
+        if self._family == "yuv":
+            colours["dst_colorspace"] = _SWSCALE[self.shape.matrix]
+        elif family == "yuv":
+            colours["dst_colorspace"] = colours["src_colorspace"]
+        return colours
+
+    def _letterboxed(self, picture: VideoFrame, aspect: Fraction) -> VideoFrame:
+        shape = self.shape
+        proportion = Fraction(picture.width, picture.height) * aspect / shape.sample_aspect
+        width = min(shape.width, round(shape.height * proportion))
+        height = min(shape.height, round(shape.width / proportion))
+        width, height = max(2, width & ~1), max(2, height & ~1)  # Whole chroma samples.
+        if shape.width - width < 2 and shape.height - height < 2:
+            return self._converted(picture, shape.size)
+        small = self._converted(picture, (width, height))
+        canvas = _black(shape)
+        x, y = (shape.width - width) // 2 & ~3, (shape.height - height) // 2 & ~3
+        for target, source in zip(
+            pyav.views(canvas, alpha=True), pyav.views(small, alpha=True), strict=True
+        ):
+            # Chroma planes are smaller by a whole factor.
+            fx, fy = shape.width // target.shape[1], shape.height // target.shape[0]
+            h, w = source.shape
+            target[y // fy : y // fy + h, x // fx : x // fx + w] = source
+        pyav.copy_colour(small, canvas)
+        canvas.duration = picture.duration
+        return canvas
+
+
+def _is_full_range(picture: VideoFrame) -> bool:
+    name = picture.format.name
+    if int(picture.color_range) == 0 and name.startswith("gray"):
+        return True  # swscale assumes the same.
+    return name.startswith("yuvj") or int(picture.color_range) == _FULL
+
+
+def _black(shape: PictureShape) -> VideoFrame:
+    """Return a black, opaque picture."""
+    picture = pyav.blank(shape.width, shape.height, shape.pixel_format)
+    fmt = pyav.pixel_format(shape.pixel_format) or _UNKNOWN
+    unit = 1 << (fmt.bits - 8)
+    dark = 0 if shape.full_range or fmt.family == "rgb" else 16 * unit
+    for index, view in enumerate(pyav.views(picture)):
+        view[...] = 128 * unit if fmt.family == "yuv" and index else dark
+    return picture
+
+
+def _cropped(picture: VideoFrame, width: int, height: int) -> VideoFrame:
+    """Return the picture without its last row or column."""
+    result = VideoFrame(width, height, picture.format.name)
+    pairs = zip(pyav.views(result, alpha=True), pyav.views(picture, alpha=True), strict=True)
+    for target, source in pairs:
+        target[...] = source[: target.shape[0], : target.shape[1]]
+    pyav.copy_colour(picture, result)
+    result.duration = picture.duration
+    return result
+
+
+# For the encoder --------------------------------------------------------------------------------
+
+
+def describe_pictures(
+    context: VideoCodecContext, shape: PictureShape, sample: VideoFrame, *, marks_fields: bool
+) -> None:
+    """Set size, pixel format and colour of the pictures to come on an encoder.
+
+    Args:
+        context: The encoder, before it is opened.
+        shape: Shape of the pictures.
+        sample: A picture with the colour tags of those to come.
+        marks_fields: Whether the encoder can mark interlaced pictures in its own stream.
+    """
+    context.width, context.height, context.pix_fmt = *shape.size, shape.pixel_format
+    context.sample_aspect_ratio = shape.sample_aspect
     context.color_range = sample.color_range
-    context.colorspace = _matrix_code(first, sample, (context.width, context.height))
+    context.colorspace = _matrix_code(shape, sample)
     context.color_primaries = sample.color_primaries
     context.color_trc = sample.color_trc
-    context.sample_aspect_ratio = first.sample_aspect
-    describe_fields(context, first.interlaced, inside=interlaced)
+    if shape.interlaced != "progressive":
+        context.field_order = _FIELD_ORDER[shape.interlaced]
+        if marks_fields:
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
 
 
-def describe_fields(context: VideoCodecContext, order: FieldOrder, *, inside: bool) -> None:
-    """Tell an encoder of the fields that pictures are made of, if they are.
-
-    Args: inside: it may mark them in its own stream too.
-    """
-    if order == "progressive":
-        return
-    context.field_order = _FIELD_ORDER[order]
-    if inside:
-        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
-
-
-def _matrix_code(first: Frame, sample: VideoFrame, size: tuple[int, int]) -> int:
-    """The matrix tag; an untagged picture gets one if its new size would be read otherwise."""
-    tag, matrix = int(sample.colorspace), first.layout.matrix
-    if first.layout.family != "yuv" or matrix_name(tag, *size) == matrix:
+def _matrix_code(shape: PictureShape, sample: VideoFrame) -> int:
+    """Return the matrix tag; an untagged picture gets one if players would guess another."""
+    tag, fmt = int(sample.colorspace), pyav.pixel_format(sample.format.name)
+    if fmt is None or fmt.family != "yuv" or matrix_name(tag, *shape.size) == shape.matrix:
         return tag
-    return MATRIX_CODES[matrix]
+    return MATRIX_CODES[shape.matrix]

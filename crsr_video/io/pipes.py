@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from crsr_video.errors import InputError, OutputError, ReaderGoneError
+from crsr_video.errors import InputError
 from crsr_video.io import pyav
 
 fcntl: ModuleType | None
@@ -27,8 +27,8 @@ except ImportError:  # Windows
 
 STANDARD: Final = Path("-")
 """Stands for standard input where a video is read, for standard output where one is written."""
-INPUT, OUTPUT = "standard input", "standard output"
-"""What the two are called in messages."""
+INPUT = "standard input"
+"""What it is called in messages."""
 
 _POLL_MS = 100
 """How long either waits before it looks whether it should stop."""
@@ -120,84 +120,6 @@ class Inlet:
         except BaseException as error:  # Also a signal's: FFmpeg would swallow it.
             self.error = error
         return b""
-
-
-class Outlet:
-    """Standard output for FFmpeg; whatever else is printed goes to standard error meanwhile.
-
-    Raises: OutputError: it is a terminal.
-    """
-
-    name = OUTPUT
-
-    def __init__(self) -> None:
-        check_outlet()
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
-        self._number = os.dup(1)
-        os.dup2(2, 1)
-        pipe = not stat.S_ISREG(os.fstat(self._number).st_mode)
-        has_poll = hasattr(select, "poll")
-        self._wait = _waiter(self._number, select.POLLOUT) if pipe and has_poll else None
-        # A pipe that may be written to takes this many bytes without waiting (POSIX).
-        self._step = select.PIPE_BUF if self._wait is not None else _MOST
-        self._is_open = True
-        self._stopped = False
-        self.error: BaseException | None = None
-        """Why writing ended early."""
-        _set_binary(self._number)
-        _enlarge(self._number)
-
-    def write(self, data: bytes) -> int:
-        """Write everything, as fast as it is read at the other end.
-
-        Raises: OSError: it cannot be written; `check` says why.
-        """
-        if self._stopped or self.error is not None:
-            return len(data)  # What FFmpeg adds when it closes a file that was given up.
-        view = memoryview(data)
-        try:
-            while view and not self._stopped:
-                if self._wait is None or self._wait():
-                    view = view[os.write(self._number, view[: self._step]) :]
-        except BaseException as error:
-            self.error = error
-            raise OSError(f"{OUTPUT} cannot be written") from error
-        return len(data)
-
-    def interrupt(self) -> None:
-        """Write nothing any more; who waits with a write, in whatever thread, goes on."""
-        self._stopped = True
-
-    def check(self) -> None:
-        """Raises: ReaderGoneError, OutputError: writing failed. Whatever else interrupted it."""
-        error = self.error
-        if isinstance(error, BrokenPipeError):
-            raise ReaderGoneError(f"{OUTPUT} was closed by its reader") from error
-        if isinstance(error, (OSError, ValueError)):
-            raise OutputError(f"{OUTPUT}: cannot be written: {pyav.reason(error)}") from error
-        if error is not None:
-            raise error
-
-    def finish(self) -> None:
-        """Everything is written: give standard output back."""
-        if self._is_open:
-            self._is_open = False
-            os.dup2(self._number, 1)
-            os.close(self._number)
-
-    def discard(self) -> None:
-        """Give up: what went out cannot be taken back."""
-        self._stopped = True
-        self.finish()
-
-
-def check_outlet() -> None:
-    """Raises: OutputError: standard output is a terminal."""
-    if os.isatty(1):
-        raise OutputError(
-            f"{OUTPUT} is a terminal: pipe the video into a program, as in '| ffplay -'"
-        )
 
 
 class Window(io.RawIOBase):

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crsr_video.errors import InputError, OutputError
-from crsr_video.io.feed import SinkSettings
 from crsr_video.io.incoming import Incoming
-from crsr_video.io.outgoing import open_sink
+from crsr_video.io.writer import LiveWriter
 from crsr_video.live.engine import Engine
 from crsr_video.live.governor import Governor
 from crsr_video.live.latency import LatencyMeter
@@ -120,20 +119,11 @@ class LiveRun:
             feed = self._feed = self._source.feed
             self._check_sink()
             self._check_reports()
-            self._sink = open_sink(
-                SinkSettings(
-                    address=settings.output,
-                    format=settings.config.output.container,
-                    codec=settings.config.output.codec,
-                    bitrate=settings.config.output.bitrate,
-                    preset=settings.config.output.preset,
-                    options=settings.config.output.options,
-                    connect_seconds=settings.config.output.connect_seconds,
-                    reconnect=settings.config.output.reconnect,
-                    overwrite=settings.config.job.overwrite,
-                ),
+            self._sink = LiveWriter(
+                settings.output,
                 feed,
-                rate=feed.info.rate,
+                settings.config.output,
+                overwrite=settings.config.job.overwrite,
                 on_event=self._event,
             )
             stack.callback(self._sink.abort)

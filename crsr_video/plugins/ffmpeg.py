@@ -7,7 +7,7 @@ from pathlib import Path
 from crsr_video.config import OutputSettings
 from crsr_video.errors import OutputError
 from crsr_video.io.containers import MOV
-from crsr_video.io.encode import OutputPlan, plan_output
+from crsr_video.io.output_plan import OutputPlan, plan_output
 from crsr_video.io.reader import Reader
 from crsr_video.io.source import Source
 from crsr_video.plugins import hosts
@@ -163,7 +163,7 @@ def _encoding(source: Source, plan: OutputPlan, filters: str) -> list[str]:
 
 def _timing(source: Source, plan: OutputPlan, at: str) -> list[str]:
     """Keep every frame's time."""
-    if plan.choice.counted:  # Such an encoder counts frames.
+    if plan.choice.counts_frames:  # Such an encoder counts frames.
         return []
     base = source.info.time_base
     passing = [f"-fps_mode{at}", "passthrough"] if hosts.ffmpeg_knows_fps_mode() else []

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from crsr_video.config import OutputSettings
-from crsr_video.io.encode import Encoder
 from crsr_video.io.reader import Reader
+from crsr_video.io.writer import Writer
 from crsr_video.networks import Bicubic, Identity
 from crsr_video.pipeline import Pipeline
 from crsr_video.runtime.batches import Predictor
@@ -103,7 +103,7 @@ def enhance(
     """Take a clip through everything."""
     pipe = pipeline(faces, network, scale)
     before, finished = [], []
-    with Reader(source) as decoder, Encoder(target, decoder, settings, scale=scale) as encoder:
+    with Reader(source) as decoder, Writer(target, decoder, settings, scale=scale) as encoder:
         for item in decoder:
             if isinstance(item, Frame):
                 before.append(item)

@@ -13,7 +13,7 @@ import av
 
 from crsr_video.config import OutputSettings
 from crsr_video.io import pyav
-from crsr_video.io.containers import BY_SUFFIX, holds
+from crsr_video.io.containers import BY_SUFFIX, holds_stream
 from tests.contract.harness import FAST, MILLI, enhance, frames_of, times
 from tests.contract.laden import Extra, bitmap, laden, text
 from tests.support.video import make_video
@@ -65,7 +65,7 @@ def _rows(folder: Path) -> Iterator[tuple[str, list[str]]]:
             cells = []
             for target in SUFFIXES:
                 found = [
-                    holds(BY_SUFFIX[target], stream, packet)
+                    holds_stream(BY_SUFFIX[target], stream, packet)
                     for stream, packet in streams
                     if stream.name in names
                 ]

@@ -10,8 +10,8 @@ import pytest
 from crsr_video import pipeline
 from crsr_video.config import Config, OutputSettings
 from crsr_video.imaging.masks import touched
-from crsr_video.io.encode import Encoder
 from crsr_video.io.reader import Reader
+from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
 from tests.contract.harness import FFV1, enhance, frames_of, packets, times
 from tests.support.paths import ROOT
@@ -41,7 +41,7 @@ def test_outside_the_reported_masks_every_bit_stays(tmp_path: Path, name: str) -
     target = tmp_path / "b.nut"
     with (
         Reader(CLIPS / name, duration=0.3) as decoder,
-        Encoder(target, decoder, FFV1) as encoder,
+        Writer(target, decoder, FFV1) as encoder,
         pipeline.build(Config()) as pipe,
     ):
         before = [i for i in decoder if isinstance(i, Frame)]

@@ -25,8 +25,10 @@ from crsr_video.config import OutputSettings, ReadSettings
 from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.io import pipes, pyav
 from crsr_video.io.containers import raw_format
-from crsr_video.io.encode import Encoder, plan_output
+from crsr_video.io.destinations.byte_streams import StandardOutput
+from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
+from crsr_video.io.writer import Writer
 from crsr_video.track import face_models
 from crsr_video.types import Frame
 from tests.support.paths import ROOT
@@ -384,11 +386,11 @@ def test_wrong_usage(words: list[str]) -> None:
 def test_what_a_pipe_does_not_tell(clips: Path, tmp_path: Path) -> None:
     data = (clips / "a.nut").read_bytes()
     with Swapped(data), Reader("-") as decoder:
-        with pytest.raises(ConfigError, match="say where the result goes"):
+        with pytest.raises(ConfigError, match="use -o to name the result"):
             plan_output(decoder, None)
         with pytest.raises(ConfigError, match="bit rate, which a pipe does not tell"):
             plan_output(decoder, tmp_path / "a.mp4", OutputSettings(codec="copy-like"))
-        with pytest.raises(ConfigError, match="a file's ending chooses"):
+        with pytest.raises(ConfigError, match="a suffix selects"):
             plan_output(decoder, tmp_path / "a.mp4", OutputSettings(container="nut"))
     with pytest.raises(ConfigError, match="for standard input only"):
         Reader(clips / "a.nut", read=ReadSettings(format="nut"))
@@ -418,7 +420,7 @@ def test_terminals_are_refused() -> None:
         os.dup2(other, 1)
         try:
             with pytest.raises(OutputError, match="standard output is a terminal"):
-                pipes.Outlet()
+                StandardOutput()
         finally:
             os.dup2(before, 1)
     finally:
@@ -440,7 +442,7 @@ def test_only_video_goes_to_standard_output(clips: Path) -> None:
         errors, write = os.pipe()
         before = os.dup(2)
         os.dup2(write, 2)
-        outlet = pipes.Outlet()
+        outlet = StandardOutput()
         os.write(1, b"chatter of a library")
         outlet.write(b"video")
         outlet.finish()
@@ -462,7 +464,7 @@ def test_no_descriptor_is_left_open(clips: Path) -> None:
 
     with Swapped(data):
         before = opened()
-        with Reader("-") as decoder, Encoder("-", decoder) as encoder:
+        with Reader("-") as decoder, Writer("-", decoder) as encoder:
             for item in decoder:
                 encoder.push(item) if isinstance(item, Frame) else encoder.push_packet(item)
         assert opened() <= before  # The reader of the input may have finished meanwhile.

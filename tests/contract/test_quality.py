@@ -10,8 +10,8 @@ import pytest
 from crsr_video.config import OutputSettings
 from crsr_video.errors import ConfigError, EncoderError, OutputError
 from crsr_video.io import pyav
-from crsr_video.io.encode import plan_output
 from crsr_video.io.encoders import find
+from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
 from crsr_video.io.source import bit_rate
 from tests.contract.harness import FACE, FAST, enhance, frames_of

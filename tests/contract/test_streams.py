@@ -170,7 +170,7 @@ def test_strict_refuses_before_anything_is_written(tmp_path: Path) -> None:
     ("suffix", "settings", "words"),
     [
         (".mkv", {"codec": "ffv1"}, "rounded to milliseconds"),
-        (".mp4", {"options": {"pix_fmt": "yuv444p"}}, "does not take yuv420p here"),
+        (".mp4", {"options": {"pix_fmt": "yuv444p"}}, "pictures are converted from yuv420p"),
         (".avi", {"codec": "mpeg4"}, "left out, as avi cannot hold it: 1 subtitle stream"),
     ],
 )

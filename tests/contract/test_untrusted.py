@@ -17,8 +17,8 @@ import pytest
 import crsr_video
 from crsr_video.errors import InputError
 from crsr_video.io import limits
-from crsr_video.io.encode import Encoder
 from crsr_video.io.reader import Reader
+from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
 from tests.support.video import make_video
 
@@ -308,7 +308,7 @@ def test_names_in_metadata_are_never_paths(tmp_path: Path, name: str) -> None:
                 packet.stream = stream
                 new.mux(packet)
     plain.unlink()
-    with Reader(path) as decoder, Encoder(None, decoder) as encoder:
+    with Reader(path) as decoder, Writer(None, decoder) as encoder:
         for item in decoder:
             assert isinstance(item, Frame)
             encoder.push(item)

@@ -18,7 +18,7 @@ from types import TracebackType
 from crsr_video.config import Config
 from crsr_video.errors import CrsrError
 from crsr_video.io import pyav
-from crsr_video.io.output_file import clear_up
+from crsr_video.io.output_file import remove_traces
 from crsr_video.jobs.queue.events import Failed, OnEvent
 from crsr_video.jobs.queue.jobs import Job
 from crsr_video.jobs.queue.process import Idle, Unfit, serve
@@ -164,7 +164,7 @@ class Crew:
 def _clear_up(job: Job) -> None:
     """Remove what a process that died had half written."""
     for path in (job.output, *job.report):
-        clear_up(path)
+        remove_traces(path)
 
 
 @contextmanager

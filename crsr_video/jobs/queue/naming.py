@@ -6,7 +6,7 @@ from pathlib import Path
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError
 from crsr_video.io.containers import BY_SUFFIX
-from crsr_video.io.encode import plan_output
+from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
 from crsr_video.jobs.queue.jobs import Job
 

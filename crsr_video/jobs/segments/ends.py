@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from crsr_video.io.encode import Encoder
 from crsr_video.io.reader import Reader
+from crsr_video.io.writer import Writer
 from crsr_video.jobs.segments.planning import Segment
 from crsr_video.jobs.segments.results import Boxes
 from crsr_video.jobs.segments.stitch import OVERLAP
@@ -67,7 +67,7 @@ class SegmentRunner(Runner):
         self,
         reader: Reader,
         frames: Pipeline,
-        encoder: Encoder,
+        encoder: Writer,
         segment: Segment,
         looking: Looking,
         on_frame: Callable[[int], None] | None = None,

@@ -12,7 +12,7 @@ from crsr_video import pipeline
 from crsr_video.config import Config
 from crsr_video.errors import DeviceError, InputError, OutputError
 from crsr_video.files import sync_folder
-from crsr_video.io.encode import check_output
+from crsr_video.io.output_file import check_output
 from crsr_video.jobs.segments import facts, media
 from crsr_video.jobs.segments.journal import Journal, Record
 from crsr_video.jobs.segments.planning import Plan, Segment, plan, settled

@@ -8,10 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from crsr_video.errors import OutputError
-from crsr_video.io.encode import Encoder
-from crsr_video.io.plan import OutputPlan
+from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.pyav import Packet, Passthrough
 from crsr_video.io.reader import Reader, ReadReport
+from crsr_video.io.writer import Writer
 from crsr_video.jobs.segments import media
 from crsr_video.jobs.segments.planning import Plan
 from crsr_video.jobs.segments.results import SegmentResult
@@ -36,12 +36,12 @@ def join(
     folder: Path,
     *,
     overwrite: bool = False,
-    alone: bool = True,
+    exclusive: bool = True,
 ) -> Joined:
     """Write the result from all segments' files; nothing is decoded or encoded.
 
     Args:   results: of all segments. folder: where their files lie.
-            alone: keep others from writing the result; False: the caller does.
+            exclusive: keep others from writing the result; False: the caller does.
     Raises: OutputError: segments are missing or do not fit together, or the file cannot be written;
             nothing is left under its name then.
     """
@@ -52,14 +52,14 @@ def join(
             Reader(plan.source, start=config.job.start, duration=config.job.duration)
         )
         encoder = stack.enter_context(
-            Encoder(
+            Writer(
                 plan.output,
                 film,
                 config.output,
                 scale=config.scale,
                 overwrite=overwrite,
                 threads=plan.threads,
-                alone=alone,
+                exclusive=exclusive,
             )
         )
         _check_parameters([folder / part.name for part in parts], encoder)
@@ -83,7 +83,7 @@ def _in_order(plan: Plan, results: Iterable[SegmentResult]) -> list[SegmentResul
     return [result for result in found if result.frames]
 
 
-def _check_parameters(paths: Sequence[Path], encoder: Encoder) -> None:
+def _check_parameters(paths: Sequence[Path], encoder: Writer) -> None:
     """Raises: OutputError: a decoder would have to be told anew in the middle."""
     found = {media.parameters(path) for path in paths}
     # Some encoders have none; FFmpeg then finds them in the first packet.
@@ -103,12 +103,12 @@ class _Video:
     """The segments' packets as one stream."""
 
     def __init__(
-        self, parts: Sequence[SegmentResult], folder: Path, film: Reader, encoder: Encoder
+        self, parts: Sequence[SegmentResult], folder: Path, film: Reader, encoder: Writer
     ) -> None:
         rate = film.info.rate or Fraction(25)
         self._encoder = encoder
-        self._step = max(1, round(1 / (rate * encoder.clock)))
-        timed = timed_packets(parts, folder, film.info.time_base, film.source.shift, encoder.clock)
+        self._step = max(1, round(1 / (rate * encoder.tick)))
+        timed = timed_packets(parts, folder, film.info.time_base, film.source.shift, encoder.tick)
         delay = max((part.delay for part in parts), default=0)
         self._packets = in_decoding_order(timed, delay, self._step)
         self._next = next(self._packets, None)
@@ -116,10 +116,10 @@ class _Video:
     def push_until(self, seconds: Fraction | None) -> None:
         """Write all packets that are to be decoded up to a moment; None: the rest."""
         while self._next is not None:
-            due = (self._next.dts or 0) * self._encoder.clock
+            due = (self._next.dts or 0) * self._encoder.tick
             if seconds is not None and due > seconds:
                 return
-            self._encoder.push_coded(self._next)
+            self._encoder.push_encoded(self._next)
             self._next = next(self._packets, None)
 
 

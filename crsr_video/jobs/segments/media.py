@@ -13,10 +13,11 @@ from av.format import ContainerFormat, Flags
 
 from crsr_video.errors import InputError, OutputError
 from crsr_video.io import pyav
+from crsr_video.io.containers import holds_video
 from crsr_video.io.epochs import JUMPING, Epochs
-from crsr_video.io.plan import OutputPlan, takes
+from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.pyav import Packet
-from crsr_video.io.source import main_video, open_container, packets_of
+from crsr_video.io.source import Source, main_video, open_container, packets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +73,24 @@ def _time(packet: Packet, guess: int) -> int:
 
 def segment_suffix(encoder: str) -> str:
     """Ending of a segment's file: of a container that holds the encoder's video exactly."""
-    return ".nut" if takes("nut", encoder) else ".mov"
+    return ".nut" if holds_video("nut", encoder) else ".mov"
 
 
-def segment_plan(whole: OutputPlan, path: Path) -> OutputPlan:
-    """What to write into a segment's file, so that its packets fit into the result's.
+def segment_plan(whole: OutputPlan, path: Path, source: Source) -> OutputPlan:
+    """Return the plan of a segment's file, whose packets fit into the result.
 
-    Args: whole: of the result.
+    Args:
+        whole: Plan of the result.
+        path: The segment's file.
+        source: The source of the result.
     """
     options = dict(whole.choice.options)
     header = int(ContainerFormat(whole.container, "w").flags) & Flags.global_header.value  # type: ignore[operator]
     flags = "+global_header" if header else "-global_header"
     options["flags"] = options.get("flags", "") + flags
-    return OutputPlan(
-        path,
-        "nut" if path.suffix == ".nut" else "mov",
-        replace(whole.choice, options=options),
-        carried=(),
-        notices=(),
-    )
+    container = "nut" if path.suffix == ".nut" else "mov"
+    plan = whole.for_segment(path, container, source)
+    return replace(plan, choice=replace(whole.choice, options=options))
 
 
 def packets(path: Path) -> Iterator[Packet]:

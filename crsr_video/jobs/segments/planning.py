@@ -9,7 +9,7 @@ from typing import Any
 
 from crsr_video import pipeline
 from crsr_video.config import Config, Precision
-from crsr_video.io.encode import plan_output
+from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
 from crsr_video.jobs.segments import facts, media
 

@@ -15,8 +15,9 @@ from crsr_video import report
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError, OutputError
 from crsr_video.io import pyav
-from crsr_video.io.encode import check_output, plan_output
 from crsr_video.io.lock import NameLock
+from crsr_video.io.output_file import check_output
+from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
 from crsr_video.jobs.segments.folder import WorkFolder, work_folder
 from crsr_video.jobs.segments.joining import Joined, join
@@ -132,7 +133,7 @@ def _finish(
         _enhance(work, resumed, on_frame, notices, workers)
         work.begin_joining()
         joined = join(
-            work.plan, _in_order(work), work.path, overwrite=config.job.overwrite, alone=False
+            work.plan, _in_order(work), work.path, overwrite=config.job.overwrite, exclusive=False
         )
         work.end_joining()
     results = _in_order(work)

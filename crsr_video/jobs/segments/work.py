@@ -11,8 +11,9 @@ from typing import Any
 from crsr_video import pipeline, report
 from crsr_video.closing import Closing
 from crsr_video.errors import InputError, NoVideoError, OutputError
-from crsr_video.io.encode import Encoder, plan_output
+from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader, Span
+from crsr_video.io.writer import Writer
 from crsr_video.jobs.segments import facts, media
 from crsr_video.jobs.segments.ends import Looking, SegmentRunner, time_of
 from crsr_video.jobs.segments.planning import Plan, Segment
@@ -129,20 +130,20 @@ class Worker(Closing):
         except NoVideoError:
             return None
 
-    def _encoder(self, film: Reader, segment: Segment, folder: Path) -> Encoder:
+    def _encoder(self, film: Reader, segment: Segment, folder: Path) -> Writer:
         """As for the whole result, but into a file that holds nothing else."""
         plan, config = self._plan, self._plan.config
         whole = plan_output(film, plan.output, config.output, scale=config.scale)
         name = f"segment{segment.number:06d}{media.segment_suffix(whole.encoder)}"
-        return Encoder(
+        return Writer(
             folder / name,
             film,
             config.output,
             scale=config.scale,
             overwrite=True,
             threads=plan.threads,
-            plan=media.segment_plan(whole, folder / name),
-            alone=False,  # A worker that was given up may still be at it.
+            plan=media.segment_plan(whole, folder / name, film.source),
+            exclusive=False,  # A worker that was given up may still be at it.
         )
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from crsr_video.config import OutputSettings
 from crsr_video.io import pyav
-from crsr_video.io.encode import Encoder
 from crsr_video.io.reader import Reader
+from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
 from tests.support.video import make_video
 
@@ -51,7 +51,7 @@ def test_from_file_to_file_no_picture_waits_for_the_collector(tmp_path: Path, fl
     path = make_video(tmp_path / "a.mp4", size=(64, 64), frames=8, options=options)
     fast = OutputSettings(preset="ultrafast")
     with cycles() as left:
-        with Reader(path) as decoder, Encoder(tmp_path / "b.mp4", decoder, fast) as encoder:
+        with Reader(path) as decoder, Writer(tmp_path / "b.mp4", decoder, fast) as encoder:
             for item in decoder:
                 assert isinstance(item, Frame)
                 encoder.push(item)

@@ -11,8 +11,8 @@ import pytest
 
 from crsr_video.io import checksums
 from crsr_video.io.damage import Watch, tame
-from crsr_video.io.encode import Encoder
 from crsr_video.io.reader import Passthrough, Reader, ReadReport
+from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
 from tests.support.video import make_video
 
@@ -128,7 +128,7 @@ def test_sound_stays_where_it_is(tmp_path: Path, kind: str) -> None:
     changes: dict[int, Change] = {11: noisy, 12: noisy, 18: lambda _: b"\x00", 30: lambda _: None}
     bad = rewrite(source, tmp_path / f"bad.{kind}", changes)
     good, path = read(source), tmp_path / f"out.{kind}"
-    with Reader(bad) as decoder, Encoder(path, decoder) as encoder:
+    with Reader(bad) as decoder, Writer(path, decoder) as encoder:
         for item in decoder:
             push = encoder.push if isinstance(item, Frame) else encoder.push_packet
             push(item)

@@ -15,8 +15,10 @@ import pytest
 from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError, OutputError
 from crsr_video.io import pyav
-from crsr_video.io.encode import Encoder, available_encoders, plan_output
+from crsr_video.io.encoders import available_encoders
+from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
+from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
 from tests.support.video import COVER, make_video, picture
 
@@ -30,7 +32,7 @@ def transcode(
     """Decode and encode; returns the notices."""
     with (
         Reader(source, **window) as decoder,
-        Encoder(target, decoder, settings) as encoder,
+        Writer(target, decoder, settings) as encoder,
     ):
         for item in decoder:
             if isinstance(item, Frame):
@@ -177,7 +179,7 @@ def test_odd_sizes_keep_their_size(tmp_path: Path, size: tuple[int, int]) -> Non
     """x264 refuses them with subsampled chroma, so chroma is enlarged, and that is said."""
     source = make_video(tmp_path / "a.mkv", codec="ffv1", size=size, frames=3)
     notices = transcode(source, tmp_path / "b.mkv", replace(FAST, codec="libx264"))
-    assert notices == ("libx264 does not take yuv420p here, yuv444p is used instead",)
+    assert notices == ("pictures are converted from yuv420p to yuv444p for libx264",)
     frame = frames_of(tmp_path / "b.mkv")[0]
     assert (frame.width, frame.height, frame.layout.name) == (*size, "yuv444p")
     before = frames_of(source)[0].components[0].astype(int)
@@ -189,7 +191,7 @@ def test_edits_arrive_and_the_rest_stays(tmp_path: Path, name: str) -> None:
     codec = "ffv1" if name in ("yuva420p", "gray10le") else "rawvideo"
     source, target = tmp_path / "a.nut", tmp_path / "b.nut"
     make_video(source, codec=codec, pix_fmt=name, frames=3)
-    with Reader(source) as decoder, Encoder(target, decoder) as encoder:
+    with Reader(source) as decoder, Writer(target, decoder) as encoder:
         frames = [item for item in decoder if isinstance(item, Frame)]
         for frame in frames:
             planes = tuple(np.array(c) for c in frame.components)
@@ -212,7 +214,7 @@ def test_larger_frames(tmp_path: Path, scale: int) -> None:
         tmp_path / "a.mp4", frames=4, rotation=90, sample_aspect=Fraction(4, 3), audio=1
     )
     target = tmp_path / "b.mp4"
-    with Reader(source) as decoder, Encoder(target, decoder, FAST, scale=scale) as encoder:
+    with Reader(source) as decoder, Writer(target, decoder, FAST, scale=scale) as encoder:
         for item in decoder:
             if isinstance(item, Frame):
                 large = tuple(np.kron(c, np.ones((scale, scale), c.dtype)) for c in item.components)
@@ -228,7 +230,7 @@ def test_larger_frames(tmp_path: Path, scale: int) -> None:
 
 def test_frames_made_from_arrays(tmp_path: Path) -> None:
     source, target = make_video(tmp_path / "a.mkv", codec="ffv1", frames=2), tmp_path / "b.mkv"
-    with Reader(source) as decoder, Encoder(target, decoder) as encoder:
+    with Reader(source) as decoder, Writer(target, decoder) as encoder:
         for item in decoder:
             if isinstance(item, Frame):
                 planes = tuple(np.array(c) for c in item.components)
@@ -474,7 +476,7 @@ def test_refusals_are_one_line(
     (tmp_path / "there.mp4").write_text("precious")
     (tmp_path / "link.mp4").symlink_to(source)
     with Reader(source) as decoder, pytest.raises(OutputError, match=words) as caught:
-        Encoder(tmp_path / name, decoder, OutputSettings(**settings))
+        Writer(tmp_path / name, decoder, OutputSettings(**settings))
     assert "\n" not in str(caught.value)
     assert leftovers(tmp_path) == []
     assert (tmp_path / "there.mp4").read_text() == "precious"
@@ -484,13 +486,13 @@ def test_refusals_are_one_line(
 def test_frames_beyond_an_encoder(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mkv", codec="ffv1", size=(17000 // 4, 16), frames=1)
     with Reader(source) as decoder, pytest.raises(EncoderError, match="libvpx"):
-        Encoder(tmp_path / "b.mkv", decoder, OutputSettings(codec="libvpx"), scale=4)
+        Writer(tmp_path / "b.mkv", decoder, OutputSettings(codec="libvpx"), scale=4)
     assert leftovers(tmp_path) == []
 
 
 def test_the_result_appears_only_when_complete(tmp_path: Path) -> None:
     source, target = make_video(tmp_path / "a.mp4"), tmp_path / "b.mp4"
-    with Reader(source) as decoder, Encoder(target, decoder, FAST) as encoder:
+    with Reader(source) as decoder, Writer(target, decoder, FAST) as encoder:
         for item in decoder:
             assert isinstance(item, Frame)
             encoder.push(item)
@@ -506,7 +508,7 @@ def test_the_result_appears_only_when_complete(tmp_path: Path) -> None:
 def test_overwriting_when_asked(tmp_path: Path) -> None:
     source, target = make_video(tmp_path / "a.mp4"), tmp_path / "b.mp4"
     target.write_text("old")
-    with Reader(source) as decoder, Encoder(target, decoder, FAST, overwrite=True) as encoder:
+    with Reader(source) as decoder, Writer(target, decoder, FAST, overwrite=True) as encoder:
         for item in decoder:
             assert isinstance(item, Frame)
             encoder.push(item)
@@ -520,7 +522,7 @@ def test_nothing_is_left_after_an_exception(tmp_path: Path, pushed: int) -> None
     with (
         Reader(source) as decoder,
         pytest.raises(KeyboardInterrupt),
-        Encoder(tmp_path / "b.mp4", decoder, FAST) as encoder,
+        Writer(tmp_path / "b.mp4", decoder, FAST) as encoder,
     ):
         frames = [item for item in decoder if isinstance(item, Frame)]
         for frame in frames[:pushed]:
@@ -531,8 +533,8 @@ def test_nothing_is_left_after_an_exception(tmp_path: Path, pushed: int) -> None
 
 def test_no_frame_is_no_result(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mp4")
-    with Reader(source) as decoder, pytest.raises(OutputError, match="no frame came"):
-        Encoder(tmp_path / "b.mp4", decoder, FAST).close()
+    with Reader(source) as decoder, pytest.raises(OutputError, match="there was no frame"):
+        Writer(tmp_path / "b.mp4", decoder, FAST).close()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4"]
 
 
@@ -554,7 +556,7 @@ def test_a_full_disk(tmp_path: Path, limit: int) -> None:
         Reader(source) as decoder,
         pytest.raises(OutputError, match=r"b\.nut: cannot be written: File too large"),
         _file_size_limit(limit),
-        Encoder(tmp_path / "b.nut", decoder) as encoder,
+        Writer(tmp_path / "b.nut", decoder) as encoder,
     ):
         for item in decoder:
             assert isinstance(item, Frame)
@@ -567,13 +569,17 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     source, folder = make_video(tmp_path / "a.mp4"), tmp_path / "f"
     folder.mkdir(mode=0o500)
     with Reader(source) as decoder, pytest.raises(OutputError, match="may not be written"):
-        Encoder(folder / "b.mp4", decoder)
+        Writer(folder / "b.mp4", decoder)
 
 
 @pytest.mark.parametrize("name", available_encoders())
 def test_every_encoder_at_hand_writes_a_video(
-    tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    name: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("SVT_LOG", "0")  # As the command line does: there is no option for it.
     if any(word in name for word in ("nvenc", "qsv", "vaapi", "videotoolbox", "_mf")):
         pytest.skip("devices take no picture as small as this")
     size = (256, 128) if name == "dnxhd" else (128, 96)

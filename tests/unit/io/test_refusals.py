@@ -8,14 +8,13 @@ import pytest
 from crsr_video.config import OutputSettings
 from crsr_video.errors import CrsrError, EncoderError
 from crsr_video.io import encoders
-from crsr_video.io.encode import Encoder
-from crsr_video.io.feed import SinkSettings
+from crsr_video.io.encoder_options import check_options
 from crsr_video.io.incoming import Incoming
-from crsr_video.io.outgoing import open_sink
-from crsr_video.io.ranges import check_options
 from crsr_video.io.reader import Reader
+from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
 from tests.support.video import make_video
+from tests.support.writing import open_writer
 
 WRONG = [
     # The first are bent by the encoder to what it can do; of the others FFmpeg knows the range.
@@ -53,7 +52,7 @@ def test_a_file_is_not_begun(
     asked = OutputSettings(codec=encoder, **settings)
     level = av.logging.get_level()
     with Reader(source) as decoder, pytest.raises(EncoderError) as caught:
-        Encoder(tmp_path / "b.mkv", decoder, asked)
+        Writer(tmp_path / "b.mkv", decoder, asked)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
@@ -71,9 +70,9 @@ def test_a_file_is_not_begun(
 )
 def test_neither_is_a_live_output(tmp_path: Path, settings: dict[str, object], told: str) -> None:
     path = make_video(tmp_path / "a.mp4", frames=2)
-    asked = SinkSettings(address=str(tmp_path / "b.mkv"), **settings)
+    asked = {"address": str(tmp_path / "b.mkv"), **settings}
     with Incoming(str(path)) as source, pytest.raises(CrsrError) as caught:
-        open_sink(asked, source.feed)
+        open_writer(feed=source.feed, **asked)
     assert told in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
@@ -94,7 +93,7 @@ def test_the_ends_of_a_range_belong_to_it(
 ) -> None:
     source = make_video(tmp_path / "a.mp4", frames=2)
     asked = OutputSettings(codec=encoder, **settings)
-    with Reader(source) as decoder, Encoder(tmp_path / "b.mkv", decoder, asked) as written:
+    with Reader(source) as decoder, Writer(tmp_path / "b.mkv", decoder, asked) as written:
         for item in decoder:
             assert isinstance(item, Frame)
             written.push(item)

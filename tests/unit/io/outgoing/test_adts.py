@@ -6,28 +6,28 @@ from pathlib import Path
 import av
 import pytest
 
-from crsr_video.io.feed import SinkSettings
+from crsr_video.io import copied_streams
 from crsr_video.io.incoming import Incoming
-from crsr_video.io.outgoing import adts, open_sink
 from crsr_video.io.pyav import Passthrough
 from crsr_video.types import Frame
 from tests.support.video import make_video
+from tests.support.writing import open_writer
 
 
 def test_the_description_is_that_of_the_standard() -> None:
-    assert adts.description(48_000, 1) == b"\x11\x88"
-    assert adts.description(44_100, 2) == b"\x12\x10"
-    assert adts.description(12_345, 2) is None
-    assert adts.description(48_000, 0) is None
+    assert copied_streams.aac_config(48_000, 1) == b"\x11\x88"
+    assert copied_streams.aac_config(44_100, 2) == b"\x12\x10"
+    assert copied_streams.aac_config(12_345, 2) is None
+    assert copied_streams.aac_config(48_000, 0) is None
 
 
 def test_only_a_header_is_taken_off() -> None:
     plain = av.Packet(b"\x21\x10\x04" * 5)
-    assert adts.bare(plain) is plain
+    assert copied_streams.without_adts(plain) is plain
     header = bytes([0xFF, 0xF1, 0x4C, 0x40, 0x02, 0x5F, 0xFC])
     packet = av.Packet(header + b"content")
     packet.pts, packet.dts, packet.time_base = 7, 7, Fraction(1, 48_000)
-    bare = adts.bare(packet)
+    bare = copied_streams.without_adts(packet)
     assert bytes(bare) == b"content"
     assert (bare.pts, bare.time_base) == (7, Fraction(1, 48_000))
 
@@ -37,7 +37,7 @@ def test_sound_of_a_transport_stream_can_be_heard(tmp_path: Path, ending: str) -
     source = make_video(tmp_path / "in.ts", container="mpegts", frames=50, audio=1)
     output = tmp_path / f"out.{ending}"
     with Incoming(str(source)) as incoming:
-        sink = open_sink(SinkSettings(address=str(output)), incoming.feed, rate=Fraction(25))
+        sink = open_writer(output, incoming.feed, rate=Fraction(25))
         with sink:
             for arrival in incoming:
                 if isinstance(arrival.item, Passthrough):

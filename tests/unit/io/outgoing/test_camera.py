@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import OutputError
-from crsr_video.io.feed import SinkSettings
-from crsr_video.io.outgoing import open_sink
+from tests.support.writing import open_writer
 
 from .streams import clip, push_all
 
@@ -65,7 +64,7 @@ def test_pictures_are_what_programs_expect_of_a_camera(
             flat=(255, 0, 0),
             size=(65, 48),
         ) as source,
-        open_sink(SinkSettings(address="camera:"), source.feed) as sink,
+        open_writer("camera:", source.feed) as sink,
     ):
         push_all(sink, source.items)
         push_all(sink, source.items)
@@ -84,7 +83,7 @@ def test_another_size_is_fitted_and_said_once(tmp_path: Path, cameras: list[Came
         clip(tmp_path, "a.mkv", frames=2, audio=1) as first,
         clip(tmp_path, "b.mkv", frames=2, size=(128, 48)) as second,
     ):
-        sink = open_sink(SinkSettings(address="camera:x"), first.feed, on_event=events.append)
+        sink = open_writer("camera:x", first.feed, on_event=events.append)
         push_all(sink, first.items)
         sink.change(second.feed)
         push_all(sink, second.items)
@@ -100,7 +99,7 @@ def test_another_size_is_fitted_and_said_once(tmp_path: Path, cameras: list[Came
 
 def test_a_missing_device_is_said_in_a_line(tmp_path: Path, cameras: list[Camera]) -> None:
     with clip(tmp_path, frames=2) as source, pytest.raises(OutputError) as raised:
-        open_sink(SinkSettings(address="camera:missing"), source.feed)
+        open_writer("camera:missing", source.feed)
     text = str(raised.value)
     assert "camera:missing" in text and "v4l2loopback" in text and "OBS" in text
     assert "\n" not in text and not cameras
@@ -112,6 +111,6 @@ def test_a_missing_package_is_said_in_a_line(
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
     with clip(tmp_path, frames=2) as source:
         with pytest.raises(OutputError, match=r"crsr-video\[camera\]"):
-            open_sink(SinkSettings(address="camera:"), source.feed)
+            open_writer("camera:", source.feed)
         with pytest.raises(OutputError, match="no container"):
-            open_sink(SinkSettings(address="camera:", format="nut"), source.feed)
+            open_writer("camera:", source.feed, container="nut")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import EncoderError, OutputError
-from crsr_video.io.feed import Feed, SinkSettings
-from crsr_video.io.outgoing import open_sink
+from crsr_video.io.feed import Feed
 from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
+from tests.support.writing import open_writer
 
 from .streams import clip, push_all, read
 
@@ -22,7 +22,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f"result{suffix}"
     with clip(tmp_path, frames=20, audio=1) as source:
         count, times = len(source.sound), [f.seconds for f in source.frames]
-        sink = open_sink(SinkSettings(address=str(target)), source.feed)
+        sink = open_writer(target, source.feed)
         push_all(sink, source.items)
         assert not target.exists()
         sink.close()
@@ -39,7 +39,7 @@ def test_y4m_files(tmp_path: Path) -> None:
     target = tmp_path / "result.y4m"
     with (
         clip(tmp_path, codec="ffv1", frames=3) as source,
-        open_sink(SinkSettings(address=f"file:{target}"), source.feed) as sink,
+        open_writer(f"file:{target}", source.feed) as sink,
     ):
         push_all(sink, source.items)
     assert len(read(str(target)).planes) == 3
@@ -51,9 +51,9 @@ def test_colour_aspect_and_rotation_are_kept_where_there_is_a_place(tmp_path: Pa
     with clip(
         tmp_path, "a.mp4", frames=4, sample_aspect=aspect, colour=(5, 6, 5, 1), rotation=90
     ) as source:
-        with open_sink(SinkSettings(address=str(target)), source.feed) as sink:
+        with open_writer(target, source.feed) as sink:
             push_all(sink, source.items)
-        elsewhere = open_sink(SinkSettings(address=str(tmp_path / "a.ts")), source.feed)
+        elsewhere = open_writer(tmp_path / "a.ts", source.feed)
         elsewhere.abort()
     assert not sink.notices
     assert any("rotation" in notice for notice in elsewhere.notices)
@@ -71,14 +71,14 @@ def test_colour_aspect_and_rotation_are_kept_where_there_is_a_place(tmp_path: Pa
 def test_giving_up_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "result.mp4"
     with clip(tmp_path, frames=4) as source:
-        sink = open_sink(SinkSettings(address=str(target)), source.feed)
+        sink = open_writer(target, source.feed)
         push_all(sink, source.items)
         sink.abort()
         sink.close()
         with pytest.raises(OutputError, match="is closed"):
             sink.push(source.frames[0])
-        empty = open_sink(SinkSettings(address=str(target)), source.feed)
-        with pytest.raises(OutputError, match="no frame came"):
+        empty = open_writer(target, source.feed)
+        with pytest.raises(OutputError, match="there was no frame"):
             empty.close()
     assert [p.name for p in tmp_path.iterdir()] == ["source.mkv"]
 
@@ -88,9 +88,9 @@ def test_an_existing_file_is_replaced_only_if_asked(tmp_path: Path) -> None:
     target.write_bytes(b"precious")
     with clip(tmp_path, frames=4) as source:
         with pytest.raises(OutputError, match="exists already"):
-            open_sink(SinkSettings(address=str(target)), source.feed)
+            open_writer(target, source.feed)
         assert target.read_bytes() == b"precious"
-        with open_sink(SinkSettings(address=str(target), overwrite=True), source.feed) as sink:
+        with open_writer(target, source.feed, overwrite=True) as sink:
             push_all(sink, source.items)
             assert target.read_bytes() == b"precious"
     assert len(read(str(target)).planes) == 4
@@ -100,25 +100,25 @@ def test_what_cannot_be_written_is_said_in_a_line(tmp_path: Path) -> None:
     with clip(tmp_path, frames=2) as source:
         for address, why in (
             (str(tmp_path / "missing" / "a.mp4"), "no such folder"),
-            (str(tmp_path), "no live file is written with the ending"),
-            (str(tmp_path / "a.docx"), "no live file is written with the ending '.docx'"),
+            (str(tmp_path), "no live file can be written with the suffix"),
+            (str(tmp_path / "a.docx"), "no live file can be written with the suffix '.docx'"),
             ("/dev/null", "camera:/dev/null"),
-            ("gopher://127.0.0.1/a", "is not written to"),
+            ("gopher://127.0.0.1/a", "unsupported protocol"),
             ("udp://127.0.0.1", "has no host and port"),
-            ("udp://127.0.0.1:99999", "is no address"),
+            ("udp://127.0.0.1:99999", "invalid address"),
             ("udp://127.0.0.1:9?fifo_size=7", "no option fifo_size"),
         ):
             with pytest.raises(OutputError, match=why) as raised:
-                open_sink(SinkSettings(address=address), source.feed)
+                open_writer(address, source.feed)
             assert "\n" not in str(raised.value)
         with pytest.raises(OutputError, match="does not take 'flv'"):
-            open_sink(SinkSettings(address="udp://127.0.0.1:9", format="flv"), source.feed)
+            open_writer("udp://127.0.0.1:9", source.feed, container="flv")
         with pytest.raises(EncoderError, match="no option nonsense"):
-            settings = SinkSettings(address=str(tmp_path / "a.mp4"), options={"nonsense": "1"})
-            open_sink(settings, source.feed)
+            settings = {"address": str(tmp_path / "a.mp4"), "options": {"nonsense": "1"}}
+            open_writer(feed=source.feed, **settings)
         with pytest.raises(EncoderError, match="no preset"):
-            settings = SinkSettings(address=str(tmp_path / "a.mp4"), preset="quickest")
-            open_sink(settings, source.feed)
+            settings = {"address": str(tmp_path / "a.mp4"), "preset": "quickest"}
+            open_writer(feed=source.feed, **settings)
     assert [p.name for p in tmp_path.iterdir()] == ["source.mkv"]
 
 
@@ -130,7 +130,7 @@ def test_an_hls_folder_can_be_played_at_any_time(tmp_path: Path) -> None:
         clip(
             tmp_path, frames=120, audio=1, pts=pts, time_base=Fraction(1, 1000), pix_fmt="yuv444p"
         ) as source,
-        open_sink(SinkSettings(address=str(target)), source.feed) as sink,
+        open_writer(target, source.feed) as sink,
     ):
         for count, frame in enumerate(source.frames):
             sink.push(frame)
@@ -145,7 +145,7 @@ def test_an_hls_folder_can_be_played_at_any_time(tmp_path: Path) -> None:
     names = {p.name for p in target.parent.iterdir()}
     assert 6 <= len(names) <= 9, names  # The old ones are deleted.
     with clip(tmp_path, "b.mkv", frames=2) as source, pytest.raises(OutputError, match="exists"):
-        open_sink(SinkSettings(address=str(target)), source.feed)
+        open_writer(target, source.feed)
 
 
 def test_a_bit_rate_and_options_reach_the_encoder(tmp_path: Path) -> None:
@@ -153,13 +153,13 @@ def test_a_bit_rate_and_options_reach_the_encoder(tmp_path: Path) -> None:
     with clip(tmp_path, frames=50, size=(320, 240)) as source:
         for bitrate in (100_000, 1_000_000):
             target = tmp_path / f"{bitrate}.mkv"
-            settings = SinkSettings(address=str(target), bitrate=bitrate, preset="ultrafast")
-            with open_sink(settings, source.feed) as sink:
+            settings = {"address": str(target), "bitrate": bitrate, "preset": "ultrafast"}
+            with open_writer(feed=source.feed, **settings) as sink:
                 push_all(sink, source.items)
             sizes.append(target.stat().st_size)
         target = tmp_path / "a.mkv"
-        settings = SinkSettings(address=str(target), codec="ffv1", options={"level": "3"})
-        with open_sink(settings, source.feed) as sink:
+        settings = {"address": str(target), "codec": "ffv1", "options": {"level": "3"}}
+        with open_writer(feed=source.feed, **settings) as sink:
             push_all(sink, source.items)
     assert sizes[0] < sizes[1] / 2
     assert read(str(target)).codec == "ffv1"
@@ -169,7 +169,7 @@ def test_a_bit_rate_and_options_reach_the_encoder(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f"result{suffix}"
     with clip(tmp_path, frames=60, size=(320, 240)) as source:
-        sink = open_sink(SinkSettings(address=str(target), bitrate=4_000_000), source.feed)
+        sink = open_writer(target, source.feed, bitrate=4_000_000)
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
         try:
@@ -202,7 +202,7 @@ def test_pictures_of_two_fields_stay_marked_so(tmp_path: Path, name: str, order:
         assert [frame.interlaced for frame in frames] == [order] * 6
         edited = [replace(frame, edited=bool(i % 2)) for i, frame in enumerate(frames)]
         feed = Feed(source.info, source.source.first)
-        with open_sink(SinkSettings(address=str(target)), feed) as sink:
+        with open_writer(target, feed) as sink:
             push_all(sink, edited)
     assert not any("fields" in notice for notice in sink.notices)
     written = next(target.parent.glob("*.ts")) if name.endswith("m3u8") else target
@@ -217,6 +217,6 @@ def test_where_fields_cannot_be_told_of_that_is_said(
 ) -> None:
     with of_fields(tmp_path, "top") as source:
         feed = Feed(source.info, source.source.first)
-        sink = open_sink(SinkSettings(address=str(tmp_path / name), codec=codec), feed)
+        sink = open_writer(tmp_path / name, feed, codec=codec)
         sink.abort()
     assert sum("the picture stays interlaced" in notice for notice in sink.notices) == 1

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from crsr_video.errors import OutputError
-from crsr_video.io.feed import SinkSettings
-from crsr_video.io.outgoing import Sink, open_sink
-from crsr_video.io.outgoing.address import shown
+from crsr_video.io.destinations.address import without_secrets
+from crsr_video.io.writer import LiveWriter
 from crsr_video.types import Frame
+from tests.support.writing import open_writer
 
 from .receiver import Receiver, free_port, pyav_receiver, wait_for_listener
 from .streams import Clip, clip, read
@@ -49,7 +49,7 @@ def for_ever(source: Clip) -> Iterator[Frame]:
 
 
 def pump(
-    sink: Sink, frames: Iterator[Frame], until: Callable[[], object], seconds: float = 25
+    sink: LiveWriter, frames: Iterator[Frame], until: Callable[[], object], seconds: float = 25
 ) -> int:
     """Push 50 frames a second until something is so."""
     end, count = time.monotonic() + seconds, 0
@@ -69,7 +69,7 @@ def test_udp(tmp_path: Path) -> None:
         address = f"udp://127.0.0.1:{peer.getsockname()[1]}?pkt_size=1316"
         with clip(tmp_path, frames=30, audio=1, pix_fmt="yuv422p") as source:
             parts = []
-            with open_sink(SinkSettings(address=address), source.feed) as sink:
+            with open_writer(address, source.feed) as sink:
                 for item in source.items:
                     push = sink.push if isinstance(item, Frame) else sink.push_packet
                     push(item)
@@ -90,7 +90,7 @@ def test_udp(tmp_path: Path) -> None:
 def test_udp_does_not_care_whether_anybody_listens(tmp_path: Path) -> None:
     address = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
     with clip(tmp_path, frames=5) as source:
-        with open_sink(SinkSettings(address=address), source.feed) as sink:
+        with open_writer(address, source.feed) as sink:
             for frame in source.frames:
                 sink.push(frame)
                 time.sleep(0.01)
@@ -124,8 +124,8 @@ def test_a_peer_that_hangs_up_is_connected_to_again(tmp_path: Path) -> None:
     threading.Thread(target=lambda: (peer.take(20_000), peer.take(1 << 30)), daemon=True).start()
     with clip(tmp_path, frames=60, size=(320, 240)) as source:
         frames = for_ever(source)
-        settings = SinkSettings(address=f"tcp://127.0.0.1:{peer.port}")
-        with open_sink(settings, source.feed, on_event=events.append) as sink:
+        settings = {"address": f"tcp://127.0.0.1:{peer.port}"}
+        with open_writer(feed=source.feed, **settings, on_event=events.append) as sink:
             pump(sink, frames, lambda: len(peer.data) > 1)
             assert sink.dropped > 5
             pump(sink, frames, lambda: len(peer.data[1]) > 20_000)
@@ -142,9 +142,9 @@ def test_without_reconnection_a_break_is_an_error(tmp_path: Path) -> None:
     peer = TcpPeer()
     threading.Thread(target=lambda: peer.take(1000), daemon=True).start()
     with clip(tmp_path, frames=60) as source:
-        settings = SinkSettings(address=f"tcp://127.0.0.1:{peer.port}", reconnect=False)
+        settings = {"address": f"tcp://127.0.0.1:{peer.port}", "reconnect": False}
         with (
-            open_sink(settings, source.feed) as sink,
+            open_writer(feed=source.feed, **settings) as sink,
             pytest.raises(OutputError, match="cannot be written"),
         ):
             pump(sink, for_ever(source), lambda: False)
@@ -156,7 +156,7 @@ def test_waiting_for_a_peer_can_be_ended(tmp_path: Path) -> None:
     thread = threading.Thread(target=lambda: (peer.take(1000), peer.server.close()))
     thread.start()
     with clip(tmp_path, frames=60) as source:
-        sink = open_sink(SinkSettings(address=f"tcp://127.0.0.1:{peer.port}"), source.feed)
+        sink = open_writer(f"tcp://127.0.0.1:{peer.port}", source.feed)
         pump(sink, for_ever(source), lambda: sink.dropped > 2)
         assert sink.state in ("waiting to reconnect", "connecting")
         before = time.monotonic()
@@ -171,18 +171,18 @@ def test_a_peer_that_takes_nothing_counts_as_gone(tmp_path: Path) -> None:
         socket.create_server(("127.0.0.1", 0)) as server,
         clip(tmp_path, frames=60, size=(640, 480), codec="rawvideo", name="a.nut") as source,
     ):
-        settings = SinkSettings(
-            address=f"tcp://127.0.0.1:{server.getsockname()[1]}",
-            connect_seconds=0.5,
-            bitrate=100_000_000,
-            options={"nal-hrd": "cbr", "x264-params": "filler=1"},
-        )
-        with open_sink(settings, source.feed, on_event=events.append) as sink:
+        settings = {
+            "address": f"tcp://127.0.0.1:{server.getsockname()[1]}",
+            "connect_seconds": 0.5,
+            "bitrate": 100_000_000,
+            "options": {"nal-hrd": "cbr", "x264-params": "filler=1"},
+        }
+        with open_writer(feed=source.feed, **settings, on_event=events.append) as sink:
             frames = for_ever(source)
             end = time.monotonic() + 20
             while not sink.dropped and time.monotonic() < end:
                 sink.push(next(frames))
-    assert sink.dropped and any("takes nothing any more" in event for event in events)
+    assert sink.dropped and any("the receiver stopped reading" in event for event in events)
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "rtmp", "rtsp"])
@@ -190,9 +190,9 @@ def test_nobody_there(tmp_path: Path, scheme: str) -> None:
     port = free_port()
     with clip(tmp_path, frames=2) as source:
         before = time.monotonic()
-        settings = SinkSettings(address=f"{scheme}://user:secret@127.0.0.1:{port}/live/key")
+        settings = {"address": f"{scheme}://user:secret@127.0.0.1:{port}/live/key"}
         with pytest.raises(OutputError, match=f"{scheme}://127.0.0.1:{port}.*refused") as raised:
-            open_sink(settings, source.feed)
+            open_writer(feed=source.feed, **settings)
         assert time.monotonic() - before < 8
     assert "secret" not in str(raised.value) and "\n" not in str(raised.value)
 
@@ -200,25 +200,25 @@ def test_nobody_there(tmp_path: Path, scheme: str) -> None:
 @pytest.mark.parametrize("scheme", ["udp", "tcp", "rtmp", "rtsp"])
 def test_a_name_that_does_not_exist(tmp_path: Path, scheme: str) -> None:
     with clip(tmp_path, frames=2) as source:
-        settings = SinkSettings(address=f"{scheme}://nohost.invalid:99/a/b", connect_seconds=5)
+        settings = {"address": f"{scheme}://nohost.invalid:99/a/b", "connect_seconds": 5}
         with pytest.raises(OutputError, match=r"no such host: nohost\.invalid|no answer within"):
-            open_sink(settings, source.feed)
+            open_writer(feed=source.feed, **settings)
 
 
 def test_a_server_that_says_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, clip(tmp_path, frames=2) as source:
         port = server.getsockname()[1]
         before = time.monotonic()
-        settings = SinkSettings(address=f"rtmp://127.0.0.1:{port}/live/key", connect_seconds=1)
+        settings = {"address": f"rtmp://127.0.0.1:{port}/live/key", "connect_seconds": 1}
         with pytest.raises(OutputError, match="no answer within 1 s"):
-            open_sink(settings, source.feed)
+            open_writer(feed=source.feed, **settings)
         assert time.monotonic() - before < 4
 
 
-def test_what_is_secret_is_not_shown() -> None:
-    assert shown("rtmp://a.example/live2/abcd-efgh") == "rtmp://a.example/live2/..."
-    assert shown("srt://u:p@b.example:9?passphrase=x") == "srt://b.example:9"
-    assert shown("rtsp://u:p@c.example/stream") == "rtsp://c.example/stream"
+def test_secrets_are_not_shown() -> None:
+    assert without_secrets("rtmp://a.example/live2/abcd-efgh") == "rtmp://a.example/live2/..."
+    assert without_secrets("srt://u:p@b.example:9?passphrase=x") == "srt://b.example:9"
+    assert without_secrets("rtsp://u:p@c.example/stream") == "rtsp://c.example/stream"
 
 
 def ends_and_begins_again(
@@ -228,8 +228,11 @@ def ends_and_begins_again(
     events: list[str] = []
     with clip(tmp_path, frames=50, audio=1) as source:
         frames = for_ever(source)
-        settings = SinkSettings(address=address)
-        with start() as first, open_sink(settings, source.feed, on_event=events.append) as sink:
+        settings = {"address": address}
+        with (
+            start() as first,
+            open_writer(feed=source.feed, **settings, on_event=events.append) as sink,
+        ):
             pump(sink, frames, lambda: is_up(first))
             first.kill()
             pump(sink, frames, lambda: sink.dropped)
@@ -248,7 +251,7 @@ def arrives(receiver: Receiver) -> bool:
     return receiver.line(0.01).startswith("frame")
 
 
-def first_frames(receiver: Receiver, sink: Sink, source: Clip) -> list[str]:
+def first_frames(receiver: Receiver, sink: LiveWriter, source: Clip) -> list[str]:
     """What a receiver says of ten frames while a clip is pushed."""
     lines: list[str] = []
 
@@ -267,7 +270,7 @@ def test_rtmp(tmp_path: Path) -> None:
     with (
         pyav_receiver(address, "flv", {"listen": "1"}) as receiver,
         clip(tmp_path, frames=50, pix_fmt="yuv422p10le", codec="ffv1", size=(65, 48)) as source,
-        open_sink(SinkSettings(address=address), source.feed) as sink,
+        open_writer(address, source.feed) as sink,
     ):
         lines = first_frames(receiver, sink, source)
     assert all(line.endswith("64x48 yuv420p") for line in lines)
@@ -291,7 +294,7 @@ def test_rtsp(tmp_path: Path) -> None:
     with (
         pyav_receiver(address, "rtsp", RTSP) as receiver,
         clip(tmp_path, frames=50, pix_fmt="yuv444p") as source,
-        open_sink(SinkSettings(address=address), source.feed) as sink,
+        open_writer(address, source.feed) as sink,
     ):
         lines = first_frames(receiver, sink, source)
     assert all(line.endswith("64x48 yuv420p") for line in lines)
@@ -326,7 +329,7 @@ def test_srt(tmp_path: Path) -> None:
     with (
         srt_listener(port, out),
         clip(tmp_path, frames=50, audio=1) as source,
-        open_sink(SinkSettings(address=f"srt://127.0.0.1:{port}"), source.feed) as sink,
+        open_writer(f"srt://127.0.0.1:{port}", source.feed) as sink,
     ):
         pump(sink, for_ever(source), lambda: size(out) > 40_000)
     seen = read(str(out), format="mpegts")
@@ -354,9 +357,9 @@ def test_srt_connects_again(tmp_path: Path) -> None:
 def test_srt_nobody_there(tmp_path: Path) -> None:
     with clip(tmp_path, frames=2) as source:
         before = time.monotonic()
-        settings = SinkSettings(address=f"srt://127.0.0.1:{free_port()}", connect_seconds=1)
+        settings = {"address": f"srt://127.0.0.1:{free_port()}", "connect_seconds": 1}
         with pytest.raises(OutputError, match=r"srt://127.0.0.1:\d+"):
-            open_sink(settings, source.feed)
+            open_writer(feed=source.feed, **settings)
         assert time.monotonic() - before < 8
 
 
@@ -365,13 +368,13 @@ def test_no_child_and_no_thread_stays(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, clip(tmp_path, frames=2) as source:
         address = f"rtmp://127.0.0.1:{server.getsockname()[1]}/live/key"
         with pytest.raises(OutputError):
-            open_sink(SinkSettings(address=address, connect_seconds=0.5), source.feed)
+            open_writer(address, source.feed, connect_seconds=0.5)
     peer = TcpPeer()
     threads = set(threading.enumerate())
     accepting = threading.Thread(target=lambda: peer.take(1000))
     accepting.start()
     with clip(tmp_path, "b.mkv", frames=60) as source:
-        sink = open_sink(SinkSettings(address=f"tcp://127.0.0.1:{peer.port}"), source.feed)
+        sink = open_writer(f"tcp://127.0.0.1:{peer.port}", source.feed)
         pump(sink, for_ever(source), lambda: sink.dropped)
         sink.abort()
     accepting.join(5)

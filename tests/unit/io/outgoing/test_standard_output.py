@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import EncoderError, OutputError, ReaderGoneError
-from crsr_video.io.feed import Feed, SinkSettings
+from crsr_video.io.feed import Feed
 from crsr_video.io.frames import from_rgb
-from crsr_video.io.outgoing import Sink, open_sink
+from crsr_video.io.writer import LiveWriter
 from crsr_video.types import Frame, VideoInfo
+from tests.support.writing import open_writer
 
 from .streams import Clip, Drain, Seen, clip, push_all, read, standard_output
 
@@ -27,14 +28,15 @@ def descriptors() -> int:
 PTS = [0, 33, 67, 100, 104, 200, 233, 500]
 
 
-def piped(source: Clip, settings: SinkSettings | None = None) -> tuple[bytes, Sink, list[str]]:
+def piped(source: Clip, **settings: object) -> tuple[bytes, LiveWriter, list[str]]:
     """Push a clip into standard output; returns what a reader at the other end got."""
     out, into = os.pipe()
     drain, events = Drain(out), []
-    with standard_output(into):
-        settings = settings or SinkSettings(address="-")
-        with open_sink(settings, source.feed, rate=None, on_event=events.append) as sink:
-            push_all(sink, source.items)
+    with (
+        standard_output(into),
+        open_writer("-", source.feed, **settings, on_event=events.append) as sink,
+    ):
+        push_all(sink, source.items)
     return drain.join(), sink, events
 
 
@@ -90,7 +92,7 @@ def test_coded_streams(tmp_path: Path, container: str) -> None:
     ) as source:
         times = [f.seconds for f in source.frames]
         sound = source.sound
-        data, _, _ = piped(source, SinkSettings(address="-", format=container))
+        data, _, _ = piped(source, container=container)
     seen = read(data)
     assert (seen.codec, len(seen.planes)) == ("h264", 20)
     assert seen.keys[0]
@@ -107,7 +109,7 @@ def test_coded_streams(tmp_path: Path, container: str) -> None:
 def test_keyframes_come_by_the_clock_also_when_frames_are_missing(tmp_path: Path) -> None:
     pts = range(0, 6000, 250)
     with clip(tmp_path, pts=pts, time_base=Fraction(1, 1000), frames=24) as source:
-        data, _, _ = piped(source, SinkSettings(address="-", format="matroska"))
+        data, _, _ = piped(source, container="matroska")
     seen = read(data)
     keys = [float(t) for t, key in zip(seen.times, seen.keys, strict=True) if key]
     assert keys == [0.0, 2.0, 4.0]
@@ -115,7 +117,7 @@ def test_keyframes_come_by_the_clock_also_when_frames_are_missing(tmp_path: Path
 
 def test_y4m(tmp_path: Path) -> None:
     with clip(tmp_path, codec="ffv1", pix_fmt="yuv422p10le", audio=1, frames=8) as source:
-        data, sink, _ = piped(source, SinkSettings(address="-", format="y4m"))
+        data, sink, _ = piped(source, container="y4m")
         seen = read(data, format="yuv4mpegpipe")
         assert same(source, seen)
     assert data.startswith(b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C422p10 ")
@@ -125,7 +127,7 @@ def test_y4m(tmp_path: Path) -> None:
 
 def test_y4m_converts_what_it_does_not_have(tmp_path: Path) -> None:
     with clip(tmp_path, "a.nut", codec="rawvideo", pix_fmt="rgb24", frames=3) as source:
-        data, sink, _ = piped(source, SinkSettings(address="-", format="yuv4mpegpipe"))
+        data, sink, _ = piped(source, container="yuv4mpegpipe")
     seen = read(data, format="yuv4mpegpipe")
     assert (seen.pixel_format, len(seen.planes)) == ("yuv444p", 3)
     assert any("rgb24" in notice and "yuv444p" in notice for notice in sink.notices)
@@ -138,9 +140,7 @@ def test_y4m_holds_the_rate_where_frames_are_missing_or_too_many(tmp_path: Path)
         drain = Drain(out)
         with (
             standard_output(into),
-            open_sink(
-                SinkSettings(address="-", format="y4m"), source.feed, rate=Fraction(25)
-            ) as sink,
+            open_writer("-", source.feed, container="y4m", rate=Fraction(25)) as sink,
         ):
             push_all(sink, source.items)
         seen = read(drain.join(), format="yuv4mpegpipe")
@@ -155,7 +155,7 @@ def test_y4m_holds_the_rate_where_frames_are_missing_or_too_many(tmp_path: Path)
 
 def test_raw_is_nothing_but_pictures_and_says_what_they_are(tmp_path: Path) -> None:
     with clip(tmp_path, codec="ffv1", frames=4) as source:
-        data, sink, _ = piped(source, SinkSettings(address="-", format="raw"))
+        data, sink, _ = piped(source, container="raw")
         wanted = b"".join(bytes(c) for f in source.frames for c in f.components)
     assert data == wanted
     assert any("64x48" in n and "yuv420p" in n and "25" in n for n in sink.notices)
@@ -180,9 +180,7 @@ def test_another_size_is_fitted_into_the_first(tmp_path: Path) -> None:
         drain = Drain(out)
         with (
             standard_output(into),
-            open_sink(
-                SinkSettings(address="-"), first.feed, rate=None, on_event=events.append
-            ) as sink,
+            open_writer("-", first.feed, on_event=events.append) as sink,
         ):
             push_all(sink, first.items)
             sink.change(second.feed)
@@ -207,9 +205,7 @@ def test_sound_that_changed_is_left_out_and_said(tmp_path: Path) -> None:
         sound = first.sound
         with (
             standard_output(into),
-            open_sink(
-                SinkSettings(address="-"), first.feed, rate=None, on_event=events.append
-            ) as sink,
+            open_writer("-", first.feed, on_event=events.append) as sink,
         ):
             push_all(sink, first.items)
             sink.change(second.feed)
@@ -225,7 +221,7 @@ def test_a_reader_that_goes_away_is_no_fault_of_ours(tmp_path: Path) -> None:
         out, into = os.pipe()
         drain = Drain(out, limit=200_000)
         with standard_output(into):
-            sink = open_sink(SinkSettings(address="-"), source.feed, rate=None)
+            sink = open_writer("-", source.feed)
             with pytest.raises(ReaderGoneError, match="standard output"):
                 push_all(sink, source.items)
             sink.abort()
@@ -238,7 +234,7 @@ def test_a_reader_that_went_away_before(tmp_path: Path) -> None:
         out, into = os.pipe()
         os.close(out)
         with standard_output(into), pytest.raises(ReaderGoneError):
-            open_sink(SinkSettings(address="-"), source.feed, rate=None)
+            open_writer("-", source.feed)
 
 
 @pytest.mark.parametrize("how", ["abort", "close"])
@@ -247,14 +243,14 @@ def test_a_push_that_waits_for_its_reader_can_be_ended(tmp_path: Path, how: str)
         out, into = os.pipe()
         raised: list[BaseException] = []
 
-        def push(sink: Sink) -> None:
+        def push(sink: LiveWriter) -> None:
             try:
                 push_all(sink, source.items)
             except OutputError as error:
                 raised.append(error)
 
         with standard_output(into):
-            sink = open_sink(SinkSettings(address="-"), source.feed, rate=None)
+            sink = open_writer("-", source.feed)
             thread = threading.Thread(target=push, args=(sink,))
             thread.start()
             end = time.monotonic() + 10
@@ -276,12 +272,14 @@ def test_nothing_else_gets_onto_standard_output(tmp_path: Path) -> None:
         out, into = os.pipe()
         drain = Drain(out)
         with standard_output(into):
-            sink = open_sink(SinkSettings(address="-", format="raw"), source.feed, rate=None)
+            sink = open_writer("-", source.feed, container="raw")
             os.write(1, b"something else\n")
             push_all(sink, source.items)
             sink.close()
-            os.write(1, b"something else\n")
-        assert b"something" not in drain.join()
+            os.write(1, b", and what follows")
+        data = drain.join()
+        assert b"something" not in data
+        assert data.endswith(b", and what follows")
 
 
 def test_a_terminal_takes_no_video(tmp_path: Path) -> None:
@@ -289,7 +287,7 @@ def test_a_terminal_takes_no_video(tmp_path: Path) -> None:
         master, terminal = os.openpty()
         try:
             with standard_output(terminal), pytest.raises(OutputError, match="is a terminal"):
-                open_sink(SinkSettings(address="-"), source.feed, rate=None)
+                open_writer("-", source.feed)
         finally:
             os.close(master)
 
@@ -297,13 +295,13 @@ def test_a_terminal_takes_no_video(tmp_path: Path) -> None:
 def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     with clip(tmp_path, frames=2) as source:
         with pytest.raises(EncoderError, match="raw pictures only"):
-            open_sink(SinkSettings(address="-", format="y4m", codec="libx264"), source.feed)
+            open_writer("-", source.feed, container="y4m", codec="libx264")
         with pytest.raises(OutputError, match="does not take 'avi'"):
-            open_sink(SinkSettings(address="-", format="avi"), source.feed)
+            open_writer("-", source.feed, container="avi")
         with pytest.raises(EncoderError, match="no video encoder 'nothing'"):
-            open_sink(SinkSettings(address="-", codec="nothing"), source.feed)
+            open_writer("-", source.feed, codec="nothing")
         with pytest.raises(EncoderError, match="flv cannot hold"):
-            open_sink(SinkSettings(address="-", format="flv", codec="ffv1"), source.feed)
+            open_writer("-", source.feed, container="flv", codec="ffv1")
 
 
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
@@ -324,7 +322,7 @@ def test_every_frame_leaves_at_once(tmp_path: Path, container: str) -> None:
         os.set_blocking(out, False)
         lengths = []
         with standard_output(into):
-            sink = open_sink(SinkSettings(address="-", format=container), source.feed)
+            sink = open_writer("-", source.feed, container=container)
             for frame in source.frames[:6]:
                 while sound and float(sound[0].packet.pts * sound[0].packet.time_base) < (
                     frame.seconds + 0.1
@@ -356,7 +354,7 @@ def test_a_redirected_file(tmp_path: Path) -> None:
         into = os.open(target, os.O_WRONLY | os.O_CREAT)
         with (
             standard_output(into),
-            open_sink(SinkSettings(address="-"), source.feed) as sink,
+            open_writer("-", source.feed) as sink,
         ):
             push_all(sink, source.items)
     assert len(read(str(target)).planes) == 5
@@ -367,7 +365,7 @@ def test_a_socket_that_is_hung_up(tmp_path: Path) -> None:
     with clip(tmp_path, frames=40, size=(320, 240)) as source, near:
         into = os.dup(near.fileno())
         with standard_output(into):
-            sink = open_sink(SinkSettings(address="-"), source.feed)
+            sink = open_writer("-", source.feed)
             assert len(far.recv(1000)) > 100
             far.close()
             with pytest.raises(ReaderGoneError):
@@ -378,14 +376,13 @@ def test_a_socket_that_is_hung_up(tmp_path: Path) -> None:
 
 def test_another_pixel_format_can_be_asked_for(tmp_path: Path) -> None:
     with clip(tmp_path, frames=3) as source:
-        settings = SinkSettings(address="-", options={"pix_fmt": "bgr24"})
-        data, sink, _ = piped(source, settings)
+        data, sink, _ = piped(source, options={"pix_fmt": "bgr24"})
         assert read(data).pixel_format == "bgr24"
         assert any("bgr24" in notice for notice in sink.notices)
         with pytest.raises(EncoderError, match="no pixel format 'nonsense'"):
-            open_sink(SinkSettings(address="-", options={"pix_fmt": "nonsense"}), source.feed)
+            open_writer("-", source.feed, options={"pix_fmt": "nonsense"})
         with pytest.raises(EncoderError, match="no option crf"):
-            open_sink(SinkSettings(address="-", options={"crf": "3"}), source.feed)
+            open_writer("-", source.feed, options={"crf": "3"})
 
 
 def test_pictures_that_are_no_decoder_s() -> None:
@@ -402,7 +399,7 @@ def test_pictures_that_are_no_decoder_s() -> None:
         drain = Drain(out)
         with (
             standard_output(into),
-            open_sink(SinkSettings(address="-", format=container), Feed(info, frames[0])) as sink,
+            open_writer("-", Feed(info, frames[0]), container=container) as sink,
         ):
             for frame in frames:
                 sink.push(frame)

@@ -16,8 +16,8 @@ from typing import Any
 
 from crsr_video import pipeline
 from crsr_video.config import Config, OutputSettings
-from crsr_video.io import encode
-from crsr_video.io.encode import Encoder
+from crsr_video.io import output_file
+from crsr_video.io.writer import Writer
 from crsr_video.jobs.segments import running
 from crsr_video.jobs.segments.journal import Journal
 from tests.unit.jobs.segments.fake_pipeline import build
@@ -27,10 +27,10 @@ CONFIG = Config.from_options(
     model="identity", device="cpu", precision="fp32", output=OutputSettings(preset="ultrafast")
 )
 PLACES: dict[str, tuple[Any, str]] = {
-    "frame": (Encoder, "push"),
-    "file": (encode, "publish"),
+    "frame": (Writer, "push"),
+    "file": (output_file, "publish"),
     "line": (Journal, "append"),
-    "joined": (Encoder, "push_coded"),
+    "joined": (Writer, "push_encoded"),
     "cleared": (Path, "unlink"),
 }
 

@@ -322,9 +322,9 @@ def test_a_full_disk(
             patch.setattr(Journal, "append", append)
         elif place == "segment":
             stopped(source, output, patch)
-            patch.setattr("crsr_video.io.encode.publish", full)
+            patch.setattr("crsr_video.io.output_file.publish", full)
         else:
-            patch.setattr("crsr_video.jobs.segments.joining.Encoder.push_coded", full)
+            patch.setattr("crsr_video.jobs.segments.joining.Writer.push_encoded", full)
         with pytest.raises(OutputError, match=r"No space left on device.*same command goes on"):
             go_on(source, output)
     assert not output.exists()

@@ -1,10 +1,9 @@
-"""A process of its own between a sink and the network; run as a script, it imports nothing of ours.
+"""Relay between a writer and the network, run as a script in a process of its own.
 
-FFmpeg's RTMP and RTSP connect and write without a time limit, and PyAV holds Python's lock while
-they connect: here they hold up nobody, and can be killed. The first line of standard input is JSON
-("url", "mode", "options"), then comes the stream: bytes that are passed on as they are, or NUT
-whose packets are written in another container. "ready" on standard error means connected; anything
-else there is why it failed.
+It imports nothing from this package. The first line of standard input is JSON ("url", "mode",
+"options"), and the stream follows: bytes that are passed on unchanged, or a NUT stream whose
+packets are written in another container. "ready" on standard error reports a connection; any other
+line there is an error message.
 """
 
 import json
@@ -15,31 +14,33 @@ import sys
 import av
 
 _SIZE = 1 << 16
-"""Bytes that are read at once."""
+"""Bytes per read."""
 _OPENING_MS = 300
 _SYNCPOINT = b"NK\xe4\xad\xee\xca\x45\x69" + b"\x06" + bytes(6)
-"""NUT's start code, length, time and distance, and their checksum."""
+"""A NUT sync point for time zero: start code, length, time, distance, checksum."""
 
 
 class _Input:
-    """Standard input, as much as there is.
+    """Standard input as a file for PyAV.
 
-    While the stream is `opening`, no bytes for a moment are taken for its end: FFmpeg wants to see
-    a picture first, but the header says all, and nobody sends pictures before we are connected.
-    NUT's reader also wants the mark that comes before pictures: it is given one, for time zero.
+    FFmpeg wants to see a frame before it returns from opening the stream, but frames come only
+    after the connection is made. The header holds everything that is needed, so while the stream
+    is opened, a short pause counts as its end. NUT's demuxer also needs a sync point there.
     """
 
     name = "standard input"
-    opening = True
-    marked = False
+    is_opening = True
+    _sync_point_sent = False
 
     def read(self, size: int) -> bytes:
-        if self.opening and hasattr(select, "poll"):
+        if self.is_opening and hasattr(select, "poll"):
             poll = select.poll()
             poll.register(0, select.POLLIN)
             if not poll.poll(_OPENING_MS):
-                mark, self.marked = b"" if self.marked else _SYNCPOINT, True
-                return mark
+                if self._sync_point_sent:
+                    return b""
+                self._sync_point_sent = True
+                return _SYNCPOINT
         return os.read(0, size)
 
 
@@ -53,17 +54,17 @@ def _first_line() -> bytes:
     return line
 
 
-def _say(text: str) -> None:
+def _report(text: str) -> None:
     sys.stderr.write(" ".join(text.split()) + "\n")
     sys.stderr.flush()
 
 
 def pass_bytes(url: str, options: dict[str, str]) -> None:
-    """Send what comes as it is."""
+    """Send standard input unchanged."""
     with av.open(url, "w", format="data", container_options=options) as output:
         stream = output.add_data_stream()
         output.start_encoding()
-        _say("ready")
+        _report("ready")
         count = 0
         while data := os.read(0, _SIZE):
             packet = av.Packet(data)
@@ -81,10 +82,10 @@ def pass_packets(url: str, options: dict[str, str], container: str) -> None:
         av.open(given, "r", format="nut", container_options=quick) as source,
         av.open(url, "w", format=container, container_options=options) as output,
     ):
-        given.opening = False
+        given.is_opening = False
         streams = {s.index: output.add_stream_from_template(s, opaque=True) for s in source.streams}
         output.start_encoding()
-        _say("ready")
+        _report("ready")
         for packet in source.demux():
             if packet.size:
                 packet.stream = streams[packet.stream_index]
@@ -92,7 +93,7 @@ def pass_packets(url: str, options: dict[str, str], container: str) -> None:
 
 
 def main() -> None:
-    """Do what the first line says."""
+    """Carry out the order on the first line of standard input."""
     try:
         order = json.loads(_first_line() or b"{}")
         options = {"flush_packets": "1", "max_interleave_delta": "1", **order.get("options", {})}
@@ -101,7 +102,7 @@ def main() -> None:
         else:
             pass_packets(order["url"], options, order["mode"])
     except (OSError, ValueError, LookupError, av.FFmpegError) as error:
-        _say(getattr(error, "strerror", None) or str(error))
+        _report(getattr(error, "strerror", None) or str(error))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,294 @@
+"""Streams that are copied beside the video: audio, subtitles, data, attachments and covers."""
+
+import io
+from abc import ABC, abstractmethod
+from typing import Any
+
+import av
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.rational import AVRational
+from av.stream import AttachmentStream, Disposition, Stream
+
+from crsr_video.io.containers import MATROSKA, MOV, PLAIN, holds_stream
+from crsr_video.io.losses import count_streams, left_out
+from crsr_video.io.pyav import Packet, Passthrough
+from crsr_video.io.source import Source, codec_name
+from crsr_video.io.tags import copy_stream_tags
+
+_COVER = Disposition.attached_pic
+_PICTURES = {"png": "png", "mjpeg": "jpeg", "bmp": "bmp", "gif": "gif", "webp": "webp"}
+
+
+class StreamCopier(ABC):
+    """Adds streams to an output, and copies their packets.
+
+    Args:
+        output: The container that is written.
+        container: FFmpeg's name of its muxer.
+    """
+
+    def __init__(self, output: OutputContainer, container: str) -> None:
+        self._output, self._container = output, container
+        self._streams: dict[int, Stream] = {}
+        self._templates: dict[int, Stream] = {}
+        self._last: dict[int, int] = {}
+
+    def add(self, number: int, template: Stream) -> None:
+        """Add a copy of a stream, whose packets are pushed under a number."""
+        added = self._output.add_stream_from_template(template, opaque=True)
+        copy_stream_tags(template, added, mov=self._container == "mov")
+        self._streams[number], self._templates[number] = added, template
+
+    def holds(self, number: int) -> bool:
+        """Return whether there is a stream of this number."""
+        return number in self._streams
+
+    def push(self, number: int, packet: Packet) -> None:
+        """Copy a packet. Packets without any time are left out.
+
+        Raises:
+            FFmpegError: The container cannot be written.
+        """
+        if packet.dts is None:
+            packet.dts = packet.pts
+        if packet.pts is None:
+            packet.pts = packet.dts
+        if packet.pts is None or packet.time_base is None or self._is_gap(number, packet):
+            return
+        stream = self._streams[number]
+        packet.stream = stream
+        if stream.time_base is not None:
+            packet.rescale_ts(AVRational(stream.time_base))
+        if self._is_in_order(number, packet):
+            self._output.mux(packet)
+
+    def _is_gap(self, number: int, packet: Packet) -> bool:
+        """Return whether a packet only fills a gap of a text track, as MP4's muxer does itself."""
+        is_text = codec_name(self._templates[number]) == "mov_text"
+        return self._container in MOV and is_text and packet.size == 2
+
+    @abstractmethod
+    def _is_in_order(self, number: int, packet: Packet) -> bool:
+        """Return whether a packet may be written; muxers refuse decoding times that do not grow."""
+
+
+class RecordedStreams(StreamCopier):
+    """The streams of a recorded source: everything is kept, attachments and covers too.
+
+    Args:
+        output: The container that is written.
+        container: FFmpeg's name of its muxer.
+        source: The source.
+        carried: Indices of the streams that are copied.
+    """
+
+    def __init__(
+        self, output: OutputContainer, container: str, source: Source, carried: tuple[int, ...]
+    ) -> None:
+        super().__init__(output, container)
+        self._source, self._carried = source, carried
+        self.repaired = 0
+        """Packets whose times ran backwards and were moved."""
+
+    def add_from_source(self, stream: Stream) -> None:
+        """Add a stream of the source, if it is to be copied."""
+        if stream.index not in self._carried:
+            return
+        if isinstance(stream, AttachmentStream):
+            self._attach(stream, stream.data)
+        elif stream.disposition & _COVER and self._container == "matroska":
+            packet = self._source.covers.get(stream.index)
+            kind = _PICTURES.get(codec_name(stream) or "", "jpeg")
+            self._attach(stream, bytes(packet) if packet is not None else b"", kind)
+        else:
+            self.add(stream.index, stream)
+            if self._container == "mpegts":
+                self._streams[stream.index].id = stream.id
+
+    def _attach(self, stream: Stream, data: bytes, picture: str | None = None) -> None:
+        """Write an attachment; Matroska recognizes covers by their names and types."""
+        tags = stream.metadata
+        if not data:
+            return
+        usual = f"cover.{picture}" if picture else f"attachment{stream.index}"
+        usual_kind = f"image/{picture}" if picture else "application/octet-stream"
+        name, kind = tags.get("filename", usual), tags.get("mimetype", usual_kind)
+        # FFmpeg takes these two as UTF-8 only; the metadata then restores what they were.
+        name, kind = (text.encode(errors="replace").decode() for text in (name, kind))
+        added = self._output.add_attachment(name, kind, data)
+        added.metadata.update(tags)
+
+    def add_covers(self) -> None:
+        """Write cover pictures, which are single packets before all others."""
+        for index, packet in self._source.covers.items():
+            if self.holds(index):
+                packet.pts = packet.dts = 0
+                self.push(index, packet)
+
+    def _is_in_order(self, number: int, packet: Packet) -> bool:
+        """Move packets whose times ran backwards, and write all of them."""
+        last, dts = self._last.get(number), packet.dts
+        may_repeat = self._streams[number].type == "subtitle" or self._container in MATROSKA
+        earliest = None if last is None else last + (not may_repeat)
+        if earliest is not None and dts is not None and dts < earliest:
+            packet.dts = dts = earliest
+            packet.pts = max(packet.pts if packet.pts is not None else dts, dts)
+            self.repaired += 1
+        if dts is not None:
+            self._last[number] = dts
+        return True
+
+
+class LiveStreams(StreamCopier):
+    """The streams of a live source, as `StreamTemplates` describes them.
+
+    Args:
+        output: The container that is written.
+        container: FFmpeg's name of its muxer.
+        keeps_times: Whether packets before time zero, which would move all times, are left out.
+    """
+
+    def __init__(self, output: OutputContainer, container: str, *, keeps_times: bool) -> None:
+        super().__init__(output, container)
+        self._keeps_times = keeps_times
+
+    def push(self, number: int, packet: Packet) -> None:
+        """Copy a packet. Those without a time, or from before time zero, are left out."""
+        moment = packet.dts if packet.dts is not None else packet.pts
+        if moment is not None and moment < 0 and self._keeps_times:
+            return  # An audio encoder's priming samples.
+        super().push(number, without_adts(packet) if self._container in _BARE_AAC else packet)
+
+    def _is_in_order(self, number: int, packet: Packet) -> bool:
+        """Leave out packets that sources repeat after they were connected to again."""
+        last, dts = self._last.get(number), packet.dts
+        if dts is None or (last is not None and dts <= last):
+            return False
+        self._last[number] = dts
+        return True
+
+
+class StreamTemplates:
+    """Descriptions of the streams that a live result copies.
+
+    The streams of a source end with it, but a result may have to be started anew later. So their
+    descriptions are kept in a container that is never written.
+
+    Args:
+        streams: The streams of the source besides its video.
+        container: FFmpeg's name of the result's muxer; empty for a camera.
+    """
+
+    def __init__(self, streams: tuple[Stream, ...], container: str) -> None:
+        self._container = _HOLDERS.get(container, container)
+        self._known = _ONLY.get(container)
+        self.kept: dict[int, Stream] = {}
+        """Templates by a number that stays the same when the source changes."""
+        self._numbers: dict[int, int] = {}
+        if container and container not in PLAIN:
+            self._holder = av.open(io.BytesIO(), "w", format=self._container)
+            dropped = [stream for stream in streams if not self._keep(stream)]
+        else:
+            dropped = list(streams)
+        self.notices = left_out(dropped, container or "a virtual camera")
+        """What is left out."""
+
+    def number(self, item: Passthrough) -> int | None:
+        """Return the number of the stream that a packet belongs to, or None if it is not copied."""
+        return self._numbers.get(item.stream)
+
+    def change_source(self, streams: tuple[Stream, ...]) -> tuple[str, ...]:
+        """Find the same streams in another source, and return notices about the others."""
+        free, lost = dict(self.kept), []
+        self._numbers = {}
+        for stream in streams:
+            found = next((n for n, kept in free.items() if _key(kept) == _key(stream)), None)
+            if found is None:
+                lost.append(stream)
+            else:
+                self._numbers[stream.index] = found
+                del free[found]
+        if lost and self.kept:
+            return (f"left out from now on, because it changed: {count_streams(lost)}",)
+        return ()
+
+    def _keep(self, stream: Stream) -> bool:
+        name = codec_name(stream)
+        is_known = self._known is None or name in self._known
+        if not is_known or not holds_stream(self._container, stream):
+            return False
+        try:
+            kept = self._holder.add_stream_from_template(stream, opaque=True)
+        except (FFmpegError, ValueError):
+            return False
+        copy_stream_tags(stream, kept)
+        if name == "aac" and self._container in _BARE_AAC:
+            _describe_aac(kept, stream)
+        number = len(self.kept)
+        self.kept[number], self._numbers[stream.index] = kept, number
+        return True
+
+
+_HOLDERS = {"hls": "mpegts", "rtsp": "nut"}
+"""Containers that stand for those that cannot be opened without writing."""
+_ONLY = {
+    "flv": ("aac", "mp3", "mp3float", "speex"),
+    "rtsp": ("aac", "mp2", "mp3", "mp2float", "mp3float", "ac3", "opus", "pcm_alaw", "pcm_mulaw"),
+}
+"""Audio codecs that players of a container support, where FFmpeg would write more."""
+
+
+def _key(stream: Stream) -> tuple[Any, ...]:
+    """Return what two streams have in common whose packets may follow each other."""
+    context = stream.codec_context
+    data = bytes(context.extradata or b"") if context is not None else b""
+    rate = getattr(context, "sample_rate", None)
+    return stream.type, codec_name(stream), rate, getattr(context, "channels", None), data
+
+
+# AAC --------------------------------------------------------------------------------------------
+# Source: ISO/IEC 14496-3, 1.6.2.1 (AudioSpecificConfig) and 1.A.2 (ADTS).
+
+_BARE_AAC = frozenset({"mp4", "mov", "flv"})
+"""Containers that describe AAC once, before a frame was seen, and hold frames without headers."""
+_RATES = (
+    *(96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050),
+    *(16_000, 12_000, 11_025, 8_000, 7_350),
+)
+_LOW_COMPLEXITY = 2
+
+
+def _describe_aac(kept: Stream, stream: Stream) -> None:
+    """Add the description of AAC from a transport stream, which repeats it in every frame."""
+    context = stream.codec_context
+    if context is None or context.extradata:
+        return
+    rate, channels = getattr(context, "sample_rate", 0), getattr(context, "channels", 0)
+    config = aac_config(rate, channels)
+    if config is not None:
+        kept.codec_context.extradata = config
+
+
+def aac_config(rate: int, channels: int) -> bytes | None:
+    """Return the AudioSpecificConfig of AAC, or None if it does not fit into two bytes.
+
+    Args:
+        rate: Samples per second.
+        channels: Number of channels.
+    """
+    if rate not in _RATES or not 1 <= channels <= 6:
+        return None
+    bits = _LOW_COMPLEXITY << 11 | _RATES.index(rate) << 7 | channels << 3
+    return bits.to_bytes(2, "big")
+
+
+def without_adts(packet: Packet) -> Packet:
+    """Return an AAC packet without its ADTS header, if it has one."""
+    data = bytes(packet)
+    if len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
+        return packet
+    stripped: Packet = av.Packet(data[7 if data[1] & 1 else 9 :])
+    stripped.pts, stripped.dts, stripped.time_base = packet.pts, packet.dts, packet.time_base
+    stripped.duration = packet.duration
+    return stripped

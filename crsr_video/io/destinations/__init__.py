@@ -1,0 +1,1 @@
+"""Where the bytes of a result go: files, pipes, network protocols and virtual cameras."""

@@ -1,0 +1,263 @@
+"""Byte streams out of the process: pipes, standard output and files.
+
+A blocked write waits in short steps, so that another thread can cancel it. FFmpeg calls `write`
+from C code, which drops signals such as KeyboardInterrupt: they are kept, and `check` raises them.
+"""
+
+import errno
+import os
+import select
+import stat
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from pathlib import Path
+
+from crsr_video.errors import OutputError, ReaderGoneError
+from crsr_video.io.destinations.address import STANDARD_OUTPUT
+
+_POLL_SECONDS = 0.1
+"""How long a blocked write waits before it checks whether it was cancelled."""
+_PIPE_BYTES = 1 << 20
+"""Requested size of a pipe's buffer: fewer process switches per frame."""
+
+
+class ByteStream(ABC):
+    """A stream that takes bytes, with the interface that PyAV expects of a file.
+
+    Attributes:
+        patience: Seconds that one write may wait for a slow reader, or None for no limit.
+        name: Name for messages.
+    """
+
+    patience: float | None = None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._cancelled = threading.Event()
+        self._is_released = False
+        self._interruption: BaseException | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write all of the data.
+
+        Raises:
+            OSError: Writing failed or was cancelled, or the reader was too slow.
+        """
+        try:
+            self._write_all(memoryview(data))
+        except Exception:
+            raise
+        except BaseException as error:
+            self._interruption = error
+            raise OSError(errno.EINTR, "interrupted") from error
+        return len(data)
+
+    def _write_all(self, view: memoryview) -> None:
+        since = time.monotonic()
+        while view:
+            if self._cancelled.is_set():
+                raise OSError(errno.ECANCELED, "cancelled")
+            sent = self.send(view)
+            view = view[sent:]
+            if sent:
+                since = time.monotonic()
+            elif self.patience is not None and time.monotonic() - since > self.patience:
+                raise TimeoutError(errno.ETIMEDOUT, "the receiver stopped reading")
+
+    def check(self) -> None:
+        """Raise the signal that interrupted a write, if there was one."""
+        if self._interruption is not None:
+            raise self._interruption
+
+    def cancel(self) -> None:
+        """Make any current or later write fail at once. May be called from any thread."""
+        self._cancelled.set()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream takes no more data; PyAV writes no trailer to a closed file."""
+        return self._is_released or self._cancelled.is_set()
+
+    def wait_until_connected(  # noqa: B027 - most streams have nothing to wait for
+        self, seconds: float, stop: threading.Event
+    ) -> None:
+        """Wait until the receiver is connected, which most streams are from the start.
+
+        Raises:
+            OSError: There is no connection within `seconds`, or `stop` was set.
+        """
+
+    @abstractmethod
+    def send(self, view: memoryview) -> int:
+        """Write some of the data; if nothing can be written, wait for a moment and return 0.
+
+        Raises:
+            OSError: Writing failed.
+        """
+
+    def finish(self) -> None:
+        """Let everything that was written arrive, then free all resources."""
+        self.release()
+
+    def release(self) -> None:
+        """Free all resources without notifying the other end. May be called twice."""
+        if not self._is_released:
+            self._is_released = True
+            self._free()
+
+    @abstractmethod
+    def _free(self) -> None:
+        """Free all resources."""
+
+
+class FileStream(ByteStream):
+    """A new file.
+
+    Raises:
+        OSError: The file cannot be created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._file = path.open("wb", buffering=0)
+
+    def send(self, view: memoryview) -> int:
+        """Write some of the data."""
+        return self._file.write(view) or 0
+
+    def _free(self) -> None:
+        self._file.close()
+
+
+class PipeStream(ByteStream):
+    """A pipe, a socket or a file behind a file descriptor, which stays open and unchanged.
+
+    Args:
+        number: The file descriptor; the stream opens a descriptor of its own.
+        name: Name for messages.
+    """
+
+    def __init__(self, number: int, name: str) -> None:
+        super().__init__(name)
+        self._made_nonblocking: int | None = None
+        self._number = self._open_again(number)
+        self._poll = None
+        if hasattr(select, "poll") and not os.get_blocking(self._number):
+            self._poll = select.poll()
+            self._poll.register(self._number, select.POLLOUT)
+        _enlarge_buffer(self._number)
+
+    def _open_again(self, number: int) -> int:
+        """Return a descriptor that does not block.
+
+        Whether a pipe blocks is a property of its open file description, which other processes may
+        share. So the pipe is opened anew where the system allows it.
+        """
+        kind = os.fstat(number).st_mode
+        if stat.S_ISFIFO(kind) and Path("/proc/self/fd").is_dir():
+            with suppress(PermissionError):
+                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+                return os.open(f"/proc/self/fd/{number}", flags)
+        twin = os.dup(number)
+        if (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)) and os.name == "posix":
+            if os.get_blocking(twin):
+                self._made_nonblocking = number
+            os.set_blocking(twin, False)
+        return twin
+
+    def send(self, view: memoryview) -> int:
+        """Write some of the data."""
+        try:
+            return os.write(self._number, view)
+        except BlockingIOError:
+            if self._poll is not None:
+                self._poll.poll(_POLL_SECONDS * 1e3)
+            return 0
+
+    def _free(self) -> None:
+        os.close(self._number)
+        if self._made_nonblocking is not None:
+            with suppress(OSError):
+                os.set_blocking(self._made_nonblocking, True)
+
+
+class StandardOutput(PipeStream):
+    """Standard output. Until it is released, anything that is printed goes to standard error.
+
+    `write` raises ReaderGoneError when the reader has closed the pipe.
+
+    Raises:
+        OutputError: Standard output is a terminal, or closed.
+        ReaderGoneError: The reader has closed the pipe already.
+    """
+
+    def __init__(self) -> None:
+        check_standard_output()
+        try:
+            self._original = os.dup(1)
+        except OSError as error:
+            raise OutputError(f"{STANDARD_OUTPUT} is closed") from error
+        try:
+            super().__init__(self._original, STANDARD_OUTPUT)
+        except OSError as error:
+            os.close(self._original)
+            raise _reader_gone() from error
+        self._redirect()
+
+    def _redirect(self) -> None:
+        _flush_prints()
+        try:
+            os.dup2(2, 1)
+        except OSError:  # Standard error is closed too.
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), 1)
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.setmode(self._number, os.O_BINARY)
+
+    def send(self, view: memoryview) -> int:
+        """Write some of the data."""
+        try:
+            return super().send(view)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise _reader_gone() from error
+
+    def _free(self) -> None:
+        super()._free()
+        _flush_prints()
+        os.dup2(self._original, 1)
+        os.close(self._original)
+
+
+def check_standard_output() -> None:
+    """Check that a program, and not a person, reads standard output.
+
+    Raises:
+        OutputError: Standard output is a terminal.
+    """
+    with suppress(OSError):
+        if os.isatty(1):
+            raise OutputError(
+                f"{STANDARD_OUTPUT} is a terminal: pipe the video into a program, such as"
+                " '| ffplay -'"
+            )
+
+
+def _reader_gone() -> ReaderGoneError:
+    return ReaderGoneError(f"{STANDARD_OUTPUT} was closed by its reader")
+
+
+def _flush_prints() -> None:
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+
+
+def _enlarge_buffer(number: int) -> None:
+    with suppress(ImportError, AttributeError, OSError):  # Not a pipe, or not on this system.
+        import fcntl
+
+        fcntl.fcntl(number, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -1,0 +1,202 @@
+"""Byte streams through a relay: a child process that speaks a network protocol.
+
+PyAV's FFmpeg connects and writes to RTMP and RTSP without a timeout, and holds Python's lock while
+it connects. A child process can be killed at any time. SRT also needs one where PyAV's FFmpeg does
+not support it: then the ffmpeg program is the relay.
+"""
+
+import errno
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+import av
+from av.error import FFmpegError, ProtocolNotFoundError
+
+from crsr_video.errors import OutputError
+from crsr_video.io.destinations.address import Destination
+from crsr_video.io.destinations.byte_streams import ByteStream, PipeStream
+
+_EMPTY_PACKETS = (b"\x47\x1f\xff\x10" + b"\xff" * 184) * 7
+"""Null packets of MPEG-TS: the ffmpeg program connects when it has received something."""
+_ENDING_SECONDS = 3.0
+"""How long the child may take to end the connection properly."""
+_POLL_SECONDS = 0.05
+_SCRIPT = Path(__file__).with_name("relay_process.py")
+_NEW_SESSION = sys.platform != "win32"
+"""The child runs in a session of its own, so that Ctrl+C does not reach it."""
+_PASS_BYTES = (
+    *("-hide_banner", "-nostdin", "-nostats", "-loglevel", "info"),
+    *("-probesize", "32", "-analyzeduration", "0", "-fflags", "nobuffer"),
+    *("-f", "data", "-raw_packet_size", "1316", "-blocksize", "1316", "-i", "pipe:0"),
+    *("-map", "0", "-c", "copy", "-flush_packets", "1", "-f", "data"),
+)
+"""Arguments under which the ffmpeg program passes bytes on unchanged."""
+
+
+class RelayStream(ByteStream):
+    """A stream into the standard input of a child process, which sends it to the network.
+
+    Args:
+        command: The child's command line.
+        begin: Bytes that the child gets first.
+        ready: Beginning of the line on standard error that reports a connection.
+        name: Name for messages.
+
+    Raises:
+        OSError: The child cannot be started.
+    """
+
+    def __init__(self, command: Sequence[str], begin: bytes, ready: str, name: str) -> None:
+        super().__init__(name)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=_NEW_SESSION,
+        )
+        assert self._process.stdin is not None
+        self._pipe = PipeStream(self._process.stdin.fileno(), name)
+        self._ready_line = ready
+        self._is_ready = threading.Event()
+        self._lines: deque[str] = deque(maxlen=20)
+        self._listener = threading.Thread(target=self._listen, name="relay", daemon=True)
+        self._listener.start()
+        with suppress(OSError):  # `wait_until_connected` reports why the child ended.
+            self._process.stdin.write(begin)
+
+    def wait_until_connected(self, seconds: float, stop: threading.Event) -> None:
+        """Wait until the child reports that it is connected.
+
+        Raises:
+            OSError: It failed, it did not connect in time, or `stop` was set.
+        """
+        end = time.monotonic() + seconds
+        while not self._is_ready.wait(_POLL_SECONDS):
+            if self._process.poll() is not None:
+                raise self._failure()
+            if stop.is_set():
+                raise OSError(errno.ECANCELED, "cancelled")
+            if time.monotonic() > end:
+                raise TimeoutError(errno.ETIMEDOUT, f"no answer within {seconds:g} s")
+
+    def send(self, view: memoryview) -> int:
+        """Write some of the data."""
+        try:
+            return self._pipe.send(view)
+        except BrokenPipeError as error:
+            raise self._failure() from error
+
+    def _failure(self) -> OSError:
+        """Return an error with the last message of the child."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        self._listener.join(1.0)
+        message = next((line for line in reversed(self._lines) if line), "the connection broke")
+        return ConnectionError(errno.EPIPE, message)
+
+    def _listen(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            text = line.decode(errors="replace").strip()
+            if text.startswith(self._ready_line):
+                self._is_ready.set()
+            elif not self._is_ready.is_set() or "rror" in text or text[:1].isupper():
+                self._lines.append(text.rpartition("://")[2].partition(": ")[2] or text)
+
+    def finish(self) -> None:
+        """Let the child send what it has, and end the connection."""
+        self._pipe.release()
+        with suppress(OSError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_ENDING_SECONDS)
+        self.release()
+
+    def _free(self) -> None:
+        self._pipe.release()
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()
+        for pipe in (self._process.stdin, self._process.stderr):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+
+
+def open_relay(destination: Destination) -> RelayStream:
+    """Start a child that speaks the destination's protocol. It is not connected yet.
+
+    Raises:
+        OutputError: No program on this machine supports the protocol.
+        OSError: The child cannot be started.
+    """
+    if destination.kind == "srt" and not _is_supported_by_pyav(destination.kind):
+        command = [_find_program(destination), *_PASS_BYTES, _with_packet_size(destination.address)]
+        return RelayStream(command, _EMPTY_PACKETS, "Output #0", destination.name)
+    order = {"url": destination.address, "mode": "bytes", "options": {}}
+    if destination.container == "rtsp":
+        order |= {"mode": "rtsp", "options": {"rtsp_transport": "tcp"}}
+    command = [sys.executable, "-P", str(_SCRIPT)]
+    return RelayStream(command, json.dumps(order).encode() + b"\n", "ready", destination.name)
+
+
+def _with_packet_size(address: str) -> str:
+    """Return an SRT address whose messages hold whole MPEG-TS packets."""
+    if "pkt_size=" in address or "payload_size=" in address:
+        return address
+    return f"{address}{'&' if '?' in address else '?'}pkt_size=1316"
+
+
+@lru_cache
+def _is_supported_by_pyav(protocol: str) -> bool:
+    try:
+        with av.open(f"{protocol}://127.0.0.1:0", "w", format="data") as trial:
+            trial.add_data_stream()
+            trial.start_encoding()
+    except ProtocolNotFoundError:
+        return False
+    except (FFmpegError, ValueError, OSError):
+        return True
+    return True
+
+
+@lru_cache
+def _program_with(protocol: str) -> str | None:
+    """Return the path of an ffmpeg program that supports a protocol."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        return None
+    with suppress(OSError, subprocess.SubprocessError):
+        known = subprocess.run(
+            [program, "-hide_banner", "-protocols"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=10,
+            check=True,
+            text=True,
+        ).stdout
+        if protocol in known.partition("Output:")[2].split():
+            return program
+    return None
+
+
+def _find_program(destination: Destination) -> str:
+    program = _program_with(destination.kind)
+    if program is None:
+        kind = destination.kind
+        raise OutputError(
+            f"{destination.name}: {kind} needs an ffmpeg program built with lib{kind} on the PATH"
+        )
+    return program

@@ -1,0 +1,312 @@
+"""One encoded output: frames through an encoder, and packets of other streams, into a container."""
+
+from abc import abstractmethod
+from contextlib import AbstractContextManager, suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.codec.context import Flags, ThreadType
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.video.frame import PictureType, VideoFrame
+from av.video.stream import VideoStream
+
+from crsr_video.errors import EncoderError, OutputError
+from crsr_video.io import encoders, pyav
+from crsr_video.io.clock import EncoderClock
+from crsr_video.io.containers import MOV
+from crsr_video.io.copied_streams import LiveStreams, RecordedStreams, StreamTemplates
+from crsr_video.io.destinations.byte_streams import ByteStream
+from crsr_video.io.encoder_options import hdr_options, merge_parameters
+from crsr_video.io.losses import INTERLACED
+from crsr_video.io.muxer_options import keeps_times
+from crsr_video.io.output_plan import OutputPlan
+from crsr_video.io.pictures import describe_pictures
+from crsr_video.io.pyav import Packet, Passthrough
+from crsr_video.io.session import OutputSession
+from crsr_video.io.source import Source
+from crsr_video.io.tags import copy_container_tags, copy_stream_tags
+from crsr_video.types import Frame
+
+_BUFFER = 1 << 20
+"""Bytes that FFmpeg writes at once: a whole picture wherever possible."""
+_SLICES, _MANY_PIXELS = 2, 600_000
+"""Threads of a live encoder, and the size of a picture from which a slice is worth one."""
+_LONGEST_WAIT = 10_000
+"""Ticks before the first frame of an AVI file that are filled with empty packets."""
+
+
+class Muxer(OutputSession):
+    """Encodes frames, and writes them and the packets of other streams into a container.
+
+    Args:
+        target: A stream, or a path where FFmpeg writes itself.
+        plan: What is written.
+        sample: A picture with the colour tags of those to come.
+        first: The first frame, with the side data of those to come.
+        threads: Threads of the encoder, 0 for its own choice. Live encoders use slices.
+
+    Raises:
+        EncoderError: The encoder refuses its settings.
+        OutputError: Nothing can be written.
+    """
+
+    _container: OutputContainer
+
+    def __init__(
+        self,
+        target: ByteStream | Path,
+        plan: OutputPlan,
+        sample: VideoFrame,
+        first: Frame,
+        threads: int = 0,
+    ) -> None:
+        self._target, self._plan, self._threads = target, plan, threads
+        self._sample, self._first = sample, first
+        self._clock = EncoderClock(plan.timing)
+        self._copies_video = False
+        try:
+            with self._writing():
+                self._container = av.open(
+                    f"file:{target}" if isinstance(target, Path) else target,
+                    "w",
+                    format=plan.destination.muxer,
+                    container_options=dict(plan.muxer_options),
+                    metadata_errors="surrogateescape",
+                    buffer_size=_BUFFER,
+                )
+                self._add_streams()
+        except BaseException:
+            self.drop()
+            raise
+
+    @abstractmethod
+    def _add_streams(self) -> None:
+        """Add the video and the copied streams, and write the header."""
+
+    def _add_video(self) -> None:
+        choice, timing, shape = self._plan.choice, self._plan.timing, self._plan.shape
+        with pyav.translated(EncoderError, encoders.refusal_of(choice.encoder)):
+            stream = self._container.add_stream(choice.encoder, timing.rate)
+            assert isinstance(stream, VideoStream)
+            context = self._context = stream.codec_context
+            self._stream = stream
+            context.time_base, stream.time_base = timing.encoder_base, timing.tick
+            if not timing.counts_frames:
+                context.flags |= Flags.frame_duration
+            marks_fields = choice.encoder in INTERLACED
+            describe_pictures(context, shape, self._sample, marks_fields=marks_fields)
+            if self._plan.container in MOV and context.codec.canonical_name == "hevc":
+                context.codec_tag = "hvc1"  # The only one that Apple's players know.
+            self._configure()
+            options = self._with_side_data(dict(choice.options))
+            if options.get("b", "").isdigit():  # Some encoders check one against the other.
+                context.bit_rate_tolerance = max(int(options["b"]), 128_000)
+            context.options = options
+            with encoders.explained_refusals(context):
+                context.open()
+        encoders.refuse_unknown(context.options, choice.encoder)
+
+    @abstractmethod
+    def _configure(self) -> None:
+        """Set what recorded and live encoders differ in."""
+
+    def _with_side_data(self, options: dict[str, str]) -> dict[str, str]:
+        """Pass on rotation and HDR metadata, which are attached to the first frame."""
+        native = self._first.native
+        attached = pyav.side_data(native) if native is not None else {}
+        matrix = pyav.display_matrix(attached)
+        if matrix is not None:
+            scale = self._plan.shape.width // self._first.width or 1
+            shift = [v * scale for v in matrix[6:8]]
+            self._stream.set_display_matrix([*matrix[:6], *shift, *matrix[8:]])
+        return merge_parameters(options, hdr_options(self._plan.encoder, attached)[0])
+
+    # Writing ------------------------------------------------------------------------------------
+
+    def _encode(self, picture: VideoFrame | None) -> None:
+        """Encode a picture, or with None everything that is held back, and write the packets."""
+        self.state = "encoding"
+        with pyav.translated(EncoderError, f"{self._plan.encoder} failed"):
+            packets: list[Packet] = self._context.encode(picture)
+        self.state = "writing"
+        with self._writing():
+            for packet in packets:
+                packet.stream = self._stream
+                self._clock.restore(packet)
+                self._container.mux(packet)
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return pyav.translated(OutputError, f"{self._plan.name}: cannot be written")
+
+    # Ending -------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Write what the encoder holds, and the end of the container.
+
+        Raises:
+            OutputError: The container cannot be written.
+        """
+        if not self._copies_video:
+            self._encode(None)
+        with self._writing():
+            self._container.close()
+
+    def drop(self) -> None:
+        """Free the container without writing anything more to a stream."""
+        if isinstance(self._target, ByteStream):
+            self._target.cancel()  # PyAV then writes no trailer.
+        container = getattr(self, "_container", None)
+        if container is not None:
+            with suppress(FFmpegError, OSError, ValueError, OutputError):
+                container.close()
+
+
+class RecordedMuxer(Muxer):
+    """A muxer that keeps the times, the metadata and all streams of a recorded source."""
+
+    def __init__(
+        self,
+        target: ByteStream | Path,
+        plan: OutputPlan,
+        sample: VideoFrame,
+        source: Source,
+        threads: int = 0,
+    ) -> None:
+        self._source = source
+        self._has_video = False
+        super().__init__(target, plan, sample, source.first, threads)
+
+    def _add_streams(self) -> None:
+        source, container = self._source, self._plan.container
+        self._others = RecordedStreams(self._container, container, source, self._plan.carried)
+        for stream in source.container.streams:
+            if stream.index == source.video.index:
+                self._add_video()
+            else:
+                self._others.add_from_source(stream)
+        copy_container_tags(source, self._container)
+        self._container.start_encoding()
+        self._others.add_covers()
+
+    def _configure(self) -> None:
+        self._context.thread_count = self._threads
+        copy_stream_tags(self._source.video, self._stream)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """How many packets had to be moved."""
+        count = self._others.repaired
+        return (f"{count} packets ran backwards in time and were moved",) if count else ()
+
+    @property
+    def parameters(self) -> bytes:
+        """What decoders need to know before the first picture."""
+        return bytes(self._context.extradata or b"")
+
+    def push(self, picture: VideoFrame, frame: Frame) -> None:
+        """Encode and write a picture with the times of its frame."""
+        picture.pts, picture.time_base = self._clock.stamp(frame, picture.duration)
+        self._begin_video(round(frame.pts * frame.time_base / self._plan.timing.tick))
+        self._encode(picture)
+
+    def push_encoded(self, packet: Packet) -> None:
+        """Write a packet that another encoder with the same settings made.
+
+        Args:
+            packet: A packet in decoding order, with all its times in ticks of the container.
+
+        Raises:
+            OutputError: The container cannot be written.
+        """
+        self._copies_video = True
+        self._begin_video(packet.pts or 0)
+        with self._writing():
+            packet.stream, packet.time_base = self._stream, self._plan.timing.tick
+            self._container.mux(packet)
+
+    def _begin_video(self, ticks: int) -> None:
+        """Fill the time before the first frame in AVI, which knows no other way to start later."""
+        if self._has_video:
+            return
+        self._has_video = True
+        if self._plan.container != "avi" or self._plan.choice.options.get("bf", "0") != "0":
+            return  # Reordered pictures need the time before the first one.
+        with self._writing():
+            for tick in range(min(ticks, _LONGEST_WAIT)):
+                packet: Packet = av.Packet(b"")
+                packet.stream, packet.time_base = self._stream, self._plan.timing.tick
+                packet.pts = packet.dts = tick
+                self._container.mux(packet)
+
+    def push_packet(self, item: Passthrough) -> None:
+        """Copy a packet, if its stream is copied."""
+        if self._others.holds(item.stream):
+            with self._writing():
+                self._others.push(item.stream, item.packet)
+
+
+class LiveMuxer(Muxer):
+    """A muxer with low latency, whose source may change and whose times always grow."""
+
+    def __init__(
+        self,
+        target: ByteStream | Path,
+        plan: OutputPlan,
+        sample: VideoFrame,
+        first: Frame,
+        templates: StreamTemplates,
+    ) -> None:
+        self._templates = templates
+        self._last: int | None = None
+        self._last_keyframe: Fraction | None = None
+        super().__init__(target, plan, sample, first)
+
+    def _add_streams(self) -> None:
+        self._add_video()
+        keeps = keeps_times(self._plan.muxer_options)
+        container = self._plan.destination.muxer
+        self._others = LiveStreams(self._container, container, keeps_times=keeps)
+        for number, template in self._templates.kept.items():
+            self._others.add(number, template)
+        self._container.start_encoding()
+
+    def _configure(self) -> None:
+        shape, rate = self._plan.shape, self._plan.timing.rate
+        slices = _SLICES if shape.width * shape.height > _MANY_PIXELS else 1
+        self._context.thread_type, self._context.thread_count = ThreadType.SLICE, slices
+        self._context.gop_size = max(1, round(10 * rate))  # `_is_keyframe` is exact.
+
+    def push(self, picture: VideoFrame, frame: Frame) -> None:
+        """Encode and write a picture with the times of its frame."""
+        kind = PictureType.I if self._is_keyframe(frame) else PictureType.NONE
+        picture.pict_type = int(kind)
+        base = self._plan.timing.encoder_base
+        pts, time_base = self._clock.stamp(frame, picture.duration)
+        ticks = round(pts * time_base / base)
+        if self._last is not None:
+            ticks = max(ticks, self._last + 1)  # Another source may have had finer ticks.
+        self._last = ticks
+        picture.pts, picture.time_base = ticks, base
+        self._encode(picture)
+
+    def _is_keyframe(self, frame: Frame) -> bool:
+        """Place keyframes by the clock: dropped frames would stretch a counted group."""
+        now, last = frame.pts * frame.time_base, self._last_keyframe
+        if last is not None and now - last < self._plan.keyframe_seconds:
+            return False
+        self._last_keyframe = now
+        return True
+
+    def push_packet(self, item: Passthrough) -> None:
+        """Copy a packet, if its stream is copied."""
+        number = self._templates.number(item)
+        if number is not None and self._others.holds(number):
+            with self._writing():
+                self._others.push(number, item.packet)
+
+    def finish(self) -> None:
+        """Write what the encoder holds, and the end of the container."""
+        self._copies_video = self._last is None  # An encoder without a frame has nothing to flush.
+        super().finish()

@@ -1,0 +1,458 @@
+"""Plans of outputs: container, encoder, pixel format, copied streams, and what is lost.
+
+A recorded result keeps the properties of its source wherever they can be written. A live result is
+made for low latency, and for the players of its destination.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+from crsr_video.config import COPY_LIKE, OutputSettings
+from crsr_video.errors import ConfigError, EncoderError, OutputError
+from crsr_video.io import encoders, losses, muxer_options
+from crsr_video.io.clock import Timing, live_timing, recorded_timing
+from crsr_video.io.containers import (
+    BY_SUFFIX,
+    FALLBACK,
+    PLAIN,
+    RAW,
+    SUFFIXES,
+    holds_video,
+    raw_format,
+    usual_encoder,
+)
+from crsr_video.io.destinations.address import (
+    Destination,
+    file_destination,
+    standard_output_destination,
+)
+from crsr_video.io.encoder_options import live_settings
+from crsr_video.io.encoders import EncoderChoice
+from crsr_video.io.feed import Feed
+from crsr_video.io.pictures import PictureShape, shape_for
+from crsr_video.io.source import HasSource, Source, bit_rate
+from crsr_video.types import Frame
+
+_KIN = {
+    "mov": ("mp4", "mov", "3gp", "3g2"),
+    "matroska": ("matroska", "webm"),
+    "gif": ("mp4",),  # Its 256 colours would undo the enhancement.
+    "mpeg": ("mpeg", "vob"),
+}
+"""Containers that a demuxer reads, where they have other names."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPlan:
+    """What is written, where, and what is lost."""
+
+    destination: Destination
+    choice: EncoderChoice
+    shape: PictureShape
+    timing: Timing
+    muxer_options: Mapping[str, str] = field(default_factory=dict)
+    """Options of FFmpeg's muxer."""
+    carried: tuple[int, ...] = ()
+    """Indices of the source's streams that are copied."""
+    notices: tuple[str, ...] = ()
+    """What is lost, for the user."""
+    is_live: bool = False
+    """Whether frames come as they happen: latency counts, and the source may change."""
+
+    @property
+    def path(self) -> Path:
+        """Path of the result; "-" for standard output."""
+        return self.destination.path
+
+    @property
+    def container(self) -> str:
+        """FFmpeg's name of the container."""
+        return self.destination.container
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether the result goes to standard output."""
+        return self.destination.is_standard_output
+
+    @property
+    def name(self) -> str:
+        """Name of the result in messages."""
+        return self.destination.name
+
+    @property
+    def encoder(self) -> str:
+        """FFmpeg's name of the encoder."""
+        return self.choice.encoder
+
+    @property
+    def pixel_format(self) -> str:
+        """FFmpeg's name of the pixel format that is encoded."""
+        return self.choice.pixel_format
+
+    @property
+    def keyframe_seconds(self) -> float:
+        """Longest time between two keyframes of a live result."""
+        return 1.0 if self.destination.kind == "hls" else 2.0
+
+    def for_segment(self, path: Path, container: str, source: Source) -> "OutputPlan":
+        """Return the plan for a file that holds a part of this result's video, and nothing else.
+
+        Args:
+            path: The file.
+            container: FFmpeg's name of its muxer, which keeps all times.
+            source: The source of the whole result.
+        """
+        counts_frames = self.choice.counts_frames
+        timing = recorded_timing(source.info, container, self.encoder, counts_frames=counts_frames)
+        return replace(
+            self,
+            destination=file_destination(path, container),
+            timing=timing,
+            muxer_options=muxer_options.recorded_options(source, container, timing.tick),
+            carried=(),
+            notices=(),
+        )
+
+
+# Recorded results -------------------------------------------------------------------------------
+
+
+def plan_output(
+    reader: HasSource,
+    output: Path | str | None = None,
+    settings: OutputSettings | None = None,
+    *,
+    scale: int = 1,
+) -> OutputPlan:
+    """Plan the result of a recorded source; nothing is written.
+
+    Args:
+        reader: The opened source.
+        output: Path of the result, by default ``NAME.enhanced.EXT`` beside the source; "-" is
+            standard output.
+        settings: The user's choices.
+        scale: Size of the result over the source's.
+
+    Raises:
+        EncoderError: The encoder does not exist, or does not fit the container or the picture.
+        OutputError: No container is written for the suffix, or something is lost although the
+            settings are strict.
+        ConfigError: The settings do not fit a pipe.
+    """
+    source, settings = reader.source, settings or OutputSettings()
+    destination, suffix, notices = _destination_for(source, output, settings.container)
+    settings = _resolve_copy_like(settings, source, scale)
+    codec = source.video.codec_context.codec.canonical_name
+    asked, more = _raw_or_coded(source, destination, settings.codec)
+    notices += more
+    is_rgb = source.first.layout.family == "rgb"
+    encoder, more = encoders.encoder_name(codec, asked, is_rgb)
+    notices = (*more, *notices)
+    if not holds_video(destination.container, encoder):
+        destination, encoder, more = _reconcile(
+            destination, suffix, encoder, output is not None, settings.codec is not None
+        )
+        notices += more
+    container = destination.container
+    if encoder == encoders.RAW and destination.is_standard_output:
+        settings = _with_raw_format(settings, container, source.first)
+    choice = _choose(source, encoder, settings, codec, scale)
+    if container == "avi" and encoder in ("libx264", "libx265"):
+        choice.options.setdefault("bf", "0")  # Reordered pictures would have no times.
+    first = source.first
+    size = first.width * scale, first.height * scale
+    is_converted = choice.pixel_format != first.layout.name
+    keeps_fields = losses.keeps_fields(container, encoder, is_converted=is_converted)
+    carried, left_out = losses.carried_streams(source, container)
+    notices += (
+        *losses.time_notices(source, container),
+        *losses.picture_notices(first, container, encoder),
+        *losses.field_notices(first, encoder, are_kept=keeps_fields),
+        *losses.tag_notices(source, container),
+    )
+    if _is_gif(source):
+        notices += (f"a GIF is written as {choice.pixel_format} video, which plays everywhere",)
+    timing = recorded_timing(source.info, container, encoder, counts_frames=choice.counts_frames)
+    options = muxer_options.recorded_options(source, container, timing.tick)
+    if destination.is_standard_output:
+        options |= muxer_options.recorded_pipe_options(encoder)
+    plan = OutputPlan(
+        destination,
+        choice,
+        replace(
+            shape_for(first.layout, choice.pixel_format, size),
+            sample_aspect=first.sample_aspect,
+            interlaced=first.interlaced,
+        ),
+        timing,
+        options,
+        carried,
+        (*notices, *choice.notices, *left_out),
+    )
+    return _checked(plan, settings)
+
+
+def _checked(plan: OutputPlan, settings: OutputSettings) -> OutputPlan:
+    if settings.strict and plan.notices:
+        raise OutputError(
+            f"{plan.name}: not written, as asked by --strict: {'; '.join(plan.notices)}"
+        )
+    return plan
+
+
+def _destination_for(
+    source: Source, output: Path | str | None, container: str | None
+) -> tuple[Destination, str, tuple[str, ...]]:
+    """Return destination, suffix and notices: by the output's suffix, or else as the source's."""
+    if output is not None and str(output) == "-":
+        destination = standard_output_destination(container)
+        return destination, container or destination.container, ()
+    if container is not None:
+        raise ConfigError("--format is for standard output (-o -): a suffix selects a file's own")
+    if output is None and source.is_pipe:
+        raise ConfigError("standard input has no name to follow: use -o to name the result")
+    if output is not None:
+        path = Path(output)
+        suffix = path.suffix.lower()
+        if suffix not in BY_SUFFIX:
+            known = ", ".join(BY_SUFFIX)
+            raise OutputError(f"{path}: no container is written for {suffix!r}, only {known}")
+        return file_destination(path, BY_SUFFIX[suffix]), suffix, ()
+    name, suffix, notices = _container_like(source)
+    return _beside(source, suffix, name), suffix, notices
+
+
+def _container_like(source: Source) -> tuple[str, str, tuple[str, ...]]:
+    """Return the source's container, its suffix, and notices if it is another one."""
+    demuxer, own = source.info.container.split(",")[0], source.path.suffix
+    kin = _KIN.get(demuxer, (demuxer,))
+    if BY_SUFFIX.get(own.lower()) in kin:
+        return BY_SUFFIX[own.lower()], own, ()
+    if kin[0] in SUFFIXES:
+        notices = ("GIF is written as MP4",) if demuxer == "gif" else ()
+        return kin[0], SUFFIXES[kin[0]][0], notices
+    notice = f"container {demuxer} is not written, Matroska is used instead"
+    return FALLBACK, SUFFIXES[FALLBACK][0], (notice,)
+
+
+def _beside(source: Source, suffix: str, container: str) -> Destination:
+    return file_destination(source.path.with_suffix(f".enhanced{suffix}"), container)
+
+
+def _reconcile(
+    destination: Destination,
+    suffix: str,
+    encoder: str,
+    is_path_given: bool,
+    is_codec_given: bool,
+) -> tuple[Destination, str, tuple[str, ...]]:
+    """Change the container or the encoder, whichever the user did not choose.
+
+    Raises:
+        EncoderError: The user chose both, or nothing fits.
+    """
+    container = destination.container
+    if not is_path_given and holds_video(FALLBACK, encoder):
+        path = destination.path.with_suffix(SUFFIXES[FALLBACK][0])
+        notice = f"{container} cannot hold {encoder}'s video, Matroska is used instead"
+        return file_destination(path, FALLBACK), encoder, (notice,)
+    other = usual_encoder(container)
+    if is_codec_given or other is None:
+        kind = f"a {suffix} file" if suffix.startswith(".") else suffix
+        raise EncoderError(f"{encoder} does not fit into {kind}")
+    notice = f"{suffix} cannot hold the source's codec, {other} is used"
+    return destination, other, (notice,)
+
+
+def _raw_or_coded(
+    source: Source, destination: Destination, asked: str | None
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return the codec to ask for, and notices: raw pictures travel, but are not stored."""
+    if asked is not None:
+        return asked, ()
+    if destination.is_standard_output and destination.container in RAW:
+        return encoders.RAW, ()
+    codec = source.video.codec_context.codec.canonical_name
+    if (
+        source.is_pipe
+        and codec == encoders.RAW
+        and holds_video(destination.container, encoders.FALLBACK)
+    ):
+        notice = f"the raw pictures are written with {encoders.FALLBACK}, visually lossless"
+        return encoders.FALLBACK, (notice,)
+    return None, ()
+
+
+def _resolve_copy_like(settings: OutputSettings, source: Source, scale: int) -> OutputSettings:
+    """Replace "copy-like" by the source's codec at its bit rate.
+
+    An enlarged picture gets bits in proportion to its width, not its area: it holds little more.
+    """
+    if settings.codec != COPY_LIKE:
+        return settings
+    codec = source.video.codec_context.codec.canonical_name
+    name, _ = encoders.encoder_name(codec, None, source.first.layout.family == "rgb")
+    bits = None if encoders.has_own_rate(name) else bit_rate(source)
+    if bits == 0 and source.is_pipe:
+        raise ConfigError("copy-like needs the source's bit rate, which a pipe does not tell")
+    return replace(settings, codec=None, bitrate=bits * scale if bits else None)
+
+
+def _with_raw_format(settings: OutputSettings, container: str, first: Frame) -> OutputSettings:
+    """Choose a pixel format that the container can hold raw, unless the user did."""
+    if container == "rawvideo" and "pix_fmt" in settings.options:
+        return settings
+    name = raw_format(container, settings.options.get("pix_fmt", first.layout.name))
+    return replace(settings, options={**settings.options, "pix_fmt": name})
+
+
+def _choose(
+    source: Source, encoder: str, settings: OutputSettings, codec: str, scale: int
+) -> EncoderChoice:
+    first, found = source.first, encoders.find(encoder)
+    same = found is not None and found.canonical_name == codec
+    return encoders.choose(
+        encoder,
+        settings,
+        "yuv420p" if _is_gif(source) else first.layout.name,
+        (first.width * scale, first.height * scale),
+        source.info.rate,
+        source.info.bit_rate,
+        source.video.codec_context.profile if same else None,
+    )
+
+
+def _is_gif(source: Source) -> bool:
+    """Return whether the source is a GIF: few players support its RGB pictures in a video."""
+    return source.info.container == "gif"
+
+
+# Live results -----------------------------------------------------------------------------------
+
+
+def plan_live_output(
+    destination: Destination,
+    feed: Feed,
+    settings: OutputSettings,
+    rate: Fraction | None,
+    notices: tuple[str, ...] = (),
+) -> OutputPlan:
+    """Plan the result of a live source; nothing is opened.
+
+    Args:
+        destination: Where the result goes.
+        feed: The source.
+        settings: The user's choices.
+        rate: Frames per second, by default as the source claims.
+        notices: What is lost of the other streams.
+
+    Raises:
+        EncoderError: The encoder does not exist, or does not fit the container or the picture.
+        OutputError: Something is lost although the settings are strict.
+    """
+    first, rate = feed.first, rate or feed.info.rate
+    timing = live_timing(rate, feed.info.time_base)
+    if destination.kind == "camera":
+        plan = _camera_plan(destination, first, timing, notices)
+        return _checked(plan, settings)
+    encoder, found = _live_encoder(settings, destination)
+    choice, size, more = _live_choice(settings, destination, encoder, feed, rate)
+    container = destination.container
+    is_converted = (choice.pixel_format, *size) != (first.layout.name, first.width, first.height)
+    keeps_fields = losses.keeps_fields(container, encoder, is_converted=is_converted)
+    shape = replace(
+        shape_for(first.layout, choice.pixel_format, size),
+        sample_aspect=first.sample_aspect,
+        interlaced=first.interlaced if keeps_fields else "progressive",
+    )
+    plan = OutputPlan(
+        destination,
+        choice,
+        shape,
+        replace(timing, counts_frames=choice.counts_frames),
+        _live_muxer_options(destination, timing.tick),
+        (),
+        tuple(
+            dict.fromkeys(
+                (
+                    *found,
+                    *more,
+                    *choice.notices,
+                    *losses.picture_notices(first, container, encoder),
+                    *losses.field_notices(first, encoder, are_kept=keeps_fields),
+                    *notices,
+                )
+            )
+        ),
+        is_live=True,
+    )
+    return _checked(plan, settings)
+
+
+def _camera_plan(
+    destination: Destination, first: Frame, timing: Timing, notices: tuple[str, ...]
+) -> OutputPlan:
+    """Plan for a virtual camera: programs expect limited-range BT.601 4:2:0 of one."""
+    size = max(2, first.width & ~1), max(2, first.height & ~1)
+    shape = PictureShape(*size, "yuv420p", "bt601", False, first.sample_aspect)
+    if first.rotation:
+        notices += ("a virtual camera does not hold the rotation",)
+    choice = EncoderChoice("", "yuv420p", {})
+    return OutputPlan(destination, choice, shape, timing, notices=notices, is_live=True)
+
+
+def _live_encoder(
+    settings: OutputSettings, destination: Destination
+) -> tuple[str, tuple[str, ...]]:
+    container = destination.container
+    if container in PLAIN and settings.codec not in (None, encoders.RAW):
+        raise EncoderError(f"{container} holds raw pictures only, not {settings.codec}")
+    asked = settings.codec or (encoders.RAW if container in RAW else None)
+    name, notices = encoders.encoder_name("h264", asked, is_rgb=False)
+    # HLS and RTSP cannot be tried; they hold what MPEG-TS does.
+    trial = {"hls": "mpegts", "rtsp": "mpegts"}.get(container, container)
+    if container not in PLAIN and not holds_video(trial, name):
+        raise EncoderError(f"{container} cannot hold {name}'s video")
+    return name, notices
+
+
+def _live_choice(
+    settings: OutputSettings,
+    destination: Destination,
+    encoder: str,
+    feed: Feed,
+    rate: Fraction | None,
+) -> tuple[EncoderChoice, tuple[int, int], tuple[str, ...]]:
+    """Return the encoder with its settings, the size that is encoded, and notices."""
+    first = feed.first
+    size, notices = (first.width, first.height), tuple[str, ...]()
+    container = destination.container
+    if encoder == encoders.RAW:
+        settings = _with_raw_format(settings, container, first)
+        if container == "rawvideo":
+            name = settings.options["pix_fmt"]
+            fps = float(live_timing(rate, feed.info.time_base).rate)
+            notices = (f"raw video: {size[0]}x{size[1]} {name}, {fps:g} frames per second",)
+    else:
+        is_for_players = destination.is_network or container in ("hls", "flv")
+        offered = [f.name for f in getattr(encoders.find(encoder), "video_formats", None) or ()]
+        if is_for_players and "yuv420p" in offered and "pix_fmt" not in settings.options:
+            # Every player and service takes this format, which needs even sizes.
+            settings = replace(settings, options={**settings.options, "pix_fmt": "yuv420p"})
+            even = size[0] & ~1, size[1] & ~1
+            if even != size:
+                was = f"{size[0]}x{size[1]}"
+                notices = (f"pictures of {was} lose their last row or column for players",)
+            size = even
+        settings = live_settings(encoder, settings)
+    bits = feed.info.bit_rate
+    choice = encoders.choose(encoder, settings, first.layout.name, size, rate, bits)
+    return choice, size, notices
+
+
+def _live_muxer_options(destination: Destination, tick: Fraction) -> dict[str, str]:
+    if destination.kind in ("file", "hls"):
+        return muxer_options.live_file_options(destination.container, destination.path, tick)
+    return muxer_options.streaming_options(destination.muxer)

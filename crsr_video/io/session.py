@@ -1,0 +1,46 @@
+"""The interface of one output that is being written, whatever its form."""
+
+from abc import ABC, abstractmethod
+
+from av.video.frame import VideoFrame
+
+from crsr_video.io.pyav import Passthrough
+from crsr_video.types import Frame
+
+
+class OutputSession(ABC):
+    """One output between its beginning and its end; a network output starts several."""
+
+    state = "writing"
+    """What a call does at the moment: "encoding" or "writing"."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What became known while writing, for the user."""
+        return ()
+
+    @abstractmethod
+    def push(self, picture: VideoFrame, frame: Frame) -> None:
+        """Write a picture with the times of its frame.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+
+    def push_packet(self, item: Passthrough) -> None:  # noqa: B027 - a default
+        """Copy a packet of another stream; outputs without other streams ignore it.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+
+    def finish(self) -> None:  # noqa: B027 - a default
+        """Write everything that is held back, and the end.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Stop without writing anything more, and free all resources. May be called twice."""

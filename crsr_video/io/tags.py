@@ -1,0 +1,86 @@
+"""Metadata and chapters on their way from a source to a result."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from av.container import OutputContainer
+from av.stream import Stream
+
+from crsr_video.io.source import Source
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
+_ILST = frozenset(
+    (
+        *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"),
+        *("track", "disc", "copyright", "grouping", "lyrics", "description", "synopsis", "show"),
+        *("episode_id", "network", "keywords", "compilation", "creation_time", "language"),
+        *("hd_video", "media_type"),
+    )
+)
+"""Metadata that MP4 has a place for; anything else needs Apple's general table."""
+_STALE = ("encoder", "major_brand", "minor_version", "compatible_brands", "duration")
+"""Metadata that the muxer writes itself."""
+_STALE_VIDEO = ("bps", "number_of_bytes", "number_of_frames", "_statistics")
+"""Metadata that is wrong after the video was encoded again."""
+_CODES = (
+    "deu:ger nld:dut ell:gre isl:ice zho:chi ron:rum ces:cze slk:slo fas:per sqi:alb msa:may "
+    "hye:arm kat:geo eus:baq cym:wel mya:bur bod:tib mkd:mac"
+)
+_BIBLIOGRAPHIC = dict(pair.split(":") for pair in _CODES.split())
+"""The two codes of a language in ISO 639-2 where they differ: terminology to bibliography. French
+is missing, because QuickTime's table has its newer code."""
+
+
+def unusual_tags(source: Source) -> tuple[str, ...]:
+    """Return the metadata for which MP4 has no place but Apple's general table."""
+    names = source.container.metadata
+    return tuple(k for k in names if k not in _ILST and not k.lower().startswith(_STALE))
+
+
+def copy_stream_tags(source: Stream, target: Stream, *, mov: bool = False) -> None:
+    """Copy language, title, disposition and other metadata of a stream.
+
+    Args:
+        source: The stream that is read.
+        target: The stream that is written.
+        mov: Whether the target is in QuickTime, whose muxer knows some languages by their older
+            codes only.
+    """
+    tags = _fresh(source.metadata, is_video=source.type == "video")
+    if "name" in tags and "title" not in tags:
+        tags["title"] = tags.pop("name")  # MP4 reads the title of a track under another name.
+    if mov and (code := _BIBLIOGRAPHIC.get(tags.get("language", ""))):
+        tags["language"] = code
+    target.metadata.update(tags)
+    target.disposition = source.disposition
+
+
+def copy_container_tags(source: Source, output: OutputContainer) -> None:
+    """Copy the metadata and the chapters of a source."""
+    output.metadata.update(_fresh(source.container.metadata))
+    chapters = _chapters(source)
+    if chapters:
+        output.set_chapters(chapters)
+
+
+def _fresh(metadata: Mapping[str, str], *, is_video: bool = False) -> dict[str, str]:
+    """Return metadata without what the muxer writes itself, or what a new encoding makes wrong."""
+    stale = _STALE + _STALE_VIDEO if is_video else _STALE
+    return {k: v for k, v in metadata.items() if not k.lower().startswith(stale)}
+
+
+def _chapters(source: Source) -> "list[Chapter]":
+    """Return the chapters within the part of the source that is read, on its clock."""
+    result: list[Chapter] = []
+    for chapter in source.container.chapters():
+        base = chapter["time_base"] or Fraction(1, 1000)
+        start, end = chapter["start"] * base, chapter["end"] * base
+        if source.end is not None:
+            end = min(end, source.end)
+        start, end = max(start - source.shift, Fraction(0)), end - source.shift
+        if end > start or (source.shift == 0 and source.end is None):
+            result.append({**chapter, "start": round(start / base), "end": round(end / base)})
+    return result
