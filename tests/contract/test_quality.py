@@ -161,7 +161,7 @@ def test_copy_like_where_no_bit_rate_can_be_set(tmp_path: Path, codec: str, suff
 
 
 def test_copy_like_excludes_a_quality() -> None:
-    with pytest.raises(ConfigError, match="neither crf nor bitrate"):
+    with pytest.raises(ConfigError, match="drop crf and bitrate"):
         OutputSettings(codec="copy-like", crf=20)
 
 
