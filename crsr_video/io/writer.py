@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 from av.video.frame import VideoFrame
 
@@ -74,17 +73,12 @@ class OutputWriter(Closing):
         self._stream: ByteStream | None = None
         self._session: OutputSession | None = None
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         """Close, or abort after an exception."""
-        if error is None:
-            self.close()
-        else:
+        if any(failure):
             self.abort()
+        else:
+            self.close()
 
     @property
     def notices(self) -> tuple[str, ...]:
