@@ -2,10 +2,10 @@
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGES = ("crsr-video", "torch", "av", "opencv-contrib-python")
+from crsr_video import __version__
+from crsr_video.versions import library_versions
 
 
 def machine() -> dict[str, str]:
@@ -15,7 +15,8 @@ def machine() -> dict[str, str]:
         "processor": processor(),
         "cores": str(os.cpu_count() or "?"),
         "python": platform.python_version(),
-        **{name: version_of(name) for name in _PACKAGES},
+        "crsr-video": __version__,
+        **library_versions(),
     }
 
 
@@ -27,15 +28,3 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
-
-
-def version_of(name: str) -> str:
-    """The version of a package; "unknown" if it is not installed."""
-    if name == "crsr-video":
-        from crsr_video import __version__
-
-        return __version__
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"

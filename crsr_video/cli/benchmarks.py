@@ -312,9 +312,10 @@ def networks(
     crsr-video bench networks --precision fp32 --against onnxruntime
     """
     from crsr_video.bench import networks
-    from crsr_video.bench.machine import machine, version_of
+    from crsr_video.bench.machine import machine
     from crsr_video.bench.network_figures import Wanted, as_dict
     from crsr_video.bench.network_table import as_text
+    from crsr_video.versions import version_of
 
     process.limit_library_threads(device)
     wanted = Wanted(

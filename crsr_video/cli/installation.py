@@ -5,7 +5,6 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,11 +13,10 @@ from crsr_video import __version__
 from crsr_video.cli import process
 from crsr_video.cli.reporting import Reporter
 from crsr_video.errors import CrsrError
+from crsr_video.versions import library_versions
 
 if TYPE_CHECKING:
     from crsr_video.track.face_models import ModelStatus
-
-_PACKAGES = ("torch", "av", "ai-edge-litert", "numpy", "opencv-contrib-python")
 
 
 class _NotFetchedError(CrsrError):
@@ -65,15 +63,8 @@ def doctor(device: str, as_json: bool) -> None:
 
 
 def _versions() -> str:
-    packages = [f"{name} {_version(name)}" for name in _PACKAGES]
-    return f"crsr-video {__version__}, Python {platform.python_version()}, {', '.join(packages)}"
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "missing"
+    libraries = [f"{name} {version}" for name, version in library_versions().items()]
+    return f"crsr-video {__version__}, Python {platform.python_version()}, {', '.join(libraries)}"
 
 
 def _device(name: str) -> str:

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -363,7 +364,9 @@ def serve(quiet: bool, path: Path | None, idle: float, model: str, threads: int)
 
     with Place(socket_path(path)) as place:
         # The socket exists before torch is loaded, so that nobody starts a second server.
+        from crsr_video.errors import FaceModelError
         from crsr_video.server.service import Server
+        from crsr_video.track import litert
 
         process.limit_library_threads("auto")
         process.finish_loading()
@@ -373,5 +376,8 @@ def serve(quiet: bool, path: Path | None, idle: float, model: str, threads: int)
         ):
             if not quiet:
                 click.echo(f"crsr-video: serving at {place.path}", err=True)
+            # If a model is missing, the client that needs it gets the error.
+            with suppress(FaceModelError):
+                litert.prepare_process(fetch=False)
             server.preload(model)
             server.run()

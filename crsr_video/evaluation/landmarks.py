@@ -13,9 +13,9 @@ from crsr_video.errors import FaceModelError
 from crsr_video.imaging.geometry import Points
 from crsr_video.io.frames import from_rgb
 from crsr_video.track import face_models
-from crsr_video.track.detect import Detector, Look
-from crsr_video.track.landmarks import Landmarker
-from crsr_video.track.view import Region
+from crsr_video.track.detection import Detector, DetectorRun
+from crsr_video.track.landmarks import LandmarkModel
+from crsr_video.track.regions import Region, square
 from crsr_video.types import Frame
 
 _MESH = (0.5, 0.58, 0.925)
@@ -46,7 +46,7 @@ class FaceReader(Closing):
         missing = [s.model.name for s in face_models.status() if not s.present]
         if missing:
             raise FaceModelError("no face models here: run `crsr-video models --fetch`")
-        self._landmarker = Landmarker()
+        self._landmarker = LandmarkModel()
         try:
             self._detector = Detector()
         except BaseException:
@@ -67,8 +67,8 @@ class FaceReader(Closing):
         """
         x, y, side = (part * picture.shape[-1] for part in _MESH)
         start = region or Region(x - 0.5, y - 0.5, side, side)
-        sighting = self._landmarker.look(frame_of(picture), start)
-        return Landmarks(sighting.points, sighting.seen_in)
+        observation = self._landmarker.observe(frame_of(picture), start)
+        return Landmarks(observation.points, observation.seen_in)
 
     def distance(self, picture: Tensor, truth: Landmarks) -> float:
         """Mean distance of five landmarks from the truth's, over the distance of its eyes."""
@@ -80,8 +80,8 @@ class FaceReader(Closing):
         """The detector's score for the best face of a crop, 0 to 1; 0 when it sees none."""
         side = picture.shape[-1]
         middle = (side - 1) / 2
-        look = Look(Region(middle, middle, side, side), "short_range")
-        return max((f.score for f in self._detector.look(frame_of(picture), [look])), default=0.0)
+        run = DetectorRun(square(middle, middle, side), "short_range")
+        return max((f.score for f in self._detector.detect(frame_of(picture), [run])), default=0.0)
 
 
 def frame_of(picture: Tensor) -> Frame:

@@ -18,7 +18,7 @@ from crsr_video.evaluation.identity import cosine
 from crsr_video.evaluation.landmarks import Landmarks
 from crsr_video.evaluation.metrics import FACE_REGION, face_region, psnr, ssim
 from crsr_video.imaging.geometry import Points
-from crsr_video.track.view import Region
+from crsr_video.track.regions import Region
 
 Picture = NDArray[np.float32]
 """A crop, (S, S, 3) RGB in [0, 1]."""

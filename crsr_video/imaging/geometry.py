@@ -154,6 +154,22 @@ def nose_offset(landmarks: NDArray[np.float64]) -> float:
     return abs(float((landmarks[2] - middle) @ eyes)) / float(eyes @ eyes)
 
 
+def face_width(landmarks: ArrayLike, sample_aspect: float = 1.0) -> float:
+    """Return the width of a face in frame pixels (of the frame's height), by its landmarks.
+
+    Args:
+        landmarks: (5, 2) in frame pixels.
+        sample_aspect: Width of a frame pixel over its height.
+
+    Returns:
+        The width, or 0 if the landmarks coincide or are not finite.
+    """
+    try:
+        return crop_side(landmarks, sample_aspect) / FACE_WIDTHS_PER_CROP
+    except DegenerateFaceError:
+        return 0.0
+
+
 def bounds(matrix: ArrayLike, size: int) -> tuple[float, float, float, float]:
     """Axis-aligned box (x0, y0, x1, y1) that a crop of `size` covers after `matrix`."""
     low, high = -0.5, size - 0.5

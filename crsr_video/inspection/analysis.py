@@ -20,7 +20,7 @@ from crsr_video.io.source import check_path
 from crsr_video.io.writer import Writer
 from crsr_video.runner import Progress, ThreadChain
 from crsr_video.track import tracks_file
-from crsr_video.track.stats import TrackerStats
+from crsr_video.track.tracker import PARTS as TRACKER_PARTS
 from crsr_video.track.tracker import Tracker
 from crsr_video.track.tracks_file import Person, Recorder, Settings
 from crsr_video.types import Frame, TrackedFrame, VideoInfo
@@ -213,11 +213,11 @@ class _Run:
                 if isinstance(item, TrackedFrame):
                     self._finished += 1
                     self._report_progress(item, time.perf_counter() - begin)
-        self._seconds |= tracker.stats.parts
+        self._seconds |= tracker.statistics.seconds
 
     def stage_seconds(self) -> dict[str, float]:
         """Return the time spent in each stage, in order."""
-        order = ("decode", *TrackerStats().parts, "record", "draw")
+        order = ("decode", *TRACKER_PARTS, "record", "draw")
         return {name: self._seconds[name] for name in order if name in self._seconds}
 
     def _record(self, item: TrackedFrame) -> None:

@@ -20,8 +20,9 @@ from crsr_video.inspection.contact_sheet import (
     to_bgr,
 )
 from crsr_video.inspection.frame_pairs import FramePairs, Pair
+from crsr_video.track.region_pictures import picture
+from crsr_video.track.regions import Region, view_of
 from crsr_video.track.tracker import Tracker
-from crsr_video.track.view import Region, picture, view_of
 from crsr_video.types import Face, Frame
 
 SIDE = 256

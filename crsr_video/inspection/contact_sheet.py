@@ -12,7 +12,7 @@ from crsr_video.files import write_file
 from crsr_video.imaging.geometry import apply
 from crsr_video.inspection.drawing import render_text
 from crsr_video.io import pyav
-from crsr_video.track.view import Region, view_of
+from crsr_video.track.regions import Region, view_of
 from crsr_video.types import Face, Frame
 
 Picture = NDArray[np.uint8]

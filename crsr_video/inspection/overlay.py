@@ -20,7 +20,7 @@ from crsr_video.inspection.drawing import (
     make_label,
     upright_size,
 )
-from crsr_video.track.view import view_of
+from crsr_video.track.regions import view_of
 from crsr_video.types import Face, Frame, TrackedFrame
 
 _HUE_STEP = 0.381966

@@ -19,8 +19,9 @@ from crsr_video.inspection.contact_sheet import (
     save,
     to_bgr,
 )
+from crsr_video.track.region_pictures import picture
+from crsr_video.track.regions import view_of
 from crsr_video.track.tracks_file import Person
-from crsr_video.track.view import picture, view_of
 from crsr_video.types import Face, Frame, TrackedFrame
 
 SIDE = 96

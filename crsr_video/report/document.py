@@ -5,7 +5,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,11 +19,10 @@ from crsr_video.report import media
 from crsr_video.report.facts import FORMAT, VERSION, FrameFacts, MediaFacts, Observations, Report
 from crsr_video.runtime.devices import Placement
 from crsr_video.track import face_models
+from crsr_video.versions import library_versions
 
 MAX_TRACKS = 10_000
 """Maximum number of tracks in a report. The longest ones are kept."""
-
-_LIBRARIES = ("torch", "av", "numpy", "opencv-contrib-python", "ai-edge-litert")
 
 
 class RunSummary(Protocol):
@@ -210,15 +208,8 @@ def _plain(value: Any) -> Any:
 
 def _versions() -> dict[str, str]:
     found = {"crsr-video": __version__, "Python": platform.python_version()}
-    found |= {name: _version(name) for name in _LIBRARIES}
+    found |= library_versions()
     return found | {"FFmpeg": media.ffmpeg_version(), "system": platform.platform()}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _hashes(config: EnhancerConfig) -> dict[str, str]:

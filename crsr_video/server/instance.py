@@ -175,7 +175,7 @@ class Instance(Closing):
             known = self._workshop.known(path)
             return lambda: Recall(known, path, settings.min_face)
         eyes = self._bench.work(lambda: self._bench.eyes)
-        return lambda: Tracker(lookahead=0, min_face=settings.min_face, eyes=eyes)
+        return lambda: Tracker(lookahead=0, min_face=settings.min_face, face_models=eyes)
 
     def _work(self, picture: Picture) -> _Seen:
         """Through the pipeline; the picture stays as it is."""

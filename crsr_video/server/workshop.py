@@ -20,7 +20,7 @@ from crsr_video.errors import ServerError, TracksError
 from crsr_video.pipeline import Networks
 from crsr_video.server.recall import Known
 from crsr_video.track import tracks_file
-from crsr_video.track.tracker import Eyes
+from crsr_video.track.tracker import FaceModels
 
 _Result = TypeVar("_Result")
 
@@ -70,7 +70,7 @@ class Bench(Closing):
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "bench")
         self.users = 0
-        self._eyes: Eyes | None = None
+        self._eyes: FaceModels | None = None
         self._planes: list[NDArray[np.uint8]] = []
         self._networks = Shelf(MOST_MODELS, "models")
 
@@ -79,13 +79,13 @@ class Bench(Closing):
         return self._thread.submit(task).result()
 
     @property
-    def eyes(self) -> Eyes:
+    def eyes(self) -> FaceModels:
         """The face models, loaded once.
 
         Raises: FaceModelError.
         """
         if self._eyes is None:
-            self._eyes = Eyes()
+            self._eyes = FaceModels()
         return self._eyes
 
     def networks(self, model: str) -> Networks:

@@ -158,13 +158,13 @@ def resolve(
     return path
 
 
-def resolve_all(*, directory: Path | None = None, progress: OnProgress | None = None) -> list[Path]:
-    """Return the path of every model, downloading those that are missing.
+def resolve_all(*, progress: OnProgress | None = None, fetch: bool = True) -> list[Path]:
+    """Return the path of every model, as `resolve` does.
 
     Raises:
         FaceModelError: As for `resolve`.
     """
-    return [resolve(model, directory=directory, progress=progress) for model in FACE_MODELS]
+    return [resolve(model, progress=progress, fetch=fetch) for model in FACE_MODELS]
 
 
 def status(*, directory: Path | None = None) -> list[ModelStatus]:

@@ -72,7 +72,7 @@ class LiteRtModel:
         self._interpreter = None
 
 
-def prepare_process(progress: OnProgress | None = None) -> None:
+def prepare_process(progress: OnProgress | None = None, *, fetch: bool = True) -> None:
     """Fetch missing face models, and start LiteRT without its message on the terminal.
 
     When a process loads its first model, LiteRT writes "INFO: Created TensorFlow Lite XNNPACK
@@ -82,11 +82,12 @@ def prepare_process(progress: OnProgress | None = None) -> None:
 
     Args:
         progress: Callback for the progress of a download.
+        fetch: False forbids the download.
 
     Raises:
         FaceModelError: A model is missing and cannot be fetched, or cannot be run.
     """
-    paths = face_models.resolve_all(progress=progress)
+    paths = face_models.resolve_all(progress=progress, fetch=fetch)
     with _standard_error_silenced():
         LiteRtModel(paths[0]).close()
 

@@ -5,14 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from crsr_video.errors import DegenerateFaceError
-from crsr_video.imaging.geometry import FACE_WIDTHS_PER_CROP, crop_side
-from crsr_video.track.smooth import step
+from crsr_video.imaging.geometry import face_width
+from crsr_video.track.smoothing import SIZE_RAMP, reason_too_small, smooth_step
 from crsr_video.track.tracks_file import Recording, TrackColumns
 from crsr_video.types import Face, Frame, TrackedFrame
-
-_SIZE_RAMP = 1.15
-"""Times the least size at which presence is full, as in `settle`."""
 
 
 class Replay:
@@ -91,12 +87,11 @@ class Replay:
         return _at_least(self._min_face, face, float(frame.sample_aspect))
 
 
-def _at_least(least: float, face: Face, sample_aspect: float) -> Face:
-    """The face, left alone if it is too small, and less present if it nearly is."""
-    try:
-        width = crop_side(face.landmarks, sample_aspect) / FACE_WIDTHS_PER_CROP
-    except DegenerateFaceError:
-        width = 0.0
-    if width < least:
-        return replace(face, skipped=f"smaller than {least:g} px")
-    return replace(face, presence=face.presence * step(least, _SIZE_RAMP * least, width))
+def _at_least(min_face: float, face: Face, sample_aspect: float) -> Face:
+    """Return the face, skipped if it is too small, and less present if it nearly is."""
+    width = face_width(face.landmarks, sample_aspect)
+    if width < min_face:
+        return replace(face, skipped=reason_too_small(min_face))
+    return replace(
+        face, presence=face.presence * smooth_step(min_face, SIZE_RAMP * min_face, width)
+    )

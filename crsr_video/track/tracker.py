@@ -1,90 +1,117 @@
-"""The stage: frames in, frames with faces out."""
+"""The tracking stage: takes frames, and returns them with their faces."""
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 
 from crsr_video.closing import Closing
-from crsr_video.track.camera import shift
-from crsr_video.track.cuts import CutDetector, Luma, thumbnail
-from crsr_video.track.detect import Detector, Look
-from crsr_video.track.follow import MOST_FACES, Crowd
-from crsr_video.track.landmarks import Landmarker
-from crsr_video.track.patrol import Patrol
-from crsr_video.track.settle import Settler
-from crsr_video.track.smooth import RAMP
-from crsr_video.track.stats import Stopwatch, TrackerStats
-from crsr_video.track.tracks import MEMORY, Track
-from crsr_video.track.view import view_of
+from crsr_video.track.detection import Detector, DetectorRun
+from crsr_video.track.landmarks import LandmarkModel
+from crsr_video.track.regions import view_of
+from crsr_video.track.scenes import CutDetector, Luma, camera_shift, thumbnail
+from crsr_video.track.search import SearchSchedule
+from crsr_video.track.smoothing import RAMP, FaceSmoother
+from crsr_video.track.track_set import MAX_TRACKS, TrackSet
+from crsr_video.track.tracks import MEMORY_SECONDS, Track
 from crsr_video.types import Frame, TrackedFrame
 
-_LEAST_SIZE = 0.75
-"""Face size worth following over the least width that is enhanced: it may yet grow."""
+PARTS = ("cuts", "detect", "landmarks", "associate", "smooth")
+"""What the tracker spends its time on, in the order of the work."""
+_MIN_SIZE = 0.75
+"""Size of a face worth tracking over the least width that is enhanced, because it may yet grow."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerStatistics:
+    """Counts and times since a tracker was made."""
+
+    frames: int = 0
+    """Frames that were tracked."""
+    cuts: int = 0
+    """Scenes after the first one."""
+    tracks: int = 0
+    """Faces with a track ID of their own."""
+    detector_runs: int = 0
+    """Runs of the detectors."""
+    landmark_runs: int = 0
+    """Runs of the landmark model."""
+    refused: int = 0
+    """How often a face was left alone because too many were tracked already."""
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
+    """Seconds spent on each of PARTS."""
+
+
+class FaceModels(Closing):
+    """The loaded models of a tracker. Trackers that take turns may share them."""
+
+    def __init__(self, models: Path | None = None) -> None:
+        """Load the models.
+
+        Args:
+            models: Folder with the model files. Defaults to where `face_models` finds them.
+
+        Raises:
+            FaceModelError: A model is missing or cannot be run.
+        """
+        self.landmark_model = LandmarkModel(models)
+        self.detector = Detector(models)
+
+    def close(self) -> None:
+        """Free the models."""
+        self.detector.close()
+        self.landmark_model.close()
 
 
 @dataclass(slots=True)
 class _Scene:
-    """What lies between two cuts."""
+    """The frames between two cuts."""
 
-    start: int
+    first: int
     last: int
-    """Latest frame so far."""
-    open: bool = True
+    """The latest frame so far."""
+    is_open: bool = True
+    tracks: dict[int, Track] = field(default_factory=dict)
+    """Confirmed tracks by ID, including those that ended but are still to be shown."""
 
 
-class _Pace:
-    """How many frames go into a time, by the times of the frames themselves."""
+class _FrameRate:
+    """Measures the frame rate by the timestamps of the frames."""
 
     _BOUNDS = (15, 150)
 
     def __init__(self) -> None:
         self._previous: float | None = None
-        self._period = 1 / 25
-        """Seconds, averaged."""
+        self._period_seconds = 1 / 25
 
-    def frames(self, frame: Frame, seconds: float) -> int:
-        """Take in the next frame; how many like it last for so long."""
+    def frames_in(self, seconds: float, frame: Frame) -> int:
+        """Take the next frame, and return how many like it last for so long."""
         before, self._previous = self._previous, frame.seconds
         if before is not None and 0 < frame.seconds - before < 1:
-            self._period += 0.1 * (frame.seconds - before - self._period)
-        return int(np.clip(seconds / self._period, *self._BOUNDS))
+            self._period_seconds += 0.1 * (frame.seconds - before - self._period_seconds)
+        return int(np.clip(seconds / self._period_seconds, *self._BOUNDS))
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """A frame that waits for those after it."""
+class _HeldFrame:
+    """A frame that is held back until the frames after it are known."""
 
     index: int
     frame: Frame
     scene: _Scene
 
 
-class Eyes(Closing):
-    """The models that a tracker looks with; trackers that take turns may share them."""
-
-    def __init__(self, models: Path | None = None) -> None:
-        """Load them.
-
-        Args:   models: folder with MediaPipe's model files; None: the cache, see `face_models`.
-        Raises: FaceModelError: a model is missing or cannot be run.
-        """
-        self.landmarker = Landmarker(models)
-        self.detector = Detector(models)
-
-    def close(self) -> None:
-        """Release the models."""
-        self.detector.close()
-        self.landmarker.close()
-
-
 class Tracker(Closing):
-    """Finds faces and follows them: one id for each face in a scene, steady landmarks, no lag.
+    """Detects faces and tracks them: one track ID per face in a scene, steady landmarks, no lag.
 
-    Detectors look at everything when a scene begins and at a little in every few frames after;
-    in between, the landmark model follows each face. To be closed, or used as a context manager.
+    Detectors search the whole frame when a scene begins, and a part of it every few frames later;
+    in between, the landmark model follows each face. Close the tracker, or use it as a context
+    manager.
     """
 
     def __init__(
@@ -94,169 +121,176 @@ class Tracker(Closing):
         min_face: float = 16.0,
         models: Path | None = None,
         sweep_every: int = 12,
-        eyes: Eyes | None = None,
+        face_models: FaceModels | None = None,
     ) -> None:
         """Load the models.
 
-        Args:   lookahead: frames to hold back, so that smoothing has no lag, gaps can be filled,
-                and a face is seen coming and going; 0 answers at once.
-                min_face: width in frame pixels below which a face is marked as skipped.
-                models: folder with MediaPipe's model files; None: the cache, see `face_models`.
-                sweep_every: frames between two looks at the whole frame; tiles come in between.
-                eyes: loaded models, which stay the caller's; counts of looks are theirs.
-        Raises: ValueError: lookahead is negative or sweep_every below one.
-                FaceModelError: a model is missing or cannot be run.
+        Args:
+            lookahead: Frames to hold back, so that smoothing has no lag, gaps can be filled, and
+                a face is known to come or go. With 0 every frame is returned at once.
+            min_face: Width in frame pixels below which a face is marked as skipped.
+            models: Folder with the model files. Defaults to where `face_models` finds them.
+            sweep_every: Frames between two searches of the whole frame. Tiles come in between.
+            face_models: Loaded models, which remain the caller's. Counts of runs are theirs.
+
+        Raises:
+            ValueError: `lookahead` is negative or `sweep_every` below 1.
+            FaceModelError: A model is missing or cannot be run.
         """
         if lookahead < 0 or sweep_every < 1:
-            raise ValueError("lookahead must not be negative and sweep_every at least 1")
+            raise ValueError("lookahead must be at least 0 and sweep_every at least 1")
         self._lookahead = lookahead
         self._min_face = min_face
         self._sweep_every = sweep_every
-        self._own_eyes = Eyes(models) if eyes is None else None
-        seeing = eyes or self._own_eyes
-        assert seeing is not None
-        self._landmarker, self._detector = seeing.landmarker, seeing.detector
-        self._watch = Stopwatch()
+        self._owns_models = face_models is None
+        self._models = face_models or FaceModels(models)
+        self._seconds = dict.fromkeys(PARTS, 0.0)
+        self._track_ids = count(1)
+        self._frames = self._cuts = self._confirmed = self._refused = 0
+        self._track_set = self._new_track_set()
         self._thumbnail: Luma | None = None
-        self._ids = count(1)
-        self._frames = self._cuts_found = self._confirmed = self._refused = 0
-        self._crowd = self._new_crowd()
+        self._scene: _Scene | None = None
         self.reset()
 
     @property
     def lookahead(self) -> int:
-        """Frames held back."""
+        """Frames that are held back."""
         return self._lookahead
 
     @property
-    def stats(self) -> TrackerStats:
+    def statistics(self) -> TrackerStatistics:
         """Counts and times since the tracker was made."""
-        return TrackerStats(
+        return TrackerStatistics(
             frames=self._frames,
-            cuts=self._cuts_found,
+            cuts=self._cuts,
             tracks=self._confirmed,
-            looks=self._detector.calls,
-            landmark_calls=self._landmarker.calls,
-            refused=self._refused + self._crowd.refused,
-            **{f"{part}_ms": ms for part, ms in self._watch.ms.items()},
+            detector_runs=self._models.detector.runs,
+            landmark_runs=self._models.landmark_model.runs,
+            refused=self._refused + self._track_set.refused,
+            seconds=dict(self._seconds),
         )
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know, in words."""
-        if not self.stats.refused:
+        """Messages for the user."""
+        if not self.statistics.refused:
             return ()
-        return (f"there were more than {MOST_FACES} faces at once: further ones were left alone",)
+        return (f"more than {MAX_TRACKS} faces at once: the others were left alone",)
 
     def push(self, item: Frame) -> list[TrackedFrame]:
-        """Take the next frame; return those that are settled, in order."""
+        """Take the next frame, and return those that are complete, in order."""
         index = self._frames
         self._frames += 1
-        with self._watch.time("cuts"):
+        with self._timed("cuts"):
             before, luma = self._thumbnail, thumbnail(item)
             self._thumbnail = luma
-            is_cut = self._cuts.push(luma)
+            is_cut = self._cut_detector.push(luma)
         view = view_of(item)
         if is_cut or before is None or self._scene is None:
             scene = self._begin_scene(index)
-            looks = self._patrol.begin(view, luma, index)
+            runs = self._schedule.begin(view, luma, index)
         else:
             scene = self._scene
             scene.last = index
-            self._crowd.memory = self._pace.frames(item, MEMORY)
-            with self._watch.time("landmarks"):
-                self._crowd.follow(item, index, shift(before, luma) * view.width)
-            looks = self._patrol.next(view, luma, index, self._crowd.regions)
-        self._sweep(item, index, scene, looks)
-        self._held.append(_Held(index, item, scene))
+            self._track_set.memory_frames = self._frame_rate.frames_in(MEMORY_SECONDS, item)
+            with self._timed("landmarks"):
+                shift = camera_shift(before, luma) * view.width
+                self._track_set.follow(item, index, shift)
+            runs = self._schedule.next(view, luma, index, self._track_set.regions)
+        self._detect(item, index, scene, runs)
+        self._held.append(_HeldFrame(index, item, scene))
         return self._release(self._lookahead)
 
     def flush(self) -> list[TrackedFrame]:
-        """End of stream: return the frames held back; the next one pushed begins a scene."""
+        """End the stream, and return the frames held back. The next frame begins a scene."""
         if self._scene is not None:
-            self._scene.open = False
+            self._scene.is_open = False
         rest = self._release(0)
         self.reset()
         return rest
 
     def reset(self) -> None:
-        """Forget all frames and faces; ids go on."""
-        self._cuts = CutDetector()
+        """Forget all frames and faces. Track IDs are not used again."""
+        self._cut_detector = CutDetector()
         self._thumbnail = None
-        self._patrol = Patrol(self._sweep_every, least=self._min_face)
-        self._disperse()
-        self._settler = Settler(self._lookahead, self._min_face)
-        self._pace = _Pace()
-        self._scene: _Scene | None = None
-        self._held: deque[_Held] = deque()
-        self._shown: dict[int, tuple[Track, _Scene]] = {}
-        """Confirmed tracks by id, those that have ended too as long as they are to be shown."""
+        self._schedule = SearchSchedule(self._sweep_every, min_face=self._min_face)
+        self._clear_tracks()
+        self._smoother = FaceSmoother(self._lookahead, self._min_face)
+        self._frame_rate = _FrameRate()
+        self._scene = None
+        self._held: deque[_HeldFrame] = deque()
 
     def close(self) -> None:
-        """Release the models, if they are its own."""
-        if self._own_eyes is not None:
-            self._own_eyes.close()
+        """Free the models, unless they are the caller's."""
+        if self._owns_models:
+            self._models.close()
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[part] += perf_counter() - start
 
     def _begin_scene(self, index: int) -> _Scene:
         if self._scene is not None:
-            self._scene.open = False
-            self._cuts_found += 1
+            self._scene.is_open = False
+            self._cuts += 1
         self._scene = _Scene(index, index)
-        self._disperse()
+        self._clear_tracks()
         return self._scene
 
-    def _disperse(self) -> None:
-        """Begin with an empty crowd; what the one before had to refuse stays counted."""
-        self._refused += self._crowd.refused
-        self._crowd = self._new_crowd()
+    def _clear_tracks(self) -> None:
+        self._refused += self._track_set.refused
+        self._track_set = self._new_track_set()
 
-    def _new_crowd(self) -> Crowd:
-        return Crowd(self._landmarker, self._ids, _LEAST_SIZE * self._min_face)
+    def _new_track_set(self) -> TrackSet:
+        model, min_size = self._models.landmark_model, _MIN_SIZE * self._min_face
+        return TrackSet(model, self._track_ids, min_size)
 
-    def _sweep(self, frame: Frame, index: int, scene: _Scene, looks: list[Look]) -> None:
-        looks = looks + self._crowd.doubtful(index, self._sweep_every // 2, looks)
-        if not looks:
+    def _detect(self, frame: Frame, index: int, scene: _Scene, runs: list[DetectorRun]) -> None:
+        runs = runs + self._track_set.extra_runs(index, self._sweep_every // 2, runs)
+        if not runs:
             return
-        with self._watch.time("detect"):
-            found = self._detector.look(frame, looks, self._crowd.known(index))
+        with self._timed("detect"):
+            sure = self._track_set.sure_regions(index)
+            found = self._models.detector.detect(frame, runs, sure)
         past = [(h.index, h.frame) for h in reversed(self._held) if h.scene is scene]
-        with self._watch.time("associate"):
-            seen = self._crowd.meet(frame, index, found, looks, past)
-        before = len(self._shown)
-        self._shown.update({track.id: (track, scene) for track in seen})
-        while self._crowd.merged:
-            self._shown.pop(self._crowd.merged.pop(), None)
-        self._confirmed += len(self._shown) - before
+        with self._timed("associate"):
+            observed, merged = self._track_set.update(frame, index, found, runs, past)
+        before = len(scene.tracks)
+        scene.tracks |= {track.id: track for track in observed}
+        for track_id in merged:
+            scene.tracks.pop(track_id, None)
+        self._confirmed += len(scene.tracks) - before
 
     def _release(self, keep: int) -> list[TrackedFrame]:
-        """Settle all held frames but the last `keep`."""
-        with self._watch.time("smooth"):
+        """Complete all held frames but the last `keep`."""
+        with self._timed("smooth"):
             done = []
             while len(self._held) > keep:
-                done.append(self._settle(self._held.popleft()))
+                done.append(self._complete(self._held.popleft()))
             return done
 
-    def _settle(self, held: _Held) -> TrackedFrame:
+    def _complete(self, held: _HeldFrame) -> TrackedFrame:
         index, scene = held.index, held.scene
+        begins, view = index == scene.first, view_of(held.frame)
         faces = [
-            self._settler.face(track, index, index == scene.start, scene.last, view_of(held.frame))
-            for track, home in self._shown.values()
-            if home is scene
+            self._smoother.face(track, index, begins_scene=begins, horizon=scene.last, view=view)
+            for track in scene.tracks.values()
         ]
         self._forget(index, scene)
-        return TrackedFrame(
-            held.frame, tuple(face for face in faces if face), cut=index == scene.start
-        )
+        return TrackedFrame(held.frame, tuple(face for face in faces if face), cut=begins)
 
     def _forget(self, index: int, scene: _Scene) -> None:
         """Drop what no later frame needs."""
-        over = not scene.open and index >= scene.last
-        self._shown = {
-            key: (track, home)
-            for key, (track, home) in self._shown.items()
-            if not (over and home is scene)
-            and (track in self._crowd.tracks or track.last + RAMP > index)
+        is_over = not scene.is_open and index >= scene.last
+        scene.tracks = {
+            track_id: track
+            for track_id, track in scene.tracks.items()
+            if not is_over and (track in self._track_set.tracks or track.last + RAMP > index)
         }
-        self._settler.forget(set(self._shown))
-        for track, _ in self._shown.values():
-            track.forget(index - self._lookahead)
+        self._smoother.keep_only(set(scene.tracks))
+        for track in scene.tracks.values():
+            track.forget_before(index - self._lookahead)

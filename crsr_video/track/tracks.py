@@ -1,43 +1,48 @@
-"""Tracks: one face over the frames of a scene, and how far it is believed to be one."""
+"""Tracks: one face over the frames of a scene, and the confidence in each observation of it."""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.track.appearance import Appearance, in_view, learnt, likeness
-from crsr_video.track.landmarks import Sighting
-from crsr_video.track.view import Region
+from crsr_video.track.appearance import Appearance, similarity, updated, visibility
+from crsr_video.track.landmarks import Observation
+from crsr_video.track.regions import Region, square
 
-PATIENCE = 8
+SEARCH_FRAMES = 8
 """Frames for which a lost face is looked for where it should be."""
-MEMORY = 1.25
-"""Seconds for which a lost face keeps its id, should a sweep find it again."""
-SEEN = 0.3
-"""Belief from which a mesh counts as a sighting."""
-SURE = 0.6
-"""Score, and flag, at which one hit is enough for a new track; otherwise it takes two."""
-# The model's input follows a face only by what exceeds this share of its side: so it rests on a
-# resting face, and the points with it.
+MEMORY_SECONDS = 1.25
+"""Seconds for which a lost face keeps its track ID, in case a detector finds it again."""
+MIN_CONFIDENCE = 0.3
+"""Confidence from which an observation is accepted."""
+SURE_SCORE = 0.6
+"""Detector's score, and face score, at which one detection confirms a track instead of two."""
+DETECTED_FACE_SCORE = 0.1
+"""Least face score of an observation whose eyes are where a detector sees them."""
 _SLACK = 0.03
-_ITSELF = 0.7
-"""Likeness of a face that has not changed since it was last looked at."""
-BACKED = 0.1
-"""Flag that a mesh is worth at least where a detector sees the eyes in the same places."""
-_RESIZE = ((0.05, 0.5), (0.2, 1.0))
-"""Flags of the mesh model, and the share of its change of size that is believed with them."""
+"""Share of its side by which the model's region may be off before it follows the face. So it rests
+on a resting face, and the landmarks rest too."""
+_UNCHANGED = 0.7
+"""Similarity of a face that has not changed since it was last observed."""
+_TRUST_IN_SIZE = ((0.05, 0.5), (0.2, 1.0))
+"""Face scores, and the shares of a measured change of size that are accepted with them."""
 
 
-def belief(score: float, flag: float, size: float) -> float:
-    """That a mesh is on a face, 0 to 1.
+def face_confidence(detector_score: float, face_score: float, size: float) -> float:
+    """Return the confidence that an observation is of a face, 0 to 1.
 
-    The mesh model's flag is sure of large sharp faces, and low for most below 40 pixels even when
-    the points are right; there the detector's score counts, less the more the flag denies it.
-    Args: score: of the detector, latest. flag: of the mesh model. size: of the face in pixels.
+    The landmark model's face score is reliable for large sharp faces, but low for most faces below
+    40 pixels even when the points are right. There the detector's score counts, less the more the
+    face score contradicts it.
+
+    Args:
+        detector_score: The latest score of a detector.
+        face_score: The landmark model's score.
+        size: Size of the face in pixels.
     """
     doubt = np.interp(size, (32, 64), (0.12, 0.3))
-    by_score = (score + doubt * np.log10(max(flag, 1e-4)) - 0.3) / 0.4
-    return float(np.clip(max(by_score, (flag - 0.6) / 0.35), 0, 1))
+    by_detector = (detector_score + doubt * np.log10(max(face_score, 1e-4)) - 0.3) / 0.4
+    return float(np.clip(max(by_detector, (face_score - 0.6) / 0.35), 0, 1))
 
 
 @dataclass(slots=True, eq=False)
@@ -45,150 +50,164 @@ class Track:
     """One face over the frames of one scene, as far as they are still needed."""
 
     id: int
-    sightings: dict[int, Sighting]
-    """By frame number, ascending."""
-    beliefs: dict[int, float]
-    """That it is this face, in plain view; by frame number."""
-    score: float
-    """The detector's, averaged over the last sweeps."""
-    hits: int = 1
-    """Sweeps that found it."""
-    last_hit: int = 0
-    """Frame of the latest one."""
-    last_look: int = 0
-    """Frame in which one was last asked for."""
+    """The track ID."""
+    detector_score: float
+    """The detector's score, averaged over the last detections."""
+    observations: dict[int, Observation] = field(default_factory=dict)
+    """Observations by frame number, ascending."""
+    confidences: dict[int, float] = field(default_factory=dict)
+    """Confidence by frame number that the observation is of this face in plain view."""
+    detections: int = 1
+    """Frames in which a detector found the face."""
+    last_detection: int = 0
+    """The latest such frame."""
+    last_search: int = 0
+    """Frame in which a detector was last run for this track."""
     confirmed: bool = False
+    """Enough detectors agree that this is a face."""
     velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-    """Of the centre, pixels a frame, beside the camera's."""
-    drift: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-    """By how much the camera has moved the picture since the last sighting, pixels."""
+    """Motion of the centre in pixels per frame, without that of the camera."""
+    camera_shift: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    """Motion of the picture by the camera since the last observation, in pixels."""
     region: Region | None = None
-    """The model's input, steadied, for the frame after the last sighting."""
-    birth: tuple[int, Sighting] | None = None
-    """Frame and sighting that it began with."""
-    backing: float = 0.0
-    """Least flag of its mesh, since a detector agreed with it."""
-    look: Appearance | None = None
-    """What is known of its appearance."""
+    """The landmark model's region for the frame after the last observation."""
+    birth: tuple[int, Observation] | None = None
+    """The first frame, and the observation in it."""
+    least_face_score: float = 0.0
+    """Least face score of its observations, since a detector agreed with one."""
+    appearance: Appearance | None = None
+    """The known appearance of the face."""
 
     @property
     def last(self) -> int:
-        """Frame of the last sighting."""
-        return next(reversed(self.sightings))
+        """Frame of the last observation."""
+        return next(reversed(self.observations))
 
     @property
-    def latest(self) -> Sighting:
-        """The last sighting."""
-        return self.sightings[self.last]
+    def latest(self) -> Observation:
+        """The last observation."""
+        return self.observations[self.last]
 
-    def see(self, index: int, sighting: Sighting) -> None:
-        """Add a sighting at the end."""
-        if self.sightings:
-            moved = centre(sighting.region) - centre(self.latest.region) - self.drift
+    def add(self, index: int, observation: Observation) -> None:
+        """Add an observation at the end."""
+        if self.observations:
+            moved = observation.region.centre - self.latest.region.centre - self.camera_shift
             self.velocity = (self.velocity + moved / (index - self.last)) / 2
-        self.drift = np.zeros(2)
-        self.region = next_region(sighting, self.velocity)
-        self.birth = self.birth or (index, sighting)
-        self.sightings[index] = sighting
-        self._note(index, sighting)
-        self.look = sighting.look if self.look is None else learnt(self.look, sighting.look)
+        self.camera_shift = np.zeros(2)
+        self.region = following_region(observation, self.velocity)
+        self.birth = self.birth or (index, observation)
+        self.observations[index] = observation
+        self._judge(index, observation)
+        seen = observation.appearance
+        self.appearance = seen if self.appearance is None else updated(self.appearance, seen)
 
-    def fill(self, index: int, sighting: Sighting) -> None:
-        """Add a sighting from before the last one."""
-        self.sightings = dict(sorted({**self.sightings, index: sighting}.items()))
-        self._note(index, sighting)
+    def insert(self, index: int, observation: Observation) -> None:
+        """Add an observation from before the last one."""
+        self.observations = dict(sorted({**self.observations, index: observation}.items()))
+        self._judge(index, observation)
 
-    def like(self, sighting: Sighting) -> float:
-        """How much a sighting looks like what is known of this face; 1 where nothing is."""
-        return 1.0 if self.look is None else likeness(self.look, sighting.look)
+    def similarity(self, observation: Observation) -> float:
+        """Return the similarity to the known appearance; 1 if none is known."""
+        if self.appearance is None:
+            return 1.0
+        return similarity(self.appearance, observation.appearance)
 
-    def backed(self, index: int, sighting: Sighting) -> Sighting:
-        """A sighting by the mesh alone, believed as far as the last one that a detector backed."""
-        old = index - self.last_hit > PATIENCE
-        if old or sighting.flag >= self.backing or self.like(sighting) < _ITSELF:
-            return sighting
-        return replace(sighting, flag=self.backing)
+    def with_least_face_score(self, index: int, observation: Observation) -> Observation:
+        """Return an observation with the face score of the last one that a detector confirmed."""
+        is_old = index - self.last_detection > SEARCH_FRAMES
+        is_better = observation.face_score >= self.least_face_score
+        if is_old or is_better or self.similarity(observation) < _UNCHANGED:
+            return observation
+        return replace(observation, face_score=self.least_face_score)
 
-    def _note(self, index: int, sighting: Sighting) -> None:
-        trust = belief(self.score, sighting.flag, sighting.size)
-        self.beliefs[index] = trust * in_view(self.like(sighting))
+    def _judge(self, index: int, observation: Observation) -> None:
+        confidence = face_confidence(self.detector_score, observation.face_score, observation.size)
+        self.confidences[index] = confidence * visibility(self.similarity(observation))
 
-    def end_of_run(self, index: int, bridge: int) -> int | None:
-        """Last frame up to which the face is seen from this one on, with gaps of `bridge` at most.
+    def end_of_run(self, index: int, max_gap: int) -> int | None:
+        """Return the last frame up to which the face is observed without long gaps.
 
-        None: it is not seen up to this frame; less than `index`: nor in any soon after it.
+        Args:
+            index: The frame from which to look.
+            max_gap: Frames without an observation that a run may bridge.
+
+        Returns:
+            The frame; it is before `index` if the face is not observed in any frame soon after
+            it, and None if it is not observed up to it at all.
         """
-        end = max((i for i in self.sightings if i <= index), default=None)
-        for later in self.sightings:
-            if end is not None and end < later <= end + bridge + 1:
+        end = max((i for i in self.observations if i <= index), default=None)
+        for later in self.observations:
+            if end is not None and end < later <= end + max_gap + 1:
                 end = later
         return end
 
-    def unsee(self, index: int) -> None:
-        """Take a sighting back; the last one that remains stays."""
-        if len(self.sightings) > 1:
-            self.sightings.pop(index, None)
-            before = list(self.sightings)[-2:]
-            moved = centre(self.latest.region) - centre(self.sightings[before[0]].region)
+    def retract(self, index: int) -> None:
+        """Remove the observation of a frame, unless it is the only one."""
+        if len(self.observations) > 1:
+            self.observations.pop(index, None)
+            before = list(self.observations)[-2:]
+            moved = self.latest.region.centre - self.observations[before[0]].region.centre
             self.velocity = moved / max(1, before[-1] - before[0])
             self.region = self.latest.region.moved(*self.velocity)
 
     def absorb(self, other: "Track") -> None:
-        """Go on where another track is, that turned out to be this face."""
-        self.sightings.update(other.sightings)
-        self.beliefs.update(other.beliefs)
-        self.velocity, self.region, self.drift = other.velocity, other.region, other.drift
-        self.score, self.backing = other.score, other.backing
-        self.last_hit, self.last_look = other.last_hit, other.last_look
-        self.look = other.look
+        """Continue as another track that turned out to be the same face."""
+        self.observations.update(other.observations)
+        self.confidences.update(other.confidences)
+        self.velocity, self.region = other.velocity, other.region
+        self.camera_shift = other.camera_shift
+        self.detector_score, self.least_face_score = other.detector_score, other.least_face_score
+        self.last_detection, self.last_search = other.last_detection, other.last_search
+        self.appearance = other.appearance
 
-    def restart(self, index: int, sighting: Sighting, score: float) -> None:
-        """Forget all sightings but this one: they were wrong."""
-        self.sightings.clear()
-        self.beliefs.clear()
-        self.look, self.score, self.last_hit = None, score, index
-        self.backing = min(sighting.flag, BACKED)
-        self.see(index, sighting)
+    def restart(self, index: int, observation: Observation, detector_score: float) -> None:
+        """Replace all observations, which were wrong, by this one."""
+        self.observations.clear()
+        self.confidences.clear()
+        self.appearance, self.detector_score = None, detector_score
+        self.last_detection = index
+        self.trust_like(observation)
+        self.add(index, observation)
 
-    def hit(self, index: int, score: float) -> None:
-        """A sweep found it."""
-        # One good look says more than one bad one: it is seldom good by chance.
-        self.score += (0.5 if score > self.score else 0.25) * (score - self.score)
-        self.hits += index != self.last_hit
-        self.last_hit = index
-        self.confirmed |= self.hits >= 2
+    def trust_like(self, observation: Observation) -> None:
+        """Accept later observations at the face score of one that a detector agreed with."""
+        self.least_face_score = min(observation.face_score, DETECTED_FACE_SCORE)
 
-    def expected(self, index: int) -> Region:
-        """Where it should be in a frame after the last sighting, at constant velocity."""
+    def note_detection(self, index: int, score: float) -> None:
+        """Note that a detector found the face."""
+        # One good detection says more than one bad one, because it is seldom good by chance.
+        rate = 0.5 if score > self.detector_score else 0.25
+        self.detector_score += rate * (score - self.detector_score)
+        self.detections += index != self.last_detection
+        self.last_detection = index
+        self.confirmed |= self.detections >= 2
+
+    def expected_region(self, index: int) -> Region:
+        """Return the region in a frame after the last observation, at constant velocity."""
         region = self.region or self.latest.region
-        ahead = min(index - self.last - 1, PATIENCE)
-        return region.moved(*(self.drift + self.velocity * max(0, ahead)))
+        ahead = min(index - self.last - 1, SEARCH_FRAMES)
+        return region.moved(*(self.camera_shift + self.velocity * max(0, ahead)))
 
-    def forget(self, before: int) -> None:
-        """Drop all but the last sighting from before that frame."""
-        for index in [i for i in self.sightings if i < before and i != self.last]:
-            del self.sightings[index]
-            self.beliefs.pop(index, None)
-
-
-def plausible(before: Region, now: Region) -> bool:
-    """Whether a face can be seen here, having been expected there."""
-    jump = float(np.hypot(*(centre(now) - centre(before)))) / before.side
-    return jump < 0.35 and 0.6 < now.side / before.side < 1.6
+    def forget_before(self, index: int) -> None:
+        """Drop the observations from before a frame, except the last one."""
+        for old in [i for i in self.observations if i < index and i != self.last]:
+            del self.observations[old]
+            self.confidences.pop(old, None)
 
 
-def centre(region: Region) -> NDArray[np.float64]:
-    """Of a region: (x, y)."""
-    return np.array([region.x, region.y])
+def is_plausible(expected: Region, found: Region) -> bool:
+    """Return whether a face can be in this region that was expected in another."""
+    jump = float(np.hypot(*(found.centre - expected.centre))) / expected.side
+    return jump < 0.35 and 0.6 < found.side / expected.side < 1.6
 
 
-def next_region(sighting: Sighting, velocity: NDArray[np.float64]) -> Region:
-    """The model's input for the next frame."""
-    before, ahead = sighting.seen_in, sighting.region.moved(*velocity)
-    # A mesh in doubt is followed, but not made larger or smaller with: that runs away.
-    share = float(np.interp(sighting.flag, *_RESIZE))
+def following_region(observation: Observation, velocity: NDArray[np.float64]) -> Region:
+    """Return the landmark model's region for the next frame."""
+    before, ahead = observation.seen_in, observation.region.moved(*velocity)
+    # An uncertain observation moves the region but does not resize it, which would run away.
+    share = float(np.interp(observation.face_score, *_TRUST_IN_SIZE))
     side = before.side + share * (ahead.side - before.side)
-    return _steadied(before, Region(ahead.x, ahead.y, side, side, ahead.angle))
+    return _steadied(before, square(ahead.x, ahead.y, side, ahead.angle))
 
 
 def _steadied(old: Region, new: Region) -> Region:
@@ -198,4 +217,4 @@ def _steadied(old: Region, new: Region) -> Region:
     x = float(np.clip(old.x, new.x - room, new.x + room))
     y = float(np.clip(old.y, new.y - room, new.y + room))
     turn = (old.angle - new.angle + np.pi) % (2 * np.pi) - np.pi
-    return Region(x, y, side, side, new.angle + float(np.clip(turn, -_SLACK, _SLACK)))
+    return square(x, y, side, new.angle + float(np.clip(turn, -_SLACK, _SLACK)))

@@ -27,9 +27,9 @@ from crsr_video.imaging.geometry import (
 )
 from crsr_video.imaging.resampling import sample
 from crsr_video.io.reader import Reader
-from crsr_video.track.detect import Detector, Look, Model
+from crsr_video.track.detection import Detector, DetectorName, DetectorRun
+from crsr_video.track.regions import square, view_of
 from crsr_video.track.tracker import Tracker
-from crsr_video.track.view import Region, view_of
 from crsr_video.training.pack import LOSSLESS, SUFFIX, PackWriter, Prepared, encode, split_of
 from crsr_video.training.pictures import LOOKS, share_inside
 from crsr_video.types import Face, Frame, TrackedFrame
@@ -53,7 +53,7 @@ REASONS = (UNREADABLE, UNCLEAR, DISPUTED, WRONG_SIZE, CUT_OFF, FLAT, ALIKE)
 """Why a video, or a face in a frame, is left out."""
 
 _THUMBNAIL = 16
-_LOOKS: tuple[tuple[Model, float], ...] = (("short_range", 1.3), ("full_range", 3.0))
+_LOOKS: tuple[tuple[DetectorName, float], ...] = (("short_range", 1.3), ("full_range", 3.0))
 """Detectors that are asked again about a face, and the side of what they see over the crop's."""
 
 log = logging.getLogger(__name__)
@@ -257,11 +257,11 @@ def _doubt(frame: Frame, face: Face, detector: Detector, quality: Quality) -> st
     across = eyes[1] - eyes[0]
     angle = float(np.arctan2(across[1], across[0]))
     looks = [
-        Look(Region(float(x), float(y), times * side, times * side, angle), model)
+        DetectorRun(square(float(x), float(y), times * side, angle), model)
         for model, times in _LOOKS
     ]
     near = quality.eyes * float(np.hypot(*across))
-    found = detector.look(frame, looks)
+    found = detector.detect(frame, looks)
     agreed = any(np.hypot(*(other.eyes - eyes).T).max() <= near for other in found)
     return None if agreed else DISPUTED
 

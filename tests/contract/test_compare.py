@@ -23,7 +23,7 @@ from crsr_video.inspection.frame_pairs import FramePairs
 from crsr_video.io import pyav
 from crsr_video.io.reader import Reader
 from crsr_video.track import face_models
-from crsr_video.track.view import Region
+from crsr_video.track.regions import Region
 from crsr_video.types import Frame
 from tests.support.video import make_video
 

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
-from crsr_video.track.landmarks import REGION_PER_FACE, Sighting
+from crsr_video.track.detection import Detection
+from crsr_video.track.landmarks import REGION_PER_FACE, Observation
+from crsr_video.track.regions import Region, View, square
 from crsr_video.track.tracks import Track
-from crsr_video.track.view import Region
 from crsr_video.types import Frame, PixelLayout
 
 RGB24 = PixelLayout("rgb24", "rgb", 8, full_range=True)
@@ -34,33 +35,44 @@ def astronaut(
     )
 
 
+def view_sized(width: int, height: int) -> View:
+    return View(float(width), float(height), np.eye(2, 3), np.eye(2, 3))
+
+
 def region_at(x: float, y: float, size: float = 60.0) -> Region:
     side = size * REGION_PER_FACE
-    return Region(x, y, side, side)
+    return square(x, y, side)
 
 
-def sighting_at(
+def detection_at(x: float, y: float, size: float = 60.0, score: float = 0.9) -> Detection:
+    """A detection whose region is that of a mesh of the given size."""
+    half = size / 1.6 * 1.5 / 2
+    box = np.array([x - half, y - half, x + half, y + half])
+    return Detection(box, np.array([[x - 10, y], [x + 10, y]]), score)
+
+
+def observation_at(
     x: float,
     y: float,
     size: float = 60.0,
-    flag: float = 1.0,
+    face_score: float = 1.0,
     yaw: float = 0.0,
     seen_in: Region | None = None,
-    look: int = 0,
-) -> Sighting:
-    """A face of that size with its centre there; faces of one `look` look alike."""
+    person: int = 0,
+) -> Observation:
+    """A face of that size with its centre there; faces of one `person` look alike."""
     # In the shape of geometry.TEMPLATE about its middle, a face being 1 / 1.9 of a crop wide.
     shape = np.array([[-0.23, -0.1], [0.23, -0.1], [0, 0.15], [-0.2, 0.36], [0.2, 0.36]])
     box = np.array([x - size / 2, y - size / 2, x + size / 2, y + size / 2])
     region = region_at(x, y, size)
-    seen = np.eye(4, 768, dtype=np.float32)[look]
-    return Sighting(shape * size + (x, y), box, flag, yaw, region, seen_in or region, seen)
+    seen = np.eye(4, 768, dtype=np.float32)[person]
+    return Observation(shape * size + (x, y), box, face_score, yaw, region, seen_in or region, seen)
 
 
 def track_along(
     path: dict[int, tuple[float, float]], identity: int = 1, size: float = 60.0
 ) -> Track:
-    track = Track(identity, {}, {}, score=0.9, confirmed=True)
+    track = Track(identity, detector_score=0.9, confirmed=True)
     for index, (x, y) in path.items():
-        track.see(index, sighting_at(x, y, size))
+        track.add(index, observation_at(x, y, size))
     return track

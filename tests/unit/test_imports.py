@@ -16,7 +16,7 @@ LAYERS = [
     ["_version"],
     ["crsr_video"],  # the version, and lazy names
     ["errors", "types", "config", "closing"],
-    ["files", "formatting", "records", "text_table"],
+    ["files", "formatting", "records", "text_table", "versions"],
     ["imaging"],
     ["networks"],
     ["weights"],

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -13,14 +13,11 @@ from crsr_video.evaluation.tracking.measures import Judge, Score
 from crsr_video.evaluation.tracking.people import Person
 from crsr_video.evaluation.tracking.render import Shown, render
 from crsr_video.evaluation.tracking.scenes import Scene
-from crsr_video.track.tracker import Tracker, TrackerStats
+from crsr_video.track.tracker import Tracker, TrackerStatistics
 from crsr_video.types import TrackedFrame
 
 Watch = Callable[[Shown, TrackedFrame, Score], None]
 """Called with each frame when it has been judged."""
-
-PARTS = "_ms"
-"""How the times of a tracker's parts end among its `TrackerStats`."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def run(
             times.append((perf_counter() - start) * 1000)
             take(items)
         take(tracker.flush())
-        stats = tracker.stats
+        stats = tracker.statistics
     return Result(
         scene,
         len(times),
@@ -89,13 +86,9 @@ def run(
     )
 
 
-def parts(stats: TrackerStats) -> dict[str, float]:
-    """Milliseconds a frame of each part of the tracker."""
-    return {
-        part.name.removesuffix(PARTS): getattr(stats, part.name) / max(1, stats.frames)
-        for part in fields(stats)
-        if part.name.endswith(PARTS)
-    }
+def parts(stats: TrackerStatistics) -> dict[str, float]:
+    """Return the milliseconds per frame of each part of the tracker."""
+    return {part: 1000 * seconds / max(1, stats.frames) for part, seconds in stats.seconds.items()}
 
 
 def _cuts(found: Sequence[bool], there: Sequence[bool]) -> tuple[int, int, int]:

@@ -5,7 +5,6 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ from crsr_video import __version__, weights
 from crsr_video.config import Config
 from crsr_video.errors import InputError
 from crsr_video.track.tracks_file.fingerprint import sha256
+from crsr_video.versions import library_versions
 
 FREE = ("overwrite", "resume", "restart", "report", "threads")
 """Choices that do not show in the result."""
-
-_LIBRARIES = ("av", "torch", "numpy", "opencv-contrib-python", "ai-edge-litert")
 
 Facts = dict[str, str]
 
@@ -28,7 +26,7 @@ def versions(config: Config) -> Facts:
     Raises: WeightsError: there are none of that name.
     """
     found = {"crsr-video": __version__, "machine": platform.machine()}
-    found |= {name: _version(name) for name in _LIBRARIES}
+    found |= library_versions()
     pair = weights.load(config.networks.model)
     found["weights"] = pair.sha256
     found["ranges"] = _ranges(pair)
@@ -39,13 +37,6 @@ def _ranges(pair: weights.Pair) -> str:
     """What inference in eight bits depends on besides the weights."""
     found = [getattr(n, "ranges", None) for n in (pair.consistifier, pair.superresolver)]
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def facts(source: Path, config: Config, output: Path) -> Facts:

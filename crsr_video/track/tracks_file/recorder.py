@@ -4,10 +4,9 @@ from array import array
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crsr_video.errors import DegenerateFaceError, TracksError
-from crsr_video.imaging.geometry import FACE_WIDTHS_PER_CROP, crop_side
+from crsr_video.errors import TracksError
+from crsr_video.imaging.geometry import face_width
 from crsr_video.track.tracks_file.pictures import Packer, tiny
 from crsr_video.track.tracks_file.recording import (
     FARTHEST,
@@ -107,17 +106,6 @@ class Recorder:
         column.values.extend(round(value * HUNDREDTHS) for value in points)
         column.values.extend((round(_share(face.confidence)), round(_share(face.presence)), why))
         column.widths.append(face_width(face.landmarks, float(item.frame.sample_aspect)))
-
-
-def face_width(landmarks: NDArray[np.float64], sample_aspect: float) -> float:
-    """Width of a face by its landmarks, in frame pixels (of the frame's height); 0: they coincide.
-
-    Args: landmarks: (5, 2) in frame pixels.
-    """
-    try:
-        return crop_side(landmarks, sample_aspect) / FACE_WIDTHS_PER_CROP
-    except DegenerateFaceError:
-        return 0.0
 
 
 def _share(value: float) -> float:

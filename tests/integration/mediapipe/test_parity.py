@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from skimage import data
 
-from crsr_video.track.detect import FLOOR, GRIDS
-from crsr_video.track.glimpse import glimpse
-from crsr_video.track.ssd import SingleShot
-from crsr_video.track.view import Region
+from crsr_video.track.detection import ANCHOR_GRIDS, MIN_SCORE, SingleShotDetector
+from crsr_video.track.region_pictures import model_input
+from crsr_video.track.regions import square
 from tests.support.face_models import face_model
 from tests.support.tracking import astronaut, frame_of
 
@@ -42,14 +41,14 @@ def test_the_models_are_those_that_mediapipe_detects_faces_with(name):
 
 @DETECTORS
 def test_detections_agree_with_mediapipe(name):
-    grid, seen = GRIDS[name], 0
-    ours = SingleShot(face_model(name), grid)
-    with tasks_detector(name, min_detection_confidence=FLOOR) as theirs:
+    grid, seen = ANCHOR_GRIDS[name], 0
+    ours = SingleShotDetector(face_model(name), grid)
+    with tasks_detector(name, min_detection_confidence=MIN_SCORE) as theirs:
         for side, angle in [(400, 0), (300, 0.4), (250, -0.4), (150, 0)]:
-            shown = glimpse(frame_of(astronaut()), Region(165, 110, side, side, angle), grid.side)
+            shown = model_input(frame_of(astronaut()), square(165, 110, side, angle), grid.side)
             pixels = np.rint((shown + 1) * 127.5).astype(np.uint8)
             expected = detect(theirs, pixels)
-            boxes, scores = ours(pixels.astype(np.float32) / 127.5 - 1, FLOOR)
+            boxes, scores = ours.detect(pixels.astype(np.float32) / 127.5 - 1, MIN_SCORE)
             assert len(expected) == len(boxes)
             for face, box, score in zip(expected, boxes, scores, strict=True):
                 points = [(p.x * grid.side, p.y * grid.side) for p in face.keypoints]

@@ -18,7 +18,7 @@ from crsr_video.imaging.geometry import crop_from_frame
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.io.frames import from_rgb
 from crsr_video.track.face_models import resolve
-from crsr_video.track.view import Region
+from crsr_video.track.regions import Region
 from tests.support.frames import landmarks_at
 from tests.support.paths import ROOT
 from tests.support.video import make_video

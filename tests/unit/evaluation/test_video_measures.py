@@ -13,7 +13,7 @@ from crsr_video.evaluation.video_measures import (
     flow_between,
     likeness,
 )
-from crsr_video.track.view import Region
+from crsr_video.track.regions import Region
 
 SIDE = 96
 

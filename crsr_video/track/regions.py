@@ -1,0 +1,147 @@
+"""Regions of a frame in upright coordinates, and the tiles in which faces are searched for.
+
+Everything inside this package is in *upright coordinates*: the frame's own pixels (as many to a
+height as the frame has rows), stretched in x by the sample aspect ratio and turned as a player
+would. So "left" is left, a circle is a circle, and only the tracker's last step goes back to the
+frame.
+
+Detectors shrink their input, so a small face is found only in a tile of the frame in which it is
+large enough. Measured on real faces pasted into real scenes at known sizes: of faces a tenth of a
+tile wide the full-range model finds 96 of 100, of those an eleventh to an eighth at least 90, and
+nearly all up to half of the tile. The short-range model finds them from an eighth on, but however
+they are tilted. Only the share of the tile counts: enlarging 16-pixel faces costs neither model
+anything.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.imaging.geometry import Matrix, compose, invert, resize_matrix
+from crsr_video.types import Frame
+
+TILE_PER_FACE = 12.5
+"""Side of the smallest tiles over the width of the smallest face to be found."""
+_TILE_OVERLAP = 0.25
+_OCTAVE_SLACK = 0.3
+"""Part of an octave by which the tile sizes may lie farther apart than by a factor of two."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The upright picture of frames of one shape."""
+
+    width: float
+    """Width of the upright picture in its square pixels."""
+    height: float
+    """Height of the upright picture."""
+    upright_from_frame: Matrix
+    """2x3 matrix from frame pixels to upright coordinates."""
+    frame_from_upright: Matrix
+    """2x3 matrix from upright coordinates to frame pixels."""
+
+    @property
+    def whole(self) -> "Region":
+        """The region of the whole frame."""
+        return Region((self.width - 1) / 2, (self.height - 1) / 2, self.width, self.height)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rotated rectangle in upright coordinates."""
+
+    x: float
+    """Horizontal position of the centre."""
+    y: float
+    """Vertical position of the centre."""
+    width: float
+    """Width in upright pixels."""
+    height: float
+    """Height in upright pixels."""
+    angle: float = 0.0
+    """Angle of the upper edge in radians, from +x towards +y."""
+
+    @property
+    def side(self) -> float:
+        """The longer side."""
+        return max(self.width, self.height)
+
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """The centre, (x, y)."""
+        return np.array([self.x, self.y])
+
+    @property
+    def box(self) -> NDArray[np.float64]:
+        """The rectangle without its rotation: x0, y0, x1, y1."""
+        x, y = self.width / 2, self.height / 2
+        return np.array([self.x - x, self.y - y, self.x + x, self.y + y])
+
+    def moved(self, dx: float, dy: float) -> "Region":
+        """Return a region of the same shape elsewhere."""
+        return Region(self.x + dx, self.y + dy, self.width, self.height, self.angle)
+
+    def picture_size(self, longest: int) -> tuple[int, int]:
+        """Return width and height of a picture of the region, its longer side in pixels given."""
+        scale = longest / self.side
+        return max(1, round(self.width * scale)), max(1, round(self.height * scale))
+
+    def picture_from_upright(self, longest: int) -> Matrix:
+        """Return the 2x3 matrix from upright coordinates to the pixels of such a picture."""
+        width, height = self.picture_size(longest)
+        c, s = np.cos(self.angle), np.sin(self.angle)
+        turned = np.array([[c, s, -c * self.x - s * self.y], [-s, c, s * self.x - c * self.y]])
+        # The centre of the region lies in the middle of the picture, between pixels if even.
+        fx, fy = width / self.width, height / self.height
+        return compose([[fx, 0, (width - 1) / 2], [0, fy, (height - 1) / 2]], turned)
+
+
+def square(x: float, y: float, side: float, angle: float = 0.0) -> Region:
+    """Return a square region."""
+    return Region(x, y, side, side, angle)
+
+
+def view_of(frame: Frame) -> View:
+    """Return the view of frames of this size, sample aspect ratio and rotation."""
+    return _view(frame.width, frame.height, float(frame.sample_aspect), frame.rotation // 90 % 4)
+
+
+@lru_cache(maxsize=16)
+def _view(frame_width: int, frame_height: int, aspect: float, turns: int) -> View:
+    matrix = resize_matrix(aspect, 1.0)
+    width, height = frame_width * aspect, float(frame_height)
+    for _ in range(turns):
+        # A quarter turn counter-clockwise brings the right edge to the top.
+        matrix = compose(np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, width - 1.0]]), matrix)
+        width, height = height, width
+    return View(width, height, matrix, invert(matrix))
+
+
+def tile_levels(view: View, min_face: float) -> list[list[Region]]:
+    """Return the tiles that cover a frame, by size from large to small.
+
+    Args:
+        view: The view of the frame.
+        min_face: Width in pixels of the smallest face to be found.
+
+    Returns:
+        For each size of tiles, the tiles row by row. None if the whole frame is small enough.
+    """
+    longest, finest = max(view.width, view.height), TILE_PER_FACE * min_face
+    octaves = max(0, int(np.ceil(np.log2(longest / finest) - _OCTAVE_SLACK)))
+    return [tiles(view, float(side)) for side in np.geomspace(longest, finest, octaves + 1)[1:]]
+
+
+def tiles(view: View, side: float) -> list[Region]:
+    """Return overlapping squares of one size that cover the frame, row by row."""
+    xs, ys = _tile_centres(view.width, side), _tile_centres(view.height, side)
+    return [square(x, y, side) for y in ys for x in xs]
+
+
+def _tile_centres(length: float, side: float) -> list[float]:
+    if length <= side:
+        return [length / 2 - 0.5]
+    count = max(1, int(np.ceil((length / side - _TILE_OVERLAP) / (1 - _TILE_OVERLAP) - 1e-6)))
+    return [float(c) for c in np.linspace(side / 2, length - side / 2, count) - 0.5]

@@ -1,0 +1,279 @@
+"""Schedule of the search for faces: the whole frame when a scene begins, then a little at a time.
+
+A tracked face needs no detector, and a new one appears only where something changes. What a camera
+brings into view by turning is a change; what it only moves about is none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.track.detection import DetectorName, DetectorRun
+from crsr_video.track.regions import Region, View, tile_levels
+from crsr_video.track.scenes import CameraPath, Luma
+
+_COST: dict[DetectorName, float] = {"full_range": 1.0, "short_range": 0.4}
+"""Cost of one run, in runs of the full-range detector."""
+_MAX_COST_AFTER_CUT = 16.0
+"""Cost per frame at most, soon after a cut."""
+_ROUND_FRAMES = 200
+"""Frames over which all runs are spread later on, if everything changes."""
+_COST_RATES = 0.2, 5.0
+"""Affordable cost per frame later on, for the smallest and the largest frames."""
+_CHANGED = 5.0
+"""Levels by which a pixel of the thumbnail must differ from the last run to justify another."""
+_NEW = 4 * _CHANGED
+"""Change in levels that something never seen before counts as."""
+_SMALLEST_FACE = 8.0
+"""Width in pixels of the smallest face that can be searched for."""
+_STALE = (90, 450)
+"""Frames after which a tile is searched again although nothing seems to have changed: the first,
+but the more the more tiles there are, up to the second."""
+_STALE_COST_RATE = 0.4
+"""Affordable cost per frame of these."""
+_SOONEST, _SOONEST_BESIDE_FACE = 12, 24
+"""Frames after which a tile that goes on changing is searched again at the earliest; the second
+where all that changes is beside a tracked face, mostly the same person's hair and body."""
+_BESIDE_FACE = 0.5
+"""How far beside a tracked face that reaches, over the side of its region."""
+_ENTERED = 0.3
+"""Strip of a tile that must have come into view to justify a run, over the tile's side."""
+_CHECK_EVERY = 6
+"""Frames over which the checks of all tiles for change are spread."""
+_ON_FACE, _NEAR_FACE, _ELSEWHERE = range(3)
+_AT_REST = 0.1
+"""Pixels of the thumbnail by which a camera at rest seems to move at most."""
+
+
+class SearchSchedule:
+    """Spreads detector runs over the frames, so that each frame costs about the same."""
+
+    def __init__(self, sweep_every: int, *, min_face: float = 16.0) -> None:
+        """Create the schedule.
+
+        Args:
+            sweep_every: Frames between two runs on the whole frame. Tiles come in between.
+            min_face: Width in pixels of the smallest face to be found.
+        """
+        self._sweep_every = sweep_every
+        self._min_face = max(min_face, _SMALLEST_FACE)
+        self._levels: list[_TileLevel] = []
+        self._cost_rate = self._saved_cost = 0.0
+        self._start = 0
+        self._camera = CameraPath()
+
+    def begin(self, view: View, luma: Luma, index: int) -> list[DetectorRun]:
+        """Return the runs for the first frame of a scene: the large tiles, within the limit."""
+        pyramid = tile_levels(view, self._min_face)
+        cost = sum(_COST[detector] * len(tiles) for detector in _COST for tiles in pyramid)
+        stale = int(np.clip(cost / _STALE_COST_RATE, *_STALE))
+        self._levels = [_TileLevel(t, name, view, luma, stale) for name in _COST for t in pyramid]
+        self._cost_rate = float(np.clip(cost / _ROUND_FRAMES, *_COST_RATES))
+        self._start, self._saved_cost = index, 0.0
+        self._camera = CameraPath()
+        seen = _Snapshot.of(luma, self._camera.push(luma))
+        sweep = [DetectorRun(view.whole), DetectorRun(view.whole, "short_range")]
+        return sweep + self._first_runs(seen, index, _MAX_COST_AFTER_CUT - _cost(sweep), [])
+
+    def next(
+        self, view: View, luma: Luma, index: int, tracked: Sequence[Region] = ()
+    ) -> list[DetectorRun]:
+        """Return the runs for a later frame.
+
+        Args:
+            view: The view of the frame.
+            luma: The thumbnail of the frame.
+            index: The number of the frame.
+            tracked: Regions of tracked faces. Changes there say nothing about new faces.
+        """
+        since = index - self._start
+        runs: list[DetectorRun] = []
+        if since % self._sweep_every == 0:
+            runs.append(DetectorRun(view.whole))
+            # Every second time for a face that fills the picture, which full_range misses.
+            if since // self._sweep_every % 2 == 0:
+                runs.append(DetectorRun(view.whole, "short_range"))
+        seen = _Snapshot.of(luma, self._camera.push(luma))
+        first = self._first_runs(seen, index, _MAX_COST_AFTER_CUT - _cost(runs), tracked)
+        if first:
+            return runs + first
+        return runs + self._most_useful_runs(seen, index, tracked, _zones(tracked, view, luma))
+
+    def _first_runs(
+        self, seen: "_Snapshot", index: int, budget: float, tracked: Sequence[Region]
+    ) -> list[DetectorRun]:
+        """Return runs on tiles that the full-range model has not seen, the large ones first."""
+        runs: list[DetectorRun] = []
+        for level in self._levels:
+            if level.detector == "full_range" and (level.last_run < 0).any():
+                unseen = np.flatnonzero((level.last_run < 0) & ~level.within(tracked))
+                unseen = unseen[: max(0, int(budget - _cost(runs)))]
+                runs += [level.run(int(tile), seen, index) for tile in unseen]
+        return runs
+
+    def _most_useful_runs(
+        self,
+        seen: "_Snapshot",
+        index: int,
+        tracked: Sequence[Region],
+        zones: NDArray[np.uint8],
+    ) -> list[DetectorRun]:
+        """Return runs on the most urgent tiles, as many as the saved cost allows."""
+        self._saved_cost = min(self._saved_cost + self._cost_rate, self._cost_rate + 1)
+        waiting: list[tuple[float, int, int]] = []
+        for number, level in enumerate(self._levels):
+            level.measure_change(seen, index, zones)
+            free = ~level.within(tracked)
+            urgent = level.most_urgent(index, self._start, free, 1 + int(3 * self._cost_rate))
+            waiting += [(urgency, number, tile) for urgency, tile in urgent]
+        runs: list[DetectorRun] = []
+        for _, number, tile in sorted(waiting, key=lambda entry: -entry[0]):
+            level = self._levels[number]
+            if self._saved_cost < _COST[level.detector]:
+                break
+            self._saved_cost -= _COST[level.detector]
+            runs.append(level.run(tile, seen, index))
+        return runs
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """A thumbnail to be compared with later ones."""
+
+    camera: NDArray[np.float64]
+    """The camera's position, see `CameraPath.push`."""
+    levels: NDArray[np.uint8]
+    """(3, height * width): the picture, and the minimum and maximum around each of its pixels."""
+
+    @classmethod
+    def of(cls, luma: Luma, camera: NDArray[np.float64]) -> "_Snapshot":
+        picture = np.rint(luma).astype(np.uint8)
+        kernel = np.ones((3, 3), np.uint8)
+        around = cv2.erode(picture, kernel), cv2.dilate(picture, kernel)
+        return cls(camera, np.stack([picture, *around]).reshape(3, -1))
+
+
+class _TileLevel:
+    """Tiles of one size, searched by one detector."""
+
+    def __init__(
+        self, tiles: list[Region], detector: DetectorName, view: View, luma: Luma, stale: int
+    ) -> None:
+        self.tiles, self.detector = tiles, detector
+        self._stale = stale
+        self.last_run = np.full(len(tiles), -1)
+        """Frame of the last run on each tile; -1 if there was none."""
+        self._shape = luma.shape
+        self._cells = np.stack([_cells(tile, view, luma) for tile in tiles])
+        """(N, K, 2): x and y of the thumbnail's pixels in each tile."""
+        self._cameras = np.zeros((len(tiles), 2))
+        self._snapshots = np.zeros((len(tiles), 3, luma.size), np.uint8)
+        """The `_Snapshot` at the last run on each tile."""
+        self._entered = max(1.0, _ENTERED * float(np.ptp(self._cells[0, :, 0]) + 1))
+        self._change, self._change_near_faces = np.full((2, len(tiles)), _CHANGED)
+        """Greatest change since the last run, away from tracked faces and near them."""
+        self._boxes = np.array([tile.box for tile in tiles])
+        # A large tile is worth more than a small one, because its faces are; and most heads are
+        # upright enough for either model.
+        self._worth = np.sqrt(tiles[0].side) * (1.0 if detector == "full_range" else 0.5)
+
+    def within(self, tracked: Sequence[Region]) -> NDArray[np.bool_]:
+        """Return which tiles lie inside a tracked face, where there is no other face."""
+        if not tracked:
+            return np.zeros(len(self.tiles), bool)
+        boxes = np.array([region.box for region in tracked])
+        above = (self._boxes[:, None, :2] >= boxes[:, :2]).all(2)
+        below = (self._boxes[:, None, 2:] <= boxes[:, 2:]).all(2)
+        return np.asarray(np.any(above & below, axis=1))
+
+    def run(self, tile: int, seen: _Snapshot, index: int) -> DetectorRun:
+        """Return the run on a tile, and note that it takes place."""
+        self.last_run[tile] = index
+        self._cameras[tile], self._snapshots[tile] = seen.camera, seen.levels
+        self._change[tile] = self._change_near_faces[tile] = 0.0
+        return DetectorRun(self.tiles[tile], self.detector)
+
+    def measure_change(self, seen: _Snapshot, index: int, zones: NDArray[np.uint8]) -> None:
+        """Measure how much those tiles have changed whose turn it is.
+
+        Args:
+            seen: The current thumbnail.
+            index: The number of the frame.
+            zones: For each pixel of the thumbnail `_ON_FACE`, `_NEAR_FACE` or `_ELSEWHERE`.
+        """
+        turn = np.arange(index % _CHECK_EVERY, len(self.tiles), _CHECK_EVERY)
+        age = index - self.last_run[turn]
+        turn = turn[(self.last_run[turn] >= 0) & (age >= _SOONEST - _CHECK_EVERY)]
+        if not len(turn):
+            return
+        height, width = self._shape
+        moved = seen.camera - self._cameras[turn]
+        cells = self._cells[turn]
+        then = cells - np.rint(moved).astype(int)[:, None]
+        was_in_view = ((then >= 0) & (then < (width, height))).all(2)
+        at = np.where(was_in_view, then[..., 1] * width + then[..., 0], 0)
+        here = cells[..., 1] * width + cells[..., 0]
+        # If the camera moves, pixels lie between those of before, and take on their neighbours.
+        rests = np.abs(moved).max(1) < _AT_REST
+        rows = turn[:, None]
+        low = self._snapshots[rows, np.where(rests, 0, 1)[:, None], at].astype(np.int16)
+        high = self._snapshots[rows, np.where(rests, 0, 2)[:, None], at].astype(np.int16)
+        now = seen.levels[0][here].astype(np.int16)
+        much_entered = np.abs(moved).max(1) >= self._entered
+        change = np.maximum(low - now, now - high)
+        change = np.where(was_in_view, change, np.where(much_entered, round(_NEW), 0)[:, None])
+        zone = zones[here]
+        self._change[turn] = (change * (zone == _ELSEWHERE)).max(1)
+        self._change_near_faces[turn] = (change * (zone == _NEAR_FACE)).max(1)
+
+    def most_urgent(
+        self, index: int, start: int, among: NDArray[np.bool_], most: int
+    ) -> list[tuple[float, int]]:
+        """Return tiles worth a run, each with its urgency, the most urgent first.
+
+        Args:
+            index: The number of the frame.
+            start: The first frame of the scene.
+            among: Which tiles may be chosen, (N,).
+            most: How many tiles to return at most.
+        """
+        age = index - np.where(self.last_run < 0, start - _STALE[0], self.last_run)
+        changed = (self._change >= _CHANGED) & (age >= _SOONEST)
+        changed |= (self._change_near_faces >= _CHANGED) & (age >= _SOONEST_BESIDE_FACE)
+        worth = among & (changed | (self.last_run < 0) | (age >= self._stale))
+        change = np.maximum(self._change, self._change_near_faces)
+        urgency = worth * age**2 * np.clip(change, 1, _NEW) * self._worth
+        best = np.argsort(-urgency, kind="stable")[:most]
+        return [(float(urgency[i]), int(i)) for i in best if urgency[i] > 0]
+
+
+def _cost(runs: list[DetectorRun]) -> float:
+    return sum(_COST[run.detector] for run in runs)
+
+
+def _cells(tile: Region, view: View, luma: Luma) -> NDArray[np.intp]:
+    """Return the pixels of a thumbnail in a tile, (K, 2), as many for all tiles of one size."""
+    size = np.array(luma.shape[::-1])
+    scale = size / (view.width, view.height)
+    span = np.minimum(np.ceil(tile.side * scale).astype(int) + 1, size)
+    corner = np.floor((tile.box[:2] + 0.5) * scale).astype(int)
+    x0, y0 = np.clip(corner, 0, size - span)
+    x, y = np.meshgrid(np.arange(x0, x0 + span[0]), np.arange(y0, y0 + span[1]))
+    cells: NDArray[np.intp] = np.stack([x.ravel(), y.ravel()], 1)
+    return cells
+
+
+def _zones(tracked: Sequence[Region], view: View, luma: Luma) -> NDArray[np.uint8]:
+    """Return for each pixel of the thumbnail whether a tracked face is there, or near; flat."""
+    zones = np.full(luma.shape, _ELSEWHERE, np.uint8)
+    scale = np.tile(np.array(luma.shape[::-1]) / (view.width, view.height), 2)
+    for zone, reach in ((_NEAR_FACE, _BESIDE_FACE), (_ON_FACE, 0.0)):
+        for region in tracked:
+            margin = reach * region.side * np.array([-1, -1, 1, 1])
+            corners = np.rint((region.box + margin + 0.5) * scale)
+            x0, y0, x1, y1 = np.clip(corners, 0, None).astype(int)
+            zones[y0:y1, x0:x1] = zone
+    return zones.ravel()

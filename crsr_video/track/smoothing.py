@@ -1,0 +1,311 @@
+"""Smoothing: from the observations of a track to faces that are steady and do not lag or pop."""
+
+from dataclasses import dataclass, field
+from math import radians
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.imaging.geometry import Points, apply, face_width
+from crsr_video.track.regions import View
+from crsr_video.track.tracks import Track
+from crsr_video.types import Face
+
+Array = NDArray[np.float64]
+
+RAMP = 5
+"""Frames over which a face appears or disappears."""
+SIZE_RAMP = 1.15
+"""Width over the least one at which the presence of a face is full."""
+_PROFILE = (radians(35), radians(55))
+"""Yaw from which a face counts less, and at which it does not count."""
+_CLEAR = (0.25, 0.5)
+"""Confidence up to which a face does not count, and from which it counts fully."""
+_INSIDE = (0.4, 0.75)
+"""The same for the share of the face that is inside the frame."""
+_LEAST_WEIGHT = 0.02
+_REST_SIGMA = 3.0
+_LEAST_SIGMA = 0.5
+_SPEED_SIGMA = 1.5
+_SHAKE_REACH = 3
+"""Frames to either side in which a shaken camera shows."""
+_HALF_SHAKE = 0.03
+"""Face sizes of shake at which the window is half as wide as without."""
+_NOISE_SHAKE = 0.03
+"""Share of the points' extent by which noise makes them jump at most."""
+_HALF_SPEED = 0.012
+"""Face sizes per frame at which the window is half as wide as for a face at rest."""
+_SPEED_CUTOFF = 0.06
+"""Cutoff for the speed itself if only the past is known, in cycles per frame."""
+_NOISE_SPEED = 0.005
+"""Face sizes per frame by which noise seems to move a resting face."""
+
+
+def local_fit(
+    times: Array, values: Array, at: float, sigma: float, trust: Array | None = None
+) -> tuple[Array, Array]:
+    """Return value and slope at one time of a straight line fitted to its neighbourhood.
+
+    Straight motion passes unchanged, whatever the weights and however unevenly the samples lie, so
+    there is no lag, and gaps and ends need no special case.
+
+    Args:
+        times: (N,) times of the samples.
+        values: (N, K) samples.
+        at: The time.
+        sigma: Standard deviation of the Gaussian weights in units of time.
+        trust: (N,) further weights. Defaults to equal ones.
+
+    Returns:
+        The value (K,) and the slope (K,) per unit of time.
+    """
+    offset = times - at
+    # In a gap both of its sides must count, however narrow the window.
+    before, after = offset[offset <= 0], offset[offset >= 0]
+    gap = max(-before.max(), after.min()) if before.size and after.size else np.abs(offset).min()
+    weight = np.exp(-0.5 * (offset / max(sigma, gap / 2)) ** 2)
+    if trust is not None:
+        weight *= trust
+    weight /= weight.sum()
+    middle = float(weight @ offset)
+    mean = weight @ values
+    spread = float(weight @ (offset - middle) ** 2)
+    if spread < 1e-9:
+        return mean, np.zeros_like(mean)
+    slope = (weight * (offset - middle)) @ (values - mean) / spread
+    return mean - middle * slope, slope
+
+
+def _slopes(times: Array, values: Array, at: Array) -> Array:
+    """Return the slopes of `local_fit` at several times at once, (M, K)."""
+    offset = times - at[:, None]
+    before = np.where(offset <= 0, -offset, np.inf).min(1)
+    after = np.where(offset >= 0, offset, np.inf).min(1)
+    gap = np.where(
+        np.isinf(before) | np.isinf(after), np.minimum(before, after), np.maximum(before, after)
+    )
+    weight = np.exp(-0.5 * (offset / np.maximum(_SPEED_SIGMA, gap / 2)[:, None]) ** 2)
+    weight /= weight.sum(1, keepdims=True)
+    offset -= (weight * offset).sum(1, keepdims=True)
+    pull = weight * offset
+    spread = (pull * offset).sum(1, keepdims=True)
+    # The weights are about their mean, so a common offset of all values cancels.
+    slopes: Array = np.where(
+        spread < 1e-9, 0.0, pull @ (values - values[0]) / np.maximum(spread, 1e-9)
+    )
+    return slopes
+
+
+def bandwidth(times: Array, points: Array, at: float, size: float) -> float:
+    """Return the width of the smoothing window: wide at rest, and narrow for a fast face.
+
+    Args:
+        times: (N,) frame numbers.
+        points: (N, 2 P) coordinates in pixels.
+        at: The frame.
+        size: Size of the face in pixels.
+
+    Returns:
+        Sigma in frames.
+    """
+    # A face that turns back is at rest for one frame only, so take the speed around it.
+    slopes = _slopes(times, points, at + np.array([-2.0, 0.0, 2.0]))
+    speed = float(np.hypot(slopes[:, ::2], slopes[:, 1::2]).max()) / size
+    sigma = max(_LEAST_SIGMA, _REST_SIGMA / (1 + speed / _HALF_SPEED))
+    return sigma / (1 + shake(times, points, at) / size / _HALF_SHAKE)
+
+
+def shake(times: Array, points: Array, at: float) -> float:
+    """Return how far a face jumps to and fro between frames, in pixels beyond the noise.
+
+    A shaken camera has no speed on average, and yet neighbouring frames say little about each
+    other.
+    """
+    shapes = points.reshape(len(points), -1, 2)
+    middle = shapes.mean(1)
+    near = np.abs(times - at) <= _SHAKE_REACH
+    if near.sum() < 3:
+        return 0.0
+    close = middle[near]
+    bends = np.hypot(*(close[2:] - 2 * close[1:-1] + close[:-2]).T) / 2
+    extent = float(np.median((shapes.max(1) - shapes.min(1)).max(1)))
+    return max(0.0, float(np.median(bends)) - _NOISE_SHAKE * extent)
+
+
+@dataclass(slots=True)
+class OneEuroFilter:
+    """A low-pass filter over past frames only, whose cutoff rises with speed.
+
+    Source: Casiez, Roussel, Vogel, "1 Euro filter", CHI 2012. Time is counted in frames.
+    """
+
+    least_cutoff: float = 0.04
+    """Cutoff at rest, in cycles per frame."""
+    per_speed: float = 20.0
+    """Cutoff added for each face size per frame."""
+    _latest: Array | None = None
+    _value: Array | None = None
+    _slope: Array | None = None
+
+    def __call__(self, value: Array, size: float) -> Array:
+        """Filter the next value, (K,), of a face of `size` pixels."""
+        before, self._latest = self._latest, value
+        if before is None or self._value is None or self._slope is None:
+            self._value, self._slope = value, np.zeros_like(value)
+            return value
+        self._slope = self._slope + _gain(_SPEED_CUTOFF) * (value - before - self._slope)
+        # The noise of a resting face is not motion.
+        speed = max(0.0, float(np.abs(self._slope).max()) / size - _NOISE_SPEED)
+        gain = _gain(self.least_cutoff + self.per_speed * speed)
+        self._value = self._value + gain * (value - self._value)
+        return self._value
+
+
+def _gain(cutoff: float) -> float:
+    """Return the gain of a first-order low-pass filter with a cutoff in cycles per sample."""
+    return float(1 - np.exp(-2 * np.pi * cutoff))
+
+
+def fade_out(at: int, last: int, horizon: int, lookahead: int) -> float:
+    """Return the greatest presence that a face may have which was last observed at `last`.
+
+    Args:
+        at: The frame.
+        last: Frame of the last observation.
+        horizon: The latest known frame. A face that is observed there is not about to go.
+        lookahead: Frames known ahead. With enough of them the face has faded by `last`;
+            otherwise it fades afterwards.
+    """
+    if last >= horizon:
+        return 1.0
+    left = last + max(0, RAMP - lookahead) - at + 1
+    return float(np.clip(left / (RAMP + 1), 0, 1))
+
+
+def smooth_step(low: float, high: float, value: float) -> float:
+    """Return 0 below `low`, 1 above `high`, and a smooth transition between."""
+    t = float(np.clip((value - low) / (high - low), 0, 1))
+    return t * t * (3 - 2 * t)
+
+
+def reason_too_small(min_face: float) -> str:
+    """Return why a face narrower than `min_face` pixels is left alone."""
+    return f"smaller than {min_face:g} px"
+
+
+@dataclass(slots=True)
+class _History:
+    """What must be known of a face in the frame before."""
+
+    presence: float = 0.0
+    points: OneEuroFilter = field(default_factory=OneEuroFilter)
+    box: OneEuroFilter = field(default_factory=OneEuroFilter)
+
+
+class FaceSmoother:
+    """Makes the faces of each frame from the tracks."""
+
+    def __init__(self, lookahead: int, min_face: float) -> None:
+        """Create a smoother.
+
+        Args:
+            lookahead: Frames known ahead.
+            min_face: Width in frame pixels below which a face is marked as skipped.
+        """
+        self._lookahead = lookahead
+        self._min_face = min_face
+        self._histories: dict[int, _History] = {}
+
+    def face(
+        self, track: Track, at: int, *, begins_scene: bool, horizon: int, view: View
+    ) -> Face | None:
+        """Return the face of a track in one frame. Ask for the frames in order, each once.
+
+        Args:
+            track: The track.
+            at: The frame.
+            begins_scene: The frame is the first one of its scene.
+            horizon: The latest known frame, or the last one of the scene.
+            view: The view of the frame.
+
+        Returns:
+            The face, or None if it is not present in the frame.
+        """
+        end = track.end_of_run(at, self._lookahead)
+        fade = 0.0 if end is None else fade_out(at, end, horizon, self._lookahead)
+        if fade <= 0:
+            self._histories.pop(track.id, None)
+            return None
+        history = self._histories.setdefault(track.id, _History())
+        points, box = self._steady(track, at, history)
+        confidence, yaw = _quality(track, at)
+        width = face_width(points)
+        wanted = smooth_step(*_CLEAR, confidence) * smooth_step(*_INSIDE, _share_inside(box, view))
+        if self._min_face > 0:
+            wanted *= smooth_step(self._min_face, SIZE_RAMP * self._min_face, width)
+        if not begins_scene:
+            pace = 1 / (RAMP + 1)
+            wanted = float(np.clip(wanted, history.presence - pace, history.presence + pace))
+        history.presence = min(wanted, fade)
+        return Face(
+            track=track.id,
+            landmarks=apply(view.frame_from_upright, points),
+            box=_frame_box(box, view),
+            confidence=confidence,
+            presence=history.presence,
+            skipped=self._reason(width, yaw, history.presence),
+        )
+
+    def keep_only(self, track_ids: set[int]) -> None:
+        """Forget all other tracks."""
+        self._histories = {k: v for k, v in self._histories.items() if k in track_ids}
+
+    def _steady(self, track: Track, at: int, history: _History) -> tuple[Points, Array]:
+        if self._lookahead > 0:
+            return _smoothed(track, at, self._lookahead)
+        latest = track.observations.get(at) or track.latest
+        points = history.points(latest.points.ravel(), latest.size)
+        return points.reshape(5, 2), history.box(latest.box, latest.size)
+
+    def _reason(self, width: float, yaw: float, presence: float) -> str | None:
+        if width < self._min_face:
+            return reason_too_small(self._min_face)
+        if presence > 0:
+            return None
+        return "turned too far to a side" if yaw > _PROFILE[0] else "not seen clearly"
+
+
+def _smoothed(track: Track, at: int, reach: int) -> tuple[Points, Array]:
+    near = [i for i in track.observations if abs(i - at) <= reach] or [track.last]
+    times = np.array(near, np.float64)
+    seen = [track.observations[i] for i in near]
+    points = np.array([o.points.ravel() for o in seen])
+    values = np.hstack([points, np.array([o.box for o in seen])])
+    size = float(np.mean([o.size for o in seen]))
+    at_last = min(at, near[-1])  # After its last observation, the face stays where it was.
+    # Uncertain observations of a covered or turned face are led by those before and after.
+    trust = np.array([_LEAST_WEIGHT + track.confidences[i] for i in near])
+    sigma = bandwidth(times, points, at_last, size)
+    smoothed = local_fit(times, values, at_last, sigma, trust)[0]
+    return smoothed[:10].reshape(5, 2), smoothed[10:]
+
+
+def _quality(track: Track, at: int) -> tuple[float, float]:
+    """Return confidence and yaw of a face, averaged over neighbouring frames."""
+    times = np.array(list(track.observations), np.float64)
+    values = np.array([(track.confidences[i], abs(o.yaw)) for i, o in track.observations.items()])
+    weight = np.exp(-0.5 * ((times - at) / 2) ** 2) + 1e-12
+    trust, yaw = weight @ values / weight.sum()
+    return float(trust * (1 - smooth_step(*_PROFILE, float(yaw)))), float(yaw)
+
+
+def _share_inside(box: Array, view: View) -> float:
+    """Return the share of a box that lies inside the frame."""
+    inside = np.clip(box, -0.5, np.tile([view.width, view.height], 2) - 0.5)
+    return float((inside[2:] - inside[:2]).prod() / max(1e-9, (box[2:] - box[:2]).prod()))
+
+
+def _frame_box(box: Array, view: View) -> tuple[float, float, float, float]:
+    corners = apply(view.frame_from_upright, box[[0, 1, 2, 1, 0, 3, 2, 3]].reshape(4, 2))
+    (x0, y0), (x1, y1) = corners.min(0), corners.max(0)
+    return float(x0), float(y0), float(x1), float(y1)
