@@ -75,7 +75,7 @@ class ReadSettings:
             raise ConfigError(f"hwaccel must be one of {', '.join(DECODING)}, not {self.hwaccel}")
         if self.size is not None and min(self.size) < 1:
             raise ConfigError(f"size must be above zero, but is {self.size[0]}x{self.size[1]}")
-        if self.format == "rawvideo" and self.size is None:
+        if self.format in ("rawvideo", "raw") and self.size is None:
             raise ConfigError("raw video needs a size, as in --size 640x480")
         if self.rate is not None and not 0 < self.rate <= 1000:
             raise ConfigError(f"rate must lie between 0 and 1000, but is {self.rate}")

@@ -231,12 +231,12 @@ def _enhance_one(
     with Reporter(quiet=quiet, as_json=as_json, events_to_stderr=piped) as reporter:
         # Imported here because torch takes seconds, and wrong options should fail at once.
         from crsr_video import api
-        from crsr_video.io import source as sources
+        from crsr_video.io.sources import opening
         from crsr_video.track import litert
 
         reporter.start(source)
         if str(source) != "-":
-            sources.check_path(source)  # Before anything is downloaded.
+            opening.check_path(source)  # Before anything is downloaded.
         process.limit_library_threads(config.networks.device)
         if config.faces.tracks is None:
             litert.prepare_process(reporter.fetching)

@@ -243,10 +243,10 @@ def ffmpeg_args(context: click.Context, /, source: Path, **values: Any) -> None:
     crsr-video ffmpeg-args in.mov --pipe
     """
     from crsr_video.config import OutputSettings
-    from crsr_video.io import source as sources
+    from crsr_video.io.sources import opening
     from crsr_video.plugins import ffmpeg
 
-    sources.check_path(source)
+    opening.check_path(source)
     _check_effect_options(values)
     settings = OutputSettings(codec=values["codec"], crf=values["crf"], preset=values["preset"])
     common = {"settings": settings, "overwrite": values["overwrite"]}

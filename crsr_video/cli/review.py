@@ -82,11 +82,11 @@ def tracks(
     with _TracksReporter(quiet=context.obj, as_json=as_json) as reporter:
         # Imported here because wrong options should fail at once.
         from crsr_video.inspection import analysis
-        from crsr_video.io import source as sources
+        from crsr_video.io.sources import opening
         from crsr_video.track import litert
 
         reporter.start(source)
-        sources.check_path(source)
+        opening.check_path(source)
         litert.prepare_process(reporter.fetching)
         found = analysis.analyse(
             source,

@@ -16,7 +16,7 @@ from crsr_video.inspection.overlay import Overlay
 from crsr_video.inspection.portraits import Portraits, write_people_sheet
 from crsr_video.io.output_file import check_output
 from crsr_video.io.reader import Passthrough, Reader
-from crsr_video.io.source import check_path
+from crsr_video.io.sources.opening import check_path
 from crsr_video.io.writer import Writer
 from crsr_video.runner import Progress, ThreadChain
 from crsr_video.track import tracks_file

@@ -18,7 +18,7 @@ from crsr_video.inspection.drawing import (
 from crsr_video.inspection.frame_pairs import FramePairs, Pair
 from crsr_video.io.containers import BY_SUFFIX
 from crsr_video.io.output_file import check_output
-from crsr_video.io.source import check_path
+from crsr_video.io.sources.opening import check_path
 from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
 

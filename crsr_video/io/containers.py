@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from crsr_video.errors import EncoderError
 from crsr_video.io import encoders, pyav
-from crsr_video.io.source import codec_name
+from crsr_video.io.sources.opening import codec_name
 
 FALLBACK = "matroska"
 SUFFIXES = {

@@ -13,7 +13,8 @@ from av.stream import AttachmentStream, Disposition, Stream
 from crsr_video.io.containers import MATROSKA, MOV, PLAIN, holds_stream
 from crsr_video.io.losses import count_streams, left_out
 from crsr_video.io.pyav import Packet, Passthrough
-from crsr_video.io.source import Source, codec_name
+from crsr_video.io.source import Source
+from crsr_video.io.sources.opening import codec_name
 from crsr_video.io.tags import copy_stream_tags
 
 _COVER = Disposition.attached_pic

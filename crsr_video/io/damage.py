@@ -1,151 +1,178 @@
-"""Damage that FFmpeg passes over in silence: pictures that never come, gaps, impossible times.
+"""Finds damage that FFmpeg does not report: missing pictures, gaps, and impossible timestamps.
 
-A decoder that cannot make anything of a packet may say so, or give a patched picture that is marked
-as such; both are counted where they occur. It may also just give nothing: that is found out here,
-by comparing what went in with what came out. A demuxer that has lost its way in a damaged file goes
-on where it finds its way again: that shows only as a gap in time.
+A decoder that cannot use a packet may raise an error, or return a concealed picture that is marked
+as corrupt. It may also return nothing at all. `DamageDetector` finds that by comparing what went
+into the decoder with what came out. A demuxer that loses its way in a damaged file continues where
+it finds its way again, which only shows as a gap in the timestamps.
+
+FFV1, the codec of archives, has checksums, but FFmpeg conceals a picture whose checksum fails
+without marking it. Source: RFC 9043, section 4.9: a slice ends with its size in 24 bits, an error
+status of 8 bits, and a CRC of 32 bits if the stream has any. Slices are found from the end of a
+packet backwards.
 """
+
+import zlib
 
 from av.video.frame import VideoFrame
 
-from crsr_video.io import checksums
 from crsr_video.io.pyav import Packet
 
-_ONE_EACH = frozenset(
+_ONE_PICTURE_PER_PACKET = frozenset(
     (
         *("h264", "hevc", "vvc", "av1", "vp9", "mpeg1video", "mpeg2video", "mjpeg", "ffv1"),
         *("prores", "dnxhd", "cfhd", "huffyuv", "utvideo", "png"),
     )
 )
-"""Codecs of which every packet with a time makes one picture; VP8 hides some, MPEG-4 skips some."""
-_REGULAR = 5
-"""Equal steps around which a longer one is a gap, unless the picture before was meant to last."""
+"""Not VP8, which has hidden pictures, and not MPEG-4, which may skip some."""
+_REGULAR_STEPS = 5
+"""Equal steps of the clock around a longer one that make the longer one a gap."""
 _MOST_WAITING = 1024
 """Packets that a decoder may hold back."""
-_LONGEST = 24 * 3600
-"""Seconds that a packet may last."""
-_LATEST = 1 << 61
-"""Ticks; a time beyond could not be reckoned with in 64 bits."""
+_LONGEST_SECONDS = 24 * 3600
+"""A packet that claims to last longer is not believed."""
+_LATEST_TICKS = 1 << 61
+"""A later timestamp would overflow 64 bits in calculations."""
+_FFV1_FOOTER = 8
+_REVERSED_BITS = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
-def tame(packet: Packet) -> None:
-    """Forget times and lengths that no clock has: muxers refuse them, and sums overflow."""
-    if packet.pts is not None and abs(packet.pts) > _LATEST:
+def sanitize(packet: Packet) -> None:
+    """Remove timestamps and durations that no clock has: muxers refuse them, and sums overflow."""
+    if packet.pts is not None and abs(packet.pts) > _LATEST_TICKS:
         packet.pts = None
-    if packet.dts is not None and abs(packet.dts) > _LATEST:
+    if packet.dts is not None and abs(packet.dts) > _LATEST_TICKS:
         packet.dts = None
     length = packet.duration or 0
-    if not 0 <= length < 1 << 31 or length * (packet.time_base or 0) > _LONGEST:
+    if not 0 <= length < 1 << 31 or length * (packet.time_base or 0) > _LONGEST_SECONDS:
         packet.duration = 0
 
 
-class Watch:
-    """Compares what went into a decoder with what came out, in memory bounded by its delay.
+class DamageDetector:
+    """Compares what goes into a decoder with what comes out, in bounded memory.
 
-    Pictures before the first that comes out are not missed: a recording that begins in the middle
-    of a group has some that nobody can decode.
+    Pictures before the first one that comes out do not count as missing: a recording that begins
+    in the middle of a group of pictures starts with some that nobody can decode.
 
-    Args: codec: FFmpeg's name of the codec.
-          begin: ticks before which nothing is wanted; None: all is.
+    Args:
+        codec: FFmpeg's name of the codec.
+        begin: Timestamp before which pictures are not wanted, in ticks. Defaults to all.
     """
 
     def __init__(self, codec: str, begin: int | None = None) -> None:
-        self._counts = codec in _ONE_EACH
-        self._sums = codec == "ffv1"
-        self._summed = False
+        self._counts = codec in _ONE_PICTURE_PER_PACKET
+        self._may_have_checksums = codec == "ffv1"
+        self._has_checksums = False
         self._unsound: set[int] = set()
+        self._concealed = 0
         self._begin = begin
         self._waiting: set[int] = set()
         self._late: set[int] = set()
         self._last: int | None = None
-        self._step = self._run = self._length = 0
-        self._leapt = False  # A gap, if the clock turns out to be regular.
-        self.missing = 0
-        """Packets of the video from which nothing came, and after which others did."""
-        self.gaps = 0
-        """Places at which a regular clock leaps over some pictures."""
-        self._doubtful = 0
-        self.marked = 0
-        """Packets of the video that the container marks as damaged."""
+        self._step = self._steps = self._duration = 0
+        self._has_leapt = False  # Counts as a gap once the clock turns out to be regular.
+        self._missing = 0
+        self._gaps = 0
+        self._marked = 0
 
-    def sent(self, packet: Packet) -> None:
-        """A packet goes into the decoder."""
-        self.marked += packet.is_corrupt
-        if self._sums and packet.pts is not None:
-            self._check(packet, packet.pts)
+    def packet_sent(self, packet: Packet) -> None:
+        """Take note of a packet that goes into the decoder."""
+        self._marked += packet.is_corrupt
+        if self._may_have_checksums and packet.pts is not None:
+            if has_valid_ffv1_checksums(bytes(packet)):
+                self._has_checksums = True
+            elif len(self._unsound) < _MOST_WAITING:
+                self._unsound.add(packet.pts)
         if packet.pts is not None and not packet.is_discard and len(self._waiting) < _MOST_WAITING:
             self._waiting.add(packet.pts)
 
-    def came(self, picture: VideoFrame) -> None:
-        """A picture comes out; in order of presentation, as decoders give them."""
-        if picture.interlaced_frame:  # Its fields may come in packets of their own.
+    def picture_received(self, picture: VideoFrame) -> None:
+        """Take note of a picture that comes out, in order of presentation."""
+        if picture.interlaced_frame:  # Each of its fields may have a packet.
             self._counts = False
         pts, last = picture.pts, self._last
         if pts is None:
             return
-        if pts in self._late:  # It comes after all, out of order.
+        if pts in self._late:  # It comes out of order, but it comes.
             self._late -= {pts}
-            self.missing -= 1
-        unsound = pts in self._unsound
+            self._missing -= 1
+        is_unsound = pts in self._unsound
         self._unsound = {time for time in self._unsound if time > pts}
         passed = {time for time in self._waiting if time < pts}
         self._waiting -= {*passed, pts}
         if self._begin is not None and pts < self._begin:
             return
-        self._doubtful += unsound and not picture.is_corrupt
+        self._concealed += is_unsound and not picture.is_corrupt
         if last is not None and pts > last:
-            self._late = {*passed} if len(self._late) > _MOST_WAITING else self._late | passed
-            self.missing += len(passed)
-            self._compare(pts - last)
-        self._last, self._length = pts if last is None else max(pts, last), picture.duration
+            self._late = passed if len(self._late) > _MOST_WAITING else self._late | passed
+            self._missing += len(passed)
+            self._check_step(pts - last)
+        self._last, self._duration = pts if last is None else max(pts, last), picture.duration
 
-    def _check(self, packet: Packet, pts: int) -> None:
-        """Whether a packet fits its checksums; a stream has them if they ever fit."""
-        if checksums.sound(bytes(packet)):
-            self._summed = True
-        elif len(self._unsound) < _MOST_WAITING:
-            self._unsound.add(pts)
-
-    def _compare(self, step: int) -> None:
-        """Whether a step of time is like those before it."""
+    def _check_step(self, step: int) -> None:
+        """Compare a step of the clock with those before it."""
         times = round(step / self._step) if self._step else 1
         rounding = min(1 + times // 2, self._step / 4)
         if times < 1 or abs(step - times * self._step) > rounding:
-            self._step, self._run, self._leapt = step, 0, False
+            self._step, self._steps, self._has_leapt = step, 0, False
         elif times == 1:
-            self._run += 1
-            if self._run == _REGULAR:
-                self.gaps, self._leapt = self.gaps + self._leapt, False
+            self._steps += 1
+            if self._steps == _REGULAR_STEPS:
+                self._gaps, self._has_leapt = self._gaps + self._has_leapt, False
         else:
-            leapt = self._length < 0.7 * step
-            self.gaps += leapt and self._run >= _REGULAR
-            self._leapt |= leapt and self._run < _REGULAR
-            self._run = 0
+            has_leapt = self._duration < 0.7 * step  # Else the picture before was meant to last.
+            self._gaps += has_leapt and self._steps >= _REGULAR_STEPS
+            self._has_leapt |= has_leapt and self._steps < _REGULAR_STEPS
+            self._steps = 0
 
-    def end(self) -> None:
-        """The decoder has given everything: what still waits never comes."""
+    def finish(self) -> None:
+        """Take note that the decoder has returned everything: what still waits is missing."""
         if self._last is not None:
-            self.missing += sum(time > self._last for time in self._waiting)
+            self._missing += sum(time > self._last for time in self._waiting)
         self._waiting.clear()
 
     @property
-    def patched(self) -> int:
-        """Pictures that fail their checksums, but that the decoder does not mark as damaged."""
-        return self._doubtful if self._summed else 0
+    def concealed(self) -> int:
+        """Pictures that fail their checksums, but that the decoder does not mark as corrupt."""
+        return self._concealed if self._has_checksums else 0
 
     @property
     def lost(self) -> int:
-        """`missing`, where that means anything."""
-        return self.missing if self._counts else 0
+        """Packets without a picture, for codecs in which every packet makes one."""
+        return self._missing if self._counts else 0
+
+    @property
+    def gaps(self) -> int:
+        """Places at which a regular clock leaps over some pictures."""
+        return self._gaps
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know, in words."""
-        told = []
+        """Return what the user should know, one line each."""
+        notes = []
         if self.lost:
-            told.append(f"damaged pictures are missing: {self.lost}")
-        if self.marked:
-            told.append(f"the file marks {self.marked} packets of its video as damaged")
-        if self.gaps:
-            told.append(f"pictures seem to be missing: times leap at {self.gaps} places")
-        return tuple(told)
+            notes.append(f"damaged pictures are missing: {self.lost}")
+        if self._marked:
+            notes.append(f"the file marks {self._marked} packets of its video as damaged")
+        if self._gaps:
+            notes.append(f"pictures seem to be missing: timestamps leap at {self._gaps} places")
+        return tuple(notes)
+
+
+def has_valid_ffv1_checksums(packet: bytes) -> bool:
+    """Return whether an FFV1 packet consists of slices with valid checksums."""
+    end = len(packet)
+    while end >= _FFV1_FOOTER:
+        begin = end - _FFV1_FOOTER - int.from_bytes(packet[end - _FFV1_FOOTER : end - 5])
+        if begin < 0 or ffv1_crc(packet[begin:end]):
+            return False
+        end = begin
+    return end == 0 and len(packet) > 0
+
+
+def ffv1_crc(data: bytes) -> int:
+    """Return FFV1's CRC of some bytes, with its bits reversed; 0 for data with its own CRC.
+
+    zlib's CRC has the same polynomial, but takes the least significant bit first, and inverts the
+    register before and after.
+    """
+    return zlib.crc32(data.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF

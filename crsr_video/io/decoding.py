@@ -1,124 +1,188 @@
-"""Packets of a video as frames, over damage, up to the end of what is wanted."""
+"""Decodes the packets of one video stream to frames, past damage."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable
+from fractions import Fraction
 
+from av.codec.context import Flags
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
-from crsr_video.io import pyav
-from crsr_video.io.damage import Watch
-from crsr_video.io.framer import Framer
-from crsr_video.io.opened import Opened
+from crsr_video.io import limits, pyav
+from crsr_video.io.damage import DamageDetector
 from crsr_video.io.pyav import Packet
-from crsr_video.io.window import Window
+from crsr_video.io.sources.connection import Connection
 from crsr_video.types import Frame
 
+Form = tuple[int, int, str]
+"""Width, height and pixel format of frames."""
 
-class Decoding:
-    """The decoder of what was opened, from one place in the file on.
+_MOST_THREADS = 8
+"""Every decoding thread holds a frame or two."""
+_MOST_SLICE_THREADS = 4
+"""More threads do not help where they share one picture."""
+_UPRIGHT = (1, 0, 0, 0, 1, 0, 0, 0, 1)
+"""The display matrix of a picture that has none."""
 
-    Args: form: (width, height, pixel format) that all are to have; None: the first one's.
-          note: takes a line that the user should read.
+
+def form_of(frame: Frame) -> Form:
+    """Return the form of a frame."""
+    return frame.width, frame.height, frame.layout.name
+
+
+class VideoDecoder:
+    """Decodes the video of a connection, from one place on.
+
+    Args:
+        connection: The opened source.
+        threads: Threads of the decoder, or 0 for as many as are useful.
+        low_delay: Whether every picture is to come out as early as possible.
+        form: Form that all frames are converted to. Defaults to the form of the first frame.
+        follows_changes: Whether frames keep the form in which they come instead.
+        begin: Timestamp before which pictures are not wanted, in ticks. Defaults to all.
+        note: Called with lines that the user should read.
     """
 
     def __init__(
         self,
-        opened: Opened,
-        window: Window,
-        form: tuple[int, int, str] | None,
-        note: Callable[[str], None],
+        connection: Connection,
+        *,
+        threads: int = 0,
+        low_delay: bool = False,
+        form: Form | None = None,
+        follows_changes: bool = False,
+        begin: int | None = None,
+        note: Callable[[str], None] = lambda _line: None,
     ) -> None:
-        self._opened, self._window, self._note = opened, window, note
-        self._framer = Framer(
-            opened.video, begin=window.begin, shift=window.shift, form=form, note=note
-        )
-        begin = None if window.begin is None else round(window.begin / opened.base)
-        self._watch = Watch(opened.video.codec_context.codec.canonical_name, begin)
+        self._video, self._context = connection.video, connection.video.codec_context
+        self._form, self._follows_changes, self._note = form, follows_changes, note
+        self._damage = DamageDetector(self._context.codec.canonical_name, begin)
+        self._matrix: tuple[int, ...] | None = None
         self._raw_bytes = 0
-        self._failed = 0
-        self.done = False
-        """No frame is wanted any more."""
+        self.failed = 0
+        """Packets that the decoder refused."""
+        self._prepare(threads, low_delay)
 
-    def push(self, packet: Packet) -> Iterator[Frame]:
-        """Frames that a packet brings about."""
-        self._watch.sent(packet)
-        if not self._is_another_size(packet):
-            yield from self._frames(packet)
+    def _prepare(self, threads: int, low_delay: bool) -> None:
+        context = self._context
+        if context.is_open:  # Another pass over the same connection.
+            return
+        most = _MOST_SLICE_THREADS if low_delay else _MOST_THREADS
+        count = threads or min(os.cpu_count() or 1, most)
+        count = limits.threads_for(count, context.width, context.height)
+        context.thread_type = "SLICE" if low_delay else "AUTO"
+        context.thread_count = 1 if context.is_hwaccel else count
+        context.options = limits.stream_options()
+        if low_delay and not context.has_b_frames:
+            context.flags |= Flags.low_delay
 
-    def flush(self) -> Iterator[Frame]:
-        """Frames that are still to come when all packets are there."""
-        yield from self._frames(None)
-        if not self.done:
-            self._watch.end()
-
-    def _frames(self, packet: Packet | None) -> Iterator[Frame]:
-        for picture in self._decode(packet):
-            self.done = self.done or self._is_after(picture)
-            if not self.done and (frame := self._framer.frame(picture)) is not None:
-                yield frame
-
-    def _decode(self, packet: Packet | None) -> list[VideoFrame]:
+    def decode(self, packet: Packet | None) -> list[VideoFrame]:
+        """Return the pictures that a packet completes, or at the end (None) all that are left."""
+        if packet is not None:
+            self._damage.packet_sent(packet)
+            if self._is_other_raw_size(packet):
+                return []
         try:
-            pictures = self._opened.video.codec_context.decode(packet)
-            for picture in pictures:
-                self._watch.came(picture)
-            return pictures
+            pictures = self._context.decode(packet)
         except EOFError:
             return []
         except FFmpegError as error:
-            self._failed += 1
+            self.failed += 1
             self._note(f"damaged pictures were skipped: {pyav.reason(error)}")
             return []
+        for picture in pictures:
+            self._damage.picture_received(picture)
+        return pictures
 
-    def _is_another_size(self, packet: Packet) -> bool:
-        """Whether a raw picture is larger than the first: a piece of it would pass for a picture.
+    def finish(self) -> None:
+        """Take note that all packets were decoded."""
+        self._damage.finish()
 
-        As where a second stream follows in a pipe; codecs but this one tell a picture's size.
+    def report_damage(self) -> None:
+        """Note the damage that was found."""
+        for line in self._damage.notes:
+            self._note(line)
+
+    @property
+    def damaged(self) -> int:
+        """Packets that no picture came from."""
+        return max(self.failed, self._damage.lost)
+
+    @property
+    def silently_concealed(self) -> int:
+        """Pictures that the decoder concealed without marking them."""
+        return self._damage.concealed
+
+    def _is_other_raw_size(self, packet: Packet) -> bool:
+        """Return whether a raw picture is larger than the first: part of it would look like one.
+
+        This happens where a second stream follows in a pipe. Other codecs tell a picture's size.
         """
-        if self._opened.video.codec_context.name != "rawvideo":
+        if self._context.name != "rawvideo":
             return False
         self._raw_bytes = self._raw_bytes or packet.size
         if packet.size <= self._raw_bytes:
             return False
-        self._failed += 1
+        self.failed += 1
         self._note("raw pictures of another size follow midway: they are left out")
         return True
 
-    def _is_after(self, picture: VideoFrame) -> bool:
-        return picture.pts is not None and self._window.is_after(picture.pts * self._opened.base)
+    def frame(self, picture: VideoFrame, pts: int, time_base: Fraction) -> Frame:
+        """Return a picture as a frame of the wanted form.
 
-    def tell(self) -> None:
-        """Note what was found to be wrong."""
-        for told in self._watch.notes:
-            self._note(told)
+        Args:
+            picture: The decoded picture; it belongs to the frame afterwards.
+            pts: Timestamp of the frame.
+            time_base: Seconds per tick of `pts`.
+        """
+        name = pyav.nearest_native(picture.format.name)
+        form = (picture.width, picture.height, name)
+        if self._form is None or (form != self._form and self._follows_changes):
+            self._form, self._matrix = form, None
+        rotation, interlaced = self._rotation(picture), pyav.field_order(picture)
+        picture = self._converted(picture, form, self._form)
+        picture.pts, picture.time_base = pts, time_base
+        for plane in (components := pyav.views(picture)):
+            plane.flags.writeable = False
+        return Frame(
+            components,
+            pyav.layout(picture, self._context.codec.canonical_name),
+            pts,
+            time_base,
+            rotation,
+            limits.aspect(self._video.sample_aspect_ratio),
+            picture,
+            interlaced=interlaced,
+        )
 
-    @property
-    def is_early(self) -> bool:
-        """Whether it began where it should: at the window's begin, or before."""
-        early, begin = self._framer.earliest, self._window.begin
-        return early is None or begin is None or early <= begin
+    def _rotation(self, picture: VideoFrame) -> int:
+        """Return the degrees of rotation. PyAV's own are wrong for a matrix that mirrors."""
+        if self._matrix is None:
+            self._matrix = pyav.display_matrix(pyav.side_data(picture)) or _UPRIGHT
+        if pyav.mirrors(self._matrix):
+            return pyav.turn(self._matrix)
+        return round(picture.rotation / 90) * 90 % 360
 
-    @property
-    def saw_any(self) -> bool:
-        """Whether there was any picture, wanted or not."""
-        return self._framer.earliest is not None
+    def _converted(self, picture: VideoFrame, form: Form, wanted: Form) -> VideoFrame:
+        """Convert what cannot be read natively, and what changes in the middle of a video."""
+        name = picture.format.name
+        if form != wanted:
+            self._note(_change(wanted, form))
+        elif form[2] != name:
+            self._note(f"pixel format {name} was converted to {form[2]}")
+        else:
+            return picture
+        return pyav.convert(picture, wanted[2], wanted[:2])
 
-    @property
-    def frames(self) -> int:
-        """That came out."""
-        return self._framer.frames
 
-    @property
-    def concealed(self) -> int:
-        """Frames that the decoder had to patch up."""
-        return self._framer.concealed + self._watch.patched
-
-    @property
-    def damaged(self) -> int:
-        """Packets that nothing could be made of."""
-        return max(self._failed, self._watch.lost)
-
-    @property
-    def made_up(self) -> int:
-        """Frames whose time was missing or ran backwards."""
-        return self._framer.made_up
+def _change(old: Form, new: Form) -> str:
+    """Describe what happens to pictures of another form than the first."""
+    (width, height, kept), (new_width, new_height, name) = old, new
+    if (width, height) == (new_width, new_height):
+        return f"the pixel format changes from {kept} to {name} midway: converted to {kept}"
+    is_stretched = width * new_height != height * new_width
+    how = "scaled and stretched" if is_stretched else "scaled"
+    return (
+        f"the picture's size changes from {width}x{height} to {new_width}x{new_height} midway:"
+        f" {how} to {width}x{height}"
+    )

@@ -1,64 +1,89 @@
-"""What travels between a live source and a live sink: items with the time of their arrival."""
+"""What a live reader hands to a writer: items with the time of their arrival."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import io
+from dataclasses import dataclass
 from fractions import Fraction
 
+import av
+from av.error import FFmpegError
 from av.stream import Stream
 
 from crsr_video.io.pyav import Passthrough
+from crsr_video.io.sources.connection import Connection
 from crsr_video.types import Frame, VideoInfo
 
-__all__ = ["Arrival", "Feed", "SourceSettings"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSettings:
-    """Where a live picture comes from."""
-
-    address: str
-    """"-" for standard input, a device, an URL, or a file."""
-    format: str | None = None
-    """FFmpeg's name of the format or device kind; None: as the address or the bytes tell."""
-    size: tuple[int, int] | None = None
-    """Width and height of raw video, or the size that a camera is asked for."""
-    pixel_format: str | None = None
-    """Of raw video, or what a camera is asked for."""
-    rate: Fraction | None = None
-    """Frames a second, likewise."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Further options for FFmpeg's reader, passed on as they are."""
-    realtime: bool = False
-    """Play a file at its own pace, as if a camera sent it."""
-    loop: bool = False
-    """With `realtime`: begin again at the end, times going on."""
-    connect_seconds: float = 10.0
-    """A source that has not sent a picture after so long is given up, at the start, or tried
-    anew, later."""
-    stall_seconds: float = 5.0
-    """A network source that sends nothing for so long is connected to anew."""
-    reconnect: bool = True
-    """Whether network sources are connected to again after they broke off."""
+_COPIED = ("audio", "subtitle", "data")
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A connected source, as a sink needs to know it.
+    """A connected live source, as a writer needs to know it.
 
-    A new one follows every reconnection and every change of size or format; times go on increasing.
+    A new feed follows every reconnection and every change of the picture's form; timestamps keep
+    growing.
     """
 
     info: VideoInfo
     first: Frame
-    """Pixel format, colour and rotation as they really are; it also comes as an `Arrival`."""
+    """The first frame: pixel format, colour and rotation as they really are. It also comes as an
+    `Arrival`."""
     others: tuple[Stream, ...] = ()
-    """Audio and the like that a sink may copy; `Passthrough.stream` is their `index`."""
+    """Streams that a writer may copy; `Passthrough.stream` is their `index`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One thing that came from a live source."""
+    """An item of a live source, and when it arrived."""
 
     item: Frame | Passthrough | Feed
     at: float
-    """`time.monotonic` when the last of its bytes had been read."""
+    """`time.monotonic` when the last of its bytes was read."""
+
+
+def describe_feed(connection: Connection, first: Frame, *, has_rate: bool) -> Feed:
+    """Return the feed of a connection.
+
+    Args:
+        connection: The opened source.
+        first: Its first frame.
+        has_rate: Whether the source states a frame rate that can be believed.
+    """
+    video, container = connection.video, connection.container
+    # What FFmpeg guesses comes last: it may count fields.
+    stated = video.average_rate or video.codec_context.framerate or video.guessed_rate
+    info = VideoInfo(
+        width=first.width,
+        height=first.height,
+        pixel_format=first.layout.name,
+        codec=video.codec_context.name,
+        container=connection.format_name,
+        rate=stated if has_rate else None,
+        time_base=first.time_base,
+        frames=0,
+        seconds=0.0,
+        bit_rate=video.bit_rate or 0,
+        metadata=dict(container.metadata),
+    )
+    return Feed(info, first, _copied_streams(connection))
+
+
+def _copied_streams(connection: Connection) -> tuple[Stream, ...]:
+    """Return copies of the streams that a writer may carry over, with their indices.
+
+    A stream dies with its container, which may be closed before a writer is done with it. These
+    copies belong to an output that is never written.
+    """
+    output = av.open(io.BytesIO(), "w", format="null")
+    found = []
+    for stream in connection.container.streams:
+        copy: Stream
+        try:
+            copy = output.add_stream_from_template(stream, opaque=True)
+        except (FFmpegError, ValueError):
+            output.add_data_stream()  # It keeps the place.
+            continue
+        copy.metadata.update(stream.metadata)
+        copy.time_base = stream.time_base or Fraction(1, 1000)
+        if stream.index != connection.video.index and stream.type in _COPIED:
+            found.append(copy)
+    return tuple(found)

@@ -1,51 +1,51 @@
-"""Whether a file was cut off: FFmpeg ends without a word."""
+"""Finds out whether a video file was cut off: FFmpeg reads such a file without an error."""
 
 from fractions import Fraction
+from pathlib import Path
 
-from av.container import InputContainer
-from av.video.stream import VideoStream
+from crsr_video.config import ReadSettings
+from crsr_video.errors import InputError
+from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.targets import recorded_target
 
 _DECLARED = frozenset(("mov", "matroska", "avi", "asf", "flv", "mxf", "nut"))
-"""Containers whose header says how long they are; elsewhere FFmpeg measures what is there."""
-HEAD, TAIL = 256, 12
-"""Bytes from the beginning and from the end that are looked at."""
+"""Containers whose header states the duration; for others FFmpeg measures what is there."""
+_HEAD_BYTES = 256
 _SHORTEST_INDEX = 20
-"""Bytes of NUT's index, which ends with its own length, in eight bytes, and a checksum."""
+"""Bytes of NUT's index, which ends with its own length in eight bytes, and a checksum."""
+_SLACK_SECONDS, _SLACK_SHARE = Fraction(2), Fraction(1, 50)
+"""By how much durations may differ, and by which share of the longer one: audio may end later."""
 
 
-def overruns(
-    container: InputContainer,
-    video: VideoStream,
-    ends: tuple[bytes, bytes],
-    size: int,
-    reached: int,
-) -> bool:
-    """Whether a file points behind its end: MP4's index, AVI's or Matroska's outermost chunk.
+def points_past_end(connection: Connection, read_to: int | None = None) -> bool:
+    """Return whether a source points behind its own end.
 
-    A Y4M file has nothing of the kind, but may end in the middle of a picture; NUT as FFmpeg writes
-    it ends with an index, also in a pipe.
-    Args: ends: its first bytes, and its last.
-          size: in bytes.
-          reached: where the last packet ends that could be read.
+    MP4's index, and AVI's or Matroska's outermost chunk, say how far the file goes. A Y4M file says
+    nothing of the kind, but may end in the middle of a picture. NUT as FFmpeg writes it ends with
+    an index, also in a pipe.
+
+    Args:
+        connection: The source; a pipe must have been read to its end.
+        read_to: Position where the last packet ends that could be read. Defaults to the end.
     """
-    head, tail = ends
-    kind = container.format.name.split(",")[0]
-    entries = video.index_entries
-    if kind == "mov" and len(entries):
+    (head, tail), size = connection.ends(), connection.size
+    container = connection.container.format.name.split(",")[0]
+    if container == "mov" and len(entries := connection.video.index_entries):
         last = entries[len(entries) - 1]
         return last.pos + last.size > size
-    if kind == "avi":
+    if container == "avi":
         claimed = int.from_bytes(head[4:8], "little")
-        return size < claimed + 8 and claimed != 0xFFFFFFFF  # Which means unknown.
-    if kind == "matroska":
-        return size < _segment_end(head[:HEAD])
-    if kind == "nut" and container.metadata.get("encoder", "").startswith("Lavf"):
+        return size < claimed + 8 and claimed != 0xFFFFFFFF  # All ones mean unknown.
+    if container == "matroska":
+        return size < _matroska_end(head[:_HEAD_BYTES])
+    metadata = connection.container.metadata
+    if container == "nut" and metadata.get("encoder", "").startswith("Lavf"):
         return not _SHORTEST_INDEX <= int.from_bytes(tail[:8]) <= min(size, 1 << 32)
-    return kind == "yuv4mpegpipe" and reached < size
+    return container == "yuv4mpegpipe" and read_to is not None and read_to < size
 
 
-def _segment_end(head: bytes) -> int:
-    """Where the one great element of a Matroska file ends; 0: it does not say."""
+def _matroska_end(head: bytes) -> int:
+    """Return where the outermost element of a Matroska file ends, or 0 if it does not say."""
     at = head.find(b"\x18\x53\x80\x67") + 4
     if at < 4 or at == len(head) or not head[at]:
         return 0
@@ -55,13 +55,41 @@ def _segment_end(head: bytes) -> int:
     return 0 if claimed == digits else at + length + claimed  # All ones mean unknown.
 
 
-def falls_short(container: InputContainer, reached: Fraction | None) -> bool:
-    """Whether the packets end long before the time that the header names.
+def ends_early(connection: Connection, reached: Fraction | None) -> bool:
+    """Return whether the packets end long before the duration that the header states.
 
-    Args: reached: seconds, the end of the last packet; None: no packet had a time.
+    Args:
+        connection: The source.
+        reached: Time in seconds where the last packet ends. None if no packet had a timestamp.
     """
+    container = connection.container
     micro = container.duration
     if container.format.name.split(",")[0] not in _DECLARED or not micro or reached is None:
         return False
     claimed = Fraction((container.start_time or 0) + micro, 1_000_000)
     return reached < claimed - max(Fraction(1, 2), Fraction(micro, 50_000_000))
+
+
+def stated_duration(path: Path) -> Fraction | None:
+    """Return the duration in seconds that a video file states, or None if it states none.
+
+    Raises:
+        InputError: The file is no video, or is cut off.
+    """
+    with Connection(recorded_target(path, ReadSettings())) as connection:
+        if points_past_end(connection):
+            raise InputError(f"{path}: is cut off")
+        micro = connection.container.duration
+        return Fraction(micro, 1_000_000) if micro else None
+
+
+def have_same_duration(path: Path, other: Path) -> bool:
+    """Return whether two videos have about the same duration, as far as they state it.
+
+    Raises:
+        InputError: One of the files is no video, or is cut off.
+    """
+    first, second = stated_duration(path), stated_duration(other)
+    if first is None or second is None:
+        return True
+    return abs(first - second) <= max(_SLACK_SECONDS, _SLACK_SHARE * max(first, second))

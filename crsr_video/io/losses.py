@@ -23,7 +23,8 @@ from crsr_video.io.containers import (
 )
 from crsr_video.io.encoder_options import hdr_options
 from crsr_video.io.encoders import RAW
-from crsr_video.io.source import Source, codec_name, first_packets
+from crsr_video.io.source import Source, first_packets
+from crsr_video.io.sources.opening import codec_name
 from crsr_video.io.tags import unusual_tags
 from crsr_video.types import Frame
 

@@ -1,8 +1,8 @@
-"""Standard input and standard output as ways for video.
+"""Standard input and named pipes as files that FFmpeg reads.
 
-Reading and writing wait in short steps, so that a run can be stopped while a neighbour in the pipe
-does nothing. FFmpeg calls both from C, through which no exception passes whole: what goes wrong is
-kept in `error`, and told to whoever asks next.
+Reading waits in short steps, so that a run can be stopped while the other end of the pipe does
+nothing. FFmpeg calls `read` from C, which exceptions cannot cross: they are kept in `error`, and
+`check` raises them later.
 """
 
 import io
@@ -10,6 +10,7 @@ import os
 import select
 import stat
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -26,142 +27,231 @@ except ImportError:  # Windows
     fcntl = None
 
 STANDARD: Final = Path("-")
-"""Stands for standard input where a video is read, for standard output where one is written."""
+"""Path that stands for standard input or standard output."""
 INPUT = "standard input"
-"""What it is called in messages."""
+"""Its name in messages."""
 
 _POLL_MS = 100
-"""How long either waits before it looks whether it should stop."""
-_HEAD, _TAIL = 256, 12
-"""Bytes from the beginning and from the end that are kept."""
+"""How long one wait lasts before the pipe checks whether it should stop."""
+_HEAD_BYTES, _TAIL_BYTES = 512, 12
+"""Bytes from the beginning and the end of a stream that are kept."""
 _PIPE_BYTES = 1 << 20
-"""Of the system's own buffer, as far as it lets itself be enlarged: fewer changes of process."""
-_MOST = 1 << 20
-"""Bytes that are read at once."""
+"""Requested size of the system's buffer: fewer switches between the processes."""
+_LARGEST_READ = 1 << 20
+_SILENCE_SECONDS = 0.5
+"""A shorter wait for data is no silence."""
+_STREAM_STARTS = (
+    (b"nut/multimedia container\0", b"nut/multimedia container\0"),
+    (b"YUV4MPEG2 ", b"YUV4MPEG2 "),
+    (b"\0\0\0\x09\0\0\0\0", b"FLV\x01"),
+    (b"\x42\x82\x88matroska", b"\x1a\x45\xdf\xa3"),
+)
+"""For NUT, Y4M, Flash Video and Matroska: bytes that only occur where a stream begins, and the very
+first bytes of a stream."""
+_START_REACH = 64
+"""Bytes within which the beginning of a stream can be recognised."""
 
 
 def is_standard(path: str | Path | None) -> bool:
-    """Whether a path stands for standard input or output."""
+    """Return whether a path stands for standard input or output."""
     return path is not None and str(path) == "-"
 
 
 def redirected_file() -> Path | None:
-    """A name for the file that standard input is, as in ``< video.mp4``; None: it is none.
+    """Return a path of the file that standard input was redirected from, as in ``< video.mp4``.
 
-    Files can be looked at twice and entered anywhere, which pipes cannot.
+    A file can be opened twice and read from anywhere, which a pipe cannot.
     """
     with suppress(OSError):
-        name = Path("/dev/stdin")
-        if stat.S_ISREG(os.fstat(0).st_mode) and name.is_file():
-            return name
+        path = Path("/dev/stdin")
+        if stat.S_ISREG(os.fstat(0).st_mode) and path.is_file():
+            return path
     return None
 
 
 class Inlet:
-    """Standard input for FFmpeg, which can only be read once and in order.
+    """A pipe that FFmpeg reads once and in order.
 
-    Raises: InputError: it is a terminal.
+    Args:
+        descriptor: File descriptor to read from; its owner closes it.
+        name: Name of the pipe in messages.
+        splits_streams: Whether streams that follow each other in the pipe are kept apart: one ends
+            where the next one begins, and `next_stream` continues with it.
+
+    Raises:
+        InputError: The descriptor is a terminal, or is closed.
     """
 
-    name = INPUT
-
-    def __init__(self, number: int = 0) -> None:
-        if os.isatty(number):
-            raise InputError(f"{INPUT} is a terminal: no video is piped in")
-        self._number = number
-        self._wait = _waiter(number, select.POLLIN) if hasattr(select, "poll") else None
+    def __init__(
+        self, descriptor: int = 0, name: str = INPUT, *, splits_streams: bool = False
+    ) -> None:
+        try:
+            os.fstat(descriptor)
+        except OSError as error:
+            raise InputError(f"{name}: cannot be read: {pyav.reason(error)}") from error
+        if os.isatty(descriptor):
+            raise InputError(f"{name} is a terminal: no video is piped in")
+        self.name = name
+        self._descriptor, self._splits = descriptor, splits_streams
+        self._wait = _waiter(descriptor, select.POLLIN) if hasattr(select, "poll") else None
         self._ahead = b""
-        self._stopped = False
+        self.is_exhausted = False
+        """Whether the other end has closed the pipe."""
+        self.error: BaseException | None = None
+        """The exception that ended reading."""
+        self.read_at = time.monotonic()
+        """`time.monotonic` when the last bytes were read."""
+        self.silent_seconds = 0.0
+        """Time so far in which nothing came for more than a moment."""
+        self._waits_since: float | None = None
+        self._start_stream()
+        _set_binary(descriptor)
+        _enlarge(descriptor)
+
+    def _start_stream(self) -> None:
+        self._is_stopped = self._has_ended = False
+        self._mark: tuple[bytes, bytes] | None = None
+        self._recent = b""
         self.head = b""
-        """The first bytes."""
+        """The first bytes of the stream."""
         self.tail = b""
         """The last bytes so far."""
         self.received = 0
-        """Bytes so far."""
-        self.error: BaseException | None = None
-        """Why reading ended early."""
-        _set_binary(number)
-        _enlarge(number)
+        """Bytes of the stream so far."""
+
+    @property
+    def has_next_stream(self) -> bool:
+        """Whether another stream begins where this one ended."""
+        return bool(self._ahead)
+
+    def next_stream(self) -> None:
+        """Continue with the stream that follows."""
+        self._start_stream()
+
+    @property
+    def silence(self) -> float:
+        """Seconds for which the reader has been waiting for data just now."""
+        since = self._waits_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def read(self, size: int) -> bytes:
-        """Some bytes, up to `size`; none at the end, or once reading was stopped or failed."""
+        """Return up to `size` bytes; none at the end, or once reading was stopped or failed."""
+        if self._has_ended:
+            return b""
         if self._ahead:
-            part, self._ahead = self._ahead[:size], self._ahead[size:]
-            return part
-        return self._more(size)
+            data, self._ahead = self._ahead[:size], self._ahead[size:]
+        else:
+            data = self._receive(size)
+        self.head += data[: max(0, _HEAD_BYTES - len(self.head))]
+        if self._splits:
+            data = self._up_to_next_stream(data)
+        self.tail = (self.tail + data[-_TAIL_BYTES:])[-_TAIL_BYTES:]
+        self.received += len(data)
+        return data
 
     def peek(self, size: int) -> bytes:
-        """The next bytes, `size` of them unless the end comes first; they stay to be read."""
-        while len(self._ahead) < size and (more := self._more(size - len(self._ahead))):
+        """Return the next `size` bytes, or fewer at the end; they stay to be read."""
+        while len(self._ahead) < size and (more := self._receive(size - len(self._ahead))):
             self._ahead += more
         return self._ahead[:size]
 
     def interrupt(self) -> None:
-        """Let the reader, in whatever thread it waits, find the end within a moment."""
-        self._stopped = True
+        """Make a read in any thread return within a moment, as if the pipe had ended."""
+        self._is_stopped = True
 
     def check(self) -> None:
-        """Raises: InputError: reading failed. Whatever else has interrupted it."""
+        """Raise the exception that ended reading, if any.
+
+        Raises:
+            InputError: The pipe cannot be read.
+            BaseException: A signal handler raised it during a read.
+        """
         if isinstance(self.error, (OSError, ValueError)):
             why = pyav.reason(self.error)
-            raise InputError(f"{INPUT}: cannot be read: {why}") from self.error
+            raise InputError(f"{self.name}: cannot be read: {why}") from self.error
         if self.error is not None:
             raise self.error
 
-    def _more(self, size: int) -> bytes:
+    def _receive(self, size: int) -> bytes:
+        self._waits_since = began = time.monotonic()
         try:
-            while not self._stopped and self.error is None:
+            while not self._is_stopped and self.error is None:
                 if self._wait is None or self._wait():
-                    data = os.read(self._number, min(size, _MOST))
-                    self.head += data[: max(0, _HEAD - len(self.head))]
-                    self.tail = (self.tail + data[-_TAIL:])[-_TAIL:]
-                    self.received += len(data)
+                    data = os.read(self._descriptor, min(size, _LARGEST_READ))
+                    self.is_exhausted = not data
+                    self.read_at = time.monotonic()
                     return data
-        except BaseException as error:  # Also a signal's: FFmpeg would swallow it.
+        except BaseException as error:  # Also from a signal handler: FFmpeg would drop it.
             self.error = error
+        finally:
+            self._waits_since = None
+            waited = time.monotonic() - began
+            self.silent_seconds += waited if waited > _SILENCE_SECONDS else 0.0
         return b""
 
+    def _up_to_next_stream(self, data: bytes) -> bytes:
+        """Return what lies before the beginning of another stream, and keep the rest for it."""
+        if self._mark is None:
+            if self.received < _HEAD_BYTES:
+                starts = (pair for pair in _STREAM_STARTS if self.head.startswith(pair[1]))
+                self._mark = next(starts, None)
+            if self._mark is None:
+                return data
+        mark, first = self._mark
+        recent, before = self._recent + data, len(self._recent)
+        own = max(0, _START_REACH - (self.received - before))
+        place = recent.find(mark, own)
+        if place >= 0 and first != mark:
+            place = recent.rfind(first, max(0, place - _START_REACH), place)
+        self._recent = recent[-_START_REACH:]
+        if place < 0:
+            return data
+        self._ahead, self._has_ended = recent[place:] + self._ahead, True
+        return recent[before : max(place, before)]
 
-class Window(io.RawIOBase):
-    """What waits in an inlet, as a file in which one can go back and forth.
 
-    Args: most: bytes that it may hold; whatever lies behind seems to be missing.
+class InletWindow(io.RawIOBase):
+    """The first bytes of an inlet as a file in which one can move back and forth.
+
+    Args:
+        inlet: The pipe; nothing is taken from it.
+        most: Bytes that may be held. The file seems to end there.
     """
 
     def __init__(self, inlet: Inlet, most: int) -> None:
         super().__init__()
-        self._inlet, self._most, self._at = inlet, most, 0
+        self._inlet, self._most, self._position = inlet, most, 0
 
-    def seek(self, at: int, whence: int = 0) -> int:
-        """Go to a place, counted from the beginning."""
+    def seek(self, position: int, whence: int = 0) -> int:
+        """Move to a position from the beginning."""
         assert whence == 0
-        self._at = at
-        return at
+        self._position = position
+        return position
 
     def read(self, size: int = -1) -> bytes:
-        """Bytes from there on."""
-        if not 0 <= size <= self._most - self._at:
+        """Return the bytes from here on."""
+        if not 0 <= size <= self._most - self._position:
             return b""
-        data = self._inlet.peek(self._at + size)[self._at :]
-        self._at += len(data)
+        data = self._inlet.peek(self._position + size)[self._position :]
+        self._position += len(data)
         return data
 
 
-def _waiter(number: int, event: int) -> Callable[[], bool]:
-    """A function that waits a moment, and says whether there is something to do."""
+def _waiter(descriptor: int, event: int) -> Callable[[], bool]:
+    """Return a function that waits a moment, and returns whether the descriptor is ready."""
     poll = select.poll()
-    poll.register(number, event)
+    poll.register(descriptor, event)
     return lambda: bool(poll.poll(_POLL_MS))
 
 
-def _enlarge(number: int) -> None:
+def _enlarge(descriptor: int) -> None:
     if fcntl is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
-        with suppress(OSError):  # No pipe, or the user has too many.
-            fcntl.fcntl(number, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        with suppress(OSError):  # It is no pipe, or the user has too many.
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
-def _set_binary(number: int) -> None:
+def _set_binary(descriptor: int) -> None:
     if sys.platform == "win32":
         import msvcrt
 
-        msvcrt.setmode(number, os.O_BINARY)
+        msvcrt.setmode(descriptor, os.O_BINARY)

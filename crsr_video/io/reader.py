@@ -1,45 +1,90 @@
-"""Read a video: frames as the decoder makes them, and every other stream's packets as they are.
+"""Reads a video: its frames as they are decoded, and the packets of its other streams.
 
-The pictures of the one video stream come out as `Frame`, in presentation order and with their
-planes untouched; packets of audio, subtitles and data come out as `Passthrough`, in between, in the
-order of the file. A damaged file yields what can be read, and the report says what was lost.
+    with Reader("input.mp4") as reader:
+        for item in reader:
+            if isinstance(item, Frame):
+                ...
 
-Standard input is read once and in order. Packets are then read ahead until every stream has come,
-so that whoever writes can decide what to do with each.
+Frames come in order of presentation, and their planes are those of the decoder. Packets of audio,
+subtitles and data come between them, as `Passthrough`, in the order of the file. A damaged file
+yields what can be read, and `report` says what was lost.
 
-Rotation is what the display matrix asks for, counter-clockwise: ``numpy.rot90(plane, rotation //
-90)`` stands upright. A phone held upright usually gives 270. Of a mirroring matrix only the
-rotation is looked at.
+Standard input is read once and in order. Its packets are read ahead until every stream has begun,
+so that a writer can decide what to do with each of them.
+
+`Frame.rotation` is what the display matrix asks for, counter-clockwise:
+``numpy.rot90(plane, rotation // 90)`` is upright. A phone that was held upright usually gives 270.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+
+from av.stream import Disposition
 
 from crsr_video.closing import Closing
 from crsr_video.config import ReadSettings
 from crsr_video.errors import NoVideoError
-from crsr_video.io.opened import Opened
-from crsr_video.io.pyav import Passthrough
-from crsr_video.io.reading import Reading, ReadReport
+from crsr_video.io import pipes
+from crsr_video.io.decoding import Form, VideoDecoder, form_of
+from crsr_video.io.demuxing import Demuxer
+from crsr_video.io.pyav import Packet, Passthrough
 from crsr_video.io.source import Source
-from crsr_video.io.window import Span, Window, time_of
+from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.targets import recorded_target
+from crsr_video.io.timestamps import PictureTimes, Span, Window, time_of
 from crsr_video.types import Frame, VideoInfo
 
 __all__ = ["Passthrough", "ReadReport", "Reader", "Span"]
 
-MAX_HELD = 256 << 20
-"""Bytes of other streams' packets kept while waiting for the first picture."""
-_STEP_BACK = 10
-"""Seconds by which an index may be wrong, before it is not trusted at all."""
+MAX_HELD_BYTES = 256 << 20
+"""Bytes of other streams' packets that are kept while waiting for the first frame."""
+_STEP_BACK_SECONDS = 10
+"""By how much an index may be wrong before the file is read from its start instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReport:
+    """What was read, and what was lost."""
+
+    frames: int
+    """Frames that came out."""
+    concealed: int
+    """Frames, among those, in which the decoder concealed damage."""
+    damaged: int
+    """Packets that could not be decoded at all."""
+    made_up: int
+    """Frames whose timestamp was missing or ran backwards, and was replaced."""
+    truncated: bool
+    """Whether the source ends before it should."""
+    notes: tuple[str, ...]
+    """Conversions and the like, one line each."""
 
 
 class Reader(Closing):
-    """An opened video; a context manager, to be iterated over once."""
+    """An opened video: a context manager, and an iterable of frames and packets, once.
+
+    Args:
+        path: Path of a file, or "-" for standard input.
+        start: Seconds from the beginning of the file. Timestamps are shifted to begin near 0.
+        duration: Seconds to read, or None for everything.
+        span: What to read, instead of `start` and `duration`. Timestamps are left as they are.
+        like: A frame with the size and pixel format that all frames are converted to. Defaults to
+            the first one.
+        threads: Threads of the decoder, or 0 for as many as are useful.
+        read: What standard input holds, and what decodes.
+
+    Raises:
+        InputError: The source is missing, unreadable, or no media file.
+        NoVideoError: It is a media file, but no picture in it can be decoded.
+        ConfigError: The settings do not fit the source.
+    """
 
     info: VideoInfo
     source: Source
+    """The source as a writer needs to know it."""
 
     def __init__(
         self,
@@ -52,164 +97,253 @@ class Reader(Closing):
         threads: int = 0,
         read: ReadSettings | None = None,
     ) -> None:
-        """Open a file and decode its first frame.
-
-        Args: path: of a file; "-" is standard input.
-              start: seconds from the beginning of the file; times are shifted to start near 0.
-              duration: seconds to read; None: to the end.
-              span: in place of start and duration: what to read, times left as they are.
-              like: a frame of the size and pixel format that all are to have; None: the first.
-              threads: of the decoder; 0: as many as is useful.
-              read: what standard input holds; None: what it looks like. And what decodes.
-        Raises: InputError: missing, unreadable, or no media file.
-                NoVideoError: a media file without any decodable picture.
-                ConfigError: `read` says something of a file, or names an unknown pixel format.
-        """
+        settings = read or ReadSettings()
         self._notes = _Notes()
         self._held: deque[Frame | Passthrough] = deque()
         self._items: Generator[Frame | Passthrough] = _nothing()
-        self._form = (like.width, like.height, like.layout.name) if like else None
-        self._opened = Opened(Path(path), read or ReadSettings(), threads, self._notes.add)
-        self.path = self._opened.path
-        """Of a file that standard input was redirected from: its own."""
+        self._form = None if like is None else form_of(like)
+        self._threads, self._hwaccel = threads, settings.hwaccel
+        self.path = Path(path)
+        """Path of the file, also where standard input was redirected from one."""
+        if pipes.is_standard(path) and settings.format is None:
+            self.path = pipes.redirected_file() or self.path
+        self._target = recorded_target(self.path, settings)
+        self._inlet = pipes.Inlet() if pipes.is_standard(self.path) else None
+        self._open()
         try:
-            base, origin = self._opened.base, self._opened.origin
+            base, origin = self._connection.time_base, self._connection.origin
             if span is not None:
-                self._window = Window.of_span(span, base)
+                self._window = Window.from_span(span, base)
             else:
-                self._window = Window.of_seconds(start, duration, origin, base)
+                self._window = Window.from_seconds(start, duration, origin, base)
             first = self._first_frame()
-            self.info = self._opened.describe(first)
-            self.source = self._source(first)
+            self.info = self._connection.describe(first)
+            self.source = self._describe_source(first)
         except BaseException:
             self.close()
             raise
 
     def interrupt(self) -> None:
-        """Let the iteration end soon, in whatever thread it waits for standard input."""
-        if self._opened.inlet is not None:
-            self._opened.inlet.interrupt()
+        """Make the iteration in another thread end soon if it waits for standard input."""
+        if self._inlet is not None:
+            self._inlet.interrupt()
 
     def close(self) -> None:
-        """Close the file; frames that came out stay valid."""
+        """Close the source; frames that came out stay valid."""
         self._held.clear()
         self._items.close()
-        self._opened.close()
+        self._connection.close()
 
     def __iter__(self) -> Iterator[Frame | Passthrough]:
-        """Yield frames and packets; memory does not grow with the file."""
+        """Yield frames and packets, in memory that does not grow with the video."""
         while self._held:
             yield self._held.popleft()
         yield from self._items
 
     def others(self) -> Iterator[Passthrough]:
-        """Only the packets of other streams, in place of iterating: nothing more is decoded."""
-        self._reading.only_others = True
+        """Yield only the packets of other streams, without decoding any further frame."""
+        self._pass.skips_video = True
         for item in self:
             if isinstance(item, Passthrough):
                 yield item
 
     @property
     def report(self) -> ReadReport:
-        """What happened so far; final once the iteration has ended."""
-        return self._reading.report(tuple(self._notes))
+        """What was read so far; final once the iteration has ended."""
+        return self._pass.report(tuple(self._notes))
 
-    # The first frame ----------------------------------------------------------------------------
+    # Opening -------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self._connection = Connection(self._target, self._inlet, hwaccel=self._hwaccel)
+        is_device = self._connection.video.codec_context.is_hwaccel
+        if self._hwaccel not in ("none", "auto") and not is_device:
+            self._notes.add(f"cannot decode on {self._hwaccel} here: software is used")
 
     def _first_frame(self) -> Frame:
-        """The first wanted frame, in software if a device gives none.
-
-        Raises: NoVideoError: there is none.
-        """
+        """Return the first wanted frame, decoded by software if a device returns none."""
         try:
             return self._find_first_frame()
         except NoVideoError:
-            if not self._opened.video.codec_context.is_hwaccel:
+            if not self._connection.video.codec_context.is_hwaccel:
                 raise
-        self._held.clear()
-        self._items.close()
-        self._opened.use_software()
+        self._notes.add(f"nothing comes from decoding on {self._hwaccel} here: software is used")
+        self._hwaccel = "none"
+        self.close()
+        self._open()
         return self._find_first_frame()
 
     def _find_first_frame(self) -> Frame:
-        """Seek and read up to the first wanted frame, further back if the index was wrong.
-
-        Raises: NoVideoError: there is none.
-        """
-        first = None
-        for back in (0, _STEP_BACK, None) if self._may_seek else (None,):
-            if not self._go_back(back):
+        """Read up to the first wanted frame, from further back if the index was wrong."""
+        window, first = self._window, None
+        may_seek = window.may_seek and window.begin is not None and self._inlet is None
+        for seconds_back in (0, _STEP_BACK_SECONDS, None) if may_seek else (None,):
+            if not self._go_back(seconds_back):
                 continue
-            self._begin()
-            first = self._fill()
-            if self._reading.is_early:
+            self._pass = _Pass(self._connection, window, self._form, self._threads, self._notes.add)
+            self._items = self._pass.items()
+            first = self._read_first_frame()
+            if self._pass.began_early:
                 break
         if first is None:
-            raise NoVideoError(f"{self._opened.name}: {self._reading.why_nothing()}")
+            raise NoVideoError(f"{self._target.name}: {self._pass.why_nothing()}")
         return first
 
-    @property
-    def _may_seek(self) -> bool:
-        may = self._window.may_seek and self._opened.inlet is None
-        return may and self._window.begin is not None
-
-    def _go_back(self, back: int | None) -> bool:
-        """Go to a keyframe at least `back` seconds before the window; None: to the very start."""
+    def _go_back(self, seconds: int | None) -> bool:
+        """Go to a keyframe some seconds before the window, or to the very start (None)."""
         begin = self._window.begin
-        if begin is None or self._opened.inlet is not None:
-            return True  # It is there already.
+        if begin is None or self._inlet is not None:
+            return True  # Nothing was read yet.
         self._held.clear()
-        if back is not None:
-            return self._opened.seek(begin - back)
-        self._opened.close()
-        self._opened.open()
+        if seconds is not None:
+            return self._connection.seek(begin - seconds)
+        self._connection.close()
+        self._open()
         return True
 
-    def _begin(self) -> None:
-        """Read from here."""
-        self._reading = Reading(self._opened, self._window, self._form, self._notes.add)
-        self._items = self._reading.items
-
-    def _fill(self) -> Frame | None:
-        """Read up to the first frame, keeping what comes before it."""
+    def _read_first_frame(self) -> Frame | None:
+        """Read up to the first frame, and keep what comes before it."""
         held = 0
         for item in self._items:
             self._held.append(item)
             if isinstance(item, Frame):
                 return item
             held += item.packet.size
-            if held > MAX_HELD:
+            if held > MAX_HELD_BYTES:
                 break
         return None
 
-    def _source(self, first: Frame) -> Source:
-        """What was opened, for whoever writes."""
+    def _describe_source(self, first: Frame) -> Source:
+        times = [
+            item.pts * item.time_base if isinstance(item, Frame) else time_of(item.packet)
+            for item in self._held
+        ]
         return Source(
             self.path,
-            self._opened.container,
-            self._opened.video,
+            self._connection.container,
+            self._connection.video,
             self.info,
             first,
-            self._reading.covers,
+            self._pass.covers,
             self._window.shift,
             self._window.end,
-            self._earliest(),
-            self._reading.beginnings,
+            min((time for time in times if time is not None), default=Fraction(0)),
+            self._pass.first_packets,
         )
-
-    def _earliest(self) -> Fraction:
-        """Least time of what is held, in seconds."""
-        times = [
-            i.pts * i.time_base if isinstance(i, Frame) else time_of(i.packet) for i in self._held
-        ]
-        return min((time for time in times if time is not None), default=Fraction(0))
 
 
 class _Notes(dict[str, None]):
-    """Lines for the user, each once; parts that add to them need not hold the decoder."""
+    """Lines for the user, each once. The parts that add to them do not keep the reader alive."""
 
     def add(self, line: str) -> None:
         self[line] = None
+
+
+class _Pass:
+    """One pass over a source, from the place where it stands."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        window: Window,
+        form: Form | None,
+        threads: int,
+        note: Callable[[str], None],
+    ) -> None:
+        self._connection, self._window, self._base = connection, window, connection.time_base
+        begin = None if window.begin is None else round(window.begin / self._base)
+        self._decoder = VideoDecoder(connection, threads=threads, form=form, begin=begin, note=note)
+        self._demuxer = Demuxer(connection, note)
+        self._times = PictureTimes(connection.video)
+        self._earliest: Fraction | None = None
+        self._is_done = False
+        self._frames = self._concealed = 0
+        self.covers: dict[int, Packet] = {}
+        """Cover pictures so far, by stream index."""
+        self.first_packets = self._demuxer.first_packets
+        self.skips_video = False
+        """Whether no frame is wanted any more."""
+
+    @property
+    def began_early(self) -> bool:
+        """Whether decoding began before the window, as it should."""
+        early, begin = self._earliest, self._window.begin
+        return early is None or begin is None or early <= begin
+
+    def items(self) -> Generator[Frame | Passthrough]:
+        """Yield all wanted frames and packets."""
+        window = self._window
+        for packet in self._demuxer:
+            time = time_of(packet)
+            self._is_done = self._is_done or self.skips_video
+            if self._is_done and window.is_finished(time):
+                return
+            if packet.stream_index != self._connection.video.index:
+                if self._is_wanted(packet, time):
+                    window.shift_packet(packet)
+                    yield Passthrough(packet.stream_index, packet)
+            elif not self._is_done:
+                yield from self._decoded(packet)
+        if not self._is_done:
+            yield from self._decoded(None)
+            if not self._is_done:
+                self._decoder.finish()
+        self._decoder.report_damage()
+        self._demuxer.check_end(is_whole=window.end is None)
+
+    def _decoded(self, packet: Packet | None) -> Iterator[Frame]:
+        window, base = self._window, self._base
+        for picture in self._decoder.decode(packet):
+            is_behind = picture.pts is not None and window.is_after(picture.pts * base)
+            self._is_done = self._is_done or is_behind
+            if self._is_done:
+                continue
+            pts = self._times.stamp(picture)
+            self._earliest = pts * base if self._earliest is None else self._earliest
+            if window.is_before(pts * base):
+                continue
+            self._frames += 1
+            self._concealed += bool(picture.is_corrupt)
+            yield self._decoder.frame(picture, pts - int(window.shift / base), base)
+
+    def _is_wanted(self, packet: Packet, time: Fraction | None) -> bool:
+        """Return whether a packet of another stream comes out; cover pictures are kept apart."""
+        stream = self._connection.container.streams[packet.stream_index]
+        if stream.disposition & Disposition.attached_pic:
+            self.covers[packet.stream_index] = packet
+            return False
+        return self._window.contains(time)
+
+    def report(self, notes: tuple[str, ...]) -> ReadReport:
+        """Return what was read so far."""
+        return ReadReport(
+            self._frames,
+            self._concealed + self._decoder.silently_concealed,
+            self._decoder.damaged,
+            self._times.made_up,
+            self._demuxer.is_truncated,
+            notes,
+        )
+
+    def why_nothing(self) -> str:
+        """Explain why there is no frame.
+
+        Raises:
+            InputError: The sender of a pipe has failed.
+        """
+        inlet, container = self._connection.inlet, self._connection.format_name
+        if inlet is not None:
+            inlet.check()
+            if container == "rawvideo":
+                return f"its {inlet.received} bytes do not fill one frame of that size"
+            if container.startswith("mov") and not self._frames:
+                return (
+                    "no picture could be decoded: MP4 goes through a pipe only with its index in"
+                    " front (-movflags +faststart); give the file's name, or use NUT"
+                )
+        begin = self._window.begin
+        where = f" after {float(begin):g} s" if begin and self._earliest is not None else ""
+        return f"no picture could be decoded{where}"
 
 
 def _nothing() -> Generator[Frame | Passthrough]:

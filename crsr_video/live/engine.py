@@ -43,7 +43,7 @@ _CLOSING = 2.0
 
 
 class Source(Protocol):
-    """What the engine needs of `media.incoming.Incoming`."""
+    """What the engine needs of `LiveReader`."""
 
     @property
     def state(self) -> str:
@@ -54,7 +54,7 @@ class Source(Protocol):
         """Whatever comes, until the end."""
         ...
 
-    def stop(self) -> None:
+    def interrupt(self) -> None:
         """End the iteration soon; may be called from any thread."""
         ...
 
@@ -146,7 +146,7 @@ class Engine(Closing):
 
     def stop(self) -> None:
         """End soon: what is on its way is still written."""
-        self._source.stop()
+        self._source.interrupt()
         self.mailbox.end()
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crsr_video.errors import InputError, OutputError
-from crsr_video.io.incoming import Incoming
+from crsr_video.io.live_reader import LiveReader
 from crsr_video.io.writer import LiveWriter
 from crsr_video.live.engine import Engine
 from crsr_video.live.governor import Governor
@@ -114,7 +114,7 @@ class LiveRun:
         settings = self._settings
         with ExitStack() as stack:
             self._source = stack.enter_context(
-                Incoming(settings.source, settings.config.reading, on_event=self._event)
+                LiveReader(settings.source, settings.config.reading, on_event=self._event)
             )
             feed = self._feed = self._source.feed
             self._check_sink()
@@ -136,7 +136,7 @@ class LiveRun:
         settings = self._settings
         self._watchdog = Watchdog(self._event)
         self._governor = Governor(self._effort, settings.max_latency, tell=self._stepped)
-        waits = not self._source.live
+        waits = not self._source.is_live
         self._engine = stack.enter_context(
             Engine(
                 self._source,
@@ -164,7 +164,7 @@ class LiveRun:
         for notice in self._frames.notices:
             self._event(notice)
         if stored:
-            self._source.begin_clock()
+            self._source.restart_pace()
         missed = self._engine.work(self._frames)
         if missed:
             self._event(f"{missed} frames came while the networks were loaded, and are left out")
@@ -272,7 +272,7 @@ class LiveRun:
                 **{name: seconds / frames * 1e3 for name, seconds in counts.stage_seconds.items()},
                 "write": engine.busy["sink"] / frames * 1e3,
             },
-            reconnections=self._source.statistics.reconnections,
+            reconnections=self._source.counts.reconnections,
             memory=resident(),
         )
 
@@ -290,7 +290,7 @@ class LiveRun:
             seconds=time.monotonic() - self._begin,
             startup_seconds=self._started - self._begin,
             sink_gone=engine.sink_gone,
-            damaged=self._source.statistics.damaged_packets,
+            damaged=self._source.counts.damaged_packets,
             notices=tuple(dict.fromkeys([*self._notices, *self._frames.notices])),
             reports=self._settings.config.job.report,
             output=sink if sink.is_file() else None,

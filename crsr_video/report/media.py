@@ -9,7 +9,7 @@ from av.container import InputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from crsr_video.io.feed import Feed
-from crsr_video.io.source import codec_name, main_video, open_container
+from crsr_video.io.sources.opening import codec_name, main_video, open_container
 from crsr_video.report.facts import UNSPECIFIED, MediaFacts, StreamFacts
 
 

@@ -2,7 +2,7 @@
 
 from crsr_video.config import Config
 from crsr_video.errors import InputError, OutputError
-from crsr_video.io.wholeness import is_as_long, length
+from crsr_video.io.integrity import have_same_duration, stated_duration
 from crsr_video.jobs.queue.jobs import Job
 from crsr_video.jobs.segments.folder import work_folder
 
@@ -23,10 +23,10 @@ def is_done(job: Job, config: Config) -> bool:
     if job.output.stat().st_mtime < job.source.stat().st_mtime:
         raise OutputError(f"{job.output}: exists, but is older than {job.source}; {advice}")
     try:
-        length(job.output)
+        stated_duration(job.output)
     except InputError as error:
         raise OutputError(f"{error}; {advice}") from error
     part = config.job.start > 0 or config.job.duration is not None
-    if not part and not is_as_long(job.output, job.source):
+    if not part and not have_same_duration(job.output, job.source):
         raise OutputError(f"{job.output}: exists, but is not as long as its source; {advice}")
     return True

@@ -14,10 +14,11 @@ from av.format import ContainerFormat, Flags
 from crsr_video.errors import InputError, OutputError
 from crsr_video.io import pyav
 from crsr_video.io.containers import holds_video
-from crsr_video.io.epochs import JUMPING, Epochs
 from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.pyav import Packet
-from crsr_video.io.source import Source, main_video, open_container, packets_of
+from crsr_video.io.source import Source
+from crsr_video.io.sources.opening import main_video, open_container, packets_of
+from crsr_video.io.timestamps import JUMPING_FORMATS, RecordingClocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def index(path: Path) -> Index:
         video = main_video(container, path)
         base = video.time_base or Fraction(1, 1000)
         step = max(1, round(1 / ((video.average_rate or Fraction(25)) * base)))
-        epochs = Epochs() if container.format.name in JUMPING else None
+        clocks = RecordingClocks() if container.format.name in JUMPING_FORMATS else None
         times: list[int] = []
         # AVI tells the times of decoding only, which frames out of order do not keep.
         keys, exact, last = set(), container.format.name != "avi", -step
@@ -51,9 +52,9 @@ def index(path: Path) -> Index:
             for packet in packets_of(container, video):
                 if not packet.size:
                     continue
-                if epochs is not None:
-                    epochs.move(packet)
-                    exact &= not epochs.jumps
+                if clocks is not None:
+                    clocks.move(packet)
+                    exact &= not clocks.restarts
                 exact &= packet.pts is not None
                 last = _time(packet, last + step)
                 times.append(last)

@@ -18,7 +18,7 @@ from av.error import FFmpegError
 import crsr_video
 from crsr_video import pipeline
 from crsr_video.errors import CrsrError
-from crsr_video.io.source import main_video, open_container, packets_of
+from crsr_video.io.sources.opening import main_video, open_container, packets_of
 from crsr_video.types import Frame, TrackedFrame
 from tests.integration.fuzz.seeds import FRAMES
 from tests.support.frames import make_face

@@ -9,8 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from crsr_video.io import checksums
-from crsr_video.io.damage import Watch, tame
+from crsr_video.io.damage import (
+    DamageDetector,
+    ffv1_crc,
+    has_valid_ffv1_checksums,
+    sanitize,
+)
 from crsr_video.io.reader import Passthrough, Reader, ReadReport
 from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
@@ -193,13 +197,15 @@ class Thing:
         vars(self).update(fields)
 
 
-def watched(codec: str, sent: Iterable[int], came: Iterable[int], **fields: object) -> Watch:
-    watch = Watch(codec)
+def watched(
+    codec: str, sent: Iterable[int], came: Iterable[int], **fields: object
+) -> DamageDetector:
+    watch = DamageDetector(codec)
     for pts in sent:
-        watch.sent(Thing(pts))
+        watch.packet_sent(Thing(pts))
     for pts in came:
-        watch.came(Thing(pts, **fields))
-    watch.end()
+        watch.picture_received(Thing(pts, **fields))
+    watch.finish()
     return watch
 
 
@@ -232,10 +238,10 @@ def test_impossible_times_are_forgotten() -> None:
     packet = av.Packet(b"x")
     packet.time_base = Fraction(1, 1000)
     packet.pts, packet.dts, packet.duration = 1 << 62, -(1 << 62), 1 << 40
-    tame(packet)
+    sanitize(packet)
     assert (packet.pts, packet.dts, packet.duration) == (None, None, 0)
     packet.pts, packet.dts, packet.duration = 5_000_000, 4_000_000, 40
-    tame(packet)
+    sanitize(packet)
     assert (packet.pts, packet.dts, packet.duration) == (5_000_000, 4_000_000, 40)
 
 
@@ -251,10 +257,10 @@ def test_the_checksum_is_the_one_of_the_standard() -> None:
         return register
 
     data = zlib.compress(bytes(range(200)))
-    assert f"{slow(data):032b}"[::-1] == f"{checksums.crc(data):032b}"
+    assert f"{slow(data):032b}"[::-1] == f"{ffv1_crc(data):032b}"
     size = len(data).to_bytes(3) + b"\0"
     slice_ = data + size + slow(data + size).to_bytes(4)
-    assert checksums.sound(slice_ * 3)
-    assert not checksums.sound(slice_ + noisy(slice_))
-    assert not checksums.sound(b"")
-    assert not checksums.sound(slice_[1:])
+    assert has_valid_ffv1_checksums(slice_ * 3)
+    assert not has_valid_ffv1_checksums(slice_ + noisy(slice_))
+    assert not has_valid_ffv1_checksums(b"")
+    assert not has_valid_ffv1_checksums(slice_[1:])

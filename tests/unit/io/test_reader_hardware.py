@@ -10,9 +10,11 @@ from click.testing import CliRunner
 
 from crsr_video.cli import main
 from crsr_video.config import Config, ReadSettings
-from crsr_video.errors import ConfigError, CrsrError, NoVideoError
-from crsr_video.io import hardware, source
+from crsr_video.errors import ConfigError, CrsrError
+from crsr_video.io import hardware, reader
 from crsr_video.io.reader import Reader
+from crsr_video.io.sources import opening
+from crsr_video.io.sources.connection import Connection
 from crsr_video.types import Frame
 from tests.support.video import make_video
 
@@ -35,8 +37,27 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
             raise av.error.ExternalError(1, "no such device")
         return own(*args, **options)
 
-    monkeypatch.setattr(source, "av", SimpleNamespace(open=fake))
+    monkeypatch.setattr(opening, "av", SimpleNamespace(open=fake))
     return calls
+
+
+class Barren:
+    """A stream, and its decoder on a device, that returns no picture."""
+
+    is_hwaccel = True
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    def __getattr__(self, name):
+        return (
+            Barren(self._inner.codec_context)
+            if name == "codec_context"
+            else getattr(self._inner, name)
+        )
+
+    def decode(self, _packet):
+        return []
 
 
 def decoded(path: Path, **choices: str) -> tuple[list[str], tuple[str, ...]]:
@@ -74,15 +95,16 @@ def test_where_nothing_comes_from_the_device_software_goes_on(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, _ = decoded(clip)
-    own = Reader._find_first_frame
 
-    def fails_on_a_device(self):
-        if self._opened.hwaccel != "none":
-            self._opened.video = SimpleNamespace(codec_context=SimpleNamespace(is_hwaccel=True))
-            raise NoVideoError("nothing")
-        return own(self)
+    class Device(Connection):
+        """A connection whose device decodes nothing."""
 
-    monkeypatch.setattr(Reader, "_find_first_frame", fails_on_a_device)
+        def __init__(self, *args, hwaccel="none", **options):
+            super().__init__(*args, **options)
+            if hwaccel != "none":
+                self.video = Barren(self.video)
+
+    monkeypatch.setattr(reader, "Connection", Device)
     pictures, notes = decoded(clip, hwaccel="auto")
     assert pictures == expected
     assert any("nothing comes from decoding on auto" in note for note in notes)

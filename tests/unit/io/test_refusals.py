@@ -9,7 +9,7 @@ from crsr_video.config import OutputSettings
 from crsr_video.errors import CrsrError, EncoderError
 from crsr_video.io import encoders
 from crsr_video.io.encoder_options import check_options
-from crsr_video.io.incoming import Incoming
+from crsr_video.io.live_reader import LiveReader
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
@@ -71,7 +71,7 @@ def test_a_file_is_not_begun(
 def test_neither_is_a_live_output(tmp_path: Path, settings: dict[str, object], told: str) -> None:
     path = make_video(tmp_path / "a.mp4", frames=2)
     asked = {"address": str(tmp_path / "b.mkv"), **settings}
-    with Incoming(str(path)) as source, pytest.raises(CrsrError) as caught:
+    with LiveReader(str(path)) as source, pytest.raises(CrsrError) as caught:
         open_writer(feed=source.feed, **asked)
     assert told in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]

@@ -46,7 +46,7 @@ class Source:
         if self._endless:
             self._stopped.wait(PATIENCE)
 
-    def stop(self) -> None:
+    def interrupt(self) -> None:
         self._stopped.set()
 
 

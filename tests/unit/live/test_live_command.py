@@ -138,7 +138,7 @@ def test_a_sender_that_stops_in_a_frame_ends_the_run_as_any_other(tmp_path: Path
     )
     lines = done.stderr.decode().splitlines()
     assert done.returncode == 0, lines
-    told = "standard input: the last frame is cut off: 100 of 3072 bytes; it is left out"
+    told = "standard input: the last frame is cut off: its 100 bytes are left out"
     assert f"crsr-video: {told}" in lines
     assert lines[-1] == f"crsr-video: Wrote {output}"
 

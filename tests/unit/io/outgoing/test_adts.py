@@ -7,7 +7,7 @@ import av
 import pytest
 
 from crsr_video.io import copied_streams
-from crsr_video.io.incoming import Incoming
+from crsr_video.io.live_reader import LiveReader
 from crsr_video.io.pyav import Passthrough
 from crsr_video.types import Frame
 from tests.support.video import make_video
@@ -36,7 +36,7 @@ def test_only_a_header_is_taken_off() -> None:
 def test_sound_of_a_transport_stream_can_be_heard(tmp_path: Path, ending: str) -> None:
     source = make_video(tmp_path / "in.ts", container="mpegts", frames=50, audio=1)
     output = tmp_path / f"out.{ending}"
-    with Incoming(str(source)) as incoming:
+    with LiveReader(str(source)) as incoming:
         sink = open_writer(output, incoming.feed, rate=Fraction(25))
         with sink:
             for arrival in incoming:

@@ -5,13 +5,13 @@ from fractions import Fraction
 import av
 import pytest
 
-from crsr_video.errors import InputError
-from crsr_video.io.feed import SourceSettings
-from crsr_video.io.incoming.address import Kind, Target, masked, target_of
+from crsr_video.config import ReadSettings
+from crsr_video.errors import ConfigError, InputError
+from crsr_video.io.sources.targets import Kind, Target, live_target, masked
 
 
 def target(address: str, **settings: object) -> Target:
-    return target_of(SourceSettings(address=address, **settings))
+    return live_target(address, ReadSettings(**settings))
 
 
 def test_kinds() -> None:
@@ -82,33 +82,33 @@ def test_the_user_s_options_are_handed_on() -> None:
 
 
 def test_hls_is_paced_for_it_comes_in_pieces() -> None:
-    assert target("https://h/live.m3u8?token=1").paced
-    assert not target("https://h/a.mp4").paced
-    assert not target("clip.mp4").paced
-    assert target("clip.mp4", realtime=True).paced
+    assert target("https://h/live.m3u8?token=1").is_paced
+    assert not target("https://h/a.mp4").is_paced
+    assert not target("clip.mp4").is_paced
+    assert target("clip.mp4", realtime=True).is_paced
 
 
 def test_live_or_not() -> None:
-    assert target("rtmp://h/a").live
-    assert target("clip.mp4", realtime=True).live
-    assert not target("clip.mp4").live
+    assert target("rtmp://h/a").is_live
+    assert target("clip.mp4", realtime=True).is_live
+    assert not target("clip.mp4").is_live
 
 
 @pytest.mark.parametrize(
     ("address", "settings", "words"),
     [
         ("", {}, "a source is needed"),
-        ("gopher://h/a", {}, "gopher is no protocol for live sources"),
-        ("-", {"format": "nosuch"}, "knows no format of this name"),
-        ("-", {"format": "concat"}, "not read from a live source"),
-        ("-", {"format": "rawvideo"}, "raw video needs its size"),
-        ("-", {"format": "rawvideo", "size": (0, 48)}, "0x48 is no size"),
+        ("gopher://h/a", {}, "gopher is not a supported protocol"),
+        ("-", {"format": "nosuch"}, "input-format must be one of"),
+        ("-", {"format": "concat"}, "input-format must be one of"),
+        ("-", {"format": "rawvideo"}, "raw video needs a size"),
+        ("-", {"format": "rawvideo", "size": (0, 48)}, "size must be above zero"),
         ("-", {"format": "rawvideo", "size": (99_999, 48)}, "too large"),
-        ("/dev/video0", {"rate": Fraction(0)}, "no number of frames"),
+        ("/dev/video0", {"rate": Fraction(0)}, "rate must lie between"),
     ],
 )
 def test_what_cannot_be_meant(address: str, settings: dict[str, object], words: str) -> None:
-    with pytest.raises(InputError, match=words) as caught:
+    with pytest.raises((ConfigError, InputError), match=words) as caught:
         target(address, **settings)
     assert "\n" not in str(caught.value)
 
@@ -117,4 +117,4 @@ def test_passwords_are_not_shown() -> None:
     assert masked("rtsp://me:secret@camera/1") == "rtsp://me:***@camera/1"
     assert masked("rtsp://camera/1") == "rtsp://camera/1"
     assert masked("rtsp://[broken") == "rtsp://[broken"
-    assert "secret" not in target("rtsp://me:secret@camera/1").shown
+    assert "secret" not in target("rtsp://me:secret@camera/1").name

@@ -1,18 +1,18 @@
 """When paced frames are due."""
 
+import threading
 import time
 from fractions import Fraction
 
-from crsr_video.io.incoming.halt import Halt
-from crsr_video.io.incoming.pace import Pace
+from crsr_video.io.timestamps import Pace
 
 
 def test_a_clock_that_begins_anew_owes_nothing():
     """While networks are loaded a file waits, and none of it is late afterwards."""
-    pace = Pace(Halt())
+    pace = Pace(threading.Event())
     pace.wait(Fraction(0))
     time.sleep(0.1)
-    pace.anew()
+    pace.restart()
     begin = time.monotonic()
     for frame in range(4):
         pace.wait(Fraction(frame, 50))

@@ -15,10 +15,10 @@ from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError, NoVideoError
 from crsr_video.io import pyav
 from crsr_video.io.feed import Feed
-from crsr_video.io.incoming import Incoming
+from crsr_video.io.live_reader import LiveReader
 from crsr_video.types import Frame
 from tests.support.video import picture
-from tests.unit.io.incoming.sending import Writer, encoded, increasing, opened
+from tests.unit.io.live.sending import Writer, encoded, increasing, opened
 
 KINDS = {
     "nut-raw": ("nut", "rawvideo"),
@@ -55,15 +55,15 @@ def test_every_frame_comes_at_its_time(fifo: Path, kind: str) -> None:
     writer = Writer(fifo, *encoded(*KINDS[kind], frames=10))
     with opened(fifo) as (incoming, taken):
         taken.add(incoming)
-        assert incoming.live
+        assert incoming.is_live
         assert (incoming.feed.info.width, incoming.feed.info.height) == (64, 48)
     writer.join(5)
     steps = {b - a for a, b in zip(taken.times, taken.times[1:], strict=False)}
     assert len(taken.frames) == 10
     assert steps == {Fraction(1, 25)}
     assert taken.events == []
-    assert incoming.statistics.frames == 10
-    assert incoming.statistics.damaged_packets == 0
+    assert incoming.counts.frames == 10
+    assert incoming.counts.damaged_packets == 0
 
 
 def test_standard_input(standard_input: int) -> None:
@@ -140,7 +140,7 @@ def test_damaged_bytes_in_the_middle_are_survived(fifo: Path, kind: str) -> None
     writer = Writer(fifo, b"".join(damaged))
     with opened(fifo) as (incoming, taken):
         taken.add(incoming)
-        statistics = incoming.statistics
+        statistics = incoming.counts
     writer.join(5)
     assert 45 <= len(taken.frames) <= 60
     assert statistics.damaged_packets + statistics.damaged_frames > 0
@@ -172,15 +172,15 @@ def test_a_silence_is_told_once_and_waited_out(fifo: Path) -> None:
     assert len(taken.frames) == 4
     assert len(taken.events) == 1
     assert "nothing came for" in taken.events[0]
-    assert incoming.statistics.stalls == 1
-    assert incoming.statistics.reconnections == 0
+    assert incoming.counts.stalls == 1
+    assert incoming.counts.reconnections == 0
 
 
 def test_stop_ends_a_blocked_read(fifo: Path) -> None:
     release = threading.Event()
     writer = Writer(fifo, *encoded("nut", "rawvideo", frames=2), release)
     with opened(fifo) as (incoming, taken):
-        timer = threading.Timer(0.3, incoming.stop)
+        timer = threading.Timer(0.3, incoming.interrupt)
         timer.start()
         taken.add(incoming)
         late = time.monotonic()
@@ -202,28 +202,26 @@ def test_a_frame_that_is_cut_off_is_told_after_the_whole_ones(
     parts = encoded(*form, frames=4)
     writer = Writer(fifo, *parts[:3], parts[3][:left])
     settings = {"format": "rawvideo", "size": (64, 48)} if raw else {}
-    whole = 4608 if raw else 4614
     with opened(fifo, **settings) as (incoming, taken):
         taken.add(incoming)
-        told = f"the last frame is cut off: {left} of {whole} bytes; it is left out"
-        assert taken.events == [f"{fifo}: {told}"]
+        assert taken.events == [f"{fifo}: the last frame is cut off: its {left} bytes are left out"]
     writer.join(5)
     assert len(taken.frames) == 3
 
 
 BAD = {
     "nothing": (b"", {}, NoVideoError, "is empty"),
-    "y4m header": (b"YUV4MPEG2 W64 H4", {}, InputError, "the Y4M header is cut short"),
-    "y4m words": (b"YUV4MPEG2 Wx\nFRAME\n", {}, InputError, "the Y4M header is not valid"),
-    "y4m only": (b"YUV4MPEG2 W64 H48 F25:1\n", {}, NoVideoError, "no picture|before the first"),
-    "text": (b"Hello, world. " * 500, {}, InputError, "is no video that is known"),
+    "y4m header": (b"YUV4MPEG2 W64 H4", {}, InputError, "its Y4M header is cut short"),
+    "y4m words": (b"YUV4MPEG2 Wx\nFRAME\n", {}, InputError, "its Y4M header is invalid"),
+    "y4m only": (b"YUV4MPEG2 W64 H48 F25:1\n", {}, NoVideoError, "no picture"),
+    "text": (b"Hello, world. " * 500, {}, InputError, "is not a media stream"),
     "raw": (
         bytes(100),
         {"format": "rawvideo", "size": (64, 48)},
         InputError,
-        "the last frame is cut off: 100 of 4608 bytes",
+        "its 100 bytes do not fill a frame",
     ),
-    "nut": (encoded("nut", frames=1)[0][:60], {}, InputError, "no video|before the first"),
+    "nut": (encoded("nut", frames=1)[0][:60], {}, InputError, "is not a media stream|no video"),
 }
 
 
@@ -232,7 +230,7 @@ def test_bad_bytes_are_refused_in_one_line(fifo: Path, name: str) -> None:
     data, settings, kind, words = BAD[name]
     writer = Writer(fifo, data)
     with pytest.raises(kind, match=words) as caught:
-        Incoming(str(fifo), ReadSettings(connect_seconds=5, **settings))
+        LiveReader(str(fifo), ReadSettings(connect_seconds=5, **settings))
     writer.join(5)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"{fifo}: ")
@@ -243,7 +241,7 @@ def test_a_pipe_that_sends_nothing_is_given_up(fifo: Path) -> None:
     writer = Writer(fifo, release)
     began = time.monotonic()
     with pytest.raises(InputError, match=r"sent no picture within 0\.3 s"):
-        Incoming(str(fifo), ReadSettings(connect_seconds=0.3))
+        LiveReader(str(fifo), ReadSettings(connect_seconds=0.3))
     assert time.monotonic() - began < 5
     release.set()
     writer.join(5)
@@ -255,7 +253,7 @@ def test_a_signal_is_not_lost_inside_ffmpeg(fifo: Path) -> None:
     timer = threading.Timer(0.3, _thread.interrupt_main)
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        Incoming(str(fifo), ReadSettings(connect_seconds=15))
+        LiveReader(str(fifo), ReadSettings(connect_seconds=15))
     timer.join()
     release.set()
     writer.join(5)

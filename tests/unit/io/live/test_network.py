@@ -18,11 +18,11 @@ import pytest
 from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError
 from crsr_video.io.feed import Feed
-from crsr_video.io.incoming import Incoming
-from crsr_video.io.incoming.bridge import program_for
+from crsr_video.io.ffmpeg_program import find_ffmpeg
+from crsr_video.io.live_reader import LiveReader
 from crsr_video.types import Frame
 from tests.support.video import make_video
-from tests.unit.io.incoming.sending import Program, Sender, encoded, free_port, increasing, opened
+from tests.unit.io.live.sending import Program, Sender, encoded, free_port, increasing, opened
 
 LOCAL = "127.0.0.1"
 
@@ -40,7 +40,7 @@ def test_udp_comes_stalls_and_comes_again_in_another_size() -> None:
         Sender(f"{address}?pkt_size=1316", "mpegts", frames=20, audio=True, wait=0.3) as first,
         opened(address, stall_seconds=0.5) as (incoming, taken),
     ):
-        assert incoming.live
+        assert incoming.is_live
         taken.add(incoming, 10)
         seen = time.monotonic()
         first.join(5)
@@ -50,7 +50,7 @@ def test_udp_comes_stalls_and_comes_again_in_another_size() -> None:
                 if isinstance(arrival.item, Frame) and arrival.item.width == 96:
                     break
             passed = time.monotonic() - seen
-        statistics = incoming.statistics
+        statistics = incoming.counts
     (feed,) = taken.feeds
     assert (feed.info.width, feed.info.height) == (96, 80)
     assert taken.items[taken.items.index(feed) + 1] is not None
@@ -118,7 +118,7 @@ def test_rtmp_breaks_off_and_is_connected_to_again() -> None:
         first.end()
         with Program(address, "flv", size=(96, 80), wait=0.7):
             taken.add(incoming, 45)
-        statistics = incoming.statistics
+        statistics = incoming.counts
     assert statistics.reconnections >= 1
     assert [f.width for f in taken.frames][-5:] == [96] * 5
     assert taken.feeds[-1].info.width == 96
@@ -153,7 +153,7 @@ def test_an_rtsp_sender_that_was_killed_is_the_end_where_none_is_waited_for() ->
     assert increasing(taken.times)
 
 
-@pytest.mark.skipif(program_for("srt") is None, reason="needs an ffmpeg program with SRT")
+@pytest.mark.skipif(find_ffmpeg("srt", "input") is None, reason="needs an ffmpeg program with SRT")
 def test_srt_by_way_of_a_program(tmp_path: Path) -> None:
     clip = make_video(tmp_path / "a.ts", frames=40, gop=5)
     address = f"srt://{LOCAL}:{free_port(socket.SOCK_DGRAM)}"
@@ -167,20 +167,20 @@ def test_srt_by_way_of_a_program(tmp_path: Path) -> None:
         finally:
             sender.kill()
     assert len(taken.frames) >= 20
-    assert incoming.statistics.reconnections == 0
+    assert incoming.counts.reconnections == 0
 
 
 def test_srt_needs_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(InputError, match="SRT needs an ffmpeg program"):
-        Incoming("srt://127.0.0.1:9")
+        LiveReader("srt://127.0.0.1:9")
 
 
-@pytest.mark.skipif(program_for("srt") is None, reason="needs an ffmpeg program with SRT")
+@pytest.mark.skipif(find_ffmpeg("srt", "input") is None, reason="needs an ffmpeg program with SRT")
 def test_srt_that_nobody_sends_is_told_and_nothing_is_left_running() -> None:
     port = free_port(socket.SOCK_DGRAM)
     with pytest.raises(InputError, match=r"cannot be reached|sent no picture within"):
-        Incoming(f"srt://{LOCAL}:{port}", ReadSettings(connect_seconds=1.5))
+        LiveReader(f"srt://{LOCAL}:{port}", ReadSettings(connect_seconds=1.5))
 
 
 def test_a_tcp_connection_that_is_closed_in_order_is_the_end() -> None:
@@ -192,7 +192,7 @@ def test_a_tcp_connection_that_is_closed_in_order_is_the_end() -> None:
             taken.add(incoming)
         answer.join(5)
     assert len(taken.frames) == 15
-    assert incoming.statistics.reconnections == 0
+    assert incoming.counts.reconnections == 0
 
 
 def answer_once(server: socket.socket, data: bytes) -> None:
@@ -242,7 +242,7 @@ def test_hls_comes_at_its_own_pace_and_ends(tmp_path: Path) -> None:
         taken.add(incoming)
     assert len(taken.frames) == 30
     assert 0.9 < taken.at[-1] - taken.at[0] < 4
-    assert incoming.statistics.reconnections == 0
+    assert incoming.counts.reconnections == 0
 
 
 def test_a_playlist_from_the_network_opens_no_local_file(tmp_path: Path) -> None:
@@ -265,13 +265,13 @@ def test_stop_ends_the_wait_for_a_playlist_to_grow(tmp_path: Path) -> None:
 # Leaving -------------------------------------------------------------------------------------
 
 
-def stopped_within(incoming: Incoming, wait: float = 0.3) -> float:
+def stopped_within(incoming: LiveReader, wait: float = 0.3) -> float:
     """Seconds after `stop` until the iteration has ended."""
     at: list[float] = []
 
     def stop() -> None:
         at.append(time.monotonic())
-        incoming.stop()
+        incoming.interrupt()
 
     timer = threading.Timer(wait, stop)
     timer.start()
@@ -297,7 +297,7 @@ def test_stop_ends_a_silent_connection_and_the_wait_to_connect_again() -> None:
     ):
         taken.add(incoming, 5)
         assert stopped_within(incoming, 1.3) < 2
-    assert incoming.statistics.stalls == 1
+    assert incoming.counts.stalls == 1
 
 
 @contextmanager
@@ -312,7 +312,7 @@ def test_a_server_that_says_nothing_is_given_up_in_time(scheme: str) -> None:
     with silent_server() as port:
         began = time.monotonic()
         with pytest.raises(InputError, match=r"sent no picture within 0\.4 s"):
-            Incoming(f"{scheme}://{LOCAL}:{port}/a", ReadSettings(connect_seconds=0.4))
+            LiveReader(f"{scheme}://{LOCAL}:{port}/a", ReadSettings(connect_seconds=0.4))
         assert time.monotonic() - began < 3
 
 
@@ -320,7 +320,7 @@ def test_a_server_that_says_nothing_is_given_up_in_time(scheme: str) -> None:
 def test_a_server_that_refuses_is_told_at_once(scheme: str) -> None:
     address = f"{scheme}://{LOCAL}:{free_port()}/a"
     with pytest.raises(InputError, match="cannot be reached: Connection refused") as caught:
-        Incoming(address)
+        LiveReader(address)
     assert str(caught.value).startswith(address)
 
 
@@ -328,9 +328,9 @@ def test_a_page_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<p>Hello.</p>" * 100)
     with served(tmp_path) as url:
         with pytest.raises(InputError, match="404"):
-            Incoming(f"{url}/a.m3u8")
+            LiveReader(f"{url}/a.m3u8")
         with pytest.raises(InputError, match="sends nothing that can be read as video"):
-            Incoming(f"{url}/page.html")
+            LiveReader(f"{url}/page.html")
 
 
 def test_stop_ends_an_attempt_to_connect_again() -> None:
@@ -361,5 +361,5 @@ def test_a_signal_is_not_lost_inside_ffmpeg() -> None:
         timer = threading.Timer(0.3, _thread.interrupt_main)
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            Incoming(f"rtmp://{LOCAL}:{port}/a", ReadSettings(connect_seconds=15))
+            LiveReader(f"rtmp://{LOCAL}:{port}/a", ReadSettings(connect_seconds=15))
         timer.join()

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from crsr_video.config import ReadSettings
 from crsr_video.io.feed import Feed
-from crsr_video.io.incoming import Incoming
+from crsr_video.io.live_reader import LiveReader
 from crsr_video.io.pyav import Passthrough
 from crsr_video.types import Frame
 from tests.support.video import picture
@@ -167,7 +167,7 @@ class Taken:
     def times(self) -> list[Fraction]:
         return [frame.pts * frame.time_base for frame in self.frames]
 
-    def add(self, incoming: Incoming, most: int | None = None) -> None:
+    def add(self, incoming: LiveReader, most: int | None = None) -> None:
         """Take everything, or as long as there are no more frames than that."""
         count = 0
         for arrival in incoming:
@@ -179,11 +179,13 @@ class Taken:
 
 
 @contextmanager
-def opened(address: str | Path, **settings: Any) -> Iterator[tuple[Incoming, Taken]]:
+def opened(address: str | Path, **settings: Any) -> Iterator[tuple[LiveReader, Taken]]:
     """A source that is stopped when it takes too long."""
     taken = Taken()
-    with Incoming(str(address), ReadSettings(**settings), on_event=taken.events.append) as incoming:
-        guard = threading.Timer(MOST_SECONDS, incoming.stop)
+    with LiveReader(
+        str(address), ReadSettings(**settings), on_event=taken.events.append
+    ) as incoming:
+        guard = threading.Timer(MOST_SECONDS, incoming.interrupt)
         guard.start()
         try:
             yield incoming, taken

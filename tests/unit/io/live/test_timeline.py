@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from crsr_video.io.incoming.timeline import Timeline, common_base
+from crsr_video.io.timestamps import Timeline, common_time_base
 
 BASE = Fraction(1, 1000)
 
@@ -25,7 +25,7 @@ class Line:
     """A timeline, and what becomes of the times that it is given."""
 
     def __init__(self, *, live: bool = True, leaps: bool = True) -> None:
-        self.timeline = Timeline(BASE, live=live, leaps=leaps)
+        self.timeline = Timeline(BASE, counts_pauses=live, is_sent_live=leaps)
 
     def __call__(self, pts: int, at: float, stream: int = 0) -> int:
         moved = Packet(pts, pts, stream)
@@ -102,19 +102,19 @@ def test_one_wrong_time_moves_nothing_for_good() -> None:
 
 
 def test_a_presentation_time_far_from_decoding_is_not_believed() -> None:
-    timeline, wild = Timeline(BASE, live=True, leaps=True), Packet(10**9, 40)
+    timeline, wild = Timeline(BASE, counts_pauses=True, is_sent_live=True), Packet(10**9, 40)
     timeline.move(wild, 1.0)
     assert wild.pts == 40
 
 
 def test_frames_always_increase() -> None:
-    timeline = Timeline(Fraction(1, 90_000), live=True, leaps=True)
+    timeline = Timeline(Fraction(1, 90_000), counts_pauses=True, is_sent_live=True)
     times = [Fraction(1), Fraction(1), Fraction(1, 2), Fraction(2)]
     assert [timeline.stamp(t, 0.0) for t in times] == [90_000, 90_001, 90_002, 180_000]
 
 
 def test_frames_without_times_are_stamped_by_arrival() -> None:
-    timeline = Timeline(BASE, live=True, leaps=True)
+    timeline = Timeline(BASE, counts_pauses=True, is_sent_live=True)
     assert [timeline.stamp(None, at) for at in (100.0, 100.04, 100.04, 100.5)] == [0, 40, 41, 501]
 
 
@@ -132,4 +132,4 @@ def test_frames_without_times_are_stamped_by_arrival() -> None:
     ],
 )
 def test_the_base_is_fine_and_exact(base: tuple[int, int], common: tuple[int, int]) -> None:
-    assert common_base(Fraction(*base)) == Fraction(*common)
+    assert common_time_base(Fraction(*base)) == Fraction(*common)

@@ -1,0 +1,109 @@
+"""Packets of a recorded source in order, and whether the source ends where it should."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+
+from av.stream import AttachmentStream
+
+from crsr_video.io import pyav
+from crsr_video.io.integrity import ends_early, points_past_end
+from crsr_video.io.pyav import Packet
+from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.opening import PROBE_BYTES
+from crsr_video.io.timestamps import JUMPING_FORMATS, RecordingClocks, time_of
+
+_MOST_FAILURES = 3
+"""Errors in a row after which nothing more is expected."""
+
+
+class Demuxer:
+    """Reads the packets of a connection once.
+
+    Args:
+        connection: The opened source.
+        note: Called with lines that the user should read.
+    """
+
+    def __init__(self, connection: Connection, note: Callable[[str], None]) -> None:
+        self._connection, self._note = connection, note
+        self.is_truncated = False
+        """Whether the source ends before it should."""
+        self._reached: Fraction | None = None
+        self._read_to = 0
+        self._ends_corrupt = False
+        jumps = connection.format_name in JUMPING_FORMATS
+        self._clocks = RecordingClocks() if jumps else None
+        self._packets: Iterable[Packet] = self._demuxed()
+        self.first_packets: dict[int, bytes] | None = None
+        """First packet of every stream but the video, by index, as far as they come soon. None if
+        the source can be opened a second time."""
+        if connection.inlet is not None:
+            self.first_packets = self._read_ahead()
+
+    def __iter__(self) -> Iterator[Packet]:
+        """Yield the packets of all streams."""
+        return iter(self._packets)
+
+    def _read_ahead(self) -> dict[int, bytes]:
+        """Read until every stream of a pipe has begun, and keep the packets for their turn."""
+        streams, video = self._connection.container.streams, self._connection.video
+        silent = {s.index for s in streams if isinstance(s, AttachmentStream)}
+        wanted = {s.index for s in streams} - {video.index} - silent
+        packets, held = self._demuxed(), deque[Packet]()
+        found: dict[int, bytes] = {}
+        size = 0
+        while found.keys() < wanted and size < PROBE_BYTES:
+            packet = next(packets, None)
+            if packet is None:
+                break
+            held.append(packet)
+            size += packet.size
+            if packet.stream_index in wanted:
+                found.setdefault(packet.stream_index, bytes(packet))
+        self._packets = _held_first(held, packets)
+        return found
+
+    def _demuxed(self) -> Iterator[Packet]:
+        for packet in self._connection.packets(self._skip_damage, _MOST_FAILURES):
+            if self._clocks is not None:
+                self._clocks.move(packet)
+            self._follow(packet)
+            if packet.size:
+                yield packet
+        if self._connection.inlet is not None:
+            self._connection.inlet.check()
+
+    def _skip_damage(self, error: Exception) -> None:
+        self._note(f"the file is damaged: {pyav.reason(error)}")
+        self.is_truncated = True
+
+    def _follow(self, packet: Packet) -> None:
+        """Remember how far the source has been read."""
+        time = time_of(packet)
+        if time is not None:
+            end = time + (packet.duration or 0) * packet.time_base
+            self._reached = end if self._reached is None else max(self._reached, end)
+        self._read_to = (packet.pos or 0) + packet.size
+        self._ends_corrupt = bool(packet.is_corrupt)
+
+    def check_end(self, *, is_whole: bool) -> None:
+        """Find out whether the source was cut off: FFmpeg does not report it.
+
+        Args:
+            is_whole: Whether the source was to be read to its end.
+        """
+        if self._clocks is not None and self._clocks.restarts:
+            self._note("the clock starts again, as where recordings were joined: times continue")
+        if self._ends_corrupt or points_past_end(self._connection, self._read_to):
+            self.is_truncated = True
+        if is_whole and ends_early(self._connection, self._reached):
+            self.is_truncated = True
+        if self.is_truncated:
+            self._note("the file ends before it should")
+
+
+def _held_first(held: deque[Packet], packets: Iterator[Packet]) -> Iterator[Packet]:
+    while held:
+        yield held.popleft()
+    yield from packets

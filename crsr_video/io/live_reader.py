@@ -1,0 +1,360 @@
+"""Reads a live source, past damage, changes of form, silences and broken connections.
+
+What ends a source, and what only interrupts it:
+
+- A pipe ends when the other side closes it. Another stream in the same pipe continues it.
+- A file ends at its end, or starts again (`loop`).
+- A network source ends where it says so itself: at the end of an HLS playlist, at a TCP or HTTP
+  connection that is closed in order, at RTMP's word for it, at the end of a recording behind RTSP.
+  Everything else is an interruption, and so is silence: the source is connected to again. Live RTSP
+  and SRT sources that end are connected to again too, because a restarted sender looks the same.
+  UDP never ends.
+- A camera that fails is connected to again.
+
+Only the first connection must succeed at once.
+"""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from crsr_video.closing import Closing
+from crsr_video.config import ReadSettings
+from crsr_video.errors import InputError, NoVideoError
+from crsr_video.io import pipes, pyav
+from crsr_video.io.decoding import Form, form_of
+from crsr_video.io.feed import Arrival, Feed
+from crsr_video.io.live_session import LiveSession, SenderGone
+from crsr_video.io.pyav import Packet, Passthrough
+from crsr_video.io.sources.background import (
+    BackgroundConnection,
+    ConnectionLost,
+    Stalled,
+    Stopped,
+)
+from crsr_video.io.sources.targets import Kind, live_target
+from crsr_video.io.timestamps import Pace, Timeline, common_time_base
+from crsr_video.types import Frame
+
+MAX_HELD_BYTES = 64 << 20
+"""Bytes of other streams' packets that are kept while waiting for the first frame."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
+"""Pauses between attempts to reconnect: each is twice as long as the one before."""
+_DAMAGE_NOTICE_SECONDS = 5.0
+"""Damage is reported at most once in this time."""
+_DRY_SECONDS = 0.5
+"""A source in pieces that is this late has run dry: its pace starts again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCounts:
+    """What has come from a live source, over all connections."""
+
+    frames: int = 0
+    packets: int = 0
+    """Packets of all streams."""
+    damaged_packets: int = 0
+    """Packets and reads that nothing could be made of."""
+    damaged_frames: int = 0
+    """Pictures in which the decoder concealed damage."""
+    reconnections: int = 0
+    stalls: int = 0
+    """Silences that were longer than the settings allow."""
+
+
+class LiveReader(Closing):
+    """An opened live source: a context manager, and an iterable of arrivals, in one thread.
+
+    Args:
+        address: "-" for standard input, a camera, a URL or a file.
+        settings: How the source is read.
+        on_event: Called with a line whenever something happens that the user should know.
+
+    Raises:
+        InputError: There is no such source, or it sends no picture in time.
+        NoVideoError: The source can be read, but holds no picture.
+        ConfigError: The settings do not fit the source.
+    """
+
+    feed: Feed
+    """The present connection."""
+    state: str
+    """What is being done, or waited for, at the moment."""
+
+    def __init__(
+        self,
+        address: str,
+        settings: ReadSettings | None = None,
+        *,
+        on_event: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self._settings, self._on_event = settings or ReadSettings(), on_event
+        self._target = live_target(address, self._settings)
+        self._stop = threading.Event()
+        self.counts = LiveCounts()
+        """What has come so far."""
+        self._connection: BackgroundConnection | None = None
+        self._timeline: Timeline | None = None
+        self._form: Form | None = None
+        self._is_announced = False
+        self._is_silent = False
+        self._damage_reported_at = -_DAMAGE_NOTICE_SECONDS
+        slack = _DRY_SECONDS if self._target.comes_in_pieces else None
+        self._pace = Pace(self._stop, slack=slack) if self._target.is_paced else None
+        self._descriptor: int | None = None
+        self._inlet = self._open_inlet() if self._target.kind is Kind.PIPE else None
+        self._incoming = self._run()
+        try:
+            self._arrivals = self._all(self._read_first_frame())
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_live(self) -> bool:
+        """Whether frames come at their own pace, so that a slow consumer must drop some."""
+        return self._target.is_live
+
+    def interrupt(self) -> None:
+        """Make the iteration end soon, wherever it waits. Any thread may call this."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """Close the source, but not while another thread iterates. Frames stay valid."""
+        self._stop.set()
+        self._incoming.close()
+        self._disconnect()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        self.state = "closed"
+
+    def __iter__(self) -> Iterator[Arrival]:
+        """Yield what arrives, in order: the first frame, or sound before it, comes first.
+
+        A second iteration continues where the first one stopped.
+
+        Raises:
+            InputError: The source broke off for good.
+        """
+        return self._arrivals
+
+    def restart_pace(self) -> None:
+        """Count the pace of a paced source from its next frame."""
+        if self._pace is not None:
+            self._pace.restart()
+
+    # Opening -------------------------------------------------------------------------------------
+
+    def _open_inlet(self) -> pipes.Inlet:
+        name, descriptor = self._target.name, 0
+        if self._target.url != "-":
+            try:
+                descriptor = os.open(self._target.url, os.O_RDONLY | os.O_NONBLOCK)
+            except OSError as error:
+                raise InputError(f"{name}: cannot be read: {pyav.reason(error)}") from error
+            self._descriptor = descriptor
+        return pipes.Inlet(descriptor, name, splits_streams=True)
+
+    def _read_first_frame(self) -> list[Arrival]:
+        """Return what comes up to the first frame."""
+        taken: list[Arrival] = []
+        for arrival in self._incoming:
+            if isinstance(arrival.item, Feed):
+                continue
+            taken.append(arrival)
+            if isinstance(arrival.item, Frame):
+                return taken
+        raise NoVideoError(f"{self._target.name}: no picture could be decoded")
+
+    def _all(self, first: list[Arrival]) -> Generator[Arrival]:
+        for arrival in first:
+            if self._stop.is_set():
+                return
+            yield arrival
+        yield from self._incoming
+
+    # Connections ---------------------------------------------------------------------------------
+
+    def _run(self) -> Generator[Arrival]:
+        """Yield everything of all connections."""
+        try:
+            connection: BackgroundConnection | None = self._connect()
+            while connection is not None:
+                problem = yield from self._session(connection)
+                connection = self._next_connection(problem)
+        except Stopped:
+            pass
+        finally:
+            self.state = "ended"
+
+    def _connect(self) -> BackgroundConnection:
+        self.state = "connecting"
+        self._connection = BackgroundConnection(
+            self._target,
+            self._settings,
+            self._inlet,
+            stop=self._stop,
+            on_silence=self._report_silence,
+            on_damage=lambda: self._count(damaged_packets=1),
+        )
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _session(self, connection: BackgroundConnection) -> Generator[Arrival, None, str | None]:
+        """Yield everything of one connection, and return why it was lost, or None at its end."""
+        try:
+            session = LiveSession(
+                connection,
+                self._target,
+                self._settings,
+                self._timeline_of(connection),
+                self._count,
+                self._report,
+            )
+            yield from self._announced(session)
+            session.check_end()
+        except Stalled as error:
+            self._count(stalls=1)
+            return str(error)
+        except SenderGone as error:
+            return str(error) if self._settings.reconnect else None
+        except ConnectionLost as error:
+            return str(error)
+        return None
+
+    def _next_connection(self, problem: str | None) -> BackgroundConnection | None:
+        """Return the connection that follows one that has ended, or was lost by a problem."""
+        self._disconnect()
+        if problem is not None and self.counts.frames == 0:
+            raise InputError(f"{self._target.name}: {problem}")
+        if problem is not None:
+            return self._reconnect(problem)
+        inlet = self._inlet
+        if not self._settings.loop and (inlet is None or not inlet.has_next_stream):
+            return None
+        return self._continue()
+
+    def _continue(self) -> BackgroundConnection:
+        if self._inlet is not None:
+            self._inlet.next_stream()
+        return self._connect()
+
+    def _reconnect(self, problem: str) -> BackgroundConnection:
+        """Connect again, for as long as it takes.
+
+        Raises:
+            InputError: The settings forbid it, or it cannot help.
+            Stopped: The run is to end.
+        """
+        name, pause = self._target.name, FIRST_PAUSE_SECONDS
+        is_lasting = self._target.kind in (Kind.NETWORK, Kind.DEVICE)
+        is_over = self._inlet is not None and self._inlet.is_exhausted
+        is_forbidden = is_lasting and not self._settings.reconnect
+        if self._target.kind is Kind.FILE or is_forbidden or is_over:
+            raise InputError(f"{name}: {problem}")
+        self._report(f"{problem}; {'connecting' if is_lasting else 'looking'} again")
+        while True:
+            if is_lasting:
+                self.state = "waiting to reconnect"
+                if self._stop.wait(pause):
+                    raise Stopped
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            try:
+                connection = self._continue()
+                break
+            except InputError as error:
+                if not is_lasting:
+                    raise
+                why = str(error).removeprefix(f"{name}: ")
+                self._report(f"{why}; next attempt in {pause:g} s")
+        self._count(reconnections=1)
+        self._report("connected again")
+        return connection
+
+    # Items ---------------------------------------------------------------------------------------
+
+    def _announced(self, session: LiveSession) -> Generator[Arrival]:
+        """Yield the items of a connection; its feed, and then its sound, precede its frames."""
+        held: deque[tuple[Passthrough, float]] = deque()
+        size = 0
+        self._is_announced = self._settings.loop and self._form is not None
+        for item, at in session.items():
+            if isinstance(item, Packet):
+                packet = Passthrough(item.stream_index, item)
+                if self._is_announced:
+                    yield from self._hand_over(packet, at)
+                    continue
+                held.append((packet, at))
+                size += item.size
+                while size > MAX_HELD_BYTES:
+                    size -= held.popleft()[0].packet.size
+                continue
+            if not self._is_announced or form_of(item) != self._form:
+                self._is_announced, self._form = True, form_of(item)
+                self.feed = session.describe(item)
+                yield from self._hand_over(self.feed, at)
+                while held:
+                    yield from self._hand_over(*held.popleft())
+                size = 0
+            if self._pace is not None:
+                self.state = "waiting until a frame is due"
+                if not self._pace.wait(item.pts * item.time_base):
+                    raise Stopped
+                at = time.monotonic()
+            yield from self._hand_over(item, at)
+
+    def _hand_over(self, item: Frame | Passthrough | Feed, at: float) -> Generator[Arrival]:
+        self.state = "handing over"
+        if self._stop.is_set():
+            raise Stopped
+        yield Arrival(item, at)
+        self._is_silent = False
+        self.state = "waiting for data"
+
+    def _timeline_of(self, connection: BackgroundConnection) -> Timeline:
+        """Return the one clock of the run, ready for a connection."""
+        if self._timeline is None:
+            kind = self._target.kind
+            self._timeline = Timeline(
+                common_time_base(connection.connection.video.time_base or Fraction(0)),
+                counts_pauses=kind is not Kind.FILE,
+                is_sent_live=kind in (Kind.NETWORK, Kind.DEVICE),
+            )
+        else:
+            self._timeline.restart()
+        return self._timeline
+
+    # Events --------------------------------------------------------------------------------------
+
+    def _count(self, **more: int) -> None:
+        """Add to the counts, and report damage now and then."""
+        values = {name: getattr(self.counts, name) + count for name, count in more.items()}
+        self.counts = replace(self.counts, **values)
+        if not more.keys() & {"damaged_packets", "damaged_frames"}:
+            return
+        now, counts = time.monotonic(), self.counts
+        if now - self._damage_reported_at >= _DAMAGE_NOTICE_SECONDS:
+            self._damage_reported_at = now
+            self._report(
+                f"damaged data: {counts.damaged_packets} packets lost,"
+                f" {counts.damaged_frames} pictures concealed so far"
+            )
+
+    def _report(self, line: str) -> None:
+        self._on_event(f"{self._target.name}: {line}")
+
+    def _report_silence(self, seconds: float) -> None:
+        """Report once that a pipe or a camera sends nothing; it is waited for."""
+        if seconds > self._settings.stall_seconds and not self._is_silent and self.counts.frames:
+            self._is_silent = True
+            self._count(stalls=1)
+            self._report(f"nothing came for {seconds:.0f} s; waiting")

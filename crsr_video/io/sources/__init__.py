@@ -1,0 +1,1 @@
+"""How the bytes of a source arrive: from files, pipes, cameras and the network."""

@@ -1,0 +1,137 @@
+"""An opened source: its container, the video stream in it, and its packets past damage."""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+from av.error import FFmpegError
+
+from crsr_video.closing import Closing
+from crsr_video.io import limits, pipes
+from crsr_video.io.damage import sanitize
+from crsr_video.io.pyav import Packet
+from crsr_video.io.sources.opening import main_video, open_target, packets_of
+from crsr_video.io.sources.targets import Kind, Target
+from crsr_video.types import Frame, VideoInfo
+
+_HEAD_BYTES, _TAIL_BYTES = 256, 12
+
+
+class Connection(Closing):
+    """A source from its opening to its end.
+
+    Args:
+        target: The source.
+        inlet: The pipe through which it comes, if any; it stays open.
+        hwaccel: As in `ReadSettings`.
+        timeout: As for `open_target`.
+
+    Raises:
+        InputError: The source cannot be opened.
+        NoVideoError: It holds no video.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        inlet: pipes.Inlet | None = None,
+        *,
+        hwaccel: str = "none",
+        timeout: tuple[float, float | None] = (limits.OPENING_SECONDS, None),
+    ) -> None:
+        self.target, self.inlet = target, inlet
+        self.container = open_target(target, inlet, hwaccel=hwaccel, timeout=timeout)
+        try:
+            self.video = main_video(self.container, target.name)
+        except BaseException:
+            self.container.close()
+            raise
+        self.time_base = self.video.time_base or Fraction(1, 1000)
+        """Seconds per tick of the video stream."""
+        self.gave_up = False
+        """Whether reading has ended because of too many errors in a row."""
+
+    def close(self) -> None:
+        """Close the container."""
+        self.container.close()
+
+    @property
+    def format_name(self) -> str:
+        """FFmpeg's name of the container."""
+        return self.container.format.name
+
+    @property
+    def origin(self) -> Fraction:
+        """Time at which the source begins, in seconds, as far as its header says."""
+        return Fraction(self.container.start_time or 0, 1_000_000)
+
+    def seek(self, time: Fraction) -> bool:
+        """Go to a keyframe before a time in seconds. Return whether that was possible."""
+        target = int(time / self.time_base)
+        try:
+            self.container.seek(target, stream=self.video, backward=True)
+        except (FFmpegError, OverflowError):
+            return False
+        return True
+
+    def packets(
+        self, on_error: Callable[[Exception], None], most_failures: int
+    ) -> Iterator[Packet]:
+        """Yield the packets of all streams, past damage.
+
+        Args:
+            on_error: Called with every error of the demuxer; it may raise to give up.
+            most_failures: Errors in a row after which nothing more is expected.
+        """
+        failures = 0
+        while failures < most_failures:
+            try:
+                for packet in packets_of(self.container):
+                    if packet.size == 0 and packet.dts is None:
+                        return  # PyAV's mark of the end.
+                    failures = 0
+                    sanitize(packet)
+                    yield packet
+                return
+            except FFmpegError as error:
+                on_error(error)
+                # A camera that has no picture yet is polled.
+                is_waiting = isinstance(error, BlockingIOError) and self.target.kind is Kind.DEVICE
+                failures += not is_waiting
+        self.gave_up = True
+
+    @property
+    def size(self) -> int:
+        """Bytes of a file, or bytes that were read from a pipe, or 0 for other sources."""
+        if self.inlet is not None:
+            return self.inlet.received
+        return self.target.path.stat().st_size if self.target.kind is Kind.FILE else 0
+
+    def ends(self) -> tuple[bytes, bytes]:
+        """Return the first and the last bytes of a file, or of a pipe that was read to its end."""
+        if self.inlet is not None:
+            return self.inlet.head, self.inlet.tail
+        if self.target.kind is not Kind.FILE:
+            return b"", b""
+        with self.target.path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+            file.seek(max(0, self.size - _TAIL_BYTES))
+            return head, file.read(_TAIL_BYTES)
+
+    def describe(self, first: Frame) -> VideoInfo:
+        """Return what is known of the source once its first frame was decoded."""
+        video, micro = self.video, self.container.duration
+        seconds = Fraction(micro, 1_000_000) if micro else (video.duration or 0) * self.time_base
+        rate = video.average_rate or video.guessed_rate
+        return VideoInfo(
+            width=first.width,
+            height=first.height,
+            pixel_format=first.layout.name,
+            codec=video.codec_context.name,
+            container=self.format_name,
+            rate=rate,
+            time_base=self.time_base,
+            frames=video.frames or (round(seconds * rate) if rate else 0),
+            seconds=float(seconds),
+            bit_rate=video.bit_rate or 0,
+            metadata=dict(self.container.metadata),
+        )

@@ -1,0 +1,261 @@
+"""Opens a source with care: within the limits, and nothing that the source refers to."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import ArgumentError, FFmpegError, InvalidDataError, ProtocolNotFoundError
+from av.error import PermissionError as NotPermittedError
+from av.stream import AttachmentStream, Disposition, Stream
+from av.video.stream import VideoStream
+
+from crsr_video.config import ReadSettings
+from crsr_video.errors import InputError, NoVideoError
+from crsr_video.io import hardware, limits, matroska, pipes, pyav
+from crsr_video.io.pyav import Packet
+from crsr_video.io.sources.targets import Kind, Target, recorded_target
+
+PROBE_BYTES = 32 << 20
+"""Bytes in which every stream should have begun."""
+_BUFFER_BYTES = 1 << 18
+"""Bytes that FFmpeg reads from a pipe at once."""
+_Y4M = b"YUV4MPEG2"
+_HEAD_BYTES = 1024
+_NOT_FOLLOWED = "is damaged, or lists or describes other files, which is not followed"
+_DEVICE_ERRORS = {
+    errno.ENOENT: "no such device",
+    errno.ENODEV: "no such device",
+    errno.ENXIO: "no such device",
+    errno.EBUSY: "is busy: another program uses it",
+    errno.EACCES: "cannot be opened: permission denied",
+    errno.EPERM: "cannot be opened: permission denied",
+    errno.ENOTTY: "is not a camera",
+}
+
+
+def check_path(path: Path) -> None:
+    """Check that a path is a file that can be read.
+
+    Raises:
+        InputError: It is missing, empty, unreadable, or not a regular file.
+    """
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a directory")
+        if not path.exists():
+            raise InputError(f"{path}: no such file")
+        if not path.is_file():
+            raise InputError(f"{path}: is not a regular file")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: is empty")
+        with path.open("rb"):
+            pass
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {pyav.reason(error)}") from error
+
+
+def open_container(path: Path, hwaccel: str = "none") -> InputContainer:
+    """Open a recorded media file.
+
+    Args:
+        path: Path of the file.
+        hwaccel: As in `ReadSettings`. Software decodes where the device does not work.
+
+    Raises:
+        InputError: The file is no media file, refers to other files, or is beyond `limits`.
+    """
+    return open_target(recorded_target(path, ReadSettings()), hwaccel=hwaccel)
+
+
+def open_target(
+    target: Target,
+    inlet: pipes.Inlet | None = None,
+    *,
+    hwaccel: str = "none",
+    timeout: tuple[float, float | None] = (limits.OPENING_SECONDS, None),
+) -> InputContainer:
+    """Open any source.
+
+    Args:
+        target: The source.
+        inlet: The pipe through which the source comes, if any.
+        hwaccel: As in `ReadSettings`.
+        timeout: Seconds after which FFmpeg gives up opening, and waiting for a packet. A pipe has
+            none.
+
+    Raises:
+        InputError: The source is no media, cannot be reached, or is beyond `limits`.
+        NoVideoError: The pipe is empty.
+    """
+    _look_ahead(target, inlet)
+    try:
+        container: InputContainer
+        container, _ = hardware.open_source(
+            target.url if inlet is None else inlet,
+            None if hwaccel == "none" else hwaccel,
+            open_file=av.open,
+            format=target.format,
+            options=limits.stream_options(),
+            container_options=target.options,
+            metadata_errors="surrogateescape",
+            buffer_size=_BUFFER_BYTES,
+            timeout=timeout if inlet is None else None,
+        )
+    except (FFmpegError, OSError, ValueError) as error:
+        if inlet is not None:
+            inlet.check()
+        raise _explained(target, error, inlet) from error
+    try:
+        if inlet is not None:
+            inlet.check()
+        _check_counts(container, target.name)
+    except BaseException:
+        container.close()
+        raise
+    return container
+
+
+def _look_ahead(target: Target, inlet: pipes.Inlet | None) -> None:
+    """Check what would keep FFmpeg busy for hours, or what it cannot explain."""
+    is_matroska = target.format in (None, "matroska")
+    if inlet is not None:
+        if is_matroska:
+            matroska.check_chapters_of_pipe(pipes.InletWindow(inlet, PROBE_BYTES), target.name)
+        if not inlet.peek(1):
+            inlet.check()
+            raise NoVideoError(f"{target.name}: is empty: nothing came through the pipe")
+    elif target.kind is Kind.FILE:
+        check_path(target.path)
+        if is_matroska:
+            matroska.check_chapters(target.path)
+        if target.format == "rawvideo":
+            _check_raw_file(target)
+
+
+def _check_raw_file(target: Target) -> None:
+    size, frame = target.path.stat().st_size, raw_frame_bytes(target)
+    if size % frame:
+        raise InputError(
+            f"{target.name}: {size} bytes are not a whole number of"
+            f" {target.options['video_size']} frames ({frame} bytes each)"
+        )
+
+
+def _check_counts(container: InputContainer, name: str) -> None:
+    streams, chapters = container.streams, container.chapters()
+    tags = [container.metadata, *(s.metadata for s in streams), *(c["metadata"] for c in chapters)]
+    limits.check_counts(
+        name,
+        streams=streams,
+        chapters=chapters,
+        attached=sum(len(s.data) for s in streams if isinstance(s, AttachmentStream)),
+        tags=sum(len(key) + len(value) for table in tags for key, value in table.items()),
+    )
+
+
+# Why a source cannot be opened -------------------------------------------------------------------
+
+
+def _explained(target: Target, error: Exception, inlet: pipes.Inlet | None) -> InputError:
+    name = target.name
+    if target.kind is Kind.DEVICE:
+        known = _DEVICE_ERRORS.get(getattr(error, "errno", None) or 0)
+        if known is None and isinstance(error, ArgumentError):
+            known = "is not a camera, or does not have this size, rate or pixel format"
+        return InputError(f"{name}: {known or f'cannot be opened: {pyav.reason(error)}'}")
+    if target.kind is Kind.NETWORK and inlet is None:
+        if isinstance(error, InvalidDataError):
+            return InputError(f"{name}: sends nothing that can be read as video")
+        if isinstance(error, ArgumentError):
+            return InputError(f"{name}: is damaged, or leads to an address that is not allowed")
+        if isinstance(error, ProtocolNotFoundError):
+            return InputError(f"{name}: PyAV's FFmpeg was built without this protocol")
+        return InputError(f"{name}: cannot be reached: {pyav.reason(error)}")
+    head = _head(target) if inlet is None else inlet.head
+    if head.startswith(_Y4M):
+        problem = "invalid" if b"\n" in head else "cut short"
+        return InputError(f"{name}: its Y4M header is {problem}")
+    if isinstance(error, ArgumentError):
+        return InputError(f"{name}: {_NOT_FOLLOWED}")
+    if isinstance(error, (InvalidDataError, NotPermittedError, EOFError)):
+        what = "a media file" if inlet is None else "a media stream"
+        what = f"{target.format} video" if target.format else what
+        hint = " (raw video needs its format and size)" if inlet and not target.format else ""
+        return InputError(f"{name}: is not {what}, or damaged beyond reading{hint}")
+    return InputError(f"{name}: cannot be opened: {pyav.reason(error)}")
+
+
+def _head(target: Target) -> bytes:
+    with suppress(OSError), target.path.open("rb") as file:
+        return file.read(_HEAD_BYTES)
+    return b""
+
+
+# What an opened source holds ---------------------------------------------------------------------
+
+
+def main_video(container: InputContainer, name: Path | str) -> VideoStream:
+    """Return the video stream to work on: the one that FFmpeg chooses, but never cover art.
+
+    Raises:
+        NoVideoError: There is no video stream.
+        InputError: The stream cannot be decoded, or its frames are too large.
+    """
+    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not videos:
+        kinds = sorted({s.type for s in container.streams})
+        only = f", only {' and '.join(kinds)}" if kinds else ""
+        raise NoVideoError(f"{name}: holds no video{only}")
+    best = container.streams.best("video")
+    video = next((s for s in videos if best is not None and s.index == best.index), videos[0])
+    if video.codec_context is None:
+        raise InputError(f"{name}: there is no decoder for its video codec")
+    limits.check_size(name, video.codec_context.width, video.codec_context.height)
+    return video
+
+
+def codec_name(stream: Stream) -> str | None:
+    """Return FFmpeg's name of a stream's decoder, or None if it has none."""
+    return getattr(stream, "name", None)  # A stream without a decoder lacks the attribute.
+
+
+def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
+    """Yield all packets of some streams, or of all streams, in the file's order.
+
+    A stream that begins after the file was opened, as in transport streams and Flash Video, is
+    left out; PyAV stumbles over it at the very end.
+    """
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, IndexError):
+            return
+        yield packet
+
+
+def raw_frame_bytes(target: Target) -> int:
+    """Return the bytes of one frame of raw video, as FFmpeg counts them.
+
+    Raises:
+        InputError: FFmpeg does not know the pixel format.
+    """
+    shape = {k: v for k, v in target.options.items() if k in ("video_size", "pixel_format")}
+    try:
+        with av.open(_Zeros(), "r", format="rawvideo", container_options=shape) as container:
+            return int(next(container.demux()).size)
+    except (FFmpegError, ValueError, StopIteration) as error:
+        asked = " ".join(shape.values())
+        raise InputError(f"raw video cannot be {asked}: {pyav.reason(error)}") from error
+
+
+class _Zeros:
+    """An endless file of zeros."""
+
+    name = "zeros"
+
+    def read(self, size: int) -> bytes:
+        return bytes(size)

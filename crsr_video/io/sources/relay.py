@@ -1,0 +1,83 @@
+"""Receives protocols that PyAV's FFmpeg lacks through an `ffmpeg` program that has them.
+
+The program passes the bytes on as they come, without looking into them.
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Mapping
+
+from crsr_video.closing import Closing
+from crsr_video.errors import InputError
+from crsr_video.io.ffmpeg_program import find_ffmpeg
+
+_ENDING_SECONDS = 2.0
+
+
+class ReceivingRelay(Closing):
+    """A running program that writes what it receives to a pipe.
+
+    Args:
+        url: Address of the source.
+        name: Name of the source in messages.
+        options: Options of the protocol.
+
+    Raises:
+        InputError: There is no such program, or it lacks the protocol as well.
+    """
+
+    def __init__(self, url: str, name: str, options: Mapping[str, str]) -> None:
+        scheme = url.partition(":")[0]
+        program = find_ffmpeg(scheme, "input")
+        if program is None:
+            raise InputError(
+                f"{name}: {scheme.upper()} needs an ffmpeg program that was built with it"
+            )
+        given = [part for key, value in options.items() for part in (f"-{key}", value)]
+        raw = ["-f", "data"]
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
+        try:
+            self._process = subprocess.Popen(
+                [
+                    *(program, "-hide_banner", "-nostdin", "-loglevel", "error"),
+                    *(*given, "-protocol_whitelist", "srt,rist,udp", *raw, "-i", url),
+                    *("-map", "0", "-c", "copy", "-flush_packets", "1", *raw, "pipe:1"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                bufsize=0,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise InputError(f"{name}: {program} cannot be run: {error.strerror}") from error
+        assert self._process.stdout is not None
+        self.descriptor = self._process.stdout.fileno()
+        """File descriptor to read from."""
+
+    def failure(self) -> str | None:
+        """Return why the program ended, once its last byte was read, or None if it succeeded."""
+        try:
+            code = self._process.wait(_ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+        if code == 0:
+            return None
+        self._errors.seek(0)
+        text = self._errors.read().decode(errors="replace")
+        lines = [line.strip() for line in text.split("\n") if line.strip()]
+        return lines[-1].rpartition(": ")[2] if lines else f"ffmpeg ended with code {code}"
+
+    def close(self) -> None:
+        """End the program, and wait until it has ended."""
+        if self._errors.closed:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._errors.close()
