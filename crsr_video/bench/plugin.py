@@ -21,7 +21,7 @@ from crsr_video.bench import clip
 from crsr_video.errors import BenchError, ServerError, VersionError
 from crsr_video.io.reader import Reader
 from crsr_video.plugins import compiler, conversion, ffmpeg, hosts, sources
-from crsr_video.server import Client, Settings
+from crsr_video.server import Client, EffectSettings
 from crsr_video.text_table import markdown_table
 
 FILMS = {"repeated frames": 1, "moving, no face": 0, "moving, a face": 1}
@@ -155,7 +155,9 @@ def _answers(place: Path, model: str, process: "subprocess.Popen[str]") -> bool:
     end = time.monotonic() + _START
     while time.monotonic() < end and process.poll() is None:
         try:
-            Client(Settings(model=model), path=place, command=(), start_timeout=_START).close()
+            Client(
+                EffectSettings(model=model), path=place, command=(), start_timeout=_START
+            ).close()
         except VersionError:
             raise
         except ServerError:

@@ -360,9 +360,9 @@ def serve(quiet: bool, path: Path | None, idle: float, model: str, threads: int)
 
     Effects start the server themselves; each user has one. Ctrl-C or SIGTERM stops it.
     """
-    from crsr_video.server.places import Place, socket_path
+    from crsr_video.server.transport import ServerSocket, socket_path
 
-    with Place(socket_path(path)) as place:
+    with ServerSocket(socket_path(path)) as place:
         # The socket exists before torch is loaded, so that nobody starts a second server.
         from crsr_video.errors import FaceModelError
         from crsr_video.server.service import Server

@@ -1,22 +1,18 @@
-"""Frames in, enhanced frames out, for plug-ins and other programs, over a local socket.
+"""Enhance frames for plug-ins and other programs, over a local socket.
 
-Client      asks a server, in Python                        client.py
-Server      answers many clients at once                    service.py
-Session     one client's conversation                       session.py
-Instance    one client's pipeline                           instance.py
-Workshop    what all of them share: models, and turns       workshop.py
-Recall      faces from a tracks file, by content            recall.py
-wire        how messages travel, as bytes                   wire.py
-requests    what a client asks                              requests.py
-answers     what a server says                              answers.py
-places      where the socket lies                           places.py
+client            asks a server, in Python
+service           answers many clients at once, each in a conversation of its own
+frame_enhancer    enhances the frames of one client
+recorded_faces    finds a client's frames in a tracks file, by their content
+shared_models     holds what all clients share: networks, face models, threads
+protocol          messages as values and as bytes
+transport         the socket, connections, shared memory
 
-``protocol.md`` beside this describes the protocol.
+``docs/server-protocol.md`` describes the protocol.
 """
 
 from crsr_video.server.client import Client, Result
-from crsr_video.server.places import socket_path
-from crsr_video.server.requests import Settings, Wish
-from crsr_video.server.wire import VERSION
+from crsr_video.server.protocol import VERSION, EffectFlag, EffectSettings
+from crsr_video.server.transport import socket_path
 
-__all__ = ["VERSION", "Client", "Result", "Settings", "Wish", "socket_path"]
+__all__ = ["VERSION", "Client", "EffectFlag", "EffectSettings", "Result", "socket_path"]

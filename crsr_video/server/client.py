@@ -16,53 +16,74 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crsr_video.closing import Closing
 from crsr_video.errors import ProtocolError, ServerError, VersionError
-from crsr_video.server import answers, requests
-from crsr_video.server.answers import Answer, Code, Done, Refusal, Told
-from crsr_video.server.channel import Channel
-from crsr_video.server.memory import SharedFrame
-from crsr_video.server.places import check_folder, socket_path
-from crsr_video.server.requests import Buffer, Enhance, Hello, Request, Settings
-from crsr_video.server.wire import Kind
+from crsr_video.server.protocol import (
+    MAX_SIDE,
+    Answer,
+    Buffer,
+    EffectSettings,
+    Enhance,
+    FrameDone,
+    Hello,
+    Kind,
+    Refusal,
+    RefusalCode,
+    Request,
+    TextAnswer,
+    unpack_answer,
+)
+from crsr_video.server.transport import (
+    Connection,
+    Picture,
+    SharedFrame,
+    check_folder,
+    socket_path,
+)
 
-Picture = NDArray[np.uint8]
-
-_STEP = 0.05
-"""Seconds between two attempts to reach a server that is starting."""
+_RETRY_SECONDS = 0.05
+"""Interval between two attempts to reach a server that is starting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a frame."""
+    """An enhanced picture.
+
+    Attributes:
+        picture: The picture, of the shape that was given.
+        changed: Whether any pixel may differ from before.
+        seen: Number of faces in the picture.
+        enhanced: Number of those that were enhanced.
+        notice: Notice for the user, if any.
+    """
 
     picture: Picture
-    """Of the shape that was given."""
     changed: bool
     seen: int
-    """Faces."""
     enhanced: int
     notice: str
-    """What the user should know; mostly nothing."""
 
 
 class Client(Closing):
-    """A connection to the server; to be closed, or used as a context manager. For one thread.
+    """A connection to the server, for one thread, to be closed or used as a context manager.
 
-    Args:   settings: what is to be done; `change` gives others later.
-            path: of the socket; None: where this user's server is, see `places.socket_path`.
-            command: starts a server if there is none, with ``--socket PATH`` added; None: this
-            Python's own ``-m crsr_video serve``; empty: nothing is started.
-            timeout: seconds for a frame; start_timeout: for the server to start and load.
-    Raises: ServerError: there is no server, it is somebody else's, or it refuses the settings.
-            VersionError: it is of another version.
+    Args:
+        settings: How pictures are enhanced. `change` replaces them later.
+        path: Path of the socket. Defaults to the user's server, see `socket_path`.
+        command: Command that starts a server if there is none; ``--socket PATH`` is added. Defaults
+            to ``-m crsr_video serve`` of this Python. An empty command starts nothing.
+        timeout: Seconds that a frame may take.
+        start_timeout: Seconds that the server may take to start and to load a model.
+
+    Raises:
+        ServerError: There is no server, it belongs to another user, or it refuses the settings.
+        VersionError: The server is of another version.
     """
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: EffectSettings | None = None,
         *,
         path: str | Path | None = None,
         command: Sequence[str] | None = None,
@@ -73,57 +94,61 @@ class Client(Closing):
         self._timeout = timeout
         self._sequence = 0
         self._frame: SharedFrame | None = None
-        link = self._connect(command, start_timeout)
-        self._channel = Channel(link, timeout)
+        self._connection = Connection(self._connect(command, start_timeout), timeout)
         try:
-            if self._channel.peer() != os.getuid():
-                raise ServerError(f"{self.path}: the server there is somebody else's")
-            self.server_version = self._told(Hello("python"), start_timeout)
-            self.change(settings or Settings(), timeout=start_timeout)
+            if self._connection.peer_uid() != os.getuid():
+                raise ServerError(f"{self.path}: the server there belongs to another user")
+            self.server_version = self._ask_text(Hello("python"), start_timeout)
+            self.change(settings or EffectSettings(), timeout=start_timeout)
         except BaseException:
             self.close()
             raise
 
-    def change(self, settings: Settings, *, timeout: float | None = None) -> str:
-        """Other settings from the next frame on; what the server has to say of them.
+    def change(self, settings: EffectSettings, *, timeout: float | None = None) -> str:
+        """Use other settings from the next picture on, and return the server's notice if any.
 
-        Raises: ServerError: they cannot be used.
+        Raises:
+            ServerError: The settings cannot be used.
         """
-        return self._told(settings, timeout)
+        return self._ask_text(settings, timeout)
 
     def enhance(self, picture: Picture, seconds: float = math.nan) -> Picture:
-        """A picture with its faces enhanced.
+        """Return a picture with its faces enhanced.
 
-        Args:   picture: uint8 (H, W, 4) RGBA or (H, W, 3) RGB; it stays as it is.
-                seconds: its time, for the log.
-        Raises: ServerError. ValueError: the array is anything else.
+        Args:
+            picture: uint8 (H, W, 4) RGBA or (H, W, 3) RGB. It stays as it is.
+            seconds: Time of the picture, for the log.
+
+        Raises:
+            ServerError: The server has gone, or could not enhance the picture.
+            ValueError: The array is something else.
         """
         return self.process(picture, seconds).picture
 
     def process(self, picture: Picture, seconds: float = math.nan) -> Result:
-        """As `enhance`, and what was found."""
-        _check(picture)
+        """Do the same as `enhance`, and return counts of faces too."""
+        _check_picture(picture)
         height, width, channels = picture.shape
-        shared = self._shared(width, height)
+        shared = self._shared_frame(width, height)
         shared.picture[..., :channels] = picture
         answer = self._ask(Enhance(seconds))
-        if not isinstance(answer, Done):
-            raise ProtocolError(f"{self.path}: the server gave the wrong answer")
+        if not isinstance(answer, FrameDone):
+            raise ProtocolError(f"{self.path}: the server gave an unexpected answer")
         result = shared.picture[..., :channels].copy()
         return Result(result, answer.changed, answer.seen, answer.enhanced, answer.notice)
 
     def close(self) -> None:
-        """Leave."""
-        self._channel.close()
+        """Leave the server."""
+        self._connection.close()
         if self._frame is not None:
             self._frame.close()
             self._frame = None
 
-    def _shared(self, width: int, height: int) -> SharedFrame:
-        """Memory for frames of that size."""
+    def _shared_frame(self, width: int, height: int) -> SharedFrame:
+        """Return shared memory for frames of that size."""
         shape = Buffer(width, height)
         if self._frame is None or self._frame.shape != shape:
-            frame, descriptor = SharedFrame.made(shape)
+            frame, descriptor = SharedFrame.create(shape)
             try:
                 self._ask(shape, descriptor=descriptor)
             except BaseException:
@@ -137,46 +162,49 @@ class Client(Closing):
             self._frame.picture[..., 3] = 255
         return self._frame
 
-    def _told(self, request: Request, timeout: float | None) -> str:
+    def _ask_text(self, request: Request, timeout: float | None) -> str:
         answer = self._ask(request, timeout=timeout)
-        if not isinstance(answer, Told):
-            raise ProtocolError(f"{self.path}: the server gave the wrong answer")
-        return answer.words
+        if not isinstance(answer, TextAnswer):
+            raise ProtocolError(f"{self.path}: the server gave an unexpected answer")
+        return answer.text
 
     def _ask(
         self, request: Request, *, descriptor: int = -1, timeout: float | None = None
     ) -> Answer:
-        """Send a request and wait for its answer.
+        """Send a request, and return its answer.
 
-        Raises: ServerError, VersionError.
+        Raises:
+            ServerError: The server has gone, does not answer, or refuses.
+            VersionError: The server is of another version.
         """
         self._sequence += 1
         try:
-            self._channel.send(
+            self._connection.send(
                 Kind(request.kind), self._sequence, request.pack(), descriptor=descriptor
             )
-            got = self._channel.receive(timeout or self._timeout)
+            received = self._connection.receive(timeout or self._timeout)
         except TimeoutError as error:
             raise ServerError(f"{self.path}: the server does not answer") from error
         except OSError as error:
             raise ServerError(f"{self.path}: the server has gone: {error.strerror}") from error
-        if got is None:
+        if received is None:
             raise ServerError(f"{self.path}: the server has gone")
-        header, payload, _ = got
-        answer = answers.answer(header.kind, payload)
+        header, payload, _ = received
+        answer = unpack_answer(header.kind, payload)
         if isinstance(answer, Refusal):
-            kind = VersionError if answer.code == Code.VERSION else ServerError
-            raise kind(f"the server refuses: {answer.words}")
+            kind = VersionError if answer.code == RefusalCode.VERSION else ServerError
+            raise kind(f"the server refuses: {answer.message}")
         if header.sequence != self._sequence:
-            raise ProtocolError(f"{self.path}: the server answered another question")
+            raise ProtocolError(f"{self.path}: the server answered another request")
         return answer
 
     def _connect(self, command: Sequence[str] | None, timeout: float) -> socket.socket:
-        """A connected socket.
+        """Return a connected socket, after starting a server if there is none.
 
-        Raises: ServerError: there is no server, and none comes up in time.
+        Raises:
+            ServerError: There is no server, and none starts in time.
         """
-        link = _reached(self.path)
+        link = _try_connect(self.path)
         if link is not None:
             return link
         if command is None:
@@ -187,23 +215,25 @@ class Client(Closing):
         _start([*command, "--socket", str(self.path)], self.path)
         end = time.monotonic() + timeout
         while link is None and time.monotonic() < end:
-            time.sleep(_STEP)
-            link = _reached(self.path)
+            time.sleep(_RETRY_SECONDS)
+            link = _try_connect(self.path)
         if link is None:
             raise ServerError(f"the server did not start: {self.path}.log may say why")
         return link
 
 
-def _check(picture: Picture) -> None:
+def _check_picture(picture: Picture) -> None:
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4):
-        raise ValueError(f"a picture is uint8 (H, W, 3 or 4), not {picture.dtype} {picture.shape}")
+        raise ValueError(
+            f"a picture is uint8 (H, W, 3) or (H, W, 4), not {picture.dtype} {picture.shape}"
+        )
     height, width = picture.shape[:2]
-    if not (0 < height <= requests.MAX_SIDE and 0 < width <= requests.MAX_SIDE):
+    if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         raise ValueError(f"a picture of {width}x{height} pixels is empty or too large")
 
 
-def _reached(path: Path) -> socket.socket | None:
-    """A connection, if somebody listens."""
+def _try_connect(path: Path) -> socket.socket | None:
+    """Return a connection, or None if nobody listens."""
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         link.connect(str(path))
@@ -217,7 +247,7 @@ def _reached(path: Path) -> socket.socket | None:
 
 
 def _start(command: Sequence[str], path: Path) -> None:
-    """Start a server that outlives us and is nobody's child."""
+    """Start a server that keeps running after this process, and is not its child."""
     with suppress(OSError):
         subprocess.run(
             ["/bin/sh", "-c", '"$@" >>"$0" 2>&1 </dev/null &', f"{path}.log", *command],

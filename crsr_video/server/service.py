@@ -1,4 +1,4 @@
-"""The server: one for each user, a thread for each client."""
+"""The server of one user, with a thread and a conversation for each client."""
 
 import logging
 import os
@@ -6,78 +6,78 @@ import select
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
+from crsr_video import __version__
 from crsr_video.closing import Closing
 from crsr_video.errors import CrsrError, ProtocolError, ServerError, VersionError
-from crsr_video.server import requests
-from crsr_video.server.answers import Code, Refusal
-from crsr_video.server.channel import Channel
-from crsr_video.server.places import Place
-from crsr_video.server.requests import Enhance
-from crsr_video.server.session import Session
-from crsr_video.server.wire import Kind
-from crsr_video.server.workshop import Workshop
+from crsr_video.server.frame_enhancer import FrameEnhancer
+from crsr_video.server.protocol import (
+    Answer,
+    Buffer,
+    EffectSettings,
+    Enhance,
+    Hello,
+    Kind,
+    Refusal,
+    RefusalCode,
+    Request,
+    TextAnswer,
+    unpack_request,
+)
+from crsr_video.server.shared_models import SharedModels
+from crsr_video.server.transport import Connection, ServerSocket, SharedFrame
 
 _log = logging.getLogger(__name__)
 
-MOST_CLIENTS = 64
-_PATIENCE = 5.0
-"""Seconds for a greeting, for the rest of a message, and for an answer to be taken."""
-_OPEN = 10
-"""Times `idle` for which a client may be silent before the server ends in spite of it."""
-_TICK = 0.5
-"""Seconds between looks at the clock."""
+MAX_CLIENTS = 64
+MESSAGE_SECONDS = 5.0
+"""Timeout for a greeting, for the rest of a message, and until an answer is read."""
+_SILENT_FACTOR = 10
+"""The server ends in spite of connected clients if they are silent this many times `idle`."""
+_TICK_SECONDS = 0.5
+"""Interval between two looks at the clock."""
+_JOIN_SECONDS = 60
 
 
 class Server(Closing):
-    """Answers clients until it is stopped, or nobody has wanted anything for a while.
+    """Answers clients until it is stopped, or until no client has come for a while.
 
-    Args: place: where to listen, closed with this.
-          idle: seconds without a client after which it ends; 0: never.
-          threads: frames worked on at the same time.
+    Args:
+        place: The socket to listen at, which is closed with this object.
+        idle: Seconds without a client after which the server ends. 0 means never.
+        threads: Number of frames that are enhanced at the same time.
     """
 
-    def __init__(self, place: Place, *, idle: float = 60.0, threads: int = 1) -> None:
+    def __init__(self, place: ServerSocket, *, idle: float = 60.0, threads: int = 1) -> None:
         self._place = place
         self.path = place.path
         self._idle = idle
-        self.workshop = Workshop(threads)
+        self._shared = SharedModels(threads)
         self._wake, self._stopper = socket.socketpair()
         self._lock = threading.Lock()
-        self._clients: dict[threading.Thread, Channel] = {}
-        self._last = time.monotonic()
-        self._stopping = False
+        self._clients: dict[threading.Thread, Connection] = {}
+        self._last_use = time.monotonic()
+        self._is_stopping = False
         self.ended = False
-        """`run` has returned, or is about to."""
+        """Whether `run` has returned."""
         self._loader: threading.Thread | None = None
 
     def run(self) -> None:
-        """Serve; returns when it is time to end."""
+        """Serve, and return when it is time to end."""
         try:
             self._serve()
         finally:
             self.ended = True
 
-    def _serve(self) -> None:
-        while not self._stopping:
-            ready, _, _ = select.select([self._place.listener, self._wake], [], [], _TICK)
-            if self._place.listener in ready:
-                self._accept()
-            elif self._wake in ready:
-                break
-            elif self._tired():
-                _log.info("nobody has wanted anything for a while: ending")
-                break
-
     def preload(self, model: str) -> None:
-        """Load a model while the first clients are already answered."""
+        """Load a model in a thread, while the first clients are already answered."""
         self._loader = threading.Thread(target=self._load, args=(model,), daemon=True)
         self._loader.start()
 
     def stop(self) -> None:
-        """Let `run` return soon; may be called from a signal handler or another thread."""
-        self._stopping = True
+        """Let `run` return soon. Signal handlers and other threads may call this."""
+        self._is_stopping = True
         with suppress(OSError):
             self._stopper.send(b"x")
 
@@ -85,96 +85,213 @@ class Server(Closing):
         """End all conversations, and remove the socket."""
         self._place.close()
         with self._lock:
-            open_ones = dict(self._clients)
-        for channel in open_ones.values():
-            channel.hang_up()
-        for thread in open_ones:
-            thread.join(60)
+            clients = dict(self._clients)
+        for connection in clients.values():
+            connection.shut_down()
+        for thread in clients:
+            thread.join(_JOIN_SECONDS)
         if self._loader is not None:
-            self._loader.join(60)
-        self.workshop.close()
+            self._loader.join(_JOIN_SECONDS)
+        self._shared.close()
         self._wake.close()
         self._stopper.close()
 
+    def _serve(self) -> None:
+        listener = self._place.listener
+        while not self._is_stopping:
+            ready, _, _ = select.select([listener, self._wake], [], [], _TICK_SECONDS)
+            if listener in ready:
+                self._accept()
+            elif self._wake in ready:
+                break
+            elif self._is_idle():
+                _log.info("no client has come for a while: the server ends")
+                break
+
     def _load(self, model: str) -> None:
         try:
-            self.workshop.preload(model)
+            self._shared.preload(model)
         except CrsrError as error:
-            _log.warning("%s", error)  # Clients that need it will be told.
+            _log.warning("%s", error)  # Clients that need the model get the error as an answer.
 
-    def _tired(self) -> bool:
+    def _is_idle(self) -> bool:
         with self._lock:
-            limit = self._idle * (_OPEN if self._clients else 1)
-            return self._idle > 0 and time.monotonic() - self._last > limit
+            limit = self._idle * (_SILENT_FACTOR if self._clients else 1)
+            return self._idle > 0 and time.monotonic() - self._last_use > limit
 
     def _accept(self) -> None:
         try:
             link, _ = self._place.listener.accept()
-        except OSError:  # It has gone again, or there is no descriptor left for now.
+        except OSError:  # The client has left already, or there is no free file descriptor.
             time.sleep(0.01)
             return
-        channel = Channel(link, _PATIENCE)
+        connection = Connection(link, MESSAGE_SECONDS)
         try:
-            if channel.peer() != os.getuid():
-                raise ServerError("somebody else")
-            with self._lock:
-                busy = len(self._clients) >= MOST_CLIENTS
-            if busy:
-                _refuse(channel, Code.BUSY, f"the server has {MOST_CLIENTS} clients already")
-                raise ServerError("too many")
+            self._check_client(connection)
         except (ServerError, OSError):
-            channel.close()
+            connection.close()
             return
-        thread = threading.Thread(target=self._converse, args=(channel,), daemon=True)
+        thread = threading.Thread(target=self._converse, args=(connection,), daemon=True)
         with self._lock:
-            self._clients[thread] = channel
+            self._clients[thread] = connection
         thread.start()
 
-    def _converse(self, channel: Channel) -> None:
-        """One client, until it leaves or talks nonsense."""
+    def _check_client(self, connection: Connection) -> None:
+        """Refuse other users, and clients that are too many.
+
+        Raises:
+            ServerError: The client is refused.
+        """
+        if connection.peer_uid() != os.getuid():
+            raise ServerError("the client belongs to another user")
+        with self._lock:
+            is_busy = len(self._clients) >= MAX_CLIENTS
+        if is_busy:
+            message = f"the server has {MAX_CLIENTS} clients already"
+            _refuse(connection, RefusalCode.BUSY, message)
+            raise ServerError(message)
+
+    def _converse(self, connection: Connection) -> None:
+        """Answer one client until it leaves or sends an invalid message."""
         try:
-            with channel, Session(self.workshop) as session:
-                self._answer_all(channel, session)
+            with connection, _Conversation(self._shared) as conversation:
+                self._answer_all(connection, conversation)
         except (ProtocolError, OSError) as error:
-            _log.info("a client is gone: %s", error)
+            _log.info("a client has gone: %s", error)
         except VersionError as error:
-            _log.info("a client of another version: %s", error)
+            _log.info("a client has another version: %s", error)
         except Exception:
             _log.warning("a conversation failed", exc_info=True)
         finally:
             with self._lock:
                 self._clients.pop(threading.current_thread(), None)
-                self._last = time.monotonic()
+                self._last_use = time.monotonic()
 
-    def _answer_all(self, channel: Channel, session: Session) -> None:
-        wait: float | None = _PATIENCE
+    def _answer_all(self, connection: Connection, conversation: "_Conversation") -> None:
+        wait_seconds: float | None = MESSAGE_SECONDS
         while True:
             sequence = 0
             try:
-                got = channel.receive(wait)
-                if got is None:
+                received = connection.receive(wait_seconds)
+                if received is None:
                     return
-                header, payload, descriptors = got
+                header, payload, descriptors = received
                 sequence = header.sequence
-                try:
-                    request = requests.request(header.kind, payload)
-                except ProtocolError:
-                    for descriptor in descriptors:
-                        os.close(descriptor)
-                    raise
-                answer = session.answer(request, descriptors)
+                answer = conversation.answer(header.kind, payload, descriptors)
             except VersionError as error:
-                _refuse(channel, Code.VERSION, str(error), sequence)
+                _refuse(connection, RefusalCode.VERSION, str(error), sequence)
                 raise
             except ProtocolError as error:
-                _refuse(channel, Code.PROTOCOL, str(error), sequence)
+                _refuse(connection, RefusalCode.PROTOCOL, str(error), sequence)
                 raise
-            if isinstance(request, Enhance):
-                self._last = time.monotonic()
-            channel.send(Kind(answer.kind), sequence, answer.pack())
-            wait = None
+            if header.kind == Kind.ENHANCE:
+                self._last_use = time.monotonic()
+            connection.send(Kind(answer.kind), sequence, answer.pack())
+            wait_seconds = None
 
 
-def _refuse(channel: Channel, code: Code, words: str, sequence: int = 0) -> None:
+def _refuse(connection: Connection, code: RefusalCode, message: str, sequence: int = 0) -> None:
     with suppress(OSError):
-        channel.send(Kind.ERROR, sequence, Refusal(code, words).pack())
+        connection.send(Kind.ERROR, sequence, Refusal(code, message).pack())
+
+
+class _Conversation(Closing):
+    """What is held for one client, until it leaves."""
+
+    def __init__(self, shared: SharedModels) -> None:
+        self._shared = shared
+        self._name: str | None = None
+        self._frame: SharedFrame | None = None
+        self._enhancer: FrameEnhancer | None = None
+        self._refusal = "no settings were sent"
+
+    def answer(self, kind: int, payload: bytes, descriptors: list[int]) -> Answer:
+        """Answer a request. The descriptors that came with it are closed in any case.
+
+        Raises:
+            ProtocolError: The request is invalid, or not allowed now. The conversation is over.
+        """
+        with ExitStack() as stack:
+            for descriptor in descriptors:
+                stack.callback(_close_descriptor, descriptor)
+            request = unpack_request(kind, payload)
+            if len(descriptors) != isinstance(request, Buffer):
+                raise ProtocolError("one descriptor is sent with a buffer, and with nothing else")
+            if isinstance(request, Hello) != (self._name is None):
+                raise ProtocolError("a conversation begins with one greeting")
+            return self._answer(request, descriptors)
+
+    def close(self) -> None:
+        """Release everything that was held for the client."""
+        self._drop_enhancer()
+        self._drop_frame()
+        if self._name is not None:
+            _log.info("%s: left", self._name)
+
+    def _answer(self, request: Request, descriptors: list[int]) -> Answer:
+        match request:
+            case Hello():
+                self._name = request.name
+                _log.info("%s: connected", request.name)
+                return TextAnswer(Kind.WELCOME, __version__)
+            case Buffer():
+                return self._take_buffer(request, descriptors[0])
+            case EffectSettings():
+                return self._take_settings(request)
+            case Enhance():
+                return self._enhance()
+
+    def _take_buffer(self, shape: Buffer, descriptor: int) -> Answer:
+        self._drop_frame()
+        try:
+            self._shared.claim_frame_bytes(shape.size)
+            try:
+                self._frame = SharedFrame(descriptor, shape)
+            except CrsrError:
+                self._shared.claim_frame_bytes(-shape.size)
+                raise
+        except CrsrError as error:
+            return Refusal(RefusalCode.BUFFER, str(error))
+        return TextAnswer(Kind.OK, "")
+
+    def _take_settings(self, settings: EffectSettings) -> Answer:
+        if self._enhancer is not None and self._enhancer.change(settings):
+            return TextAnswer(Kind.OK, "")
+        self._drop_enhancer()
+        try:
+            self._enhancer = FrameEnhancer(self._shared, settings)
+        except CrsrError as error:
+            self._refusal = str(error)
+            return Refusal(RefusalCode.SETTINGS, self._refusal)
+        notice = ""
+        if settings.persons and not settings.tracks and not settings.flags:
+            notice = "persons need a tracks file: without one, track IDs change from frame to frame"
+        return TextAnswer(Kind.OK, notice)
+
+    def _enhance(self) -> Answer:
+        if self._frame is None:
+            raise ProtocolError("there is no shared memory with a frame to enhance")
+        if self._enhancer is None:
+            return Refusal(RefusalCode.SETTINGS, self._refusal)
+        try:
+            return self._enhancer.enhance(self._frame.picture)
+        except Exception as error:
+            # The picture is written to last, so it is unchanged. Other clients must not suffer.
+            _log.warning("%s: a frame failed", self._name, exc_info=True)
+            return Refusal(RefusalCode.FAILED, f"{type(error).__name__}: {error}")
+
+    def _drop_enhancer(self) -> None:
+        if self._enhancer is not None:
+            self._enhancer.close()
+            self._enhancer = None
+
+    def _drop_frame(self) -> None:
+        if self._frame is not None:
+            self._shared.claim_frame_bytes(-self._frame.shape.size)
+            self._frame.close()
+            self._frame = None
+
+
+def _close_descriptor(descriptor: int) -> None:
+    with suppress(OSError):
+        os.close(descriptor)

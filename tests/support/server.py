@@ -12,11 +12,9 @@ import cv2
 import numpy as np
 from skimage import data
 
-from crsr_video.server.answers import Answer, answer
-from crsr_video.server.places import Place
-from crsr_video.server.requests import Hello, Request
+from crsr_video.server.protocol import Answer, Header, Hello, Kind, Request, pack, unpack_answer
 from crsr_video.server.service import Server
-from crsr_video.server.wire import Header, Kind, pack
+from crsr_video.server.transport import ServerSocket
 
 
 @contextmanager
@@ -32,7 +30,7 @@ def folder() -> Iterator[Path]:
 @contextmanager
 def serving(path: Path, **options) -> Iterator[Server]:
     """A server at that path, in a thread that is joined."""
-    with Server(Place(path), **options) as server:
+    with Server(ServerSocket(path), **options) as server:
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
@@ -95,7 +93,7 @@ class Raw:
         header = Header.unpack(head)
         payload = self._exactly(header.length)
         assert payload is not None
-        return answer(header.kind, payload)
+        return unpack_answer(header.kind, payload)
 
     def _exactly(self, size: int) -> bytes | None:
         found = b""

@@ -1,4 +1,4 @@
-"""Moving frames through a pipeline in threads: order, bounds, errors, and that every thread ends."""
+"""Frames through a pipeline in threads: order, bounds, errors, and the end of all threads."""
 
 import threading
 from fractions import Fraction

@@ -13,32 +13,28 @@ import threading
 import time
 from pathlib import Path
 
-from crsr_video.server import requests, wire
-from crsr_video.server.answers import Done, Told
-from crsr_video.server.channel import Channel
-from crsr_video.server.memory import SharedFrame
-from crsr_video.server.places import Place
-from crsr_video.server.requests import Buffer, Enhance, Hello
-from crsr_video.server.wire import Kind
+from crsr_video.server import protocol
+from crsr_video.server.protocol import Buffer, Enhance, FrameDone, Hello, Kind, TextAnswer
+from crsr_video.server.transport import Connection, ServerSocket, SharedFrame
 
 MODE = os.environ.get("CRSR_FAKE", "")
 
 
-def converse(channel: Channel) -> None:
+def converse(channel: Connection) -> None:
     frame = None
     while got := channel.receive(None):
         header, payload, descriptors = got
-        request = requests.request(header.kind, payload)
+        request = protocol.unpack_request(header.kind, payload)
         if MODE == "silent" or (MODE == "frames" and isinstance(request, Enhance)):
             continue
-        answer = Told(Kind.WELCOME if isinstance(request, Hello) else Kind.OK, "")
+        answer = TextAnswer(Kind.WELCOME if isinstance(request, Hello) else Kind.OK, "")
         if isinstance(request, Buffer):
             frame = SharedFrame(descriptors[0], request)
             os.close(descriptors[0])
         elif isinstance(request, Enhance):
             frame.picture[..., :3] ^= 255
-            answer = Done(True, 1, 1)
-        message = wire.pack(Kind(answer.kind), header.sequence, answer.pack())
+            answer = FrameDone(True, 1, 1)
+        message = protocol.pack(Kind(answer.kind), header.sequence, answer.pack())
         if MODE == "version":
             message = message[:4] + b"\x09\x00" + message[6:]
         if MODE == "noise":
@@ -50,7 +46,7 @@ def main() -> None:
     path = Path(sys.argv[sys.argv.index("--socket") + 1])
     if MODE == "dead":
         sys.exit("it cannot be helped")
-    with Place(path) as place, Path(f"{path}.pids").open("a") as pids:
+    with ServerSocket(path) as place, Path(f"{path}.pids").open("a") as pids:
         pids.write(f"{os.getpid()}\n")
         pids.flush()
         place.listener.settimeout(20)
@@ -59,7 +55,7 @@ def main() -> None:
                 link, _ = place.listener.accept()
             except TimeoutError:
                 return
-            threading.Thread(target=converse, args=(Channel(link, 20),), daemon=True).start()
+            threading.Thread(target=converse, args=(Connection(link, 20),), daemon=True).start()
             time.sleep(0)
 
 

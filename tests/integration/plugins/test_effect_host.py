@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tests.support.server as server_helpers
-from crsr_video.server import Client, Settings, Wish
+from crsr_video.server import Client, EffectFlag, EffectSettings
 from tests.integration.plugins.sanitized import SECONDS, Run, fake, inverted, noise, pids, run, same
 from tests.support.server import face_area, portrait
 
@@ -51,7 +51,7 @@ def test_reading_the_parameters_starts_nothing(bench, place):
 
 def test_frames_are_what_the_server_makes_of_them(bench, server):
     pictures = [portrait(), portrait(4), portrait(), portrait(8)]
-    with Client(Settings(), path=server.path, command=()) as client:
+    with Client(EffectSettings(), path=server.path, command=()) as client:
         wanted = [client.enhance(picture) for picture in pictures]
     found, told = run(bench, server.path, pictures)
     assert same(found, wanted)
@@ -63,7 +63,7 @@ def test_frames_are_what_the_server_makes_of_them(bench, server):
 
 def test_parameters_arrive(bench, server):
     pictures = [portrait(), portrait(4)]
-    settings = Settings(0.5, 64.0, Wish.COMPARE | Wish.ORDERED, "identity")
+    settings = EffectSettings(0.5, 64.0, EffectFlag.COMPARE | EffectFlag.ORDERED, "identity")
     with Client(settings, path=server.path, command=()) as client:
         wanted = [client.enhance(picture) for picture in pictures]
     options = ["strength=0.5", "min_face=0.25", "model=identity", "compare=1"]
@@ -75,7 +75,7 @@ def test_parameters_arrive(bench, server):
     ("option", "told"),
     [
         ("model=none", "unknown model 'none'"),
-        ("persons=x", "'x' is no number of a face"),
+        ("persons=x", "invalid track ID 'x'"),
         ("tracks=missing.json", f"{Path.cwd()}/missing.json: cannot be read"),
         ("tracks=two\nlines", "no line of text in UTF-8"),
         ("model=" + "x" * 5000, "no line of text in UTF-8"),

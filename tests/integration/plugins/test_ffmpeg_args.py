@@ -226,7 +226,7 @@ def test_bad_input_is_told_in_a_line(tmp_path, kind):
     [
         ("--strength", "nan", "strength must lie between 0 and 1"),
         ("--min-face", "nan", "min-face must be finite and not negative"),
-        ("--persons", "1;x", "persons: 'x' is no number of a face"),
+        ("--persons", "1;x", "persons: invalid track ID 'x'"),
         ("--persons", "1\n2", "--persons must be one line"),
         ("--model", "nope", "unknown model 'nope'"),
         ("--model", "nope.safetensors", "nope.safetensors: no such file"),

@@ -9,11 +9,12 @@ import pytest
 from crsr_video import api as enhancer
 from crsr_video.config import Config
 from crsr_video.errors import ServerError
-from crsr_video.server import Client, Settings
-from crsr_video.server.requests import Wish
+from crsr_video.pipeline import Pipeline
+from crsr_video.server import Client, EffectSettings
+from crsr_video.server.protocol import EffectFlag
 from tests.support.server import face_area, portrait, serving
 
-ALONE, ORDERED = Settings(), Settings(wishes=Wish.ORDERED)
+ALONE, ORDERED = EffectSettings(), EffectSettings(flags=EffectFlag.ORDERED)
 
 
 def changed(a, b):
@@ -81,7 +82,7 @@ def test_strength_is_obeyed_at_once(shared):
     change = []
     with Client(path=shared.path, command=()) as client:
         for strength in (1.0, 0.5, 0.0):
-            client.change(Settings(strength=strength))
+            client.change(EffectSettings(strength=strength))
             difference = client.enhance(picture).astype(float) - picture
             change.append(np.abs(difference).sum())
     assert change[1] == pytest.approx(change[0] / 2, rel=0.1)
@@ -89,7 +90,7 @@ def test_strength_is_obeyed_at_once(shared):
 
 
 def test_small_faces_are_left_alone_if_asked(shared):
-    with Client(Settings(min_face=120), path=shared.path, command=()) as client:
+    with Client(EffectSettings(min_face=120), path=shared.path, command=()) as client:
         result = client.process(portrait())
     assert (result.changed, result.enhanced) == (False, 0)
 
@@ -97,7 +98,7 @@ def test_small_faces_are_left_alone_if_asked(shared):
 def test_compare_leaves_the_left_half_and_divides(shared):
     picture = portrait()
     (plain,) = enhanced(shared.path, ALONE, [picture])
-    (split,) = enhanced(shared.path, Settings(wishes=Wish.COMPARE), [picture])
+    (split,) = enhanced(shared.path, EffectSettings(flags=EffectFlag.COMPARE), [picture])
     assert np.array_equal(split[:, :159], picture[:, :159])
     assert (split[:, 159:161, :3] == 255).all()
     assert np.array_equal(split[:, 161:], plain[:, 161:])
@@ -107,14 +108,14 @@ def test_compare_leaves_the_left_half_and_divides(shared):
 
 def test_debug_draws_the_box(shared):
     picture = portrait()
-    (drawn,) = enhanced(shared.path, Settings(wishes=Wish.DEBUG), [picture])
+    (drawn,) = enhanced(shared.path, EffectSettings(flags=EffectFlag.DEBUG), [picture])
     assert ((drawn[..., :3] == (64, 255, 64)).all(-1)).sum() > 200
     assert np.array_equal(drawn[..., 3], picture[..., 3])
 
 
 def test_an_identity_network_changes_next_to_nothing(shared):
     picture = portrait()
-    (same,) = enhanced(shared.path, Settings(model="identity"), [picture])
+    (same,) = enhanced(shared.path, EffectSettings(model="identity"), [picture])
     assert np.abs(same.astype(int) - picture).max() <= 12
     assert not changed(same, picture)[~face_area(picture)].any()
 
@@ -148,11 +149,11 @@ def test_frames_may_change_their_size(shared):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (Settings(model="nothing"), "unknown model 'nothing'"),
-        (Settings(model="/etc/passwd"), "weights '/etc/passwd'"),
-        (Settings(tracks="/nowhere/t.json"), "/nowhere/t.json: cannot be read"),
-        (Settings(persons="1,x"), "persons: 'x' is no number of a face"),
-        (Settings(persons="2=loud"), "persons: 'loud' is nothing to do with a face"),
+        (EffectSettings(model="nothing"), "unknown model 'nothing'"),
+        (EffectSettings(model="/etc/passwd"), "weights '/etc/passwd'"),
+        (EffectSettings(tracks="/nowhere/t.json"), "/nowhere/t.json: cannot be read"),
+        (EffectSettings(persons="1,x"), "persons: invalid track ID 'x'"),
+        (EffectSettings(persons="2=loud"), "persons: invalid face setting 'loud'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -169,15 +170,13 @@ def test_settings_that_cannot_be_met_are_told_and_may_be_mended(shared, settings
 
 
 def test_a_frame_that_fails_fails_alone(shared, monkeypatch):
-    from crsr_video.server import instance
-
     def broken(*_):
         raise RuntimeError("it is\nbroken")
 
     picture = portrait()
     with Client(path=shared.path, command=()) as client:
         with monkeypatch.context() as patch:
-            patch.setattr(instance.Instance, "_work", broken)
+            patch.setattr(Pipeline, "push", broken)
             with pytest.raises(ServerError, match="RuntimeError: it is broken"):
                 client.enhance(picture)
         assert client.process(picture).enhanced == 1

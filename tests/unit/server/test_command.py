@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from crsr_video.server import Client, Settings
+from crsr_video.server import Client, EffectSettings
 from tests.support.paths import ROOT
 from tests.support.server import Raw
 
@@ -23,7 +23,7 @@ def test_it_serves_from_the_first_moment_and_sigterm_ends_it(folder):
             assert time.monotonic() < end
             time.sleep(0.02)
         # Connected before the heavy libraries are there, and answered when they are.
-        with Client(Settings(model="identity"), path=path, command=()), Raw(path):
+        with Client(EffectSettings(model="identity"), path=path, command=()), Raw(path):
             second = subprocess.run(
                 [*command, "--socket", str(path)], env=environment, capture_output=True, text=True
             )

@@ -12,11 +12,26 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import ProtocolError, ServerError, VersionError
-from crsr_video.server import Client, Settings, channel, memory, service, socket_path, wire
-from crsr_video.server.answers import Code, Done, Refusal, Told
-from crsr_video.server.places import Place
-from crsr_video.server.requests import Buffer, Enhance, Hello
-from crsr_video.server.wire import Kind
+from crsr_video.server import (
+    Client,
+    EffectSettings,
+    protocol,
+    service,
+    shared_models,
+    socket_path,
+    transport,
+)
+from crsr_video.server.protocol import (
+    Buffer,
+    Enhance,
+    FrameDone,
+    Hello,
+    Kind,
+    Refusal,
+    RefusalCode,
+    TextAnswer,
+)
+from crsr_video.server.transport import ServerSocket
 from tests.support.server import Raw, portrait, serving
 
 
@@ -34,10 +49,10 @@ def still_well(server):
     [
         b"GET / HTTP/1.1\r\n\r\n",
         bytes(16),
-        wire.pack(Kind.ENHANCE, 1, Enhance().pack()),
-        wire.pack(Kind.HELLO, 1, b"\xff\xff"),
-        wire.HEADER.pack(b"CRSR", 1, 1, 1, 1 << 20),
-        wire.HEADER.pack(b"CRSR", 1, 77, 1, 0),
+        protocol.pack(Kind.ENHANCE, 1, Enhance().pack()),
+        protocol.pack(Kind.HELLO, 1, b"\xff\xff"),
+        protocol.HEADER.pack(b"CRSR", 1, 1, 1, 1 << 20),
+        protocol.HEADER.pack(b"CRSR", 1, 77, 1, 0),
     ],
     ids=["http", "zeros", "no greeting", "bad text", "too long", "unknown"],
 )
@@ -46,7 +61,7 @@ def test_garbage_closes_that_client_only(shared, noise):
         raw.link.sendall(noise)
         refusal = raw.heard()
         assert isinstance(refusal, Refusal)
-        assert refusal.code == Code.PROTOCOL
+        assert refusal.code == RefusalCode.PROTOCOL
         assert raw.heard() is None
         assert other.process(portrait()).enhanced == 1
 
@@ -56,17 +71,17 @@ def test_what_is_out_of_turn_ends_the_conversation(shared, request_):
     with Raw(shared.path) as raw:
         refusal = raw.ask(request_)
         assert isinstance(refusal, Refusal)
-        assert refusal.code == Code.PROTOCOL
+        assert refusal.code == RefusalCode.PROTOCOL
         assert raw.heard() is None
 
 
 def test_another_version_is_told_so(shared):
     with Raw(shared.path, greeted=False) as raw:
-        raw.link.sendall(wire.HEADER.pack(b"CRSR", 2, 1, 5, 0))
+        raw.link.sendall(protocol.HEADER.pack(b"CRSR", 2, 1, 5, 0))
         refusal = raw.heard()
         assert isinstance(refusal, Refusal)
-        assert refusal.code == Code.VERSION
-        assert "version 2" in refusal.words
+        assert refusal.code == RefusalCode.VERSION
+        assert "version 2" in refusal.message
         assert raw.heard() is None
 
 
@@ -74,8 +89,8 @@ def refused_memory(raw, descriptor, shape=None):
     found = raw.ask(shape or Buffer(8, 8), (descriptor,))
     os.close(descriptor)
     assert isinstance(found, Refusal)
-    assert found.code == Code.BUFFER
-    return found.words
+    assert found.code == RefusalCode.BUFFER
+    return found.message
 
 
 def test_memory_that_could_kill_the_server_is_refused(shared, tmp_path):
@@ -83,7 +98,7 @@ def test_memory_that_could_kill_the_server_is_refused(shared, tmp_path):
         plain = os.memfd_create("x", os.MFD_ALLOW_SEALING)
         os.ftruncate(plain, 256)
         assert "sealed" in refused_memory(raw, plain)
-        _, small = memory.SharedFrame.made(Buffer(8, 7))
+        _, small = transport.SharedFrame.create(Buffer(8, 7))
         assert "224 bytes" in refused_memory(raw, small)
         file = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
         os.ftruncate(file, 256)
@@ -91,22 +106,20 @@ def test_memory_that_could_kill_the_server_is_refused(shared, tmp_path):
         reader, writer = os.pipe()
         os.close(writer)
         assert "memfd_create" in refused_memory(raw, reader)
-        frame, good = memory.SharedFrame.made(Buffer(8, 8))
-        assert raw.ask(Buffer(8, 8), (good,)) == Told(Kind.OK, "")
+        frame, good = transport.SharedFrame.create(Buffer(8, 8))
+        assert raw.ask(Buffer(8, 8), (good,)) == TextAnswer(Kind.OK, "")
         os.close(good)
-        raw.ask(Settings(model="identity"))
-        assert isinstance(raw.ask(Enhance()), Done)
+        raw.ask(EffectSettings(model="identity"))
+        assert isinstance(raw.ask(Enhance()), FrameDone)
         frame.close()
 
 
 def test_memory_for_frames_has_an_end(folder, monkeypatch):
-    from crsr_video.server import workshop
-
-    monkeypatch.setattr(workshop, "MOST_MEMORY", 1000)
+    monkeypatch.setattr(shared_models, "MAX_FRAME_BYTES", 1000)
     with serving(folder / "s") as server, Raw(server.path) as raw:
         for wanted, fine in (((8, 8), True), ((16, 16), False), ((15, 16), True)):
-            frame, descriptor = memory.SharedFrame.made(Buffer(*wanted))
-            assert isinstance(raw.ask(Buffer(*wanted), (descriptor,)), Told) == fine
+            frame, descriptor = transport.SharedFrame.create(Buffer(*wanted))
+            assert isinstance(raw.ask(Buffer(*wanted), (descriptor,)), TextAnswer) == fine
             os.close(descriptor)
             frame.close()
 
@@ -117,7 +130,7 @@ def test_descriptors_that_nobody_wants_are_closed(shared, count):
     before = descriptors()
     with Raw(shared.path) as raw:
         reader, writer = os.pipe()
-        raw.send(Settings(), descriptors=(reader,) * count)
+        raw.send(EffectSettings(), descriptors=(reader,) * count)
         assert isinstance(raw.heard(), Refusal)
         assert raw.heard() is None
         os.close(reader)
@@ -133,7 +146,7 @@ def wait_until(true, seconds=20.0):
 
 
 def test_who_begins_a_message_and_stops_is_dropped(folder, monkeypatch):
-    monkeypatch.setattr(service, "_PATIENCE", 0.2)
+    monkeypatch.setattr(service, "MESSAGE_SECONDS", 0.2)
     with serving(folder / "s") as server, Raw(server.path) as raw:
         raw.link.sendall(b"CRSR\x01")
         assert raw.heard() is None
@@ -147,18 +160,18 @@ def test_who_never_reads_stops_nobody(shared):
         raw.link.setblocking(False)
         with contextlib.suppress(OSError):
             for _ in range(20000):
-                raw.send(Settings(model="identity"))
+                raw.send(EffectSettings(model="identity"))
         still_well(shared)
 
 
 def test_one_client_too_many_is_told(folder, monkeypatch):
-    monkeypatch.setattr(service, "MOST_CLIENTS", 2)
+    monkeypatch.setattr(service, "MAX_CLIENTS", 2)
     with serving(folder / "s") as server, Raw(server.path) as one, Raw(server.path):
         with Raw(server.path, greeted=False) as third:
             refusal = third.heard()
             assert isinstance(refusal, Refusal)
-            assert refusal.code == Code.BUSY
-        assert one.ask(Settings(model="identity")) == Told(Kind.OK, "")
+            assert refusal.code == RefusalCode.BUSY
+        assert one.ask(EffectSettings(model="identity")) == TextAnswer(Kind.OK, "")
 
 
 def conversation(rng):
@@ -166,14 +179,14 @@ def conversation(rng):
     parts = [
         (Hello("fuzz"), False),
         (Buffer(16, 12), True),
-        (Settings(model="identity", persons="1,2 3=off"), False),
+        (EffectSettings(model="identity", persons="1,2 3=off"), False),
         (Enhance(), False),
-        (Settings(strength=0.3, model="identity", persons="1,2 3=off"), False),
+        (EffectSettings(strength=0.3, model="identity", persons="1,2 3=off"), False),
         (Enhance(), False),
     ]
     if rng.random() < 0.3:
         rng.shuffle(parts)
-    return [(wire.pack(Kind(p.kind), i, p.pack()), fd) for i, (p, fd) in enumerate(parts)]
+    return [(protocol.pack(Kind(p.kind), i, p.pack()), fd) for i, (p, fd) in enumerate(parts)]
 
 
 def mutated(rng, message):
@@ -214,7 +227,7 @@ def attack(path, rng, descriptor):
 
 def storm(server, seed, count):
     rng = np.random.default_rng(seed)
-    frame, descriptor = memory.SharedFrame.made(Buffer(16, 12))
+    frame, descriptor = transport.SharedFrame.create(Buffer(16, 12))
     still_well(server)
     before, threads = descriptors(), threading.active_count()
     for _ in range(count):
@@ -237,7 +250,7 @@ def test_many_mutated_conversations_harm_nobody(shared, seed):
 
 def test_an_idle_server_ends_and_leaves_nothing(folder):
     with serving(folder / "s", idle=0.3) as server:
-        with Client(Settings(model="identity"), path=server.path, command=()) as client:
+        with Client(EffectSettings(model="identity"), path=server.path, command=()) as client:
             time.sleep(1.0)  # A client keeps it.
             assert client.server_version
         wait_until(lambda: server.ended)
@@ -254,7 +267,7 @@ def test_a_second_server_is_refused_and_a_dead_one_replaced(folder):
     with serving(path) as server:
         assert path.stat().st_mode & 0o777 == 0o600
         with pytest.raises(ServerError, match="another server is there"):
-            Place(path)
+            ServerSocket(path)
         with Raw(server.path):
             pass
     assert not path.exists()
@@ -263,8 +276,8 @@ def test_a_second_server_is_refused_and_a_dead_one_replaced(folder):
 def test_what_is_no_socket_is_left_alone(folder):
     path = folder / "s"
     path.write_text("somebody's")
-    with pytest.raises(ServerError, match="is there already, and no socket"):
-        Place(path)
+    with pytest.raises(ServerError, match="exists already, and is not a socket"):
+        ServerSocket(path)
     assert path.read_text() == "somebody's"
 
 
@@ -273,11 +286,11 @@ def test_places_that_are_not_safe_are_refused(folder, monkeypatch):
         socket_path(folder / ("x" * 100))
     folder.chmod(0o755)
     with pytest.raises(ServerError, match="mode 700"):
-        Place(folder / "s")
+        ServerSocket(folder / "s")
     folder.chmod(0o700)
     (folder / "s.lock").symlink_to(folder / "elsewhere")
     with pytest.raises(ServerError, match="cannot be used"):
-        Place(folder / "s")
+        ServerSocket(folder / "s")
     assert not (folder / "elsewhere").exists()
     monkeypatch.delenv("CRSR_SOCKET", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
@@ -302,7 +315,7 @@ def fake(path, reply):
                 link, _ = listener.accept()
                 with link:
                     link.settimeout(20)
-                    while got := channel.Channel(link, 5).receive(20):
+                    while got := transport.Connection(link, 5).receive(20):
                         for found in got[2]:
                             os.close(found)
                         data = reply(got[0])
@@ -324,12 +337,22 @@ def fake(path, reply):
     [
         (lambda _: None, ServerError, "does not answer"),
         (lambda _: b"x" * 16, ProtocolError, "not the protocol"),
-        (lambda _: wire.HEADER.pack(b"CRSR", 9, 128, 1, 0), VersionError, "version 9"),
-        (lambda h: wire.pack(Kind.DONE, h.sequence, Done(True, 1, 1).pack()), ServerError, "wrong"),
-        (lambda _: wire.pack(Kind.WELCOME, 99, wire.text("1")), ServerError, "another question"),
-        (lambda _: wire.pack(Kind.WELCOME, 1, b"\0"), ProtocolError, "too short"),
+        (lambda _: protocol.HEADER.pack(b"CRSR", 9, 128, 1, 0), VersionError, "version 9"),
         (
-            lambda h: wire.pack(Kind.ERROR, h.sequence, Refusal(Code.VERSION, "too old").pack()),
+            lambda h: protocol.pack(Kind.DONE, h.sequence, FrameDone(True, 1, 1).pack()),
+            ServerError,
+            "unexpected",
+        ),
+        (
+            lambda _: protocol.pack(Kind.WELCOME, 99, protocol.pack_text("1")),
+            ServerError,
+            "another request",
+        ),
+        (lambda _: protocol.pack(Kind.WELCOME, 1, b"\0"), ProtocolError, "too short"),
+        (
+            lambda h: protocol.pack(
+                Kind.ERROR, h.sequence, Refusal(RefusalCode.VERSION, "too old").pack()
+            ),
             VersionError,
             "too old",
         ),
@@ -346,6 +369,6 @@ def test_a_strange_server_is_an_error_of_one_line(folder, reply, error, told):
 
 def test_a_server_that_dies_is_told(folder):
     with serving(folder / "s") as server:
-        client = Client(Settings(model="identity"), path=server.path, command=())
+        client = Client(EffectSettings(model="identity"), path=server.path, command=())
     with client, pytest.raises(ServerError, match="the server has gone"):
         client.enhance(portrait())

@@ -5,31 +5,47 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import ProtocolError, VersionError
-from crsr_video.server import answers, requests, wire
-from crsr_video.server.answers import Done, Refusal, Told
-from crsr_video.server.requests import Buffer, Enhance, Hello, Settings, Wish
-from crsr_video.server.wire import Header, Kind
+from crsr_video.server import protocol
+from crsr_video.server.protocol import (
+    Buffer,
+    EffectFlag,
+    EffectSettings,
+    Enhance,
+    FrameDone,
+    Header,
+    Hello,
+    Kind,
+    Refusal,
+    TextAnswer,
+)
 
 REQUESTS = (
     Hello("melt"),
     Buffer(1920, 1080),
-    Settings(0.5, 20.0, Wish.DEBUG | Wish.ORDERED, "best", "/tmp/ä t.json", "1,4 2=off"),
+    EffectSettings(
+        0.5, 20.0, EffectFlag.DEBUG | EffectFlag.ORDERED, "fast", "/tmp/ä t.json", "1,4 2=off"
+    ),
     Enhance(1.5),
 )
-ANSWERS = (Told(Kind.WELCOME, "1.0"), Told(Kind.OK, ""), Done(True, 3, 2, "ü"), Refusal(4, "no"))
+ANSWERS = (
+    TextAnswer(Kind.WELCOME, "1.0"),
+    TextAnswer(Kind.OK, ""),
+    FrameDone(True, 3, 2, "ü"),
+    Refusal(4, "no"),
+)
 
 
 @pytest.mark.parametrize("message", REQUESTS, ids=lambda m: type(m).__name__)
 def test_requests_come_back(message):
-    whole = wire.pack(Kind(message.kind), 9, message.pack())
+    whole = protocol.pack(Kind(message.kind), 9, message.pack())
     header = Header.unpack(whole[:16])
     assert (header.kind, header.sequence, header.length) == (message.kind, 9, len(whole) - 16)
-    assert requests.request(header.kind, whole[16:]) == message
+    assert protocol.unpack_request(header.kind, whole[16:]) == message
 
 
 @pytest.mark.parametrize("message", ANSWERS, ids=lambda m: str(m.kind))
 def test_answers_come_back(message):
-    assert answers.answer(message.kind, message.pack()) == message
+    assert protocol.unpack_answer(message.kind, message.pack()) == message
 
 
 @pytest.mark.parametrize("message", REQUESTS, ids=lambda m: type(m).__name__)
@@ -37,17 +53,17 @@ def test_a_request_cut_off_or_too_long_is_refused(message):
     payload = message.pack()
     for size in range(len(payload)):
         with pytest.raises(ProtocolError, match="too short"):
-            requests.request(message.kind, payload[:size])
+            protocol.unpack_request(message.kind, payload[:size])
     with pytest.raises(ProtocolError, match="1 bytes too many"):
-        requests.request(message.kind, payload + b"\0")
+        protocol.unpack_request(message.kind, payload + b"\0")
 
 
 def test_the_layout_is_that_of_the_page():
     """Written out once by hand: the page and the effect in C rely on it."""
-    assert wire.pack(Kind.HELLO, 2, Hello("é").pack()) == (
+    assert protocol.pack(Kind.HELLO, 2, Hello("é").pack()) == (
         b"CRSR\x01\x00\x01\x00\x02\x00\x00\x00\x04\x00\x00\x00\x02\x00\xc3\xa9"
     )
-    assert Settings(1.0, 16.0, Wish.COMPARE, "a", "", "b").pack() == (
+    assert EffectSettings(1.0, 16.0, EffectFlag.COMPARE, "a", "", "b").pack() == (
         struct.pack("<dd", 1.0, 16.0) + b"\x01\x00\x00\x00\x01\x00a\x00\x00\x01\x00b"
     )
 
@@ -58,26 +74,26 @@ def test_headers_of_others_are_refused():
     with pytest.raises(VersionError, match="version 2 of the protocol, not 1"):
         Header.unpack(struct.pack("<4sHHII", b"CRSR", 2, 1, 0, 0))
     with pytest.raises(ProtocolError, match="too long"):
-        Header.unpack(struct.pack("<4sHHII", b"CRSR", 1, 1, 0, wire.MAX_PAYLOAD + 1))
+        Header.unpack(struct.pack("<4sHHII", b"CRSR", 1, 1, 0, protocol.MAX_PAYLOAD + 1))
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (16385, 1), (16384, 4097), (2**32 - 1, 1)])
 def test_impossible_frames_are_refused(size):
     with pytest.raises(ProtocolError, match="frame"):
-        requests.request(Kind.BUFFER, struct.pack("<II", *size))
+        protocol.unpack_request(Kind.BUFFER, struct.pack("<II", *size))
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, math.nan, math.inf])
 def test_impossible_strengths_are_refused(strength):
-    payload = struct.pack("<ddI", strength, 16.0, 0) + 3 * wire.text("")
+    payload = struct.pack("<ddI", strength, 16.0, 0) + 3 * protocol.pack_text("")
     with pytest.raises(ProtocolError, match="out of range"):
-        requests.request(Kind.SETTINGS, payload)
+        protocol.unpack_request(Kind.SETTINGS, payload)
 
 
 def test_switches_of_the_future_are_refused():
-    payload = struct.pack("<ddI", 1.0, 16.0, 8) + 3 * wire.text("")
+    payload = struct.pack("<ddI", 1.0, 16.0, 8) + 3 * protocol.pack_text("")
     with pytest.raises(ProtocolError, match="switches"):
-        requests.request(Kind.SETTINGS, payload)
+        protocol.unpack_request(Kind.SETTINGS, payload)
 
 
 @pytest.mark.parametrize(
@@ -85,21 +101,21 @@ def test_switches_of_the_future_are_refused():
 )
 def test_texts_that_are_no_line_are_refused(text):
     with pytest.raises(ProtocolError, match="text"):
-        requests.request(Kind.HELLO, struct.pack("<H", len(text)) + text)
+        protocol.unpack_request(Kind.HELLO, struct.pack("<H", len(text)) + text)
 
 
 def test_what_is_sent_is_always_a_line_within_the_limit():
     long = "a\nb\x1b" + "ä" * 4000 + "\ud800"
-    found = wire.Reader(wire.text(long)).text()
+    found = protocol.PayloadReader(protocol.pack_text(long)).text()
     assert found.startswith("a b ää")
-    assert len(found.encode()) <= wire.MAX_TEXT
+    assert len(found.encode()) <= protocol.MAX_TEXT
 
 
 def test_nothing_but_protocol_errors_comes_out_of_noise(rng: np.random.Generator):
     for _ in range(3000):
         kind = int(rng.integers(0, 6)) if rng.random() < 0.5 else int(rng.integers(126, 134))
         payload = rng.bytes(int(rng.integers(0, 60)))
-        for parse in (requests.request, answers.answer):
+        for parse in (protocol.unpack_request, protocol.unpack_answer):
             try:
                 parse(kind, payload)
             except ProtocolError as error:

@@ -11,9 +11,9 @@ import pytest
 
 from crsr_video.errors import ServerError
 from crsr_video.io.frames import from_rgb
-from crsr_video.server import Client, Settings
-from crsr_video.server.recall import Fit, Known, Recall
-from crsr_video.server.requests import Wish
+from crsr_video.server import Client, EffectSettings
+from crsr_video.server.protocol import EffectFlag
+from crsr_video.server.recorded_faces import PictureArea, RecordedFaces, TracksIndex
 from crsr_video.track.tracks_file import Recorder, VideoFacts, pictures, write
 from crsr_video.track.tracks_file import Settings as Tracked
 from tests.support.frames import make_face, tracked
@@ -52,13 +52,13 @@ SPOILS = {
 @pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS.keys())
 def test_a_frame_is_known_again(spoil):
     shown = film()
-    known = Known(recorded(shown))
+    known = TracksIndex(recorded(shown))
     found = [known.find(pictures.tiny(frame(spoil(rgb)))) for rgb in shown]
     assert found == list(range(12))
 
 
 def test_a_picture_of_something_else_is_not(rng):
-    known = Known(recorded(film()))
+    known = TracksIndex(recorded(film()))
     for other in (np.zeros((240, 320, 3)), rng.integers(0, 255, (240, 320, 3)), portrait()[::-1]):
         assert known.find(pictures.tiny(frame(other.astype(np.uint8)))) is None
 
@@ -70,7 +70,7 @@ def test_of_many_frames_the_same_is_found_as_by_comparing_all(rng):
     for picture in drift:
         packer.add(picture.astype(np.float32).clip(0, 255))
     made = replace(recorded(film(2)), times=np.arange(900) * 3, pictures=packer.text())
-    known = Known(made)
+    known = TracksIndex(made)
     for index in range(0, 900, 37):
         assert known.find(drift[index].astype(np.float32)) == index * 3
 
@@ -86,26 +86,26 @@ def test_of_many_frames_the_same_is_found_as_by_comparing_all(rng):
     ids=str,
 )
 def test_bars_are_found(size, wanted):
-    fit = Fit.of(FACTS, *size)
+    fit = PictureArea.fit(FACTS, *size)
     assert (fit.x, fit.y, fit.width, fit.height) == wanted
     # The video's edges come to lie on the rectangle's.
-    corners = fit.points(np.array([[-0.5, -0.5], [319.5, 239.5]]))
+    corners = fit.map_points(np.array([[-0.5, -0.5], [319.5, 239.5]]))
     x, y, width, height = wanted
     assert corners == pytest.approx(np.array([[x, y], [x + width, y + height]]) - 0.5)
 
 
 def test_a_turned_anamorphic_video_is_shown_upright():
     facts = replace(FACTS, rotation=90, sample_aspect=Fraction(4, 3))
-    assert Fit.of(facts, 240, 320).width == 240  # as FFmpeg hands it on, pixels as they are
-    fit = Fit.of(facts, 720, 1280)  # as an editor shows it: 240 : 320 * 4 / 3
+    assert PictureArea.fit(facts, 240, 320).width == 240  # as FFmpeg hands it on
+    fit = PictureArea.fit(facts, 720, 1280)  # as an editor shows it: 240 : 320 * 4 / 3
     assert (fit.x, fit.y, fit.width, fit.height) == (0, 0, 720, 1280)
     assert fit.scale == pytest.approx(4)
     # A quarter turn counter-clockwise brings the upper right corner to the upper left.
-    assert fit.points(np.array([[319.5, -0.5]])) == pytest.approx(np.array([[-0.5, -0.5]]))
+    assert fit.map_points(np.array([[319.5, -0.5]])) == pytest.approx(np.array([[-0.5, -0.5]]))
 
 
 def test_faces_lie_where_the_host_shows_them():
-    recall = Recall(Known(recorded(film())), Path("t.json"), 16.0)
+    recall = RecordedFaces(TracksIndex(recorded(film())), Path("t.json"), 16.0)
     shown = cv2.copyMakeBorder(
         cv2.resize(film()[3][..., :3], (480, 360), interpolation=cv2.INTER_CUBIC),
         *(0, 0, 80, 80),
@@ -119,7 +119,7 @@ def test_faces_lie_where_the_host_shows_them():
     assert recall.notices == ()
     (strange,) = recall.push(frame(np.zeros_like(shown)))
     assert strange.faces == ()
-    assert "does not know the picture" in recall.notices[0]
+    assert "does not contain this frame" in recall.notices[0]
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def through(server, settings, shown):
 
 def test_the_effect_has_the_same_faces_in_any_order(shared, tracks):
     shown = film()
-    settings = Settings(tracks=str(tracks))
+    settings = EffectSettings(tracks=str(tracks))
     once = through(shared, settings, shown)
     assert [result.enhanced for result in once] == [1] * 12
     order = [7, 0, 11, 3, 3, 6]
@@ -148,21 +148,23 @@ def test_the_effect_has_the_same_faces_in_any_order(shared, tracks):
 def test_persons_are_chosen_by_their_numbers(shared, tracks):
     shown = film()[:2]
     for persons, enhanced in (("4", 1), ("1,3", 0), ("4=off", 0), ("4=strength:0.5;4", 1)):
-        found = through(shared, Settings(tracks=str(tracks), persons=persons), shown)
+        found = through(shared, EffectSettings(tracks=str(tracks), persons=persons), shown)
         assert [result.enhanced for result in found] == [enhanced] * 2
-    drawn = through(shared, Settings(tracks=str(tracks), wishes=Wish.DEBUG), shown)
+    drawn = through(shared, EffectSettings(tracks=str(tracks), flags=EffectFlag.DEBUG), shown)
     assert drawn[0].seen == 1
 
 
 def test_a_strange_picture_is_left_alone_and_told(shared, tracks):
-    (found,) = through(shared, Settings(tracks=str(tracks)), [np.zeros((240, 320, 3), np.uint8)])
+    (found,) = through(
+        shared, EffectSettings(tracks=str(tracks)), [np.zeros((240, 320, 3), np.uint8)]
+    )
     assert (found.changed, found.seen) == (False, 0)
-    assert found.notice == f"{tracks}: does not know the picture, which was left alone"
+    assert found.notice == f"{tracks}: does not contain this frame, which is left unchanged"
 
 
 def test_a_file_without_pictures_is_refused(shared, tracks):
     old = json.loads(tracks.read_text())
     del old["pictures"]
     tracks.write_text(json.dumps(old))
-    with pytest.raises(ServerError, match="make it anew"):
-        through(shared, Settings(tracks=str(tracks)), [])
+    with pytest.raises(ServerError, match="write the file again"):
+        through(shared, EffectSettings(tracks=str(tracks)), [])

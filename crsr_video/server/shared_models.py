@@ -1,0 +1,203 @@
+"""What all clients of a server share: networks, face models, tracks files, memory and threads."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video import pipeline
+from crsr_video.closing import Closing
+from crsr_video.config import EnhancerConfig
+from crsr_video.errors import ServerError, TracksError
+from crsr_video.pipeline import Networks
+from crsr_video.server.recorded_faces import TracksIndex
+from crsr_video.track import tracks_file
+from crsr_video.track.tracker import FaceModels
+
+_T = TypeVar("_T")
+
+MAX_MODELS = 4
+"""Models that are loaded at the same time."""
+MAX_TRACKS_FILES = 8
+"""Tracks files that are held at the same time."""
+MAX_FRAME_BYTES = 4 << 30
+"""Bytes of frames that all clients together may share with the server."""
+
+
+class ModelCache(Generic[_T]):
+    """Keeps the objects that were used last, and finds every object that is still in use.
+
+    Args:
+        size: Number of objects that are kept.
+        plural: Name of the objects, for messages.
+    """
+
+    def __init__(self, size: int, plural: str) -> None:
+        self._size, self._plural = size, plural
+        self._lock = threading.Lock()
+        self._in_use: WeakValueDictionary[Hashable, _T] = WeakValueDictionary()
+        self._kept: OrderedDict[Hashable, _T] = OrderedDict()
+
+    def get(self, key: Hashable, create: Callable[[], _T]) -> _T:
+        """Return the object of a key, and create it if there is none.
+
+        Raises:
+            ServerError: Too many other objects are in use.
+        """
+        with self._lock:
+            found = self._in_use.get(key)
+            if found is None:
+                while len(self._kept) >= self._size:
+                    self._kept.popitem(last=False)
+                if len(self._in_use) >= self._size:
+                    raise ServerError(f"more than {self._size} {self._plural} are in use at once")
+                found = self._in_use[key] = create()
+            self._kept[key] = found
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+            return found
+
+
+class WorkerThread(Closing):
+    """Enhances one frame at a time, in the order in which the frames came.
+
+    The work has a thread of its own because torch and OpenCV keep memory for each thread that uses
+    them.
+    """
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(1, "worker")
+        self.users = 0
+        """Number of clients whose frames are enhanced here."""
+        self._face_models: FaceModels | None = None
+        self._planes: list[NDArray[np.uint8]] = []
+        self._networks: ModelCache[Networks] = ModelCache(MAX_MODELS, "models")
+
+    def run(self, task: Callable[[], _T]) -> _T:
+        """Run a task when its turn has come, and return its result or raise its exception."""
+        return self._executor.submit(task).result()
+
+    def face_models(self) -> FaceModels:
+        """Return the face models, which are loaded once. For use in a task.
+
+        Raises:
+            FaceModelError: They cannot be loaded.
+        """
+        if self._face_models is None:
+            self._face_models = FaceModels()
+        return self._face_models
+
+    def networks(self, model: str) -> Networks:
+        """Return the networks of a model, which are loaded once. For use in a task.
+
+        Raises:
+            ServerError: Too many other models are in use.
+            WeightsError: The weights cannot be loaded.
+            DeviceError: The device is not available.
+        """
+        config = EnhancerConfig.from_options(model=model)
+        return self._networks.get(model, lambda: pipeline.load_networks(config).taking_turns())
+
+    def split(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
+        """Return R, G and B, (H, W) each, of an RGBA picture (H, W, 4), until the next call."""
+        if not self._planes or self._planes[0].shape != picture.shape[:2]:
+            self._planes = [np.empty(picture.shape[:2], np.uint8) for _ in range(4)]
+        cv2.split(picture, self._planes)
+        return tuple(self._planes[:3])
+
+    def close(self) -> None:
+        """Finish the tasks that were begun, and release the models."""
+        self._executor.shutdown()
+        if self._face_models is not None:
+            self._face_models.close()
+            self._face_models = None
+
+
+class SharedModels(Closing):
+    """Everything that exists once for all clients.
+
+    Args:
+        threads: Number of frames that are enhanced at the same time.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self._workers = [WorkerThread() for _ in range(threads)]
+        self._tracks: ModelCache[TracksIndex] = ModelCache(MAX_TRACKS_FILES, "tracks files")
+        self._lock = threading.Lock()
+        self._frame_bytes = 0
+
+    def take_worker(self) -> WorkerThread:
+        """Return the worker with the fewest users, to be given back with `leave_worker`."""
+        with self._lock:
+            found = min(self._workers, key=lambda worker: worker.users)
+            found.users += 1
+            return found
+
+    def leave_worker(self, worker: WorkerThread) -> None:
+        """Give a worker back."""
+        with self._lock:
+            worker.users -= 1
+
+    def preload(self, model: str) -> None:
+        """Load what the first client of a model will need.
+
+        Raises:
+            CrsrError: It cannot be loaded.
+        """
+        for worker in self._workers:
+            worker.run(partial(_preload, worker, model))
+
+    def tracks(self, path: Path) -> TracksIndex:
+        """Return a tracks file, which is read once as long as it does not change.
+
+        Raises:
+            TracksError: It cannot be used.
+            ServerError: Too many other files are in use.
+        """
+        try:
+            now = path.stat()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise TracksError(f"{path}: cannot be read: {reason}") from error
+        key = path, now.st_mtime_ns, now.st_size, now.st_ino
+        return self._tracks.get(key, lambda: _read_tracks(path))
+
+    def claim_frame_bytes(self, size: int) -> None:
+        """Claim memory for a frame, or give it back with a negative size.
+
+        Raises:
+            ServerError: There is not enough left.
+        """
+        with self._lock:
+            if self._frame_bytes + size > MAX_FRAME_BYTES:
+                raise ServerError("the server has no memory left for frames of another client")
+            self._frame_bytes += size
+
+    def close(self) -> None:
+        """Release the models."""
+        for worker in self._workers:
+            worker.close()
+
+
+def _preload(worker: WorkerThread, model: str) -> None:
+    worker.face_models()
+    worker.networks(model)
+
+
+def _read_tracks(path: Path) -> TracksIndex:
+    recording = tracks_file.read(path)
+    if not recording.pictures:
+        raise TracksError(f"{path}: has no thumbnails to find frames by; write the file again")
+    try:
+        return TracksIndex(recording)
+    except TracksError as error:
+        raise TracksError(f"{path}: {error}") from error
