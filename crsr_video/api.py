@@ -132,7 +132,9 @@ def enhance(
         )
         # The encoder is opened before the networks, so that an impossible output fails at once.
         writer = stack.enter_context(
-            Writer(output, reader, chosen.output, scale=chosen.scale, overwrite=job.overwrite)
+            Writer(
+                output, reader.source, chosen.output, scale=chosen.scale, overwrite=job.overwrite
+            )
         )
         _check_reports(chosen, Path(source), writer.plan.path)
         notices.add(*writer.notices)

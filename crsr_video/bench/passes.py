@@ -79,7 +79,7 @@ def notices(case: Case, clip: Path) -> tuple[str, ...]:
 def _through(case: Case, clip: Path, frames: Pipeline) -> Speed:
     target = clip.with_suffix(".out.mp4")
     with Reader(clip, read=config(case).reading) as decoder:
-        encoder = Writer(target, decoder, config(case).output, overwrite=True)
+        encoder = Writer(target, decoder.source, config(case).output, overwrite=True)
         with encoder:
             wall, cpu = time.perf_counter(), time.process_time()
             Runner(decoder, frames, encoder).run()
@@ -119,7 +119,7 @@ def apart(case: Case, clip: Path, networks: Networks) -> Apart:
     target = clip.with_suffix(".out.mp4")
     with (
         Reader(clip, threads=1, read=config(case).reading) as decoder,
-        Writer(target, decoder, config(case).output, overwrite=True, threads=1) as encoder,
+        Writer(target, decoder.source, config(case).output, overwrite=True, threads=1) as encoder,
         build(config(case), networks=networks) as frames,
     ):
         frames.time_by(time.process_time)

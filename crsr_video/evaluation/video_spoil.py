@@ -46,13 +46,6 @@ class Spoiling:
     """Standard deviation, white being 1."""
 
 
-@dataclass(frozen=True)
-class _Target:
-    """What the encoder takes for its source: the clip's, with the small pictures' form."""
-
-    source: Source
-
-
 def draw(name: str, face: int, seed: int) -> Spoiling:
     """A spoiling that depends on the clip's name, the face's width and the seed alone."""
     rng = _generator(name, face, seed)
@@ -97,7 +90,7 @@ def write_spoilt(
         rate = decoder.info.rate or Fraction(25)
         frames = _as_frames(noisy, rate)
         first = next(frames)
-        target = _Target(_described(decoder.source, first, rate))
+        target = _described(decoder.source, first, rate)
         with Writer(path, target, settings, overwrite=True, threads=1) as encoder:
             encoder.push(first)
             for frame in frames:

@@ -11,7 +11,7 @@ from pathlib import Path
 from crsr_video import __version__
 from crsr_video.errors import ConfigError
 from crsr_video.inspection import contact_sheet
-from crsr_video.inspection.drawing import DrawnSource, playable_settings
+from crsr_video.inspection.drawing import playable_settings
 from crsr_video.inspection.overlay import Overlay
 from crsr_video.inspection.portraits import Portraits, write_people_sheet
 from crsr_video.io.output_file import check_output
@@ -196,7 +196,7 @@ class _Run:
         self._overlay = Overlay(source.first)
         first = self._overlay.draw(TrackedFrame(source.first))
         info = replace(self._reader.info, width=first.width, height=first.height)
-        drawn = DrawnSource(replace(source, first=first, info=info))
+        drawn = replace(source, first=first, info=info)
         settings = playable_settings(path, preset="veryfast")
         self._encoder = stack.enter_context(Writer(path, drawn, settings, overwrite=overwrite))
         return self._encoder

@@ -7,7 +7,6 @@ from crsr_video.errors import ConfigError
 from crsr_video.inspection import contact_sheet
 from crsr_video.inspection.alignment import Alignment, align
 from crsr_video.inspection.drawing import (
-    DrawnSource,
     Planes,
     UprightCanvas,
     draw_vertical_line,
@@ -18,6 +17,7 @@ from crsr_video.inspection.drawing import (
 from crsr_video.inspection.frame_pairs import FramePairs, Pair
 from crsr_video.io.containers import BY_SUFFIX
 from crsr_video.io.output_file import check_output
+from crsr_video.io.source import Source
 from crsr_video.io.sources.opening import check_path
 from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
@@ -95,7 +95,7 @@ def _write_video(
                 encoder.push(canvas.draw(pair))
 
 
-def _described(videos: FramePairs, first: Frame) -> DrawnSource:
+def _described(videos: FramePairs, first: Frame) -> Source:
     """Describe the drawn video: the source, with the copy's clock and the canvas's size."""
     source, copy = videos.before.source, videos.after.info
     info = replace(
@@ -105,7 +105,7 @@ def _described(videos: FramePairs, first: Frame) -> DrawnSource:
         time_base=copy.time_base,
         rate=copy.rate,
     )
-    return DrawnSource(replace(source, first=first, info=info, shift=videos.offset))
+    return replace(source, first=first, info=info, shift=videos.offset)
 
 
 class _ComparisonCanvas:

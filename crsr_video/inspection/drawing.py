@@ -14,7 +14,6 @@ from crsr_video.errors import InputError
 from crsr_video.imaging.colour import MATRIX_CODES
 from crsr_video.io import pyav
 from crsr_video.io.containers import BY_SUFFIX, holds_video
-from crsr_video.io.source import Source
 from crsr_video.types import Frame, Plane
 
 if TYPE_CHECKING:
@@ -28,14 +27,6 @@ _BLACK, _WHITE, _NEUTRAL = 16, 235, 128
 """8-bit codes of limited range. In full range they are almost black and almost white."""
 _FONT, _FONT_SCALE, _FONT_STROKE = cv2.FONT_HERSHEY_SIMPLEX, 2.0, 4
 """Text is drawn large and then shrunk: small text is ugly and differs between OpenCV releases."""
-
-
-@dataclass(frozen=True, slots=True)
-class DrawnSource:
-    """Description of a drawn video, in the form that the encoder takes."""
-
-    source: Source
-    """The original source with the size and first frame of the drawn video."""
 
 
 class UprightCanvas:

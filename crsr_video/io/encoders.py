@@ -171,7 +171,7 @@ def choose(
         raise EncoderError(f"there is no video encoder {encoder!r} in this FFmpeg")
     asked = settings.options.get("pix_fmt")
     target = asked or nearest_format(encoder, source_format, *size)
-    offered = [f.name for f in codec.video_formats or ()]
+    offered = pixel_formats(encoder)
     if offered and target not in offered:
         raise EncoderError(f"{encoder} does not take pixel format {target}")
     options = encoder_options(codec, settings, target, size, rate, source_bit_rate, profile)
@@ -195,14 +195,19 @@ def conversion_notices(what: str, source_format: str, target: str) -> tuple[str,
     return ()
 
 
+def pixel_formats(encoder: str) -> list[str]:
+    """Return the pixel formats that an encoder takes; an empty list means any."""
+    codec = find(encoder)
+    return [f.name for f in (codec.video_formats if codec else None) or ()]
+
+
 def nearest_format(encoder: str, name: str, width: int, height: int) -> str:
     """Return the encoder's pixel format that is closest to a source's.
 
     Raises:
         EncoderError: The encoder takes none at this size.
     """
-    codec = find(encoder)
-    offered = [f.name for f in (codec.video_formats if codec else None) or ()]
+    offered = pixel_formats(encoder)
     if not offered:
         return name
     fits = [f for f in offered if pyav.pixel_format(f) and _fits(encoder, f, width, height)]

@@ -52,8 +52,6 @@ class Muxer(OutputSession):
         OutputError: Nothing can be written.
     """
 
-    _container: OutputContainer
-
     def __init__(
         self,
         target: ByteStream | Path,
@@ -66,16 +64,17 @@ class Muxer(OutputSession):
         self._sample, self._first = sample, first
         self._clock = EncoderClock(plan.timing)
         self._copies_video = False
+        with self._writing():
+            self._container: OutputContainer = av.open(
+                f"file:{target}" if isinstance(target, Path) else target,
+                "w",
+                format=plan.destination.muxer,
+                container_options=dict(plan.muxer_options),
+                metadata_errors="surrogateescape",
+                buffer_size=_BUFFER,
+            )
         try:
             with self._writing():
-                self._container = av.open(
-                    f"file:{target}" if isinstance(target, Path) else target,
-                    "w",
-                    format=plan.destination.muxer,
-                    container_options=dict(plan.muxer_options),
-                    metadata_errors="surrogateescape",
-                    buffer_size=_BUFFER,
-                )
                 self._add_streams()
         except BaseException:
             self.drop()
@@ -157,10 +156,8 @@ class Muxer(OutputSession):
         """Free the container without writing anything more to a stream."""
         if isinstance(self._target, ByteStream):
             self._target.cancel()  # PyAV then writes no trailer.
-        container = getattr(self, "_container", None)
-        if container is not None:
-            with suppress(FFmpegError, OSError, ValueError, OutputError):
-                container.close()
+        with suppress(FFmpegError, OSError, ValueError, OutputError):
+            self._container.close()
 
 
 class RecordedMuxer(Muxer):

@@ -32,7 +32,7 @@ from crsr_video.io.encoder_options import live_settings
 from crsr_video.io.encoders import EncoderChoice
 from crsr_video.io.feed import Feed
 from crsr_video.io.pictures import PictureShape, shape_for
-from crsr_video.io.source import HasSource, Source, bit_rate
+from crsr_video.io.source import Source, bit_rate
 from crsr_video.types import Frame
 
 _KIN = {
@@ -120,7 +120,7 @@ class OutputPlan:
 
 
 def plan_output(
-    reader: HasSource,
+    source: Source,
     output: Path | str | None = None,
     settings: OutputSettings | None = None,
     *,
@@ -129,7 +129,7 @@ def plan_output(
     """Plan the result of a recorded source; nothing is written.
 
     Args:
-        reader: The opened source.
+        source: The opened source.
         output: Path of the result, by default ``NAME.enhanced.EXT`` beside the source; "-" is
             standard output.
         settings: The user's choices.
@@ -141,7 +141,7 @@ def plan_output(
             settings are strict.
         ConfigError: The settings do not fit a pipe.
     """
-    source, settings = reader.source, settings or OutputSettings()
+    settings = settings or OutputSettings()
     destination, suffix, notices = _destination_for(source, output, settings.container)
     settings = _resolve_copy_like(settings, source, scale)
     codec = source.video.codec_context.codec.canonical_name
@@ -437,7 +437,7 @@ def _live_choice(
             notices = (f"raw video: {size[0]}x{size[1]} {name}, {fps:g} frames per second",)
     else:
         is_for_players = destination.is_network or container in ("hls", "flv")
-        offered = [f.name for f in getattr(encoders.find(encoder), "video_formats", None) or ()]
+        offered = encoders.pixel_formats(encoder)
         if is_for_players and "yuv420p" in offered and "pix_fmt" not in settings.options:
             # Every player and service takes this format, which needs even sizes.
             settings = replace(settings, options={**settings.options, "pix_fmt": "yuv420p"})

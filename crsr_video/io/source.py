@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -49,15 +48,6 @@ class Source:
     def name(self) -> str:
         """Name of the source in messages."""
         return pipes.INPUT if self.is_pipe else str(self.path)
-
-
-class HasSource(Protocol):
-    """A reader, as far as a writer looks at it."""
-
-    @property
-    def source(self) -> Source:
-        """The opened source."""
-        ...
 
 
 def bit_rate(source: Source) -> int:

@@ -37,7 +37,7 @@ from crsr_video.io.pictures import Fitter, own_picture, picture_of
 from crsr_video.io.pyav import Packet, Passthrough
 from crsr_video.io.raw_video import RawVideo
 from crsr_video.io.session import OutputSession
-from crsr_video.io.source import HasSource
+from crsr_video.io.source import Source
 from crsr_video.types import Frame
 
 _ENDING_SECONDS = 0.3
@@ -254,7 +254,7 @@ class Writer(OutputWriter):
 
     Args:
         output: Path of the result, by default beside the source; "-" is standard output.
-        reader: The opened source.
+        source: The opened source; see `Reader.source`.
         settings: The user's choices.
         scale: Size of the frames over the source's.
         overwrite: Whether an existing file may be replaced.
@@ -271,7 +271,7 @@ class Writer(OutputWriter):
     def __init__(
         self,
         output: str | Path | None,
-        reader: HasSource,
+        source: Source,
         settings: OutputSettings | None = None,
         *,
         scale: int = 1,
@@ -280,8 +280,8 @@ class Writer(OutputWriter):
         plan: OutputPlan | None = None,
         exclusive: bool = True,
     ) -> None:
-        source = self._source = reader.source
-        super().__init__(plan or plan_output(reader, output, settings, scale=scale))
+        self._source = source
+        super().__init__(plan or plan_output(source, output, settings, scale=scale))
         plan = self.plan
         self._waiting: deque[Passthrough] = deque()
         self._holds_packets_back = plan.is_pipe and plan.encoder == RAW
@@ -538,7 +538,7 @@ class LiveWriter(OutputWriter):
             super()._finish()
 
     def _release(self, *, failed: bool) -> None:
-        connector, self._connector = getattr(self, "_connector", None), None
+        connector, self._connector = self._connector, None
         if connector is not None:
             connector.stop()
         super()._release(failed=failed)

@@ -125,14 +125,16 @@ def _plan(decoder: Reader, output: Path | None, settings: OutputSettings | None)
 
     Raises: OutputError: the result would replace the source. EncoderError.
     """
-    plan = plan_output(decoder, output, settings)
+    plan = plan_output(decoder.source, output, settings)
     if plan.path.exists() and plan.path.samefile(decoder.path):
         raise OutputError(f"{plan.path}: is the source itself")
     known = hosts.ffmpeg_encoders()
     if not known or plan.encoder in known:
         return plan
     told = f"your FFmpeg has no {plan.encoder}: {_FALLBACK} is used instead"
-    other = plan_output(decoder, output, replace(settings or OutputSettings(), codec=_FALLBACK))
+    other = plan_output(
+        decoder.source, output, replace(settings or OutputSettings(), codec=_FALLBACK)
+    )
     return replace(other, notices=(*other.notices, told))
 
 

@@ -103,7 +103,10 @@ def enhance(
     """Take a clip through everything."""
     pipe = pipeline(faces, network, scale)
     before, finished = [], []
-    with Reader(source) as decoder, Writer(target, decoder, settings, scale=scale) as encoder:
+    with (
+        Reader(source) as decoder,
+        Writer(target, decoder.source, settings, scale=scale) as encoder,
+    ):
         for item in decoder:
             if isinstance(item, Frame):
                 before.append(item)

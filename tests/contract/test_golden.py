@@ -41,7 +41,7 @@ def test_outside_the_reported_masks_every_bit_stays(tmp_path: Path, name: str) -
     target = tmp_path / "b.nut"
     with (
         Reader(CLIPS / name, duration=0.3) as decoder,
-        Writer(target, decoder, FFV1) as encoder,
+        Writer(target, decoder.source, FFV1) as encoder,
         pipeline.build(Config()) as pipe,
     ):
         before = [i for i in decoder if isinstance(i, Frame)]

@@ -307,12 +307,12 @@ def test_pixel_formats_that_containers_do_not_hold_raw() -> None:
 def test_tags_that_are_lost_are_named(tmp_path: Path) -> None:
     clip = make_video(tmp_path / "a.mkv", colour=(9, 16, 9, 1), pix_fmt="yuv420p10le")
     with Swapped(), Reader(clip) as decoder:
-        notices = plan_output(decoder, "-").notices
+        notices = plan_output(decoder.source, "-").notices
         assert any("colour tags (bt2020, smpte2084" in told for told in notices)
-        kept = plan_output(decoder, "-", OutputSettings(container="matroska")).notices
+        kept = plan_output(decoder.source, "-", OutputSettings(container="matroska")).notices
         assert not any("colour tags" in told for told in kept)
         with pytest.raises(OutputError, match=r"standard output: not written, as asked"):
-            plan_output(decoder, "-", OutputSettings(strict=True))
+            plan_output(decoder.source, "-", OutputSettings(strict=True))
 
 
 # What is cut off, damaged or none ----------------------------------------------------------------
@@ -387,11 +387,11 @@ def test_what_a_pipe_does_not_tell(clips: Path, tmp_path: Path) -> None:
     data = (clips / "a.nut").read_bytes()
     with Swapped(data), Reader("-") as decoder:
         with pytest.raises(ConfigError, match="use -o to name the result"):
-            plan_output(decoder, None)
+            plan_output(decoder.source, None)
         with pytest.raises(ConfigError, match="bit rate, which a pipe does not tell"):
-            plan_output(decoder, tmp_path / "a.mp4", OutputSettings(codec="copy-like"))
+            plan_output(decoder.source, tmp_path / "a.mp4", OutputSettings(codec="copy-like"))
         with pytest.raises(ConfigError, match="a suffix selects"):
-            plan_output(decoder, tmp_path / "a.mp4", OutputSettings(container="nut"))
+            plan_output(decoder.source, tmp_path / "a.mp4", OutputSettings(container="nut"))
     with pytest.raises(ConfigError, match="for standard input only"):
         Reader(clips / "a.nut", read=ReadSettings(format="nut"))
     with pytest.raises(ConfigError, match="must be one of"):
@@ -464,7 +464,7 @@ def test_no_descriptor_is_left_open(clips: Path) -> None:
 
     with Swapped(data):
         before = opened()
-        with Reader("-") as decoder, Writer("-", decoder) as encoder:
+        with Reader("-") as decoder, Writer("-", decoder.source) as encoder:
             for item in decoder:
                 encoder.push(item) if isinstance(item, Frame) else encoder.push_packet(item)
         assert opened() <= before  # The reader of the input may have finished meanwhile.

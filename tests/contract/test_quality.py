@@ -155,7 +155,9 @@ def test_copy_like_where_no_bit_rate_can_be_set(tmp_path: Path, codec: str, suff
         tmp_path / f"a{suffix}", codec=codec, pix_fmt="yuv422p10le", size=(128, 96), frames=3
     )
     with Reader(source) as decoder:
-        plan = plan_output(decoder, tmp_path / f"b{suffix}", OutputSettings(codec="copy-like"))
+        plan = plan_output(
+            decoder.source, tmp_path / f"b{suffix}", OutputSettings(codec="copy-like")
+        )
     assert plan.encoder == codec
     assert "b" not in plan.choice.options
 

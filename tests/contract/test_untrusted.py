@@ -308,7 +308,7 @@ def test_names_in_metadata_are_never_paths(tmp_path: Path, name: str) -> None:
                 packet.stream = stream
                 new.mux(packet)
     plain.unlink()
-    with Reader(path) as decoder, Writer(None, decoder) as encoder:
+    with Reader(path) as decoder, Writer(None, decoder.source) as encoder:
         for item in decoder:
             assert isinstance(item, Frame)
             encoder.push(item)

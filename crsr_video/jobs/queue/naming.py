@@ -34,7 +34,7 @@ def job_of(source: Path, below: Path, folder: Path | None, config: Config) -> Jo
 
 def _found_suffix(source: Path, config: Config) -> str:
     with Reader(source) as film:
-        return plan_output(film, None, config.output, scale=config.scale).path.suffix
+        return plan_output(film.source, None, config.output, scale=config.scale).path.suffix
 
 
 def _report_of(pattern: Path, output: Path, below: Path) -> Path:

@@ -54,7 +54,7 @@ def join(
         encoder = stack.enter_context(
             Writer(
                 plan.output,
-                film,
+                film.source,
                 config.output,
                 scale=config.scale,
                 overwrite=overwrite,

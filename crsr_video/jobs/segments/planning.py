@@ -93,7 +93,7 @@ def plan(
     """
     chosen, path = config or Config(), Path(source)
     with Reader(path, start=chosen.job.start, duration=chosen.job.duration) as film:
-        whole = plan_output(film, output, chosen.output, scale=chosen.scale)
+        whole = plan_output(film.source, output, chosen.output, scale=chosen.scale)
         base, shift, end = film.info.time_base, film.source.shift, film.source.end
     first = int(shift / base) if chosen.job.start > 0 else None
     last = ceil(end / base) if end is not None else None

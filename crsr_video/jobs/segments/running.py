@@ -76,7 +76,7 @@ def enhance_resumably(
         raise ConfigError("every segment numbers its faces itself: choosing people needs `tracks`")
     path, notices = Path(source), Notices(on_notice)
     with Reader(path, start=config.job.start, duration=config.job.duration) as film:
-        whole = plan_output(film, output, config.output, scale=config.scale)
+        whole = plan_output(film.source, output, config.output, scale=config.scale)
     folder = work_folder(whole.path)
     if not folder.is_dir():
         check_output(whole.path, path, config.job.overwrite)
@@ -201,7 +201,7 @@ def _as_joined(plan: Plan) -> Joined:
     """What `join` returned to the run that was stopped after it."""
     config = plan.config
     with Reader(plan.source, start=config.job.start, duration=config.job.duration) as film:
-        whole = plan_output(film, plan.output, config.output, scale=config.scale)
+        whole = plan_output(film.source, plan.output, config.output, scale=config.scale)
         return Joined(whole, film.info, film.report, whole.notices)
 
 

@@ -133,11 +133,11 @@ class Worker(Closing):
     def _encoder(self, film: Reader, segment: Segment, folder: Path) -> Writer:
         """As for the whole result, but into a file that holds nothing else."""
         plan, config = self._plan, self._plan.config
-        whole = plan_output(film, plan.output, config.output, scale=config.scale)
+        whole = plan_output(film.source, plan.output, config.output, scale=config.scale)
         name = f"segment{segment.number:06d}{media.segment_suffix(whole.encoder)}"
         return Writer(
             folder / name,
-            film,
+            film.source,
             config.output,
             scale=config.scale,
             overwrite=True,

@@ -51,7 +51,7 @@ def test_from_file_to_file_no_picture_waits_for_the_collector(tmp_path: Path, fl
     path = make_video(tmp_path / "a.mp4", size=(64, 64), frames=8, options=options)
     fast = OutputSettings(preset="ultrafast")
     with cycles() as left:
-        with Reader(path) as decoder, Writer(tmp_path / "b.mp4", decoder, fast) as encoder:
+        with Reader(path) as decoder, Writer(tmp_path / "b.mp4", decoder.source, fast) as encoder:
             for item in decoder:
                 assert isinstance(item, Frame)
                 encoder.push(item)

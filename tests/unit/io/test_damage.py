@@ -132,7 +132,7 @@ def test_sound_stays_where_it_is(tmp_path: Path, kind: str) -> None:
     changes: dict[int, Change] = {11: noisy, 12: noisy, 18: lambda _: b"\x00", 30: lambda _: None}
     bad = rewrite(source, tmp_path / f"bad.{kind}", changes)
     good, path = read(source), tmp_path / f"out.{kind}"
-    with Reader(bad) as decoder, Writer(path, decoder) as encoder:
+    with Reader(bad) as decoder, Writer(path, decoder.source) as encoder:
         for item in decoder:
             push = encoder.push if isinstance(item, Frame) else encoder.push_packet
             push(item)

@@ -32,7 +32,7 @@ def transcode(
     """Decode and encode; returns the notices."""
     with (
         Reader(source, **window) as decoder,
-        Writer(target, decoder, settings) as encoder,
+        Writer(target, decoder.source, settings) as encoder,
     ):
         for item in decoder:
             if isinstance(item, Frame):
@@ -191,7 +191,7 @@ def test_edits_arrive_and_the_rest_stays(tmp_path: Path, name: str) -> None:
     codec = "ffv1" if name in ("yuva420p", "gray10le") else "rawvideo"
     source, target = tmp_path / "a.nut", tmp_path / "b.nut"
     make_video(source, codec=codec, pix_fmt=name, frames=3)
-    with Reader(source) as decoder, Writer(target, decoder) as encoder:
+    with Reader(source) as decoder, Writer(target, decoder.source) as encoder:
         frames = [item for item in decoder if isinstance(item, Frame)]
         for frame in frames:
             planes = tuple(np.array(c) for c in frame.components)
@@ -214,7 +214,7 @@ def test_larger_frames(tmp_path: Path, scale: int) -> None:
         tmp_path / "a.mp4", frames=4, rotation=90, sample_aspect=Fraction(4, 3), audio=1
     )
     target = tmp_path / "b.mp4"
-    with Reader(source) as decoder, Writer(target, decoder, FAST, scale=scale) as encoder:
+    with Reader(source) as decoder, Writer(target, decoder.source, FAST, scale=scale) as encoder:
         for item in decoder:
             if isinstance(item, Frame):
                 large = tuple(np.kron(c, np.ones((scale, scale), c.dtype)) for c in item.components)
@@ -230,7 +230,7 @@ def test_larger_frames(tmp_path: Path, scale: int) -> None:
 
 def test_frames_made_from_arrays(tmp_path: Path) -> None:
     source, target = make_video(tmp_path / "a.mkv", codec="ffv1", frames=2), tmp_path / "b.mkv"
-    with Reader(source) as decoder, Writer(target, decoder) as encoder:
+    with Reader(source) as decoder, Writer(target, decoder.source) as encoder:
         for item in decoder:
             if isinstance(item, Frame):
                 planes = tuple(np.array(c) for c in item.components)
@@ -424,7 +424,7 @@ def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
 def test_the_plan_follows_the_source(tmp_path: Path) -> None:
     def plan(path: Path, **settings: str) -> tuple[str, str, str, str]:
         with Reader(path) as decoder:
-            made = plan_output(decoder, None, OutputSettings(**settings))
+            made = plan_output(decoder.source, None, OutputSettings(**settings))
         return made.path.name, made.container, made.encoder, made.pixel_format
 
     mp4 = make_video(tmp_path / "a.mp4")
@@ -442,7 +442,7 @@ def test_the_plan_follows_the_source(tmp_path: Path) -> None:
     png = make_video(tmp_path / "f.mov", codec="png", pix_fmt="rgb24")
     assert plan(png)[1:] == ("mov", "png", "rgb24")
     with Reader(mp4) as decoder:
-        assert plan_output(decoder, tmp_path / "x.webm").encoder == "libvpx-vp9"
+        assert plan_output(decoder.source, tmp_path / "x.webm").encoder == "libvpx-vp9"
     assert not list(tmp_path.glob("*enhanced*"))
 
 
@@ -476,7 +476,7 @@ def test_refusals_are_one_line(
     (tmp_path / "there.mp4").write_text("precious")
     (tmp_path / "link.mp4").symlink_to(source)
     with Reader(source) as decoder, pytest.raises(OutputError, match=words) as caught:
-        Writer(tmp_path / name, decoder, OutputSettings(**settings))
+        Writer(tmp_path / name, decoder.source, OutputSettings(**settings))
     assert "\n" not in str(caught.value)
     assert leftovers(tmp_path) == []
     assert (tmp_path / "there.mp4").read_text() == "precious"
@@ -486,13 +486,13 @@ def test_refusals_are_one_line(
 def test_frames_beyond_an_encoder(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mkv", codec="ffv1", size=(17000 // 4, 16), frames=1)
     with Reader(source) as decoder, pytest.raises(EncoderError, match="libvpx"):
-        Writer(tmp_path / "b.mkv", decoder, OutputSettings(codec="libvpx"), scale=4)
+        Writer(tmp_path / "b.mkv", decoder.source, OutputSettings(codec="libvpx"), scale=4)
     assert leftovers(tmp_path) == []
 
 
 def test_the_result_appears_only_when_complete(tmp_path: Path) -> None:
     source, target = make_video(tmp_path / "a.mp4"), tmp_path / "b.mp4"
-    with Reader(source) as decoder, Writer(target, decoder, FAST) as encoder:
+    with Reader(source) as decoder, Writer(target, decoder.source, FAST) as encoder:
         for item in decoder:
             assert isinstance(item, Frame)
             encoder.push(item)
@@ -508,7 +508,7 @@ def test_the_result_appears_only_when_complete(tmp_path: Path) -> None:
 def test_overwriting_when_asked(tmp_path: Path) -> None:
     source, target = make_video(tmp_path / "a.mp4"), tmp_path / "b.mp4"
     target.write_text("old")
-    with Reader(source) as decoder, Writer(target, decoder, FAST, overwrite=True) as encoder:
+    with Reader(source) as decoder, Writer(target, decoder.source, FAST, overwrite=True) as encoder:
         for item in decoder:
             assert isinstance(item, Frame)
             encoder.push(item)
@@ -522,7 +522,7 @@ def test_nothing_is_left_after_an_exception(tmp_path: Path, pushed: int) -> None
     with (
         Reader(source) as decoder,
         pytest.raises(KeyboardInterrupt),
-        Writer(tmp_path / "b.mp4", decoder, FAST) as encoder,
+        Writer(tmp_path / "b.mp4", decoder.source, FAST) as encoder,
     ):
         frames = [item for item in decoder if isinstance(item, Frame)]
         for frame in frames[:pushed]:
@@ -534,7 +534,7 @@ def test_nothing_is_left_after_an_exception(tmp_path: Path, pushed: int) -> None
 def test_no_frame_is_no_result(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mp4")
     with Reader(source) as decoder, pytest.raises(OutputError, match="there was no frame"):
-        Writer(tmp_path / "b.mp4", decoder, FAST).close()
+        Writer(tmp_path / "b.mp4", decoder.source, FAST).close()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4"]
 
 
@@ -556,7 +556,7 @@ def test_a_full_disk(tmp_path: Path, limit: int) -> None:
         Reader(source) as decoder,
         pytest.raises(OutputError, match=r"b\.nut: cannot be written: File too large"),
         _file_size_limit(limit),
-        Writer(tmp_path / "b.nut", decoder) as encoder,
+        Writer(tmp_path / "b.nut", decoder.source) as encoder,
     ):
         for item in decoder:
             assert isinstance(item, Frame)
@@ -569,7 +569,7 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     source, folder = make_video(tmp_path / "a.mp4"), tmp_path / "f"
     folder.mkdir(mode=0o500)
     with Reader(source) as decoder, pytest.raises(OutputError, match="may not be written"):
-        Writer(folder / "b.mp4", decoder)
+        Writer(folder / "b.mp4", decoder.source)
 
 
 @pytest.mark.parametrize("name", available_encoders())

@@ -52,7 +52,7 @@ def test_a_file_is_not_begun(
     asked = OutputSettings(codec=encoder, **settings)
     level = av.logging.get_level()
     with Reader(source) as decoder, pytest.raises(EncoderError) as caught:
-        Writer(tmp_path / "b.mkv", decoder, asked)
+        Writer(tmp_path / "b.mkv", decoder.source, asked)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
@@ -93,7 +93,7 @@ def test_the_ends_of_a_range_belong_to_it(
 ) -> None:
     source = make_video(tmp_path / "a.mp4", frames=2)
     asked = OutputSettings(codec=encoder, **settings)
-    with Reader(source) as decoder, Writer(tmp_path / "b.mkv", decoder, asked) as written:
+    with Reader(source) as decoder, Writer(tmp_path / "b.mkv", decoder.source, asked) as written:
         for item in decoder:
             assert isinstance(item, Frame)
             written.push(item)

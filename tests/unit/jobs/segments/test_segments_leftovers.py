@@ -35,7 +35,7 @@ def left_by_a_killed_run(source: Path, output: Path) -> Path:
         "import os, signal, sys\n"
         "from crsr_video.io.reader import Reader\n"
         "from crsr_video.io.writer import Writer\n"
-        "encoder = Writer(sys.argv[2], Reader(sys.argv[1]))\n"
+        "encoder = Writer(sys.argv[2], Reader(sys.argv[1]).source)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     command = [sys.executable, "-c", program, str(source), str(output)]
@@ -50,7 +50,7 @@ def test_the_next_run_clears_up_after_a_killed_one(tmp_path: Path) -> None:
     source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
     left = left_by_a_killed_run(source, output)
     with Reader(source) as decoder:
-        encoder = Writer(output, decoder, QUICK)
+        encoder = Writer(output, decoder.source, QUICK)
         assert not left.exists()
         encoder.abort()
     assert parts(tmp_path) == []
@@ -61,7 +61,7 @@ def test_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
     foreign = tmp_path / ".out.0123abcd.part.mkv"
     foreign.write_bytes(b"of another result")
     with Reader(source) as decoder:
-        first, second = (Writer(output, decoder, QUICK, exclusive=False) for _ in range(2))
+        first, second = (Writer(output, decoder.source, QUICK, exclusive=False) for _ in range(2))
         remove_leftovers(output)
         assert len(parts(tmp_path)) == 3
         first.abort()
@@ -74,17 +74,17 @@ def test_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
 def test_one_run_at_a_time_for_a_name(tmp_path: Path) -> None:
     source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
     with Reader(source) as decoder:
-        with Writer(output, decoder, QUICK) as first:
+        with Writer(output, decoder.source, QUICK) as first:
             (part,) = parts(tmp_path)
             with pytest.raises(OutputError, match=told(output, os.getpid())):
-                Writer(output, decoder, QUICK, overwrite=True)
+                Writer(output, decoder.source, QUICK, overwrite=True)
             with pytest.raises(OutputError, match=told(output, os.getpid())):
                 enhance_resumably(source, output, Config.from_options(model="identity"))
-            Writer(tmp_path / "other.mp4", decoder, QUICK).abort()
+            Writer(tmp_path / "other.mp4", decoder.source, QUICK).abort()
             assert parts(tmp_path) == [part]
             first.push(next(item for item in decoder if isinstance(item, Frame)))
         with pytest.raises(OutputError, match="exists already"):
-            Writer(output, decoder, QUICK)
+            Writer(output, decoder.source, QUICK)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
 
 
@@ -132,7 +132,7 @@ def test_who_finds_the_name_free_at_last_finds_the_result(tmp_path: Path) -> Non
     with pytest.MonkeyPatch.context() as patch, Reader(source) as decoder:
         patch.setattr(NameLock, "take", late)
         with pytest.raises(OutputError, match="exists already"):
-            Writer(output, decoder, QUICK)
+            Writer(output, decoder.source, QUICK)
     assert output.read_bytes() == b"of the other run"
     assert not lock_name(output).exists()
 
