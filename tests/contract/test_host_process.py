@@ -1,0 +1,92 @@
+"""A library call leaves the process that makes it as it was."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.paths import ROOT
+
+PORTRAIT = ROOT / "clips" / "portrait.mp4"
+
+PROBE = """
+import gc, json, os, random, signal, sys, threading, warnings
+import cv2, numpy, torch
+import crsr_video
+from crsr_video import Config, Enhancer, EnhancerConfig, JobSettings, enhance
+
+def descriptors():
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            pass  # The descriptor of the listing itself.
+    return found
+
+def state():
+    return {
+        "torch threads": torch.get_num_threads(),
+        "torch interop threads": torch.get_num_interop_threads(),
+        "cv2 threads": cv2.getNumThreads(),
+        "tf32": torch.backends.cudnn.allow_tf32,
+        "matmul precision": torch.get_float32_matmul_precision(),
+        "grad": torch.is_grad_enabled(),
+        "gc": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count(), gc.get_debug()],
+        "signals": {n.name: str(signal.getsignal(n)) for n in signal.valid_signals()
+                    if isinstance(n, signal.Signals)},
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+        "umask": os.umask(os.umask(0o22)),
+        "descriptors": descriptors(),
+        "random": [hash(random.getstate()), numpy.random.get_state()[1].tolist()],
+        "torch random": torch.get_rng_state().tolist(),
+        "warnings": [str(entry) for entry in warnings.filters],
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "hooks": [str(sys.excepthook), str(sys.stdout), str(sys.stderr)],
+    }
+
+os.umask(0o22)
+torch.set_num_threads(3)
+cv2.setNumThreads(2)
+torch.backends.cudnn.allow_tf32 = True
+before = state()
+CALL
+after = state()
+changed = {name: [before[name], after[name]] for name in before if before[name] != after[name]}
+print(json.dumps(changed))
+"""
+
+CALLS = {
+    "Enhancer": """
+with Enhancer(EnhancerConfig.from_options(device="cpu"), live=True) as enhancer:
+    during = state()
+    enhancer.push(numpy.zeros((64, 64, 3), numpy.uint8))
+assert during["torch threads"] == 3
+""",
+    "enhance": """
+config = Config.from_options(device="cpu", duration=0.4)
+enhance(sys.argv[1], sys.argv[2], config=config)
+""",
+    "enhance resumably": """
+config = Config.from_options(device="cpu", duration=0.4, resume=True)
+enhance(sys.argv[1], sys.argv[2], config=config)
+""",
+    "analyse": "crsr_video.analyse(sys.argv[1], sys.argv[2] + '.json')",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads descriptors from /proc")
+@pytest.mark.parametrize("call", CALLS)
+def test_a_library_call_changes_nothing_of_its_process(call, tmp_path):
+    code = PROBE.replace("CALL", CALLS[call])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(PORTRAIT), str(tmp_path / "out.mp4")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {}
