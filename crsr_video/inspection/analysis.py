@@ -22,7 +22,7 @@ from crsr_video.runner import Progress, ThreadChain
 from crsr_video.track import tracks_file
 from crsr_video.track.tracker import PARTS as TRACKER_PARTS
 from crsr_video.track.tracker import Tracker
-from crsr_video.track.tracks_file import Person, Recorder, Settings
+from crsr_video.track.tracks_file import Person, Recorder, TrackingSettings
 from crsr_video.types import Frame, TrackedFrame, VideoInfo
 
 
@@ -111,10 +111,10 @@ def analyse(
         run.run(tracker, started)
         if encoder is not None:
             encoder.close()
-        video = tracks_file.facts(path, reader.info, reader.source.first)
+        video = tracks_file.video_facts(path, reader.info, reader.source.first)
     recording = run.recorder.recording(
         video,
-        Settings(float(min_face), tracker.lookahead),
+        TrackingSettings(float(min_face), tracker.lookahead),
         f"crsr-video {__version__}",
         run.portraits.urls,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.track.replay import Replay
-from crsr_video.track.tracks_file import Recording, VideoFacts, pictures
+from crsr_video.track.tracks_file import Recording, VideoFacts, signatures
 from crsr_video.types import Face, Frame, TrackedFrame
 
 _MAX_DIFFERENCE = 0.15
@@ -39,11 +39,11 @@ class TracksIndex:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        thumbnails = pictures.unpack(recording.pictures, len(recording.times))
+        thumbnails = signatures.unpack(recording.signatures, len(recording.times))
         self._fine = _normalised(thumbnails)
         self._coarse = _block_means(self._fine)
 
-    def find(self, thumbnail: pictures.Tiny) -> int | None:
+    def find(self, thumbnail: signatures.Signature) -> int | None:
         """Return the timestamp of the most similar frame, or None if no frame is similar.
 
         Of several equal frames, the first one is returned.
@@ -71,7 +71,7 @@ def _normalised(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _block_means(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    down, across = pictures.ROWS // _BLOCK, pictures.COLUMNS // _BLOCK
+    down, across = signatures.ROWS // _BLOCK, signatures.COLUMNS // _BLOCK
     blocks = rows.reshape(-1, down, _BLOCK, across, _BLOCK)
     means: NDArray[np.float32] = blocks.mean((2, 4)).reshape(len(rows), -1)
     return means
@@ -166,7 +166,7 @@ class RecordedFaces:
     def push(self, item: Frame) -> list[TrackedFrame]:
         """Return the frame with its faces."""
         area, replay = self._prepared(item)
-        found = self._index.find(pictures.tiny(area.cut(item)))
+        found = self._index.find(signatures.signature_of(area.cut(item)))
         self._is_unknown = found is None
         if found is None:
             return [TrackedFrame(item)]

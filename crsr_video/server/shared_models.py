@@ -195,7 +195,7 @@ def _preload(worker: WorkerThread, model: str) -> None:
 
 def _read_tracks(path: Path) -> TracksIndex:
     recording = tracks_file.read(path)
-    if not recording.pictures:
+    if not recording.signatures:
         raise TracksError(f"{path}: has no thumbnails to find frames by; write the file again")
     try:
         return TracksIndex(recording)

@@ -1,4 +1,4 @@
-"""The stage again, from a tracks file: the faces of each frame by its time, without looking."""
+"""The tracking stage from a tracks file: the faces of each frame by its time, without detection."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +12,9 @@ from crsr_video.types import Face, Frame, TrackedFrame
 
 
 class Replay:
-    """Gives the faces that were recorded; no lookahead, no memory, so frames may be left out.
+    """Returns the recorded faces of each frame.
 
-    Args: recording: of the same video.
-          name: of its file, for messages.
-          shift: ticks by which the frames' times are earlier than the video's own (`Source.shift`).
-          min_face: width in frame pixels below which a face is left alone.
+    It has no lookahead and no memory, so frames may be left out.
     """
 
     lookahead = 0
@@ -25,6 +22,15 @@ class Replay:
     def __init__(
         self, recording: Recording, name: Path, *, shift: int = 0, min_face: float = 0.0
     ) -> None:
+        """Create the stage.
+
+        Args:
+            recording: The content of a tracks file of the same video.
+            name: The tracks file, for messages.
+            shift: Ticks by which the frames' times are earlier than the video's own
+                (`Source.shift`).
+            min_face: Width in frame pixels below which a face is skipped.
+        """
         self._recording = recording
         self._name = name
         self._shift = shift
@@ -34,46 +40,46 @@ class Replay:
         self._starts = np.array([track.pts[0] for track in recording.tracks], np.int64)
         self._ends = np.array([track.pts[-1] for track in recording.tracks], np.int64)
         self._missing = 0
-        self._begun = False
+        self._has_begun = False
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know, in words."""
-        told = []
+        """Messages for the user."""
+        messages = []
         least = self._recording.settings.min_face
         if self._min_face < least:
-            told.append(
-                f"{self._name} was made with --min-face {least:g}: smaller ones are left out"
+            messages.append(
+                f"{self._name} was made with --min-face {least:g}, so it has no smaller faces"
             )
         if self._missing:
-            told.append(f"{self._missing} frames are not in {self._name} and were left alone")
-        return tuple(told)
+            frames = "1 frame is" if self._missing == 1 else f"{self._missing} frames are"
+            messages.append(f"{frames} not in {self._name}: no faces were enhanced there")
+        return tuple(messages)
 
     def push(self, item: Frame) -> list[TrackedFrame]:
-        """The frame with its faces."""
+        """Return the frame with its faces."""
         pts = item.pts + self._shift
-        begins, self._begun = not self._begun, True
-        if not self._has(pts):
+        is_first, self._has_begun = not self._has_begun, True
+        if not self._has_frame(pts):
             self._missing += 1
-            return [TrackedFrame(item, cut=begins)]
-        faces = [self._face(track, pts, item) for track in self._alive(pts)]
-        cut = begins or pts in self._cuts
+            return [TrackedFrame(item, cut=is_first)]
+        faces = [self._face(track, pts, item) for track in self._tracks_at(pts)]
+        cut = is_first or pts in self._cuts
         return [TrackedFrame(item, tuple(face for face in faces if face is not None), cut)]
 
     def flush(self) -> list[TrackedFrame]:
-        """Nothing is held back."""
+        """Return nothing, because no frame is held back."""
         return []
 
     def reset(self) -> None:
-        """The next frame begins a scene."""
-        self._begun = False
+        """Begin a scene with the next frame."""
+        self._has_begun = False
 
-    def _has(self, pts: int) -> bool:
+    def _has_frame(self, pts: int) -> bool:
         at = int(np.searchsorted(self._times, pts))
         return at < len(self._times) and int(self._times[at]) == pts
 
-    def _alive(self, pts: int) -> list[TrackColumns]:
-        """Tracks that have begun and not ended."""
+    def _tracks_at(self, pts: int) -> list[TrackColumns]:
         found = np.flatnonzero((self._starts <= pts) & (pts <= self._ends))
         return [self._recording.tracks[index] for index in found]
 
@@ -84,14 +90,8 @@ class Replay:
         face = track.face(row, self._recording.reasons)
         if self._min_face <= self._recording.settings.min_face or face.skipped is not None:
             return face
-        return _at_least(self._min_face, face, float(frame.sample_aspect))
-
-
-def _at_least(min_face: float, face: Face, sample_aspect: float) -> Face:
-    """Return the face, skipped if it is too small, and less present if it nearly is."""
-    width = face_width(face.landmarks, sample_aspect)
-    if width < min_face:
-        return replace(face, skipped=reason_too_small(min_face))
-    return replace(
-        face, presence=face.presence * smooth_step(min_face, SIZE_RAMP * min_face, width)
-    )
+        width = face_width(face.landmarks, float(frame.sample_aspect))
+        if width < self._min_face:
+            return replace(face, skipped=reason_too_small(self._min_face))
+        share = smooth_step(self._min_face, SIZE_RAMP * self._min_face, width)
+        return replace(face, presence=face.presence * share)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from crsr_video.track.tracks_file import Recorder, Recording, Settings, VideoFacts, write
+from crsr_video.track.tracks_file import Recorder, Recording, TrackingSettings, VideoFacts, write
 from tests.support.frames import make_face, make_frame, tracked
 
 FACTS = VideoFacts(
@@ -21,7 +21,7 @@ FACTS = VideoFacts(
     seconds=0.4,
     sha256="0" * 64,
 )
-SETTINGS = Settings(min_face=16.0, lookahead=8)
+SETTINGS = TrackingSettings(min_face=16.0, lookahead=8)
 PICTURE = make_frame("yuv420p", 60, 80, np.random.default_rng(1))
 
 
@@ -43,6 +43,6 @@ def recording(frames: int = 4) -> Recording:
 
 
 def document(path: Path) -> Any:
-    """A good tracks file as Python objects, to be spoilt."""
+    """Write a valid tracks file, and return it as Python objects to be changed."""
     write(recording(), path)
     return json.loads(path.read_text())

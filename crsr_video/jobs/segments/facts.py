@@ -11,7 +11,7 @@ from typing import Any
 from crsr_video import __version__, weights
 from crsr_video.config import Config
 from crsr_video.errors import InputError
-from crsr_video.track.tracks_file.fingerprint import sha256
+from crsr_video.track.tracks_file.fingerprint import fingerprint_of
 from crsr_video.versions import library_versions
 
 FREE = ("overwrite", "resume", "restart", "report", "threads")
@@ -48,7 +48,7 @@ def facts(source: Path, config: Config, output: Path) -> Facts:
     for group in ("reading", "output"):
         chosen |= {f"{group}.{key}": value for key, value in asdict(chosen.pop(group)).items()}
     told = {key.replace("_", "-"): _word(value) for key, value in chosen.items()}
-    return {"source": sha256(source), "output": output.name} | told
+    return {"source": fingerprint_of(source), "output": output.name} | told
 
 
 def _word(value: Any) -> str:

@@ -1,39 +1,38 @@
-"""Tracks as a file: who is in a video, where and when; written once, reused by later runs.
+"""Tracks as a file: who is in a video, where and when. Written once, reused by later runs.
 
-Recording     what such a file holds, in numbers                    recording.py
-Recorder      collects it from tracked frames                       recorder.py
-write         to JSON, the same bytes for the same content          writing.py
-read          from JSON, every field checked                        reading.py
-check_video   that a file belongs to a video                        fingerprint.py
-pictures      by which a frame is known again                       pictures.py
+    recording       the content of such a file, and how it is collected from tracked frames
+    writing         to JSON; the same content gives the same bytes
+    reading         from JSON; every field is checked
+    json_document   the checks, for any JSON document with long lists
+    fingerprint     whether a file belongs to a video
+    signatures      how a frame is recognised by its picture
 
-``format.md`` beside this describes the format.
+`docs/tracks-file.md` describes the format.
 """
 
-from crsr_video.track.tracks_file.fingerprint import check_video, facts
+from crsr_video.track.tracks_file.fingerprint import check_video, video_facts
 from crsr_video.track.tracks_file.reading import read
-from crsr_video.track.tracks_file.recorder import Recorder
 from crsr_video.track.tracks_file.recording import (
     FARTHEST,
     Person,
+    Recorder,
     Recording,
-    Settings,
     TrackColumns,
+    TrackingSettings,
     VideoFacts,
 )
-from crsr_video.track.tracks_file.writing import write, write_whole
+from crsr_video.track.tracks_file.writing import write
 
 __all__ = [
     "FARTHEST",
     "Person",
     "Recorder",
     "Recording",
-    "Settings",
     "TrackColumns",
+    "TrackingSettings",
     "VideoFacts",
     "check_video",
-    "facts",
     "read",
+    "video_facts",
     "write",
-    "write_whole",
 ]

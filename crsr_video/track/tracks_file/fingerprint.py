@@ -8,40 +8,47 @@ from crsr_video.track.tracks_file.recording import Recording, VideoFacts
 from crsr_video.types import Frame, VideoInfo
 
 _BLOCKS = 128
-_BLOCK = 64 << 10
-"""Bytes; 8 MiB in all, read in a fraction of a second from any disk."""
-_NEAR = 0.002
-"""Seconds: what rounding may do to a duration."""
+_BLOCK_BYTES = 64 << 10
+"""All blocks are 8 MiB, which any disk reads in a fraction of a second."""
+_ROUNDING_SECONDS = 0.002
+"""By how much rounding may change a duration."""
 
 
-def sha256(path: Path) -> str:
-    """SHA-256, in hexadecimal, of what tells one video file from another.
+def fingerprint_of(path: Path) -> str:
+    """Return a SHA-256 in hexadecimal that identifies a video file.
 
-    That is: the size in bytes as 8 bytes, big-endian; then the whole file if it has no more than
-    128 * 65536 bytes, else 128 blocks of 65536 bytes, block k beginning at
+    It is the digest of the size in bytes as 8 bytes, big-endian; then of the whole file if it has
+    no more than 128 * 65536 bytes, else of 128 blocks of 65536 bytes, where block k begins at
     k * (size - 65536) // 127.
-    Raises: InputError: the file cannot be read.
+
+    Raises:
+        InputError: The file cannot be read.
     """
     try:
         size = path.stat().st_size
         digest = hashlib.sha256(size.to_bytes(8, "big"))
         with path.open("rb") as file:
-            if size <= _BLOCKS * _BLOCK:
+            if size <= _BLOCKS * _BLOCK_BYTES:
                 digest.update(file.read())
             else:
                 for number in range(_BLOCKS):
-                    file.seek(number * (size - _BLOCK) // (_BLOCKS - 1))
-                    digest.update(file.read(_BLOCK))
+                    file.seek(number * (size - _BLOCK_BYTES) // (_BLOCKS - 1))
+                    digest.update(file.read(_BLOCK_BYTES))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     return digest.hexdigest()
 
 
-def facts(path: Path, info: VideoInfo, first: Frame) -> VideoFacts:
-    """What a tracks file says of its video.
+def video_facts(path: Path, info: VideoInfo, first: Frame) -> VideoFacts:
+    """Return what a tracks file says about its video.
 
-    Args:   first: the video's first frame.
-    Raises: InputError: the file cannot be read.
+    Args:
+        path: The video.
+        info: What its container says.
+        first: Its first frame.
+
+    Raises:
+        InputError: The file cannot be read.
     """
     return VideoFacts(
         width=info.width,
@@ -51,19 +58,25 @@ def facts(path: Path, info: VideoInfo, first: Frame) -> VideoFacts:
         sample_aspect=first.sample_aspect,
         bytes=path.stat().st_size,
         seconds=round(info.seconds, 3),
-        sha256=sha256(path),
+        sha256=fingerprint_of(path),
     )
 
 
 def check_video(recording: Recording, name: Path, path: Path, info: VideoInfo) -> None:
-    """Check that a tracks file was made of this very video; its name does not matter.
+    """Check that a tracks file was made from this video. The name of the video does not matter.
 
-    Args:   name: of the tracks file. path: of the video.
-    Raises: TracksError: it was made of another, with the first field that differs.
-            InputError: the video cannot be read.
+    Args:
+        recording: The content of the tracks file.
+        name: The tracks file.
+        path: The video.
+        info: What the container of the video says.
+
+    Raises:
+        TracksError: The file was made from another video. The first field that differs is named.
+        InputError: The video cannot be read.
     """
     was, size = recording.video, path.stat().st_size
-    told = f"{name}: made from another video than {path.name}: video."
+    problem = f"{name}: made from another video than {path.name}: video."
     for field, old, new in (
         ("width", was.width, info.width),
         ("height", was.height, info.height),
@@ -71,8 +84,8 @@ def check_video(recording: Recording, name: Path, path: Path, info: VideoInfo) -
         ("bytes", was.bytes, size),
     ):
         if old != new:
-            raise TracksError(f"{told}{field} is {old} there and {new} here")
-    if abs(was.seconds - info.seconds) > _NEAR:
-        raise TracksError(f"{told}seconds is {was.seconds:g} there and {info.seconds:g} here")
-    if was.sha256 != sha256(path):
-        raise TracksError(f"{told}sha256 differs, so the content does")
+            raise TracksError(f"{problem}{field} is {old} there and {new} here")
+    if abs(was.seconds - info.seconds) > _ROUNDING_SECONDS:
+        raise TracksError(f"{problem}seconds is {was.seconds:g} there and {info.seconds:g} here")
+    if was.sha256 != fingerprint_of(path):
+        raise TracksError(f"{problem}sha256 differs, so the content does")

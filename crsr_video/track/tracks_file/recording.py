@@ -1,52 +1,58 @@
-"""What a tracks file holds.
+"""The content of a tracks file, and how it is collected from tracked frames.
 
-Positions are whole hundredths of a pixel, so that nothing is lost by writing and reading again, and
-a face takes 80 bytes a frame.
+Positions are whole hundredths of a pixel, so that writing and reading again loses nothing, and a
+face takes 80 bytes per frame.
 """
 
-from dataclasses import dataclass
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.types import Face
+from crsr_video.errors import TracksError
+from crsr_video.imaging.geometry import face_width
+from crsr_video.track.tracks_file.signatures import SignaturePacker, signature_of
+from crsr_video.types import Face, TrackedFrame
 
 FORMAT = "crsr-video tracks"
 VERSION = 1
 
 HUNDREDTHS = 100
-"""To a pixel."""
+"""Units of a position per pixel."""
 SHARES = 10_000
-"""To one: confidence and presence are kept with four decimals."""
+"""Units of confidence and presence per one: they are kept with four decimals."""
 
 MAX_BYTES = 256 << 20
-"""Of a file: about an hour and a half of ten faces."""
+"""Size of a file: about an hour and a half of ten faces."""
 MAX_VALUES = 40_000_000
-"""In a file, all lists together."""
+"""Values in a file, all lists together."""
 MAX_LISTS = 8_000_000
-"""And objects."""
-VALUES_PER_FACE = 18
-"""Numbers a face and frame: time, ten of landmarks, four of the box, confidence, presence, reason.
-"""
+"""Lists and objects in a file."""
 MAX_FACES = 2_000_000
-"""Summed over frames: what fits into those limits."""
+"""Faces summed over frames, which fit into these limits."""
 FARTHEST = 1_000_000.0
-"""Pixels from the corner at which a position cannot be meant."""
+"""Pixels from the corner at which a position cannot be right."""
+_COLUMNS = 17
+"""Numbers per face besides the time: landmarks, box, confidence, presence, reason."""
 
 Integers = NDArray[np.int64]
-Hundredths = NDArray[np.int32]
+Units = NDArray[np.int32]
+"""Whole hundredths or shares."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """By what a tracks file knows its video again."""
+    """The facts by which a tracks file recognises its video."""
 
     width: int
-    """Of the frames as coded, in pixels, before any rotation."""
+    """Width of the frames as coded, in pixels, before any rotation."""
     height: int
+    """Height of the frames as coded."""
     time_base: Fraction
-    """Seconds a tick: all times are in ticks."""
+    """Seconds per tick; all times are in ticks."""
     rotation: int
     """Degrees, counter-clockwise, by which a player turns the picture; for information."""
     sample_aspect: Fraction
@@ -54,60 +60,65 @@ class VideoFacts:
     bytes: int
     """Size of the file."""
     seconds: float
-    """Duration as the container states it; 0 if it does not."""
+    """Duration according to the container; 0 if it has none."""
     sha256: str
-    """See `fingerprint.sha256`."""
+    """See `fingerprint.fingerprint_of`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the tracker was told."""
+class TrackingSettings:
+    """The settings of the tracker."""
 
     min_face: float = 16.0
     """Width in frame pixels below which faces are marked as skipped."""
     lookahead: int = 8
-    """Frames."""
+    """Frames that the tracker knew ahead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One face over a scene, in short: for people rather than for programs."""
+    """A summary of one track, for people to read."""
 
     id: int
+    """The track ID."""
     first_frame: int
-    """Number of the frame, from 0, in which it is seen first."""
+    """Number of the first frame with the face, from 0."""
     last_frame: int
+    """Number of the last frame with the face."""
     first_seconds: float
+    """Time of the first frame."""
     last_seconds: float
+    """Time of the last frame."""
     frames: int
-    """In which it is seen."""
+    """Number of frames with the face."""
     size: float
     """Median width of the face in pixels."""
     thumbnail: str | None
-    """``data:`` address of a small JPEG; None: there is none."""
+    """``data:`` address of a small JPEG, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackColumns:
-    """One face over its frames, a column for each thing known."""
+    """One face over its frames, with one column per property."""
 
     id: int
+    """The track ID."""
     pts: Integers
-    """(N,) ascending, in ticks."""
-    landmarks: Hundredths
-    """(N, 10) x and y of five points in hundredths of a frame pixel, see `geometry.TEMPLATE`."""
-    boxes: Hundredths
-    """(N, 4) x0, y0, x1, y1 in hundredths of a frame pixel."""
-    confidence: Hundredths
+    """(N,) times in ticks, ascending."""
+    landmarks: Units
+    """(N, 10): x and y of five points in hundredths of a frame pixel, see `geometry.TEMPLATE`."""
+    boxes: Units
+    """(N, 4): x0, y0, x1, y1 in hundredths of a frame pixel."""
+    confidence: Units
     """(N,) in `SHARES`."""
-    presence: Hundredths
+    presence: Units
     """(N,) in `SHARES`."""
-    skipped: Hundredths
-    """(N,) 0: enhanced; n: left alone, for reason n - 1 of `Recording.reasons`."""
+    skipped: Units
+    """(N,) 0 if enhanced; n if skipped for reason n - 1 of `Recording.reasons`."""
 
     def face(self, row: int, reasons: tuple[str, ...]) -> Face:
-        """One row as the tracker said it."""
-        why = int(self.skipped[row])
+        """Return the face of one row."""
+        reason = int(self.skipped[row])
         x0, y0, x1, y1 = (self.boxes[row] / HUNDREDTHS).tolist()
         return Face(
             track=self.id,
@@ -115,27 +126,148 @@ class TrackColumns:
             box=(x0, y0, x1, y1),
             confidence=float(self.confidence[row] / SHARES),
             presence=float(self.presence[row] / SHARES),
-            skipped=reasons[why - 1] if why else None,
+            skipped=reasons[reason - 1] if reason else None,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """All that a tracks file holds."""
+    """The content of a tracks file."""
 
     generator: str
     """Program and version that wrote it."""
     video: VideoFacts
-    settings: Settings
+    """The facts about the video."""
+    settings: TrackingSettings
+    """The settings of the tracker."""
     people: tuple[Person, ...]
-    """By id."""
+    """Summaries of the tracks, by ID."""
     times: Integers
-    """(frames,) presentation time of every frame, ascending, in ticks."""
+    """(frames,) presentation time of every frame in ticks, ascending."""
     cuts: Integers
     """Times of the frames that begin a scene."""
     reasons: tuple[str, ...]
-    """Why faces are left alone."""
+    """Why faces are skipped."""
     tracks: tuple[TrackColumns, ...]
-    """By id, those of `people`."""
-    pictures: str = ""
-    """A tiny picture of every frame, packed, see `pictures.unpack`; empty: there are none."""
+    """The tracks, by ID; the same IDs as in `people`."""
+    signatures: str = ""
+    """Packed signatures of all frames, see `signatures.unpack`. Empty if there are none."""
+
+
+@dataclass(slots=True)
+class _GrowingTrack:
+    """One face so far."""
+
+    first_frame: int
+    last_frame: int = 0
+    pts: "array[int]" = field(default_factory=lambda: array("q"))
+    values: "array[int]" = field(default_factory=lambda: array("i"))
+    """`_COLUMNS` per frame."""
+    widths: "array[float]" = field(default_factory=lambda: array("f"))
+
+
+class Recorder:
+    """Collects tracked frames. It needs 80 bytes per face and frame, and 200 per frame."""
+
+    def __init__(self) -> None:
+        self._times = array("q")
+        self._cuts: list[int] = []
+        self._reasons: dict[str, int] = {}
+        self._tracks: dict[int, _GrowingTrack] = {}
+        self._faces = 0
+        self._signatures = SignaturePacker()
+
+    def add(self, item: TrackedFrame) -> None:
+        """Take the next frame.
+
+        Raises:
+            TracksError: There are more faces than a file may hold.
+        """
+        self._times.append(item.frame.pts)
+        self._signatures.add(signature_of(item.frame))
+        if item.cut:
+            self._cuts.append(item.frame.pts)
+        for face in item.faces:
+            self._add_face(face, item)
+
+    def recording(
+        self,
+        video: VideoFacts,
+        settings: TrackingSettings,
+        generator: str,
+        thumbnails: Mapping[int, str] | None = None,
+    ) -> Recording:
+        """Return everything so far.
+
+        Args:
+            video: The facts about the video.
+            settings: The settings of the tracker.
+            generator: Program and version.
+            thumbnails: ``data:`` addresses of pictures by track ID.
+        """
+        pictures = thumbnails or {}
+        tracks = sorted(self._tracks.items())
+        time_base = float(video.time_base)
+        return Recording(
+            generator=generator,
+            video=video,
+            settings=settings,
+            people=tuple(_person(key, t, time_base, pictures.get(key)) for key, t in tracks),
+            times=np.array(self._times, np.int64),
+            cuts=np.array(self._cuts, np.int64),
+            reasons=tuple(self._reasons),
+            tracks=tuple(_columns(key, track) for key, track in tracks),
+            signatures=self._signatures.text(),
+        )
+
+    def _add_face(self, face: Face, item: TrackedFrame) -> None:
+        points = [*face.landmarks.ravel().tolist(), *face.box]
+        if not all(abs(value) < FARTHEST for value in points):  # This is false for NaN.
+            return
+        self._faces += 1
+        if self._faces > MAX_FACES:
+            raise TracksError(
+                f"the video shows more than {MAX_FACES} faces, counted in every frame, "
+                "the most that one tracks file holds"
+            )
+        number = len(self._times) - 1
+        track = self._tracks.setdefault(face.track, _GrowingTrack(number))
+        track.last_frame = number
+        track.pts.append(item.frame.pts)
+        reason = 0
+        if face.skipped is not None:
+            reason = self._reasons.setdefault(face.skipped, len(self._reasons) + 1)
+        shares = (round(_in_shares(face.confidence)), round(_in_shares(face.presence)))
+        track.values.extend(round(value * HUNDREDTHS) for value in points)
+        track.values.extend((*shares, reason))
+        track.widths.append(face_width(face.landmarks, float(item.frame.sample_aspect)))
+
+
+def _in_shares(value: float) -> float:
+    return min(max(value, 0.0), 1.0) * SHARES
+
+
+def _person(key: int, track: _GrowingTrack, time_base: float, thumbnail: str | None) -> Person:
+    return Person(
+        id=key,
+        first_frame=track.first_frame,
+        last_frame=track.last_frame,
+        first_seconds=round(track.pts[0] * time_base, 3),
+        last_seconds=round(track.pts[-1] * time_base, 3),
+        frames=len(track.pts),
+        size=round(float(np.median(np.array(track.widths))), 1),
+        thumbnail=thumbnail,
+    )
+
+
+def _columns(key: int, track: _GrowingTrack) -> TrackColumns:
+    rows: Units = np.array(track.values, np.int32).reshape(-1, _COLUMNS)
+    return TrackColumns(
+        id=key,
+        pts=np.array(track.pts, np.int64),
+        landmarks=rows[:, :10],
+        boxes=rows[:, 10:14],
+        confidence=rows[:, 14],
+        presence=rows[:, 15],
+        skipped=rows[:, 16],
+    )

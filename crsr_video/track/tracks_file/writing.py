@@ -1,4 +1,4 @@
-"""Write a recording: a line for every person and track, and never a half file under its name."""
+"""Write a tracks file, with one line per person and per track."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -6,122 +6,105 @@ from pathlib import Path
 from typing import Any
 
 from crsr_video.errors import TracksError
-from crsr_video.files import replacing
+from crsr_video.files import write_file
+from crsr_video.records import to_json
 from crsr_video.track.tracks_file.recording import (
     FORMAT,
     HUNDREDTHS,
     MAX_BYTES,
     SHARES,
     VERSION,
-    Hundredths,
-    Person,
     Recording,
     TrackColumns,
+    Units,
 )
 
 
-def write(recording: Recording, path: Path) -> None:
-    """Write a tracks file; the same recording gives the same bytes.
+def write(recording: Recording, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
+    """Write a tracks file. The same recording gives the same bytes.
 
-    Raises: TracksError: it cannot be written, or would be too large; nothing is left then.
+    Args:
+        recording: The content.
+        path: The file, which appears under this name only when it is complete.
+        max_bytes: The greatest size that may be written.
+
+    Raises:
+        TracksError: The file cannot be written, or would be too large.
     """
-    write_whole(path, (piece.encode() for piece in pieces(recording)), MAX_BYTES)
-
-
-def write_whole(path: Path, chunks: Iterable[bytes], most: int | None = None) -> None:
-    """Write a file under a hidden name first, so that no half of it is ever there.
-
-    Args:   most: bytes that it may have.
-    Raises: TracksError: it cannot be written, or is larger.
-    """
-    size = 0
     try:
-        with replacing(path) as temporary, temporary.open("xb") as file:
-            for chunk in chunks:
-                size += file.write(chunk)
-                if most is not None and size > most:
-                    raise TracksError(f"{path}: not written, for it would exceed {most >> 20} MiB")
+        write_file(path, _bounded(_pieces(recording), path, max_bytes))
     except OSError as error:
         raise TracksError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def pieces(recording: Recording) -> Iterator[str]:
-    """The text of a tracks file, part by part; keys in the order of ``format.md``."""
+def _bounded(pieces: Iterable[str], path: Path, max_bytes: int) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        data = piece.encode()
+        size += len(data)
+        if size > max_bytes:
+            raise TracksError(f"{path}: not written, because it would exceed {max_bytes >> 20} MiB")
+        yield data
+
+
+def _pieces(recording: Recording) -> Iterator[str]:
+    """Yield the text in parts, with the keys in the order of the format's description."""
     video = recording.video
     facts = {
         "width": video.width,
         "height": video.height,
         "frames": len(recording.times),
-        "time_base": [video.time_base.numerator, video.time_base.denominator],
+        "time_base": video.time_base.as_integer_ratio(),
         "rotation": video.rotation,
-        "sample_aspect": [video.sample_aspect.numerator, video.sample_aspect.denominator],
+        "sample_aspect": video.sample_aspect.as_integer_ratio(),
         "bytes": video.bytes,
         "seconds": video.seconds,
         "sha256": video.sha256,
     }
-    settings = recording.settings
     yield "{\n"
     yield f'"format": {_text(FORMAT)},\n"version": {VERSION},\n'
     yield f'"generator": {_text(recording.generator)},\n'
     yield f'"video": {_text(facts)},\n'
-    yield '"settings": '
-    yield f"{_text({'min_face': settings.min_face, 'lookahead': settings.lookahead})},\n"
-    yield from _lines("people", (_person(person) for person in recording.people))
+    yield f'"settings": {_text(to_json(recording.settings))},\n'
+    yield from _lines("people", map(to_json, recording.people))
     yield f'"reasons": {_text(list(recording.reasons))},\n'
     yield f'"cuts": {_text(recording.cuts.tolist())},\n'
     yield f'"times": {_text(recording.times.tolist())},\n'
-    if recording.pictures:
-        yield f'"pictures": {_text(recording.pictures)},\n'
-    yield from _lines("tracks", (_track(track) for track in recording.tracks), last=True)
+    if recording.signatures:
+        yield f'"pictures": {_text(recording.signatures)},\n'
+    yield from _lines("tracks", map(_track, recording.tracks), is_last=True)
     yield "}\n"
 
 
-def _lines(key: str, items: Iterable[str], *, last: bool = False) -> Iterator[str]:
-    """A list with a line for every item."""
+def _lines(key: str, items: Iterable[Any], *, is_last: bool = False) -> Iterator[str]:
+    """Yield a list with one line per item."""
     yield f'"{key}": ['
     between = "\n"
     for item in items:
-        yield between + item
+        yield between + _text(item)
         between = ",\n"
-    yield "\n]\n" if last else "\n],\n"
+    yield "\n]\n" if is_last else "\n],\n"
 
 
-def _person(person: Person) -> str:
-    return _text(
-        {
-            "id": person.id,
-            "first_frame": person.first_frame,
-            "last_frame": person.last_frame,
-            "first_seconds": person.first_seconds,
-            "last_seconds": person.last_seconds,
-            "frames": person.frames,
-            "size": person.size,
-            "thumbnail": person.thumbnail,
-        }
-    )
+def _track(track: TrackColumns) -> dict[str, Any]:
+    return {
+        "id": track.id,
+        "pts": track.pts.tolist(),
+        "landmarks": _decimals(track.landmarks, HUNDREDTHS),
+        "boxes": _decimals(track.boxes, HUNDREDTHS),
+        "confidence": _decimals(track.confidence, SHARES),
+        "presence": _decimals(track.presence, SHARES),
+        "skipped": track.skipped.tolist(),
+    }
 
 
-def _track(track: TrackColumns) -> str:
-    return _text(
-        {
-            "id": track.id,
-            "pts": track.pts.tolist(),
-            "landmarks": _decimals(track.landmarks, HUNDREDTHS),
-            "boxes": _decimals(track.boxes, HUNDREDTHS),
-            "confidence": _decimals(track.confidence, SHARES),
-            "presence": _decimals(track.presence, SHARES),
-            "skipped": track.skipped.tolist(),
-        }
-    )
+def _decimals(values: Units, units: int) -> Any:
+    """Return units as decimal fractions.
 
-
-def _decimals(values: Hundredths, parts: int) -> Any:
-    """As decimal fractions.
-
-    A whole number over a power of ten is the nearest double to one, which Python writes with no
-    more digits than it needs.
+    A whole number over a power of ten is the double nearest to the fraction, which Python writes
+    with no more digits than needed.
     """
-    return (values / parts).tolist()
+    return (values / units).tolist()
 
 
 def _text(value: Any) -> str:

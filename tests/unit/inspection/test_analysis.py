@@ -20,6 +20,7 @@ from crsr_video.io.reader import Reader
 from crsr_video.pipeline import recorded
 from crsr_video.stages.people import OFF
 from crsr_video.track import face_models, tracks_file
+from crsr_video.track.tracks_file.fingerprint import fingerprint_of
 from crsr_video.types import Frame, TrackedFrame
 from tests.support.paths import ROOT
 from tests.support.video import make_video
@@ -316,16 +317,16 @@ def test_content_of_large_files_is_sampled_throughout(tmp_path):
     path = tmp_path / "large"
     size = 20 << 20
     path.write_bytes(bytes(size))
-    whole = tracks_file.fingerprint.sha256(path)
+    whole = fingerprint_of(path)
     for place in (0, size // 127 * 64 + 5, size - 1):
         with path.open("r+b") as file:
             file.seek(place)
             file.write(b"x")
             file.flush()
-            assert tracks_file.fingerprint.sha256(path) != whole
+            assert fingerprint_of(path) != whole
             file.seek(place)
             file.write(b"\0")
-    assert tracks_file.fingerprint.sha256(path) == whole
+    assert fingerprint_of(path) == whole
 
 
 def test_frames_without_a_file_take_no_tracks(tracks):

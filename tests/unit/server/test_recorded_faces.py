@@ -14,8 +14,7 @@ from crsr_video.io.frames import from_rgb
 from crsr_video.server import Client, EffectSettings
 from crsr_video.server.protocol import EffectFlag
 from crsr_video.server.recorded_faces import PictureArea, RecordedFaces, TracksIndex
-from crsr_video.track.tracks_file import Recorder, VideoFacts, pictures, write
-from crsr_video.track.tracks_file import Settings as Tracked
+from crsr_video.track.tracks_file import Recorder, TrackingSettings, VideoFacts, signatures, write
 from tests.support.frames import make_face, tracked
 from tests.support.server import portrait
 
@@ -37,7 +36,7 @@ def recorded(shown, facts=FACTS):
         dx = number if number < len(shown) // 2 else 3 * number - 60
         face = make_face(160 + dx, 112, 1.9 * 66, track=4)
         recorder.add(tracked(frame(rgb, number), face, cut=number in (0, len(shown) // 2)))
-    return recorder.recording(facts, Tracked(), "test")
+    return recorder.recording(facts, TrackingSettings(), "test")
 
 
 SPOILS = {
@@ -53,23 +52,23 @@ SPOILS = {
 def test_a_frame_is_known_again(spoil):
     shown = film()
     known = TracksIndex(recorded(shown))
-    found = [known.find(pictures.tiny(frame(spoil(rgb)))) for rgb in shown]
+    found = [known.find(signatures.signature_of(frame(spoil(rgb)))) for rgb in shown]
     assert found == list(range(12))
 
 
 def test_a_picture_of_something_else_is_not(rng):
     known = TracksIndex(recorded(film()))
     for other in (np.zeros((240, 320, 3)), rng.integers(0, 255, (240, 320, 3)), portrait()[::-1]):
-        assert known.find(pictures.tiny(frame(other.astype(np.uint8)))) is None
+        assert known.find(signatures.signature_of(frame(other.astype(np.uint8)))) is None
 
 
 def test_of_many_frames_the_same_is_found_as_by_comparing_all(rng):
     base = rng.uniform(50, 200, (12, 16))
     drift = np.cumsum(rng.normal(0, 0.5, (900, 12, 16)), 0) + base
-    packer = pictures.Packer()
+    packer = signatures.SignaturePacker()
     for picture in drift:
         packer.add(picture.astype(np.float32).clip(0, 255))
-    made = replace(recorded(film(2)), times=np.arange(900) * 3, pictures=packer.text())
+    made = replace(recorded(film(2)), times=np.arange(900) * 3, signatures=packer.text())
     known = TracksIndex(made)
     for index in range(0, 900, 37):
         assert known.find(drift[index].astype(np.float32)) == index * 3

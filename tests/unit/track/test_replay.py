@@ -1,4 +1,4 @@
-"""Faces from a file stand where the tracker saw them, whatever part of the video is asked for."""
+"""Faces from a tracks file are where the tracker saw them, whatever part of the video is read."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from crsr_video.track.replay import Replay
-from crsr_video.track.tracks_file import Recorder, Settings, VideoFacts
+from crsr_video.track.tracks_file import Recorder, TrackingSettings, VideoFacts
 from tests.support.frames import make_face, make_frame, tracked
 
 NAME = Path("t.json")
@@ -32,7 +32,7 @@ def recording(min_face=16.0):
         if pts >= 6:
             faces.append(make_face(60, 30, 1.9 * (20 + pts), track=2))
         recorder.add(tracked(frame(pts), *faces, cut=pts in (0, 6)))
-    return recorder.recording(FACTS, Settings(min_face), "test")
+    return recorder.recording(FACTS, TrackingSettings(min_face), "test")
 
 
 def at(stage, pts, **fields):
@@ -40,7 +40,7 @@ def at(stage, pts, **fields):
     return item
 
 
-def test_every_face_comes_back():
+def test_every_recorded_face_is_returned():
     stage = Replay(recording(), NAME, min_face=16.0)
     for pts in range(10):
         item = at(stage, pts)
@@ -54,34 +54,34 @@ def test_every_face_comes_back():
     assert stage.notices == ()
 
 
-def test_a_part_of_the_video_whose_times_begin_anew():
+def test_an_excerpt_whose_times_start_at_0_is_matched_by_the_shift():
     stage = Replay(recording(), NAME, shift=3)
     items = [at(stage, pts) for pts in range(7)]
     assert [item.cut for item in items] == [True, False, False, True, False, False, False]
     assert np.abs(items[0].faces[0].landmarks - path(3).landmarks).max() < 0.0051
 
 
-def test_frames_may_be_left_out_and_come_again():
+def test_frames_may_come_in_any_order():
     stage = Replay(recording(), NAME, min_face=16.0)
     for pts in (8, 2, 9, 0):
         face = next(f for f in at(stage, pts).faces if f.track == 1)
         assert np.abs(face.landmarks - path(pts).landmarks).max() < 0.0051
 
 
-def test_frames_that_the_file_does_not_know_are_told():
+def test_frames_that_are_not_in_the_file_are_reported():
     stage = Replay(recording(), NAME, min_face=16.0)
     assert [at(stage, pts).faces for pts in (-1, 10, 100)] == [()] * 3
-    assert stage.notices == ("3 frames are not in t.json and were left alone",)
+    assert stage.notices == ("3 frames are not in t.json: no faces were enhanced there",)
 
 
-def test_after_a_reset_a_scene_begins():
+def test_a_reset_begins_a_scene():
     stage = Replay(recording(), NAME, min_face=16.0)
     assert [at(stage, 1).cut, at(stage, 2).cut] == [True, False]
     stage.reset()
     assert at(stage, 3).cut
 
 
-def test_a_larger_least_size_leaves_more_faces_alone():
+def test_a_greater_least_size_skips_more_faces():
     stage = Replay(recording(), NAME, min_face=27.0)
     faces = [f for pts in range(6, 10) for f in at(stage, pts).faces if f.track == 2]
     assert [f.skipped for f in faces] == ["smaller than 27 px"] + [None] * 3
@@ -90,7 +90,7 @@ def test_a_larger_least_size_leaves_more_faces_alone():
     assert 0 <= shares[0] < shares[-1] < 1
 
 
-def test_a_smaller_least_size_than_was_looked_for_is_told():
+def test_a_least_size_below_the_recorded_one_is_reported():
     assert Replay(recording(20.0), NAME, min_face=16.0).notices == (
-        "t.json was made with --min-face 20: smaller ones are left out",
+        "t.json was made with --min-face 20, so it has no smaller faces",
     )

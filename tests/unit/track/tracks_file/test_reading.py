@@ -1,4 +1,4 @@
-"""Tracks files: the same bytes for the same content, and nothing wrong gets in."""
+"""Tracks files have the same bytes for the same content, and wrong content is refused."""
 
 import json
 import re
@@ -8,15 +8,12 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import TracksError
-from crsr_video.track import tracks_file
 from crsr_video.track.tracks_file import (
     Person,
     Recorder,
     Recording,
     TrackColumns,
     read,
-    reading,
-    recorder,
     write,
 )
 from tests.support.frames import make_face, tracked
@@ -29,8 +26,8 @@ def path(tmp_path):
     return tmp_path / "t.json"
 
 
-def refused(path, text):
-    """The one line with which a file is refused."""
+def error_of(path, text):
+    """Return the one line with which a file is refused."""
     path.write_text(text if isinstance(text, str) else json.dumps(text))
     with pytest.raises(TracksError) as caught:
         read(path)
@@ -41,7 +38,7 @@ def refused(path, text):
     return line.removeprefix(f"{path}: ")
 
 
-def test_what_is_written_is_read(path):
+def test_a_recording_is_the_same_after_writing_and_reading(path):
     made = recording()
     write(made, path)
     found = read(path)
@@ -63,7 +60,7 @@ def test_the_same_content_gives_the_same_bytes(path, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_face_comes_back_within_half_a_hundredth_of_a_pixel(path):
+def test_faces_are_exact_to_half_a_hundredth_of_a_pixel(path):
     write(recording(), path)
     first, second = read(path).tracks
     original = make_face(30 + 1 / 3, 30, 32, degrees=7, track=1, confidence=0.875)
@@ -75,7 +72,7 @@ def test_a_face_comes_back_within_half_a_hundredth_of_a_pixel(path):
     assert second.face(1, ("why",)).skipped == "why"
 
 
-def test_people_are_summed_up():
+def test_people_summarise_the_tracks():
     one, three = recording().people
     assert (one.id, one.first_frame, one.last_frame, one.frames) == (1, 0, 3, 4)
     assert (three.first_seconds, three.last_seconds) == (0.16, 0.24)
@@ -84,27 +81,26 @@ def test_people_are_summed_up():
     assert three.thumbnail is None
 
 
-def test_another_layout_and_order_of_keys_is_read(path):
+def test_any_layout_and_order_of_keys_is_read(path):
     whole = document(path)
     path.write_text(json.dumps(whole, indent=3, sort_keys=True))
     assert read(path).people == recording().people
 
 
-def test_a_video_without_faces_and_without_frames(path):
+def test_a_video_without_faces_and_frames_can_be_recorded(path):
     write(Recorder().recording(FACTS, SETTINGS, "test"), path)
     assert read(path).tracks == ()
 
 
-def test_nothing_is_left_where_writing_fails(tmp_path, monkeypatch):
+def test_failed_writing_leaves_no_file(tmp_path):
     with pytest.raises(TracksError, match="gone"):
         write(recording(), tmp_path / "gone" / "t.json")
-    monkeypatch.setattr(tracks_file.writing, "MAX_BYTES", 1000)
     with pytest.raises(TracksError, match="exceed"):
-        write(recording(), tmp_path / "t.json")
+        write(recording(), tmp_path / "t.json", max_bytes=1000)
     assert not list(tmp_path.iterdir())
 
 
-def test_faces_that_are_nowhere_are_not_recorded():
+def test_faces_at_impossible_positions_are_not_recorded():
     made = Recorder()
     face = make_face(track=1)
     lost = make_face(track=2, landmarks=np.full((5, 2), np.nan))
@@ -113,39 +109,36 @@ def test_faces_that_are_nowhere_are_not_recorded():
     assert [t.id for t in made.recording(FACTS, SETTINGS, "test").tracks] == [1]
 
 
-def test_more_faces_than_a_file_may_hold_are_refused(monkeypatch):
-    monkeypatch.setattr(recorder, "MAX_FACES", 3)
+def test_more_faces_than_a_file_may_hold_are_an_error(monkeypatch):
+    monkeypatch.setattr("crsr_video.track.tracks_file.recording.MAX_FACES", 3)
     made = Recorder()
     made.add(tracked(frame(0), *(make_face(track=k) for k in (1, 2, 3))))
-    with pytest.raises(TracksError, match="more than 3 pictures"):
+    with pytest.raises(TracksError, match="more than 3 faces"):
         made.add(tracked(frame(1), make_face(track=1)))
 
 
-# What must be refused, and how --------------------------------------------------------------------
-
-
 def _set(*keys, to):
-    def spoil(whole):
+    def change(whole):
         part = whole
         for key in keys[:-1]:
             part = part[key]
         part[keys[-1]] = to
 
-    return spoil
+    return change
 
 
 def _drop(*keys):
-    def spoil(whole):
+    def change(whole):
         part = whole
         for key in keys[:-1]:
             part = part[key]
         del part[keys[-1]]
 
-    return spoil
+    return change
 
 
 @pytest.mark.parametrize(
-    ("spoil", "line"),
+    ("change", "line"),
     [
         (_set("format", to="tracks"), 'format: expected "crsr-video tracks"'),
         (_set("version", to=2), "version: expected 1 (another version"),
@@ -180,7 +173,7 @@ def _drop(*keys):
         (_set("times", 2, to=2), "times[2]: expected more than 2, found 2"),
         (_set("times", 2, to="4"), "times[2]: expected a whole number"),
         (_set("times", 2, to=10**30), "times[2]: expected a whole number"),
-        (_set("cuts", 1, to=5), "cuts: there is a time that times does not have"),
+        (_set("cuts", 1, to=5), "cuts: holds a time that is not in times"),
         (_set("tracks", to=None), "tracks: expected a list, found null"),
         (_set("tracks", 0, to=3), "tracks[0]: expected an object, found 3"),
         (_set("tracks", 1, "id", to=-3), "tracks[1].id: expected a whole number from 1"),
@@ -188,7 +181,7 @@ def _drop(*keys):
         (_set("tracks", 0, "colour", to=1), "tracks[0].colour: unknown key"),
         (_drop("tracks", 0, "landmarks"), "tracks[0].landmarks: is missing"),
         (_set("tracks", 1, "pts", to=[]), "tracks[1].pts: expected at least 1 item"),
-        (_set("tracks", 1, "pts", 0, to=3), "tracks[1].pts: there is a time that times does not"),
+        (_set("tracks", 1, "pts", 0, to=3), "tracks[1].pts: holds a time that is not in times"),
         (_set("tracks", 0, "pts", 3, to=0), "tracks[0].pts[3]: expected more than 4, found 0"),
         (_drop("tracks", 0, "boxes", 3), "tracks[0].boxes: expected 4 items, as many as frames"),
         (
@@ -203,44 +196,47 @@ def _drop(*keys):
         (_set("tracks", 0, "boxes", 1, to=[0, 0, 1e7, 1]), "tracks[0].boxes[1][2]: expected a"),
         (_set("tracks", 0, "confidence", 1, to=1.5), "tracks[0].confidence[1]: expected a number"),
         (_set("tracks", 0, "presence", 1, to=-0.5), "tracks[0].presence[1]: expected a number"),
-        (_set("tracks", 1, "skipped", 0, to=2), "tracks[1].skipped: there is a reason that"),
+        (
+            _set("tracks", 1, "skipped", 0, to=2),
+            "tracks[1].skipped: holds a number that is",
+        ),
         (_set("tracks", 1, "skipped", 0, to=0.5), "tracks[1].skipped[0]: expected a whole number"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
-def test_a_file_that_was_edited_wrongly_is_refused_naming_the_field(path, spoil, line):
+def test_an_error_names_the_wrong_field(path, change, line):
     whole = document(path)
-    spoil(whole)
-    assert line in refused(path, whole)
+    change(whole)
+    assert line in error_of(path, whole)
 
 
-def test_another_version_is_told_before_what_it_does_otherwise(path):
+def test_another_version_is_reported_before_its_differences(path):
     whole = {"tracks": [{"new": 1}], **document(path), "version": 2, "colours": 7}
     whole["tracks"] = [{"new": 1}]
-    assert refused(path, whole).startswith("version: expected 1")
+    assert error_of(path, whole).startswith("version: expected 1")
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.99])
-def test_a_file_that_was_cut_off_is_refused(path, share):
+def test_a_truncated_file_is_an_error(path, share):
     document(path)
     text = path.read_text()
-    line = refused(path, text[: int(share * len(text))])
-    assert "cut off" in line or "is no JSON from line" in line
+    line = error_of(path, text[: int(share * len(text))])
+    assert "cut off" in line or "not a valid JSON at line" in line
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
         ("", "cut off"),
-        ("[]", "is no JSON object from line 1"),
-        ("null", "is no JSON object"),
+        ("[]", "not a valid JSON object at line 1"),
+        ("null", "not a valid JSON object"),
         ("{}", "format: expected"),
-        ("{1: 2}", "from line 1, column 3"),
-        ('{"a": 1} x', "from line 1, column 10"),
-        ('{"a" 1}', "from line 1"),
-        ('{"a": 1, "a": 2}', "a: the key is there twice"),
-        ('{"\\n": 1, "\\n": 2}', "'\\n': the key is there twice"),
-        ('{"a": {"b": 1, "b": 2}}', "b: the key is there twice"),
+        ("{1: 2}", "at line 1, column 3"),
+        ('{"a": 1} x', "at line 1, column 10"),
+        ('{"a" 1}', "at line 1"),
+        ('{"a": 1, "a": 2}', "a: the key appears twice"),
+        ('{"\\n": 1, "\\n": 2}', "'\\n': the key appears twice"),
+        ('{"a": {"b": 1, "b": 2}}', "b: the key appears twice"),
         ('{"a": ' + "[" * 100_000, "nested too deeply"),
         ('{"tracks": [' + '{"a":' * 100_000, "nested too deeply"),
         ('{"tracks": [[' + "9" * 10_000 + "]]}", "too many digits"),
@@ -248,29 +244,30 @@ def test_a_file_that_was_cut_off_is_refused(path, share):
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_what_is_no_tracks_file_is_refused(path, text, line):
+def test_other_files_are_errors(path, text, line):
     if line is None:
         path.write_bytes(b'{"a": "\xff"}')
         with pytest.raises(TracksError, match="not UTF-8"):
             read(path)
     else:
-        assert line in refused(path, text)
+        assert line in error_of(path, text)
 
 
-def test_sizes_are_bounded_before_anything_is_made_of_them(path, monkeypatch):
+@pytest.mark.parametrize(
+    ("limit", "line"),
+    [
+        ({"max_values": 20}, "holds more than 20 values"),
+        ({"max_lists": 20}, "holds more than 20 lists"),
+        ({"max_bytes": 20}, "larger than 0 MiB"),
+    ],
+)
+def test_sizes_are_checked_before_the_content(path, limit, line):
     document(path)
-    text = path.read_text()
-    for limit, line in (
-        ("MAX_VALUES", "holds more than 20 values"),
-        ("MAX_LISTS", "holds more than 20 lists"),
-        ("MAX_BYTES", "larger than 0 MiB"),
-    ):
-        monkeypatch.setattr(reading, limit, 20)
-        assert line in refused(path, text)
-        monkeypatch.undo()
+    with pytest.raises(TracksError, match=line):
+        read(path, **limit)
 
 
-def test_a_list_of_a_thousand_million_entries_is_refused_at_once(path):
+def test_an_enormous_file_is_an_error_at_once(path):
     with path.open("wb") as file:  # A sparse file: as long as such a list, and nothing on disk.
         file.write(b'{"tracks": [')
         file.truncate(2_000_000_000)
@@ -278,14 +275,14 @@ def test_a_list_of_a_thousand_million_entries_is_refused_at_once(path):
         read(path)
 
 
-def test_missing_files_and_folders(tmp_path):
+def test_missing_files_and_folders_are_errors(tmp_path):
     for path in (tmp_path / "gone.json", tmp_path):
         with pytest.raises(TracksError, match=f"^{re.escape(str(path))}: "):
             read(path)
 
 
-def test_reading_holds_one_track_at_a_time(path, rng):
-    """Python's numbers take ten times the room of the columns: they must go as they come."""
+def test_reading_needs_memory_for_one_track_at_a_time(path, rng):
+    """Python's numbers take ten times the memory of the columns."""
     frames, ids = 1000, range(1, 21)
     times = np.arange(frames)
 
@@ -304,11 +301,11 @@ def test_reading_holds_one_track_at_a_time(path, rng):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    # The text twice, the columns, and one track of 16 numbers of 32 bytes: of all 20 it were 10 MB.
+    # The text twice, the columns, and one track of 16 numbers of 32 bytes: 20 tracks need 10 MB.
     assert peak < 2.1 * path.stat().st_size + 20 * frames * 80 + 1_500_000
 
 
-def test_the_page_names_every_key(path):
+def test_the_documentation_names_every_key(path):
     whole = document(path)
     page = (ROOT / "docs" / "tracks-file.md").read_text()
     for part in (whole, whole["video"], whole["people"][0], whole["tracks"][0]):
