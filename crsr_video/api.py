@@ -94,7 +94,7 @@ def enhance(
     on_notice: OnNotice | None = None,
     command: Sequence[str] = (),
     networks: pipeline.Networks | None = None,
-    workers: segments.Workers | None = None,
+    executor: segments.SegmentExecutor | None = None,
 ) -> Summary:
     """Enhance the faces of a video file.
 
@@ -107,7 +107,7 @@ def enhance(
         on_notice: Called with each notice for the user, as soon as it is known.
         command: Command line to show in a report.
         networks: Networks of this configuration, if they are loaded already.
-        workers: Executor for the segments of a resumable run. Defaults to this process.
+        executor: Executor for the segments of a resumable run. Defaults to this process.
 
     Raises:
         CrsrError: The video cannot be enhanced. Nothing is left under the output's name then.
@@ -122,7 +122,7 @@ def enhance(
     notices = Notices(on_notice)
     if chosen.job.resume:
         return _enhance_resumably(
-            Path(source), output, chosen, on_progress, notices, command, workers
+            Path(source), output, chosen, on_progress, notices, command, executor
         )
     begin = time.perf_counter()
     job = chosen.job
@@ -189,32 +189,27 @@ def _enhance_resumably(
     on_progress: OnProgress | None,
     notices: Notices,
     command: Sequence[str],
-    workers: segments.Workers | None,
+    executor: segments.SegmentExecutor | None,
 ) -> Summary:
     """Enhance a video in segments, see `JobSettings.resume`."""
     begin = time.perf_counter()
     _check_reports(config, source, Path(output or source))
-    started = time.perf_counter() if workers is not None else None
-
-    def count(finished: int, resumed: int, total: int, faces: int) -> None:
-        nonlocal started
-        started = started or time.perf_counter()
-        if on_progress is not None:
-            seconds = time.perf_counter() - started
-            on_progress(Progress(resumed + finished, total, seconds, faces, resumed))
-
     done = segments.enhance_resumably(
-        source, output, config, on_frame=count, on_notice=notices.add, workers=workers
+        source,
+        output,
+        config,
+        on_progress=on_progress or (lambda _: None),
+        on_notice=notices.add,
+        executor=executor,
     )
-    end = time.perf_counter()
     summary = Summary(
         source=source,
         output=done.joined.plan.path,
         video=done.joined.video,
         plan=done.joined.plan,
         statistics=done.statistics,
-        seconds=end - begin,
-        startup_seconds=(started or end) - begin,
+        seconds=time.perf_counter() - begin,
+        startup_seconds=done.startup_seconds,
         truncated=done.joined.report.truncated,
         concealed=done.concealed,
         damaged=done.damaged,
@@ -223,7 +218,7 @@ def _enhance_resumably(
     )
     if not config.job.report:
         return summary
-    return _with_reports(summary, done.seen, config, pipeline.placed(done.settled), command)
+    return _with_reports(summary, done.observed, config, pipeline.placed(done.config), command)
 
 
 def _with_reports(

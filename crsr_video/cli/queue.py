@@ -106,11 +106,11 @@ def output_in(folder: Path, source: Path, config: Config) -> Iterator[Path]:
     Raises:
         CrsrError: If the folder cannot be made, or the source cannot be read.
     """
-    from crsr_video.jobs.queue import Job, folders, naming
+    from crsr_video.jobs.queue import Job, make_folders, make_job, removing_empty_folders
 
-    job = Job(source, naming.job_of(source, Path(), folder, config).output)
-    with folders.tidied([job]):
-        folders.make(job)
+    job = Job(source, make_job(source, Path(), folder, config).output)
+    with removing_empty_folders([job]):
+        make_folders(job)
         yield job.output
 
 
@@ -155,8 +155,7 @@ def enhance_all(
 def _find(
     sources: Sequence[Path], place: str | None, config: Config, settings: QueueSettings
 ) -> "Found":
-    from crsr_video.jobs.queue import Found, Job, find
-    from crsr_video.jobs.queue.naming import job_of
+    from crsr_video.jobs.queue import Found, Job, find, make_job
 
     folder = None if place is None else Path(place)
     if len(sources) > 1 or settings.recursive or is_folder(str(sources[0])):
@@ -166,7 +165,7 @@ def _find(
     if folder is not None and not is_folder(str(place)):
         output = folder
     else:
-        output = job_of(sources[0], Path(), folder, config).output
+        output = make_job(sources[0], Path(), folder, config).output
     return Found([Job(sources[0], output, report=config.job.report)])
 
 
@@ -189,7 +188,7 @@ def _run(
         config,
         reporter.handle,
         address=settings.ray,
-        share=cluster.Share(settings.ray_cpus, settings.ray_gpus),
+        resources=cluster.WorkerResources(settings.ray_cpus, settings.ray_gpus),
         workers=settings.jobs,
         on_notice=reporter.notice,
         command=command,
@@ -255,7 +254,7 @@ class QueueReporter(Reporter):
                 self._running[source] = ""
             case queue.Advanced():
                 self._advance(event)
-            case queue.Told():
+            case queue.Noticed():
                 self.event("notice", source=str(source), message=event.text)
                 self.say(f"note: {source}: {event.text}")
             case queue.Skipped():

@@ -49,7 +49,7 @@ SAME_LAYER = {
 STAGES = ["people", "ration", "align", "consistify", "superres", "smooth"]
 STAGES += ["backoff", "carry", "paste"]
 
-BORDER = {"jobs.segments.media", "report.media", "training.codec"}
+BORDER = {"jobs.segments.packets", "report.media", "training.codec"}
 BORDER |= {"bench.clip", "bench.live", "bench.pacing", "bench.faults"}
 """Where PyAV's objects may be touched, beside `io`."""
 

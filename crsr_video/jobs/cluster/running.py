@@ -1,23 +1,22 @@
-"""A queue of videos on a cluster: threads that plan and join here, workers that enhance there."""
+"""Do the jobs of a queue on a cluster: threads plan and join here, and workers enhance there."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
 
 import torch
 
 from crsr_video import pipeline
 from crsr_video.config import Config
+from crsr_video.formatting import format_count
+from crsr_video.jobs.cluster.actor_pool import ActorPool, WorkerResources
 from crsr_video.jobs.cluster.connection import connected
-from crsr_video.jobs.cluster.fleet import Fleet
-from crsr_video.jobs.cluster.places import Share
-from crsr_video.jobs.cluster.signals import DeferredSignals
-from crsr_video.jobs.queue import Event, Job, OnEvent, one
-from crsr_video.jobs.queue.folders import tidied
-from crsr_video.jobs.segments.planning import settled
+from crsr_video.jobs.cluster.ray_isolation import DeferredSignals
+from crsr_video.jobs.events import Event, Job, OnEvent
+from crsr_video.jobs.queue import removing_empty_folders, run_job
 
 
 def run(
@@ -26,99 +25,108 @@ def run(
     on_event: OnEvent,
     *,
     address: str,
-    share: Share | None = None,
+    resources: WorkerResources | None = None,
     workers: int | None = None,
     on_notice: Callable[[str], None] = lambda _: None,
     command: Sequence[str] = (),
 ) -> None:
-    """Enhance all on a cluster; what becomes of each is told as events, from the calling thread.
+    """Do all jobs on a cluster.
 
-    What is finished is kept beside the results as by a resumable run: the same call goes on.
-    Args:   address: see `connected`. share: what a worker takes of a machine.
-            workers: how many; None: as many as fit.
-            on_notice: called with lines that concern the cluster.
-    Raises: ClusterError: it cannot be reached, no machine is fit, or all are lost.
-            DeviceError, WeightsError: nothing can be enhanced.
+    Finished segments are kept beside the results, as in a resumable run, so the same call resumes
+    an interrupted queue.
+
+    Args:
+        jobs: The jobs.
+        config: Settings of all jobs.
+        on_event: Receives all events, in the calling thread.
+        address: HOST:PORT of a cluster, or "local"; see `connected`.
+        resources: Resources that each worker takes.
+        workers: Number of workers. Defaults to as many as fit.
+        on_notice: Called with each notice about the cluster.
+        command: Words of the command line, for reports.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, no worker can be used, or all are lost.
+        DeviceError: The device cannot be used.
+        WeightsError: The weights cannot be loaded.
     """
-    chosen = _travelling(config, share or Share())
-    placement = pipeline.placed(chosen)
-    exact: Any = placement.precision
+    resources = resources or WorkerResources()
+    config = _for_other_machines(config, resources)
+    placement = pipeline.placed(config)
+    fixed = config.with_options(device=str(placement.device), precision=placement.precision)
     with DeferredSignals() as signals, connected(address) as ray:
         signals.check()
-        fleet = Fleet(ray, signals.check, on_notice)
+        pool = ActorPool(ray, signals.check, on_notice)
         try:
-            fleet.start(settled(chosen, str(placement.device), exact), share or Share(), workers)
-            machines = len(set(fleet.nodes))
-            on_notice(f"{len(fleet.nodes)} workers on {machines} machine{'s'[: machines != 1]}")
-            with tidied(jobs):
-                _share_out(jobs, chosen, on_event, fleet, command)
+            pool.start(fixed, resources, workers)
+            count = format_count(len(pool.machines), "worker")
+            on_notice(f"{count} on {format_count(len(set(pool.machines)), 'machine')}")
+            with removing_empty_folders(jobs):
+                _run_in_threads(jobs, config, on_event, pool, command)
         finally:
-            fleet.stop()
+            pool.stop()
 
 
-def _travelling(config: Config, share: Share) -> Config:
-    """The configuration with what other machines must know: whole paths, and a kind of device."""
-    device = config.networks.device
-    if device == "auto" and share.gpus > 0:
+def _for_other_machines(config: Config, resources: WorkerResources) -> Config:
+    """Return settings with absolute paths and an explicit kind of device."""
+    networks, tracks = config.networks, config.faces.tracks
+    device = networks.device
+    if device == "auto" and resources.gpus > 0:
         device = "cuda"
     elif device == "auto" and torch.cuda.is_available():
-        device = "cpu"  # Ray hides GPUs from those who did not ask for one.
-    model = Path(config.networks.model)
+        device = "cpu"  # Ray hides GPUs from workers that did not ask for one.
+    model = Path(networks.model)
     return config.with_options(
         device=device,
-        model=str(model.absolute()) if model.is_file() else config.networks.model,
-        tracks=config.faces.tracks.absolute() if config.faces.tracks is not None else None,
+        model=str(model.absolute()) if model.is_file() else networks.model,
+        tracks=tracks.absolute() if tracks is not None else None,
         resume=True,
     )
 
 
-def _share_out(
-    jobs: Sequence[Job],
-    config: Config,
-    on_event: OnEvent,
-    fleet: Fleet,
-    command: Sequence[str],
+def _run_in_threads(
+    jobs: Sequence[Job], config: Config, on_event: OnEvent, pool: ActorPool, command: Sequence[str]
 ) -> None:
-    """A thread for each video that is under way, as many as keep all workers busy."""
+    """Do the jobs in as many threads as keep all workers busy."""
     events: SimpleQueue[Event] = SimpleQueue()
 
-    def tell_all() -> None:
+    def pass_events_on() -> None:
         with suppress(Empty):
             while True:
                 on_event(events.get_nowait())
 
-    with ThreadPoolExecutor(len(fleet.nodes) + 1, "video") as threads:
+    with ThreadPoolExecutor(len(pool.machines) + 1, "video") as threads:
         calls = [
             threads.submit(
-                one.do,
-                _absolute(job),
+                run_job,
+                _with_absolute_paths(job),
                 config,
                 events.put,
                 command=command,
-                workers=fleet.enhance,
+                executor=pool.enhance,
             )
             for job in jobs
         ]
 
         def is_over() -> bool:
-            tell_all()
+            pass_events_on()
             return not wait(calls, timeout=0).not_done
 
         try:
-            fleet.serve(is_over)
+            pool.serve(is_over)
         except BaseException:
             for call in calls:
                 call.cancel()
-            fleet.stop()  # Wakes the threads, which wait for their segments.
+            pool.stop()  # Wakes the threads, which wait for their segments.
             raise
-    tell_all()
+    pass_events_on()
 
 
-def _absolute(job: Job) -> Job:
-    """With paths that mean the same on every machine."""
-    return Job(
-        job.source.absolute(),
-        job.output.absolute(),
-        job.folder,
-        tuple(path.absolute() for path in job.report),
+def _with_absolute_paths(job: Job) -> Job:
+    """Return a job with paths that are the same on every machine."""
+    return replace(
+        job,
+        source=job.source.absolute(),
+        output=job.output.absolute(),
+        report=tuple(path.absolute() for path in job.report),
     )

@@ -1,4 +1,4 @@
-"""What runs on each machine of a cluster: knows nothing of Ray, and never raises."""
+"""The worker that runs on each machine of a cluster. It knows nothing of Ray and never raises."""
 
 import os
 import pickle
@@ -13,99 +13,97 @@ import cv2
 
 from crsr_video import pipeline
 from crsr_video.config import Config
-from crsr_video.errors import CrsrError, InputError
-from crsr_video.jobs.queue.one import defect
-from crsr_video.jobs.segments import Plan, SegmentResult, Worker, facts
+from crsr_video.errors import InputError
+from crsr_video.jobs.events import describe_error
+from crsr_video.jobs.segments import Plan, SegmentResult, SegmentWorker, compatibility
 from crsr_video.track import litert
 
-SIGHT_SECONDS = 3.0
-"""After which a file that another machine has made must be seen: networks are slow to tell."""
+VISIBILITY_SECONDS = 3.0
+"""Time in which a file of another machine must become visible on network storage."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A segment is enhanced, and its file lies in the folder."""
+class SegmentDone:
+    """A segment is enhanced, and its file is in the work folder."""
 
     result: SegmentResult
     notices: tuple[str, ...]
-    node: str
+    machine: str
     """Name of the machine."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class WorkerFailure:
     """Something could not be done."""
 
     message: str
-    """One line, with the name of the machine."""
+    """One line that includes the name of the machine."""
     kind: str
-    """Name of the error."""
-    blind: bool = False
-    """The machine does not see the files: another may."""
+    """Name of the exception class."""
+    files_unseen: bool = False
+    """Whether the machine does not see the files; another machine may."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """A worker that can do the work."""
+class WorkerReady:
+    """A worker is ready for work."""
 
-    node: str
+    machine: str
+    """Name of the machine."""
 
 
 def packed(*things: Any) -> bytes:
-    """For the way to another machine, where another version may not know these things."""
+    """Serialise things for another machine, which may have a version that does not know them."""
     return pickle.dumps(things)
 
 
-class SegmentWorker:
-    """Enhances segments of any video; the networks stay loaded.
+class ClusterWorker:
+    """Enhances segments of any video. The networks stay loaded.
 
-    Args: threads: of the networks, on a CPU.
+    Args:
+        threads: Number of threads of the networks on a CPU.
     """
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._node = platform.node() or "unnamed"
+        self._machine = platform.node() or "unnamed"
         self._networks: pipeline.Networks | None = None
-        self._key: bytes | None = None
-        self._worker: Worker | None = None
+        self._plan: bytes | None = None
+        self._worker: SegmentWorker | None = None
 
-    def prepare(self, load: bytes) -> Ready | Trouble:
-        """See whether this machine can do the work, and load the networks.
+    def prepare(self, load: bytes) -> WorkerReady | WorkerFailure:
+        """Check whether this machine can do the work, and load the networks.
 
-        Args: load: packed `Config`, and the versions of the machine that plans.
+        Args:
+            load: Packed `Config` and versions of the planning machine.
         """
         try:
             config, versions = _unpacked(load)
-            differs = facts.difference(versions, facts.versions(config))
-            if differs is not None:
-                told = f"the work was planned by a machine with {differs}"
-                return self._trouble(told, "InputError")
+            difference = compatibility.first_difference(versions, compatibility.versions(config))
+            if difference is not None:
+                raise InputError(f"the work was planned by a machine with {difference}")
             self._load(config)
-        except CrsrError as error:
-            return self._trouble(str(error), type(error).__name__)
         except Exception as error:
-            return self._trouble(defect(error), type(error).__name__)
-        return Ready(self._node)
+            return self._failure(error)
+        return WorkerReady(self._machine)
 
-    def enhance(self, load: bytes) -> Done | Trouble:
+    def enhance(self, load: bytes) -> SegmentDone | WorkerFailure:
         """Enhance a segment.
 
-        Args: load: packed `Plan`, `Segment`, and the folder of all segments' files.
+        Args:
+            load: Packed `Plan`, `Segment` and work folder.
         """
         try:
             plan, segment, folder = _unpacked(load)
-            missing = _unseen(plan, folder)
-            if missing is not None:
-                return replace(self._trouble(missing, "InputError"), blind=True)
-            if self._networks is None:  # Ray has started this worker again.
+            unseen = _unseen_file(plan, folder)
+            if unseen is not None:
+                return replace(self._failure(InputError(unseen)), files_unseen=True)
+            if self._networks is None:  # Ray has restarted this worker.
                 self._load(plan.config)
             worker = self._worker_for(plan)
-            result = worker.enhance(segment, folder)
-            return Done(result, worker.notices, self._node)
-        except CrsrError as error:
-            return self._trouble(str(error), type(error).__name__)
+            return SegmentDone(worker.enhance(segment, folder), worker.notices, self._machine)
         except Exception as error:
-            return self._trouble(defect(error), type(error).__name__)
+            return self._failure(error)
 
     def _load(self, config: Config) -> None:
         if config.faces.tracks is None:
@@ -113,41 +111,46 @@ class SegmentWorker:
         config = config.with_options(threads=self._threads)
         self._networks = pipeline.load_networks(config).taking_turns()
         if self._networks.placement.device.type == "cpu":
-            cv2.setNumThreads(1)  # This process is the worker's own, and shares the machine.
+            cv2.setNumThreads(1)  # This process belongs to the worker, and shares the machine.
 
-    def _worker_for(self, plan: Plan) -> Worker:
-        """The worker of the last segment, if that was of the same plan."""
+    def _worker_for(self, plan: Plan) -> SegmentWorker:
+        """Return the worker of the last segment if that segment had the same plan."""
         key = packed(plan)
-        if self._worker is None or key != self._key:
+        if self._worker is None or key != self._plan:
             if self._worker is not None:
                 self._worker.close()
                 self._worker = None
-            self._worker, self._key = Worker(plan, networks=self._networks), key
+            self._worker, self._plan = SegmentWorker(plan, networks=self._networks), key
         return self._worker
 
-    def _trouble(self, message: str, kind: str) -> Trouble:
-        return Trouble(f"{' '.join(message.split())} (machine {self._node})", kind)
+    def _failure(self, error: Exception) -> WorkerFailure:
+        message = f"{describe_error(error)} (machine {self._machine})"
+        return WorkerFailure(message, type(error).__name__)
 
 
-def _unseen(plan: Plan, folder: Path) -> str | None:
-    """What this machine does not see of the files, in words."""
-    needs = "--ray needs storage that all machines have under the same path"
-    for place, mode, what in ((plan.source, os.R_OK, "read"), (folder, os.W_OK, "written to")):
-        end = time.monotonic() + SIGHT_SECONDS
-        while not os.access(place, mode):
+def _unseen_file(plan: Plan, folder: Path) -> str | None:
+    """Return a message on the first file that this machine cannot use, or None."""
+    advice = "--ray needs storage that all machines have under the same path"
+    for path, mode, what in ((plan.source, os.R_OK, "read"), (folder, os.W_OK, "written to")):
+        end = time.monotonic() + VISIBILITY_SECONDS
+        while not os.access(path, mode):
             if time.monotonic() > end:
-                return f"{place}: is not there, or may not be {what}; {needs}"
-            time.sleep(SIGHT_SECONDS / 20)
+                return f"{path}: does not exist or cannot be {what}; {advice}"
+            time.sleep(VISIBILITY_SECONDS / 20)
             with suppress(OSError):
-                os.listdir(place.parent)  # noqa: PTH208 - has file systems look again
+                os.listdir(path.parent)  # noqa: PTH208 - refreshes network file systems
     return None
 
 
 def _unpacked(load: bytes) -> Any:
-    """Raises: InputError: it comes from a version that has other things."""
+    """Return what was packed.
+
+    Raises:
+        InputError: The load comes from an incompatible version.
+    """
     try:
         return pickle.loads(load)
     except Exception as error:
         raise InputError(
-            f"what to do cannot be understood: other versions of crsr-video ({error})"
+            f"the work comes from an incompatible version of crsr-video ({error})"
         ) from error

@@ -1,23 +1,22 @@
-"""Many videos, one after the other or several at a time.
+"""Many videos, one after another or several at a time.
 
-find   inputs and folders to jobs: what is enhanced, and under which name       finding.py
-run    all jobs, in this process or in several; a failure does not stop it      running.py
-
-What happens is told as events (events.py), the same for one process, for many and for a cluster.
+`find` turns files and folders into jobs. `run` does the jobs in this process or in several; a
+failed job does not stop the others.
 """
 
-from crsr_video.jobs.queue.events import (
+from crsr_video.jobs.events import (
     Advanced,
     Event,
     Failed,
     Finished,
+    Job,
+    Noticed,
     OnEvent,
     Skipped,
     Started,
-    Told,
 )
-from crsr_video.jobs.queue.finding import Found, Refused, find
-from crsr_video.jobs.queue.jobs import Job
+from crsr_video.jobs.queue.finding import Found, Refused, find, make_job
+from crsr_video.jobs.queue.job_runner import make_folders, removing_empty_folders, run_job
 from crsr_video.jobs.queue.running import run
 
 __all__ = [
@@ -27,11 +26,15 @@ __all__ = [
     "Finished",
     "Found",
     "Job",
+    "Noticed",
     "OnEvent",
     "Refused",
     "Skipped",
     "Started",
-    "Told",
     "find",
+    "make_folders",
+    "make_job",
+    "removing_empty_folders",
     "run",
+    "run_job",
 ]

@@ -1,4 +1,4 @@
-"""From what was asked for to jobs: folders are walked, names are given, own results left out."""
+"""Turn files and folders into jobs: find videos, name their results, leave out own results."""
 
 import os
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -9,14 +9,17 @@ from pathlib import Path
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError, CrsrError, InputError
 from crsr_video.io.containers import BY_SUFFIX
-from crsr_video.jobs.queue.jobs import Job
-from crsr_video.jobs.queue.naming import MARK, check_reports, clashes, job_of
+from crsr_video.io.output_plan import plan_output
+from crsr_video.io.reader import Reader
+from crsr_video.jobs.events import Job
 
+RESULT_MARK = ".enhanced"
+"""Part of a result's name between the stem and the suffix of its source."""
 READ_ONLY = (".ogv", ".ogm", ".gif", ".y4m", ".mxf", ".dv", ".rm", ".rmvb", ".f4v", ".divx")
 _OLDER = (".m1v", ".m2v", ".mpv", ".m2t", ".mod", ".tod", ".amv", ".h264", ".264", ".hevc")
-"""Endings of videos that are read, beside those that are written too."""
-ENDINGS = frozenset((*BY_SUFFIX, *READ_ONLY, *_OLDER))
-"""Of the files that are taken from a folder."""
+"""Suffixes of videos that can be read but not written."""
+SUFFIXES = frozenset((*BY_SUFFIX, *READ_ONLY, *_OLDER))
+"""Suffixes of the files that are taken from folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,12 @@ class Refused:
     path: Path
     message: str
     kind: str = "InputError"
+    """Name of the exception class."""
 
 
 @dataclass(slots=True)
 class Found:
-    """What came of the inputs."""
+    """Jobs, refused inputs and notices for the user."""
 
     jobs: list[Job] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
@@ -45,27 +49,31 @@ def find(
     recursive: bool = False,
     patterns: Sequence[str] = (),
 ) -> Found:
-    """Jobs for files, and for what lies in folders.
+    """Return the jobs for some files and folders.
 
-    Args:   folder: of all results; None: each beside its source.
-            recursive: take folders too, with all below them.
-            patterns: names to take from folders, such as ``*.mp4``, or paths below the folder;
-            none: all videos, by their endings.
-    Raises: ConfigError: the options do not fit together.
-            InputError: there is nothing to do at all.
+    Args:
+        inputs: Files and folders.
+        folder: Folder of all results. Defaults to the folder of each source.
+        config: Settings of the run.
+        recursive: Also take the videos in input folders and in the folders below.
+        patterns: File names to take from folders, such as ``*.mp4``, or paths below the folder.
+            Defaults to all videos, by suffix.
+
+    Raises:
+        ConfigError: The options exclude each other.
+        InputError: There is nothing to do at all.
     """
     _check_options(inputs, folder, config, recursive, patterns)
     found = Found()
+    walk = _Walk(folder, recursive, patterns, found, overwrite=config.job.overwrite)
     sources: dict[str, Path] = {}
-    for source, below in _all_sources(
-        inputs, folder, recursive, patterns, found, config.job.overwrite
-    ):
-        first = sources.setdefault(_real(source), source)
+    for source, subfolder in walk.sources(inputs):
+        first = sources.setdefault(_resolved(source), source)
         if first is not source:
-            found.notices.append(f"{source} is {first} again: it is done once")
+            found.notices.append(f"{source} is the same file as {first} and is done once")
             continue
         try:
-            found.jobs.append(job_of(source, below, folder, config))
+            found.jobs.append(make_job(source, subfolder, folder, config))
         except CrsrError as error:
             found.refused.append(Refused(source, str(error), type(error).__name__))
     _refuse_clashes(found)
@@ -73,6 +81,42 @@ def find(
     if not found.jobs and not found.refused:
         raise InputError(f"{', '.join(map(str, inputs))}: there is nothing to enhance")
     return found
+
+
+def make_job(source: Path, subfolder: Path, folder: Path | None, config: Config) -> Job:
+    """Return the job for a source, with the names of its result and reports.
+
+    The suffix of the result is that of the source if such files can be written; otherwise it
+    follows from the content.
+
+    Args:
+        source: A video.
+        subfolder: Folder of the source relative to the input folder.
+        folder: Folder of all results. Defaults to the folder of the source.
+        config: Settings of the run.
+
+    Raises:
+        InputError: The name follows from the content, which cannot be read.
+        OutputError: No container holds the result.
+    """
+    suffix = source.suffix
+    if suffix.lower() not in BY_SUFFIX:
+        with Reader(source) as reader:
+            suffix = plan_output(reader.source, None, config.output, scale=config.scale).path.suffix
+    if folder is None:
+        output = source.with_name(f"{source.stem}{RESULT_MARK}{suffix}")
+    else:
+        output = folder / subfolder / f"{source.stem}{suffix}"
+    reports = tuple(_report_path(pattern, output, subfolder) for pattern in config.job.report)
+    return Job(source, output, subfolder, reports)
+
+
+def _report_path(pattern: Path, output: Path, subfolder: Path) -> Path:
+    """Return the report of one result. A star stands for the result's name without suffix."""
+    name = pattern.name.replace("*", output.stem)
+    if pattern.parent == Path():
+        return output.with_name(name)
+    return pattern.parent / subfolder / name
 
 
 def _check_options(
@@ -83,120 +127,147 @@ def _check_options(
     patterns: Sequence[str],
 ) -> None:
     if patterns and not recursive:
-        raise ConfigError("pattern chooses files in folders: it needs --recursive")
+        raise ConfigError("--pattern selects files in folders and needs --recursive")
     if "-" in map(str, (*inputs, folder)):
-        raise ConfigError("standard input and output are for one video, not for several")
+        raise ConfigError("standard input and output can be used for one video only")
     if folder is not None and (
         folder.is_file() or (not folder.is_dir() and folder.suffix.lower() in BY_SUFFIX)
     ):
-        raise ConfigError(f"{folder}: several inputs need a folder for their results, not a file")
+        raise ConfigError(f"{folder}: several inputs need an output folder, not a file")
     if config.faces.tracks is not None:
-        raise ConfigError("tracks are of one video, not of several")
-    check_reports(config)
-
-
-def _all_sources(
-    inputs: Iterable[Path],
-    folder: Path | None,
-    recursive: bool,
-    patterns: Sequence[str],
-    found: Found,
-    overwrite: bool,
-) -> Iterator[tuple[Path, Path]]:
-    """Files, and where they lie below the folder that was asked for."""
-    for path in inputs:
-        if not _is_folder(path):
-            yield path, Path()
-        elif not recursive:
-            found.refused.append(
-                Refused(path, f"{path}: is a folder; --recursive takes what is in it")
+        raise ConfigError("a tracks file belongs to one video and cannot be used for several")
+    for pattern in config.job.report:
+        if "*" not in pattern.name:
+            raise ConfigError(
+                f"{pattern}: with several inputs, the name of a report needs a star, "
+                f"such as '*{pattern.suffix}'"
             )
-        elif folder is not None and Path(_real(path)).is_relative_to(_real(folder)):
-            told = f"{path}: lies in {folder}, where results go: they would be enhanced again"
-            found.refused.append(Refused(path, told, "ConfigError"))
-        else:
-            yield from _walked(path, folder, patterns, found, overwrite)
 
 
-def _walked(
-    top: Path, folder: Path | None, patterns: Sequence[str], found: Found, overwrite: bool
-) -> Iterator[tuple[Path, Path]]:
-    """Videos in a folder, in order of their names; nothing hidden, no result of ours.
+class _Walk:
+    """Finds the sources among the inputs, and adds refusals and notices to `found`."""
 
-    Raises: ConfigError: results would replace what is there, in a folder among the sources.
-    """
-    results = _real(folder) if folder is not None else None
+    def __init__(
+        self,
+        folder: Path | None,
+        recursive: bool,
+        patterns: Sequence[str],
+        found: Found,
+        *,
+        overwrite: bool,
+    ) -> None:
+        self._folder, self._recursive, self._patterns = folder, recursive, patterns
+        self._found, self._overwrite = found, overwrite
 
-    def tell(error: OSError) -> None:
-        name = error.filename or top
-        found.refused.append(Refused(Path(name), f"{name}: cannot be read: {error.strerror}"))
+    def sources(self, inputs: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
+        """Yield sources and their folders relative to the input folder.
 
-    any_found = False
-    for place, folders, names in os.walk(top, onerror=tell):
-        here = Path(place)
-        if results is not None and _real(here) == results:
-            if overwrite and (names or folders):
-                # Who tells a result of ours from somebody's own video? It would be gone.
-                told = f"{here}: lies in {top} and holds files: overwriting could hit a source"
-                raise ConfigError(told)
-            found.notices.append(f"{here} is left out of {top}: results go there")
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = here.relative_to(top)
-        stems = {Path(name).stem for name in names}
-        for name in sorted(names):
-            if _is_wanted(below / name, patterns) and not _is_result(name, stems):
-                any_found = True
-                yield here / name, below
-    if not any_found:
-        what = f"nothing matches {' or '.join(patterns)}" if patterns else "no video was found"
-        found.refused.append(Refused(top, f"{top}: {what} in it"))
+        Raises:
+            ConfigError: Results could replace sources.
+        """
+        for path in inputs:
+            if not _is_folder(path):
+                yield path, Path()
+            elif not self._recursive:
+                self._refuse(path, "is a folder; --recursive takes the videos in it")
+            elif self._is_inside_results(path):
+                message = f"is inside the output folder {self._folder}, so results would be sources"
+                self._refuse(path, message, "ConfigError")
+            else:
+                yield from self._sources_in(path)
+
+    def _sources_in(self, top: Path) -> Iterator[tuple[Path, Path]]:
+        """Yield the videos in a folder in order of their names, without hidden files and results.
+
+        Raises:
+            ConfigError: Results could replace sources.
+        """
+        any_found = False
+        for place, folders, names in os.walk(
+            top, onerror=lambda error: self._unreadable(top, error)
+        ):
+            here = Path(place)
+            if self._folder is not None and _resolved(here) == _resolved(self._folder):
+                if self._overwrite and (names or folders):
+                    # Own results cannot be told from somebody's videos, which would be lost.
+                    raise ConfigError(
+                        f"{here}: is inside {top} and not empty, so --overwrite could replace "
+                        "a source"
+                    )
+                self._found.notices.append(f"{here} is left out because results are written there")
+                folders.clear()
+                continue
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            subfolder = here.relative_to(top)
+            stems = {Path(name).stem for name in names}
+            for name in sorted(names):
+                if _is_wanted(subfolder / name, self._patterns) and not _is_result(name, stems):
+                    any_found = True
+                    yield here / name, subfolder
+        if not any_found:
+            wanted = f"no file matches {' or '.join(self._patterns)}" if self._patterns else ""
+            self._refuse(top, wanted or "contains no video")
+
+    def _is_inside_results(self, path: Path) -> bool:
+        folder = self._folder
+        return folder is not None and Path(_resolved(path)).is_relative_to(_resolved(folder))
+
+    def _unreadable(self, top: Path, error: OSError) -> None:
+        self._refuse(Path(error.filename or top), f"cannot be read: {error.strerror}")
+
+    def _refuse(self, path: Path, message: str, kind: str = "InputError") -> None:
+        self._found.refused.append(Refused(path, f"{path}: {message}", kind))
 
 
 def _is_wanted(path: Path, patterns: Sequence[str]) -> bool:
     if path.name.startswith("."):
         return False
     if not patterns:
-        return path.suffix.lower() in ENDINGS
+        return path.suffix.lower() in SUFFIXES
     return any(fnmatch(str(path) if "/" in p else path.name, p) for p in patterns)
 
 
 def _is_result(name: str, stems: Container[str]) -> bool:
-    """Whether a file is called as the result of one beside it, by all names without endings."""
+    """Return whether a file is named like the result of another file in its folder."""
     stem = Path(name).stem
-    base = stem.removesuffix(MARK)
+    base = stem.removesuffix(RESULT_MARK)
     return base != stem and base in stems
 
 
 def _refuse_clashes(found: Found) -> None:
-    """Of results that would have one name none is made: nobody can tell which was meant."""
+    """Refuse all jobs that would write the same file: nobody can tell which one was meant."""
     refused: dict[Job, str] = {}
-    for first, second, path in clashes(found.jobs):
-        for job, other in ((first, second), (second, first)):
-            told = f"{job.source}: would write {path}, as would {other.source}"
-            refused.setdefault(job, told)
-    found.refused += [Refused(job.source, told, "ConfigError") for job, told in refused.items()]
+    owners: dict[Path, Job] = {}
+    for job in found.jobs:
+        for path in (job.output, *job.report):
+            other = owners.setdefault(path.absolute(), job)
+            if other is not job:
+                for one, two in ((other, job), (job, other)):
+                    message = f"{one.source}: would write {path}, like {two.source}"
+                    refused.setdefault(one, message)
+    found.refused += [Refused(job.source, text, "ConfigError") for job, text in refused.items()]
     found.jobs = [job for job in found.jobs if job not in refused]
 
 
 def _leave_out_results(found: Found) -> None:
-    """A second run over ``*.mp4`` finds the results of the first, which are no sources."""
-    made = {_real(job.output): job for job in found.jobs}
+    """Leave out results of other jobs, which a second run over ``*.mp4`` would find."""
+    makers = {_resolved(job.output): job for job in found.jobs}
     kept = []
     for job in found.jobs:
-        maker = made.get(_real(job.source), job)
+        maker = makers.get(_resolved(job.source), job)
         if maker is job:
             kept.append(job)
         else:
-            found.notices.append(f"{job.source} is left out: it is the result of {maker.source}")
+            found.notices.append(
+                f"{job.source} is left out because it is the result of {maker.source}"
+            )
     found.jobs = kept
 
 
 def _is_folder(path: Path) -> bool:
-    return os.path.isdir(path)  # noqa: PTH112 - a Path raises where it may not look
+    return os.path.isdir(path)  # noqa: PTH112 - a Path raises where access is denied
 
 
-def _real(path: Path) -> str:
-    """Where a path leads; never raises, not even for links that go in circles."""
+def _resolved(path: Path) -> str:
+    """Return the real path of a file. Unlike `Path.resolve`, this accepts circular links."""
     return os.path.realpath(path)

@@ -1,15 +1,13 @@
-"""Do all jobs: in this process, or in several."""
+"""Do all jobs of a queue, in this process or in several."""
 
 from collections import deque
 from collections.abc import Sequence
 
 from crsr_video import pipeline
 from crsr_video.config import Config
-from crsr_video.jobs.queue import one
-from crsr_video.jobs.queue.crew import Crew
-from crsr_video.jobs.queue.events import OnEvent
-from crsr_video.jobs.queue.folders import tidied
-from crsr_video.jobs.queue.jobs import Job
+from crsr_video.jobs.events import Job, OnEvent
+from crsr_video.jobs.queue.job_runner import removing_empty_folders, run_job
+from crsr_video.jobs.queue.process_pool import ProcessPool
 
 
 def run(
@@ -20,19 +18,25 @@ def run(
     processes: int = 1,
     command: Sequence[str] = (),
 ) -> None:
-    """Enhance all; what becomes of each is told as events, from the calling thread.
+    """Do all jobs. Each process loads the networks once.
 
-    The networks are loaded once for each process.
-    Args:   processes: files that are enhanced at a time.
-            command: the command line, to be told in reports.
-    Raises: DeviceError, WeightsError: nothing can be enhanced.
-            whatever `on_event` raises, and what interrupts: all processes have ended then.
+    Args:
+        jobs: The jobs.
+        config: Settings of all jobs.
+        on_event: Receives all events, in the calling thread. An exception that it raises ends all
+            processes.
+        processes: Number of jobs that are done at the same time.
+        command: Words of the command line, for reports.
+
+    Raises:
+        DeviceError: The device cannot be used.
+        WeightsError: The weights cannot be loaded.
     """
-    with tidied(jobs):
+    with removing_empty_folders(jobs):
         if processes == 1 or len(jobs) == 1:
             networks = pipeline.load_networks(config).taking_turns()
             for job in jobs:
-                one.do(job, config, on_event, command=command, networks=networks)
+                run_job(job, config, on_event, command=command, networks=networks)
             return
-        with Crew(config, min(processes, len(jobs)), command) as crew:
-            crew.work(deque(jobs), on_event)
+        with ProcessPool(config, min(processes, len(jobs)), command) as pool:
+            pool.run(deque(jobs), on_event)

@@ -1,34 +1,32 @@
-"""One video in segments, for runs that go on after a crash, and for many machines.
+"""One video in segments, for runs that can be resumed, and for runs on many machines.
 
-plan                where segments begin, decided from the source alone         planning.py
-Worker              enhances segments, one at a time, each into its own file    work.py
-join                the segments' packets and all other streams, in one file    joining.py
-enhance_resumably   the three in one process, with a journal                    running.py
+`plan` decides where segments begin, from the source alone. A `SegmentWorker` enhances segments,
+each into its own file. `join` puts their packets and all other streams into one file.
+`enhance_resumably` does all of this in one process, with a journal.
 
-A segment's frames follow from the source, the configuration and the plan alone: never from what was
-done before, nor by whom. So a run that was never interrupted, one that was killed and went on, and
-one on many machines give the same frames. Networks round differently on different processors,
-though: for equal bits the machines must be of one kind.
+The frames of a segment depend only on the source, the settings and the plan, never on earlier work
+or on the machine's other work. A run that was interrupted and resumed, and a run on many machines,
+therefore produce the same frames as an uninterrupted one. Networks round differently on different
+processors, so all machines must be of the same kind.
 
-Each segment starts some frames early with no memory of anything, and runs on some frames beyond its
-end, so that whatever looks back or ahead has settled; only its own frames are written.
+Each segment starts with some warm-up frames and continues for some frames after its end, until all
+stages that look back or ahead have settled. Only its own frames are written.
 """
 
 from crsr_video.jobs.segments.joining import join
 from crsr_video.jobs.segments.planning import Plan, Segment, plan
 from crsr_video.jobs.segments.results import SegmentResult
-from crsr_video.jobs.segments.running import Outcome, Workers, enhance_resumably
-from crsr_video.jobs.segments.work import Worker, enhance_segment
+from crsr_video.jobs.segments.resuming import Outcome, SegmentExecutor, enhance_resumably
+from crsr_video.jobs.segments.worker import SegmentWorker
 
 __all__ = [
     "Outcome",
     "Plan",
     "Segment",
+    "SegmentExecutor",
     "SegmentResult",
-    "Worker",
-    "Workers",
+    "SegmentWorker",
     "enhance_resumably",
-    "enhance_segment",
     "join",
     "plan",
 ]

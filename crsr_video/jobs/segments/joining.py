@@ -1,4 +1,4 @@
-"""Join segments: their packets one after the other, beside all other streams of the source."""
+"""Join segments: write their packets one after another, beside the source's other streams."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.pyav import Packet, Passthrough
 from crsr_video.io.reader import Reader, ReadReport
 from crsr_video.io.writer import Writer
-from crsr_video.jobs.segments import media
+from crsr_video.jobs.segments.packets import codec_parameters, packets
 from crsr_video.jobs.segments.planning import Plan
 from crsr_video.jobs.segments.results import SegmentResult
 from crsr_video.types import VideoInfo
@@ -20,13 +20,13 @@ from crsr_video.types import VideoInfo
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The finished file."""
+    """Description of the joined file."""
 
     plan: OutputPlan
     video: VideoInfo
-    """Of the source."""
+    """Properties of the source."""
     report: ReadReport
-    """On the source's other streams, and on its end."""
+    """What happened while the source's other streams were read."""
     notices: tuple[str, ...]
 
 
@@ -38,23 +38,29 @@ def join(
     overwrite: bool = False,
     exclusive: bool = True,
 ) -> Joined:
-    """Write the result from all segments' files; nothing is decoded or encoded.
+    """Write the result from the segment files. Nothing is decoded or encoded.
 
-    Args:   results: of all segments. folder: where their files lie.
-            exclusive: keep others from writing the result; False: the caller does.
-    Raises: OutputError: segments are missing or do not fit together, or the file cannot be written;
-            nothing is left under its name then.
+    Args:
+        plan: The plan of the run.
+        results: Results of all segments.
+        folder: Folder of the segment files.
+        overwrite: Replace an existing result.
+        exclusive: Lock the name of the result. False if the caller holds the lock.
+
+    Raises:
+        OutputError: Segments are missing or do not fit together, or the file cannot be written.
+            Nothing is left under its name then.
     """
     parts = _in_order(plan, results)
     config = plan.config
     with ExitStack() as stack:
-        film = stack.enter_context(
+        reader = stack.enter_context(
             Reader(plan.source, start=config.job.start, duration=config.job.duration)
         )
-        encoder = stack.enter_context(
+        writer = stack.enter_context(
             Writer(
                 plan.output,
-                film.source,
+                reader.source,
                 config.output,
                 scale=config.scale,
                 overwrite=overwrite,
@@ -62,20 +68,21 @@ def join(
                 exclusive=exclusive,
             )
         )
-        _check_parameters([folder / part.name for part in parts], encoder)
-        video = _Video(parts, folder, film, encoder)
-        for item in film.others():
-            video.push_until(_due(item))
-            encoder.push_packet(item)
+        _check_parameters([folder / part.name for part in parts], writer)
+        video = _JoinedVideo(parts, folder, reader, writer)
+        for item in reader.others():
+            video.push_until(_decoding_time(item))
+            writer.push_packet(item)
         video.push_until(None)
-        encoder.close()
-        return Joined(encoder.plan, film.info, film.report, encoder.notices)
+        writer.close()
+        return Joined(writer.plan, reader.info, reader.report, writer.notices)
 
 
 def _in_order(plan: Plan, results: Iterable[SegmentResult]) -> list[SegmentResult]:
-    """Results by number, without empty ones.
+    """Return the results by number, without empty ones.
 
-    Raises: OutputError: not one for each segment of the plan.
+    Raises:
+        OutputError: There is not exactly one result for each segment.
     """
     found = sorted(results, key=lambda result: result.number)
     if [result.number for result in found] != [segment.number for segment in plan.segments]:
@@ -83,75 +90,91 @@ def _in_order(plan: Plan, results: Iterable[SegmentResult]) -> list[SegmentResul
     return [result for result in found if result.frames]
 
 
-def _check_parameters(paths: Sequence[Path], encoder: Writer) -> None:
-    """Raises: OutputError: a decoder would have to be told anew in the middle."""
-    found = {media.parameters(path) for path in paths}
-    # Some encoders have none; FFmpeg then finds them in the first packet.
-    found |= {encoder.parameters} if encoder.parameters else set()
+def _check_parameters(paths: Sequence[Path], writer: Writer) -> None:
+    """Raise OutputError if a decoder would need new parameters in the middle of the result."""
+    found = {codec_parameters(path) for path in paths}
+    # Some writers have no parameters. FFmpeg then finds them in the first packet.
+    found |= {writer.parameters} if writer.parameters else set()
     if len(found) > 1:
-        raise OutputError(f"{paths[0].parent}: the segments were encoded differently")
+        raise OutputError(f"{paths[0].parent}: the segments were encoded with different parameters")
 
 
-def _due(item: Passthrough) -> Fraction | None:
-    """When a packet is to be decoded, in seconds."""
+def _decoding_time(item: Passthrough) -> Fraction | None:
+    """Return the decoding time of a packet in seconds."""
     packet = item.packet
     ticks = packet.dts if packet.dts is not None else packet.pts
     return None if ticks is None else ticks * packet.time_base
 
 
-class _Video:
-    """The segments' packets as one stream."""
+class _JoinedVideo:
+    """The packets of all segments as one stream."""
 
     def __init__(
-        self, parts: Sequence[SegmentResult], folder: Path, film: Reader, encoder: Writer
+        self, parts: Sequence[SegmentResult], folder: Path, reader: Reader, writer: Writer
     ) -> None:
-        rate = film.info.rate or Fraction(25)
-        self._encoder = encoder
-        self._step = max(1, round(1 / (rate * encoder.tick)))
-        timed = timed_packets(parts, folder, film.info.time_base, film.source.shift, encoder.tick)
+        rate = reader.info.rate or Fraction(25)
+        step = max(1, round(1 / (rate * writer.tick)))
+        timed = _timed_packets(
+            parts, folder, reader.info.time_base, reader.source.shift, writer.tick
+        )
         delay = max((part.delay for part in parts), default=0)
-        self._packets = in_decoding_order(timed, delay, self._step)
+        self._writer = writer
+        self._packets = _in_decoding_order(timed, delay, step)
         self._next = next(self._packets, None)
 
     def push_until(self, seconds: Fraction | None) -> None:
-        """Write all packets that are to be decoded up to a moment; None: the rest."""
+        """Write all packets with decoding times up to a moment, or all that are left for None."""
         while self._next is not None:
-            due = (self._next.dts or 0) * self._encoder.tick
+            due = (self._next.dts or 0) * self._writer.tick
             if seconds is not None and due > seconds:
                 return
-            self._encoder.push_encoded(self._next)
+            self._writer.push_encoded(self._next)
             self._next = next(self._packets, None)
 
 
-def timed_packets(
-    parts: Iterable[SegmentResult], folder: Path, base: Fraction, shift: Fraction, clock: Fraction
+def _timed_packets(
+    parts: Iterable[SegmentResult],
+    folder: Path,
+    time_base: Fraction,
+    shift: Fraction,
+    clock: Fraction,
 ) -> Iterator[Packet]:
-    """All packets with the times of the result's clock; they grow from frame to frame.
+    """Yield all packets with increasing presentation times on the clock of the result.
 
-    Args: base: tick of the source's video. shift: seconds to subtract.
+    Args:
+        parts: Segments in order.
+        folder: Folder of the segment files.
+        time_base: Time base of the source's video.
+        shift: Seconds to subtract.
+        clock: Time base of the result.
     """
     last: int | None = None
     for part in parts:
         path = folder / part.name
-        places: dict[int, tuple[int, int]] = {}
+        timing: dict[int, tuple[int, int]] = {}
         durations = (ticks for count, ticks in part.durations for _ in range(count))
-        pts_of = sorted((p.pts or 0, p.time_base) for p in media.packets(path))
-        for (pts, tick), duration in zip(pts_of, durations, strict=True):
-            # NUT counts in a tick of its own, which divides the source's.
-            ticks = round((part.first * base + pts * tick - shift) / clock)
+        pts_in_order = sorted((p.pts or 0, p.time_base) for p in packets(path))
+        for (pts, tick), duration in zip(pts_in_order, durations, strict=True):
+            # NUT uses its own time base, which divides that of the source.
+            ticks = round((part.first * time_base + pts * tick - shift) / clock)
             last = ticks if last is None else max(ticks, last + 1)
-            places[pts] = last, round(duration * base / clock)
-        for packet in media.packets(path):
-            packet.pts, packet.duration = places[packet.pts or 0]
+            timing[pts] = last, round(duration * time_base / clock)
+        for packet in packets(path):
+            packet.pts, packet.duration = timing[packet.pts or 0]
             yield packet
 
 
-def in_decoding_order(packets: Iterable[Packet], delay: int, step: int) -> Iterator[Packet]:
-    """Give packets decoding times: those of the frames `delay` places earlier in presentation.
+def _in_decoding_order(packets: Iterable[Packet], delay: int, step: int) -> Iterator[Packet]:
+    """Yield packets with decoding times.
 
-    A packet never precedes a frame of which more than `delay` are still to come, so these times
-    grow and never lie after the packet's own.
-    Args: step: ticks between the times of the first `delay` packets, before any frame.
+    Each packet gets the presentation time of the frame `delay` places earlier in presentation
+    order. No packet precedes a frame while more than `delay` frames before it are missing, so these
+    times increase and never exceed the packet's own presentation time.
+
+    Args:
+        packets: Packets in decoding order, with presentation times.
+        delay: Number of frames by which decoding precedes presentation.
+        step: Ticks between the first `delay` packets, which precede all frames.
     """
     waiting: list[int] = []
     early: list[Packet] = []

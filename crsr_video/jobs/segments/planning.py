@@ -1,79 +1,78 @@
-"""Where segments begin: decided from the source alone, the same on every machine."""
+"""Divide a video into segments, from its packets alone and the same way on every machine."""
 
 import os
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 from crsr_video import pipeline
-from crsr_video.config import Config, Precision
+from crsr_video.config import Config
 from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
-from crsr_video.jobs.segments import facts, media
+from crsr_video.jobs.segments import compatibility, packets
 
-SEGMENT = 600
-"""Frames: so much work is lost by a crash, at most; the warm-up costs a share of it."""
-WARM_UP = 48
-"""Frames before a segment. Measured against runs without segments: where a file of tracks tells
-the faces, no pixel differs. Where they are looked for, changed pixels differ by 0 to 4 codes of 255
-RMS at the joint, by clip and not by length (24 to 96): a tracker that looks now and then never
-sees quite the same again, and small walking faces least."""
-_LEAST = 2
-"""Frames: two segments of one frame each would look like one picture in two parts to H.264."""
+SEGMENT_FRAMES = 600
+"""A crash loses at most this many frames. Shorter segments repeat the warm-up more often."""
+WARM_UP_FRAMES = 48
+"""Frames that are processed before a segment. Measured against runs without segments: with a tracks
+file no pixel differs. Without one, changed pixels differ at the boundary by 0 to 4 of 255 codes
+RMS, depending on the clip and not on the length of the warm-up (24 to 96 frames), because a tracker
+that searches at intervals never sees exactly the same."""
+_MIN_FRAMES = 2
+"""H.264 encoders could mistake two segments of one frame for two fields of one picture."""
 MAX_THREADS = 16
-"""Of the encoder: what x265 takes at most. Left to itself it would take as many as there are cores,
-but the machine that goes on may have others, and the result depends on them."""
+"""Maximum of x265. The number of encoder threads is part of the plan because the result depends on
+it, and the machine that resumes a run may have a different number of cores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A unit of work. Times are in ticks of the source's video, on its own clock."""
+    """A unit of work. Times are in ticks of the source's video stream, on its own clock."""
 
     number: int
-    """Counted from zero."""
+    """Position, counted from zero."""
     begin: int | None
-    """Of the first frame; None: the first there is."""
+    """Time of the first frame, or None for the first frame of the source."""
     end: int | None
-    """From which on frames belong to the next segment; None: to the last."""
-    warm: int | None
-    """Of the first frame to look at; None: the first there is."""
+    """Time of the first frame of the next segment, or None in the last segment."""
+    warm_up: int | None
+    """Time of the first warm-up frame, or None for the first frame of the source."""
     frames: int
-    """As the source's packets say; what decodes may be less."""
+    """Number of frames according to the source's packets. Some may not be decodable."""
 
-    def holds(self, pts: int) -> bool:
-        """Whether a frame is one of the segment's own."""
+    def contains(self, pts: int) -> bool:
+        """Return whether a frame belongs to the segment itself."""
         return (self.begin is None or pts >= self.begin) and (self.end is None or pts < self.end)
 
-    def before(self, pts: int) -> bool:
-        """Whether a frame belongs to the warm-up."""
+    def is_warm_up(self, pts: int) -> bool:
+        """Return whether a frame belongs to the warm-up."""
         return self.begin is not None and pts < self.begin
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a worker must know; can be sent to other machines."""
+    """Everything that a worker must know. It can be sent to other machines."""
 
     source: Path
     output: Path
     config: Config
-    """With device and precision settled, so that all workers compute alike."""
+    """Settings with a fixed device and precision, so that all workers compute alike."""
     threads: int
-    """Of the encoder, for results depend on them."""
-    seek: bool
-    """Whether the source may be entered in the middle; else each worker reads from its start."""
+    """Number of encoder threads, on which the result depends."""
+    can_seek: bool
+    """Whether reading can start in the middle of the source."""
     begin: int | None
-    """Time of the first frame wanted; None: the first there is."""
+    """Time of the first wanted frame, or None for the first frame of the source."""
     end: int | None
-    """Time from which on no frame is wanted; None: to the end."""
+    """Time after the last wanted frame, or None for the end of the source."""
     segments: tuple[Segment, ...]
     versions: dict[str, str]
-    """Of what computes: a worker with others would compute something else."""
+    """Versions of everything that computes. A worker with other versions is refused."""
 
     @property
     def frames(self) -> int:
-        """In all, as the source's packets say."""
+        """Number of frames according to the source's packets."""
         return sum(segment.frames for segment in self.segments)
 
 
@@ -82,53 +81,64 @@ def plan(
     config: Config | None = None,
     output: str | Path | None = None,
     *,
-    length: int = SEGMENT,
-    warm_up: int = WARM_UP,
+    length: int | None = None,
+    warm_up: int | None = None,
 ) -> Plan:
-    """Divide a video; it is read through once, but not decoded.
+    """Divide a video into segments. It is read once, but not decoded.
 
-    Args:   output: the result's path; None: ``NAME.enhanced.EXT`` beside the source.
-            length: frames a segment, about. warm_up: frames to look at before one.
-    Raises: InputError, OutputError, EncoderError, DeviceError, WeightsError.
+    Args:
+        source: A video file.
+        config: Settings of the run.
+        output: Path of the result. Defaults to ``NAME.enhanced.EXT`` beside the source.
+        length: Approximate number of frames in a segment. Defaults to `SEGMENT_FRAMES`.
+        warm_up: Number of frames to process before a segment. Defaults to `WARM_UP_FRAMES`.
+
+    Raises:
+        InputError: The source cannot be read.
+        OutputError: The result cannot be written.
+        EncoderError: There is no such encoder.
+        DeviceError: The device cannot be used.
+        WeightsError: The weights cannot be loaded.
     """
-    chosen, path = config or Config(), Path(source)
-    with Reader(path, start=chosen.job.start, duration=chosen.job.duration) as film:
-        whole = plan_output(film.source, output, chosen.output, scale=chosen.scale)
-        base, shift, end = film.info.time_base, film.source.shift, film.source.end
-    first = int(shift / base) if chosen.job.start > 0 else None
+    config, path = config or Config(), Path(source)
+    with Reader(path, start=config.job.start, duration=config.job.duration) as reader:
+        result = plan_output(reader.source, output, config.output, scale=config.scale)
+        base, shift, end = reader.info.time_base, reader.source.shift, reader.source.end
+    first = int(shift / base) if config.job.start > 0 else None
     last = ceil(end / base) if end is not None else None
-    found = media.index(path)
+    found = packets.index(path)
+    length = SEGMENT_FRAMES if length is None else length
+    warm_up = WARM_UP_FRAMES if warm_up is None else warm_up
     times = [t for t in found.times if (first is None or t >= first) and (last is None or t < last)]
-    placement = pipeline.placed(chosen)
-    precision: Any = placement.precision
+    placement = pipeline.placed(config)
     return Plan(
         path,
-        whole.path,
-        settled(chosen, str(placement.device), precision),
+        result.path,
+        config.with_options(device=str(placement.device), precision=placement.precision),
         min(os.cpu_count() or 1, MAX_THREADS),
-        found.exact,
+        found.is_exact,
         first,
         last,
-        divide(times, found.keys, length, warm_up, first),
-        facts.versions(chosen),
+        divide(times, found.keyframes, length, warm_up, first),
+        compatibility.versions(config),
     )
 
 
-def settled(config: Config, device: str, precision: Precision) -> Config:
-    """The configuration with nothing left to be measured."""
-    return config.with_options(device=device, precision=precision)
-
-
 def divide(
-    times: list[int], keys: frozenset[int], length: int, warm_up: int, first: int | None
+    times: list[int], keyframes: frozenset[int], length: int, warm_up: int, first: int | None
 ) -> tuple[Segment, ...]:
-    """Segments of about `length` frames that begin with keyframes where they can.
+    """Return segments of about `length` frames that begin with keyframes if possible.
 
-    Args: times: of all frames, ascending. first: where the warm-up may not reach behind.
+    Args:
+        times: Times of all frames, in ascending order.
+        keyframes: Times of the keyframes.
+        length: Approximate number of frames in a segment.
+        warm_up: Number of frames to process before a segment.
+        first: Time before which no warm-up may begin, if any.
     """
     starts = [0]
-    while len(times) - starts[-1] >= length + max(length // 2, _LEAST):
-        starts.append(_next(times, keys, starts[-1] + length, length // 4))
+    while len(times) - starts[-1] >= length + max(length // 2, _MIN_FRAMES):
+        starts.append(_next_start(times, keyframes, starts[-1] + length, length // 4))
     segments = []
     for number, (a, b) in enumerate(pairwise([*starts, len(times)])):
         begin = times[a] if a > 0 else first
@@ -138,8 +148,11 @@ def divide(
     return tuple(segments)
 
 
-def _next(times: list[int], keys: frozenset[int], target: int, near: int) -> int:
-    """The keyframe nearest to a frame, or that frame itself."""
-    lowest, highest = max(target - near, _LEAST), min(target + near, len(times) - _LEAST)
-    found = [i for i in range(lowest, highest + 1) if times[i] in keys]
+def _next_start(times: list[int], keyframes: frozenset[int], target: int, distance: int) -> int:
+    """Return the index of the keyframe nearest to a target, or the target if none is near."""
+    lowest, highest = (
+        max(target - distance, _MIN_FRAMES),
+        min(target + distance, len(times) - _MIN_FRAMES),
+    )
+    found = [i for i in range(lowest, highest + 1) if times[i] in keyframes]
     return min(found, key=lambda i: (abs(i - target), i), default=target)

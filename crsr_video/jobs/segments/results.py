@@ -1,84 +1,57 @@
-"""What came of a segment, as the journal keeps it."""
+"""Results of segments, as workers return them and as the journal stores them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from crsr_video.pipeline import Statistics
+from crsr_video.report import Observations
 
 Boxes = dict[int, tuple[float, float, float, float]]
-"""By track: x0, y0, x1, y1 in frame pixels."""
+"""Boxes (x0, y0, x1, y1) in frame pixels, by track ID."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentResult:
-    """A finished segment. Times are in ticks of the source's video, on its own clock."""
+    """A finished segment. Times are in ticks of the source's video stream, on its own clock."""
 
     number: int
     name: str
-    """Of its file, inside the folder of the work; empty if there was no frame."""
+    """Name of the file in the work folder, or empty if the segment has no frame."""
     size: int
-    """Of the file in bytes."""
+    """Size of the file in bytes."""
     sha256: str
-    """Of the file."""
     frames: int
     first: int
     """Time of the first frame, which is zero in the file."""
     durations: tuple[tuple[int, int], ...]
-    """Of the frames in order of presentation, as (how many, ticks): NUT does not keep them."""
+    """Durations in presentation order as runs (count, ticks), because NUT does not store them."""
     delay: int
-    """Frames by which decoding runs ahead of presentation."""
+    """Number of frames by which decoding precedes presentation."""
     statistics: Statistics
-    """Of the segment's own frames; `tracks` counts people that may be in other segments too."""
+    """Statistics of the segment's own frames. Its people may also appear in other segments."""
     entering: dict[int, Boxes]
-    """Faces in the last frames of the warm-up, by the frame's time."""
+    """Faces in the last warm-up frames, by timestamp."""
     leaving: dict[int, Boxes]
-    """Likewise in the last frames of the segment."""
+    """Faces in the last frames of the segment, by timestamp."""
     tracks: tuple[int, ...]
-    """All faces of the segment itself."""
+    """Track IDs of the segment itself."""
     concealed: int = 0
-    """Frames that the decoder had to patch up."""
+    """Number of frames that the decoder repaired."""
     damaged: int = 0
-    """Packets that could not be decoded."""
+    """Number of packets that could not be decoded."""
     notes: tuple[str, ...] = ()
-    """Of the decoder."""
-    observed: dict[str, Any] | None = None
-    """What a report tells of it, as `report.as_record` has it; None: no report was asked for."""
-
-    def as_json(self) -> dict[str, Any]:
-        """In JSON's types."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(record: Mapping[str, Any]) -> "SegmentResult":
-        """Back from `as_json`.
-
-        Raises: KeyError, TypeError, ValueError: the record is of another kind.
-        """
-        names = [field.name for field in fields(SegmentResult)]
-        given = {name: record[name] for name in names}
-        given["durations"] = tuple((int(n), int(d)) for n, d in given["durations"])
-        given["statistics"] = Statistics(**given["statistics"])
-        for name in ("entering", "leaving"):
-            given[name] = {int(pts): _boxes(boxes) for pts, boxes in given[name].items()}
-        given["tracks"] = tuple(map(int, given["tracks"]))
-        given["notes"] = tuple(given["notes"])
-        return SegmentResult(**given)
+    """Notices from reading the source."""
+    observed: Observations | None = None
+    """Observations for the report, if one was requested."""
 
 
-def _boxes(record: Mapping[str, Any]) -> Boxes:
-    return {int(track): _box(box) for track, box in record.items()}
+def add_statistics(parts: Iterable[Statistics], tracks: int) -> Statistics:
+    """Return the sum of statistics.
 
-
-def _box(values: Iterable[float]) -> tuple[float, float, float, float]:
-    x0, y0, x1, y1 = map(float, values)
-    return x0, y0, x1, y1
-
-
-def added(parts: Iterable[Statistics], tracks: int) -> Statistics:
-    """Statistics of a whole from those of its parts.
-
-    Args: tracks: how many people there are in the whole, which no sum tells.
+    Args:
+        parts: Statistics of the parts.
+        tracks: Number of people in the whole, which is not the sum.
     """
     total: dict[str, Any] = {}
     for part in parts:
@@ -87,17 +60,20 @@ def added(parts: Iterable[Statistics], tracks: int) -> Statistics:
     return Statistics(**total | {"tracks": tracks})
 
 
-def since(before: Statistics, now: Statistics, tracks: int) -> Statistics:
-    """What was added to statistics between two moments.
+def subtract_statistics(now: Statistics, before: Statistics, tracks: int) -> Statistics:
+    """Return what was added to statistics between two moments.
 
-    Args: tracks: as in `added`.
+    Args:
+        now: The later statistics.
+        before: The earlier statistics.
+        tracks: Number of people in between, which is not the difference.
     """
     grown = {f.name: _plus(getattr(now, f.name), getattr(before, f.name), -1) for f in fields(now)}
     return Statistics(**grown | {"tracks": tracks})
 
 
 def _plus(total: Any, more: Any, sign: int) -> Any:
-    """Add (or take away) numbers, and tables of numbers entry by entry."""
+    """Add (or subtract) numbers, and tables of numbers by key."""
     if not isinstance(more, Mapping):
         return (total or 0) + sign * more
     table = dict(total or {})

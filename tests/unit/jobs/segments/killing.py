@@ -18,7 +18,7 @@ from crsr_video import pipeline
 from crsr_video.config import Config, OutputSettings
 from crsr_video.io import output_file
 from crsr_video.io.writer import Writer
-from crsr_video.jobs.segments import running
+from crsr_video.jobs.segments import resuming
 from crsr_video.jobs.segments.journal import Journal
 from tests.unit.jobs.segments.fake_pipeline import build
 
@@ -59,7 +59,7 @@ def run(source: Path, output: Path, moment: str | None) -> None:
     if pid == 0:
         if moment is not None:
             die_at(moment)
-        outcome = running.enhance_resumably(source, output, CONFIG, length=LENGTH)
+        outcome = resuming.enhance_resumably(source, output, CONFIG, length=LENGTH)
         print(outcome.statistics.frames, outcome.resumed, flush=True)
         os._exit(0)
     _, status = os.waitpid(pid, 0)

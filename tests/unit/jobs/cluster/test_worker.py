@@ -14,10 +14,16 @@ from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import ClusterError
 from crsr_video.jobs.cluster import connection
 from crsr_video.jobs.cluster import worker as worker_module
-from crsr_video.jobs.cluster.places import Share, places_for
-from crsr_video.jobs.cluster.signals import DeferredSignals
-from crsr_video.jobs.cluster.worker import Done, Ready, SegmentWorker, Trouble, packed
-from crsr_video.jobs.segments import Plan, facts, join, plan
+from crsr_video.jobs.cluster.actor_pool import WorkerResources
+from crsr_video.jobs.cluster.ray_isolation import DeferredSignals
+from crsr_video.jobs.cluster.worker import (
+    ClusterWorker,
+    SegmentDone,
+    WorkerFailure,
+    WorkerReady,
+    packed,
+)
+from crsr_video.jobs.segments import Plan, compatibility, join, plan
 from crsr_video.track import face_models
 from tests.support.video import make_video
 
@@ -35,13 +41,13 @@ def planned(tmp_path: Path) -> Plan:
 
 
 def test_a_segment_by_a_worker_is_as_good_as_any(planned: Plan, tmp_path: Path) -> None:
-    worker = SegmentWorker(1)
-    assert isinstance(worker.prepare(packed(CONFIG, planned.versions)), Ready)
+    worker = ClusterWorker(1)
+    assert isinstance(worker.prepare(packed(CONFIG, planned.versions)), WorkerReady)
     (tmp_path / "parts").mkdir()
     done = [
         worker.enhance(packed(planned, segment, tmp_path / "parts")) for segment in planned.segments
     ]
-    assert all(isinstance(answer, Done) for answer in done)
+    assert all(isinstance(answer, SegmentDone) for answer in done)
     join(planned, [answer.result for answer in done], tmp_path / "parts")  # type: ignore[union-attr]
     assert (tmp_path / "out.mkv").exists()
 
@@ -49,20 +55,20 @@ def test_a_segment_by_a_worker_is_as_good_as_any(planned: Plan, tmp_path: Path) 
 def test_storage_that_a_machine_does_not_share(
     planned: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "SIGHT_SECONDS", 0.1)
-    worker = SegmentWorker(1)
+    monkeypatch.setattr(worker_module, "VISIBILITY_SECONDS", 0.1)
+    worker = ClusterWorker(1)
     segment = planned.segments[0]
     elsewhere = replace(planned, source=Path("/not/mounted/in.mkv"))
     answer = worker.enhance(packed(elsewhere, segment, tmp_path))
-    assert isinstance(answer, Trouble)
-    assert answer.blind
-    assert answer.message.startswith("/not/mounted/in.mkv: is not there")
+    assert isinstance(answer, WorkerFailure)
+    assert answer.files_unseen
+    assert answer.message.startswith("/not/mounted/in.mkv: does not exist")
     assert "all machines" in answer.message
     assert answer.message.endswith(NODE)
     answer = worker.enhance(packed(planned, segment, tmp_path / "none"))
-    assert isinstance(answer, Trouble)
-    assert answer.blind
-    assert f"{tmp_path / 'none'}: is not there" in answer.message
+    assert isinstance(answer, WorkerFailure)
+    assert answer.files_unseen
+    assert f"{tmp_path / 'none'}: does not exist" in answer.message
 
 
 def test_a_folder_that_is_seen_a_little_later_is_no_trouble(planned: Plan, tmp_path: Path) -> None:
@@ -71,20 +77,20 @@ def test_a_folder_that_is_seen_a_little_later_is_no_trouble(planned: Plan, tmp_p
     timer.start()
     try:
         load = packed(planned, planned.segments[0], folder)
-        assert isinstance(SegmentWorker(1).enhance(load), Done)
+        assert isinstance(ClusterWorker(1).enhance(load), SegmentDone)
     finally:
         timer.join()
 
 
 def test_other_versions_and_no_weights(planned: Plan, tmp_path: Path) -> None:
     versions = {**planned.versions, "crsr-video": "0.0.1"}
-    answer = SegmentWorker(1).prepare(packed(CONFIG, versions))
-    assert isinstance(answer, Trouble)
+    answer = ClusterWorker(1).prepare(packed(CONFIG, versions))
+    assert isinstance(answer, WorkerFailure)
     assert "planned by a machine with crsr-video 0.0.1 (now " in answer.message
     assert answer.message.endswith(NODE)
-    missing = replace(CONFIG, model=str(tmp_path / "mine.safetensors"))
-    answer = SegmentWorker(1).prepare(packed(missing, planned.versions))
-    assert isinstance(answer, Trouble)
+    missing = CONFIG.with_options(model=str(tmp_path / "mine.safetensors"))
+    answer = ClusterWorker(1).prepare(packed(missing, planned.versions))
+    assert isinstance(answer, WorkerFailure)
     assert "mine.safetensors" in answer.message
     assert answer.kind == "WeightsError"
     assert "\n" not in answer.message
@@ -92,13 +98,13 @@ def test_other_versions_and_no_weights(planned: Plan, tmp_path: Path) -> None:
 
 def test_what_only_another_version_understands() -> None:
     load = pickle.dumps((CONFIG,)).replace(b"crsr_video.config", b"crsr_video.confog")
-    answer = SegmentWorker(1).enhance(load)
-    assert isinstance(answer, Trouble)
-    assert "other versions" in answer.message
+    answer = ClusterWorker(1).enhance(load)
+    assert isinstance(answer, WorkerFailure)
+    assert "incompatible version" in answer.message
 
 
 def test_facts_are_those_of_the_machine_that_plans(planned: Plan) -> None:
-    assert planned.versions == facts.versions(CONFIG)
+    assert planned.versions == compatibility.versions(CONFIG)
 
 
 def test_places_follow_from_machines() -> None:
@@ -107,11 +113,11 @@ def test_places_follow_from_machines() -> None:
         {"Alive": True, "Resources": {"CPU": 3.0}},
         {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
     ]
-    assert places_for(nodes, Share(1.0)) == 11
-    assert places_for(nodes, Share(2.0)) == 5
-    assert places_for(nodes, Share(1.0, 0.25)) == 8
-    assert places_for(nodes, Share(0.5, 1.0)) == 2
-    assert places_for(nodes[1:], Share(1.0, 0.5)) == 0
+    assert WorkerResources(1.0).count_workers(nodes) == 11
+    assert WorkerResources(2.0).count_workers(nodes) == 5
+    assert WorkerResources(1.0, 0.25).count_workers(nodes) == 8
+    assert WorkerResources(0.5, 1.0).count_workers(nodes) == 2
+    assert WorkerResources(1.0, 0.5).count_workers(nodes[1:]) == 0
 
 
 def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +132,7 @@ def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("address", ["cluster", "ray://host:10001", "host:", ":80", "h:99999"])
 def test_what_is_no_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "find_spec", lambda _: True)
-    with pytest.raises(ClusterError, match="write HOST:PORT"), connection.connected(address):
+    with pytest.raises(ClusterError, match="use HOST:PORT"), connection.connected(address):
         pass
 
 
@@ -145,7 +151,7 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_something_else_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A port that takes connections and says nothing: Ray by itself would try for minutes."""
     monkeypatch.setattr(connection, "find_spec", lambda _: True)
-    monkeypatch.setattr(connection, "GREET_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(connection, "_PROBE", "import time; time.sleep(60)")
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=lambda: server.accept()[0].close(), daemon=True)

@@ -4,9 +4,7 @@ import os
 import signal
 import time
 from collections import deque
-from multiprocessing import Pipe
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +13,8 @@ from crsr_video import pipeline
 from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import CrsrError, WeightsError
 from crsr_video.jobs import queue as work_queue
-from crsr_video.jobs.queue import Failed, Finished, Job, Skipped, Started, crew, process
-from crsr_video.jobs.segments.folder import work_folder
+from crsr_video.jobs.queue import Failed, Finished, Job, Skipped, Started, process_pool
+from crsr_video.jobs.segments.work_folder import work_folder_of
 from crsr_video.track import face_models
 from tests.support.video import make_video
 
@@ -94,17 +92,10 @@ def test_what_no_file_can_be_done_without_fails_at_once(tmp_path: Path) -> None:
         run(jobs, config)
 
 
-def test_a_process_that_can_do_nothing_says_why() -> None:
-    ours, its = Pipe()
-    process._serve(its, CONFIG.with_options(model="nonesuch"), 2, ())
-    unfit = ours.recv()
-    assert isinstance(unfit.error, WeightsError)
-    with crew.Crew(CONFIG, 2, ()) as processes:
-        member = SimpleNamespace(pipe=SimpleNamespace(recv=lambda: unfit))
-        with pytest.raises(WeightsError, match="unknown model"):
-            processes._hear(member, print)
-    ours.close()
-    its.close()
+def test_worker_processes_without_weights_say_why(tmp_path: Path) -> None:
+    jobs, config = jobs_for(tmp_path, "a.mp4", "b.mp4"), CONFIG.with_options(model="nonesuch")
+    with pytest.raises(WeightsError, match="unknown model"):
+        run(jobs, config, processes=2)
 
 
 def harmed(job: Job, how: str) -> str:
@@ -138,7 +129,7 @@ def test_something_else_under_the_result_s_name_is_told_and_kept(tmp_path: Path,
 def test_a_resumable_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
     [job] = jobs_for(tmp_path, "a.mp4")
     run([job])
-    folder = work_folder(job.output)
+    folder = work_folder_of(job.output)
     folder.mkdir()  # As after a run that was stopped before it had tidied up.
     config = CONFIG.with_options(resume=True)
     [_, failed] = run([job], config)  # As with one file: whose the result is, is not known.
@@ -153,17 +144,17 @@ def test_a_process_that_dies_loses_its_own_file_only(tmp_path: Path) -> None:
     jobs[3].source.write_bytes(b"junk")
     killed: list[str] = []
     events: list[Any] = []
-    with crew.Crew(CONFIG, 2, ()) as processes:
+    with process_pool.ProcessPool(CONFIG, 2, ()) as processes:
 
         def tell(event: Any) -> None:
             events.append(event)
             if isinstance(event, Started) and not killed:
-                victim = next(m for m in processes._members if m.job == event.job)
+                victim = next(w for w in processes.workers if w.job == event.job)
                 victim.process.kill()
                 killed.append(event.job.source.name)
 
-        processes.work(deque(jobs), tell)
-        children = [member.process for member in processes._members]
+        processes.run(deque(jobs), tell)
+        children = [worker.process for worker in processes.workers]
     assert all(child.exitcode == 0 for child in children)
     ends = ended(events)
     assert ends.pop(killed[0]) == ends.pop("d.mp4") == "Failed"
@@ -177,21 +168,21 @@ def test_what_a_process_that_dies_had_half_written_goes(tmp_path: Path) -> None:
     jobs = jobs_for(tmp_path, "a.mp4", "b.mp4")
     make_video(jobs[0].source, frames=2000)
     left: list[str] = []
-    with crew.Crew(CONFIG, 1, ()) as processes:
+    with process_pool.ProcessPool(CONFIG, 1, ()) as processes:
 
         def tell(event: Any) -> None:
             if isinstance(event, work_queue.Advanced) and not left:
                 left.extend(path.name for path in jobs[0].output.parent.iterdir())
-                processes._members[0].process.kill()
+                processes.workers[0].process.kill()
 
-        processes.work(deque(jobs), tell)
+        processes.run(deque(jobs), tell)
     assert sorted(name[-9:] for name in left) == [".mp4.lock", ".part.mp4"]
     assert [path.name for path in jobs[0].output.parent.iterdir()] == ["b.mp4"]
 
 
 def killed_at_the_start(patch: pytest.MonkeyPatch, times: int) -> list[int]:
     """Have so many processes killed before they can do anything; returns who, as it happens."""
-    original, killed = crew._Member.__init__, list[int]()
+    original, killed = process_pool.WorkerProcess.__init__, list[int]()
 
     def start(self: Any, *args: Any) -> None:
         original(self, *args)
@@ -199,7 +190,7 @@ def killed_at_the_start(patch: pytest.MonkeyPatch, times: int) -> list[int]:
             self.process.kill()
             killed.append(self.process.pid)
 
-    patch.setattr(crew._Member, "__init__", start)
+    patch.setattr(process_pool.WorkerProcess, "__init__", start)
     return killed
 
 
@@ -211,7 +202,7 @@ def test_a_process_that_dies_at_its_start_is_replaced(
     assert list(ended(run(jobs, processes=2)).values()) == ["Finished", "Finished"]
     assert len(killed) == 2
     told = [record.getMessage() for record in caplog.records if "processes" not in record.name]
-    assert told == ["a process for the videos ended before it began: SIGKILL"] * 2
+    assert told == ["a worker process ended before it was ready: SIGKILL"] * 2
 
 
 def test_processes_that_all_die_at_their_start_end_the_queue(
@@ -219,7 +210,7 @@ def test_processes_that_all_die_at_their_start_end_the_queue(
 ) -> None:
     jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     killed = killed_at_the_start(monkeypatch, 100)
-    with pytest.raises(CrsrError, match="processes for the videos ended before they began"):
+    with pytest.raises(CrsrError, match="worker processes ended before they were ready"):
         run(jobs, processes=2)
     assert 3 <= len(killed) <= 4
     assert not (tmp_path / "out").exists()
@@ -235,11 +226,14 @@ def test_all_processes_end_with_the_one_that_watches(tmp_path: Path) -> None:
         if isinstance(event, work_queue.Advanced):
             raise CrsrError("enough")
 
-    with pytest.raises(CrsrError, match="enough"), crew.Crew(CONFIG, 2, ()) as processes:
+    with (
+        pytest.raises(CrsrError, match="enough"),
+        process_pool.ProcessPool(CONFIG, 2, ()) as processes,
+    ):
         try:
-            processes.work(deque(jobs), stop)
+            processes.run(deque(jobs), stop)
         finally:
-            children += [member.process for member in processes._members]
+            children += [worker.process for worker in processes.workers]
     end = time.monotonic() + 20
     assert children
     for child in children:

@@ -8,8 +8,8 @@ from click.testing import CliRunner, Result
 
 from crsr_video.cli import main
 from crsr_video.jobs.segments import planning
-from crsr_video.jobs.segments.folder import work_folder
-from crsr_video.jobs.segments.work import Worker
+from crsr_video.jobs.segments.work_folder import work_folder_of
+from crsr_video.jobs.segments.worker import SegmentWorker
 from tests.support.video import make_video
 
 pytestmark = pytest.mark.usefixtures("fake_pipeline")
@@ -23,33 +23,34 @@ def run(*words: object) -> Result:
 
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning.plan, "__kwdefaults__", {"length": 10, "warm_up": 6})
+    monkeypatch.setattr(planning, "SEGMENT_FRAMES", 10)
+    monkeypatch.setattr(planning, "WARM_UP_FRAMES", 6)
 
 
 def test_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, output = make_video(tmp_path / "in.mp4", frames=45), tmp_path / "out.mp4"
-    original = Worker.enhance
+    original = SegmentWorker.enhance
 
-    def fail(self: Worker, segment: planning.Segment, *rest: object) -> object:
+    def fail(self: SegmentWorker, segment: planning.Segment, *rest: object) -> object:
         if segment.number == 2:
             raise KeyboardInterrupt
         return original(self, segment, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Worker, "enhance", fail)
+        patch.setattr(SegmentWorker, "enhance", fail)
         assert run(source, "-o", output, "--resume").exit_code != 0
-    assert work_folder(output).is_dir()
+    assert work_folder_of(output).is_dir()
     result = run(source, "-o", output, "--resume", "--json")
     assert result.exit_code == 0, result.stderr
     events = [json.loads(line) for line in result.stdout.splitlines()]
-    assert any("going on after 24 frames" in e.get("message", "") for e in events)
+    assert any("resuming after 24 frames" in e.get("message", "") for e in events)
     assert (events[-1]["frames"], events[-1]["resumed"]) == (45, 24)
-    assert not work_folder(output).exists()
+    assert not work_folder_of(output).exists()
 
 
 def test_other_choices_are_refused_in_one_line(tmp_path: Path) -> None:
     source, output = make_video(tmp_path / "in.mp4", frames=25), tmp_path / "out.mp4"
-    work_folder(output).mkdir()
+    work_folder_of(output).mkdir()
     assert run(source, "-o", output, "--resume").exit_code == 0  # An empty folder is no work.
     result = run(source, "-o", output, "--restart")
     assert result.exit_code == 1

@@ -7,9 +7,9 @@ import numpy as np
 
 from crsr_video.api import enhance
 from crsr_video.config import Config, OutputSettings
-from crsr_video.jobs.segments import SegmentResult, Worker, join, plan
+from crsr_video.jobs.segments import SegmentResult, SegmentWorker, join, plan
 from crsr_video.jobs.segments.planning import Plan
-from crsr_video.jobs.segments.stitch import stitch
+from crsr_video.jobs.segments.track_matching import match_tracks
 from tests.support.paths import ROOT
 
 CLIP = ROOT / "clips" / "phone_vfr.mp4"
@@ -25,7 +25,7 @@ CONFIG = Config.from_options(
 def enhanced(work: Plan, folder: Path, numbers: list[int]) -> dict[int, SegmentResult]:
     """Some segments, by one worker."""
     folder.mkdir(exist_ok=True)
-    with Worker(work) as worker:
+    with SegmentWorker(work) as worker:
         return {n: worker.enhance(work.segments[n], folder) for n in numbers}
 
 
@@ -41,7 +41,7 @@ def test_fresh_and_busy_workers_write_the_same_file(tmp_path: Path) -> None:
     fresh = enhanced(work, tmp_path / "fresh", [1])
     assert busy[1].sha256 == fresh[1].sha256
     assert busy[1].entering == fresh[1].entering
-    assert stitch(busy.values()) == [{1: 1}, {1: 1}]  # One face, on both sides of the joint.
+    assert match_tracks(busy.values()) == [{1: 1}, {1: 1}]  # One face, on both sides of the joint.
     join(work, list(busy.values()), tmp_path / "busy")
     enhance(CLIP, tmp_path / "plain.mkv", config=CONFIG)
     pairs = list(zip(luma(tmp_path / "out.mkv"), luma(tmp_path / "plain.mkv"), strict=True))

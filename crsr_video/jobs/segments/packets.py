@@ -1,6 +1,6 @@
-"""What segments need of PyAV: a look at the packets of a source, and segments as files.
+"""Packets of sources and of segment files, without decoding.
 
-A segment is a NUT file, which keeps any time base and nearly any codec; the others go into MOV.
+A segment is a NUT file, which keeps any time base and almost any codec; other codecs go into MOV.
 """
 
 from collections.abc import Iterator
@@ -23,21 +23,22 @@ from crsr_video.io.timestamps import JUMPING_FORMATS, RecordingClocks
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """When a video's frames are due, as its packets say."""
+    """Presentation times of a video's frames according to its packets."""
 
     times: tuple[int, ...]
-    """In ticks of `time_base`, ascending, each once."""
-    keys: frozenset[int]
-    """Those of the keyframes."""
+    """Distinct times in ascending order, in ticks of `time_base`."""
+    keyframes: frozenset[int]
+    """Times of the keyframes."""
     time_base: Fraction
-    exact: bool
-    """Every packet told its time, no two the same, on one clock."""
+    is_exact: bool
+    """Whether every packet has a distinct timestamp on one clock."""
 
 
 def index(path: Path) -> Index:
     """Read through a video without decoding it.
 
-    Raises: InputError: it cannot be opened.
+    Raises:
+        InputError: The file cannot be opened.
     """
     container = open_container(path)
     try:
@@ -46,7 +47,7 @@ def index(path: Path) -> Index:
         step = max(1, round(1 / ((video.average_rate or Fraction(25)) * base)))
         clocks = RecordingClocks() if container.format.name in JUMPING_FORMATS else None
         times: list[int] = []
-        # AVI tells the times of decoding only, which frames out of order do not keep.
+        # AVI stores decoding times only, which says nothing about reordered frames.
         keys, exact, last = set(), container.format.name != "avi", -step
         try:
             for packet in packets_of(container, video):
@@ -73,31 +74,32 @@ def _time(packet: Packet, guess: int) -> int:
 
 
 def segment_suffix(encoder: str) -> str:
-    """Ending of a segment's file: of a container that holds the encoder's video exactly."""
+    """Return the suffix of a container that stores an encoder's video exactly."""
     return ".nut" if holds_video("nut", encoder) else ".mov"
 
 
-def segment_plan(whole: OutputPlan, path: Path, source: Source) -> OutputPlan:
-    """Return the plan of a segment's file, whose packets fit into the result.
+def segment_plan(result: OutputPlan, path: Path, source: Source) -> OutputPlan:
+    """Return the plan of a segment file whose packets fit into the result.
 
     Args:
-        whole: Plan of the result.
-        path: The segment's file.
-        source: The source of the result.
+        result: Plan of the result.
+        path: Path of the segment file.
+        source: Source of the result.
     """
-    options = dict(whole.choice.options)
-    header = int(ContainerFormat(whole.container, "w").flags) & Flags.global_header.value  # type: ignore[operator]
+    options = dict(result.choice.options)
+    header = int(ContainerFormat(result.container, "w").flags) & Flags.global_header.value  # type: ignore[operator]
     flags = "+global_header" if header else "-global_header"
     options["flags"] = options.get("flags", "") + flags
     container = "nut" if path.suffix == ".nut" else "mov"
-    plan = whole.for_segment(path, container, source)
-    return replace(plan, choice=replace(whole.choice, options=options))
+    plan = result.for_segment(path, container, source)
+    return replace(plan, choice=replace(result.choice, options=options))
 
 
 def packets(path: Path) -> Iterator[Packet]:
-    """The packets of a segment's file, in order of decoding.
+    """Yield the packets of a segment file in decoding order.
 
-    Raises: OutputError: it cannot be read.
+    Raises:
+        OutputError: The file cannot be read.
     """
     with pyav.translated(OutputError, f"{path}: cannot be read"):
         container = open_container(path)
@@ -109,10 +111,11 @@ def packets(path: Path) -> Iterator[Packet]:
             container.close()
 
 
-def parameters(path: Path) -> bytes:
-    """What a decoder must know before the first packet of a segment's file.
+def codec_parameters(path: Path) -> bytes:
+    """Return what a decoder must know before the first packet of a segment file.
 
-    Raises: OutputError: it cannot be read.
+    Raises:
+        OutputError: The file cannot be read.
     """
     with pyav.translated(OutputError, f"{path}: cannot be read"):
         container = open_container(path)
@@ -123,9 +126,10 @@ def parameters(path: Path) -> bytes:
 
 
 def count(path: Path) -> int:
-    """How many packets of video a file holds.
+    """Return the number of video packets in a file.
 
-    Raises: InputError: it is no video.
+    Raises:
+        InputError: The file is not a video.
     """
     with pyav.translated(InputError, f"{path}: cannot be read"):
         container = open_container(path)

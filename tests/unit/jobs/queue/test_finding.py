@@ -73,8 +73,8 @@ def test_two_results_of_one_name_are_refused_and_the_rest_goes_on(tmp_path: Path
     assert [job.source for job in found.jobs] == [other]
     name = tmp_path / "out" / "clip.mp4"
     assert [(refused.path, refused.message, refused.kind) for refused in found.refused] == [
-        (one, f"{one}: would write {name}, as would {two}", "ConfigError"),
-        (two, f"{two}: would write {name}, as would {one}", "ConfigError"),
+        (one, f"{one}: would write {name}, like {two}", "ConfigError"),
+        (two, f"{two}: would write {name}, like {one}", "ConfigError"),
     ]
     assert len(find([one, two], None, Config()).jobs) == 2
 
@@ -95,7 +95,7 @@ def test_results_are_never_sources(tmp_path: Path) -> None:
     own = touch(tmp_path, "b.enhanced.mp4")[0]  # Not of ours, as far as can be seen.
     found = find([a, made, again, own], None, Config())
     assert [job.source for job in found.jobs] == [a, own]
-    assert f"{made} is left out: it is the result of {a}" in found.notices
+    assert f"{made} is left out because it is the result of {a}" in found.notices
     found = find([tmp_path], tmp_path / "out", Config(), recursive=True)
     assert [job.source for job in found.jobs] == [a, own]
 
@@ -104,13 +104,13 @@ def test_results_inside_the_sources_are_left_out(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4", "out/a.mp4", "out/sub/b.mp4")
     found = find([tmp_path], tmp_path / "out", Config(), recursive=True)
     assert pairs(found, tmp_path) == {"a.mp4": "out/a.mp4"}
-    assert any("results go there" in notice for notice in found.notices)
+    assert any("results are written there" in notice for notice in found.notices)
 
 
 def test_nothing_is_overwritten_in_a_folder_among_the_sources(tmp_path: Path) -> None:
     touch(tmp_path / "in", "a.mp4", "day2/deep/a.mp4")
     config = Config.from_options(overwrite=True)
-    with pytest.raises(ConfigError, match=r"day2: lies in .* could hit a source"):
+    with pytest.raises(ConfigError, match=r"day2: is inside .* could replace a source"):
         find([tmp_path / "in"], tmp_path / "in" / "day2", config, recursive=True)
     found = find([tmp_path / "in"], tmp_path / "in" / "new", config, recursive=True)
     assert len(found.jobs) == 2
@@ -125,7 +125,7 @@ def test_sources_inside_the_results_are_refused_and_the_rest_goes_on(
     inputs = [tmp_path / inside, other.parent]
     found = find(inputs, tmp_path / "out", Config(), recursive=True)
     assert [job.source for job in found.jobs] == [other]
-    assert "where results go" in found.refused[0].message
+    assert "results would be sources" in found.refused[0].message
 
 
 def test_folders_that_lead_into_themselves_end(tmp_path: Path) -> None:
@@ -151,11 +151,11 @@ def test_nothing_to_do(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     found = find([tmp_path / "in", tmp_path / "empty"], None, Config(), recursive=True)
     assert [refused.message for refused in found.refused] == [
-        f"{tmp_path / 'in'}: no video was found in it",
-        f"{tmp_path / 'empty'}: no video was found in it",
+        f"{tmp_path / 'in'}: contains no video",
+        f"{tmp_path / 'empty'}: contains no video",
     ]
     found = find([tmp_path / "in"], None, Config(), recursive=True, patterns=("*.mp4", "*.mkv"))
-    assert found.refused[0].message.endswith("nothing matches *.mp4 or *.mkv in it")
+    assert found.refused[0].message.endswith("no file matches *.mp4 or *.mkv")
     with pytest.raises(InputError, match="nothing to enhance"):
         find([], None, Config())
 
@@ -163,9 +163,9 @@ def test_nothing_to_do(tmp_path: Path) -> None:
 def test_options_that_do_not_fit(tmp_path: Path) -> None:
     inputs = touch(tmp_path, "a.mp4", "b.mp4")
     for folder in (touch(tmp_path, "file")[0], tmp_path / "new.mp4"):
-        with pytest.raises(ConfigError, match="need a folder"):
+        with pytest.raises(ConfigError, match="need an output folder"):
             find(inputs, folder, Config())
-    with pytest.raises(ConfigError, match="tracks are of one video"):
+    with pytest.raises(ConfigError, match="belongs to one video"):
         find(inputs, None, Config.from_options(tracks=tmp_path / "t.json"))
     with pytest.raises(ConfigError, match="one video"):
         find([*inputs, Path("-")], None, Config())

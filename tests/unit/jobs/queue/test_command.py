@@ -177,7 +177,7 @@ def test_what_is_refused_before_anything_starts(clips: Path, tmp_path: Path) -> 
     twin = make_video(tmp_path / "a.mp4", frames=5)
     result = run(clips / "a.mp4", twin, "-o", tmp_path / "one.mp4")
     assert result.exit_code == 1
-    assert "need a folder" in errors(result)[0]
+    assert "need an output folder" in errors(result)[0]
     assert run("--recursive", clips, "--jobs", 0).exit_code == 2
 
 
@@ -187,7 +187,7 @@ def test_two_of_one_name_are_refused_and_the_rest_goes_on(clips: Path, tmp_path:
     assert result.exit_code == 1
     assert "3 videos: 1 enhanced, 0 skipped, 2 failed" in result.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.mp4"]
-    assert f"{twin}: would write {tmp_path / 'out' / 'a.mp4'}, as would" in listed(result)[1]
+    assert f"{twin}: would write {tmp_path / 'out' / 'a.mp4'}, like" in listed(result)[1]
 
 
 def test_a_report_for_each(clips: Path, tmp_path: Path) -> None:
@@ -210,19 +210,19 @@ def test_a_cluster_gets_the_jobs(
 
     def fake(jobs: object, *_: object, **how: object) -> None:
         given.jobs, given.how = jobs, how
-        raise ClusterError("no worker of the cluster is fit: torch 1 (now 2) (machine far)")
+        raise ClusterError("no worker of the cluster can be used: torch 1 (now 2) (machine far)")
 
     monkeypatch.setattr(cluster, "run", fake)
     words = ["--ray", "head:6379", "--ray-gpus", 0.25, "--ray-cpus", 2, "--jobs", 3]
     result = run(clips / "a.mp4", "-o", tmp_path / "out.mp4", *words)
     assert result.exit_code == 1
     assert errors(result)[0].endswith(
-        "no worker of the cluster is fit: torch 1 (now 2) (machine far)"
+        "no worker of the cluster can be used: torch 1 (now 2) (machine far)"
     )
     assert [job.output for job in given.jobs] == [tmp_path / "out.mp4"]
     assert given.how["address"] == "head:6379"
     assert given.how["workers"] == 3
-    assert given.how["share"] == cluster.Share(2.0, 0.25)
+    assert given.how["resources"] == cluster.WorkerResources(2.0, 0.25)
 
 
 def test_without_ray_one_line_names_the_extra(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,15 +16,15 @@ from crsr_video import pipeline, weights
 from crsr_video.errors import OutputError
 from crsr_video.io.lock import NameLock
 from crsr_video.jobs.segments import enhance_resumably, plan
-from crsr_video.jobs.segments.folder import work_folder
 from crsr_video.jobs.segments.journal import Journal
-from crsr_video.jobs.segments.work import Worker
+from crsr_video.jobs.segments.work_folder import work_folder_of
+from crsr_video.jobs.segments.worker import SegmentWorker
 from crsr_video.runtime import devices
 from tests.support.paths import ROOT
 from tests.support.video import make_video
 from tests.unit.jobs.segments.fake_pipeline import build
 from tests.unit.jobs.segments.killing import CONFIG, LENGTH
-from tests.unit.jobs.segments.test_segments_runs import frames, others
+from tests.unit.jobs.segments.test_equal_results import frames, others
 
 pytestmark = pytest.mark.usefixtures("fake_pipeline")
 
@@ -54,7 +54,7 @@ def go_on(source: Path, output: Path, **choices: Any) -> int:
 def assert_same(output: Path, whole: Path) -> None:
     assert frames(output) == frames(whole)
     assert others(output) == others(whole)
-    assert not work_folder(output).exists()
+    assert not work_folder_of(output).exists()
     assert [p.name for p in output.parent.iterdir() if p.name.startswith(".")] == []
 
 
@@ -109,18 +109,18 @@ def stopped(
     **choices: Any,
 ) -> Path:
     """A run that ends after so many segments; returns its folder."""
-    original = Worker.enhance
+    original = SegmentWorker.enhance
 
-    def enhance(self: Worker, segment: Any, *args: Any) -> Any:
+    def enhance(self: SegmentWorker, segment: Any, *args: Any) -> Any:
         if segment.number == after:
             raise StopError
         return original(self, segment, *args)
 
     with monkeypatch.context() as patch, pytest.raises(StopError):
-        patch.setattr(Worker, "enhance", enhance)
+        patch.setattr(SegmentWorker, "enhance", enhance)
         go_on(source, output, **choices)
     assert not output.exists()
-    return work_folder(output)
+    return work_folder_of(output)
 
 
 def torn_line(folder: Path) -> None:
@@ -193,7 +193,7 @@ def test_another_run_is_not_mixed_in(
     with pytest.raises(OutputError, match=r"begun with strength 1\.0 \(now 0\.5\); --restart"):
         go_on(source, output, strength=0.5)
     other = make_video(tmp_path / "other.mp4", frames=45, size=(64, 64))
-    with pytest.raises(OutputError, match="another content of the source; --restart"):
+    with pytest.raises(OutputError, match="different content of the source; --restart"):
         go_on(other, output)
     assert folder.exists()
     assert go_on(source, output, resume=True, restart=True) == 0
@@ -217,7 +217,7 @@ def test_another_version_is_named(
 ) -> None:
     output = tmp_path / "out.mp4"
     stopped(source, output, monkeypatch)
-    monkeypatch.setattr("crsr_video.jobs.segments.facts.__version__", "9.9")
+    monkeypatch.setattr("crsr_video.jobs.segments.compatibility.__version__", "9.9")
     with pytest.raises(OutputError, match=r"with crsr-video .* \(now 9\.9\); --restart"):
         go_on(source, output)
 
@@ -234,7 +234,7 @@ def _without_ranges(patch: pytest.MonkeyPatch) -> None:
     ("change", "words"),
     [
         (_without_vnni, r"in int8 on cpu, but int8 needs a CPU with VNNI.*; --restart"),
-        (_without_ranges, r"with other ranges for int8; --restart"),
+        (_without_ranges, r"with different int8 ranges; --restart"),
     ],
 )
 def test_what_was_begun_in_eight_bits_is_not_gone_on_with_in_others(
@@ -249,7 +249,7 @@ def test_what_was_begun_in_eight_bits_is_not_gone_on_with_in_others(
     output = tmp_path / "out.mp4"
     choices: dict[str, Any] = {"model": "fast", "precision": "auto"}
     stopped(source, output, monkeypatch, **choices)
-    assert begun_in(work_folder(output)) == "int8"
+    assert begun_in(work_folder_of(output)) == "int8"
     with monkeypatch.context() as patch:
         change(patch)
         with pytest.raises(OutputError, match=words):
@@ -262,14 +262,11 @@ def begun_in(folder: Path) -> str:
     return str(Journal(folder / "journal.jsonl").records[0]["precision"])
 
 
-@pytest.mark.parametrize("choices", [{}, {"model": "fast", "texture": 0.5}])
-def test_weights_that_were_not_measured_are_told_in_their_precision(
-    choices: dict[str, Any], source: Path, tmp_path: Path
-) -> None:
+def test_uncalibrated_weights_are_not_planned_in_int8(source: Path, tmp_path: Path) -> None:
     own = shutil.copy(weights.path_of(weights.FAST), tmp_path / "own.safetensors")
-    config = CONFIG.with_options(**{"model": str(own), "precision": "auto", **choices})
-    told = plan(source, config, tmp_path / "out.mp4").config.networks.precision
-    assert told == devices.place("cpu").fitting(eight_bits=False).precision
+    config = CONFIG.with_options(model=str(own), precision="auto")
+    precision = plan(source, config, tmp_path / "out.mp4").config.networks.precision
+    assert precision == devices.place("cpu").fitting(eight_bits=False).precision
 
 
 def test_two_at_once(source: Path, tmp_path: Path) -> None:
@@ -289,7 +286,7 @@ def test_a_result_that_exists_is_kept(source: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="exists already"):
         go_on(source, output)
     assert output.read_bytes() == b"precious"
-    assert not work_folder(output).exists()
+    assert not work_folder_of(output).exists()
 
 
 def test_a_source_without_pictures_leaves_nothing(tmp_path: Path) -> None:
@@ -306,7 +303,7 @@ def test_a_full_disk(
 ) -> None:
     """Injected; `test_a_really_full_disk` has the real thing, where it may be mounted."""
     output = tmp_path / "out.mp4"
-    folder = work_folder(output)
+    folder = work_folder_of(output)
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -325,7 +322,7 @@ def test_a_full_disk(
             patch.setattr("crsr_video.io.output_file.publish", full)
         else:
             patch.setattr("crsr_video.jobs.segments.joining.Writer.push_encoded", full)
-        with pytest.raises(OutputError, match=r"No space left on device.*same command goes on"):
+        with pytest.raises(OutputError, match=r"No space left on device.*same command resumes it"):
             go_on(source, output)
     assert not output.exists()
     assert folder.exists()

@@ -92,7 +92,8 @@ def test_the_same_frames_though_a_worker_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     face_models.resolve_all()
-    monkeypatch.setattr(planning.plan, "__kwdefaults__", {"length": LENGTH, "warm_up": 12})
+    monkeypatch.setattr(planning, "SEGMENT_FRAMES", LENGTH)
+    monkeypatch.setattr(planning, "WARM_UP_FRAMES", 12)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     long = make_video(tmp_path / "long.mkv", size=(960, 540), frames=200, b_frames=2, audio=1)
     short = make_video(tmp_path / "short.mkv", frames=12)

@@ -16,9 +16,9 @@ from crsr_video import api as enhancer
 from crsr_video.config import Config, OutputSettings, PersonSettings
 from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.jobs.segments import enhance_resumably, join, plan
-from crsr_video.jobs.segments.folder import work_folder
 from crsr_video.jobs.segments.planning import divide
-from crsr_video.jobs.segments.work import Worker
+from crsr_video.jobs.segments.work_folder import work_folder_of
+from crsr_video.jobs.segments.worker import SegmentWorker
 from tests.support.video import make_video
 
 pytestmark = pytest.mark.usefixtures("fake_pipeline")
@@ -81,7 +81,7 @@ def test_segments_do_not_show(name: str, tmp_path: Path) -> None:
     told, expected = outcome.statistics, summary.statistics
     assert (told.frames, told.faces, told.tracks, told.cuts) == (45, 45, 1, 1)
     assert (expected.frames, expected.faces, expected.tracks, expected.cuts) == (45, 45, 1, 1)
-    assert not work_folder(resumed).exists()
+    assert not work_folder_of(resumed).exists()
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9", "mpeg4", "libsvtav1"])
@@ -197,7 +197,7 @@ def test_segments_can_be_made_anywhere_in_any_order(tmp_path: Path) -> None:
     folder.mkdir()
     results = []
     for segment in reversed(work.segments):
-        with Worker(work) as worker:
+        with SegmentWorker(work) as worker:
             results.append(pickled(worker.enhance(segment, folder)))
     join(work, results, folder)
     assert frames(tmp_path / "many.mkv") == frames(tmp_path / "one.mkv")
@@ -216,7 +216,7 @@ def test_a_worker_with_other_versions_is_refused(tmp_path: Path) -> None:
     work = plan(source, config(), tmp_path / "out.mp4")
     work.versions["torch"] = "0.1"
     with pytest.raises(InputError, match=r"torch 0\.1 \(now "):
-        Worker(work)
+        SegmentWorker(work)
 
 
 def test_too_few_frames_for_two_segments(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_segments_begin_with_keyframes_and_leave_no_scraps() -> None:
     begins = [0 if part.begin is None else part.begin // 40 for part in parts]
     assert begins == [0, 22, 38, 61, 81]  # No keyframe near 81; 19 are left, which is enough.
     assert [part.frames for part in parts] == [22, 16, 23, 20, 19]
-    assert [part.warm and part.warm // 40 for part in parts] == [None, 16, 32, 55, 75]
+    assert [part.warm_up and part.warm_up // 40 for part in parts] == [None, 16, 32, 55, 75]
     assert parts[0].begin is None
     assert parts[-1].end is None
     assert [a.end for a in parts[:-1]] == [b.begin for b in parts[1:]]

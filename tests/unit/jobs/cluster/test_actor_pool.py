@@ -14,15 +14,14 @@ import pytest
 
 from crsr_video.config import Config
 from crsr_video.errors import ClusterError
-from crsr_video.jobs.cluster import fleet as fleet_module
-from crsr_video.jobs.cluster.fleet import RETRIES, Fleet
-from crsr_video.jobs.cluster.places import Share
-from crsr_video.jobs.cluster.worker import Done, Ready, Trouble
+from crsr_video.jobs.cluster import actor_pool
+from crsr_video.jobs.cluster.actor_pool import MAX_RETRIES, ActorPool, WorkerResources
+from crsr_video.jobs.cluster.worker import SegmentDone, WorkerFailure, WorkerReady
 from crsr_video.jobs.segments import Plan, Segment, SegmentResult
 from crsr_video.pipeline import Statistics
 
 CONFIG = Config.from_options(model="identity", device="cpu", precision="fp32")
-BLIND = Trouble("in.mkv: is not there (machine b)", "InputError", blind=True)
+BLIND = WorkerFailure("in.mkv: does not exist (machine b)", "InputError", files_unseen=True)
 EMPTY = SegmentResult(0, "", 0, "", 0, 0, (), 0, Statistics(), {}, {}, ())
 
 
@@ -94,19 +93,19 @@ def segments(count: int) -> list[Segment]:
     return [Segment(number, None, None, None, 1) for number in range(count)]
 
 
-def done(number: int) -> Done:
-    return Done(replace(EMPTY, number=number), (), "a")
+def done(number: int) -> SegmentDone:
+    return SegmentDone(replace(EMPTY, number=number), (), "a")
 
 
 @contextmanager
-def working(ray: FakeRay, tell: Callable[[str], None] = lambda _: None) -> Iterator[Fleet]:
-    fleet = Fleet(ray, tell=tell)
-    fleet.start(CONFIG, Share(), None)
+def working(ray: FakeRay, tell: Callable[[str], None] = lambda _: None) -> Iterator[ActorPool]:
+    fleet = ActorPool(ray, on_notice=tell)
+    fleet.start(CONFIG, WorkerResources(), None)
     yield fleet
     fleet.stop()
 
 
-def results(fleet: Fleet, plan: Plan, count: int) -> list[int]:
+def results(fleet: ActorPool, plan: Plan, count: int) -> list[int]:
     """Have segments done; returns their order. Raises what `enhance` or `serve` does."""
     numbers: list[int] = []
     errors: list[Exception] = []
@@ -134,20 +133,23 @@ def results(fleet: Fleet, plan: Plan, count: int) -> list[int]:
 
 def test_a_segment_whose_worker_died_goes_to_another(plan: Plan) -> None:
     """And the dead one is greeted again; it does not come back: no matter."""
-    ray = FakeRay(a=[Ready("a"), ActorDiedError(), None], b=[Ready("b"), done(1), done(0)])
+    ray = FakeRay(
+        a=[WorkerReady("a"), ActorDiedError(), None], b=[WorkerReady("b"), done(1), done(0)]
+    )
     with working(ray) as fleet:
         assert sorted(results(fleet, plan, 2)) == [0, 1]
 
 
 def test_a_worker_that_came_back_works_again(plan: Plan) -> None:
-    ray = FakeRay(a=[Ready("a"), ActorDiedError(), Ready("a"), done(0), done(1)])
+    ray = FakeRay(a=[WorkerReady("a"), ActorDiedError(), WorkerReady("a"), done(0), done(1)])
     with working(ray) as fleet:
         assert results(fleet, plan, 2) == [0, 1]
 
 
 def test_a_worker_that_is_dead_for_good_spoils_nothing(plan: Plan) -> None:
     ray = FakeRay(
-        a=[Ready("a"), ActorDiedError(), ActorDiedError()], b=[Ready("b"), *map(done, range(5))]
+        a=[WorkerReady("a"), ActorDiedError(), ActorDiedError()],
+        b=[WorkerReady("b"), *map(done, range(5))],
     )
     told: list[str] = []
     with working(ray, told.append) as fleet:
@@ -157,14 +159,14 @@ def test_a_worker_that_is_dead_for_good_spoils_nothing(plan: Plan) -> None:
 
 
 def test_a_segment_that_kills_every_worker_is_given_up(plan: Plan) -> None:
-    lives = [Ready("a"), ActorDiedError("SIGSEGV")] * (RETRIES + 1)
-    ray = FakeRay(a=[*lives, Ready("a")])
+    lives = [WorkerReady("a"), ActorDiedError("SIGSEGV")] * (MAX_RETRIES + 1)
+    ray = FakeRay(a=[*lives, WorkerReady("a")])
     with working(ray) as fleet, pytest.raises(ClusterError, match=r"in\.mkv: SIGSEGV"):
         results(fleet, plan, 1)
 
 
 def test_a_machine_that_does_not_see_the_files_is_left_out(plan: Plan) -> None:
-    ray = FakeRay(a=[Ready("a"), *map(done, range(4))], b=[Ready("b"), BLIND])
+    ray = FakeRay(a=[WorkerReady("a"), *map(done, range(4))], b=[WorkerReady("b"), BLIND])
     told: list[str] = []
     with working(ray, told.append) as fleet:
         assert len(results(fleet, plan, 4)) == 4
@@ -176,32 +178,32 @@ def test_files_that_are_not_here_either_are_no_fault_of_a_machine(
     plan: Plan, tmp_path: Path
 ) -> None:
     (tmp_path / "in.mkv").unlink()
-    ray = FakeRay(a=[Ready("a"), BLIND])
-    with working(ray) as fleet, pytest.raises(ClusterError, match="is not there"):
+    ray = FakeRay(a=[WorkerReady("a"), BLIND])
+    with working(ray) as fleet, pytest.raises(ClusterError, match="does not exist"):
         results(fleet, plan, 1)
     assert ray.killed == ["a"] * 2  # At the ends, and not before.
 
 
 def test_all_are_lost(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = FakeRay(a=[Ready("a"), BLIND])
-    lost = r"all workers of the cluster are lost: in\.mkv: is not there \(machine b\)"
+    ray = FakeRay(a=[WorkerReady("a"), BLIND])
+    lost = r"all workers of the cluster are lost: in\.mkv: does not exist \(machine b\)"
     with working(ray) as fleet, pytest.raises(ClusterError, match=lost):
         results(fleet, plan, 2)
-    monkeypatch.setattr(fleet_module, "START_SECONDS", 0.2)
+    monkeypatch.setattr(actor_pool, "START_SECONDS", 0.2)
     ray = FakeRay(
-        a=[Ready("a"), ActorDiedError(), None]
+        a=[WorkerReady("a"), ActorDiedError(), None]
     )  # Its machine is gone, and there is no other.
     with working(ray) as fleet, pytest.raises(ClusterError, match=r"all workers .* are lost$"):
         results(fleet, plan, 2)
 
 
 def test_workers_that_are_late_or_unfit(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet_module, "START_SECONDS", 0.1)
+    monkeypatch.setattr(actor_pool, "START_SECONDS", 0.1)
     told: list[str] = []
-    other = Trouble("planned by a machine with crsr-video 0.1 (machine b)", "InputError")
-    ray = FakeRay(a=[Ready("a"), done(0)], b=[other], c=[None])
+    other = WorkerFailure("planned by a machine with crsr-video 0.1 (machine b)", "InputError")
+    ray = FakeRay(a=[WorkerReady("a"), done(0)], b=[other], c=[None])
     with working(ray, told.append) as fleet:
         assert results(fleet, plan, 1) == [0]
-    assert told == [f"left out: {other.message}", "left out: 1 workers did not start within 0.1 s"]
-    with pytest.raises(ClusterError, match=r"no worker of the cluster is fit: planned by"):
-        Fleet(FakeRay(b=[other])).start(CONFIG, Share(), None)
+    assert told == [f"left out: {other.message}", "left out: 1 worker did not start within 0.1 s"]
+    with pytest.raises(ClusterError, match=r"no worker of the cluster can be used: planned by"):
+        ActorPool(FakeRay(b=[other])).start(CONFIG, WorkerResources(), None)

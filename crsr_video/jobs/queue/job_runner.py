@@ -1,0 +1,132 @@
+"""Do one job: enhance a video unless its result exists, in folders that are made when needed."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from crsr_video import api
+from crsr_video.config import Config
+from crsr_video.errors import CrsrError, InputError, OutputError
+from crsr_video.io import pyav
+from crsr_video.io.integrity import have_same_duration, stated_duration
+from crsr_video.jobs.events import (
+    Advanced,
+    Failed,
+    Finished,
+    Job,
+    Noticed,
+    OnEvent,
+    Skipped,
+    Started,
+    describe_error,
+)
+from crsr_video.jobs.segments.work_folder import work_folder_of
+
+if TYPE_CHECKING:
+    from crsr_video.jobs.segments import SegmentExecutor
+    from crsr_video.pipeline import Networks
+
+
+def run_job(
+    job: Job,
+    config: Config,
+    on_event: OnEvent,
+    *,
+    command: Sequence[str] = (),
+    networks: "Networks | None" = None,
+    executor: "SegmentExecutor | None" = None,
+) -> None:
+    """Enhance one video unless its result exists. Errors become events.
+
+    Args:
+        job: The job.
+        config: Settings of the job; its reports are those of the job.
+        on_event: Receives all events.
+        command: Words of the command line, for reports.
+        networks: Loaded networks of this configuration, if any.
+        executor: Executor for the segments of a resumable run. Defaults to this process.
+    """
+    try:
+        if _is_done(job, config):
+            on_event(Skipped(job))
+            return
+        on_event(Started(job))
+        make_folders(job)
+        summary = api.enhance(
+            job.source,
+            job.output,
+            config=config.with_options(report=job.report),
+            on_progress=lambda progress: on_event(Advanced(job, progress)),
+            on_notice=lambda text: on_event(Noticed(job, text)),
+            command=command,
+            networks=networks,
+            executor=executor,
+        )
+        on_event(Finished(job, summary))
+    except CrsrError as error:
+        on_event(Failed(job, str(error), type(error).__name__))
+    except OSError as error:
+        on_event(Failed(job, f"{job.output}: {pyav.reason(error)}", "OutputError"))
+    except Exception as error:
+        on_event(Failed(job, f"{job.source}: {describe_error(error)}", type(error).__name__))
+
+
+def _is_done(job: Job, config: Config) -> bool:
+    """Return whether a complete result exists that is not older than its source.
+
+    The settings of an existing result are unknown: other settings need `JobSettings.overwrite`.
+
+    Raises:
+        OutputError: There is another file under the name of the result. It is not touched.
+    """
+    options = config.job
+    if options.overwrite or not job.output.exists() or not job.source.exists():
+        return False
+    if options.resume and work_folder_of(job.output).is_dir():
+        return False
+    if job.output.samefile(job.source):
+        return False  # `enhance` refuses this with a message.
+    advice = "--overwrite replaces it"
+    if job.output.stat().st_mtime < job.source.stat().st_mtime:
+        raise OutputError(f"{job.output}: exists, but is older than {job.source}; {advice}")
+    try:
+        stated_duration(job.output)
+    except InputError as error:
+        raise OutputError(f"{error}; {advice}") from error
+    is_part = options.start > 0 or options.duration is not None
+    if not is_part and not have_same_duration(job.output, job.source):
+        raise OutputError(f"{job.output}: exists, but is not as long as its source; {advice}")
+    return True
+
+
+@contextmanager
+def removing_empty_folders(jobs: Iterable[Job]) -> Iterator[None]:
+    """Remove, when the block ends, the folders that `make_folders` made and that are empty."""
+    parents = {path.parent for job in jobs for path in (job.output, *job.report)}
+    missing = {
+        folder
+        for parent in parents
+        for folder in (parent, *parent.parents)
+        if not os.path.exists(folder)  # noqa: PTH110 - a Path raises where access is denied
+    }
+    try:
+        yield
+    finally:
+        for folder in sorted(missing, key=lambda path: len(path.parts), reverse=True):
+            with suppress(OSError):  # The folder is not empty, as it should be.
+                folder.rmdir()
+
+
+def make_folders(job: Job) -> None:
+    """Make the folders of a job's result and reports.
+
+    Raises:
+        OutputError: A folder cannot be made.
+    """
+    for path in (job.output, *job.report):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = pyav.reason(error)
+            raise OutputError(f"{path.parent}: cannot be made: {reason}") from error
