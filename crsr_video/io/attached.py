@@ -1,4 +1,4 @@
-"""What hangs on a picture besides its samples: side data, its way up, its fields."""
+"""Properties of a picture besides its samples: side data, rotation and interlacing."""
 
 import math
 import struct
@@ -14,10 +14,10 @@ from crsr_video.types import FieldOrder
 
 
 def side_data(frame: VideoFrame) -> dict[str, bytes]:
-    """What hangs on a frame, by FFmpeg's name.
+    """Return the side data of a frame, by FFmpeg's names.
 
-    A frame that is asked for its ``side_data`` keeps the answer, which holds the frame: a cycle on
-    which the picture stays until the garbage collector comes round. So the frame is not asked.
+    The property ``frame.side_data`` is avoided: the frame keeps its value, which holds the frame,
+    and such a cycle keeps the picture in memory until the garbage collector runs.
     """
     container: Any = SideDataContainer  # Typed without its argument.
     try:
@@ -28,55 +28,66 @@ def side_data(frame: VideoFrame) -> dict[str, bytes]:
 
 
 def display_matrix(attached: dict[str, bytes]) -> tuple[int, ...] | None:
-    """The nine numbers of a display matrix, from the side data of a frame."""
+    """Return the nine numbers of the display matrix in the side data of a frame, or None."""
     data = attached.get("DISPLAYMATRIX")
     return None if data is None else struct.unpack("9i", data[:36])
 
 
 def mirrors(matrix: tuple[int, ...]) -> bool:
-    """Whether a display matrix shows a picture as in a mirror."""
+    """Return whether a display matrix shows a picture as in a mirror."""
     a, b, _, c, d = matrix[:5]
     return a * d - b * c < 0
 
 
 def turn(matrix: tuple[int, ...]) -> int:
-    """Counter-clockwise degrees, a multiple of 90, that set a picture upright.
+    """Return the counter-clockwise degrees, a multiple of 90, that set a picture upright.
 
-    A player maps (x, y), y downwards, to (a x + c y, b x + d y). Where that mirrors the picture
-    too, this is what is left if the result is mirrored back sideways: faces are then upright.
-    Args: matrix: a, b, u, c, d, v, x, y, w, as FFmpeg lays it out.
+    A player maps (x, y), with y downwards, to (a x + c y, b x + d y). Where this mirrors the
+    picture too, the result is what remains once the shown picture is mirrored back sideways: faces
+    are upright then.
+
+    Args:
+        matrix: a, b, u, c, d, v, x, y, w, as FFmpeg stores them.
     """
     a, b = matrix[:2]
     if mirrors(matrix):
-        a = -a  # The result's x, mirrored back.
+        a = -a  # The x of the shown picture, mirrored back.
     return round(-math.degrees(math.atan2(b, a)) / 90) * 90 % 360
 
 
 def field_order(picture: VideoFrame) -> FieldOrder:
-    """Which field of a picture comes first; PyAV only tells whether it has any.
+    """Return which field of a picture comes first.
 
-    A filter that lets through what matches is asked.
+    PyAV only says whether a picture has fields, so a filter is asked that passes on a match.
     """
     if not picture.interlaced_frame:
         return "progressive"
-    return "top" if _passes(picture, "eq(interlace_type,TOPFIRST)") else "bottom"
+    _graph, source, sink = filter_graph(picture, ("select", "expr=eq(interlace_type,TOPFIRST)"))
+    source.push(picture)
+    try:
+        sink.pull()
+    except (BlockingIOError, FFmpegError):
+        return "bottom"
+    return "top"
 
 
-def _passes(picture: VideoFrame, condition: str) -> bool:
+def filter_graph(picture: VideoFrame, *filters: tuple[str, str]) -> tuple[Graph, Any, Any]:
+    """Return a graph of filters in a row, and its two ends, for pictures like the given one.
+
+    Args:
+        picture: A picture of the size and pixel format that go in.
+        filters: Names of FFmpeg's filters, each with its arguments.
+    """
     graph = Graph()
-    source = graph.add_buffer(
+    source = last = graph.add_buffer(
         width=picture.width,
         height=picture.height,
         format=picture.format,
         time_base=picture.time_base or Fraction(1, 1000),
     )
-    select, sink = graph.add("select", expr=condition), graph.add("buffersink")
-    source.link_to(select)
-    select.link_to(sink)
+    for name, arguments in (*filters, ("buffersink", "")):
+        added = graph.add(name, arguments or None)
+        last.link_to(added)
+        last = added
     graph.configure()
-    source.push(picture)
-    try:
-        sink.pull()
-    except (BlockingIOError, FFmpegError):
-        return False
-    return True
+    return graph, source, last

@@ -1,7 +1,7 @@
 """What a live reader hands to a writer: items with the time of their arrival."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
@@ -48,21 +48,15 @@ def describe_feed(connection: Connection, first: Frame, *, has_rate: bool) -> Fe
         first: Its first frame.
         has_rate: Whether the source states a frame rate that can be believed.
     """
-    video, container = connection.video, connection.container
+    video = connection.video
     # What FFmpeg guesses comes last: it may count fields.
-    stated = video.average_rate or video.codec_context.framerate or video.guessed_rate
-    info = VideoInfo(
-        width=first.width,
-        height=first.height,
-        pixel_format=first.layout.name,
-        codec=video.codec_context.name,
-        container=connection.format_name,
-        rate=stated if has_rate else None,
+    rate = video.average_rate or video.codec_context.framerate or video.guessed_rate
+    info = replace(
+        connection.describe(first),
+        rate=rate if has_rate else None,
         time_base=first.time_base,
         frames=0,
         seconds=0.0,
-        bit_rate=video.bit_rate or 0,
-        metadata=dict(container.metadata),
     )
     return Feed(info, first, _copied_streams(connection))
 

@@ -1,4 +1,4 @@
-"""Frames from pictures that others made, and back: numpy arrays and PyAV frames."""
+"""Conversions between frames and the pictures of others: NumPy arrays and PyAV frames."""
 
 from fractions import Fraction
 from typing import Any
@@ -15,11 +15,14 @@ _RGB = PixelLayout("rgb24", "rgb", 8, full_range=True)
 
 
 def from_rgb(picture: NDArray[np.uint8], index: int) -> Frame:
-    """A frame that shows an RGB picture; nothing is copied.
+    """Return a frame that shows an RGB picture; nothing is copied.
 
-    Args:   picture: uint8 (H, W, 3).
-            index: its number in the sequence, as its time.
-    Raises: ValueError: the array is anything else.
+    Args:
+        picture: uint8 (H, W, 3) array.
+        index: Number of the picture in its sequence, which becomes its timestamp.
+
+    Raises:
+        ValueError: The array has another shape or type, or is empty.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(f"a picture is uint8 (H, W, 3), not {picture.dtype} {picture.shape}")
@@ -34,7 +37,7 @@ def from_rgb(picture: NDArray[np.uint8], index: int) -> Frame:
 
 
 def as_rgb(frame: Frame) -> NDArray[np.uint8]:
-    """The whole frame as uint8 (H, W, 3) RGB, chroma taken from the nearest sample."""
+    """Return a frame as a uint8 (H, W, 3) RGB array, with chroma of the nearest sample."""
     height, width = frame.height, frame.width
     planes = [
         plane
@@ -52,9 +55,10 @@ def as_rgb(frame: Frame) -> NDArray[np.uint8]:
 
 
 def from_av(picture: Any) -> Frame:
-    """A frame that shows an ``av.VideoFrame``; nothing is copied.
+    """Return a frame that shows an ``av.VideoFrame``; nothing is copied.
 
-    Raises: ValueError: its pixel format is not read natively.
+    Raises:
+        ValueError: The pixel format is not read natively.
     """
     return Frame(
         components=pyav.views(picture),
@@ -68,5 +72,5 @@ def from_av(picture: Any) -> Frame:
 
 
 def as_av(frame: Frame) -> Any:
-    """The frame as ``av.VideoFrame``, with all that its native frame carries."""
+    """Return a frame as ``av.VideoFrame``, with the side data and alpha of its native picture."""
     return own_picture(frame)

@@ -29,7 +29,8 @@ from crsr_video.io import pipes, pyav
 from crsr_video.io.decoding import Form, form_of
 from crsr_video.io.feed import Arrival, Feed
 from crsr_video.io.live_session import LiveSession, SenderGone
-from crsr_video.io.pyav import Packet, Passthrough
+from crsr_video.io.pyav import Passthrough
+from crsr_video.io.reconnecting import FIRST_DELAY_SECONDS, next_delay
 from crsr_video.io.sources.background import (
     BackgroundConnection,
     ConnectionLost,
@@ -42,8 +43,6 @@ from crsr_video.types import Frame
 
 MAX_HELD_BYTES = 64 << 20
 """Bytes of other streams' packets that are kept while waiting for the first frame."""
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
-"""Pauses between attempts to reconnect: each is twice as long as the one before."""
 _DAMAGE_NOTICE_SECONDS = 5.0
 """Damage is reported at most once in this time."""
 _DRY_SECONDS = 0.5
@@ -255,7 +254,7 @@ class LiveReader(Closing):
             InputError: The settings forbid it, or it cannot help.
             Stopped: The run is to end.
         """
-        name, pause = self._target.name, FIRST_PAUSE_SECONDS
+        name, delay = self._target.name, FIRST_DELAY_SECONDS
         is_lasting = self._target.kind in (Kind.NETWORK, Kind.DEVICE)
         is_over = self._inlet is not None and self._inlet.is_exhausted
         is_forbidden = is_lasting and not self._settings.reconnect
@@ -265,9 +264,9 @@ class LiveReader(Closing):
         while True:
             if is_lasting:
                 self.state = "waiting to reconnect"
-                if self._stop.wait(pause):
+                if self._stop.wait(delay):
                     raise Stopped
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            delay = next_delay(delay)
             try:
                 connection = self._continue()
                 break
@@ -275,7 +274,7 @@ class LiveReader(Closing):
                 if not is_lasting:
                     raise
                 why = str(error).removeprefix(f"{name}: ")
-                self._report(f"{why}; next attempt in {pause:g} s")
+                self._report(f"{why}; next attempt in {delay:g} s")
         self._count(reconnections=1)
         self._report("connected again")
         return connection
@@ -288,7 +287,7 @@ class LiveReader(Closing):
         size = 0
         self._is_announced = self._settings.loop and self._form is not None
         for item, at in session.items():
-            if isinstance(item, Packet):
+            if not isinstance(item, Frame):
                 packet = Passthrough(item.stream_index, item)
                 if self._is_announced:
                     yield from self._hand_over(packet, at)
@@ -326,7 +325,7 @@ class LiveReader(Closing):
             kind = self._target.kind
             self._timeline = Timeline(
                 common_time_base(connection.connection.video.time_base or Fraction(0)),
-                counts_pauses=kind is not Kind.FILE,
+                counts_delays=kind is not Kind.FILE,
                 is_sent_live=kind in (Kind.NETWORK, Kind.DEVICE),
             )
         else:

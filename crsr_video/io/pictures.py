@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from av.codec.context import Flags
 from av.error import FFmpegError
-from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
-from av.video.reformatter import Interpolation
 
 from crsr_video.imaging.colour import MATRIX_CODES, matrix_name
 from crsr_video.imaging.upscaling import enlarge_plane
@@ -19,12 +17,9 @@ from crsr_video.types import FieldOrder, Frame, PixelLayout
 
 _FIELD_ORDER = {"top": 2, "bottom": 3}
 """AV_FIELD_TT and AV_FIELD_BB."""
-_SWSCALE = {"bt601": "ITU601", "bt709": "ITU709", "bt2020": "BT2020", "fcc": "FCC"}
-_SWSCALE |= {"smpte240m": "SMPTE240M"}
-_TAGGED_MATRICES = {MATRIX_CODES[name] for name in _SWSCALE} | {6}
+_TAGGED_MATRICES = {MATRIX_CODES[name] for name in pyav.SWSCALE_MATRICES} | {6}
 _FULL, _LIMITED = 2, 1
 """AVCOL_RANGE_JPEG and AVCOL_RANGE_MPEG."""
-_FLAGS = int(Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT)
 _UNKNOWN = pyav.PixelFormat("", "yuv", 8, 8, 0, 0, ())
 
 
@@ -126,18 +121,7 @@ def _enlarged(native: VideoFrame, frame: Frame) -> VideoFrame:
 
 def _scaled(native: VideoFrame, width: int, height: int) -> VideoFrame:
     """Scale with FFmpeg, only for what it carries over: the samples are replaced later."""
-    graph = Graph()
-    source = graph.add_buffer(
-        width=native.width,
-        height=native.height,
-        format=native.format,
-        time_base=native.time_base or Fraction(1, 1000),
-    )
-    scale = graph.add("scale", f"{width}:{height}:flags=neighbor")
-    sink = graph.add("buffersink")
-    source.link_to(scale)
-    scale.link_to(sink)
-    graph.configure()
+    _, source, sink = pyav.filter_graph(native, ("scale", f"{width}:{height}:flags=neighbor"))
     source.push(native)
     picture = sink.pull()
     assert isinstance(picture, VideoFrame)
@@ -198,7 +182,7 @@ class Fitter:
         result = picture.reformat(
             *size,
             self.shape.pixel_format,
-            interpolation=_FLAGS,
+            interpolation=pyav.SCALING_FLAGS,
             threads=1,
             **self._conversion(picture),
         )
@@ -215,9 +199,9 @@ class Fitter:
         }
         if family == "yuv":
             matrix = matrix_name(int(picture.colorspace), picture.width, picture.height)
-            colours["src_colorspace"] = _SWSCALE[matrix]
+            colours["src_colorspace"] = pyav.SWSCALE_MATRICES[matrix]
         if self._family == "yuv":
-            colours["dst_colorspace"] = _SWSCALE[self.shape.matrix]
+            colours["dst_colorspace"] = pyav.SWSCALE_MATRICES[self.shape.matrix]
         elif family == "yuv":
             colours["dst_colorspace"] = colours["src_colorspace"]
         return colours

@@ -1,6 +1,6 @@
 """How FFmpeg's pixel formats store their components.
 
-A pixel format is a list of channels, each a strided view of one plane, so that planar, half-planar
+A pixel format is a list of channels, each a strided view of one plane. So planar, half-planar
 (NV12) and packed (RGB24, YUYV) pictures are read and written by the same few lines.
 """
 
@@ -43,7 +43,7 @@ _PACKED: dict[str, tuple[tuple[int, int], ...]] = {
     "ya16le": ((0, 2), (1, 2)),
 }
 _HIGH_BITS = ("p010", "p012", "p016", "p210", "p212", "p216", "p410", "p412", "p416")
-"""Half-planar formats with their bits at the top of 16: taken as 16-bit pictures."""
+"""Half-planar formats whose bits are the highest of 16; they count as 16-bit pictures."""
 
 
 class PixelFormat(NamedTuple):
@@ -54,11 +54,11 @@ class PixelFormat(NamedTuple):
     bits: int
     """Codes lie in [0, 2**bits)."""
     coded_bits: int
-    """Bits that carry anything; the lowest `bits - coded_bits` are zero."""
+    """Bits that are used; the lowest `bits - coded_bits` are zero."""
     x_shift: int
     y_shift: int
     channels: tuple[Channel, ...]
-    """One for each component, alpha last."""
+    """One per component, alpha last."""
 
     @property
     def components(self) -> int:
@@ -71,15 +71,16 @@ class PixelFormat(NamedTuple):
         return len(self.channels) > self.components
 
     def same_codes(self, other: "PixelFormat") -> bool:
-        """Whether one can be rewritten as the other without changing any sample."""
+        """Return whether a picture can change between the formats with all samples unchanged."""
         return self[1:6] == other[1:6]
 
 
 @lru_cache(maxsize=256)
 def pixel_format(name: str) -> PixelFormat | None:
-    """Describe a pixel format; None where it is not read natively.
+    """Return the description of a pixel format, or None if it is not read natively.
 
-    Natively: 8 to 16 bits a sample, little-endian, no palette, Bayer pattern or hardware surface.
+    Native formats have 8 to 16 bits per sample, in little-endian order, and no palette, Bayer
+    pattern or hardware surface.
     """
     fmt = VideoFormat(name, 16, 16)
     parts = fmt.components
@@ -112,7 +113,7 @@ def _channels(name: str, fmt: VideoFormat) -> tuple[Channel, ...] | None:
 
 
 def is_pixel_format(name: str) -> bool:
-    """Whether this FFmpeg knows a pixel format by that name."""
+    """Return whether this FFmpeg knows a pixel format by this name."""
     try:
         VideoFormat(name)
     except ValueError:
@@ -121,7 +122,7 @@ def is_pixel_format(name: str) -> bool:
 
 
 def nearest_native(name: str) -> str:
-    """The natively read pixel format to which swscale converts one that is not."""
+    """Return the native pixel format to which swscale converts another one best."""
     if pixel_format(name) is not None:
         return name
     if name.endswith("be") and pixel_format(f"{name[:-2]}le") is not None:

@@ -1,4 +1,4 @@
-"""The border to PyAV: what decode and encode share, and nothing else touches."""
+"""Views, copies and conversions of PyAV's pictures, which readers and writers share."""
 
 import threading
 from collections.abc import Iterator
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import av
 import numpy as np
 from av.error import FFmpegError
-from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, Interpolation
@@ -18,7 +17,14 @@ from numpy.typing import NDArray
 
 from crsr_video.errors import CrsrError
 from crsr_video.imaging.colour import matrix_name
-from crsr_video.io.attached import display_matrix, field_order, mirrors, side_data, turn
+from crsr_video.io.attached import (
+    display_matrix,
+    field_order,
+    filter_graph,
+    mirrors,
+    side_data,
+    turn,
+)
 from crsr_video.io.pixel_formats import (
     Channel,
     PixelFormat,
@@ -29,6 +35,9 @@ from crsr_video.io.pixel_formats import (
 from crsr_video.types import PixelLayout, Plane
 
 __all__ = [
+    "FULL_RANGE",
+    "SCALING_FLAGS",
+    "SWSCALE_MATRICES",
     "Channel",
     "Packet",
     "Passthrough",
@@ -40,6 +49,7 @@ __all__ = [
     "copy_colour",
     "display_matrix",
     "field_order",
+    "filter_graph",
     "is_pixel_format",
     "layout",
     "mirrors",
@@ -58,6 +68,18 @@ Bytes = NDArray[np.uint8]
 
 FULL_RANGE = 2
 """AVCOL_RANGE_JPEG."""
+SCALING_FLAGS = int(
+    Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+)
+"""How swscale interpolates."""
+SWSCALE_MATRICES = {
+    "bt601": "ITU601",
+    "bt709": "ITU709",
+    "bt2020": "BT2020",
+    "fcc": "FCC",
+    "smpte240m": "SMPTE240M",
+}
+"""PyAV's names of the colour matrices that swscale converts with."""
 
 if TYPE_CHECKING:  # Generic for the type checker only.
     Packet: TypeAlias = av.Packet[Any]
@@ -67,24 +89,29 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class Passthrough:
-    """A packet of a stream that is copied: audio, subtitles, data."""
+    """A packet of a stream that is copied unchanged: audio, subtitles or data."""
 
     stream: int
     """Index of its stream in the source."""
     packet: Packet
-    """Opaque to everyone but the encoder."""
+    """The packet; only readers and writers look into it."""
 
 
 def plane_rows(plane: VideoPlane) -> Bytes:
-    """The bytes of a plane, (rows, bytes a row), top row first; padding included."""
+    """Return the bytes of a plane, (rows, bytes per row), top row first, with padding."""
     rows: Bytes = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
     return rows[::-1] if plane.line_size < 0 else rows
 
 
 def views(frame: VideoFrame, *, alpha: bool = False) -> tuple[Plane, ...]:
-    """The components of a frame as views into its planes, without padding; nothing is copied.
+    """Return the components of a frame as views into its planes, without padding.
 
-    Raises: ValueError: the pixel format is not one of `pixel_format`'s.
+    Args:
+        frame: A picture; nothing is copied.
+        alpha: Whether transparency is included, as the last component.
+
+    Raises:
+        ValueError: `pixel_format` does not describe the pixel format.
     """
     fmt = pixel_format(frame.format.name)
     if fmt is None:
@@ -106,18 +133,24 @@ def _view(
     first, last = channel.offset, channel.offset + (width - 1) * channel.step + 1
     if fmt.bits == 8:
         return rows[:, first : last : channel.step]
-    # The two bytes of a sample first, then the samples: a row need not be a whole number of them.
+    # First the bytes of the samples, then the samples: a row need not hold a whole number of them.
     samples: Plane = rows[:, 2 * first : 2 * last].view(np.uint16)
     return samples[:, :: channel.step]
 
 
 def layout(frame: VideoFrame, codec: str = "") -> PixelLayout:
-    """How the frame's codes make a picture.
+    """Return how the codes of a frame make a picture.
 
-    FFmpeg's decoders know where chroma lies, but PyAV does not tell: it is taken from the codec's
-    own convention (JPEG and MPEG-1 in the middle, BT.2020 4:2:0 at the top left, others left).
-    Args: codec: FFmpeg's name of the codec.
-    Raises: ValueError: the pixel format is not one of `pixel_format`'s.
+    FFmpeg's decoders know where chroma lies, but PyAV does not expose it. It is taken from the
+    convention of the codec: in the middle for JPEG and MPEG-1, at the top left for BT.2020 4:2:0,
+    left for all others.
+
+    Args:
+        frame: A picture.
+        codec: FFmpeg's name of the codec.
+
+    Raises:
+        ValueError: `pixel_format` does not describe the pixel format.
     """
     fmt = pixel_format(frame.format.name)
     if fmt is None:
@@ -125,7 +158,7 @@ def layout(frame: VideoFrame, codec: str = "") -> PixelLayout:
     matrix = matrix_name(int(frame.colorspace), frame.width, frame.height)
     full = int(frame.color_range) == FULL_RANGE or fmt.name.startswith("yuvj")
     if fmt.family == "gray" and int(frame.color_range) == 0:
-        full = True  # As swscale takes it.
+        full = True  # swscale assumes the same.
     modern = codec in ("h264", "hevc", "av1", "vp9")
     middle = codec in ("mjpeg", "mpeg1video") or (fmt.name.startswith("yuvj") and not modern)
     return PixelLayout(
@@ -144,7 +177,7 @@ def layout(frame: VideoFrame, codec: str = "") -> PixelLayout:
 def write(frame: VideoFrame, components: tuple[Plane, ...]) -> None:
     """Copy components into a writable frame of the same size.
 
-    Samples of P010 and the like, whose lowest bits are not coded, are rounded to what is.
+    Samples of P010 and the like are rounded to the bits that are coded.
     """
     fmt = pixel_format(frame.format.name)
     idle = fmt.bits - fmt.coded_bits if fmt else 0
@@ -157,7 +190,7 @@ def write(frame: VideoFrame, components: tuple[Plane, ...]) -> None:
 
 
 def blank(width: int, height: int, name: str) -> VideoFrame:
-    """A new frame; opaque, where it has alpha."""
+    """Return a new frame, which is opaque if it has alpha."""
     frame = VideoFrame(width, height, name)
     fmt = pixel_format(name)
     if fmt is not None and fmt.alpha:
@@ -166,12 +199,12 @@ def blank(width: int, height: int, name: str) -> VideoFrame:
 
 
 def copy(frame: VideoFrame) -> VideoFrame:
-    """A writable copy with everything that hangs on the frame (closed captions, HDR, alpha).
+    """Return a writable copy with all side data (closed captions, HDR) and alpha.
 
-    PyAV cannot copy side data, but a filter graph without a filter hands on a second reference to
-    the same picture, side data and all, which then takes its pixels along when it is to be written.
+    PyAV cannot copy side data. But a filter graph without a filter returns a second reference to
+    the same picture and its side data, whose samples are copied once it is made writable.
     """
-    source, sink = _passages.of(frame)
+    source, sink = _copying_graphs.ends_for(frame)
     source.push(frame)
     twin = sink.pull()
     assert isinstance(twin, VideoFrame)
@@ -179,41 +212,36 @@ def copy(frame: VideoFrame) -> VideoFrame:
     return twin
 
 
-class _Passages(threading.local):
-    """A graph without a filter for each thread, kept while pictures stay of one kind.
+class _CopyingGraphs(threading.local):
+    """A graph without a filter per thread, kept while pictures are of one kind.
 
-    To make one takes longer than to copy a picture of 1080p.
+    Making a graph takes longer than copying a picture of 1080p.
     """
 
     def __init__(self) -> None:
         self._kind: tuple[object, ...] = ()
-        self._graph: Graph | None = None
-        self._ends: tuple[Any, Any] | None = None
+        self._graph: tuple[Any, Any, Any] | None = None
 
-    def of(self, frame: VideoFrame) -> tuple[Any, Any]:
-        """Its two ends, ready for this frame."""
+    def ends_for(self, frame: VideoFrame) -> tuple[Any, Any]:
+        """Return the two ends of the graph for a frame."""
         base = frame.time_base or Fraction(1, 1000)
         colour = (int(frame.colorspace), int(frame.color_range))
         kind = (frame.width, frame.height, frame.format.name, base, *colour)
-        if self._ends is None or kind != self._kind:
-            graph = Graph()
-            source = graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=base
-            )
-            sink = graph.add("buffersink")
-            source.link_to(sink)
-            graph.configure()
-            self._kind, self._graph, self._ends = kind, graph, (source, sink)
-        return self._ends
+        if self._graph is None or kind != self._kind:
+            self._kind, self._graph = kind, filter_graph(frame)
+        return self._graph[1:]
 
 
-_passages = _Passages()
+_copying_graphs = _CopyingGraphs()
 
 
 def convert(frame: VideoFrame, name: str, size: tuple[int, int] | None = None) -> VideoFrame:
-    """The frame in another pixel format: sample by sample where that is exact, else by swscale.
+    """Return a frame in another pixel format: by samples where that is exact, else by swscale.
 
-    Args: size: (width, height) of the result; None: the frame's.
+    Args:
+        frame: A picture.
+        name: FFmpeg's name of the pixel format.
+        size: Width and height of the result. Defaults to those of the frame.
     """
     old, new = pixel_format(frame.format.name), pixel_format(name)
     width, height = size or (frame.width, frame.height)
@@ -223,28 +251,27 @@ def convert(frame: VideoFrame, name: str, size: tuple[int, int] | None = None) -
         write(result, views(frame, alpha=old.alpha and new.alpha))
         copy_colour(frame, result)
         return result
-    flags = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-    return frame.reformat(width, height, name, interpolation=int(flags), **_matrix(frame, old, new))
+    return frame.reformat(
+        width, height, name, interpolation=SCALING_FLAGS, **_matrices(frame, old, new)
+    )
 
 
-def _matrix(frame: VideoFrame, old: PixelFormat | None, new: PixelFormat | None) -> dict[str, Any]:
-    """What swscale must be told to go between RGB and YUV, and to tag the result with."""
+def _matrices(
+    frame: VideoFrame, old: PixelFormat | None, new: PixelFormat | None
+) -> dict[str, Any]:
+    """Return the colour properties that swscale needs between RGB and YUV."""
     was_yuv, is_yuv = (f is not None and f.family == "yuv" for f in (old, new))
     if was_yuv == is_yuv:
         return {}
     tag = int(frame.colorspace) if was_yuv else 2
-    matrix = _SWSCALE[matrix_name(tag, frame.width, frame.height)]
+    matrix = SWSCALE_MATRICES[matrix_name(tag, frame.width, frame.height)]
     if was_yuv:
         return {"src_colorspace": matrix}
     return {"dst_colorspace": matrix, "dst_color_range": "MPEG"}
 
 
-_SWSCALE = {"bt601": "ITU601", "bt709": "ITU709", "bt2020": "BT2020", "fcc": "FCC"}
-_SWSCALE |= {"smpte240m": "SMPTE240M"}
-
-
 def copy_colour(source: VideoFrame, target: VideoFrame) -> None:
-    """Carry the colour tags over."""
+    """Copy the colour tags of one frame to another."""
     full = source.format.name.startswith("yuvj")
     target.color_range = FULL_RANGE if full else source.color_range
     target.colorspace = source.colorspace
@@ -253,9 +280,11 @@ def copy_colour(source: VideoFrame, target: VideoFrame) -> None:
 
 
 def colour_name(kind: str, code: int) -> str:
-    """The name of a colour tag's code from H.273, "" where it says nothing.
+    """Return the name of a colour tag, or "" if it says nothing.
 
-    Args: kind: "primaries", "transfer" or "matrix".
+    Args:
+        kind: "primaries", "transfer" or "matrix".
+        code: Code of the tag in H.273.
     """
     known: Any = {"primaries": ColorPrimaries, "transfer": ColorTrc, "matrix": Colorspace}[kind]
     if code in (0, 2) and not (kind == "matrix" and code == 0):
@@ -267,14 +296,14 @@ def colour_name(kind: str, code: int) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Why something failed, in one line."""
+    """Return why something failed, in one line."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())
 
 
 @contextmanager
 def translated(kind: type[CrsrError], what: str) -> Iterator[None]:
-    """Turn what PyAV raises into an error of ours: "what: why"."""
+    """Turn PyAV's errors into an error of this package, with the message "what: reason"."""
     try:
         yield
     except CrsrError:

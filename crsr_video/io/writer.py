@@ -36,6 +36,7 @@ from crsr_video.io.output_plan import OutputPlan, plan_live_output, plan_output
 from crsr_video.io.pictures import Fitter, own_picture, picture_of
 from crsr_video.io.pyav import Packet, Passthrough
 from crsr_video.io.raw_video import RawVideo
+from crsr_video.io.reconnecting import FIRST_DELAY_SECONDS
 from crsr_video.io.session import OutputSession
 from crsr_video.io.source import Source
 from crsr_video.types import Frame
@@ -48,8 +49,6 @@ _FLUSHING_SECONDS = 5.0
 """How long a live receiver may take for the last bytes."""
 _STEADY_SECONDS = 10.0
 """After a connection that held for so long, the first attempt to reconnect comes soon."""
-_FIRST_DELAY = 0.5
-"""Seconds before that attempt."""
 
 
 class OutputWriter(Closing):
@@ -504,7 +503,9 @@ class LiveWriter(OutputWriter):
         self._drop_frame()
         self._on_event(f"{error}; connecting again")
         was_steady = time.monotonic() - self._connected_at > _STEADY_SECONDS
-        delay = _FIRST_DELAY if was_steady or self._retry_delay is None else self._retry_delay
+        delay = (
+            FIRST_DELAY_SECONDS if was_steady or self._retry_delay is None else self._retry_delay
+        )
         self._connector = Connector(
             self.plan.destination,
             self._settings.connect_seconds,

@@ -11,9 +11,7 @@ from crsr_video.io.destinations.address import Destination
 from crsr_video.io.destinations.byte_streams import ByteStream
 from crsr_video.io.destinations.relay import open_relay
 from crsr_video.io.destinations.sockets import TcpStream, open_udp
-
-_FIRST_DELAY, _LONGEST_DELAY = 0.5, 10.0
-"""Seconds between two attempts; the delay doubles each time."""
+from crsr_video.io.reconnecting import FIRST_DELAY_SECONDS, next_delay
 
 
 class Connector:
@@ -40,7 +38,7 @@ class Connector:
         self._result: Queue[ByteStream | BaseException] = Queue(1)
         self.state = "connecting"
         """"connecting" or "waiting to reconnect"."""
-        self.delay = retry_delay or _FIRST_DELAY
+        self.delay = retry_delay or FIRST_DELAY_SECONDS
         """Seconds before the next attempt."""
         self._retries = retry_delay is not None
         self._thread = threading.Thread(target=self._run, name="connect", daemon=True)
@@ -77,7 +75,7 @@ class Connector:
                 self.state = "waiting to reconnect"
                 if self._stop.wait(self.delay):
                     return
-                self.delay = min(2 * self.delay, _LONGEST_DELAY)
+                self.delay = next_delay(self.delay)
             self.state = "connecting"
             try:
                 stream = _connect(self._destination, self._seconds, self._stop)

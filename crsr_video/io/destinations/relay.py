@@ -7,7 +7,6 @@ not support it: then the ffmpeg program is the relay.
 
 import errno
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from av.error import FFmpegError, ProtocolNotFoundError
 from crsr_video.errors import OutputError
 from crsr_video.io.destinations.address import Destination
 from crsr_video.io.destinations.byte_streams import ByteStream, PipeStream
+from crsr_video.io.ffmpeg_program import find_ffmpeg
 
 _EMPTY_PACKETS = (b"\x47\x1f\xff\x10" + b"\xff" * 184) * 7
 """Null packets of MPEG-TS: the ffmpeg program connects when it has received something."""
@@ -172,28 +172,8 @@ def _is_supported_by_pyav(protocol: str) -> bool:
     return True
 
 
-@lru_cache
-def _program_with(protocol: str) -> str | None:
-    """Return the path of an ffmpeg program that supports a protocol."""
-    program = shutil.which("ffmpeg")
-    if program is None:
-        return None
-    with suppress(OSError, subprocess.SubprocessError):
-        known = subprocess.run(
-            [program, "-hide_banner", "-protocols"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=10,
-            check=True,
-            text=True,
-        ).stdout
-        if protocol in known.partition("Output:")[2].split():
-            return program
-    return None
-
-
 def _find_program(destination: Destination) -> str:
-    program = _program_with(destination.kind)
+    program = find_ffmpeg(destination.kind, "output")
     if program is None:
         kind = destination.kind
         raise OutputError(

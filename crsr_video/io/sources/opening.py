@@ -93,10 +93,10 @@ def open_target(
     _look_ahead(target, inlet)
     try:
         container: InputContainer
-        container, _ = hardware.open_source(
+        container = hardware.open_accelerated(
             target.url if inlet is None else inlet,
-            None if hwaccel == "none" else hwaccel,
-            open_file=av.open,
+            hwaccel,
+            open_source=av.open,
             format=target.format,
             options=limits.stream_options(),
             container_options=target.options,

@@ -82,7 +82,7 @@ def test_no_device_is_touched_unasked(clip: Path, opened: list[object]) -> None:
 def test_without_the_device_software_decodes_the_same(
     wanted: str, told: str, clip: Path, opened: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardware, "decoders", lambda _: ("cuda", "vaapi"))
+    monkeypatch.setattr(hardware, "usable_kinds", lambda _: ("cuda", "vaapi"))
     expected, _ = decoded(clip)
     pictures, notes = decoded(clip, hwaccel=wanted)
     assert pictures == expected
