@@ -325,7 +325,7 @@ class LiveReader(Closing):
             kind = self._target.kind
             self._timeline = Timeline(
                 common_time_base(connection.connection.video.time_base or Fraction(0)),
-                counts_delays=kind is not Kind.FILE,
+                counts_pauses=kind is not Kind.FILE,
                 is_sent_live=kind in (Kind.NETWORK, Kind.DEVICE),
             )
         else:
