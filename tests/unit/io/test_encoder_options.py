@@ -1,4 +1,4 @@
-"""Values that an encoder cannot have been meant to get: one line that names the range."""
+"""Impossible encoder options are refused with one line that names the allowed range."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.support.video import make_video
 from tests.support.writing import open_writer
 
 WRONG = [
-    # The first are bent by the encoder to what it can do; of the others FFmpeg knows the range.
+    # Encoders silently change the first ones. FFmpeg knows the range of the others.
     ("libx264", {"crf": 999.0}, "libx264: crf must lie between 0 and 51, but is 999"),
     ("libx264", {"crf": 51.5}, "libx264: crf must lie between 0 and 51, but is 51.5"),
     ("libx264", {"options": {"qp": "60"}}, "qp must lie between 0 and 51, but is 60"),
@@ -38,12 +38,12 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("encoder", "settings", "told"), WRONG)
-def test_a_file_is_not_begun(
+@pytest.mark.parametrize(("encoder", "settings", "message"), WRONG)
+def test_impossible_options_are_refused_before_a_file_is_created(
     tmp_path: Path,
     encoder: str,
     settings: dict[str, object],
-    told: str,
+    message: str,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     if encoders.find(encoder) is None:
@@ -53,7 +53,7 @@ def test_a_file_is_not_begun(
     level = av.logging.get_level()
     with Reader(source) as decoder, pytest.raises(EncoderError) as caught:
         Writer(tmp_path / "b.mkv", decoder.source, asked)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
     assert av.logging.get_level() == level
@@ -61,19 +61,21 @@ def test_a_file_is_not_begun(
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"options": {"crf": "60"}}, "libx264: crf must lie between 0 and 51, but is 60"),
         ({"bitrate": 12}, "libx264: bitrate must lie between 1000 and"),
         ({"codec": "libvpx", "options": {"crf": "99"}}, "libvpx: crf must lie between 0 and 63"),
     ],
 )
-def test_neither_is_a_live_output(tmp_path: Path, settings: dict[str, object], told: str) -> None:
+def test_impossible_options_of_a_live_output_are_refused(
+    tmp_path: Path, settings: dict[str, object], message: str
+) -> None:
     path = make_video(tmp_path / "a.mp4", frames=2)
     asked = {"address": str(tmp_path / "b.mkv"), **settings}
     with LiveReader(str(path)) as source, pytest.raises(CrsrError) as caught:
         open_writer(feed=source.feed, **asked)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
@@ -88,7 +90,7 @@ def test_neither_is_a_live_output(tmp_path: Path, settings: dict[str, object], t
         ("mjpeg", {"crf": 31.0}),
     ],
 )
-def test_the_ends_of_a_range_belong_to_it(
+def test_both_ends_of_a_range_are_allowed(
     tmp_path: Path, encoder: str, settings: dict[str, object]
 ) -> None:
     source = make_video(tmp_path / "a.mp4", frames=2)
@@ -104,4 +106,4 @@ def test_deeper_samples_have_more_quantisers() -> None:
     check_options("libx264", {"qp": "63"}, 10)
     with pytest.raises(EncoderError, match="between 0 and 63, but is 64"):
         check_options("libx264", {"qp": "64"}, 10)
-    check_options("libx264", {"qp": "what"}, 8)  # FFmpeg's matter.
+    check_options("libx264", {"qp": "what"}, 8)  # FFmpeg refuses it.

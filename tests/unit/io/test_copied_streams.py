@@ -1,4 +1,4 @@
-"""AAC from transport streams in containers that want it bare."""
+"""Copied streams: AAC from transport streams in containers that hold it without headers."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -14,14 +14,14 @@ from tests.support.video import make_video
 from tests.support.writing import open_writer
 
 
-def test_the_description_is_that_of_the_standard() -> None:
+def test_the_aac_configuration_follows_the_standard() -> None:
     assert copied_streams.aac_config(48_000, 1) == b"\x11\x88"
     assert copied_streams.aac_config(44_100, 2) == b"\x12\x10"
     assert copied_streams.aac_config(12_345, 2) is None
     assert copied_streams.aac_config(48_000, 0) is None
 
 
-def test_only_a_header_is_taken_off() -> None:
+def test_only_the_adts_header_is_removed() -> None:
     plain = av.Packet(b"\x21\x10\x04" * 5)
     assert copied_streams.without_adts(plain) is plain
     header = bytes([0xFF, 0xF1, 0x4C, 0x40, 0x02, 0x5F, 0xFC])
@@ -33,7 +33,7 @@ def test_only_a_header_is_taken_off() -> None:
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mov", "flv", "mkv", "ts"])
-def test_sound_of_a_transport_stream_can_be_heard(tmp_path: Path, ending: str) -> None:
+def test_sound_of_a_transport_stream_can_be_decoded(tmp_path: Path, ending: str) -> None:
     source = make_video(tmp_path / "in.ts", container="mpegts", frames=50, audio=1)
     output = tmp_path / f"out.{ending}"
     with LiveReader(str(source)) as incoming:

@@ -1,4 +1,4 @@
-"""Sinks on the network, all of it loopback, with a real peer that comes and goes."""
+"""Live results on the network: loopback connections to real receivers that come and go."""
 
 import re
 import shutil
@@ -17,10 +17,9 @@ from crsr_video.errors import OutputError
 from crsr_video.io.destinations.address import without_secrets
 from crsr_video.io.writer import LiveWriter
 from crsr_video.types import Frame
+from tests.support.live_output import Clip, clip, read
+from tests.support.receiver import Receiver, free_port, pyav_receiver, wait_for_listener
 from tests.support.writing import open_writer
-
-from .receiver import Receiver, free_port, pyav_receiver, wait_for_listener
-from .streams import Clip, clip, read
 
 
 @lru_cache
@@ -38,8 +37,8 @@ needs_srt = pytest.mark.skipif(
 )
 
 
-def for_ever(source: Clip) -> Iterator[Frame]:
-    """The clip again and again, times going on."""
+def endless(source: Clip) -> Iterator[Frame]:
+    """Yield the frames of a clip again and again, with growing times."""
     step = source.frames[1].pts - source.frames[0].pts
     count = 0
     while True:
@@ -49,19 +48,19 @@ def for_ever(source: Clip) -> Iterator[Frame]:
 
 
 def pump(
-    sink: LiveWriter, frames: Iterator[Frame], until: Callable[[], object], seconds: float = 25
+    writer: LiveWriter, frames: Iterator[Frame], until: Callable[[], object], seconds: float = 25
 ) -> int:
-    """Push 50 frames a second until something is so."""
+    """Push 50 frames per second until a condition holds, and return their number."""
     end, count = time.monotonic() + seconds, 0
     while not until():
-        assert time.monotonic() < end, "it never came to that"
-        sink.push(next(frames))
+        assert time.monotonic() < end, "the condition never held"
+        writer.push(next(frames))
         count += 1
         time.sleep(0.02)
     return count
 
 
-def test_udp(tmp_path: Path) -> None:
+def test_udp_datagrams_hold_whole_packets(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind(("127.0.0.1", 0))
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
@@ -69,9 +68,9 @@ def test_udp(tmp_path: Path) -> None:
         address = f"udp://127.0.0.1:{peer.getsockname()[1]}?pkt_size=1316"
         with clip(tmp_path, frames=30, audio=1, pix_fmt="yuv422p") as source:
             parts = []
-            with open_writer(address, source.feed) as sink:
+            with open_writer(address, source.feed) as writer:
                 for item in source.items:
-                    push = sink.push if isinstance(item, Frame) else sink.push_packet
+                    push = writer.push if isinstance(item, Frame) else writer.push_packet
                     push(item)
             peer.setblocking(False)
             while True:
@@ -84,21 +83,21 @@ def test_udp(tmp_path: Path) -> None:
     seen = read(b"".join(parts))
     assert len(seen.planes) == 30 and seen.keys[0] and seen.pixel_format == "yuv420p"
     assert len(seen.sound) == count - 1
-    assert any("yuv422p" in notice and "yuv420p" in notice for notice in sink.notices)
+    assert any("yuv422p" in notice and "yuv420p" in notice for notice in writer.notices)
 
 
-def test_udp_does_not_care_whether_anybody_listens(tmp_path: Path) -> None:
+def test_udp_needs_no_receiver(tmp_path: Path) -> None:
     address = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
     with clip(tmp_path, frames=5) as source:
-        with open_writer(address, source.feed) as sink:
+        with open_writer(address, source.feed) as writer:
             for frame in source.frames:
-                sink.push(frame)
+                writer.push(frame)
                 time.sleep(0.01)
-        assert sink.dropped == 0
+        assert writer.dropped == 0
 
 
-class TcpPeer:
-    """Accepts connections, one at a time, and keeps what each sends."""
+class TcpReceiver:
+    """Accepts connections, one at a time, and keeps the data of each."""
 
     def __init__(self) -> None:
         self.server = socket.create_server(("127.0.0.1", 0))
@@ -107,7 +106,7 @@ class TcpPeer:
         self.data: list[bytearray] = []
 
     def take(self, least: int) -> None:
-        """Accept, read so much, and hang up."""
+        """Accept a connection, read this many bytes, and close it."""
         connected, _ = self.server.accept()
         self.data.append(bytearray())
         with connected:
@@ -119,17 +118,17 @@ class TcpPeer:
                 self.data[-1] += part
 
 
-def test_a_peer_that_hangs_up_is_connected_to_again(tmp_path: Path) -> None:
-    peer, events = TcpPeer(), list[str]()
+def test_a_receiver_that_hangs_up_is_connected_to_again(tmp_path: Path) -> None:
+    peer, events = TcpReceiver(), list[str]()
     threading.Thread(target=lambda: (peer.take(20_000), peer.take(1 << 30)), daemon=True).start()
     with clip(tmp_path, frames=60, size=(320, 240)) as source:
-        frames = for_ever(source)
+        frames = endless(source)
         settings = {"address": f"tcp://127.0.0.1:{peer.port}"}
-        with open_writer(feed=source.feed, **settings, on_event=events.append) as sink:
-            pump(sink, frames, lambda: len(peer.data) > 1)
-            assert sink.dropped > 5
-            pump(sink, frames, lambda: len(peer.data[1]) > 20_000)
-            assert sink.state == "idle"
+        with open_writer(feed=source.feed, **settings, on_event=events.append) as writer:
+            pump(writer, frames, lambda: len(peer.data) > 1)
+            assert writer.dropped > 5
+            pump(writer, frames, lambda: len(peer.data[1]) > 20_000)
+            assert writer.state == "idle"
     peer.server.close()
     assert any("connecting again" in event for event in events)
     assert any(re.search(r"connected again, \d+ frames", event) for event in events)
@@ -138,34 +137,34 @@ def test_a_peer_that_hangs_up_is_connected_to_again(tmp_path: Path) -> None:
     assert float(seen.times[0]) > 0.5
 
 
-def test_without_reconnection_a_break_is_an_error(tmp_path: Path) -> None:
-    peer = TcpPeer()
+def test_without_reconnection_a_broken_connection_is_an_error(tmp_path: Path) -> None:
+    peer = TcpReceiver()
     threading.Thread(target=lambda: peer.take(1000), daemon=True).start()
     with clip(tmp_path, frames=60) as source:
         settings = {"address": f"tcp://127.0.0.1:{peer.port}", "reconnect": False}
         with (
-            open_writer(feed=source.feed, **settings) as sink,
+            open_writer(feed=source.feed, **settings) as writer,
             pytest.raises(OutputError, match="cannot be written"),
         ):
-            pump(sink, for_ever(source), lambda: False)
+            pump(writer, endless(source), lambda: False)
     peer.server.close()
 
 
-def test_waiting_for_a_peer_can_be_ended(tmp_path: Path) -> None:
-    peer = TcpPeer()
+def test_waiting_for_a_receiver_can_be_cancelled(tmp_path: Path) -> None:
+    peer = TcpReceiver()
     thread = threading.Thread(target=lambda: (peer.take(1000), peer.server.close()))
     thread.start()
     with clip(tmp_path, frames=60) as source:
-        sink = open_writer(f"tcp://127.0.0.1:{peer.port}", source.feed)
-        pump(sink, for_ever(source), lambda: sink.dropped > 2)
-        assert sink.state in ("waiting to reconnect", "connecting")
+        writer = open_writer(f"tcp://127.0.0.1:{peer.port}", source.feed)
+        pump(writer, endless(source), lambda: writer.dropped > 2)
+        assert writer.state in ("waiting to reconnect", "connecting")
         before = time.monotonic()
-        sink.close()
+        writer.close()
         assert time.monotonic() - before < 2
     thread.join(5)
 
 
-def test_a_peer_that_takes_nothing_counts_as_gone(tmp_path: Path) -> None:
+def test_a_receiver_that_stops_reading_counts_as_gone(tmp_path: Path) -> None:
     events: list[str] = []
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
@@ -177,16 +176,16 @@ def test_a_peer_that_takes_nothing_counts_as_gone(tmp_path: Path) -> None:
             "bitrate": 100_000_000,
             "options": {"nal-hrd": "cbr", "x264-params": "filler=1"},
         }
-        with open_writer(feed=source.feed, **settings, on_event=events.append) as sink:
-            frames = for_ever(source)
+        with open_writer(feed=source.feed, **settings, on_event=events.append) as writer:
+            frames = endless(source)
             end = time.monotonic() + 20
-            while not sink.dropped and time.monotonic() < end:
-                sink.push(next(frames))
-    assert sink.dropped and any("the receiver stopped reading" in event for event in events)
+            while not writer.dropped and time.monotonic() < end:
+                writer.push(next(frames))
+    assert writer.dropped and any("the receiver stopped reading" in event for event in events)
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "rtmp", "rtsp"])
-def test_nobody_there(tmp_path: Path, scheme: str) -> None:
+def test_a_refused_connection_is_an_error_without_secrets(tmp_path: Path, scheme: str) -> None:
     port = free_port()
     with clip(tmp_path, frames=2) as source:
         before = time.monotonic()
@@ -198,14 +197,14 @@ def test_nobody_there(tmp_path: Path, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["udp", "tcp", "rtmp", "rtsp"])
-def test_a_name_that_does_not_exist(tmp_path: Path, scheme: str) -> None:
+def test_an_unknown_host_is_an_error(tmp_path: Path, scheme: str) -> None:
     with clip(tmp_path, frames=2) as source:
         settings = {"address": f"{scheme}://nohost.invalid:99/a/b", "connect_seconds": 5}
         with pytest.raises(OutputError, match=r"no such host: nohost\.invalid|no answer within"):
             open_writer(feed=source.feed, **settings)
 
 
-def test_a_server_that_says_nothing(tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, clip(tmp_path, frames=2) as source:
         port = server.getsockname()[1]
         before = time.monotonic()
@@ -224,24 +223,24 @@ def test_secrets_are_not_shown() -> None:
 def ends_and_begins_again(
     tmp_path: Path, address: str, start: Callable[[], Receiver], is_up: Callable[[Receiver], object]
 ) -> list[str]:
-    """Stream to a peer, kill it, start another; returns what that one has seen."""
+    """Stream to a receiver, kill it, start another, and return what that one has seen."""
     events: list[str] = []
     with clip(tmp_path, frames=50, audio=1) as source:
-        frames = for_ever(source)
+        frames = endless(source)
         settings = {"address": address}
         with (
             start() as first,
-            open_writer(feed=source.feed, **settings, on_event=events.append) as sink,
+            open_writer(feed=source.feed, **settings, on_event=events.append) as writer,
         ):
-            pump(sink, frames, lambda: is_up(first))
+            pump(writer, frames, lambda: is_up(first))
             first.kill()
-            pump(sink, frames, lambda: sink.dropped)
+            pump(writer, frames, lambda: writer.dropped)
             with start() as second:
-                pump(sink, frames, lambda: is_up(second))
+                pump(writer, frames, lambda: is_up(second))
                 for _ in range(25):
-                    sink.push(next(frames))
+                    writer.push(next(frames))
                     time.sleep(0.02)
-                sink.close()
+                writer.close()
                 lines = second.rest()
     assert any("connected again" in event for event in events)
     return lines
@@ -251,8 +250,8 @@ def arrives(receiver: Receiver) -> bool:
     return receiver.line(0.01).startswith("frame")
 
 
-def first_frames(receiver: Receiver, sink: LiveWriter, source: Clip) -> list[str]:
-    """What a receiver says of ten frames while a clip is pushed."""
+def first_frames(receiver: Receiver, writer: LiveWriter, source: Clip) -> list[str]:
+    """Return the lines of a receiver about its first ten frames."""
     lines: list[str] = []
 
     def enough() -> bool:
@@ -261,20 +260,20 @@ def first_frames(receiver: Receiver, sink: LiveWriter, source: Clip) -> list[str
             lines.append(line)
         return len(lines) == 10
 
-    pump(sink, for_ever(source), enough)
+    pump(writer, endless(source), enough)
     return lines
 
 
-def test_rtmp(tmp_path: Path) -> None:
+def test_rtmp_delivers_frames(tmp_path: Path) -> None:
     address = f"rtmp://127.0.0.1:{free_port()}/live/key"
     with (
         pyav_receiver(address, "flv", {"listen": "1"}) as receiver,
         clip(tmp_path, frames=50, pix_fmt="yuv422p10le", codec="ffv1", size=(65, 48)) as source,
-        open_writer(address, source.feed) as sink,
+        open_writer(address, source.feed) as writer,
     ):
-        lines = first_frames(receiver, sink, source)
+        lines = first_frames(receiver, writer, source)
     assert all(line.endswith("64x48 yuv420p") for line in lines)
-    assert any("yuv422p10le" in notice for notice in sink.notices)
+    assert any("yuv422p10le" in notice for notice in writer.notices)
 
 
 @pytest.mark.long
@@ -289,14 +288,14 @@ def test_rtmp_connects_again(tmp_path: Path) -> None:
 RTSP = {"rtsp_flags": "listen", "listen_timeout": "20"}
 
 
-def test_rtsp(tmp_path: Path) -> None:
+def test_rtsp_delivers_frames(tmp_path: Path) -> None:
     address = f"rtsp://127.0.0.1:{free_port()}/stream"
     with (
         pyav_receiver(address, "rtsp", RTSP) as receiver,
         clip(tmp_path, frames=50, pix_fmt="yuv444p") as source,
-        open_writer(address, source.feed) as sink,
+        open_writer(address, source.feed) as writer,
     ):
-        lines = first_frames(receiver, sink, source)
+        lines = first_frames(receiver, writer, source)
     assert all(line.endswith("64x48 yuv420p") for line in lines)
 
 
@@ -310,7 +309,7 @@ def test_rtsp_connects_again(tmp_path: Path) -> None:
 
 
 def srt_listener(port: int, out: Path) -> Receiver:
-    """The ffmpeg program, which keeps what it receives."""
+    """Start an ffmpeg program that stores what it receives."""
     options = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]
     source = ["-f", "data", "-i", f"srt://127.0.0.1:{port}?mode=listener", "-map", "0"]
     copy = ["-c", "copy", "-flush_packets", "1", "-f", "data", str(out)]
@@ -324,14 +323,14 @@ def size(path: Path) -> int:
 
 
 @needs_srt
-def test_srt(tmp_path: Path) -> None:
+def test_srt_delivers_frames(tmp_path: Path) -> None:
     port, out = free_port(socket.SOCK_DGRAM), tmp_path / "received.ts"
     with (
         srt_listener(port, out),
         clip(tmp_path, frames=50, audio=1) as source,
-        open_writer(f"srt://127.0.0.1:{port}", source.feed) as sink,
+        open_writer(f"srt://127.0.0.1:{port}", source.feed) as writer,
     ):
-        pump(sink, for_ever(source), lambda: size(out) > 40_000)
+        pump(writer, endless(source), lambda: size(out) > 40_000)
     seen = read(str(out), format="mpegts")
     assert len(seen.planes) > 10 and seen.keys[0]
 
@@ -339,7 +338,7 @@ def test_srt(tmp_path: Path) -> None:
 @needs_srt
 @pytest.mark.long
 def test_srt_connects_again(tmp_path: Path) -> None:
-    """SRT takes five seconds to see that a peer has gone."""
+    """SRT notices after five seconds that a receiver has gone."""
     port, outs = free_port(socket.SOCK_DGRAM), iter((tmp_path / "a.ts", tmp_path / "b.ts"))
     now = [tmp_path]
 
@@ -354,7 +353,7 @@ def test_srt_connects_again(tmp_path: Path) -> None:
 
 
 @needs_srt
-def test_srt_nobody_there(tmp_path: Path) -> None:
+def test_srt_without_a_receiver_is_an_error(tmp_path: Path) -> None:
     with clip(tmp_path, frames=2) as source:
         before = time.monotonic()
         settings = {"address": f"srt://127.0.0.1:{free_port()}", "connect_seconds": 1}
@@ -363,20 +362,20 @@ def test_srt_nobody_there(tmp_path: Path) -> None:
         assert time.monotonic() - before < 8
 
 
-def test_no_child_and_no_thread_stays(tmp_path: Path) -> None:
-    """Also when nobody was there, and when the sink was given up."""
+def test_no_child_process_and_no_thread_is_left(tmp_path: Path) -> None:
+    """Neither after a failed connection, nor after an abort."""
     with socket.create_server(("127.0.0.1", 0)) as server, clip(tmp_path, frames=2) as source:
         address = f"rtmp://127.0.0.1:{server.getsockname()[1]}/live/key"
         with pytest.raises(OutputError):
             open_writer(address, source.feed, connect_seconds=0.5)
-    peer = TcpPeer()
+    peer = TcpReceiver()
     threads = set(threading.enumerate())
     accepting = threading.Thread(target=lambda: peer.take(1000))
     accepting.start()
     with clip(tmp_path, "b.mkv", frames=60) as source:
-        sink = open_writer(f"tcp://127.0.0.1:{peer.port}", source.feed)
-        pump(sink, for_ever(source), lambda: sink.dropped)
-        sink.abort()
+        writer = open_writer(f"tcp://127.0.0.1:{peer.port}", source.feed)
+        pump(writer, endless(source), lambda: writer.dropped)
+        writer.abort()
     accepting.join(5)
     peer.server.close()
     assert set(threading.enumerate()) <= threads

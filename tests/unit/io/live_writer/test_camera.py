@@ -1,4 +1,4 @@
-"""The virtual camera, with a stand-in for pyvirtualcam: test machines have no such device."""
+"""Live results in a virtual camera, with a fake pyvirtualcam: test machines have no device."""
 
 import sys
 from enum import Enum
@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import OutputError
+from tests.support.live_output import clip, push_all
 from tests.support.writing import open_writer
-
-from .streams import clip, push_all
 
 
 class PixelFormat(Enum):
@@ -19,7 +18,7 @@ class PixelFormat(Enum):
 
 
 class Camera:
-    """Keeps what it is sent, and is as strict as pyvirtualcam."""
+    """Keeps all pictures, and is as strict as pyvirtualcam."""
 
     cameras: "list[Camera]" = []  # noqa: RUF012 - shared on purpose
 
@@ -50,10 +49,8 @@ def cameras(monkeypatch: pytest.MonkeyPatch) -> list[Camera]:
     return Camera.cameras
 
 
-def test_pictures_are_what_programs_expect_of_a_camera(
-    tmp_path: Path, cameras: list[Camera]
-) -> None:
-    """Red in full-range BT.709 becomes red in limited BT.601."""
+def test_pictures_are_limited_range_bt601(tmp_path: Path, cameras: list[Camera]) -> None:
+    """Full-range RGB red becomes red in limited-range BT.601."""
     with (
         clip(
             tmp_path,
@@ -64,40 +61,42 @@ def test_pictures_are_what_programs_expect_of_a_camera(
             flat=(255, 0, 0),
             size=(65, 48),
         ) as source,
-        open_writer("camera:", source.feed) as sink,
+        open_writer("camera:", source.feed) as writer,
     ):
-        push_all(sink, source.items)
-        push_all(sink, source.items)
+        push_all(writer, source.items)
+        push_all(writer, source.items)
     (camera,) = cameras
     assert camera.closed and len(camera.pictures) == 6 and camera.fps == 25
     picture = camera.pictures[0]
     assert abs(int(picture[10, 10]) - 81) <= 1
     chroma = picture[48:].reshape(2, -1)
     assert abs(int(chroma[0, 40]) - 90) <= 1 and abs(int(chroma[1, 40]) - 240) <= 1
-    assert any("/dev/video7" in notice for notice in sink.notices)
+    assert any("/dev/video7" in notice for notice in writer.notices)
 
 
-def test_another_size_is_fitted_and_said_once(tmp_path: Path, cameras: list[Camera]) -> None:
+def test_pictures_of_another_size_are_fitted_with_one_notice(
+    tmp_path: Path, cameras: list[Camera]
+) -> None:
     events: list[str] = []
     with (
         clip(tmp_path, "a.mkv", frames=2, audio=1) as first,
         clip(tmp_path, "b.mkv", frames=2, size=(128, 48)) as second,
     ):
-        sink = open_writer("camera:x", first.feed, on_event=events.append)
-        push_all(sink, first.items)
-        sink.change(second.feed)
-        push_all(sink, second.items)
-        sink.close()
-        sink.abort()
+        writer = open_writer("camera:x", first.feed, on_event=events.append)
+        push_all(writer, first.items)
+        writer.change(second.feed)
+        push_all(writer, second.items)
+        writer.close()
+        writer.abort()
         with pytest.raises(OutputError, match="closed"):
-            sink.push(first.frames[0])
+            writer.push(first.frames[0])
     assert len(cameras[0].pictures) == 4 and cameras[0].device == "x"
     assert (cameras[0].pictures[-1][:8] == 16).all()
     assert len(events) == 1 and "128x48" in events[0]
-    assert any("audio" in notice for notice in sink.notices)
+    assert any("audio" in notice for notice in writer.notices)
 
 
-def test_a_missing_device_is_said_in_a_line(tmp_path: Path, cameras: list[Camera]) -> None:
+def test_a_missing_device_is_reported_in_one_line(tmp_path: Path, cameras: list[Camera]) -> None:
     with clip(tmp_path, frames=2) as source, pytest.raises(OutputError) as raised:
         open_writer("camera:missing", source.feed)
     text = str(raised.value)
@@ -105,7 +104,7 @@ def test_a_missing_device_is_said_in_a_line(tmp_path: Path, cameras: list[Camera
     assert "\n" not in text and not cameras
 
 
-def test_a_missing_package_is_said_in_a_line(
+def test_a_missing_package_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)

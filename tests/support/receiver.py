@@ -1,6 +1,6 @@
-"""A peer for a sink, in a process of its own that can be killed: plays a URL, tells of each frame.
+"""A receiver in a process of its own that can be killed. It plays a URL and reports each frame.
 
-Run as a script: URL, FFmpeg's name of the format, and options as JSON.
+Run as a script with a URL, FFmpeg's name of the format, and options as JSON.
 """
 
 import json
@@ -32,14 +32,14 @@ class Receiver:
             self._lines.put(line.decode().strip())
 
     def line(self, seconds: float = 20.0) -> str:
-        """The next line that it prints; empty: there is none in time."""
+        """Return its next line, or an empty string if there is none in time."""
         try:
             return self._lines.get(timeout=seconds)
         except queue.Empty:
             return ""
 
     def rest(self) -> list[str]:
-        """Everything that it printed until its end."""
+        """Return everything that it printed until its end."""
         self._process.wait(20)
         self._thread.join(5)
         return [self._lines.get() for _ in range(self._lines.qsize())]
@@ -59,7 +59,7 @@ class Receiver:
 
 
 def pyav_receiver(url: str, container: str, options: dict[str, str]) -> Receiver:
-    """PyAV at the other end; ready to be connected to."""
+    """Start a receiver with PyAV that is ready for a connection."""
     receiver = Receiver([sys.executable, "-P", __file__, url, container, json.dumps(options)])
     port = urlsplit(url).port
     assert port is not None
@@ -68,14 +68,14 @@ def pyav_receiver(url: str, container: str, options: dict[str, str]) -> Receiver
 
 
 def wait_for_listener(port: int, kind: str) -> None:
-    """Wait until a port is bound, without connecting: some peers take one connection only."""
+    """Wait until a port is bound, without connecting: some receivers take one connection only."""
     table = Path(f"/proc/net/{kind}")
     if not table.exists():
         time.sleep(2)
         return
     end = time.monotonic() + 20
     while f":{port:04X} 00000000:0000" not in table.read_text():
-        assert time.monotonic() < end, f"nobody listens on port {port}"
+        assert time.monotonic() < end, f"there is no listener on port {port}"
         time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""Feeds of small clips, for sinks, and what came out at the other end."""
+"""Feeds of small clips for live writers, and what arrives at the other end."""
 
 import io
 import os
@@ -21,7 +21,7 @@ from tests.support.video import make_video
 
 @dataclass
 class Clip:
-    """A clip that was read to the end."""
+    """A clip with all of its frames and packets."""
 
     feed: Feed
     items: list[Frame | Passthrough]
@@ -38,7 +38,7 @@ class Clip:
 
 @contextmanager
 def clip(folder: Path, name: str = "source.mkv", **options: object) -> Iterator[Clip]:
-    """Make a clip and read it; its streams live as long as the block."""
+    """Make and read a clip. Its streams can be used inside the block."""
     path = make_video(folder / name, **options)
     with Reader(path) as decoder:
         source = decoder.source
@@ -57,7 +57,7 @@ def push_all(sink: object, items: list[Frame | Passthrough]) -> None:
 
 @dataclass
 class Seen:
-    """What a reader found."""
+    """What a reader of a result found."""
 
     planes: list[tuple[np.ndarray, ...]] = field(default_factory=list)
     times: list[Fraction] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Seen:
 
 
 def read(source: object, **options: object) -> Seen:
-    """Everything in a container: a path, an URL, or bytes."""
+    """Read everything from a container: a path, a URL, or bytes."""
     from crsr_video.io import pyav
 
     if isinstance(source, bytes):
@@ -93,7 +93,7 @@ def read(source: object, **options: object) -> Seen:
 
 
 class Drain:
-    """Reads a descriptor to its end in a thread."""
+    """Reads a file descriptor to its end in a thread."""
 
     def __init__(self, number: int, limit: int | None = None) -> None:
         self._number, self._limit = number, limit
@@ -120,7 +120,7 @@ class Drain:
 
 @contextmanager
 def standard_output(to: int) -> Iterator[None]:
-    """Let descriptor 1 be another one, and close that, for the length of a block."""
+    """Replace standard output by another file descriptor inside a block, and close that one."""
     kept = os.dup(1)
     os.dup2(to, 1)
     os.close(to)

@@ -1,4 +1,4 @@
-"""Writing videos: what goes in comes out, and nothing is left behind when it does not."""
+"""The writer of recorded results: what it keeps, refuses, and leaves behind when it fails."""
 
 import os
 import resource
@@ -29,7 +29,7 @@ MILLI = Fraction(1, 1000)
 def transcode(
     source: Path, target: Path, settings: OutputSettings | None = FAST, **window: float
 ) -> tuple[str, ...]:
-    """Decode and encode; returns the notices."""
+    """Decode and encode a file, and return the notices."""
     with (
         Reader(source, **window) as decoder,
         Writer(target, decoder.source, settings) as encoder,
@@ -52,7 +52,7 @@ def times(path: Path) -> list[Fraction]:
 
 
 def copied(path: Path) -> list[list[tuple[Fraction, bytes]]]:
-    """Times and bytes of the packets of every stream but video."""
+    """Return times and bytes of the packets of every stream but the video."""
     with av.open(str(path)) as container:
         streams = [s for s in container.streams if s.type in ("audio", "subtitle")]
         found: dict[int, list[tuple[Fraction, bytes]]] = {s.index: [] for s in streams}
@@ -74,7 +74,7 @@ def leftovers(folder: Path) -> list[str]:
 def test_times_survive_exactly(
     tmp_path: Path, suffix: str, b_frames: int, pts: list[int] | range
 ) -> None:
-    """Constant and variable rate, offsets, reordering, and audio that begins elsewhere."""
+    """Constant and variable rates, offsets, reordering, and audio that starts at another time."""
     unit = 1 if suffix == ".mkv" else 90
     source = make_video(
         tmp_path / f"a{suffix}",
@@ -103,7 +103,9 @@ def test_times_survive_exactly(
         (".mkv", "mjpeg", MILLI),
     ],
 )
-def test_other_containers(tmp_path: Path, suffix: str, codec: str, base: Fraction | None) -> None:
+def test_frames_and_times_survive_in_other_containers(
+    tmp_path: Path, suffix: str, codec: str, base: Fraction | None
+) -> None:
     source = make_video(
         tmp_path / f"a{suffix}",
         codec=codec,
@@ -176,7 +178,7 @@ def test_lossless_encoding_is_bit_identical(
 
 @pytest.mark.parametrize("size", [(17, 33), (1, 1), (3, 2)])
 def test_odd_sizes_keep_their_size(tmp_path: Path, size: tuple[int, int]) -> None:
-    """x264 refuses them with subsampled chroma, so chroma is enlarged, and that is said."""
+    """x264 refuses them with subsampled chroma, so chroma is enlarged, with a notice."""
     source = make_video(tmp_path / "a.mkv", codec="ffv1", size=size, frames=3)
     notices = transcode(source, tmp_path / "b.mkv", replace(FAST, codec="libx264"))
     assert notices == ("pictures are converted from yuv420p to yuv444p for libx264",)
@@ -187,7 +189,7 @@ def test_odd_sizes_keep_their_size(tmp_path: Path, size: tuple[int, int]) -> Non
 
 
 @pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuva420p", "rgb24", "gray10le"])
-def test_edits_arrive_and_the_rest_stays(tmp_path: Path, name: str) -> None:
+def test_edited_samples_are_written_and_all_others_stay(tmp_path: Path, name: str) -> None:
     codec = "ffv1" if name in ("yuva420p", "gray10le") else "rawvideo"
     source, target = tmp_path / "a.nut", tmp_path / "b.nut"
     make_video(source, codec=codec, pix_fmt=name, frames=3)
@@ -209,7 +211,7 @@ def test_edits_arrive_and_the_rest_stays(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-def test_larger_frames(tmp_path: Path, scale: int) -> None:
+def test_enlarged_frames_keep_rotation_aspect_and_times(tmp_path: Path, scale: int) -> None:
     source = make_video(
         tmp_path / "a.mp4", frames=4, rotation=90, sample_aspect=Fraction(4, 3), audio=1
     )
@@ -228,7 +230,7 @@ def test_larger_frames(tmp_path: Path, scale: int) -> None:
     assert copied(target) == copied(source)
 
 
-def test_frames_made_from_arrays(tmp_path: Path) -> None:
+def test_frames_made_from_arrays_are_written(tmp_path: Path) -> None:
     source, target = make_video(tmp_path / "a.mkv", codec="ffv1", frames=2), tmp_path / "b.mkv"
     with Reader(source) as decoder, Writer(target, decoder.source) as encoder:
         for item in decoder:
@@ -240,7 +242,7 @@ def test_frames_made_from_arrays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
-def test_everything_else_survives(tmp_path: Path, suffix: str) -> None:
+def test_streams_chapters_and_metadata_survive(tmp_path: Path, suffix: str) -> None:
     source, target = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
     make_video(
         source,
@@ -321,7 +323,7 @@ def test_cover_art_survives(tmp_path: Path, suffix: str) -> None:
         assert bytes(next(p for p in container.demux(cover) if p.size)) == COVER
 
 
-def test_a_window_is_cut_out_of_everything(tmp_path: Path) -> None:
+def test_a_time_range_applies_to_all_streams(tmp_path: Path) -> None:
     source, target = tmp_path / "a.mkv", tmp_path / "b.mkv"
     make_video(source, frames=100, time_base=MILLI, audio=1, chapters=True, gop=25)
     transcode(source, target, start=1.0, duration=2.0)
@@ -375,7 +377,7 @@ def test_a_second_video_is_copied(tmp_path: Path) -> None:
     assert len(packets[0]) == 7
 
 
-def test_interlacing_and_apples_tag(tmp_path: Path) -> None:
+def test_interlaced_pictures_stay_marked_and_hevc_gets_the_tag_of_apple(tmp_path: Path) -> None:
     options = {"flags": "+ildct+ilme", "x264-params": "tff=1"}
     source = make_video(tmp_path / "a.mp4", size=(64, 64), frames=4, options=options)
     transcode(source, tmp_path / "b.mp4")
@@ -410,7 +412,7 @@ def test_hdr_metadata_reaches_the_bitstream(tmp_path: Path) -> None:
     )
 
 
-def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
+def test_streams_that_do_not_fit_are_left_out_with_a_notice(tmp_path: Path) -> None:
     source = make_video(
         tmp_path / "a.mkv", audio=1, subtitle=True, attachment=b"font", time_base=MILLI
     )
@@ -464,7 +466,7 @@ def test_the_plan_follows_the_source(tmp_path: Path) -> None:
         ("link.mp4", {}, "link.mp4: is the source itself"),
     ],
 )
-def test_refusals_are_one_line(
+def test_impossible_outputs_are_refused_in_one_line(
     tmp_path: Path,
     name: str,
     settings: dict[str, object],
@@ -483,7 +485,7 @@ def test_refusals_are_one_line(
     assert capfd.readouterr() == ("", "")
 
 
-def test_frames_beyond_an_encoder(tmp_path: Path) -> None:
+def test_frames_too_large_for_an_encoder_are_refused(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mkv", codec="ffv1", size=(17000 // 4, 16), frames=1)
     with Reader(source) as decoder, pytest.raises(EncoderError, match="libvpx"):
         Writer(tmp_path / "b.mkv", decoder.source, OutputSettings(codec="libvpx"), scale=4)
@@ -531,7 +533,7 @@ def test_nothing_is_left_after_an_exception(tmp_path: Path, pushed: int) -> None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4"]
 
 
-def test_no_frame_is_no_result(tmp_path: Path) -> None:
+def test_without_a_frame_there_is_no_result(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mp4")
     with Reader(source) as decoder, pytest.raises(OutputError, match="there was no frame"):
         Writer(tmp_path / "b.mp4", decoder.source, FAST).close()
@@ -549,8 +551,8 @@ def _file_size_limit(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("limit", [0, 20_000, 400_000])
-def test_a_full_disk(tmp_path: Path, limit: int) -> None:
-    """In the header, among the frames, or not before the end."""
+def test_a_full_disk_leaves_no_file(tmp_path: Path, limit: int) -> None:
+    """The disk fills up in the header, among the frames, or at the end."""
     source = make_video(tmp_path / "a.nut", codec="rawvideo", frames=100)
     with (
         Reader(source) as decoder,
@@ -565,7 +567,7 @@ def test_a_full_disk(tmp_path: Path, limit: int) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     source, folder = make_video(tmp_path / "a.mp4"), tmp_path / "f"
     folder.mkdir(mode=0o500)
     with Reader(source) as decoder, pytest.raises(OutputError, match="may not be written"):
@@ -573,7 +575,7 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", available_encoders())
-def test_every_encoder_at_hand_writes_a_video(
+def test_every_available_encoder_writes_a_video(
     tmp_path: Path,
     name: str,
     capfd: pytest.CaptureFixture[str],
@@ -590,7 +592,7 @@ def test_every_encoder_at_hand_writes_a_video(
     assert capfd.readouterr() == ("", "")
 
 
-def test_encoders_at_hand() -> None:
+def test_available_encoders_belong_to_this_ffmpeg() -> None:
     found = available_encoders()
     assert "libx264" in found
     assert set(found) <= set(av.codec.codecs_available)

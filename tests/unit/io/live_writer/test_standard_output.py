@@ -1,4 +1,4 @@
-"""Video on standard output, through real pipes."""
+"""Live results on standard output, through real pipes."""
 
 import os
 import socket
@@ -15,9 +15,8 @@ from crsr_video.io.feed import Feed
 from crsr_video.io.frames import from_rgb
 from crsr_video.io.writer import LiveWriter
 from crsr_video.types import Frame, VideoInfo
+from tests.support.live_output import Clip, Drain, Seen, clip, push_all, read, standard_output
 from tests.support.writing import open_writer
-
-from .streams import Clip, Drain, Seen, clip, push_all, read, standard_output
 
 
 def descriptors() -> int:
@@ -29,15 +28,15 @@ PTS = [0, 33, 67, 100, 104, 200, 233, 500]
 
 
 def piped(source: Clip, **settings: object) -> tuple[bytes, LiveWriter, list[str]]:
-    """Push a clip into standard output; returns what a reader at the other end got."""
+    """Push a clip into standard output, and return what the reader at the other end received."""
     out, into = os.pipe()
     drain, events = Drain(out), []
     with (
         standard_output(into),
-        open_writer("-", source.feed, **settings, on_event=events.append) as sink,
+        open_writer("-", source.feed, **settings, on_event=events.append) as writer,
     ):
-        push_all(sink, source.items)
-    return drain.join(), sink, events
+        push_all(writer, source.items)
+    return drain.join(), writer, events
 
 
 def same(source: Clip, seen: Seen) -> bool:
@@ -67,7 +66,7 @@ def test_nut_keeps_every_bit_and_time(tmp_path: Path, pix_fmt: str) -> None:
         assert seen.times == [f.pts * f.time_base for f in source.frames]
 
 
-def test_edited_pictures_are_written_and_the_sound_is_copied(tmp_path: Path) -> None:
+def test_edited_pictures_are_written_and_sound_is_copied(tmp_path: Path) -> None:
     with clip(tmp_path, audio=1, frames=20) as source:
         source.items = [
             item.with_components(tuple(255 - c for c in item.components))
@@ -76,17 +75,17 @@ def test_edited_pictures_are_written_and_the_sound_is_copied(tmp_path: Path) -> 
             for item in source.items
         ]
         sound = source.sound
-        data, sink, _ = piped(source)
+        data, writer, _ = piped(source)
     seen = read(data)
     assert seen.sound == sound[1:]  # The first is from before zero.
     assert len(seen.planes) == 20
     for frame, planes in zip(source.frames, seen.planes, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(frame.components, planes, strict=True))
-    assert not any("left out" in notice for notice in sink.notices)
+    assert not any("left out" in notice for notice in writer.notices)
 
 
 @pytest.mark.parametrize("container", ["mpegts", "matroska", "flv"])
-def test_coded_streams(tmp_path: Path, container: str) -> None:
+def test_encoded_streams_keep_times_and_sound(tmp_path: Path, container: str) -> None:
     with clip(
         tmp_path, audio=1, frames=20, pts=range(100, 900, 40)[:20], time_base=Fraction(1, 1000)
     ) as source:
@@ -106,7 +105,7 @@ def test_coded_streams(tmp_path: Path, container: str) -> None:
         assert seen.sound == sound
 
 
-def test_keyframes_come_by_the_clock_also_when_frames_are_missing(tmp_path: Path) -> None:
+def test_keyframes_follow_the_clock_when_frames_are_missing(tmp_path: Path) -> None:
     pts = range(0, 6000, 250)
     with clip(tmp_path, pts=pts, time_base=Fraction(1, 1000), frames=24) as source:
         data, _, _ = piped(source, container="matroska")
@@ -115,34 +114,34 @@ def test_keyframes_come_by_the_clock_also_when_frames_are_missing(tmp_path: Path
     assert keys == [0.0, 2.0, 4.0]
 
 
-def test_y4m(tmp_path: Path) -> None:
+def test_y4m_keeps_every_bit_and_reports_lost_sound(tmp_path: Path) -> None:
     with clip(tmp_path, codec="ffv1", pix_fmt="yuv422p10le", audio=1, frames=8) as source:
-        data, sink, _ = piped(source, container="y4m")
+        data, writer, _ = piped(source, container="y4m")
         seen = read(data, format="yuv4mpegpipe")
         assert same(source, seen)
     assert data.startswith(b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C422p10 ")
-    assert any("audio" in notice for notice in sink.notices)
+    assert any("audio" in notice for notice in writer.notices)
     assert seen.times == [Fraction(i, 25) for i in range(8)]
 
 
-def test_y4m_converts_what_it_does_not_have(tmp_path: Path) -> None:
+def test_y4m_converts_other_pixel_formats_with_a_notice(tmp_path: Path) -> None:
     with clip(tmp_path, "a.nut", codec="rawvideo", pix_fmt="rgb24", frames=3) as source:
-        data, sink, _ = piped(source, container="yuv4mpegpipe")
+        data, writer, _ = piped(source, container="yuv4mpegpipe")
     seen = read(data, format="yuv4mpegpipe")
     assert (seen.pixel_format, len(seen.planes)) == ("yuv444p", 3)
-    assert any("rgb24" in notice and "yuv444p" in notice for notice in sink.notices)
+    assert any("rgb24" in notice and "yuv444p" in notice for notice in writer.notices)
 
 
-def test_y4m_holds_the_rate_where_frames_are_missing_or_too_many(tmp_path: Path) -> None:
+def test_y4m_keeps_a_steady_rate_when_frames_are_missing_or_surplus(tmp_path: Path) -> None:
     pts = [0, 40, 80, 200, 240, 250, 255, 260, 280]
     with clip(tmp_path, codec="ffv1", pts=pts, time_base=Fraction(1, 1000), frames=9) as source:
         out, into = os.pipe()
         drain = Drain(out)
         with (
             standard_output(into),
-            open_writer("-", source.feed, container="y4m", rate=Fraction(25)) as sink,
+            open_writer("-", source.feed, container="y4m", rate=Fraction(25)) as writer,
         ):
-            push_all(sink, source.items)
+            push_all(writer, source.items)
         seen = read(drain.join(), format="yuv4mpegpipe")
         frames = [f.components[0] for f in source.frames]
     shown = [
@@ -150,15 +149,15 @@ def test_y4m_holds_the_rate_where_frames_are_missing_or_too_many(tmp_path: Path)
         for planes in seen.planes
     ]
     assert shown[:7] == [0, 1, 2, 2, 2, 3, 4]  # At 80 ms three frames long.
-    assert len(shown) == 8 and sink.dropped == 3
+    assert len(shown) == 8 and writer.dropped == 3
 
 
-def test_raw_is_nothing_but_pictures_and_says_what_they_are(tmp_path: Path) -> None:
+def test_raw_video_is_only_pictures_and_a_notice_describes_them(tmp_path: Path) -> None:
     with clip(tmp_path, codec="ffv1", frames=4) as source:
-        data, sink, _ = piped(source, container="raw")
+        data, writer, _ = piped(source, container="raw")
         wanted = b"".join(bytes(c) for f in source.frames for c in f.components)
     assert data == wanted
-    assert any("64x48" in n and "yuv420p" in n and "25" in n for n in sink.notices)
+    assert any("64x48" in n and "yuv420p" in n and "25" in n for n in writer.notices)
 
 
 def test_another_size_is_fitted_into_the_first(tmp_path: Path) -> None:
@@ -180,11 +179,11 @@ def test_another_size_is_fitted_into_the_first(tmp_path: Path) -> None:
         drain = Drain(out)
         with (
             standard_output(into),
-            open_writer("-", first.feed, on_event=events.append) as sink,
+            open_writer("-", first.feed, on_event=events.append) as writer,
         ):
-            push_all(sink, first.items)
-            sink.change(second.feed)
-            push_all(sink, second.items)
+            push_all(writer, first.items)
+            writer.change(second.feed)
+            push_all(writer, second.items)
     seen = read(drain.join())
     assert len(seen.planes) == 6 and seen.pixel_format == "yuv420p"
     luma = seen.planes[-1][0]
@@ -194,7 +193,7 @@ def test_another_size_is_fitted_into_the_first(tmp_path: Path) -> None:
     assert len([e for e in events if "48x48" in e]) == 1
 
 
-def test_sound_that_changed_is_left_out_and_said(tmp_path: Path) -> None:
+def test_sound_that_changed_is_left_out_with_a_notice(tmp_path: Path) -> None:
     events: list[str] = []
     with (
         clip(tmp_path, "a.mkv", codec="ffv1", frames=3, audio=1) as first,
@@ -205,31 +204,31 @@ def test_sound_that_changed_is_left_out_and_said(tmp_path: Path) -> None:
         sound = first.sound
         with (
             standard_output(into),
-            open_writer("-", first.feed, on_event=events.append) as sink,
+            open_writer("-", first.feed, on_event=events.append) as writer,
         ):
-            push_all(sink, first.items)
-            sink.change(second.feed)
+            push_all(writer, first.items)
+            writer.change(second.feed)
             for item in second.items:
                 if not hasattr(item, "components"):
-                    sink.push_packet(item)
+                    writer.push_packet(item)
     assert read(drain.join()).sound == sound[1:]
     assert any("audio" in e and "changed" in e for e in events)
 
 
-def test_a_reader_that_goes_away_is_no_fault_of_ours(tmp_path: Path) -> None:
+def test_a_reader_that_leaves_raises_reader_gone(tmp_path: Path) -> None:
     with clip(tmp_path, codec="ffv1", size=(320, 240), frames=40) as source:
         out, into = os.pipe()
         drain = Drain(out, limit=200_000)
         with standard_output(into):
-            sink = open_writer("-", source.feed)
+            writer = open_writer("-", source.feed)
             with pytest.raises(ReaderGoneError, match="standard output"):
-                push_all(sink, source.items)
-            sink.abort()
-            sink.close()
+                push_all(writer, source.items)
+            writer.abort()
+            writer.close()
         drain.join()
 
 
-def test_a_reader_that_went_away_before(tmp_path: Path) -> None:
+def test_a_reader_that_left_before_raises_reader_gone(tmp_path: Path) -> None:
     with clip(tmp_path, frames=2) as source:
         out, into = os.pipe()
         os.close(out)
@@ -238,51 +237,51 @@ def test_a_reader_that_went_away_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["abort", "close"])
-def test_a_push_that_waits_for_its_reader_can_be_ended(tmp_path: Path, how: str) -> None:
+def test_a_push_that_waits_for_its_reader_can_be_cancelled(tmp_path: Path, how: str) -> None:
     with clip(tmp_path, codec="ffv1", size=(640, 480), frames=8) as source:
         out, into = os.pipe()
         raised: list[BaseException] = []
 
-        def push(sink: LiveWriter) -> None:
+        def push(writer: LiveWriter) -> None:
             try:
-                push_all(sink, source.items)
+                push_all(writer, source.items)
             except OutputError as error:
                 raised.append(error)
 
         with standard_output(into):
-            sink = open_writer("-", source.feed)
-            thread = threading.Thread(target=push, args=(sink,))
+            writer = open_writer("-", source.feed)
+            thread = threading.Thread(target=push, args=(writer,))
             thread.start()
             end = time.monotonic() + 10
-            while sink.state != "writing" and time.monotonic() < end:
+            while writer.state != "writing" and time.monotonic() < end:
                 time.sleep(0.01)
             time.sleep(0.3)
-            assert thread.is_alive() and sink.state == "writing"
+            assert thread.is_alive() and writer.state == "writing"
             before = time.monotonic()
-            getattr(sink, how)()
+            getattr(writer, how)()
             thread.join(5)
             took = time.monotonic() - before
         assert not thread.is_alive()
-        assert raised and took < 2  # Half a second, on a machine with nothing else to do.
+        assert raised and took < 2  # Half a second on an idle machine.
         os.close(out)
 
 
-def test_nothing_else_gets_onto_standard_output(tmp_path: Path) -> None:
+def test_other_output_is_redirected_until_the_writer_closes(tmp_path: Path) -> None:
     with clip(tmp_path, codec="ffv1", frames=2) as source:
         out, into = os.pipe()
         drain = Drain(out)
         with standard_output(into):
-            sink = open_writer("-", source.feed, container="raw")
+            writer = open_writer("-", source.feed, container="raw")
             os.write(1, b"something else\n")
-            push_all(sink, source.items)
-            sink.close()
+            push_all(writer, source.items)
+            writer.close()
             os.write(1, b", and what follows")
         data = drain.join()
         assert b"something" not in data
         assert data.endswith(b", and what follows")
 
 
-def test_a_terminal_takes_no_video(tmp_path: Path) -> None:
+def test_a_terminal_is_refused(tmp_path: Path) -> None:
     with clip(tmp_path, frames=2) as source:
         master, terminal = os.openpty()
         try:
@@ -292,7 +291,7 @@ def test_a_terminal_takes_no_video(tmp_path: Path) -> None:
             os.close(master)
 
 
-def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
+def test_impossible_combinations_are_refused(tmp_path: Path) -> None:
     with clip(tmp_path, frames=2) as source:
         with pytest.raises(EncoderError, match="raw pictures only"):
             open_writer("-", source.feed, container="y4m", codec="libx264")
@@ -314,7 +313,7 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("container", ["nut", "mpegts", "flv", "y4m"])
 def test_every_frame_leaves_at_once(tmp_path: Path, container: str) -> None:
-    """With sound a little ahead, as it comes; x264 at two slices holds nothing back either."""
+    """Sound comes a little ahead of its frame. x264 with two slices holds nothing back either."""
     size = (1024, 640) if container == "mpegts" else (64, 48)
     with clip(tmp_path, frames=8, audio=1, size=size, codec="ffv1") as source:
         sound = [item for item in source.items if not isinstance(item, Frame)]
@@ -322,22 +321,22 @@ def test_every_frame_leaves_at_once(tmp_path: Path, container: str) -> None:
         os.set_blocking(out, False)
         lengths = []
         with standard_output(into):
-            sink = open_writer("-", source.feed, container=container)
+            writer = open_writer("-", source.feed, container=container)
             for frame in source.frames[:6]:
                 while sound and float(sound[0].packet.pts * sound[0].packet.time_base) < (
                     frame.seconds + 0.1
                 ):
-                    sink.push_packet(sound.pop(0))
+                    writer.push_packet(sound.pop(0))
                 before = available(out)
-                sink.push(frame)
+                writer.push(frame)
                 lengths.append((before, available(out)))
-            sink.abort()
+            writer.abort()
         os.close(out)
     assert all(after > 0 for _, after in lengths), lengths
 
 
 def available(number: int) -> int:
-    """Read away what is there."""
+    """Read everything that is available, and return its length."""
     count = 0
     while True:
         try:
@@ -347,46 +346,46 @@ def available(number: int) -> int:
         count += len(part)
 
 
-def test_a_redirected_file(tmp_path: Path) -> None:
+def test_output_redirected_to_a_file_is_written(tmp_path: Path) -> None:
     """As in `> result.nut`."""
     target = tmp_path / "result.nut"
     with clip(tmp_path, frames=5) as source:
         into = os.open(target, os.O_WRONLY | os.O_CREAT)
         with (
             standard_output(into),
-            open_writer("-", source.feed) as sink,
+            open_writer("-", source.feed) as writer,
         ):
-            push_all(sink, source.items)
+            push_all(writer, source.items)
     assert len(read(str(target)).planes) == 5
 
 
-def test_a_socket_that_is_hung_up(tmp_path: Path) -> None:
+def test_a_socket_that_is_closed_raises_reader_gone(tmp_path: Path) -> None:
     near, far = socket.socketpair()
     with clip(tmp_path, frames=40, size=(320, 240)) as source, near:
         into = os.dup(near.fileno())
         with standard_output(into):
-            sink = open_writer("-", source.feed)
+            writer = open_writer("-", source.feed)
             assert len(far.recv(1000)) > 100
             far.close()
             with pytest.raises(ReaderGoneError):
-                push_all(sink, source.items)
-            sink.abort()
-        assert os.get_blocking(near.fileno())  # It is shared with whoever gave it to us.
+                push_all(writer, source.items)
+            writer.abort()
+        assert os.get_blocking(near.fileno())  # Other processes may share the socket.
 
 
-def test_another_pixel_format_can_be_asked_for(tmp_path: Path) -> None:
+def test_another_pixel_format_can_be_chosen(tmp_path: Path) -> None:
     with clip(tmp_path, frames=3) as source:
-        data, sink, _ = piped(source, options={"pix_fmt": "bgr24"})
+        data, writer, _ = piped(source, options={"pix_fmt": "bgr24"})
         assert read(data).pixel_format == "bgr24"
-        assert any("bgr24" in notice for notice in sink.notices)
+        assert any("bgr24" in notice for notice in writer.notices)
         with pytest.raises(EncoderError, match="no pixel format 'nonsense'"):
             open_writer("-", source.feed, options={"pix_fmt": "nonsense"})
         with pytest.raises(EncoderError, match="no option crf"):
             open_writer("-", source.feed, options={"crf": "3"})
 
 
-def test_pictures_that_are_no_decoder_s() -> None:
-    """Frames made from arrays, as programs do that use this from Python."""
+def test_frames_made_from_arrays_are_written() -> None:
+    """Python programs make such frames."""
     info = VideoInfo(64, 48, "rgb24", "", "", Fraction(25), Fraction(1, 25), 0, 0.0)
     pictures = [np.full((48, 64, 3), value, np.uint8) for value in (10, 200)]
     frames = [from_rgb(picture, index) for index, picture in enumerate(pictures)]
@@ -399,9 +398,9 @@ def test_pictures_that_are_no_decoder_s() -> None:
         drain = Drain(out)
         with (
             standard_output(into),
-            open_writer("-", Feed(info, frames[0]), container=container) as sink,
+            open_writer("-", Feed(info, frames[0]), container=container) as writer,
         ):
             for frame in frames:
-                sink.push(frame)
+                writer.push(frame)
         seen = read(drain.join(), format=container)
         assert (seen.pixel_format, len(seen.planes)) == (name, 2)
