@@ -1,12 +1,12 @@
-"""A look at a Matroska file before FFmpeg has one.
+"""A limit on the chapters of Matroska files, checked before FFmpeg opens them.
 
-FFmpeg compares every chapter with all before it, and cannot be interrupted while it does: a file
-of a few megabytes could keep it busy for an hour. So the elements that it reads on opening are
-walked over first, in the same order, without their content: those before the first cluster, and
-those that the index of elements (SeekHead) points to.
+FFmpeg compares every chapter with all before it and cannot be interrupted meanwhile, so a file of a
+few megabytes could keep it busy for an hour. This module walks over the elements that FFmpeg reads
+on opening, without their content: those before the first cluster, and those that the index
+(SeekHead) points to.
 
-Source: RFC 9559 (Matroska), RFC 8794 (EBML): an identifier, a length, the content; the number of
-leading zeros of an identifier's or a length's first byte tells how many bytes follow it.
+Sources: RFC 9559 (Matroska) and RFC 8794 (EBML). An element is an identifier, a length and content.
+The leading zeros in the first byte of an identifier or a length are the number of bytes after it.
 """
 
 import re
@@ -17,30 +17,35 @@ from typing import BinaryIO
 from crsr_video.errors import InputError
 
 MAX_CHAPTER_BYTES = 1 << 20
-"""Bytes of all chapters' marks and titles: thousands of chapters, in any language."""
+"""Largest size of the chapters element: thousands of chapters in any language fit."""
 
 _EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 _SEEK_HEAD, _CHAPTERS = 0x114D9B74, 0x1043A770
 _TO_CHAPTERS = re.compile(rb"\x53\xab\x84\x10\x43\xa7\x70\x53\xac([\x81-\x88])", re.DOTALL)
-"""SeekID of the chapters, then SeekPosition and its length."""
+"""SeekID of the chapters, followed by SeekPosition and its length."""
 _MOST_ELEMENTS = 10_000
 _LONGEST_INDEX = 1 << 20
 
 
 def check_chapters(path: Path) -> None:
-    """Raises: InputError: there are more chapters than FFmpeg can read in reasonable time."""
+    """Check the chapters of a file.
+
+    Raises:
+        InputError: There are more chapters than FFmpeg can read in reasonable time.
+    """
     try:
         with path.open("rb") as file:
             size = _chapter_bytes(file)
     except OSError:
-        return  # FFmpeg will say it.
+        return  # FFmpeg reports it.
     _check_size(size, str(path))
 
 
 def check_chapters_of_pipe(file: RawIOBase, name: str) -> None:
-    """Likewise for what can only be read in order: FFmpeg then does not follow the index.
+    """Check the chapters of a stream that can only be read in order; its index is not followed.
 
-    Raises: InputError.
+    Raises:
+        InputError: There are more chapters than FFmpeg can read in reasonable time.
     """
     _check_size(_chapter_bytes(file, follow=False), name)
 
@@ -48,12 +53,12 @@ def check_chapters_of_pipe(file: RawIOBase, name: str) -> None:
 def _check_size(size: int, name: str) -> None:
     if size > MAX_CHAPTER_BYTES:
         raise InputError(
-            f"{name}: has too many chapters ({size} bytes of them, but {MAX_CHAPTER_BYTES} at most)"
+            f"{name}: has too many chapters ({size} bytes, at most {MAX_CHAPTER_BYTES} are allowed)"
         )
 
 
 def _chapter_bytes(file: BinaryIO | RawIOBase, *, follow: bool = True) -> int:
-    """Length of the longest element of chapters; 0: none, or not Matroska."""
+    """Return the size of the largest chapters element, or 0 without chapters or Matroska."""
     head = _element(file, 0)
     if head is None or head[0] != _EBML:
         return 0
@@ -81,7 +86,7 @@ def _chapter_bytes(file: BinaryIO | RawIOBase, *, follow: bool = True) -> int:
 
 
 def _places(index: bytes) -> list[int]:
-    """Where an index says that chapters are, from the beginning of the segment."""
+    """Return the positions of chapters in an index, relative to the segment."""
     return [
         int.from_bytes(index[match.end() : match.end() + (match[1][0] & 15)])
         for match in _TO_CHAPTERS.finditer(index)
@@ -89,9 +94,9 @@ def _places(index: bytes) -> list[int]:
 
 
 def _element(file: BinaryIO | RawIOBase, at: int) -> tuple[int, int, int] | None:
-    """Identifier, place of the content and its length; None: there is no element.
+    """Return identifier, position and length of the content of an element, if there is one.
 
-    An unknown length, all ones, comes out as the greatest there is.
+    An unknown length, which is all ones, becomes the greatest possible length.
     """
     file.seek(at)
     head = file.read(12)
