@@ -17,7 +17,7 @@ from crsr_video.closing import Closing
 from crsr_video.errors import ReaderGoneError
 from crsr_video.io.feed import Arrival, Feed
 from crsr_video.io.pyav import Passthrough
-from crsr_video.io.writer import OutputWriter
+from crsr_video.io.writer import LiveWriter
 from crsr_video.live.companions import Companions
 from crsr_video.live.governor import Governor, Sample
 from crsr_video.live.latency import LatencyMeter
@@ -87,7 +87,7 @@ class Engine(Closing):
     def __init__(
         self,
         source: Source,
-        sink: OutputWriter,
+        sink: LiveWriter,
         effort: Effort,
         *,
         most: float,
