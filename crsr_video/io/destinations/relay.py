@@ -1,8 +1,8 @@
 """Byte streams through a relay: a child process that speaks a network protocol.
 
 PyAV's FFmpeg connects and writes to RTMP and RTSP without a timeout, and holds Python's lock while
-it connects. A child process can be killed at any time. SRT also needs one where PyAV's FFmpeg does
-not support it: then the ffmpeg program is the relay.
+it connects. A child process can be killed at any time. PyAV's FFmpeg lacks SRT, so there the relay
+is an ffmpeg program.
 """
 
 import errno
@@ -14,11 +14,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
-
-import av
-from av.error import FFmpegError, ProtocolNotFoundError
 
 from crsr_video.errors import OutputError
 from crsr_video.io.destinations.address import Destination
@@ -142,8 +138,11 @@ def open_relay(destination: Destination) -> RelayStream:
         OutputError: No program on this machine supports the protocol.
         OSError: The child cannot be started.
     """
-    if destination.kind == "srt" and not _is_supported_by_pyav(destination.kind):
-        command = [_find_program(destination), *_PASS_BYTES, _with_packet_size(destination.address)]
+    if destination.kind == "srt":
+        program = find_ffmpeg("srt", "output")
+        if program is None:
+            raise OutputError(f"{destination.name}: SRT needs an ffmpeg program built with libsrt")
+        command = [program, *_PASS_BYTES, _with_packet_size(destination.address)]
         return RelayStream(command, _EMPTY_PACKETS, "Output #0", destination.name)
     order = {"url": destination.address, "mode": "bytes", "options": {}}
     if destination.container == "rtsp":
@@ -157,26 +156,3 @@ def _with_packet_size(address: str) -> str:
     if "pkt_size=" in address or "payload_size=" in address:
         return address
     return f"{address}{'&' if '?' in address else '?'}pkt_size=1316"
-
-
-@lru_cache
-def _is_supported_by_pyav(protocol: str) -> bool:
-    try:
-        with av.open(f"{protocol}://127.0.0.1:0", "w", format="data") as trial:
-            trial.add_data_stream()
-            trial.start_encoding()
-    except ProtocolNotFoundError:
-        return False
-    except (FFmpegError, ValueError, OSError):
-        return True
-    return True
-
-
-def _find_program(destination: Destination) -> str:
-    program = find_ffmpeg(destination.kind, "output")
-    if program is None:
-        kind = destination.kind
-        raise OutputError(
-            f"{destination.name}: {kind} needs an ffmpeg program built with lib{kind} on the PATH"
-        )
-    return program
