@@ -7,6 +7,7 @@ connections of a live source. `PictureTimes` gives every decoded picture an incr
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from time import monotonic
@@ -333,11 +334,18 @@ class Pace:
     Args:
         stop: Ends every wait.
         slack: Seconds of delay after which the pace starts again, as for a source in pieces that
-            ran dry. None: never.
+            ran dry. It never does by default.
+        clock: Returns the time in seconds.
     """
 
-    def __init__(self, stop: threading.Event, *, slack: float | None = None) -> None:
-        self._stop, self._slack = stop, slack
+    def __init__(
+        self,
+        stop: threading.Event,
+        *,
+        slack: float | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._stop, self._slack, self._clock = stop, slack, clock
         self._start: tuple[Fraction, float] | None = None
 
     def restart(self) -> None:
@@ -346,7 +354,7 @@ class Pace:
 
     def wait(self, seconds: Fraction) -> bool:
         """Wait until the frame of this time is due. Return False if the wait was stopped."""
-        now = monotonic()
+        now = self._clock()
         if self._start is None:
             self._start = seconds, now
         due = self._start[1] + float(seconds - self._start[0])

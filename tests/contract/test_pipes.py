@@ -163,7 +163,7 @@ def sound(source: Path | io.BytesIO) -> list[tuple[Fraction, bytes]]:
 
 
 @posix
-def test_a_pipe_gives_what_a_file_gives(clips: Path, tmp_path: Path) -> None:
+def test_a_pipe_gives_the_same_result_as_a_file(clips: Path, tmp_path: Path) -> None:
     """With the shipped weights: pictures to the bit, times and sound."""
     file = tmp_path / "file.nut"
     words = ["enhance", clips / "a.nut", "-o", file, "--codec", "ffv1"]
@@ -183,7 +183,7 @@ def test_a_pipe_gives_what_a_file_gives(clips: Path, tmp_path: Path) -> None:
 
 @needs_ffmpeg
 @posix
-def test_ffmpeg_on_both_ends(clips: Path, tmp_path: Path) -> None:
+def test_ffmpeg_can_be_at_both_ends(clips: Path, tmp_path: Path) -> None:
     """The recipe, as a shell runs it."""
     target = tmp_path / "out.mkv"
     words = [*ENHANCE[:3], "-q", *ENHANCE[3:]]
@@ -214,7 +214,7 @@ def test_ffmpeg_on_both_ends(clips: Path, tmp_path: Path) -> None:
 
 
 @posix
-def test_from_a_file_and_to_a_file(clips: Path, tmp_path: Path) -> None:
+def test_one_end_may_be_a_file(clips: Path, tmp_path: Path) -> None:
     """A pipe on one side only; raw pictures are not stored as such."""
     with Swapped() as swapped:
         words = ["enhance", clips / "plain.mkv", "-o", "-", "--model", "identity"]
@@ -235,7 +235,7 @@ def test_from_a_file_and_to_a_file(clips: Path, tmp_path: Path) -> None:
 
 @posix
 @pytest.mark.parametrize("form", ["nut", "matroska", "mpegts", "y4m", "rawvideo"])
-def test_formats(clips: Path, form: str) -> None:
+def test_every_output_format_can_be_read_again(clips: Path, form: str) -> None:
     """Every container that goes out can come in, and carries what it can."""
     out = enhanced((clips / "plain.mkv").read_bytes(), "--format", form)
     words = ["--input-format", form] if form in ("y4m", "rawvideo") else []
@@ -260,7 +260,7 @@ def test_formats(clips: Path, form: str) -> None:
 
 
 @posix
-def test_sound_stays_beside_its_picture(tmp_path: Path) -> None:
+def test_audio_stays_beside_its_picture(tmp_path: Path) -> None:
     """Frames come late by the stages' lookahead; packets wait for them."""
     clip = make_video(tmp_path / "a.mkv", codec="ffv1", frames=75, audio=2)
     out = enhanced(clip.read_bytes())
@@ -274,13 +274,13 @@ def test_sound_stays_beside_its_picture(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_window_of_a_pipe(clips: Path) -> None:
+def test_a_part_of_a_pipe_can_be_enhanced(clips: Path) -> None:
     out = enhanced((clips / "plain.mkv").read_bytes(), "--start", 0.2, "--duration", 0.4)
     assert [f.seconds for f in out.frames] == [i / 25 for i in range(10)]
 
 
 @posix
-def test_a_redirected_file_is_a_file(tmp_path: Path) -> None:
+def test_a_redirected_file_is_read_as_a_file(tmp_path: Path) -> None:
     """``< video.mp4``: an MP4 with its index at the end cannot pass a pipe, but a file can."""
     clip = make_video(tmp_path / "a.mov", codec="png", pix_fmt="rgb24", size=(320, 240))
     assert clip.stat().st_size > 1 << 19  # More than FFmpeg reads at once.
@@ -294,7 +294,7 @@ def test_a_redirected_file_is_a_file(tmp_path: Path) -> None:
     assert "index in front" in through_pipe.told
 
 
-def test_pixel_formats_that_containers_do_not_hold_raw() -> None:
+def test_raw_pixel_formats_are_replaced_where_a_container_lacks_them() -> None:
     assert raw_format("nut", "yuv422p10le") == "yuv422p10le"
     assert raw_format("nut", "p010le") == "yuv420p10le"
     assert raw_format("nut", "yuvj420p") == "yuvj420p"
@@ -304,7 +304,7 @@ def test_pixel_formats_that_containers_do_not_hold_raw() -> None:
 
 
 @posix
-def test_tags_that_are_lost_are_named(tmp_path: Path) -> None:
+def test_lost_tags_are_named(tmp_path: Path) -> None:
     clip = make_video(tmp_path / "a.mkv", colour=(9, 16, 9, 1), pix_fmt="yuv420p10le")
     with Swapped(), Reader(clip) as decoder:
         notices = plan_output(decoder.source, "-").notices
@@ -323,7 +323,7 @@ def test_tags_that_are_lost_are_named(tmp_path: Path) -> None:
     ("form", "words"),
     [("nut", []), ("y4m", []), ("rawvideo", ["--input-format", "rawvideo", "--size", "64x48"])],
 )
-def test_input_that_is_cut_off(clips: Path, form: str, words: list[str]) -> None:
+def test_input_that_is_cut_off_gives_exit_code_3(clips: Path, form: str, words: list[str]) -> None:
     """What is there comes out, with exit code 3."""
     whole = enhanced((clips / "plain.mkv").read_bytes(), "--format", form).data
     done = run(whole[: len(whole) // 2 + 100], *words)
@@ -355,7 +355,7 @@ ONE_LINE = {
 
 @posix
 @pytest.mark.parametrize("name", ONE_LINE)
-def test_bad_input_is_told_in_one_line(name: str) -> None:
+def test_bad_input_is_reported_in_one_line(name: str) -> None:
     data, words, fragment = ONE_LINE[name]
     done = run(data, *words)
     assert (done.code, done.data) == (1, b"")
@@ -366,7 +366,7 @@ def test_bad_input_is_told_in_one_line(name: str) -> None:
 
 
 @posix
-def test_a_pipe_holds_one_video(clips: Path) -> None:
+def test_a_pipe_is_for_one_video(clips: Path) -> None:
     for words in (["--recursive"], [clips / "a.mp4"]):
         done = run(b"", *words)
         assert (done.code, done.data) == (1, b"")
@@ -378,12 +378,12 @@ def test_a_pipe_holds_one_video(clips: Path) -> None:
     "words",
     [["--size", "64"], ["--rate", "fast"], ["--format", "avi"], ["--input-format", "concat"]],
 )
-def test_wrong_usage(words: list[str]) -> None:
+def test_wrong_usage_gives_exit_code_2(words: list[str]) -> None:
     assert run(b"", *words).code == 2
 
 
 @posix
-def test_what_a_pipe_does_not_tell(clips: Path, tmp_path: Path) -> None:
+def test_settings_that_need_a_file_are_refused_for_pipes(clips: Path, tmp_path: Path) -> None:
     data = (clips / "a.nut").read_bytes()
     with Swapped(data), Reader("-") as decoder:
         with pytest.raises(ConfigError, match="use -o to name the result"):
@@ -399,7 +399,7 @@ def test_what_a_pipe_does_not_tell(clips: Path, tmp_path: Path) -> None:
 
 
 @posix
-def test_chapters_are_bounded_in_a_pipe_too(tmp_path: Path) -> None:
+def test_chapters_of_a_pipe_are_limited(tmp_path: Path) -> None:
     """FFmpeg would be busy with them for an hour."""
     clip = make_video(tmp_path / "a.mkv", chapters=True)
     data = bytearray(clip.read_bytes())
@@ -456,7 +456,7 @@ def test_only_video_goes_to_standard_output(clips: Path) -> None:
 
 
 @posix
-def test_no_descriptor_is_left_open(clips: Path) -> None:
+def test_no_file_descriptor_is_left_open(clips: Path) -> None:
     data = (clips / "plain.mkv").read_bytes()
 
     def opened() -> int:
@@ -520,7 +520,9 @@ def large(tmp_path: Path) -> bytes:
 
 
 @posix
-def test_a_slow_reader_holds_everything_up(tmp_path: Path, started: type[Started]) -> None:
+def test_a_slow_reader_causes_backpressure_and_may_leave(
+    tmp_path: Path, started: type[Started]
+) -> None:
     """No frame is dropped, and none piles up; then the reader goes, which is no error."""
     data = large(tmp_path)
     one = started()

@@ -34,7 +34,7 @@ def cycles() -> Iterator[Counter[str]]:
         gc.collect()
 
 
-def test_a_picture_that_was_asked_goes_at_once(tmp_path: Path) -> None:
+def test_reading_side_data_makes_no_reference_cycle(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=5, rotation=90)
     with cycles() as left:
         with Reader(path) as decoder:
@@ -46,7 +46,7 @@ def test_a_picture_that_was_asked_goes_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", ["", "+ildct+ilme"])
-def test_from_file_to_file_no_picture_waits_for_the_collector(tmp_path: Path, flags: str) -> None:
+def test_reading_and_writing_make_no_reference_cycle(tmp_path: Path, flags: str) -> None:
     options = {"flags": flags, "preset": "ultrafast"} if flags else {}
     path = make_video(tmp_path / "a.mp4", size=(64, 64), frames=8, options=options)
     fast = OutputSettings(preset="ultrafast")

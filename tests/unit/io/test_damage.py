@@ -1,4 +1,4 @@
-"""Damage is found, counted and survived, and sound stays where it is."""
+"""Damage is found and counted, and does not stop the reader."""
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -25,14 +25,14 @@ FRAMES = 40
 
 
 def noisy(data: bytes) -> bytes:
-    """Random bytes in the middle of a packet."""
+    """Return a packet with random bytes in its middle."""
     middle, rng = len(data) // 2, np.random.default_rng(1)
     count = max(1, len(data) // 4)
     return data[:middle] + rng.bytes(count) + data[middle + count :]
 
 
 def rewrite(source: Path, target: Path, changes: dict[int, Change]) -> Path:
-    """A copy of a video in which some pictures' packets, by number, are changed, or gone (None)."""
+    """Copy a video, and change or remove (None) the packets of some pictures, by number."""
     with av.open(str(source)) as old, av.open(str(target), "w") as new:
         streams = [new.add_stream_from_template(s, opaque=True) for s in old.streams]
         number = 0
@@ -86,7 +86,7 @@ def whole(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whole_files_have_no_damage(tmp_path: Path, kind: str) -> None:
+def test_intact_files_have_no_damage(tmp_path: Path, kind: str) -> None:
     frames, _, report = read(whole(tmp_path, kind))
     assert len(frames) == FRAMES
     assert (report.concealed, report.damaged, report.truncated) == (0, 0, False)
@@ -94,7 +94,7 @@ def test_whole_files_have_no_damage(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["h264.mp4", "mpeg4.mp4", "mpeg2.ts", "prores.mov", "ffv1.mkv"])
-def test_patched_pictures_are_counted(tmp_path: Path, kind: str) -> None:
+def test_concealed_pictures_are_counted(tmp_path: Path, kind: str) -> None:
     damaged = dict.fromkeys((10, 20), noisy)
     path = rewrite(whole(tmp_path, kind), tmp_path / f"bad.{kind}", damaged)
     frames, _, report = read(path)
@@ -104,7 +104,7 @@ def test_patched_pictures_are_counted(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["hevc.mkv", "mjpeg.mkv", "ffv1.mkv", "vp9.webm"])
-def test_pictures_that_never_come_are_counted(tmp_path: Path, kind: str) -> None:
+def test_missing_pictures_are_counted(tmp_path: Path, kind: str) -> None:
     rubbish = dict.fromkeys((14, 15), lambda _: b"\x00\x00\x00\x01\x02")
     path = rewrite(whole(tmp_path, kind), tmp_path / f"bad.{kind}", rubbish)
     frames, _, report = read(path)
@@ -114,7 +114,7 @@ def test_pictures_that_never_come_are_counted(tmp_path: Path, kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", ["hevc.mkv", "mpeg2.ts", "vp9.webm", "mjpeg.mkv", "h264.mp4"])
-def test_packets_that_are_gone_leave_a_gap_that_is_told(tmp_path: Path, kind: str) -> None:
+def test_lost_packets_leave_a_gap_that_is_noted(tmp_path: Path, kind: str) -> None:
     source = whole(tmp_path, kind)
     if kind == "h264.mp4":  # MP4 closes gaps by longer pictures, so the copy has none.
         source = rewrite(source, tmp_path / "whole.mkv", {})
@@ -126,8 +126,8 @@ def test_packets_that_are_gone_leave_a_gap_that_is_told(tmp_path: Path, kind: st
 
 
 @pytest.mark.parametrize("kind", ["h264.mp4", "h264.ts", "hevc.mkv", "mpeg4.mp4", "vp9.webm"])
-def test_sound_stays_where_it_is(tmp_path: Path, kind: str) -> None:
-    """Whatever becomes of the pictures, both streams keep the times they had."""
+def test_damaged_video_leaves_audio_in_sync(tmp_path: Path, kind: str) -> None:
+    """Both streams keep their timestamps, whatever happens to the pictures."""
     source = whole(tmp_path, kind)
     changes: dict[int, Change] = {11: noisy, 12: noisy, 18: lambda _: b"\x00", 30: lambda _: None}
     bad = rewrite(source, tmp_path / f"bad.{kind}", changes)
@@ -151,8 +151,8 @@ def _times(frames: Sequence[Frame]) -> list[Fraction]:
     return [f.pts * f.time_base for f in frames]
 
 
-def test_a_beginning_in_the_middle_is_no_damage(tmp_path: Path) -> None:
-    """A recording that was joined late: pictures before its first keyframe are nobody's fault."""
+def test_a_recording_that_begins_in_the_middle_is_not_damaged(tmp_path: Path) -> None:
+    """Pictures before the first keyframe of a recording do not count as missing."""
     source = whole(tmp_path, "h264.ts")
     path = rewrite(source, tmp_path / "late.ts", dict.fromkeys(range(4), lambda _: None))
     frames, _, report = read(path)
@@ -169,7 +169,7 @@ def test_damage_before_the_window_does_not_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])
-def test_a_file_cut_off_near_its_end_is_told(tmp_path: Path, suffix: str) -> None:
+def test_a_file_that_was_cut_off_near_its_end_is_reported(tmp_path: Path, suffix: str) -> None:
     path = make_video(
         tmp_path / f"a{suffix}",
         codec="mpeg4",
@@ -209,7 +209,7 @@ def watched(
     return watch
 
 
-def test_what_does_not_come_out_is_lost() -> None:
+def test_packets_without_a_picture_count_as_lost() -> None:
     assert watched("hevc", range(10), range(10)).lost == 0
     assert watched("hevc", (0, 4, 2, 1, 3), range(5)).lost == 0
     assert watched("hevc", range(10), (0, 1, 4, 5, 9)).lost == 5
@@ -219,7 +219,7 @@ def test_what_does_not_come_out_is_lost() -> None:
     assert watched("h264", range(10), range(0, 10, 2), interlaced_frame=True).lost == 0
 
 
-def test_a_gap_is_a_leap_of_a_regular_clock() -> None:
+def test_leaps_of_a_regular_clock_count_as_gaps() -> None:
     def gaps(*times: int, **fields: object) -> int:
         return watched("h264", (), times, **fields).gaps
 
@@ -234,7 +234,7 @@ def test_a_gap_is_a_leap_of_a_regular_clock() -> None:
     assert gaps(0, 33, 67, 100, 133, 167, 200, 233, 300, 333, duration=33) == 1
 
 
-def test_impossible_times_are_forgotten() -> None:
+def test_impossible_timestamps_are_removed() -> None:
     packet = av.Packet(b"x")
     packet.time_base = Fraction(1, 1000)
     packet.pts, packet.dts, packet.duration = 1 << 62, -(1 << 62), 1 << 40
@@ -245,8 +245,8 @@ def test_impossible_times_are_forgotten() -> None:
     assert (packet.pts, packet.dts, packet.duration) == (5_000_000, 4_000_000, 40)
 
 
-def test_the_checksum_is_the_one_of_the_standard() -> None:
-    """Slowly, bit by bit, as RFC 9043 defines it."""
+def test_the_checksum_follows_the_standard() -> None:
+    """Compare with a slow implementation of RFC 9043, bit by bit."""
 
     def slow(data: bytes) -> int:
         register = 0

@@ -67,7 +67,7 @@ def av_frame(name, rng, width=34, height=22):
 
 
 @pytest.mark.parametrize("shape", [(11, 14), (1, 1), (1, 9), (480, 3)])
-def test_rgb_pictures_come_back_as_they_were(rng, shape):
+def test_rgb_pictures_are_converted_back_unchanged(rng, shape):
     given = picture(rng, *shape)
     frame = from_rgb(given, 7)
     assert frame.pts == 7
@@ -85,7 +85,7 @@ def test_rgb_pictures_are_not_copied_and_the_result_is_no_view(rng):
 
 
 @pytest.mark.parametrize("view", [np.s_[::-1], np.s_[:, ::2], np.s_[2:9, 3:7], np.s_[..., ::-1]])
-def test_strided_rgb_pictures_are_taken_as_they_look(rng, view):
+def test_strided_rgb_pictures_are_accepted(rng, view):
     given = picture(rng)[view]
     assert np.array_equal(as_rgb(from_rgb(given, 0)), given)
 
@@ -109,7 +109,7 @@ def test_other_arrays_are_refused(wrong):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_av_frames_come_back_untouched(name, rng):
+def test_av_frames_are_converted_back_unchanged(name, rng):
     given = av_frame(name, rng)
     frame = from_av(given)
     assert (frame.width, frame.height) == (34, 22)

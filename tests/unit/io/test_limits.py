@@ -21,12 +21,12 @@ HERE = Path("a.mp4")
 @pytest.mark.parametrize(
     "size", [(1, 1), (1920, 1080), (7680, 4320), (15360, 8640), (16384, 8192), (8192, 16384)]
 )
-def test_sizes_of_today_and_tomorrow_are_read(size: tuple[int, int]) -> None:
+def test_usual_sizes_are_allowed(size: tuple[int, int]) -> None:
     limits.check_size(HERE, *size)
 
 
 @pytest.mark.parametrize("size", [(65535, 65535), (16385, 16), (16, 16385), (16384, 16384)])
-def test_impossible_sizes_are_one_line(size: tuple[int, int]) -> None:
+def test_impossible_sizes_are_refused(size: tuple[int, int]) -> None:
     with pytest.raises(InputError, match=r"^a\.mp4: frames of \d+x\d+ are too large \(.*\)$"):
         limits.check_size(HERE, *size)
 
@@ -40,7 +40,7 @@ def test_impossible_sizes_are_one_line(size: tuple[int, int]) -> None:
         ("tags", "characters of metadata"),
     ],
 )
-def test_counts_are_bounded_one_by_one(name: str, words: str) -> None:
+def test_every_count_has_a_limit(name: str, words: str) -> None:
     most = {
         "streams": range(limits.MAX_STREAMS),
         "chapters": range(limits.MAX_CHAPTERS),
@@ -69,7 +69,9 @@ def test_giant_frames_get_fewer_threads() -> None:
         *((Fraction(1, 20), Fraction(1, 20)), (Fraction(21), 1), (Fraction(1, 65535), 1)),
     ],
 )
-def test_aspects(claimed: Fraction | None, believed: Fraction) -> None:
+def test_impossible_pixel_shapes_count_as_square(
+    claimed: Fraction | None, believed: Fraction
+) -> None:
     assert limits.aspect(claimed) == believed
 
 
@@ -95,7 +97,7 @@ CONTAINERS = {
 
 
 @pytest.mark.parametrize("suffix", CONTAINERS)
-def test_every_usual_container_is_on_the_list(tmp_path: Path, suffix: str) -> None:
+def test_every_usual_container_is_read(tmp_path: Path, suffix: str) -> None:
     codec = CONTAINERS[suffix]
     formats = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p", "png": "rgb24"}
     path = make_video(
@@ -109,7 +111,7 @@ def test_every_usual_container_is_on_the_list(tmp_path: Path, suffix: str) -> No
 
 
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="the clips are not part of the repository")
-def test_clips_of_many_kinds_are_read_without_a_complaint() -> None:
+def test_clips_of_many_kinds_are_read_without_damage() -> None:
     for path in sorted(p for p in CLIPS.rglob("*") if p.suffix in VIDEOS):
         with Reader(path) as decoder:
             frames = [item for item in islice(decoder, 200) if isinstance(item, Frame)][:10]

@@ -27,7 +27,7 @@ def noise(name: str, size: tuple[int, int], rng: np.random.Generator) -> av.Vide
     return frame
 
 
-def test_knows_every_format_the_tool_promises() -> None:
+def test_all_promised_pixel_formats_are_native() -> None:
     for chroma in ("420", "422", "444", "411", "410", "440"):
         assert f"yuv{chroma}p" in NATIVE
     for bits in (9, 10, 12, 14, 16):
@@ -90,7 +90,7 @@ def test_copy_does_not_touch_the_original() -> None:
     assert np.array_equal(pyav.views(frame)[1], before)
 
 
-def test_copies_of_pictures_of_changing_kinds(rng: np.random.Generator) -> None:
+def test_pictures_of_changing_kinds_are_copied(rng: np.random.Generator) -> None:
     """The way that pictures take is kept for the next one: it must fit that, too."""
     kinds = [("nv12", (20, 10)), ("nv12", (32, 18)), ("gbrp16le", (32, 18)), ("nv12", (20, 10))]
     for name, size in kinds * 2:
@@ -119,7 +119,7 @@ def test_regrouping_is_exact(pair: tuple[str, str], rng: np.random.Generator) ->
     assert (result.pts, result.format.name) == (7, pair[1])
 
 
-def test_rgb_becomes_yuv_with_a_matrix_that_is_told() -> None:
+def test_rgb_is_converted_to_yuv_with_a_tagged_matrix() -> None:
     frame = pyav.blank(64, 48, "rgb24")
     for view, value in zip(pyav.views(frame), (200, 60, 30), strict=True):
         view[...] = value
@@ -141,7 +141,7 @@ def test_rgb_becomes_yuv_with_a_matrix_that_is_told() -> None:
         ("bayer_rggb16le", "gbrp16le"),
     ],
 )
-def test_other_formats_have_a_neighbour(name: str, native: str) -> None:
+def test_formats_that_are_not_native_have_a_native_neighbour(name: str, native: str) -> None:
     assert pyav.pixel_format(name) is None
     assert pyav.nearest_native(name) == native
 
@@ -159,7 +159,9 @@ def test_every_format_has_a_native_neighbour() -> None:
         ("yuv420p", "mpeg1video", (False, False), False),
     ],
 )
-def test_siting_and_range(name: str, codec: str, cosited: tuple[bool, bool], full: bool) -> None:
+def test_layouts_have_siting_and_range(
+    name: str, codec: str, cosited: tuple[bool, bool], full: bool
+) -> None:
     layout = pyav.layout(pyav.blank(8, 8, name), codec)
     assert (layout.x_cosited, layout.y_cosited) == cosited
     assert layout.full_range == full

@@ -1,4 +1,4 @@
-"""Reading videos, whole and broken."""
+"""Reading recorded videos, intact and damaged."""
 
 import struct
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def times(frames: Sequence[Frame]) -> list[Fraction]:
 
 @pytest.mark.parametrize("size", [(64, 48), (17, 33), (1, 1)])
 @pytest.mark.parametrize("name", [*LOSSLESS, *RAW])
-def test_samples_come_out_as_they_are_stored(
+def test_samples_are_returned_as_they_are_stored(
     tmp_path: Path, name: str, size: tuple[int, int]
 ) -> None:
     codec = LOSSLESS.get(name, "rawvideo")
@@ -45,7 +45,7 @@ def test_samples_come_out_as_they_are_stored(
         assert (frame.width, frame.height) == size
 
 
-def test_components_are_views_that_cannot_be_written_to(tmp_path: Path) -> None:
+def test_components_are_read_only_views(tmp_path: Path) -> None:
     frames, _, _ = read(make_video(tmp_path / "a.mp4", frames=2))
     luma = frames[0].components[0]
     assert np.shares_memory(luma, pyav.views(frames[0].native)[0])
@@ -62,7 +62,7 @@ def test_frames_stay_valid_after_closing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts"])
 @pytest.mark.parametrize("b_frames", [0, 2])
-def test_times_are_exact(tmp_path: Path, suffix: str, b_frames: int) -> None:
+def test_timestamps_are_exact(tmp_path: Path, suffix: str, b_frames: int) -> None:
     base = Fraction(1, 1000) if suffix == ".mkv" else Fraction(1, 90000)
     pts = [500, 513, 540, 601, 700, 701, 900, 1300]
     path = make_video(
@@ -78,7 +78,7 @@ def test_times_are_exact(tmp_path: Path, suffix: str, b_frames: int) -> None:
     assert (report.frames, report.made_up, report.truncated) == (8, 0, False)
 
 
-def test_other_streams_pass_by_in_order(tmp_path: Path) -> None:
+def test_packets_of_other_streams_come_in_order(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", audio=2, subtitle=True, frames=30)
     with av.open(str(path)) as container:
         wanted = [(p.stream_index, p.pts, bytes(p)) for p in container.demux() if p.size]
@@ -90,7 +90,7 @@ def test_other_streams_pass_by_in_order(tmp_path: Path) -> None:
     assert {p.stream for p in packets} == {1, 2, 3}
 
 
-def test_says_what_a_source_is(tmp_path: Path) -> None:
+def test_info_describes_the_source(tmp_path: Path) -> None:
     path = make_video(
         tmp_path / "a.mp4",
         rotation=90,
@@ -112,7 +112,7 @@ def test_says_what_a_source_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_rotation_is_counter_clockwise(tmp_path: Path, degrees: int) -> None:
-    """A matrix written here by its definition, as MP4 has it: a clockwise turn of the display."""
+    """MP4's matrix, by its definition, turns the display clockwise."""
     path = make_video(tmp_path / "a.mp4", frames=1, rotation=degrees)
     data = path.read_bytes()
     at = data.index(b"tkhd") + 4 + 40  # Header, times, ids, layer, volume.
@@ -148,20 +148,20 @@ def test_a_window_is_exact_to_the_frame(tmp_path: Path, suffix: str, b_frames: i
     assert not report.truncated
 
 
-def test_a_window_without_seeking(tmp_path: Path) -> None:
-    """Raw H.264 has neither times nor an index."""
+def test_a_window_is_found_without_seeking(tmp_path: Path) -> None:
+    """An H.264 elementary stream has neither timestamps nor an index."""
     path = make_video(tmp_path / "a.h264", frames=40)
     frames, _, _ = read(path, start=0.5)
     assert 20 <= len(frames) <= 30
 
 
-def test_a_start_behind_the_end(tmp_path: Path) -> None:
+def test_a_start_behind_the_end_is_an_error(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4")
     with pytest.raises(NoVideoError, match=r"a\.mp4: no picture"):
         Reader(path, start=100)
 
 
-def test_missing_times_are_made_up(tmp_path: Path) -> None:
+def test_missing_timestamps_are_replaced(tmp_path: Path) -> None:
     frames, _, report = read(make_video(tmp_path / "a.h264", frames=10, b_frames=2))
     got = times(frames)
     assert len(got) == 10
@@ -169,7 +169,7 @@ def test_missing_times_are_made_up(tmp_path: Path) -> None:
     assert report.frames == 10
 
 
-def test_what_is_not_read_natively_is_converted_and_noted(tmp_path: Path) -> None:
+def test_other_pixel_formats_are_converted_and_noted(tmp_path: Path) -> None:
     path = tmp_path / "a.mov"
     with av.open(str(path), "w") as output:
         stream = output.add_stream("png", 25)
@@ -184,7 +184,7 @@ def test_what_is_not_read_natively_is_converted_and_noted(tmp_path: Path) -> Non
     assert np.array_equal(frames[0].components[0], expected)
 
 
-def test_a_change_of_size_is_converted_back(tmp_path: Path) -> None:
+def test_frames_keep_their_size_when_the_video_changes_it(tmp_path: Path) -> None:
     small = make_video(tmp_path / "a.ts", frames=5)
     large = make_video(tmp_path / "b.ts", frames=5, size=(96, 64), pts=range(5, 10))
     both = tmp_path / "c.ts"
@@ -204,9 +204,7 @@ def test_a_change_of_size_is_converted_back(tmp_path: Path) -> None:
         ({"pix_fmt": "yuv444p"}, "changes from yuv420p to yuv444p midway: converted to yuv420p"),
     ],
 )
-def test_what_is_done_about_another_form_is_told(
-    tmp_path: Path, second: dict[str, object], told: str
-) -> None:
+def test_a_change_of_form_is_noted(tmp_path: Path, second: dict[str, object], told: str) -> None:
     both = tmp_path / "c.h264"
     make_video(tmp_path / "a.h264", frames=5)
     make_video(tmp_path / "b.h264", frames=5, **second)
@@ -217,8 +215,8 @@ def test_what_is_done_about_another_form_is_told(
     assert any(note.endswith(told) for note in report.notes)
 
 
-def test_raw_pictures_of_another_size_are_no_pictures(tmp_path: Path) -> None:
-    """As where two streams follow each other in a pipe: only the first one's size is known."""
+def test_raw_pictures_of_another_size_are_left_out(tmp_path: Path) -> None:
+    """Two streams may follow each other in a pipe, and only the size of the first one is known."""
     path, other = tmp_path / "a.nut", tmp_path / "b.nut"
     make_video(path, codec="rawvideo", frames=5)
     make_video(other, codec="rawvideo", frames=5, size=(96, 64))
@@ -230,7 +228,9 @@ def test_raw_pictures_of_another_size_are_no_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
-def test_a_file_that_was_cut_off(tmp_path: Path, suffix: str) -> None:
+def test_a_file_that_was_cut_off_is_read_to_its_end_and_reported(
+    tmp_path: Path, suffix: str
+) -> None:
     path = make_video(
         tmp_path / f"a{suffix}",
         codec="mpeg4",
@@ -269,7 +269,7 @@ def test_damage_in_the_middle_is_survived(
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_threads_do_not_matter(tmp_path: Path, threads: int) -> None:
+def test_threads_do_not_change_the_frames(tmp_path: Path, threads: int) -> None:
     path = make_video(tmp_path / "a.mp4", frames=20, b_frames=2)
     with Reader(path, threads=threads) as decoder:
         got = [np.array(f.components[0]) for f in decoder if isinstance(f, Frame)]
@@ -361,7 +361,7 @@ def _no_pictures(path: Path) -> None:
         (_no_pictures, NoVideoError, "no picture could be decoded"),
     ],
 )
-def test_what_is_no_video_is_said_in_one_line(
+def test_files_without_video_are_refused_with_one_line(
     tmp_path: Path,
     make: object,
     kind: type[InputError],
@@ -392,7 +392,9 @@ def test_network_addresses_are_only_file_names() -> None:
         Reader("http://127.0.0.1:9/video.mp4")
 
 
-def test_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_names_are_never_taken_for_options_or_patterns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("a:b.mp4", "-.mp4", "ä ö%03d.mp4", "'x'|y.mp4"):
         make_video(tmp_path / "plain.mp4", frames=2).rename(tmp_path / name)

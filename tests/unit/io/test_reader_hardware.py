@@ -1,4 +1,4 @@
-"""Decoding on a device: never unasked, and in software where there is none."""
+"""Decoding on a device: only on request, and by software where the device does not work."""
 
 import hashlib
 from pathlib import Path
@@ -27,7 +27,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What `av.open` is given as a device, call by call; there is none that works."""
+    """Collect the devices that `av.open` is called with; none of them works."""
     calls: list[object] = []
     own = av.open
 
@@ -42,7 +42,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 class Barren:
-    """A stream, and its decoder on a device, that returns no picture."""
+    """A stream whose decoder runs on a device, and returns no picture."""
 
     is_hwaccel = True
 
@@ -61,7 +61,7 @@ class Barren:
 
 
 def decoded(path: Path, **choices: str) -> tuple[list[str], tuple[str, ...]]:
-    """Every frame's planes, and what was noted."""
+    """Return a digest of each frame, and the notes."""
     with Reader(path, read=ReadSettings(**choices)) as decoder:
         pictures = [
             hashlib.md5(b"".join(plane.tobytes() for plane in item.components)).hexdigest()
@@ -71,7 +71,7 @@ def decoded(path: Path, **choices: str) -> tuple[list[str], tuple[str, ...]]:
         return pictures, decoder.report.notes
 
 
-def test_no_device_is_touched_unasked(clip: Path, opened: list[object]) -> None:
+def test_no_device_is_tried_by_default(clip: Path, opened: list[object]) -> None:
     pictures, notes = decoded(clip)
     assert len(pictures) == 6
     assert notes == ()
@@ -91,7 +91,7 @@ def test_without_the_device_software_decodes_the_same(
     assert bool(notes) == bool(told)
 
 
-def test_where_nothing_comes_from_the_device_software_goes_on(
+def test_software_decodes_if_a_device_returns_nothing(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, _ = decoded(clip)
@@ -110,7 +110,7 @@ def test_where_nothing_comes_from_the_device_software_goes_on(
     assert any("nothing comes from decoding on auto" in note for note in notes)
 
 
-def test_a_file_without_pictures_is_still_told(tmp_path: Path) -> None:
+def test_a_file_without_pictures_is_an_error_with_any_device(tmp_path: Path) -> None:
     path = make_video(tmp_path / "in.mp4", frames=3)
     path.write_bytes(path.read_bytes()[:200])
     for wanted in ("none", "auto", "cuda"):
@@ -119,14 +119,16 @@ def test_a_file_without_pictures_is_still_told(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_choices_that_cannot_be_meant() -> None:
+def test_unknown_devices_are_refused() -> None:
     with pytest.raises(ConfigError, match="hwaccel must be one of none, auto"):
         ReadSettings(hwaccel="gpu")
     with pytest.raises(ConfigError, match="`hwaccel` must be none"):
         Config.from_options(resume=True, reading=ReadSettings(hwaccel="auto"))
 
 
-def test_the_command_takes_it(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_passes_the_device(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = []
 
     def enhance(*_args, config, **_options):

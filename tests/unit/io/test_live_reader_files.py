@@ -1,4 +1,4 @@
-"""Files and devices: as fast as they are taken, or at their own pace; and what is wrong."""
+"""Live reading of files and devices: as fast as possible, or at their own pace."""
 
 import os
 import socket
@@ -13,8 +13,8 @@ from crsr_video.config import ReadSettings
 from crsr_video.errors import ConfigError, InputError
 from crsr_video.io.live_reader import LiveReader
 from crsr_video.types import Frame
+from tests.support.sending import encoded, increasing, opened
 from tests.support.video import make_video
-from tests.unit.io.live.sending import encoded, increasing, opened
 
 
 def test_a_file_is_read_as_fast_as_it_is_taken(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_a_file_is_read_as_fast_as_it_is_taken(tmp_path: Path) -> None:
 
 
 def test_realtime_keeps_the_pace_of_its_times(tmp_path: Path) -> None:
-    """Also where that is uneven, and from whatever time it begins."""
+    """The pace may be uneven, and the first timestamp anything."""
     ticks = [500, 540, 580, 700, 720, 820, 860, 900]
     path = make_video(tmp_path / "a.mkv", pts=ticks, time_base=Fraction(1, 1000))
     with opened(path, realtime=True) as (incoming, taken):
@@ -42,7 +42,7 @@ def test_realtime_keeps_the_pace_of_its_times(tmp_path: Path) -> None:
     assert sorted(lag)[len(lag) // 2] < 20
 
 
-def test_a_loop_goes_on_in_time_and_keeps_its_feed(tmp_path: Path) -> None:
+def test_a_loop_keeps_its_feed_and_its_clock_growing(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=5, rate=50)
     with opened(path, realtime=True, loop=True) as (incoming, taken):
         taken.add(incoming, 23)
@@ -51,7 +51,7 @@ def test_a_loop_goes_on_in_time_and_keeps_its_feed(tmp_path: Path) -> None:
     assert taken.events == []
 
 
-def test_stop_ends_the_wait_for_the_next_frame(tmp_path: Path) -> None:
+def test_interrupt_ends_the_wait_for_the_next_frame(tmp_path: Path) -> None:
     ticks = [0, 60_000]
     path = make_video(tmp_path / "a.mkv", pts=ticks, time_base=Fraction(1, 1000))
     with opened(path, realtime=True) as (incoming, taken):
@@ -64,7 +64,7 @@ def test_stop_ends_the_wait_for_the_next_frame(tmp_path: Path) -> None:
     assert len(taken.frames) == 1
 
 
-def test_raw_files(tmp_path: Path) -> None:
+def test_raw_files_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.yuv"
     path.write_bytes(b"".join(encoded("rawvideo", "rawvideo", frames=3)))
     with opened(path, format="rawvideo", size=(64, 48)) as (incoming, taken):
@@ -128,12 +128,12 @@ def test_bad_files_are_refused_at_once(
     assert "\n" not in str(caught.value)
 
 
-def test_a_directory(tmp_path: Path) -> None:
+def test_a_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a directory"):
         LiveReader(str(tmp_path))
 
 
-def test_a_cut_off_y4m_file_is_told_at_the_end(tmp_path: Path) -> None:
+def test_a_y4m_file_that_is_cut_off_is_reported_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "a.y4m"
     path.write_bytes(b"".join(encoded("yuv4mpegpipe", "wrapped_avframe", frames=3))[:-50])
     with opened(path) as (incoming, taken):
@@ -157,12 +157,14 @@ def test_only_files_are_played_in_a_loop(source: str) -> None:
         ("/dev/zero", {"format": "v4l2", "size": (640, 480)}, "/dev/zero: is not a camera"),
     ],
 )
-def test_what_is_no_camera(address: str, settings: dict[str, object], words: str) -> None:
+def test_files_that_are_no_camera_are_refused(
+    address: str, settings: dict[str, object], words: str
+) -> None:
     with pytest.raises(InputError, match=words):
         LiveReader(address, ReadSettings(**settings))
 
 
-def test_a_device_gives_frames_until_it_is_stopped() -> None:
+def test_a_device_yields_frames_until_it_is_interrupted() -> None:
     """FFmpeg's own generator of test pictures stands in for a camera."""
     with opened("testsrc2=size=64x48:rate=50,realtime", format="lavfi") as (incoming, taken):
         taken.add(incoming, 10)

@@ -1,4 +1,4 @@
-"""Network sources on loopback: they come, stall, break off, come again, and can always be left."""
+"""Network sources on loopback: silence, reconnection, timeouts and interruption."""
 
 import _thread
 import shutil
@@ -21,8 +21,8 @@ from crsr_video.io.feed import Feed
 from crsr_video.io.ffmpeg_program import find_ffmpeg
 from crsr_video.io.live_reader import LiveReader
 from crsr_video.types import Frame
+from tests.support.sending import Program, Sender, encoded, free_port, increasing, opened
 from tests.support.video import make_video
-from tests.unit.io.live.sending import Program, Sender, encoded, free_port, increasing, opened
 
 LOCAL = "127.0.0.1"
 
@@ -34,7 +34,7 @@ def udp() -> str:
 # Silence and coming again ------------------------------------------------------------------------
 
 
-def test_udp_comes_stalls_and_comes_again_in_another_size() -> None:
+def test_udp_is_connected_to_again_after_a_silence_and_may_change_size() -> None:
     address = udp()
     with (
         Sender(f"{address}?pkt_size=1316", "mpegts", frames=20, audio=True, wait=0.3) as first,
@@ -60,7 +60,7 @@ def test_udp_comes_stalls_and_comes_again_in_another_size() -> None:
     assert any("sent nothing for 0.5 s; connecting again" in line for line in taken.events)
 
 
-def test_sound_stays_in_step_over_a_reconnection() -> None:
+def test_audio_stays_in_sync_over_a_reconnection() -> None:
     address = udp()
     with opened_between(address, stall_seconds=0.4) as (incoming, taken, again):
         again()
@@ -79,7 +79,7 @@ def test_sound_stays_in_step_over_a_reconnection() -> None:
 
 @contextmanager
 def opened_between(address: str, **settings: Any) -> Iterator[Any]:
-    """A UDP source whose sender ends, and begins anew when that is asked for."""
+    """Open a UDP source whose sender ends, and starts again on request."""
     with (
         Sender(f"{address}?pkt_size=1316", "mpegts", frames=15, audio=True, wait=0.3),
         opened(address, **settings) as (incoming, taken),
@@ -97,7 +97,7 @@ def opened_between(address: str, **settings: Any) -> Iterator[Any]:
                 sender.end()
 
 
-def test_without_reconnection_a_silence_is_the_end() -> None:
+def test_a_silence_ends_a_source_that_may_not_reconnect() -> None:
     address = udp()
     with (
         Sender(f"{address}?pkt_size=1316", "mpegts", frames=10, wait=0.2),
@@ -107,8 +107,8 @@ def test_without_reconnection_a_silence_is_the_end() -> None:
         taken.add(incoming)
 
 
-def test_rtmp_breaks_off_and_is_connected_to_again() -> None:
-    """As a server, whose sender is killed, and comes again with another size."""
+def test_rtmp_is_connected_to_again_after_it_broke_off() -> None:
+    """The source is a server. Its sender is killed, and returns with another size."""
     address = f"rtmp://{LOCAL}:{free_port()}/live/a"
     with (
         Program(address, "flv", wait=0.2) as first,
@@ -126,7 +126,7 @@ def test_rtmp_breaks_off_and_is_connected_to_again() -> None:
     assert any("broke off" in line for line in taken.events)
 
 
-def test_rtsp() -> None:
+def test_rtsp_is_read() -> None:
     address = f"rtsp://{LOCAL}:{free_port()}/a"
     sent = {"rtsp_transport": "tcp"}
     with (
@@ -138,7 +138,7 @@ def test_rtsp() -> None:
     assert increasing(taken.times)
 
 
-def test_an_rtsp_sender_that_was_killed_is_the_end_where_none_is_waited_for() -> None:
+def test_a_killed_rtsp_sender_ends_a_source_that_may_not_reconnect() -> None:
     address = f"rtsp://{LOCAL}:{free_port()}/a"
     sent = {"rtsp_transport": "tcp"}
     given = {"options": {"rtsp_flags": "listen"}, "reconnect": False}
@@ -154,7 +154,7 @@ def test_an_rtsp_sender_that_was_killed_is_the_end_where_none_is_waited_for() ->
 
 
 @pytest.mark.skipif(find_ffmpeg("srt", "input") is None, reason="needs an ffmpeg program with SRT")
-def test_srt_by_way_of_a_program(tmp_path: Path) -> None:
+def test_srt_is_received_by_a_program(tmp_path: Path) -> None:
     clip = make_video(tmp_path / "a.ts", frames=40, gop=5)
     address = f"srt://{LOCAL}:{free_port(socket.SOCK_DGRAM)}"
     command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-re", "-i", str(clip), "-c", "copy"]
@@ -177,13 +177,13 @@ def test_srt_needs_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(find_ffmpeg("srt", "input") is None, reason="needs an ffmpeg program with SRT")
-def test_srt_that_nobody_sends_is_told_and_nothing_is_left_running() -> None:
+def test_an_srt_source_without_a_sender_times_out() -> None:
     port = free_port(socket.SOCK_DGRAM)
     with pytest.raises(InputError, match=r"cannot be reached|sent no picture within"):
         LiveReader(f"srt://{LOCAL}:{port}", ReadSettings(connect_seconds=1.5))
 
 
-def test_a_tcp_connection_that_is_closed_in_order_is_the_end() -> None:
+def test_a_tcp_connection_that_is_closed_in_order_ends_the_source() -> None:
     data = b"".join(encoded("mpegts", frames=15))
     with socket.create_server((LOCAL, 0)) as server:
         answer = threading.Thread(target=answer_once, args=(server, data), daemon=True)
@@ -206,7 +206,7 @@ def answer_once(server: socket.socket, data: bytes) -> None:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """A folder behind HTTP."""
+    """Serve a folder over HTTP."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -223,7 +223,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def playlist(folder: Path, *, ended: bool) -> Path:
-    """Three pieces of 0.4 s each."""
+    """Write a playlist of three pieces of 0.4 s each."""
     path = make_video(
         folder / "a.m3u8",
         frames=30,
@@ -236,7 +236,7 @@ def playlist(folder: Path, *, ended: bool) -> Path:
     return path
 
 
-def test_hls_comes_at_its_own_pace_and_ends(tmp_path: Path) -> None:
+def test_hls_is_read_at_its_own_pace_to_its_end(tmp_path: Path) -> None:
     playlist(tmp_path, ended=True)
     with served(tmp_path) as url, opened(f"{url}/a.m3u8") as (incoming, taken):
         taken.add(incoming)
@@ -255,7 +255,7 @@ def test_a_playlist_from_the_network_opens_no_local_file(tmp_path: Path) -> None
     assert len(taken.frames) == 20
 
 
-def test_stop_ends_the_wait_for_a_playlist_to_grow(tmp_path: Path) -> None:
+def test_interrupt_ends_the_wait_for_a_playlist_to_grow(tmp_path: Path) -> None:
     playlist(tmp_path, ended=False)
     with served(tmp_path) as url, opened(f"{url}/a.m3u8") as (incoming, taken):
         taken.add(incoming, 28)
@@ -266,7 +266,7 @@ def test_stop_ends_the_wait_for_a_playlist_to_grow(tmp_path: Path) -> None:
 
 
 def stopped_within(incoming: LiveReader, wait: float = 0.3) -> float:
-    """Seconds after `stop` until the iteration has ended."""
+    """Return the seconds from `interrupt` to the end of the iteration."""
     at: list[float] = []
 
     def stop() -> None:
@@ -282,7 +282,7 @@ def stopped_within(incoming: LiveReader, wait: float = 0.3) -> float:
     return ended - at[0]
 
 
-def test_stop_ends_a_silent_connection_and_the_wait_to_connect_again() -> None:
+def test_interrupt_ends_a_silent_connection_and_the_wait_to_reconnect() -> None:
     address = udp()
     with (
         Sender(f"{address}?pkt_size=1316", "mpegts", frames=10, wait=0.2),
@@ -302,13 +302,13 @@ def test_stop_ends_a_silent_connection_and_the_wait_to_connect_again() -> None:
 
 @contextmanager
 def silent_server() -> Iterator[int]:
-    """A port at which connections are accepted, and nothing is said."""
+    """Listen on a port, accept connections, and send nothing."""
     with socket.create_server((LOCAL, 0)) as server:
         yield server.getsockname()[1]
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtsp", "http", "tcp"])
-def test_a_server_that_says_nothing_is_given_up_in_time(scheme: str) -> None:
+def test_a_silent_server_times_out(scheme: str) -> None:
     with silent_server() as port:
         began = time.monotonic()
         with pytest.raises(InputError, match=r"sent no picture within 0\.4 s"):
@@ -317,14 +317,14 @@ def test_a_server_that_says_nothing_is_given_up_in_time(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtsp", "http", "tcp"])
-def test_a_server_that_refuses_is_told_at_once(scheme: str) -> None:
+def test_a_refused_connection_is_reported_at_once(scheme: str) -> None:
     address = f"{scheme}://{LOCAL}:{free_port()}/a"
     with pytest.raises(InputError, match="cannot be reached: Connection refused") as caught:
         LiveReader(address)
     assert str(caught.value).startswith(address)
 
 
-def test_a_page_that_is_not_there(tmp_path: Path) -> None:
+def test_pages_without_video_are_refused(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<p>Hello.</p>" * 100)
     with served(tmp_path) as url:
         with pytest.raises(InputError, match="404"):
@@ -333,8 +333,8 @@ def test_a_page_that_is_not_there(tmp_path: Path) -> None:
             LiveReader(f"{url}/page.html")
 
 
-def test_stop_ends_an_attempt_to_connect_again() -> None:
-    """Blocked inside FFmpeg: the port is taken over by one who says nothing."""
+def test_interrupt_ends_an_attempt_to_reconnect() -> None:
+    """FFmpeg blocks: the server accepts the second connection, but sends nothing."""
     data = b"".join(encoded("mpegts", frames=15))
     server = socket.create_server((LOCAL, 0))
     port = server.getsockname()[1]

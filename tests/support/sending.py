@@ -1,4 +1,4 @@
-"""The other sides of live sources: what a sender writes, and when."""
+"""Senders for live sources: what they write, and when."""
 
 import json
 import os
@@ -27,11 +27,11 @@ from tests.support.video import picture
 
 ZEROLATENCY = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "keyint=6"}
 MOST_SECONDS = 20.0
-"""After which a test's source is stopped, whatever it waits for."""
+"""A source of a test is interrupted after this time, whatever it waits for."""
 
 
 class Parts:
-    """A file that keeps what is written to it, apart for every frame."""
+    """A file that keeps what is written to it, in one part per frame."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = [b""]
@@ -54,9 +54,10 @@ def encoded(
     options: Mapping[str, str] | None = None,
     container_options: Mapping[str, str] | None = None,
 ) -> list[bytes]:
-    """A stream's bytes: those of the header and the first frame, of every other, of the end.
+    """Return the bytes of a stream: header and first frame, each further frame, and the end.
 
-    Args: begin: time of the first frame, in frames.
+    Args:
+        begin: Time of the first frame, in frames.
     """
     file = Parts()
     given = {"flush_packets": "1", **(container_options or {})}
@@ -108,16 +109,17 @@ def write_sound(
 
 
 class Writer(threading.Thread):
-    """Writes bytes to a FIFO or a descriptor, and waits where it is told to.
+    """Writes to a FIFO or a file descriptor, with pauses.
 
-    Args: parts: bytes to write, seconds to sleep, or events to wait for.
+    Args:
+        parts: Bytes to write, seconds to sleep, or events to wait for.
     """
 
     def __init__(self, target: Path | int, *parts: bytes | float | threading.Event) -> None:
         super().__init__(daemon=True)
         self._target, self._parts = target, parts
         self.written: list[float] = []
-        """When every piece of bytes had been written."""
+        """When each part was written."""
         self.start()
 
     def run(self) -> None:
@@ -143,7 +145,7 @@ class Writer(threading.Thread):
 
 
 class Taken:
-    """What came from a source, in order."""
+    """The items of a source, in order."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -168,7 +170,7 @@ class Taken:
         return [frame.pts * frame.time_base for frame in self.frames]
 
     def add(self, incoming: LiveReader, most: int | None = None) -> None:
-        """Take everything, or as long as there are no more frames than that."""
+        """Take all items, or at most so many frames."""
         count = 0
         for arrival in incoming:
             self.items.append(arrival.item)
@@ -180,7 +182,7 @@ class Taken:
 
 @contextmanager
 def opened(address: str | Path, **settings: Any) -> Iterator[tuple[LiveReader, Taken]]:
-    """A source that is stopped when it takes too long."""
+    """Open a source that is interrupted when it takes too long."""
     taken = Taken()
     with LiveReader(
         str(address), ReadSettings(**settings), on_event=taken.events.append
@@ -199,10 +201,11 @@ def increasing(times: Sequence[Fraction | int]) -> bool:
 
 
 class Sender(threading.Thread):
-    """Sends to the network in real time, until it is ended or its frames are.
+    """Sends frames to the network in real time.
 
-    Args: frames: how many; None: no end.
-          wait: seconds before it begins.
+    Args:
+        frames: Number of frames. There is no end by default.
+        wait: Seconds before the first frame.
     """
 
     def __init__(
@@ -223,7 +226,7 @@ class Sender(threading.Thread):
         self._audio, self._options = audio, dict(options or {})
         self._ended = threading.Event()
         self.sent: list[float] = []
-        """When every frame had been sent."""
+        """When each frame was sent."""
         self.start()
 
     def run(self) -> None:
@@ -262,10 +265,10 @@ class Sender(threading.Thread):
 
 
 class Program:
-    """A `Sender` in a process of its own: PyAV keeps Python waiting while it connects.
+    """A `Sender` in a process of its own: PyAV holds Python's lock while it connects.
 
-    Args: wait: seconds before it begins, apart from starting. options: of `Sender`, but no more
-          than JSON can hold.
+    Args:
+        options: Arguments of `Sender`, as far as JSON can hold them.
     """
 
     def __init__(self, url: str, container: str, **options: Any) -> None:
@@ -277,7 +280,7 @@ class Program:
         )
 
     def end(self) -> None:
-        """Kill it in the middle, if it has not ended."""
+        """Kill the process, if it has not ended."""
         self._process.kill()
         self._process.wait()
 
@@ -289,7 +292,7 @@ class Program:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port that nobody listens at."""
+    """Return a port on which nobody listens."""
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

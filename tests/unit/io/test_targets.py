@@ -1,4 +1,4 @@
-"""What an address means, and what it may not do."""
+"""What an address means, and what a source may not do."""
 
 from fractions import Fraction
 
@@ -14,7 +14,7 @@ def target(address: str, **settings: object) -> Target:
     return live_target(address, ReadSettings(**settings))
 
 
-def test_kinds() -> None:
+def test_addresses_have_a_kind() -> None:
     kinds = {
         "-": Kind.PIPE,
         "pipe:0": Kind.PIPE,
@@ -29,7 +29,7 @@ def test_kinds() -> None:
     assert {address: target(address).kind for address in kinds} == kinds
 
 
-def test_v4l2_is_asked_for_a_form() -> None:
+def test_a_v4l2_camera_is_asked_for_size_rate_and_format() -> None:
     form = {"size": (1280, 720), "rate": Fraction(30000, 1001), "pixel_format": "mjpeg"}
     asked = target("/dev/video2", **form)
     assert asked.format == "v4l2"
@@ -47,7 +47,7 @@ def test_v4l2_is_asked_for_a_form() -> None:
         ("dshow", "video=A:audio=B", "video=A:audio=B"),
     ],
 )
-def test_other_systems_cameras(
+def test_cameras_of_other_systems_have_their_own_addresses(
     monkeypatch: pytest.MonkeyPatch, name: str, address: str, url: str
 ) -> None:
     with pytest.raises(InputError, match=f"there is no {name} on this system"):
@@ -60,7 +60,7 @@ def test_other_systems_cameras(
     assert asked.options["framerate"] == "30"
 
 
-def test_only_what_an_address_needs_may_be_opened() -> None:
+def test_a_source_may_use_only_the_protocols_of_its_address() -> None:
     for address in ("http://h/a.m3u8", "https://h/a.mp4", "rtsp://h/a", "rtmp://h/a", "udp://h:1"):
         allowed = target(address).options["protocol_whitelist"].split(",")
         assert "file" not in allowed
@@ -74,21 +74,21 @@ def test_only_what_an_address_needs_may_be_opened() -> None:
     assert "concat" not in target("http://h/a").options["format_whitelist"].split(",")
 
 
-def test_the_user_s_options_are_handed_on() -> None:
+def test_options_of_the_user_take_precedence() -> None:
     assert target("rtsp://h/a").options["rtsp_transport"] == "tcp"
     asked = target("rtsp://h/a", options={"rtsp_transport": "udp", "user_agent": "x"})
     assert asked.options["rtsp_transport"] == "udp"
     assert asked.options["user_agent"] == "x"
 
 
-def test_hls_is_paced_for_it_comes_in_pieces() -> None:
+def test_hls_is_paced() -> None:
     assert target("https://h/live.m3u8?token=1").is_paced
     assert not target("https://h/a.mp4").is_paced
     assert not target("clip.mp4").is_paced
     assert target("clip.mp4", realtime=True).is_paced
 
 
-def test_live_or_not() -> None:
+def test_network_sources_and_paced_files_are_live() -> None:
     assert target("rtmp://h/a").is_live
     assert target("clip.mp4", realtime=True).is_live
     assert not target("clip.mp4").is_live
@@ -107,7 +107,9 @@ def test_live_or_not() -> None:
         ("/dev/video0", {"rate": Fraction(0)}, "rate must lie between"),
     ],
 )
-def test_what_cannot_be_meant(address: str, settings: dict[str, object], words: str) -> None:
+def test_impossible_settings_are_refused(
+    address: str, settings: dict[str, object], words: str
+) -> None:
     with pytest.raises((ConfigError, InputError), match=words) as caught:
         target(address, **settings)
     assert "\n" not in str(caught.value)

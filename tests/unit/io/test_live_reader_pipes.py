@@ -1,4 +1,4 @@
-"""Pipes: every container, what follows in them, damage, silence, and the end."""
+"""Live reading of pipes: containers, following streams, damage, silence, and the end."""
 
 import _thread
 import os
@@ -17,8 +17,8 @@ from crsr_video.io import pyav
 from crsr_video.io.feed import Feed
 from crsr_video.io.live_reader import LiveReader
 from crsr_video.types import Frame
+from tests.support.sending import Writer, encoded, increasing, opened
 from tests.support.video import picture
-from tests.unit.io.live.sending import Writer, encoded, increasing, opened
 
 KINDS = {
     "nut-raw": ("nut", "rawvideo"),
@@ -40,7 +40,7 @@ def fifo(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def standard_input() -> Iterator[int]:
-    """The writing end of a pipe that is standard input meanwhile."""
+    """Replace standard input by a pipe, and return its writing end."""
     before = os.dup(0)
     reading, writing = os.pipe()
     os.dup2(reading, 0)
@@ -51,7 +51,7 @@ def standard_input() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_frame_comes_at_its_time(fifo: Path, kind: str) -> None:
+def test_every_container_keeps_its_timestamps(fifo: Path, kind: str) -> None:
     writer = Writer(fifo, *encoded(*KINDS[kind], frames=10))
     with opened(fifo) as (incoming, taken):
         taken.add(incoming)
@@ -66,7 +66,7 @@ def test_every_frame_comes_at_its_time(fifo: Path, kind: str) -> None:
     assert incoming.counts.damaged_packets == 0
 
 
-def test_standard_input(standard_input: int) -> None:
+def test_standard_input_is_read(standard_input: int) -> None:
     writer = Writer(standard_input, *encoded("nut", "rawvideo", frames=3))
     with opened("-") as (incoming, taken):
         taken.add(incoming)
@@ -74,7 +74,7 @@ def test_standard_input(standard_input: int) -> None:
     assert len(taken.frames) == 3
 
 
-def test_raw_frames_are_the_bytes_that_were_sent(fifo: Path) -> None:
+def test_raw_frames_equal_the_bytes_that_were_sent(fifo: Path) -> None:
     parts = encoded("rawvideo", "rawvideo", frames=4, pix_fmt="yuv422p")
     writer = Writer(fifo, *parts)
     form = {"size": (64, 48), "pixel_format": "yuv422p", "rate": Fraction(50)}
@@ -87,8 +87,8 @@ def test_raw_frames_are_the_bytes_that_were_sent(fifo: Path) -> None:
         assert all(np.array_equal(a, b) for a, b in zip(frame.components, expected, strict=True))
 
 
-def test_pictures_come_before_the_next_is_written(fifo: Path) -> None:
-    """Whatever has no need to wait for what follows must not."""
+def test_a_frame_comes_before_the_next_one_is_written(fifo: Path) -> None:
+    """Nothing waits for later data without need."""
     parts, go_on = encoded("nut", "rawvideo", frames=4), [threading.Event() for _ in range(3)]
     steps = [parts[0], go_on[0], parts[1], go_on[1], parts[2], go_on[2], parts[3]]
     writer = Writer(fifo, *steps)
@@ -104,8 +104,8 @@ def test_pictures_come_before_the_next_is_written(fifo: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["nut-raw", "nut-h264", "matroska", "flv", "y4m", "mpegts"])
-def test_another_stream_follows_in_the_same_pipe(fifo: Path, kind: str) -> None:
-    """Of another size, its clock at nought again; written in one go, and with a pause."""
+def test_another_stream_may_follow_in_the_same_pipe(fifo: Path, kind: str) -> None:
+    """It has another size and starts at time zero; it is written at once, or after a pause."""
     form = KINDS[kind]
     first, second = encoded(*form, frames=6), encoded(*form, frames=6, size=(96, 80))
     third = encoded(*form, frames=6, size=(32, 32))
@@ -123,7 +123,7 @@ def test_another_stream_follows_in_the_same_pipe(fifo: Path, kind: str) -> None:
     assert max(taken.times) < 2, "times go on where they stopped"
 
 
-def test_another_stream_of_the_same_form_follows(fifo: Path) -> None:
+def test_another_stream_of_the_same_form_continues_the_clock(fifo: Path) -> None:
     parts = encoded("nut", "rawvideo", frames=5)
     writer = Writer(fifo, b"".join(parts + parts))
     with opened(fifo) as (incoming, taken):
@@ -149,7 +149,7 @@ def test_damaged_bytes_in_the_middle_are_survived(fifo: Path, kind: str) -> None
     assert 2 < max(taken.times) < 4
 
 
-def test_sound_before_the_picture_is_kept_and_in_step(fifo: Path) -> None:
+def test_audio_before_the_first_frame_is_kept(fifo: Path) -> None:
     writer = Writer(fifo, *encoded("nut", frames=8, audio=True))
     with opened(fifo) as (incoming, taken):
         taken.add(incoming)
@@ -163,7 +163,7 @@ def test_sound_before_the_picture_is_kept_and_in_step(fifo: Path) -> None:
     assert min(times) < Fraction(1, 20)
 
 
-def test_a_silence_is_told_once_and_waited_out(fifo: Path) -> None:
+def test_a_silence_is_reported_once_and_waited_out(fifo: Path) -> None:
     parts = encoded("nut", "rawvideo", frames=4)
     writer = Writer(fifo, *parts[:2], 0.7, *parts[2:])
     with opened(fifo, stall_seconds=0.2) as (incoming, taken):
@@ -176,7 +176,7 @@ def test_a_silence_is_told_once_and_waited_out(fifo: Path) -> None:
     assert incoming.counts.reconnections == 0
 
 
-def test_stop_ends_a_blocked_read(fifo: Path) -> None:
+def test_interrupt_ends_a_blocked_read(fifo: Path) -> None:
     release = threading.Event()
     writer = Writer(fifo, *encoded("nut", "rawvideo", frames=2), release)
     with opened(fifo) as (incoming, taken):
@@ -194,9 +194,7 @@ def test_stop_ends_a_blocked_read(fifo: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["raw", "y4m"])
 @pytest.mark.parametrize("left", [1, 100, 4000])
-def test_a_frame_that_is_cut_off_is_told_after_the_whole_ones(
-    fifo: Path, kind: str, left: int
-) -> None:
+def test_a_last_frame_that_is_cut_off_is_reported(fifo: Path, kind: str, left: int) -> None:
     raw = kind == "raw"
     form = ("rawvideo", "rawvideo") if raw else KINDS["y4m"]
     parts = encoded(*form, frames=4)
@@ -226,7 +224,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_bytes_are_refused_in_one_line(fifo: Path, name: str) -> None:
+def test_bytes_that_are_no_video_are_refused_with_one_line(fifo: Path, name: str) -> None:
     data, settings, kind, words = BAD[name]
     writer = Writer(fifo, data)
     with pytest.raises(kind, match=words) as caught:
@@ -236,7 +234,7 @@ def test_bad_bytes_are_refused_in_one_line(fifo: Path, name: str) -> None:
     assert str(caught.value).startswith(f"{fifo}: ")
 
 
-def test_a_pipe_that_sends_nothing_is_given_up(fifo: Path) -> None:
+def test_a_silent_pipe_times_out(fifo: Path) -> None:
     release = threading.Event()
     writer = Writer(fifo, release)
     began = time.monotonic()
@@ -259,7 +257,7 @@ def test_a_signal_is_not_lost_inside_ffmpeg(fifo: Path) -> None:
     writer.join(5)
 
 
-def test_nothing_stays_open(fifo: Path) -> None:
+def test_no_file_descriptor_stays_open(fifo: Path) -> None:
     def descriptors() -> set[str]:
         return set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - closes its own
 
