@@ -1,4 +1,4 @@
-"""The encoder follows the source: codec, depth, profile, rate, and what hangs on the picture."""
+"""The encoder follows the source: codec, bit depth, profile, bit rate and HDR metadata."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.support.video import make_video
 PRORES = {"proxy": "Proxy", "lt": "LT", "standard": "Standard", "hq": "HQ"}
 
 FOLLOWED = [
-    # source's encoder, its options, pixel format, suffix; then what the result is
+    # Encoder of the source, its options, pixel format, suffix; codec and profile of the result.
     ("libx264", {"profile": "baseline"}, "yuv420p", ".mp4", "h264", "Constrained Baseline"),
     ("libx264", {"profile": "main"}, "yuvj420p", ".mp4", "h264", "Main"),
     ("libx264", {}, "yuv420p", ".mkv", "h264", "High"),
@@ -60,7 +60,7 @@ def test_codec_depth_and_profile_follow_the_source(
 ) -> None:
     if find(encoder) is None:
         pytest.skip(f"no {encoder} here")
-    monkeypatch.setenv("SVT_LOG", "0")  # Its maker here is not the tool.
+    monkeypatch.setenv("SVT_LOG", "0")  # As the command line does: there is no option for it.
     quiet = {"x265-params": "log-level=none"} if encoder == "libx265" else {}
     source = make_video(
         tmp_path / f"a{suffix}",
@@ -85,7 +85,7 @@ def test_codec_depth_and_profile_follow_the_source(
 
 
 @pytest.mark.parametrize("settings", [{"crf": 0.0}, {"options": {"qp": "0"}}], ids=str)
-def test_a_profile_does_not_stand_against_what_was_asked_for(
+def test_the_profile_of_the_source_yields_to_lossless_settings(
     tmp_path: Path, settings: dict[str, object]
 ) -> None:
     source = make_video(tmp_path / "a.mp4", options={"profile": "baseline"}, frames=3)
@@ -105,7 +105,7 @@ COPIED = [
 
 
 def noisy(path: Path, codec: str, name: str, rate: int) -> Path:
-    """A clip that is hard to compress, made at a bit rate."""
+    """Write a clip of noise at a given bit rate."""
     quiet = {"x265-params": "log-level=none:pools=1:frame-threads=1"} if codec == "libx265" else {}
     rng = np.random.default_rng(3)
     fmt = pyav.pixel_format(name)
@@ -150,7 +150,9 @@ def test_copy_like_keeps_the_bit_rate(tmp_path: Path, codec: str, name: str, suf
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("prores_ks", ".mov"), ("ffv1", ".mkv")])
-def test_copy_like_where_no_bit_rate_can_be_set(tmp_path: Path, codec: str, suffix: str) -> None:
+def test_copy_like_sets_no_bit_rate_for_encoders_without_one(
+    tmp_path: Path, codec: str, suffix: str
+) -> None:
     source = make_video(
         tmp_path / f"a{suffix}", codec=codec, pix_fmt="yuv422p10le", size=(128, 96), frames=3
     )
@@ -162,13 +164,13 @@ def test_copy_like_where_no_bit_rate_can_be_set(tmp_path: Path, codec: str, suff
     assert "b" not in plan.choice.options
 
 
-def test_copy_like_excludes_a_quality() -> None:
+def test_copy_like_and_a_quality_exclude_each_other() -> None:
     with pytest.raises(ConfigError, match="drop crf and bitrate"):
         OutputSettings(codec="copy-like", crf=20)
 
 
 @pytest.mark.parametrize("name", ["h264_nvenc", "hevc_nvenc", "av1_nvenc"])
-def test_hardware_that_is_not_there_is_one_line(
+def test_missing_hardware_is_reported_in_one_line(
     tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     if find(name) is None:
@@ -181,7 +183,7 @@ def test_hardware_that_is_not_there_is_one_line(
         assert str(error).startswith(f"{name} finds no device here")
         assert "\n" not in str(error)
         assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4"]
-    else:  # It is there.
+    else:  # The hardware exists.
         assert len(frames_of(target)) == 3
     assert capfd.readouterr() == ("", "")
 
@@ -195,7 +197,9 @@ HDR = (
 @pytest.mark.parametrize("scale", [1, 2])
 @pytest.mark.parametrize("transfer", [16, 18], ids=["PQ", "HLG"])
 @pytest.mark.parametrize("codec", ["libx265", "libsvtav1"])
-def test_hdr_stays_hdr(tmp_path: Path, codec: str, transfer: int, scale: int) -> None:
+def test_hdr_metadata_and_tags_are_kept(
+    tmp_path: Path, codec: str, transfer: int, scale: int
+) -> None:
     source = make_video(
         tmp_path / "a.mp4",
         codec="libx265",
@@ -210,7 +214,7 @@ def test_hdr_stays_hdr(tmp_path: Path, codec: str, transfer: int, scale: int) ->
     assert run.notices == ()
     old, new = (pyav.side_data(frames[0].native) for frames in (run.before, run.after))
     assert new["CONTENT_LIGHT_LEVEL"] == old["CONTENT_LIGHT_LEVEL"]
-    if codec == "libx265":  # AV1 rounds to other denominators.
+    if codec == "libx265":  # AV1 has other denominators.
         assert new["MASTERING_DISPLAY_METADATA"] == old["MASTERING_DISPLAY_METADATA"]
     assert "MASTERING_DISPLAY_METADATA" in new
     native = run.after[0].native

@@ -1,4 +1,4 @@
-"""Every other stream comes along, packet by packet; what cannot is named, and --strict refuses."""
+"""All other streams are copied, losses are named in notices, and --strict refuses them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,34 +11,36 @@ from av.stream import Disposition
 from crsr_video.config import OutputSettings
 from crsr_video.errors import OutputError
 from tests.contract.harness import FAST, enhance, packets
-from tests.contract.laden import Extra, bitmap, laden, text
+from tests.support.rich_clips import Extra, bitmap_subtitles, make_rich_clip, text_subtitles
 from tests.support.video import COVER
 
 STRICT = OutputSettings(preset="ultrafast", strict=True)
 
-LADEN: dict[str, Mapping[str, Any]] = {
+CONTENTS: dict[str, Mapping[str, Any]] = {
     ".mp4": {
         "audio": 3,
         "extras": [
-            text("mov_text", language="fra"),
-            text("mov_text", language="deu", disposition=Disposition.forced),
+            text_subtitles("mov_text", language="fra"),
+            text_subtitles("mov_text", language="deu", disposition=Disposition.forced),
         ],
         "chapters": True,
         "cover": True,
         "metadata": {"title": "A title", "artist": "Someone", "date": "1999"},
     },
     ".mov": {
-        "extras": [text("mov_text", language="fra")],
+        "extras": [text_subtitles("mov_text", language="fra")],
         "chapters": True,
         "metadata": {"title": "A title", "com.apple.quicktime.make": "A camera"},
     },
     ".mkv": {
         "extras": [
-            text("subrip", language="fra", title="Full", disposition=Disposition.forced),
-            text("ass", language="deu"),
-            bitmap("hdmv_pgs_subtitle", language="spa", disposition=Disposition.hearing_impaired),
-            bitmap("dvd_subtitle", language="nld"),
-            bitmap("dvb_subtitle"),
+            text_subtitles("subrip", language="fra", title="Full", disposition=Disposition.forced),
+            text_subtitles("ass", language="deu"),
+            bitmap_subtitles(
+                "hdmv_pgs_subtitle", language="spa", disposition=Disposition.hearing_impaired
+            ),
+            bitmap_subtitles("dvd_subtitle", language="nld"),
+            bitmap_subtitles("dvb_subtitle"),
         ],
         "chapters": True,
         "attachment": True,
@@ -47,13 +49,13 @@ LADEN: dict[str, Mapping[str, Any]] = {
     },
     ".webm": {
         "codec": "libvpx",
-        "extras": [text("webvtt", language="fra")],
+        "extras": [text_subtitles("webvtt", language="fra")],
         "chapters": True,
         "metadata": {"TITLE": "A title"},
     },
     ".ts": {
         "extras": [
-            bitmap("dvb_subtitle", language="fra"),
+            bitmap_subtitles("dvb_subtitle", language="fra"),
             Extra("timed_id3", [b"ID3\x04\0\0\0\0\0\0", b"ID3\x04\0\0\0\0\0\0"]),
             Extra("klv", [b"metadata of a drone"]),
         ],
@@ -63,7 +65,7 @@ LADEN: dict[str, Mapping[str, Any]] = {
 
 
 def described(path: Path) -> tuple[list[tuple[object, ...]], list[object], dict[str, str]]:
-    """All there is besides the packets."""
+    """Return everything besides the packets: streams, chapters and metadata."""
     stale = ("encoder", "duration")
     with av.open(str(path)) as container:
         streams = [
@@ -84,9 +86,9 @@ def described(path: Path) -> tuple[list[tuple[object, ...]], list[object], dict[
     return streams, chapters, tags
 
 
-@pytest.mark.parametrize("suffix", LADEN)
-def test_a_container_gives_everything_to_its_like(tmp_path: Path, suffix: str) -> None:
-    source = laden(tmp_path / f"a{suffix}", **LADEN[suffix])
+@pytest.mark.parametrize("suffix", CONTENTS)
+def test_nothing_is_lost_within_one_container_format(tmp_path: Path, suffix: str) -> None:
+    source = make_rich_clip(tmp_path / f"a{suffix}", **CONTENTS[suffix])
     target = tmp_path / f"b{suffix}"
     settings = OutputSettings(strict=True) if suffix in (".webm", ".avi") else STRICT
     assert enhance(source, target, settings, faces=()).notices == ()
@@ -104,27 +106,27 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids="".join)
-def test_nothing_is_lost_without_a_word(tmp_path: Path, source: str, target: str) -> None:
-    """Whatever does not arrive is in the notice; whatever arrives is as it was."""
-    path = laden(tmp_path / f"a{source}", **LADEN[source])
+def test_every_loss_is_named_in_a_notice(tmp_path: Path, source: str, target: str) -> None:
+    """Lost streams are in the notice, and copied packets are unchanged."""
+    path = make_rich_clip(tmp_path / f"a{source}", **CONTENTS[source])
     result = tmp_path / f"b{target}"
     notices = enhance(path, result, None, faces=()).notices
-    told = next((n for n in notices if n.startswith("left out")), "")
+    notice = next((n for n in notices if n.startswith("left out")), "")
     before, after = described(path), described(result)
     kinds = [(kind, name) for kind, name, *_ in before[0][1:] if name != "bin_data"]
     arrived = [(kind, name) for kind, name, *_ in after[0][1:]]
     lost = [p for p in kinds if p not in arrived and not (p[1] == "mp2" and target == ".mp4")]
     for _, name in lost:
-        assert str(name) in told
-    assert sum(int(word) for word in told.replace(":", "").split() if word.isdigit()) == len(lost)
+        assert str(name) in notice
+    assert sum(int(word) for word in notice.replace(":", "").split() if word.isdigit()) == len(lost)
     if before[1]:
         held = after[1] == before[1]
         assert held or f"{_muxer(target)} does not hold chapters" in notices
     for index, field in ((2, "dispositions"), (3, "languages")):
-        told_so = f"{_muxer(target)} does not hold {field}" in notices
+        is_reported = f"{_muxer(target)} does not hold {field}" in notices
         pairs = zip(before[0], after[0], strict=False)
         same = all(_plain(a, index) == _plain(b, index) for a, b in pairs if a[0] == "audio")
-        assert same or told_so or not copied_like(before, after)
+        assert same or is_reported or not copied_like(before, after)
     payloads = {data for stream in packets(path).values() for _, data in stream}
     copied = [data for stream in packets(result).values() for _, data in stream]
     if (source, target) not in REFRAMED:
@@ -133,7 +135,7 @@ def test_nothing_is_lost_without_a_word(tmp_path: Path, source: str, target: str
 
 
 def _plain(stream: tuple[object, ...], index: int) -> object:
-    """A disposition but for the default, or a language in its newer code."""
+    """Return a disposition without the default flag, or a language in its newer code."""
     value = stream[index]
     if isinstance(value, dict):
         language = value.get("language", "und")
@@ -143,12 +145,12 @@ def _plain(stream: tuple[object, ...], index: int) -> object:
 
 
 def copied_like(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
-    """Whether sound arrived at all, in the same order."""
+    """Return whether the first streams have the same types in the same order."""
     kinds = [[s[0] for s in side[0][:3]] for side in (before, after)]
     return kinds[0] == kinds[1]
 
 
-REFRAMED = {(a, ".ts") for a in LADEN} | {(".ts", b) for b in LADEN}
+REFRAMED = {(a, ".ts") for a in CONTENTS} | {(".ts", b) for b in CONTENTS}
 """Pairs between which AAC must change its framing."""
 
 
@@ -157,7 +159,7 @@ def _muxer(suffix: str) -> str:
 
 
 def test_strict_refuses_before_anything_is_written(tmp_path: Path) -> None:
-    source = laden(tmp_path / "a.mkv", **LADEN[".mkv"])
+    source = make_rich_clip(tmp_path / "a.mkv", **CONTENTS[".mkv"])
     before = sorted(tmp_path.iterdir())
     with pytest.raises(OutputError, match=r"b\.mp4: not written, as asked by --strict: .*left out"):
         enhance(source, tmp_path / "b.mp4", STRICT)
@@ -174,18 +176,18 @@ def test_strict_refuses_before_anything_is_written(tmp_path: Path) -> None:
         (".avi", {"codec": "mpeg4"}, "left out, as avi cannot hold it: 1 subtitle stream"),
     ],
 )
-def test_strict_knows_other_losses(
+def test_strict_refuses_every_kind_of_loss(
     tmp_path: Path, suffix: str, settings: dict[str, Any], words: str
 ) -> None:
-    source = laden(tmp_path / "a.mp4", [text("mov_text")])
+    source = make_rich_clip(tmp_path / "a.mp4", [text_subtitles("mov_text")])
     with pytest.raises(OutputError, match=words) as caught:
         enhance(source, tmp_path / f"b{suffix}", OutputSettings(strict=True, **settings))
     assert "\n" not in str(caught.value)
 
 
-def test_many_streams_left_out_are_one_line(tmp_path: Path) -> None:
-    extras = [text("subrip", language="fra") for _ in range(10)]
-    source = laden(tmp_path / "a.mkv", extras, audio=1)
+def test_many_lost_streams_are_named_in_one_line(tmp_path: Path) -> None:
+    extras = [text_subtitles("subrip", language="fra") for _ in range(10)]
+    source = make_rich_clip(tmp_path / "a.mkv", extras, audio=1)
     notices = enhance(source, tmp_path / "b.mp4", FAST, faces=()).notices
     assert notices == ("left out, as mp4 cannot hold it: 10 subtitle streams (srt)",)
 
@@ -194,7 +196,7 @@ def test_many_streams_left_out_are_one_line(tmp_path: Path) -> None:
 def test_a_cover_stays_a_cover_in_another_container(
     tmp_path: Path, source: str, target: str
 ) -> None:
-    path = laden(tmp_path / f"a{source}", cover=True, audio=0)
+    path = make_rich_clip(tmp_path / f"a{source}", cover=True, audio=0)
     enhance(path, tmp_path / f"b{target}", FAST, faces=())
     with av.open(str(tmp_path / f"b{target}")) as container:
         cover = container.streams[1]
@@ -202,8 +204,8 @@ def test_a_cover_stays_a_cover_in_another_container(
         assert bytes(next(p for p in container.demux(cover) if p.size)) == COVER
 
 
-def test_of_a_cover_and_unusual_tags_mp4_holds_one(tmp_path: Path) -> None:
-    source = laden(tmp_path / "a.mkv", cover=True, audio=0, metadata={"X-TAKE": "7"})
+def test_mp4_holds_either_a_cover_or_unusual_tags(tmp_path: Path) -> None:
+    source = make_rich_clip(tmp_path / "a.mkv", cover=True, audio=0, metadata={"X-TAKE": "7"})
     notices = enhance(source, tmp_path / "b.mp4", FAST, faces=()).notices
     assert notices == ("mp4 holds unusual tags or a cover, not both: left out X-TAKE",)
     with av.open(str(tmp_path / "b.mp4")) as container:

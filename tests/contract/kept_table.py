@@ -1,6 +1,6 @@
-"""What each container keeps, measured: the table in docs/what-is-kept.md.
+"""Measures what each container keeps: the table in docs/what-is-kept.md.
 
-``python -m contract.kept`` in the tests' folder prints it.
+``python -m tests.contract.kept_table`` prints it.
 """
 
 import tempfile
@@ -15,7 +15,7 @@ from crsr_video.config import OutputSettings
 from crsr_video.io import pyav
 from crsr_video.io.containers import BY_SUFFIX, holds_stream
 from tests.contract.harness import FAST, MILLI, enhance, frames_of, times
-from tests.contract.laden import Extra, bitmap, laden, text
+from tests.support.rich_clips import Extra, bitmap_subtitles, make_rich_clip, text_subtitles
 from tests.support.video import make_video
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".ts", ".avi")
@@ -28,7 +28,7 @@ SETTINGS = {
 }
 
 STREAMS = {
-    # label: where the stream comes from, and which of its streams
+    # Row of the table: suffix of the source, and names of its streams.
     "text: SubRip, ASS": (".mkv", ("srt", "ssa")),
     "text: WebVTT": (".webm", ("webvtt",)),
     "text: MOV": (".mp4", ("mov_text",)),
@@ -42,7 +42,7 @@ STREAMS = {
 
 
 def kept_table() -> str:
-    """Markdown."""
+    """Return the table in Markdown."""
     with tempfile.TemporaryDirectory() as folder:
         rows = list(_rows(Path(folder)))
     head = "| kept | " + " | ".join(TITLES[s] for s in SUFFIXES) + " |"
@@ -74,20 +74,23 @@ def _rows(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _sources(folder: Path) -> dict[str, Path]:
-    """A laden clip of every container."""
+    """Make a clip with many streams in every container."""
     extras = {
         ".mkv": [
-            text("subrip"),
-            text("ass"),
-            *map(bitmap, ("hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle")),
+            text_subtitles("subrip"),
+            text_subtitles("ass"),
+            *map(bitmap_subtitles, ("hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle")),
         ],
-        ".mp4": [text("mov_text")],
-        ".webm": [text("webvtt")],
-        ".ts": [Extra("timed_id3", [b"ID3\x04\0\0\0\0\0\0"]), Extra("klv", [b"of a drone"])],
+        ".mp4": [text_subtitles("mov_text")],
+        ".webm": [text_subtitles("webvtt")],
+        ".ts": [
+            Extra("timed_id3", [b"ID3\x04\0\0\0\0\0\0"]),
+            Extra("klv", [b"position of a drone"]),
+        ],
     }
     codecs = {".webm": "libvpx", ".avi": "mpeg4"}
     return {
-        suffix: laden(
+        suffix: make_rich_clip(
             folder / f"a{suffix}",
             extras.get(suffix, ()),
             codec=codecs.get(suffix, "libx264"),
@@ -110,17 +113,17 @@ def _streams(path: Path) -> Iterator[list[tuple[av.stream.Stream, bytes | None]]
         yield [(stream, first.get(stream.index)) for stream in container.streams]
 
 
-def _carried(source: Path, target: Path) -> Path:
-    """A run without faces."""
+def _converted(source: Path, target: Path) -> Path:
+    """Convert a clip without any faces."""
     enhance(source, target, SETTINGS.get(target.suffix, FAST), faces=())
     return target
 
 
 def _times(folder: Path, suffix: str) -> str:
-    """A variable rate on a clock of 1/90000 s, and a constant one."""
+    """Return how exactly the times of a variable rate, in ticks of 1/90000 s, are kept."""
     jumps = [0, 3601, 3700, 9000, 20001, 90000]
     source = make_video(folder / "t.mp4", pts=jumps, time_base=Fraction(1, 90000))
-    target = _carried(source, folder / f"times{suffix}")
+    target = _converted(source, folder / f"times{suffix}")
     before, after = times(source), times(target)
     worst = max(abs(a - b) for a, b in zip(before, after, strict=True))
     if worst == 0:
@@ -135,7 +138,7 @@ def _rotation(folder: Path, suffix: str) -> str:
         source = make_video(
             folder / f"r{number}.mp4", frames=1, matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30)
         )
-        target = _carried(source, folder / f"rotated{number}{suffix}")
+        target = _converted(source, folder / f"rotated{number}{suffix}")
         attached = pyav.side_data(frames_of(target)[0].native)
         kept = pyav.display_matrix(attached)
         found.append(kept is not None and kept[:5] == (a, b, 0, c, d))
@@ -144,14 +147,14 @@ def _rotation(folder: Path, suffix: str) -> str:
 
 def _aspect(folder: Path, suffix: str) -> str:
     source = make_video(folder / "s.mp4", frames=1, sample_aspect=Fraction(16, 11))
-    target = _carried(source, folder / f"wide{suffix}")
+    target = _converted(source, folder / f"wide{suffix}")
     return YES if frames_of(target)[0].sample_aspect == Fraction(16, 11) else NO
 
 
 def _tags(folder: Path, suffix: str, sources: dict[str, Path]) -> dict[str, bool]:
-    """Of a clip whose sound the container takes: what came along."""
+    """Return which tags of a clip are kept, whose sound the container can hold."""
     source = sources[suffix if suffix in (".webm", ".avi") else ".mp4"]
-    target = _carried(source, folder / f"laden{suffix}")
+    target = _converted(source, folder / f"tagged{suffix}")
     with av.open(str(source)) as a, av.open(str(target)) as b:
         pairs = list(zip(a.streams.audio, b.streams.audio, strict=True))
         titles = [t.metadata.get("title", t.metadata.get("name")) for _, t in pairs]
@@ -161,7 +164,7 @@ def _tags(folder: Path, suffix: str, sources: dict[str, Path]) -> dict[str, bool
         return {
             "audio": sound[0] == sound[-1],
             "languages": [t.metadata.get("language") for _, t in pairs]
-            in (["eng", "deu"], ["eng", "ger"]),  # QuickTime's code is an older one.
+            in (["eng", "deu"], ["eng", "ger"]),  # QuickTime has the older code.
             "track titles": titles == ["Track 0", "Track 1"],
             "dispositions": [int(t.disposition) for _, t in pairs] == [1, 8],
             "chapters": len(b.chapters()) == 2,

@@ -1,4 +1,4 @@
-"""Clips that carry all that a container can hold besides its video."""
+"""Clips with everything that a container can hold besides its video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ MILLI = Fraction(1, 1000)
 TEXT = b"Hello"
 PGS = bytes.fromhex("16000b0780043810000080000000800000")
 SEGMENTS = bytes.fromhex("0f100001000205000f8000010000")
-"""Opaque to everything between two containers."""
+"""Contents of subtitle packets. Nothing between two containers looks at them."""
 
 
 @dataclass(frozen=True)
 class Extra:
-    """One more stream."""
+    """A further stream and its packets."""
 
     codec: str
     payloads: Sequence[bytes]
@@ -29,17 +29,17 @@ class Extra:
     disposition: Disposition = field(default_factory=lambda: Disposition(0))
 
 
-def text(codec: str = "subrip", **fields: object) -> Extra:
+def text_subtitles(codec: str = "subrip", **fields: object) -> Extra:
     data = len(TEXT).to_bytes(2, "big") + TEXT if codec == "mov_text" else TEXT
     return Extra(codec, [data, data], **fields)
 
 
-def bitmap(codec: str, **fields: object) -> Extra:
+def bitmap_subtitles(codec: str, **fields: object) -> Extra:
     data = SEGMENTS if codec == "dvb_subtitle" else PGS
     return Extra(codec, [data, data], **fields)
 
 
-def laden(
+def make_rich_clip(
     path: Path,
     extras: Sequence[Extra] = (),
     *,
@@ -50,7 +50,7 @@ def laden(
     cover: bool = False,
     metadata: dict[str, str] | None = None,
 ) -> Path:
-    """A second of video with tracks, subtitles and whatever else."""
+    """Write a second of video with audio tracks and further streams."""
     base = MILLI if path.suffix in (".mkv", ".webm") else None
     plain = make_video(
         path.with_name(f"plain{path.suffix}"),

@@ -1,4 +1,4 @@
-"""A result that must be a file does not become one of the name "-"."""
+"""Options that name an output file refuse "-" instead of creating a file of that name."""
 
 from pathlib import Path
 
@@ -36,13 +36,13 @@ def test_standard_output_is_refused(
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2, done.output
-    told = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
-    assert len(told) == 1
-    assert "'-'" in told[0]
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert "'-'" in errors[0]
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_a_file_may_still_be_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_can_still_have_this_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_video(tmp_path / "a.mp4", frames=2)
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, ["tracks", "a.mp4", "-o", "./-"])

@@ -1,12 +1,12 @@
-"""The table in docs/what-is-kept.md says what is measured."""
+"""The table in docs/what-is-kept.md is what is measured."""
 
-from tests.contract.kept import kept_table
+from tests.contract.kept_table import kept_table
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs/what-is-kept.md"
 
 
-def test_the_table_of_what_is_kept_is_true() -> None:
+def test_the_table_in_the_documentation_is_measured() -> None:
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("| kept |"))
     table = kept_table().splitlines()

@@ -1,4 +1,4 @@
-"""Scale 2 and 4: everything lies where it lay, nothing that hangs on the frames is lost."""
+"""Scales 2 and 4: nothing moves, and transparency and side data of the frames are kept."""
 
 from pathlib import Path
 
@@ -16,9 +16,7 @@ from tests.support.video import make_video
 
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("name", ["yuv420p", "yuv422p10le", "yuva420p", "gray"])
-def test_outside_the_masks_there_is_the_filter_and_nothing_else(
-    tmp_path: Path, name: str, scale: int
-) -> None:
+def test_pixels_outside_the_masks_are_only_enlarged(tmp_path: Path, name: str, scale: int) -> None:
     source = make_video(tmp_path / "a.nut", codec="ffv1", pix_fmt=name, size=SIZE, frames=2)
     run = enhance(source, tmp_path / "b.nut", FFV1, scale=scale)
     for old, done, new in zip(run.before, run.finished, run.after, strict=True):
@@ -34,8 +32,8 @@ def test_outside_the_masks_there_is_the_filter_and_nothing_else(
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
-def test_masks_lie_over_the_enlarged_face(tmp_path: Path, scale: int) -> None:
-    """Half-pixel test: the landmarks' pixels, at (x + 0.5) * scale - 0.5, in the crop's terms."""
+def test_masks_cover_the_enlarged_face(tmp_path: Path, scale: int) -> None:
+    """Pixel x of the source lies at (x + 0.5) * scale - 0.5, so half-pixel errors would show."""
     face = make_face(49.3, 38.8, 40, 11)
     source = make_video(tmp_path / "a.nut", codec="ffv1", size=SIZE, frames=1)
     run = enhance(source, tmp_path / "b.nut", FFV1, scale=scale, faces=(face,))
@@ -50,7 +48,7 @@ def test_masks_lie_over_the_enlarged_face(tmp_path: Path, scale: int) -> None:
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_faces_have_the_networks_full_resolution(tmp_path: Path, scale: int) -> None:
-    """The crop that is pasted is as large as its place, or larger."""
+    """The pasted crop is at least as large as its place in the frame."""
     source = make_video(tmp_path / "a.nut", codec="ffv1", size=SIZE, frames=1)
     run = enhance(source, tmp_path / "b.nut", FFV1, scale=scale, faces=(make_face(48, 40, 32),))
     (patch,) = run.finished[0].changed
@@ -59,10 +57,10 @@ def test_faces_have_the_networks_full_resolution(tmp_path: Path, scale: int) -> 
 
 
 @pytest.mark.parametrize("name", ["yuv420p", "yuv420p10le", "rgb24"])
-def test_an_identity_network_leaves_only_the_filter(tmp_path: Path, name: str) -> None:
+def test_an_identity_network_only_enlarges(tmp_path: Path, name: str) -> None:
     codec = "rawvideo" if name == "rgb24" else "ffv1"
     source = make_video(tmp_path / "a.nut", codec=codec, pix_fmt=name, size=SIZE, frames=1)
-    face = make_face(48, 40, 32)  # As large as the smallest tier: its crop is its pixels.
+    face = make_face(48, 40, 32)  # The crop holds the same pixels.
     settings = FFV1 if codec == "ffv1" else None
     run = enhance(source, tmp_path / "b.nut", settings, scale=2, faces=(face,), network=identity)
     large = enlarge(run.before[0], 2)
