@@ -1,14 +1,14 @@
-"""Things that must be closed, for use in a ``with`` block."""
+"""Objects that hold resources until they are closed."""
 
 from abc import ABC, abstractmethod
 from typing import Self
 
 
 class Closing(ABC):
-    """A context manager that closes itself when it is left, however it is left."""
+    """A context manager that closes itself when it is left, by an exception too."""
 
     def __enter__(self) -> Self:
-        """Hand itself to the block."""
+        """Return this object."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -17,4 +17,4 @@ class Closing(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Free what is held; may be called twice."""
+        """Free the resources. May be called twice."""

@@ -24,108 +24,119 @@ SCALES = (1, 2, 4)
 UPSCALERS = ("lanczos", "cubic")
 COPY_LIKE = "copy-like"
 REPORTS = (".json", ".html", ".htm")
-"""Endings of reports."""
+"""Suffixes of reports."""
 PIPE_INPUTS = (
     *("nut", "matroska", "mpegts", "y4m", "rawvideo", "mp4", "flv", "avi", "h264", "hevc", "mjpeg"),
 )
-"""What standard input may be said to hold."""
+"""Values of `ReadSettings.format` for standard input."""
 PIPE_OUTPUTS = ("nut", "matroska", "mpegts", "y4m", "rawvideo")
-"""What may be written to standard output, the default first."""
+"""Values of `OutputSettings.container` for standard output, the default first."""
 DECODING = ("none", "auto", "cuda", "vaapi", "videotoolbox", "d3d11va")
-"""Where files may be decoded."""
+"""Values of `ReadSettings.hwaccel`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadSettings:
-    """How a source is read: a file, standard input, a camera or a network stream."""
+    """How a source is read: a file, standard input, a camera or a network stream.
 
-    format: str | None = None
-    """Container, or kind of camera, such as "nut", "rawvideo" or "v4l2". Detected by default. A
-    recorded file tells its own; see `PIPE_INPUTS` for standard input."""
-    size: tuple[int, int] | None = None
-    """Width and height of raw video, or the size that is requested from a camera."""
-    pixel_format: str | None = None
-    """FFmpeg's name of the pixel format of raw video (yuv420p by default), or the format that is
-    requested from a camera."""
-    rate: Fraction | None = None
-    """Frames per second of raw video (25 by default), or the rate requested from a camera."""
-    hwaccel: str = "none"
-    """One of `DECODING`: the kind of device that decodes a recorded file. "auto" takes the first
-    one that works."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Further options for FFmpeg's demuxer or protocol. Live sources only, like all that follow."""
-    realtime: bool = False
-    """Play a file at its own pace, as if a camera sent it."""
-    loop: bool = False
-    """With `realtime`: start again at the end of the file; timestamps keep growing."""
-    connect_seconds: float = 10.0
-    """Timeout for the first frame. A run fails after it at its start, and retries later on."""
-    stall_seconds: float = 5.0
-    """A network source that sends nothing for this long is connected to again."""
-    reconnect: bool = True
-    """Whether a network source or a camera is connected to again after its connection broke."""
+    All settings after `hwaccel` are for live sources only.
 
-    def __post_init__(self) -> None:
-        """Check each value.
-
-        Raises:
-            ConfigError: A value is out of range, or raw video has no size.
-        """
-        if self.hwaccel not in DECODING:
-            raise ConfigError(f"hwaccel must be one of {', '.join(DECODING)}, not {self.hwaccel}")
-        if self.size is not None and min(self.size) < 1:
-            raise ConfigError(f"size must be above zero, but is {self.size[0]}x{self.size[1]}")
-        if self.format in ("rawvideo", "raw") and self.size is None:
-            raise ConfigError("raw video needs a size, as in --size 640x480")
-        if self.rate is not None and not 0 < self.rate <= 1000:
-            raise ConfigError(f"rate must lie between 0 and 1000, but is {self.rate}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputSettings:
-    """How a result is encoded and delivered, to a file, a pipe, a network or a virtual camera.
-
-    Every field that is left at None follows the source, or the destination of a live run.
+    Attributes:
+        format: Container, or kind of camera, such as "nut", "rawvideo" or "v4l2". It is detected by
+            default. A file states its own; `PIPE_INPUTS` lists those of standard input.
+        size: Width and height of raw video, or the size that is requested from a camera.
+        pixel_format: FFmpeg's name of the pixel format of raw video (yuv420p by default), or the
+            format that is requested from a camera.
+        rate: Frames per second of raw video (25 by default), or the rate requested from a camera.
+        hwaccel: Kind of device that decodes a file, one of `DECODING`. "auto" takes the first one
+            that works.
+        options: Further options for FFmpeg's demuxer or protocol.
+        realtime: Play a file at its own pace, as if a camera sent it.
+        loop: With `realtime`, start again at the end of the file. Timestamps keep growing.
+        connect_seconds: Timeout for the first frame. A run fails after it at its start, and
+            connects again later on.
+        stall_seconds: A network source that sends nothing for this long is connected to again.
+        reconnect: Whether a network source or a camera is connected to again after its connection
+            broke.
     """
 
-    container: str | None = None
-    """Container format. A file's suffix decides it; standard output defaults to NUT."""
-    codec: str | None = None
-    """FFmpeg encoder or codec name, such as "libx264" or "hevc". By default a file gets the
-    source's codec at a visually lossless setting, and a live stream gets raw video or H.264.
-    "copy-like" selects the source's codec at the source's bit rate."""
-    crf: float | None = None
-    """Constant quality, on the encoder's own scale; lower is better."""
-    bitrate: int | None = None
-    """Bits per second; cannot be combined with `crf`."""
-    preset: str | None = None
-    """Speed preset of the encoder, such as "veryfast"."""
+    format: str | None = None
+    size: tuple[int, int] | None = None
+    pixel_format: str | None = None
+    rate: Fraction | None = None
+    hwaccel: str = "none"
     options: Mapping[str, str] = field(default_factory=dict)
-    """Further encoder options, passed on unchanged."""
-    strict: bool = False
-    """Refuse, before anything is written, an output that cannot keep everything: a stream that
-    the container does not hold, a different codec or pixel format, rounded timestamps."""
-    reconnect: bool = True
-    """Whether a live run connects again to a network destination after the connection broke."""
+    realtime: bool = False
+    loop: bool = False
     connect_seconds: float = 10.0
-    """Seconds that connecting to a network destination may take."""
+    stall_seconds: float = 5.0
+    reconnect: bool = True
 
     def __post_init__(self) -> None:
         """Check the ranges.
 
         Raises:
-            ConfigError: A value is out of range, or two values contradict each other.
+            ConfigError: A value is out of range, or raw video has no size.
         """
-        if self.crf is not None and not 0 <= self.crf < float("inf"):
-            raise ConfigError(f"crf must be zero or a positive number, not {self.crf:g}")
+        _check_choice("hwaccel", self.hwaccel, DECODING)
+        if self.size is not None and min(self.size) < 1:
+            raise ConfigError(f"`size` must be above zero, but is {self.size[0]}x{self.size[1]}")
+        if self.format in ("rawvideo", "raw") and self.size is None:
+            raise ConfigError("raw video does not state its size: give `size`, such as 640x480")
+        if self.rate is not None and not 0 < self.rate <= 1000:
+            raise ConfigError(f"`rate` must lie between 0 and 1000, but is {self.rate}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSettings:
+    """How the output is encoded and delivered: to a file, a pipe, a network or a virtual camera.
+
+    Settings that are None follow the source, or the destination of a live run.
+
+    Attributes:
+        container: Container format. A file's suffix decides it. Standard output defaults to NUT.
+        codec: FFmpeg encoder or codec name, such as "libx264" or "hevc". By default a file gets the
+            source's codec at a visually lossless setting, and a live stream gets raw video or
+            H.264. "copy-like" selects the source's codec at the source's bit rate.
+        crf: Constant quality on the encoder's own scale; lower is better.
+        bitrate: Bits per second. It excludes `crf`.
+        preset: Speed preset of the encoder, such as "veryfast".
+        options: Further encoder options, passed on unchanged.
+        strict: Refuse, before anything is written, an output that cannot keep everything: a stream
+            that the container does not hold, another codec or pixel format, rounded timestamps.
+        reconnect: Whether a live run connects again to a network destination after its connection
+            broke.
+        connect_seconds: Timeout for connecting to a network destination.
+    """
+
+    container: str | None = None
+    codec: str | None = None
+    crf: float | None = None
+    bitrate: int | None = None
+    preset: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    strict: bool = False
+    reconnect: bool = True
+    connect_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: A value is out of range, or two of them exclude each other.
+        """
+        if self.crf is not None and not 0 <= self.crf < math.inf:
+            raise ConfigError(f"`crf` must be zero or a positive number, but is {self.crf:g}")
         if self.bitrate is not None and self.bitrate <= 0:
-            raise ConfigError(f"bitrate must be above zero, not {self.bitrate}")
+            raise ConfigError(f"`bitrate` must be above zero, but is {self.bitrate}")
         if self.crf is not None and self.bitrate is not None:
-            raise ConfigError("crf and bitrate exclude each other: use one of them")
+            raise ConfigError("`crf` and `bitrate` exclude each other: use one of them")
         if self.codec == COPY_LIKE and not (self.crf is None and self.bitrate is None):
-            raise ConfigError("copy-like uses the source's bit rate: drop crf and bitrate")
+            raise ConfigError("copy-like uses the source's bit rate: drop `crf` and `bitrate`")
         if not self.connect_seconds > 0:
-            raise ConfigError(f"connect-timeout must be above zero, not {self.connect_seconds:g}")
+            raise ConfigError(
+                f"`connect_seconds` must be above zero, but is {self.connect_seconds:g}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,69 +1,69 @@
-"""Everything that can go wrong, in one tree.
+"""All errors of this package, in one tree.
 
-Each message is one line, written for the person at the keyboard. Errors of other libraries are
-translated where they enter (``raise ... from error``), so callers need to catch `CrsrError` only.
+A message is one line for the person at the keyboard. Errors of other libraries are translated where
+they enter (``raise ... from error``), so that callers need to catch `CrsrError` only.
 
     CrsrError
     ├── InputError             the source cannot be read as video
-    │   └── NoVideoError       it can be read, but holds no picture
-    ├── OutputError            the result cannot be written
-    │   ├── EncoderError       no such encoder, or it refuses its settings
-    │   └── ReaderGoneError    whoever read the result from a pipe has gone
-    ├── ConfigError            an option is out of range or contradicts another
-    ├── DeviceError            the device or precision asked for is not there
+    │   └── NoVideoError       the source can be read, but has no frames
+    ├── OutputError            the output cannot be written
+    │   ├── EncoderError       the encoder does not exist, or refuses its settings
+    │   └── ReaderGoneError    the reader of the output has left
+    ├── ConfigError            a setting is out of range or contradicts another one
+    ├── DeviceError            the device or the precision is not available
     ├── FaceModelError         MediaPipe's model files are missing or damaged
-    ├── WeightsError           a checkpoint is missing, damaged or of another network
+    ├── WeightsError           a checkpoint is missing, damaged, or of another network
     ├── TracksError            a tracks file is damaged, or of another video
     ├── PluginError            the effect cannot be built, installed or loaded
-    ├── ExportError            an exported network computes something else, or cannot be made
-    ├── DegenerateFaceError    landmarks from which no alignment follows
+    ├── ExportError            a network cannot be exported, or its export computes other values
+    ├── DegenerateFaceError    landmarks do not define an alignment
     ├── ServerError            the enhancement server cannot be run or reached
-    │   ├── ProtocolError      what came over the socket is not its protocol
-    │   └── VersionError       the other side is of another version
-    ├── BenchError             measuring failed
-    ├── ClusterError           the cluster cannot be reached, or its machines are not fit
-    └── TrainingError          data or checkpoints that training cannot go on with
+    │   ├── ProtocolError      received bytes are not the server's protocol
+    │   └── VersionError       the other side has another version
+    ├── BenchError             a measurement failed
+    ├── ClusterError           the cluster cannot be reached, or its machines are unsuitable
+    └── TrainingError          training data or checkpoints cannot be used
 """
 
 
 class CrsrError(Exception):
-    """The root: anything this package raises on purpose."""
+    """Base class of everything that this package raises on purpose."""
 
 
 class InputError(CrsrError):
-    """The source is missing, unreadable or no video."""
+    """The source is missing, unreadable, or not a video."""
 
 
 class NoVideoError(InputError):
-    """The source opens, but has no decodable picture in it."""
+    """The source can be opened, but no frame of it can be decoded."""
 
 
 class OutputError(CrsrError):
-    """The destination cannot be written."""
+    """The output cannot be written."""
 
 
 class EncoderError(OutputError):
-    """The encoder does not exist or refuses its settings."""
+    """The encoder does not exist, or refuses its settings."""
 
 
 class ReaderGoneError(OutputError):
-    """Whoever read the result has gone away: a closed pipe, a player that was ended."""
+    """The reader of the output has left: a pipe was closed, or a player was ended."""
 
 
 class ConfigError(CrsrError):
-    """An option has an impossible value."""
+    """A setting is out of range, or contradicts another one."""
 
 
 class DeviceError(CrsrError):
-    """The device or the precision is not available here."""
+    """The device or the precision is not available on this machine."""
 
 
 class FaceModelError(CrsrError):
-    """A face model cannot be found, fetched or verified."""
+    """A face model cannot be found, downloaded or verified."""
 
 
 class WeightsError(CrsrError):
-    """A checkpoint cannot be found, is damaged or does not fit."""
+    """A checkpoint cannot be found, is damaged, or does not fit the network."""
 
 
 class TracksError(CrsrError):
@@ -75,31 +75,31 @@ class PluginError(CrsrError):
 
 
 class ExportError(CrsrError):
-    """A network cannot be exported, or the file computes something else."""
+    """A network cannot be exported, or the exported file computes other values."""
 
 
 class DegenerateFaceError(CrsrError):
-    """Landmarks coincide or are not finite, so no transform follows from them."""
+    """Landmarks coincide or are not finite, so that they do not define an alignment."""
 
 
 class ServerError(CrsrError):
-    """The enhancement server cannot be run, cannot be reached, or refuses."""
+    """The enhancement server cannot be run, cannot be reached, or refuses a request."""
 
 
 class ProtocolError(ServerError):
-    """What came over the socket is not the server's protocol."""
+    """Received bytes are not the server's protocol."""
 
 
 class VersionError(ServerError):
-    """Server and client are of versions that do not understand each other."""
+    """Server and client have versions that do not understand each other."""
 
 
 class ClusterError(CrsrError):
-    """The cluster cannot be reached, or has no machine that could do the work."""
+    """The cluster cannot be reached, or has no suitable machine."""
 
 
 class BenchError(CrsrError):
-    """Something could not be measured."""
+    """A measurement failed."""
 
 
 class TrainingError(CrsrError):

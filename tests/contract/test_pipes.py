@@ -338,7 +338,7 @@ ONE_LINE = {
     "y4m": (b"YUV4MPEG2 W64 H48", [], "Y4M header is cut short"),
     "raw": (b"\x10" * 1000, ["--input-format", "rawvideo", "--size", "64x48"], "do not fill"),
     "list": (b"ffconcat version 1.0\nfile /etc/passwd\n", [], "lists or describes other files"),
-    "no size": (b"", ["--input-format", "rawvideo"], "raw video needs a size"),
+    "no size": (b"", ["--input-format", "rawvideo"], "give --size, such as 640x480"),
     "no raw": (b"", ["--size", "64x48"], "for --input-format rawvideo only"),
     "format": (
         b"\x10" * 9000,

@@ -165,7 +165,7 @@ def test_copy_like_sets_no_bit_rate_for_encoders_without_one(
 
 
 def test_copy_like_and_a_quality_exclude_each_other() -> None:
-    with pytest.raises(ConfigError, match="drop crf and bitrate"):
+    with pytest.raises(ConfigError, match="drop `crf` and `bitrate`"):
         OutputSettings(codec="copy-like", crf=20)
 
 

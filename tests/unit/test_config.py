@@ -11,6 +11,7 @@ from crsr_video.config import (
     NetworkSettings,
     OutputSettings,
     PersonSettings,
+    ReadSettings,
     parse_people,
 )
 from crsr_video.errors import ConfigError
@@ -153,7 +154,10 @@ def test_upscalers_are_named_or_functions():
 
 @pytest.mark.parametrize(
     "group",
-    [Config, EnhancerConfig, FaceSettings, JobSettings, NetworkSettings, PersonSettings],
+    [
+        *(Config, EnhancerConfig, FaceSettings, JobSettings, NetworkSettings, OutputSettings),
+        *(PersonSettings, ReadSettings),
+    ],
 )
 def test_help_documents_every_setting(group):
     text = pydoc.plain(pydoc.render_doc(group))

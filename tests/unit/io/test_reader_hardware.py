@@ -120,7 +120,7 @@ def test_a_file_without_pictures_is_an_error_with_any_device(tmp_path: Path) -> 
 
 
 def test_unknown_devices_are_refused() -> None:
-    with pytest.raises(ConfigError, match="hwaccel must be one of none, auto"):
+    with pytest.raises(ConfigError, match="`hwaccel` must be none, auto"):
         ReadSettings(hwaccel="gpu")
     with pytest.raises(ConfigError, match="`hwaccel` must be none"):
         Config.from_options(resume=True, reading=ReadSettings(hwaccel="auto"))

@@ -101,10 +101,10 @@ def test_network_sources_and_paced_files_are_live() -> None:
         ("gopher://h/a", {}, "gopher is not a supported protocol"),
         ("-", {"format": "nosuch"}, "input-format must be one of"),
         ("-", {"format": "concat"}, "input-format must be one of"),
-        ("-", {"format": "rawvideo"}, "raw video needs a size"),
-        ("-", {"format": "rawvideo", "size": (0, 48)}, "size must be above zero"),
+        ("-", {"format": "rawvideo"}, "give `size`, such as"),
+        ("-", {"format": "rawvideo", "size": (0, 48)}, "`size` must be above zero"),
         ("-", {"format": "rawvideo", "size": (99_999, 48)}, "too large"),
-        ("/dev/video0", {"rate": Fraction(0)}, "rate must lie between"),
+        ("/dev/video0", {"rate": Fraction(0)}, "`rate` must lie between"),
     ],
 )
 def test_impossible_settings_are_refused(
