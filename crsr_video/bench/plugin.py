@@ -20,7 +20,7 @@ from crsr_video import weights
 from crsr_video.bench import clip
 from crsr_video.errors import BenchError, ServerError, VersionError
 from crsr_video.io.reader import Reader
-from crsr_video.plugins import compiler, conversion, ffmpeg, hosts, sources
+from crsr_video.plugins import ffmpeg, ffmpeg_filters, frei0r, status
 from crsr_video.server import Client, EffectSettings
 from crsr_video.text_table import markdown_table
 
@@ -100,15 +100,15 @@ def measure(
 
 def _environment(folder: Path) -> Mapping[str, str]:
     """For FFmpeg: it loads the effect that is installed, else one that is compiled now."""
-    host = hosts.ffmpeg()
+    host = status.ffmpeg()
     if host.path is None:
         raise BenchError("there is no ffmpeg on the search path")
     if not host.able:
         raise BenchError(f"{host.path} was built without frei0r")
     told = {"CRSR_SOCKET": str(folder / "s"), "CRSR_SERVER": ""}
     if host.effect is None:
-        source = sources.find(sources.EFFECT)
-        compiler.build(source, folder / "crsr.so", command=Path("crsr-video"))
+        source = frei0r.source_file(frei0r.EFFECT_SOURCE)
+        frei0r.build(source, folder / "crsr.so", command=Path("crsr-video"))
         told["FREI0R_PATH"] = str(folder)
     return os.environ | told
 
@@ -185,18 +185,18 @@ def _film(
 
 
 def _effect(wanted: Wanted) -> str:
-    return conversion.effect(conversion.Parameters(model=wanted.model))
+    return ffmpeg_filters.effect_filter(ffmpeg_filters.EffectParameters(model=wanted.model))
 
 
 def _command(film: str, path: Path, wanted: Wanted) -> list[str]:
     """The filters that ``ffmpeg-args`` would have, and no encoder."""
     with Reader(path) as decoder:
-        first, tags = decoder.source.first, ffmpeg.tags_of(decoder.source)
-    filters = conversion.chain(
+        first, tags = decoder.source.first, ffmpeg.colour_tags(decoder.source)
+    filters = ffmpeg_filters.filter_chain(
         first.layout,
-        conversion.Parameters(model=wanted.model),
+        ffmpeg_filters.EffectParameters(model=wanted.model),
         size=(first.width, first.height),
-        target="yuv420p",
+        pixel_format="yuv420p",
         tags=tags,
     )
     if film == _STILL:

@@ -48,10 +48,11 @@ def install(shotcut: Path | None, command: Path | None, force: bool) -> None:
 
     This needs a C compiler and frei0r's header file.
     """
-    from crsr_video.plugins import install as installing
-    from crsr_video.plugins import places
+    from crsr_video.plugins import installation
 
-    done = installing.install(places.places(shotcut), command=_program(command), force=force)
+    done = installation.install(
+        installation.user_places(shotcut), command=_program(command), force=force
+    )
     for path in done.files:
         click.echo(f"{'wrote' if path in done.written else 'is up to date:'} {path}")
     for path in done.removed:
@@ -68,10 +69,10 @@ def status(as_json: bool) -> None:
 
     Exits with 1 if the effect does not work, or comes from another version.
     """
-    from crsr_video.plugins import places
+    from crsr_video.plugins import installation
     from crsr_video.plugins import status as plugin_status
 
-    found = plugin_status.status(places.places())
+    found = plugin_status.status(installation.user_places())
     server_running = _server_is_running()
     if as_json:
         click.echo(json.dumps(_status_facts(found, server_running), indent=2))
@@ -84,10 +85,9 @@ def status(as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Also remove files that were changed since.")
 def uninstall(force: bool) -> None:
     """Remove the files that install wrote, and nothing else."""
-    from crsr_video.plugins import install as installing
-    from crsr_video.plugins import places
+    from crsr_video.plugins import installation
 
-    done = installing.uninstall(places.places(), force=force)
+    done = installation.uninstall(installation.user_places(), force=force)
     for path in done.files:
         click.echo(f"removed {path}")
     for path in done.kept:
@@ -291,10 +291,10 @@ def _check_effect_options(values: dict[str, Any]) -> None:
 
 def _effect_parameters(values: dict[str, Any]) -> Any:
     """Parameters of the effect, with absolute paths because its server runs in another folder."""
-    from crsr_video.plugins.conversion import Parameters
+    from crsr_video.plugins.ffmpeg_filters import EffectParameters
 
     model, tracks = Path(values["model"]), values["tracks"]
-    return Parameters(
+    return EffectParameters(
         strength=values["strength"],
         min_face=values["min_face"],
         model=str(model.absolute()) if model.is_file() else values["model"],

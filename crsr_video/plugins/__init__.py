@@ -1,5 +1,5 @@
-"""What carries the enhancement into other programs: the frei0r effect, commands, VapourSynth.
+"""The enhancement inside other programs: the frei0r effect, FFmpeg commands, and VapourSynth.
 
-The effect itself is C and lives in ``plugins/frei0r``, beside the editors' descriptions of it; a
-wheel takes them along as data of this package.
+The effect itself is written in C and is in ``plugins/frei0r``, beside the editors' descriptions of
+it. A wheel contains them as data of this package.
 """

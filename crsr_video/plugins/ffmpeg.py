@@ -1,4 +1,4 @@
-"""FFmpeg's command line for one video: through the effect, everything else kept."""
+"""FFmpeg commands that enhance one video and keep everything else in it."""
 
 import shlex
 from dataclasses import dataclass, replace
@@ -10,25 +10,31 @@ from crsr_video.io.containers import MOV
 from crsr_video.io.output_plan import OutputPlan, plan_output
 from crsr_video.io.reader import Reader
 from crsr_video.io.source import Source
-from crsr_video.plugins import hosts
-from crsr_video.plugins.conversion import Parameters, Tags, chain, retag
+from crsr_video.plugins import status
+from crsr_video.plugins.ffmpeg_filters import (
+    ColourTags,
+    EffectParameters,
+    filter_chain,
+    tag_filter,
+)
 
-_FALLBACK = "libx264"
+_FALLBACK_ENCODER = "libx264"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command line, or several that are joined by pipes."""
+    """A command, or several that are joined by pipes."""
 
     parts: tuple[tuple[str, ...], ...]
     """The programs with their arguments."""
     output: Path
+    """The file that the command writes."""
     notices: tuple[str, ...]
-    """What the user should know, in words."""
+    """Messages for the user."""
 
     @property
     def line(self) -> str:
-        """Quoted for a POSIX shell."""
+        """The command quoted for a POSIX shell."""
         return " | ".join(shlex.join(part) for part in self.parts)
 
 
@@ -36,39 +42,49 @@ def through_effect(
     path: Path,
     output: Path | None = None,
     *,
-    parameters: Parameters | None = None,
+    parameters: EffectParameters | None = None,
     settings: OutputSettings | None = None,
     overwrite: bool = False,
 ) -> Command:
-    """The command that enhances a video by the effect.
+    """Return a command that enhances a video with the effect.
 
-    Raises: InputError, OutputError, EncoderError.
+    Args:
+        path: The video.
+        output: The file to write. Defaults to the name that ``crsr-video enhance`` would choose.
+        parameters: Parameters of the effect.
+        settings: Settings of the encoder.
+        overwrite: Let the command replace the output.
+
+    Raises:
+        InputError: The video cannot be read.
+        OutputError: The output cannot be written.
+        EncoderError: The encoder is not available.
     """
-    chosen = parameters or Parameters()
-    with Reader(path) as decoder:
-        plan = _plan(decoder, output, settings)
-        source, first = decoder.source, decoder.source.first
-        # Tracks have their faces where they are in the picture as it is stored.
-        turned = 0 if chosen.tracks else first.rotation
-        filters = chain(
+    chosen = parameters or EffectParameters()
+    with Reader(path) as reader:
+        plan = _plan(reader, output, settings)
+        source, first = reader.source, reader.source.first
+        filters = filter_chain(
             first.layout,
             chosen,
             size=(first.width, first.height),
-            target=plan.pixel_format,
-            tags=tags_of(source),
-            rotation=turned,
+            pixel_format=plan.pixel_format,
+            tags=colour_tags(source),
+            # The faces in a tracks file have positions in the picture as it is stored.
+            rotation=0 if chosen.tracks else first.rotation,
             interlaced=first.interlaced,
         )
-        words = [
+        words = (
             *("ffmpeg", *(["-y"] if overwrite else [])),
             *(["-noautorotate"] if first.rotation else []),
-            *("-i", _address(path)),
-            *_streams(source, plan, 0),
+            *("-i", _file_argument(path)),
+            *_stream_arguments(source, plan, 0),
             *("-c", "copy"),
-            *_encoding(source, plan, filters),
-            _address(plan.path),
-        ]
-        return Command((tuple(words),), plan.path, (*_told(source, plan), *_host()))
+            *_encoder_arguments(source, plan, filters),
+            _file_argument(plan.path),
+        )
+        notices = (*plan.notices, *_limits_of_effect(source), *_problems_of_ffmpeg())
+        return Command((words,), plan.path, notices)
 
 
 def through_pipe(
@@ -79,67 +95,77 @@ def through_pipe(
     settings: OutputSettings | None = None,
     overwrite: bool = False,
 ) -> Command:
-    """The commands that enhance a video at its full depth: FFmpeg, this program, FFmpeg.
+    """Return commands that enhance a video at its full bit depth: FFmpeg, crsr-video, FFmpeg.
 
-    Args:   options: of ``crsr-video enhance``.
-    Raises: InputError, OutputError, EncoderError.
+    Args:
+        path: The video.
+        output: The file to write. Defaults to the name that ``crsr-video enhance`` would choose.
+        options: Options of ``crsr-video enhance``.
+        settings: Settings of the encoder.
+        overwrite: Let the command replace the output.
+
+    Raises:
+        InputError: The video cannot be read.
+        OutputError: The output cannot be written.
+        EncoderError: The encoder is not available.
     """
-    with Reader(path) as decoder:
-        plan = _plan(decoder, output, settings)
-        source, first = decoder.source, decoder.source.first
-        # A copied stream brings its colours along; a turned one has to be decoded, and stands
-        # upright afterwards, since a pipe holds no display matrix.
-        reading = ["-c", "copy"] if not first.rotation else ["-c:v", "ffv1", "-level", "3"]
-        kind = "nut" if not first.rotation else "matroska"
-        read = ["ffmpeg", "-v", "error", "-i", _address(path), "-map", f"0:{source.video.index}"]
-        write = [
-            *("ffmpeg", *(["-y"] if overwrite else [])),
-            *("-f", "nut", "-i", "-", "-i", _address(path)),
-            *_streams(source, plan, 1),
-            *("-map_metadata", "1", "-map_chapters", "1", "-c", "copy"),
-            *_encoding(source, plan, _retagged(source, plan)),
-            _address(plan.path),
-        ]
-        parts = (
-            (*read, *reading, "-f", kind, "-"),
-            ("crsr-video", "enhance", "-", "-o", "-", *options),
-            tuple(write),
+    with Reader(path) as reader:
+        plan = _plan(reader, output, settings)
+        source, first = reader.source, reader.source.first
+        # A copied stream keeps its colour tags. A rotated one must be decoded and is upright
+        # afterwards, because a pipe holds no display matrix.
+        reading = ["-c:v", "ffv1", "-level", "3"] if first.rotation else ["-c", "copy"]
+        container = "matroska" if first.rotation else "nut"
+        tags = tag_filter(colour_tags(source))  # Raw pictures in a pipe have none.
+        filters = ",".join(part for part in (tags, f"format={plan.pixel_format}") if part)
+        decode = (
+            *("ffmpeg", "-v", "error", "-i", _file_argument(path)),
+            *("-map", f"0:{source.video.index}", *reading, "-f", container, "-"),
         )
-        return Command(parts, plan.path, (*plan.notices, *_host(effect=False)))
+        encode = (
+            *("ffmpeg", *(["-y"] if overwrite else [])),
+            *("-f", "nut", "-i", "-", "-i", _file_argument(path)),
+            *_stream_arguments(source, plan, 1),
+            *("-map_metadata", "1", "-map_chapters", "1", "-c", "copy"),
+            *_encoder_arguments(source, plan, filters),
+            _file_argument(plan.path),
+        )
+        enhance = ("crsr-video", "enhance", "-", "-o", "-", *options)
+        notices = (*plan.notices, *_problems_of_ffmpeg(needs_effect=False))
+        return Command((decode, enhance, encode), plan.path, notices)
 
 
-def tags_of(source: Source) -> Tags:
-    """What a video says of its colours."""
+def colour_tags(source: Source) -> ColourTags:
+    """Return the colour tags of a video."""
     native = source.first.native
-    full = source.first.layout.name.startswith("yuvj")
-    return Tags(
+    is_full = source.first.layout.name.startswith("yuvj")
+    return ColourTags(
         primaries=int(native.color_primaries),
         transfer=int(native.color_trc),
         matrix=int(native.colorspace),
-        range=2 if full else int(native.color_range),
+        range=2 if is_full else int(native.color_range),
     )
 
 
-def _plan(decoder: Reader, output: Path | None, settings: OutputSettings | None) -> OutputPlan:
-    """What `enhance` would write, as far as the FFmpeg that is installed can.
-
-    Raises: OutputError: the result would replace the source. EncoderError.
-    """
-    plan = plan_output(decoder.source, output, settings)
-    if plan.path.exists() and plan.path.samefile(decoder.path):
-        raise OutputError(f"{plan.path}: is the source itself")
-    known = hosts.ffmpeg_encoders()
-    if not known or plan.encoder in known:
+def _plan(reader: Reader, output: Path | None, settings: OutputSettings | None) -> OutputPlan:
+    """Return what ``crsr-video enhance`` would write, with an encoder that the FFmpeg here has."""
+    plan = plan_output(reader.source, output, settings)
+    if plan.path.exists() and plan.path.samefile(reader.path):
+        raise OutputError(f"{plan.path}: the output is the input itself")
+    encoders = status.ffmpeg_encoders()
+    if not encoders or plan.encoder in encoders:
         return plan
-    told = f"your FFmpeg has no {plan.encoder}: {_FALLBACK} is used instead"
-    other = plan_output(
-        decoder.source, output, replace(settings or OutputSettings(), codec=_FALLBACK)
-    )
-    return replace(other, notices=(*other.notices, told))
+    notice = f"this FFmpeg has no {plan.encoder}: {_FALLBACK_ENCODER} is used instead"
+    fallback = replace(settings or OutputSettings(), codec=_FALLBACK_ENCODER)
+    other = plan_output(reader.source, output, fallback)
+    return replace(other, notices=(*other.notices, notice))
 
 
-def _streams(source: Source, plan: OutputPlan, file: int) -> list[str]:
-    """Choose what comes along, in the source's order; the picture from the first input."""
+def _stream_arguments(source: Source, plan: OutputPlan, file: int) -> list[str]:
+    """Return the arguments that select the streams, in the source's order.
+
+    The video is from the first input, everything else from the input of number `file`.
+    """
     words: list[str] = []
     for stream in source.container.streams:
         if stream.index == source.video.index:
@@ -149,8 +175,7 @@ def _streams(source: Source, plan: OutputPlan, file: int) -> list[str]:
     return words
 
 
-def _encoding(source: Source, plan: OutputPlan, filters: str) -> list[str]:
-    """The encoder of the one stream that is encoded."""
+def _encoder_arguments(source: Source, plan: OutputPlan, filters: str) -> list[str]:
     videos = [stream.index for stream in source.container.streams.video]
     kept = [index for index in videos if index in (source.video.index, *plan.carried)]
     at = f":v:{kept.index(source.video.index)}" if len(kept) > 1 else ""
@@ -160,58 +185,51 @@ def _encoding(source: Source, plan: OutputPlan, filters: str) -> list[str]:
     words += [f"-filter{at}" if at else "-vf", filters]
     if source.first.interlaced != "progressive":
         words += [f"-flags{at}", "+ildct+ilme"]
-    return [*words, *_timing(source, plan, at)]
+    return [*words, *_timing_arguments(source, plan, at)]
 
 
-def _timing(source: Source, plan: OutputPlan, at: str) -> list[str]:
-    """Keep every frame's time."""
-    if plan.choice.counts_frames:  # Such an encoder counts frames.
+def _timing_arguments(source: Source, plan: OutputPlan, at: str) -> list[str]:
+    """Return the arguments that keep the time of every frame."""
+    if plan.choice.counts_frames:
         return []
     base = source.info.time_base
-    passing = [f"-fps_mode{at}", "passthrough"] if hosts.ffmpeg_knows_fps_mode() else []
-    words = [*(passing or ["-vsync", "passthrough"])]
-    words += [f"-enc_time_base{at}", f"{base.numerator}:{base.denominator}"]
+    option = f"-fps_mode{at}" if status.ffmpeg_has_fps_mode() else "-vsync"
+    words = [option, "passthrough", f"-enc_time_base{at}", f"{base.numerator}:{base.denominator}"]
     if plan.container in MOV and base.numerator == 1:
         words += ["-video_track_timescale", str(base.denominator)]
     return words
 
 
-def _retagged(source: Source, plan: OutputPlan) -> str:
-    """Raw pictures in a pipe have no colour tags."""
-    parts = (retag(tags_of(source)), f"format={plan.pixel_format}")
-    return ",".join(part for part in parts if part)
-
-
-def _told(source: Source, plan: OutputPlan) -> tuple[str, ...]:
-    """What the effect cannot keep."""
+def _limits_of_effect(source: Source) -> tuple[str, ...]:
+    """Return what the effect cannot keep of this video."""
+    notices = []
     bits = source.first.layout.bits
-    told = list(plan.notices)
     if bits > 8:
-        told.append(
-            f"a frei0r effect sees 8 bits, and this video has {bits}: "
-            "--pipe, or crsr-video enhance, keeps them all"
+        notices.append(
+            f"a frei0r effect gets 8 bits per sample, and this video has {bits}: "
+            "--pipe and 'crsr-video enhance' keep all of them"
         )
     if source.first.interlaced != "progressive":
-        told.append(
-            "a frei0r effect knows no fields: faces that move are better off with "
-            "crsr-video enhance"
+        notices.append(
+            "a frei0r effect cannot separate the fields of interlaced video: "
+            "'crsr-video enhance' handles moving faces better"
         )
-    return tuple(told)
+    return tuple(notices)
 
 
-def _host(*, effect: bool = True) -> tuple[str, ...]:
-    """What is wanting on this machine."""
-    host = hosts.ffmpeg()
+def _problems_of_ffmpeg(*, needs_effect: bool = True) -> tuple[str, ...]:
+    """Return what is missing on this machine."""
+    host = status.ffmpeg()
     if host.path is None:
         return ("there is no ffmpeg on the search path",)
-    if effect and not host.able:
+    if needs_effect and not host.able:
         return (f"{host.path} was built without frei0r",)
-    if effect and host.effect is None:
-        return ("ffmpeg does not find the effect yet: crsr-video plugin install",)
+    if needs_effect and host.effect is None:
+        return ("ffmpeg does not find the effect: run 'crsr-video plugin install'",)
     return ()
 
 
-def _address(path: Path) -> str:
-    """A file name that FFmpeg takes for nothing else."""
+def _file_argument(path: Path) -> str:
+    """Return a file name that FFmpeg does not take for an option or an address."""
     text = str(path)
     return f"file:{text}" if ":" in text or text.startswith("-") else text

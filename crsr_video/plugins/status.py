@@ -1,92 +1,195 @@
-"""How the installation is doing."""
+"""State of the installed effect, and of the programs that may load it."""
 
+import os
+import re
+import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from crsr_video import __version__
 from crsr_video.errors import PluginError
-from crsr_video.plugins import hosts, loading, manifest
-from crsr_video.plugins.hosts import Host
-from crsr_video.plugins.install import source_digest
-from crsr_video.plugins.loading import Effect
-from crsr_video.plugins.manifest import Manifest
-from crsr_video.plugins.places import Places
+from crsr_video.plugins.frei0r import Effect, load
+from crsr_video.plugins.installation import (
+    EFFECT_FILE,
+    Manifest,
+    Places,
+    read_manifest,
+    source_digest,
+    user_effect_folder,
+)
+
+_TIMEOUT_SECONDS = 30.0
+_FFMPEG_SYSTEM_FOLDERS = ("/usr/local/lib", "/usr/lib", "/usr/local/lib64", "/usr/lib64")
+_MLT_SYSTEM_FOLDERS = ("/usr/local/lib", "/opt/local/lib", "/usr/lib64", "/usr/lib")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A program that loads frei0r effects."""
+
+    program: str
+    """Name of the program."""
+    path: Path | None
+    """The program's file, if it is installed."""
+    version: str = ""
+    """Its version."""
+    able: bool = False
+    """It can load frei0r effects."""
+    effect: Path | None = None
+    """The effect that it would load, if it finds one."""
+
+
+def ffmpeg() -> Host:
+    """Return the state of the ffmpeg on the search path."""
+    path = shutil.which("ffmpeg")
+    if path is None:
+        return Host("ffmpeg", None)
+    able = "filter_name" in _output_of([path, "-hide_banner", "-h", "filter=frei0r"])
+    found = _effect_in(ffmpeg_effect_folders()) if able else None
+    return Host("ffmpeg", Path(path), _version_of([path, "-version"]), able, found)
+
+
+def melt() -> Host:
+    """Return the state of the melt on the search path."""
+    path = shutil.which("melt") or shutil.which("melt-7")
+    if path is None:
+        return Host("melt", None)
+    able = "identifier: frei0r.crsr" in _output_of([path, "-query", "filter=frei0r.crsr"])
+    found = _effect_in(mlt_effect_folders()) if able else None
+    return Host("melt", Path(path), _version_of([path, "--version"]), able, found)
+
+
+def ffmpeg_encoders() -> frozenset[str]:
+    """Return the video encoders of the ffmpeg on the search path; none if there is no ffmpeg."""
+    path = shutil.which("ffmpeg")
+    if path is None:
+        return frozenset()
+    output = _output_of([path, "-hide_banner", "-encoders"])
+    return frozenset(re.findall(r"^ V\S{5} (\S+)", output, re.MULTILINE)) - {"="}
+
+
+def ffmpeg_has_fps_mode() -> bool:
+    """Return whether ffmpeg has -fps_mode in place of -vsync, as FFmpeg 5.1 and later have."""
+    path = shutil.which("ffmpeg")
+    found = re.match(r"(\d+)\.(\d+)", _version_of([path, "-version"])) if path else None
+    return found is None or (int(found.group(1)), int(found.group(2))) >= (5, 1)
+
+
+def ffmpeg_effect_folders() -> tuple[Path, ...]:
+    """Return the folders in which FFmpeg looks for an effect, in order."""
+    named = tuple(Path(part) for part in os.environ.get("FREI0R_PATH", "").split(":") if part)
+    system = (Path(folder) / "frei0r-1" for folder in _FFMPEG_SYSTEM_FOLDERS)
+    return (*named, user_effect_folder(), *system)
+
+
+def mlt_effect_folders() -> tuple[Path, ...]:
+    """Return the folders in which MLT looks, in order: only the configured ones, if there are."""
+    named = os.environ.get("MLT_FREI0R_PLUGIN_PATH") or os.environ.get("FREI0R_PATH") or ""
+    if named:
+        return tuple(Path(part) for part in named.split(":") if part)
+    return (user_effect_folder(), *(Path(folder) / "frei0r-1" for folder in _MLT_SYSTEM_FOLDERS))
+
+
+def _effect_in(folders: tuple[Path, ...]) -> Path | None:
+    return next((f / EFFECT_FILE for f in folders if (f / EFFECT_FILE).is_file()), None)
+
+
+def _version_of(words: list[str]) -> str:
+    found = re.search(r"\b(n?\d+\.\d+(\.\d+)?)", _output_of(words))
+    return found.group(1).removeprefix("n") if found else ""
+
+
+def _output_of(words: list[str]) -> str:
+    """Return the output and errors of a program; nothing if it cannot be run."""
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
 
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """One installed file."""
+    """State of one installed file."""
 
     path: Path
-    state: str
-    """"ok", "missing" or "changed"."""
+    """The file."""
+    state: Literal["ok", "missing", "changed"]
+    """Whether it is as it was installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is installed, and whether it works."""
+    """State of the installation."""
 
     package: str
-    """Version of crsr-video that asks."""
+    """Version of this crsr-video."""
     installed: str | None
-    """Version of crsr-video that installed the effect; None: nothing is installed."""
+    """Version of crsr-video that installed the effect, if it is installed."""
     current: bool
-    """The effect was compiled from the source that this crsr-video has."""
+    """The effect was compiled from the source of this crsr-video."""
     command: str
-    """What the effect starts its server with."""
+    """The program with which the effect starts its server."""
     runnable: bool
-    """That is still there."""
+    """That program exists."""
     files: tuple[FileState, ...]
+    """The installed files."""
     effect: Effect | None
-    """What the effect says of itself; None: it does not load."""
+    """The effect, if it can be loaded."""
     trouble: str
-    """Why it does not load."""
+    """Why it cannot be loaded."""
     hosts: tuple[Host, ...]
+    """The programs that may load it."""
 
     @property
     def works(self) -> bool:
-        """Nothing is wanting."""
-        whole = all(file.state == "ok" for file in self.files)
-        return self.effect is not None and self.current and self.runnable and whole
+        """The effect can be loaded, is current, and finds its server's program."""
+        is_complete = all(file.state == "ok" for file in self.files)
+        return self.effect is not None and self.current and self.runnable and is_complete
 
 
 def status(places: Places) -> Status:
-    """Look.
+    """Return the state of the installation.
 
-    Raises: PluginError: the list of what was installed is damaged.
+    Raises:
+        PluginError: The list of installed files is damaged.
     """
-    there = manifest.read(places.manifest)
+    manifest = read_manifest(places.manifest)
     effect, trouble = _loaded(places.effect)
-    command = there.command if there else ""
+    command = manifest.command if manifest else ""
     return Status(
         package=__version__,
-        installed=there.version if there else None,
-        current=there is not None and there.source == source_digest(),
+        installed=manifest.version if manifest else None,
+        current=manifest is not None and manifest.source == source_digest(),
         command=command,
         runnable=bool(command) and Path(command).is_file(),
-        files=_files(there),
+        files=tuple(_file_state(manifest, path) for path in manifest.files) if manifest else (),
         effect=effect,
         trouble=trouble,
-        hosts=(hosts.ffmpeg(), hosts.melt()),
+        hosts=(ffmpeg(), melt()),
     )
 
 
 def _loaded(path: Path) -> tuple[Effect | None, str]:
     if not path.exists():
-        return None, f"{path}: is not there"
+        return None, f"{path}: no such file"
     try:
-        return loading.load(path), ""
+        return load(path), ""
     except PluginError as error:
         return None, str(error)
 
 
-def _files(there: Manifest | None) -> tuple[FileState, ...]:
-    if there is None:
-        return ()
-    return tuple(FileState(path, _state(there, path)) for path in there.files)
-
-
-def _state(there: Manifest, path: Path) -> str:
+def _file_state(manifest: Manifest, path: Path) -> FileState:
     if not path.exists():
-        return "missing"
-    return "changed" if there.changed(path) else "ok"
+        return FileState(path, "missing")
+    return FileState(path, "changed" if manifest.is_changed(path) else "ok")

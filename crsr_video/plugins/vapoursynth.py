@@ -1,8 +1,8 @@
-"""A filter for VapourSynth, over the same pipeline as everything else.
+"""A filter for VapourSynth on the same pipeline as everything else.
 
-VapourSynth asks for frames in parallel and in any order, and the pipeline follows faces from frame
-to frame. So every frame brings those before it along: what has not been seen yet is made up for, in
-order, and only a leap begins anew, some frames earlier.
+VapourSynth requests frames in parallel and in any order, and the pipeline tracks faces from frame
+to frame. So every request comes with the frames before it: those that the pipeline has not had yet
+are enhanced first, in order. Only a jump begins again, some frames before its target.
 """
 
 import threading
@@ -26,7 +26,8 @@ from crsr_video.types import FieldOrder, Frame, PixelLayout, Plane
 
 _FAMILIES = {vs.YUV: "yuv", vs.RGB: "rgb", vs.GRAY: "gray"}
 _COSITED = {0: (True, False), 1: (False, False), 2: (True, True), 3: (False, True)}
-"""By _ChromaLocation: left, centre, top left, top; horizontally and vertically."""
+"""Whether chroma is cosited horizontally and vertically, by _ChromaLocation: left, centre, top
+left, top."""
 _FIELDS: dict[int, FieldOrder] = {1: "bottom", 2: "top"}
 _BITS = range(8, 17)
 
@@ -40,31 +41,37 @@ def enhance(
 ) -> Any:
     """Enhance the faces of a clip.
 
-    Args:    clip: YUV, RGB or grey with 8 to 16 bits an integer sample, of constant format.
-             warm_up: frames that are looked at before the one that a leap goes to.
-             make: builds the pipeline, in place of the usual one.
-             options: fields of `Config`: strength, model, min_face, tracks, faces, only, max_faces,
-             texture, device and so on; those about files and scale have no meaning here.
-    Returns: a clip of the same format, bit-identical outside the faces.
-    Raises:  ConfigError: the clip's format, or an option, cannot be meant.
-             TracksError: the tracks are not of this clip.
-             WeightsError, FaceModelError, DeviceError.
+    Args:
+        clip: YUV, RGB or grey with 8 to 16 bits per integer sample, of constant format.
+        warm_up: Frames that are processed before the target of a jump.
+        make: Function that builds the pipeline. Defaults to the usual pipeline.
+        options: Options of `EnhancerConfig.from_options`, such as strength, model, min_face,
+            tracks or device. `scale` must be 1.
+
+    Returns:
+        A clip of the same format, bit-identical outside the faces.
+
+    Raises:
+        ConfigError: The format of the clip, or an option, is invalid.
+        TracksError: The tracks file belongs to another video.
+        WeightsError: The networks cannot be loaded.
+        FaceModelError: The face models cannot be loaded.
+        DeviceError: The device is not available.
     """
     config = _config(options)
     if warm_up < 0:
-        raise ConfigError(f"warm_up must not be negative, but is {warm_up}")
+        raise ConfigError(f"warm_up is {warm_up}, but must be at least 0")
     layout = _layout(clip)
     times = None if config.faces.tracks is None else _times(config.faces.tracks, clip)
     built = make(config) if make is not None else _build(config)
-    # Frames come as they are ready: so far apart may those be that are asked for together.
+    # Frames that are requested together may be as far apart as this.
     reach = max(warm_up, 2 * vs.core.num_threads)
-    ordered = InOrder(built, layout, warm_up, reach=reach, times=times)
+    ordered = FrameOrderer(built, layout, warm_up, reach=reach, times=times)
     history = [clip, *(_delayed(clip, by) for by in range(1, reach + 1))]
     return clip.std.ModifyFrame(history, ordered.frame)
 
 
 def _config(options: dict[str, Any]) -> EnhancerConfig:
-    """Raises: ConfigError: an option that is none, or has no meaning for frames."""
     given = dict(options)
     if given.get("tracks") is not None:
         given["tracks"] = Path(given["tracks"])
@@ -72,12 +79,12 @@ def _config(options: dict[str, Any]) -> EnhancerConfig:
         given["only"] = frozenset(given["only"])
     config = EnhancerConfig.from_options(**given)
     if config.scale != 1:
-        raise ConfigError("`scale` must be 1 here: enlarge the clip itself, and then enhance it")
+        raise ConfigError("scale must be 1: enlarge the clip itself, then enhance it")
     return config
 
 
 def _build(config: EnhancerConfig) -> Pipeline:
-    """Without lookahead, or with the faces that were recorded."""
+    """Return a pipeline without lookahead, with the recorded faces if there is a tracks file."""
     if config.faces.tracks is None:
         return pipeline.build(config, live=True)
     recording = tracks_file.read(config.faces.tracks)
@@ -86,10 +93,7 @@ def _build(config: EnhancerConfig) -> Pipeline:
 
 
 def _times(tracks: Path, clip: Any) -> Sequence[int]:
-    """When each frame of the video was, since a clip only counts them.
-
-    Raises: TracksError: the file is of another video than the clip.
-    """
+    """Return the presentation time of every frame, because a clip has only frame numbers."""
     recording = tracks_file.read(tracks)
     facts, times = recording.video, recording.times
     for name, was, here in (
@@ -98,22 +102,21 @@ def _times(tracks: Path, clip: Any) -> Sequence[int]:
         ("number of frames", len(times), clip.num_frames),
     ):
         if was != here:
-            raise TracksError(f"{tracks}: of another video: {name} is {was} there and {here} here")
+            raise TracksError(
+                f"{tracks}: made from another video: {name} is {was} there and {here} here"
+            )
     return [int(time) for time in times]
 
 
 def _layout(clip: Any) -> PixelLayout:
-    """Of the clip, as far as its format tells.
-
-    Raises: ConfigError: the pipeline does not take it.
-    """
+    """Return the pixel layout of a clip, as far as its format determines it."""
     form = clip.format
     if form is None or 0 in (clip.width, clip.height):
-        raise ConfigError("the clip must have one format and size throughout")
+        raise ConfigError("the clip must have a constant format and size")
     if form.sample_type != vs.INTEGER:
-        raise ConfigError(f"{form.name}: samples must be integers; convert it to 16 bits")
+        raise ConfigError(f"{form.name}: samples must be integers: convert the clip to 16 bits")
     if form.bits_per_sample not in _BITS or form.color_family not in _FAMILIES:
-        raise ConfigError(f"{form.name}: samples must have 8 to 16 bits; convert it")
+        raise ConfigError(f"{form.name}: samples must have 8 to 16 bits: convert the clip")
     return PixelLayout(
         name=form.name,
         family=_FAMILIES[form.color_family],  # type: ignore[arg-type]
@@ -126,19 +129,16 @@ def _layout(clip: Any) -> PixelLayout:
 
 
 def _delayed(clip: Any, by: int) -> Any:
-    """The clip some frames late; its first frame comes until then."""
+    """Return the clip delayed by some frames, which are copies of its first frame."""
     by = min(by, clip.num_frames)
     late = clip[0] * by
     return late if by == clip.num_frames else late + clip[: clip.num_frames - by]
 
 
-class InOrder:
-    """Frames in any order through a pipeline that wants them in theirs; for several threads.
+class FrameOrderer:
+    """Sends frames that are requested in any order through a pipeline in their own order.
 
-    Args: layout: of the clip; what its frames tell besides is added.
-          warm_up: frames that are looked at before the one that a leap goes to.
-          reach: frames before each that come along with it.
-          times: presentation time of every frame; None: its number.
+    It may be used by several threads.
     """
 
     def __init__(
@@ -150,6 +150,15 @@ class InOrder:
         reach: int,
         times: Sequence[int] | None = None,
     ) -> None:
+        """Create the orderer.
+
+        Args:
+            frames: The pipeline.
+            layout: The pixel layout of the clip. Properties of its frames are added.
+            warm_up: Frames that are processed before the target of a jump.
+            reach: Frames before each one that come with it.
+            times: Presentation time of every frame. Defaults to its number.
+        """
         self._frames, self._layout, self._times = frames, layout, times
         self._warm_up, self._reach = warm_up, reach
         self._next = 0
@@ -157,7 +166,12 @@ class InOrder:
         self._lock = threading.Lock()
 
     def frame(self, n: int, f: list[Any]) -> Any:
-        """A frame, as VapourSynth asks for it: its number, and it with those before it."""
+        """Return a frame, as VapourSynth requests it.
+
+        Args:
+            n: The number of the frame.
+            f: The frame and those before it, latest first.
+        """
         with self._lock:
             if n not in self._finished:
                 self._advance(n, f)
@@ -165,7 +179,7 @@ class InOrder:
         return f[0] if planes is None else _written(f[0], planes)
 
     def _advance(self, n: int, history: list[Any]) -> None:
-        """Finish a frame, and those before it that were passed over."""
+        """Enhance a frame, and those before it that the pipeline has not had."""
         first = self._next
         if not n - self._reach <= first <= n:
             self._frames.reset()
@@ -177,19 +191,19 @@ class InOrder:
         self._next = n + 1
 
     def _keep(self, number: int, planes: tuple[Plane, ...] | None) -> None:
-        """Others may ask for it soon: those that asked while it was made up for."""
+        """Keep a frame, which another thread may have requested meanwhile."""
         self._finished[number] = planes
         self._finished.move_to_end(number)
         while len(self._finished) > 2 * self._reach:
             self._finished.popitem(last=False)
 
     def _item(self, number: int, picture: Any) -> Frame:
-        """A frame for the pipeline; copied, since VapourSynth may take its memory back."""
+        """Return a frame for the pipeline, copied because VapourSynth may reuse its memory."""
         props = picture.props
         interlaced = _FIELDS.get(int(props.get("_FieldBased", 0)), "progressive")
         return Frame(
             components=tuple(np.array(plane) for plane in picture),
-            layout=_told(self._layout, props, picture.width, picture.height),
+            layout=_layout_of_frame(self._layout, props, picture.width, picture.height),
             pts=self._times[number] if self._times is not None else number,
             time_base=Fraction(1, 1000),
             sample_aspect=_aspect(props),
@@ -197,12 +211,12 @@ class InOrder:
         )
 
 
-def _told(layout: PixelLayout, props: Any, width: int, height: int) -> PixelLayout:
-    """The layout with what a frame's properties say."""
+def _layout_of_frame(layout: PixelLayout, props: Any, width: int, height: int) -> PixelLayout:
+    """Return the layout with the properties of a frame."""
     full = layout.full_range
     if "_Range" in props:
         full = int(props["_Range"]) == 1
-    elif "_ColorRange" in props:  # The same the other way round, in older versions.
+    elif "_ColorRange" in props:  # Older versions have the opposite values.
         full = int(props["_ColorRange"]) == 0
     if layout.family == "rgb":
         full = True
@@ -221,13 +235,13 @@ def _told(layout: PixelLayout, props: Any, width: int, height: int) -> PixelLayo
 
 
 def _aspect(props: Any) -> Fraction:
-    """Width of a pixel over its height."""
+    """Return the width of a pixel over its height."""
     width, height = int(props.get("_SARNum", 1)), int(props.get("_SARDen", 1))
     return Fraction(width, height) if width > 0 and height > 0 else Fraction(1)
 
 
 def _written(picture: Any, planes: tuple[Plane, ...]) -> Any:
-    """A copy of a frame with other samples; its properties stay."""
+    """Return a copy of a frame with other samples and the same properties."""
     result = picture.copy()
     for number, plane in enumerate(planes):
         np.copyto(np.asarray(result[number]), plane)

@@ -60,7 +60,7 @@ def test_json_events(tmp_path):
     assert result.exit_code == 0, result.stderr
     summary = summary_of(result)
     assert (summary["frames"], summary["faces"], summary["tracks"]) == (75, 75, 1)
-    parts = {"cuts", "detect", "landmarks", "associate", "settle"}
+    parts = {"cuts", "detect", "landmarks", "associate", "smooth"}
     assert set(summary["stage_seconds"]) == {"decode", *parts, "record", "draw"}
     (person,) = summary["people"]
     assert person["frames"] == 75
@@ -185,7 +185,7 @@ def parsed(words):
     [
         ("", "cut off"),
         ('{"format": "crsr-video tracks", "version": 3}', "version: expected 1"),
-        ("not json", "is no JSON object"),
+        ("not json", "not a valid JSON object"),
     ],
 )
 def test_a_bad_tracks_file_is_one_line(folder, tmp_path, content, part):

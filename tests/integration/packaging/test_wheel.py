@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crsr_video.plugins import sources
+from crsr_video.plugins import frei0r
 from crsr_video.track import face_models
 from tests.support.face_models import require_face_models
 from tests.support.paths import ROOT
@@ -62,7 +62,7 @@ def offline(tmp_path):
 
 
 def test_it_contains_the_sources_of_the_effect(wheel):
-    wanted = {f"crsr_video/plugins/data/{name}" for name in sources.ALL}
+    wanted = {f"crsr_video/plugins/data/{name}" for name in frei0r.SOURCES}
     assert wanted | {"crsr.py"} <= names_in(wheel)
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import tests.support.server as server_helpers
 from crsr_video.errors import PluginError
-from crsr_video.plugins import compiler, sources
+from crsr_video.plugins import frei0r
 from crsr_video.server import Client
 from crsr_video.track import face_models
 from tests.integration.plugins.sanitized import HERE, SANITIZE, STRICT, compiled, pids
@@ -48,12 +48,12 @@ def program(tmp_path_factory):
 def built(tmp_path_factory, program):
     """A folder with the effect in it, for FREI0R_PATH."""
     folder = tmp_path_factory.mktemp("frei0r")
-    source = sources.find(sources.EFFECT)
+    source = frei0r.source_file(frei0r.EFFECT_SOURCE)
     try:
-        found = compiler.find()
+        found = frei0r.find_compiler()
     except PluginError as error:
         pytest.skip(str(error))
-    compiler.build(source, folder / "crsr.so", command=program, compiler=found)
+    frei0r.build(source, folder / "crsr.so", command=program, compiler=found)
     return folder
 
 

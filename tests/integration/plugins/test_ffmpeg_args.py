@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from crsr_video.cli import main
 from crsr_video.io import pyav
-from crsr_video.plugins.conversion import Parameters, effect
+from crsr_video.plugins.ffmpeg_filters import EffectParameters, effect_filter
 from crsr_video.track import tracks_file
 from tests.integration.plugins import clips
 from tests.integration.plugins.conftest import needs
@@ -180,7 +180,7 @@ def test_interlaced_pictures_stay_so(tmp_path):
 def test_high_bit_depths_are_told_of(tmp_path):
     source = make_video(tmp_path / "a.mkv", codec="ffv1", pix_fmt="yuv420p10le", frames=2)
     done = args(source, "-o", tmp_path / "b.mkv", "--strength", "0")
-    assert "sees 8 bits, and this video has 10: --pipe" in done.stderr
+    assert "gets 8 bits per sample, and this video has 10: --pipe" in done.stderr
     obey(done.stdout)
     with av.open(str(tmp_path / "b.mkv")) as file:
         assert next(file.decode(video=0)).format.name == "yuv420p10le"
@@ -197,8 +197,8 @@ def test_strange_names_survive_shell_and_filters(tmp_path):
 
 
 def test_only_unusual_parameters_are_printed():
-    assert effect(Parameters(strength=0.8)) == "frei0r=crsr:0.8"
-    assert effect(Parameters(debug=True)) == "frei0r=crsr:1|0.0625|fast|n|y"
+    assert effect_filter(EffectParameters(strength=0.8)) == "frei0r=crsr:0.8"
+    assert effect_filter(EffectParameters(debug=True)) == "frei0r=crsr:1|0.0625|fast|n|y"
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "sound", "itself", "folder"])
@@ -230,7 +230,7 @@ def test_bad_input_is_told_in_a_line(tmp_path, kind):
         ("--persons", "1\n2", "--persons must be one line"),
         ("--model", "nope", "unknown model 'nope'"),
         ("--model", "nope.safetensors", "nope.safetensors: no such file"),
-        ("--tracks", __file__, "is no JSON object"),
+        ("--tracks", __file__, "not a valid JSON object"),
     ],
 )
 def test_what_the_server_would_refuse_is_refused_at_once(option, value, told):

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from crsr_video.cli import main
 from crsr_video.errors import PluginError
-from crsr_video.plugins import compiler, loading, places, sources
+from crsr_video.plugins import frei0r, installation
 from tests.integration.plugins.conftest import ROOT, needs
 
 PARAMETERS = ("strength", "min_face", "model", "compare", "debug", "tracks", "persons")
@@ -39,15 +39,15 @@ def installed(home, program):
 
 
 def test_everything_lands_where_programs_look(installed, program):
-    here = places.places()
+    here = installation.user_places()
     assert here.effect == installed / ".frei0r-1/lib/crsr.so"
     assert stat.S_IMODE(here.effect.stat().st_mode) == 0o755
     assert os.fsencode(program) in here.effect.read_bytes()  # what it starts its server with
     described = installed / ".local/share/kdenlive/effects/frei0r_crsr.xml"
-    assert described.read_bytes() == sources.find(sources.KDENLIVE).read_bytes()
+    assert described.read_bytes() == frei0r.source_file(frei0r.KDENLIVE_DESCRIPTION).read_bytes()
     assert not list(installed.rglob("*.part"))
-    effect = loading.load(here.effect)
-    assert (effect.name, effect.parameters) == ("crsr", PARAMETERS)
+    loaded = frei0r.load(here.effect)
+    assert (loaded.name, loaded.parameters) == ("crsr", PARAMETERS)
 
 
 def test_status_tells_of_each_part(installed, program):
@@ -73,7 +73,7 @@ def test_status_before_and_after(home, program):
     (home / ".frei0r-1/lib/crsr.so").write_bytes(b"no effect at all")
     told = json.loads((done := run("status", "--json")).stdout)
     assert done.exit_code == 1
-    assert not told["loads"] and "does not load" in told["trouble"]
+    assert not told["loads"] and "cannot be loaded" in told["trouble"]
     assert {file["state"] for file in told["files"]} == {"ok", "changed"}
 
 
@@ -109,7 +109,7 @@ def test_files_of_others_are_neither_replaced_nor_removed(home, program):
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(b"theirs")
     refused = run("install", "--command", program)
-    assert refused.exit_code == 1 and "not ours" in refused.stderr
+    assert refused.exit_code == 1 and "not from crsr-video" in refused.stderr
     assert tree(home) == {theirs.relative_to(home): b"theirs"}
     assert run("install", "--command", program, "--force").exit_code == 0
     theirs.write_bytes(b"changed since")
@@ -129,7 +129,7 @@ def test_shotcut_gets_its_filter_where_it_is_unpacked(home, program, tmp_path):
     assert run("uninstall").exit_code == 0
     assert not (filters / "crsr").exists() and filters.is_dir()
     wrong = run("install", "--command", program, "--shotcut", home)
-    assert wrong.exit_code == 1 and "is this where Shotcut is" in wrong.stderr
+    assert wrong.exit_code == 1 and "is Shotcut installed there" in wrong.stderr
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_shotcut_gets_its_filter_where_it_is_unpacked(home, program, tmp_path):
         ("none", "apt install gcc"),
         ("no header", "frei0r-plugins-dev"),
         ("nosuchcc -O3", "'nosuchcc'"),
-        ("'", "$CC is no command"),
-        ("false", "no C program can be compiled: false: failed without a word"),
+        ("'", "$CC is not a valid command"),
+        ("false", "cannot compile C programs: false: failed without a message"),
     ],
 )
 def test_what_is_missing_is_named(home, program, monkeypatch, tmp_path, compiler_says, told):
@@ -167,24 +167,24 @@ def test_a_source_that_does_not_compile_is_told_in_a_line(tmp_path, program):
     broken = tmp_path / "broken.c"
     broken.write_text("int f0r_init(void) { return missing; }\n")
     with pytest.raises(PluginError, match="missing") as caught:
-        compiler.build(broken, tmp_path / "broken.so", command=program)
+        frei0r.build(broken, tmp_path / "broken.so", command=program)
     assert "\n" not in str(caught.value)
 
 
 def test_what_is_no_effect_is_not_taken_for_one(tmp_path, program):
     other = tmp_path / "other.c"
     other.write_text("int other(void) { return 0; }\n")
-    compiler.build(other, tmp_path / "other.so", command=program)
-    with pytest.raises(PluginError, match="is no frei0r effect"):
-        loading.load(tmp_path / "other.so")
+    frei0r.build(other, tmp_path / "other.so", command=program)
+    with pytest.raises(PluginError, match="not a frei0r effect"):
+        frei0r.load(tmp_path / "other.so")
 
 
 @pytest.mark.usefixtures("installed")
 def test_a_damaged_list_is_not_believed():
-    places.places().manifest.write_text('{"format": 1, "files": 3}')
+    installation.user_places().manifest.write_text('{"format": 1, "files": 3}')
     for words in (("status",), ("uninstall",)):
         done = run(*words)
-        assert done.exit_code == 1 and "is damaged" in done.stderr
+        assert done.exit_code == 1 and "damaged" in done.stderr
 
 
 @pytest.mark.usefixtures("home")
@@ -205,7 +205,7 @@ def test_cmake_builds_the_same_effect(built, program, tmp_path):
     words = ["cmake", "-S", source, "-B", tmp_path, f"-DCRSR_COMMAND={program}"]
     subprocess.run(words, check=True, capture_output=True, timeout=100)
     subprocess.run(["cmake", "--build", tmp_path], check=True, capture_output=True, timeout=100)
-    assert loading.load(tmp_path / "crsr.so") == loading.load(built / "crsr.so")
+    assert frei0r.load(tmp_path / "crsr.so") == frei0r.load(built / "crsr.so")
     assert os.fsencode(program) in (tmp_path / "crsr.so").read_bytes()
 
 
@@ -216,7 +216,7 @@ def test_meson_builds_the_same_effect(built, program, tmp_path):
     words = ["meson", "setup", tmp_path, source, f"-Dcommand={program}"]
     subprocess.run(words, check=True, capture_output=True, timeout=100)
     subprocess.run(["ninja", "-C", tmp_path], check=True, capture_output=True, timeout=100)
-    assert loading.load(tmp_path / "crsr.so") == loading.load(built / "crsr.so")
+    assert frei0r.load(tmp_path / "crsr.so") == frei0r.load(built / "crsr.so")
     assert os.fsencode(program) in (tmp_path / "crsr.so").read_bytes()
 
 
@@ -224,10 +224,10 @@ def test_meson_builds_the_same_effect(built, program, tmp_path):
 
 
 def test_kdenlive_s_description_fits_the_effect(built):
-    root = ElementTree.parse(sources.find(sources.KDENLIVE)).getroot()
+    root = ElementTree.parse(frei0r.source_file(frei0r.KDENLIVE_DESCRIPTION)).getroot()
     assert root.tag == "effect" and root.get("tag") == root.get("id") == "frei0r.crsr"
     found = {p.get("name"): p for p in root.findall("parameter")}
-    assert tuple(found) == loading.load(built / "crsr.so").parameters
+    assert tuple(found) == frei0r.load(built / "crsr.so").parameters
     kinds = ("animated", "constant", "list", "bool", "bool", "url", "keywords")
     assert tuple(p.get("type") for p in found.values()) == kinds
     assert all(p.findtext("name") for p in found.values())
@@ -242,7 +242,7 @@ def test_kdenlive_s_description_fits_the_effect(built):
 
 
 def test_shotcut_s_description_fits_the_effect():
-    meta, controls = (sources.find(name).read_text() for name in sources.SHOTCUT)
+    meta, controls = (frei0r.source_file(name).read_text() for name in frei0r.SHOTCUT_DESCRIPTION)
     assert "mlt_service: 'frei0r.crsr'" in meta and "qml: 'ui.qml'" in meta
     for number, name in enumerate(PARAMETERS):
         own = name.replace("_f", "F")
@@ -253,4 +253,4 @@ def test_shotcut_s_description_fits_the_effect():
 
 
 def test_the_files_are_where_the_build_takes_them_from():
-    assert all((ROOT / "plugins" / name).is_file() for name in sources.ALL)
+    assert all((ROOT / "plugins" / name).is_file() for name in frei0r.SOURCES)

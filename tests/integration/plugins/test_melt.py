@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crsr_video.inspection import analysis
-from crsr_video.plugins import sources
+from crsr_video.plugins import frei0r
 from tests.integration.plugins import clips
 from tests.integration.plugins.conftest import environment, needs
 
@@ -108,7 +108,7 @@ def test_a_clip_that_is_entered_in_the_middle_gives_the_same_frames(tmp_path, so
 
 
 def test_parameters_go_by_kdenlive_s_names_and_shotcut_s_numbers(tmp_path, source, effect, plain):
-    root = ElementTree.parse(sources.find(sources.KDENLIVE)).getroot()
+    root = ElementTree.parse(frei0r.source_file(frei0r.KDENLIVE_DESCRIPTION)).getroot()
     named = {p.get("name"): p.get("default") for p in root.findall("parameter")}
     usual = rendered(tmp_path, source, effect, effect_filter(**named))
     assert equal(usual, rendered(tmp_path, source, effect, effect_filter()))

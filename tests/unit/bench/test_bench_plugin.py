@@ -11,16 +11,16 @@ from click.testing import CliRunner
 from crsr_video.bench import plugin
 from crsr_video.cli import main
 from crsr_video.errors import BenchError, PluginError, WeightsError
-from crsr_video.plugins import compiler, hosts
+from crsr_video.plugins import frei0r, status
 
 
 def able():
     """Whether everything is here that the measurement needs."""
     try:
-        compiler.find()
+        frei0r.find_compiler()
     except PluginError:
         return False
-    return hosts.ffmpeg().able
+    return status.ffmpeg().able
 
 
 needs_ffmpeg = pytest.mark.skipif(
@@ -79,12 +79,12 @@ def test_a_server_that_ends_is_told_and_reaped(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("host", "told"),
     [
-        (hosts.Host("ffmpeg", None), "there is no ffmpeg on the search path"),
-        (hosts.Host("ffmpeg", plugin.Path("/x/ffmpeg")), "/x/ffmpeg was built without frei0r"),
+        (status.Host("ffmpeg", None), "there is no ffmpeg on the search path"),
+        (status.Host("ffmpeg", plugin.Path("/x/ffmpeg")), "/x/ffmpeg was built without frei0r"),
     ],
 )
 def test_what_is_missing_is_told(host, told, monkeypatch):
-    monkeypatch.setattr(hosts, "ffmpeg", lambda: host)
+    monkeypatch.setattr(status, "ffmpeg", lambda: host)
     with pytest.raises(BenchError, match=told):
         plugin.measure(plugin.Wanted(size="360p", frames=8, runs=1))
 

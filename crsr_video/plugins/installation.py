@@ -1,0 +1,296 @@
+"""Install the effect and the editors' descriptions of it for one user, and remove them again."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from crsr_video import __version__, files
+from crsr_video.errors import PluginError
+from crsr_video.plugins import frei0r
+
+EFFECT_FILE = "crsr.so"
+"""The file name everywhere, on macOS too, because FFmpeg looks for no other."""
+_MANIFEST_FORMAT = 1
+_PROGRAM_MODE = 0o755
+_TEXT_MODE = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Folders and files of one user. None of them needs to exist."""
+
+    frei0r: Path
+    """Folder in which FFmpeg and MLT look for effects without being configured."""
+    kdenlive: Path
+    """Kdenlive's folder of effect descriptions."""
+    shotcut: Path | None
+    """Shotcut's own folder of filters, the only one that it reads, if the user has named it."""
+    manifest: Path
+    """The list of installed files."""
+
+    @property
+    def effect(self) -> Path:
+        """The compiled effect."""
+        return self.frei0r / EFFECT_FILE
+
+
+def user_places(shotcut: Path | None = None) -> Places:
+    """Return the places of the current user.
+
+    Args:
+        shotcut: The folder in which Shotcut is installed or unpacked.
+    """
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Places(
+        frei0r=user_effect_folder(),
+        kdenlive=Path(data) / "kdenlive" / "effects",
+        shotcut=None if shotcut is None else _shotcut_filters(shotcut),
+        manifest=platformdirs.user_data_path("crsr-video") / "plugin.json",
+    )
+
+
+def user_effect_folder() -> Path:
+    """Return the user's own folder of frei0r effects."""
+    return Path.home() / ".frei0r-1" / "lib"
+
+
+def _shotcut_filters(shotcut: Path) -> Path:
+    inside = ("share/shotcut/qml/filters", "Shotcut.app/share/shotcut/qml/filters", "qml/filters")
+    found = (shotcut / part for part in inside if (shotcut / part).is_dir())
+    return next(found, shotcut / inside[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The installed files, each with its digest, so that they can be checked and removed."""
+
+    version: str
+    """Version of crsr-video that installed them."""
+    command: str
+    """The ``crsr-video`` program with which the effect starts its server."""
+    source: str
+    """SHA-256 of everything that the effect was compiled from."""
+    files: dict[Path, str] = field(default_factory=dict)
+    """The written files with their SHA-256."""
+    folders: tuple[Path, ...] = ()
+    """Folders that were created for them, outermost first."""
+
+    def is_changed(self, path: Path) -> bool:
+        """Return whether a file exists, but not as it was installed."""
+        return os.path.lexists(path) and _digest_of_file(path) != self.files.get(path)
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """Return the list of installed files, or None if nothing is installed.
+
+    Raises:
+        PluginError: The list is damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise PluginError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return _manifest(json.loads(data.decode("utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PluginError(
+            f"{path}: damaged: remove it, then run 'crsr-video plugin install --force'"
+        ) from error
+
+
+def _manifest(document: Any) -> Manifest:
+    if document["format"] != _MANIFEST_FORMAT:
+        raise ValueError("another format")
+    return Manifest(
+        version=str(document["version"]),
+        command=str(document["command"]),
+        source=str(document["source"]),
+        files={Path(name): str(digest) for name, digest in document["files"].items()},
+        folders=tuple(Path(name) for name in document["folders"]),
+    )
+
+
+def _write_manifest(manifest: Manifest, path: Path) -> None:
+    document = {
+        "format": _MANIFEST_FORMAT,
+        "version": manifest.version,
+        "command": manifest.command,
+        "source": manifest.source,
+        "files": {str(name): digest for name, digest in manifest.files.items()},
+        "folders": [str(name) for name in manifest.folders],
+    }
+    _put(path, (json.dumps(document, indent=2) + "\n").encode(), mode=_TEXT_MODE)
+
+
+@dataclass(frozen=True, slots=True)
+class InstallResult:
+    """What `install` did."""
+
+    files: tuple[Path, ...]
+    """All files that are installed now."""
+    written: tuple[Path, ...]
+    """Those of them that were new or different before."""
+    removed: tuple[Path, ...]
+    """Files of an earlier installation that this one does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class UninstallResult:
+    """What `uninstall` did."""
+
+    files: tuple[Path, ...]
+    """The removed files."""
+    kept: tuple[Path, ...]
+    """Files that the user has changed since."""
+
+
+def install(places: Places, *, command: Path, force: bool = False) -> InstallResult:
+    """Compile and install the effect, or update it.
+
+    Args:
+        places: Where to install.
+        command: The ``crsr-video`` program with which the effect starts its server.
+        force: Replace files that are not from crsr-video, or were changed since.
+
+    Raises:
+        PluginError: The effect cannot be compiled here, or a file is in the way. Nothing has
+            changed then.
+    """
+    before = read_manifest(places.manifest)
+    contents = _contents(places, command)
+    digests = {path: _digest(data) for path, data in contents.items()}
+    if not force:
+        _check_existing(digests, before)
+    old_files = before.files if before else {}
+    stale = {path: digest for path, digest in old_files.items() if path not in digests}
+    folders = before.folders if before else ()
+    current = Manifest(
+        version=__version__,
+        command=str(command),
+        source=source_digest(),
+        files=digests | stale,
+        folders=folders,
+    )
+    written = [path for path in contents if _digest_of_file(path) != digests[path]]
+    try:
+        created = _create_folders(path.parent for path in (places.manifest, *contents))
+        current = replace(current, folders=tuple(dict.fromkeys((*folders, *created))))
+        # Write the list first, so that it names every file even if an error follows.
+        _write_manifest(current, places.manifest)
+        for path in written:
+            mode = _PROGRAM_MODE if path == places.effect else _TEXT_MODE
+            _put(path, contents[path], mode=mode)
+        removed = _remove(path for path in stale if not current.is_changed(path))
+        _write_manifest(replace(current, files=digests), places.manifest)
+    except OSError as error:
+        raise PluginError(f"{error.filename}: {error.strerror}") from error
+    return InstallResult(tuple(contents), tuple(written), tuple(removed))
+
+
+def uninstall(places: Places, *, force: bool = False) -> UninstallResult:
+    """Remove the files that `install` wrote, and the folders that it created if they are empty.
+
+    Args:
+        places: Where to uninstall.
+        force: Remove also files that were changed since.
+
+    Raises:
+        PluginError: Nothing is installed, or something cannot be removed.
+    """
+    manifest = read_manifest(places.manifest)
+    if manifest is None:
+        raise PluginError("the effect is not installed")
+    kept = [path for path in manifest.files if manifest.is_changed(path) and not force]
+    try:
+        removed = _remove(path for path in manifest.files if path not in kept)
+        places.manifest.unlink()
+    except OSError as error:
+        raise PluginError(f"{error.filename}: {error.strerror}") from error
+    for folder in reversed(manifest.folders):
+        with suppress(OSError):  # Other files are in it.
+            folder.rmdir()
+    return UninstallResult(tuple(removed), tuple(kept))
+
+
+def source_digest() -> str:
+    """Return the SHA-256 of everything that the effect is compiled from."""
+    return _digest(b"".join(path.read_bytes() for path in frei0r.c_sources()))
+
+
+def _contents(places: Places, command: Path) -> dict[Path, bytes]:
+    """Return the content of every file to install."""
+    with tempfile.TemporaryDirectory() as folder:
+        built = Path(folder) / places.effect.name
+        frei0r.build(frei0r.source_file(frei0r.EFFECT_SOURCE), built, command=command)
+        contents = {places.effect: built.read_bytes()}
+    description = frei0r.source_file(frei0r.KDENLIVE_DESCRIPTION)
+    contents[places.kdenlive / description.name] = description.read_bytes()
+    if places.shotcut is not None:
+        if not places.shotcut.is_dir():
+            raise PluginError(f"{places.shotcut}: no such folder: is Shotcut installed there?")
+        for name in frei0r.SHOTCUT_DESCRIPTION:
+            source = frei0r.source_file(name)
+            contents[places.shotcut / "crsr" / source.name] = source.read_bytes()
+    return contents
+
+
+def _check_existing(digests: Mapping[Path, str], before: Manifest | None) -> None:
+    """Raise a PluginError if a file is in the way."""
+    for path, digest in digests.items():
+        if not path.exists() or _digest_of_file(path) == digest:
+            continue
+        if before is None or path not in before.files:
+            raise PluginError(f"{path}: exists and is not from crsr-video: --force replaces it")
+        if before.is_changed(path):
+            raise PluginError(f"{path}: was changed since it was installed: --force replaces it")
+
+
+def _create_folders(folders: Iterable[Path]) -> list[Path]:
+    """Create folders, and return those that did not exist, outermost first."""
+    created: list[Path] = []
+    for folder in folders:
+        missing = [f for f in (folder, *folder.parents) if not f.exists()]
+        for each in reversed(missing):
+            each.mkdir(exist_ok=True)
+            created.append(each)
+    return created
+
+
+def _remove(paths: Iterable[Path]) -> list[Path]:
+    """Remove the files that exist, and return them."""
+    removed = []
+    for path in paths:
+        if path.exists():
+            path.unlink()
+            removed.append(path)
+    return removed
+
+
+def _put(path: Path, data: bytes, *, mode: int) -> None:
+    """Write a complete file. A program that has loaded the old one keeps it."""
+    # The temporary name does not end in ".so", because a program may be searching the folder.
+    with files.replacing(path, suffix="") as temporary:
+        temporary.write_bytes(data)
+        temporary.chmod(mode)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    """Return the digest of a file, or a text that is no digest if it cannot be read."""
+    try:
+        return files.sha256_of_file(path)
+    except OSError:
+        return "unreadable"
