@@ -1,126 +1,351 @@
-"""What is measured, and what came out."""
+"""Measurement of one case of the benchmark in the current process."""
 
-from dataclasses import dataclass, field
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
 
-from crsr_video.config import Precision
+import numpy as np
+import torch
+from torch import nn
 
+from crsr_video import weights
+from crsr_video.bench import peak, transfers
+from crsr_video.bench.figures import Case, CaseFigures, NetworkSpeed, Speed
+from crsr_video.config import Config, OutputSettings, ReadSettings
+from crsr_video.imaging.masks import window
+from crsr_video.io.pictures import picture_of
+from crsr_video.io.reader import Reader
+from crsr_video.io.writer import Writer
+from crsr_video.pipeline import Networks, Pipeline, build, load_networks
+from crsr_video.runner import Runner
+from crsr_video.runtime import devices
+from crsr_video.runtime.backends import MOST_IN_BYTES, runner
+from crsr_video.runtime.devices import Placement
+from crsr_video.stages.on_device.copies import copies
+from crsr_video.types import Frame, TrackedFrame
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One clip, enhanced in one way."""
-
-    size: str
-    """A key of `clip.SIZES`."""
-    faces: int
-    """In every frame, 0 to 4."""
-    preset: str
-    """Of the encoder, x264."""
-    frames: int
-    model: str
-    runs: int
-    """Times that everything is measured; what is told are the medians."""
-    device: str = "auto"
-    """Of the networks, as in `Config`."""
-    precision: Precision = "auto"
-    """Likewise."""
-    hwaccel: str = "none"
-    """Device that decodes, of both ways; see `ReadSettings`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """Of one way through a clip."""
-
-    wall_ms: float
-    """A frame."""
-    cpu_ms: float
-    """Of all threads together, a frame."""
-
-    @property
-    def fps(self) -> float:
-        """Frames a second, end to end."""
-        return 1000 / self.wall_ms
+_GPU_BATCH = 16
+"""Crops that the pipeline gives to a GPU at a time."""
+_PRECISIONS = ("fp32", "bf16", "fp16", devices.EIGHT_BITS)
 
 
 @dataclass(frozen=True, slots=True)
-class Arithmetic:
-    """What the networks compute, and how fast."""
+class StageTimes:
+    """CPU milliseconds per frame of each stage, and the crops that were enhanced."""
 
-    precision: str
-    """That was chosen: fp32, bf16, fp16 or int8."""
-    crop: int
-    """Side of most faces' crops, pixels; 0 without faces."""
-    face_macs: float
-    """Multiply-adds of both networks for a face, on average."""
-    achieved: float
-    """Of both networks as they run here, floating-point operations a second of CPU time (on a
-    GPU, of time)."""
-    peak: float
-    """Likewise, of a product of large matrices in the same arithmetic; of several, as they were
-    used."""
-    used: dict[str, float] = field(default_factory=dict)
-    """Share of the multiply-adds by arithmetic: large crops may be computed in another one."""
-    peak_kernel: str = ""
-    """What multiplied the matrices, in words."""
-    way: str = ""
-    """How the super-resolver is computed, in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class CaseFigures:
-    """Medians over the runs of one case."""
-
-    case: Case
-    plain: Speed
-    """Decoded and encoded by the same code with the same settings, nothing done in between."""
-    enhanced: Speed
     stages: dict[str, float]
-    """CPU milliseconds a frame, each stage by itself and the codecs on one thread."""
-    enhanced_faces: float
-    """A frame."""
-    arithmetic: Arithmetic
-    peak_bytes: int
-    """Most memory that the process held; 0: not known here."""
-    device: str = "cpu"
-    """What ran the networks: cpu, mps, or a GPU's name."""
-    device_bytes: int = 0
-    """Most memory of the GPU that was held; 0 without one."""
-    transfer_ms: float | None = 0.0
-    """For which the GPU copied to and from the processor's memory, a frame; 0 without one, None
-    if it does not say."""
-    notices: tuple[str, ...] = ()
-    """What the decoder has to tell: that a device was not there, say."""
-
-    @property
-    def slowdown(self) -> float:
-        """Time of enhancing over that of plain transcoding."""
-        return self.enhanced.wall_ms / self.plain.wall_ms
-
-    @property
-    def transfer_share(self) -> float | None:
-        """Of the time of an enhanced frame; other work may go on meanwhile."""
-        return None if self.transfer_ms is None else self.transfer_ms / self.enhanced.wall_ms
-
-    @property
-    def more_cpu(self) -> float:
-        """CPU time of enhancing over that of plain transcoding."""
-        return self.enhanced.cpu_ms / self.plain.cpu_ms
+    crops: Counter[int]
+    """Number of crops by crop size."""
+    frames: int
 
 
-@dataclass(frozen=True, slots=True)
-class Startup:
-    """From the start of a process to the first enhanced frame of a 640x480 file, seconds."""
+def measure(case: Case, clip: Path) -> CaseFigures:
+    """Measure one case. Plain and enhanced runs alternate.
 
-    total: float
-    """As the command does it."""
-    parts: dict[str, float]
-    """What each thing takes when they are done one after another."""
+    Raises:
+        CrsrError: If the clip cannot be enhanced.
+    """
+    networks = load_networks(configuration(case))
+    device = networks.placement.device
+    plain, enhanced = [], []
+    for _ in range(case.runs):
+        plain.append(transcode(case, clip))
+        enhanced.append(_enhance(case, clip, networks))
+    memory, device_memory = _peak_bytes(), device_peak_bytes(device)
+    times = [measure_stages(case, clip, networks) for _ in range(case.runs)]
+    first = times[0]
+    compute_ms = _gpu_compute_ms(networks, first, case.runs)
+    return CaseFigures(
+        case=case,
+        plain=_median(plain),
+        enhanced=_median(enhanced),
+        stages={name: median(one.stages[name] for one in times) for name in first.stages},
+        enhanced_faces=first.crops.total() / first.frames,
+        networks=network_speed(case.model, networks, first, compute_ms),
+        peak_bytes=memory,
+        device=device_name(device),
+        device_bytes=device_memory,
+        transfer_ms=_transfer_ms(case, clip, networks, first.frames),
+        notices=decoder_notices(case, clip),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Everything."""
+def configuration(case: Case) -> Config:
+    """Settings of a case."""
+    return Config.from_options(
+        model=case.model,
+        device=case.device,
+        precision=case.precision,
+        reading=ReadSettings(hwaccel=case.hwaccel),
+        output=OutputSettings(codec="libx264", preset=case.preset),
+        overwrite=True,
+    )
 
-    machine: dict[str, str]
-    cases: tuple[CaseFigures, ...]
-    startup: Startup | None = field(default=None)
+
+# Ways through a clip -----------------------------------------------------------------------------
+
+
+class _NoTracker:
+    """A tracker that finds no faces."""
+
+    lookahead = 0
+
+    def push(self, item: Frame) -> list[TrackedFrame]:
+        return [TrackedFrame(item)]
+
+    def flush(self) -> list[TrackedFrame]:
+        return []
+
+    def reset(self) -> None:
+        pass
+
+
+class _NoPaste:
+    """A paste stage that returns frames unchanged."""
+
+    lookahead = 0
+
+    def push(self, item: TrackedFrame) -> list[Frame]:
+        return [item.frame]
+
+    def flush(self) -> list[Frame]:
+        return []
+
+    def reset(self) -> None:
+        pass
+
+
+def transcode(case: Case, clip: Path) -> Speed:
+    """Measure decoding and encoding, through the same threads and queues as enhancing."""
+    return _run(case, clip, Pipeline([("track", _NoTracker()), ("paste", _NoPaste())]))
+
+
+def _enhance(case: Case, clip: Path, networks: Networks) -> Speed:
+    with build(configuration(case), networks=networks) as pipeline:
+        return _run(case, clip, pipeline)
+
+
+def _run(case: Case, clip: Path, pipeline: Pipeline) -> Speed:
+    config = configuration(case)
+    with (
+        Reader(clip, read=config.reading) as reader,
+        Writer(output_path(clip), reader.source, config.output, overwrite=True) as writer,
+    ):
+        wall, cpu = time.perf_counter(), time.process_time()
+        Runner(reader, pipeline, writer).run()
+        writer.close()
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        frames = reader.report.frames
+    return Speed(1000 * wall / frames, 1000 * cpu / frames)
+
+
+def output_path(clip: Path) -> Path:
+    """Path of the result of a run."""
+    return clip.with_suffix(".out.mp4")
+
+
+def decoder_notices(case: Case, clip: Path) -> tuple[str, ...]:
+    """Notices of the decoder when it opens the clip."""
+    with Reader(clip, read=configuration(case).reading) as reader:
+        return tuple(reader.report.notes)
+
+
+class _StageClock:
+    """Sums CPU seconds by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        begin = time.process_time()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - begin
+
+
+def measure_stages(case: Case, clip: Path, networks: Networks) -> StageTimes:
+    """Measure the CPU time of each stage, with everything on one thread."""
+    config, clock = configuration(case), _StageClock()
+    output = output_path(clip)
+    crops, frames = Counter[int](), 0
+    with (
+        Reader(clip, threads=1, read=config.reading) as reader,
+        Writer(output, reader.source, config.output, overwrite=True, threads=1) as writer,
+        build(config, networks=networks) as pipeline,
+    ):
+        pipeline.time_by(time.process_time)
+        pipeline.observer = lambda item, _: crops.update(
+            face.crop.size for face in item.faces if face.crop is not None
+        )
+        for frame in _enhanced_frames(reader, pipeline, clock):
+            frames += 1
+            with clock("convert"):
+                picture_of(frame, reader.source.first, writer.plan.pixel_format)
+            with clock("encode"):
+                writer.push(frame)
+        with clock("encode"):
+            writer.close()
+        stages = pipeline.statistics.stage_seconds
+    # The writer converted every frame once more.
+    clock.seconds["encode"] -= clock.seconds["convert"]
+    seconds = {"decode": clock.seconds.pop("decode"), **stages, **clock.seconds}
+    return StageTimes({name: 1000 * s / frames for name, s in seconds.items()}, crops, frames)
+
+
+def _enhanced_frames(reader: Reader, pipeline: Pipeline, clock: _StageClock) -> Iterator[Frame]:
+    items = iter(reader)
+    while True:
+        with clock("decode"):
+            item = next(items, None)
+        if item is None:
+            break
+        if isinstance(item, Frame):
+            yield from pipeline.push(item)
+    yield from pipeline.flush()
+
+
+# Throughput of the networks ----------------------------------------------------------------------
+
+
+def network_speed(
+    model: str, networks: Networks, times: StageTimes, gpu_ms: float = 0.0
+) -> NetworkSpeed:
+    """Throughput of the networks, from the time of their stages.
+
+    Args:
+        model: Name of shipped weights, or path of a file.
+        networks: The networks as the pipeline runs them.
+        times: Times of the stages.
+        gpu_ms: Milliseconds of computing on a GPU for all crops. If 0, the CPU time of the stages
+            is used.
+    """
+    pair = weights.load(model)  # Loaded again, because running may have rewritten the layers.
+    parts = (pair.consistifier, pair.superresolver)
+    shapes = {size: _computed_shape(size, networks) for size in times.crops}
+    macs = {
+        size: sum(count_macs(part, *shape) for part in parts) * times.crops[size]
+        for size, shape in shapes.items()
+    }
+    faces, total = times.crops.total(), sum(macs.values())
+    cpu_ms = (times.stages["consistify"] + times.stages["super-resolve"]) * times.frames
+    way = runner(pair.superresolver.eval(), networks.placement).way
+    used = Counter[str]()
+    for size, (height, width) in shapes.items():
+        used[precision_at(way, height * width, networks.placement)] += macs[size]
+    if not used.total():  # No faces, or networks without multiplications.
+        used = Counter({networks.placement.precision: 1})
+    limits = {name: peak.measure(networks.placement.device, name) for name in used}
+    # Work at several precisions takes at least the sum of the times at their peaks.
+    least_seconds = sum(share / limits[name].rate for name, share in used.items())
+    return NetworkSpeed(
+        precision=networks.placement.precision,
+        crop=times.crops.most_common(1)[0][0] if faces else 0,
+        face_macs=total / faces if faces else 0.0,
+        achieved=2 * total / ((gpu_ms or cpu_ms) / 1000) if faces else 0.0,
+        peak=used.total() / least_seconds,
+        used={name: share / used.total() for name, share in used.items()},
+        peak_kernel=", ".join(limits[name].kernel for name in used),
+        way=way,
+    )
+
+
+def precision_at(way: str, pixels: int, placement: Placement) -> str:
+    """The precision at which a crop is computed: fp32, bf16, fp16 or int8.
+
+    Args:
+        way: Description of a backend, which begins with its precision.
+        pixels: Pixels of the computed part of the crop.
+        placement: Device and precision of the networks.
+    """
+    name = way.partition(",")[0]
+    if name not in _PRECISIONS:
+        return placement.precision
+    if name == devices.EIGHT_BITS and pixels > MOST_IN_BYTES:
+        return placement.fitting(eight_bits=False).precision
+    return name
+
+
+def _computed_shape(size: int, networks: Networks) -> tuple[int, int]:
+    """Height and width of the part of a crop that is computed."""
+    if size not in networks.windowed:
+        return size, size
+    rows, columns = window(size)
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+@torch.inference_mode()
+def count_macs(network: nn.Module, height: int, width: int | None = None) -> int:
+    """Count the multiply-adds of the convolutions for one picture (square by default)."""
+    total = 0
+
+    def count(layer: nn.Module, _: object, output: torch.Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer, nn.Conv2d)
+        taps = layer.kernel_size[0] * layer.kernel_size[1]
+        total += output.numel() * (layer.in_channels // layer.groups) * taps
+
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    network(torch.zeros(1, 3, height, width or height))
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+# Memory and the GPU ------------------------------------------------------------------------------
+
+
+def device_name(device: torch.device) -> str:
+    """Name of a GPU, or the kind of any other device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def device_peak_bytes(device: torch.device) -> int:
+    """Largest memory of this process's tensors on a GPU since `reset_device_peak`."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+
+
+def reset_device_peak(device: torch.device) -> None:
+    """Measure `device_peak_bytes` from now on."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _gpu_compute_ms(networks: Networks, times: StageTimes, runs: int) -> float:
+    """Milliseconds of computing on a GPU for all crops, without copies; 0 without a GPU."""
+    device = networks.placement.device
+    if device.type != "cuda":
+        return 0.0
+    pair, total = networks.pair, 0.0
+    forward = transfers.chain(*map(networks.predictor, (pair.consistifier, pair.superresolver)))
+    for size, count in times.crops.items():
+        batch = min(count, _GPU_BATCH)
+        images = np.zeros((batch, 3, size, size), np.float32)
+        steps = transfers.measure_steps(forward, copies(device), images, runs)
+        total += steps.compute_ms / batch * count
+    return total
+
+
+def _transfer_ms(case: Case, clip: Path, networks: Networks, frames: int) -> float | None:
+    if networks.placement.device.type != "cuda":
+        return 0.0
+    found = transfers.profiled_copies_ms(lambda: _enhance(case, clip, networks))
+    return None if found is None else found / frames
+
+
+def _median(speeds: list[Speed]) -> Speed:
+    return Speed(median(s.wall_ms for s in speeds), median(s.cpu_ms for s in speeds))
+
+
+def _peak_bytes() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

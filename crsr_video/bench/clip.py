@@ -1,14 +1,15 @@
-"""The sample clip of the benchmark: a moving camera, a textured scene, and known faces before it.
+"""The generated clip of the benchmarks: a moving camera, a textured scene and some faces.
 
-The face is Eileen Collins's, from NASA's portrait of her (public domain), made as soft as faces are
-that one would want to enhance: it holds about 60 pixels of detail to a side of its crop, whatever
-its size. The scene is made of shapes and noise at every scale, with grain over it, so that an
-encoder has about as much to do as with real footage.
+The face is Eileen Collins's, from NASA's portrait (public domain), blurred to about 60 pixels of
+detail per side of a crop, which is a face that a user would want to enhance. The scene is made of
+shapes and noise at every scale, with grain over it, so that an encoder has about as much to do as
+with real footage.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,81 +24,103 @@ Floats = NDArray[np.float32]
 
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
 """Width and height by name."""
+FRAME_RATE = 25
 
-RATE = 25
+# Geometry of face.jpg, in its pixels.
 _FACE_WIDTH = 95.0
-"""Of the face in its picture, pixels."""
-_SHARE = 0.13
-"""Width of a face over the frame's height."""
 _NOSE = (164.0, 118.0)
-_HEAD = ((164.0, 112.0), (82.0, 118.0))
-"""Centre and radii of what is shown of the picture: head, hair and collar; pixels."""
+_CROP_CENTRE, _CROP_RADIUS = (164.0, 112.0), 100.0
+_HEAD_CENTRE, _HEAD_RADII = (164.0, 112.0), (82.0, 118.0)
+"""Ellipse of head, hair and collar."""
+_BLUR_SIGMA = 1.2
+
+# The scene, as shares of the frame.
+_FACE_SHARE = 0.13
+"""Width of a face, as a share of the frame's height."""
 _PLACES = ((0.50, 0.46), (0.17, 0.62), (0.80, 0.60), (0.36, 0.80))
-"""Of the faces in the frame, as shares of width and height."""
-_ROOM = 0.06
-"""Share of the frame by which the scene is wider on each side: the camera's room."""
-_SOFTNESS = 1.2
-"""Deviation of the blur over the face, in pixels of its picture."""
-_GRAIN = 2.2
-"""Deviation in 8-bit codes."""
+_MARGIN = 0.06
+"""The scene extends beyond the frame by this share on each side, so that the camera can move."""
+_GRAIN_SIGMA = 2.2
+"""In 8-bit codes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the clip is to be."""
+    """Properties of a generated clip."""
 
     width: int
     height: int
     faces: int
-    """0 to 4."""
+    """From 0 to 4."""
     frames: int
 
 
 def write(path: Path, sample: Sample) -> None:
-    """Write the clip as H.264; the same sample gives the same pictures.
+    """Write a clip as H.264. The same sample gives the same pictures.
 
-    Raises: ValueError: more faces than there are places.
+    Raises:
+        ValueError: If there are more than four faces.
     """
     if not 0 <= sample.faces <= len(_PLACES):
-        raise ValueError(f"{sample.faces} faces: there is room for {len(_PLACES)}")
+        raise ValueError(f"cannot draw {sample.faces} faces: use 0 to {len(_PLACES)}")
     with av.open(str(path), "w") as container:
         options = {"preset": "veryfast", "crf": "18"}
-        stream = container.add_stream("libx264", rate=RATE, options=options)
+        stream = container.add_stream("libx264", rate=FRAME_RATE, options=options)
         stream.width, stream.height, stream.pix_fmt = sample.width, sample.height, "yuv420p"
         for index, picture in enumerate(pictures(sample)):
             planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
             frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
-            frame.pts, frame.time_base = index, Fraction(1, RATE)
+            frame.pts, frame.time_base = index, Fraction(1, FRAME_RATE)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
 
 def pictures(sample: Sample) -> Iterator[Bytes]:
-    """Draw the clip: uint8 (H, W, 3), BGR."""
+    """Draw the frames of a clip: uint8 (H, W, 3), BGR."""
     rng = np.random.default_rng(7)
-    room = round(_ROOM * sample.width)
-    scene = _scene(sample.width + 2 * room, sample.height + 2 * room, rng)
+    margin = round(_MARGIN * sample.width)
+    scene = _draw_scene(sample.width + 2 * margin, sample.height + 2 * margin, rng)
     head, alpha = _head()
-    margin = 64
-    shape = (sample.height + margin, sample.width + margin, 1)
-    grain = (_GRAIN * rng.standard_normal(shape)).round().astype(np.int16).repeat(3, 2)
+    spare = 64  # The grain is shifted by up to this many pixels from frame to frame.
+    shape = (sample.height + spare, sample.width + spare, 1)
+    grain = (_GRAIN_SIGMA * rng.standard_normal(shape)).round().astype(np.int16).repeat(3, 2)
     for index in range(sample.frames):
-        seconds = index / RATE
-        picture = _seen(scene, sample, room, seconds)
+        seconds = index / FRAME_RATE
+        picture = _view(scene, sample, margin, seconds)
         for number in range(sample.faces):
-            _draw(picture, head, alpha, _pose(sample, number, seconds))
-        x, y = rng.integers(margin, size=2)
+            _draw_head(picture, head, alpha, _pose(sample, number, seconds))
+        x, y = rng.integers(spare, size=2)
         part = grain[y : y + sample.height, x : x + sample.width]
         yield cv2.add(picture, part, dtype=cv2.CV_8U)
 
 
-def _scene(width: int, height: int, rng: np.random.Generator) -> Bytes:
-    """Something to stand before: soft and hard shapes, and texture at every scale."""
+def face_crops(count: int, size: int) -> Floats:
+    """Crops of the face, each rotated, shifted, lit and noisy in its own way.
+
+    Returns:
+        float32 (count, 3, size, size), RGB in [0, 1]; the same in every call.
+    """
+    rng = np.random.default_rng(5)
+    x, y = _CROP_CENTRE
+    face = _soft_face()[..., ::-1] / np.float32(255)
+    crops = []
+    for _ in range(count):
+        scale = size / (2 * _CROP_RADIUS) * rng.uniform(0.95, 1.05)
+        matrix = cv2.getRotationMatrix2D((x, y), rng.uniform(-8, 8), scale)
+        matrix[:, 2] += (size - 1) / 2 - np.array([x, y]) + rng.uniform(-1, 1, 2)
+        crops.append(cv2.warpAffine(face, matrix, (size, size), flags=cv2.INTER_LINEAR))
+    lit = np.stack(crops).transpose(0, 3, 1, 2) * rng.uniform(0.7, 1.1, (count, 1, 1, 1))
+    noisy = lit + rng.normal(0, 0.01, lit.shape)
+    return np.ascontiguousarray(noisy.clip(0, 1), np.float32)
+
+
+def _draw_scene(width: int, height: int, rng: np.random.Generator) -> Bytes:
+    """Soft and hard shapes, and texture at every scale."""
     picture = np.zeros((height, width, 3), np.float32)
     for octave in range(2, 9):
         cells = (2**octave * width // height, 2**octave)
         noise = rng.standard_normal((cells[1], cells[0], 3)).astype(np.float32)
-        noise = 0.2 * noise + 0.8 * noise[..., :1]  # things differ more in light than in colour
+        noise = 0.2 * noise + 0.8 * noise[..., :1]  # Real scenes vary more in light than in hue.
         picture += (
             70 * 0.62**octave * cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
         )
@@ -110,31 +133,38 @@ def _scene(width: int, height: int, rng: np.random.Generator) -> Bytes:
     return scene
 
 
-def _seen(scene: Bytes, sample: Sample, room: int, seconds: float) -> Bytes:
-    """What the camera sees: it pans slowly and is held by hand."""
-    x = room * (1 - 0.8 * np.cos(0.5 * seconds)) + 1.5 * np.sin(7 * seconds)
-    y = room * (1 + 0.5 * np.sin(0.4 * seconds)) + 1.5 * np.sin(9 * seconds + 1)
+def _view(scene: Bytes, sample: Sample, margin: int, seconds: float) -> Bytes:
+    """The part of the scene in a camera that pans slowly and is held by hand."""
+    x = margin * (1 - 0.8 * np.cos(0.5 * seconds)) + 1.5 * np.sin(7 * seconds)
+    y = margin * (1 + 0.5 * np.sin(0.4 * seconds)) + 1.5 * np.sin(9 * seconds + 1)
     matrix = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    seen: Bytes = cv2.warpAffine(scene, matrix, (sample.width, sample.height), flags=flags)
-    return seen
+    view: Bytes = cv2.warpAffine(scene, matrix, (sample.width, sample.height), flags=flags)
+    return view
+
+
+@lru_cache(maxsize=1)
+def _soft_face() -> Floats:
+    """face.jpg after the blur: float32 (h, w, 3), BGR, codes from 0 to 255."""
+    data = resources.files("crsr_video.bench").joinpath("face.jpg").read_bytes()
+    sharp: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    soft: Floats = cv2.GaussianBlur(sharp.astype(np.float32), (0, 0), _BLUR_SIGMA)
+    return soft
 
 
 def _head() -> tuple[Floats, Floats]:
-    """The picture of the face, (h, w, 3) BGR, and how much of each pixel is shown, (h, w, 1)."""
-    data = resources.files("crsr_video.bench").joinpath("face.jpg").read_bytes()
-    sharp: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    picture = cv2.GaussianBlur(sharp.astype(np.float32), (0, 0), _SOFTNESS)
+    """The face, (h, w, 3) BGR, and its opacity, (h, w, 1)."""
+    picture = _soft_face()
     y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
-    (cx, cy), (rx, ry) = _HEAD
+    (cx, cy), (rx, ry) = _HEAD_CENTRE, _HEAD_RADII
     radius = np.hypot((x - cx) / rx, (y - cy) / ry)
     return picture, np.clip((1 - radius) / 0.08, 0, 1).astype(np.float32)[..., None]
 
 
 def _pose(sample: Sample, number: int, seconds: float) -> NDArray[np.float64]:
-    """Frame pixels from the picture's; 2x3. Each face sways, nods and tilts in its own time."""
+    """Matrix (2x3) from face.jpg to the frame. Each face sways, nods and tilts at its own pace."""
     phase = 1.7 * number
-    scale = _SHARE * sample.height / _FACE_WIDTH * (1 + 0.04 * np.sin(0.9 * seconds + phase))
+    scale = _FACE_SHARE * sample.height / _FACE_WIDTH * (1 + 0.04 * np.sin(0.9 * seconds + phase))
     tilt = np.radians(5) * np.sin(1.1 * seconds + phase)
     place = np.array(_PLACES[number]) * (sample.width, sample.height)
     sway = np.array([np.sin(1.3 * seconds + phase), np.sin(2.1 * seconds + phase) / 3])
@@ -144,8 +174,7 @@ def _pose(sample: Sample, number: int, seconds: float) -> NDArray[np.float64]:
     return np.hstack([linear, shift[:, None]])
 
 
-def _draw(picture: Bytes, head: Floats, alpha: Floats, matrix: NDArray[np.float64]) -> None:
-    """Put the head into a picture."""
+def _draw_head(picture: Bytes, head: Floats, alpha: Floats, matrix: NDArray[np.float64]) -> None:
     height, width = head.shape[:2]
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]])
     placed = corners @ matrix[:, :2].T + matrix[:, 2]

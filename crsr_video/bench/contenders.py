@@ -1,4 +1,4 @@
-"""Who computes a pair of networks: ourselves, and other programs that take what we export."""
+"""Programs that run a pair of networks: crsr-video, and others that read exported networks."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,63 +12,80 @@ import torch
 from numpy.typing import NDArray
 
 from crsr_video.bench import transfers
-from crsr_video.bench.arithmetic import precision_at
+from crsr_video.bench.case import precision_at
 from crsr_video.errors import BenchError
 from crsr_video.export import export
 from crsr_video.export.formats import INPUT, OUTPUT
 from crsr_video.pipeline import Networks
-from crsr_video.runtime.backends.cuda import Forward
-from crsr_video.stages.on_device.copies import copies
+from crsr_video.stages.on_device.copies import Copies, copies
 
 Images = NDArray[np.float32]
 Run = Callable[[Images], Images]
-"""Float32 (N, 3, S, S) in [0, 1] to float32 (N, 3, 4S, 4S)."""
+"""From (N, 3, S, S) to (N, 3, 4S, 4S), RGB in [0, 1]."""
 
 OURS = "crsr-video"
-RIVALS = ("onnxruntime", "openvino")
-_PACKAGES = {
-    "onnxruntime": "'crsr-video[export]'",
-    "openvino": "'crsr-video[export]' openvino",
-}
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Networks on a GPU, and the copies to it and back."""
+
+    forward: transfers.Forward
+    ways: Copies
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One who computes both networks, one after the other."""
+    """A program that runs both networks, one after the other."""
 
     name: str
     run: Run
     way: str
-    """How, in words."""
+    """How the networks are run."""
     precision: Callable[[int], str]
-    """Arithmetic, by side of the crops."""
-    forward: Forward | None = None
-    """On a GPU, between tensors there."""
-    flow: Callable[[Images, int], object] | None = None
-    """Several batches, one after another, if that is more than `run` several times."""
+    """Precision by crop size."""
+    stream: Stream | None = None
+    """Several batches overlap if this is given."""
+
+    def run_many(self, images: Images, count: int) -> None:
+        """Run the same batch several times."""
+        if self.stream is not None:
+            transfers.stream_batches(self.stream.forward, self.stream.ways, images, count)
+        else:
+            for _ in range(count):
+                self.run(images)
 
 
 def ours(networks: Networks) -> Contender:
-    """As the pipeline runs them: on a GPU, what is between them stays there."""
+    """The networks as the pipeline runs them. On a GPU, values between them stay there."""
     device, pair = networks.placement.device, networks.pair
     first, second = (networks.predictor(n) for n in (pair.consistifier, pair.superresolver))
 
     def precision(side: int) -> str:
         return precision_at(second.way, side**2, networks.placement)
 
-    if device.type == "cuda":
-        forward = transfers.chained(first, second)
-        flow = transfers.Flow(forward, copies(device))
-        return Contender(OURS, flow, second.way, precision, forward, flow.many)
-    return Contender(OURS, lambda x: second(first(x).clip(0, 1)), second.way, precision)
+    if device.type != "cuda":
+        return Contender(OURS, lambda x: second(first(x).clip(0, 1)), second.way, precision)
+    return streamed(second.way, precision, Stream(transfers.chain(first, second), copies(device)))
+
+
+def streamed(way: str, precision: Callable[[int], str], stream: Stream) -> Contender:
+    """A contender whose batches overlap with their copies."""
+
+    def run(images: Images) -> Images:
+        return transfers.stream_batches(stream.forward, stream.ways, images, 1)
+
+    return Contender(OURS, run, way, precision, stream)
 
 
 @contextmanager
-def rivals(names: tuple[str, ...], model: str, networks: Networks) -> Iterator[list[Contender]]:
-    """Others with the same weights, on the same device and with as many threads.
+def others(names: tuple[str, ...], model: str, networks: Networks) -> Iterator[list[Contender]]:
+    """Other programs with the same weights, on the same device with as many threads.
 
-    Raises: BenchError: one of them is not installed, or not made for this device.
-            ExportError, WeightsError: there is nothing to give them.
+    Raises:
+        BenchError: If a program is missing or does not support the device.
+        ExportError: If the model cannot be exported.
+        WeightsError: If the model cannot be loaded.
     """
     if not names:
         yield []
@@ -77,18 +94,20 @@ def rivals(names: tuple[str, ...], model: str, networks: Networks) -> Iterator[l
     with tempfile.TemporaryDirectory(prefix="crsr-bench-") as folder:
         path = Path(folder, "pair.onnx")
         export(model, path)
-        yield [_MAKERS[name](modules[name], path, networks) for name in names]
+        yield [OTHERS[name](modules[name], path, networks) for name in names]
 
 
 def _import(name: str) -> Any:
     try:
         return __import__(name)
     except ImportError as error:
-        raise BenchError(f"{name} is not installed: pip install {_PACKAGES[name]}") from error
+        package = "" if name == "onnxruntime" else f" {name}"
+        text = f"{name} is not installed: pip install 'crsr-video[export]'{package}"
+        raise BenchError(text) from error
 
 
 def threads_of(networks: Networks) -> int:
-    """CPU threads of the networks, which other programs get as well."""
+    """CPU threads of the networks, which other programs get too."""
     return networks.placement.threads or torch.get_num_threads()
 
 
@@ -100,7 +119,7 @@ def _onnxruntime(module: Any, path: Path, networks: Networks) -> Contender:
     options = module.SessionOptions()
     options.intra_op_num_threads = threads_of(networks)
     options.inter_op_num_threads = 1
-    # Threads that wait busily would be in the way of whoever has his turn next.
+    # Threads that spin while they wait would slow down the next contender.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     at = {"device_id": device.index or 0} if device.type == "cuda" else {}
     session = module.InferenceSession(str(path), options, providers=[(provider, at)])
@@ -114,7 +133,7 @@ def _onnxruntime(module: Any, path: Path, networks: Networks) -> Contender:
 
 
 def _openvino(module: Any, path: Path, networks: Networks) -> Contender:
-    """In bf16, where we have taken that or less, else in fp32."""
+    """OpenVINO at bf16 if the networks run at bf16 or int8, and at fp32 otherwise."""
     placement = networks.placement
     if placement.device.type != "cpu":
         raise BenchError("OpenVINO is compared on the CPU only")
@@ -136,4 +155,8 @@ def _openvino(module: Any, path: Path, networks: Networks) -> Contender:
     return Contender("openvino", run, f"{precision}, {version}", lambda _: precision)
 
 
-_MAKERS = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+OTHERS: dict[str, Callable[[Any, Path, Networks], Contender]] = {
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+}
+"""Functions that make the contenders, by the name of the program."""

@@ -1,7 +1,7 @@
-"""Live enhancement under load, seen from outside: paced in, drained out, through real pipes.
+"""The benchmark of live enhancement: a paced camera in, a viewer out, through real pipes.
 
-The figures of the live run itself are read from its statistics; beside them stands what a camera
-and a viewer would measure: from writing a picture into the pipe to reading it from the other one.
+Beside the statistics of the live run stands the latency that a camera and a viewer would measure:
+from writing a frame into the one pipe to reading it from the other.
 """
 
 import json
@@ -9,11 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,23 +22,28 @@ import cv2
 import numpy as np
 
 from crsr_video.bench import clip
-from crsr_video.bench.pacing import Bytes, Camera
+from crsr_video.bench.clip import Bytes
 from crsr_video.errors import BenchError, CrsrError
 from crsr_video.io.reader import Reader
 from crsr_video.live.latency import LatencyMeter, Quantiles
 from crsr_video.types import Frame
 
-_LOOP = 2.0
-"""Seconds of pictures, which are played forth and back."""
-_LEAST = 64
-"""Pixels of the sample clip's sides."""
-_GRACE = 60.0
-"""Seconds that a run may take to start and to end, beside what it plays."""
+TICKS_PER_SECOND = 90_000
+_LOOP_SECONDS = 2.0
+"""Length of the clip, which is played forward and backward."""
+_MIN_SIDE_PX = 64
+_GRACE_SECONDS = 60.0
+"""Time that a run may take to start and to end, in addition to what it plays."""
+_SETTLED_SECONDS = 5.0
+"""Memory is read after this time for the first time."""
+
+PipeUser = Callable[[Any, threading.Event], None]
+"""Reads or writes a pipe until its end, or until the event is set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What is played."""
+    """What the camera plays."""
 
     width: int = 640
     height: int = 480
@@ -46,60 +51,44 @@ class Load:
     faces: int = 1
     seconds: float = 60.0
     source: Path | None = None
-    """A video to play in place of the sample clip; its size and rate are its own."""
+    """A video to play instead of the generated clip, with its own size."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveFigures:
-    """What came of it."""
+    """Results of a live run."""
 
     load: Load
     frames_sent: int
     frames_received: int
-    """By the viewer."""
     out_of_order: int
-    """Pictures that came with a time that was not later than the one before."""
+    """Received frames whose timestamp was not later than the one before."""
     outside: Quantiles
-    """Latency in ms from the camera's writing to the viewer's reading, pipes included."""
+    """Milliseconds from the camera's writing to the viewer's reading, including the pipes."""
     memory_start: float
     """MiB of the live process, five seconds after its first frame."""
     memory_end: float
     levels: Sequence[str]
-    """Changes of quality, in words."""
+    """Notices about changes of quality."""
     summary: dict[str, Any]
-    """The live run's own."""
-
-
-def pictures(load: Load) -> list[Bytes]:
-    """Pictures to play, yuv420p as PyAV has it in an array.
-
-    Raises: CrsrError: the video cannot be read.
-    """
-    most = max(2, round(_LOOP * float(load.rate)))
-    if load.source is not None:
-        with Reader(load.source) as film:
-            frames = islice((item for item in film if isinstance(item, Frame)), most)
-            arrays = (frame.native.to_ndarray(format="yuv420p") for frame in frames)
-            return [np.asarray(array, np.uint8) for array in arrays]
-    if min(load.width, load.height) < _LEAST or load.width % 2 or load.height % 2:
-        raise BenchError(f"the sample clip needs an even size, {_LEAST} pixels at least")
-    sample = clip.Sample(load.width, load.height, load.faces, most)
-    return [cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420) for picture in clip.pictures(sample)]
+    """The summary of the live run."""
 
 
 def measure(load: Load, options: Sequence[str] = ()) -> LiveFigures:
-    """Play, and measure.
+    """Play a clip into a live run, and measure.
 
-    Args:   options: further ones for ``crsr-video live``.
-    Raises: CrsrError: the live run failed, or gave no figures.
+    Args:
+        load: What to play.
+        options: Further options of ``crsr-video live``.
+
+    Raises:
+        CrsrError: If the live run failed or printed no summary.
     """
     camera = Camera(pictures(load), load.rate, load.seconds)
-    child = LiveChild(["--input-format", "nut", *options])
+    process = LiveProcess(["--input-format", "nut", *options])
     viewer = Viewer(camera.sent)
-    child.run(camera.write, viewer.read, load.seconds + _GRACE)
-    if child.summary is None:
-        raise CrsrError(f"the live run gave no figures: {child.complaint}")
-    start, end = child.memory(5.0)
+    process.run(camera.write, viewer.read, load.seconds + _GRACE_SECONDS)
+    start, end = process.memory(_SETTLED_SECONDS)
     return LiveFigures(
         load=load,
         frames_sent=len(camera.sent),
@@ -108,59 +97,134 @@ def measure(load: Load, options: Sequence[str] = ()) -> LiveFigures:
         outside=viewer.latency.total(),
         memory_start=start,
         memory_end=end,
-        levels=[line for line in child.notices if line.startswith("quality")],
-        summary=child.summary,
+        levels=[line for line in process.notices if line.startswith("quality")],
+        summary=process.require_summary(),
     )
 
 
-class Viewer:
-    """Reads NUT, and takes the time; decodes nothing.
+def pictures(load: Load) -> list[Bytes]:
+    """Frames to play, as arrays of yuv420p in the layout of PyAV.
 
-    Args: sent: when each picture was written, by its time stamp.
+    Raises:
+        BenchError: If the size is odd or too small for the generated clip.
+        CrsrError: If the video cannot be read.
+    """
+    frames = max(2, round(_LOOP_SECONDS * float(load.rate)))
+    if load.source is not None:
+        with Reader(load.source) as reader:
+            found = islice((item for item in reader if isinstance(item, Frame)), frames)
+            arrays = (frame.native.to_ndarray(format="yuv420p") for frame in found)
+            return [np.asarray(array, np.uint8) for array in arrays]
+    if min(load.width, load.height) < _MIN_SIDE_PX or load.width % 2 or load.height % 2:
+        raise BenchError(f"the clip needs an even size of at least {_MIN_SIDE_PX} pixels")
+    sample = clip.Sample(load.width, load.height, load.faces, frames)
+    return [cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420) for picture in clip.pictures(sample)]
+
+
+def video_size(picture: Bytes) -> tuple[int, int]:
+    """Width and height of a frame of `pictures`."""
+    return picture.shape[1], picture.shape[0] * 2 // 3
+
+
+class Camera:
+    """Writes frames as raw video in NUT, each at its time, forward and backward without an end.
+
+    Attributes:
+        sent: `time.monotonic` of the writing of each frame, by its timestamp.
     """
 
-    def __init__(self, sent: dict[int, float]) -> None:
-        self._sent = sent
+    def __init__(self, pictures: list[Bytes], rate: Fraction, seconds: float) -> None:
+        self._pictures, self._rate, self._seconds = pictures, rate, seconds
+        self.sent: dict[int, float] = {}
+
+    def write(self, pipe: IO[bytes], stop: threading.Event) -> None:
+        """Write all frames.
+
+        Raises:
+            OSError: If the reader of the pipe has ended.
+        """
+        with av.open(pipe, "w", format="nut", options={"flush_packets": "1"}) as container:
+            stream = container.add_stream("rawvideo", rate=self._rate)
+            stream.width, stream.height = video_size(self._pictures[0])
+            stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, TICKS_PER_SECOND)
+            begin = time.monotonic()
+            for index, picture in zip(count(), self._forward_and_backward(), strict=False):
+                due = index / float(self._rate)
+                if due >= self._seconds or stop.wait(max(begin + due - time.monotonic(), 0)):
+                    return
+                frame = av.VideoFrame.from_ndarray(picture, "yuv420p")
+                frame.pts, frame.time_base = round(due * TICKS_PER_SECOND), stream.time_base
+                self.sent[frame.pts] = time.monotonic()
+                container.mux(stream.encode(frame))
+
+    def _forward_and_backward(self) -> Iterator[Bytes]:
+        while True:
+            yield from self._pictures
+            yield from self._pictures[-2:0:-1]
+
+
+class Viewer:
+    """Reads NUT and measures the latency, without decoding.
+
+    Args:
+        sent: `Camera.sent`, or nothing if only the order matters.
+        on_frame: Called before each frame is counted; may wait.
+    """
+
+    def __init__(
+        self, sent: dict[int, float], on_frame: Callable[[threading.Event], None] | None = None
+    ) -> None:
+        self._sent, self._on_frame = sent, on_frame
         self.latency = LatencyMeter()
         self.frames = self.out_of_order = 0
 
-    def read(self, source: IO[bytes], stop: threading.Event) -> None:
+    def read(self, pipe: IO[bytes], stop: threading.Event) -> None:
         """Read to the end."""
-        last = -1
-        with av.open(source, "r", format="nut") as container:
-            stream = container.streams.video[0]
-            for packet in container.demux(stream):
+        last: float = -1
+        with av.open(pipe, "r", format="nut") as container:
+            for packet in container.demux(container.streams.video[0]):
                 now = time.monotonic()
                 if packet.pts is None or stop.is_set():
                     continue
+                if self._on_frame is not None:
+                    self._on_frame(stop)
                 self.frames += 1
                 self.out_of_order += packet.pts <= last
                 last = packet.pts
-                written = self._sent.get(round(packet.pts * packet.time_base * 90_000))
+                written = self._sent.get(round(packet.pts * packet.time_base * TICKS_PER_SECOND))
                 if written is not None:
                     self.latency.push(now - written)
 
 
-class LiveChild:
-    """``crsr-video live`` from standard input to standard output, as a process of its own."""
+class LiveProcess:
+    """``crsr-video live`` from standard input to standard output in a process of its own.
+
+    Attributes:
+        statistics: Statistics events.
+        notices: Messages of notice and error events.
+        code: Exit code.
+    """
 
     def __init__(self, options: Sequence[str]) -> None:
         self._command = [sys.executable, "-m", "crsr_video", "live", "-i", "-", "-o", "-"]
         self._command += ["--json", *options]
-        self.summary: dict[str, Any] | None = None
         self.statistics: list[dict[str, Any]] = []
         self.notices: list[str] = []
-        self.complaint = "it said nothing"
         self.code: int | None = None
+        self._summary: dict[str, Any] | None = None
+        self._last_message = "it printed no message"
         self._stop = threading.Event()
-        self._errors: list[BaseException] = []
 
-    def run(self, write: Any, read: Any, most: float) -> None:
-        """Run to the end, with one thread writing, one reading the video, one the figures.
+    def run(self, write: PipeUser, read: PipeUser, timeout_seconds: float) -> None:
+        """Run to the end, with one thread each that writes, reads the video and reads the events.
 
-        Args:   write, read: called with a pipe, and an event at which to stop.
-                most: seconds after which it is ended.
-        Raises: CrsrError: it did not end in time.
+        Args:
+            write: Writes standard input.
+            read: Reads standard output.
+            timeout_seconds: The run is killed after this time.
+
+        Raises:
+            CrsrError: If the run did not end in time.
         """
         pipe = subprocess.PIPE
         with subprocess.Popen(
@@ -168,62 +232,73 @@ class LiveChild:
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
-            bufsize=0,  # Else the last bytes of a picture would wait for the next one.
+            bufsize=0,  # Otherwise the last bytes of a frame would wait for the next frame.
         ) as process:
             assert process.stdin and process.stdout and process.stderr
             threads = [
-                threading.Thread(target=self._guarded, args=(write, process.stdin, True)),
-                threading.Thread(target=self._guarded, args=(read, process.stdout, False)),
-                threading.Thread(target=self._listen, args=(process.stderr,)),
+                threading.Thread(target=self._use, args=(write, process.stdin, True)),
+                threading.Thread(target=self._use, args=(read, process.stdout, False)),
+                threading.Thread(target=self._read_events, args=(process.stderr,)),
             ]
             for thread in threads:
                 thread.start()
             try:
-                self.code = process.wait(most)
+                self.code = process.wait(timeout_seconds)
             except subprocess.TimeoutExpired as error:
-                raise CrsrError(f"the live run did not end within {most:.0f} s") from error
+                text = f"the live run did not end within {timeout_seconds:.0f} s"
+                raise CrsrError(text) from error
             finally:
                 self._stop.set()
                 process.kill()
                 for thread in threads:
                     thread.join(10)
 
-    def memory(self, after: float) -> tuple[float, float]:
-        """MiB in use so many seconds after the start, and at the end."""
+    def require_summary(self) -> dict[str, Any]:
+        """The summary event.
+
+        Raises:
+            CrsrError: If there was none.
+        """
+        if self._summary is None:
+            raise CrsrError(f"the live run printed no summary: {self._last_message}")
+        return self._summary
+
+    def memory(self, after_seconds: float) -> tuple[float, float]:
+        """Memory in MiB this long after the start, and at the end; 0 if not reported."""
         known = [(s["seconds"], s["memory_mib"] or 0.0) for s in self.statistics]
-        first = next((mib for seconds, mib in known if seconds >= after), 0.0)
+        first = next((mib for seconds, mib in known if seconds >= after_seconds), 0.0)
         return first, known[-1][1] if known else 0.0
 
-    def _guarded(self, act: Any, pipe: IO[bytes], closes: bool) -> None:
+    def _use(self, act: PipeUser, pipe: IO[bytes], closes: bool) -> None:
         try:
             act(pipe, self._stop)
         except (OSError, av.error.FFmpegError):
-            pass  # The other end has gone, which its exit code tells of.
+            pass  # The other end has closed the pipe; its exit code tells why.
         finally:
             if closes:
                 with suppress(OSError):
                     pipe.close()
 
-    def _listen(self, source: IO[bytes]) -> None:
-        for line in source:
+    def _read_events(self, pipe: IO[bytes]) -> None:
+        for line in pipe:
             text = line.decode(errors="replace").strip()
             try:
                 event = json.loads(text)
             except ValueError:
-                self.complaint = text
+                self._last_message = text
                 continue
             kind = event.pop("event", "")
             if kind == "statistics":
                 self.statistics.append(event)
             elif kind == "summary":
-                self.summary = event
+                self._summary = event
             elif kind in ("notice", "error"):
-                self.notices.append(event["message"])
-                self.complaint = event["message"]
+                self._last_message = event["message"]
+                self.notices.append(self._last_message)
 
 
 def as_dict(figures: LiveFigures) -> dict[str, Any]:
-    """Plain values, for JSON."""
+    """The results for JSON."""
     load, outside = figures.load, figures.outside
     return {
         "load": {
@@ -249,9 +324,9 @@ def as_text(figures: LiveFigures) -> str:
     summary, outside, load = figures.summary, figures.outside, figures.load
     latency = summary["latency"]
     stages = ", ".join(f"{name} {ms:.1f}" for name, ms in summary["stages"].items())
-    clip = load.source.name if load.source else f"{load.width}x{load.height}, {load.faces} faces"
+    name = load.source.name if load.source else f"{load.width}x{load.height}, {load.faces} faces"
     lines = [
-        f"played: {clip}, {float(load.rate):g} fps, {load.seconds:g} s",
+        f"played: {name}, {float(load.rate):g} fps, {load.seconds:g} s",
         f"frames: {figures.frames_sent} sent, {summary['frames_in']} in, "
         f"{summary['frames_out']} out, {figures.frames_received} received, "
         f"{summary['dropped']} dropped, {figures.out_of_order} out of order",

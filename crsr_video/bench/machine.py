@@ -1,4 +1,4 @@
-"""Where something was measured."""
+"""The machine and the versions of a measurement."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from crsr_video.versions import library_versions
 
 
 def machine() -> dict[str, str]:
-    """System, processor and versions."""
+    """System, processor, number of cores and versions, by name."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
@@ -20,8 +20,13 @@ def machine() -> dict[str, str]:
     }
 
 
+def machine_line(facts: dict[str, str]) -> str:
+    """Facts about a machine on one line."""
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
+
+
 def processor() -> str:
-    """The processor's name."""
+    """Name of the processor."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():

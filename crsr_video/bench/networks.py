@@ -1,63 +1,146 @@
-"""The networks by themselves: batches of faces through both, as the pipeline runs them."""
+"""The benchmark of the networks alone: batches of faces through both, as in the pipeline."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 
 from crsr_video import weights
-from crsr_video.bench import contenders, crops, peak, transfers
-from crsr_video.bench.arithmetic import count_macs
+from crsr_video.bench import contenders, peak, transfers
+from crsr_video.bench.case import (
+    count_macs,
+    device_name,
+    device_peak_bytes,
+    reset_device_peak,
+)
+from crsr_video.bench.clip import face_crops
 from crsr_video.bench.contenders import Contender, Images
-from crsr_video.bench.measure import device_bytes, forget_device_bytes, name_of
-from crsr_video.bench.network_figures import NetworkFigures, Wanted
-from crsr_video.config import Config
+from crsr_video.bench.machine import machine_line
+from crsr_video.config import Config, Precision
 from crsr_video.errors import BenchError
 from crsr_video.export.modules import reference
 from crsr_video.pipeline import Networks, load_networks
+from crsr_video.text_table import markdown_table
 
-_LEAST = 0.05
-"""Seconds for which the clock runs: a small batch is repeated."""
-_FLOWING = 8
-"""Batches in a row at least, where copies of one go beside another's computing."""
-_COMPARED = 4
-"""Faces of a batch whose result is compared with that of plain fp32."""
+_MIN_SECONDS = 0.05
+"""Shortest timed interval. Small batches are repeated."""
+_MIN_STREAMED_BATCHES = 8
+"""Batches in a row on a GPU, so that copies of one overlap with the computing of another."""
+_COMPARED_FACES = 4
+"""Faces of a batch whose result is compared with that of fp32."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What to measure."""
+
+    models: tuple[str, ...] = ("fast",)
+    batches: tuple[int, ...] = (1, 8, 64)
+    """Numbers of faces that are enhanced together."""
+    sides: tuple[int, ...] = (64,)
+    """Crop sizes in pixels, multiples of 4."""
+    device: str = "auto"
+    precision: Precision = "auto"
+    runs: int = 5
+    """Number of measurements. Results are medians."""
+    against: tuple[str, ...] = ()
+    """Names in `contenders.OTHERS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFigures:
+    """Results of one batch. Milliseconds are medians."""
+
+    model: str
+    runner: str
+    """`contenders.OURS`, or the name of another program."""
+    way: str
+    """How the networks are run."""
+    precision: str
+    """Precision at which these crops were computed: fp32, bf16, fp16 or int8."""
+    device: str
+    """cpu, mps, or the name of a GPU."""
+    threads: int
+    """CPU threads of the networks."""
+    side: int
+    batch: int
+    ms: float
+    """From arrays to arrays. On a GPU, copies overlap with other batches."""
+    cpu_ms: float
+    """CPU time of all threads."""
+    face_macs: int
+    """Multiply-adds of both networks for one face."""
+    achieved: float
+    """Operations per second, as in `figures.NetworkSpeed`."""
+    peak: float
+    """The same of the fastest product of large matrices at this precision."""
+    peak_kernel: str
+    upload_ms: float | None
+    """Copy to the GPU, measured alone; None without a GPU."""
+    compute_ms: float | None
+    download_ms: float | None
+    device_bytes: int
+    """Largest memory on the GPU, weights included; 0 without a GPU."""
+    psnr: float | None
+    """Difference from the result of fp32 in dB, or None if nothing was compared."""
+
+    @property
+    def faces_per_second(self) -> float:
+        """Faces per second of elapsed time."""
+        return 1000 * self.batch / self.ms
+
+    @property
+    def transfer_share(self) -> float:
+        """Share of the copies in the sum of all steps; 0 without a GPU."""
+        up, compute, down = (
+            step or 0.0 for step in (self.upload_ms, self.compute_ms, self.download_ms)
+        )
+        return (up + down) / max(up + compute + down, 1e-9)
 
 
 def measure(
     wanted: Wanted, *, on_batch: Callable[[str], None] = lambda _: None
 ) -> list[NetworkFigures]:
-    """Measure; contenders take turns with every batch.
+    """Measure every batch. Contenders take turns.
 
-    Args:   on_batch: told what comes next, in words.
-    Raises: BenchError: a batch does not fit into memory, or another program is not there.
-            DeviceError, WeightsError, ExportError.
+    Args:
+        wanted: What to measure.
+        on_batch: Called with the description of each measurement before it begins.
+
+    Raises:
+        BenchError: If a batch does not fit into memory, or another program is missing.
+        DeviceError: If the device is missing or does not support the precision.
+        WeightsError: If a model cannot be loaded.
+        ExportError: If a model cannot be exported for another program.
     """
     rows: list[NetworkFigures] = []
     peaks: dict[str, peak.Peak] = {}
     for model in wanted.models:
         config = Config.from_options(model=model, device=wanted.device, precision=wanted.precision)
-        # Whole crops, as others compute them, though the pipeline leaves out what is not used.
+        # Other programs compute whole crops, so this does too. The pipeline computes a part.
         networks = replace(load_networks(config), windowed=())
-        with contenders.rivals(wanted.against, model, networks) as others:
-            match = _Match(model, networks, [contenders.ours(networks), *others], peaks)
+        with contenders.others(wanted.against, model, networks) as others:
+            players = [contenders.ours(networks), *others]
+            comparison = _Comparison(model, networks, players, peaks)
             for side in wanted.sides:
                 for batch in wanted.batches:
                     on_batch(f"{model}, {batch} x {side} px")
-                    with _memory_told(batch, side, networks):
-                        rows += match.play(side, batch, wanted.runs)
+                    with _memory_errors(batch, side, networks):
+                        rows += comparison.measure(side, batch, wanted.runs)
     return rows
 
 
-class _Match:
-    """One model, and all who compute it.
+class _Comparison:
+    """One model, run by several contenders.
 
-    Args: peaks: those that are known already, by precision.
+    Args:
+        peaks: Known peaks by precision; new ones are added.
     """
 
     def __init__(
@@ -69,62 +152,64 @@ class _Match:
     ) -> None:
         self._model, self._networks, self._players = model, networks, players
         self._device, self._peaks = networks.placement.device, peaks
-        self._plain = weights.load(model)  # anew: what runs may have been rewritten for speed
+        self._plain = weights.load(model)  # Loaded again, because running rewrites the layers.
 
-    def play(self, side: int, batch: int, runs: int) -> list[NetworkFigures]:
-        """A row for each contender."""
-        images = crops.pictures(batch, side)
-        forget_device_bytes(self._device)
-        results = [player.run(images) for player in self._players]  # warms up, too
+    def measure(self, side: int, batch: int, runs: int) -> list[NetworkFigures]:
+        """Return a row for each contender."""
+        images = face_crops(batch, side)
+        reset_device_peak(self._device)
+        results = [player.run(images) for player in self._players]  # This also warms up.
         repeats = [_repeats(player, images) for player in self._players]
-        taken: list[list[tuple[float, float]]] = [[] for _ in self._players]
+        times: list[list[tuple[float, float]]] = [[] for _ in self._players]
         for _ in range(runs):
-            for player, times, count in zip(self._players, taken, repeats, strict=True):
-                times.append(_timed(player, images, count))
-        compared = len(self._players) > 1
+            for player, found, count in zip(self._players, times, repeats, strict=True):
+                found.append(_timed(player, images, count))
+        several = len(self._players) > 1
         return [
-            self._row(player, side, batch, times, self._psnr(images, result) if compared else None)
-            for player, times, result in zip(self._players, taken, results, strict=True)
+            self._row(player, images, found, self._psnr(images, result) if several else None)
+            for player, found, result in zip(self._players, times, results, strict=True)
         ]
 
     def _row(
         self,
         player: Contender,
-        side: int,
-        batch: int,
+        images: Images,
         times: list[tuple[float, float]],
         psnr: float | None,
     ) -> NetworkFigures:
+        batch, side = len(images), images.shape[-1]
         wall, cpu = (1000 * median(one) for one in zip(*times, strict=True))
-        parts = (self._plain.consistifier, self._plain.superresolver)
-        macs = sum(count_macs(part, side) for part in parts)
-        held = device_bytes(self._device)
+        macs = sum(
+            count_macs(part, side) for part in (self._plain.consistifier, self._plain.superresolver)
+        )
+        device_bytes = device_peak_bytes(self._device)
         precision = player.precision(side)
         limit = self._peak(precision)
-        spent = cpu if self._device.type == "cpu" else wall
-        apart = None
-        if player.forward is not None:
-            images = crops.pictures(batch, side)
-            apart = transfers.measure(player.forward, self._device, images, len(times))
+        spent_ms = cpu if self._device.type == "cpu" else wall
+        steps = None
+        if player.stream is not None:
+            steps = transfers.measure_steps(
+                player.stream.forward, player.stream.ways, images, len(times)
+            )
         return NetworkFigures(
             model=self._model,
             runner=player.name,
             way=player.way,
             precision=precision,
-            device=name_of(self._device),
+            device=device_name(self._device),
             threads=contenders.threads_of(self._networks),
             side=side,
             batch=batch,
             ms=wall,
             cpu_ms=cpu,
             face_macs=macs,
-            achieved=2 * macs * batch / (spent / 1000),
+            achieved=2 * macs * batch / (spent_ms / 1000),
             peak=limit.rate,
             peak_kernel=limit.kernel,
-            upload_ms=apart.upload_ms if apart else None,
-            compute_ms=apart.compute_ms if apart else None,
-            download_ms=apart.download_ms if apart else None,
-            device_bytes=held,
+            upload_ms=steps.upload_ms if steps else None,
+            compute_ms=steps.compute_ms if steps else None,
+            download_ms=steps.download_ms if steps else None,
+            device_bytes=device_bytes,
             psnr=psnr,
         )
 
@@ -135,38 +220,95 @@ class _Match:
 
     @torch.inference_mode()
     def _psnr(self, images: Images, result: Images) -> float:
-        few = torch.from_numpy(images[:_COMPARED])
+        few = torch.from_numpy(images[:_COMPARED_FACES])
         expected = reference(self._plain, "pair", few).numpy()
-        error = float(np.mean((expected - result[:_COMPARED]).astype(np.float64) ** 2))
+        error = float(np.mean((expected - result[:_COMPARED_FACES]).astype(np.float64) ** 2))
         return -10 * math.log10(max(error, 1e-12))
 
 
 def _timed(player: Contender, images: Images, repeats: int) -> tuple[float, float]:
-    """Seconds and CPU seconds of one batch."""
+    """Elapsed seconds and CPU seconds of one batch."""
     wall, cpu = time.perf_counter(), time.process_time()
-    if player.flow is not None:
-        player.flow(images, repeats)
-    else:
-        for _ in range(repeats):
-            player.run(images)
+    player.run_many(images, repeats)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     return wall / repeats, max(cpu, 1e-9) / repeats
 
 
 def _repeats(player: Contender, images: Images) -> int:
     seconds, _ = _timed(player, images, 1)
-    least = _FLOWING if player.flow is not None else 1
-    return max(least, math.ceil(_LEAST / max(seconds, 1e-6)))
+    least = 1 if player.stream is None else _MIN_STREAMED_BATCHES
+    return max(least, math.ceil(_MIN_SECONDS / max(seconds, 1e-6)))
 
 
 @contextmanager
-def _memory_told(batch: int, side: int, networks: Networks) -> Iterator[None]:
-    """Raises: BenchError: a batch does not fit into memory."""
+def _memory_errors(batch: int, side: int, networks: Networks) -> Iterator[None]:
+    """Raise BenchError if a batch does not fit into memory."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
-        device = name_of(networks.placement.device)
-        told = f"{batch} crops of {side} pixels do not fit into the memory of {device}"
-        raise BenchError(told) from error
+        device = device_name(networks.placement.device)
+        text = f"{batch} crops of {side} pixels do not fit into the memory of {device}"
+        raise BenchError(text) from error
+
+
+# Output ------------------------------------------------------------------------------------------
+
+
+def as_dict(row: NetworkFigures) -> dict[str, Any]:
+    """A row for JSON, with derived values."""
+    return asdict(row) | {
+        "faces_per_second": row.faces_per_second,
+        "peak_share": row.achieved / row.peak,
+        "transfer_share": row.transfer_share,
+    }
+
+
+def as_text(machine: Mapping[str, str], rows: Sequence[NetworkFigures]) -> str:
+    """A table of the results with notes."""
+    compared = any(row.psnr is not None for row in rows)
+    on_gpu = any(row.upload_ms is not None for row in rows)
+    header = ["model", "computed by", "precision", "crop", "batch", "ms", "CPU ms", "faces/s"]
+    header += ["Mmac per face", "GFLOP/s", "peak", "share"]
+    header += ["upload ms", "compute ms", "download ms", "transfers"] if on_gpu else []
+    header += ["PSNR to fp32"] if compared else []
+    lines = [
+        [
+            *(row.model, row.runner, row.precision, f"{row.side} px", f"{row.batch}"),
+            *(f"{row.ms:.2f}", f"{row.cpu_ms:.2f}", f"{row.faces_per_second:.1f}"),
+            *(f"{row.face_macs / 1e6:.0f}", f"{row.achieved / 1e9:.0f}"),
+            *(f"{row.peak / 1e9:.0f}", f"{row.achieved / row.peak:.0%}"),
+            *(_step_cells(row) if on_gpu else []),
+            *([_psnr_cell(row.psnr)] if compared else []),
+        ]
+        for row in rows
+    ]
+    table = markdown_table(header, lines, range(3))
+    return "\n\n".join([machine_line(dict(machine)), table, *_notes(rows)])
+
+
+def _step_cells(row: NetworkFigures) -> list[str]:
+    if row.upload_ms is None:
+        return ["-"] * 4
+    steps = (row.upload_ms, row.compute_ms, row.download_ms)
+    return [*(f"{step:.2f}" for step in steps), f"{row.transfer_share:.0%}"]
+
+
+def _psnr_cell(psnr: float | None) -> str:
+    return "-" if psnr is None else f"{psnr:.1f} dB"
+
+
+def _notes(rows: Sequence[NetworkFigures]) -> list[str]:
+    peaks = {row.precision: row.peak_kernel for row in rows}
+    ways = {f"{row.model} by {row.runner}": row.way for row in rows}
+    devices = {f"{row.device}, {row.threads} threads" for row in rows}
+    notes = [
+        f"Device: {'; '.join(sorted(devices))}.",
+        "Peak: " + "; ".join(f"{name} by {kernel}" for name, kernel in peaks.items()) + ".",
+        *(f"{name}: {way}." for name, way in ways.items()),
+    ]
+    device_bytes = max(row.device_bytes for row in rows)
+    if device_bytes:
+        notes.append(f"GPU memory: {device_bytes / 2**20:.0f} MiB at most.")
+    return notes

@@ -1,4 +1,4 @@
-"""The most that a device multiplies in an arithmetic: what networks cannot exceed."""
+"""Peak throughput of a device at one precision: the limit for networks."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,14 +10,11 @@ import torch
 from crsr_video.errors import BenchError
 from crsr_video.runtime.devices import EIGHT_BITS
 
-_SIDE = {"cpu": 1024}
-"""Of the matrices; their product takes a core some milliseconds."""
-_SIDE_ELSEWHERE = 8192
-"""The same on a GPU, which has to be filled."""
-_SECONDS = 0.4
-"""For which they are multiplied."""
-_TOGETHER = 4
-"""Products between two looks at the clock."""
+_CPU_SIDE = 1024
+"""Side of the matrices. A core multiplies them in some milliseconds."""
+_GPU_SIDE = 8192
+"""A GPU needs large matrices to be fully used."""
+_PRODUCTS_PER_TIMING = 4
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -26,88 +23,97 @@ Multiply = Callable[[], torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """Of one device in one arithmetic."""
+    """Peak throughput of one device at one precision."""
 
     rate: float
-    """Floating-point operations a second (in int8, likewise, two for a multiply-add), of CPU time
-    or, on a GPU, of time."""
+    """Operations per second, two for a multiply-add: per second of CPU time on a CPU, and per
+    second of elapsed time on a GPU."""
     kernel: str
-    """What was faster, if there are several ways to multiply, in words."""
+    """The function that reached it."""
 
 
 @torch.inference_mode()
-def measure(device: torch.device, precision: str) -> Peak:
-    """The fastest product of two large square matrices.
+def measure(
+    device: torch.device, precision: str, *, seconds: float = 0.4, side: int | None = None
+) -> Peak:
+    """Measure the fastest product of two large square matrices.
 
-    Args:   precision: fp32, bf16, fp16 or int8.
-    Raises: KeyError: another precision. BenchError: nothing here multiplies in this one.
+    Args:
+        device: CPU or GPU.
+        precision: fp32, bf16, fp16 or int8.
+        seconds: How long to multiply with each kernel.
+        side: Side of the matrices; depends on the device by default.
+
+    Raises:
+        KeyError: If the precision is unknown.
+        BenchError: If no kernel of this device has the precision.
     """
-    side = _SIDE.get(device.type, _SIDE_ELSEWHERE)
-    make = _of_bytes if precision == EIGHT_BITS else _of_floats
+    side = side or (_CPU_SIDE if device.type == "cpu" else _GPU_SIDE)
     found: list[Peak] = []
-    with _as_convolutions_round(device):
-        for kernel, multiply in make(device, precision, side):
-            with suppress(RuntimeError):  # the processor, or this build, cannot
-                found.append(Peak(_rate(multiply, device, side), kernel))
+    with _same_rounding_as_convolutions(device):
+        for name, multiply in kernels(device, precision, side).items():
+            with suppress(RuntimeError):  # Not supported by this processor or build of torch.
+                found.append(Peak(_best_rate(multiply, device, side, seconds), name))
     if not found:
         raise BenchError(f"nothing multiplies matrices of {precision} on {device.type} here")
     return max(found, key=lambda peak: peak.rate)
 
 
-# But for `matmul`, no way is part of torch's stable interface: one that is missing is left out.
+def kernels(device: torch.device, precision: str, side: int) -> dict[str, Multiply]:
+    """Functions that multiply two matrices, by name.
 
-
-def _of_floats(device: torch.device, precision: str, side: int) -> Iterator[tuple[str, Multiply]]:
+    Except for `matmul`, none of them belongs to torch's stable interface, so those that are
+    missing are left out.
+    """
+    if precision == EIGHT_BITS:
+        return _integer_kernels(device, side)
     a = torch.randn(side, side, device=device).to(_DTYPES[precision])
-    yield f"torch.matmul of {precision}", lambda: a @ a
-    # On some processors the library behind `matmul` leaves half of what oneDNN gets; the networks
-    # run on oneDNN.
+    found: dict[str, Multiply] = {f"torch.matmul of {precision}": lambda: a @ a}
+    # On some processors `matmul` reaches half of the throughput of oneDNN, which runs the networks.
     if device.type == "cpu" and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        yield (
-            f"mkldnn._linear_pointwise of {precision}",
-            lambda: torch.ops.mkldnn._linear_pointwise(a, a, None, "none", [], ""),
+        linear = torch.ops.mkldnn._linear_pointwise
+        found[f"mkldnn._linear_pointwise of {precision}"] = lambda: linear(
+            a, a, None, "none", [], ""
         )
+    return found
 
 
-def _of_bytes(device: torch.device, _: str, side: int) -> Iterator[tuple[str, Multiply]]:
+def _integer_kernels(device: torch.device, side: int) -> dict[str, Multiply]:
     a = torch.randint(-127, 127, (side, side), dtype=torch.int8, device=device)
+    found: dict[str, Multiply] = {}
     if hasattr(torch, "_int_mm"):
-        yield "torch._int_mm", lambda: torch._int_mm(a, a)
+        found["torch._int_mm"] = lambda: torch._int_mm(a, a)
     if device.type == "cpu" and hasattr(torch.ops.onednn, "qlinear_prepack"):
         codes = torch.randint(0, 255, (side, side), dtype=torch.uint8)
         packed = torch.ops.onednn.qlinear_prepack(a, [side, side])
         scales, zeros = torch.ones(side), torch.zeros(side, dtype=torch.int64)
-        result: tuple[object, ...] = (1000.0, 0, torch.uint8, "none", [], "")
-        yield (
-            "onednn.qlinear_pointwise",
-            lambda: torch.ops.onednn.qlinear_pointwise(
-                codes, 1.0, 0, packed, scales, zeros, None, *result
-            ),
+        rest = (1000.0, 0, torch.uint8, "none", [], "")
+        linear = torch.ops.onednn.qlinear_pointwise
+        found["onednn.qlinear_pointwise"] = lambda: linear(
+            codes, 1.0, 0, packed, scales, zeros, None, *rest
         )
+    return found
 
 
-def _rate(multiply: Multiply, device: torch.device, side: int) -> float:
-    """The best of many turns, since nothing that disturbs makes a product faster."""
-    clock = clock_of(device)
+def _best_rate(multiply: Multiply, device: torch.device, side: int, seconds: float) -> float:
+    """The best of many timings, because disturbances only make a product slower."""
+    # Other processes may run meanwhile, so on a CPU only its own time counts.
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
     multiply()[0, 0].item()
-    best, end = 0.0, clock() + _SECONDS
+    best, end = 0.0, clock() + seconds
     while clock() < end:
         begin = clock()
-        for _ in range(_TOGETHER):
+        for _ in range(_PRODUCTS_PER_TIMING):
             product = multiply()
-        product[0, 0].item()  # waits for a GPU
-        best = max(best, _TOGETHER * 2 * side**3 / max(clock() - begin, 1e-9))
+        product[0, 0].item()  # Waits for a GPU.
+        operations = _PRODUCTS_PER_TIMING * 2 * side**3
+        best = max(best, operations / max(clock() - begin, 1e-9))
     return best
 
 
-def clock_of(device: torch.device) -> Callable[[], float]:
-    """CPU time where the processor computes, since others may have it meanwhile; time elsewhere."""
-    return time.process_time if device.type == "cpu" else time.perf_counter
-
-
 @contextmanager
-def _as_convolutions_round(device: torch.device) -> Iterator[None]:
-    """On NVIDIA's GPUs convolutions of fp32 may round to TF32; by default products may not."""
+def _same_rounding_as_convolutions(device: torch.device) -> Iterator[None]:
+    """Let products round to TF32 if convolutions may. By default only convolutions may."""
     if device.type != "cuda" or not torch.backends.cudnn.allow_tf32:
         yield
         return

@@ -1,6 +1,6 @@
-"""What the effect costs in FFmpeg, beyond the conversion to RGB and back that it needs anyhow.
+"""The benchmark of the effect in FFmpeg: its time beyond the conversion to RGB and back.
 
-FFmpeg decodes a clip, converts it and throws it away: with the effect in the middle, and without.
+FFmpeg decodes a clip, converts it and discards it, with the effect in the middle and without.
 """
 
 import os
@@ -25,72 +25,75 @@ from crsr_video.server import Client, EffectSettings
 from crsr_video.text_table import markdown_table
 
 FILMS = {"repeated frames": 1, "moving, no face": 0, "moving, a face": 1}
-"""Their faces; in the first, every frame is the same."""
+"""Number of faces by name. In the first film, every frame is the same."""
 _STILL = next(iter(FILMS))
 
-_LONGEST = 600.0
-"""Seconds that FFmpeg may take for a clip."""
-_START = 90.0
-"""Seconds that the server may take to answer."""
-_IDLE = "600"
+_FFMPEG_TIMEOUT_SECONDS = 600.0
+_SERVER_TIMEOUT_SECONDS = 90.0
+_SERVER_IDLE_SECONDS = "600"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is to be measured."""
+    """What to measure."""
 
     size: str = "1080p"
     """A key of `clip.SIZES`."""
     frames: int = 100
     model: str = "identity"
-    """What the effect's server runs; the identity shows what all else costs."""
+    """Networks of the effect's server. The identity shows the cost of everything else."""
     runs: int = 3
-    """Times that everything is measured; what is told are the medians."""
+    """Number of measurements. Results are medians."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Once through a clip; milliseconds a frame."""
+    """Milliseconds per frame of one pass through a clip."""
 
     ms: float
     ffmpeg_cpu_ms: float
     server_cpu_ms: float
-    """0 where the system does not say."""
+    """0 if the system does not report it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PluginFigures:
-    """Medians of one film."""
+    """Results of one film, as medians."""
 
     film: str
     """A key of `FILMS`."""
     conversion: Pass
-    """Decoded and converted, without the effect."""
+    """Decoding and conversion without the effect."""
     effect: Pass
-    """With it."""
+    """Decoding and conversion with the effect."""
 
     @property
     def overhead_ms(self) -> float:
-        """Of the effect, a frame."""
+        """Milliseconds per frame that the effect adds."""
         return self.effect.ms - self.conversion.ms
 
 
 def measure(
     wanted: Wanted, *, on_film: Callable[[str], None] = lambda _: None
 ) -> list[PluginFigures]:
-    """Measure; both ways take turns.
+    """Measure every film. Passes with the effect and without alternate.
 
-    Args:   on_film: told what comes next, in words.
-    Raises: BenchError: FFmpeg is missing or cannot load effects, the effect or its server says
-            that it cannot do its work.
-            PluginError: there is no effect, and it cannot be compiled. WeightsError.
+    Args:
+        wanted: What to measure.
+        on_film: Called with the name of each film before it is measured.
+
+    Raises:
+        BenchError: If FFmpeg is missing or cannot load effects, or if the effect or its server
+            fails.
+        PluginError: If no effect is installed and it cannot be compiled.
+        WeightsError: If there is no such model.
     """
-    weights.load(wanted.model)  # Refused now: the server would come to it late.
+    weights.load(wanted.model)  # Fails now rather than in the server.
     with tempfile.TemporaryDirectory(prefix="crsr-") as name:
         folder = Path(name)
         environment = _environment(folder)
         clips = _clips(folder, wanted)
-        with _server(folder / "s", wanted.model) as process:
+        with running_server(folder / "s", wanted.model) as process:
             rows = []
             for film, faces in FILMS.items():
                 on_film(film)
@@ -99,22 +102,22 @@ def measure(
 
 
 def _environment(folder: Path) -> Mapping[str, str]:
-    """For FFmpeg: it loads the effect that is installed, else one that is compiled now."""
+    """Environment in which FFmpeg loads the installed effect, or one that is compiled now."""
     host = status.ffmpeg()
     if host.path is None:
         raise BenchError("there is no ffmpeg on the search path")
     if not host.able:
         raise BenchError(f"{host.path} was built without frei0r")
-    told = {"CRSR_SOCKET": str(folder / "s"), "CRSR_SERVER": ""}
+    variables = {"CRSR_SOCKET": str(folder / "s"), "CRSR_SERVER": ""}
     if host.effect is None:
         source = frei0r.source_file(frei0r.EFFECT_SOURCE)
         frei0r.build(source, folder / "crsr.so", command=Path("crsr-video"))
-        told["FREI0R_PATH"] = str(folder)
-    return os.environ | told
+        variables["FREI0R_PATH"] = str(folder)
+    return os.environ | variables
 
 
 def _clips(folder: Path, wanted: Wanted) -> dict[int, Path]:
-    """By number of faces."""
+    """Clips by number of faces."""
     width, height = clip.SIZES[wanted.size]
     made = {}
     for faces in sorted(set(FILMS.values())):
@@ -124,21 +127,21 @@ def _clips(folder: Path, wanted: Wanted) -> dict[int, Path]:
 
 
 @contextmanager
-def _server(place: Path, model: str) -> Iterator["subprocess.Popen[str]"]:
-    """A server for this alone, warm."""
-    words = ["serve", "--socket", str(place), "--idle", _IDLE, "--model", model]
-    with tempfile.TemporaryFile("w+") as said:
+def running_server(place: Path, model: str) -> Iterator["subprocess.Popen[str]"]:
+    """A server for this measurement, with its networks loaded."""
+    words = ["serve", "--socket", str(place), "--idle", _SERVER_IDLE_SECONDS, "--model", model]
+    with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "crsr_video", "-q", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=errors,
             text=True,
         )
         try:
             if not _answers(place, model, process):
-                said.seek(0)
-                lines = said.read().strip().splitlines() or ["it said nothing"]
+                errors.seek(0)
+                lines = errors.read().strip().splitlines() or ["it printed no message"]
                 raise BenchError(f"the server does not answer: {lines[-1]}")
             yield process
         finally:
@@ -151,13 +154,12 @@ def _server(place: Path, model: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def _answers(place: Path, model: str, process: "subprocess.Popen[str]") -> bool:
-    """Wait until the server has loaded everything, or is known not to."""
-    end = time.monotonic() + _START
+    """Wait until the server has loaded everything, and return whether it has."""
+    settings = EffectSettings(model=model)
+    end = time.monotonic() + _SERVER_TIMEOUT_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:
-            Client(
-                EffectSettings(model=model), path=place, command=(), start_timeout=_START
-            ).close()
+            Client(settings, path=place, command=(), start_timeout=_SERVER_TIMEOUT_SECONDS).close()
         except VersionError:
             raise
         except ServerError:
@@ -177,9 +179,9 @@ def _film(
     effect = _command(film, path, wanted)
     plain = [word.replace(f",{_effect(wanted)}", "") for word in effect]
     both: tuple[list[Pass], list[Pass]] = ([], [])
-    for _ in range(1 + wanted.runs):  # the first warms up
+    for _ in range(1 + wanted.runs):  # The first warms up.
         for passes, words in zip(both, (plain, effect), strict=True):
-            passes.append(_timed(words, wanted.frames, environment, server.pid))
+            passes.append(time_pass(words, wanted.frames, environment, server.pid))
     without, with_it = (_median(passes[1:]) for passes in both)
     return PluginFigures(film, without, with_it)
 
@@ -189,7 +191,7 @@ def _effect(wanted: Wanted) -> str:
 
 
 def _command(film: str, path: Path, wanted: Wanted) -> list[str]:
-    """The filters that ``ffmpeg-args`` would have, and no encoder."""
+    """An FFmpeg command with the filters of ``ffmpeg-args`` and no encoder."""
     with Reader(path) as decoder:
         first, tags = decoder.source.first, ffmpeg.colour_tags(decoder.source)
     filters = ffmpeg_filters.filter_chain(
@@ -205,10 +207,11 @@ def _command(film: str, path: Path, wanted: Wanted) -> list[str]:
     return ["ffmpeg", "-v", "error", "-i", str(path), "-vf", filters, "-f", "null", "-"]
 
 
-def _timed(words: list[str], frames: int, environment: Mapping[str, str], server: int) -> Pass:
-    """Once through.
+def time_pass(words: list[str], frames: int, environment: Mapping[str, str], server: int) -> Pass:
+    """Run FFmpeg once and measure it.
 
-    Raises: BenchError: FFmpeg failed, or the effect let frames pass unchanged.
+    Raises:
+        BenchError: If FFmpeg failed, or the effect let frames pass unchanged.
     """
     before, serving = _children_seconds(), _seconds_of(server)
     begin = time.perf_counter()
@@ -220,26 +223,26 @@ def _timed(words: list[str], frames: int, environment: Mapping[str, str], server
             text=True,
             errors="replace",
             env=dict(environment),
-            timeout=_LONGEST,
+            timeout=_FFMPEG_TIMEOUT_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
-        raise BenchError(f"ffmpeg took more than {_LONGEST:.0f} seconds") from error
+        raise BenchError(f"ffmpeg took more than {_FFMPEG_TIMEOUT_SECONDS:.0f} seconds") from error
     wall = time.perf_counter() - begin
-    said = done.stderr.strip().splitlines()
-    if done.returncode or said:
-        raise BenchError(f"ffmpeg: {said[0] if said else 'failed without a word'}")
+    messages = done.stderr.strip().splitlines()
+    if done.returncode or messages:
+        raise BenchError(f"ffmpeg: {messages[0] if messages else 'failed without a message'}")
     seconds = (wall, _children_seconds() - before, _seconds_of(server) - serving)
     return Pass(*(1000 * one / frames for one in seconds))
 
 
 def _children_seconds() -> float:
-    """CPU seconds of all children that have ended."""
+    """CPU seconds of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def _seconds_of(process: int) -> float:
-    """CPU seconds of a process that runs; 0 where the system does not say."""
+    """CPU seconds of a running process, or 0 if the system does not report them."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,23 +1,25 @@
-"""All cases, each in a process of its own."""
+"""The benchmark of whole files: all cases in processes of their own, and tables of the results."""
 
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from crsr_video.bench.case import Arithmetic, Case, CaseFigures, Figures, Speed, Startup
-from crsr_video.bench.machine import machine
+from crsr_video.bench import clip
+from crsr_video.bench.figures import Case, CaseFigures, Figures, Startup
+from crsr_video.bench.machine import machine, machine_line
 from crsr_video.errors import BenchError
+from crsr_video.records import from_json, to_json
+from crsr_video.text_table import markdown_table
 
+_PROGRAM = [sys.executable, "-m", "crsr_video"]
 _STARTUP_FRAMES = 40
-_LONGEST = 3600.0
-"""Seconds that a case may take."""
+_TIMEOUT_SECONDS = 3600.0
 
 
 def run(
@@ -26,74 +28,185 @@ def run(
     startup_runs: int = 0,
     on_case: Callable[[str], None] = lambda _: None,
 ) -> Figures:
-    """Measure.
+    """Measure cases and start-up times.
 
-    Args:   startup_runs: times that the start is measured; 0: not.
-            on_case: told what comes next, in words.
-    Raises: BenchError: a case failed.
+    Args:
+        cases: Cases in the order of measurement.
+        startup_runs: How often to measure the start, or 0 to leave it out.
+        on_case: Called with the description of each measurement before it begins.
+
+    Raises:
+        BenchError: If a measurement failed.
     """
-    from crsr_video.bench import clip
-
-    done: list[CaseFigures] = []
-    with tempfile.TemporaryDirectory(prefix="crsr-bench-") as folder:
+    results: list[CaseFigures] = []
+    startup = None
+    with tempfile.TemporaryDirectory(prefix="crsr-bench-") as name:
+        folder = Path(name)
         for case in cases:
             on_case(f"{case.size}, {case.faces} faces, {case.preset}")
-            path = Path(folder, f"{case.size}-{case.faces}-{case.frames}.mp4")
+            path = folder / f"{case.size}-{case.faces}-{case.frames}.mp4"
             if not path.exists():
-                width, height = clip.SIZES[case.size]
-                clip.write(path, clip.Sample(width, height, case.faces, case.frames))
-            done.append(_case(case, path))
-        begun = None
+                clip.write(path, clip.Sample(*clip.SIZES[case.size], case.faces, case.frames))
+            results.append(_measure_in_child(case, path))
         if startup_runs:
             on_case("start-up")
-            begun = _startup(Path(folder, "startup.mp4"), startup_runs)
-    return Figures(machine(), tuple(done), begun)
+            path = folder / "startup.mp4"
+            clip.write(path, clip.Sample(640, 480, 1, _STARTUP_FRAMES))
+            startup = measure_startup(path, startup_runs)
+    return Figures(machine(), tuple(results), startup)
 
 
-def _case(case: Case, clip: Path) -> CaseFigures:
-    told = _child({"kind": "case", "case": asdict(case)}, clip)
-    return CaseFigures(
-        case=case,
-        plain=Speed(**told["plain"]),
-        enhanced=Speed(**told["enhanced"]),
-        stages=told["stages"],
-        enhanced_faces=told["enhanced_faces"],
-        arithmetic=Arithmetic(**told["arithmetic"]),
-        peak_bytes=told["peak_bytes"],
-        device=told["device"],
-        device_bytes=told["device_bytes"],
-        transfer_ms=told["transfer_ms"],
-        notices=tuple(told["notices"]),
-    )
+def measure_startup(path: Path, runs: int) -> Startup:
+    """Measure start-up times of the program on a video with a face, and return the medians.
 
-
-def _startup(path: Path, runs: int) -> Startup:
-    from crsr_video.bench import clip
-
-    clip.write(path, clip.Sample(640, 480, 1, _STARTUP_FRAMES))
-    kinds = {"kind": "startup", "apart": False}, {"kind": "startup", "apart": True}
-    told = [[_child(kind, path) for kind in kinds] for _ in range(runs)]
-    names = told[0][1]["parts"]
-    return Startup(
-        total=median(whole["total"] for whole, _ in told),
-        parts={name: median(parts["parts"][name] for _, parts in told) for name in names},
-    )
-
-
-def _child(job: dict[str, Any], clip: Path) -> dict[str, Any]:
-    """Do a job in a new process.
-
-    Raises: BenchError: it failed, with the last line that it wrote.
+    Raises:
+        BenchError: If the video cannot be enhanced.
     """
-    whole = {**job, "clip": str(clip), "spawned": time.time()}
-    command = [sys.executable, "-m", "crsr_video.bench", json.dumps(whole)]
+    pairs = [(_help_seconds(), _first_frame_seconds(path)) for _ in range(runs)]
+    return Startup(*(median(times) for times in zip(*pairs, strict=True)))
+
+
+def _help_seconds() -> float:
+    begin = time.perf_counter()
+    subprocess.run([*_PROGRAM, "--help"], stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begin
+
+
+def _first_frame_seconds(path: Path) -> float:
+    output = path.with_suffix(".out.mp4")
+    command = [*_PROGRAM, "enhance", str(path), "-o", str(output), "--overwrite", "--json"]
+    begin = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                event = json.loads(line)
+                if event["event"] == "progress":
+                    return time.perf_counter() - begin
+        finally:
+            process.kill()
+    raise BenchError("measuring failed: no frame was enhanced")
+
+
+def _measure_in_child(case: Case, path: Path) -> CaseFigures:
+    """Measure a case in a new process, whose memory and caches belong to it alone."""
+    job = json.dumps({"case": to_json(case), "clip": str(path)})
+    command = [*_PROGRAM, "bench", "case", job]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired as error:
-        raise BenchError(f"measuring took more than {_LONGEST:.0f} seconds") from error
+        raise BenchError(f"measuring took more than {_TIMEOUT_SECONDS:.0f} s") from error
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["it said nothing"]
-        # The end of a traceback: the error's name, and what it says.
-        raise BenchError(f"measuring failed: {lines[-1].partition(': ')[2] or lines[-1]}")
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise BenchError(f"measuring failed: {last.rpartition('error: ')[2]}")
+    return from_json(CaseFigures, json.loads(done.stdout.splitlines()[-1]))
+
+
+def measure_job(job: str) -> dict[str, Any]:
+    """Measure the case of `_measure_in_child` in this process.
+
+    Args:
+        job: Case and path of the clip, as JSON.
+
+    Returns:
+        The results as JSON types.
+    """
+    from crsr_video.bench import case
+
+    values = json.loads(job)
+    found: dict[str, Any] = to_json(
+        case.measure(from_json(Case, values["case"]), Path(values["clip"]))
+    )
+    return found
+
+
+# Tables ------------------------------------------------------------------------------------------
+
+_NAMES = ["size", "faces", "preset"]
+_WORDS = range(len(_NAMES))
+
+
+def as_text(figures: Figures) -> str:
+    """All results as tables."""
+    parts = [machine_line(figures.machine)]
+    cases = figures.cases
+    if cases:
+        parts += [
+            "End to end: frames per second and CPU milliseconds per frame, of plain transcoding"
+            " and with faces enhanced.",
+            _speed_table(cases),
+            "CPU milliseconds per frame of each stage alone (codecs on one thread).",
+            _stage_table(cases),
+            "Networks and memory.",
+            _network_table(cases),
+        ]
+        parts += dict.fromkeys(text for one in cases for text in one.notices)
+    if figures.startup is not None:
+        parts.append(
+            f"Start-up: {figures.startup.help_seconds:.2f} s for --help,"
+            f" {figures.startup.first_frame_seconds:.2f} s to the first enhanced frame of a"
+            " 640x480 file."
+        )
+    return "\n\n".join(parts)
+
+
+def _case_cells(one: CaseFigures) -> list[str]:
+    return [one.case.size, str(one.case.faces), one.case.preset]
+
+
+def _speed_table(cases: Sequence[CaseFigures]) -> str:
+    header = [*_NAMES, "plain fps", "enhanced fps", "time", "plain CPU", "enhanced CPU", "CPU"]
+    rows = [
+        [
+            *_case_cells(one),
+            f"{one.plain.fps:.1f}",
+            f"{one.enhanced.fps:.1f}",
+            f"{one.slowdown - 1:+.0%}",
+            f"{one.plain.cpu_ms:.1f}",
+            f"{one.enhanced.cpu_ms:.1f}",
+            f"{one.cpu_ratio - 1:+.0%}",
+        ]
+        for one in cases
+    ]
+    return markdown_table(header, rows, _WORDS)
+
+
+def _stage_table(cases: Sequence[CaseFigures]) -> str:
+    names = list(dict.fromkeys(name for one in cases for name in one.stages))
+    rows = [
+        [*_case_cells(one), *(f"{one.stages.get(name, 0.0):.2f}" for name in names)]
+        for one in cases
+    ]
+    return markdown_table([*_NAMES, *names], rows, _WORDS)
+
+
+def _network_table(cases: Sequence[CaseFigures]) -> str:
+    on_gpu = any(one.device_bytes for one in cases)
+    header = [*_NAMES, "enhanced per frame", "crop", "precision", "Mmac per face"]
+    header += ["GFLOP/s", "peak", "share", "memory"]
+    header += ["GPU memory", "transfers per frame", "transfers"] if on_gpu else []
+    rows = []
+    for one in cases:
+        networks = one.networks
+        row = [
+            *_case_cells(one),
+            f"{one.enhanced_faces:.2f}",
+            f"{networks.crop} px",
+            "+".join(networks.used) or networks.precision,
+            f"{networks.face_macs / 1e6:.0f}",
+            f"{networks.achieved / 1e9:.0f}",
+            f"{networks.peak / 1e9:.0f}",
+            f"{networks.achieved / networks.peak:.0%}",
+            f"{one.peak_bytes / 2**20:.0f} MiB" if one.peak_bytes else "?",
+        ]
+        rows.append(row + (_transfer_cells(one) if on_gpu else []))
+    return markdown_table(header, rows, _WORDS)
+
+
+def _transfer_cells(one: CaseFigures) -> list[str]:
+    if not one.device_bytes:
+        return ["-", "-", "-"]
+    memory = f"{one.device_bytes / 2**20:.0f} MiB"
+    if one.transfer_ms is None:
+        return [memory, "?", "?"]
+    return [memory, f"{one.transfer_ms:.2f} ms", f"{one.transfer_share:.0%}"]

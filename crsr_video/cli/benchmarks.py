@@ -144,21 +144,32 @@ def _measure(
     startup: bool,
     as_json: bool,
 ) -> None:
-    from crsr_video import bench
+    from crsr_video.bench import suite
+    from crsr_video.bench.figures import Case
     from crsr_video.runtime import devices
     from crsr_video.track import litert
 
     litert.prepare_process()
     devices.place(device, precision)  # Fails now rather than after the first clip was made.
     cases = [
-        bench.Case(size, count, preset, frames, model, runs, device, precision, hwaccel)
+        Case(size, count, preset, frames, model, runs, device, precision, hwaccel)
         for preset in presets
         for size in sizes
         for count in faces
     ]
     startup_runs = runs if startup else 0
-    figures = bench.run(cases, startup_runs=startup_runs, on_case=_announcer(quiet))
-    click.echo(json.dumps(asdict(figures), indent=1) if as_json else bench.as_text(figures))
+    figures = suite.run(cases, startup_runs=startup_runs, on_case=_announcer(quiet))
+    click.echo(json.dumps(asdict(figures), indent=1) if as_json else suite.as_text(figures))
+
+
+@bench.command("case", hidden=True)
+@click.argument("job")
+def case(job: str) -> None:
+    """Measure one case in this process, for the command bench itself."""
+    from crsr_video.bench import suite
+
+    process.limit_library_threads(json.loads(job)["case"]["device"])
+    click.echo(json.dumps(suite.measure_job(job)))
 
 
 @bench.command("live", cls=SectionCommand, short_help="Measure live enhancement of a camera.")
@@ -313,12 +324,10 @@ def networks(
     """
     from crsr_video.bench import networks
     from crsr_video.bench.machine import machine
-    from crsr_video.bench.network_figures import Wanted, as_dict
-    from crsr_video.bench.network_table import as_text
     from crsr_video.versions import version_of
 
     process.limit_library_threads(device)
-    wanted = Wanted(
+    wanted = networks.Wanted(
         models=models,
         batches=batches,
         sides=sides,
@@ -330,10 +339,10 @@ def networks(
     rows = networks.measure(wanted, on_batch=_announcer(quiet))
     where = machine() | {name: version_of(name) for name in wanted.against}
     if as_json:
-        result = {"machine": where, "networks": [as_dict(row) for row in rows]}
+        result = {"machine": where, "networks": [networks.as_dict(row) for row in rows]}
         click.echo(json.dumps(result, indent=1))
     else:
-        click.echo(as_text(where, rows))
+        click.echo(networks.as_text(where, rows))
 
 
 @bench.command("plugin", cls=SectionCommand, short_help="Measure the effect inside FFmpeg.")

@@ -50,7 +50,7 @@ STAGES = ["people", "ration", "align", "consistify", "superres", "smooth"]
 STAGES += ["backoff", "carry", "paste"]
 
 BORDER = {"jobs.segments.packets", "report.media", "training.codec"}
-BORDER |= {"bench.clip", "bench.live", "bench.pacing", "bench.faults"}
+BORDER |= {"bench.clip", "bench.live", "bench.faults"}
 """Where PyAV's objects may be touched, beside `io`."""
 
 INFERENCE = {name for names in LAYERS[: RANK["training"]] for name in names}

@@ -1,8 +1,9 @@
+"""The benchmark of the networks alone, and its limit."""
+
 import json
 import sys
 import time
 import types
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,25 +11,36 @@ import torch
 from click.testing import CliRunner
 
 from crsr_video import weights
-from crsr_video.bench import arithmetic, contenders, crops, networks, peak, transfers
-from crsr_video.bench.network_figures import NetworkFigures, Wanted, as_dict
-from crsr_video.bench.network_table import as_text
+from crsr_video.bench import contenders, networks, peak, transfers
+from crsr_video.bench.case import count_macs, precision_at
+from crsr_video.bench.clip import face_crops
+from crsr_video.bench.networks import NetworkFigures, Wanted, as_dict, as_text
 from crsr_video.cli import main
 from crsr_video.config import Config
-from crsr_video.errors import BenchError
+from crsr_video.errors import BenchError, DeviceError
 from crsr_video.pipeline import load_networks
 from crsr_video.runtime import devices
 from crsr_video.runtime.backends import MOST_IN_BYTES
-from crsr_video.runtime.backends.cuda import NoLanes, Streamed
 from crsr_video.stages.on_device.copies import copies
 
 CPU = torch.device("cpu")
+
+
+def int8_works():
+    """Whether this processor runs int8."""
+    try:
+        devices.place("cpu", "int8")
+    except DeviceError:
+        return False
+    return True
+
+
 EIGHT = devices.Placement(CPU, torch.bfloat16, "int8, else bf16", eight_bits=True)
 
 
 def row(**changes):
-    """Figures that are easily reckoned with."""
-    told = {
+    """A row with round numbers."""
+    values = {
         "model": "fast",
         "runner": contenders.OURS,
         "way": "fp16, recorded",
@@ -49,7 +61,7 @@ def row(**changes):
         "device_bytes": 3 * 2**20,
         "psnr": None,
     }
-    return NetworkFigures(**(told | changes))
+    return NetworkFigures(**(values | changes))
 
 
 def invoke(*options):
@@ -63,7 +75,7 @@ def told():
     return json.loads(done.stdout)
 
 
-def test_every_batch_has_its_figures(told):
+def test_every_batch_has_all_results(told):
     assert {"processor", "torch"} <= set(told["machine"])
     assert [one["batch"] for one in told["networks"]] == [1, 2]
     for one in told["networks"]:
@@ -79,13 +91,13 @@ def test_every_batch_has_its_figures(told):
         assert one["transfer_share"] == 0
 
 
-def test_the_multiply_adds_are_those_of_the_layers(told):
+def test_multiply_adds_are_counted_by_layer(told):
     pair = weights.load("fast")
     layer = pair.superresolver.stem
     expected = layer.out_channels * layer.in_channels * 9 * 16 * 16
-    assert arithmetic.count_macs(torch.nn.Sequential(layer), 16) == expected
+    assert count_macs(torch.nn.Sequential(layer), 16) == expected
     parts = (pair.consistifier, pair.superresolver)
-    total = sum(arithmetic.count_macs(part, 32) for part in parts)
+    total = sum(count_macs(part, 32) for part in parts)
     assert {one["face_macs"] for one in told["networks"]} == {total}
 
 
@@ -99,88 +111,61 @@ def test_the_multiply_adds_are_those_of_the_layers(told):
         ("in some other words", 32**2, "int8"),
     ],
 )
-def test_the_arithmetic_is_what_runs_not_what_was_chosen(way, pixels, precision):
-    assert arithmetic.precision_at(way, pixels, EIGHT) == precision
+def test_the_reported_precision_is_that_of_the_crop(way, pixels, precision):
+    assert precision_at(way, pixels, EIGHT) == precision
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_peak_is_that_of_its_arithmetic(precision, monkeypatch):
-    monkeypatch.setattr(peak, "_SECONDS", 0.02)
-    monkeypatch.setitem(peak._SIDE, "cpu", 128)
-    found = peak.measure(CPU, precision)
+def test_the_peak_names_its_precision(precision):
+    found = peak.measure(CPU, precision, seconds=0.02, side=128)
     assert found.rate > 1e8
     assert found.kernel.endswith(f"of {precision}")
 
 
-@pytest.mark.skipif(not devices._computes_bytes(), reason="needs a processor with VNNI")
-def test_the_peak_of_bytes_is_a_product_of_bytes(monkeypatch):
-    monkeypatch.setattr(peak, "_SECONDS", 0.02)
-    monkeypatch.setitem(peak._SIDE, "cpu", 128)
-    kernels = dict(peak._of_bytes(CPU, "int8", 128))
+@pytest.mark.skipif(not int8_works(), reason="needs a processor with VNNI")
+def test_the_peak_of_int8_multiplies_integers():
+    kernels = peak.kernels(CPU, "int8", 128)
     assert {multiply().dtype for multiply in kernels.values()} <= {torch.int32, torch.uint8}
-    found = peak.measure(CPU, "int8")
+    found = peak.measure(CPU, "int8", seconds=0.02, side=128)
     assert found.rate > 1e8 and found.kernel in kernels
 
 
-def test_a_way_that_fails_is_no_peak_and_none_is_told(monkeypatch):
+def test_a_kernel_that_fails_is_skipped(monkeypatch):
     def fail():
         raise RuntimeError("not on this processor")
 
-    def slow():
-        return torch.ones(16, 16)
-
-    monkeypatch.setattr(peak, "_SECONDS", 0.01)
-    monkeypatch.setattr(peak, "_of_floats", lambda *_: [("broken", fail), ("works", slow)])
-    assert peak.measure(CPU, "fp32").kernel == "works"
-    monkeypatch.setattr(peak, "_of_floats", lambda *_: [("broken", fail)])
+    working = {"broken": fail, "works": lambda: torch.ones(16, 16)}
+    monkeypatch.setattr(peak, "kernels", lambda *_: working)
+    assert peak.measure(CPU, "fp32", seconds=0.01).kernel == "works"
+    monkeypatch.setattr(peak, "kernels", lambda *_: {"broken": fail})
     with pytest.raises(BenchError, match="nothing multiplies matrices of fp32 on cpu here"):
         peak.measure(CPU, "fp32")
 
 
-def test_pictures_are_faces_that_differ_and_come_again():
-    faces = crops.pictures(3, 64)
-    assert faces.shape == (3, 3, 64, 64) and faces.dtype == np.float32
-    assert faces.min() >= 0 and faces.max() <= 1
-    assert np.array_equal(faces, crops.pictures(3, 64))
-    assert np.abs(faces[0] - faces[1]).mean() > 0.01
-    middle = faces[:, :, 24:40, 24:40].mean((0, 2, 3))
-    assert middle[0] > middle[2] > 0.1  # skin: more red than blue
-
-
-def test_steps_on_a_device_are_timed_apart():
-    """On lanes that are none: what is measured is how the steps are told apart."""
-    waits = []
-    watch = transfers.Stopwatch(NoLanes(), lambda: waits.append(1))
+def test_steps_on_a_device_are_timed_separately():
+    """The processor takes the place of a GPU, so copies take almost no time."""
 
     def forward(x):
         time.sleep(0.01)
         return x.repeat_interleave(4, 2).repeat_interleave(4, 3)
 
-    images = crops.pictures(10, 16)
-    run = Streamed(forward, CPU, lanes=watch, part=5)
-    found = transfers.timed(run, watch, images, 2)
+    found = transfers.measure_steps(forward, copies(CPU), face_crops(10, 16), 2)
     assert min(found.upload_ms, found.download_ms) > 0
-    assert found.compute_ms > 20
-    copies = found.upload_ms + found.download_ms
-    assert found.share == pytest.approx(copies / (copies + found.compute_ms))
-    # Three rounds: the staging copy, and three steps of two parts, each of which is waited for
-    # before and after.
-    assert len(waits) == 3 * 2 * (1 + 3 * 2)
+    assert found.compute_ms > 10 > found.upload_ms + found.download_ms
 
 
-def test_a_gpu_has_its_steps_in_every_row(monkeypatch):
-    """With a processor in its place: lanes that are none, and nothing to wait for."""
+def test_rows_of_a_gpu_have_step_times(monkeypatch):
+    """The processor takes the place of a GPU."""
     own = contenders.ours
 
     def on_gpu(placed):
         first, second = placed.pair.consistifier, placed.pair.superresolver
-        chain = transfers.chained(placed.predictor(first), placed.predictor(second))
-        flow = transfers.Flow(chain, copies(CPU))
-        return replace(own(placed), run=flow, forward=chain, flow=flow.many)
+        chain = transfers.chain(placed.predictor(first), placed.predictor(second))
+        plain = own(placed)
+        stream = contenders.Stream(chain, copies(CPU))
+        return contenders.streamed(plain.way, plain.precision, stream)
 
     monkeypatch.setattr(contenders, "ours", on_gpu)
-    monkeypatch.setattr(transfers, "CudaLanes", lambda _: NoLanes())
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
     wanted = Wanted(models=("identity",), batches=(9,), sides=(32,), runs=1)
     (found,) = networks.measure(wanted)
     steps = (found.upload_ms, found.compute_ms, found.download_ms)
@@ -189,19 +174,19 @@ def test_a_gpu_has_its_steps_in_every_row(monkeypatch):
     assert "transfers" in as_text({}, [found])
 
 
-def test_a_pair_is_chained_as_the_pipeline_does():
+def test_a_pair_is_chained_as_in_the_pipeline():
     placed = load_networks(Config.from_options(precision="fp32"))
     own = contenders.ours(placed)
-    assert own.forward is None  # there is no GPU to time
+    assert own.stream is None  # There is no GPU.
     pair = placed.pair
     predictors = [placed.predictor(n) for n in (pair.consistifier, pair.superresolver)]
-    images = crops.pictures(2, 32)
-    made = Streamed(transfers.chained(*predictors), CPU)(images)
-    assert made.shape == (2, 3, 128, 128)
-    assert np.abs(made - own.run(images)).max() < 1e-6
+    images = face_crops(2, 32)
+    result = transfers.stream_batches(transfers.chain(*predictors), copies(CPU), images, 1)
+    assert result.shape == (2, 3, 128, 128)
+    assert np.abs(result - own.run(images)).max() < 1e-6
 
 
-def test_copies_are_known_among_all_that_a_gpu_did():
+def test_copies_are_found_among_profiler_events():
     events = [
         ("Memcpy HtoD (Pinned -> Device)", 1500.0),
         ("Memcpy DtoH (Device -> Pinned)", 500.0),
@@ -214,7 +199,9 @@ def test_copies_are_known_among_all_that_a_gpu_did():
 
 
 class Late:
-    """Ways to a device on which results land when they are waited for."""
+    """Copies whose results arrive when they are waited for."""
+
+    device = CPU
 
     def __init__(self):
         self.begun, self.landed, self.most = 0, 0, 0
@@ -236,30 +223,23 @@ class Late:
         return land
 
 
-def test_batches_flow_with_few_under_way_and_all_land():
+def test_streamed_batches_leave_few_copies_pending():
     ways = Late()
-    flow = transfers.Flow(lambda x: x + 1, ways)
-    images = crops.pictures(9, 16)
-    assert np.array_equal(flow(images), images + 1)
-    assert np.array_equal(flow.many(images, 7), images + 1)
+    images = face_crops(9, 16)
+    for count in (1, 7):
+        result = transfers.stream_batches(lambda x: x + 1, ways, images, count)
+        assert np.array_equal(result, images + 1)
     assert (ways.begun, ways.landed, ways.most) == (8, 8, 3)
 
 
-def test_timing_changes_no_result():
-    images = crops.pictures(3, 16)
-    watch = transfers.Stopwatch(NoLanes(), lambda: None)
-    timed = Streamed(lambda x: x + 1, CPU, lanes=watch)(images)
-    assert np.array_equal(timed, images + 1)
-
-
-def test_the_share_of_transfers_stands_in_the_table():
+def test_the_table_shows_the_share_of_transfers():
     one = row()
     assert one.transfer_share == pytest.approx(0.3)
     assert as_dict(one)["faces_per_second"] == 2000
-    text = as_text({"cores": "2"}, [one])
+    text = " ".join(as_text({"cores": "2"}, [one]).split())
     assert "| fast | crsr-video | fp16 | 64 px | 8 | 4.00 | 3.00 | 2000.0 | 2000 |" in text
     assert "| 0.50 | 3.50 | 1.00 | 30% |" in text
-    assert "Memory of the GPU: 3 MiB at most." in text
+    assert "GPU memory: 3 MiB at most." in text
     assert "PSNR" not in text
 
 
@@ -271,7 +251,7 @@ def test_without_a_gpu_there_is_no_column_of_transfers():
 
 
 def fake_runtime(name, monkeypatch, factor=1.0):
-    """In place of another program: makes what ours makes, times a factor."""
+    """Replace another program by ours, with results times a factor."""
     module = types.ModuleType(name)
     monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(contenders, "export", lambda model, path: path.write_text(model))
@@ -281,12 +261,11 @@ def fake_runtime(name, monkeypatch, factor=1.0):
         run = contenders.ours(placed).run
         return contenders.Contender(name, lambda x: factor * run(x), "fp32", lambda _: "fp32")
 
-    monkeypatch.setitem(contenders._MAKERS, name, make)
+    monkeypatch.setitem(contenders.OTHERS, name, make)
 
 
 def test_contenders_take_turns_and_are_compared(monkeypatch):
     fake_runtime("onnxruntime", monkeypatch, factor=0.5)
-    monkeypatch.setattr(peak, "_SECONDS", 0.02)
     wanted = Wanted(models=("fast",), batches=(2,), sides=(32,), runs=1, against=("onnxruntime",))
     ours, theirs = networks.measure(wanted)
     assert (ours.runner, theirs.runner) == ("crsr-video", "onnxruntime")
@@ -294,8 +273,8 @@ def test_contenders_take_turns_and_are_compared(monkeypatch):
     assert "PSNR to fp32" in as_text({}, [ours, theirs])
 
 
-@pytest.mark.parametrize("name", contenders.RIVALS)
-def test_another_program_that_is_missing_costs_one_line(name, monkeypatch):
+@pytest.mark.parametrize("name", contenders.OTHERS)
+def test_a_missing_program_is_reported_on_one_line(name, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
     done = CliRunner().invoke(
         main, ["-q", "bench", "networks", "--model", "fast", "--against", name]
@@ -309,17 +288,17 @@ def test_onnxruntime_computes_the_same():
     pytest.importorskip("onnxruntime", reason="needs the extra 'export'")
     pytest.importorskip("onnxscript", reason="needs the extra 'export'")
     placed = load_networks(Config.from_options(precision="fp32"))
-    images = crops.pictures(2, 32)
-    with contenders.rivals(("onnxruntime",), "fast", placed) as (theirs,):
+    images = face_crops(2, 32)
+    with contenders.others(("onnxruntime",), "fast", placed) as (theirs,):
         away = np.abs(theirs.run(images) - contenders.ours(placed).run(images))
     assert away.max() < 1e-4
 
 
-def test_what_does_not_fit_into_memory_is_told(monkeypatch):
+def test_a_batch_that_exceeds_memory_is_reported(monkeypatch):
     def fail(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
-    monkeypatch.setattr(networks._Match, "play", fail)
+    monkeypatch.setattr(networks, "face_crops", fail)
     with pytest.raises(BenchError, match="1 crops of 64 pixels do not fit into the memory of cpu"):
         networks.measure(Wanted(models=("identity",), batches=(1,)))
 
@@ -351,7 +330,7 @@ def test_wrong_options_are_refused(options, told):
         (["--model", "no-such-model"], "unknown model 'no-such-model'"),
     ],
 )
-def test_what_is_not_there_is_told_in_one_line(options, told):
+def test_missing_devices_and_models_are_reported_on_one_line(options, told):
     done = invoke(*options)
     assert done.exit_code == 1
     (line,) = done.stderr.splitlines()

@@ -1,4 +1,4 @@
-"""What the effect costs in FFmpeg: a short run of the true thing, and all that may be missing."""
+"""The benchmark of the effect in FFmpeg: a short run, and everything that may be missing."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from crsr_video.plugins import frei0r, status
 
 
 def able():
-    """Whether everything is here that the measurement needs."""
+    """Whether the measurement can run on this machine."""
     try:
         frei0r.find_compiler()
     except PluginError:
@@ -32,7 +32,7 @@ needs_ffmpeg = pytest.mark.skipif(
 @pytest.mark.plugins
 @needs_ffmpeg
 def test_the_effect_is_measured_beside_the_conversion(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))  # where no effect is installed
+    monkeypatch.setenv("HOME", str(tmp_path))  # No effect is installed there.
     monkeypatch.setattr(plugin, "FILMS", {"repeated frames": 1, "moving, a face": 1})
     options = ["--size", "360p", "--frames", "8", "--runs", "1", "--json"]
     done = CliRunner().invoke(main, ["-q", "bench", "plugin", *options])
@@ -46,21 +46,21 @@ def test_the_effect_is_measured_beside_the_conversion(tmp_path, monkeypatch):
     assert told["films"][1]["effect"]["server_cpu_ms"] > 0
 
 
-def test_a_pass_in_which_the_effect_complains_counts_for_nothing():
+def test_a_pass_with_messages_of_the_effect_fails():
     words = [
         sys.executable,
         "-c",
         "import sys; print('crsr: frames pass unchanged', file=sys.stderr)",
     ]
     with pytest.raises(BenchError, match="ffmpeg: crsr: frames pass unchanged"):
-        plugin._timed(words, 8, {}, 0)
-    with pytest.raises(BenchError, match="failed without a word"):
-        plugin._timed([sys.executable, "-c", "raise SystemExit(3)"], 8, {}, 0)
-    found = plugin._timed([sys.executable, "-c", "sum(range(10**6))"], 10, {}, 0)
+        plugin.time_pass(words, 8, {}, 0)
+    with pytest.raises(BenchError, match="failed without a message"):
+        plugin.time_pass([sys.executable, "-c", "raise SystemExit(3)"], 8, {}, 0)
+    found = plugin.time_pass([sys.executable, "-c", "sum(range(10**6))"], 10, {}, 0)
     assert found.ms > 0 and found.ffmpeg_cpu_ms > 0 and found.server_cpu_ms == 0
 
 
-def test_a_server_that_ends_is_told_and_reaped(tmp_path, monkeypatch):
+def test_a_server_that_ends_is_reported_and_reaped(tmp_path, monkeypatch):
     started = []
     start = subprocess.Popen
 
@@ -71,7 +71,7 @@ def test_a_server_that_ends_is_told_and_reaped(tmp_path, monkeypatch):
 
     monkeypatch.setattr(plugin.subprocess, "Popen", broken)
     told = "the server does not answer: crsr-video: error: no room"
-    with pytest.raises(BenchError, match=told), plugin._server(tmp_path / "s", "identity"):
+    with pytest.raises(BenchError, match=told), plugin.running_server(tmp_path / "s", "identity"):
         pass
     assert started[0].returncode == 1
 
@@ -83,13 +83,13 @@ def test_a_server_that_ends_is_told_and_reaped(tmp_path, monkeypatch):
         (status.Host("ffmpeg", plugin.Path("/x/ffmpeg")), "/x/ffmpeg was built without frei0r"),
     ],
 )
-def test_what_is_missing_is_told(host, told, monkeypatch):
+def test_missing_programs_are_reported(host, told, monkeypatch):
     monkeypatch.setattr(status, "ffmpeg", lambda: host)
     with pytest.raises(BenchError, match=told):
         plugin.measure(plugin.Wanted(size="360p", frames=8, runs=1))
 
 
-def test_a_model_that_is_none_is_refused_at_once():
+def test_an_unknown_model_is_refused_at_once():
     with pytest.raises(WeightsError, match="no-such-model"):
         plugin.measure(plugin.Wanted(model="no-such-model"))
 

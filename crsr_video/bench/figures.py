@@ -1,0 +1,120 @@
+"""Cases of the benchmark of whole files, and their results."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One generated clip, enhanced with one set of options."""
+
+    size: str
+    """A key of `clip.SIZES`."""
+    faces: int
+    """Faces in every frame, from 0 to 4."""
+    preset: str
+    """Preset of the x264 encoder."""
+    frames: int
+    model: str
+    runs: int
+    """Number of measurements. Results are medians."""
+    device: str = "auto"
+    precision: str = "auto"
+    hwaccel: str = "none"
+    """Kind of device that decodes, for enhancing as well as for transcoding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Milliseconds per frame of one way through a clip."""
+
+    wall_ms: float
+    cpu_ms: float
+    """CPU time of all threads."""
+
+    @property
+    def fps(self) -> float:
+        """Frames per second, end to end."""
+        return 1000 / self.wall_ms
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpeed:
+    """Throughput of both networks inside the pipeline."""
+
+    precision: str
+    """The chosen precision: fp32, bf16, fp16 or int8."""
+    crop: int
+    """The most frequent crop size in pixels, or 0 without faces."""
+    face_macs: float
+    """Multiply-adds of both networks for a face, on average."""
+    achieved: float
+    """Operations per second, two for a multiply-add: per second of CPU time on a CPU, and per
+    second of elapsed time on a GPU."""
+    peak: float
+    """The same of the fastest product of large matrices, weighted by the precisions in use."""
+    used: dict[str, float] = field(default_factory=dict)
+    """Share of the multiply-adds by precision. Large crops may use another one than small ones."""
+    peak_kernel: str = ""
+    """Functions that multiplied the matrices."""
+    way: str = ""
+    """How the super-resolver is run."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFigures:
+    """Medians over the runs of one case."""
+
+    case: Case
+    plain: Speed
+    """Decoding and encoding alone, by the same code with the same settings."""
+    enhanced: Speed
+    stages: dict[str, float]
+    """CPU milliseconds per frame of each stage, measured alone with codecs on one thread."""
+    enhanced_faces: float
+    """Enhanced faces per frame."""
+    networks: NetworkSpeed
+    peak_bytes: int
+    """Largest memory of the process, or 0 if the system does not report it."""
+    device: str = "cpu"
+    """Device of the networks: cpu, mps, or the name of a GPU."""
+    device_bytes: int = 0
+    """Largest memory on the GPU, or 0 without one."""
+    transfer_ms: float | None = 0.0
+    """Milliseconds per frame of copies to and from the GPU: 0 without one, and None if it does not
+    report them."""
+    notices: tuple[str, ...] = ()
+    """Notices of the decoder, for instance that a device is missing."""
+
+    @property
+    def slowdown(self) -> float:
+        """Time of enhancing divided by that of plain transcoding."""
+        return self.enhanced.wall_ms / self.plain.wall_ms
+
+    @property
+    def transfer_share(self) -> float | None:
+        """Share of copies in the time of an enhanced frame. Other work may overlap with them."""
+        return None if self.transfer_ms is None else self.transfer_ms / self.enhanced.wall_ms
+
+    @property
+    def cpu_ratio(self) -> float:
+        """CPU time of enhancing divided by that of plain transcoding."""
+        return self.enhanced.cpu_ms / self.plain.cpu_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """Start-up times of the program in seconds."""
+
+    help_seconds: float
+    """Run time of ``crsr-video --help``."""
+    first_frame_seconds: float
+    """Time from the start of ``crsr-video enhance`` to the first enhanced frame of 640x480."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Results of a benchmark."""
+
+    machine: dict[str, str]
+    cases: tuple[CaseFigures, ...]
+    startup: Startup | None = None
