@@ -186,13 +186,13 @@ def evaluate_tracking(
     crsr-video evaluate-tracking --scenes crossing,occlusion --live --video overlays
     """
     # Imported here because wrong options should fail at once.
-    from crsr_video.evaluation.tracking import command, suite
+    from crsr_video.evaluation.tracking import running, suite
 
     if only_list:
         click.echo("\n".join(suite.NAMES))
         return
     chosen = suite.scenes([name for name in (scenes or "").split(",") if name])
-    settings = command.Settings(
+    settings = running.Settings(
         faces=faces,
         backgrounds=backgrounds,
         lookahead=0 if live else 8,
@@ -206,7 +206,7 @@ def evaluate_tracking(
         if not quiet:
             click.echo(f"crsr-video: {name}", err=True)
 
-    report = command.measure(chosen, settings, announce)
+    report = running.measure(chosen, settings, announce)
     click.echo(report.text)
     if json_file:
         report.save(json_file)

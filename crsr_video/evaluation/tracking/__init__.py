@@ -1,5 +1,5 @@
-"""Tracking against exact truth: scenes are drawn, tracked and judged.
+"""Evaluation of face tracking on drawn scenes.
 
-Known faces move over backgrounds along known paths, so that where each is, how much of it is to be
-seen, and who is who is known in every frame.
+Known faces move over backgrounds along known paths, so the place, the visible share and the ID of
+every face are known in every frame.
 """

@@ -1,4 +1,4 @@
-"""Whom the scenes show: sharp canonical crops of real faces, each with its five landmarks."""
+"""The cast of the scenes: sharp canonical crops of real faces with their five landmarks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,19 +27,19 @@ from crsr_video.training.prepare import aligned
 
 Bytes = NDArray[np.uint8]
 
-MOST = 24
-"""People that are read; scenes with more show them again."""
+MAX_PEOPLE = 24
+"""Scenes with more faces show people again."""
 OVAL = (0.5, 0.575, 0.268, 0.303)
-"""Centre and half axes of the face itself, hairline to chin, as fractions of the crop: the mean
-extent of the face mesh over 33 portraits."""
+"""Centre and half axes of the face from hairline to chin, as fractions of the crop: the mean extent
+of the face mesh over 33 portraits."""
 _HEAD = (0.5, 0.5, 0.37, 0.475)
-"""Likewise of what is cut out: hair, ears and some of the neck come along."""
-_SOFT = 0.12
-"""Width of the head's soft edge, as a share of its half axes."""
-_LEAST_LEVEL = 24
-_LARGEST = 512
+"""The same of the head that is cut out, with hair, ears and a part of the neck."""
+_SOFT_EDGE = 0.12
+"""Width of the soft edge of the head, as a share of its half axes."""
+_MIN_LEVEL_PX = 24
+_MAX_CROP_PX = 512
 _ASTRONAUT = ((201.9, 100.7), (247.3, 103.5), (224.0, 126.8), (204.5, 140.1), (244.0, 141.3))
-"""Read off the portrait by eye."""
+"""Landmarks, measured in the portrait by hand."""
 _TINTS = ((1.0, 1.0, 1.0), (0.82, 0.88, 1.0), (1.0, 0.85, 0.72), (0.68, 0.66, 0.7))
 
 
@@ -48,9 +48,9 @@ class Level:
     """A head at one resolution."""
 
     pixels: NDArray[np.uint8]
-    """(S, S, 4): RGB multiplied by alpha, and alpha."""
+    """(S, S, 4): premultiplied RGB, and alpha."""
     level_from_crop: Matrix
-    """2x3, from pixels of the largest level."""
+    """2x3, from the pixels of the largest level."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,17 @@ class Person:
 
     name: str
     levels: tuple[Level, ...]
-    """From large to small, each half of the one before."""
+    """From large to small, each half as large as the one before."""
     points: Points
     """(5, 2) in pixels of the largest level."""
 
     @property
     def size(self) -> int:
-        """Side of the largest level; the face is 1 / 1.9 of it wide."""
+        """Side of the largest level. The face is 1 / 1.9 as wide."""
         return int(self.levels[0].pixels.shape[0])
 
     def level_for(self, width: float) -> Level:
-        """The smallest level that need not be enlarged to a face `width` pixels wide."""
+        """The smallest level that need not be enlarged for a face of this width."""
         side = width * FACE_WIDTHS_PER_CROP
         fit = [level for level in self.levels if level.pixels.shape[0] >= side]
         return fit[-1] if fit else self.levels[0]
@@ -78,13 +78,16 @@ class Person:
 def person_from(crop: Bytes, name: str, points: Points | None = None) -> Person:
     """Cut a head out of its canonical crop.
 
-    Args: crop: (S, S, 3) RGB. points: (5, 2) in its pixels; None: those of the template.
+    Args:
+        crop: (S, S, 3), RGB.
+        name: Name of the person.
+        points: (5, 2) landmarks in pixels of the crop; those of the template by default.
     """
     size = crop.shape[0]
     alpha = np.rint(255 * head_alpha(_grid(size), size)).astype(np.float32)[..., None]
     picture = np.rint(np.dstack((crop * (alpha / 255), alpha))).astype(np.uint8)
     levels = [Level(picture, np.eye(2, 3))]
-    while picture.shape[0] % 2 == 0 and picture.shape[0] // 2 >= _LEAST_LEVEL:
+    while picture.shape[0] % 2 == 0 and picture.shape[0] // 2 >= _MIN_LEVEL_PX:
         picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         half = compose(resize_matrix(0.5), levels[-1].level_from_crop)
         levels.append(Level(picture, half))
@@ -92,10 +95,10 @@ def person_from(crop: Bytes, name: str, points: Points | None = None) -> Person:
 
 
 def head_alpha(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """How opaque a head is at points (..., 2) of its canonical crop; 0 to 1."""
+    """Opacity of a head at points (..., 2) of its canonical crop, from 0 to 1."""
     x, y, a, b = np.array(_HEAD) * size
     radius = np.hypot((points[..., 0] + 0.5 - x) / a, (points[..., 1] + 0.5 - y) / b)
-    ramp = np.clip((1 - radius) / _SOFT, 0, 1)
+    ramp = np.clip((1 - radius) / _SOFT_EDGE, 0, 1)
     opaque: NDArray[np.float64] = ramp * ramp * (3 - 2 * ramp)
     return opaque
 
@@ -107,16 +110,20 @@ def _grid(size: int) -> NDArray[np.float64]:
 def people(source: Path | None) -> list[Person]:
     """Read the cast.
 
-    Args:   source: a pack of the prepare command, or the folder of pictures with ``faces.csv``
-            that it is made from, whose own landmarks are then the truth rather than the template's;
-            None: variants of one portrait that comes with scikit-image.
-    Raises: ConfigError: there is no face to show. TrainingError: the source cannot be read.
+    Args:
+        source: A pack of the prepare command (with the landmarks of the template), or a folder of
+            pictures with ``faces.csv`` (with its own landmarks). By default, variants of the
+            portrait that comes with scikit-image.
+
+    Raises:
+        ConfigError: If there is no suitable face.
+        TrainingError: If the source cannot be read.
     """
     if source is None:
         return _portraits()
     found = _from_list(source) if (source / LIST).is_file() else _from_pack(source)
     if not found:
-        raise ConfigError(f"{source} holds no face for validation that is sharp enough")
+        raise ConfigError(f"{source} contains no sharp face of the held-out set")
     return found
 
 
@@ -130,7 +137,7 @@ def _from_list(folder: Path) -> list[Person]:
     placed = listed(folder, Skipped())
     made = []
     for face in (placed[n] for n in _chosen(placed)):
-        size = min(face.size, _LARGEST)
+        size = min(face.size, _MAX_CROP_PX)
         crop = aligned(folder, face, size)
         if crop is not None:
             points = apply(crop_from_frame(face.landmarks, size), face.landmarks)
@@ -139,7 +146,7 @@ def _from_list(folder: Path) -> list[Person]:
 
 
 def _chosen(entries: Sequence[Prepared | Placed]) -> list[int]:
-    """One validation picture a person: photographs before made-up faces, the largest first."""
+    """One picture per person of the held-out set: photographs first, then the largest."""
     order = sorted(
         (n for n, entry in enumerate(entries) if entry.split == "val"),
         key=lambda n: (entries[n].kind == "synthetic", -entries[n].size, n),
@@ -147,16 +154,16 @@ def _chosen(entries: Sequence[Prepared | Placed]) -> list[int]:
     first: dict[Any, int] = {}
     for n in order:
         first.setdefault(entries[n].person or n, n)
-    return list(first.values())[:MOST]
+    return list(first.values())[:MAX_PEOPLE]
 
 
 def _portraits() -> list[Person]:
-    """One sitter, mirrored and tinted: others to nobody who looks at the face itself."""
+    """One portrait, mirrored and tinted."""
     try:
         from skimage.data import astronaut
     except ImportError as error:
         raise ConfigError(
-            "give --faces, or install scikit-image, which brings a portrait"
+            "use --faces, or install scikit-image, which contains a portrait"
         ) from error
     points, size = np.array(_ASTRONAUT), 256
     matrix = crop_from_frame(points, size)

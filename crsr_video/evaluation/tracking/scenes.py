@@ -1,9 +1,10 @@
-"""What is shown: frozen descriptions of scenes, and where everything in them is in each frame.
+"""Descriptions of scenes, and the place of everything in them in each frame.
 
-Lengths are frame pixels, times are frames, tilts are degrees (positive turns a head clockwise).
+Lengths are frame pixels, times are frames, and tilts are degrees. A positive tilt turns a head
+clockwise.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,33 +15,33 @@ from crsr_video.imaging.geometry import FACE_WIDTHS_PER_CROP, Matrix
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Where something is at one time; between two keys it goes straight and evenly."""
+    """Place of something at one time. Between two keys it moves straight at a constant speed."""
 
     at: float
     x: float
-    """Of the middle."""
+    """Of the centre."""
     y: float
     width: float
-    """Of the face, or of an occluder."""
+    """Width of the face, or of the occluder."""
     tilt: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sway:
-    """A small endless loop about the path."""
+    """A small endless loop around the path."""
 
     x: float = 0.0
-    """Amplitudes."""
+    """Amplitude, as are `y` and `tilt`."""
     y: float = 0.0
     tilt: float = 0.0
     period: float = 60.0
     phase: float = 0.0
-    """Turns."""
+    """In turns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where something is in one frame."""
+    """Place of something in one frame."""
 
     x: float
     y: float
@@ -50,41 +51,41 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """One face on its way."""
+    """One moving face."""
 
     id: int
-    """Unlike any other's of the scene; one and the same person has another after a cut."""
+    """Unique in the scene. The same person has another ID after a cut."""
     person: int
-    """Which of the cast, counted round."""
+    """Index into the cast, modulo its length."""
     keys: tuple[Key, ...]
     sway: Sway = Sway()
 
 
 @dataclass(frozen=True, slots=True)
 class Occluder:
-    """Something that passes in front of those before it in the shot."""
+    """Something that passes in front of the earlier layers of the shot."""
 
     keys: tuple[Key, ...]
     height: float
-    """Over its width."""
+    """Height divided by width."""
     look: Literal["hand", "wall"]
-    """A blob of the colour of skin, or a board that shows another part of the background."""
+    """An ellipse of skin colour, or a board that shows another part of the background."""
     sway: Sway = Sway()
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What lies between two cuts."""
+    """The frames between two cuts."""
 
     start: int
     layers: tuple[Actor | Occluder, ...]
     """From back to front."""
     backdrop: int = 0
-    """Which background, counted round."""
+    """Number of the background."""
     shake: float = 0.0
-    """Amplitude of a hand-held camera, which moves all."""
+    """Amplitude of a hand-held camera."""
     pan: tuple[float, float] = (0.0, 0.0)
-    """What all moves by a frame."""
+    """Motion of the whole picture per frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +98,17 @@ class Scene:
     size: tuple[int, int] = (1920, 1080)
     """Width and height."""
     noise: float = 1.5
-    """Standard deviation of the sensor's, of 255; new in every frame."""
+    """Standard deviation of sensor noise, on a scale of 255."""
     blur: float = 0.0
-    """Sigma of the lens, pixels."""
-    still: bool = field(default=False)
-    """Nothing moves, so landmarks should not either."""
+    """Standard deviation of the blur of the lens."""
 
     def shot(self, index: int) -> Shot:
-        """The one that a frame belongs to."""
+        """The shot of a frame."""
         return [shot for shot in self.shots if shot.start <= index][-1]
 
 
 def pose(what: Actor | Occluder, shot: Shot, index: int) -> Pose:
-    """Where it is in a frame, the camera's motion included."""
+    """Place of a layer in a frame, including the motion of the camera."""
     times = [key.at for key in what.keys]
     x, y, width, tilt = (
         float(np.interp(index, times, [getattr(key, name) for key in what.keys]))
@@ -126,18 +125,18 @@ def pose(what: Actor | Occluder, shot: Shot, index: int) -> Pose:
 
 
 def camera(shot: Shot, index: int) -> tuple[float, float]:
-    """How far everything is moved in a frame."""
+    """Motion of the whole picture in a frame, (x, y)."""
     t = index - shot.start
-    # Hands tremble at several frequencies; these repeat after longer than any scene lasts.
+    # Several frequencies, which together repeat only after more frames than any scene has.
     x = np.sin(0.37 * t) + 0.6 * np.sin(0.83 * t + 1) + 0.3 * np.sin(1.9 * t + 2)
     y = np.sin(0.29 * t + 2) + 0.6 * np.sin(0.71 * t) + 0.3 * np.sin(2.1 * t + 1)
     return shot.shake * float(x) + shot.pan[0] * t, shot.shake * float(y) + shot.pan[1] * t
 
 
 def frame_from_crop(where: Pose, size: int) -> Matrix:
-    """How a canonical crop of `size` pixels lies in the frame; 2x3.
+    """Matrix (2x3) from a canonical crop of `size` pixels to the frame.
 
-    The middle of the face's oval comes to lie at the pose's.
+    The centre of the oval of the face lies at the centre of the pose.
     """
     scale = where.width * FACE_WIDTHS_PER_CROP / size
     c, s = np.cos(np.radians(where.tilt)) * scale, np.sin(np.radians(where.tilt)) * scale

@@ -1,4 +1,4 @@
-"""The truth against the pixels."""
+"""Drawn scenes and their ground truth."""
 
 from itertools import islice
 
@@ -7,12 +7,11 @@ import pytest
 
 from crsr_video.errors import ConfigError
 from crsr_video.evaluation.tracking import suite
-from crsr_video.evaluation.tracking.backdrops import Backdrops, cover, found
+from crsr_video.evaluation.tracking.drawing import Backdrops, cover, find_backdrops, render
 from crsr_video.evaluation.tracking.people import people
-from crsr_video.evaluation.tracking.render import render
 from crsr_video.evaluation.tracking.scenes import Actor, Key, Occluder, Scene, Shot, Sway
 from crsr_video.io.frames import as_rgb
-from tests.unit.evaluation.tracking.tracking_truth import dotted
+from tests.support.tracking_truth import dotted
 
 
 class Grey(Backdrops):
@@ -41,7 +40,7 @@ def centroid(luma, point, reach):
 @pytest.mark.parametrize(
     ("width", "tilt"), [(40.0, 0.0), (57.3, -33.0), (88.8, 90.0), (100.0, 14.5), (150.0, 180.0)]
 )
-def test_dots_are_where_the_truth_says(width, tilt):
+def test_drawn_landmarks_lie_at_the_true_landmarks(width, tilt):
     for x, y in ((160.0, 120.0), (160.37, 119.61)):
         shown = first(scene(Actor(1, 0, (Key(0, x, y, width, tilt),))))
         (face,) = shown.faces
@@ -107,7 +106,7 @@ def test_the_camera_moves_faces_and_background_alike():
     np.testing.assert_array_equal(luma[0][20:60, 200:280], luma[5][25:65, 210:290])
 
 
-def test_a_seed_gives_the_same_pixels_and_another_others():
+def test_a_seed_determines_the_pixels():
     made = suite.scenes(["still-noise"])[0]
     cast = [dotted()]
     one, same, other = (
@@ -119,19 +118,19 @@ def test_a_seed_gives_the_same_pixels_and_another_others():
     assert not np.array_equal(one[0], one[1]) and not np.array_equal(one[0], other[0])
 
 
-def test_frames_are_made_as_they_are_asked_for():
+def test_frames_are_drawn_on_demand():
     made = scene(Actor(1, 0, (Key(0, 100, 100, 40),)), frames=10**9)
     assert [s.index for s in islice(render(made, [dotted()], Grey()), 3)] == [0, 1, 2]
 
 
-def test_cuts_begin_shots_with_other_backgrounds():
+def test_cuts_change_the_background():
     made = Scene("made", (Shot(0, ()), Shot(2, (), backdrop=1)), frames=4, size=(64, 48), noise=0)
     shown = list(render(made, [dotted()], Grey()))
-    assert [s.begins for s in shown] == [True, False, True, False]
+    assert [s.begins_shot for s in shown] == [True, False, True, False]
     assert [int(as_rgb(s.frame).mean()) for s in shown] == [90, 90, 120, 120]
 
 
-def test_a_path_is_straight_between_keys_and_sways_about_it():
+def test_a_path_is_straight_between_keys():
     made = scene(Actor(1, 0, (Key(0, 0, 50, 20), Key(10, 100, 70, 40, 30))), frames=20)
     face = first(made, index=5).faces[0]
     assert face.width == 30
@@ -141,7 +140,7 @@ def test_a_path_is_straight_between_keys_and_sways_about_it():
     assert (box[0] + box[2]) / 2 == pytest.approx(108)
 
 
-def test_the_suite_is_sound():
+def test_the_suite_is_consistent():
     assert len(set(suite.NAMES)) == len(suite.NAMES) >= 15
     for made in suite.SUITE:
         ids = [a.id for shot in made.shots for a in shot.layers if isinstance(a, Actor)]
@@ -149,11 +148,11 @@ def test_the_suite_is_sound():
         assert made.size[0] % 2 == made.size[1] % 2 == 0
         assert [shot.start for shot in made.shots] == sorted({shot.start for shot in made.shots})
         assert made.shots[0].start == 0 and made.shots[-1].start < made.frames
-    with pytest.raises(ConfigError, match="no scene 'crosing'; there are sizes-16-24"):
+    with pytest.raises(ConfigError, match="unknown scene 'crosing': use sizes-16-24"):
         suite.scenes(["crosing"])
 
 
-def test_the_portrait_is_a_cast_without_any_data():
+def test_the_default_cast_needs_no_data():
     cast = people(None)
     assert len(cast) == 8 and len({p.name for p in cast}) == 8
     made = scene(Actor(1, 0, (Key(0, 160, 120, 60),)))
@@ -163,7 +162,7 @@ def test_the_portrait_is_a_cast_without_any_data():
     np.testing.assert_allclose(a[:, 0] - 160, -(b[[1, 0, 2, 4, 3], 0] - 160), atol=1e-6)
 
 
-def test_small_backgrounds_are_mirrored_not_blown_up():
+def test_small_backgrounds_are_mirrored():
     small = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
     filled = cover(small, 30, 20)
     assert filled.shape == (20, 30, 3)
@@ -172,7 +171,7 @@ def test_small_backgrounds_are_mirrored_not_blown_up():
 
 def test_a_folder_without_backgrounds_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no picture or video"):
-        found(tmp_path, 0)
+        find_backdrops(tmp_path, 0)
     (tmp_path / "a.png").write_bytes(b"nothing")
-    with pytest.raises(ConfigError, match="is no picture"):
-        found(tmp_path, 0).picture(0, 64, 48)
+    with pytest.raises(ConfigError, match="is not a picture"):
+        find_backdrops(tmp_path, 0).picture(0, 64, 48)

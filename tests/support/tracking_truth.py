@@ -1,8 +1,8 @@
-"""True and shown faces made by hand, and a cast of dots."""
+"""Hand-made true and tracked faces, and a head with a dot on each landmark."""
 
 import numpy as np
 
-from crsr_video.evaluation.tracking.layers import Truth
+from crsr_video.evaluation.tracking.drawing import Truth
 from crsr_video.evaluation.tracking.people import Person, person_from
 from crsr_video.imaging.geometry import TEMPLATE, canonical_landmarks
 from crsr_video.types import Face
@@ -17,11 +17,11 @@ def box_at(x, y, width):
     return (x - half, y - half, x + half, y + half)
 
 
-def true(x, y=100.0, width=40.0, *, who=1, visible=1.0, inside=1.0) -> Truth:
-    return Truth(who, box_at(x, y, width), points_at(x, y, width), width, visible, inside)
+def true(x, y=100.0, width=40.0, *, face_id=1, visible=1.0, inside=1.0) -> Truth:
+    return Truth(face_id, box_at(x, y, width), points_at(x, y, width), width, visible, inside)
 
 
-def shown(x, y=100.0, width=40.0, *, track=7, presence=1.0, skipped=None) -> Face:
+def tracked(x, y=100.0, width=40.0, *, track=7, presence=1.0, skipped=None) -> Face:
     box = box_at(x, y, width)
     return Face(track, points_at(x, y, width), box, 1.0, presence=presence, skipped=skipped)
 

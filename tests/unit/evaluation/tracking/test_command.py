@@ -1,4 +1,4 @@
-"""The command, with MediaPipe's models: fetched once per user, or skipped."""
+"""The command evaluate-tracking with MediaPipe's face models."""
 
 import json
 
@@ -9,17 +9,15 @@ from click.testing import CliRunner
 from crsr_video.cli import main
 from crsr_video.errors import FaceModelError, OutputError
 from crsr_video.evaluation.tracking import suite
-from crsr_video.evaluation.tracking.backdrops import Backdrops
-from crsr_video.evaluation.tracking.figures import figures
-from crsr_video.evaluation.tracking.measures import Score
-from crsr_video.evaluation.tracking.overlay import OverlayVideo
+from crsr_video.evaluation.tracking.drawing import Backdrops, render
 from crsr_video.evaluation.tracking.people import people
-from crsr_video.evaluation.tracking.render import render
-from crsr_video.evaluation.tracking.run import run
+from crsr_video.evaluation.tracking.results import figures
+from crsr_video.evaluation.tracking.running import OverlayVideo, run
 from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot
+from crsr_video.evaluation.tracking.scoring import Score
 from crsr_video.track.face_models import resolve
 from crsr_video.types import TrackedFrame
-from tests.unit.evaluation.tracking.tracking_truth import dotted
+from tests.support.tracking_truth import dotted
 
 
 @pytest.fixture
@@ -31,29 +29,29 @@ def models():
         pytest.skip(f"needs MediaPipe's face models: {error}")
 
 
-def told(*arguments):
+def invoke(*arguments):
     return CliRunner().invoke(main, ["evaluate-tracking", *arguments])
 
 
 def test_scenes_are_listed():
-    done = told("--list")
+    done = invoke("--list")
     assert done.exit_code == 0 and done.output.split() == list(suite.NAMES)
 
 
-def test_wrong_usage_is_told_in_a_line(tmp_path):
+def test_wrong_usage_is_reported(tmp_path):
     for arguments, words in (
-        (["--scenes", "nowhere"], "no scene 'nowhere'"),
+        (["--scenes", "nowhere"], "unknown scene 'nowhere'"),
         (["--backgrounds", str(tmp_path)], "no picture or video"),
         (["--faces", str(tmp_path)], "holds no prepared faces"),
     ):
-        done = told("--frames", "1", *arguments)
+        done = invoke("--frames", "1", *arguments)
         assert done.exit_code != 0
         assert words in (str(done.exception) + done.output)
 
 
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("lookahead", [0, 8])
-def test_large_faces_that_stand_are_found_at_once(lookahead):
+def test_large_standing_faces_are_found_at_once(lookahead):
     faces = (Actor(1, 0, (Key(0, 90, 110, 60),)), Actor(2, 1, (Key(0, 230, 120, 50),)))
     cut = Shot(4, (Actor(3, 0, (Key(0, 200, 120, 70),)),), backdrop=1)
     made = Scene("made", (Shot(0, faces), cut), frames=8, size=(320, 240))
@@ -67,9 +65,9 @@ def test_large_faces_that_stand_are_found_at_once(lookahead):
 
 
 @pytest.mark.usefixtures("models")
-def test_the_table_the_figures_and_the_video(tmp_path):
+def test_the_command_writes_table_json_and_video(tmp_path):
     path = tmp_path / "figures" / "t.json"
-    done = told(
+    done = invoke(
         "--scenes", "still,nobody", "--frames", "2", "--json", str(path), "--video", str(tmp_path)
     )
     assert done.exit_code == 0, done.output
@@ -86,7 +84,7 @@ def test_the_table_the_figures_and_the_video(tmp_path):
     assert left == {"figures", "still.mp4", "nobody.mp4"}
 
 
-def test_a_video_that_fails_leaves_nothing(tmp_path):
+def test_a_failed_video_leaves_no_file(tmp_path):
     (shown,) = render(suite.scenes(["still"])[0], [dotted()], Backdrops(), frames=1)
     with pytest.raises(RuntimeError), OverlayVideo(tmp_path / "a.mp4") as video:
         video(shown, TrackedFrame(shown.frame), Score())

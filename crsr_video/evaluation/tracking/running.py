@@ -1,0 +1,313 @@
+"""Scenes through the tracker: running, scoring, and overlay videos of the results."""
+
+import json
+import os
+import platform
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.errors import OutputError
+from crsr_video.evaluation.report import write
+from crsr_video.evaluation.tracking.drawing import (
+    FRAME_RATE,
+    Backdrops,
+    DrawnFrame,
+    Truth,
+    find_backdrops,
+    render,
+)
+from crsr_video.evaluation.tracking.people import Person, people
+from crsr_video.evaluation.tracking.results import Result, as_dicts, as_text
+from crsr_video.evaluation.tracking.scenes import Scene
+from crsr_video.evaluation.tracking.scoring import Score, Scorer, is_covered, is_due, is_usable
+from crsr_video.io.frames import as_rgb
+from crsr_video.track.tracker import Tracker, TrackerStatistics
+from crsr_video.types import Face, TrackedFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Options of the evaluation."""
+
+    faces: Path | None = None
+    """Source of the cast; see `people.people`."""
+    backgrounds: Path | None = None
+    """Source of backgrounds; see `drawing.find_backdrops`."""
+    lookahead: int = 8
+    min_face: float = 16.0
+    frames: int | None = None
+    """Limit of the number of frames of each scene."""
+    seed: int = 0
+    video: Path | None = None
+    """Folder for overlay videos."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Results of the evaluation."""
+
+    text: str
+    data: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write the results as JSON.
+
+        Raises:
+            TrainingError: If the file cannot be written.
+        """
+        write(path, json.dumps(self.data, indent=1, allow_nan=False) + "\n")
+
+
+def measure(
+    chosen: Sequence[Scene], settings: Settings, on_scene: Callable[[str], None] = lambda _: None
+) -> Report:
+    """Run scenes.
+
+    Args:
+        chosen: The scenes.
+        settings: Options.
+        on_scene: Called with the name of each scene before it is run.
+
+    Raises:
+        CrsrError: If something cannot be read or written.
+    """
+    cast = people(settings.faces)
+    backdrops = find_backdrops(settings.backgrounds, settings.seed)
+    results: list[Result] = []
+    for scene in chosen:
+        on_scene(scene.name)
+        with ExitStack() as stack:
+            on_frame = None
+            if settings.video:
+                on_frame = stack.enter_context(OverlayVideo(settings.video / f"{scene.name}.mp4"))
+            results.append(
+                run(
+                    scene,
+                    cast,
+                    backdrops,
+                    lookahead=settings.lookahead,
+                    min_face=settings.min_face,
+                    frames=settings.frames,
+                    seed=settings.seed,
+                    on_frame=on_frame,
+                )
+            )
+    used = {
+        "faces": str(settings.faces) if settings.faces else None,
+        "people": len(cast),
+        "backgrounds": str(settings.backgrounds) if settings.backgrounds else None,
+        "lookahead": settings.lookahead,
+        "min_face": settings.min_face,
+        "seed": settings.seed,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+    return Report(as_text(results), {**used, "scenes": as_dicts(results)})
+
+
+OnFrame = Callable[[DrawnFrame, TrackedFrame, Score], None]
+"""Called with each frame after it was scored."""
+
+
+def run(
+    scene: Scene,
+    cast: Sequence[Person],
+    backdrops: Backdrops,
+    *,
+    lookahead: int = 8,
+    min_face: float = 16.0,
+    frames: int | None = None,
+    seed: int = 0,
+    models: Path | None = None,
+    on_frame: OnFrame | None = None,
+) -> Result:
+    """Draw a scene, track it and score the result, in memory that does not grow with its length.
+
+    Args:
+        scene: The scene.
+        cast: People to show.
+        backdrops: Backgrounds.
+        lookahead: Lookahead of the tracker in frames.
+        min_face: Narrowest face that the tracker uses, in pixels.
+        frames: Limit of the number of frames.
+        seed: Seed of the noise.
+        models: Folder of the face models.
+        on_frame: Called with each frame after it was scored.
+
+    Raises:
+        FaceModelError: If a model is missing or cannot be run.
+    """
+    scorer, waiting = Scorer(), deque[DrawnFrame]()
+    found: list[bool] = []
+    begins: list[bool] = []
+    times: list[float] = []
+    with Tracker(lookahead=lookahead, min_face=min_face, models=models) as tracker:
+
+        def take(items: list[TrackedFrame]) -> None:
+            for item in items:
+                drawn = waiting.popleft()
+                scorer.add_frame(drawn.index, drawn.faces, item.faces)
+                found.append(item.cut)
+                begins.append(drawn.begins_shot)
+                if on_frame:
+                    on_frame(drawn, item, scorer.score)
+
+        for drawn in render(scene, cast, backdrops, seed=seed, frames=frames):
+            waiting.append(drawn)
+            start = perf_counter()
+            items = tracker.push(drawn.frame)
+            times.append((perf_counter() - start) * 1000)
+            take(items)
+        take(tracker.flush())
+        stats = tracker.statistics
+    return Result(
+        scene,
+        len(times),
+        scorer.score,
+        parts(stats),
+        float(np.median(times)) if times else 0.0,
+        _cuts(found[1:], begins[1:]),  # The first frame always begins a shot.
+    )
+
+
+def parts(stats: TrackerStatistics) -> dict[str, float]:
+    """Return the milliseconds per frame of each part of the tracker."""
+    return {part: 1000 * seconds / max(1, stats.frames) for part, seconds in stats.seconds.items()}
+
+
+def _cuts(found: Sequence[bool], true: Sequence[bool]) -> tuple[int, int, int]:
+    correct = sum(a and b for a, b in zip(found, true, strict=True))
+    return correct, sum(found) - correct, sum(true)
+
+
+# Overlay videos ----------------------------------------------------------------------------------
+
+
+Bytes = NDArray[np.uint8]
+
+_GREEN, _DARK_GREEN, _BLUE = (0, 220, 0), (0, 120, 0), (60, 120, 255)
+_RED, _BROWN = (255, 40, 40), (200, 150, 60)
+_FRACTION_BITS = 8
+"""OpenCV draws at positions with this many bits of fraction."""
+
+
+class OverlayVideo:
+    """A video with true and tracked faces drawn in, to be used as a context manager.
+
+    True faces are green if they are due, blue if they are covered, and dark green otherwise.
+    Tracked faces are red with their track ID, or brown if they are not usable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Prepare a file, which gets its name when it is complete."""
+        self._path = path
+        self._part = path.with_name(f".{path.stem}.part{path.suffix}")
+        self._writer: cv2.VideoWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writer is None:
+            return
+        self._writer.release()
+        if kind is None:
+            self._part.replace(self._path)
+        else:
+            self._part.unlink(missing_ok=True)
+
+    def __call__(self, drawn: DrawnFrame, item: TrackedFrame, score: Score) -> None:
+        """Add one frame.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        picture = draw_overlay(drawn, item, score)
+        if self._writer is None:
+            self._writer = self._opened(picture.shape[1], picture.shape[0])
+        self._writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+    def _opened(self, width: int, height: int) -> cv2.VideoWriter:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
+        code = cv2.VideoWriter.fourcc(*"mp4v")
+        writer = cv2.VideoWriter(str(self._part), code, FRAME_RATE, (width, height))
+        if not writer.isOpened():
+            raise OutputError(f"cannot write {self._path}")
+        return writer
+
+
+def draw_overlay(drawn: DrawnFrame, item: TrackedFrame, score: Score) -> Bytes:
+    """A frame with boxes and landmarks drawn in: uint8 (H, W, 3), RGB."""
+    picture = np.ascontiguousarray(as_rgb(drawn.frame)).copy()
+    for truth in drawn.faces:
+        _draw(picture, truth.box, truth.points, _colour(truth), f"{truth.id}", below=True)
+    for face in item.faces:
+        usable = is_usable(face)
+        _draw(picture, face.box, face.landmarks, _RED if usable else _BROWN, _label(face))
+    failures = [f for f in score.failures if f.frame == drawn.index]
+    text = " ".join(
+        [f"{drawn.index}", "cut" if item.cut else "", *(f"{f.kind}:{f.id}" for f in failures[:9])]
+    )
+    _write(picture, text, (8, 24), (255, 255, 0))
+    return picture
+
+
+def _colour(truth: Truth) -> tuple[int, int, int]:
+    if is_covered(truth):
+        return _BLUE
+    return _GREEN if is_due(truth) else _DARK_GREEN
+
+
+def _label(face: Face) -> str:
+    return f"{face.track} {face.confidence:.2f}" + (
+        f" p{face.presence:.1f}" if face.presence < 1 else ""
+    )
+
+
+def _draw(
+    picture: Bytes,
+    box: tuple[float, float, float, float],
+    points: NDArray[np.float64],
+    colour: tuple[int, int, int],
+    text: str,
+    *,
+    below: bool = False,
+) -> None:
+    corners = np.rint(np.array(box) * 2**_FRACTION_BITS).astype(int)
+    cv2.rectangle(picture, corners[:2], corners[2:], colour, 1, cv2.LINE_AA, _FRACTION_BITS)
+    radius = max(1.0, 0.015 * (box[2] - box[0]))
+    for point in np.rint(points * 2**_FRACTION_BITS).astype(int):
+        cv2.circle(
+            picture,
+            point,
+            round(radius * 2**_FRACTION_BITS),
+            colour,
+            -1,
+            cv2.LINE_AA,
+            _FRACTION_BITS,
+        )
+    _write(
+        picture, text, (round(box[0]), round(box[3]) + 14 if below else round(box[1]) - 4), colour
+    )
+
+
+def _write(picture: Bytes, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    for thick, ink in ((3, (0, 0, 0)), (1, colour)):
+        cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink, thick, cv2.LINE_AA)
