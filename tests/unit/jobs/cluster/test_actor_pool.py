@@ -1,4 +1,4 @@
-"""Who does which segment when workers die, come late or see nothing: with a Ray that is made up."""
+"""Assignment of segments when workers die, are late or see no files, with a fake Ray."""
 
 import threading
 import time
@@ -21,19 +21,20 @@ from crsr_video.jobs.segments import Plan, Segment, SegmentResult
 from crsr_video.pipeline import Statistics
 
 CONFIG = Config.from_options(model="identity", device="cpu", precision="fp32")
-BLIND = WorkerFailure("in.mkv: does not exist (machine b)", "InputError", files_unseen=True)
+UNSEEN = WorkerFailure("in.mkv: does not exist (machine b)", "InputError", files_unseen=True)
 EMPTY = SegmentResult(0, "", 0, "", 0, 0, (), 0, Statistics(), {}, {}, ())
 
 
 class ActorDiedError(Exception):
-    """As Ray calls it, more or less."""
+    """Stand-in for Ray's exception."""
 
 
 class FakeRay:
-    """As much of Ray as is used: calls are answered at once, or never.
+    """The part of Ray that the pool uses. Calls are answered at once or never.
 
-    Args: answers: of each actor to its calls, one after the other: a value, an error to raise, or
-          None: nothing at all.
+    Args:
+        answers: Answers of each actor to its calls, in order: a value, an exception to raise, or
+            None for no answer.
     """
 
     exceptions = SimpleNamespace(RayActorError=ActorDiedError)
@@ -98,15 +99,15 @@ def done(number: int) -> SegmentDone:
 
 
 @contextmanager
-def working(ray: FakeRay, tell: Callable[[str], None] = lambda _: None) -> Iterator[ActorPool]:
-    fleet = ActorPool(ray, on_notice=tell)
+def working(ray: FakeRay, on_notice: Callable[[str], None] = lambda _: None) -> Iterator[ActorPool]:
+    fleet = ActorPool(ray, on_notice=on_notice)
     fleet.start(CONFIG, WorkerResources(), None)
     yield fleet
     fleet.stop()
 
 
 def results(fleet: ActorPool, plan: Plan, count: int) -> list[int]:
-    """Have segments done; returns their order. Raises what `enhance` or `serve` does."""
+    """Enhance segments, and return their numbers in the order of completion."""
     numbers: list[int] = []
     errors: list[Exception] = []
 
@@ -132,7 +133,6 @@ def results(fleet: ActorPool, plan: Plan, count: int) -> list[int]:
 
 
 def test_a_segment_whose_worker_died_goes_to_another(plan: Plan) -> None:
-    """And the dead one is greeted again; it does not come back: no matter."""
     ray = FakeRay(
         a=[WorkerReady("a"), ActorDiedError(), None], b=[WorkerReady("b"), done(1), done(0)]
     )
@@ -140,25 +140,25 @@ def test_a_segment_whose_worker_died_goes_to_another(plan: Plan) -> None:
         assert sorted(results(fleet, plan, 2)) == [0, 1]
 
 
-def test_a_worker_that_came_back_works_again(plan: Plan) -> None:
+def test_a_restarted_worker_works_again(plan: Plan) -> None:
     ray = FakeRay(a=[WorkerReady("a"), ActorDiedError(), WorkerReady("a"), done(0), done(1)])
     with working(ray) as fleet:
         assert results(fleet, plan, 2) == [0, 1]
 
 
-def test_a_worker_that_is_dead_for_good_spoils_nothing(plan: Plan) -> None:
+def test_a_worker_that_stays_dead_is_left_out(plan: Plan) -> None:
     ray = FakeRay(
         a=[WorkerReady("a"), ActorDiedError(), ActorDiedError()],
         b=[WorkerReady("b"), *map(done, range(5))],
     )
-    told: list[str] = []
-    with working(ray, told.append) as fleet:
+    notices: list[str] = []
+    with working(ray, notices.append) as fleet:
         assert len(results(fleet, plan, 5)) == 5
     assert ray.made.count("a") == 3
-    assert told == ["left out: a worker cannot be started: ActorDiedError"]
+    assert notices == ["left out: a worker cannot be started: ActorDiedError"]
 
 
-def test_a_segment_that_kills_every_worker_is_given_up(plan: Plan) -> None:
+def test_a_segment_that_kills_all_workers_fails(plan: Plan) -> None:
     lives = [WorkerReady("a"), ActorDiedError("SIGSEGV")] * (MAX_RETRIES + 1)
     ray = FakeRay(a=[*lives, WorkerReady("a")])
     with working(ray) as fleet, pytest.raises(ClusterError, match=r"in\.mkv: SIGSEGV"):
@@ -166,44 +166,51 @@ def test_a_segment_that_kills_every_worker_is_given_up(plan: Plan) -> None:
 
 
 def test_a_machine_that_does_not_see_the_files_is_left_out(plan: Plan) -> None:
-    ray = FakeRay(a=[WorkerReady("a"), *map(done, range(4))], b=[WorkerReady("b"), BLIND])
-    told: list[str] = []
-    with working(ray, told.append) as fleet:
+    ray = FakeRay(a=[WorkerReady("a"), *map(done, range(4))], b=[WorkerReady("b"), UNSEEN])
+    notices: list[str] = []
+    with working(ray, notices.append) as fleet:
         assert len(results(fleet, plan, 4)) == 4
-    assert told == [f"left out: {BLIND.message}"]
+    assert notices == [f"left out: {UNSEEN.message}"]
     assert ray.killed[0] == "b"
 
 
-def test_files_that_are_not_here_either_are_no_fault_of_a_machine(
+def test_a_machine_is_kept_if_the_files_do_not_exist_here_either(
     plan: Plan, tmp_path: Path
 ) -> None:
     (tmp_path / "in.mkv").unlink()
-    ray = FakeRay(a=[WorkerReady("a"), BLIND])
+    ray = FakeRay(a=[WorkerReady("a"), UNSEEN])
     with working(ray) as fleet, pytest.raises(ClusterError, match="does not exist"):
         results(fleet, plan, 1)
-    assert ray.killed == ["a"] * 2  # At the ends, and not before.
+    assert ray.killed == ["a"] * 2  # When the pool was stopped, not before.
 
 
-def test_all_are_lost(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = FakeRay(a=[WorkerReady("a"), BLIND])
+def test_the_work_fails_when_all_workers_are_lost(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = FakeRay(a=[WorkerReady("a"), UNSEEN])
     lost = r"all workers of the cluster are lost: in\.mkv: does not exist \(machine b\)"
     with working(ray) as fleet, pytest.raises(ClusterError, match=lost):
         results(fleet, plan, 2)
     monkeypatch.setattr(actor_pool, "START_SECONDS", 0.2)
     ray = FakeRay(
         a=[WorkerReady("a"), ActorDiedError(), None]
-    )  # Its machine is gone, and there is no other.
+    )  # Its machine is gone, and there is no other one.
     with working(ray) as fleet, pytest.raises(ClusterError, match=r"all workers .* are lost$"):
         results(fleet, plan, 2)
 
 
-def test_workers_that_are_late_or_unfit(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_and_unusable_workers_are_left_out(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(actor_pool, "START_SECONDS", 0.1)
-    told: list[str] = []
+    notices: list[str] = []
     other = WorkerFailure("planned by a machine with crsr-video 0.1 (machine b)", "InputError")
     ray = FakeRay(a=[WorkerReady("a"), done(0)], b=[other], c=[None])
-    with working(ray, told.append) as fleet:
+    with working(ray, notices.append) as fleet:
         assert results(fleet, plan, 1) == [0]
-    assert told == [f"left out: {other.message}", "left out: 1 worker did not start within 0.1 s"]
+    assert notices == [
+        f"left out: {other.message}",
+        "left out: 1 worker did not start within 0.1 s",
+    ]
     with pytest.raises(ClusterError, match=r"no worker of the cluster can be used: planned by"):
         ActorPool(FakeRay(b=[other])).start(CONFIG, WorkerResources(), None)

@@ -1,4 +1,4 @@
-"""A small Ray cluster on this machine does what one process does."""
+"""A small Ray cluster on this machine gives the same frames as one process."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ from tests.support.video import make_video
 pytest.importorskip("ray")
 pytestmark = [
     pytest.mark.ray,
-    # Ray's own: it leaves pipes and processes to be collected.
+    # Ray leaves pipes and processes to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -35,7 +35,7 @@ LENGTH = 40
 
 
 def contents(path: Path) -> list[tuple[Any, ...]]:
-    """Times and pictures of the video, and every other packet."""
+    """Return times and frames of the video, and all other packets."""
     with av.open(str(path)) as file:
         frames = [
             (f.pts, hashlib.md5(f.to_ndarray().tobytes()).hexdigest()) for f in file.decode(video=0)
@@ -50,7 +50,7 @@ def contents(path: Path) -> list[tuple[Any, ...]]:
 
 
 class Killer(threading.Thread):
-    """Kills the first process that writes a segment, once."""
+    """Kills the first process that writes a segment."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(daemon=True)
@@ -88,7 +88,7 @@ def kill(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
-def test_the_same_frames_though_a_worker_is_killed(
+def test_a_killed_worker_does_not_change_the_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     face_models.resolve_all()
@@ -110,7 +110,7 @@ def test_the_same_frames_though_a_worker_is_killed(
     finally:
         killer.end()
     assert killer.killed
-    assert capfd.readouterr().out == ""  # Where --json writes.
+    assert capfd.readouterr().out == ""  # --json events are written there.
     assert signal.getsignal(signal.SIGTERM) == before
     failed = [event for event in events if isinstance(event, Failed)]
     assert [event.job.source for event in failed] == [broken]

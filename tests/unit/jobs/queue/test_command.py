@@ -43,17 +43,17 @@ def run(*words: object) -> Result:
 
 
 def errors(result: Result) -> list[str]:
-    """What went wrong, as it was told at once."""
-    told = re.compile(r"crsr-video: (\[\d+/\d+\] )?error: ")
-    return [line for line in result.stderr.splitlines() if told.match(line)]
+    """Return the errors that were printed as they occurred."""
+    pattern = re.compile(r"crsr-video: (\[\d+/\d+\] )?error: ")
+    return [line for line in result.stderr.splitlines() if pattern.match(line)]
 
 
 def listed(result: Result) -> list[str]:
-    """What is listed at the end."""
+    """Return the failures listed at the end."""
     return [line for line in result.stderr.splitlines() if line.startswith("crsr-video: failed:")]
 
 
-def test_a_folder(clips: Path, tmp_path: Path) -> None:
+def test_a_folder_is_enhanced_once(clips: Path, tmp_path: Path) -> None:
     words = ["--recursive", clips, "-o", tmp_path / "out"]
     result = run(*words)
     assert result.exit_code == 0, result.stderr
@@ -67,7 +67,7 @@ def test_a_folder(clips: Path, tmp_path: Path) -> None:
     assert "0 enhanced, 2 skipped" in again.stderr
 
 
-def test_failures_are_told_at_once_and_listed_at_the_end(clips: Path) -> None:
+def test_failures_are_printed_at_once_and_listed_at_the_end(clips: Path) -> None:
     bad, none = clips / "bad.mp4", clips / "none.mp4"
     bad.write_bytes(b"junk")
     result = run("--recursive", clips, none)
@@ -89,7 +89,7 @@ def test_failures_are_told_at_once_and_listed_at_the_end(clips: Path) -> None:
     ]
 
 
-def test_the_failure_of_a_single_file_is_told_once(clips: Path) -> None:
+def test_the_failure_of_a_single_file_is_printed_once(clips: Path) -> None:
     for path in clips.rglob("*.*"):
         path.unlink()
     (clips / "bad.mp4").write_bytes(b"junk")
@@ -99,7 +99,7 @@ def test_the_failure_of_a_single_file_is_told_once(clips: Path) -> None:
     assert errors(result)[0].startswith("crsr-video: error: ")
 
 
-def test_names_cannot_spoil_the_terminal(clips: Path) -> None:
+def test_control_characters_in_names_are_escaped(clips: Path) -> None:
     odd = "a\nb\x1b[31m\u202e.mp4"
     (clips / "a.mp4").rename(clips / odd)
     (clips / f"bad {odd}").write_bytes(b"junk")
@@ -117,7 +117,7 @@ def test_names_cannot_spoil_the_terminal(clips: Path) -> None:
         assert result.stderr.count(r"a\nb\x1b[31m\u202e") >= count
 
 
-def test_a_single_file_goes_into_a_folder_under_its_own_name(clips: Path, tmp_path: Path) -> None:
+def test_a_single_file_keeps_its_name_in_a_folder(clips: Path, tmp_path: Path) -> None:
     result = run(clips / "a.mp4", "-o", f"{tmp_path / 'new' / 'deep'}/")
     assert result.exit_code == 0, result.stderr
     assert [path.name for path in (tmp_path / "new" / "deep").iterdir()] == ["a.mp4"]
@@ -135,7 +135,7 @@ def test_a_single_file_goes_into_a_folder_under_its_own_name(clips: Path, tmp_pa
     assert f"{clips / 'notes.txt'}: cannot be made: File exists" in errors(result)[0]
 
 
-def test_only_damaged_sources_give_code_three(clips: Path) -> None:
+def test_damaged_sources_give_exit_code_three(clips: Path) -> None:
     whole = make_video(clips / "cut.mkv", frames=50, gop=10)
     whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     result = run(clips / "a.mp4", whole)
@@ -144,7 +144,7 @@ def test_only_damaged_sources_give_code_three(clips: Path) -> None:
     assert "2 enhanced (1 damaged)" in result.stderr
 
 
-def test_json_names_the_file_in_every_event(clips: Path) -> None:
+def test_json_events_name_their_file(clips: Path) -> None:
     (clips / "bad.mp4").write_bytes(b"junk")
     result = run(clips / "a.mp4", clips / "bad.mp4", clips / "sub", "--json")
     events = [json.loads(line) for line in result.stdout.splitlines()]
@@ -165,7 +165,7 @@ def test_json_names_the_file_in_every_event(clips: Path) -> None:
     assert "crsr-video:" not in result.stderr
 
 
-def test_quiet_tells_failures_only(clips: Path) -> None:
+def test_quiet_prints_failures_only(clips: Path) -> None:
     (clips / "bad.mp4").write_bytes(b"junk")
     words = ["-q", "enhance", str(clips / "a.mp4"), str(clips / "bad.mp4"), *QUICK]
     result = CliRunner().invoke(main, words)
@@ -173,7 +173,7 @@ def test_quiet_tells_failures_only(clips: Path) -> None:
     assert errors(result)[0].startswith(f"crsr-video: error: {clips / 'bad.mp4'}: ")
 
 
-def test_what_is_refused_before_anything_starts(clips: Path, tmp_path: Path) -> None:
+def test_conflicting_options_are_refused_before_any_work(clips: Path, tmp_path: Path) -> None:
     twin = make_video(tmp_path / "a.mp4", frames=5)
     result = run(clips / "a.mp4", twin, "-o", tmp_path / "one.mp4")
     assert result.exit_code == 1
@@ -181,7 +181,7 @@ def test_what_is_refused_before_anything_starts(clips: Path, tmp_path: Path) -> 
     assert run("--recursive", clips, "--jobs", 0).exit_code == 2
 
 
-def test_two_of_one_name_are_refused_and_the_rest_goes_on(clips: Path, tmp_path: Path) -> None:
+def test_results_with_the_same_name_are_refused(clips: Path, tmp_path: Path) -> None:
     twin = make_video(tmp_path / "a.mp4", frames=5)
     result = run(clips / "a.mp4", twin, clips / "sub" / "b.mp4", "-o", tmp_path / "out")
     assert result.exit_code == 1
@@ -190,20 +190,20 @@ def test_two_of_one_name_are_refused_and_the_rest_goes_on(clips: Path, tmp_path:
     assert f"{twin}: would write {tmp_path / 'out' / 'a.mp4'}, like" in listed(result)[1]
 
 
-def test_a_report_for_each(clips: Path, tmp_path: Path) -> None:
+def test_each_result_has_a_report(clips: Path, tmp_path: Path) -> None:
     result = run("--recursive", clips, "-o", tmp_path / "out", "--report", "*.json")
     assert result.exit_code == 0, result.stderr
-    told = json.loads((tmp_path / "out" / "sub" / "b.json").read_text())
-    assert "b.mp4" in json.dumps(told)
+    report = json.loads((tmp_path / "out" / "sub" / "b.json").read_text())
+    assert "b.mp4" in json.dumps(report)
 
 
-def test_one_file_is_as_it_was(clips: Path) -> None:
+def test_a_single_file_is_no_queue(clips: Path) -> None:
     result = run(clips / "a.mp4", "--jobs", 2)
     assert "Time per frame in ms" in result.stderr
-    assert run(clips / "a.mp4").exit_code == 1  # Exists; a queue would have skipped it.
+    assert run(clips / "a.mp4").exit_code == 1  # The result exists; a queue would skip it.
 
 
-def test_a_cluster_gets_the_jobs(
+def test_the_ray_options_reach_the_cluster(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = SimpleNamespace()
@@ -225,7 +225,9 @@ def test_a_cluster_gets_the_jobs(
     assert given.how["resources"] == cluster.WorkerResources(2.0, 0.25)
 
 
-def test_without_ray_one_line_names_the_extra(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ray_is_reported_with_its_extra(
+    clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connection, "find_spec", lambda _: None)
     result = run(clips / "a.mp4", "--ray", "local")
     assert result.exit_code == 1
@@ -233,11 +235,9 @@ def test_without_ray_one_line_names_the_extra(clips: Path, monkeypatch: pytest.M
     assert "pip install 'crsr-video[ray]'" in errors(result)[0]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_the_file_at_hand_and_tell_what_was_done(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+def test_signals_stop_the_current_file_and_sum_up(tmp_path: Path, number: signal.Signals) -> None:
     make_video(tmp_path / "a.mp4", frames=3)
     make_video(tmp_path / "b.mp4", frames=3000, gop=300)
     words = [sys.executable, "-m", "crsr_video", "enhance", "a.mp4", "b.mp4", *QUICK]
@@ -250,11 +250,11 @@ def test_signals_end_the_file_at_hand_and_tell_what_was_done(
         while not list(tmp_path.glob(".b.*")) and time.monotonic() < end:
             time.sleep(0.05)
         process.send_signal(number)
-        _, told = process.communicate(timeout=60)
+        _, printed = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
     assert process.returncode == 128 + number
-    assert "2 videos: 1 enhanced, 0 skipped, 0 failed, 1 not done" in told
-    assert f"stopped by {number.name}" in told
+    assert "2 videos: 1 enhanced, 0 skipped, 0 failed, 1 not done" in printed
+    assert f"stopped by {number.name}" in printed
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.enhanced.mp4", "a.mp4", "b.mp4"]

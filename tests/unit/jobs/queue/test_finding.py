@@ -1,4 +1,4 @@
-"""Which videos are enhanced, under which names, and what is left out or refused."""
+"""Finding videos, naming their results, and refusing or leaving out inputs."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ def touch(folder: Path, *names: str) -> list[Path]:
 
 
 def pairs(found: Found, root: Path) -> dict[str, str]:
-    """Sources and outputs, below a folder."""
+    """Return outputs by source, relative to a folder."""
     return {
         str(job.source.relative_to(root)): str(job.output.relative_to(root)) for job in found.jobs
     }
 
 
-def test_files_get_the_names_that_single_files_get(tmp_path: Path) -> None:
+def test_results_are_named_like_those_of_single_files(tmp_path: Path) -> None:
     inputs = touch(tmp_path, "a.mp4", "B.MOV")
     found = find(inputs, None, Config())
     assert pairs(found, tmp_path) == {"a.mp4": "a.enhanced.mp4", "B.MOV": "B.enhanced.MOV"}
@@ -33,7 +33,7 @@ def test_files_get_the_names_that_single_files_get(tmp_path: Path) -> None:
     assert pairs(found, tmp_path) == {"a.mp4": "out/a.mp4", "B.MOV": "out/B.MOV"}
 
 
-def test_an_ending_that_is_not_written_follows_from_the_content(tmp_path: Path) -> None:
+def test_a_suffix_that_cannot_be_written_is_replaced_by_content(tmp_path: Path) -> None:
     odd = make_video(tmp_path / "clip.m2v", codec="mpeg2video", container="mpegts")
     unreadable = touch(tmp_path, "bad.ogv")[0]
     found = find([odd, unreadable], tmp_path / "out", Config())
@@ -42,7 +42,7 @@ def test_an_ending_that_is_not_written_follows_from_the_content(tmp_path: Path) 
     assert "not a media file" in found.refused[0].message
 
 
-def test_folders_are_walked_in_order_and_mirrored(tmp_path: Path) -> None:
+def test_folders_are_searched_in_order_and_mirrored(tmp_path: Path) -> None:
     names = ("b.mp4", "a.mkv", "sub/deep/c.avi", "notes.txt", ".hidden.mp4", ".git/d.mp4")
     touch(tmp_path / "in", *names, ".a.mp4.resume/segment000000.mov")
     found = find([tmp_path / "in"], tmp_path / "out", Config(), recursive=True)
@@ -55,7 +55,7 @@ def test_folders_are_walked_in_order_and_mirrored(tmp_path: Path) -> None:
     assert not found.notices
 
 
-def test_patterns_choose(tmp_path: Path) -> None:
+def test_patterns_select_files(tmp_path: Path) -> None:
     touch(tmp_path / "in", "a.mp4", "b.mkv", "raw/c.mp4", "raw/d.bin")
     for patterns, expected in (
         (("*.mkv",), ["b.mkv"]),
@@ -67,7 +67,7 @@ def test_patterns_choose(tmp_path: Path) -> None:
         find([tmp_path / "in"], None, Config(), patterns=("*",))
 
 
-def test_two_results_of_one_name_are_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_results_with_the_same_name_are_refused(tmp_path: Path) -> None:
     one, other, two = touch(tmp_path, "x/clip.mp4", "x/other.mp4", "y/clip.mp4")
     found = find([one, other, two], tmp_path / "out", Config())
     assert [job.source for job in found.jobs] == [other]
@@ -87,12 +87,12 @@ def test_a_file_that_is_given_twice_is_done_once(tmp_path: Path) -> None:
     assert [job.source for job in found.jobs] == [clip]
     assert len(found.notices) == 2
     assert "is done once" in found.notices[0]
-    assert "--recursive" in found.refused[0].message  # Of the folder; the rest goes on.
+    assert "--recursive" in found.refused[0].message  # The folder is refused, and the rest is done.
 
 
 def test_results_are_never_sources(tmp_path: Path) -> None:
     a, made, again = touch(tmp_path, "a.mp4", "a.enhanced.mp4", "a.enhanced.enhanced.mp4")
-    own = touch(tmp_path, "b.enhanced.mp4")[0]  # Not of ours, as far as can be seen.
+    own = touch(tmp_path, "b.enhanced.mp4")[0]  # This may be somebody's own video.
     found = find([a, made, again, own], None, Config())
     assert [job.source for job in found.jobs] == [a, own]
     assert f"{made} is left out because it is the result of {a}" in found.notices
@@ -100,14 +100,14 @@ def test_results_are_never_sources(tmp_path: Path) -> None:
     assert [job.source for job in found.jobs] == [a, own]
 
 
-def test_results_inside_the_sources_are_left_out(tmp_path: Path) -> None:
+def test_a_results_folder_among_the_sources_is_left_out(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4", "out/a.mp4", "out/sub/b.mp4")
     found = find([tmp_path], tmp_path / "out", Config(), recursive=True)
     assert pairs(found, tmp_path) == {"a.mp4": "out/a.mp4"}
     assert any("results are written there" in notice for notice in found.notices)
 
 
-def test_nothing_is_overwritten_in_a_folder_among_the_sources(tmp_path: Path) -> None:
+def test_overwriting_inside_the_sources_is_refused(tmp_path: Path) -> None:
     touch(tmp_path / "in", "a.mp4", "day2/deep/a.mp4")
     config = Config.from_options(overwrite=True)
     with pytest.raises(ConfigError, match=r"day2: is inside .* could replace a source"):
@@ -117,9 +117,7 @@ def test_nothing_is_overwritten_in_a_folder_among_the_sources(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("inside", ["out", "out/deep"])
-def test_sources_inside_the_results_are_refused_and_the_rest_goes_on(
-    tmp_path: Path, inside: str
-) -> None:
+def test_sources_inside_the_results_folder_are_refused(tmp_path: Path, inside: str) -> None:
     touch(tmp_path, f"{inside}/a.mp4")
     other = touch(tmp_path, "other/b.mp4")[0]
     inputs = [tmp_path / inside, other.parent]
@@ -128,15 +126,15 @@ def test_sources_inside_the_results_are_refused_and_the_rest_goes_on(
     assert "results would be sources" in found.refused[0].message
 
 
-def test_folders_that_lead_into_themselves_end(tmp_path: Path) -> None:
+def test_circular_folder_links_are_not_followed(tmp_path: Path) -> None:
     touch(tmp_path / "in", "a.mp4")
     (tmp_path / "in" / "loop").symlink_to(tmp_path / "in", target_is_directory=True)
     found = find([tmp_path / "in"], tmp_path / "out", Config(), recursive=True)
     assert len(found.jobs) == 1
 
 
-def test_names_that_lead_nowhere_are_jobs_that_will_fail(tmp_path: Path) -> None:
-    """Even those at which Python raises when it is asked whether they are folders."""
+def test_broken_links_and_long_names_become_jobs(tmp_path: Path) -> None:
+    """Python raises an exception when it is asked whether these are folders."""
     loop = tmp_path / "loop.mp4"
     loop.symlink_to(loop)
     long = tmp_path / ("x" * 300 + ".mp4")
@@ -146,7 +144,7 @@ def test_names_that_lead_nowhere_are_jobs_that_will_fail(tmp_path: Path) -> None
     assert [job.source.name for job in found.jobs] == ["a.mp4", "loop.mp4"]
 
 
-def test_nothing_to_do(tmp_path: Path) -> None:
+def test_folders_without_videos_are_reported(tmp_path: Path) -> None:
     touch(tmp_path / "in", "notes.txt")
     (tmp_path / "empty").mkdir()
     found = find([tmp_path / "in", tmp_path / "empty"], None, Config(), recursive=True)
@@ -160,7 +158,7 @@ def test_nothing_to_do(tmp_path: Path) -> None:
         find([], None, Config())
 
 
-def test_options_that_do_not_fit(tmp_path: Path) -> None:
+def test_conflicting_options_are_refused(tmp_path: Path) -> None:
     inputs = touch(tmp_path, "a.mp4", "b.mp4")
     for folder in (touch(tmp_path, "file")[0], tmp_path / "new.mp4"):
         with pytest.raises(ConfigError, match="need an output folder"):
@@ -171,17 +169,17 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
         find([*inputs, Path("-")], None, Config())
 
 
-def test_reports_have_a_name_for_each_result(tmp_path: Path) -> None:
+def test_each_result_has_its_own_report(tmp_path: Path) -> None:
     inputs = touch(tmp_path / "in", "a.mp4", "sub/b.mp4")
     with pytest.raises(ConfigError, match="star"):
         find(inputs, None, Config.from_options(report=(Path("run.html"),)))
-    config = Config.from_options(report=(Path("*.html"), tmp_path / "told" / "*.json"))
+    config = Config.from_options(report=(Path("*.html"), tmp_path / "reports" / "*.json"))
     found = find([tmp_path / "in"], tmp_path / "out", config, recursive=True)
     assert [job.report for job in found.jobs] == [
-        (tmp_path / "out" / "a.html", tmp_path / "told" / "a.json"),
-        (tmp_path / "out" / "sub" / "b.html", tmp_path / "told" / "sub" / "b.json"),
+        (tmp_path / "out" / "a.html", tmp_path / "reports" / "a.json"),
+        (tmp_path / "out" / "sub" / "b.html", tmp_path / "reports" / "sub" / "b.json"),
     ]
     twins = touch(tmp_path, "x/a.mp4", "y/a.mp4")
-    found = find(twins, None, Config.from_options(report=(tmp_path / "told" / "*.json",)))
+    found = find(twins, None, Config.from_options(report=(tmp_path / "reports" / "*.json",)))
     assert [refused.path for refused in found.refused] == twins
     assert f"would write {tmp_path / 'told' / 'a.enhanced.json'}" in found.refused[0].message

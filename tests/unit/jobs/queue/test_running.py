@@ -1,4 +1,4 @@
-"""A queue of real files: what is done is left alone, a failure does not stop the rest."""
+"""Queues of real files, in one process and in several."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def run(jobs: list[Job], config: Config = CONFIG, **how: Any) -> list[Any]:
 
 
 def ended(events: list[Any]) -> dict[str, str]:
-    """By source: how it ended."""
+    """Return the name of the last event of each source."""
     return {
         event.job.source.name: type(event).__name__
         for event in events
@@ -65,12 +65,12 @@ def test_a_failure_does_not_stop_the_rest(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.mp4", "c.mp4"]
     frames = [e.summary.statistics.frames for e in events if isinstance(e, Finished)]
     assert frames == [5, 5]
-    # The second time there is nothing to do but what failed.
+    # In the second run, only the failed file is left.
     assert ended(run(jobs)) == {"a.mp4": "Skipped", "b.mp4": "Failed", "c.mp4": "Skipped"}
     assert ended(run(jobs, CONFIG.with_options(overwrite=True)))["a.mp4"] == "Finished"
 
 
-def test_a_folder_for_a_result_that_failed_does_not_stay(tmp_path: Path) -> None:
+def test_the_folder_of_a_failed_result_is_removed(tmp_path: Path) -> None:
     job = Job(tmp_path / "none.mp4", tmp_path / "out" / "deep" / "none.mp4")
     assert ended(run([job])) == {"none.mp4": "Failed"}
     assert not (tmp_path / "out").exists()
@@ -86,7 +86,7 @@ def test_networks_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(loads) == 1
 
 
-def test_what_no_file_can_be_done_without_fails_at_once(tmp_path: Path) -> None:
+def test_missing_weights_fail_before_the_first_job(tmp_path: Path) -> None:
     jobs, config = jobs_for(tmp_path, "a.mp4", "b.mp4"), CONFIG.with_options(model="nonesuch")
     with pytest.raises(WeightsError, match="unknown model"):
         run(jobs, config)
@@ -99,7 +99,7 @@ def test_worker_processes_without_weights_say_why(tmp_path: Path) -> None:
 
 
 def harmed(job: Job, how: str) -> str:
-    """Spoil a result; returns what is said of it."""
+    """Damage a result, and return part of the expected message."""
     data = job.output.read_bytes()
     if how == "older":
         os.utime(job.output, (1, 1))
@@ -115,31 +115,31 @@ def harmed(job: Job, how: str) -> str:
 
 
 @pytest.mark.parametrize("how", ["older", "junk", "cut", "longer"])
-def test_something_else_under_the_result_s_name_is_told_and_kept(tmp_path: Path, how: str) -> None:
+def test_another_file_under_the_name_of_a_result_is_kept(tmp_path: Path, how: str) -> None:
     [job] = jobs_for(tmp_path, "a.mkv")
     assert ended(run([job])) == {"a.mkv": "Finished"}
-    told = harmed(job, how)
+    expected = harmed(job, how)
     there = job.output.read_bytes()
     [failed] = run([job])
-    assert told in failed.message
+    assert expected in failed.message
     assert "--overwrite" in failed.message
     assert job.output.read_bytes() == there
 
 
-def test_a_resumable_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
+def test_a_stopped_resumable_run_is_resumed(tmp_path: Path) -> None:
     [job] = jobs_for(tmp_path, "a.mp4")
     run([job])
     folder = work_folder_of(job.output)
-    folder.mkdir()  # As after a run that was stopped before it had tidied up.
+    folder.mkdir()  # As after a run that was stopped while it cleaned up.
     config = CONFIG.with_options(resume=True)
-    [_, failed] = run([job], config)  # As with one file: whose the result is, is not known.
+    [_, failed] = run([job], config)  # As with one file: the origin of the result is unknown.
     assert "exists already" in failed.message
     assert not folder.exists()
     assert ended(run([job], config)) == {"a.mp4": "Skipped"}
 
 
-def test_a_process_that_dies_loses_its_own_file_only(tmp_path: Path) -> None:
-    """Two processes: one is killed at its first file, another takes its place."""
+def test_a_dead_process_loses_only_its_own_job(tmp_path: Path) -> None:
+    """One of two processes is killed at its first job, and another process replaces it."""
     jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4")
     jobs[3].source.write_bytes(b"junk")
     killed: list[str] = []
@@ -159,12 +159,12 @@ def test_a_process_that_dies_loses_its_own_file_only(tmp_path: Path) -> None:
     ends = ended(events)
     assert ends.pop(killed[0]) == ends.pop("d.mp4") == "Failed"
     assert list(ends.values()) == ["Finished", "Finished"]
-    told = {e.job.source.name: e.message for e in events if isinstance(e, Failed)}
-    assert told[killed[0]].endswith("SIGKILL")
-    assert "not a media file" in told["d.mp4"]
+    messages = {e.job.source.name: e.message for e in events if isinstance(e, Failed)}
+    assert messages[killed[0]].endswith("SIGKILL")
+    assert "not a media file" in messages["d.mp4"]
 
 
-def test_what_a_process_that_dies_had_half_written_goes(tmp_path: Path) -> None:
+def test_incomplete_results_of_a_dead_process_are_removed(tmp_path: Path) -> None:
     jobs = jobs_for(tmp_path, "a.mp4", "b.mp4")
     make_video(jobs[0].source, frames=2000)
     left: list[str] = []
@@ -181,7 +181,7 @@ def test_what_a_process_that_dies_had_half_written_goes(tmp_path: Path) -> None:
 
 
 def killed_at_the_start(patch: pytest.MonkeyPatch, times: int) -> list[int]:
-    """Have so many processes killed before they can do anything; returns who, as it happens."""
+    """Kill the first processes at their start, and return the list of their IDs."""
     original, killed = process_pool.WorkerProcess.__init__, list[int]()
 
     def start(self: Any, *args: Any) -> None:
@@ -201,11 +201,11 @@ def test_a_process_that_dies_at_its_start_is_replaced(
     killed = killed_at_the_start(monkeypatch, 2)
     assert list(ended(run(jobs, processes=2)).values()) == ["Finished", "Finished"]
     assert len(killed) == 2
-    told = [record.getMessage() for record in caplog.records if "processes" not in record.name]
-    assert told == ["a worker process ended before it was ready: SIGKILL"] * 2
+    messages = [record.getMessage() for record in caplog.records if "processes" not in record.name]
+    assert messages == ["a worker process ended before it was ready: SIGKILL"] * 2
 
 
-def test_processes_that_all_die_at_their_start_end_the_queue(
+def test_the_queue_ends_if_all_processes_die_at_their_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4")
@@ -216,7 +216,7 @@ def test_processes_that_all_die_at_their_start_end_the_queue(
     assert not (tmp_path / "out").exists()
 
 
-def test_all_processes_end_with_the_one_that_watches(tmp_path: Path) -> None:
+def test_all_processes_end_with_the_main_process(tmp_path: Path) -> None:
     jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     for job in jobs:
         make_video(job.source, frames=400)
@@ -238,7 +238,7 @@ def test_all_processes_end_with_the_one_that_watches(tmp_path: Path) -> None:
     assert children
     for child in children:
         child.join(max(0.0, end - time.monotonic()))
-        # By itself, tidied up; or it had not begun yet.
+        # It cleaned up and ended, or it had not begun yet.
         assert child.exitcode in (0, -signal.SIGTERM)
     left = [p for p in tmp_path.rglob("*") if p.parent != tmp_path and p.is_file()]
     assert left == []

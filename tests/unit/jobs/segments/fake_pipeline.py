@@ -1,4 +1,4 @@
-"""A pipeline without networks that remembers and looks ahead, as the real one does."""
+"""A pipeline without networks that has memory and lookahead like the real one."""
 
 from collections import deque
 
@@ -14,7 +14,7 @@ AHEAD = 3
 
 
 class Watcher:
-    """Stands in for the tracker: one face, which wanders, seen late."""
+    """Stand-in for the tracker: one moving face, with lookahead."""
 
     lookahead = AHEAD
 
@@ -34,7 +34,7 @@ class Watcher:
 
     def reset(self) -> None:
         self._held.clear()
-        self._scene += 7  # Numbers go on, as those of the tracker do.
+        self._scene += 7  # IDs are not reused, like those of the tracker.
         self._fresh = True
 
     def _release(self) -> TrackedFrame:
@@ -46,7 +46,7 @@ class Watcher:
 
 
 class Nothing:
-    """A stage that does nothing: faces are counted after the last but one."""
+    """A stage that does nothing, because faces are counted after the last but one stage."""
 
     lookahead = 0
 
@@ -61,7 +61,7 @@ class Nothing:
 
 
 class Blend:
-    """Averages each frame with `MEMORY` before it and `AHEAD` after it."""
+    """Averages each frame with `MEMORY` frames before it and `AHEAD` frames after it."""
 
     lookahead = AHEAD
 

@@ -1,10 +1,10 @@
-"""Runs in segments, killed by SIGKILL at given moments one after the other, then to the end.
+"""Run segments, killed by SIGKILL at given moments one after another, and then to the end.
 
-python -m segments.killing SOURCE FOLDER MOMENT,MOMENT... MOMENT...
+python -m tests.unit.jobs.segments.killing SOURCE FOLDER MOMENT,MOMENT... MOMENT...
 
-A moment is FUNCTION:COUNT: that call of the function is the last thing the process does. Each word
-makes one result, FOLDER/0.mp4 and so on. Forks, so that libraries are loaded once; nothing here has
-started a thread before.
+A moment is FUNCTION:COUNT. The process is killed after that call of the function. Each word makes
+one result, FOLDER/0.mp4 and so on. The program forks, so that libraries are loaded once, and starts
+no threads before.
 """
 
 import os
@@ -36,7 +36,7 @@ PLACES: dict[str, tuple[Any, str]] = {
 
 
 def die_at(moment: str) -> None:
-    """Arrange for the process to be killed after so many calls of something."""
+    """Arrange for the process to be killed at a moment."""
     name, count = moment.split(":")
     home, attribute = PLACES[name]
     original: Callable[..., Any] = getattr(home, attribute)
@@ -54,7 +54,7 @@ def die_at(moment: str) -> None:
 
 
 def run(source: Path, output: Path, moment: str | None) -> None:
-    """One attempt, in a process of its own."""
+    """Run one attempt in its own process."""
     pid = os.fork()
     if pid == 0:
         if moment is not None:

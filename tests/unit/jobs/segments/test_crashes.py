@@ -1,4 +1,4 @@
-"""Killed, out of power, out of space: the same call goes on, to the same result."""
+"""After kills, power failures and full disks, the same call resumes the run to the same result."""
 
 import errno
 import json
@@ -37,7 +37,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(source: Path) -> Path:
-    """The result of a run that nothing went wrong in."""
+    """Return the result of an uninterrupted run."""
     path = source.with_name("whole.mp4")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "build", build)
@@ -45,8 +45,8 @@ def whole(source: Path) -> Path:
     return path
 
 
-def go_on(source: Path, output: Path, **choices: Any) -> int:
-    """Run (again); how many frames were there already."""
+def resume(source: Path, output: Path, **choices: Any) -> int:
+    """Run again, and return the number of frames that were already finished."""
     config = CONFIG.with_options(**choices)
     return enhance_resumably(source, output, config, length=LENGTH).resumed
 
@@ -58,7 +58,7 @@ def assert_same(output: Path, whole: Path) -> None:
     assert [p.name for p in output.parent.iterdir() if p.name.startswith(".")] == []
 
 
-# The first segments have 8 frames each, and a line in the journal, whose first is the header.
+# The first segments have 8 frames and one line in the journal each, after the header.
 KILLED = {
     "in a segment": ("frame:3", 0),
     "between its file and its line": ("file:2", 8),
@@ -70,7 +70,7 @@ KILLED = {
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_killed_at_any_moment(source: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_run_can_be_killed_at_any_moment(source: Path, whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     folder.mkdir()
     done = subprocess.run(
@@ -98,7 +98,7 @@ def test_killed_at_any_moment(source: Path, whole: Path, tmp_path: Path) -> None
 
 
 class StopError(Exception):
-    """Raised in the middle of the work, in place of a signal."""
+    """Stops the work like a signal."""
 
 
 def stopped(
@@ -108,7 +108,7 @@ def stopped(
     after: int = 2,
     **choices: Any,
 ) -> Path:
-    """A run that ends after so many segments; returns its folder."""
+    """Stop a run after some segments, and return its work folder."""
     original = SegmentWorker.enhance
 
     def enhance(self: SegmentWorker, segment: Any, *args: Any) -> Any:
@@ -118,7 +118,7 @@ def stopped(
 
     with monkeypatch.context() as patch, pytest.raises(StopError):
         patch.setattr(SegmentWorker, "enhance", enhance)
-        go_on(source, output, **choices)
+        resume(source, output, **choices)
     assert not output.exists()
     return work_folder_of(output)
 
@@ -171,7 +171,7 @@ def strays(folder: Path) -> None:
         (strays, 2),
     ],
 )
-def test_what_a_power_cut_may_leave(
+def test_damage_by_a_power_failure_is_repaired(
     harm: Callable[[Path], None],
     kept: int,
     source: Path,
@@ -181,26 +181,26 @@ def test_what_a_power_cut_may_leave(
 ) -> None:
     output = tmp_path / "out.mp4"
     harm(stopped(source, output, monkeypatch))
-    assert go_on(source, output) == 8 * kept
+    assert resume(source, output) == 8 * kept
     assert_same(output, whole)
 
 
-def test_another_run_is_not_mixed_in(
+def test_work_of_a_different_run_is_refused(
     source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out.mp4"
     folder = stopped(source, output, monkeypatch)
     with pytest.raises(OutputError, match=r"begun with strength 1\.0 \(now 0\.5\); --restart"):
-        go_on(source, output, strength=0.5)
+        resume(source, output, strength=0.5)
     other = make_video(tmp_path / "other.mp4", frames=45, size=(64, 64))
     with pytest.raises(OutputError, match="different content of the source; --restart"):
-        go_on(other, output)
+        resume(other, output)
     assert folder.exists()
-    assert go_on(source, output, resume=True, restart=True) == 0
+    assert resume(source, output, resume=True, restart=True) == 0
     assert_same(output, whole)
 
 
-def test_a_run_that_finished_nothing_is_forgotten(
+def test_a_run_without_finished_segments_is_discarded(
     source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out.mp4"
@@ -208,18 +208,18 @@ def test_a_run_that_finished_nothing_is_forgotten(
     assert not folder.exists()
     folder.mkdir()
     Journal(folder / "journal.jsonl").append({"format": 1, "facts": {"strength": "0.1"}})
-    assert go_on(source, output) == 0
+    assert resume(source, output) == 0
     assert_same(output, whole)
 
 
-def test_another_version_is_named(
+def test_work_of_another_version_is_refused(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out.mp4"
     stopped(source, output, monkeypatch)
     monkeypatch.setattr("crsr_video.jobs.segments.compatibility.__version__", "9.9")
     with pytest.raises(OutputError, match=r"with crsr-video .* \(now 9\.9\); --restart"):
-        go_on(source, output)
+        resume(source, output)
 
 
 def _without_vnni(patch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,7 @@ def _without_ranges(patch: pytest.MonkeyPatch) -> None:
         (_without_ranges, r"with different int8 ranges; --restart"),
     ],
 )
-def test_what_was_begun_in_eight_bits_is_not_gone_on_with_in_others(
+def test_int8_work_is_only_resumed_with_the_same_int8(
     source: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -245,7 +245,7 @@ def test_what_was_begun_in_eight_bits_is_not_gone_on_with_in_others(
     words: str,
 ) -> None:
     if devices.place("cpu").precision != "int8":
-        pytest.skip("this processor cannot multiply bytes by itself")
+        pytest.skip("this processor has no int8 instructions")
     output = tmp_path / "out.mp4"
     choices: dict[str, Any] = {"model": "fast", "precision": "auto"}
     stopped(source, output, monkeypatch, **choices)
@@ -253,12 +253,12 @@ def test_what_was_begun_in_eight_bits_is_not_gone_on_with_in_others(
     with monkeypatch.context() as patch:
         change(patch)
         with pytest.raises(OutputError, match=words):
-            go_on(source, output, **choices)
-    assert go_on(source, output, **choices) == 16
+            resume(source, output, **choices)
+    assert resume(source, output, **choices) == 16
 
 
 def begun_in(folder: Path) -> str:
-    """The precision that the journal tells."""
+    """Return the precision in the journal."""
     return str(Journal(folder / "journal.jsonl").records[0]["precision"])
 
 
@@ -269,39 +269,39 @@ def test_uncalibrated_weights_are_not_planned_in_int8(source: Path, tmp_path: Pa
     assert precision == devices.place("cpu").fitting(eight_bits=False).precision
 
 
-def test_two_at_once(source: Path, tmp_path: Path) -> None:
+def test_a_locked_result_is_refused(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     with (
         NameLock(output),
         pytest.raises(OutputError, match=r"another run is writing that file \(process"),
     ):
-        go_on(source, output)
+        resume(source, output)
     assert [path.name for path in tmp_path.iterdir()] == []
-    assert go_on(source, output) == 0
+    assert resume(source, output) == 0
 
 
-def test_a_result_that_exists_is_kept(source: Path, tmp_path: Path) -> None:
+def test_an_existing_result_is_kept(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     output.write_bytes(b"precious")
     with pytest.raises(OutputError, match="exists already"):
-        go_on(source, output)
+        resume(source, output)
     assert output.read_bytes() == b"precious"
     assert not work_folder_of(output).exists()
 
 
-def test_a_source_without_pictures_leaves_nothing(tmp_path: Path) -> None:
+def test_an_unreadable_source_leaves_nothing(tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"nothing to see here" * 100)
     with pytest.raises(Exception, match="not a media file"):
-        go_on(broken, tmp_path / "out.mp4")
+        resume(broken, tmp_path / "out.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["broken.mp4"]
 
 
 @pytest.mark.parametrize("place", ["line", "segment", "join"])
-def test_a_full_disk(
+def test_a_run_resumes_after_a_full_disk(
     place: str, source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Injected; `test_a_really_full_disk` has the real thing, where it may be mounted."""
+    """The error is injected; `test_a_run_resumes_after_a_real_full_disk` uses a real disk."""
     output = tmp_path / "out.mp4"
     folder = work_folder_of(output)
 
@@ -323,15 +323,15 @@ def test_a_full_disk(
         else:
             patch.setattr("crsr_video.jobs.segments.joining.Writer.push_encoded", full)
         with pytest.raises(OutputError, match=r"No space left on device.*same command resumes it"):
-            go_on(source, output)
+            resume(source, output)
     assert not output.exists()
     assert folder.exists()
-    assert go_on(source, output) >= 16
+    assert resume(source, output) >= 16
     assert_same(output, whole)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs Linux")
-def test_a_really_full_disk(source: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_run_resumes_after_a_real_full_disk(source: Path, whole: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     size = whole.stat().st_size
@@ -339,21 +339,21 @@ def test_a_really_full_disk(source: Path, whole: Path, tmp_path: Path) -> None:
     try:
         subprocess.run(mount, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("a disk cannot be mounted here")
+        pytest.skip("cannot mount a disk")
     try:
         output = disk / "out.mp4"
         with pytest.raises(OutputError, match="No space left on device"):
-            go_on(source, output)
+            resume(source, output)
         assert not output.exists()
         roomier = ["mount", "-o", f"remount,size={8 * size + (1 << 20)}", str(disk)]
         subprocess.run(roomier, check=True, capture_output=True)
-        assert go_on(source, output) > 0
+        assert resume(source, output) > 0
         assert_same(output, whole)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_the_journal_keeps_what_it_said(tmp_path: Path) -> None:
+def test_the_journal_keeps_undamaged_records(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
     for number in range(3):

@@ -1,4 +1,4 @@
-"""A run in segments gives what a run without them gives, whatever the source's times are."""
+"""A run in segments gives the same result as a run without, for all kinds of sources."""
 
 import hashlib
 import pickle
@@ -34,7 +34,7 @@ def config(**choices: Any) -> Config:
 
 
 def frames(path: Path) -> list[tuple[Any, str]]:
-    """Time and content of every frame."""
+    """Return time and checksum of every frame."""
     with av.open(str(path)) as file:
         return [
             (f.pts * f.time_base, hashlib.md5(f.to_ndarray().tobytes()).hexdigest())
@@ -43,7 +43,7 @@ def frames(path: Path) -> list[tuple[Any, str]]:
 
 
 def others(path: Path) -> list[tuple[Any, ...]]:
-    """Every packet that is not the video's."""
+    """Return all packets of the other streams."""
     with av.open(str(path)) as file:
         return [
             (p.stream_index, p.pts, p.dts, p.duration, bytes(p))
@@ -67,7 +67,7 @@ CLIPS = {
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_segments_do_not_show(name: str, tmp_path: Path) -> None:
+def test_segments_do_not_change_frames_and_other_streams(name: str, tmp_path: Path) -> None:
     source = make_video(tmp_path / name, frames=45, **CLIPS[name])
     suffix = ".mkv" if name.endswith((".mkv", ".ts", ".mpg")) else ".mov"
     codec = "ffv1" if suffix == ".mkv" else "prores_ks" if "deep" in name else "png"
@@ -78,8 +78,8 @@ def test_segments_do_not_show(name: str, tmp_path: Path) -> None:
     assert frames(resumed) == frames(plain)
     assert len(frames(plain)) == 45
     assert others(resumed) == others(plain)
-    told, expected = outcome.statistics, summary.statistics
-    assert (told.frames, told.faces, told.tracks, told.cuts) == (45, 45, 1, 1)
+    found, expected = outcome.statistics, summary.statistics
+    assert (found.frames, found.faces, found.tracks, found.cuts) == (45, 45, 1, 1)
     assert (expected.frames, expected.faces, expected.tracks, expected.cuts) == (45, 45, 1, 1)
     assert not work_folder_of(resumed).exists()
 
@@ -96,7 +96,7 @@ def test_packets_of_all_segments_make_one_stream(codec: str, tmp_path: Path) -> 
         assert all(p.dts <= p.pts for p in packets)
     assert [time for time, _ in frames(tmp_path / "out.mp4")] == [t * FINE for t in VFR]
     difference = mean_difference(source, tmp_path / "out.mp4")
-    assert difference < 8, difference  # Damage would be seen; the coding is not.
+    assert difference < 8, difference  # Coding errors are smaller, and damage is larger.
 
 
 CONTAINERS = {
@@ -109,7 +109,7 @@ CONTAINERS = {
 
 
 @pytest.mark.parametrize("suffix", CONTAINERS)
-def test_every_container_takes_the_joined_video(suffix: str, tmp_path: Path) -> None:
+def test_joined_video_fits_every_container(suffix: str, tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=45, b_frames=2)
     codec = CONTAINERS[suffix]
     settings = config(output=OutputSettings(codec=codec, options=QUICK.get(codec, {})))
@@ -129,7 +129,7 @@ QUICK = {
 
 
 def mean_difference(a: Path, b: Path) -> float:
-    """Largest mean difference of two frames' chroma, which the pipeline here leaves alone."""
+    """Return the largest mean difference of chroma, which the fake pipeline does not change."""
     with av.open(str(a)) as before, av.open(str(b)) as after:
         pairs = zip(before.decode(video=0), after.decode(video=0), strict=True)
         return max(
@@ -141,7 +141,9 @@ def mean_difference(a: Path, b: Path) -> float:
 @pytest.mark.parametrize(
     "window", [{"start": 0.5}, {"duration": 1.0}, {"start": 0.3, "duration": 1}]
 )
-def test_a_part_of_the_source(window: dict[str, float], tmp_path: Path) -> None:
+def test_a_part_of_the_source_gives_the_same_frames(
+    window: dict[str, float], tmp_path: Path
+) -> None:
     source = make_video(tmp_path / "in.mkv", frames=45, b_frames=2, gop=11, audio=1)
     settings = config(output=FFV1, **window)
     enhancer.enhance(source, tmp_path / "plain.mkv", config=settings)
@@ -150,7 +152,7 @@ def test_a_part_of_the_source(window: dict[str, float], tmp_path: Path) -> None:
     assert others(tmp_path / "resumed.mkv") == others(tmp_path / "plain.mkv")
 
 
-def test_the_stream_says_of_itself_what_it_says_without_segments(tmp_path: Path) -> None:
+def test_stream_properties_are_those_of_a_run_without_segments(tmp_path: Path) -> None:
     source = make_video(
         tmp_path / "in.mp4",
         frames=25,
@@ -188,7 +190,7 @@ def described(path: Path) -> dict[str, Any]:
         }
 
 
-def test_segments_can_be_made_anywhere_in_any_order(tmp_path: Path) -> None:
+def test_segments_can_be_enhanced_anywhere_in_any_order(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=45, b_frames=2, audio=1)
     settings = config(output=FFV1)
     enhance_resumably(source, tmp_path / "one.mkv", settings, length=LENGTH)
@@ -207,7 +209,7 @@ def test_segments_can_be_made_anywhere_in_any_order(tmp_path: Path) -> None:
 
 
 def pickled(thing: Any) -> Any:
-    """As it arrives on another machine."""
+    """Return a thing as it arrives on another machine."""
     return pickle.loads(pickle.dumps(thing))
 
 
@@ -219,13 +221,13 @@ def test_a_worker_with_other_versions_is_refused(tmp_path: Path) -> None:
         SegmentWorker(work)
 
 
-def test_too_few_frames_for_two_segments(tmp_path: Path) -> None:
+def test_one_frame_makes_one_segment(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=1)
     enhance_resumably(source, tmp_path / "out.mkv", config(output=FFV1), length=LENGTH)
     assert len(frames(tmp_path / "out.mkv")) == 1
 
 
-def test_choosing_people_by_numbers_that_every_segment_counts_anew_is_refused(
+def test_choosing_people_needs_a_tracks_file(
     tmp_path: Path,
 ) -> None:
     source = make_video(tmp_path / "in.mp4")
@@ -234,12 +236,18 @@ def test_choosing_people_by_numbers_that_every_segment_counts_anew_is_refused(
         enhance_resumably(source, tmp_path / "out.mp4", chosen)
 
 
-def test_segments_begin_with_keyframes_and_leave_no_scraps() -> None:
+def test_segments_begin_with_keyframes_if_possible() -> None:
     times = [40 * i for i in range(100)]
     keys = frozenset(times[i] for i in (0, 22, 38, 61))
     parts = divide(times, keys, 20, 6, None)
     begins = [0 if part.begin is None else part.begin // 40 for part in parts]
-    assert begins == [0, 22, 38, 61, 81]  # No keyframe near 81; 19 are left, which is enough.
+    assert begins == [
+        0,
+        22,
+        38,
+        61,
+        81,
+    ]  # There is no keyframe near 81, and the remaining 19 frames are enough.
     assert [part.frames for part in parts] == [22, 16, 23, 20, 19]
     assert [part.warm_up and part.warm_up // 40 for part in parts] == [None, 16, 32, 55, 75]
     assert parts[0].begin is None
@@ -248,7 +256,7 @@ def test_segments_begin_with_keyframes_and_leave_no_scraps() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 19, 29, 30, 31])
-def test_a_short_rest_joins_its_neighbour(count: int) -> None:
+def test_a_short_remainder_joins_the_last_segment(count: int) -> None:
     parts = divide(list(range(count)), frozenset(), 20, 6, None)
     assert sum(part.frames for part in parts) == count
     assert all(part.frames >= 10 for part in parts[1:])
@@ -266,7 +274,9 @@ def flipped(data: bytearray) -> bytearray:
 
 
 @pytest.mark.parametrize("harm", [cut_off, flipped])
-def test_a_damaged_source(harm: Callable[[bytearray], bytearray], tmp_path: Path) -> None:
+def test_a_damaged_source_gives_the_same_result(
+    harm: Callable[[bytearray], bytearray], tmp_path: Path
+) -> None:
     source = make_video(tmp_path / "in.mkv", frames=60, gop=10, audio=1)
     source.write_bytes(harm(bytearray(source.read_bytes())))
     settings = config(output=FFV1)

@@ -1,4 +1,4 @@
-"""What a killed run without segments leaves: nothing under the final name, and nothing for long."""
+"""Leftovers of killed runs without segments, and locks on the names of results."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def parts(folder: Path) -> list[Path]:
 
 
 def left_by_a_killed_run(source: Path, output: Path) -> Path:
-    """The file that a run was writing when it was killed."""
+    """Return the temporary file of a run that was killed."""
     program = (
         "import os, signal, sys\n"
         "from crsr_video.io.reader import Reader\n"
@@ -46,7 +46,7 @@ def left_by_a_killed_run(source: Path, output: Path) -> Path:
     return left
 
 
-def test_the_next_run_clears_up_after_a_killed_one(tmp_path: Path) -> None:
+def test_the_next_run_removes_leftovers_of_a_killed_run(tmp_path: Path) -> None:
     source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
     left = left_by_a_killed_run(source, output)
     with Reader(source) as decoder:
@@ -56,7 +56,7 @@ def test_the_next_run_clears_up_after_a_killed_one(tmp_path: Path) -> None:
     assert parts(tmp_path) == []
 
 
-def test_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
+def test_files_that_are_being_written_are_kept(tmp_path: Path) -> None:
     source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
     foreign = tmp_path / ".out.0123abcd.part.mkv"
     foreign.write_bytes(b"of another result")
@@ -71,14 +71,14 @@ def test_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
     assert parts(tmp_path) == [foreign]
 
 
-def test_one_run_at_a_time_for_a_name(tmp_path: Path) -> None:
+def test_a_result_is_written_by_one_run_at_a_time(tmp_path: Path) -> None:
     source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
     with Reader(source) as decoder:
         with Writer(output, decoder.source, QUICK) as first:
             (part,) = parts(tmp_path)
-            with pytest.raises(OutputError, match=told(output, os.getpid())):
+            with pytest.raises(OutputError, match=lock_message(output, os.getpid())):
                 Writer(output, decoder.source, QUICK, overwrite=True)
-            with pytest.raises(OutputError, match=told(output, os.getpid())):
+            with pytest.raises(OutputError, match=lock_message(output, os.getpid())):
                 enhance_resumably(source, output, Config.from_options(model="identity"))
             Writer(tmp_path / "other.mp4", decoder.source, QUICK).abort()
             assert parts(tmp_path) == [part]
@@ -88,11 +88,11 @@ def test_one_run_at_a_time_for_a_name(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
 
 
-def told(path: Path, process: int) -> str:
+def lock_message(path: Path, process: int) -> str:
     return re.escape(f"{path}: another run is writing that file (process {process})")
 
 
-def test_another_process_is_kept_away_as_long_as_it_lives(tmp_path: Path) -> None:
+def test_a_lock_lasts_as_long_as_its_process(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -111,7 +111,7 @@ def test_another_process_is_kept_away_as_long_as_it_lives(tmp_path: Path) -> Non
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
-        with pytest.raises(OutputError, match=told(path, other.pid)), NameLock(path):
+        with pytest.raises(OutputError, match=lock_message(path, other.pid)), NameLock(path):
             pass
         other.kill()
     assert list(tmp_path.iterdir()) == [lock_name(path)]
@@ -120,8 +120,8 @@ def test_another_process_is_kept_away_as_long_as_it_lives(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_who_finds_the_name_free_at_last_finds_the_result(tmp_path: Path) -> None:
-    """The other run ends just between the look at the folder and the lock."""
+def test_a_result_that_appears_while_waiting_for_the_lock_is_kept(tmp_path: Path) -> None:
+    """The other run ends between the check of the folder and the lock."""
     source, output = make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
     original = NameLock.take
 
@@ -137,7 +137,7 @@ def test_who_finds_the_name_free_at_last_finds_the_result(tmp_path: Path) -> Non
     assert not lock_name(output).exists()
 
 
-def test_a_lock_is_no_way_to_spoil_somebody_else_s_file(tmp_path: Path) -> None:
+def test_a_lock_does_not_follow_symbolic_links(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_bytes(b"text")
     lock_name(tmp_path / "out.mp4").symlink_to(precious)

@@ -1,4 +1,4 @@
-"""Hours of video in the memory of minutes: ``pytest -m long``, with CRSR_LONG_MINUTES for less."""
+"""Long videos need no more memory than short ones: ``pytest -m long``, see CRSR_LONG_MINUTES."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Noise that drifts, and once in ten seconds, for three, a face."""
+    """Return a video of drifting noise that shows a face for three of every ten seconds."""
     path = tmp_path_factory.mktemp("long") / "film.mkv"
     rng = np.random.default_rng(1)
     drifting = rng.integers(60, 200, (SIZE[1] * 3 // 2, 2 * SIZE[0]), np.uint8)
@@ -60,12 +60,12 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Gauge:
-    """Resident memory and open files, looked at now and then."""
+    """Samples resident memory and open files."""
 
     def __init__(self, every: int) -> None:
         self._every = every
         self.samples: list[tuple[int, float, int]] = []
-        """Frames done, MiB, open files."""
+        """Finished frames, MiB of memory, open files."""
 
     def __call__(self, state: Progress) -> None:
         if state.frames % self._every == 0:
@@ -75,8 +75,8 @@ class Gauge:
                 (state.frames, mebibytes, len(list(Path("/proc/self/fd").iterdir())))
             )
 
-    def steady(self) -> None:
-        """Memory and files of the second half are those of the second quarter."""
+    def check_steady(self) -> None:
+        """Check that memory and files do not grow from the second quarter to the second half."""
         count = len(self.samples)
         for column, slack in ((1, 12.0), (2, 2.0)):
             values = [float(sample[column]) for sample in self.samples]
@@ -85,7 +85,7 @@ class Gauge:
 
 
 @pytest.mark.parametrize("resume", [False, True], ids=["plain", "resume"])
-def test_memory_and_files_stay_flat(
+def test_memory_and_open_files_stay_constant(
     resume: bool, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gauge = Gauge(every=max(1, round(MINUTES * 60 * RATE / 60)))
@@ -102,4 +102,4 @@ def test_memory_and_files_stay_flat(
             print("frames {} MiB {:.0f} files {}".format(*sample), file=sys.stderr)
     assert summary.statistics.frames == round(MINUTES * 60 * RATE)
     assert summary.statistics.faces > 0
-    gauge.steady()
+    gauge.check_steady()

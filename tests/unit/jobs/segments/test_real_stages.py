@@ -1,4 +1,4 @@
-"""With the real stages: a segment does not depend on what its worker did before."""
+"""With the real stages, a segment does not depend on earlier work of its worker."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ CONFIG = Config.from_options(
 
 
 def enhanced(work: Plan, folder: Path, numbers: list[int]) -> dict[int, SegmentResult]:
-    """Some segments, by one worker."""
+    """Enhance some segments with one worker."""
     folder.mkdir(exist_ok=True)
     with SegmentWorker(work) as worker:
         return {n: worker.enhance(work.segments[n], folder) for n in numbers}
@@ -41,10 +41,13 @@ def test_fresh_and_busy_workers_write_the_same_file(tmp_path: Path) -> None:
     fresh = enhanced(work, tmp_path / "fresh", [1])
     assert busy[1].sha256 == fresh[1].sha256
     assert busy[1].entering == fresh[1].entering
-    assert match_tracks(busy.values()) == [{1: 1}, {1: 1}]  # One face, on both sides of the joint.
+    assert match_tracks(busy.values()) == [
+        {1: 1},
+        {1: 1},
+    ]  # The same face on both sides of the boundary.
     join(work, list(busy.values()), tmp_path / "busy")
     enhance(CLIP, tmp_path / "plain.mkv", config=CONFIG)
     pairs = list(zip(luma(tmp_path / "out.mkv"), luma(tmp_path / "plain.mkv"), strict=True))
     differences = [np.abs(a.astype(int) - b).max() for a, b in pairs]
     assert differences[: busy[0].frames] == [0] * busy[0].frames
-    assert max(differences) < 30  # Of 255, at an edge that was sampled a little aside.
+    assert max(differences) < 30  # Of 255 codes, at an edge that was sampled slightly aside.

@@ -27,7 +27,7 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "WARM_UP_FRAMES", 6)
 
 
-def test_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_command_resumes_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, output = make_video(tmp_path / "in.mp4", frames=45), tmp_path / "out.mp4"
     original = SegmentWorker.enhance
 
@@ -48,10 +48,12 @@ def test_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not work_folder_of(output).exists()
 
 
-def test_other_choices_are_refused_in_one_line(tmp_path: Path) -> None:
+def test_restart_without_resume_is_refused(tmp_path: Path) -> None:
     source, output = make_video(tmp_path / "in.mp4", frames=25), tmp_path / "out.mp4"
     work_folder_of(output).mkdir()
-    assert run(source, "-o", output, "--resume").exit_code == 0  # An empty folder is no work.
+    assert (
+        run(source, "-o", output, "--resume").exit_code == 0
+    )  # There is nothing to resume in an empty folder.
     result = run(source, "-o", output, "--restart")
     assert result.exit_code == 1
     assert "crsr-video: error: --restart requires --resume" in result.stderr
