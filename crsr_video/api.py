@@ -27,7 +27,7 @@ from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
 from crsr_video.jobs import segments
 from crsr_video.pipeline import Statistics
-from crsr_video.runner import Notices, Progress, Runner
+from crsr_video.runner import Notices, Progress, Runner, RunSummary
 from crsr_video.runtime.devices import Placement
 from crsr_video.types import Frame, VideoInfo
 
@@ -38,8 +38,8 @@ OnProgress = Callable[[Progress], None]
 OnNotice = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary(RunSummary):
     """What a finished run has done.
 
     Attributes:
@@ -48,14 +48,7 @@ class Summary:
         video: Properties of the source.
         plan: How the output was written.
         statistics: Counts of frames and faces, and the time of every stage.
-        seconds: Time from the call to the closed output.
-        startup_seconds: Part of that until the first frame was read: loading networks, opening
-            files.
-        truncated: Whether the source ended early. All frames that exist are enhanced.
-        concealed: Number of frames in which the decoder concealed damage.
-        damaged: Number of video packets that could not be decoded.
         resumed: Number of frames that an earlier run had finished, see `JobSettings.resume`.
-        notices: Notices for the user: omitted streams, changed formats.
         reports: Reports that were written, see `JobSettings.report`.
     """
 
@@ -64,25 +57,13 @@ class Summary:
     video: VideoInfo
     plan: OutputPlan
     statistics: Statistics
-    seconds: float
-    startup_seconds: float
-    truncated: bool = False
-    concealed: int = 0
-    damaged: int = 0
     resumed: int = 0
-    notices: tuple[str, ...] = ()
     reports: tuple[Path, ...] = ()
-
-    @property
-    def partial(self) -> bool:
-        """Whether the source was truncated or damaged, so that the output is incomplete."""
-        return self.truncated or self.concealed > 0 or self.damaged > 0
 
     @property
     def fps(self) -> float:
         """Frames per second of the whole run, without its start."""
-        running = self.seconds - self.startup_seconds
-        return (self.statistics.frames - self.resumed) / running if running > 0 else 0.0
+        return self.rate_of(self.statistics.frames - self.resumed)
 
 
 def enhance(
@@ -231,7 +212,10 @@ def _with_reports(
     """Write the reports, and return the summary with their paths."""
     report = reporting.assemble(
         summary,
+        summary.statistics,
         seen,
+        fps=summary.fps,
+        resumed=summary.resumed,
         source=reporting.describe(summary.source, summary.plan.carried),
         output=reporting.describe(summary.output),
         config=config,

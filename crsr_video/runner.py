@@ -47,6 +47,37 @@ class Progress:
         return (self.frames - self.resumed) / self.seconds if self.seconds > 0 else 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """What every finished run reports: enhancing, analysing, live.
+
+    Attributes:
+        seconds: Duration of the whole run.
+        startup_seconds: Part of that before the first frame.
+        truncated: Whether the source ended early. All frames that exist were processed.
+        concealed: Number of frames in which the decoder concealed damage.
+        damaged: Number of video packets that could not be decoded.
+        notices: Notices for the user.
+    """
+
+    seconds: float
+    startup_seconds: float
+    truncated: bool = False
+    concealed: int = 0
+    damaged: int = 0
+    notices: tuple[str, ...] = ()
+
+    @property
+    def partial(self) -> bool:
+        """Whether the source was truncated or damaged, so that the output is incomplete."""
+        return self.truncated or self.concealed > 0 or self.damaged > 0
+
+    def rate_of(self, frames: int) -> float:
+        """Return the frames per second of the run without its start."""
+        running = self.seconds - self.startup_seconds
+        return frames / running if running > 0 else 0.0
+
+
 class Notices:
     """Lines that the user should read: each is passed on once, and kept.
 

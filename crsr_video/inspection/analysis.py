@@ -18,7 +18,7 @@ from crsr_video.io.output_file import check_output
 from crsr_video.io.reader import Passthrough, Reader
 from crsr_video.io.sources.opening import check_path
 from crsr_video.io.writer import Writer
-from crsr_video.runner import Progress, ThreadChain
+from crsr_video.runner import Progress, RunSummary, ThreadChain
 from crsr_video.track import tracks_file
 from crsr_video.track.tracker import PARTS as TRACKER_PARTS
 from crsr_video.track.tracker import Tracker
@@ -26,8 +26,8 @@ from crsr_video.track.tracks_file import Person, Recorder, TrackingSettings
 from crsr_video.types import Frame, TrackedFrame, VideoInfo
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis(RunSummary):
     """Result of an analysis."""
 
     source: Path
@@ -45,29 +45,12 @@ class Analysis:
     scenes: int
     skipped: dict[str, int]
     """Number of faces that `enhance` would leave unchanged, by reason, summed over frames."""
-    seconds: float
-    startup_seconds: float
-    """Part of `seconds` before the first frame was read."""
     stage_seconds: dict[str, float]
-    truncated: bool = False
-    """Whether the source ended early."""
-    concealed: int = 0
-    """Number of frames that the decoder repaired."""
-    damaged: int = 0
-    """Number of video packets that could not be decoded."""
-    notices: tuple[str, ...] = ()
-    """Notices for the user."""
-
-    @property
-    def partial(self) -> bool:
-        """Whether the source was truncated or damaged."""
-        return self.truncated or self.concealed > 0 or self.damaged > 0
 
     @property
     def fps(self) -> float:
         """Frames per second after the start."""
-        running = self.seconds - self.startup_seconds
-        return self.frames / running if running > 0 else 0.0
+        return self.rate_of(self.frames)
 
 
 def analyse(

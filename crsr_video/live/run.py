@@ -20,6 +20,7 @@ from crsr_video.live.latency import LatencyMeter
 from crsr_video.live.settings import LiveSettings
 from crsr_video.live.statistics import LiveStatistics, resident
 from crsr_video.live.watchdog import Watchdog
+from crsr_video.runner import RunSummary
 from crsr_video.stages.effort import Effort, Level
 from crsr_video.types import Frame, TrackedFrame
 
@@ -37,29 +38,23 @@ _MOST_NOTICES = 200
 """Different lines that are kept for the report."""
 
 
-@dataclass(frozen=True, slots=True)
-class LiveSummary:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSummary(RunSummary):
     """What a finished run did."""
 
     statistics: "Statistics"
     live: LiveStatistics
     """Of the whole run."""
-    seconds: float
-    startup_seconds: float
-    """Of those, until the first frame could be enhanced."""
     sink_gone: bool
     """It ended because nobody read the result any more."""
-    damaged: int = 0
-    """Packets of the video that could not be decoded."""
-    notices: tuple[str, ...] = ()
     reports: tuple[Path, ...] = ()
     output: Path | None = None
     """The file that was written, if it is one."""
 
-    truncated = False
-    concealed = 0
-    resumed = 0
-    partial = False
+    @property
+    def partial(self) -> bool:
+        """Always False: losses are part of every live run."""
+        return False
 
     @property
     def written(self) -> tuple[Path, ...]:
@@ -327,7 +322,9 @@ class LiveRun:
         assert self._frames.placement is not None
         told = report.assemble(
             summary,
+            summary.statistics,
             observer.observations(self._frames.lowered),
+            fps=summary.fps,
             source=report.describe_feed(settings.source, feed, summary.live.seconds),
             output=self._output(summary),
             config=settings.config,

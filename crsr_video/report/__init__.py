@@ -4,7 +4,7 @@ An `Observer` gathers facts while frames pass, `assemble` adds what is known abo
 machine, and `write` creates the files. ``docs/report-json.md`` documents the JSON.
 """
 
-from crsr_video.report.document import RunSummary, assemble, check_paths, write
+from crsr_video.report.document import assemble, check_paths, write
 from crsr_video.report.facts import FORMAT, VERSION, Observations, Report
 from crsr_video.report.media import describe, describe_feed
 from crsr_video.report.observations import merge, renumber
@@ -16,7 +16,6 @@ __all__ = [
     "Observations",
     "Observer",
     "Report",
-    "RunSummary",
     "assemble",
     "check_paths",
     "describe",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from crsr_video import __version__, weights
 from crsr_video.config import EnhancerConfig
@@ -17,6 +17,7 @@ from crsr_video.io.output_file import check_output
 from crsr_video.pipeline import Statistics
 from crsr_video.report import media
 from crsr_video.report.facts import FORMAT, VERSION, FrameFacts, MediaFacts, Observations, Report
+from crsr_video.runner import RunSummary
 from crsr_video.runtime.devices import Placement
 from crsr_video.track import face_models
 from crsr_video.versions import library_versions
@@ -25,54 +26,13 @@ MAX_TRACKS = 10_000
 """Maximum number of tracks in a report. The longest ones are kept."""
 
 
-class RunSummary(Protocol):
-    """Properties of a finished run that go into a report."""
-
-    @property
-    def statistics(self) -> Statistics:
-        """Counts and stage times."""
-
-    @property
-    def seconds(self) -> float:
-        """Duration of the whole run."""
-
-    @property
-    def startup_seconds(self) -> float:
-        """Part of `seconds` before the first frame."""
-
-    @property
-    def fps(self) -> float:
-        """Frames per second after the start."""
-
-    @property
-    def partial(self) -> bool:
-        """Whether the source was truncated or damaged."""
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the source ended early."""
-
-    @property
-    def concealed(self) -> int:
-        """Number of frames that the decoder repaired."""
-
-    @property
-    def damaged(self) -> int:
-        """Number of packets that could not be decoded."""
-
-    @property
-    def resumed(self) -> int:
-        """Number of frames that an earlier run finished."""
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """Notices that were shown to the user."""
-
-
 def assemble(
     summary: RunSummary,
+    statistics: Statistics,
     observed: Observations,
     *,
+    fps: float,
+    resumed: int = 0,
     source: MediaFacts,
     output: MediaFacts,
     config: EnhancerConfig,
@@ -83,14 +43,16 @@ def assemble(
 
     Args:
         summary: Outcome of the run.
+        statistics: Counts of frames and faces, and the time of every stage.
         observed: What an `Observer` gathered.
+        fps: Frames per second after the start.
+        resumed: Number of frames that an earlier run finished.
         source: Properties of the source.
         output: Properties of the result.
         config: Settings of the run.
         placement: Device and precision of the networks.
         command: Words of the command line, if there was one.
     """
-    counts = summary.statistics
     tracks = sorted(observed.tracks, key=lambda track: (-track.frames, track.id))[:MAX_TRACKS]
     return Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -104,23 +66,23 @@ def assemble(
         source=source,
         output=output,
         frames=FrameFacts(
-            total=counts.frames,
+            total=statistics.frames,
             changed=observed.changed,
-            passed_through=counts.passed_through,
+            passed_through=statistics.passed_through,
             concealed=summary.concealed,
             damaged=summary.damaged,
-            resumed=summary.resumed,
+            resumed=resumed,
             truncated=summary.truncated,
         ),
-        faces=counts.faces,
-        enhanced=counts.enhanced,
-        people=counts.tracks,
-        skipped=dict(sorted(counts.skipped.items())),
+        faces=statistics.faces,
+        enhanced=statistics.enhanced,
+        people=statistics.tracks,
+        skipped=dict(sorted(statistics.skipped.items())),
         masks=observed.masks,
         seconds=round(summary.seconds, 3),
         startup_seconds=round(summary.startup_seconds, 3),
-        fps=round(summary.fps, 2),
-        stages={name: round(seconds, 3) for name, seconds in counts.stage_seconds.items()}
+        fps=round(fps, 2),
+        stages={name: round(seconds, 3) for name, seconds in statistics.stage_seconds.items()}
         | {"report": round(observed.seconds, 3)},
         cuts=observed.cuts,
         tracks=tuple(sorted(tracks, key=lambda track: track.id)),

@@ -182,4 +182,4 @@ def test_each_result_has_its_own_report(tmp_path: Path) -> None:
     twins = touch(tmp_path, "x/a.mp4", "y/a.mp4")
     found = find(twins, None, Config.from_options(report=(tmp_path / "reports" / "*.json",)))
     assert [refused.path for refused in found.refused] == twins
-    assert f"would write {tmp_path / 'told' / 'a.enhanced.json'}" in found.refused[0].message
+    assert f"would write {tmp_path / 'reports' / 'a.enhanced.json'}" in found.refused[0].message
