@@ -1,9 +1,9 @@
 """Measures of likeness between a picture and the truth."""
 
 import torch
-from kornia import metrics
 from torch import Tensor
 
+from crsr_video.errors import TrainingError
 from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.training.genuine import Framing
 
@@ -42,5 +42,9 @@ def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
     Args:   prediction, truth: (N, C, H, W) in [0, 1], at least 11 pixels each way.
     Source: Wang et al. 2004, with its Gaussian window and constants, as kornia has it.
     """
+    try:
+        from kornia import metrics
+    except ImportError as error:
+        raise TrainingError('SSIM needs an extra: pip install "crsr-video[eval]"') from error
     likeness: Tensor = metrics.ssim(prediction.clamp(0, 1), truth, window_size=11, padding="valid")
     return likeness.mean((1, 2, 3))

@@ -1,4 +1,4 @@
-"""The models on LiteRT give what MediaPipe's Tasks API gives. Needs the `parity` extra."""
+"""The models on LiteRT give what MediaPipe's Tasks API gives. Needs MediaPipe, see .ci/run."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from crsr_video.track.regions import square
 from tests.support.face_models import face_model
 from tests.support.tracking import astronaut, frame_of
 
-mediapipe = pytest.importorskip("mediapipe", reason="needs the extra 'parity'")
+mediapipe = pytest.importorskip("mediapipe", reason="needs MediaPipe")
 DETECTORS = pytest.mark.parametrize("name", ["full_range", "short_range"])
 
 
