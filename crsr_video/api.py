@@ -109,7 +109,7 @@ def enhance(
     job = chosen.job
     with ExitStack() as stack:
         reader = stack.enter_context(
-            Reader(source, start=job.start, duration=job.duration, read=chosen.reading)
+            Reader(source, start=job.start, duration=job.duration, settings=chosen.reading)
         )
         # The encoder is opened before the networks, so that an impossible output fails at once.
         writer = stack.enter_context(

@@ -133,7 +133,7 @@ def _enhance(case: Case, clip: Path, networks: Networks) -> Speed:
 def _run(case: Case, clip: Path, pipeline: Pipeline) -> Speed:
     config = configuration(case)
     with (
-        Reader(clip, read=config.reading) as reader,
+        Reader(clip, settings=config.reading) as reader,
         Writer(output_path(clip), reader.source, config.output, overwrite=True) as writer,
     ):
         wall, cpu = time.perf_counter(), time.process_time()
@@ -151,7 +151,7 @@ def output_path(clip: Path) -> Path:
 
 def decoder_notices(case: Case, clip: Path) -> tuple[str, ...]:
     """Notices of the decoder when it opens the clip."""
-    with Reader(clip, read=configuration(case).reading) as reader:
+    with Reader(clip, settings=configuration(case).reading) as reader:
         return tuple(reader.report.notes)
 
 
@@ -174,7 +174,7 @@ def measure_stages(case: Case, clip: Path, networks: Networks) -> StageTimes:
     output = output_path(clip)
     crops, frames = Counter[int](), 0
     with (
-        Reader(clip, threads=1, read=config.reading) as reader,
+        Reader(clip, threads=1, settings=config.reading) as reader,
         Writer(output, reader.source, config.output, overwrite=True, threads=1) as writer,
         build(config, networks=networks) as pipeline,
     ):

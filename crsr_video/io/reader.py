@@ -74,7 +74,7 @@ class Reader(Closing):
         like: A frame with the size and pixel format that all frames are converted to. Defaults to
             the first one.
         threads: Threads of the decoder, or 0 for as many as are useful.
-        read: What standard input holds, and what decodes.
+        settings: What standard input holds, and what decodes.
 
     Raises:
         InputError: The source is missing, unreadable, or no media file.
@@ -95,9 +95,9 @@ class Reader(Closing):
         span: Span | None = None,
         like: Frame | None = None,
         threads: int = 0,
-        read: ReadSettings | None = None,
+        settings: ReadSettings | None = None,
     ) -> None:
-        settings = read or ReadSettings()
+        settings = settings or ReadSettings()
         self._notes = _Notes()
         self._held: deque[Frame | Passthrough] = deque()
         self._items: Generator[Frame | Passthrough] = _nothing()
@@ -167,7 +167,7 @@ class Reader(Closing):
         except NoVideoError:
             if not self._connection.video.codec_context.is_hwaccel:
                 raise
-        self._notes.add(f"nothing comes from decoding on {self._hwaccel} here: software is used")
+        self._notes.add(f"decoding on {self._hwaccel} returns no pictures: software is used")
         self._hwaccel = "none"
         self.close()
         self._open()

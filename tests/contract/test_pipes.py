@@ -1,4 +1,4 @@
-"""Video through standard input and output: the same as through files, and nothing is lost."""
+"""Video through standard input and output gives the same results as through files."""
 
 import io
 import json
@@ -37,7 +37,7 @@ from tests.support.video import make_video
 PORTRAIT = ROOT / "clips" / "portrait.mp4"
 ENHANCE = [sys.executable, "-m", "crsr_video", "enhance", "-", "-o", "-", "--model", "identity"]
 SECONDS = 60
-"""After which a test gives up."""
+"""Timeout of a test."""
 needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="there is no ffmpeg here")
 posix = pytest.mark.skipif(os.name != "posix", reason="swaps POSIX file descriptors")
 
@@ -49,7 +49,7 @@ def models() -> None:
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A quarter of a second with a face, as a file and in containers that pass a pipe."""
+    """Write a quarter of a second with a face in several containers."""
     folder = tmp_path_factory.mktemp("clips")
     for name, container in (("a.mp4", "mp4"), ("a.nut", "nut"), ("a.mkv", "matroska")):
         remux(PORTRAIT, folder / name, container)
@@ -69,7 +69,7 @@ def remux(source: Path, target: Path, container: str, seconds: float = 0.24) -> 
 
 @dataclass
 class Run:
-    """What a run in this process came to."""
+    """The outcome of a run in this process."""
 
     code: int
     told: str
@@ -95,7 +95,7 @@ def frames_in(data: bytes) -> list[Frame]:
 
 
 class Swapped:
-    """Standard input that gives some bytes, and standard output that is kept."""
+    """Replace standard input by some bytes, and keep what goes to standard output."""
 
     def __init__(self, data: bytes | None = None) -> None:
         self._data, self.kept = data, b""
@@ -133,7 +133,7 @@ class Swapped:
 
 
 def run(data: bytes, *words: object) -> Run:
-    """``crsr-video enhance - -o - WORDS`` in this process."""
+    """Run ``crsr-video enhance - -o - WORDS`` in this process."""
     with Swapped(data) as swapped:
         result = CliRunner().invoke(
             main, ["enhance", "-", "-o", "-", "--model", "identity", *map(str, words)]
@@ -164,7 +164,7 @@ def sound(source: Path | io.BytesIO) -> list[tuple[Fraction, bytes]]:
 
 @posix
 def test_a_pipe_gives_the_same_result_as_a_file(clips: Path, tmp_path: Path) -> None:
-    """With the shipped weights: pictures to the bit, times and sound."""
+    """Frames, timestamps and audio are identical, with the shipped weights."""
     file = tmp_path / "file.nut"
     words = ["enhance", clips / "a.nut", "-o", file, "--codec", "ffv1"]
     assert CliRunner().invoke(main, [str(w) for w in words]).exit_code == 0
@@ -184,7 +184,7 @@ def test_a_pipe_gives_the_same_result_as_a_file(clips: Path, tmp_path: Path) -> 
 @needs_ffmpeg
 @posix
 def test_ffmpeg_can_be_at_both_ends(clips: Path, tmp_path: Path) -> None:
-    """The recipe, as a shell runs it."""
+    """The recipe of the documentation works in a shell."""
     target = tmp_path / "out.mkv"
     words = [*ENHANCE[:3], "-q", *ENHANCE[3:]]
     line = (
@@ -215,7 +215,7 @@ def test_ffmpeg_can_be_at_both_ends(clips: Path, tmp_path: Path) -> None:
 
 @posix
 def test_one_end_may_be_a_file(clips: Path, tmp_path: Path) -> None:
-    """A pipe on one side only; raw pictures are not stored as such."""
+    """A file never holds raw pictures, although a pipe does."""
     with Swapped() as swapped:
         words = ["enhance", clips / "plain.mkv", "-o", "-", "--model", "identity"]
         result = CliRunner().invoke(main, [str(w) for w in words])
@@ -236,7 +236,7 @@ def test_one_end_may_be_a_file(clips: Path, tmp_path: Path) -> None:
 @posix
 @pytest.mark.parametrize("form", ["nut", "matroska", "mpegts", "y4m", "rawvideo"])
 def test_every_output_format_can_be_read_again(clips: Path, form: str) -> None:
-    """Every container that goes out can come in, and carries what it can."""
+    """Every container that is written can be read again, with all that it can carry."""
     out = enhanced((clips / "plain.mkv").read_bytes(), "--format", form)
     words = ["--input-format", form] if form in ("y4m", "rawvideo") else []
     if form == "rawvideo":
@@ -261,7 +261,7 @@ def test_every_output_format_can_be_read_again(clips: Path, form: str) -> None:
 
 @posix
 def test_audio_stays_beside_its_picture(tmp_path: Path) -> None:
-    """Frames come late by the stages' lookahead; packets wait for them."""
+    """Packets wait for frames, which are late by the lookahead of the stages."""
     clip = make_video(tmp_path / "a.mkv", codec="ffv1", frames=75, audio=2)
     out = enhanced(clip.read_bytes())
     with av.open(io.BytesIO(out.data)) as container:
@@ -281,7 +281,7 @@ def test_a_part_of_a_pipe_can_be_enhanced(clips: Path) -> None:
 
 @posix
 def test_a_redirected_file_is_read_as_a_file(tmp_path: Path) -> None:
-    """``< video.mp4``: an MP4 with its index at the end cannot pass a pipe, but a file can."""
+    """An MP4 file with its index at the end cannot be piped, but ``< video.mp4`` works."""
     clip = make_video(tmp_path / "a.mov", codec="png", pix_fmt="rgb24", size=(320, 240))
     assert clip.stat().st_size > 1 << 19  # More than FFmpeg reads at once.
     with clip.open("rb") as file, Swapped() as swapped:
@@ -324,7 +324,7 @@ def test_lost_tags_are_named(tmp_path: Path) -> None:
     [("nut", []), ("y4m", []), ("rawvideo", ["--input-format", "rawvideo", "--size", "64x48"])],
 )
 def test_input_that_is_cut_off_gives_exit_code_3(clips: Path, form: str, words: list[str]) -> None:
-    """What is there comes out, with exit code 3."""
+    """All frames that are there are written."""
     whole = enhanced((clips / "plain.mkv").read_bytes(), "--format", form).data
     done = run(whole[: len(whole) // 2 + 100], *words)
     assert done.code == 3, done.told
@@ -393,14 +393,14 @@ def test_settings_that_need_a_file_are_refused_for_pipes(clips: Path, tmp_path: 
         with pytest.raises(ConfigError, match="a suffix selects"):
             plan_output(decoder.source, tmp_path / "a.mp4", OutputSettings(container="nut"))
     with pytest.raises(ConfigError, match="for standard input only"):
-        Reader(clips / "a.nut", read=ReadSettings(format="nut"))
+        Reader(clips / "a.nut", settings=ReadSettings(format="nut"))
     with pytest.raises(ConfigError, match="must be one of"):
-        Reader("-", read=ReadSettings(format="hls"))
+        Reader("-", settings=ReadSettings(format="hls"))
 
 
 @posix
 def test_chapters_of_a_pipe_are_limited(tmp_path: Path) -> None:
-    """FFmpeg would be busy with them for an hour."""
+    """FFmpeg would need an hour to read them."""
     clip = make_video(tmp_path / "a.mkv", chapters=True)
     data = bytearray(clip.read_bytes())
     at = data.rfind(b"\x10\x43\xa7\x70", 0, data.find(b"\x1f\x43\xb6\x75", 2000))
@@ -433,7 +433,7 @@ def test_terminals_are_refused() -> None:
 
 @posix
 def test_only_video_goes_to_standard_output(clips: Path) -> None:
-    """Events and whatever else is printed go to standard error."""
+    """Events, and anything else that is printed, go to standard error."""
     done = enhanced((clips / "plain.mkv").read_bytes(), "--json")
     assert len(done.frames) == 20
     events = [json.loads(line)["event"] for line in done.told.splitlines()]
@@ -472,7 +472,7 @@ def test_no_file_descriptor_is_left_open(clips: Path) -> None:
 
 
 class Started:
-    """``crsr-video enhance - -o -`` as a process of its own."""
+    """Run ``crsr-video enhance - -o -`` as a process of its own."""
 
     def __init__(self, *words: str) -> None:
         pipe = subprocess.PIPE
@@ -484,7 +484,7 @@ class Started:
         self.stderr = self.process.stderr
 
     def end(self) -> tuple[int, str]:
-        """Exit code, and what was told."""
+        """Return the exit code, and standard error."""
         with suppress(BrokenPipeError):
             self.stdin.close()
         code = self.process.wait(SECONDS)
@@ -514,7 +514,7 @@ def started() -> Iterator[type[Started]]:
 
 
 def large(tmp_path: Path) -> bytes:
-    """Small pictures: 15 MB when raw, far more than all buffers hold."""
+    """Return a clip of 15 MB when raw, far more than all buffers hold."""
     clip = make_video(tmp_path / "a.mkv", size=(176, 144), frames=400, rate=30, audio=1)
     return clip.read_bytes()
 
@@ -523,7 +523,7 @@ def large(tmp_path: Path) -> bytes:
 def test_a_slow_reader_causes_backpressure_and_may_leave(
     tmp_path: Path, started: type[Started]
 ) -> None:
-    """No frame is dropped, and none piles up; then the reader goes, which is no error."""
+    """Memory stays bounded while the reader waits, and its end is no error."""
     data = large(tmp_path)
     one = started()
     with make_feeder(one, data):
@@ -541,7 +541,7 @@ def test_a_slow_reader_causes_backpressure_and_may_leave(
 
 
 def bytes_written(one: Started) -> int:
-    """Bytes that a process has written so far."""
+    """Return the bytes that a process has written so far."""
     try:
         text = Path(f"/proc/{one.process.pid}/io").read_text()
     except OSError:
@@ -550,7 +550,7 @@ def bytes_written(one: Started) -> int:
 
 
 class make_feeder:  # noqa: N801 - used like a function
-    """Feeds a process from a thread."""
+    """Feed a process from a thread."""
 
     def __init__(self, one: Started, data: bytes) -> None:
         self._thread = threading.Thread(target=self._run, args=(one, data))
@@ -575,7 +575,7 @@ class make_feeder:  # noqa: N801 - used like a function
 def test_signals_end_a_run_that_waits(
     clips: Path, tmp_path: Path, started: type[Started], number: signal.Signals, blocked: str
 ) -> None:
-    """Whether nothing comes, or nobody reads."""
+    """A signal ends a run that waits for its input or its output."""
     one = started()
     data = (clips / "plain.mkv").read_bytes() if blocked == "reading" else large(tmp_path)
     with make_feeder(one, data):

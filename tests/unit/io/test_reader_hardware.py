@@ -62,7 +62,7 @@ class Barren:
 
 def decoded(path: Path, **choices: str) -> tuple[list[str], tuple[str, ...]]:
     """Return a digest of each frame, and the notes."""
-    with Reader(path, read=ReadSettings(**choices)) as decoder:
+    with Reader(path, settings=ReadSettings(**choices)) as decoder:
         pictures = [
             hashlib.md5(b"".join(plane.tobytes() for plane in item.components)).hexdigest()
             for item in decoder
@@ -107,7 +107,7 @@ def test_software_decodes_if_a_device_returns_nothing(
     monkeypatch.setattr(reader, "Connection", Device)
     pictures, notes = decoded(clip, hwaccel="auto")
     assert pictures == expected
-    assert any("nothing comes from decoding on auto" in note for note in notes)
+    assert any("decoding on auto returns no pictures" in note for note in notes)
 
 
 def test_a_file_without_pictures_is_an_error_with_any_device(tmp_path: Path) -> None:
