@@ -169,7 +169,7 @@ def _tile(pair: Pair, moment: FaceMoment) -> Picture:
     # The corners of both frames, at -0.5, coincide.
     x, y = ((value + 0.5) * factor - 0.5 for value in (region.x, region.y))
     enlarged = Region(x, y, region.width * factor, region.height * factor)
-    title = f"face {moment.track}, {format_time(moment.seconds)}, before"
+    title = f"person {moment.track}, {format_time(moment.seconds)}, before"
     return np.concatenate(
         [
             caption(title, SIDE, _CAPTION_HEIGHT),

@@ -145,7 +145,7 @@ def write_people_sheet(
     save(arrange(tiles, columns) if tiles else empty, path)
     if len(people) <= _MAX_ON_SHEET:
         return None
-    return f"{path}: shows the {_MAX_ON_SHEET} longest of {len(people)} face tracks"
+    return f"{path}: shows the {_MAX_ON_SHEET} longest tracks of {len(people)} people"
 
 
 def _tile(person: Person, shown: Picture | None) -> Picture:
@@ -153,7 +153,7 @@ def _tile(person: Person, shown: Picture | None) -> Picture:
     size = _SHEET_SIDE, _SHEET_SIDE
     large = cv2.resize(blank if shown is None else shown, size, interpolation=cv2.INTER_CUBIC)
     lines = (
-        f"face {person.id}",
+        f"person {person.id}",
         f"{format_time(person.first_seconds)} to {format_time(person.last_seconds)}",
         f"{person.frames} frames, {person.size:.0f} px",
     )

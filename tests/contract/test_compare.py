@@ -1,4 +1,4 @@
-"""Comparing a video with its copy: the right frames, in the right halves, at the right times."""
+"""``crsr-video compare``: matching frames of a video and its copy, side by side or on a sheet."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -15,24 +15,21 @@ from skimage import data
 
 from crsr_video.cli import main
 from crsr_video.errors import ConfigError, CrsrError, FaceModelError, InputError, OutputError
-from crsr_video.inspection.alignment import align, size_ratio
-from crsr_video.inspection.close_ups import FaceMoment, choose
+from crsr_video.inspection.alignment import align
 from crsr_video.inspection.comparison import compare
-from crsr_video.inspection.drawing import make_label
 from crsr_video.inspection.frame_pairs import FramePairs
 from crsr_video.io import pyav
 from crsr_video.io.reader import Reader
 from crsr_video.track import face_models
-from crsr_video.track.regions import Region
 from crsr_video.types import Frame
 from tests.support.video import make_video
 
 MILLI = Fraction(1, 1000)
 SIZE = (160, 120)
 GAIN = 24
-"""By how much copies are brighter, in levels."""
+"""Brightness difference of copies, in 8-bit levels."""
 LABELLED = 24
-"""Rows that labels may cover."""
+"""Number of rows that labels may cover."""
 RATE: dict[str, Any] = {"size": SIZE, "rate": 25, "time_base": MILLI}
 
 
@@ -45,10 +42,15 @@ def copy(
     shift: int = 0,
     rotation: int = 0,
 ) -> Path:
-    """A brighter copy, as some other program might write it.
+    """Write a brighter copy of a video.
 
-    Args: keep: numbers of the frames to keep; None: all.
-          shift: milliseconds by which the copy begins earlier.
+    Args:
+        source: The video.
+        target: The copy.
+        scale: Enlargement of the copy.
+        keep: Numbers of the frames to keep. Defaults to all.
+        shift: Milliseconds by which the copy begins earlier.
+        rotation: Rotation tag of the copy.
     """
     with Reader(source) as decoder, av.open(str(target), "w") as output:
         frames = [item for item in decoder if isinstance(item, Frame)]
@@ -76,7 +78,7 @@ def read(path: Path) -> list[Frame]:
 
 
 def packets(path: Path) -> list[tuple[float, bytes]]:
-    """Time and contents of the first audio track's packets."""
+    """Return time and content of the packets of the first audio stream."""
     with av.open(str(path)) as container:
         found = container.demux(container.streams.audio[0])
         return [
@@ -93,7 +95,7 @@ def unlike(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def assert_halves(result: Path, before: list[Frame], after: list[Frame]) -> None:
-    """Each frame of a result shows these two, side by side, at the second one's time."""
+    """Check that each frame of a result shows both frames at the time of the second one."""
     shown = read(result)
     assert [f.seconds for f in shown] == pytest.approx([f.seconds for f in after], abs=6e-4)
     for frame, left, right in zip(shown, before, after, strict=True):
@@ -114,7 +116,7 @@ def clip(tmp_path: Path) -> Path:
 # Videos --------------------------------------------------------------------------------------
 
 
-def test_side_by_side(clip: Path, tmp_path: Path) -> None:
+def test_videos_are_shown_side_by_side(clip: Path, tmp_path: Path) -> None:
     after = copy(clip, tmp_path / "b.mp4")
     result = compare(clip, after)
     assert result == tmp_path / "b.compare.mp4"
@@ -126,7 +128,7 @@ def test_side_by_side(clip: Path, tmp_path: Path) -> None:
     assert_only(tmp_path, "a.mp4", "b.mp4", "b.compare.mp4")
 
 
-def test_split_takes_its_halves_from_the_right_files(clip: Path, tmp_path: Path) -> None:
+def test_a_split_view_shows_half_of_each_video(clip: Path, tmp_path: Path) -> None:
     after = copy(clip, tmp_path / "b.mp4")
     shown = read(compare(clip, after, tmp_path / "c.mkv", split=True))
     middle = SIZE[0] // 2
@@ -137,7 +139,7 @@ def test_split_takes_its_halves_from_the_right_files(clip: Path, tmp_path: Path)
     assert luma(shown[0])[:, middle - 1 : middle + 1].min() > 150  # the line
 
 
-def test_an_enlarged_copy(clip: Path, tmp_path: Path) -> None:
+def test_an_enlarged_copy_is_compared_at_its_size(clip: Path, tmp_path: Path) -> None:
     after = copy(clip, tmp_path / "b.mp4", scale=2)
     result = compare(clip, after, tmp_path / "c.mp4")
     large = [
@@ -150,23 +152,23 @@ def test_an_enlarged_copy(clip: Path, tmp_path: Path) -> None:
         assert unlike(luma(frame)[:, : 2 * SIZE[0]], wanted) < 3
 
 
-@pytest.mark.parametrize("moved", [True, False], ids=["times begin anew", "times are kept"])
-def test_a_part(clip: Path, tmp_path: Path, moved: bool) -> None:
+@pytest.mark.parametrize("moved", [True, False], ids=["times start at zero", "times are kept"])
+def test_a_partial_copy_is_found_in_its_source(clip: Path, tmp_path: Path, moved: bool) -> None:
     shift = 400 if moved else 0
     after = copy(clip, tmp_path / "b.mkv", keep=range(10, 20), shift=shift)
     assert float(align(clip, after).offset) == pytest.approx(shift / 1000)
     result = compare(clip, after, tmp_path / "c.mp4")
     assert_halves(result, read(clip)[10:20], read(after))
-    # AAC packets of 21 ms: those of the part, moved with it, bit for bit.
+    # AAC packets of 21 ms: the packets of the part, moved with it and otherwise unchanged.
     part = {data: time for time, data in packets(clip)}
     sound = packets(result)
     assert all(time == pytest.approx(part[data] - shift / 1000, abs=1e-3) for time, data in sound)
     begin = 0.4 - shift / 1000
     assert begin - 1e-3 <= sound[0][0] < begin + 0.03
-    assert begin + 0.35 < sound[-1][0] < begin + 0.45  # files interleave loosely
+    assert begin + 0.35 < sound[-1][0] < begin + 0.45  # streams are interleaved loosely
 
 
-def test_a_copy_that_starts_later_on_its_clock(clip: Path, tmp_path: Path) -> None:
+def test_a_copy_with_later_timestamps_is_matched(clip: Path, tmp_path: Path) -> None:
     after = copy(clip, tmp_path / "b.ts", shift=-1400)
     result = compare(clip, after, tmp_path / "c.mkv")
     assert_halves(result, read(clip), read(after))
@@ -186,7 +188,7 @@ def test_frames_are_matched_by_time(tmp_path: Path) -> None:
     with FramePairs(before, after, align(before, after)) as match:
         pairs = [(round(a.seconds * 1000), round(b.seconds * 1000)) for a, b in match.pairs()]
     assert pairs == [(t, t) for t in (0, 67, 100, 610, 1000, 1533)]
-    # Frames in between show what is still there, and half a frame early is not too early.
+    # Other frames are paired with the frame still shown, or with one due within half a frame.
     dense = make_video(
         tmp_path / "c.mkv", size=SIZE, rate=30, time_base=MILLI, pts=[0, 60, 90, 550, 595, 1533]
     )
@@ -206,13 +208,13 @@ def test_rotated_clips_are_shown_upright(tmp_path: Path) -> None:
     assert unlike(luma(shown[0]), np.hstack([left, right])) < 3
 
 
-def test_odd_sizes_lose_a_line(tmp_path: Path) -> None:
+def test_odd_sizes_lose_a_row_and_a_column(tmp_path: Path) -> None:
     odd = make_video(tmp_path / "a.mkv", pix_fmt="yuv444p", **(RATE | {"size": (161, 121)}))
     shown = read(compare(odd, odd, tmp_path / "c.mkv"))
     assert (shown[0].width, shown[0].height, shown[0].layout.name) == (320, 120, "yuv420p")
 
 
-def test_deep_colour_stays_deep(tmp_path: Path) -> None:
+def test_ten_bit_videos_stay_ten_bit(tmp_path: Path) -> None:
     colour = (9, 16, 9, 1)
     deep = make_video(tmp_path / "a.mkv", pix_fmt="yuv420p10le", frames=3, colour=colour, **RATE)
     shown = read(compare(deep, deep, tmp_path / "c.mkv"))
@@ -220,9 +222,9 @@ def test_deep_colour_stays_deep(tmp_path: Path) -> None:
     assert int(shown[0].native.color_trc) == 16
 
 
-def test_ranges_are_brought_together(tmp_path: Path) -> None:
+def test_different_ranges_are_converted(tmp_path: Path) -> None:
     before = make_video(tmp_path / "a.mkv", frames=3, colour=(1, 1, 1, 2), **RATE)
-    after = copy(before, tmp_path / "b.mkv")  # tells no range, so its codes are limited
+    after = copy(before, tmp_path / "b.mkv")  # has no range tag, so its codes are limited
     with FramePairs(before, after, align(before, after)) as match:
         wide, narrow = match.first
     assert wide.layout.full_range and not narrow.layout.full_range
@@ -232,32 +234,19 @@ def test_ranges_are_brought_together(tmp_path: Path) -> None:
     assert unlike(luma(shown)[:, : SIZE[0]], limited) < 3
 
 
-def test_a_container_without_h264(tmp_path: Path) -> None:
+def test_a_container_without_h264_uses_another_codec(tmp_path: Path) -> None:
     before = make_video(tmp_path / "a.webm", codec="libvpx", frames=3, **RATE)
     with Reader(compare(before, before, tmp_path / "c.webm")) as decoder:
         assert decoder.info.codec.startswith(("vp8", "vp9", "libvpx"))
 
 
-@pytest.mark.parametrize("size", [(8, 8), (64, 48), (1920, 1080)])
-def test_labels_are_even_and_stay_inside(size: tuple[int, int]) -> None:
-    width, height = size
-    planes = tuple(np.full((height >> s, width >> s), 128, np.uint8) for s in (0, 1, 1))
-    words = make_label("before", width, height)
-    assert words.text.shape == words.outline.shape
-    assert words.width % 2 == 0 and words.text.shape[0] % 2 == 0
-    words.draw(planes, 4, 4, 8)
-    if width >= 64:
-        assert planes[0].min() < 48 and planes[0].max() > 210
-        assert words.width < width
-
-
-# What does not fit ----------------------------------------------------------------------------
+# Refusals -------------------------------------------------------------------------------------
 
 
 def assert_fails(
     kind: type[CrsrError], words: str, before: Path, after: Path, output: Path, **choices: object
 ) -> None:
-    """It fails with one line, and leaves the folder as it was."""
+    """Check that comparing fails with a one-line message and leaves the folder unchanged."""
     names = {path.name: path.stat().st_mtime_ns for path in output.parent.iterdir()}
     with pytest.raises(kind, match=words) as failure:
         compare(before, after, output, **choices)
@@ -265,16 +254,16 @@ def assert_fails(
     assert {p.name: p.stat().st_mtime_ns for p in output.parent.iterdir()} == names
 
 
-def test_videos_of_nothing_in_common(clip: Path, tmp_path: Path) -> None:
+def test_videos_of_other_sizes_and_lengths_are_refused(clip: Path, tmp_path: Path) -> None:
     long = make_video(tmp_path / "long.mp4", frames=90, **RATE)
     wide = make_video(tmp_path / "wide.mp4", frames=30, **(RATE | {"size": (240, 120)}))
     other = make_video(tmp_path / "other.mp4", frames=30, pix_fmt="gray", codec="ffv1", **RATE)
     assert_fails(ConfigError, "is 3.6 s long", clip, long, tmp_path / "c.mp4")
     assert_fails(ConfigError, "must be a multiple", clip, wide, tmp_path / "c.mp4")
-    assert align(clip, other)  # the same waves, without colour
+    assert align(clip, other)  # the same content without colour
 
 
-def test_other_pictures(clip: Path, tmp_path: Path) -> None:
+def test_videos_with_other_content_are_refused(clip: Path, tmp_path: Path) -> None:
     for name, frames in (("same.mkv", 30), ("short.mkv", 12)):
         other = tmp_path / name
         with av.open(str(other), "w") as output:
@@ -290,19 +279,13 @@ def test_other_pictures(clip: Path, tmp_path: Path) -> None:
         assert_fails(ConfigError, "do not show the same video", clip, other, tmp_path / "c.mp4")
 
 
-def test_other_pixel_shapes(tmp_path: Path) -> None:
+def test_other_pixel_aspect_ratios_are_refused(tmp_path: Path) -> None:
     plain = make_video(tmp_path / "a.mp4", frames=4, **RATE)
     wide = make_video(tmp_path / "b.mp4", frames=4, sample_aspect=Fraction(4, 3), **RATE)
     assert_fails(ConfigError, "different pixel aspect ratios", plain, wide, tmp_path / "c.mp4")
 
 
-def test_size_ratio_allows_a_line_that_an_encoder_left_out(tmp_path: Path) -> None:
-    odd = make_video(tmp_path / "a.mkv", pix_fmt="yuv444p", frames=1, **(RATE | {"size": (81, 61)}))
-    even = make_video(tmp_path / "b.mkv", frames=1, **(RATE | {"size": (160, 122)}))
-    assert size_ratio(read(odd)[0], read(even)[0]) == 2
-
-
-def test_outputs_that_may_not_be_written(clip: Path, tmp_path: Path) -> None:
+def test_unwritable_outputs_are_refused(clip: Path, tmp_path: Path) -> None:
     after = copy(clip, tmp_path / "b.mp4")
     (tmp_path / "c.mp4").write_bytes(b"precious")
     (tmp_path / "c.png").write_bytes(b"precious")
@@ -317,7 +300,7 @@ def test_outputs_that_may_not_be_written(clip: Path, tmp_path: Path) -> None:
     assert len(read(tmp_path / "c.mp4")) == 30
 
 
-def test_inputs_that_cannot_be_read(clip: Path, tmp_path: Path) -> None:
+def test_unreadable_inputs_are_refused(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     output = tmp_path / "c.mp4"
     assert_fails(InputError, "no such file", clip, tmp_path / "none.mp4", output)
@@ -325,7 +308,7 @@ def test_inputs_that_cannot_be_read(clip: Path, tmp_path: Path) -> None:
     assert_fails(InputError, "not a media file", clip, tmp_path / "text.mp4", output)
 
 
-def test_options_that_do_not_fit(clip: Path, tmp_path: Path) -> None:
+def test_conflicting_options_are_refused(clip: Path, tmp_path: Path) -> None:
     assert_fails(ConfigError, "at least 1", clip, clip, tmp_path / "c.png", faces=0)
     assert_fails(ConfigError, "not a picture", clip, clip, tmp_path / "c.png", split=True)
 
@@ -333,7 +316,7 @@ def test_options_that_do_not_fit(clip: Path, tmp_path: Path) -> None:
 # The command ----------------------------------------------------------------------------------
 
 
-def test_the_command_tells_what_it_wrote(clip: Path, tmp_path: Path) -> None:
+def test_the_command_prints_the_name_of_the_result(clip: Path, tmp_path: Path) -> None:
     after = copy(clip, tmp_path / "b.mp4")
     run = CliRunner().invoke(main, ["compare", str(clip), str(after)])
     assert (run.exit_code, run.stdout) == (0, "")
@@ -348,27 +331,6 @@ def test_the_command_tells_what_it_wrote(clip: Path, tmp_path: Path) -> None:
 # Sheets ---------------------------------------------------------------------------------------
 
 
-def moment(track: int, pts: int, score: float = 1.0) -> FaceMoment:
-    return FaceMoment(track, pts, pts / 1000, Region(0, 0, 1, 1), score)
-
-
-def test_pictures_are_spread_over_faces_and_time() -> None:
-    long = [moment(1, t) for t in range(0, 10_000, 250)]
-    brief = [moment(2, 5_000), moment(2, 5_250, score=2.0)]
-    chosen = choose(long + brief, 5)
-    assert [m.track for m in chosen] == [1, 1, 1, 1, 2]
-    assert chosen[-1].score == 2.0
-    gaps = np.diff([m.pts for m in chosen[:4]])
-    assert gaps.min() >= 2_250
-
-
-def test_more_faces_than_pictures_keep_the_largest() -> None:
-    faces = [moment(track, 0, score=float(track)) for track in range(1, 9)]
-    assert [m.track for m in choose(faces, 3)] == [6, 7, 8]
-    assert len(choose(faces, 20)) == 8
-    assert choose([], 3) == []
-
-
 @pytest.fixture(scope="module")
 def models() -> None:
     try:
@@ -379,7 +341,7 @@ def models() -> None:
 
 @pytest.fixture
 def portrait(tmp_path: Path) -> Path:
-    """A face that moves to the right by a pixel a frame."""
+    """Return a video of a face that moves to the right by a pixel per frame."""
     photo = cv2.resize(data.astronaut()[:300, 60:400], (340, 300), interpolation=cv2.INTER_AREA)
     path = tmp_path / "face.mp4"
     with av.open(str(path), "w") as output:
@@ -395,7 +357,9 @@ def portrait(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize(("scale", "name"), [(1, "c.png"), (2, "c.jpg")])
-def test_a_sheet_of_faces(portrait: Path, tmp_path: Path, scale: int, name: str) -> None:
+def test_a_sheet_shows_faces_before_and_after(
+    portrait: Path, tmp_path: Path, scale: int, name: str
+) -> None:
     after = copy(portrait, tmp_path / "b.mp4", scale=scale)
     assert compare(portrait, after, tmp_path / name, faces=2) == tmp_path / name
     sheet = np.asarray(cv2.imread(str(tmp_path / name)), float)
@@ -406,21 +370,21 @@ def test_a_sheet_of_faces(portrait: Path, tmp_path: Path, scale: int, name: str)
         below = sheet[304:560, left : left + 256]
         assert np.corrcoef(above.ravel(), below.ravel())[0, 1] > 0.97
         gain = np.median(below - above)
-        assert GAIN * 0.8 < gain < GAIN * 1.5  # limited codes widen on the way to RGB
-        # A face fills the middle: skin is red before green before blue.
+        assert GAIN * 0.8 < gain < GAIN * 1.5  # limited codes are stretched when they become RGB
+        # The centre is skin: more red than green, more green than blue.
         blue, green, red = above[100:180, 90:170].mean((0, 1))
         assert red > green > blue and red > 100
-    assert sheet[8:28].min() < 60 and sheet[284:304].min() < 60  # words
+    assert sheet[8:28].min() < 60 and sheet[284:304].min() < 60  # captions
     assert_only(tmp_path, "face.mp4", "b.mp4", name)
 
 
 @pytest.mark.usefixtures("models")
-def test_no_face(clip: Path, tmp_path: Path) -> None:
+def test_a_sheet_needs_a_face(clip: Path, tmp_path: Path) -> None:
     assert_fails(InputError, "no face was found", clip, clip, tmp_path / "c.png")
 
 
 @pytest.mark.usefixtures("models")
-def test_a_sheet_that_cannot_be_written(
+def test_a_sheet_on_a_full_disk_leaves_nothing(
     portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_path: Path, _target: Path) -> Path:

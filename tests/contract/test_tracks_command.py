@@ -1,4 +1,4 @@
-"""``crsr-video tracks`` and the options of ``enhance`` that choose persons."""
+"""``crsr-video tracks``, and the options of ``enhance`` that choose people."""
 
 import json
 import shutil
@@ -26,11 +26,11 @@ def models():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A clip of two scenes with one person and with two, and its tracks."""
+    """Return a folder with a clip of two scenes, with one person and with two, and its tracks."""
     place = tmp_path_factory.mktemp("tracks")
     shutil.copy(CLIPS / "two_faces_cut.mp4", place / "clip.mp4")
     result = run("tracks", place / "clip.mp4", "--sheet", place / "people.png")
-    (place / "told.txt").write_text(f"{result.exit_code}\n{result.stdout}{result.stderr}")
+    (place / "printed.txt").write_text(f"{result.exit_code}\n{result.stdout}{result.stderr}")
     return place
 
 
@@ -44,17 +44,17 @@ def summary_of(result: Result) -> dict:
     return events[-1]
 
 
-def test_the_default_name_and_what_is_told(folder):
-    told = (folder / "told.txt").read_text()
-    assert told.startswith("0\n")
+def test_the_result_has_a_default_name_and_is_summed_up(folder):
+    printed = (folder / "printed.txt").read_text()
+    assert printed.startswith("0\n")
     assert {p.name for p in folder.iterdir()} >= {"clip.tracks.json", "people.png"}
-    assert "Found 3 people with 180 appearances in 2 scenes" in told
-    assert "Person 3: 0:02.0 to 0:04.0, 60 frames" in told
-    assert f"Wrote {folder / 'clip.tracks.json'}" in told
-    assert f"Wrote {folder / 'people.png'}" in told
+    assert "Found 3 people with 180 appearances in 2 scenes" in printed
+    assert "Person 3: 0:02.0 to 0:04.0, 60 frames" in printed
+    assert f"Wrote {folder / 'clip.tracks.json'}" in printed
+    assert f"Wrote {folder / 'people.png'}" in printed
 
 
-def test_json_events(tmp_path):
+def test_json_events_describe_the_result(tmp_path):
     clip = shutil.copy(CLIPS / "portrait.mp4", tmp_path / "clip.mp4")
     result = run("tracks", clip, "--draw", tmp_path / "drawn.mp4", "--json")
     assert result.exit_code == 0, result.stderr
@@ -69,13 +69,15 @@ def test_json_events(tmp_path):
         assert len(file.streams.audio) == 1
 
 
-def test_quiet_says_nothing(tmp_path):
+def test_quiet_prints_nothing(tmp_path):
     result = run("-q", "tracks", make_video(tmp_path / "clip.mp4", frames=5))
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_choosing_persons(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("CRSR_VIDEO_FACE_MODELS", str(tmp_path))  # There are none, nor needed.
+def test_people_are_chosen_by_track_id(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv(
+        "CRSR_VIDEO_FACE_MODELS", str(tmp_path)
+    )  # There are none, and none are needed.
     result = run(
         *("enhance", folder / "clip.mp4", "-o", tmp_path / "out.mp4", "--json", *QUICK),
         *("--tracks", folder / "clip.tracks.json", "--face", "2=off", "--face", "9=strength:0.5"),
@@ -89,7 +91,7 @@ def test_choosing_persons(folder, tmp_path, monkeypatch):
     assert "no face 9 in what was enhanced; there are 1 to 3" in summary["notices"]
 
 
-def test_only_and_max_faces(folder, tmp_path):
+def test_only_and_max_faces_skip_the_others(folder, tmp_path):
     words = ["enhance", folder / "clip.mp4", "--json", "--tracks", folder / "clip.tracks.json"]
     words += [*QUICK, "--start", 2, "--duration", 0.4]
     result = run(*words, "-o", tmp_path / "1.mp4", "--only", "1,3")
@@ -98,7 +100,7 @@ def test_only_and_max_faces(folder, tmp_path):
     assert summary_of(result)["skipped"] == {"not the largest": 12}
 
 
-def test_without_a_file_the_same_numbers_hold(folder, tmp_path):
+def test_track_ids_are_the_same_without_a_tracks_file(folder, tmp_path):
     result = run(
         *("enhance", folder / "clip.mp4", "-o", tmp_path / "out.mp4", "--json", *QUICK),
         *("--duration", 0.4, "--face", "1=off"),
@@ -134,7 +136,7 @@ def test_without_a_file_the_same_numbers_hold(folder, tmp_path):
     ],
     ids=" ".join,
 )
-def test_wrong_usage_names_the_part(folder, words, part):
+def test_usage_errors_name_the_wrong_part(folder, words, part):
     result = run("enhance", folder / "clip.mp4", *words)
     assert result.exit_code == 2
     assert f"Invalid value for '{words[0]}'" in result.stderr
@@ -188,7 +190,7 @@ def parsed(words):
         ("not json", "not a valid JSON object"),
     ],
 )
-def test_a_bad_tracks_file_is_one_line(folder, tmp_path, content, part):
+def test_a_damaged_tracks_file_is_reported_in_one_line(folder, tmp_path, content, part):
     (tmp_path / "t.json").write_text(content)
     output = tmp_path / "out.mp4"
     result = run("enhance", folder / "clip.mp4", "-o", output, "--tracks", tmp_path / "t.json")
@@ -200,7 +202,7 @@ def test_a_bad_tracks_file_is_one_line(folder, tmp_path, content, part):
     assert not output.exists()
 
 
-def test_a_file_of_another_video_is_one_line(folder, tmp_path):
+def test_a_tracks_file_of_another_video_is_reported_in_one_line(folder, tmp_path):
     result = run(
         *("enhance", CLIPS / "portrait.mp4", "-o", tmp_path / "out.mp4"),
         *("--tracks", folder / "clip.tracks.json"),
@@ -211,7 +213,7 @@ def test_a_file_of_another_video_is_one_line(folder, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_video_that_is_none(tmp_path):
+def test_a_file_that_is_no_video_is_reported(tmp_path):
     (tmp_path / "x.mp4").write_text("no video " * 100)
     result = run("tracks", tmp_path / "x.mp4")
     assert result.exit_code == 1
@@ -219,7 +221,7 @@ def test_a_video_that_is_none(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["x.mp4"]
 
 
-def test_a_cut_off_video_is_analysed_as_far_as_it_goes(tmp_path):
+def test_a_damaged_video_is_analysed_as_far_as_possible(tmp_path):
     data = bytearray((CLIPS / "portrait.mp4").read_bytes())
     middle = len(data) // 2
     for offset in range(middle, middle + 4000, 7):

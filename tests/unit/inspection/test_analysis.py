@@ -1,4 +1,4 @@
-"""Analysis of real faces: tracks, pictures, the overlay, and enhancing by what was written."""
+"""Analysis of real faces: tracks files, portraits, overlays, and enhancing with tracks files."""
 
 import base64
 import json
@@ -37,14 +37,14 @@ def models():
 
 @pytest.fixture(scope="module")
 def portrait():
-    """The first frames of the portrait, RGB, half as large."""
+    """Return the first frames of the portrait clip as RGB, at half size."""
     with av.open(str(CLIPS / "portrait.mp4")) as file:
         frames = [f for f, _ in zip(file.decode(video=0), range(FRAMES), strict=False)]
     return [frame.reformat(*SIZE, "rgb24").to_ndarray() for frame in frames]
 
 
 def write(path, pictures, *, rotation=0, aspect=None, start=0):
-    """A clip as a phone or a camcorder might store it: turned, or squeezed."""
+    """Write a clip as a phone or a camcorder might store it: rotated, or with wide pixels."""
     stored = [np.rot90(picture, -rotation // 90) for picture in pictures]
     if aspect is not None:
         width = round(stored[0].shape[1] / aspect)
@@ -80,7 +80,7 @@ def frames_of(path):
         return [(f.pts * f.time_base, f.to_ndarray()) for f in file.decode(video=0)]
 
 
-def test_one_person_is_found_and_shown(clip, tmp_path):
+def test_one_person_is_found_and_portrayed(clip, tmp_path):
     found = analyse(clip, tmp_path / "t.json", sheet=tmp_path / "people.png")
     assert (found.frames, found.faces, found.scenes, found.partial) == (FRAMES, FRAMES, 1, False)
     (person,) = found.people
@@ -90,7 +90,7 @@ def test_one_person_is_found_and_shown(clip, tmp_path):
     data = base64.b64decode(person.thumbnail.split(",")[1])
     shown = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert shown.shape == (96, 96, 3)
-    # The middle of the picture is the face: skin, redder than it is blue.
+    # The centre of the portrait is skin, which has more red than blue.
     blue, _, red = shown[40:56, 36:60].mean((0, 1))
     assert red > blue + 15
     sheet = cv2.imread(str(tmp_path / "people.png"))
@@ -98,18 +98,18 @@ def test_one_person_is_found_and_shown(clip, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"t.json", "people.png"}
 
 
-def test_the_same_input_gives_the_same_bytes_under_any_name(clip, tracks, tmp_path):
+def test_tracks_files_depend_on_the_content_only(clip, tracks, tmp_path):
     other = tmp_path / "copy.mp4"
     other.write_bytes(clip.read_bytes())
     assert analyse(other, tmp_path / "t.json").output.read_bytes() == tracks.read_bytes()
     assert str(clip.parent) not in tracks.read_text()
 
 
-def test_enhancing_by_a_file_gives_what_enhancing_gives(clip, tracks, tmp_path, monkeypatch):
+def test_enhancing_with_a_tracks_file_gives_the_same_frames(clip, tracks, tmp_path, monkeypatch):
     lossless = crsr_video.OutputSettings(codec="ffv1")
     config = Config.from_options(output=lossless, device="cpu", precision="fp32")
     plain = crsr_video.enhance(clip, tmp_path / "plain.mkv", config=config)
-    monkeypatch.setattr("crsr_video.pipeline.Tracker", None)  # Nothing may be looked for.
+    monkeypatch.setattr("crsr_video.pipeline.Tracker", None)  # Searching for faces would fail.
     replayed = crsr_video.enhance(
         clip, tmp_path / "replayed.mkv", config=config.with_options(tracks=tracks)
     )
@@ -121,12 +121,12 @@ def test_enhancing_by_a_file_gives_what_enhancing_gives(clip, tracks, tmp_path, 
         assert np.abs(a.astype(int) - b).max() <= 1
         assert np.mean(a != b) < 0.002
         changes.append(np.abs(a.astype(int) - source).max())
-    assert min(changes) > 3  # There was something to agree on.
+    assert min(changes) > 3  # The faces were changed.
 
 
 @pytest.mark.parametrize("form", [{"rotation": 90}, {"rotation": 270}, {"aspect": 2}], ids=str)
-def test_turned_and_squeezed_videos(portrait, tmp_path, form):
-    """The overlay stands upright and shows the landmarks on the face; the replay agrees."""
+def test_rotated_videos_and_wide_pixels(portrait, tmp_path, form):
+    """The overlay is upright, and the landmarks of the tracks file lie on the face."""
     source = write(tmp_path / "turned.mp4", portrait, **form)
     found = analyse(source, draw=tmp_path / "drawn.mkv", sheet=tmp_path / "sheet.png")
     assert len(found.people) == 1
@@ -145,7 +145,7 @@ def test_turned_and_squeezed_videos(portrait, tmp_path, form):
         )
         (item,) = stage.push(first)
     (face,) = item.faces
-    # Where the face is in the upright picture of 320 x 180, known from the clip itself.
+    # Position of the face in the upright picture of 320 x 180.
     x, y = face.landmarks.mean(0)
     if "aspect" in form:
         x = 2 * x + 0.5
@@ -160,12 +160,12 @@ def test_turned_and_squeezed_videos(portrait, tmp_path, form):
 
 
 def upright_place(portrait, folder):
-    """Mean of the landmarks in the first frame of the clip as it is."""
+    """Return the mean of the landmarks in the first frame of the unrotated clip."""
     found = analyse(write(folder / "straight.mp4", portrait))
     return tracks_file.read(found.output).tracks[0].face(0, ()).landmarks.mean(0)
 
 
-def test_a_part_of_the_video_takes_the_faces_of_its_times(tmp_path):
+def test_a_part_of_the_video_uses_the_faces_of_its_timestamps(tmp_path):
     source = CLIPS / "phone_vfr.mp4"
     found = analyse(source, tmp_path / "t.json")
     recording = tracks_file.read(found.output)
@@ -186,21 +186,21 @@ def test_a_part_of_the_video_takes_the_faces_of_its_times(tmp_path):
     assert stage.notices == ()
 
 
-def test_persons_are_turned_off_by_number(clip, tracks, tmp_path):
+def test_people_are_turned_off_by_track_id(clip, tracks, tmp_path):
     config = Config.from_options(
         model="identity", tracks=tracks, people={1: PersonSettings(enabled=False)}
     )
     summary = crsr_video.enhance(clip, tmp_path / "out.mp4", config=config)
     assert summary.statistics.skipped == {OFF: FRAMES}
     assert summary.statistics.enhanced == 0
-    told = []
+    notices = []
     config = config.with_options(people={}, only=frozenset({7}))
-    summary = crsr_video.enhance(clip, tmp_path / "2.mp4", config=config, on_notice=told.append)
-    assert "no face 7 in what was enhanced; there is only 1" in told
-    assert set(told) == set(summary.notices)
+    summary = crsr_video.enhance(clip, tmp_path / "2.mp4", config=config, on_notice=notices.append)
+    assert "no face 7 in what was enhanced; there is only 1" in notices
+    assert set(notices) == set(summary.notices)
 
 
-def test_strength_of_one_face_weakens_its_change(clip, tracks, tmp_path):
+def test_the_strength_of_a_person_scales_the_change(clip, tracks, tmp_path):
     lossless = crsr_video.OutputSettings(codec="ffv1")
     outputs = []
     for name, faces in (("1", {}), ("2", {1: PersonSettings(strength=0.5)})):
@@ -214,7 +214,7 @@ def test_strength_of_one_face_weakens_its_change(clip, tracks, tmp_path):
     assert np.median(half[strong] / whole[strong]) == pytest.approx(0.5, abs=0.1)
 
 
-def test_the_overlay_changes_the_picture_about_the_face_only(clip, tracks):
+def test_the_overlay_changes_only_the_surroundings_of_a_face(clip, tracks):
     recording = tracks_file.read(tracks)
     with Reader(clip) as decoder:
         frame = decoder.source.first
@@ -228,7 +228,7 @@ def test_the_overlay_changes_the_picture_about_the_face_only(clip, tracks):
     assert y0 - 30 <= ys.min() and ys.max() <= y1 + 8
     for x, y in face.landmarks:
         assert changed[round(y), round(x)]
-    # A face far outside, or at the very edge, does no harm.
+    # Faces far outside or at the edge are accepted.
     far = replace(face, landmarks=face.landmarks + 5000, box=(5000.0, 5000.0, 5100.0, 5100.0))
     edge = replace(face, box=(-40.0, -40.0, 10.0, 5.0), skipped="why")
     Overlay(frame).draw(TrackedFrame(frame, (far, edge)))
@@ -238,7 +238,7 @@ def test_the_overlay_changes_the_picture_about_the_face_only(clip, tracks):
     ("pixels", "size"),
     [("bgr0", (64, 48)), ("gray", (64, 48)), ("yuv422p10le", (64, 48)), ("yuv444p", (65, 49))],
 )
-def test_the_overlay_shows_pictures_of_every_kind_as_they_are(tmp_path, pixels, size):
+def test_the_overlay_keeps_the_colours_of_every_pixel_format(tmp_path, pixels, size):
     source = make_video(tmp_path / "c.mkv", codec="ffv1", pix_fmt=pixels, size=size, frames=3)
     with Reader(source) as decoder:
         frames = [item for item in decoder if isinstance(item, Frame)]
@@ -250,7 +250,7 @@ def test_the_overlay_shows_pictures_of_every_kind_as_they_are(tmp_path, pixels, 
         assert np.abs(found.mean((0, 1)) - wanted.mean((0, 1))).max() < 3
 
 
-def test_a_picture_of_one_pixel_is_too_small_to_draw_on(tmp_path):
+def test_a_video_of_one_pixel_cannot_be_drawn_on(tmp_path):
     source = make_video(tmp_path / "c.mkv", codec="ffv1", pix_fmt="yuv444p", size=(1, 1), frames=2)
     with pytest.raises(InputError, match="one pixel"):
         analyse(source, draw=tmp_path / "d.mp4")
@@ -268,7 +268,7 @@ def test_no_network_library_is_loaded(clip, tmp_path):
     assert done.stdout.strip() == "[]"
 
 
-def test_a_video_without_faces(tmp_path):
+def test_a_video_without_faces_gives_empty_results(tmp_path):
     source = make_video(tmp_path / "bars.mp4", frames=5)
     found = analyse(source, sheet=tmp_path / "sheet.png", draw=tmp_path / "drawn.mp4")
     assert found.people == ()
@@ -278,7 +278,7 @@ def test_a_video_without_faces(tmp_path):
     assert (tmp_path / "sheet.png").exists()
 
 
-# What must be refused -----------------------------------------------------------------------------
+# Refusals ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_a_video_without_faces(tmp_path):
         ("sha256", "1" * 64),
     ],
 )
-def test_a_file_of_another_video_is_refused_naming_the_field(clip, tracks, tmp_path, field, value):
+def test_a_tracks_file_of_another_video_is_refused(clip, tracks, tmp_path, field, value):
     recording = tracks_file.read(tracks)
     changed = replace(recording, video=replace(recording.video, **{field: value}))
     tracks_file.write(changed, tmp_path / "t.json")
@@ -304,7 +304,7 @@ def test_a_file_of_another_video_is_refused_naming_the_field(clip, tracks, tmp_p
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_one_changed_byte_makes_another_video(clip, tracks, tmp_path):
+def test_one_changed_byte_makes_a_different_video(clip, tracks, tmp_path):
     data = bytearray(clip.read_bytes())
     data[len(data) // 2] ^= 1
     other = tmp_path / "clip.mp4"
@@ -313,7 +313,7 @@ def test_one_changed_byte_makes_another_video(clip, tracks, tmp_path):
         crsr_video.enhance(other, tmp_path / "out.mp4", config=Config.from_options(tracks=tracks))
 
 
-def test_content_of_large_files_is_sampled_throughout(tmp_path):
+def test_the_fingerprint_samples_the_whole_file(tmp_path):
     path = tmp_path / "large"
     size = 20 << 20
     path.write_bytes(bytes(size))
@@ -329,12 +329,12 @@ def test_content_of_large_files_is_sampled_throughout(tmp_path):
     assert fingerprint_of(path) == whole
 
 
-def test_frames_without_a_file_take_no_tracks(tracks):
+def test_a_tracks_file_needs_a_video_file(tracks):
     with pytest.raises(ConfigError, match="tracks are of a video file"):
         crsr_video.Enhancer(Config.from_options(model="identity", tracks=tracks))
 
 
-def test_results_must_be_writable_and_different(clip, tmp_path):
+def test_unwritable_and_equal_results_are_refused(clip, tmp_path):
     there = tmp_path / "there.json"
     there.write_text("precious")
     for wrong, options in (
@@ -355,7 +355,7 @@ def test_results_must_be_writable_and_different(clip, tmp_path):
     assert there.read_text() == "precious"
 
 
-def test_nothing_is_left_when_tracking_fails(clip, tmp_path, monkeypatch):
+def test_a_failure_leaves_nothing(clip, tmp_path, monkeypatch):
     def broken(*_):
         raise RuntimeError("broken")
 
@@ -365,7 +365,7 @@ def test_nothing_is_left_when_tracking_fails(clip, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_file_is_json_for_everyone(tracks):
+def test_the_tracks_file_is_plain_json(tracks):
     whole = json.loads(tracks.read_text())
     assert whole["tracks"][0]["pts"] == whole["times"]
     assert len(whole["tracks"][0]["landmarks"]) == whole["video"]["frames"]

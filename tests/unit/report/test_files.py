@@ -35,7 +35,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
     clip = shutil.copy(CLIPS / "portrait.mp4", folder / NAME)
     words = ["--duration", "1", "--preset", "ultrafast", "--model", "identity"]
-    reports = ["--report", folder / "told.json", "--report", folder / "told.HTML"]
+    reports = ["--report", folder / "report.json", "--report", folder / "report.HTML"]
     result = run("enhance", clip, "-o", folder / "out.mp4", *words, *reports)
     assert result.exit_code == 0, result.stderr
     return folder, result
@@ -43,28 +43,28 @@ def made(tmp_path_factory):
 
 def test_the_json_describes_the_run(made):
     folder, result = made
-    told = json.loads((folder / "told.json").read_text("ascii"))
-    assert (told["format"], told["version"], told["complete"]) == (FORMAT, VERSION, True)
-    assert told["source"]["path"] == str(folder / NAME)
-    assert told["output"]["bytes"] == (folder / "out.mp4").stat().st_size
-    assert all(stream["kept"] for stream in told["source"]["streams"])
-    (track,) = told["tracks"]
-    assert track["frames"] == track["enhanced"] == told["frames"]["total"] == told["faces"]
-    assert told["frames"]["changed"] == told["frames"]["total"]
-    assert 0 < told["masks"]["mean"] <= told["masks"]["highest"] < 1
+    facts = json.loads((folder / "report.json").read_text("ascii"))
+    assert (facts["format"], facts["version"], facts["complete"]) == (FORMAT, VERSION, True)
+    assert facts["source"]["path"] == str(folder / NAME)
+    assert facts["output"]["bytes"] == (folder / "out.mp4").stat().st_size
+    assert all(stream["kept"] for stream in facts["source"]["streams"])
+    (track,) = facts["tracks"]
+    assert track["frames"] == track["enhanced"] == facts["frames"]["total"] == facts["faces"]
+    assert facts["frames"]["changed"] == facts["frames"]["total"]
+    assert 0 < facts["masks"]["mean"] <= facts["masks"]["highest"] < 1
     assert track["flicker"]["pairs"] >= 2
     assert 0 < track["flicker"]["after"] < 1.2 * track["flicker"]["before"]
     assert "pictures" not in track
-    assert {"decode", "track", "paste", "encode", "report"} <= told["stages"].keys()
-    assert told["settings"]["output"]["preset"] == "ultrafast"
-    assert {"crsr-video", "torch", "av", "numpy", "ai-edge-litert"} <= told["versions"].keys()
-    assert "face model landmarks" in told["hashes"]
-    assert f"Wrote {folder / 'told.json'}" in result.stderr
+    assert {"decode", "track", "paste", "encode", "report"} <= facts["stages"].keys()
+    assert facts["settings"]["output"]["preset"] == "ultrafast"
+    assert {"crsr-video", "torch", "av", "numpy", "ai-edge-litert"} <= facts["versions"].keys()
+    assert "face model landmarks" in facts["hashes"]
+    assert f"Wrote {folder / 'report.json'}" in result.stderr
 
 
 def test_the_page_is_self_contained_and_escapes(made):
     folder, _ = made
-    page = (folder / "told.HTML").read_text("utf-8")
+    page = (folder / "report.HTML").read_text("utf-8")
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;.mp4" in page
     assert page.count("<img ") == 2  # Before and after.
@@ -73,7 +73,7 @@ def test_the_page_is_self_contained_and_escapes(made):
     assert not list(folder.glob(".*"))
 
 
-@pytest.mark.parametrize("name", ["told.txt", "told", "told.json.gz"])
+@pytest.mark.parametrize("name", ["report.txt", "report", "report.json.gz"])
 def test_an_unknown_suffix_is_a_usage_error(tmp_path, name):
     result = run("enhance", tmp_path / "nothing.mp4", "--report", name)
     assert result.exit_code == 2
@@ -86,8 +86,11 @@ def test_unwritable_reports_fail_before_any_work(tmp_path):
     clip = make_video(tmp_path / "clip.mp4", frames=3)
     taken = tmp_path / "taken.json"
     taken.write_text("mine")
-    for path, told in ((taken, "exists already"), (tmp_path / "no" / "x.html", "no such folder")):
-        with pytest.raises(OutputError, match=told):
+    for path, message in (
+        (taken, "exists already"),
+        (tmp_path / "no" / "x.html", "no such folder"),
+    ):
+        with pytest.raises(OutputError, match=message):
             crsr_video.enhance(
                 clip, tmp_path / "out.mp4", config=Config.from_options(report=(path,))
             )
@@ -105,8 +108,8 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("crsr_video.files.os.fsync", full)
-    with pytest.raises(OutputError, match=r"told\.html: cannot be written: No space"):
-        write(report(), [tmp_path / "told.html"])
+    with pytest.raises(OutputError, match=r"report\.html: cannot be written: No space"):
+        write(report(), [tmp_path / "report.html"])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -145,12 +148,12 @@ def test_a_damaged_source_is_reported():
 
 def test_a_damaged_source_is_reported_on_too(tmp_path):
     whole = make_video(tmp_path / "whole.mkv", frames=30)
-    clip, told = tmp_path / "cut.mkv", tmp_path / "told.json"
+    clip, path = tmp_path / "cut.mkv", tmp_path / "report.json"
     clip.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
-    config = Config.from_options(model="identity", report=(told,))
+    config = Config.from_options(model="identity", report=(path,))
     summary = crsr_video.enhance(clip, tmp_path / "out.mkv", config=config)
-    assert summary.partial and summary.reports == (told,)
-    facts = json.loads(told.read_text("ascii"))
+    assert summary.partial and summary.reports == (path,)
+    facts = json.loads(path.read_text("ascii"))
     assert (facts["complete"], facts["command"], facts["tracks"]) == (False, [], [])
     assert facts["frames"]["total"] == summary.statistics.frames
 

@@ -98,8 +98,8 @@ def test_the_tab_key_reaches_the_sliders(page):
     for _ in range(2 * PEOPLE):
         page.key("Tab", 9)
         names.append(page.value("document.activeElement.getAttribute('aria-label')"))
-    told = [name for name in names if name]
-    assert [name[:6] for name in told] == [f"Face {n}" for n in range(1, PEOPLE + 1)]
+    labels = [name for name in names if name]
+    assert [name[:8] for name in labels] == [f"Person {n}" for n in range(1, PEOPLE + 1)]
 
 
 def test_the_page_logs_nothing_and_loads_nothing(page):
@@ -126,11 +126,11 @@ def test_the_policy_blocks_other_scripts(page):
     page.value("document.body.lastElementChild.click()")
     page.value("document.body.append(Object.assign(new Image, {src: 'http://127.0.0.1:9/x.png'}))")
     assert page.value("window.hit === undefined")
-    told = [entry["entry"]["text"] for entry in page.heard("Log.entryAdded")]
-    assert sum("Content Security Policy" in text for text in told) >= 2
+    texts = [entry["entry"]["text"] for entry in page.heard("Log.entryAdded")]
+    assert sum("Content Security Policy" in text for text in texts) >= 2
 
 
-def test_every_face_is_listed(browser, tmp_path):
+def test_every_person_is_listed(browser, tmp_path):
     path = tmp_path / "many.html"
     path.write_text(as_html(report(30)), encoding="utf-8")
     browser.open(path)
@@ -157,7 +157,7 @@ def test_the_page_fits_a_narrow_window(page, scheme):
     page.scheme("light")
 
 
-def test_an_unchanged_face_needs_no_picture(browser, tmp_path):
+def test_an_unchanged_person_needs_no_picture(browser, tmp_path):
     alone = track(
         1, enhanced=0, pictures=(), curves={}, flicker=None, identity=None, backed_off=None
     )
