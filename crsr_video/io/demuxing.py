@@ -94,7 +94,7 @@ class Demuxer:
             is_whole: Whether the source was to be read to its end.
         """
         if self._clocks is not None and self._clocks.restarts:
-            self._note("the clock starts again midway, as in joined recordings: timestamps continue")
+            self._note("the clock starts again, as in joined recordings: timestamps continue")
         if self._ends_corrupt or points_past_end(self._connection, self._read_to):
             self.is_truncated = True
         if is_whole and ends_early(self._connection, self._reached):

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Final
 
 from crsr_video.errors import InputError
 from crsr_video.io import pyav
@@ -26,8 +25,6 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-STANDARD: Final = Path("-")
-"""Path that stands for standard input or standard output."""
 INPUT = "standard input"
 """Its name in messages."""
 

@@ -103,7 +103,7 @@ def recorded_target(path: Path, settings: ReadSettings) -> Target:
     """
     if not pipes.is_standard(path):
         if settings.format is not None:
-            raise ConfigError("input-format is for standard input only: a file states its own format")
+            raise ConfigError("input-format is for standard input only: a file states its own")
         _check_shape(settings, None)
         return Target(kind=Kind.FILE, name=str(path), url=f"file:{path}", options=_options())
     name = _demuxer(settings)
