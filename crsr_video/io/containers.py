@@ -11,7 +11,7 @@ from av.video.format import names as pixel_format_names  # type: ignore[attr-def
 from av.video.stream import VideoStream
 
 from crsr_video.errors import EncoderError
-from crsr_video.io import encoders, pyav
+from crsr_video.io import encoders, pixel_formats, pyav
 from crsr_video.io.sources.opening import codec_name
 
 FALLBACK = "matroska"
@@ -109,14 +109,14 @@ def raw_format(container: str, name: str) -> str:
     Raises:
         EncoderError: There is none, or no pixel format of this name.
     """
-    if not pyav.is_pixel_format(name) or pyav.pixel_format(name) is None:
+    if not pixel_formats.is_pixel_format(name) or pixel_formats.pixel_format(name) is None:
         raise EncoderError(f"there is no pixel format {name!r} that can be written raw")
     if container == "yuv4mpegpipe":
         return encoders.nearest_of(list(Y4M_FORMATS), name)
     if container == "rawvideo" or _survives(container, name):
         return name
     tried = sorted(
-        n for n in pixel_format_names if pyav.pixel_format(n) and not n.startswith("yuvj")
+        n for n in pixel_format_names if pixel_formats.pixel_format(n) and not n.startswith("yuvj")
     )
     return encoders.nearest_of([n for n in tried if _survives(container, n)], name)
 

@@ -8,7 +8,7 @@ from av.codec.context import Flags
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
-from crsr_video.io import limits, pyav
+from crsr_video.io import limits, picture_properties, pixel_formats, pyav
 from crsr_video.io.damage import DamageDetector
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.connection import Connection
@@ -135,11 +135,11 @@ class VideoDecoder:
             pts: Timestamp of the frame.
             time_base: Seconds per tick of `pts`.
         """
-        name = pyav.nearest_native(picture.format.name)
+        name = pixel_formats.nearest_native(picture.format.name)
         form = (picture.width, picture.height, name)
         if self._form is None or (form != self._form and self._follows_changes):
             self._form, self._matrix = form, None
-        rotation, interlaced = self._rotation(picture), pyav.field_order(picture)
+        rotation, interlaced = self._rotation(picture), picture_properties.field_order(picture)
         picture = self._converted(picture, form, self._form)
         picture.pts, picture.time_base = pts, time_base
         for plane in (components := pyav.views(picture)):
@@ -158,9 +158,11 @@ class VideoDecoder:
     def _rotation(self, picture: VideoFrame) -> int:
         """Return the degrees of rotation. PyAV's own are wrong for a matrix that mirrors."""
         if self._matrix is None:
-            self._matrix = pyav.display_matrix(pyav.side_data(picture)) or _UPRIGHT
-        if pyav.mirrors(self._matrix):
-            return pyav.turn(self._matrix)
+            self._matrix = (
+                picture_properties.display_matrix(picture_properties.side_data(picture)) or _UPRIGHT
+            )
+        if picture_properties.mirrors(self._matrix):
+            return picture_properties.turn(self._matrix)
         return round(picture.rotation / 90) * 90 % 360
 
     def _converted(self, picture: VideoFrame, form: Form, wanted: Form) -> VideoFrame:

@@ -9,7 +9,7 @@ from av.codec import Codec
 
 from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError
-from crsr_video.io import pyav
+from crsr_video.io import pixel_formats
 
 MPEG_FAMILY = ("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "wmv1", "wmv2", "flv", "h263")
 _X26X = ("libx264", "libx264rgb", "libx265")
@@ -96,7 +96,7 @@ def encoder_options(
     if own.keys() & _RATE_KEYS:
         options = {k: v for k, v in options.items() if k not in ("b", *_QUALITY_KEYS)}
     options |= own
-    fmt = pyav.pixel_format(pixel_format)
+    fmt = pixel_formats.pixel_format(pixel_format)
     check_options(name, options, fmt.bits if fmt else 8)
     if name == "libx265":  # It prints to the terminal otherwise.
         return merge_parameters(options, {"x265-params": "log-level=none"})

@@ -16,6 +16,7 @@ from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError
 from crsr_video.io import pyav
 from crsr_video.io.encoder_options import MPEG_FAMILY, encoder_options
+from crsr_video.io.pixel_formats import pixel_format
 
 FALLBACK = "libx264"
 RAW = "rawvideo"
@@ -187,7 +188,7 @@ def conversion_notices(what: str, source_format: str, target: str) -> tuple[str,
         source_format: FFmpeg's name of the source's pixel format.
         target: FFmpeg's name of the format that is written.
     """
-    old, new = pyav.pixel_format(source_format), pyav.pixel_format(target)
+    old, new = pixel_format(source_format), pixel_format(target)
     if old is None or new is None or not old.same_codes(new):
         return (f"pictures are converted from {source_format} to {target} for {what}",)
     if old.alpha and not new.alpha:
@@ -210,7 +211,7 @@ def nearest_format(encoder: str, name: str, width: int, height: int) -> str:
     offered = pixel_formats(encoder)
     if not offered:
         return name
-    fits = [f for f in offered if pyav.pixel_format(f) and _fits(encoder, f, width, height)]
+    fits = [f for f in offered if pixel_format(f) and _fits(encoder, f, width, height)]
     try:
         return nearest_of(fits, name)
     except EncoderError as error:
@@ -225,8 +226,8 @@ def nearest_of(formats: list[str], name: str) -> str:
     """
     if name in formats:
         return name
-    source = pyav.pixel_format(name)
-    exact = [f for f in formats if (p := pyav.pixel_format(f)) and source and source.same_codes(p)]
+    source = pixel_format(name)
+    exact = [f for f in formats if (p := pixel_format(f)) and source and source.same_codes(p)]
     if exact:
         return max(exact, key=lambda f: _has_alpha(f) == _has_alpha(name))
     # yuvj formats mean full range, which only a full-range source has.
@@ -238,12 +239,12 @@ def nearest_of(formats: list[str], name: str) -> str:
 
 
 def _has_alpha(name: str) -> bool:
-    fmt = pyav.pixel_format(name)
+    fmt = pixel_format(name)
     return fmt is not None and fmt.alpha
 
 
 def _fits(encoder: str, name: str, width: int, height: int) -> bool:
-    fmt = pyav.pixel_format(name)
+    fmt = pixel_format(name)
     if fmt is None or encoder not in _EVEN:
         return True
     return width % (1 << fmt.x_shift) == 0 and height % (1 << fmt.y_shift) == 0

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.imaging.colour import to_rgb
-from crsr_video.io import pyav
+from crsr_video.io import picture_properties, pyav
 from crsr_video.io.pictures import own_picture
 from crsr_video.types import Frame, PixelLayout
 
@@ -67,7 +67,7 @@ def from_av(picture: Any) -> Frame:
         time_base=picture.time_base or Fraction(1, 30),
         rotation=round(picture.rotation / 90) * 90 % 360,
         native=picture,
-        interlaced=pyav.field_order(picture),
+        interlaced=picture_properties.field_order(picture),
     )
 
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from av.stream import Discard, Disposition, Stream
 
-from crsr_video.io import pyav
+from crsr_video.io import picture_properties, pyav
 from crsr_video.io.clock import avi_tick
 from crsr_video.io.containers import (
     ASPECT,
@@ -107,9 +107,9 @@ def _lost_tags(source: Source, container: str) -> Iterator[str]:
 
 def picture_notices(first: Frame, container: str, encoder: str) -> tuple[str, ...]:
     """Return notices about properties of the pictures that are lost, fields excepted."""
-    attached = pyav.side_data(first.native) if first.native is not None else {}
+    attached = picture_properties.side_data(first.native) if first.native is not None else {}
     notices = []
-    is_turned = first.rotation or pyav.display_matrix(attached) is not None
+    is_turned = first.rotation or picture_properties.display_matrix(attached) is not None
     if is_turned and container not in MOV | MATROSKA:
         notices.append(f"{container} does not hold the rotation")
     if not hdr_options(encoder, attached)[1]:

@@ -13,7 +13,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from crsr_video.errors import EncoderError, OutputError
-from crsr_video.io import encoders, pyav
+from crsr_video.io import encoders, picture_properties, pyav
 from crsr_video.io.clock import EncoderClock
 from crsr_video.io.containers import MOV
 from crsr_video.io.copied_streams import LiveStreams, RecordedStreams, StreamTemplates
@@ -114,8 +114,8 @@ class Muxer(OutputSession):
     def _with_side_data(self, options: dict[str, str]) -> dict[str, str]:
         """Pass on rotation and HDR metadata, which are attached to the first frame."""
         native = self._first.native
-        attached = pyav.side_data(native) if native is not None else {}
-        matrix = pyav.display_matrix(attached)
+        attached = picture_properties.side_data(native) if native is not None else {}
+        matrix = picture_properties.display_matrix(attached)
         if matrix is not None:
             scale = self._plan.shape.width // self._first.width or 1
             shift = [v * scale for v in matrix[6:8]]

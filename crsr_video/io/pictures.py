@@ -12,7 +12,7 @@ from av.video.frame import PictureType, VideoFrame
 
 from crsr_video.imaging.colour import MATRIX_CODES, matrix_name
 from crsr_video.imaging.upscaling import enlarge_plane
-from crsr_video.io import pyav
+from crsr_video.io import picture_properties, pixel_formats, pyav
 from crsr_video.types import FieldOrder, Frame, PixelLayout
 
 _FIELD_ORDER = {"top": 2, "bottom": 3}
@@ -20,7 +20,7 @@ _FIELD_ORDER = {"top": 2, "bottom": 3}
 _TAGGED_MATRICES = {MATRIX_CODES[name] for name in pyav.SWSCALE_MATRICES} | {6}
 _FULL, _LIMITED = 2, 1
 """AVCOL_RANGE_JPEG and AVCOL_RANGE_MPEG."""
-_UNKNOWN = pyav.PixelFormat("", "yuv", 8, 8, 0, 0, ())
+_UNKNOWN = pixel_formats.PixelFormat("", "yuv", 8, 8, 0, 0, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def shape_for(layout: PixelLayout, pixel_format: str, size: tuple[int, int]) -> 
         pixel_format: FFmpeg's name of the format that is encoded.
         size: Width and height that are encoded.
     """
-    new = pyav.pixel_format(pixel_format)
+    new = pixel_formats.pixel_format(pixel_format)
     matrix, full = layout.matrix, layout.full_range
     if new is not None and new.family == "yuv" and layout.family != "yuv":
         matrix, full = matrix_name(2, *size), pixel_format.startswith("yuvj")
@@ -111,7 +111,7 @@ def _enlarged(native: VideoFrame, frame: Frame) -> VideoFrame:
     pyav.copy_colour(native, picture)
     picture.pts, picture.time_base = native.pts, native.time_base
     picture.duration = native.duration
-    fmt = pyav.pixel_format(native.format.name)
+    fmt = pixel_formats.pixel_format(native.format.name)
     if fmt is not None and fmt.alpha:
         small: Any = np.ascontiguousarray(pyav.views(native, alpha=True)[-1])
         large = enlarge_plane(small, frame.width // native.width)
@@ -121,7 +121,9 @@ def _enlarged(native: VideoFrame, frame: Frame) -> VideoFrame:
 
 def _scaled(native: VideoFrame, width: int, height: int) -> VideoFrame:
     """Scale with FFmpeg, only for what it carries over: the samples are replaced later."""
-    _, source, sink = pyav.filter_graph(native, ("scale", f"{width}:{height}:flags=neighbor"))
+    _, source, sink = picture_properties.filter_graph(
+        native, ("scale", f"{width}:{height}:flags=neighbor")
+    )
     source.push(native)
     picture = sink.pull()
     assert isinstance(picture, VideoFrame)
@@ -142,7 +144,7 @@ class Fitter:
 
     def __init__(self, shape: PictureShape) -> None:
         self.shape = shape
-        self._family = (pyav.pixel_format(shape.pixel_format) or _UNKNOWN).family
+        self._family = (pixel_formats.pixel_format(shape.pixel_format) or _UNKNOWN).family
 
     def fit(self, picture: VideoFrame, aspect: Fraction = Fraction(1)) -> VideoFrame:
         """Return the whole picture in this shape, with black bars if its proportions differ.
@@ -173,7 +175,9 @@ class Fitter:
         return full == self.shape.full_range and matrix == self.shape.matrix
 
     def _converted(self, picture: VideoFrame, size: tuple[int, int]) -> VideoFrame:
-        old, new = (pyav.pixel_format(n) for n in (picture.format.name, self.shape.pixel_format))
+        old, new = (
+            pixel_formats.pixel_format(n) for n in (picture.format.name, self.shape.pixel_format)
+        )
         if size == (picture.width, picture.height) and self._has_colour(picture):
             if picture.format.name == self.shape.pixel_format:
                 return picture
@@ -192,7 +196,7 @@ class Fitter:
 
     def _conversion(self, picture: VideoFrame) -> dict[str, Any]:
         """Return the colour properties of both sides for swscale."""
-        family = (pyav.pixel_format(picture.format.name) or _UNKNOWN).family
+        family = (pixel_formats.pixel_format(picture.format.name) or _UNKNOWN).family
         colours: dict[str, Any] = {
             "src_color_range": _FULL if _is_full_range(picture) or family == "rgb" else _LIMITED,
             "dst_color_range": _FULL if self.shape.full_range else _LIMITED,
@@ -239,7 +243,7 @@ def _is_full_range(picture: VideoFrame) -> bool:
 def _black(shape: PictureShape) -> VideoFrame:
     """Return a black, opaque picture."""
     picture = pyav.blank(shape.width, shape.height, shape.pixel_format)
-    fmt = pyav.pixel_format(shape.pixel_format) or _UNKNOWN
+    fmt = pixel_formats.pixel_format(shape.pixel_format) or _UNKNOWN
     unit = 1 << (fmt.bits - 8)
     dark = 0 if shape.full_range or fmt.family == "rgb" else 16 * unit
     for index, view in enumerate(pyav.views(picture)):
@@ -286,7 +290,7 @@ def describe_pictures(
 
 def _matrix_code(shape: PictureShape, sample: VideoFrame) -> int:
     """Return the matrix tag; an untagged picture gets one if players would guess another."""
-    tag, fmt = int(sample.colorspace), pyav.pixel_format(sample.format.name)
+    tag, fmt = int(sample.colorspace), pixel_formats.pixel_format(sample.format.name)
     if fmt is None or fmt.family != "yuv" or matrix_name(tag, *shape.size) == shape.matrix:
         return tag
     return MATRIX_CODES[shape.matrix]

@@ -17,52 +17,9 @@ from numpy.typing import NDArray
 
 from crsr_video.errors import CrsrError
 from crsr_video.imaging.colour import matrix_name
-from crsr_video.io.attached import (
-    display_matrix,
-    field_order,
-    filter_graph,
-    mirrors,
-    side_data,
-    turn,
-)
-from crsr_video.io.pixel_formats import (
-    Channel,
-    PixelFormat,
-    is_pixel_format,
-    nearest_native,
-    pixel_format,
-)
+from crsr_video.io.picture_properties import filter_graph
+from crsr_video.io.pixel_formats import Channel, PixelFormat, pixel_format
 from crsr_video.types import PixelLayout, Plane
-
-__all__ = [
-    "FULL_RANGE",
-    "SCALING_FLAGS",
-    "SWSCALE_MATRICES",
-    "Channel",
-    "Packet",
-    "Passthrough",
-    "PixelFormat",
-    "blank",
-    "colour_name",
-    "convert",
-    "copy",
-    "copy_colour",
-    "display_matrix",
-    "field_order",
-    "filter_graph",
-    "is_pixel_format",
-    "layout",
-    "mirrors",
-    "nearest_native",
-    "pixel_format",
-    "plane_rows",
-    "reason",
-    "side_data",
-    "translated",
-    "turn",
-    "views",
-    "write",
-]
 
 Bytes = NDArray[np.uint8]
 

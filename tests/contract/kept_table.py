@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 
 from crsr_video.config import OutputSettings
-from crsr_video.io import pyav
+from crsr_video.io import picture_properties
 from crsr_video.io.containers import BY_SUFFIX, holds_stream
 from tests.contract.harness import FAST, MILLI, enhance, frames_of, times
 from tests.support.rich_clips import Extra, bitmap_subtitles, make_rich_clip, text_subtitles
@@ -139,8 +139,8 @@ def _rotation(folder: Path, suffix: str) -> str:
             folder / f"r{number}.mp4", frames=1, matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30)
         )
         target = _converted(source, folder / f"rotated{number}{suffix}")
-        attached = pyav.side_data(frames_of(target)[0].native)
-        kept = pyav.display_matrix(attached)
+        attached = picture_properties.side_data(frames_of(target)[0].native)
+        kept = picture_properties.display_matrix(attached)
         found.append(kept is not None and kept[:5] == (a, b, 0, c, d))
     return YES if all(found) else NO
 

@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from crsr_video.config import OutputSettings
 from crsr_video.imaging.masks import touched
 from crsr_video.imaging.resampling import preview
-from crsr_video.io import pyav
+from crsr_video.io import picture_properties, pyav
 from tests.contract.harness import FAST, FFV1, MILLI, enhance, frames_of, times
 from tests.support.frames import make_face
 from tests.support.video import fill, make_video
@@ -58,7 +58,7 @@ def test_faces_are_upright_and_the_matrix_is_kept(tmp_path: Path, name: str, suf
     )
     run = enhance(source, tmp_path / f"b{suffix}", FAST)
     for frame in (run.before[0], run.after[0]):
-        found = pyav.display_matrix(pyav.side_data(frame.native))
+        found = picture_properties.display_matrix(picture_properties.side_data(frame.native))
         assert found is not None
         assert np.sign(found[:5]).tolist() == np.sign(matrix[:5]).tolist()
     # What detectors see is what a player shows; of a mirrored picture its mirror image.

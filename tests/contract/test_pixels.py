@@ -9,7 +9,7 @@ import pytest
 
 from crsr_video.config import OutputSettings
 from crsr_video.imaging.masks import mask, touched
-from crsr_video.io import pyav
+from crsr_video.io import pixel_formats, pyav
 from crsr_video.stages.align import Aligner
 from crsr_video.types import Frame
 from tests.contract.harness import FACE, FFV1, SIZE, enhance, frames_of, identity
@@ -103,7 +103,7 @@ def test_outside_the_masks_every_bit_stays(
         change = new.components[0][strong].astype(int) - old.components[0][strong]
         assert (change != 0).mean() > 0.7
         assert _own_depth(old, change)
-        fmt = pyav.pixel_format(name)
+        fmt = pixel_formats.pixel_format(name)
         if fmt is not None and fmt.alpha:
             pair = [pyav.views(f.native, alpha=True)[-1] for f in (old, new)]
             assert np.array_equal(*pair)
@@ -117,7 +117,7 @@ def _tags(frame: Frame) -> tuple[int, ...]:
 
 def _own_depth(frame: Frame, change: np.ndarray) -> bool:
     """Whether a change uses the lowest bits there are, not those of 8."""
-    fmt = pyav.pixel_format(frame.layout.name)
+    fmt = pixel_formats.pixel_format(frame.layout.name)
     assert fmt is not None
     lowest = 1 << (fmt.bits - fmt.coded_bits)
     return bool((change // lowest % 2).any()) and not (change % lowest).any()

@@ -9,7 +9,7 @@ import pytest
 
 from crsr_video.config import OutputSettings
 from crsr_video.errors import ConfigError, EncoderError, OutputError
-from crsr_video.io import pyav
+from crsr_video.io import picture_properties, pixel_formats, pyav
 from crsr_video.io.encoders import find
 from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
@@ -108,7 +108,7 @@ def noisy(path: Path, codec: str, name: str, rate: int) -> Path:
     """Write a clip of noise at a given bit rate."""
     quiet = {"x265-params": "log-level=none:pools=1:frame-threads=1"} if codec == "libx265" else {}
     rng = np.random.default_rng(3)
-    fmt = pyav.pixel_format(name)
+    fmt = pixel_formats.pixel_format(name)
     assert fmt is not None
     with av.open(str(path), "w") as output:
         stream = output.add_stream(codec, 25, options={"b": str(rate), **quiet})
@@ -212,7 +212,9 @@ def test_hdr_metadata_and_tags_are_kept(
     fast = replace(FAST, codec=codec, preset="ultrafast" if codec == "libx265" else "12")
     run = enhance(source, tmp_path / "b.mp4", fast, scale=scale)
     assert run.notices == ()
-    old, new = (pyav.side_data(frames[0].native) for frames in (run.before, run.after))
+    old, new = (
+        picture_properties.side_data(frames[0].native) for frames in (run.before, run.after)
+    )
     assert new["CONTENT_LIGHT_LEVEL"] == old["CONTENT_LIGHT_LEVEL"]
     if codec == "libx265":  # AV1 has other denominators.
         assert new["MASTERING_DISPLAY_METADATA"] == old["MASTERING_DISPLAY_METADATA"]

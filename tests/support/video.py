@@ -9,7 +9,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from crsr_video.io import pyav
+from crsr_video.io import pixel_formats, pyav
 
 COVER = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
@@ -118,7 +118,7 @@ def make_video(
 def picture(number: int, size: tuple[int, int], pix_fmt: str) -> VideoFrame:
     """Frame `number` of the clip: smooth, moving, different in every component."""
     frame = pyav.blank(*size, pix_fmt)
-    fmt = pyav.pixel_format(pix_fmt)
+    fmt = pixel_formats.pixel_format(pix_fmt)
     assert fmt is not None
     components = []
     for index, view in enumerate(pyav.views(frame)):

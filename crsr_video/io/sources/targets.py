@@ -16,7 +16,7 @@ import av
 
 from crsr_video.config import PIPE_INPUTS, ReadSettings
 from crsr_video.errors import ConfigError, InputError
-from crsr_video.io import limits, pipes, pyav
+from crsr_video.io import limits, pipes, pixel_formats
 
 PIPE_NAMES = ("-", "pipe:", "pipe:0")
 DEVICES = ("v4l2", "avfoundation", "dshow", "lavfi")
@@ -304,7 +304,7 @@ def _check_shape(
         limits.check_size("raw video" if name == "rawvideo" else "camera", width, height)
         shape["video_size"] = f"{width}x{height}"
     if settings.pixel_format is not None:
-        if name == "rawvideo" and not pyav.is_pixel_format(settings.pixel_format):
+        if name == "rawvideo" and not pixel_formats.is_pixel_format(settings.pixel_format):
             raise ConfigError(f"there is no pixel format {settings.pixel_format!r} in this FFmpeg")
         shape["pixel_format"] = settings.pixel_format
     if settings.rate is not None:

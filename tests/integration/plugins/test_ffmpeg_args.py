@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from crsr_video.cli import main
-from crsr_video.io import pyav
+from crsr_video.io import picture_properties, pyav
 from crsr_video.plugins.ffmpeg_filters import EffectParameters, effect_filter
 from crsr_video.track import tracks_file
 from tests.integration.plugins import clips
@@ -173,7 +173,7 @@ def test_interlaced_pictures_stay_so(tmp_path):
     with av.open(str(source)) as one, av.open(str(tmp_path / "b.mkv")) as other:
         a, b = next(one.decode(video=0)), next(other.decode(video=0))
         assert a.interlaced_frame and b.interlaced_frame
-        assert pyav.field_order(a) == pyav.field_order(b) == "top"
+        assert picture_properties.field_order(a) == picture_properties.field_order(b) == "top"
     assert clips.psnr(clips.read(source), clips.read(tmp_path / "b.mkv")) > 45
 
 

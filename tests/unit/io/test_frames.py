@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from crsr_video.io import pyav
+from crsr_video.io import pixel_formats, pyav
 from crsr_video.io.frames import as_av, as_rgb, from_av, from_rgb
 from tests.support.frames import same_planes
 
@@ -58,7 +58,7 @@ def picture(rng, height=11, width=14):
 def av_frame(name, rng, width=34, height=22):
     """A frame of random codes, as far as the format keeps them."""
     frame = pyav.blank(width, height, name)
-    fmt = pyav.pixel_format(name)
+    fmt = pixel_formats.pixel_format(name)
     for view in pyav.views(frame, alpha=True):
         codes = rng.integers(0, 2**fmt.coded_bits, view.shape)
         view[...] = codes << (fmt.bits - fmt.coded_bits)
@@ -193,7 +193,7 @@ def test_formats_that_are_not_read_natively_are_refused(name):
 def test_rgb_view_shows_what_ffmpeg_shows(name):
     """A plain colour, so that only the matrix and the range count."""
     given = pyav.blank(16, 16, name)
-    fmt = pyav.pixel_format(name)
+    fmt = pixel_formats.pixel_format(name)
     for view, code in zip(pyav.views(given), (120, 90, 160), strict=False):
         view[...] = code << (fmt.bits - 8)
     given.colorspace, given.color_range = (0 if fmt.family == "rgb" else 1), 1

@@ -8,16 +8,16 @@ import pytest
 from av.video.format import names
 
 from crsr_video.errors import InputError
-from crsr_video.io import pyav
+from crsr_video.io import pixel_formats, pyav
 from tests.support.video import picture
 
-NATIVE = sorted(n for n in names if pyav.pixel_format(n))
+NATIVE = sorted(n for n in names if pixel_formats.pixel_format(n))
 SOME = ("yuv420p", "yuvj422p", "yuv410p", "yuva444p10le", "nv21", "p010le", "gbrap12le", "gray10le")
 SOME += ("rgb24", "0bgr", "argb", "rgba64le", "uyvy422", "ya8")
 
 
 def noise(name: str, size: tuple[int, int], rng: np.random.Generator) -> av.VideoFrame:
-    frame, fmt = pyav.blank(*size, name), pyav.pixel_format(name)
+    frame, fmt = pyav.blank(*size, name), pixel_formats.pixel_format(name)
     assert fmt is not None
     step = 1 << (fmt.bits - fmt.coded_bits)
     for view in pyav.views(frame, alpha=True):
@@ -58,7 +58,7 @@ def test_writes_and_reads_back_every_sample(name: str, rng: np.random.Generator)
 @pytest.mark.parametrize("name", SOME)
 def test_agrees_with_swscale(name: str) -> None:
     """The same samples, found by FFmpeg's own converter."""
-    frame, fmt = picture(3, (32, 16), name), pyav.pixel_format(name)
+    frame, fmt = picture(3, (32, 16), name), pixel_formats.pixel_format(name)
     assert fmt is not None
     wide = "16le" if fmt.bits > 8 else ""
     chroma = {(0, 0): "444", (1, 0): "422", (1, 1): "420", (2, 2): "410"}
@@ -142,12 +142,12 @@ def test_rgb_is_converted_to_yuv_with_a_tagged_matrix() -> None:
     ],
 )
 def test_formats_that_are_not_native_have_a_native_neighbour(name: str, native: str) -> None:
-    assert pyav.pixel_format(name) is None
-    assert pyav.nearest_native(name) == native
+    assert pixel_formats.pixel_format(name) is None
+    assert pixel_formats.nearest_native(name) == native
 
 
 def test_every_format_has_a_native_neighbour() -> None:
-    assert all(pyav.pixel_format(pyav.nearest_native(name)) for name in names)
+    assert all(pixel_formats.pixel_format(pixel_formats.nearest_native(name)) for name in names)
 
 
 @pytest.mark.parametrize(

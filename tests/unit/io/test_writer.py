@@ -14,7 +14,7 @@ import pytest
 
 from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError, OutputError
-from crsr_video.io import pyav
+from crsr_video.io import picture_properties, pixel_formats, pyav
 from crsr_video.io.encoders import available_encoders
 from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
@@ -152,7 +152,7 @@ def test_lossless_encoding_is_bit_identical(
     tmp_path: Path, name: str, size: tuple[int, int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     encoder, options = LOSSLESS[name]
-    fmt = pyav.pixel_format(name)
+    fmt = pixel_formats.pixel_format(name)
     assert fmt is not None
     raw = "rawvideo" if name != "yuva444p10le" else "ffv1"
     source = make_video(tmp_path / "a.nut", codec=raw, pix_fmt=name, size=size, frames=3)
@@ -403,7 +403,9 @@ def test_hdr_metadata_reaches_the_bitstream(tmp_path: Path) -> None:
     for codec in ("libx265", "libx264"):
         target = tmp_path / f"{codec}.mp4"
         transcode(source, target, replace(FAST, codec=codec))
-        before, after = (pyav.side_data(frames_of(p)[0].native) for p in (source, target))
+        before, after = (
+            picture_properties.side_data(frames_of(p)[0].native) for p in (source, target)
+        )
         for kind in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"):
             assert before[kind] == after[kind]
     transcode(source, tmp_path / "c.mkv", OutputSettings(codec="ffv1"))

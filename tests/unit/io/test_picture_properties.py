@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crsr_video.config import OutputSettings
-from crsr_video.io import pyav
+from crsr_video.io import picture_properties
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
@@ -39,7 +39,10 @@ def test_reading_side_data_makes_no_reference_cycle(tmp_path: Path) -> None:
     with cycles() as left:
         with Reader(path) as decoder:
             pictures = [item.native for item in decoder if isinstance(item, Frame)]
-        seen = [pyav.display_matrix(pyav.side_data(picture)) for picture in pictures]
+        seen = [
+            picture_properties.display_matrix(picture_properties.side_data(picture))
+            for picture in pictures
+        ]
         assert [matrix is not None for matrix in seen] == [True] * 5
         pictures.clear()
     assert left["VideoFrame"] == left["SideDataContainer"] == 0
