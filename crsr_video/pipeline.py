@@ -1,329 +1,51 @@
-"""The sentence, in order: track, align, consistify, super-resolve, smooth, paste.
+"""The pipeline: track, align, consistify, super-resolve, smooth, back off, paste.
 
-Decode and encode stand at either end, in `enhance`.
+Decoding and encoding stand at either end, in `io`.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
 
 from crsr_video import weights
 from crsr_video.closing import Closing
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ConfigError
 from crsr_video.imaging import fields
-from crsr_video.runtime import devices
-from crsr_video.runtime.batches import BatchStage, Predictor
-from crsr_video.stages.align import FULL, THRIFTY, TIERS, Thrift
-from crsr_video.stages.backoff import BackOff, Lowered
-from crsr_video.stages.effort import Effort
+from crsr_video.imaging.numpy_operations import NumpyOperations
+from crsr_video.imaging.operations import Operations
+from crsr_video.imaging.torch_operations import TorchOperations
+from crsr_video.runtime.loading import Networks, load_networks
+from crsr_video.runtime.placement import Placement
+from crsr_video.stages.align import CROP_SIZES, FAST_CROPS, FULL_CROPS, Aligner, CropSizePolicy
+from crsr_video.stages.backoff import BackOff
+from crsr_video.stages.base import Lowered, Stage
+from crsr_video.stages.budget import FaceBudget
+from crsr_video.stages.carry import Carrier
+from crsr_video.stages.consistify import ConsistifyStage
+from crsr_video.stages.paste import Paster
 from crsr_video.stages.people import People
-from crsr_video.stages.ration import Rationer
-from crsr_video.stages.steps import Steps
+from crsr_video.stages.quality import LiveQuality
+from crsr_video.stages.smooth import Smoother
+from crsr_video.stages.superres import SuperResolveStage
 from crsr_video.track import tracks_file
 from crsr_video.track.replay import Replay
 from crsr_video.track.tracker import Tracker
-from crsr_video.types import Frame, Stage, TrackedFrame, VideoInfo
+from crsr_video.types import Frame, RunStatistics, TrackedFrame, VideoInfo
 
 _BATCH = {"cpu": 4, "mps": 8, "cuda": 64}
-"""Crops a batch by device: more gain nothing."""
-
-_WINDOWED = (64, 128)
-"""Sides of crops of which only the part is computed that is pasted: the face comes out the same
-(talking faces of 48 and 96 pixels within 0.005 dB), in two thirds of the time. Crops of 32 pixels
-lose 0.1 to 0.4 dB by it."""
+"""Number of crops in a batch by device; larger batches gain nothing."""
 
 _LONGEST_WAIT = 15
-"""Frames that a batch waits for at most: more would fill memory."""
+"""Largest number of frames that wait for a batch to fill: more would fill memory."""
 
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What happened in a run, for progress and report."""
-
-    frames: int = 0
-    faces: int = 0
-    """Faces seen, summed over frames."""
-    enhanced: int = 0
-    """Faces changed, summed over frames."""
-    tracks: int = 0
-    """Different faces as the tracker tells them apart."""
-    cuts: int = 0
-    passed_through: int = 0
-    """Frames left unchanged because of an error (``on_error="passthrough"``)."""
-    skipped: dict[str, int] = field(default_factory=dict)
-    """Reason to number of faces, summed over frames."""
-    stage_seconds: dict[str, float] = field(default_factory=dict)
-
-
-class _Timed:
-    """A stage whose time is measured, and whose failures can be made to pass frames through."""
-
-    def __init__(self, name: str, stage: Stage[Any, Any], rescue: bool) -> None:
-        self.name = name
-        self.stage = stage
-        self.seconds = 0.0
-        self.failures = 0
-        self.clock = time.perf_counter
-        self._rescue = rescue
-        self._push_all = getattr(stage, "push_all", None)
-        self._inside: list[Any] = []
-
-    def push(self, item: Any) -> list[Any]:
-        return self._timed(lambda: self.stage.push(item), [item])
-
-    def parts(self, items: list[Any]) -> list[list[Any]]:
-        """What the stage takes at once: all, if it can, else one by one."""
-        return [items] if self._push_all and len(items) > 1 else [[item] for item in items]
-
-    def push_part(self, items: list[Any]) -> list[Any]:
-        """One of the parts."""
-        if self._push_all is None or len(items) == 1:
-            return self.push(items[0])
-        take: Callable[[list[Any]], list[Any]] = self._push_all
-        return self._timed(lambda: take(items), items)
-
-    def flush(self) -> list[Any]:
-        return self._timed(self.stage.flush, [])
-
-    def reset(self) -> None:
-        self._inside.clear()
-        self.stage.reset()
-
-    def _timed(self, act: Callable[[], list[Any]], new: list[Any]) -> list[Any]:
-        begin = self.clock()
-        self._inside += new
-        try:
-            done = act()
-        except Exception:
-            if not self._rescue:
-                raise
-            # The stage's memory is in doubt: whatever was inside leaves it without faces.
-            self.stage.reset()
-            plain = [_unchanged(item) for item in self._inside]
-            self.failures += len(plain)
-            if self.name == "paste":
-                plain = [done for item in plain for done in self.stage.push(item)]
-            done = plain
-        del self._inside[: len(done)]
-        self.seconds += self.clock() - begin
-        return done
-
-
-def _unchanged(item: Any) -> Any:
-    """An item as if no face had been seen."""
-    return TrackedFrame(item) if isinstance(item, Frame) else replace(item, faces=())
-
-
-class Pipeline(Closing):
-    """Frames in, enhanced frames out, in order.
-
-    Args: stages: (name, stage) in order; the first takes `Frame`, the last returns it.
-          rescue: let a frame pass through unchanged when a stage fails on it.
-    """
-
-    def __init__(
-        self, stages: Iterable[tuple[str, Stage[Any, Any]]], *, rescue: bool = False
-    ) -> None:
-        self._stages = [_Timed(name, stage, rescue) for name, stage in stages]
-        self._weaver = fields.Weaver()
-        self._seen = Statistics()
-        self._tracks: set[int] = set()
-        self._skipped: Counter[str] = Counter()
-        self.told: tuple[str, ...] = ()
-        """What was known to be worth telling when it was built."""
-        self.in_view = 0
-        """Faces in the frame that was finished last."""
-        self.counts: Callable[[Frame], bool] = lambda _: True
-        """Which frames the statistics are of: a warm-up, say, is left out."""
-        self.observer: Callable[[TrackedFrame, Frame], None] | None = None
-        """Shown each frame before and after the last stage, of the frames that count."""
-        self.placement: devices.Placement | None = None
-        """Where the networks run, if `build` made it."""
-
-    @property
-    def lookahead(self) -> int:
-        """Frames that may be held back in all."""
-        return sum(stage.stage.lookahead for stage in self._stages)
-
-    def push(self, frame: Frame) -> list[Frame]:
-        """Take a frame; return those that are finished."""
-        return [done for item in self.track(frame) for done in self.restore(item)]
-
-    def flush(self) -> list[Frame]:
-        """End of stream: finish every frame held back."""
-        done = [done for item in self.track(None) for done in self.restore(item)]
-        return done + self.restore(None)
-
-    def track(self, frame: Frame | None) -> list[TrackedFrame]:
-        """The first half of `push`, and of `flush` with None: only the first stage.
-
-        The two halves may run in two threads: they share nothing but what travels.
-        """
-        return self._stages[0].flush() if frame is None else self._stages[0].push(frame)
-
-    def warm(self) -> None:
-        """Let the networks do once, on nothing, what takes long the first time."""
-        for stage in self._stages:
-            if isinstance(stage.stage, BatchStage):
-                stage.stage.warm(TIERS)
-
-    def time_by(self, clock: Callable[[], float]) -> None:
-        """Measure the stages by another clock than the wall's, such as `time.process_time`."""
-        for stage in self._stages:
-            stage.clock = clock
-
-    def overlook(self, frame: Frame) -> TrackedFrame:
-        """In place of `track`, of a pipeline without lookahead: nobody is looked for."""
-        self._stages[0].reset()
-        return TrackedFrame(frame)
-
-    def restore(self, item: TrackedFrame | None) -> list[Frame]:
-        """The second half of `push`, and of `flush` with None: all further stages."""
-        if item is not None:
-            return self._woven(self._through(list(fields.split(item)), 1))
-        done: list[Frame] = []
-        for index, stage in enumerate(self._stages[1:], 1):
-            items = stage.flush()
-            self._note(stage, items)
-            done += self._through(items, index + 1)
-        return self._woven(done)
-
-    def reset(self) -> None:
-        """Forget all frames and faces, as at the beginning of another video."""
-        for stage in self._stages:
-            stage.reset()
-        self._weaver.reset()
-
-    def close(self) -> None:
-        """Free detectors and the like."""
-        for stage in self._stages:
-            close = getattr(stage.stage, "close", None)
-            if close is not None:
-                close()
-
-    @property
-    def statistics(self) -> Statistics:
-        """So far."""
-        return replace(
-            self._seen,
-            tracks=len(self._tracks),
-            passed_through=sum(stage.failures for stage in self._stages),
-            skipped=dict(self._skipped),
-            stage_seconds={stage.name: stage.seconds for stage in self._stages},
-        )
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What stages have found that the user should know, in words."""
-        found = (told for s in self._stages for told in getattr(s.stage, "notices", ()))
-        return (*self.told, *found)
-
-    @property
-    def lowered(self) -> dict[int, Lowered]:
-        """What back-off took, by track."""
-        found = (s.stage.lowered for s in self._stages if isinstance(s.stage, BackOff))
-        return next(found, {})
-
-    def _through(self, items: list[Any], first: int) -> list[Any]:
-        for stage in self._stages[first:]:
-            items = [done for part in stage.parts(items) for done in self._pushed(stage, part)]
-            self._note(stage, items)
-        return items
-
-    def _pushed(self, stage: _Timed, items: list[Any]) -> list[Any]:
-        done = stage.push_part(items)
-        if self.observer is None or stage is not self._stages[-1] or len(done) != len(items):
-            return done
-        for item, finished in zip(items, done, strict=True):
-            if not item.frame.second and self.counts(item.frame):
-                self.observer(item, finished)
-        return done
-
-    def _woven(self, done: list[Frame]) -> list[Frame]:
-        """Whole frames again, where interlaced ones went in."""
-        return [whole for frame in done for whole in self._weaver.push(frame)]
-
-    def _note(self, stage: _Timed, items: list[Any]) -> None:
-        """Count what is about to be pasted."""
-        if stage is self._stages[-2]:
-            for item in items:
-                if not item.frame.second and self.counts(item.frame):  # Fields count once.
-                    self._count(item)
-
-    def _count(self, item: TrackedFrame) -> None:
-        seen = self._seen
-        self.in_view = len(item.faces)
-        self._tracks.update(face.track for face in item.faces)
-        self._skipped.update(face.skipped for face in item.faces if face.skipped is not None)
-        self._seen = replace(
-            seen,
-            frames=seen.frames + 1,
-            faces=seen.faces + len(item.faces),
-            enhanced=seen.enhanced + sum(face.enhanced is not None for face in item.faces),
-            cuts=seen.cuts + item.cut,
-        )
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class Networks:
-    """What a configuration needs of networks, loaded; any number of pipelines may share them."""
-
-    pair: weights.Pair
-    placement: devices.Placement
-    made: dict[int, Predictor] | None = None
-    """What pipelines that take turns in one thread share besides; None: each makes its own."""
-    windowed: tuple[int, ...] = ()
-    """Sides of crops of which only the part is computed that is used; see `backends.windowed`."""
-
-    def taking_turns(self) -> "Networks":
-        """The same for pipelines that never run at the same time, which saves memory."""
-        return replace(self, made={})
-
-    def predictor(self, network: nn.Module) -> Predictor:
-        """What runs one of the pair's networks."""
-        if self.made is not None and id(network) in self.made:
-            return self.made[id(network)]
-        made = Predictor(network, self.placement, windowed=self.windowed)
-        if self.made is not None:
-            self.made[id(network)] = made
-        return made
-
-
-def load_networks(config: EnhancerConfig) -> Networks:
-    """Load the networks that a configuration names.
-
-    Raises: DeviceError, WeightsError.
-    """
-    placement = _place(config)
-    pair = _pair(config)
-    placement = placement.fitting(eight_bits=pair.eight_bits)
-    # Networks that do nothing do so everywhere.
-    return Networks(pair, placement, windowed=() if pair.name == weights.IDENTITY else _WINDOWED)
-
-
-def placed(config: EnhancerConfig) -> devices.Placement:
-    """Where and in what arithmetic `load_networks` lets them run, to be told without them.
-
-    Raises: DeviceError, WeightsError.
-    """
-    placement = _place(config)
-    return placement.fitting(eight_bits=_pair(config).eight_bits)
-
-
-def _place(config: EnhancerConfig) -> devices.Placement:
-    networks = config.networks
-    return devices.place(networks.device, networks.precision, threads=networks.threads)
-
-
-def _pair(config: EnhancerConfig) -> weights.Pair:
-    return weights.load(config.networks.model).with_texture(config.networks.texture)
+_TRACKER_LOOKAHEAD = 8
 
 
 def build(
@@ -331,54 +53,88 @@ def build(
     *,
     live: bool = False,
     tracker: Stage[Frame, TrackedFrame] | None = None,
-    effort: Effort | None = None,
+    quality: LiveQuality | None = None,
     networks: Networks | None = None,
-    on_device: bool | None = None,
-) -> Pipeline:
-    """The pipeline that a configuration asks for.
+    operations: Operations | None = None,
+) -> "Pipeline":
+    """Build the pipeline that a configuration asks for.
 
-    Args:   live: no lookahead anywhere: each frame comes back at once.
-            tracker: in place of one that looks for faces.
-            effort: tells the stages how much there is time for, from frame to frame.
-            networks: those of this configuration, if they are loaded already.
-            on_device: crops, warps and masks are on the networks' device too, not on the
-            processor; None: on CUDA they are.
-    Raises: DeviceError, WeightsError, FaceModelError.
-            ConfigError: the configuration names a tracks file, but there is no tracker.
+    Args:
+        config: What is enhanced, and how.
+        live: Use no lookahead anywhere, so that each frame comes back at once.
+        tracker: First stage. By default faces are searched for.
+        quality: Tells the stages from frame to frame how much there is time for.
+        networks: The loaded networks of this configuration. By default they are loaded.
+        operations: Where crops, warps and masks are computed. By default beside the networks on
+            CUDA, otherwise on the processor.
+
+    Raises:
+        DeviceError: The device or the precision is not available.
+        WeightsError: The weights cannot be loaded.
+        FaceModelError: The face models cannot be loaded.
+        ConfigError: The configuration names a tracks file, but no tracker was given.
     """
     if config.faces.tracks is not None and tracker is None:
-        raise ConfigError("tracks are of a video file: without one, faces must be looked for")
+        raise ConfigError("a tracks file belongs to a video file and cannot be used without one")
     loaded = networks or load_networks(config)
-    pair, placement = loaded.pair, loaded.placement
-    steps = _steps(placement, on_device)
-    batch = 1 if live and not steps.together else _BATCH[placement.device.type]
-    wait = 0 if live else min(batch - 1, _LONGEST_WAIT)
+    predictors, pair, device = loaded.predictors(), loaded.pair, loaded.placement.device
+    here = operations or operations_for(device)
+    batch = 1 if live and not here.joins_faces else _BATCH[device.type]
     stages: list[tuple[str, Stage[Any, Any]]] = [
-        ("track", tracker or Tracker(lookahead=0 if live else 8, min_face=config.faces.min_face)),
-        *_people(config),
-        *([("ration", Rationer(effort))] if effort is not None else []),
-        ("align", steps.align(keep_detail=pair.name == weights.IDENTITY, thrift=_thrift(config))),
-        ("consistify", steps.consistify(loaded.predictor(pair.consistifier), batch, wait)),
-        ("super-resolve", steps.super_resolve(loaded.predictor(pair.superresolver), batch, wait)),
-        ("smooth", steps.smooth(causal=live)),
-        *([("back-off", steps.back_off())] if config.faces.backoff else []),
-        *([("carry", steps.carry(effort))] if effort is not None else []),
-        ("paste", steps.paste(config.faces.strength, config.scale, config.upscaler)),
+        ("track", tracker or _tracker(config, live)),
+        *_chosen_people(config),
+        *([("budget", FaceBudget(quality))] if quality is not None else []),
+        (
+            "align",
+            Aligner(
+                here,
+                policy=_crop_sizes(config),
+                keeps_detail=pair.name == weights.IDENTITY,
+                batch=batch,
+                lookahead=0 if live else min(batch - 1, _LONGEST_WAIT),
+            ),
+        ),
+        (
+            "consistify",
+            ConsistifyStage(predictors.consistify, here, batch=batch, warm_up_sizes=CROP_SIZES),
+        ),
+        (
+            "super-resolve",
+            SuperResolveStage(
+                predictors.super_resolve, here, batch=batch, warm_up_sizes=CROP_SIZES
+            ),
+        ),
+        ("smooth", Smoother(here, causal=live)),
+        *([("back-off", BackOff(here))] if config.faces.backoff else []),
+        *([("carry", Carrier(here, quality))] if quality is not None else []),
+        ("paste", Paster(here, config.faces.strength, config.scale, config.upscaler)),
     ]
-    built = Pipeline(stages, rescue=config.on_error == "passthrough")
-    built.placement = placement
-    built.told = _missing(config, pair)
-    return built
+    return Pipeline(
+        stages,
+        rescue=config.on_error == "passthrough",
+        placement=loaded.placement,
+        notices=_unavailable(config, pair),
+    )
 
 
-def recorded(
+def operations_for(device: torch.device) -> Operations:
+    """Return operations beside the networks on CUDA, otherwise on the processor."""
+    return TorchOperations(device) if device.type == "cuda" else NumpyOperations()
+
+
+def replay_for(
     config: EnhancerConfig, source: Path, info: VideoInfo, *, shift: Fraction = Fraction(0)
 ) -> Replay | None:
-    """What stands in for the tracker, if a file of tracks was given.
+    """Return the first stage that replays the tracks file of a configuration, if it names one.
 
-    Args:   source: the video, and `info` what is known of it.
-            shift: seconds by which its times are moved.
-    Raises: TracksError: the file is damaged, or of another video.
+    Args:
+        config: The configuration.
+        source: The video.
+        info: What is known about the video.
+        shift: Seconds by which the video's times are moved.
+
+    Raises:
+        TracksError: The file is damaged, or belongs to another video.
     """
     if config.faces.tracks is None:
         return None
@@ -388,30 +144,238 @@ def recorded(
     return Replay(recording, config.faces.tracks, shift=ticks, min_face=config.faces.min_face)
 
 
-def _missing(config: EnhancerConfig, pair: weights.Pair) -> tuple[str, ...]:
-    """What was asked for and these weights have not learnt."""
-    if config.networks.texture > 0 and not pair.has_texture:
-        return (f"the weights '{pair.name}' have no texture head: texture changes nothing",)
-    return ()
+def _tracker(config: EnhancerConfig, live: bool) -> Tracker:
+    return Tracker(lookahead=0 if live else _TRACKER_LOOKAHEAD, min_face=config.faces.min_face)
 
 
-def _people(config: EnhancerConfig) -> list[tuple[str, Stage[Any, Any]]]:
-    """Whom to enhance, where anything was chosen."""
+def _chosen_people(config: EnhancerConfig) -> list[tuple[str, Stage[Any, Any]]]:
+    """Return the stage for single people, where anything was chosen for them."""
     faces = config.faces
     if not faces.people and faces.only is None and faces.max_faces is None:
         return []
     return [("people", People(faces.people, only=faces.only, most=faces.max_faces))]
 
 
-def _steps(placement: devices.Placement, on_device: bool | None) -> Steps:
-    """Where pictures of faces are: with the networks, or with the processor."""
-    if on_device if on_device is not None else placement.device.type == "cuda":
-        from crsr_video.stages.on_device.steps import DeviceSteps
-
-        return DeviceSteps(placement.device)
-    return Steps()
+def _crop_sizes(config: EnhancerConfig) -> CropSizePolicy:
+    """Use small crops where speed was asked for, and the result has no room for more detail."""
+    return FAST_CROPS if config.networks.model == weights.FAST and config.scale == 1 else FULL_CROPS
 
 
-def _thrift(config: EnhancerConfig) -> Thrift:
-    """Small crops where speed was asked for, and the result has no room for more."""
-    return THRIFTY if config.networks.model == weights.FAST and config.scale == 1 else FULL
+def _unavailable(config: EnhancerConfig, pair: weights.Pair) -> tuple[str, ...]:
+    """Return notices about settings that these weights do not support."""
+    if config.networks.texture > 0 and not pair.has_texture:
+        return (f"the weights '{pair.name}' have no texture head: texture changes nothing",)
+    return ()
+
+
+class Pipeline(Closing):
+    """Takes frames and returns them enhanced, in order.
+
+    Args:
+        stages: Names and stages in order; the first takes `Frame`, the last returns it.
+        rescue: Let a frame pass through unchanged when a stage fails on it.
+        placement: Where the networks run.
+        notices: What the user should know before anything was seen.
+    """
+
+    def __init__(
+        self,
+        stages: Iterable[tuple[str, Stage[Any, Any]]],
+        *,
+        rescue: bool = False,
+        placement: Placement | None = None,
+        notices: Sequence[str] = (),
+    ) -> None:
+        listed = list(stages)
+        self._runs = [
+            _StageRun(name, stage, rescue, is_last=index == len(listed) - 1)
+            for index, (name, stage) in enumerate(listed)
+        ]
+        self._weaver = fields.Weaver()
+        self._counted = RunStatistics()
+        self._tracks: set[int] = set()
+        self._skipped: Counter[str] = Counter()
+        self._notices = tuple(notices)
+        self.placement = placement
+        self.faces_in_view = 0
+        """Number of faces in the frame that was finished last."""
+        self.counts_frame: Callable[[Frame], bool] = lambda _: True
+        """Decides which frames enter the statistics; a warm-up, for example, does not."""
+        self.observer: Callable[[TrackedFrame, Frame], None] | None = None
+        """Called with each counted frame before and after the last stage."""
+
+    @property
+    def lookahead(self) -> int:
+        """Largest number of frames held back by all stages together."""
+        return sum(run.stage.lookahead for run in self._runs)
+
+    @property
+    def statistics(self) -> RunStatistics:
+        """What happened so far."""
+        return replace(
+            self._counted,
+            tracks=len(self._tracks),
+            passed_through=sum(run.failures for run in self._runs),
+            skipped=dict(self._skipped),
+            stage_seconds={run.name: run.seconds for run in self._runs},
+        )
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know, one sentence each."""
+        return (*self._notices, *(notice for run in self._runs for notice in run.stage.notices))
+
+    @property
+    def lowered(self) -> dict[int, Lowered]:
+        """How far back-off lowered the strength of faces, by track ID."""
+        return {track: found for run in self._runs for track, found in run.stage.lowered.items()}
+
+    def push(self, frame: Frame) -> list[Frame]:
+        """Take a frame; return those that are finished."""
+        return [done for item in self.track(frame) for done in self.restore(item)]
+
+    def flush(self) -> list[Frame]:
+        """Finish every frame held back, at the end of the stream."""
+        done = [done for item in self.track(None) for done in self.restore(item)]
+        return done + self.restore(None)
+
+    def track(self, frame: Frame | None) -> list[TrackedFrame]:
+        """Run the first stage only: half of `push`, or of `flush` when there is no frame.
+
+        The two halves may run in two threads: they share nothing but what travels.
+        """
+        first = self._runs[0]
+        return first.flush() if frame is None else first.push_all([frame])
+
+    def skip_tracking(self, frame: Frame) -> TrackedFrame:
+        """Return a frame without searching for faces, instead of `track` without lookahead."""
+        self._runs[0].reset()
+        return TrackedFrame(frame)
+
+    def restore(self, item: TrackedFrame | None) -> list[Frame]:
+        """Run all further stages: the second half of `push`, or of `flush` without an item."""
+        if item is not None:
+            return self._woven(self._through(list(fields.split(item)), 1))
+        done: list[Frame] = []
+        for index, run in enumerate(self._runs[1:], 1):
+            done += self._through(run.flush(), index + 1)
+        return self._woven(done)
+
+    def warm_up(self) -> None:
+        """Do once, on nothing, what takes long the first time."""
+        for run in self._runs:
+            run.stage.warm_up()
+
+    def use_clock(self, clock: Callable[[], float]) -> None:
+        """Time the stages by another clock than the wall's, such as `time.process_time`."""
+        for run in self._runs:
+            run.clock = clock
+
+    def reset(self) -> None:
+        """Forget all frames and faces, as at the beginning of another video."""
+        for run in self._runs:
+            run.reset()
+        self._weaver.reset()
+
+    def close(self) -> None:
+        """Free detectors and the like."""
+        for run in self._runs:
+            run.stage.close()
+
+    def _through(self, items: list[Any], first: int) -> list[Any]:
+        """Run items through the stages from number `first` on."""
+        for run in self._runs[first:]:
+            items = self._finished(run, items) if run.is_last else run.push_all(items)
+        return items
+
+    def _finished(self, run: "_StageRun", items: list[TrackedFrame]) -> list[Frame]:
+        """Run the last stage, count its frames, and show them to the observer."""
+        # The fields of an interlaced frame count once.
+        counted = [not i.frame.is_second_field and self.counts_frame(i.frame) for i in items]
+        for item, counts in zip(items, counted, strict=True):
+            if counts:
+                self._count(item)
+        done: list[Frame] = run.push_all(items)
+        if self.observer is not None and len(done) == len(items):
+            for item, frame, counts in zip(items, done, counted, strict=True):
+                if counts:
+                    self.observer(item, frame)
+        return done
+
+    def _count(self, item: TrackedFrame) -> None:
+        counted = self._counted
+        self.faces_in_view = len(item.faces)
+        self._tracks.update(face.track for face in item.faces)
+        self._skipped.update(face.skipped for face in item.faces if face.skipped is not None)
+        self._counted = replace(
+            counted,
+            frames=counted.frames + 1,
+            faces=counted.faces + len(item.faces),
+            enhanced=counted.enhanced + sum(face.enhanced is not None for face in item.faces),
+            cuts=counted.cuts + item.cut,
+        )
+
+    def _woven(self, done: list[Frame]) -> list[Frame]:
+        """Return whole frames again, where interlaced ones went in."""
+        return [whole for frame in done for whole in self._weaver.push(frame)]
+
+
+class _StageRun:
+    """A stage with its time, and with frames passed through where it fails."""
+
+    def __init__(self, name: str, stage: Stage[Any, Any], rescue: bool, *, is_last: bool) -> None:
+        self.name = name
+        self.stage = stage
+        self.is_last = is_last
+        self.seconds = 0.0
+        self.failures = 0
+        self.clock = time.perf_counter
+        self._rescue = rescue
+        self._inside: list[Any] = []
+
+    def push_all(self, items: list[Any]) -> list[Any]:
+        if not items:
+            return []
+        begin = self.clock()
+        done = self._attempt(lambda: self.stage.push_all(items), items)
+        self.seconds += self.clock() - begin
+        return done
+
+    def flush(self) -> list[Any]:
+        begin = self.clock()
+        done = self._attempt(self.stage.flush, [])
+        self.seconds += self.clock() - begin
+        return done
+
+    def reset(self) -> None:
+        self._inside.clear()
+        self.stage.reset()
+
+    def _attempt(self, act: Callable[[], list[Any]], new: list[Any]) -> list[Any]:
+        """Return what a stage returns; where it fails, frames without faces."""
+        try:
+            done = act()
+        except Exception:
+            if not self._rescue:
+                raise
+            return self._passed_through(new)
+        self._inside += new
+        del self._inside[: len(done)]
+        return done
+
+    def _passed_through(self, new: list[Any]) -> list[Any]:
+        """Empty a stage that failed. Several new items are tried again one by one."""
+        # The stage's state is in doubt, so whatever was inside leaves it without faces.
+        self.stage.reset()
+        done = [plain for item in self._inside for plain in self._without_faces(item)]
+        self._inside.clear()
+        if len(new) == 1:
+            return done + self._without_faces(new[0])
+        for item in new:
+            done += self._attempt(lambda item=item: self.stage.push(item), [item])  # type: ignore[misc]
+        return done
+
+    def _without_faces(self, item: Any) -> list[Any]:
+        self.failures += 1
+        plain = TrackedFrame(item) if isinstance(item, Frame) else replace(item, faces=())
+        return self.stage.push(plain) if self.is_last else [plain]

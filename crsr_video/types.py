@@ -1,19 +1,19 @@
-"""What travels between the stages. Frozen: a stage replaces, it never mutates.
+"""The data that travels between the stages. Everything is frozen: a stage replaces, never mutates.
 
-Points are (x, y) in frame pixels with pixel centres at integers (see `geometry`); pictures for
+Points are (x, y) in frame pixels with pixel centres at integers (see `geometry`). Pictures for
 networks are RGB in [0, 1].
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
-"""One component of a frame, (H, W): a view into the decoder's memory, not to be written to."""
+"""One component of a frame, (H, W): a view into the decoder's memory, which is read-only."""
 
 Family = Literal["yuv", "rgb", "gray"]
 FieldOrder = Literal["progressive", "top", "bottom"]
@@ -21,7 +21,7 @@ FieldOrder = Literal["progressive", "top", "bottom"]
 
 @dataclass(frozen=True, slots=True)
 class PixelLayout:
-    """How code values make a picture: everything needed to go to RGB and back."""
+    """How code values make a picture: everything needed to convert to RGB and back."""
 
     name: str
     """FFmpeg's name of the pixel format, such as "yuv420p10le"."""
@@ -39,11 +39,11 @@ class PixelLayout:
     x_cosited: bool = True
     """Chroma lies on every second luma column (MPEG-2, H.264) or between two (JPEG)."""
     y_cosited: bool = False
-    """Likewise for rows; true for most BT.2020 video."""
+    """Chroma lies on every second luma row, as in most BT.2020 video, or between two."""
 
     @property
     def grids(self) -> tuple[tuple[int, ...], ...]:
-        """Components whose samples lie in the same places; the first group has the light."""
+        """Groups of components whose samples lie in the same places; the first carries luma."""
         return {"yuv": ((0,), (1, 2)), "rgb": ((0, 1, 2),), "gray": ((0,),)}[self.family]
 
 
@@ -52,7 +52,7 @@ class Patch:
     """Where a finished frame was changed for one face: the support of its mask."""
 
     track: int
-    """Of the face."""
+    """Track ID of the face."""
     box: tuple[int, int, int, int]
     """x0, y0, x1, y1 in frame pixels, half-open: no sample outside differs because of this face."""
     crop_from_frame: NDArray[np.float64]
@@ -65,7 +65,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One decoded picture, native planes and all."""
+    """One decoded picture with its native planes."""
 
     components: tuple[Plane, ...]
     """(Y, U, V), (R, G, B) or (Y,); alpha stays in `native` and is never touched."""
@@ -74,28 +74,29 @@ class Frame:
     """Presentation time in units of `time_base`."""
     time_base: Fraction
     rotation: int = 0
-    """Degrees, counter-clockwise in {0, 90, 180, 270}: turned by so much, faces stand upright. Of a
-    mirrored display matrix this is what remains without the mirror, which hides no face."""
+    """Degrees counter-clockwise, one of 0, 90, 180, 270: turned by so much, faces stand upright. A
+    mirrored display matrix is reduced to its rotation, since faces are found in mirrors too."""
     sample_aspect: Fraction = Fraction(1)
     """Width of a pixel over its height."""
     native: Any = None
-    """The decoder's own frame, opaque to the stages: keeps the planes alive and carries what
-    they do not look at (alpha, side data)."""
+    """The decoder's own frame, opaque to the stages. It keeps the planes alive and carries what the
+    stages do not look at (alpha, side data)."""
     edited: bool = False
     """`components` differ from `native`."""
     interlaced: FieldOrder = "progressive"
-    """The field that comes first, where two moments are woven together line by line."""
-    whole: "Frame | None" = None
-    """Of a single field: the interlaced frame that it was taken from."""
-    second: bool = False
-    """Of a single field: it is the later one of its frame."""
+    """The field that is shown first, where the lines of two fields alternate."""
+    interlaced_frame: "Frame | None" = None
+    """For a single field, the frame that it was taken from."""
+    is_second_field: bool = False
+    """This is the later field of an interlaced frame."""
     changed: tuple[Patch, ...] = ()
-    """Added by paste: outside of these every sample is as it was."""
+    """Added by paste: outside of these patches every sample is as it was."""
 
     def __post_init__(self) -> None:
         """Check what every stage relies on.
 
-        Raises: ValueError: wrong number of components, or components of the wrong kind.
+        Raises:
+            ValueError: There is a wrong number of components, or one of the wrong kind.
         """
         wanted = 1 if self.layout.family == "gray" else 3
         if len(self.components) != wanted or any(c.ndim != 2 for c in self.components):
@@ -119,7 +120,7 @@ class Frame:
         return float(self.pts * self.time_base)
 
     def with_components(self, components: tuple[Plane, ...]) -> "Frame":
-        """The same frame with other pixels."""
+        """Return the same frame with other pixels."""
         return replace(self, components=components, edited=True)
 
 
@@ -127,19 +128,21 @@ class Frame:
 class Crop:
     """A face in canonical position."""
 
-    image: NDArray[np.float32]
-    """(3, S, S) RGB in [0, 1], C-contiguous."""
+    image: Any
+    """(3, S, S) float32 RGB, nominally in [0, 1]: a NumPy array or, where the stages compute on a
+    device, a torch tensor."""
     crop_from_frame: NDArray[np.float64]
     """2x3: crop pixels from frame pixels."""
 
     def __post_init__(self) -> None:
         """Check the shape.
 
-        Raises: ValueError: the image is not (3, S, S) float32.
+        Raises:
+            ValueError: The image is not float32 (3, S, S).
         """
-        shape = self.image.shape
-        if self.image.dtype != np.float32 or len(shape) != 3 or shape[0] != 3:
-            raise ValueError(f"a crop is float32 (3, S, S), not {self.image.dtype} {shape}")
+        shape, kind = tuple(self.image.shape), str(self.image.dtype).removeprefix("torch.")
+        if kind != "float32" or len(shape) != 3 or shape[0] != 3:
+            raise ValueError(f"a crop is float32 (3, S, S), not {kind} {shape}")
         if shape[1] != shape[2]:
             raise ValueError(f"a crop is square, not {shape[1]}x{shape[2]}")
 
@@ -154,32 +157,33 @@ class Face:
     """One face in one frame; stages fill in what they add."""
 
     track: int
-    """Stable over the frames of one scene; never reused in a run."""
+    """Track ID: stable over the frames of one scene, and never reused in a run."""
     landmarks: NDArray[np.float64]
     """(5, 2) in frame pixels, in the order of `geometry.TEMPLATE`."""
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1 of the face itself (hairline to chin) in frame pixels."""
     confidence: float
-    """That this is a face, seen well enough to align by; 0 to 1."""
+    """Probability that this is a face, seen well enough to align by; 0 to 1."""
     presence: float = 1.0
     """0 to 1: rises as a face enters and falls as it leaves, so that nothing pops."""
     strength: float = 1.0
-    """Share of the run's strength that this face gets, 0 to 1: the user's choice for a person."""
+    """Share of the run's strength that this face gets, 0 to 1."""
     skipped: str | None = None
-    """Why this face is left alone, in words for the report; None: it is enhanced."""
+    """Why this face is left alone, in words for the report. An enhanced face has no reason."""
     fresh: bool = True
-    """Whether the networks look at it in this frame; else what they last found is carried along."""
+    """The networks look at the face in this frame; otherwise an earlier change is carried along."""
     largest_crop: int | None = None
-    """Side in pixels of the largest crop that there is time for; None: any."""
-    tier: int = 0
-    """Added by align: side in pixels of the crop that it is worth, time or not."""
+    """Side in pixels of the largest crop that there is time for. Defaults to any size."""
+    ideal_crop: int = 0
+    """Added by align: side in pixels of the crop that suits the face, whether or not there is time
+    for it."""
     crop: Crop | None = None
-    """Added by align: what the frame shows, at the track's input tier."""
+    """Added by align: what the frame shows."""
     consistent: Crop | None = None
     """Added by consistify: same size, same place."""
     detail: float = 1.0
-    """Added by align: share of the frame's detail beyond the tier's band that is replaced
-    (1) rather than kept (0)."""
+    """Added by align: share of the frame's detail beyond the crop's band that is replaced (1)
+    rather than kept (0)."""
     enhanced: Crop | None = None
     """Added by super-resolve, four times the size of `crop`, and averaged over time by smooth; may
     overshoot [0, 1] a little."""
@@ -192,12 +196,32 @@ class TrackedFrame:
     frame: Frame
     faces: tuple[Face, ...] = ()
     cut: bool = False
-    """First frame of a new scene: no state may be carried over from before."""
+    """This is the first frame of a new scene: no state may be carried over from before."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatistics:
+    """What happened in a run, for progress and report."""
+
+    frames: int = 0
+    faces: int = 0
+    """Number of faces seen, summed over frames."""
+    enhanced: int = 0
+    """Number of faces changed, summed over frames."""
+    tracks: int = 0
+    """Number of different faces, as the tracker distinguishes them."""
+    cuts: int = 0
+    passed_through: int = 0
+    """Number of frames left unchanged because of an error (``on_error="passthrough"``)."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Number of faces that were left alone, summed over frames, by reason."""
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Time spent in each stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What is known of a source before its first frame."""
+    """What is known about a source before its first frame."""
 
     width: int
     height: int
@@ -207,43 +231,19 @@ class VideoInfo:
     container: str
     """FFmpeg's name(s) of the format, such as "mov,mp4,m4a,3gp,3g2,mj2"."""
     rate: Fraction | None
-    """Average frames a second, as the container claims; never used for timing."""
+    """Average frame rate according to the container; never used for timing."""
     time_base: Fraction
     frames: int
-    """Estimate, 0 if unknown; for progress only."""
+    """Estimated number of frames, 0 if unknown; for progress only."""
     seconds: float
-    """Duration estimate, 0 if unknown."""
+    """Estimated duration, 0 if unknown."""
     bit_rate: int = 0
-    """Of the video stream, bits a second, 0 if unknown."""
+    """Bits per second of the video stream, 0 if unknown."""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 Upscaler = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
-"""A way to enlarge a picture. Takes float32 (H, W, 3) RGB, nominally in [0, 1] but not clipped, and
-the scale, 2 or 4; returns float32 (H * scale, W * scale, 3). The edges of both pictures coincide:
-the middle of pixel x of the source comes to lie at x * scale + (scale - 1) / 2 of the result, or
-faces would not fit their heads."""
-
-In = TypeVar("In", contravariant=True)
-Out = TypeVar("Out")
-
-
-class Stage(Protocol[In, Out]):
-    """What every stage between decode and encode offers."""
-
-    @property
-    def lookahead(self) -> int:
-        """Frames it may hold back: memory is bounded by this, never by the clip's length."""
-        ...
-
-    def push(self, item: In) -> list[Out]:
-        """Take one item in presentation order; return those that are now finished, in order."""
-        ...
-
-    def flush(self) -> list[Out]:
-        """End of stream: return everything held back."""
-        ...
-
-    def reset(self) -> None:
-        """Forget everything, as if nothing had been seen."""
-        ...
+"""Enlarges a picture. Takes float32 (H, W, 3) RGB, nominally in [0, 1] but not clipped, and the
+scale, 2 or 4; returns float32 (H * scale, W * scale, 3). The edges of both pictures must coincide,
+so that faces fit their heads: the middle of pixel x of the source comes to lie at
+x * scale + (scale - 1) / 2 of the result."""

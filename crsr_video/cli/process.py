@@ -73,7 +73,7 @@ def limit_library_threads(device: str) -> None:
     """
     import cv2
 
-    from crsr_video.runtime.devices import resolve_device
+    from crsr_video.runtime.placement import resolve_device
 
     if resolve_device(device).type == "cpu":
         cv2.setNumThreads(1)

@@ -25,6 +25,9 @@ MATRICES: dict[str, tuple[float, float]] = {
 }
 """Luma weights (Kr, Kb) of the non-constant-luminance matrices of ITU-T H.273, table 4."""
 
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+"""BT.601 weights of red, green and blue, for luma that only measures and never reaches a frame."""
+
 MATRIX_CODES: dict[str, int] = {"bt709": 1, "fcc": 4, "bt601": 5, "smpte240m": 7, "bt2020": 9}
 """Their matrix_coefficients codes of H.273, which FFmpeg uses too."""
 

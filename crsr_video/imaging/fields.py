@@ -37,8 +37,8 @@ def _field(item: TrackedFrame, parity: int, second: bool) -> TrackedFrame:
         item.frame,
         components=tuple(plane[parity::2] for plane in item.frame.components),
         sample_aspect=item.frame.sample_aspect / 2,
-        whole=item.frame,
-        second=second,
+        interlaced_frame=item.frame,
+        is_second_field=second,
     )
     faces = tuple(_moved(face, _field_from_frame(parity)) for face in item.faces)
     return TrackedFrame(frame, faces, item.cut and not second)
@@ -63,14 +63,14 @@ class Weaver:
 
     def push(self, frame: Frame) -> list[Frame]:
         """The finished frame, once its second field has come."""
-        if frame.whole is None:
+        if frame.interlaced_frame is None:
             return [frame]
-        if not frame.second:
+        if not frame.is_second_field:
             self._waiting = frame
             return []
         assert self._waiting is not None
         pair, self._waiting = (self._waiting, frame), None
-        return [_woven(frame.whole, pair)]
+        return [_woven(frame.interlaced_frame, pair)]
 
     def reset(self) -> None:
         """Forget a field that waits for the other."""

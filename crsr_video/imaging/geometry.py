@@ -79,6 +79,11 @@ def resize_matrix(x_factor: float, y_factor: float | None = None) -> Matrix:
     return np.array([[fx, 0.0, (fx - 1) / 2], [0.0, fy, (fy - 1) / 2]])
 
 
+def enlarged_crop_matrix(crop_from_frame: ArrayLike, factor: float) -> Matrix:
+    """The transform of a crop that was enlarged by a factor: its coordinates from the frame's."""
+    return compose(resize_matrix(factor), crop_from_frame)
+
+
 def chroma_matrix(x_shift: int, y_shift: int, x_cosited: bool, y_cosited: bool) -> Matrix:
     """Coordinates in a subsampled plane, from coordinates in the luma plane; 2x3.
 

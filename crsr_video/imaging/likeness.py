@@ -1,7 +1,9 @@
-"""How like the face that was seen the enhanced one is, in the band that both hold."""
+"""How alike two pictures of a face are, in the band that both hold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,42 +11,40 @@ from numpy.typing import NDArray
 
 from crsr_video.imaging.geometry import canonical_landmarks
 from crsr_video.imaging.masks import face_mask
-from crsr_video.types import Face
+from crsr_video.imaging.noise import deviation, power_beyond
+from crsr_video.imaging.operations import Operations, Pictures
 
 FloatPicture = NDArray[np.float32]
 
-FINE, COARSE = 1 / 64, 1 / 12
-"""Deviations, in crop sides, of the Gaussians between which a face's structure lies: coarser is
-tint, which is the frame's own anyway; finer is mostly noise."""
-CELLS = 64
-"""To a side of the crop: as finely as structure is looked at."""
-DETAIL = 1.0
+_FINE, _COARSE = 1 / 64, 1 / 12
+"""Deviations, in crop sides, of the Gaussians between which a face's structure lies. Coarser
+variation is tint, which is the frame's own anyway; finer variation is mostly noise."""
+_CELLS = 64
+"""Largest side of the pictures in which structure is compared."""
+_DETAIL = 1.0
 """Deviation in crop pixels of the Gaussian beyond which detail lies."""
-NOISE_TOLERANCE = 1.35
-"""Noise power is counted this many times, as where the crop's size is chosen."""
 _FAINT = 0.004
-"""RMS of luma, 1 being white: structure and detail fainter than this decide nothing."""
+"""RMS of luma, 1 being white. Structure and detail fainter than this decide nothing."""
 _FEATURE = 0.08
-"""Deviation in crop sides of the surroundings of eyes, nose and mouth."""
+"""Deviation, in crop sides, of the surroundings of eyes, nose and mouth."""
 _MEMORY = 0.8
-"""Share of the former frames in what is compared: single frames are noisy."""
-
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Share of former frames in a running average: single frames are noisy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Sums over a face, of one frame or averaged over several."""
+    """Power of structure and detail over a face, in one frame or averaged over several."""
 
     seen: float
     """Power of the seen structure."""
     made: float
     """Power of the enhanced structure."""
     shared: float
-    """Of their product."""
+    """Mean product of the seen and the enhanced structure."""
     seen_detail: float
     """Power of the seen detail beyond its noise."""
     made_detail: float
+    """Power of the enhanced detail."""
 
     @property
     def likeness(self) -> float:
@@ -57,8 +57,8 @@ class Comparison:
         """Power of the enhanced detail over that of the seen; above 1 where it is sharper."""
         return (self.made_detail + _FAINT**2) / (self.seen_detail + _FAINT**2)
 
-    def mixed(self, before: "Comparison") -> "Comparison":
-        """Averaged with the frames before."""
+    def averaged(self, before: "Comparison") -> "Comparison":
+        """Return the running average of this frame and the frames before."""
         old, new = _MEMORY, 1 - _MEMORY
         return Comparison(
             old * before.seen + new * self.seen,
@@ -69,57 +69,74 @@ class Comparison:
         )
 
 
-def compare(face: Face) -> Comparison | None:
-    """How like the seen face the enhanced one is; None: it was not enhanced."""
-    if face.crop is None or face.enhanced is None:
-        return None
-    size = face.crop.size
-    seen = _through(_luma(face.crop.image), face.enhanced.size // size)
-    made = _luma(np.stack([_shrunk(channel, size) for channel in face.enhanced.image]))
-    cells = min(size, CELLS)
-    weights = structure_weights(cells)
-    a, b = _structure(_shrunk(seen, cells)), _structure(_shrunk(made, cells))
+def compare(
+    crops: Sequence[Any], enhanced: Sequence[Any], operations: Operations
+) -> list[Comparison]:
+    """Compare enhanced faces with the crops that they were made from.
+
+    Args:
+        crops: Pictures (3, S, S), RGB in [0, 1].
+        enhanced: The enhanced pictures (3, f * S, f * S).
+        operations: Where the pictures are.
+    """
+    kinds = [(crop.shape[-1], large.shape[-1]) for crop, large in zip(crops, enhanced, strict=True)]
+    found: dict[int, Comparison] = {}
+    for indices in operations.batches(kinds, [large for _, large in kinds]):
+        figures = _figures(
+            operations.stack([crops[i] for i in indices]),
+            operations.stack([enhanced[i] for i in indices]),
+            operations,
+        )
+        found.update(zip(indices, (Comparison(*row) for row in figures), strict=True))
+    return [found[index] for index in range(len(kinds))]
+
+
+def _figures(crops: Pictures, enhanced: Pictures, operations: Operations) -> list[list[float]]:
+    """Return the fields of a `Comparison` for each face."""
+    size = crops.shape[-1]
+    factor = enhanced.shape[-1] // size
+    seen = operations.filter(operations.luma(crops), enlarge_and_shrink_kernel(factor))
+    made = operations.luma(operations.resize(enhanced, size, "area"))
+    cells = min(size, _CELLS)
+    weights = operations.constant(structure_weights, cells)
+    a, b = (_structure(operations.resize(x, cells, "area"), operations) for x in (seen, made))
+    mask = operations.constant(_mask_shares, size)
+    fine, fine_made = (x - operations.gaussian_blur(x, _DETAIL) for x in (seen, made))
+    noise = deviation(operations.medians(abs(fine), operations.constant(_mask_places, size)))
+    columns = [
+        operations.sums(weights * a * a),
+        operations.sums(weights * b * b),
+        operations.sums(weights * a * b),
+        power_beyond(operations.sums(mask * fine**2), noise).clip(0),
+        operations.sums(mask * fine_made**2),
+    ]
+    rows: list[list[float]] = operations.fetch(columns).tolist()
+    return rows
+
+
+def _structure(pictures: Pictures, operations: Operations) -> Pictures:
+    side = pictures.shape[-1]
+    fine, coarse = (operations.gaussian_blur(pictures, side * share) for share in (_FINE, _COARSE))
+    return fine - coarse
+
+
+@lru_cache(maxsize=8)
+def _mask_shares(size: int) -> FloatPicture:
+    """Return the face mask, scaled to the sum 1."""
     mask = face_mask(size)
-    mask = mask / mask.sum()
-    fine, fine_made = _detail(seen), _detail(made)
-    # Detail sits on few pixels, noise on all: the median tells the noise.
-    noise = 1.4826 * float(np.median(np.abs(fine[mask > 0])))
-    return Comparison(
-        float((weights * a * a).sum()),
-        float((weights * b * b).sum()),
-        float((weights * a * b).sum()),
-        max(0.0, float((mask * fine**2).sum()) - NOISE_TOLERANCE * noise**2),
-        float((mask * fine_made**2).sum()),
-    )
+    shares: FloatPicture = mask / mask.sum()
+    return shares
 
 
-def _luma(image: FloatPicture) -> FloatPicture:
-    """(3, S, S) to (S, S)."""
-    luma: FloatPicture = np.tensordot(LUMA, image, 1)
-    return luma
-
-
-def _shrunk(picture: FloatPicture, size: int) -> FloatPicture:
-    small: FloatPicture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-    return small
-
-
-def _structure(picture: FloatPicture) -> FloatPicture:
-    side = picture.shape[0]
-    fine = cv2.GaussianBlur(picture, (0, 0), side * FINE)
-    coarse = cv2.GaussianBlur(picture, (0, 0), side * COARSE)
-    band: FloatPicture = fine - coarse
-    return band
-
-
-def _detail(picture: FloatPicture) -> FloatPicture:
-    detail: FloatPicture = picture - cv2.GaussianBlur(picture, (0, 0), DETAIL)
-    return detail
+@lru_cache(maxsize=8)
+def _mask_places(size: int) -> FloatPicture:
+    """Return the numbers of the samples inside the face mask, row by row."""
+    return np.flatnonzero(face_mask(size) > 0).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
 def structure_weights(size: int) -> FloatPicture:
-    """Where structure counts: eyes, nose and mouth, less so the rest of the face; sum 1."""
+    """Return where structure counts: eyes, nose and mouth, less so the rest of the face; sum 1."""
     y, x = np.mgrid[:size, :size]
     near = np.zeros((size, size))
     for px, py in canonical_landmarks(size):
@@ -129,20 +146,34 @@ def structure_weights(size: int) -> FloatPicture:
     return normal
 
 
-def _through(picture: FloatPicture, factor: int) -> FloatPicture:
-    """A picture as it would be if it were enlarged and shrunk again: what no network changes."""
-    kernel = there_and_back(factor)
-    seen: FloatPicture = cv2.sepFilter2D(
-        picture, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE
-    )
-    return seen
-
-
 @lru_cache(maxsize=8)
-def there_and_back(factor: int) -> FloatPicture:
-    """Filter that a cubic enlargement and a box average amount to; (7,), sum 1."""
+def enlarge_and_shrink_kernel(factor: int) -> FloatPicture:
+    """Return the filter that a cubic enlargement and an area average amount to; (7,), sum 1.
+
+    It shows a crop as it would be if no network had changed it.
+    """
     impulse = np.zeros((1, 7), np.float32)
     impulse[0, 3] = 1.0
     wide = cv2.resize(impulse, (7 * factor, 1), interpolation=cv2.INTER_CUBIC)
     kernel: FloatPicture = wide.reshape(7, factor).mean(1)
     return kernel
+
+
+def agreement(
+    ours: Pictures, others: Pictures, side: int, tolerance: float, operations: Operations
+) -> Pictures:
+    """Return where two pictures of a face show the same thing, from 0 to 1.
+
+    Args:
+        ours: (N, 3, S, S).
+        others: Of the same shape.
+        side: Side of the result in pixels.
+        tolerance: Difference, 1 being white, at which the result is 1/e.
+        operations: Where the pictures are.
+
+    Returns:
+        (N, 1, side, side).
+    """
+    difference = operations.box_blur(operations.largest_channel(abs(ours - others)))
+    share = operations.exponential(-((difference / tolerance) ** 2))
+    return operations.resize(share, side, "linear")

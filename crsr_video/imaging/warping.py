@@ -1,6 +1,6 @@
 """Resample pictures under a transform, antialiased when they shrink.
 
-One picture here is one or more channels, (H, W) or (H, W, C), any float or unsigned integer type.
+A picture here has one or more channels, (H, W) or (H, W, C), of any float or unsigned integer type.
 """
 
 from typing import Any
@@ -14,17 +14,19 @@ from crsr_video.imaging.geometry import Matrix, bounds, compose, invert, resize_
 Picture = NDArray[Any]
 FloatPicture = NDArray[np.float32]
 
-# Each side of OpenCV's cubic kernel reaches two pixels; one more absorbs rounding.
 _KERNEL_MARGIN = 3
+"""Each side of OpenCV's cubic kernel reaches two pixels; one more absorbs rounding."""
 
 
 def antialias_kernel(scale: float) -> FloatPicture:
-    """Low-pass filter that band-limits a picture before it shrinks by `scale` < 1.
+    """Return the low-pass filter that band-limits a picture before it shrinks by `scale` < 1.
 
-    Keys' cubic kernel with a = -1/2 (1981), stretched to the target's pixels: flat over most of
-    the band that stays, and nearly nothing of what would alias comes through. Training shrinks
+    It is Keys' cubic kernel with a = -1/2 (1981), stretched to the target's pixels: flat over most
+    of the band that stays, and nearly nothing of what would alias comes through. Training shrinks
     with the same kernel, so crops look as the networks expect them.
-    Returns: (K,) with K odd and the sum 1, for rows and columns alike.
+
+    Returns:
+        (K,) with K odd and the sum 1, for rows and columns alike.
     """
     reach = int(np.ceil(2 / scale)) - 1
     d = np.abs(np.arange(-reach, reach + 1)) * scale
@@ -41,16 +43,24 @@ def warp(picture: Picture, target_from_source: Matrix, width: int, height: int) 
     Only the region of the source that is seen is read, so the cost follows the target's size and
     the shrinking factor, never the size of the frame.
 
-    Args:    picture: (H, W) or (H, W, C).
-             target_from_source: 2x3, pixel centres at integers.
-    Returns: float32 (height, width) or (height, width, C), same value range (cubic overshoots).
-    Raises:  DegenerateFaceError: the transform is singular.
+    Args:
+        picture: (H, W) or (H, W, C).
+        target_from_source: 2x3, pixel centres at integers.
+        width: Width of the target in pixels.
+        height: Height of the target in pixels.
+
+    Returns:
+        float32 (height, width) or (height, width, C), same value range (cubic overshoots).
+
+    Raises:
+        DegenerateFaceError: The transform is singular.
     """
-    source_from_target = invert(target_from_source)
     scale = scale_of(target_from_source)
-    margin = _KERNEL_MARGIN + int(np.ceil(2 / min(scale, 1.0)))
-    x, y, region = _region(picture, source_from_target, width, height, margin)
-    moved = compose(target_from_source, np.array([[1.0, 0.0, x], [0.0, 1.0, y]]))
+    rows, columns = picture.shape[:2]
+    # A non-square target is seen through the square around it: at worst some pixels too many.
+    left, top, right, bottom = seen_region((columns, rows), target_from_source, max(width, height))
+    region = picture[top:bottom, left:right].astype(np.float32, copy=False)
+    moved = compose(target_from_source, np.array([[1.0, 0.0, left], [0.0, 1.0, top]]))
     if scale < 0.5:
         # Far shrinking: an exact box average first keeps the kernel small and the cost low.
         fraction = 1 / int(1 / scale)
@@ -67,16 +77,40 @@ def warp(picture: Picture, target_from_source: Matrix, width: int, height: int) 
     return warped
 
 
-def _region(
-    picture: Picture, source_from_target: Matrix, width: int, height: int, margin: int
-) -> tuple[int, int, FloatPicture]:
-    """Cut what the target sees, and `margin` pixels more: left, top and float32 pixels."""
-    rows, columns = picture.shape[:2]
-    # A non-square target is seen through the square around it: at worst some pixels too many.
-    x0, y0, x1, y1 = bounds(source_from_target, max(width, height))
-    # At least one pixel stays even if the target lies wholly outside.
-    left = int(np.clip(np.floor(x0) - margin, 0, columns - 1))
-    top = int(np.clip(np.floor(y0) - margin, 0, rows - 1))
-    right = int(np.clip(np.ceil(x1) + margin + 1, left + 1, columns))
-    bottom = int(np.clip(np.ceil(y1) + margin + 1, top + 1, rows))
-    return left, top, picture[top:bottom, left:right].astype(np.float32, copy=False)
+def seen_region(
+    size: tuple[int, int], target_from_source: Matrix, side: int, *, rim: int = 0
+) -> tuple[int, int, int, int]:
+    """Return the part of a picture that a square target sees, with a margin for the filters.
+
+    Args:
+        size: Width and height of the picture.
+        target_from_source: 2x3.
+        side: Side of the target in pixels.
+        rim: Pixels around the picture that count as part of it.
+
+    Returns:
+        left, top, right, bottom in pixels, half-open. At least one pixel stays, even if the target
+        lies wholly outside.
+
+    Raises:
+        DegenerateFaceError: The transform is singular.
+    """
+    seen = bounds(invert(target_from_source), side)
+    margin = _KERNEL_MARGIN + int(np.ceil(2 / min(scale_of(target_from_source), 1.0)))
+    low = [
+        int(np.clip(np.floor(v) - margin, -rim, n + rim - 1))
+        for v, n in zip(seen[:2], size, strict=True)
+    ]
+    high = [
+        int(np.clip(np.ceil(v) + margin + 1, first + 1, n + rim))
+        for v, first, n in zip(seen[2:], low, size, strict=True)
+    ]
+    return low[0], low[1], high[0], high[1]
+
+
+def rim_around(target_from_layers: Matrix) -> int:
+    """Return how far layers are replicated beyond their edges before they are warped, in pixels.
+
+    Shrinking averages over the edge, and a mask must be zero beyond it.
+    """
+    return 2 * int(np.ceil(2 / min(1.0, scale_of(target_from_layers))))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crsr_video.stages.effort import Effort, Level
+from crsr_video.stages.quality import LiveQuality, QualityLevel
 
 _WINDOW = 1.5
 """Seconds that are looked at."""
@@ -56,7 +56,7 @@ class Sample:
 
 
 class Governor:
-    """Sets `Effort.index` from what frames cost.
+    """Sets `LiveQuality.index` from what frames cost.
 
     Args: effort: to be set.
           most: latency in seconds that p95 is to stay below.
@@ -66,10 +66,10 @@ class Governor:
 
     def __init__(
         self,
-        effort: Effort,
+        effort: LiveQuality,
         most: float,
         *,
-        tell: Callable[[Level, str], None] | None = None,
+        tell: Callable[[QualityLevel, str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._effort, self._most, self._tell, self._clock = effort, most, tell, clock

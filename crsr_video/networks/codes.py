@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from crsr_video.networks import onednn
+
 _LARGEST = 127
 """Of a weight's code."""
 
@@ -63,9 +65,14 @@ class ByteConvolution:
         self._steps = steps
         self._zeros = torch.zeros(len(steps), dtype=torch.int64)
         self._stride, self._groups = [stride] * 2, groups
-        self._weight = torch.ops.onednn.qconv_prepack(
-            *(codes.to(torch.int8), steps, x.scale.step, 0),
-            *(self._stride, self._padding, [1, 1], groups, list(self._padded(x).shape)),
+        self._weight = onednn.pack_byte_weight(
+            codes,
+            steps,
+            x.scale.step,
+            stride=self._stride,
+            padding=self._padding,
+            groups=groups,
+            input_shape=list(self._padded(x).shape),
         )
 
     def __call__(
@@ -78,11 +85,11 @@ class ByteConvolution:
         """
         scale = (result.step, result.zero, torch.uint8)
         if onto is None:
-            data = torch.ops.onednn.qconv2d_pointwise(
+            data = onednn.convolve_bytes(
                 *self._operands(x), self._bias, *self._geometry(), *scale, then, [], ""
             )
         else:
-            data = torch.ops.onednn.qconv2d_pointwise.binary(
+            data = onednn.convolve_bytes_onto(
                 *self._operands(x),
                 *(onto.data, self._bias, *self._geometry(), *scale),
                 *(onto.scale.step, onto.scale.zero, "sum", 1.0, None, [], None),
@@ -91,10 +98,9 @@ class ByteConvolution:
 
     def values(self, x: Codes) -> Tensor:
         """The result as it is: float32 (N, O, H, W), channels last."""
-        done: Tensor = torch.ops.onednn.qconv2d_pointwise(
+        return onednn.convolve_bytes(
             *self._operands(x), self._bias, *self._geometry(), 1.0, 0, torch.float32, "none", [], ""
         )
-        return done
 
     def _operands(self, x: Codes) -> tuple[object, ...]:
         return self._padded(x), x.scale.step, 0, self._weight, self._steps, self._zeros

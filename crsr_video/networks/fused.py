@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from crsr_video.networks import onednn
 from crsr_video.networks.plan import WIDENED, Walkable, convolutions, factor, sample, walk
 from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
 
@@ -22,13 +23,6 @@ class _Layer:
     bias: Tensor
     stride: list[int]
     padding: list[int]
-
-
-def available() -> bool:
-    """Whether this build of torch has what is needed: it is not part of its stable interface."""
-    names = ("_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight")
-    there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return there and all(hasattr(torch.ops.mkldnn, name) for name in names)
 
 
 class Fused:
@@ -63,11 +57,7 @@ class Fused:
     def add(self, name: str, x: Tensor, onto: Tensor) -> Tensor:
         """One call of oneDNN, into the memory of `onto`."""
         layer = self._layer(name, x)
-        done: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
-            *(onto, x, layer.weight, layer.bias, layer.padding, layer.stride, [1, 1], 1),
-            *("add", 1.0, None, [], None),
-        )
-        return done
+        return onednn.convolve_onto(onto, x, layer.weight, layer.bias, layer.stride, layer.padding)
 
     def rise(self, name: str, x: Tensor, onto: Tensor) -> Tensor:
         """As `blocks.Rise`: mixed first, then enlarged."""
@@ -92,10 +82,9 @@ class Fused:
 
     def _convolved(self, name: str, x: Tensor, then: str) -> Tensor:
         layer = self._layer(name, x)
-        done: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            *(x, layer.weight, layer.bias, layer.padding, layer.stride, [1, 1], 1, then, [], ""),
+        return onednn.convolve(
+            x, layer.weight, layer.bias, layer.stride, layer.padding, relu=then == "relu"
         )
-        return done
 
     def _layer(self, name: str, x: Tensor) -> _Layer:
         key = (name, x.shape)
@@ -107,9 +96,6 @@ class Fused:
                 weight, bias = subpixels_first(weight), subpixels_first(bias)
             weight, bias = weight.to(self._dtype), bias.to(self._dtype)
             stride, padding = list(module.stride), [int(p) for p in module.padding]
-            packed = torch.ops.mkldnn._reorder_convolution_weight(
-                weight.contiguous(memory_format=torch.channels_last),
-                *(padding, stride, [1, 1], 1, list(x.shape)),
-            )
+            packed = onednn.pack_weight(weight, stride, padding, x.shape)
             self._layers[key] = _Layer(packed, bias, stride, padding)
         return self._layers[key]

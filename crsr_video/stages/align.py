@@ -1,12 +1,12 @@
-"""Align: from a tracked face to a canonical crop, at the smallest size that keeps its detail.
+"""Align: cut a canonical crop for each tracked face, at the smallest size that keeps its detail.
 
-How large a face is and how much it holds are different things: a 300-pixel face that a codec
-has blurred to 60 pixels of detail is a 60-pixel face. The networks do most for small inputs, so
-each track gets the smallest input tier that loses nothing that is really there.
+A face's size and the detail that it holds are different things: a 300-pixel face that a codec has
+blurred to 60 pixels of detail is a 60-pixel face. The networks do most for small inputs, so each
+track gets the smallest crop size that loses nothing that is really there.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -15,72 +15,82 @@ from numpy.typing import NDArray
 
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging import geometry
+from crsr_video.imaging.colour import LUMA_WEIGHTS
+from crsr_video.imaging.noise import deviation, power_beyond
+from crsr_video.imaging.operations import Operations
 from crsr_video.imaging.resampling import sample
 from crsr_video.imaging.warping import warp
+from crsr_video.stages.base import Stage
 from crsr_video.types import Crop, Face, Frame, TrackedFrame
 
-TIERS = (32, 64, 128)
+CROP_SIZES = (32, 64, 128)
 """Sides of the crops that the networks are trained for, in pixels."""
 
 LARGEST_PROBE = 512
-"""Detail is looked for up to this many pixels a crop."""
+"""Largest side, in pixels, of the crop in which detail is measured."""
 
 _MEASURE_FIRST = 5
 _MEASURE_EVERY = 12
 """A track's detail is measured on its first frames, then now and then: it changes slowly."""
 
 _MEASUREMENTS = 9
-"""The median of so many counts: codecs make single frames much sharper or softer."""
+"""Length of the median over a track's measurements: codecs make single frames sharper or softer."""
+
+_FORGET_AFTER = 300
+"""Frames for which the measurements of a track that is not seen are kept."""
 
 _DETAIL_LEVEL = 0.006
 """RMS of luma, 1 being white, under which lost detail is not missed: about 1.5 8-bit codes."""
 
-_NOISE_TOLERANCE = 1.35
-"""Noise power is counted this many times: codecs and cameras make it a little spiky."""
-
 _NOISE_LEVELS = (0.4 / 255, 1.0 / 255)
-"""RMS of the finest noise from which, and at which wholly, it is taken out. Codecs leave little
-of it: a clean webcam shows 0.3 codes, a visibly noisy and then compressed clip 1.2."""
+"""RMS of the finest noise from which, and at which wholly, it is removed. Codecs leave little of
+it: a clean webcam shows 0.3 codes, a visibly noisy and then compressed clip 1.2."""
+
+_LUMA = np.array(LUMA_WEIGHTS, np.float32)
 
 
 @dataclass(frozen=True)
-class Thrift:
-    """How small a crop may be for what a face holds."""
+class CropSizePolicy:
+    """Rules for how small the crop of a face may be."""
 
     hidden: float
     """Share of its native size that a noisy face is taken to hold, whatever was measured."""
     medium: float
-    """Detail, in pixels a side, that any face of that size is taken to hold."""
+    """Detail, in pixels per side, that any face of that size is taken to hold."""
     holds: Mapping[int, float]
-    """Side of the crop to the detail, in pixels a side, up to which it serves."""
+    """Largest detail, in pixels per side, that a crop of a given side serves."""
 
-    def tier(self, side: float) -> int:
-        """The smallest crop for so much detail."""
-        return next((tier for tier, most in self.holds.items() if most >= side), TIERS[-1])
+    def crop_size(self, detail: float) -> int:
+        """Return the smallest crop for so many pixels of detail per side."""
+        return next((size for size, most in self.holds.items() if most >= detail), CROP_SIZES[-1])
 
 
-THRIFTY = Thrift(hidden=0.65, medium=50.0, holds={32: 42.0, 64: 100.0})
-"""For speed. What lies beyond a tier's band is faint then, and stays (see `_replaced`). The last
-tier takes the rest, and begins late: it costs four times the work of the one before."""
+FAST_CROPS = CropSizePolicy(hidden=0.65, medium=50.0, holds={32: 42.0, 64: 100.0})
+"""For speed. What lies beyond a crop's band is faint then, and stays (see `_replaced`). The largest
+crop costs four times the work of the one before, so it is used for the finest detail only."""
 
-FULL = Thrift(hidden=0.8, medium=80.0, holds={32: 28.0, 64: 60.0})
+FULL_CROPS = CropSizePolicy(hidden=0.8, medium=80.0, holds={32: 28.0, 64: 60.0})
 """For quality: crops about as large as the face is in its frame, or larger, so that nothing is lost
 on the way in. Degraded talking faces of 24 and 48 pixels gain 0.3 dB by it, for up to four times
 the work. Sides between the trained ones (48, 96) gave less."""
 
 _HYSTERESIS = 1.15
-"""A track changes to another tier only if its detail is this far beyond the border."""
+"""A track changes its crop size only if its detail is this factor beyond the border."""
 
 
 def detail_side(picture: NDArray[np.float32]) -> float:
-    """How many pixels a side would be enough to hold what a crop shows.
+    """Return how many pixels per side would be enough to hold what a crop shows.
 
     The crop is shrunk and enlarged again to ever smaller sizes, until detail is lost.
-    Args:    picture: float32 (S, S), luma in [0, 1].
-    Returns: pixels a side, at most S.
+
+    Args:
+        picture: float32 (S, S), luma in [0, 1].
+
+    Returns:
+        Pixels per side, at most S.
     """
     kept, level_before = float(picture.shape[0]), 0.0
-    while kept > TIERS[0] / 2:
+    while kept > CROP_SIZES[0] / 2:
         smaller = kept / np.sqrt(2)
         level, _ = lost_at(picture, round(smaller))
         if level > _DETAIL_LEVEL:
@@ -92,21 +102,19 @@ def detail_side(picture: NDArray[np.float32]) -> float:
 
 
 def lost_at(picture: NDArray[np.float32], size: int) -> tuple[float, float]:
-    """What a crop loses by being shrunk to `size`: detail and noise, as RMS of luma.
+    """Return the detail and the noise that a crop loses when it is shrunk to `size`.
 
-    Detail sits on few pixels (edges), noise on all; so the median, which few pixels do not move,
-    tells the noise, and what exceeds it is detail.
+    Both are RMS of luma; detail is what noise does not explain.
     """
     side = picture.shape[0]
     inner = slice(round(0.2 * side), round(0.9 * side))
-    lost = np.abs(picture - _through(picture, size))[inner, inner]
-    noise = 1.4826 * float(np.median(lost))
-    power = float(np.mean(lost**2)) - _NOISE_TOLERANCE * noise**2
+    lost = np.abs(picture - _shrunk_and_enlarged(picture, size))[inner, inner]
+    noise = deviation(float(np.median(lost)))
+    power = power_beyond(float(np.mean(lost**2)), noise)
     return float(np.sqrt(max(power, 0.0))), noise
 
 
-def _through(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """The picture shrunk to `size` and enlarged back."""
+def _shrunk_and_enlarged(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     side = picture.shape[0]
     small = warp(picture, geometry.resize_matrix(size / side), size, size)
     back: NDArray[np.float32] = cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
@@ -115,9 +123,9 @@ def _through(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:
 
 @dataclass(slots=True)
 class _TrackState:
-    """What is remembered of one track."""
+    """Measurements of one track."""
 
-    tier: int
+    crop_size: int
     sides: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASUREMENTS))
     noises: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASUREMENTS))
     age: int = 0
@@ -125,7 +133,7 @@ class _TrackState:
 
     @property
     def side(self) -> float:
-        """Pixels a side that hold the face's detail."""
+        """Pixels per side that hold the face's detail."""
         return float(np.median(self.sides))
 
     @property
@@ -134,85 +142,108 @@ class _TrackState:
         return float(np.median(self.noises))
 
 
-def crop(frame: Frame, crop_from_frame: geometry.Matrix, side: int) -> Crop:
-    """What the frame shows in a square of `side` pixels.
+class Aligner(Stage[TrackedFrame, TrackedFrame]):
+    """Cuts crops, and collects frames until their crops fill a batch of the networks.
 
-    Raises: DegenerateFaceError: the transform is singular.
+    Frames that leave together stay together in the stages that follow.
+
+    Args:
+        operations: How pictures are computed, and where.
+        policy: How small crops may be.
+        keeps_detail: Never let what lies beyond a crop's band be replaced. For networks that put
+            nothing in its place.
+        batch: Number of crops at which frames go on.
+        lookahead: Number of frames that may wait for a batch to fill.
     """
-    image = np.clip(sample(frame, crop_from_frame, side, side), 0, 1)
-    return Crop(np.ascontiguousarray(image.transpose(2, 0, 1)), crop_from_frame)
-
-
-class Aligner:
-    """The align stage; no lookahead.
-
-    Args: keep_detail: never let what lies beyond a tier's band be replaced: for networks that
-          put nothing in its place.
-          thrift: how small crops may be.
-          look: cuts a crop out of a frame; as `crop`.
-    """
-
-    lookahead = 0
 
     def __init__(
         self,
+        operations: Operations,
         *,
-        keep_detail: bool = False,
-        thrift: Thrift = THRIFTY,
-        look: Callable[[Frame, geometry.Matrix, int], Crop] = crop,
+        policy: CropSizePolicy = FAST_CROPS,
+        keeps_detail: bool = False,
+        batch: int = 1,
+        lookahead: int = 0,
     ) -> None:
-        self._keep_detail = keep_detail
-        self._thrift = thrift
-        self._look = look
+        self.lookahead = lookahead
+        self._operations = operations
+        self._policy = policy
+        self._keeps_detail = keeps_detail
+        self._batch = batch
+        self._waiting: list[tuple[TrackedFrame, list[_Placed]]] = []
         self._tracks: dict[int, _TrackState] = {}
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
-        """Give every face that is to be enhanced its crop."""
+        """Decide on the crops of a frame; cut those of all waiting frames once it is time."""
         if item.cut:
-            self.reset()
-        faces = tuple(self._align(item.frame, face) for face in item.faces)
+            self._tracks.clear()
+        placed = [self._place(item.frame, face) for face in item.faces]
         self._forget()
-        return [replace(item, faces=faces)]
-
-    def flush(self) -> list[TrackedFrame]:
-        """Nothing is held back."""
+        self._waiting.append((item, placed))
+        crops = sum(face.crops_wanted for _, faces in self._waiting for face in faces)
+        if len(self._waiting) > self.lookahead or crops >= self._batch or crops == 0:
+            return self.flush()
         return []
 
+    def flush(self) -> list[TrackedFrame]:
+        """Cut the crops of all frames that wait."""
+        waiting, self._waiting = self._waiting, []
+        requests = [
+            (item.frame, placed.matrix, placed.side)
+            for item, faces in waiting
+            for placed in faces
+            if placed.matrix is not None
+        ]
+        pictures = iter(self._operations.sample(requests))
+        done = []
+        for item, faces in waiting:
+            cut = tuple(
+                placed.face
+                if placed.matrix is None
+                else replace(placed.face, crop=Crop(next(pictures), placed.matrix))
+                for placed in faces
+            )
+            done.append(replace(item, faces=cut))
+        return done
+
     def reset(self) -> None:
-        """Forget all tracks."""
+        """Forget all tracks and the frames that wait."""
+        self._waiting.clear()
         self._tracks.clear()
 
-    def _align(self, frame: Frame, face: Face) -> Face:
+    def _place(self, frame: Frame, face: Face) -> "_Placed":
+        """Decide where and how large the crop of a face is."""
         if face.skipped is not None:
-            return face
+            return _Placed(face)
         try:
             aspect = float(frame.sample_aspect)
             native = geometry.crop_side(face.landmarks, aspect)
             state = self._examine(frame, face, native)
-            side = min(state.tier, face.largest_crop or state.tier)
+            side = min(state.crop_size, face.largest_crop or state.crop_size)
             matrix = geometry.crop_from_frame(face.landmarks, side, aspect)
-            seen = self._look(frame, matrix, side)
+            geometry.invert(matrix)
         except DegenerateFaceError:
-            return replace(face, skipped="landmarks do not form a face")
+            return _Placed(replace(face, skipped="landmarks do not form a face"))
         gain = _gain(state.side)
         if gain <= 0:
-            return replace(face, skipped="already as sharp as the networks could make it")
-        return replace(
+            return _Placed(replace(face, skipped="already as sharp as the networks could make it"))
+        placed = replace(
             face,
-            crop=seen,
-            tier=state.tier,
-            detail=0.0 if self._keep_detail else _replaced(native, side, state),
+            ideal_crop=state.crop_size,
+            detail=0.0 if self._keeps_detail else _replaced(native, side, state),
             presence=face.presence * gain,
         )
+        return _Placed(placed, matrix, side)
 
     def _examine(self, frame: Frame, face: Face, native: float) -> _TrackState:
-        """The track's state, measured anew when it is due."""
-        state = self._tracks.setdefault(face.track, _TrackState(TIERS[0]))
+        """Return the track's state, measured again when it is due."""
+        state = self._tracks.setdefault(face.track, _TrackState(CROP_SIZES[0]))
         if state.age < _MEASURE_FIRST or state.age % _MEASURE_EVERY == 0:
             side, noise = _measure(frame, face, native)
             state.sides.append(min(side, native))
             state.noises.append(noise)
-            state.tier = _steady_tier(state.tier, _worth(native, state, self._thrift), self._thrift)
+            detail = _detail_to_hold(native, state, self._policy)
+            state.crop_size = _steady_crop_size(state.crop_size, detail, self._policy)
         state.age += 1
         state.unseen = 0
         return state
@@ -221,52 +252,66 @@ class Aligner:
         """Drop tracks that have been away for long, so that state stays bounded."""
         for state in self._tracks.values():
             state.unseen += 1
-        self._tracks = {k: s for k, s in self._tracks.items() if s.unseen < 300}
+        self._tracks = {k: s for k, s in self._tracks.items() if s.unseen < _FORGET_AFTER}
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A face, and the crop that it is to get, if any."""
+
+    face: Face
+    matrix: geometry.Matrix | None = None
+    side: int = 0
+
+    @property
+    def crops_wanted(self) -> int:
+        """1 if the networks will see a crop of this face, else 0."""
+        return int(self.matrix is not None and self.face.fresh)
 
 
 def _measure(frame: Frame, face: Face, native: float) -> tuple[float, float]:
-    """Pixels a side that hold the face's detail, and the RMS of its finest noise."""
-    side = int(np.clip(round(native), TIERS[0], LARGEST_PROBE))
+    """Return the pixels per side that hold the face's detail, and the RMS of its finest noise."""
+    side = int(np.clip(round(native), CROP_SIZES[0], LARGEST_PROBE))
     matrix = geometry.crop_from_frame(face.landmarks, side, float(frame.sample_aspect))
-    luma = sample(frame, matrix, side, side) @ np.array([0.299, 0.587, 0.114], np.float32)
+    luma = sample(frame, matrix, side, side) @ _LUMA
     return detail_side(luma), lost_at(luma, round(side / np.sqrt(2)))[1]
 
 
 def _noisiness(state: _TrackState) -> float:
-    """0 for a clean track, 1 for one whose noise is to be taken out."""
+    """Return 0 for a clean track, 1 for one whose noise is to be removed."""
     quiet, noisy = _NOISE_LEVELS
     return float(np.clip((state.noise - quiet) / (noisy - quiet), 0.0, 1.0))
 
 
-def _worth(native: float, state: _TrackState, thrift: Thrift) -> float:
-    """Pixels a side that the tier should hold.
+def _detail_to_hold(native: float, state: _TrackState, policy: CropSizePolicy) -> float:
+    """Return how many pixels of detail per side the crop should hold.
 
-    Noise and blocks hide detail from the measurement, though not from the networks: a noisy face
-    is taken to hold a good part of its size at least, and the smallest tier is for small faces
+    Noise and blocks hide detail from the measurement, though not from the networks. So a noisy face
+    is taken to hold a good part of its size at least, and the smallest crop is for small faces
     only, or they would come out softer than they went in.
     """
-    hidden = thrift.hidden * native * _noisiness(state)
-    return max(state.side, hidden, min(0.8 * native, thrift.medium))
+    hidden = policy.hidden * native * _noisiness(state)
+    return max(state.side, hidden, min(0.8 * native, policy.medium))
 
 
-def _steady_tier(tier: int, side: float, thrift: Thrift) -> int:
-    """The tier for `side`, but the old one while near its borders."""
-    if thrift.tier(side / _HYSTERESIS) <= tier <= thrift.tier(side * _HYSTERESIS):
-        return tier
-    return thrift.tier(side)
+def _steady_crop_size(size: int, detail: float, policy: CropSizePolicy) -> int:
+    """Return the crop size for `detail`, but the old one while near its borders."""
+    if policy.crop_size(detail / _HYSTERESIS) <= size <= policy.crop_size(detail * _HYSTERESIS):
+        return size
+    return policy.crop_size(detail)
 
 
-def _replaced(native: float, tier: int, state: _TrackState) -> float:
-    """Share of what lies beyond the tier's band that is replaced.
+def _replaced(native: float, size: int, state: _TrackState) -> float:
+    """Return the share of what lies beyond the crop's band that is replaced.
 
-    That band is worth replacing where the frame is much larger than the tier, is noisy, and has
-    no more detail than the tier holds. Everywhere else it stays.
+    That band is worth replacing where the frame is much larger than the crop, is noisy, and has no
+    more detail than the crop holds. Everywhere else it stays.
     """
-    room = np.clip(native / tier - 1.0, 0.0, 1.0)
-    fits = np.clip((1.3 - state.side / tier) / 0.4, 0.0, 1.0)
+    room = np.clip(native / size - 1.0, 0.0, 1.0)
+    fits = np.clip((1.3 - state.side / size) / 0.4, 0.0, 1.0)
     return float(room * fits * _noisiness(state))
 
 
 def _gain(side: float) -> float:
-    """Share of the correction that does good: all up to the last tier's size, none at twice it."""
-    return float(np.clip(2.0 - side / TIERS[-1], 0.0, 1.0))
+    """Return the useful share of the correction: all up to the largest crop, none at twice it."""
+    return float(np.clip(2.0 - side / CROP_SIZES[-1], 0.0, 1.0))

@@ -1,134 +1,90 @@
-"""Carry: what the networks did for a face goes on with it, in frames for which they had no time.
+"""Carry: keep what the networks added to a face in frames for which they had no time.
 
 Only in live enhancement, between back-off and paste. What was added to a face's crop is added to
-its present crop too, wherever both show the same thing; where the face moves within its crop (a
+its present crop too, wherever both show the same thing. Where the face moves within its crop (a
 blink, a word), nothing is added rather than something wrong.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from crsr_video.imaging import geometry
-from crsr_video.stages.effort import NO_TIME, Demand, Effort
+from crsr_video.imaging.geometry import enlarged_crop_matrix
+from crsr_video.imaging.likeness import agreement
+from crsr_video.imaging.operations import Operations
+from crsr_video.stages.base import Stage
+from crsr_video.stages.quality import NO_TIME, Demand, LiveQuality
 from crsr_video.types import Crop, Face, TrackedFrame
 
-FloatPicture = NDArray[np.float32]
-Picture = TypeVar("Picture")
-
-TOLERANCE = 0.09
+_TOLERANCE = 0.09
 """Difference of two crops, 1 being white, at which a share of 1/e is carried. Twice that of
-`smooth`: these crops still have their noise."""
-_TYPICAL_TIER = 64
-"""Side of the crop of a face that was not looked at."""
-_LONGEST = 8
-"""Frames for which a change is carried at most."""
+`smooth`, since these crops still have their noise."""
+_TYPICAL_CROP = 64
+"""Assumed side of the crop of a face that was not aligned."""
+_MOST_FRAMES = 8
+"""Largest number of frames for which a change is carried."""
 
 
 @dataclass(slots=True)
-class Change(Generic[Picture]):
-    """What was added to a face."""
+class _Change:
+    """What the networks added to a face."""
 
-    crop: Picture
-    """(S, S, 3) that it was added to."""
-    added: Picture
-    """(T, T, 3)."""
+    crop: Any
+    """(1, 3, S, S): the crop that it was added to."""
+    added: Any
+    """(1, 3, f * S, f * S)."""
     age: int = 0
 
 
-class Carrier:
-    """The stage; no lookahead.
+class Carrier(Stage[TrackedFrame, TrackedFrame]):
+    """Gives faces that the networks did not see the change of an earlier frame.
 
-    Args: effort: is told what the faces in view would ask for.
+    Args:
+        operations: How pictures are computed, and where.
+        quality: Receives what the faces in view would ask for.
     """
 
-    lookahead = 0
-
-    def __init__(self, effort: Effort) -> None:
-        self._effort = effort
-        self._tracks: dict[int, Change[Any]] = {}
+    def __init__(self, operations: Operations, quality: LiveQuality) -> None:
+        self._operations = operations
+        self._quality = quality
+        self._tracks: dict[int, _Change] = {}
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
-        """The frame, with a picture for every face that had one lately."""
+        """Return the frame, with a picture for every face that had one lately."""
         if item.cut:
             self.reset()
-        kept: dict[int, Change[Any]] = {}
+        kept: dict[int, _Change] = {}
         faces = tuple(self._carried(face, kept) for face in item.faces)
         self._tracks = kept
-        self._effort.demand = Demand(tuple(_tier(face) for face in faces if _wanted(face)))
+        wanted = [face for face in faces if face.crop is not None or face.skipped == NO_TIME]
+        self._quality.demand = Demand(tuple(face.ideal_crop or _TYPICAL_CROP for face in wanted))
         return [replace(item, faces=faces)]
-
-    def flush(self) -> list[TrackedFrame]:
-        """Nothing is held back."""
-        return []
 
     def reset(self) -> None:
         """Forget all faces."""
         self._tracks.clear()
 
-    def _carried(self, face: Face, kept: dict[int, Change[Any]]) -> Face:
+    def _carried(self, face: Face, kept: dict[int, _Change]) -> Face:
         if face.crop is None or face.skipped is not None:
             return face
         if face.enhanced is not None:
-            kept[face.track] = self.change(face)
+            kept[face.track] = self._change(face.crop, face.enhanced)
             return face
         before = self._tracks.get(face.track)
-        if before is None or before.age >= _LONGEST:
+        if before is None or before.age >= _MOST_FRAMES:
             return face
         before.age += 1
         kept[face.track] = before
-        return self.with_change(face, before)
+        return replace(face, enhanced=self._with_change(face.crop, before))
 
-    def change(self, face: Face) -> Change[Any]:
-        """What the networks have added to an enhanced face."""
-        return _change(face)
+    def _change(self, crop: Crop, enhanced: Crop) -> _Change:
+        small, large = (self._operations.stack([c.image]) for c in (crop, enhanced))
+        return _Change(small, large - self._operations.resize(small, enhanced.size, "cubic"))
 
-    def with_change(self, face: Face, before: Change[Any]) -> Face:
-        """A face that was not enhanced, with what was added to it before."""
-        return _with_change(face, before)
-
-
-def _wanted(face: Face) -> bool:
-    return face.crop is not None or face.skipped == NO_TIME
-
-
-def _tier(face: Face) -> int:
-    return face.tier or _TYPICAL_TIER
-
-
-def _change(face: Face) -> Change[FloatPicture]:
-    assert face.crop is not None
-    assert face.enhanced is not None
-    small = face.crop.image.transpose(1, 2, 0)
-    added = face.enhanced.image.transpose(1, 2, 0) - _enlarged(small, face.enhanced.size)
-    return Change(small, added)
-
-
-def _with_change(face: Face, before: Change[FloatPicture]) -> Face:
-    assert face.crop is not None
-    small, size = face.crop.image.transpose(1, 2, 0), before.added.shape[0]
-    picture = _enlarged(small, size) + _agreement(small, before.crop, size) * before.added
-    factor = size / face.crop.size
-    matrix = geometry.compose(geometry.resize_matrix(factor), face.crop.crop_from_frame)
-    planar = np.ascontiguousarray(picture.transpose(2, 0, 1))
-    return replace(face, enhanced=Crop(planar, matrix))
-
-
-def _enlarged(small: FloatPicture, size: int) -> FloatPicture:
-    """As paste enlarges a crop, so that what is carried is just what paste would add."""
-    large: FloatPicture = cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC)
-    return large
-
-
-def _agreement(now: FloatPicture, then: FloatPicture, size: int) -> FloatPicture:
-    """Share of a change that still holds, (size, size, 1) in [0, 1]."""
-    if now.shape != then.shape:
-        then = cv2.resize(then, now.shape[1::-1], interpolation=cv2.INTER_AREA)
-    difference = np.abs(now - then).max(2)
-    difference = cv2.blur(difference, (3, 3), borderType=cv2.BORDER_REPLICATE)
-    share = np.exp(-((difference / TOLERANCE) ** 2), dtype=np.float32)
-    spread: FloatPicture = cv2.resize(share, (size, size), interpolation=cv2.INTER_LINEAR)
-    return spread[..., None]
+    def _with_change(self, crop: Crop, before: _Change) -> Crop:
+        small, side = self._operations.stack([crop.image]), before.added.shape[-1]
+        then = before.crop
+        if then.shape != small.shape:
+            then = self._operations.resize(then, crop.size, "area")
+        share = agreement(small, then, side, _TOLERANCE, self._operations)
+        picture = self._operations.resize(small, side, "cubic") + share * before.added
+        return Crop(picture[0], enlarged_crop_matrix(crop.crop_from_frame, side / crop.size))

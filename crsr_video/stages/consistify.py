@@ -1,26 +1,27 @@
 """Consistify: make a genuine low-resolution crop look like a shrunken perfect picture.
 
-The first half of the method: see `networks.consistifier`.
+This is the first half of the method, see `networks.consistifier`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from crsr_video.runtime.batches import BatchStage, Images, Predictor
+from crsr_video.imaging.operations import Pictures
+from crsr_video.stages.networks import NetworkStage
 from crsr_video.types import Crop, Face
 
 
-def consistify(predict: Predictor, *, batch: int = 1, lookahead: int = 0) -> BatchStage:
-    """The consistify stage: fills `Face.consistent` from `Face.crop`."""
-    return BatchStage(predict, _crop, _with_consistent, batch=batch, lookahead=lookahead)
+class ConsistifyStage(NetworkStage):
+    """Fills `Face.consistent` from `Face.crop`."""
 
+    def input_crop(self, face: Face) -> Crop | None:
+        """Return the crop of a face that is due for the networks."""
+        return face.crop if face.fresh else None
 
-def _crop(face: Face) -> Crop | None:
-    return face.crop if face.fresh else None
-
-
-def _with_consistent(face: Face, image: Images) -> Face:
-    assert face.crop is not None
-    legal = np.clip(image, 0.0, 1.0)
-    return replace(face, consistent=Crop(legal, face.crop.crop_from_frame))
+    def with_results(self, faces: Sequence[Face], results: Pictures) -> list[Face]:
+        """Return the faces with the results clipped to legal values."""
+        done = []
+        for face, picture in zip(faces, results.clip(0.0, 1.0), strict=True):
+            assert face.crop is not None
+            done.append(replace(face, consistent=Crop(picture, face.crop.crop_from_frame)))
+        return done

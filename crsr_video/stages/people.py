@@ -1,4 +1,4 @@
-"""Whom to enhance, and how much: what the user chose for single faces, between track and align."""
+"""People: apply what the user chose for single people, between track and align."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -6,18 +6,20 @@ from dataclasses import dataclass, replace
 from crsr_video.config import PersonSettings
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging.geometry import crop_side
+from crsr_video.stages.base import Stage
 from crsr_video.types import Face, TrackedFrame
 
 OFF = "turned off by the user"
-"""Why a face is left alone."""
+"""Reason for which a face is left alone."""
 
 _ADVANTAGE = 1.25
-"""Times its size counts a face that is among the largest: two that are alike do not take turns."""
+"""Factor on the size of a face that is among the largest, so that two that are alike do not take
+turns."""
 _PACE = 1 / 6
-"""Of its weight a frame: a face that gives way fades out, and the other in."""
+"""Largest change of a weight in one frame: a face that gives way fades out, and the other in."""
 _STEADY = 0.1
 """Share of a new measurement in a face's size."""
-_PATIENCE = 60
+_FORGET_AFTER = 60
 """Frames for which a face that is not seen keeps its place."""
 
 _DEFAULT = PersonSettings()
@@ -29,20 +31,19 @@ class _Claim:
 
     size: float
     weight: float = 0.0
-    """0: it is not; 1: it is; in between it is about to change."""
+    """1 while the face is enhanced, 0 while it is not, and in between while it fades."""
     chosen: bool = False
     unseen: int = 0
 
 
-class People:
-    """The stage; no lookahead.
+class People(Stage[TrackedFrame, TrackedFrame]):
+    """Marks each face with what was chosen for it.
 
-    Args: faces: by id, what was chosen for them.
-          only: ids to enhance; None: all.
-          most: so many faces at most, the largest ones; None: all.
+    Args:
+        faces: Settings by track ID.
+        only: Track IDs to enhance. Defaults to all.
+        most: Number of faces to enhance at a time, the largest ones. Defaults to all.
     """
-
-    lookahead = 0
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class People:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Ids asked for that never occurred, in words."""
+        """Which of the chosen track IDs never occurred."""
         missing = sorted(self._asked - self._seen)
         if not missing:
             return ()
@@ -71,7 +72,7 @@ class People:
         return (f"no face {wanted} in what was enhanced; {there}",)
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
-        """The frame, each face marked with what was chosen."""
+        """Return the frame with each face marked."""
         if item.cut:
             self.reset()
         self._seen.update(face.track for face in item.faces)
@@ -80,16 +81,12 @@ class People:
             faces = self._largest(faces, float(item.frame.sample_aspect))
         return [replace(item, faces=tuple(faces))]
 
-    def flush(self) -> list[TrackedFrame]:
-        """Nothing is held back."""
-        return []
-
     def reset(self) -> None:
-        """Forget who was large; whose id was seen is kept for the notice."""
+        """Forget which faces were large; the track IDs seen are kept for the notice."""
         self._claims.clear()
 
     def _settle(self, face: Face) -> Face:
-        """What was chosen for this face alone."""
+        """Apply what was chosen for this face alone."""
         chosen = self._faces.get(face.track, _DEFAULT)
         others = self._only is not None and face.track not in self._only
         if others or not chosen.enabled or chosen.strength == 0:
@@ -97,7 +94,7 @@ class People:
         return replace(face, strength=face.strength * chosen.strength)
 
     def _largest(self, faces: list[Face], aspect: float) -> list[Face]:
-        """Leave alone all but the largest."""
+        """Leave all but the largest faces alone."""
         assert self._most is not None
         seen = {f.track: _size(f, aspect) for f in faces if f.skipped is None}
         self._measure(seen)
@@ -112,7 +109,7 @@ class People:
             claim.unseen = -1
         for claim in self._claims.values():
             claim.unseen += 1
-        self._claims = {k: c for k, c in self._claims.items() if c.unseen <= _PATIENCE}
+        self._claims = {k: c for k, c in self._claims.items() if c.unseen <= _FORGET_AFTER}
 
     @staticmethod
     def _rank(claim: _Claim) -> float:
@@ -121,7 +118,7 @@ class People:
     def _weigh(self, face: Face, chosen: bool) -> Face:
         claim = self._claims[face.track]
         goal = float(chosen)
-        if claim.weight < 0:  # Its first frame: how it enters is the tracker's business.
+        if claim.weight < 0:  # In its first frame, the tracker decides how a face fades in.
             claim.weight = goal
         claim.weight += min(max(goal - claim.weight, -_PACE), _PACE)
         claim.chosen = chosen
@@ -132,7 +129,7 @@ class People:
 
 
 def _size(face: Face, aspect: float) -> float:
-    """By what faces are compared: pixels, fewer for one that is only just coming or going."""
+    """Return the size by which faces are ranked; a face that fades in or out counts less."""
     try:
         return crop_side(face.landmarks, aspect) * face.presence
     except DegenerateFaceError:
@@ -140,7 +137,7 @@ def _size(face: Face, aspect: float) -> float:
 
 
 def ranges(ids: Iterable[int]) -> str:
-    """Numbers in words: "1 to 4, 6 and 9"."""
+    """Return numbers in words, such as "1 to 4, 6 and 9"."""
     runs: list[list[int]] = []
     for key in sorted(ids):
         if runs and key == runs[-1][-1] + 1:

@@ -1,92 +1,134 @@
-"""Smooth: no flicker between almost equal frames.
+"""Smooth: average faces over time, so that almost equal frames do not flicker.
 
-Aligned crops of one track lie on top of each other, so neighbours in time can be averaged
-pixel by pixel wherever they show the same thing. Where the face moves within its crop (a blink, a
-word), the consistent crops differ and the neighbour's weight falls to nothing: nothing smears.
-With frames to come (lookahead) the window is symmetric, so the average has no lag.
+Aligned crops of one track lie on top of each other, so neighbours in time can be averaged pixel by
+pixel wherever they show the same thing. Where the face moves within its crop (a blink, a word), the
+consistent crops differ and the neighbour's weight falls to nothing, so nothing smears. With frames
+to come (lookahead) the window is symmetric, and the average has no lag.
 """
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
+from crsr_video.imaging.likeness import agreement
+from crsr_video.imaging.operations import Operations, Pictures
+from crsr_video.stages.base import Stage
 from crsr_video.types import Crop, Face, TrackedFrame
 
-FloatPicture = NDArray[np.float32]
-
-TOLERANCE = 0.045
+_TOLERANCE = 0.045
 """Difference of two consistent crops, 1 being white, at which a neighbour's weight is 1/e."""
 
 
-class Smoother:
-    """The smooth stage: averages `Face.enhanced` over up to `radius` frames on either side.
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """The pictures of a face and of the same face in neighbouring frames."""
 
-    Args: radius: frames before, and (unless causal) after.
-          causal: look back only; then nothing is held back.
-          average: of a face and the same face in other frames; as `smooth_face`.
+    consistent: Any
+    enhanced: Any
+    neighbours: list[tuple[Any, Any]]
+    """Consistent and enhanced pictures, in order of time."""
+
+
+class Smoother(Stage[TrackedFrame, TrackedFrame]):
+    """Averages `Face.enhanced` over up to `radius` frames on either side.
+
+    Args:
+        operations: How pictures are computed, and where.
+        radius: Number of frames before, and (unless causal) after.
+        causal: Look back only; then nothing is held back.
     """
 
-    def __init__(
-        self,
-        radius: int = 2,
-        *,
-        causal: bool = False,
-        average: Callable[[Face, list[Face]], Face] | None = None,
-    ) -> None:
-        self._average = average or smooth_face
-        self.radius = radius
+    def __init__(self, operations: Operations, radius: int = 2, *, causal: bool = False) -> None:
         self.lookahead = 0 if causal else radius
+        self._operations = operations
+        self._radius = radius
         self._window: deque[TrackedFrame] = deque()
         self._next = 0
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
         """Take a frame; return the one that has now seen its whole window."""
-        done = self.flush() if item.cut else []
-        self._window.append(item)
-        if len(self._window) - self._next > self.lookahead:
-            done.append(self._finish())
-        return done
+        return self.push_all([item])
+
+    def push_all(self, items: Sequence[TrackedFrame]) -> list[TrackedFrame]:
+        """Take several frames, and average all faces of those that are finished together."""
+        ready: list[_Ready] = []
+        for item in items:
+            if item.cut:
+                ready += self._end_scene()
+            self._window.append(item)
+            if len(self._window) - self._next > self.lookahead:
+                ready.append(self._take())
+        return self._averaged(ready)
 
     def flush(self) -> list[TrackedFrame]:
-        """Finish all frames with what there is."""
-        done = []
-        while self._next < len(self._window):
-            done.append(self._finish())
-        self.reset()
-        return done
+        """Finish all frames with the neighbours that there are."""
+        return self._averaged(self._end_scene())
 
     def reset(self) -> None:
         """Forget all frames."""
         self._window.clear()
         self._next = 0
 
-    def _finish(self) -> TrackedFrame:
+    def _end_scene(self) -> "list[_Ready]":
+        ready = []
+        while self._next < len(self._window):
+            ready.append(self._take())
+        self.reset()
+        return ready
+
+    def _take(self) -> "_Ready":
+        """Return the next frame, and the neighbours of its faces."""
         centre = self._next
-        first, last = max(0, centre - self.radius), centre + self.lookahead
+        first, last = max(0, centre - self._radius), centre + self.lookahead
         neighbours = [
             item
             for index, item in enumerate(self._window)
             if first <= index <= last and index != centre
         ]
         item = self._window[centre]
-        smoothed = tuple(self._average(face, _same_track(face, neighbours)) for face in item.faces)
+        ready = _Ready(item, [_job(face, neighbours) for face in item.faces])
         self._next += 1
-        while self._next > self.radius:
+        while self._next > self._radius:
             self._window.popleft()
             self._next -= 1
-        return replace(item, faces=smoothed)
+        return ready
+
+    def _averaged(self, ready: "list[_Ready]") -> list[TrackedFrame]:
+        jobs = [job for one in ready for job in one.jobs if job is not None]
+        kinds = [(job.consistent.shape[-1], job.enhanced.shape[-1]) for job in jobs]
+        pictures: dict[int, Any] = {}
+        for indices in self._operations.batches(kinds, [large for _, large in kinds]):
+            made = _average([jobs[index] for index in indices], self._operations)
+            pictures.update(zip(indices, made, strict=True))
+        numbers = iter(range(len(jobs)))
+        return [
+            replace(
+                one.item,
+                faces=tuple(
+                    face if job is None else _with_picture(face, pictures[next(numbers)])
+                    for face, job in zip(one.item.faces, one.jobs, strict=True)
+                ),
+            )
+            for one in ready
+        ]
 
 
-def _same_track(face: Face, items: list[TrackedFrame]) -> list[Face]:
-    """The same person's faces in other frames, as far as they can be compared."""
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A frame whose window is complete."""
+
+    item: TrackedFrame
+    jobs: list[_Job | None]
+    """One for each face; faces without neighbours have none."""
+
+
+def _job(face: Face, items: list[TrackedFrame]) -> _Job | None:
+    """Return the same person's pictures in other frames, as far as they can be compared."""
     if face.enhanced is None or face.consistent is None:
-        return []
-    return [
-        other
+        return None
+    neighbours = [
+        (other.consistent.image, other.enhanced.image)
         for item in items
         for other in item.faces
         if other.track == face.track
@@ -95,32 +137,30 @@ def _same_track(face: Face, items: list[TrackedFrame]) -> list[Face]:
         and other.consistent is not None
         and other.consistent.size == face.consistent.size
     ]
+    return _Job(face.consistent.image, face.enhanced.image, neighbours) if neighbours else None
 
 
-def smooth_face(face: Face, others: list[Face]) -> Face:
-    """The face with its enhanced picture averaged with those of `others` where they agree."""
-    if not others or face.enhanced is None:
-        return face
-    size = face.enhanced.size
-    total = face.enhanced.image.copy()
-    weights = np.ones((size, size), np.float32)
-    for other in others:
-        weight = _agreement(face, other, size)
-        assert other.enhanced is not None
-        total += weight * other.enhanced.image
-        weights += weight
-    return replace(face, enhanced=Crop(total / weights, face.enhanced.crop_from_frame))
+def _average(jobs: Sequence[_Job], operations: Operations) -> Pictures:
+    """Average pictures of one size with those of their neighbours, in the neighbours' order."""
+    ours = operations.stack([job.consistent for job in jobs])
+    total = operations.stack([job.enhanced for job in jobs])
+    weights = 1.0
+    for turn in range(max(len(job.neighbours) for job in jobs)):
+        # A face with fewer neighbours is averaged with itself, with the weight 0.
+        others = [
+            job.neighbours[turn] if turn < len(job.neighbours) else (job.consistent, job.enhanced)
+            for job in jobs
+        ]
+        theirs = operations.stack([consistent for consistent, _ in others])
+        weight = agreement(ours, theirs, total.shape[-1], _TOLERANCE, operations)
+        counts = [float(turn < len(job.neighbours)) for job in jobs]
+        if not all(counts):
+            weight = weight * operations.numbers(counts)[:, None, None, None]
+        total = total + weight * operations.stack([enhanced for _, enhanced in others])
+        weights = weights + weight
+    return total / weights
 
 
-def _agreement(face: Face, other: Face, size: int) -> FloatPicture:
-    """Weight of another frame's face, (size, size) in [0, 1], one for an equal picture.
-
-    Compared are the consistent crops: they are small, and rid of the noise that differs always.
-    """
-    assert face.consistent is not None
-    assert other.consistent is not None
-    difference = np.abs(face.consistent.image - other.consistent.image).max(0)
-    difference = cv2.blur(difference, (3, 3), borderType=cv2.BORDER_REPLICATE)
-    weight = np.exp(-((difference / TOLERANCE) ** 2), dtype=np.float32)
-    enlarged: FloatPicture = cv2.resize(weight, (size, size), interpolation=cv2.INTER_LINEAR)
-    return enlarged
+def _with_picture(face: Face, picture: Any) -> Face:
+    assert face.enhanced is not None
+    return replace(face, enhanced=Crop(picture, face.enhanced.crop_from_frame))

@@ -1,50 +1,49 @@
-"""Super-resolve: four times the pixels from a consistent crop.
+"""Super-resolve: make four times the pixels of a consistent crop.
 
-The second half of the method: see `networks.superresolver`. What the networks answer for is
-detail; the colour and the light of a face stay the frame's own.
+This is the second half of the method, see `networks.superresolver`. The networks add detail; the
+colour and the light of a face stay the frame's own.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-import cv2
-import numpy as np
-
-from crsr_video.imaging import geometry
-from crsr_video.runtime.batches import BatchStage, Images, Predictor
+from crsr_video.imaging.geometry import enlarged_crop_matrix
+from crsr_video.imaging.operations import Operations, Pictures
+from crsr_video.stages.networks import NetworkStage
 from crsr_video.types import Crop, Face
 
-TINT_CELLS = 8
-"""To a side of the crop: what varies more slowly than this is tint, not detail."""
+_TINT_CELLS = 8
+"""Cells per side of the crop: what varies more slowly than this is tint, not detail."""
 
 
-def super_resolve(predict: Predictor, *, batch: int = 1, lookahead: int = 0) -> BatchStage:
-    """The super-resolve stage: fills `Face.enhanced` from `Face.consistent`."""
-    return BatchStage(predict, _consistent, _with_enhanced, batch=batch, lookahead=lookahead)
+class SuperResolveStage(NetworkStage):
+    """Fills `Face.enhanced` from `Face.consistent`."""
+
+    def input_crop(self, face: Face) -> Crop | None:
+        """Return the consistent crop, if the face has one."""
+        return face.consistent
+
+    def with_results(self, faces: Sequence[Face], results: Pictures) -> list[Face]:
+        """Return the faces with the results, which have the tint of their crops."""
+        crops = [face.crop for face in faces if face.crop is not None]
+        seen = self._operations.stack([crop.image for crop in crops])
+        pictures = without_tint(results, seen, self._operations)
+        done = []
+        for face, crop, picture in zip(faces, crops, pictures, strict=True):
+            matrix = enlarged_crop_matrix(crop.crop_from_frame, picture.shape[-1] / crop.size)
+            done.append(replace(face, enhanced=Crop(picture, matrix)))
+        return done
 
 
-def _consistent(face: Face) -> Crop | None:
-    return face.consistent
+def without_tint(pictures: Pictures, seen: Pictures, operations: Operations) -> Pictures:
+    """Replace the slowest variations of pictures by those of other, smaller ones.
 
-
-def _with_enhanced(face: Face, image: Images) -> Face:
-    assert face.crop is not None
-    factor = image.shape[-1] / face.crop.size
-    matrix = geometry.compose(geometry.resize_matrix(factor), face.crop.crop_from_frame)
-    return replace(face, enhanced=Crop(without_tint(image, face.crop.image), matrix))
-
-
-def without_tint(image: Images, seen: Images) -> Images:
-    """A picture with its slowest variations made those of another, smaller one.
-
-    Args: image: (3, S, S). seen: (3, s, s).
+    Args:
+        pictures: (N, 3, S, S).
+        seen: (N, 3, s, s).
+        operations: Where the pictures are.
     """
-    result = np.empty(image.shape, np.float32)
-    size = image.shape[:0:-1]
-    # One channel at a time, as they lie in memory.
-    for large, small, plain in zip(image, seen, result, strict=True):
-        enlarged = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
-        added = cv2.subtract(large, enlarged, dst=enlarged)
-        coarse = cv2.resize(added, (TINT_CELLS,) * 2, interpolation=cv2.INTER_AREA)
-        tint = cv2.resize(coarse, size, dst=enlarged, interpolation=cv2.INTER_LINEAR)
-        cv2.subtract(large, tint, dst=plain)
-    return result
+    side = pictures.shape[-1]
+    added = pictures - operations.resize(seen, side, "cubic")
+    coarse = operations.resize(added, _TINT_CELLS, "area")
+    return pictures - operations.resize(coarse, side, "linear")

@@ -14,17 +14,16 @@ from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
 from crsr_video.networks import Bicubic, Identity
 from crsr_video.pipeline import Pipeline
-from crsr_video.runtime.batches import Predictor
-from crsr_video.runtime.devices import Placement
 from crsr_video.stages.align import Aligner
-from crsr_video.stages.consistify import consistify
+from crsr_video.stages.base import Stage
+from crsr_video.stages.consistify import ConsistifyStage
 from crsr_video.stages.paste import Paster
 from crsr_video.stages.smooth import Smoother
-from crsr_video.stages.superres import super_resolve
+from crsr_video.stages.superres import SuperResolveStage
 from crsr_video.types import Face, Frame, TrackedFrame
 from tests.support.frames import make_face
+from tests.support.operations import NUMPY, predicting, predictor
 
-CPU = Placement(torch.device("cpu"), torch.float32, "for the test")
 SIZE = (96, 80)
 FACE = make_face(50, 38, 44, 8)
 FFV1 = OutputSettings(codec="ffv1")
@@ -47,22 +46,14 @@ class Run:
     notices: tuple[str, ...]
 
 
-class Finder:
+class Finder(Stage[Frame, TrackedFrame]):
     """Stands in for the tracker: the same faces in every frame."""
-
-    lookahead = 0
 
     def __init__(self, faces: Sequence[Face]) -> None:
         self._faces = tuple(faces)
 
     def push(self, frame: Frame) -> list[TrackedFrame]:
         return [TrackedFrame(frame, self._faces)]
-
-    def flush(self) -> list[TrackedFrame]:
-        return []
-
-    def reset(self) -> None:
-        pass
 
 
 def wild(crops: np.ndarray) -> np.ndarray:
@@ -77,18 +68,18 @@ def pipeline(faces: Sequence[Face] = (FACE,), network: Network = wild, scale: in
     return Pipeline(
         [
             ("track", Finder(faces)),
-            ("align", Aligner()),
-            ("consistify", consistify(Predictor(Identity(), CPU))),
-            ("super-resolve", super_resolve(network)),
-            ("smooth", Smoother(1)),
-            ("paste", Paster(scale=scale)),
+            ("align", Aligner(NUMPY)),
+            ("consistify", ConsistifyStage(predictor(Identity()), NUMPY)),
+            ("super-resolve", SuperResolveStage(predicting(network), NUMPY)),
+            ("smooth", Smoother(NUMPY, 1)),
+            ("paste", Paster(NUMPY, scale=scale)),
         ]
     )
 
 
 def identity(crops: np.ndarray) -> np.ndarray:
     """A network that changes nothing."""
-    return Predictor(Bicubic(), CPU)(crops)
+    return predictor(Bicubic())(torch.from_numpy(crops)).numpy()
 
 
 def enhance(

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 import crsr_video
 from crsr_video.cli import main
-from crsr_video.runtime import devices
+from crsr_video.networks import onednn
 from crsr_video.track import face_models
 from tests.support.paths import ROOT
 
@@ -220,10 +220,10 @@ def test_doctor_finds_everything() -> None:
 def test_doctor_tells_the_arithmetic_that_runs_and_why(
     able: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if able and not devices._computes_bytes():
+    if able and not onednn.has_vnni():
         pytest.skip("this processor cannot multiply bytes by itself")
-    monkeypatch.setattr(devices, "_computes_bytes", lambda: able)
-    monkeypatch.setattr(devices, "_computes_bf16", lambda: True)
+    monkeypatch.setattr(onednn, "has_vnni", lambda: able)
+    monkeypatch.setattr(onednn, "has_bf16", lambda: True)
     found = json.loads(run("doctor", "--device", "cpu", "--json").stdout)
     told, ran = found["device"]["text"], found["self-test"]["text"]
     assert told.startswith(f"cpu, {'int8' if able else 'bf16'} on CPU: the processor ")

@@ -15,7 +15,7 @@ from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.fused import Fused
 from crsr_video.networks.plan import Walkable, walk
 from crsr_video.networks.quantised import Observer, Quantised, Ranges
-from crsr_video.runtime import devices
+from crsr_video.runtime import placement as devices
 from crsr_video.training.data import Faces, Tier, batch
 from crsr_video.training.degrade import FACTOR, clean, degrade
 from crsr_video.weights import Pair
@@ -25,7 +25,7 @@ MEAN_COST, WORST_COST = 0.05, 0.2
 fortieth and a tenth of what the networks gain."""
 
 _SIDES = (32, 64, 128)
-"""Of crops that run in eight bits, see `backends.MOST_IN_BYTES`."""
+"""Of crops that run in eight bits, see `MOST_INT8_PIXELS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def calibrate(pair: Pair, faces: Path, rounds: int = 8) -> Calibration:
             lacks faces.
     """
     _networks(pair)
-    if not devices.place("cpu").eight_bits:
+    if not devices.place("cpu").int8:
         raise TrainingError("this processor cannot compute in eight bits (VNNI)")
     rng = np.random.default_rng(1)
     ranges = measure(pair, crops(Faces(faces, "train"), rng, rounds))

@@ -15,6 +15,7 @@ import pytest
 from crsr_video.errors import ConfigError, TracksError
 from crsr_video.inspection import analysis
 from crsr_video.pipeline import Pipeline
+from crsr_video.stages.base import Stage
 from crsr_video.track import face_models
 from crsr_video.types import Frame, TrackedFrame
 from tests.integration.plugins import clips
@@ -56,10 +57,8 @@ def same(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-class Stamp:
+class Stamp(Stage):
     """A stage that writes into each frame how many came since it was reset, and which."""
-
-    lookahead = 0
 
     def __init__(self):
         self.seen = []
@@ -69,26 +68,15 @@ class Stamp:
         codes = tuple(np.full_like(plane, len(self.seen) % 256) for plane in item.components)
         return [item.with_components(codes)]
 
-    def flush(self):
-        return []
-
     def reset(self):
         self.seen.append("reset")
 
 
-class Untracked:
+class Untracked(Stage):
     """A first stage that finds nobody."""
-
-    lookahead = 0
 
     def push(self, item):
         return [TrackedFrame(item)]
-
-    def flush(self):
-        return []
-
-    def reset(self):
-        pass
 
 
 class Idle(Untracked):
@@ -98,19 +86,14 @@ class Idle(Untracked):
         return [item]
 
 
-class Bare:
+class Bare(Stage):
     """A last stage that gives the frame back."""
-
-    lookahead = 0
 
     def __init__(self, stamp):
         self.stamp = stamp
 
     def push(self, item):
         return self.stamp.push(item.frame)
-
-    def flush(self):
-        return []
 
     def reset(self):
         self.stamp.reset()
@@ -255,8 +238,8 @@ def test_fields_are_told_apart():
     seen = []
     stages = [("track", Untracked()), ("noting", Idle()), ("paste", Look(seen))]
     plugin.enhance(woven, make=lambda _: Pipeline(stages)).get_frame(0).close()
-    assert [(f.height, f.second) for f in seen] == [(180, False), (180, True)]
-    assert seen[0].whole.interlaced == "top"
+    assert [(f.height, f.is_second_field) for f in seen] == [(180, False), (180, True)]
+    assert seen[0].interlaced_frame.interlaced == "top"
 
 
 def test_analysed_faces_are_taken(tmp_path):

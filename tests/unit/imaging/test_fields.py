@@ -25,8 +25,12 @@ def test_fields_are_every_other_line_in_order_of_time(rng, first):
     for field, start in ((one, parity), (two, 1 - parity)):
         for part, plane in zip(field.components, frame.components, strict=True):
             assert np.array_equal(part, plane[start::2])
-        assert (field.whole, field.pts, field.sample_aspect) == (frame, 7, Fraction(8, 15))
-    assert (one.second, two.second) == (False, True)
+        assert (field.interlaced_frame, field.pts, field.sample_aspect) == (
+            frame,
+            7,
+            Fraction(8, 15),
+        )
+    assert (one.is_second_field, two.is_second_field) == (False, True)
 
 
 @pytest.mark.parametrize("first", ORDERS)
@@ -76,7 +80,7 @@ def test_changes_land_on_their_lines(rng, first, edited, height):
             field = field.with_components(planes)
         done += weaver.push(field)
     (whole,) = done
-    assert (whole.pts, whole.whole, whole.interlaced) == (7, None, first)
+    assert (whole.pts, whole.interlaced_frame, whole.interlaced) == (7, None, first)
     parities = (0, 1) if first == "top" else (1, 0)
     for old, new in zip(frame.components, whole.components, strict=True):
         for number, parity in enumerate(parities):

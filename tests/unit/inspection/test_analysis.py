@@ -17,7 +17,7 @@ from crsr_video import Config, PersonSettings, analyse
 from crsr_video.errors import ConfigError, InputError, OutputError, TracksError
 from crsr_video.inspection.overlay import Overlay
 from crsr_video.io.reader import Reader
-from crsr_video.pipeline import recorded
+from crsr_video.pipeline import replay_for
 from crsr_video.stages.people import OFF
 from crsr_video.track import face_models, tracks_file
 from crsr_video.track.tracks_file.fingerprint import fingerprint_of
@@ -137,7 +137,7 @@ def test_rotated_videos_and_wide_pixels(portrait, tmp_path, form):
             first.rotation,
             first.sample_aspect,
         )
-        stage = recorded(
+        stage = replay_for(
             Config.from_options(tracks=found.output),
             decoder.path,
             decoder.info,
@@ -172,7 +172,7 @@ def test_a_part_of_the_video_uses_the_faces_of_its_timestamps(tmp_path):
     config = Config.from_options(tracks=found.output, start=0.7, duration=0.6)
     seen = 0
     with Reader(source, start=config.job.start, duration=config.job.duration) as decoder:
-        stage = recorded(config, decoder.path, decoder.info, shift=decoder.source.shift)
+        stage = replay_for(config, decoder.path, decoder.info, shift=decoder.source.shift)
         for frame in (item for item in decoder if isinstance(item, Frame)):
             (item,) = stage.push(frame)
             (face,) = item.faces

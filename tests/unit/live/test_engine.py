@@ -14,7 +14,8 @@ from crsr_video.live.engine import Engine
 from crsr_video.live.governor import Governor, Sample
 from crsr_video.live.watchdog import Watchdog
 from crsr_video.pipeline import Pipeline
-from crsr_video.stages.effort import Effort
+from crsr_video.stages.base import Stage
+from crsr_video.stages.quality import LiveQuality
 from crsr_video.types import Frame, TrackedFrame
 from tests.support.frames import make_frame
 from tests.unit.live.test_companions import sound
@@ -82,10 +83,8 @@ class Sink:
         self._given_up.set()
 
 
-class Stage:
+class Step(Stage[object, object]):
     """Hands on, after a while."""
-
-    lookahead = 0
 
     def __init__(self, seconds: float = 0.0, *, last: bool = False) -> None:
         self._seconds, self._last = seconds, last
@@ -97,22 +96,16 @@ class Stage:
         assert isinstance(item, TrackedFrame)
         return [item.frame] if self._last else [item]
 
-    def flush(self) -> list[object]:
-        return []
-
-    def reset(self) -> None:
-        pass
-
 
 def stages(track: float = 0.0, restore: float = 0.0) -> Pipeline:
-    return Pipeline([("track", Stage(track)), ("a", Stage(restore)), ("b", Stage(last=True))])
+    return Pipeline([("track", Step(track)), ("a", Step(restore)), ("b", Step(last=True))])
 
 
 class Run:
     def __init__(
         self, source: Source, sink: Sink, frames: Pipeline, *, waits: bool = False
     ) -> None:
-        self.effort, self.told = Effort(), []
+        self.effort, self.told = LiveQuality(), []
         self.watchdog = Watchdog(self.told.append, patience=0.2)
         self.engine = Engine(
             source,
@@ -196,11 +189,11 @@ def test_a_sink_that_fails_ends_the_run_with_its_error() -> None:
 
 
 def test_a_stage_that_fails_ends_the_run_with_its_error() -> None:
-    class Broken(Stage):
+    class Broken(Step):
         def push(self, item: object) -> list[object]:
             raise RuntimeError(f"a defect at {item}")
 
-    frames = Pipeline([("track", Stage()), ("a", Broken()), ("b", Stage(last=True))])
+    frames = Pipeline([("track", Step()), ("a", Broken()), ("b", Step(last=True))])
     run = Run(Source([frame(i) for i in range(50)], pace=0.002), Sink(), frames)
     with run as engine, pytest.raises(RuntimeError, match="a defect"):
         engine.wait(PATIENCE)
@@ -246,14 +239,14 @@ def test_lateness_never_keeps_the_networks_out_for_good() -> None:
             assert sample.latency >= 0
             fresh.append(hurry.pop(0))
 
-    class Ration(Stage):
+    class Budget(Step):
         def push(self, item: object) -> list[object]:
             hurry.append(effort.hurry)
             return super().push(item)
 
     fresh: list[bool] = []
     hurry: list[bool] = []
-    effort, sink = Effort(), Sink()
+    effort, sink = LiveQuality(), Sink()
     engine = Engine(
         Source([frame(i) for i in range(30)], pace=0.005),
         sink,
@@ -263,7 +256,7 @@ def test_lateness_never_keeps_the_networks_out_for_good() -> None:
         watchdog=Watchdog(print),
     )
     engine.start()
-    engine.work(Pipeline([("track", Stage()), ("a", Ration()), ("b", Stage(last=True))]))
+    engine.work(Pipeline([("track", Step()), ("a", Budget()), ("b", Step(last=True))]))
     assert engine.wait(PATIENCE)
     engine.close()
     assert len(fresh) > 10

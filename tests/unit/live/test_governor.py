@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from crsr_video.live.governor import Governor, Sample
-from crsr_video.stages.effort import LEVELS, Demand, Effort
+from crsr_video.stages.quality import QUALITY_LEVELS, Demand, LiveQuality
 
 FINE = Sample(latency=0.03, track=0.004, restore=0.015, write=0.001, fresh=True)
 LATE = replace(FINE, latency=0.09)
@@ -21,7 +21,7 @@ class Run:
     """A governor that is shown frames at 30 a second."""
 
     def __init__(self, *crops: int, most: float = 0.08) -> None:
-        self.clock, self.effort, self.told = Clock(), Effort(), []
+        self.clock, self.effort, self.told = Clock(), LiveQuality(), []
         self.effort.demand = Demand(crops)
         self.governor = Governor(
             self.effort, most, tell=lambda _, why: self.told.append(why), clock=self.clock
@@ -52,7 +52,7 @@ def test_a_few_late_frames_are_forgiven() -> None:
 def test_late_frames_bring_it_down_within_seconds_and_past_levels_that_save_nothing() -> None:
     run = Run(64)
     assert run.frames(LATE, 1.0) == 2  # "smaller crops" is no help where all are small
-    assert LEVELS[2].every == 2
+    assert QUALITY_LEVELS[2].every == 2
     assert "took 90 ms" in run.told[0]
 
 
@@ -64,7 +64,7 @@ def test_without_faces_only_passthrough_helps() -> None:
 
 def test_it_goes_down_to_passthrough_and_no_further() -> None:
     run = Run(128, 64, 64, 64, 64)
-    assert run.frames(LATE, 60) == len(LEVELS) - 1
+    assert run.frames(LATE, 60) == len(QUALITY_LEVELS) - 1
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_steps_up_that_fail_become_rarer() -> None:
 
 def test_work_of_a_level_counts_what_the_networks_see() -> None:
     demand = Demand((128, 64, 32))
-    assert demand.work(LEVELS[0]) == 4 + 1 + 0.25
-    assert demand.work(LEVELS[1]) == 1 + 1 + 0.25
-    assert demand.work(LEVELS[2]) == 2.25 / 2
-    assert demand.work(LEVELS[-1]) == 0
+    assert demand.work(QUALITY_LEVELS[0]) == 4 + 1 + 0.25
+    assert demand.work(QUALITY_LEVELS[1]) == 1 + 1 + 0.25
+    assert demand.work(QUALITY_LEVELS[2]) == 2.25 / 2
+    assert demand.work(QUALITY_LEVELS[-1]) == 0

@@ -18,8 +18,9 @@ from crsr_video.imaging.geometry import (
 from crsr_video.imaging.warping import warp
 from crsr_video.io.frames import from_rgb
 from crsr_video.stages import align
-from crsr_video.stages.align import TIERS, Aligner, detail_side, lost_at
+from crsr_video.stages.align import CROP_SIZES, Aligner, detail_side, lost_at
 from tests.support.frames import flat_frame, frame_of, make_face, make_frame, tracked
+from tests.support.operations import NUMPY
 
 # Read off the picture, which comes with scikit-image.
 LANDMARKS = np.array([[202.5, 101.7], [247, 103.5], [225, 124.5], [205, 140.7], [243, 143]])
@@ -68,13 +69,13 @@ def strokes(side, seed=4):
 
 def aligned(frame, landmarks, **fields):
     face = replace(make_face(), landmarks=landmarks, **fields)
-    (item,) = Aligner().push(tracked(frame, face))
+    (item,) = Aligner(NUMPY).push(tracked(frame, face))
     return item.faces[0]
 
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Says what will be found: set measured["side"] (pixels) and measured["noise"] (RMS)."""
+    """Decides what is measured: set measured["side"] (pixels) and measured["noise"] (RMS)."""
     said = {"side": 32.0, "noise": 0.0, "calls": 0}
 
     def fake(_picture):
@@ -86,7 +87,7 @@ def measured(monkeypatch):
     return said
 
 
-def test_a_face_of_a_tiers_size_is_taken_out_unchanged(rng):
+def test_a_face_of_a_crop_s_size_is_cut_out_unchanged(rng):
     frame = from_rgb(rng.integers(0, 256, (60, 80, 3)).astype(np.uint8), 0)
     face = aligned(frame, np.add(canonical_landmarks(32), (17, 9)))
     expected = np.stack(frame.components)[:, 9:41, 17:49] / 255
@@ -133,31 +134,31 @@ def test_an_anamorphic_face_gets_the_same_crop():
     assert np.abs(face.crop.image - aligned(frame, landmarks).crop.image).mean() < 0.02
 
 
-@pytest.mark.parametrize(("side", "tier"), [(20, 32), (30, 32), (60, 64), (125, 128)])
-def test_the_tier_follows_the_size_of_a_sharp_face(side, tier):
-    assert aligned(*portrait(side)).crop.size == tier
+@pytest.mark.parametrize(("side", "size"), [(20, 32), (30, 32), (60, 64), (125, 128)])
+def test_the_crop_size_follows_the_size_of_a_sharp_face(side, size):
+    assert aligned(*portrait(side)).crop.size == size
 
 
-@pytest.mark.parametrize(("side", "detail", "tier"), [(300, 60, 64), (300, 30, 64)])
-def test_a_large_blurred_face_is_a_small_face(side, detail, tier):
+@pytest.mark.parametrize(("side", "detail", "size"), [(300, 60, 64), (300, 30, 64)])
+def test_a_large_blurred_face_is_a_small_face(side, detail, size):
     face = aligned(*portrait(side, detail))
-    assert face.crop.size == tier
-    assert face.detail == 0  # it is clean: there is nothing beyond the tier's band to take out
+    assert face.crop.size == size
+    assert face.detail == 0  # it is clean: there is nothing beyond the crop's band to take out
 
 
 @pytest.mark.parametrize(("noise", "replaced"), [(0, 0), (0.3, 0), (0.7, 0.5), (1, 1), (9, 1)])
-def test_the_band_beyond_the_tier_is_replaced_where_it_is_noise(measured, noise, replaced):
+def test_the_band_beyond_the_crop_is_replaced_where_it_is_noise(measured, noise, replaced):
     measured["side"], measured["noise"] = 50, noise / 255
     frame = flat_frame("gray", 300, 300, (0.5, 0.5, 0.5))
     face = aligned(frame, canonical_landmarks(280) + 10)
     assert face.detail == pytest.approx(replaced)
 
 
-@pytest.mark.parametrize(("noise", "tier"), [(0, 64), (0.3, 64), (1, 128), (9, 128)])
-def test_noise_does_not_make_a_face_small(measured, noise, tier):
+@pytest.mark.parametrize(("noise", "size"), [(0, 64), (0.3, 64), (1, 128), (9, 128)])
+def test_noise_does_not_make_a_face_small(measured, noise, size):
     measured["side"], measured["noise"] = 30, noise / 255
     frame = flat_frame("gray", 300, 300, (0.5, 0.5, 0.5))
-    assert aligned(frame, canonical_landmarks(200) + 10).crop.size == tier
+    assert aligned(frame, canonical_landmarks(200) + 10).crop.size == size
 
 
 def test_noise_is_told_from_edges(rng):
@@ -176,14 +177,14 @@ def test_a_large_sharp_face_is_left_alone_and_says_why():
     assert face.crop is None
 
 
-def test_what_lies_beyond_the_tier_of_a_soft_face_is_replaced(measured):
+def test_what_lies_beyond_the_crop_of_a_soft_face_is_replaced(measured):
     frame = flat_frame("gray", 300, 300, (0.5, 0.5, 0.5))
     measured["side"], measured["noise"] = 50, 0.01
     details = [
         aligned(frame, canonical_landmarks(side) + 10).detail
         for side in (55, 64, 80, 100, 128, 280)
     ]
-    assert details[:2] == pytest.approx([0, 0])  # the frame shows nothing beyond the tier's band
+    assert details[:2] == pytest.approx([0, 0])  # the frame shows nothing beyond the crop's band
     assert details == sorted(details)
     assert details[-2:] == pytest.approx([1, 1])
 
@@ -203,7 +204,7 @@ def test_between_useful_and_sharp_the_correction_fades(measured):
     assert presences[-1] < 0.01
     assert details[0] == 1
     assert details == sorted(details, reverse=True)
-    assert details[3] == 0  # real detail beyond the last tier is kept
+    assert details[3] == 0  # real detail beyond the largest crop is kept
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_degenerate_landmarks_are_skipped_and_not_raised(landmarks, rng):
     frame = make_frame("yuv420p", 60, 80, rng)
     bad = replace(make_face(track=1), landmarks=landmarks)
     good = make_face(40, 30, 32, track=2)
-    (item,) = Aligner().push(tracked(frame, bad, good))
+    (item,) = Aligner(NUMPY).push(tracked(frame, bad, good))
     assert "landmarks" in item.faces[0].skipped
     assert item.faces[0].crop is None
     assert item.faces[1].crop is not None
@@ -230,24 +231,24 @@ def test_degenerate_landmarks_are_skipped_and_not_raised(landmarks, rng):
 @pytest.mark.parametrize("centre", [(-5, -5), (100, 30), (-500, 30), (40, 1e5)])
 def test_faces_over_the_edge_and_beyond_do_no_harm(centre, rng):
     face = make_face(*centre, 32)
-    (item,) = Aligner().push(tracked(make_frame("yuv420p", 60, 80, rng), face))
+    (item,) = Aligner(NUMPY).push(tracked(make_frame("yuv420p", 60, 80, rng), face))
     found = item.faces[0]
     assert found.skipped is not None or np.isfinite(found.crop.image).all()
 
 
 def test_faces_that_are_skipped_already_stay_as_they_are(rng):
     face = make_face(skipped="too small")
-    (item,) = Aligner().push(tracked(make_frame("gray", 60, 80, rng), face))
+    (item,) = Aligner(NUMPY).push(tracked(make_frame("gray", 60, 80, rng), face))
     assert item.faces[0] is face
 
 
 def test_frames_without_faces_pass(rng):
     frame = make_frame("gray", 6, 8, rng)
-    (item,) = Aligner().push(tracked(frame, cut=True))
+    (item,) = Aligner(NUMPY).push(tracked(frame, cut=True))
     assert item.frame is frame
     assert item.cut
-    assert Aligner().flush() == []
-    assert Aligner.lookahead == 0
+    assert Aligner(NUMPY).flush() == []
+    assert Aligner(NUMPY).lookahead == 0
 
 
 # What a track remembers
@@ -267,19 +268,19 @@ def plain():
 
 
 def test_detail_is_measured_now_and_then_only(measured, plain):
-    push_many(Aligner(), *plain, 60)
+    push_many(Aligner(NUMPY), *plain, 60)
     assert 2 <= measured["calls"] <= 10
 
 
-BORDER = align.THRIFTY.holds[64]
-"""Pixels of detail between the second tier and the third."""
+BORDER = align.FAST_CROPS.holds[64]
+"""Pixels of detail at which the second crop size ends and the third begins."""
 
 LONG = 12 * 12
 """Frames after which a track has forgotten how it began."""
 
 
 @pytest.mark.parametrize(
-    ("first", "then", "tier"),
+    ("first", "then", "size"),
     [
         (0.9, 1.05, 64),  # not far enough beyond the border
         (1.2, 0.95, 128),
@@ -287,16 +288,18 @@ LONG = 12 * 12
         (1.2, 0.7, 64),
     ],
 )
-def test_a_track_changes_its_tier_well_beyond_the_border_only(measured, plain, first, then, tier):
-    aligner = Aligner()
+def test_a_track_changes_its_crop_size_well_beyond_the_border_only(
+    measured, plain, first, then, size
+):
+    aligner = Aligner(NUMPY)
     measured["side"] = first * BORDER
     assert push_many(aligner, *plain, 12).crop.size == (64 if first < 1 else 128)
     measured["side"] = then * BORDER
-    assert push_many(aligner, *plain, LONG).crop.size == tier
+    assert push_many(aligner, *plain, LONG).crop.size == size
 
 
 def test_one_odd_measurement_does_not_change_a_track(measured, plain):
-    aligner = Aligner()
+    aligner = Aligner(NUMPY)
     measured["side"] = 50
     push_many(aligner, *plain, 24)
     measured["side"] = 140
@@ -306,12 +309,12 @@ def test_one_odd_measurement_does_not_change_a_track(measured, plain):
 def test_a_face_that_grows_is_not_measured_as_larger_than_it_is(measured, plain):
     measured["side"] = 500
     frame, _ = plain
-    assert push_many(Aligner(), frame, make_face(100, 100, 30), 1).crop.size == 32
+    assert push_many(Aligner(NUMPY), frame, make_face(100, 100, 30), 1).crop.size == 32
 
 
 @pytest.mark.parametrize("how", ["cut", "reset"])
 def test_nothing_is_remembered_over_a_cut(measured, plain, how):
-    aligner = Aligner()
+    aligner = Aligner(NUMPY)
     frame, face = plain
     measured["side"] = 120
     assert push_many(aligner, frame, face, 1).crop.size == 128
@@ -324,7 +327,7 @@ def test_nothing_is_remembered_over_a_cut(measured, plain, how):
 
 
 def test_tracks_are_measured_one_by_one(measured, plain):
-    aligner = Aligner()
+    aligner = Aligner(NUMPY)
     frame, face = plain
     measured["side"] = 120
     push_many(aligner, frame, face, 12)
@@ -333,14 +336,74 @@ def test_tracks_are_measured_one_by_one(measured, plain):
     assert [f.crop.size for f in item.faces] == [128, 64]
 
 
-def test_tracks_long_gone_are_forgotten(plain):
-    aligner = Aligner()
-    frame, face = plain
-    for track in range(3):
-        aligner.push(tracked(frame, replace(face, track=track)))
+def test_tracks_long_gone_are_measured_again(measured, plain):
+    aligner = Aligner(NUMPY)
+    push_many(aligner, *plain, 10)
     for _ in range(400):
-        aligner.push(tracked(frame))
-    assert not aligner._tracks
+        aligner.push(tracked(plain[0]))
+    before = measured["calls"]
+    push_many(aligner, *plain, 1)
+    assert measured["calls"] == before + 1
+
+
+# Frames that wait for a batch
+
+
+def waiting(number, *faces):
+    return tracked(flat_frame("gray", 100, 100, (0.5,) * 3), *faces, cut=number == 0)
+
+
+def faces_of(count, **fields):
+    return [make_face(50, 50, 40, track=track, **fields) for track in range(count)]
+
+
+def test_frames_without_crops_go_on_at_once():
+    aligner = Aligner(NUMPY, batch=4, lookahead=3)
+    for number in range(5):
+        (done,) = aligner.push(waiting(number, make_face(skipped="too small")))
+        assert done.cut == (number == 0)
+
+
+def test_frames_without_crops_wait_behind_those_with():
+    aligner = Aligner(NUMPY, batch=4, lookahead=3)
+    assert aligner.push(waiting(0, *faces_of(1))) == []
+    assert aligner.push(waiting(1)) == []
+    assert aligner.push(waiting(2)) == []
+    done = aligner.push(waiting(3))
+    assert [item.cut for item in done] == [True, False, False, False]
+    assert [len(item.faces) for item in done] == [1, 0, 0, 0]
+    assert done[0].faces[0].crop is not None
+
+
+def test_a_full_batch_goes_on_at_once():
+    aligner = Aligner(NUMPY, batch=3, lookahead=100)
+    assert aligner.push(waiting(0, *faces_of(1))) == []
+    assert len(aligner.push(waiting(1, *faces_of(2)))) == 2
+
+
+def test_faces_that_the_networks_do_not_see_fill_no_batch():
+    aligner = Aligner(NUMPY, batch=2, lookahead=100)
+    assert aligner.push(waiting(0, *faces_of(1))) == []
+    assert aligner.push(waiting(1, *faces_of(4, fresh=False))) == []
+
+
+@pytest.mark.parametrize("lookahead", [0, 1, 3])
+def test_no_more_frames_wait_than_declared(lookahead):
+    aligner = Aligner(NUMPY, batch=1000, lookahead=lookahead)
+    assert aligner.lookahead == lookahead
+    inside = 0
+    for number in range(12):
+        inside += 1 - len(aligner.push(waiting(number, *faces_of(1))))
+        assert inside <= lookahead
+    assert len(aligner.flush()) == inside
+    assert aligner.flush() == []
+
+
+def test_reset_drops_the_frames_that_wait():
+    aligner = Aligner(NUMPY, batch=10, lookahead=10)
+    aligner.push(waiting(0, *faces_of(1)))
+    aligner.reset()
+    assert aligner.flush() == []
 
 
 # How detail is measured
@@ -370,7 +433,7 @@ def test_noise_is_not_taken_for_detail_nor_hides_much_of_it(detail, noise):
 @pytest.mark.parametrize("noise", [0.0, 0.01, 0.05])
 def test_noise_alone_is_no_detail(noise):
     picture = np.random.default_rng(2).normal(0.5, noise, (256, 256)).astype(np.float32)
-    assert detail_side(picture) <= TIERS[0]
+    assert detail_side(picture) <= CROP_SIZES[0]
 
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256, 512])
@@ -380,23 +443,23 @@ def test_detail_is_at_most_the_size_and_near_it_for_sharp_lines(side):
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_brightness_does_not_count_as_detail(level):
-    assert detail_side(np.full((128, 128), level, np.float32)) <= TIERS[0]
+    assert detail_side(np.full((128, 128), level, np.float32)) <= CROP_SIZES[0]
 
 
-def test_full_crops_are_never_smaller_than_thrifty_ones():
+def test_full_crops_are_never_smaller_than_fast_ones():
     for side in np.linspace(8, 300, 100):
-        assert align.FULL.tier(side) >= align.THRIFTY.tier(side)
-    assert {align.FULL.tier(s) for s in (20, 50, 200)} == set(TIERS)
+        assert align.FULL_CROPS.crop_size(side) >= align.FAST_CROPS.crop_size(side)
+    assert {align.FULL_CROPS.crop_size(s) for s in (20, 50, 200)} == set(CROP_SIZES)
 
 
 def test_full_crops_keep_a_face_as_large_as_it_is(rng):
-    """A soft face of 90 pixels: the thrifty crop is 64 wide, the full one 128."""
+    """A soft face of 90 pixels: the fast crop is 64 wide, the full one 128."""
     soft = cv2.GaussianBlur(rng.random((120, 120, 3), np.float32), (0, 0), 6)
     picture = np.rint(soft * 255).astype(np.uint8)
     frame = frame_of("rgb24", *picture.transpose(2, 0, 1))
     face = make_face(60, 60, 90)
     sizes = []
-    for thrift in (align.THRIFTY, align.FULL):
-        (done,) = Aligner(thrift=thrift).push(tracked(frame, face))
+    for policy in (align.FAST_CROPS, align.FULL_CROPS):
+        (done,) = Aligner(NUMPY, policy=policy).push(tracked(frame, face))
         sizes.append(done.faces[0].crop.size)
     assert sizes == [64, 128]

@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from crsr_video import weights
 from crsr_video.errors import TrainingError
 from crsr_video.imaging.masks import window
-from crsr_video.runtime import backends, devices
-from crsr_video.stages.align import TIERS
+from crsr_video.networks import onednn
+from crsr_video.runtime.predictor import MOST_INT8_PIXELS
+from crsr_video.stages.align import CROP_SIZES
 from crsr_video.training import calibration
 from crsr_video.training.calibration import Sample, calibrate, compare, crops, write
 from crsr_video.training.calibration.__main__ import main
@@ -21,7 +22,7 @@ from tests.unit.training.made_faces import make_folder
 from tests.unit.training.test_export import made
 
 needs_vnni = pytest.mark.skipif(
-    not devices._computes_bytes(), reason="this processor cannot multiply bytes by itself"
+    not onednn.has_vnni(), reason="this processor cannot multiply bytes by itself"
 )
 
 
@@ -91,7 +92,7 @@ def test_networks_that_cannot_be_measured_are_refused(pack, tmp_path):
 
 
 def test_a_processor_that_cannot_do_it_is_told(pack, file, monkeypatch):
-    monkeypatch.setattr(devices, "_computes_bytes", lambda: False)
+    monkeypatch.setattr(onednn, "has_vnni", lambda: False)
     with pytest.raises(TrainingError, match="VNNI"):
         calibrate(weights.load(str(file)), pack)
 
@@ -109,10 +110,10 @@ def test_ranges_of_others_are_kept(tmp_path):
 
 
 def test_what_is_measured_is_what_runs_in_eight_bits():
-    # Of the largest, it is the window that does (see `backends.windowed`).
-    rows, columns = window(TIERS[-1])
-    assert (rows.stop - rows.start) * (columns.stop - columns.start) <= backends.MOST_IN_BYTES
-    assert calibration._SIDES == TIERS
+    # Of the largest, it is the window that does (see `predictor.Windowed`).
+    rows, columns = window(CROP_SIZES[-1])
+    assert (rows.stop - rows.start) * (columns.stop - columns.start) <= MOST_INT8_PIXELS
+    assert calibration._SIDES == CROP_SIZES
 
 
 @needs_vnni

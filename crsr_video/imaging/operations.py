@@ -1,0 +1,193 @@
+"""The picture operations that stages are written with.
+
+A stage states its formula once, over these operations and ordinary arithmetic (`+`, `*`, `abs`,
+`clip`), and gets its `Operations` in its constructor. `numpy_operations` computes with NumPy and
+OpenCV on the processor; `torch_operations` computes many faces at once on a device. A parity test
+holds the two together.
+
+"Pictures" are float32 arrays (N, C, H, W) of the implementation's own kind: NumPy arrays or torch
+tensors. Pictures of different sizes may share one batch: each fills the top left corner of its
+(H, W), and `sizes` then holds the width and height of every picture.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.imaging.geometry import Matrix
+from crsr_video.types import Frame, Plane
+
+Pictures = Any
+"""float32 (N, C, H, W), a NumPy array or a torch tensor."""
+
+Kernel = Literal["cubic", "linear", "area"]
+"""Interpolation when resizing: Keys' cubic kernel with a = -3/4, linear, or the mean of an area."""
+
+Size = tuple[int, int]
+"""Width and height."""
+
+SampleRequest = tuple[Frame, Matrix, int]
+"""A frame, the 2x3 transform from the frame to a square crop, and the side of that crop."""
+
+
+class Operations(ABC):
+    """Operations on pictures in one memory, the processor's or a device's."""
+
+    joins_faces: bool
+    """Whether several faces are computed at once. Otherwise every batch holds one face."""
+
+    @abstractmethod
+    def batches(self, kinds: Sequence[Hashable], sides: Sequence[int]) -> list[list[int]]:
+        """Group the indices of pictures that are to be computed together.
+
+        Args:
+            kinds: For each picture, what all pictures of a batch must share.
+            sides: The longest side of each picture in pixels. Memory limits how many large
+                pictures share a batch.
+        """
+
+    @abstractmethod
+    def stack(self, pictures: Sequence[Any]) -> Pictures:
+        """Join pictures (C, H, W) of one size, wherever they are, into one batch."""
+
+    @abstractmethod
+    def numbers(self, values: Any) -> Any:
+        """Return nested lists of numbers, or an array, as float32 where the pictures are."""
+
+    @abstractmethod
+    def constant(self, make: Callable[..., NDArray[np.float32]], *arguments: Hashable) -> Any:
+        """Return what a pure function gives for these arguments, kept where the pictures are."""
+
+    @abstractmethod
+    def fetch(self, values: Sequence[Any]) -> NDArray[np.float64]:
+        """Bring K arrays of N numbers each to the processor as one array (N, K)."""
+
+    @abstractmethod
+    def to_tensor(self, pictures: Pictures) -> Any:
+        """Return pictures as a torch tensor, for a network."""
+
+    @abstractmethod
+    def from_tensor(self, tensor: Any) -> Pictures:
+        """Return the output of a network as pictures."""
+
+    @abstractmethod
+    def exponential(self, pictures: Pictures) -> Pictures:
+        """Return e to the power of each sample."""
+
+    @abstractmethod
+    def largest_channel(self, pictures: Pictures) -> Pictures:
+        """Return the largest value over the channels, (N, 1, H, W)."""
+
+    @abstractmethod
+    def luma(self, pictures: Pictures) -> Pictures:
+        """Return the BT.601 luma of RGB pictures, (N, 1, H, W)."""
+
+    @abstractmethod
+    def mix_channels(self, pictures: Pictures, matrix: NDArray[np.float32]) -> Pictures:
+        """Multiply the channels of every pixel by a matrix (M, C); returns (N, M, H, W)."""
+
+    @abstractmethod
+    def add_scaled(
+        self, pictures: Pictures, factors: Sequence[float], others: Pictures
+    ) -> Pictures:
+        """Return `pictures` plus `others`, each of the latter times its factor."""
+
+    @abstractmethod
+    def sums(self, pictures: Pictures) -> Any:
+        """Return the sum over all samples of each picture; N numbers."""
+
+    @abstractmethod
+    def medians(self, pictures: Pictures, places: Any) -> Any:
+        """Return the median of some samples of each one-channel picture; N numbers.
+
+        Args:
+            pictures: (N, 1, H, W).
+            places: Numbers of the samples, row by row, from `constant`.
+        """
+
+    @abstractmethod
+    def resize(self, pictures: Pictures, side: int, kernel: Kernel) -> Pictures:
+        """Resize square pictures to `side` pixels; the edges of both coincide."""
+
+    @abstractmethod
+    def box_blur(self, pictures: Pictures) -> Pictures:
+        """Return the mean of 3x3 pixels; borders are replicated."""
+
+    @abstractmethod
+    def gaussian_blur(self, pictures: Pictures, deviation: float) -> Pictures:
+        """Blur with a Gaussian; borders are mirrored without repeating the edge."""
+
+    @abstractmethod
+    def filter(self, pictures: Pictures, kernel: NDArray[np.float32]) -> Pictures:
+        """Correlate rows and columns with a short kernel; borders are replicated."""
+
+    @abstractmethod
+    def sample(self, requests: Sequence[SampleRequest]) -> list[Any]:
+        """Cut square RGB crops out of frames, antialiased where they shrink.
+
+        Returns:
+            One float32 (3, side, side) picture in [0, 1] for each request.
+        """
+
+    @abstractmethod
+    def warp(
+        self, layers: Sequence[Pictures], transforms: Sequence[Matrix], sizes: Sequence[Size]
+    ) -> list[Pictures]:
+        """Resample layers that lie on one grid, antialiased where they shrink, edges replicated.
+
+        Args:
+            layers: (N, C, H, W) each, C of any number.
+            transforms: For each of the N, target coordinates from those of the layers, 2x3.
+            sizes: Width and height of each target.
+
+        Returns:
+            The layers on their targets' grids, padded to the largest target.
+        """
+
+    @abstractmethod
+    def planes(self, planes: Sequence[Sequence[Plane]]) -> Pictures:
+        """Return integer planes as float32 code values, one list of equal planes per picture."""
+
+    @abstractmethod
+    def add_to_planes(
+        self, planes: Sequence[Sequence[Plane]], before: Pictures, change: Pictures, bits: int
+    ) -> Callable[[], None]:
+        """Add a change to integer planes, rounded once and clipped to `bits`.
+
+        Args:
+            planes: Views that are written to, one list for each picture.
+            before: What `Operations.planes` returned for them.
+            change: In code values, of the same shape.
+            bits: Depth of the planes.
+
+        Returns:
+            A function to call last: the planes hold the sum once it returns.
+        """
+
+    @abstractmethod
+    def low_pass(
+        self, pictures: Pictures, scales: Sequence[float], sizes: Sequence[Size]
+    ) -> Pictures:
+        """Limit each picture to the band of one that is `1 / scale` as large.
+
+        A picture whose scale is at most 1 stays as it is.
+        """
+
+    @abstractmethod
+    def cell_means(
+        self, pictures: Pictures, sizes: Sequence[Size], counts: Sequence[Size]
+    ) -> Pictures:
+        """Return the mean of each cell of a coarse grid, blurred by one cell.
+
+        Args:
+            pictures: (N, 1, H, W).
+            sizes: Width and height of each picture.
+            counts: Columns and rows of cells of each picture.
+        """
+
+    @abstractmethod
+    def spread(self, cells: Pictures, counts: Sequence[Size], sizes: Sequence[Size]) -> Pictures:
+        """Interpolate a coarse grid linearly to pictures of the given sizes."""

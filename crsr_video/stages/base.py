@@ -1,0 +1,72 @@
+"""The contract of every stage between decode and encode."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+@dataclass(slots=True)
+class Lowered:
+    """How far the strength of one face was lowered, over all its frames."""
+
+    frames: int = 0
+    """Number of frames in which the strength was lowered."""
+    lowest: float = 1.0
+    """Smallest remaining share of the strength."""
+    total: float = 0.0
+    """Sum over those frames of the remaining share."""
+    causes: Counter[str] = field(default_factory=Counter)
+    """Number of frames by cause."""
+
+    @property
+    def mean(self) -> float:
+        """Mean remaining share over the frames in which it was lowered."""
+        return self.total / max(self.frames, 1)
+
+    @property
+    def cause(self) -> str:
+        """The most frequent cause."""
+        return self.causes.most_common(1)[0][0]
+
+
+class Stage(ABC, Generic[In, Out]):
+    """One step from decoded to enhanced frames. Items go in and come out in presentation order."""
+
+    lookahead: int = 0
+    """Largest number of frames held back, which bounds memory whatever the clip's length."""
+
+    @abstractmethod
+    def push(self, item: In) -> list[Out]:
+        """Take one item; return those that are finished."""
+
+    def push_all(self, items: Sequence[In]) -> list[Out]:
+        """Take several items at once, which a stage may compute together."""
+        return [done for item in items for done in self.push(item)]
+
+    def flush(self) -> list[Out]:
+        """Finish everything that is held back, at the end of the stream."""
+        return []
+
+    def reset(self) -> None:
+        """Forget everything that was seen."""
+
+    def close(self) -> None:
+        """Free detectors and the like."""
+
+    def warm_up(self) -> None:
+        """Do once, on nothing, what takes long the first time."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know about what was seen so far, one sentence each."""
+        return ()
+
+    @property
+    def lowered(self) -> dict[int, Lowered]:
+        """How far the strength of faces was lowered, by track ID."""
+        return {}

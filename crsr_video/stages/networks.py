@@ -1,0 +1,96 @@
+"""What the two stages that run a network have in common."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from crsr_video.imaging.operations import Operations, Pictures
+from crsr_video.stages.base import Stage
+from crsr_video.types import Crop, Face, TrackedFrame
+
+_MOST_PIXELS = 64 * 64**2
+"""Pixels of all crops in one batch. Results are sixteen times as large, and memory is bounded."""
+
+Predict = Callable[[Tensor], Tensor]
+"""Runs a network: float32 (N, 3, S, S) in [0, 1] to float32 (N, 3, S', S')."""
+
+
+class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
+    """Runs a network over the crops of all faces of frames that come together.
+
+    Args:
+        predict: Runs the network.
+        operations: How pictures are computed, and where.
+        batch: Largest number of crops of one size in a batch.
+        warm_up_sizes: Sides of the crops for which the network is run in `warm_up`.
+    """
+
+    def __init__(
+        self,
+        predict: Predict,
+        operations: Operations,
+        *,
+        batch: int = 1,
+        warm_up_sizes: Sequence[int] = (),
+    ) -> None:
+        self._predict = predict
+        self._operations = operations
+        self._batch = batch
+        self._warm_up_sizes = tuple(warm_up_sizes)
+
+    @abstractmethod
+    def input_crop(self, face: Face) -> Crop | None:
+        """Return the crop that goes into the network; without one the face is left out."""
+
+    @abstractmethod
+    def with_results(self, faces: Sequence[Face], results: Pictures) -> list[Face]:
+        """Return the faces with the network's results (N, 3, S', S') added."""
+
+    def push(self, item: TrackedFrame) -> list[TrackedFrame]:
+        """Run the network over the faces of one frame."""
+        return self.push_all([item])
+
+    def push_all(self, items: Sequence[TrackedFrame]) -> list[TrackedFrame]:
+        """Run the network over the faces of several frames."""
+        faces = [face for item in items for face in item.faces]
+        by_size: dict[int, list[int]] = {}
+        for index, face in enumerate(faces):
+            crop = self.input_crop(face)
+            if crop is not None:
+                by_size.setdefault(crop.size, []).append(index)
+        for size, indices in by_size.items():
+            count = max(1, min(self._batch, _MOST_PIXELS // size**2))
+            for first in range(0, len(indices), count):
+                self._run(faces, indices[first : first + count])
+        done = iter(faces)
+        return [
+            TrackedFrame(item.frame, tuple(next(done) for _ in item.faces), item.cut)
+            for item in items
+        ]
+
+    def warm_up(self) -> None:
+        """Run the network once for each crop size, since the first run is slow."""
+        for size in self._warm_up_sizes:
+            blank = self._operations.numbers([[[[0.0] * size] * size] * 3])
+            self._predict(self._operations.to_tensor(blank))
+
+    def _run(self, faces: list[Face], indices: Sequence[int]) -> None:
+        """Replace some faces; a batch for which the device has too little memory is halved."""
+        taken = [faces[index] for index in indices]
+        crops = [crop for face in taken if (crop := self.input_crop(face)) is not None]
+        try:
+            batch = self._operations.stack([crop.image for crop in crops])
+            predicted = self._predict(self._operations.to_tensor(batch))
+            done = self.with_results(taken, self._operations.from_tensor(predicted))
+        except torch.cuda.OutOfMemoryError:
+            if len(indices) == 1:
+                raise
+        else:
+            for index, face in zip(indices, done, strict=True):
+                faces[index] = face
+            return
+        half = len(indices) // 2
+        self._run(faces, indices[:half])
+        self._run(faces, indices[half:])

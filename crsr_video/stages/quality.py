@@ -1,0 +1,84 @@
+"""Quality levels of live enhancement, from the best to leaving all faces alone.
+
+The upper levels are cheaper ways to the same picture; the lower ones leave faces out. Where a
+network is left out for a frame, the change that it made to the frame before is carried along with
+the face.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NO_TIME = "there is no time for it"
+"""Reason for which a face is left alone when live enhancement cannot keep up."""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityLevel:
+    """How much is done for each frame."""
+
+    name: str
+    largest_crop: int
+    """Side in pixels of the largest crop that goes into the networks."""
+    every: int
+    """The networks see one of so many frames."""
+    most_faces: int | None
+    """Number of faces that are enhanced, the largest ones. Defaults to all."""
+
+    @property
+    def enhances(self) -> bool:
+        """Whether any face is enhanced."""
+        return self.most_faces != 0
+
+
+QUALITY_LEVELS = (
+    QualityLevel("full", 128, 1, None),
+    QualityLevel("smaller crops", 64, 1, None),
+    QualityLevel("every second frame", 64, 2, None),
+    QualityLevel("small crops, every second frame", 32, 2, None),
+    QualityLevel("four faces, every second frame", 32, 2, 4),
+    QualityLevel("one face, every third frame", 32, 3, 1),
+    QualityLevel("passthrough", 32, 3, 0),
+)
+"""All levels, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the faces in view ask for."""
+
+    crops: tuple[int, ...] = ()
+    """Sides in pixels of the crops that they would have if there were time."""
+
+    def work(self, level: QualityLevel) -> float:
+        """Return the networks' work per frame at a level, in crops of 64x64 pixels."""
+        wanted = sorted(self.crops, reverse=True)[: level.most_faces]
+        return sum((min(side, level.largest_crop) / 64) ** 2 for side in wanted) / level.every
+
+    def handled(self, level: QualityLevel) -> int:
+        """Return the number of faces that are enhanced at a level."""
+        return len(self.crops[: level.most_faces])
+
+
+class LiveQuality:
+    """The present quality level and demand, shared by the quality controller and the stages.
+
+    Args:
+        levels: The best first.
+    """
+
+    def __init__(self, levels: Sequence[QualityLevel] = QUALITY_LEVELS) -> None:
+        self.levels = tuple(levels)
+        self.index = 0
+        self.hurry = False
+        """The next frame is late, so nothing is computed anew for it if that can be avoided."""
+        self.fresh = True
+        """The networks saw the last frame."""
+        self.demand = Demand()
+        """Demand of the frame that was aligned last."""
+        self.faded = False
+        """Nothing is enhanced, and earlier changes have faded out completely."""
+
+    @property
+    def level(self) -> QualityLevel:
+        """The present level."""
+        return self.levels[self.index]
