@@ -26,10 +26,10 @@ from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
 from crsr_video.jobs import segments
-from crsr_video.pipeline import Statistics
 from crsr_video.runner import Notices, Progress, Runner, RunSummary
-from crsr_video.runtime.devices import Placement
-from crsr_video.types import Frame, VideoInfo
+from crsr_video.runtime import loading
+from crsr_video.runtime.placement import Placement
+from crsr_video.types import Frame, RunStatistics, VideoInfo
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -56,7 +56,7 @@ class Summary(RunSummary):
     output: Path
     video: VideoInfo
     plan: OutputPlan
-    statistics: Statistics
+    statistics: RunStatistics
     resumed: int = 0
     reports: tuple[Path, ...] = ()
 
@@ -74,7 +74,7 @@ def enhance(
     on_progress: OnProgress | None = None,
     on_notice: OnNotice | None = None,
     command: Sequence[str] = (),
-    networks: pipeline.Networks | None = None,
+    networks: loading.Networks | None = None,
     executor: segments.SegmentExecutor | None = None,
 ) -> Summary:
     """Enhance the faces of a video file.
@@ -119,7 +119,7 @@ def enhance(
         )
         _check_reports(chosen, Path(source), writer.plan.path)
         notices.add(*writer.notices)
-        replay = pipeline.recorded(chosen, reader.path, reader.info, shift=reader.source.shift)
+        replay = pipeline.replay_for(chosen, reader.path, reader.info, shift=reader.source.shift)
         frames = stack.enter_context(pipeline.build(chosen, tracker=replay, networks=networks))
         observer = reporting.Observer() if job.report else None
         frames.observer = observer.push if observer is not None else None
@@ -131,7 +131,7 @@ def enhance(
             finished += 1
             if on_progress is not None:
                 seconds = time.perf_counter() - started
-                on_progress(Progress(finished, reader.info.frames, seconds, frames.in_view))
+                on_progress(Progress(finished, reader.info.frames, seconds, frames.faces_in_view))
 
         runner = Runner(reader, frames, writer, on_frame=count)
         runner.run()
@@ -199,7 +199,9 @@ def _enhance_resumably(
     )
     if not config.job.report:
         return summary
-    return _with_reports(summary, done.observed, config, pipeline.placed(done.config), command)
+    return _with_reports(
+        summary, done.observed, config, loading.resolve_placement(done.config), command
+    )
 
 
 def _with_reports(
@@ -301,7 +303,7 @@ class Enhancer(Closing):
         return self._pipeline.lookahead
 
     @property
-    def statistics(self) -> Statistics:
+    def statistics(self) -> RunStatistics:
         """Counts of frames and faces so far, and the time of every stage."""
         return self._pipeline.statistics
 

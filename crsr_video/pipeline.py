@@ -75,7 +75,7 @@ def build(
         ConfigError: The configuration names a tracks file, but no tracker was given.
     """
     if config.faces.tracks is not None and tracker is None:
-        raise ConfigError("a tracks file belongs to a video file and cannot be used without one")
+        raise ConfigError("tracks belong to a video file and cannot be used without it")
     loaded = networks or load_networks(config)
     predictors, pair, device = loaded.predictors(), loaded.pair, loaded.placement.device
     here = operations or operations_for(device)

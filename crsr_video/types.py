@@ -213,9 +213,9 @@ class RunStatistics:
     cuts: int = 0
     passed_through: int = 0
     """Number of frames left unchanged because of an error (``on_error="passthrough"``)."""
-    skipped: Mapping[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
     """Number of faces that were left alone, summed over frames, by reason."""
-    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
     """Time spent in each stage."""
 
 

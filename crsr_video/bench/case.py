@@ -18,20 +18,22 @@ from crsr_video.bench import peak, transfers
 from crsr_video.bench.figures import Case, CaseFigures, NetworkSpeed, Speed
 from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.imaging.masks import window
+from crsr_video.imaging.transfers import transfers_for
 from crsr_video.io.pictures import picture_of
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
-from crsr_video.pipeline import Networks, Pipeline, build, load_networks
+from crsr_video.pipeline import Pipeline, build
 from crsr_video.runner import Runner
-from crsr_video.runtime import devices
-from crsr_video.runtime.backends import MOST_IN_BYTES, runner
-from crsr_video.runtime.devices import Placement
-from crsr_video.stages.on_device.copies import copies
+from crsr_video.runtime import placement as devices
+from crsr_video.runtime.loading import Networks, load_networks
+from crsr_video.runtime.placement import Placement
+from crsr_video.runtime.predictor import MOST_INT8_PIXELS, Predictor
+from crsr_video.stages.base import Stage
 from crsr_video.types import Frame, TrackedFrame
 
 _GPU_BATCH = 16
 """Crops that the pipeline gives to a GPU at a time."""
-_PRECISIONS = ("fp32", "bf16", "fp16", devices.EIGHT_BITS)
+_PRECISIONS = ("fp32", "bf16", "fp16", devices.INT8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,34 +92,18 @@ def configuration(case: Case) -> Config:
 # Ways through a clip -----------------------------------------------------------------------------
 
 
-class _NoTracker:
+class _NoTracker(Stage[Frame, TrackedFrame]):
     """A tracker that finds no faces."""
-
-    lookahead = 0
 
     def push(self, item: Frame) -> list[TrackedFrame]:
         return [TrackedFrame(item)]
 
-    def flush(self) -> list[TrackedFrame]:
-        return []
 
-    def reset(self) -> None:
-        pass
-
-
-class _NoPaste:
+class _NoPaste(Stage[TrackedFrame, Frame]):
     """A paste stage that returns frames unchanged."""
-
-    lookahead = 0
 
     def push(self, item: TrackedFrame) -> list[Frame]:
         return [item.frame]
-
-    def flush(self) -> list[Frame]:
-        return []
-
-    def reset(self) -> None:
-        pass
 
 
 def transcode(case: Case, clip: Path) -> Speed:
@@ -178,7 +164,7 @@ def measure_stages(case: Case, clip: Path, networks: Networks) -> StageTimes:
         Writer(output, reader.source, config.output, overwrite=True, threads=1) as writer,
         build(config, networks=networks) as pipeline,
     ):
-        pipeline.time_by(time.process_time)
+        pipeline.use_clock(time.process_time)
         pipeline.observer = lambda item, _: crops.update(
             face.crop.size for face in item.faces if face.crop is not None
         )
@@ -233,7 +219,7 @@ def network_speed(
     }
     faces, total = times.crops.total(), sum(macs.values())
     cpu_ms = (times.stages["consistify"] + times.stages["super-resolve"]) * times.frames
-    way = runner(pair.superresolver.eval(), networks.placement).way
+    way = Predictor(pair.superresolver, networks.placement).method
     used = Counter[str]()
     for size, (height, width) in shapes.items():
         used[precision_at(way, height * width, networks.placement)] += macs[size]
@@ -265,8 +251,8 @@ def precision_at(way: str, pixels: int, placement: Placement) -> str:
     name = way.partition(",")[0]
     if name not in _PRECISIONS:
         return placement.precision
-    if name == devices.EIGHT_BITS and pixels > MOST_IN_BYTES:
-        return placement.fitting(eight_bits=False).precision
+    if name == devices.INT8 and pixels > MOST_INT8_PIXELS:
+        return placement.for_weights(int8=False).precision
     return name
 
 
@@ -321,12 +307,12 @@ def _gpu_compute_ms(networks: Networks, times: StageTimes, runs: int) -> float:
     device = networks.placement.device
     if device.type != "cuda":
         return 0.0
-    pair, total = networks.pair, 0.0
-    forward = transfers.chain(*map(networks.predictor, (pair.consistifier, pair.superresolver)))
+    total = 0.0
+    forward = transfers.chain(networks.predictors())
     for size, count in times.crops.items():
         batch = min(count, _GPU_BATCH)
         images = np.zeros((batch, 3, size, size), np.float32)
-        steps = transfers.measure_steps(forward, copies(device), images, runs)
+        steps = transfers.measure_steps(forward, transfers_for(device), images, runs)
         total += steps.compute_ms / batch * count
     return total
 

@@ -16,8 +16,8 @@ from crsr_video.bench.case import precision_at
 from crsr_video.errors import BenchError
 from crsr_video.export import export
 from crsr_video.export.formats import INPUT, OUTPUT
-from crsr_video.pipeline import Networks
-from crsr_video.stages.on_device.copies import Copies, copies
+from crsr_video.imaging.transfers import Transfers, transfers_for
+from crsr_video.runtime.loading import Networks
 
 Images = NDArray[np.float32]
 Run = Callable[[Images], Images]
@@ -31,7 +31,7 @@ class Stream:
     """Networks on a GPU, and the copies to it and back."""
 
     forward: transfers.Forward
-    ways: Copies
+    ways: Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +58,19 @@ class Contender:
 
 def ours(networks: Networks) -> Contender:
     """The networks as the pipeline runs them. On a GPU, values between them stay there."""
-    device, pair = networks.placement.device, networks.pair
-    first, second = (networks.predictor(n) for n in (pair.consistifier, pair.superresolver))
+    device, predictors = networks.placement.device, networks.predictors()
+    method, forward = predictors.super_resolve.method, transfers.chain(predictors)
 
     def precision(side: int) -> str:
-        return precision_at(second.way, side**2, networks.placement)
+        return precision_at(method, side**2, networks.placement)
+
+    def run(images: Images) -> Images:
+        result: Images = forward(torch.from_numpy(images)).cpu().numpy()
+        return result
 
     if device.type != "cuda":
-        return Contender(OURS, lambda x: second(first(x).clip(0, 1)), second.way, precision)
-    return streamed(second.way, precision, Stream(transfers.chain(first, second), copies(device)))
+        return Contender(OURS, run, method, precision)
+    return streamed(method, precision, Stream(forward, transfers_for(device)))
 
 
 def streamed(way: str, precision: Callable[[int], str], stream: Stream) -> Contender:
@@ -137,7 +141,7 @@ def _openvino(module: Any, path: Path, networks: Networks) -> Contender:
     placement = networks.placement
     if placement.device.type != "cpu":
         raise BenchError("OpenVINO is compared on the CPU only")
-    precision = placement.fitting(eight_bits=False).precision
+    precision = placement.for_weights(int8=False).precision
     settings = {
         "INFERENCE_PRECISION_HINT": {"bf16": "bf16"}.get(precision, "f32"),
         "INFERENCE_NUM_THREADS": str(threads_of(networks)),

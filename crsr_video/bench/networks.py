@@ -25,7 +25,7 @@ from crsr_video.bench.machine import machine_line
 from crsr_video.config import Config, Precision
 from crsr_video.errors import BenchError
 from crsr_video.export.modules import reference
-from crsr_video.pipeline import Networks, load_networks
+from crsr_video.runtime.loading import Networks, load_networks
 from crsr_video.text_table import markdown_table
 
 _MIN_SECONDS = 0.05

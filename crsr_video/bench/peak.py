@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from crsr_video.errors import BenchError
-from crsr_video.runtime.devices import EIGHT_BITS
+from crsr_video.runtime.placement import INT8
 
 _CPU_SIDE = 1024
 """Side of the matrices. A core multiplies them in some milliseconds."""
@@ -65,7 +65,7 @@ def kernels(device: torch.device, precision: str, side: int) -> dict[str, Multip
     Except for `matmul`, none of them belongs to torch's stable interface, so those that are
     missing are left out.
     """
-    if precision == EIGHT_BITS:
+    if precision == INT8:
         return _integer_kernels(device, side)
     a = torch.randn(side, side, device=device).to(_DTYPES[precision])
     found: dict[str, Multiply] = {f"torch.matmul of {precision}": lambda: a @ a}

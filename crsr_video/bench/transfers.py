@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crsr_video.runtime.batches import Predictor
-from crsr_video.stages.on_device.copies import Copies
+from crsr_video.imaging.transfers import Transfers
+from crsr_video.runtime.loading import Predictors
 
 Images = NDArray[np.float32]
 """(N, 3, S, S), RGB in [0, 1]."""
@@ -37,17 +37,17 @@ class StepTimes:
     download_ms: float
 
 
-def chain(first: Predictor, second: Predictor) -> Forward:
+def chain(predictors: Predictors) -> Forward:
     """Both networks on tensors of their device, with values clipped between them."""
-    return lambda x: second.tensors(first.tensors(x).clamp(0, 1))
+    return lambda x: predictors.super_resolve(predictors.consistify(x).clamp(0, 1))
 
 
-def measure_steps(forward: Forward, ways: Copies, images: Images, runs: int) -> StepTimes:
+def measure_steps(forward: Forward, ways: Transfers, images: Images, runs: int) -> StepTimes:
     """Measure upload, computing and download of one batch, and return the medians.
 
     Args:
         forward: Networks on the device.
-        ways: Copies to the device and back.
+        ways: Transfers to the device and back.
         images: The batch.
         runs: Number of measurements, after one that warms up.
     """
@@ -61,20 +61,20 @@ def measure_steps(forward: Forward, ways: Copies, images: Images, runs: int) -> 
         result = forward(tensor)
         _wait(ways.device)
         computed = time.perf_counter()
-        ways.down(result)()
+        ways.download(result)()
         downloaded = time.perf_counter()
         times.append((uploaded - begin, computed - uploaded, downloaded - computed))
     return StepTimes(*(1000 * median(step) for step in zip(*times[1:], strict=True)))
 
 
-def upload(ways: Copies, images: Images) -> torch.Tensor:
+def upload(ways: Transfers, images: Images) -> torch.Tensor:
     """Copy a batch to the device."""
-    host = ways.blank(images.shape, torch.float32)
+    host = ways.host_memory(images.shape, torch.float32)
     host.numpy()[...] = images
-    return ways.up(host)
+    return ways.upload(host)
 
 
-def stream_batches(forward: Forward, ways: Copies, images: Images, count: int) -> Images:
+def stream_batches(forward: Forward, ways: Transfers, images: Images, count: int) -> Images:
     """Run the same batch several times, with the copies of one beside the computing of the next.
 
     Returns:
@@ -83,7 +83,7 @@ def stream_batches(forward: Forward, ways: Copies, images: Images, count: int) -
     pending: deque[Callable[[], Images]] = deque()
     result = images
     for _ in range(count):
-        pending.append(ways.down(forward(upload(ways, images))))
+        pending.append(ways.download(forward(upload(ways, images))))
         if len(pending) > _MAX_PENDING:
             result = pending.popleft()()
     for finish in pending:

@@ -146,7 +146,7 @@ def _measure(
 ) -> None:
     from crsr_video.bench import suite
     from crsr_video.bench.figures import Case
-    from crsr_video.runtime import devices
+    from crsr_video.runtime import placement as devices
     from crsr_video.track import litert
 
     litert.prepare_process()

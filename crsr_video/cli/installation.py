@@ -68,10 +68,10 @@ def _versions() -> str:
 
 
 def _device(name: str) -> str:
-    from crsr_video import pipeline
     from crsr_video.config import EnhancerConfig
+    from crsr_video.runtime import loading
 
-    placement = pipeline.placed(EnhancerConfig.from_options(device=name))
+    placement = loading.resolve_placement(EnhancerConfig.from_options(device=name))
     return f"{placement.device}, {placement.reason}"
 
 
@@ -107,26 +107,26 @@ def _encoders() -> str:
 
 def _self_test(device: str) -> str:
     """Run both networks for a second, and return their speed."""
-    import numpy as np
+    import torch
 
-    from crsr_video import pipeline
     from crsr_video.config import EnhancerConfig
+    from crsr_video.runtime import loading
 
     process.limit_library_threads(device)
-    loaded = pipeline.load_networks(EnhancerConfig.from_options(device=device))
-    pair = loaded.pair
-    networks = [loaded.predictor(pair.consistifier), loaded.predictor(pair.superresolver)]
-    crop = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
+    loaded = loading.load_networks(EnhancerConfig.from_options(device=device))
+    predictors = loaded.predictors()
+    networks = [predictors.consistify, predictors.super_resolve]
+    crop = torch.rand(1, 3, 64, 64)
     runs, begin = 0, 0.0
     while runs < 2 or time.perf_counter() - begin < 1.0:
         if runs == 1:
             begin = time.perf_counter()  # The first run only warms up.
         result = networks[1](networks[0](crop))
         runs += 1
-    if result.shape != (1, 3, 256, 256) or not np.isfinite(result).all():
+    if result.shape != (1, 3, 256, 256) or not result.isfinite().all():
         raise CrsrError("the networks returned an invalid picture")
     rate = (runs - 1) / (time.perf_counter() - begin)
-    ways = " and ".join(dict.fromkeys(network.way for network in networks))
+    ways = " and ".join(dict.fromkeys(network.method for network in networks))
     return f"{rate:.0f} frames a second through both networks with one 64-pixel face ({ways})"
 
 

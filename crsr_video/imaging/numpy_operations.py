@@ -77,7 +77,7 @@ class NumpyOperations(Operations):
 
     def luma(self, pictures: FloatPicture) -> FloatPicture:
         """Multiply by the weights."""
-        return np.stack([np.tensordot(_LUMA, picture, 1)[None] for picture in pictures])
+        return _joined([np.tensordot(_LUMA, picture, 1)[None] for picture in pictures])
 
     def mix_channels(self, pictures: FloatPicture, matrix: NDArray[np.float32]) -> FloatPicture:
         """Use OpenCV's transform; the result is interleaved in memory."""
@@ -85,6 +85,17 @@ class NumpyOperations(Operations):
         height, width = pictures.shape[2:]
         mixed = [cv2.transform(cv2.merge(list(picture)), matrix) for picture in pictures]
         return _joined(mixed).reshape(-1, height, width, len(matrix)).transpose(0, 3, 1, 2)
+
+    def subtract_into(self, pictures: FloatPicture, others: FloatPicture) -> FloatPicture:
+        """Overwrite `others`."""
+        return np.subtract(pictures, others, out=others)
+
+    def add_product(
+        self, total: FloatPicture, pictures: FloatPicture, weights: FloatPicture
+    ) -> FloatPicture:
+        """Overwrite `total`."""
+        total += weights * pictures
+        return total
 
     def add_scaled(
         self, pictures: FloatPicture, factors: Sequence[float], others: FloatPicture

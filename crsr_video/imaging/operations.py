@@ -90,6 +90,14 @@ class Operations(ABC):
         """Multiply the channels of every pixel by a matrix (M, C); returns (N, M, H, W)."""
 
     @abstractmethod
+    def subtract_into(self, pictures: Pictures, others: Pictures) -> Pictures:
+        """Return `pictures` minus `others`, perhaps in the memory of `others`."""
+
+    @abstractmethod
+    def add_product(self, total: Pictures, pictures: Pictures, weights: Pictures) -> Pictures:
+        """Return `total` plus `pictures` times `weights`, perhaps in the memory of `total`."""
+
+    @abstractmethod
     def add_scaled(
         self, pictures: Pictures, factors: Sequence[float], others: Pictures
     ) -> Pictures:

@@ -109,6 +109,14 @@ class TorchOperations(Operations):
         """Multiply all pixels at once."""
         return torch.einsum("ij,njyx->niyx", self.numbers(matrix), pictures)
 
+    def subtract_into(self, pictures: Tensor, others: Tensor) -> Tensor:
+        """Use new memory."""
+        return pictures - others
+
+    def add_product(self, total: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
+        """Use new memory."""
+        return torch.addcmul(total, weights, pictures)
+
     def add_scaled(self, pictures: Tensor, factors: Sequence[float], others: Tensor) -> Tensor:
         """Multiply and add."""
         return torch.addcmul(pictures, self.numbers(factors)[:, None, None, None], others)
@@ -176,7 +184,7 @@ class TorchOperations(Operations):
         target = (max(w for w, _ in sizes), max(h for _, h in sizes))
         joined = torch.cat(list(layers), 1)
         moved = resampled(joined, [(width, height)] * len(views), views, target, self.numbers)
-        return list(moved.split([layer.shape[1] for layer in layers], 1))
+        return list(torch.split(moved, [layer.shape[1] for layer in layers], 1))
 
     def planes(self, planes: Sequence[Sequence[Plane]]) -> Tensor:
         """Upload the planes, padded with any values to the largest."""

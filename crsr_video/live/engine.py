@@ -24,7 +24,7 @@ from crsr_video.live.latency import LatencyMeter
 from crsr_video.live.mailbox import Mailbox
 from crsr_video.live.watchdog import Watchdog
 from crsr_video.runner import ThreadChain
-from crsr_video.stages.effort import Effort
+from crsr_video.stages.quality import LiveQuality
 from crsr_video.types import Frame, TrackedFrame
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Engine(Closing):
         self,
         source: Source,
         sink: LiveWriter,
-        effort: Effort,
+        effort: LiveQuality,
         *,
         most: float,
         governor: Governor | None,
@@ -213,7 +213,7 @@ class Engine(Closing):
 
     def _look(self, frame: Frame) -> TrackedFrame:
         if not self._effort.level.enhances and self._effort.faded:
-            return self._frames.overlook(frame)
+            return self._frames.skip_tracking(frame)
         return self._frames.track(frame)[0]
 
     def _restored(self, items: Iterable[_Item]) -> Iterator[_Item]:

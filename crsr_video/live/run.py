@@ -21,14 +21,14 @@ from crsr_video.live.settings import LiveSettings
 from crsr_video.live.statistics import LiveStatistics, resident
 from crsr_video.live.watchdog import Watchdog
 from crsr_video.runner import RunSummary
-from crsr_video.stages.effort import Effort, Level
+from crsr_video.stages.quality import LiveQuality, QualityLevel
 from crsr_video.types import Frame, TrackedFrame
 
 if TYPE_CHECKING:
     from crsr_video.live.preview import Preview
-    from crsr_video.pipeline import Statistics
     from crsr_video.report import Observer
     from crsr_video.report.facts import MediaFacts
+    from crsr_video.types import RunStatistics
 
 _TICK = 0.25
 """Seconds between two looks at everything."""
@@ -42,7 +42,7 @@ _MOST_NOTICES = 200
 class LiveSummary(RunSummary):
     """What a finished run did."""
 
-    statistics: "Statistics"
+    statistics: "RunStatistics"
     live: LiveStatistics
     """Of the whole run."""
     sink_gone: bool
@@ -100,7 +100,7 @@ class LiveRun:
         self._settings, self._hooks, self._command = settings, hooks, tuple(command)
         self._notices: dict[str, None] = {}
         self._lines: list[str] = []
-        self._effort = Effort()
+        self._effort = LiveQuality()
         self._begin = time.monotonic()
         self._told = self._begin
 
@@ -151,9 +151,9 @@ class LiveRun:
         from crsr_video import pipeline, report
 
         self._frames = stack.enter_context(
-            pipeline.build(settings.config, live=True, effort=self._effort)
+            pipeline.build(settings.config, live=True, quality=self._effort)
         )
-        self._frames.warm()
+        self._frames.warm_up()
         observer = report.Observer() if settings.config.job.report else None
         self._observe(observer)
         for notice in self._frames.notices:
@@ -206,7 +206,7 @@ class LiveRun:
         """Something happened; said from the thread that runs, at its next look."""
         self._lines.append(line)
 
-    def _stepped(self, level: Level, why: str) -> None:
+    def _stepped(self, level: QualityLevel, why: str) -> None:
         self._event(f"quality: {level.name} ({why})")
 
     def _pass_on(self) -> None:
@@ -260,7 +260,7 @@ class LiveRun:
             latency=latency.total() if whole else latency.recent(),
             level=self._effort.level.name,
             steps=self._governor.steps,
-            faces=self._frames.in_view,
+            faces=self._frames.faces_in_view,
             faces_seen=counts.faces,
             enhanced=counts.enhanced,
             stages={

@@ -14,12 +14,12 @@ from crsr_video.errors import ConfigError, OutputError
 from crsr_video.files import sha256_of_file, write_file
 from crsr_video.io import pyav
 from crsr_video.io.output_file import check_output
-from crsr_video.pipeline import Statistics
 from crsr_video.report import media
 from crsr_video.report.facts import FORMAT, VERSION, FrameFacts, MediaFacts, Observations, Report
 from crsr_video.runner import RunSummary
-from crsr_video.runtime.devices import Placement
+from crsr_video.runtime.placement import Placement
 from crsr_video.track import face_models
+from crsr_video.types import RunStatistics
 from crsr_video.versions import library_versions
 
 MAX_TRACKS = 10_000
@@ -28,7 +28,7 @@ MAX_TRACKS = 10_000
 
 def assemble(
     summary: RunSummary,
-    statistics: Statistics,
+    statistics: RunStatistics,
     observed: Observations,
     *,
     fps: float,

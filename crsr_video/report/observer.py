@@ -27,7 +27,7 @@ from crsr_video.report.facts import (
 )
 from crsr_video.report.measurements import FacePair, Luma, encode_jpeg, flicker
 from crsr_video.report.recognition import Embedding, Recogniser
-from crsr_video.stages.backoff import Lowered
+from crsr_video.stages.base import Lowered
 from crsr_video.types import Face, Frame, TrackedFrame
 
 DETAILED_TRACKS = 48

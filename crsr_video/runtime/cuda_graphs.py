@@ -53,9 +53,8 @@ class RecordedForward:
         """Run a batch of any size."""
         if self._works:
             try:
-                parts = [
-                    self.run(part.contiguous()) for part in x.split(powers(len(x), self._largest))
-                ]
+                sizes = powers(len(x), self._largest)
+                parts = [self.run(part.contiguous()) for part in x.split_with_sizes(sizes)]
                 return parts[0] if len(parts) == 1 else torch.cat(parts)
             except RuntimeError as error:
                 _LOG.info("CUDA graphs fail from now on: %s", _first_line(error))

@@ -15,8 +15,9 @@ from crsr_video.config import EnhancerConfig, parse_people
 from crsr_video.server.protocol import EffectFlag, EffectSettings, FrameDone
 from crsr_video.server.recorded_faces import RecordedFaces
 from crsr_video.server.shared_models import SharedModels
+from crsr_video.stages.base import Stage
 from crsr_video.track.tracker import Tracker
-from crsr_video.types import Face, Frame, PixelLayout, Stage, TrackedFrame
+from crsr_video.types import Face, Frame, PixelLayout, TrackedFrame
 
 _RGB = PixelLayout("rgb24", "rgb", 8, full_range=True)
 _ROW_STEP = 16
@@ -131,10 +132,8 @@ class FrameEnhancer(Closing):
         self._faces = item.faces
 
 
-class _TrackStage:
+class _TrackStage(Stage[Frame, TrackedFrame]):
     """The track stage: finds faces, and gives them the strength of the current settings."""
-
-    lookahead = 0
 
     def __init__(self, create: Callable[[], Stage[Frame, TrackedFrame]]) -> None:
         self._create = create
@@ -143,7 +142,7 @@ class _TrackStage:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        return tuple(getattr(self._stage, "notices", ()))
+        return self._stage.notices
 
     def push(self, item: Frame) -> list[TrackedFrame]:
         return [

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from crsr_video.stages.base import Stage
 from crsr_video.track.replay import Replay
 from crsr_video.track.tracks_file import Recording, VideoFacts, signatures
 from crsr_video.types import Face, Frame, TrackedFrame
@@ -138,7 +139,7 @@ class PictureArea:
         return replace(face, landmarks=landmarks, box=(left, top, right, bottom))
 
 
-class RecordedFaces:
+class RecordedFaces(Stage[Frame, TrackedFrame]):
     """The track stage of a client with a tracks file. It has no lookahead.
 
     Args:
@@ -146,8 +147,6 @@ class RecordedFaces:
         path: Its path, for messages.
         min_face: Faces narrower than this, in pixels of the host's frames, are left alone.
     """
-
-    lookahead = 0
 
     def __init__(self, index: TracksIndex, path: Path, min_face: float) -> None:
         self._index, self._path, self._min_face = index, path, min_face
@@ -173,10 +172,6 @@ class RecordedFaces:
         (recorded,) = replay.push(replace(item, pts=found))
         faces = tuple(area.map_face(face) for face in recorded.faces)
         return [TrackedFrame(item, faces, recorded.cut)]
-
-    def flush(self) -> list[TrackedFrame]:
-        """Return nothing, as nothing is held back."""
-        return []
 
     def reset(self) -> None:
         """Let the next frame begin a scene."""

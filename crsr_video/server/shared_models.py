@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video import pipeline
 from crsr_video.closing import Closing
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ServerError, TracksError
-from crsr_video.pipeline import Networks
+from crsr_video.runtime import loading
+from crsr_video.runtime.loading import Networks
 from crsr_video.server.recorded_faces import TracksIndex
 from crsr_video.track import tracks_file
 from crsr_video.track.tracker import FaceModels
@@ -105,7 +105,7 @@ class WorkerThread(Closing):
             DeviceError: The device is not available.
         """
         config = EnhancerConfig.from_options(model=model)
-        return self._networks.get(model, lambda: pipeline.load_networks(config).taking_turns())
+        return self._networks.get(model, lambda: loading.load_networks(config).taking_turns())
 
     def split(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
         """Return R, G and B, (H, W) each, of an RGBA picture (H, W, 4), until the next call."""

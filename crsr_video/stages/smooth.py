@@ -143,7 +143,7 @@ def _job(face: Face, items: list[TrackedFrame]) -> _Job | None:
 def _average(jobs: Sequence[_Job], operations: Operations) -> Pictures:
     """Average pictures of one size with those of their neighbours, in the neighbours' order."""
     ours = operations.stack([job.consistent for job in jobs])
-    total = operations.stack([job.enhanced for job in jobs])
+    total = 1.0 * operations.stack([job.enhanced for job in jobs])
     weights = 1.0
     for turn in range(max(len(job.neighbours) for job in jobs)):
         # A face with fewer neighbours is averaged with itself, with the weight 0.
@@ -156,7 +156,8 @@ def _average(jobs: Sequence[_Job], operations: Operations) -> Pictures:
         counts = [float(turn < len(job.neighbours)) for job in jobs]
         if not all(counts):
             weight = weight * operations.numbers(counts)[:, None, None, None]
-        total = total + weight * operations.stack([enhanced for _, enhanced in others])
+        enhanced = operations.stack([enhanced for _, enhanced in others])
+        total = operations.add_product(total, enhanced, weight)
         weights = weights + weight
     return total / weights
 

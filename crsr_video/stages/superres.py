@@ -44,6 +44,7 @@ def without_tint(pictures: Pictures, seen: Pictures, operations: Operations) -> 
         operations: Where the pictures are.
     """
     side = pictures.shape[-1]
-    added = pictures - operations.resize(seen, side, "cubic")
-    coarse = operations.resize(added, _TINT_CELLS, "area")
-    return pictures - operations.resize(coarse, side, "linear")
+    enlarged = operations.resize(seen, side, "cubic")
+    coarse = operations.resize(operations.subtract_into(pictures, enlarged), _TINT_CELLS, "area")
+    del enlarged  # Its memory is used again.
+    return operations.subtract_into(pictures, operations.resize(coarse, side, "linear"))

@@ -6,18 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from crsr_video.imaging.geometry import face_width
+from crsr_video.stages.base import Stage
 from crsr_video.track.smoothing import SIZE_RAMP, reason_too_small, smooth_step
 from crsr_video.track.tracks_file import Recording, TrackColumns
 from crsr_video.types import Face, Frame, TrackedFrame
 
 
-class Replay:
+class Replay(Stage[Frame, TrackedFrame]):
     """Returns the recorded faces of each frame.
 
     It has no lookahead and no memory, so frames may be left out.
     """
-
-    lookahead = 0
 
     def __init__(
         self, recording: Recording, name: Path, *, shift: int = 0, min_face: float = 0.0
@@ -66,10 +65,6 @@ class Replay:
         faces = [self._face(track, pts, item) for track in self._tracks_at(pts)]
         cut = is_first or pts in self._cuts
         return [TrackedFrame(item, tuple(face for face in faces if face is not None), cut)]
-
-    def flush(self) -> list[TrackedFrame]:
-        """Return nothing, because no frame is held back."""
-        return []
 
     def reset(self) -> None:
         """Begin a scene with the next frame."""

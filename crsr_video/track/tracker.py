@@ -11,6 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from crsr_video.closing import Closing
+from crsr_video.stages.base import Stage
 from crsr_video.track.detection import Detector, DetectorRun
 from crsr_video.track.landmarks import LandmarkModel
 from crsr_video.track.regions import view_of
@@ -106,7 +107,7 @@ class _HeldFrame:
     scene: _Scene
 
 
-class Tracker(Closing):
+class Tracker(Closing, Stage[Frame, TrackedFrame]):
     """Detects faces and tracks them: one track ID per face in a scene, steady landmarks, no lag.
 
     Detectors search the whole frame when a scene begins, and a part of it every few frames later;
@@ -139,7 +140,7 @@ class Tracker(Closing):
         """
         if lookahead < 0 or sweep_every < 1:
             raise ValueError("lookahead must be at least 0 and sweep_every at least 1")
-        self._lookahead = lookahead
+        self.lookahead = lookahead
         self._min_face = min_face
         self._sweep_every = sweep_every
         self._owns_models = face_models is None
@@ -151,11 +152,6 @@ class Tracker(Closing):
         self._thumbnail: Luma | None = None
         self._scene: _Scene | None = None
         self.reset()
-
-    @property
-    def lookahead(self) -> int:
-        """Frames that are held back."""
-        return self._lookahead
 
     @property
     def statistics(self) -> TrackerStatistics:
@@ -199,7 +195,7 @@ class Tracker(Closing):
             runs = self._schedule.next(view, luma, index, self._track_set.regions)
         self._detect(item, index, scene, runs)
         self._held.append(_HeldFrame(index, item, scene))
-        return self._release(self._lookahead)
+        return self._release(self.lookahead)
 
     def flush(self) -> list[TrackedFrame]:
         """End the stream, and return the frames held back. The next frame begins a scene."""
@@ -215,7 +211,7 @@ class Tracker(Closing):
         self._thumbnail = None
         self._schedule = SearchSchedule(self._sweep_every, min_face=self._min_face)
         self._clear_tracks()
-        self._smoother = FaceSmoother(self._lookahead, self._min_face)
+        self._smoother = FaceSmoother(self.lookahead, self._min_face)
         self._frame_rate = _FrameRate()
         self._scene = None
         self._held: deque[_HeldFrame] = deque()
@@ -293,4 +289,4 @@ class Tracker(Closing):
         }
         self._smoother.keep_only(set(scene.tracks))
         for track in scene.tracks.values():
-            track.forget_before(index - self._lookahead)
+            track.forget_before(index - self.lookahead)

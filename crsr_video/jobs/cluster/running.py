@@ -9,7 +9,6 @@ from queue import Empty, SimpleQueue
 
 import torch
 
-from crsr_video import pipeline
 from crsr_video.config import Config
 from crsr_video.formatting import format_count
 from crsr_video.jobs.cluster.actor_pool import ActorPool, WorkerResources
@@ -17,6 +16,7 @@ from crsr_video.jobs.cluster.connection import connected
 from crsr_video.jobs.cluster.ray_isolation import DeferredSignals
 from crsr_video.jobs.events import Event, Job, OnEvent
 from crsr_video.jobs.queue import removing_empty_folders, run_job
+from crsr_video.runtime import loading
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
     """
     resources = resources or WorkerResources()
     config = _for_other_machines(config, resources)
-    placement = pipeline.placed(config)
+    placement = loading.resolve_placement(config)
     fixed = config.with_options(device=str(placement.device), precision=placement.precision)
     with DeferredSignals() as signals, connected(address) as ray:
         signals.check()

@@ -11,11 +11,11 @@ from typing import Any
 
 import cv2
 
-from crsr_video import pipeline
 from crsr_video.config import Config
 from crsr_video.errors import InputError
 from crsr_video.jobs.events import describe_error
 from crsr_video.jobs.segments import Plan, SegmentResult, SegmentWorker, compatibility
+from crsr_video.runtime import loading
 from crsr_video.track import litert
 
 VISIBILITY_SECONDS = 3.0
@@ -67,7 +67,7 @@ class ClusterWorker:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._machine = platform.node() or "unnamed"
-        self._networks: pipeline.Networks | None = None
+        self._networks: loading.Networks | None = None
         self._plan: bytes | None = None
         self._worker: SegmentWorker | None = None
 
@@ -109,7 +109,7 @@ class ClusterWorker:
         if config.faces.tracks is None:
             litert.prepare_process()
         config = config.with_options(threads=self._threads)
-        self._networks = pipeline.load_networks(config).taking_turns()
+        self._networks = loading.load_networks(config).taking_turns()
         if self._networks.placement.device.type == "cpu":
             cv2.setNumThreads(1)  # This process belongs to the worker, and shares the machine.
 

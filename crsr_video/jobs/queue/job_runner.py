@@ -25,7 +25,7 @@ from crsr_video.jobs.segments.work_folder import work_folder_of
 
 if TYPE_CHECKING:
     from crsr_video.jobs.segments import SegmentExecutor
-    from crsr_video.pipeline import Networks
+    from crsr_video.runtime.loading import Networks
 
 
 def run_job(

@@ -20,14 +20,14 @@ from typing import Any, NoReturn, Self
 
 import cv2
 
-from crsr_video import pipeline
 from crsr_video.config import Config
 from crsr_video.errors import CrsrError
 from crsr_video.io import pyav
 from crsr_video.io.output_file import remove_traces
 from crsr_video.jobs.events import Advanced, Event, Failed, Job, OnEvent
 from crsr_video.jobs.queue.job_runner import run_job
-from crsr_video.runtime import devices
+from crsr_video.runtime import loading
+from crsr_video.runtime import placement as devices
 from crsr_video.track import litert
 
 _STOP_SECONDS = 20.0
@@ -239,7 +239,7 @@ def _serve(
         if config.faces.tracks is None:
             litert.prepare_process()
         config = config.with_options(threads=devices.network_threads(processes))
-        networks = pipeline.load_networks(config).taking_turns()
+        networks = loading.load_networks(config).taking_turns()
     except CrsrError as error:
         pipe.send(Unfit(error))
         return

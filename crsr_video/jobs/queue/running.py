@@ -3,11 +3,11 @@
 from collections import deque
 from collections.abc import Sequence
 
-from crsr_video import pipeline
 from crsr_video.config import Config
 from crsr_video.jobs.events import Job, OnEvent
 from crsr_video.jobs.queue.job_runner import removing_empty_folders, run_job
 from crsr_video.jobs.queue.process_pool import ProcessPool
+from crsr_video.runtime import loading
 
 
 def run(
@@ -34,7 +34,7 @@ def run(
     """
     with removing_empty_folders(jobs):
         if processes == 1 or len(jobs) == 1:
-            networks = pipeline.load_networks(config).taking_turns()
+            networks = loading.load_networks(config).taking_turns()
             for job in jobs:
                 run_job(job, config, on_event, command=command, networks=networks)
             return

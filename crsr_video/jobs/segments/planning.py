@@ -6,11 +6,11 @@ from itertools import pairwise
 from math import ceil
 from pathlib import Path
 
-from crsr_video import pipeline
 from crsr_video.config import Config
 from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
 from crsr_video.jobs.segments import compatibility, packets
+from crsr_video.runtime import loading
 
 SEGMENT_FRAMES = 600
 """A crash loses at most this many frames. Shorter segments repeat the warm-up more often."""
@@ -110,7 +110,7 @@ def plan(
     length = SEGMENT_FRAMES if length is None else length
     warm_up = WARM_UP_FRAMES if warm_up is None else warm_up
     times = [t for t in found.times if (first is None or t >= first) and (last is None or t < last)]
-    placement = pipeline.placed(config)
+    placement = loading.resolve_placement(config)
     return Plan(
         path,
         result.path,

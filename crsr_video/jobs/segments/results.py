@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from crsr_video.pipeline import Statistics
 from crsr_video.report import Observations
+from crsr_video.types import RunStatistics
 
 Boxes = dict[int, tuple[float, float, float, float]]
 """Boxes (x0, y0, x1, y1) in frame pixels, by track ID."""
@@ -28,7 +28,7 @@ class SegmentResult:
     """Durations in presentation order as runs (count, ticks), because NUT does not store them."""
     delay: int
     """Number of frames by which decoding precedes presentation."""
-    statistics: Statistics
+    statistics: RunStatistics
     """Statistics of the segment's own frames. Its people may also appear in other segments."""
     entering: dict[int, Boxes]
     """Faces in the last warm-up frames, by timestamp."""
@@ -46,7 +46,7 @@ class SegmentResult:
     """Observations for the report, if one was requested."""
 
 
-def add_statistics(parts: Iterable[Statistics], tracks: int) -> Statistics:
+def add_statistics(parts: Iterable[RunStatistics], tracks: int) -> RunStatistics:
     """Return the sum of statistics.
 
     Args:
@@ -57,10 +57,10 @@ def add_statistics(parts: Iterable[Statistics], tracks: int) -> Statistics:
     for part in parts:
         for field in fields(part):
             total[field.name] = _plus(total.get(field.name), getattr(part, field.name), 1)
-    return Statistics(**total | {"tracks": tracks})
+    return RunStatistics(**total | {"tracks": tracks})
 
 
-def subtract_statistics(now: Statistics, before: Statistics, tracks: int) -> Statistics:
+def subtract_statistics(now: RunStatistics, before: RunStatistics, tracks: int) -> RunStatistics:
     """Return what was added to statistics between two moments.
 
     Args:
@@ -69,7 +69,7 @@ def subtract_statistics(now: Statistics, before: Statistics, tracks: int) -> Sta
         tracks: Number of people in between, which is not the difference.
     """
     grown = {f.name: _plus(getattr(now, f.name), getattr(before, f.name), -1) for f in fields(now)}
-    return Statistics(**grown | {"tracks": tracks})
+    return RunStatistics(**grown | {"tracks": tracks})
 
 
 def _plus(total: Any, more: Any, sign: int) -> Any:

@@ -26,8 +26,8 @@ from crsr_video.jobs.segments.results import SegmentResult, add_statistics
 from crsr_video.jobs.segments.track_matching import match_tracks
 from crsr_video.jobs.segments.work_folder import WorkFolder, work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
-from crsr_video.pipeline import Statistics
 from crsr_video.runner import Notices, Progress
+from crsr_video.types import RunStatistics
 
 OnProgress = Callable[[Progress], None]
 
@@ -43,7 +43,7 @@ class Outcome:
     """Outcome of a resumable run."""
 
     joined: Joined
-    statistics: Statistics
+    statistics: RunStatistics
     startup_seconds: float
     """Time before the first frame was finished, or before an executor began."""
     resumed: int

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from crsr_video import pipeline
 from crsr_video.config import Config
 from crsr_video.errors import DeviceError, InputError, OutputError
 from crsr_video.files import sha256_of_file, sync_folder
@@ -19,6 +18,7 @@ from crsr_video.jobs.segments.journal import Journal, Record
 from crsr_video.jobs.segments.planning import Plan, Segment, plan
 from crsr_video.jobs.segments.results import SegmentResult
 from crsr_video.records import from_json, to_json
+from crsr_video.runtime import loading
 
 _FORMAT = 2
 _JOURNAL = "journal.jsonl"
@@ -180,7 +180,7 @@ class WorkFolder:
         fixed = config.with_options(device=header.device, precision=header.precision)
         prefix = f"{prefix} in {header.precision} on {header.device}"
         try:
-            now = pipeline.placed(fixed).precision
+            now = loading.resolve_placement(fixed).precision
         except DeviceError as error:
             raise OutputError(f"{prefix}, but {error}; {advice}") from error
         if now != header.precision:

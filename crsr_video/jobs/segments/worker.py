@@ -18,9 +18,10 @@ from crsr_video.jobs.segments import compatibility, packets
 from crsr_video.jobs.segments.planning import Plan, Segment
 from crsr_video.jobs.segments.results import Boxes, SegmentResult, subtract_statistics
 from crsr_video.jobs.segments.track_matching import OVERLAP_FRAMES
-from crsr_video.pipeline import Pipeline, Statistics
+from crsr_video.pipeline import Pipeline
 from crsr_video.runner import Runner
-from crsr_video.types import Frame, TrackedFrame
+from crsr_video.runtime import loading
+from crsr_video.types import Frame, RunStatistics, TrackedFrame
 
 OnFrame = Callable[[int], None]
 """Called after each finished frame with the number of visible faces."""
@@ -41,14 +42,14 @@ class SegmentWorker(Closing):
         TracksError: The tracks file is damaged or belongs to another video.
     """
 
-    def __init__(self, plan: Plan, *, networks: pipeline.Networks | None = None) -> None:
+    def __init__(self, plan: Plan, *, networks: loading.Networks | None = None) -> None:
         installed = compatibility.versions(plan.config)
         difference = compatibility.first_difference(plan.versions, installed)
         if difference is not None:
             raise InputError(f"{plan.source}: was planned by a machine with {difference}")
         self._plan = plan
         with Reader(plan.source) as reader:
-            replay = pipeline.recorded(plan.config, plan.source, reader.info)
+            replay = pipeline.replay_for(plan.config, plan.source, reader.info)
         self._pipeline = pipeline.build(plan.config, tracker=replay, networks=networks)
 
     @property
@@ -75,7 +76,7 @@ class SegmentWorker(Closing):
         """
         frames, config = self._pipeline, self._plan.config
         frames.reset()
-        frames.counts = lambda frame: segment.contains(_source_pts(frame))
+        frames.counts_frame = lambda frame: segment.contains(_source_pts(frame))
         before = frames.statistics
         observer = report.Observer() if config.job.report else None
         frames.observer = observer.push if observer is not None else None
@@ -152,7 +153,7 @@ class SegmentWorker(Closing):
 
 def _source_pts(frame: Frame) -> int:
     """Return the timestamp of a frame, or of the interlaced frame that a field was taken from."""
-    return (frame if frame.whole is None else frame.whole).pts
+    return (frame if frame.interlaced_frame is None else frame.interlaced_frame).pts
 
 
 class _FaceLog:
@@ -249,7 +250,7 @@ class _SegmentRunner(Runner):
             self.first = item.pts
         self.durations.append(int(getattr(item.native, "duration", 0) or 0))
         self._writer.push(replace(item, pts=item.pts - self.first))
-        self._on_finished(self._frames.in_view)
+        self._on_finished(self._frames.faces_in_view)
         return True
 
 
@@ -268,7 +269,7 @@ def _decoding_delay(path: Path, frames: int) -> int:
     return max((place - ranks[pts] for place, pts in enumerate(times)), default=0)
 
 
-def _empty_result(segment: Segment, statistics: Statistics) -> SegmentResult:
+def _empty_result(segment: Segment, statistics: RunStatistics) -> SegmentResult:
     """Return the result of a segment without a decodable frame."""
     return SegmentResult(
         segment.number, "", 0, "", 0, segment.begin or 0, (), 0, statistics, {}, {}, ()

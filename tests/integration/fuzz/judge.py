@@ -19,6 +19,7 @@ import crsr_video
 from crsr_video import pipeline
 from crsr_video.errors import CrsrError
 from crsr_video.io.sources.opening import main_video, open_container, packets_of
+from crsr_video.stages.base import Stage
 from crsr_video.types import Frame, TrackedFrame
 from tests.integration.fuzz.seeds import FRAMES
 from tests.support.frames import make_face
@@ -28,21 +29,13 @@ MAX_DRIFT = 0.05
 """Seconds by which sound may move against where the damaged file has it."""
 
 
-class OneFace:
+class OneFace(Stage[Frame, TrackedFrame]):
     """Stands in for the tracker."""
-
-    lookahead = 0
 
     def push(self, frame: Frame) -> list[TrackedFrame]:
         side = min(frame.width, frame.height)
         face = make_face(frame.width / 2, frame.height / 2, side, confidence=1.0)
         return [TrackedFrame(frame, (face,))]
-
-    def flush(self) -> list[TrackedFrame]:
-        return []
-
-    def reset(self) -> None:
-        pass
 
 
 @dataclass
@@ -161,4 +154,4 @@ def _sound(path: Path) -> dict[tuple[int, str], Fraction]:
 
 def prepare() -> None:
     """Replace the tracker, in this process."""
-    pipeline.recorded = lambda *_, **__: OneFace()
+    pipeline.replay_for = lambda *_, **__: OneFace()

@@ -17,9 +17,9 @@ from crsr_video.bench.figures import Case, Figures, Speed, Startup
 from crsr_video.cli import main
 from crsr_video.config import Config
 from crsr_video.io.reader import Reader
-from crsr_video.pipeline import load_networks
 from crsr_video.records import from_json, to_json
-from crsr_video.runtime import devices
+from crsr_video.runtime import placement as devices
+from crsr_video.runtime.loading import load_networks
 from crsr_video.track.tracker import Tracker
 from crsr_video.types import Frame
 
@@ -108,9 +108,9 @@ def test_the_peak_of_two_precisions_weights_their_peaks(monkeypatch):
     """Large crops are not computed at int8."""
     rates = {"int8": 8e11, "bf16": 4e11}
     monkeypatch.setattr(peak, "measure", lambda _, name: peak.Peak(rates[name], f"of {name}"))
-    placement = devices.Placement(torch.device("cpu"), torch.bfloat16, "", eight_bits=True)
-    way = types.SimpleNamespace(way="int8, fused, with bf16 above 64 pixels")
-    monkeypatch.setattr(measuring, "runner", lambda *_: way)
+    placement = devices.Placement(torch.device("cpu"), torch.bfloat16, "", int8=True)
+    way = types.SimpleNamespace(method="int8, fused, with bf16 above 64 pixels")
+    monkeypatch.setattr(measuring, "Predictor", lambda *_: way)
     networks = types.SimpleNamespace(placement=placement, windowed=())
     times = measuring.StageTimes(STAGE_MS, Counter({32: 4, 128: 1}), 5)
     found = measuring.network_speed("fast", networks, times)
@@ -218,7 +218,7 @@ def test_a_missing_device_is_reported_before_anything_is_made():
     done = CliRunner().invoke(main, ["-q", "bench", "--device", "cuda:99"])
     assert done.exit_code == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("crsr-video: error: device 'cuda:99' is not here")
+    assert line.startswith("crsr-video: error: device 'cuda:99' was not found")
 
 
 @pytest.mark.parametrize("words", [["--json"], ["--model", "best"], ["--runs", "1"]])

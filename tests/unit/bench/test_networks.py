@@ -18,10 +18,10 @@ from crsr_video.bench.networks import NetworkFigures, Wanted, as_dict, as_text
 from crsr_video.cli import main
 from crsr_video.config import Config
 from crsr_video.errors import BenchError, DeviceError
-from crsr_video.pipeline import load_networks
-from crsr_video.runtime import devices
-from crsr_video.runtime.backends import MOST_IN_BYTES
-from crsr_video.stages.on_device.copies import copies
+from crsr_video.imaging.transfers import Transfers
+from crsr_video.runtime import placement as devices
+from crsr_video.runtime.loading import load_networks
+from crsr_video.runtime.predictor import MOST_INT8_PIXELS
 
 CPU = torch.device("cpu")
 
@@ -35,7 +35,7 @@ def int8_works():
     return True
 
 
-EIGHT = devices.Placement(CPU, torch.bfloat16, "int8, else bf16", eight_bits=True)
+EIGHT = devices.Placement(CPU, torch.bfloat16, "int8, else bf16", int8=True)
 
 
 def row(**changes):
@@ -104,8 +104,8 @@ def test_multiply_adds_are_counted_by_layer(told):
 @pytest.mark.parametrize(
     ("way", "pixels", "precision"),
     [
-        ("int8, fused, with bf16 above N pixels", MOST_IN_BYTES, "int8"),
-        ("int8, fused, with bf16 above N pixels", MOST_IN_BYTES + 1, "bf16"),
+        ("int8, fused, with bf16 above N pixels", MOST_INT8_PIXELS, "int8"),
+        ("int8, fused, with bf16 above N pixels", MOST_INT8_PIXELS + 1, "bf16"),
         ("bf16, fused", 32**2, "bf16"),
         ("fp32, step by step", 128**2, "fp32"),
         ("in some other words", 32**2, "int8"),
@@ -149,7 +149,7 @@ def test_steps_on_a_device_are_timed_separately():
         time.sleep(0.01)
         return x.repeat_interleave(4, 2).repeat_interleave(4, 3)
 
-    found = transfers.measure_steps(forward, copies(CPU), face_crops(10, 16), 2)
+    found = transfers.measure_steps(forward, Transfers(CPU), face_crops(10, 16), 2)
     assert min(found.upload_ms, found.download_ms) > 0
     assert found.compute_ms > 10 > found.upload_ms + found.download_ms
 
@@ -159,10 +159,9 @@ def test_rows_of_a_gpu_have_step_times(monkeypatch):
     own = contenders.ours
 
     def on_gpu(placed):
-        first, second = placed.pair.consistifier, placed.pair.superresolver
-        chain = transfers.chain(placed.predictor(first), placed.predictor(second))
+        chain = transfers.chain(placed.predictors())
         plain = own(placed)
-        stream = contenders.Stream(chain, copies(CPU))
+        stream = contenders.Stream(chain, Transfers(CPU))
         return contenders.streamed(plain.way, plain.precision, stream)
 
     monkeypatch.setattr(contenders, "ours", on_gpu)
@@ -178,10 +177,10 @@ def test_a_pair_is_chained_as_in_the_pipeline():
     placed = load_networks(Config.from_options(precision="fp32"))
     own = contenders.ours(placed)
     assert own.stream is None  # There is no GPU.
-    pair = placed.pair
-    predictors = [placed.predictor(n) for n in (pair.consistifier, pair.superresolver)]
     images = face_crops(2, 32)
-    result = transfers.stream_batches(transfers.chain(*predictors), copies(CPU), images, 1)
+    result = transfers.stream_batches(
+        transfers.chain(placed.predictors()), Transfers(CPU), images, 1
+    )
     assert result.shape == (2, 3, 128, 128)
     assert np.abs(result - own.run(images)).max() < 1e-6
 
@@ -198,21 +197,19 @@ def test_copies_are_found_among_profiler_events():
     assert transfers.copies_ms(events[2:]) is None
 
 
-class Late:
+class Late(Transfers):
     """Copies whose results arrive when they are waited for."""
 
     device = CPU
 
     def __init__(self):
+        super().__init__(CPU)
         self.begun, self.landed, self.most = 0, 0, 0
 
-    def blank(self, shape, dtype):
-        return torch.empty(shape, dtype=dtype)
-
-    def up(self, host):
+    def upload(self, host):
         return host.clone()
 
-    def down(self, tensor):
+    def download(self, tensor):
         self.begun += 1
         self.most = max(self.most, self.begun - self.landed)
 
@@ -325,7 +322,7 @@ def test_wrong_options_are_refused(options, told):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--device", "cuda:99"], "device 'cuda:99' is not here"),
+        (["--device", "cuda:99"], "device 'cuda:99' was not found"),
         (["--precision", "fp16", "--device", "cpu"], "fp16 is slow and coarse on a CPU"),
         (["--model", "no-such-model"], "unknown model 'no-such-model'"),
     ],

@@ -13,9 +13,11 @@ from crsr_video.report import recognition
 from crsr_video.report.curves import MAX_POINTS, Gauge, Presence
 from crsr_video.report.measurements import SIDE, FacePair, flicker
 from crsr_video.report.observer import Observer
-from crsr_video.stages.backoff import DRIFT, Lowered
+from crsr_video.stages.backoff import DRIFT
+from crsr_video.stages.base import Lowered
 from crsr_video.types import TrackedFrame
 from tests.support.frames import frame_of, make_face, make_frame
+from tests.support.operations import NUMPY
 
 BASE = Fraction(1, 25)
 
@@ -123,7 +125,7 @@ def test_a_larger_result_is_measured_in_the_same_region(still):
     from crsr_video.stages.paste import Paster
 
     frame = still[0]
-    done = Paster(scale=2).push(TrackedFrame(frame))[0]
+    done = Paster(NUMPY, scale=2).push(TrackedFrame(frame))[0]
     one, other = FacePair(FACE, frame, done).lumas()
     assert np.abs(one - other).mean() < 6  # The frame is only enlarged.
 

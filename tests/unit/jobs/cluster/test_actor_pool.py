@@ -18,11 +18,11 @@ from crsr_video.jobs.cluster import actor_pool
 from crsr_video.jobs.cluster.actor_pool import MAX_RETRIES, ActorPool, WorkerResources
 from crsr_video.jobs.cluster.worker import SegmentDone, WorkerFailure, WorkerReady
 from crsr_video.jobs.segments import Plan, Segment, SegmentResult
-from crsr_video.pipeline import Statistics
+from crsr_video.types import RunStatistics
 
 CONFIG = Config.from_options(model="identity", device="cpu", precision="fp32")
 UNSEEN = WorkerFailure("in.mkv: does not exist (machine b)", "InputError", files_unseen=True)
-EMPTY = SegmentResult(0, "", 0, "", 0, 0, (), 0, Statistics(), {}, {}, ())
+EMPTY = SegmentResult(0, "", 0, "", 0, 0, (), 0, RunStatistics(), {}, {}, ())
 
 
 class ActorDiedError(Exception):

@@ -15,6 +15,7 @@ from crsr_video.errors import CrsrError, WeightsError
 from crsr_video.jobs import queue as work_queue
 from crsr_video.jobs.queue import Failed, Finished, Job, Skipped, Started, process_pool
 from crsr_video.jobs.segments.work_folder import work_folder_of
+from crsr_video.runtime import loading
 from crsr_video.track import face_models
 from tests.support.video import make_video
 
@@ -78,7 +79,7 @@ def test_the_folder_of_a_failed_result_is_removed(tmp_path: Path) -> None:
 
 def test_networks_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loads = []
-    original = pipeline.load_networks
+    original = loading.load_networks
     monkeypatch.setattr(
         pipeline, "load_networks", lambda config: loads.append(config) or original(config)
     )

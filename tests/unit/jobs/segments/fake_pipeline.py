@@ -7,13 +7,14 @@ import pytest
 
 from crsr_video import pipeline
 from crsr_video.pipeline import Pipeline
+from crsr_video.stages.base import Stage
 from crsr_video.types import Face, Frame, TrackedFrame
 
 MEMORY = 4
 AHEAD = 3
 
 
-class Watcher:
+class Watcher(Stage):
     """Stand-in for the tracker: one moving face, with lookahead."""
 
     lookahead = AHEAD
@@ -45,10 +46,8 @@ class Watcher:
         return TrackedFrame(frame, (face,), cut)
 
 
-class Nothing:
+class Nothing(Stage):
     """A stage that does nothing, because faces are counted after the last but one stage."""
-
-    lookahead = 0
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
         return [item]
@@ -60,7 +59,7 @@ class Nothing:
         pass
 
 
-class Blend:
+class Blend(Stage):
     """Averages each frame with `MEMORY` frames before it and `AHEAD` frames after it."""
 
     lookahead = AHEAD

@@ -19,7 +19,7 @@ from crsr_video.jobs.segments import enhance_resumably, plan
 from crsr_video.jobs.segments.journal import Journal
 from crsr_video.jobs.segments.work_folder import work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
-from crsr_video.runtime import devices
+from crsr_video.runtime import placement as devices
 from tests.support.paths import ROOT
 from tests.support.video import make_video
 from tests.unit.jobs.segments.fake_pipeline import build
@@ -223,7 +223,7 @@ def test_work_of_another_version_is_refused(
 
 
 def _without_vnni(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("crsr_video.runtime.devices._computes_bytes", lambda: False)
+    patch.setattr("crsr_video.networks.onednn.has_vnni", lambda: False)
 
 
 def _without_ranges(patch: pytest.MonkeyPatch) -> None:
@@ -266,7 +266,7 @@ def test_uncalibrated_weights_are_not_planned_in_int8(source: Path, tmp_path: Pa
     own = shutil.copy(weights.path_of(weights.FAST), tmp_path / "own.safetensors")
     config = CONFIG.with_options(model=str(own), precision="auto")
     precision = plan(source, config, tmp_path / "out.mp4").config.networks.precision
-    assert precision == devices.place("cpu").fitting(eight_bits=False).precision
+    assert precision == devices.place("cpu").for_weights(int8=False).precision
 
 
 def test_a_locked_result_is_refused(source: Path, tmp_path: Path) -> None:
