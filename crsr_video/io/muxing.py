@@ -45,7 +45,6 @@ class Muxer(OutputSession):
         plan: What is written.
         sample: A picture with the colour tags of those to come.
         first: The first frame, with the side data of those to come.
-        threads: Threads of the encoder, 0 for its own choice. Live encoders use slices.
 
     Raises:
         EncoderError: The encoder refuses its settings.
@@ -58,9 +57,8 @@ class Muxer(OutputSession):
         plan: OutputPlan,
         sample: VideoFrame,
         first: Frame,
-        threads: int = 0,
     ) -> None:
-        self._target, self._plan, self._threads = target, plan, threads
+        self._target, self._plan = target, plan
         self._sample, self._first = sample, first
         self._clock = EncoderClock(plan.timing)
         self._copies_video = False
@@ -161,7 +159,15 @@ class Muxer(OutputSession):
 
 
 class RecordedMuxer(Muxer):
-    """A muxer that keeps the times, the metadata and all streams of a recorded source."""
+    """A muxer that keeps the times, the metadata and all streams of a recorded source.
+
+    Args:
+        target: As for `Muxer`.
+        plan: As for `Muxer`.
+        sample: As for `Muxer`.
+        source: The source.
+        threads: Threads of the encoder, 0 for its own choice.
+    """
 
     def __init__(
         self,
@@ -171,9 +177,9 @@ class RecordedMuxer(Muxer):
         source: Source,
         threads: int = 0,
     ) -> None:
-        self._source = source
+        self._source, self._threads = source, threads
         self._has_video = False
-        super().__init__(target, plan, sample, source.first, threads)
+        super().__init__(target, plan, sample, source.first)
 
     def _add_streams(self) -> None:
         source, container = self._source, self._plan.container
@@ -245,7 +251,15 @@ class RecordedMuxer(Muxer):
 
 
 class LiveMuxer(Muxer):
-    """A muxer with low latency, whose source may change and whose times always grow."""
+    """A muxer with low latency, whose source may change and whose times always grow.
+
+    Args:
+        target: As for `Muxer`.
+        plan: As for `Muxer`.
+        sample: As for `Muxer`.
+        first: As for `Muxer`.
+        templates: The streams that are copied.
+    """
 
     def __init__(
         self,

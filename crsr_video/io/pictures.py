@@ -18,8 +18,8 @@ from crsr_video.types import FieldOrder, Frame, PixelLayout
 _FIELD_ORDER = {"top": 2, "bottom": 3}
 """AV_FIELD_TT and AV_FIELD_BB."""
 _TAGGED_MATRICES = {MATRIX_CODES[name] for name in pyav.SWSCALE_MATRICES} | {6}
-_FULL, _LIMITED = 2, 1
-"""AVCOL_RANGE_JPEG and AVCOL_RANGE_MPEG."""
+_LIMITED_RANGE = 1
+"""AVCOL_RANGE_MPEG."""
 _UNKNOWN = pixel_formats.PixelFormat("", "yuv", 8, 8, 0, 0, ())
 
 
@@ -198,8 +198,10 @@ class Fitter:
         """Return the colour properties of both sides for swscale."""
         family = (pixel_formats.pixel_format(picture.format.name) or _UNKNOWN).family
         colours: dict[str, Any] = {
-            "src_color_range": _FULL if _is_full_range(picture) or family == "rgb" else _LIMITED,
-            "dst_color_range": _FULL if self.shape.full_range else _LIMITED,
+            "src_color_range": pyav.FULL_RANGE
+            if _is_full_range(picture) or family == "rgb"
+            else _LIMITED_RANGE,
+            "dst_color_range": pyav.FULL_RANGE if self.shape.full_range else _LIMITED_RANGE,
         }
         if family == "yuv":
             matrix = matrix_name(int(picture.colorspace), picture.width, picture.height)
@@ -237,7 +239,7 @@ def _is_full_range(picture: VideoFrame) -> bool:
     name = picture.format.name
     if int(picture.color_range) == 0 and name.startswith("gray"):
         return True  # swscale assumes the same.
-    return name.startswith("yuvj") or int(picture.color_range) == _FULL
+    return name.startswith("yuvj") or int(picture.color_range) == pyav.FULL_RANGE
 
 
 def _black(shape: PictureShape) -> VideoFrame:
