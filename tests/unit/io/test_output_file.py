@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from crsr_video.config import Config, OutputSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import OutputError
 from crsr_video.io.lock import NameLock, lock_name
 from crsr_video.io.output_file import remove_leftovers
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
-from crsr_video.jobs.segments import enhance_resumably
 from crsr_video.types import Frame
 from tests.support.paths import ROOT
 from tests.support.video import make_video
@@ -78,8 +77,6 @@ def test_a_result_is_written_by_one_run_at_a_time(tmp_path: Path) -> None:
             (part,) = parts(tmp_path)
             with pytest.raises(OutputError, match=lock_message(output, os.getpid())):
                 Writer(output, decoder.source, QUICK, overwrite=True)
-            with pytest.raises(OutputError, match=lock_message(output, os.getpid())):
-                enhance_resumably(source, output, Config.from_options(model="identity"))
             Writer(tmp_path / "other.mp4", decoder.source, QUICK).abort()
             assert parts(tmp_path) == [part]
             first.push(next(item for item in decoder if isinstance(item, Frame)))
