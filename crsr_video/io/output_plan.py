@@ -141,32 +141,70 @@ def plan_output(
             settings are strict.
         ConfigError: The settings do not fit a pipe.
     """
-    settings = settings or OutputSettings()
+    settings, first = settings or OutputSettings(), source.first
     destination, suffix, notices = _destination_for(source, output, settings.container)
     settings = _resolve_copy_like(settings, source, scale)
-    codec = source.video.codec_context.codec.canonical_name
-    asked, more = _raw_or_coded(source, destination, settings.codec)
-    notices += more
-    is_rgb = source.first.layout.family == "rgb"
-    encoder, more = encoders.encoder_name(codec, asked, is_rgb)
-    notices = (*more, *notices)
-    if not holds_video(destination.container, encoder):
-        destination, encoder, more = _reconcile(
-            destination, suffix, encoder, output is not None, settings.codec is not None
-        )
-        notices += more
+    destination, encoder, notices = _encoder_for(
+        source, destination, suffix, settings.codec, notices, is_path_given=output is not None
+    )
     container = destination.container
     if encoder == encoders.RAW and destination.is_standard_output:
-        settings = _with_raw_format(settings, container, source.first)
-    choice = _choose(source, encoder, settings, codec, scale)
+        settings = _with_raw_format(settings, container, first)
+    choice = _choose(source, encoder, settings, scale)
     if container == "avi" and encoder in ("libx264", "libx265"):
         choice.options.setdefault("bf", "0")  # Reordered pictures would have no times.
-    first = source.first
-    size = first.width * scale, first.height * scale
+    timing = recorded_timing(source.info, container, encoder, counts_frames=choice.counts_frames)
+    options = muxer_options.recorded_options(source, container, timing.tick)
+    if destination.is_standard_output:
+        options |= muxer_options.recorded_pipe_options(encoder)
+    shape = shape_for(
+        first.layout, choice.pixel_format, (first.width * scale, first.height * scale)
+    )
+    carried, left_out = losses.carried_streams(source, container)
+    plan = OutputPlan(
+        destination,
+        choice,
+        replace(shape, sample_aspect=first.sample_aspect, interlaced=first.interlaced),
+        timing,
+        options,
+        carried,
+        (*notices, *_loss_notices(source, container, choice), *choice.notices, *left_out),
+    )
+    return _checked(plan, settings)
+
+
+def _encoder_for(
+    source: Source,
+    destination: Destination,
+    suffix: str,
+    asked: str | None,
+    notices: tuple[str, ...],
+    *,
+    is_path_given: bool,
+) -> tuple[Destination, str, tuple[str, ...]]:
+    """Return an encoder and a container that fit each other, and notices."""
+    codec, is_rgb = _codec(source), source.first.layout.family == "rgb"
+    wanted, more = _raw_or_coded(source, destination, asked)
+    encoder, replaced = encoders.encoder_name(codec, wanted, is_rgb)
+    notices = (*replaced, *notices, *more)
+    if holds_video(destination.container, encoder):
+        return destination, encoder, notices
+    destination, encoder, more = _reconcile(
+        destination, suffix, encoder, is_path_given, asked is not None
+    )
+    return destination, encoder, (*notices, *more)
+
+
+def _codec(source: Source) -> str:
+    return source.video.codec_context.codec.canonical_name
+
+
+def _loss_notices(source: Source, container: str, choice: EncoderChoice) -> tuple[str, ...]:
+    """Return notices about times, pictures and metadata."""
+    first, encoder = source.first, choice.encoder
     is_converted = choice.pixel_format != first.layout.name
     keeps_fields = losses.keeps_fields(container, encoder, is_converted=is_converted)
-    carried, left_out = losses.carried_streams(source, container)
-    notices += (
+    notices = (
         *losses.time_notices(source, container),
         *losses.picture_notices(first, container, encoder),
         *losses.field_notices(first, encoder, are_kept=keeps_fields),
@@ -174,24 +212,7 @@ def plan_output(
     )
     if _is_gif(source):
         notices += (f"a GIF is written as {choice.pixel_format} video, which plays everywhere",)
-    timing = recorded_timing(source.info, container, encoder, counts_frames=choice.counts_frames)
-    options = muxer_options.recorded_options(source, container, timing.tick)
-    if destination.is_standard_output:
-        options |= muxer_options.recorded_pipe_options(encoder)
-    plan = OutputPlan(
-        destination,
-        choice,
-        replace(
-            shape_for(first.layout, choice.pixel_format, size),
-            sample_aspect=first.sample_aspect,
-            interlaced=first.interlaced,
-        ),
-        timing,
-        options,
-        carried,
-        (*notices, *choice.notices, *left_out),
-    )
-    return _checked(plan, settings)
+    return notices
 
 
 def _checked(plan: OutputPlan, settings: OutputSettings) -> OutputPlan:
@@ -274,10 +295,9 @@ def _raw_or_coded(
         return asked, ()
     if destination.is_standard_output and destination.container in RAW:
         return encoders.RAW, ()
-    codec = source.video.codec_context.codec.canonical_name
     if (
         source.is_pipe
-        and codec == encoders.RAW
+        and _codec(source) == encoders.RAW
         and holds_video(destination.container, encoders.FALLBACK)
     ):
         notice = f"the raw pictures are written with {encoders.FALLBACK}, visually lossless"
@@ -292,8 +312,7 @@ def _resolve_copy_like(settings: OutputSettings, source: Source, scale: int) -> 
     """
     if settings.codec != COPY_LIKE:
         return settings
-    codec = source.video.codec_context.codec.canonical_name
-    name, _ = encoders.encoder_name(codec, None, source.first.layout.family == "rgb")
+    name, _ = encoders.encoder_name(_codec(source), None, source.first.layout.family == "rgb")
     bits = None if encoders.has_own_rate(name) else bit_rate(source)
     if bits == 0 and source.is_pipe:
         raise ConfigError("copy-like needs the source's bit rate, which a pipe does not tell")
@@ -308,11 +327,9 @@ def _with_raw_format(settings: OutputSettings, container: str, first: Frame) -> 
     return replace(settings, options={**settings.options, "pix_fmt": name})
 
 
-def _choose(
-    source: Source, encoder: str, settings: OutputSettings, codec: str, scale: int
-) -> EncoderChoice:
+def _choose(source: Source, encoder: str, settings: OutputSettings, scale: int) -> EncoderChoice:
     first, found = source.first, encoders.find(encoder)
-    same = found is not None and found.canonical_name == codec
+    same = found is not None and found.canonical_name == _codec(source)
     return encoders.choose(
         encoder,
         settings,
