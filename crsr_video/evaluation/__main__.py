@@ -11,13 +11,12 @@ import torch
 from crsr_video.errors import ConfigError, CrsrError
 from crsr_video.evaluation import genuine as genuine_faces
 from crsr_video.evaluation import paired, samples
-from crsr_video.evaluation.blind import write_blind_sheet
 from crsr_video.evaluation.degradations import DRAWN, FIXED
 from crsr_video.evaluation.framings import CANONICAL, FRAMINGS
 from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.methods import Method, methods
 from crsr_video.evaluation.report import Report
-from crsr_video.evaluation.sheet import write_sheet
+from crsr_video.evaluation.sheets import write_blind_sheet, write_sheet
 from crsr_video.training.genuine import NPZ_FRAME, Genuine
 
 TIERS = (samples.PAPER_TIER, *samples.TIERS)

@@ -19,8 +19,8 @@ from crsr_video.evaluation.identity import cosine, same_person
 from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.methods import Method
 from crsr_video.evaluation.paired import worst
+from crsr_video.evaluation.report import Row
 from crsr_video.evaluation.samples import REFERENCE_SIDE, TIERS, Bytes, as_tensor, reference
-from crsr_video.evaluation.table import Row
 from crsr_video.training.genuine import Framing
 
 Features = NDArray[np.float64]

@@ -1,49 +1,129 @@
-"""What is compared: functions from a small face to one four times larger."""
+"""Methods that are compared: functions from a small face to one that is four times larger."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from crsr_video.evaluation.variants import variants
+from crsr_video.errors import ConfigError
 from crsr_video.networks import Bicubic
+from crsr_video.weights import Pair, load
+
+_TEXTURE = "texture="
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model with options, written as MODEL[:psi][:texture=SHARE]."""
+
+    text: str
+    """The text of the user."""
+    model: str
+    """Name of shipped weights, or path of a file."""
+    alone: bool = False
+    """Run the super-resolver without the consistifier."""
+    texture: float = 0.0
+    """See `NetworkSettings.texture`."""
+
+    @property
+    def short(self) -> str:
+        """Short name for tables."""
+        return Path(self.model).stem.removesuffix(".safetensors") + self.text[len(self.model) :]
+
+    def pair(self) -> Pair:
+        """Load the networks.
+
+        Raises:
+            WeightsError: If they cannot be loaded.
+        """
+        return load(self.model).with_texture(self.texture)
+
+
+def parse_variant(text: str) -> Variant:
+    """Parse a model with options.
+
+    Raises:
+        ConfigError: If the texture is not a number from 0 to 1.
+    """
+    model, alone, texture = text, False, 0.0
+    while ":" in model:
+        rest, _, word = model.rpartition(":")
+        if word == "psi":
+            alone = True
+        elif word.startswith(_TEXTURE):
+            texture = _share(word.removeprefix(_TEXTURE))
+        else:
+            break  # The colon belongs to a path.
+        model = rest
+    return Variant(text, model, alone, texture)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ConfigError(f"invalid texture '{text}': use a number from 0 to 1")
+    return share
+
+
+def variants(texts: Sequence[str]) -> dict[str, Variant]:
+    """Parse models, by short name, or by their full text if short names are equal.
+
+    Raises:
+        ConfigError: If the same model is named twice.
+    """
+    if len(set(texts)) < len(texts):
+        raise ConfigError("a model is named twice")
+    found = [parse_variant(text) for text in texts]
+    short = [one.short for one in found]
+    return {
+        one.text if short.count(name) > 1 else name: one
+        for name, one in zip(short, found, strict=True)
+    }
+
 
 BASELINE = "bicubic"
 
 
 @dataclass(frozen=True)
 class Method:
-    """One way to enlarge faces."""
+    """A method that enlarges faces."""
 
     name: str
     run: Callable[[Tensor], Tensor]
     """(N, 3, T, T) in [0, 1] to (N, 3, 4T, 4T), float32, clamped to [0, 1]."""
     model: str = ""
-    """As the user named it; empty for the baseline."""
+    """The text of the user, or empty for the baseline."""
     sha256: str = ""
-    """Of the checkpoint."""
+    """Hash of the checkpoint."""
 
 
 def methods(models: Sequence[str], *, bf16: bool = False) -> list[Method]:
-    """The baseline, then every model.
+    """The baseline and a method for every model.
 
-    Args:   models: as `variant` reads them.
-            bf16: run the networks in bfloat16, as live use does.
-    Raises: ConfigError: the same model twice.
-            WeightsError: a model cannot be loaded.
+    Args:
+        models: Models with options, see `parse_variant`.
+        bf16: Run the networks at bf16, as in live use.
+
+    Raises:
+        ConfigError: If the same model is named twice.
+        WeightsError: If a model cannot be loaded.
     """
-    made = [Method(BASELINE, runner(Bicubic()))]
+    found = [Method(BASELINE, runner(Bicubic()))]
     for name, one in variants(models).items():
         pair = one.pair()
         parts = [] if one.alone else [pair.consistifier]
         network = nn.Sequential(*parts, pair.superresolver)
-        made.append(Method(name, runner(network, bf16=bf16), one.text, pair.sha256))
-    return made
+        found.append(Method(name, runner(network, bf16=bf16), one.text, pair.sha256))
+    return found
 
 
 def runner(network: nn.Module, *, bf16: bool = False) -> Callable[[Tensor], Tensor]:
-    """A network as a plain function; its output is float32 in [0, 1]."""
+    """A network as a function, with float32 output in [0, 1]."""
 
     @torch.inference_mode()
     def run(low: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ from crsr_video.evaluation.landmarks import Landmarks
 from crsr_video.evaluation.methods import BASELINE, Method
 from crsr_video.evaluation.metrics import face_region, psnr, ssim
 from crsr_video.evaluation.perceptual import gmsd
+from crsr_video.evaluation.report import Row
 from crsr_video.evaluation.samples import TIERS, Batch, as_bytes, batches, samples
-from crsr_video.evaluation.table import Row
 from crsr_video.training.appearance import colour_difference
 from crsr_video.training.genuine import Framing
 

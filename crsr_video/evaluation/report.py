@@ -1,37 +1,137 @@
-"""One evaluation: everything that was measured and with what, as Markdown and for JSON."""
+"""Results of an evaluation: rows, tables, a Markdown report, and values for JSON."""
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crsr_video.errors import TrainingError
-from crsr_video.evaluation import table
 from crsr_video.evaluation.metrics import FACE_REGION
+from crsr_video.text_table import markdown_table
+
+
+@dataclass(frozen=True)
+class Row:
+    """Results of one method for one kind of input at one input size."""
+
+    tier: int
+    """Side of the input in pixels."""
+    input: str
+    """Name of the degradation, or of the file of real low-resolution faces."""
+    method: str
+    faces: int
+    """Number of measured faces."""
+    figures: dict[str, float]
+    """Results by the key of their column. Missing measures are absent."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
+
+    key: str
+    title: str
+    form: str
+    """Format specification of the value."""
+    factor: float = 1.0
+    """Factor of the value in the table."""
+
+    def cell(self, row: Row) -> str:
+        """The value of a row as text, or a dash."""
+        value = row.figures.get(self.key, math.nan)
+        return "-" if math.isnan(value) else format(value * self.factor, self.form)
+
+
+PAIRED = (
+    Column("psnr", "PSNR", ".2f"),
+    Column("psnr_worst", "worst", ".2f"),
+    Column("gain", "gain", "+.2f"),
+    Column("better", "better", ".0%"),
+    Column("ssim", "SSIM", ".3f"),
+    Column("gmsd", "GMSD", ".3f"),
+    Column("lpips", "LPIPS", ".3f"),
+    Column("st_lpips", "ST-LPIPS", ".3f"),
+    Column("identity", "ID dist.", ".3f"),
+    Column("identity_worst", "worst", ".3f"),
+    Column("same", "same", ".0%"),
+    Column("skin", "skin", ".2f"),
+    Column("iris", "iris", ".2f"),
+    Column("landmarks", "landm.", ".1%"),
+    Column("confidence", "det.", ".2f"),
+)
+GENUINE = (
+    Column("frechet", "Frechet", ".4f"),
+    Column("kid", "KID x1000", ".1f", 1000),
+    Column("kid_error", "+-", ".1f", 1000),
+    Column("inception", "FID", ".1f"),
+    Column("identity", "ID", ".3f"),
+    Column("identity_worst", "worst", ".3f"),
+    Column("same", "same", ".0%"),
+    Column("confidence", "det.", ".2f"),
+)
+
+PAIRED_LEGEND = """\
+PSNR (dB, over red, green and blue), SSIM, GMSD and ST-LPIPS over the face region; gain: PSNR over
+bicubic, better: share of faces with any; ID dist.: Euclidean distance of the face-recognition
+embedding from the truth's (0.6 and more: another person), same: share within 0.6; skin, iris:
+distance of their mean colours from the truth's in CIELAB; landm.: mean distance of five landmarks
+over that of the eyes; det.: the face detector's score. Lower is better for GMSD, LPIPS, ST-LPIPS,
+ID dist., skin, iris and landm.; "worst" is the mean of the worst 5 %."""
+GENUINE_LEGEND = """\
+Frechet distance and KID (with its standard error) to photographs in the space of the
+face-recognition embedding, lower is better; FID: Frechet distance of Inception's features; ID,
+same: between the input, enlarged bicubically, and the result; det.: the face detector's score."""
+
+
+def as_text(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    """A table of the rows. Columns without any value are left out."""
+    shown = [c for c in columns if any(c.key in row.figures for row in rows)]
+    header = ["tier", "input", "method", "faces", *(column.title for column in shown)]
+    cells = [
+        [str(r.tier), r.input, r.method, str(r.faces), *(column.cell(r) for column in shown)]
+        for r in rows
+    ]
+    return markdown_table(header, cells, (1, 2))
+
+
+def as_dicts(rows: Sequence[Row]) -> list[dict[str, float | int | str | None]]:
+    """The rows for JSON, flat and rounded, with None in place of values that are not finite."""
+    return [
+        {
+            "tier": r.tier,
+            "input": r.input,
+            "method": r.method,
+            "faces": r.faces,
+            **{k: round(v, 5) if math.isfinite(v) else None for k, v in r.figures.items()},
+        }
+        for r in rows
+    ]
 
 
 @dataclass(frozen=True)
 class Report:
-    """The tables of one run of the command."""
+    """Results of one run of the evaluation."""
 
     settings: dict[str, Any]
-    """Models with their hashes, seeds, numbers of faces, options."""
-    paired: list[table.Row]
-    """On artificial low resolution."""
-    genuine: list[table.Row] = field(default_factory=list)
+    """Models with their hashes, seeds, numbers of faces and options."""
+    paired: list[Row]
+    """Results for degraded faces with ground truth."""
+    genuine: list[Row] = field(default_factory=list)
     video: str = ""
     """The table of the videos."""
     video_rows: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """What was left out, and why."""
+    """Measures that were left out, and why."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """What each measure took."""
+    """Time of each measure."""
 
     def as_text(self) -> str:
-        """All tables and notes, Markdown."""
-        parts = [table.as_text(self.paired, table.PAIRED), table.PAIRED_KEY]
+        """All tables and notes as Markdown."""
+        parts = [as_text(self.paired, PAIRED), PAIRED_LEGEND]
         if self.genuine:
-            parts += [table.as_text(self.genuine, table.GENUINE), table.GENUINE_KEY]
+            parts += [as_text(self.genuine, GENUINE), GENUINE_LEGEND]
         if self.video:
             parts.append(self.video)
         if self.notes:
@@ -39,32 +139,40 @@ class Report:
         return "\n\n".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """All results for JSON."""
         return {
             **self.settings,
             "region": FACE_REGION,
-            "rows": table.as_dicts(self.paired),
-            "genuine": table.as_dicts(self.genuine),
+            "rows": as_dicts(self.paired),
+            "genuine": as_dicts(self.genuine),
             "video": self.video_rows,
             "notes": self.notes,
             "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
         }
 
     def save(self, *, markdown: Path | None = None, data: Path | None = None) -> None:
-        """Write either file. Raises TrainingError: it cannot be written."""
+        """Write the report as Markdown, as JSON, or both.
+
+        Raises:
+            TrainingError: If a file cannot be written.
+        """
         if markdown:
             write(markdown, f"# Evaluation\n\n{self.as_text()}\n\n{self._made_with()}\n")
         if data:
             write(data, json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n")
 
     def _made_with(self) -> str:
-        """The settings, for whoever would repeat the run."""
+        """The settings, so that the run can be repeated."""
         text = json.dumps(self.settings, indent=1)
         return f"## Made with\n\n```json\n{text}\n```"
 
 
 def write(path: Path, text: str) -> None:
-    """Put a text into a file, whose folder is made if missing."""
+    """Write a text file and make its folder.
+
+    Raises:
+        TrainingError: If the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Measures on aligned crops of one face, frame after frame.
+"""Measures on aligned crops of one face, frame by frame.
 
-All methods and the truth are cut along the truth's own landmarks, so that a crop's pixel is the
-same place of the face in each of them.
+The crops of all methods and of the truth are cut along the landmarks of the truth, so a pixel of a
+crop is the same place of the face in all of them.
 """
 
 from collections.abc import Callable
@@ -21,39 +21,39 @@ from crsr_video.imaging.geometry import Points
 from crsr_video.track.regions import Region
 
 Picture = NDArray[np.float32]
-"""A crop, (S, S, 3) RGB in [0, 1]."""
+"""A crop, (S, S, 3), RGB in [0, 1]."""
 
-BEST_PSNR = 100.0
-"""dB given to equal pictures, so that means stay finite."""
+MAX_PSNR = 100.0
+"""PSNR of equal pictures in dB, so that means stay finite."""
 
 _TRUTH = ""
-"""Its name among the methods'."""
+"""Key of the truth among the methods."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
-_DISAGREEMENT = 0.5
-"""Pixels by which flow forth and back may miss the start, and what is added for long ways."""
+_MAX_MISMATCH_PX = 0.5
+"""Forward and backward flow may miss the start by this much, plus a share of their length."""
 
-_LEAST_AREA = 0.1
-"""Share of the face that flow must explain; below it a pair of frames says nothing."""
+_MIN_AREA = 0.1
+"""A pair of frames is skipped if the flow explains a smaller share of the face."""
 
 
-class Reads(Protocol):
-    """What finds landmarks, as `landmarks.FaceReader` does."""
+class LandmarkReader(Protocol):
+    """Finds landmarks, as `landmarks.FaceReader` does."""
 
     def landmarks(self, picture: Tensor, region: Region | None = None) -> Landmarks:
-        """Five points of a canonical crop, (3, S, S) in [0, 1]."""
+        """Find five points of a canonical crop, (3, S, S) in [0, 1]."""
         ...
 
 
-Embeds = Callable[[Tensor], NDArray[np.float64]]
-"""What tells people apart, as `identity.Embedder` does: (N, 3, S, S) in [0, 1] to (N, D)."""
+Embed = Callable[[Tensor], NDArray[np.float64]]
+"""Identity embedding, as by `identity.Embedder`: (N, 3, S, S) in [0, 1] to (N, D)."""
 
 
-def likeness(made: Picture, truth: Picture) -> tuple[float, float]:
-    """PSNR in dB and SSIM over the face region."""
+def face_quality(made: Picture, truth: Picture) -> tuple[float, float]:
+    """PSNR in dB and SSIM of the face region."""
     x, y = (face_region(as_tensor(picture)) for picture in (made, truth))
-    return min(psnr(x, y).item(), BEST_PSNR), ssim(x, y).item()
+    return min(psnr(x, y).item(), MAX_PSNR), ssim(x, y).item()
 
 
 def as_tensor(picture: Picture) -> Tensor:
@@ -63,25 +63,25 @@ def as_tensor(picture: Picture) -> Tensor:
 
 @dataclass(frozen=True)
 class Flow:
-    """Where the present frame's pixels were in the frame before."""
+    """Positions of the pixels of a frame in the frame before."""
 
     x: Picture
     """(S, S), columns."""
     y: Picture
     """(S, S), rows."""
     trusted: NDArray[np.bool_]
-    """(S, S): in the face, and found again on the way back."""
+    """(S, S): inside the face, with equal forward and backward flow."""
 
     def change(self, before: Picture, now: Picture) -> float:
-        """Mean absolute difference of luma that motion does not explain; white is 1."""
+        """Mean absolute difference of luma that motion does not explain, if white is 1."""
         moved = cv2.remap(_luma(before), self.x, self.y, cv2.INTER_CUBIC, None, 1)
         return float(np.abs(_luma(now) - moved)[self.trusted].mean())
 
 
 def flow_between(before: Picture, now: Picture) -> Flow | None:
-    """Dense optical flow between two crops; None where they have too little in common.
+    """Dense optical flow between two crops, or None if they have too little in common.
 
-    Source: Kroeger et al. 2016, "Fast optical flow using dense inverse search", as OpenCV has it.
+    Source: Kroeger et al. 2016, "Fast optical flow using dense inverse search", in OpenCV.
     """
     a, b = (np.rint(_luma(p).clip(0, 1) * 255).astype(np.uint8) for p in (before, now))
     search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -90,9 +90,9 @@ def flow_between(before: Picture, now: Picture) -> Flow | None:
     x, y = columns + back[..., 0], rows + back[..., 1]
     returned = back + cv2.remap(forth, x, y, cv2.INTER_LINEAR, None, 1)
     way = np.hypot(back[..., 0], back[..., 1])
-    trusted = np.hypot(returned[..., 0], returned[..., 1]) < _DISAGREEMENT + 0.05 * way
-    trusted &= _face(a.shape[0])
-    if trusted.sum() < _LEAST_AREA * _face(a.shape[0]).sum():
+    trusted = np.hypot(returned[..., 0], returned[..., 1]) < _MAX_MISMATCH_PX + 0.05 * way
+    trusted &= _face_mask(a.shape[0])
+    if trusted.sum() < _MIN_AREA * _face_mask(a.shape[0]).sum():
         return None
     return Flow(x, y, trusted)
 
@@ -102,8 +102,8 @@ def _luma(picture: Picture) -> Picture:
     return luma
 
 
-def _face(side: int) -> NDArray[np.bool_]:
-    """(S, S), true where `face_region` looks."""
+def _face_mask(side: int) -> NDArray[np.bool_]:
+    """Mask (S, S) of the face region."""
     top, bottom, left, right = (round(fraction * side) for fraction in FACE_REGION)
     mask = np.zeros((side, side), np.bool_)
     mask[top:bottom, left:right] = True
@@ -112,26 +112,28 @@ def _face(side: int) -> NDArray[np.bool_]:
 
 @dataclass
 class Series:
-    """What was measured of one face by one method; a list grows by one for every frame or pair."""
+    """Measures of one face by one method, with one value per frame or pair of frames."""
 
     psnr: list[float] = field(default_factory=list)
     ssim: list[float] = field(default_factory=list)
     change: list[float] = field(default_factory=list)
     """See `Flow.change`."""
     motion: list[float] = field(default_factory=list)
-    """Landmarks' steps against the truth's, in distances between the eyes."""
+    """Motion of the landmarks relative to the truth, in eye distances."""
     identity: list[float] = field(default_factory=list)
-    """Cosine similarity of the embedding to the truth's, of some of the frames."""
+    """Cosine similarity of the identity embedding to that of the truth, in some of the frames."""
 
 
 class Meter:
-    """Measures one face through a clip, by every method at once; holds two frames at most.
+    """Measures one face of a clip in the results of all methods.
 
-    Args: reader: finds landmarks. embedder: None: identity is left out.
-          every: frames from one whose identity is measured to the next.
+    Args:
+        reader: Finds landmarks.
+        embedder: Identity embedding. Without it, identity is not measured.
+        every: Distance in frames between two measurements of identity.
     """
 
-    def __init__(self, reader: Reads, embedder: Embeds | None, *, every: int = 5) -> None:
+    def __init__(self, reader: LandmarkReader, embedder: Embed | None, *, every: int = 5) -> None:
         self.truth = Series()
         self.series: dict[str, Series] = {}
         self._reader, self._embedder, self._every = reader, embedder, every
@@ -140,17 +142,17 @@ class Meter:
         self._frames = 0
 
     def skip(self) -> None:
-        """The face is not seen: the next frame follows upon none."""
+        """Note that the face is not visible, so the next frame has no predecessor."""
         self._crops, self._points = {}, {}
 
-    def push(self, truth: Picture, made: dict[str, Picture]) -> None:
-        """Measure a frame: crops of equal size, by method."""
-        for name, picture in made.items():
+    def push(self, truth: Picture, results: dict[str, Picture]) -> None:
+        """Measure a frame, given crops of equal size by method."""
+        for name, picture in results.items():
             series = self.series.setdefault(name, Series())
-            quality, structure = likeness(picture, truth)
+            quality, structure = face_quality(picture, truth)
             series.psnr.append(quality)
             series.ssim.append(structure)
-        crops = {_TRUTH: truth, **made}
+        crops = {_TRUTH: truth, **results}
         self._measure_change(crops)
         tensors = {name: as_tensor(crop.clip(0, 1)) for name, crop in crops.items()}
         self._measure_motion(tensors)
@@ -158,7 +160,7 @@ class Meter:
             self._measure_identity(tensors, self._embedder)
         self._frames += 1
 
-    def _of(self, name: str) -> Series:
+    def _series_of(self, name: str) -> Series:
         return self.truth if name == _TRUTH else self.series[name]
 
     def _measure_change(self, crops: dict[str, Picture]) -> None:
@@ -166,7 +168,7 @@ class Meter:
         flow = flow_between(before[_TRUTH], crops[_TRUTH]) if before else None
         if flow is not None:
             for name, now in crops.items():
-                self._of(name).change.append(flow.change(before[name], now))
+                self._series_of(name).change.append(flow.change(before[name], now))
 
     def _measure_motion(self, tensors: dict[str, Tensor]) -> None:
         seen = self._reader.landmarks(tensors[_TRUTH][0])
@@ -177,14 +179,14 @@ class Meter:
         steps = {name: points[name] - before[name] for name in points}
         for name, step in steps.items():
             apart = np.linalg.norm(step - steps[_TRUTH], axis=1).mean()
-            self._of(name).motion.append(float(apart) / max(seen.eye_distance, 1e-6))
+            self._series_of(name).motion.append(float(apart) / max(seen.eye_distance, 1e-6))
 
     def _points_in(self, picture: Tensor, seen: Landmarks) -> Points:
-        """Landmarks, looked for where the truth's were: the model sees both alike."""
+        """Landmarks within the region of the truth, so that the model sees both in the same way."""
         return self._reader.landmarks(picture, seen.region).points
 
-    def _measure_identity(self, tensors: dict[str, Tensor], embedder: Embeds) -> None:
+    def _measure_identity(self, tensors: dict[str, Tensor], embedder: Embed) -> None:
         embedded = embedder(torch.cat(list(tensors.values())))
         same = cosine(embedded, np.repeat(embedded[:1], len(embedded), axis=0))
         for name, value in zip(tensors, same, strict=True):
-            self._of(name).identity.append(float(value))
+            self._series_of(name).identity.append(float(value))

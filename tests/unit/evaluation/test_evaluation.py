@@ -8,16 +8,15 @@ from click.testing import CliRunner
 from skimage.metrics import structural_similarity
 
 from crsr_video.errors import ConfigError, TrainingError
-from crsr_video.evaluation import genuine, instruments, paired, table
+from crsr_video.evaluation import genuine, instruments, paired, report
 from crsr_video.evaluation.__main__ import main
-from crsr_video.evaluation.blind import write_blind_sheet
 from crsr_video.evaluation.degradations import FIXED
 from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.methods import Method, methods, runner
 from crsr_video.evaluation.metrics import face_region, psnr, ssim
 from crsr_video.evaluation.samples import batches, reference, samples, spaced
-from crsr_video.evaluation.sheet import CELL, HEADER, write_sheet
+from crsr_video.evaluation.sheets import CELL_PX, TITLE_PX, write_blind_sheet, write_sheet
 from crsr_video.networks import Bicubic
 from crsr_video.training.genuine import NPZ_FRAME
 from crsr_video.training.prepare import prepare
@@ -203,7 +202,7 @@ def test_the_truth_is_perfect_and_clean_beats_degraded(folder, fakes) -> None:
     assert perfect["gmsd"] == perfect["landmarks"] == perfect["st_lpips"] == 0
     assert perfect["skin"] == perfect["iris"] == 0 < degraded["iris"]
     assert plain["psnr"] > degraded["psnr"] and plain["gmsd"] < degraded["gmsd"]
-    assert table.as_dicts(rows)[1]["psnr"] is None  # JSON knows no infinity
+    assert report.as_dicts(rows)[1]["psnr"] is None  # JSON knows no infinity
 
 
 def test_the_worst_twentieth() -> None:
@@ -237,7 +236,8 @@ def test_without_optional_judges_their_columns_are_left_out(folder, monkeypatch)
     monkeypatch.setattr(instruments, "FaceReader", missing)
     monkeypatch.setattr(instruments.STLPIPS, "load", missing)
     with Instruments() as tools:
-        text = table.as_text(paired.measure(methods([]), folder, tools, tiers=(32,)), table.PAIRED)
+        rows = paired.measure(methods([]), folder, tools, tiers=(32,))
+    text = report.as_text(rows, report.PAIRED)
     assert (
         "GMSD" in text
         and "ID dist." not in text
@@ -262,10 +262,10 @@ def test_the_command_writes_tables_figures_and_sheet(folder, tmp_path) -> None:
     assert "Frechet" in (tmp_path / "out" / "evaluation.md").read_text()
     sheet = cv2.imread(str(tmp_path / "out" / "sheet.png"))
     # Three, two and one validation faces, and two strips of genuine ones.
-    assert sheet is not None and sheet.shape[1] == 8 * CELL
+    assert sheet is not None and sheet.shape[1] == 8 * CELL_PX
     np.testing.assert_array_equal(
-        sheet[HEADER : HEADER + CELL, CELL : 2 * CELL],
-        sheet[HEADER : HEADER + CELL, 2 * CELL : 3 * CELL],
+        sheet[TITLE_PX : TITLE_PX + CELL_PX, CELL_PX : 2 * CELL_PX],
+        sheet[TITLE_PX : TITLE_PX + CELL_PX, 2 * CELL_PX : 3 * CELL_PX],
     )
 
 

@@ -7,11 +7,11 @@ import torch
 
 from crsr_video.evaluation.landmarks import Landmarks
 from crsr_video.evaluation.video_measures import (
-    BEST_PSNR,
+    MAX_PSNR,
     Meter,
     as_tensor,
+    face_quality,
     flow_between,
-    likeness,
 )
 from crsr_video.track.regions import Region
 
@@ -76,7 +76,7 @@ def test_the_truth_is_like_itself() -> None:
     truth = moving()
     meter = measured(truth, same=truth)
     same = meter.series["same"]
-    assert same.psnr == [BEST_PSNR] * 10
+    assert same.psnr == [MAX_PSNR] * 10
     assert same.ssim == pytest.approx([1.0] * 10)
     assert same.motion == [0.0] * 9
     assert same.identity == pytest.approx([1.0] * 4)
@@ -102,7 +102,7 @@ def test_noise_over_time_flickers_and_averaging_calms_it() -> None:
     assert np.mean(meter.series["calm"].psnr) > np.mean(meter.series["rough"].psnr) + 3
 
 
-def test_smearing_a_moving_face_calms_it_and_costs_likeness() -> None:
+def test_smearing_a_moving_face_calms_it_and_costs_face_quality() -> None:
     truth = moving(step=3.0)
     rough = noisy(truth, 0.01)
     meter = measured(truth, rough=rough, smeared=averaged(rough))
@@ -161,14 +161,14 @@ def test_two_different_pictures_have_no_flow() -> None:
     assert flow is None or flow.trusted.mean() < 0.15
 
 
-def test_likeness_looks_at_the_face_only() -> None:
+def test_face_quality_looks_at_the_face_only() -> None:
     truth = moving(1)[0]
     made = truth.copy()
     made[:20] = 0
     made[:, :15] = 0
-    assert likeness(made, truth) == pytest.approx((BEST_PSNR, 1.0))
+    assert face_quality(made, truth) == pytest.approx((MAX_PSNR, 1.0))
     made[60, 40] += 0.3
-    assert likeness(made, truth)[0] < 50
+    assert face_quality(made, truth)[0] < 50
 
 
 def test_a_crop_becomes_a_tensor() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from crsr_video.errors import ConfigError
-from crsr_video.evaluation.variants import Variant, variant, variants
+from crsr_video.evaluation.methods import Variant, parse_variant, variants
 
 
 @pytest.mark.parametrize(
@@ -14,17 +14,17 @@ from crsr_video.evaluation.variants import Variant, variant, variants
         ("C:/w.safetensors", Variant("C:/w.safetensors", "C:/w.safetensors")),
     ],
 )  # fmt: skip
-def test_models_are_read_with_their_use(text: str, expected: Variant) -> None:
-    assert variant(text) == expected
+def test_models_are_parsed_with_options(text: str, expected: Variant) -> None:
+    assert parse_variant(text) == expected
 
 
 @pytest.mark.parametrize("text", ["fast:texture=2", "fast:texture=much", "fast:texture="])
-def test_texture_is_a_share(text: str) -> None:
+def test_texture_must_be_from_0_to_1(text: str) -> None:
     with pytest.raises(ConfigError, match="from 0 to 1"):
-        variant(text)
+        parse_variant(text)
 
 
-def test_names_are_short_unless_they_would_be_alike() -> None:
+def test_names_are_short_unless_equal() -> None:
     found = variants(["a/one.safetensors:psi", "b/two.safetensors", "fast"])
     assert list(found) == ["one:psi", "two", "fast"]
     found = variants(["a/one.safetensors", "b/one.safetensors"])
@@ -33,5 +33,5 @@ def test_names_are_short_unless_they_would_be_alike() -> None:
         variants(["fast", "fast"])
 
 
-def test_the_pair_is_what_was_asked_for() -> None:
-    assert variant("identity:texture=0.5").pair().name == "identity"
+def test_a_variant_loads_its_networks() -> None:
+    assert parse_variant("identity:texture=0.5").pair().name == "identity"

@@ -1,0 +1,201 @@
+"""Pictures for people to judge: a contact sheet of all methods, and a blind comparison of two."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from crsr_video.errors import ConfigError, TrainingError
+from crsr_video.evaluation.degradations import DRAWN, FIXED
+from crsr_video.evaluation.framings import CANONICAL
+from crsr_video.evaluation.genuine import GenuineFaces
+from crsr_video.evaluation.methods import Method
+from crsr_video.evaluation.report import write
+from crsr_video.evaluation.samples import TIERS, Bytes, Sample, as_bytes, as_tensor, samples
+from crsr_video.training.genuine import Framing
+
+CELL_PX = 256
+"""Side of each picture on a sheet."""
+TITLE_PX = 20
+"""Height of the title above each picture."""
+
+
+def write_sheet(
+    path: Path,
+    methods: Sequence[Method],
+    folder: Path,
+    *,
+    tiers: Sequence[int] = TIERS,
+    faces: int = 4,
+    real: bool = False,
+    seed: int = 0,
+    genuine: Sequence[GenuineFaces] = (),
+    framing: Framing = CANONICAL,
+) -> None:
+    """Write a PNG with input, all methods and ground truth side by side.
+
+    Each input size has `faces` rows with the clean input on the left and the degraded input on the
+    right, then half as many real low-resolution faces of each file, two in a row. Small pictures
+    are enlarged by repeating pixels, and large ones show their middle, because resampling would
+    hide differences.
+
+    Args:
+        path: The PNG file.
+        methods: Methods to show.
+        folder: Prepared faces.
+        tiers: Input sizes.
+        faces: Number of faces of each input size.
+        real: Show photographs instead of synthetic faces. Such a sheet must not be published,
+            because the people in them have not agreed.
+        seed: Seed of the degradations.
+        genuine: Real low-resolution faces.
+        framing: Part of the head that the methods were trained to see.
+
+    Raises:
+        TrainingError: If the file cannot be written, or there are no such faces.
+    """
+    strips: list[Bytes] = []
+    for tier in tiers:
+        kind = "real" if real else "synthetic"
+        try:
+            chosen = list(samples(folder, tier, faces, seed, kind, framing))
+        except TrainingError:  # The sheet may consist of other input sizes.
+            chosen = []
+        strips += [_row(sample, methods, tier) for sample in chosen]
+        for found in genuine:
+            strips += _genuine(methods, found, tier, (faces + 1) // 2)
+    if not strips:
+        raise TrainingError("no face to show")
+    _write_picture(path, np.concatenate(strips))
+
+
+def _row(sample: Sample, methods: Sequence[Method], tier: int) -> Bytes:
+    """One face from both kinds of input, side by side."""
+    return np.concatenate([_half(sample, kind, methods, tier) for kind in DRAWN], axis=1)
+
+
+def _half(sample: Sample, kind: str, methods: Sequence[Method], tier: int) -> Bytes:
+    """One face from one kind of input."""
+    low = sample.inputs[kind]
+    pictures = {f"{kind} input, {tier} px": low} | {m.name: m.run(low) for m in methods}
+    return _strip(pictures | {"truth": sample.truth}, 4 * tier)
+
+
+def _genuine(methods: Sequence[Method], found: GenuineFaces, tier: int, faces: int) -> list[Bytes]:
+    """Strips of two faces each, with a blank in place of the truth."""
+    count = min(faces, found.source.count(tier))
+    blank = torch.ones(1, 3, 4 * tier, 4 * tier)
+    halves: list[Bytes] = []
+    for face in found.source.all(tier, count) if count else ():
+        low = as_tensor(face)[None]
+        pictures = {f"{found.name}, {tier} px": low} | {m.name: m.run(low) for m in methods}
+        halves.append(_strip(pictures | {"": blank}, 4 * tier))
+    if len(halves) % 2:
+        halves.append(np.full_like(halves[0], 255))
+    return [np.concatenate(pair, axis=1) for pair in zip(halves[::2], halves[1::2], strict=True)]
+
+
+def _strip(pictures: dict[str, Tensor], side: int) -> Bytes:
+    shown = min(1.0, CELL_PX / side)
+    return np.concatenate([_cell(p, title, shown) for title, p in pictures.items()], axis=1)
+
+
+def _cell(picture: Tensor, title: str, shown: float) -> Bytes:
+    """A picture, (1, 3, S, S), under its title.
+
+    Args:
+        picture: Values in [0, 1].
+        title: The title.
+        shown: Share of the side that is shown, around the middle of the face.
+    """
+    values = as_bytes(picture[0])
+    side, window = values.shape[0], round(values.shape[0] * shown)
+    # The middle of the face lies a little below that of the crop.
+    top, left = round((side - window) * 0.65), (side - window) // 2
+    values = values[top : top + window, left : left + window]
+    enlarged = values.repeat(CELL_PX // window, axis=0).repeat(CELL_PX // window, axis=1)
+    return _titled(enlarged, title)
+
+
+def _titled(picture: Bytes, title: str) -> Bytes:
+    header = np.full((TITLE_PX, picture.shape[1], 3), 255, np.uint8)
+    cv2.putText(header, title, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    cell: Bytes = np.concatenate([header, picture])
+    return cell
+
+
+def _write_picture(path: Path, picture: Bytes) -> None:
+    try:
+        written = cv2.imwrite(str(path), picture[..., ::-1])
+    except cv2.error as error:
+        raise TrainingError(f"cannot write {path}: {error.err}") from error
+    if not written:
+        raise TrainingError(f"cannot write {path}")
+
+
+# Blind comparison -----------------------------------------------------------------------------
+
+
+BLIND_FACES = 24
+_COLUMNS = 2
+_DEGRADATIONS = ("mild", "hard", "H.264 crf 33")
+
+
+def write_blind_sheet(
+    path: Path, methods: Sequence[Method], folder: Path, *, tier: int = 64, seed: int = 0
+) -> Path:
+    """Write a PNG of triples: the input, and the results of two models, named A and B.
+
+    The order of the models is random for each face. The key is written beside the sheet as JSON.
+
+    Args:
+        path: The PNG file.
+        methods: The baseline and two models, see `methods.methods`.
+        folder: Prepared faces.
+        tier: Side of the input in pixels.
+        seed: Seed of the degradations and of the order.
+
+    Returns:
+        Path of the key.
+
+    Raises:
+        ConfigError: If there are not two models.
+        TrainingError: If a file cannot be written.
+    """
+    if len(methods) != 3:
+        raise ConfigError("a blind sheet compares two models: name two")
+    rng = np.random.default_rng((seed, 24))
+    chosen = {name: FIXED[name] for name in _DEGRADATIONS}
+    strips, key = [], []
+    found = samples(folder, tier, BLIND_FACES, seed, degradations=chosen)
+    for number, sample in enumerate(found):
+        name = _DEGRADATIONS[number % len(_DEGRADATIONS)]
+        low = sample.inputs[name]
+        order = [int(i) for i in rng.permutation([1, 2])]
+        pictures = [methods[0].run(low), *(methods[i].run(low) for i in order)]
+        titles = [f"{number + 1}: {name}", "A", "B"]
+        strips.append(np.concatenate(list(map(_scaled_cell, pictures, titles)), 1))
+        key.append({"face": number + 1, "A": methods[order[0]].name, "B": methods[order[1]].name})
+    strips += [np.full_like(strips[0], 255)] * (-len(strips) % _COLUMNS)
+    rows = [
+        np.concatenate(strips[first : first + _COLUMNS], 1)
+        for first in range(0, len(strips), _COLUMNS)
+    ]
+    answers = path.with_suffix(".key.json")
+    write(answers, json.dumps(key, indent=1) + "\n")
+    _write_picture(path, np.concatenate(rows))
+    return answers
+
+
+def _scaled_cell(picture: Tensor, title: str) -> Bytes:
+    """A picture under its title, resized to the size of a cell."""
+    values = as_bytes(picture[0])
+    if values.shape[0] != CELL_PX:
+        larger = values.shape[0] < CELL_PX
+        method = cv2.INTER_CUBIC if larger else cv2.INTER_AREA
+        values = cv2.resize(values, (CELL_PX, CELL_PX), interpolation=method)
+    return _titled(values, title)
