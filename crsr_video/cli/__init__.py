@@ -26,6 +26,7 @@ from crsr_video import __version__
 from crsr_video.cli import (
     benchmarks,
     enhance,
+    evaluation,
     installation,
     live,
     plugins,
@@ -120,7 +121,7 @@ for command in (
     research.prepare,
     research.harvest,
     research.train,
-    research.evaluate,
-    research.evaluate_tracking,
+    evaluation.evaluate,
+    evaluation.evaluate_tracking,
 ):
     main.add_command(command)

@@ -140,13 +140,13 @@ class NumberList(_ValueType):
     """Whole numbers of an allowed range, separated by commas.
 
     Args:
-        allowed: Numbers that are accepted.
+        allowed: Accepted numbers in ascending order.
         meaning: Description of an accepted number in the error message.
     """
 
     name = "N,N"
 
-    def __init__(self, allowed: range, meaning: str) -> None:
+    def __init__(self, allowed: Sequence[int], meaning: str) -> None:
         self._allowed, self._meaning = allowed, meaning
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -1,7 +1,7 @@
-"""Commands for researchers: export, training, evaluation.
+"""``crsr-video export``, ``prepare``, ``harvest`` and ``train``: export and training of networks.
 
-The options of training and evaluation are declared beside their code, which imports torch; here
-the arguments are passed on.
+The options of training are declared beside its code, which imports torch. Here the arguments are
+passed on.
 """
 
 from pathlib import Path
@@ -109,104 +109,3 @@ def _training_command(name: str, text: str) -> click.Command:
 prepare = _training_command("prepare", "Pack the faces of a folder of pictures for training.")
 harvest = _training_command("harvest", "Cut real low-resolution faces out of videos.")
 train = _training_command("train", "Train the networks, and export weights.")
-
-
-@click.command(
-    short_help="Measure the quality of weights on stills and videos.", context_settings=_PASS_ON
-)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def evaluate(arguments: tuple[str, ...]) -> None:
-    """Measure the quality of weights on faces of the held-out set."""
-    refuse_standard_output(arguments)
-    from crsr_video.evaluation.__main__ import main
-
-    main(args=list(arguments), prog_name="crsr-video evaluate", standalone_mode=False)
-
-
-@click.command("evaluate-tracking", short_help="Measure face tracking on scenes with ground truth.")
-@click.option(
-    "--scenes", metavar="NAMES", help="Measure only these, such as crossing,cuts.  [default: all]"
-)
-@click.option("--list", "only_list", is_flag=True, help="List the scenes and stop.")
-@click.option("--frames", type=click.IntRange(min=1), help="Limit each scene to this many frames.")
-@click.option(
-    "--faces",
-    type=click.Path(path_type=Path, exists=True),
-    help="Draw faces from a pack of the prepare command, or from a folder with faces.csv."
-    "  [default: a portrait of scikit-image, varied]",
-)
-@click.option(
-    "--backgrounds",
-    type=click.Path(path_type=Path, exists=True),
-    help="Draw backgrounds from a picture or video without faces, or a folder of them."
-    "  [default: generated]",
-)
-@click.option("--live", is_flag=True, help="Track without lookahead.")
-@click.option(
-    "--min-face",
-    type=click.FloatRange(min=0),
-    default=16.0,
-    show_default=True,
-    metavar="PX",
-    help="Skip faces that are narrower than this many pixels.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of the random scenes.",
-)
-@click.option(
-    "--json", "json_file", type=NamedFile(dir_okay=False), help="Write all results to this file."
-)
-@click.option(
-    "--video",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Write a video of each scene into this folder.",
-)
-@click.pass_obj
-def evaluate_tracking(
-    quiet: bool,
-    scenes: str | None,
-    only_list: bool,
-    frames: int | None,
-    faces: Path | None,
-    backgrounds: Path | None,
-    live: bool,
-    min_face: float,
-    seed: int,
-    json_file: Path | None,
-    video: Path | None,
-) -> None:
-    """Draw scenes with known faces, track them, and measure how many tracks are right.
-
-    \b
-    crsr-video evaluate-tracking --faces faces.pack --backgrounds rooms
-    crsr-video evaluate-tracking --scenes crossing,occlusion --live --video overlays
-    """
-    # Imported here because wrong options should fail at once.
-    from crsr_video.evaluation.tracking import running, suite
-
-    if only_list:
-        click.echo("\n".join(suite.NAMES))
-        return
-    chosen = suite.scenes([name for name in (scenes or "").split(",") if name])
-    settings = running.Settings(
-        faces=faces,
-        backgrounds=backgrounds,
-        lookahead=0 if live else 8,
-        min_face=min_face,
-        frames=frames,
-        seed=seed,
-        video=video,
-    )
-
-    def announce(name: str) -> None:
-        if not quiet:
-            click.echo(f"crsr-video: {name}", err=True)
-
-    report = running.measure(chosen, settings, announce)
-    click.echo(report.text)
-    if json_file:
-        report.save(json_file)

@@ -1,4 +1,4 @@
-"""How good the networks are, in figures and to the eye; never imported by inference.
+"""Evaluation of the networks and of face tracking. Inference never imports it.
 
-One command: ``crsr-video evaluate MODEL... --data PREPARED``.
+The commands are ``crsr-video evaluate`` and ``crsr-video evaluate-tracking``.
 """

@@ -1,6 +1,6 @@
-"""Distances between two sets of pictures, by their features: how alike the sets are as a whole.
+"""Distances between two sets of pictures by their features: Frechet distance and KID.
 
-Both depend on the number of pictures, so compare only figures made with the same numbers.
+Both depend on the number of pictures, so compare only values for equal numbers.
 """
 
 import numpy as np
@@ -12,14 +12,19 @@ Features = NDArray[np.float64]
 
 
 def frechet_distance(a: Features, b: Features) -> float:
-    """Frechet distance of two Gaussians that have the sets' means and covariances.
+    """Frechet distance of two Gaussians with the means and covariances of the sets.
 
-    |m - n|^2 + tr(A) + tr(B) - 2 tr((A B)^1/2), where the last trace is also that of
-    (A^1/2 B A^1/2)^1/2: symmetric, so real eigenvalues that are nowhere negative, whatever rounding
-    does and however few pictures there are.
-    Args:   a, b: (N, D) and (M, D).
-    Raises: TrainingError: fewer than two pictures in a set.
+    |m - n|^2 + tr(A) + tr(B) - 2 tr((A B)^1/2). The last trace equals that of (A^1/2 B A^1/2)^1/2,
+    which is symmetric, so its eigenvalues are real and not negative even for few pictures.
+
     Source: Dowson and Landau 1982; Heusel et al. 2017 for pictures.
+
+    Args:
+        a: Features (N, D).
+        b: Features (M, D).
+
+    Raises:
+        TrainingError: If a set has fewer than two pictures.
     """
     _check(a, b)
     first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
@@ -32,20 +37,27 @@ def frechet_distance(a: Features, b: Features) -> float:
 
 
 def kid(a: Features, b: Features) -> tuple[float, float]:
-    """Kernel distance: unbiased squared MMD with the kernel (x.y / D + 1)^3, over all pictures.
+    """Kernel inception distance: unbiased squared MMD with the kernel (x.y / D + 1)^3.
 
-    The standard error is the jackknife's: each picture of either set is left out once. (The spread
-    over overlapping subsets, divided by the root of their number, is not one: it goes to zero as
-    subsets are added, however few pictures there are.)
-    Args:    a, b: (N, D) and (M, D).
-    Returns: the distance, which may be below zero, and its standard error.
-    Raises:  TrainingError: fewer than three pictures in a set.
-    Source:  Binkowski et al. 2018, "Demystifying MMD GANs"; Efron and Stein 1981, the jackknife.
+    The standard error is computed by the jackknife, which leaves out each picture once. The usual
+    spread over overlapping subsets goes to zero with more subsets, however few pictures there are.
+
+    Source: Binkowski et al. 2018, "Demystifying MMD GANs"; Efron and Stein 1981 for the jackknife.
+
+    Args:
+        a: Features (N, D).
+        b: Features (M, D).
+
+    Returns:
+        The distance, which may be negative, and its standard error.
+
+    Raises:
+        TrainingError: If a set has fewer than three pictures.
     """
     if min(len(a), len(b)) < 3:
         raise TrainingError("a kernel distance needs three pictures in each set")
     aa, bb, ab = kernel(a, a), kernel(b, b), kernel(a, b)
-    np.fill_diagonal(aa, 0.0)  # pictures are not compared with themselves
+    np.fill_diagonal(aa, 0.0)  # Pictures are not compared with themselves.
     np.fill_diagonal(bb, 0.0)
     value = _within(aa.sum(), len(a)) + _within(bb.sum(), len(b)) - 2 * ab.mean()
     variance = _left_out(aa, ab, bb) + _left_out(bb, ab.T, aa)
@@ -53,12 +65,12 @@ def kid(a: Features, b: Features) -> tuple[float, float]:
 
 
 def _within(total: Features, count: int) -> Features:
-    """Mean of a kernel over pairs of different pictures."""
+    """Mean of the kernel over pairs of different pictures."""
     return total / (count * (count - 1))
 
 
 def _left_out(xx: Features, xy: Features, yy: Features) -> float:
-    """The jackknife's variance from the pictures of one set."""
+    """Jackknife variance from the pictures of one set."""
     n, m = xy.shape
     without = (
         _within(xx.sum() - 2 * xx.sum(1), n - 1)
@@ -69,16 +81,16 @@ def _left_out(xx: Features, xy: Features, yy: Features) -> float:
 
 
 def kernel(x: Features, y: Features) -> Features:
-    """(x.y / D + 1)^3 of every row with every other; (N, D) and (M, D) to (N, M)."""
+    """(x.y / D + 1)^3 of all pairs of rows, (N, D) and (M, D) to (N, M)."""
     values: Features = (x @ y.T / x.shape[1] + 1) ** 3
     return values
 
 
 def spread(features: Features) -> Features:
-    """Rows scaled to a length of sqrt(D), so that x.y / D in the kernel is their cosine.
+    """Scale rows to the length sqrt(D), so that x.y / D in the kernel is their cosine.
 
-    A recognition network's embeddings are short and many-dimensional: their products over D are
-    nearly nothing, and the cubic kernel would see no more than their means.
+    Embeddings of a recognition network are short and have many dimensions. Without scaling, the
+    products in the kernel are almost zero, and only the means would count.
     """
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     scaled: Features = features / np.maximum(lengths, 1e-12) * np.sqrt(features.shape[1])

@@ -1,4 +1,4 @@
-"""How much of the head pictures show: ours, and that of other data."""
+"""Framings: the part of the head that pictures show, in our crops and in other data."""
 
 from crsr_video.training.genuine import NPZ_FRAME, Framing
 
@@ -6,4 +6,4 @@ CANONICAL = Framing(scale=1.0, dy=0.0)
 """The whole canonical crop."""
 
 FRAMINGS = {"canonical": CANONICAL, "wider": NPZ_FRAME}
-"""By the names that commands use."""
+"""Framings by the names on the command line."""

@@ -1,4 +1,4 @@
-"""Genuine low resolution, of which no truth is known: sets of results against photographs."""
+"""Real low-resolution faces without ground truth: sets of results compared with photographs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,27 +24,27 @@ from crsr_video.evaluation.samples import REFERENCE_SIDE, TIERS, Bytes, as_tenso
 from crsr_video.training.genuine import Framing
 
 Features = NDArray[np.float64]
-Found = dict[str, Features]
-"""By measure, a row for each picture."""
+FeatureSets = dict[str, Features]
+"""Features by name, with a row for each picture."""
 
 COUNT = 1000
-"""Pictures in the reference, and genuine faces of a file and tier."""
+"""Number of photographs, and of faces of each file and input size."""
 _BATCH = 8
 
 
 class Source(Protocol):
-    """What is needed of a file of genuine faces, see `training.genuine`."""
+    """A file of real low-resolution faces, see `training.genuine`."""
 
     def count(self, size: int) -> int:
-        """How many faces there are for inputs of `size` pixels."""
+        """Number of faces for inputs of `size` pixels."""
 
     def all(self, size: int, limit: int | None = None) -> Iterator[Bytes]:
-        """At most `limit` of them, uint8 (size, size, 3) RGB."""
+        """Yield up to `limit` faces, uint8 (size, size, 3), RGB."""
 
 
 @dataclass(frozen=True)
 class GenuineFaces:
-    """One file of them."""
+    """One file of real low-resolution faces."""
 
     name: str
     source: Source
@@ -62,19 +62,27 @@ def measure(
     references: int = COUNT,
     progress: bool = False,
 ) -> list[Row]:
-    """Run every method on genuine faces.
+    """Run every method on real low-resolution faces.
 
-    Args:   folder: prepared faces, whose photographs are the reference.
-            count: faces of each file and tier. references: pictures of the reference.
-            progress: draw a progress bar on standard error.
-    Raises: TrainingError: no file has faces for any tier, or there is no photograph.
+    Args:
+        methods: Methods. The first one is the baseline, whose results show the input.
+        genuine: Files of faces.
+        folder: Prepared faces, whose photographs are the reference.
+        instruments: Models that measure results.
+        tiers: Input sizes in pixels.
+        count: Limit of the number of faces of each file and input size.
+        references: Number of photographs.
+        progress: Show a progress bar.
+
+    Raises:
+        TrainingError: If no file has faces of any size, or there is no photograph.
     """
     rows: list[Row] = []
     for tier in tiers:
-        known: dict[Framing, Found] = {}
+        known: dict[Framing, FeatureSets] = {}
         for faces in genuine:
             if faces.source.count(tier) < 3:
-                instruments.notes.append(f"{faces.name} holds no faces of about {tier} pixels")
+                instruments.notes.append(f"{faces.name} has no faces of about {tier} pixels")
                 continue
             if faces.framing not in known:
                 pictures = reference(folder, _side(tier), references, faces.framing)
@@ -94,7 +102,7 @@ def measure(
 
 
 def _side(tier: int) -> int:
-    """At which sets are compared."""
+    """Side of the pictures when sets are compared."""
     return min(4 * tier, REFERENCE_SIDE)
 
 
@@ -105,9 +113,9 @@ def _results(
     count: int,
     instruments: Instruments,
     progress: bool,
-) -> dict[str, Found]:
-    """All methods on one file; the first, bicubic, shows the input itself."""
-    found: dict[str, list[Found]] = {method.name: [] for method in methods}
+) -> dict[str, FeatureSets]:
+    """Features of the results of all methods for one file."""
+    found: dict[str, list[FeatureSets]] = {method.name: [] for method in methods}
     inputs = torch.stack([as_tensor(face) for face in faces.source.all(tier, count)])
     groups = torch.split(inputs, _BATCH)
     for low in tqdm(groups, f"{faces.name}, {tier} px", unit="batch", disable=not progress):
@@ -123,9 +131,9 @@ def _results(
     return {name: _joined(parts) for name, parts in found.items()}
 
 
-def _features(pictures: Tensor, framing: Framing, instruments: Instruments) -> Found:
-    """Of (N, 3, S, S) in [0, 1], in every space that there is, at the reference's size."""
-    found: Found = {}
+def _features(pictures: Tensor, framing: Framing, instruments: Instruments) -> FeatureSets:
+    """All features of (N, 3, S, S) in [0, 1] at the size of the reference."""
+    found: FeatureSets = {}
     factor = pictures.shape[-1] // REFERENCE_SIDE
     seen = functional.avg_pool2d(pictures, factor) if factor > 1 else pictures
     if instruments.embedder:
@@ -137,19 +145,25 @@ def _features(pictures: Tensor, framing: Framing, instruments: Instruments) -> F
     return found
 
 
-def _joined(parts: Sequence[Found]) -> Found:
+def _joined(parts: Sequence[FeatureSets]) -> FeatureSets:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _figures(results: Found, shown: Found, known: Found) -> dict[str, float]:
-    """What can be said of a method's results. Args: shown: the input, enlarged bicubically."""
+def _figures(results: FeatureSets, shown: FeatureSets, known: FeatureSets) -> dict[str, float]:
+    """Measures of the results of a method.
+
+    Args:
+        results: Features of the results.
+        shown: Features of the input after bicubic enlargement.
+        known: Features of the photographs.
+    """
     figures: dict[str, float] = {}
     if "embedding" in results:
         made, wanted = results["embedding"], known["embedding"]
         figures["frechet"] = frechet_distance(made, wanted)
         figures["kid"], figures["kid_error"] = kid(spread(made), spread(wanted))
-        likeness = cosine(made, shown["embedding"])
-        figures["identity"], figures["identity_worst"] = likeness.mean(), worst(likeness, True)
+        similarity = cosine(made, shown["embedding"])
+        figures["identity"], figures["identity_worst"] = similarity.mean(), worst(similarity, True)
         figures["same"] = same_person(made, shown["embedding"]).mean()
     if "inception" in results:
         figures["inception"] = frechet_distance(results["inception"], known["inception"])

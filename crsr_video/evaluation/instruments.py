@@ -1,4 +1,4 @@
-"""What can be measured on this machine: some of the judges are optional."""
+"""Instruments: the models that measure results. Some of them are optional."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,35 +17,40 @@ Instrument = TypeVar("Instrument")
 
 
 class Instruments(Closing):
-    """Every judge that is there; to be closed.
+    """All models that are installed. Close it after use.
 
-    `notes` has a line for each that is not, and `seconds` what each measure took in all.
+    Attributes:
+        notes: A line for each model that is missing.
+        seconds: Total time of each measure.
     """
 
     def __init__(self, inception: Path | None = None) -> None:
-        """Load them.
+        """Load the models.
 
-        Args:   inception: TorchScript file, see `perceptual.Inception`.
-        Raises: TrainingError: that file cannot be used; all else is left out with a note.
+        Args:
+            inception: TorchScript file, see `perceptual.Inception`.
+
+        Raises:
+            TrainingError: If that file cannot be read. Other missing models only add a note.
         """
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
         self.inception = Inception(inception) if inception else None
         self.lpips = self._optional(lpips, "")
-        self.st_lpips = self._optional(STLPIPS.load, "ST-LPIPS is left out: ")
-        self.embedder = self._optional(Embedder, "identity is left out: ")
-        self.reader = self._optional(FaceReader, "landmarks and detector are left out: ")
+        self.st_lpips = self._optional(STLPIPS.load, "ST-LPIPS is not measured: ")
+        self.embedder = self._optional(Embedder, "identity is not measured: ")
+        self.reader = self._optional(FaceReader, "landmarks and detector are not measured: ")
 
-    def _optional(self, make: Callable[[], Instrument], left_out: str) -> Instrument | None:
+    def _optional(self, make: Callable[[], Instrument], prefix: str) -> Instrument | None:
         try:
             return make()
         except CrsrError as error:
-            self.notes.append(f"{left_out}{error}")
+            self.notes.append(f"{prefix}{error}")
             return None
 
     @contextmanager
     def timed(self, measure: str) -> Iterator[None]:
-        """Count the time of a block towards a measure."""
+        """Add the time of a block to that of a measure."""
         began = time.perf_counter()
         yield
         self.seconds[measure] = self.seconds.get(measure, 0.0) + time.perf_counter() - began

@@ -1,7 +1,4 @@
-"""Where the features of a result lie, and whether it looks like a face at all.
-
-Measured by the project's own face models, the ones that the tracker uses.
-"""
+"""Landmarks of a result, and the confidence that it shows a face, by the models of the tracker."""
 
 from dataclasses import dataclass
 
@@ -19,8 +16,8 @@ from crsr_video.track.regions import Region, square
 from crsr_video.types import Frame
 
 _MESH = (0.5, 0.58, 0.925)
-"""Centre (x, y) and side of the mesh model's view of a canonical crop, as fractions of its side:
-the means over photographs."""
+"""Centre (x, y) and side of the mesh model's view of a canonical crop, as fractions of its side.
+They are means over photographs."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +27,26 @@ class Landmarks:
     points: Points
     """(5, 2) in pixels, in the order of `geometry.TEMPLATE`."""
     region: Region
-    """Where the model looked."""
+    """Region in which the model looked."""
 
     @property
     def eye_distance(self) -> float:
-        """Between the eyes' centres, pixels."""
+        """Distance of the centres of the eyes in pixels."""
         return float(np.linalg.norm(self.points[1] - self.points[0]))
 
 
 class FaceReader(Closing):
-    """The mesh model and the detector; to be closed."""
+    """The mesh model and the detector. Close it after use."""
 
     def __init__(self) -> None:
-        """Load them. Raises FaceModelError: one is not on this machine; none is fetched."""
+        """Load the models.
+
+        Raises:
+            FaceModelError: If a model is missing. Nothing is fetched.
+        """
         missing = [s.model.name for s in face_models.status() if not s.present]
         if missing:
-            raise FaceModelError("no face models here: run `crsr-video models --fetch`")
+            raise FaceModelError("face models are missing: run 'crsr-video models --fetch'")
         self._landmarker = LandmarkModel()
         try:
             self._detector = Detector()
@@ -54,16 +55,19 @@ class FaceReader(Closing):
             raise
 
     def close(self) -> None:
-        """Release both."""
+        """Release both models."""
         self._landmarker.close()
         self._detector.close()
 
     def landmarks(self, picture: Tensor, region: Region | None = None) -> Landmarks:
-        """Five points of a canonical crop, (3, S, S) in [0, 1].
+        """Find five points of a canonical crop, (3, S, S) in [0, 1].
 
-        Small crops are enlarged to the model's 192 pixels, bicubically.
-        Args: region: where to look: that of the truth, so that two pictures of one face are seen
-              alike; None finds its own.
+        Small crops are enlarged to the 192 pixels of the model with bicubic interpolation.
+
+        Args:
+            picture: The crop.
+            region: Region to look in. Pass that of the truth, so that the model sees two pictures
+                of one face in the same way.
         """
         x, y, side = (part * picture.shape[-1] for part in _MESH)
         start = region or Region(x - 0.5, y - 0.5, side, side)
@@ -71,13 +75,13 @@ class FaceReader(Closing):
         return Landmarks(observation.points, observation.seen_in)
 
     def distance(self, picture: Tensor, truth: Landmarks) -> float:
-        """Mean distance of five landmarks from the truth's, over the distance of its eyes."""
+        """Mean distance of five landmarks from those of the truth, in eye distances."""
         found = self.landmarks(picture, truth.region)
         apart = np.linalg.norm(found.points - truth.points, axis=1)
         return float(apart.mean()) / max(truth.eye_distance, 1e-6)
 
     def confidence(self, picture: Tensor) -> float:
-        """The detector's score for the best face of a crop, 0 to 1; 0 when it sees none."""
+        """Score of the best face that the detector finds in a crop, from 0 to 1."""
         side = picture.shape[-1]
         middle = (side - 1) / 2
         run = DetectorRun(square(middle, middle, side), "short_range")
@@ -85,6 +89,6 @@ class FaceReader(Closing):
 
 
 def frame_of(picture: Tensor) -> Frame:
-    """A picture, (3, H, W) in [0, 1], as what the face models look at."""
+    """A picture, (3, H, W) in [0, 1], as a frame for the face models."""
     codes = picture.detach().float().clamp(0, 1).mul(255).round().byte()
     return from_rgb(codes.permute(1, 2, 0).contiguous().numpy(), 0)

@@ -1,4 +1,4 @@
-"""Measures of likeness between a picture and the truth."""
+"""Similarity of a picture and the ground truth: PSNR and SSIM of the face region."""
 
 import torch
 from torch import Tensor
@@ -8,14 +8,16 @@ from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.training.genuine import Framing
 
 FACE_REGION = (0.25, 0.90, 0.20, 0.80)
-"""Top, bottom, left and right of what is measured, as fractions of the crop's side: forehead to
-chin and cheek to cheek. Hair and background would drown the face."""
+"""Top, bottom, left and right of the measured region as fractions of the crop, from forehead to
+chin and from cheek to cheek. Hair and background would dominate the measures."""
 
 
 def face_region(picture: Tensor, framing: Framing = CANONICAL) -> Tensor:
-    """The part of a picture that is measured; (N, C, S, S) to (N, C, h, w).
+    """Cut out the measured region: (N, C, S, S) to (N, C, h, w).
 
-    Args: framing: what the picture shows of the canonical crop.
+    Args:
+        picture: Pictures of faces.
+        framing: Part of the canonical crop that the pictures show.
     """
     side = picture.shape[-1]
     left_edge = 0.5 - framing.scale / 2
@@ -28,23 +30,30 @@ def face_region(picture: Tensor, framing: Framing = CANONICAL) -> Tensor:
 
 
 def psnr(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB over all channels, one for each picture; (N,).
+    """Peak signal-to-noise ratio of each picture in dB over all channels, (N,).
 
-    Args: prediction, truth: (N, C, H, W) in [0, 1]; the prediction is clamped to it.
+    Args:
+        prediction: (N, C, H, W), clamped to [0, 1].
+        truth: (N, C, H, W) in [0, 1].
     """
     error = (prediction.clamp(0, 1) - truth).square().mean((1, 2, 3))
     return -10 * torch.log10(error)
 
 
 def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity, mean over pixels and channels, one for each picture; (N,).
+    """Structural similarity of each picture as a mean over pixels and channels, (N,).
 
-    Args:   prediction, truth: (N, C, H, W) in [0, 1], at least 11 pixels each way.
-    Source: Wang et al. 2004, with its Gaussian window and constants, as kornia has it.
+    Source: Wang et al. 2004, with its Gaussian window and constants, in kornia.
+
+    Args:
+        prediction: (N, C, H, W), clamped to [0, 1], with at least 11 pixels on each side.
+        truth: (N, C, H, W) in [0, 1].
     """
     try:
         from kornia import metrics
     except ImportError as error:
         raise TrainingError('SSIM needs an extra: pip install "crsr-video[eval]"') from error
-    likeness: Tensor = metrics.ssim(prediction.clamp(0, 1), truth, window_size=11, padding="valid")
-    return likeness.mean((1, 2, 3))
+    similarity: Tensor = metrics.ssim(
+        prediction.clamp(0, 1), truth, window_size=11, padding="valid"
+    )
+    return similarity.mean((1, 2, 3))

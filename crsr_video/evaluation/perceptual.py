@@ -1,7 +1,7 @@
-"""Measures nearer to what people see than squared differences.
+"""Perceptual similarity: GMSD, LPIPS, and Inception features for FID.
 
-GMSD needs nothing. LPIPS and Inception need weights that are not ours to ship: they are used when
-they lie on this machine already, and are never fetched.
+The weights of LPIPS and Inception are not part of this package. They are used if they are on this
+machine, and never fetched.
 """
 
 import warnings
@@ -19,30 +19,34 @@ from torch.nn import functional
 from crsr_video.errors import TrainingError
 
 Measure = Callable[[Tensor, Tensor], Tensor]
-"""Prediction and truth, (N, 3, H, W) in [0, 1], to (N,); lower is better."""
+"""From prediction and truth, (N, 3, H, W) in [0, 1], to (N,). Lower is better."""
 
 _LUMA = (0.299, 0.587, 0.114)
 _STABILITY = 170 / 255**2
-"""The constant of the paper, for values in [0, 1]."""
+"""Constant of the paper for values in [0, 1]."""
 _ALEXNET = "alexnet-owt-*.pth"
-"""The file that torchvision keeps for LPIPS."""
+"""File of torchvision that LPIPS needs."""
 
 
 def gmsd(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Gradient magnitude similarity deviation, one for each picture; (N,), 0 is the best.
+    """Gradient magnitude similarity deviation of each picture, (N,). 0 is the best.
 
-    Where edges are as strong as in the truth, similarity is one; its standard deviation over the
-    picture tells how unevenly edges were lost or invented. On luma, at half size.
-    Args:   prediction, truth: (N, 3, H, W) in [0, 1]; the prediction is clamped to it.
+    The similarity is 1 where edges are as strong as in the truth. Its standard deviation over the
+    picture measures how unevenly edges were lost or invented. Computed on luma at half size.
+
     Source: Xue, Zhang, Mou and Bovik 2014, "Gradient Magnitude Similarity Deviation".
+
+    Args:
+        prediction: (N, 3, H, W), clamped to [0, 1].
+        truth: (N, 3, H, W) in [0, 1].
     """
     x, y = (_gradient(picture.clamp(0, 1)) for picture in (prediction, truth))
-    likeness = (2 * x * y + _STABILITY) / (x.square() + y.square() + _STABILITY)
-    return likeness.flatten(1).std(1, correction=0)
+    similarity = (2 * x * y + _STABILITY) / (x.square() + y.square() + _STABILITY)
+    return similarity.flatten(1).std(1, correction=0)
 
 
 def _gradient(picture: Tensor) -> Tensor:
-    """Magnitude by Prewitt's operator of luma at half size; (N, 3, H, W) to (N, 1, h, w)."""
+    """Gradient magnitude of luma at half size by Prewitt's operator."""
     luma = (picture * picture.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
     half = functional.avg_pool2d(luma, 2)
     across = picture.new_tensor([[1.0, 0.0, -1.0]]).expand(3, 3) / 3
@@ -51,16 +55,18 @@ def _gradient(picture: Tensor) -> Tensor:
 
 
 def lpips() -> Measure:
-    """Learned perceptual similarity on AlexNet's features.
+    """Load learned perceptual similarity on the features of AlexNet.
 
-    Raises: TrainingError: the package or its weights are not here; the message says which.
-    Source: Zhang et al. 2018, by the authors' package `lpips`.
+    Source: Zhang et al. 2018, in the package `lpips` of the authors.
+
+    Raises:
+        TrainingError: If the package or its weights are missing.
     """
     if util.find_spec("lpips") is None:
-        raise TrainingError("LPIPS is left out: the package lpips is not installed")
+        raise TrainingError("LPIPS is not measured: the package lpips is not installed")
     weights = Path(torch.hub.get_dir()) / "checkpoints"
-    if not any(weights.glob(_ALEXNET)):  # the package would fetch them
-        raise TrainingError(f"LPIPS is left out: no {_ALEXNET} in {weights}")
+    if not any(weights.glob(_ALEXNET)):  # Otherwise the package would fetch them.
+        raise TrainingError(f"LPIPS is not measured: no {_ALEXNET} in {weights}")
     network: Any = import_module("lpips").LPIPS(net="alex", verbose=False).eval()
 
     @torch.inference_mode()
@@ -72,23 +78,27 @@ def lpips() -> Measure:
 
 
 class Inception:
-    """Features for the standard FID, from a TorchScript file that the user has.
+    """Features for the standard FID from a TorchScript file of the user.
 
-    The file in common use is `inception-2015-12-05.pt` of NVIDIA's StyleGAN repositories. It takes
-    uint8 (N, 3, H, W), enlarges by itself, and is asked for features by `return_features=True`; a
-    file without this option is called with pictures alone. Run a file only if you trust it.
+    The common file is `inception-2015-12-05.pt` of NVIDIA's StyleGAN repositories. It takes uint8
+    (N, 3, H, W), resizes pictures itself, and returns features with `return_features=True`. A file
+    without this option is called with pictures only. Run a file only if you trust it.
     """
 
     def __init__(self, path: Path) -> None:
-        """Load it. Raises TrainingError: it is no TorchScript file."""
+        """Load a file.
+
+        Raises:
+            TrainingError: If it is not a TorchScript file.
+        """
         try:
-            with warnings.catch_warnings():  # the format is old, and so are the files in it
+            with warnings.catch_warnings():  # The format is deprecated.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 network: Any = torch.jit.load(  # type: ignore[no-untyped-call]
                     str(path), map_location="cpu"
                 )
         except (OSError, ValueError, RuntimeError) as error:
-            raise TrainingError(f"{path} is no TorchScript file") from error
+            raise TrainingError(f"{path} is not a TorchScript file") from error
         self._network = network.eval()
         names = {argument.name for argument in self._network.forward.schema.arguments}
         self._options = {"return_features": True} if "return_features" in names else {}

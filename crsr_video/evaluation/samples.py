@@ -27,7 +27,7 @@ TIERS = (32, 64, 128)
 
 REFERENCE_SIDE = 256
 """Sets are compared at this size at the most: the recognition network sees no more
-(`identity.SEEN`), and there are more faces of this size than of twice as much."""
+(`identity.USEFUL_CROP_PX`), and there are more faces of this size than of twice as much."""
 
 Bytes = NDArray[np.uint8]
 Thing = TypeVar("Thing")

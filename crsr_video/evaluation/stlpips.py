@@ -23,13 +23,10 @@ _SLICES = (2, 2, 3, 3, 3)
 
 
 class STLPIPS(nn.Module):
-    """The distance of two pictures, 0 for equal ones."""
+    """Distance of two pictures, which is 0 for equal ones."""
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
-        """Build the network.
-
-        Args: weights: as in the package's file.
-        """
+        """Build the network from the weights in the file of the package."""
         super().__init__()
         kernels = [name for name in weights if name.startswith("net.") and name.endswith(".weight")]
         self.convolutions = nn.ModuleList(_convolution(weights, name) for name in kernels)
@@ -46,10 +43,13 @@ class STLPIPS(nn.Module):
 
     @classmethod
     def load(cls, path: Path | None = None) -> "STLPIPS":
-        """Read the weights.
+        """Load the weights.
 
-        Args:   path: the .pth file; by default the installed package's.
-        Raises: TrainingError: the package is not installed, or the file is damaged.
+        Args:
+            path: The .pth file; that of the installed package by default.
+
+        Raises:
+            TrainingError: If the package is not installed, or the file is damaged.
         """
         path = path or package_file(_PACKAGE, _FILE, extra="eval")
         try:
@@ -68,9 +68,11 @@ class STLPIPS(nn.Module):
 
     @torch.inference_mode()
     def forward(self, prediction: Tensor, truth: Sequence[Tensor]) -> Tensor:
-        """Distances of pictures from their truth; (N,).
+        """Distances of pictures from the truth, (N,).
 
-        Args: prediction: (N, 3, H, W) in [0, 1]; it is clamped to it. truth: from `features`.
+        Args:
+            prediction: (N, 3, H, W), clamped to [0, 1].
+            truth: Feature maps of the truth, see `features`.
         """
         pairs = zip(self.features(prediction.clamp(0, 1)), truth, strict=True)
         total = prediction.new_zeros(len(prediction))
@@ -89,15 +91,15 @@ class STLPIPS(nn.Module):
         maps = []
         for index, count in enumerate(_SLICES):
             if index:
-                x = _pooled(x, self.get_buffer(f"blur_{index - 1}"))
+                x = _blur_pool(x, self.get_buffer(f"blur_{index - 1}"))
             for _ in range(count):
                 x = functional.relu(next(layers)(x))
             maps.append(functional.normalize(x, dim=1))
         return maps
 
 
-def _pooled(x: Tensor, blur: Tensor) -> Tensor:
-    """The largest of each 2 x 2 neighbours, blurred, at half the resolution."""
+def _blur_pool(x: Tensor, blur: Tensor) -> Tensor:
+    """Maximum over 2x2 pixels, blurred, at half the resolution."""
     dense = functional.max_pool2d(x, 2, 1)
     padded = functional.pad(dense, (2, 2, 2, 2), mode="reflect")
     return functional.conv2d(padded, blur, stride=2, groups=blur.shape[0])

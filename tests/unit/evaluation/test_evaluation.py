@@ -7,9 +7,9 @@ import torch
 from click.testing import CliRunner
 from skimage.metrics import structural_similarity
 
+from crsr_video.cli import main
 from crsr_video.errors import ConfigError, TrainingError
 from crsr_video.evaluation import genuine, instruments, paired, report
-from crsr_video.evaluation.__main__ import main
 from crsr_video.evaluation.degradations import FIXED
 from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.evaluation.instruments import Instruments
@@ -252,7 +252,7 @@ def test_the_command_writes_tables_figures_and_sheet(folder, tmp_path) -> None:
     np.savez(tmp_path / "wild.npz", faces=np.full((40, 32, 32, 3), 90, np.uint8))
     options = ["--data", str(folder), "--genuine", str(tmp_path / "wild.npz")]
     options += ["--json", str(tmp_path / "t.json"), "-o", str(tmp_path / "out")]
-    result = CliRunner().invoke(main, ["identity", *options])
+    result = CliRunner().invoke(main, ["evaluate", "identity", *options])
     assert result.exit_code == 0, result.output
     assert "|  128 | degraded | identity |" in result.output
     assert "|   32 | wild  | bicubic  |     4 |" in result.output
@@ -303,7 +303,7 @@ def test_a_blind_sheet_keeps_its_key_apart(folder, tmp_path) -> None:
 
 @pytest.mark.parametrize("tiers", ["24", "a", ""])
 def test_tiers_that_are_none(tiers) -> None:
-    result = CliRunner().invoke(main, ["identity", "--data", ".", "--tiers", tiers])
+    result = CliRunner().invoke(main, ["evaluate", "identity", "--data", ".", "--tiers", tiers])
     assert result.exit_code == 2 and "tiers" in result.output
 
 

@@ -30,7 +30,7 @@ def test_eyes_come_to_lie_where_dlib_wants_them() -> None:
     for size in (64, 512):
         eyes = apply(chip_from_crop(size), TEMPLATE[:2] * size - 0.5)
         assert eyes == pytest.approx(np.array([[47.7, 47.0], [102.3, 47.0]]), abs=6)
-    assert scale_of(chip_from_crop(1)) == pytest.approx(identity.SEEN, rel=0.02)
+    assert scale_of(chip_from_crop(1)) == pytest.approx(identity.USEFUL_CROP_PX, rel=0.02)
 
 
 def test_a_framing_shows_the_same_face_larger() -> None:

@@ -1,0 +1,174 @@
+"""The evaluation of weights: measures on stills, on real faces and on videos, and sheets."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crsr_video.errors import ConfigError
+from crsr_video.evaluation import genuine, paired
+from crsr_video.evaluation.degradations import DRAWN, FIXED
+from crsr_video.evaluation.framings import CANONICAL, FRAMINGS
+from crsr_video.evaluation.genuine import GenuineFaces
+from crsr_video.evaluation.instruments import Instruments
+from crsr_video.evaluation.methods import Method, methods
+from crsr_video.evaluation.report import Report
+from crsr_video.evaluation.sheets import write_blind_sheet, write_sheet
+from crsr_video.training.genuine import NPZ_FRAME, Genuine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Options of the evaluation.
+
+    Attributes:
+        data: Faces of the prepare command.
+        tiers: Sides of the input in pixels.
+        framing: A key of `FRAMINGS`: the part of the head that the models were trained to see.
+        limit: Limit of the number of faces, or of videos.
+        genuine: Files of real low-resolution faces.
+        genuine_faces: Limit of the number of faces of each file and input size.
+        reference: Number of photographs that real faces are compared with.
+        inception: TorchScript file of an Inception network.
+        videos: Folder of sharp clips.
+        fixed: Use fixed degradations instead of random ones.
+        by_tone: Add rows for each group of skin tones.
+        seed: Seed of the degradations.
+        bf16: Run the networks at bf16.
+    """
+
+    data: Path
+    tiers: tuple[int, ...]
+    framing: str = "canonical"
+    limit: int | None = None
+    genuine: tuple[Path, ...] = ()
+    genuine_faces: int = 1000
+    reference: int = 1000
+    inception: Path | None = None
+    videos: Path | None = None
+    fixed: bool = False
+    by_tone: bool = False
+    seed: int = 0
+    bf16: bool = False
+
+
+class Evaluation:
+    """One evaluation of several models.
+
+    Args:
+        models: Models with options, see `methods.parse_variant`.
+        settings: What to measure.
+
+    Raises:
+        CrsrError: If a model or a file of faces cannot be read.
+    """
+
+    def __init__(self, models: Sequence[str], settings: Settings) -> None:
+        self._settings = settings
+        self._methods = methods(models, bf16=settings.bf16)
+        self._genuine = _open_genuine(settings.genuine)
+
+    def measure(self) -> Report:
+        """Measure everything that the settings ask for."""
+        settings, progress = self._settings, sys.stderr.isatty()
+        with Instruments(settings.inception) as instruments:
+            on_pairs = paired.measure(
+                self._methods,
+                settings.data,
+                instruments,
+                tiers=settings.tiers,
+                limit=settings.limit,
+                seed=settings.seed,
+                framing=FRAMINGS[settings.framing],
+                degradations=FIXED if settings.fixed else DRAWN,
+                by_tone=settings.by_tone,
+                progress=progress,
+            )
+            on_genuine = []
+            if self._genuine:
+                on_genuine = genuine.measure(
+                    self._methods,
+                    self._genuine,
+                    settings.data,
+                    instruments,
+                    tiers=settings.tiers,
+                    count=settings.genuine_faces,
+                    references=settings.reference,
+                    progress=progress,
+                )
+        text, rows = self._measure_videos(progress)
+        return Report(
+            self._facts(), on_pairs, on_genuine, text, rows, instruments.notes, instruments.seconds
+        )
+
+    def write_sheet(self, path: Path, *, faces: int, real: bool) -> None:
+        """Write a contact sheet, see `sheets.write_sheet`."""
+        settings = self._settings
+        write_sheet(
+            path,
+            self._methods,
+            settings.data,
+            tiers=settings.tiers,
+            faces=faces,
+            real=real,
+            seed=settings.seed,
+            genuine=self._genuine,
+            framing=FRAMINGS[settings.framing],
+        )
+
+    def write_blind_sheet(self, path: Path) -> None:
+        """Write a blind comparison of two models, see `sheets.write_blind_sheet`."""
+        settings = self._settings
+        write_blind_sheet(
+            path, self._methods, settings.data, tier=settings.tiers[0], seed=settings.seed
+        )
+
+    def _measure_videos(self, progress: bool) -> tuple[str, list[Any]]:
+        if self._settings.videos is None:
+            return "", []
+        from crsr_video.evaluation import video
+
+        rows = video.measure_videos(
+            [method.model for method in self._methods if method.model],
+            self._settings.videos,
+            limit=self._settings.limit,
+            seed=self._settings.seed,
+            progress=progress,
+        )
+        return video.as_text(rows), video.as_dicts(rows)
+
+    def _facts(self) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "models": [_model_facts(method) for method in self._methods],
+            "tiers": settings.tiers,
+            "framing": settings.framing,
+            "limit": settings.limit,
+            "genuine_faces": settings.genuine_faces,
+            "reference": settings.reference,
+            "inception": None if settings.inception is None else str(settings.inception),
+            "videos": None if settings.videos is None else str(settings.videos),
+            "fixed": settings.fixed,
+            "by_tone": settings.by_tone,
+            "seed": settings.seed,
+            "bf16": settings.bf16,
+            "data": str(settings.data),
+            "genuine_files": [faces.name for faces in self._genuine],
+        }
+
+
+def _model_facts(method: Method) -> dict[str, str]:
+    return {"name": method.name, "model": method.model, "sha256": method.sha256}
+
+
+def _open_genuine(paths: Sequence[Path]) -> list[GenuineFaces]:
+    if len({path.stem for path in paths}) < len(paths):
+        raise ConfigError("two files of real faces have the same name")
+    return [
+        # Arrays come from face detection data sets, and packs from our own alignment.
+        GenuineFaces(
+            path.stem, Genuine(path, "val"), NPZ_FRAME if path.suffix == ".npz" else CANONICAL
+        )
+        for path in paths
+    ]
