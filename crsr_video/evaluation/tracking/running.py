@@ -30,6 +30,7 @@ from crsr_video.evaluation.tracking.people import Person, people
 from crsr_video.evaluation.tracking.results import Result, as_dicts, as_text
 from crsr_video.evaluation.tracking.scenes import Scene
 from crsr_video.evaluation.tracking.scoring import Score, Scorer, is_covered, is_due, is_usable
+from crsr_video.files import publish, temporary_name
 from crsr_video.io.frames import as_rgb
 from crsr_video.track.tracker import Tracker, TrackerStatistics
 from crsr_video.types import Face, TrackedFrame
@@ -210,7 +211,7 @@ class OverlayVideo:
     def __init__(self, path: Path) -> None:
         """Prepare a file, which gets its name when it is complete."""
         self._path = path
-        self._part = path.with_name(f".{path.stem}.part{path.suffix}")
+        self._part = temporary_name(path)
         self._writer: cv2.VideoWriter | None = None
 
     def __enter__(self) -> Self:
@@ -226,7 +227,7 @@ class OverlayVideo:
             return
         self._writer.release()
         if kind is None:
-            self._part.replace(self._path)
+            publish(self._part, self._path)
         else:
             self._part.unlink(missing_ok=True)
 
