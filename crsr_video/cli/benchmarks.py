@@ -17,7 +17,7 @@ from crsr_video.config import DECODING, Precision
 _SIZES = ("360p", "720p", "1080p")
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower")
 
-_MODEL = option("--model", metavar="NAME|PATH", default="fast", show_default=True)
+
 _FRAMES = option(
     "--frames",
     type=click.IntRange(min=12),
@@ -77,7 +77,7 @@ class _Group(SectionCommand, click.Group):
         show_default=True,
         help="Encode with this preset of x264; may be repeated.",
     ),
-    _MODEL,
+    options.MODEL,
     options.DEVICE,
     options.PRECISION,
     option(
@@ -214,7 +214,7 @@ def case(job: str) -> None:
         show_default=True,
         help="Pass this limit on to 'crsr-video live'.",
     ),
-    _MODEL,
+    options.MODEL,
     option(
         "--faults",
         is_flag=True,

@@ -59,6 +59,11 @@ class Embedder:
             raise TrainingError(f"cannot read the face-recognition model: {error}") from error
         self._cache: dict[bytes, Embeddings] = {}
 
+    @property
+    def cached_faces(self) -> int:
+        """Number of faces in the cache."""
+        return len(self._cache)
+
     def __call__(self, pictures: Tensor, framing: Framing = CANONICAL) -> Embeddings:
         """Embed faces of any size and one framing: (N, 3, S, S) in [0, 1] to (N, 128)."""
         chips = [chip(picture, framing) for picture in pictures]

@@ -66,7 +66,7 @@ def test_the_chip_is_dlibs_own() -> None:
 
 
 @needs_dlib
-def test_identity_falls_with_quality_and_is_remembered() -> None:
+def test_identity_falls_with_quality_and_is_cached() -> None:
     crop = astronaut()[1][None]
     blurred = [torch.nn.functional.avg_pool2d(crop, k, 1, k // 2) for k in (9, 27)]
     embedder = Embedder()
@@ -74,5 +74,5 @@ def test_identity_falls_with_quality_and_is_remembered() -> None:
     likeness = cosine(found, np.repeat(found[:1], 4, 0))
     assert likeness[0] == likeness[3] == pytest.approx(1)
     assert 1 > likeness[1] > likeness[2]
-    assert len(embedder._known) == 3
+    assert embedder.cached_faces == 3
     assert chip(crop[0]).shape == (150, 150, 3)
