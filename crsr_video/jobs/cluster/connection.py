@@ -29,7 +29,7 @@ _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Makes Ray listen on the loopback interface only."""
 _MAX_REASON = 300
 """Maximum length of an error message that is quoted from Ray."""
-_PROBE = """
+PROBE_PROGRAM = """
 import sys, ray
 try:
     ray.init(address=sys.argv[1], log_to_driver=False, configure_logging=False)
@@ -39,6 +39,7 @@ except Exception as error:
     reason = " ".join(str(error).split()).rpartition("ray.exceptions.")[2]
     sys.exit(reason or type(error).__name__)
 """
+"""Connects in a process of its own and prints the innermost reason if that fails."""
 
 
 @contextmanager
@@ -99,7 +100,7 @@ def _check_reachable(address: str) -> None:
         raise ClusterError(f"{problem} within {PORT_SECONDS:g} s: {reason}") from error
     try:
         probe = subprocess.run(
-            [sys.executable, "-c", _PROBE, address],
+            [sys.executable, "-c", PROBE_PROGRAM, address],
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,

@@ -15,10 +15,12 @@ from crsr_video.jobs.events import Job
 
 RESULT_MARK = ".enhanced"
 """Part of a result's name between the stem and the suffix of its source."""
-READ_ONLY = (".ogv", ".ogm", ".gif", ".y4m", ".mxf", ".dv", ".rm", ".rmvb", ".f4v", ".divx")
-_OLDER = (".m1v", ".m2v", ".mpv", ".m2t", ".mod", ".tod", ".amv", ".h264", ".264", ".hevc")
+_READ_ONLY_SUFFIXES = (
+    *(".ogv", ".ogm", ".gif", ".y4m", ".mxf", ".dv", ".rm", ".rmvb", ".f4v", ".divx"),
+    *(".m1v", ".m2v", ".mpv", ".m2t", ".mod", ".tod", ".amv", ".h264", ".264", ".hevc"),
+)
 """Suffixes of videos that can be read but not written."""
-SUFFIXES = frozenset((*BY_SUFFIX, *READ_ONLY, *_OLDER))
+SUFFIXES = frozenset((*BY_SUFFIX, *_READ_ONLY_SUFFIXES))
 """Suffixes of the files that are taken from folders."""
 
 

@@ -26,10 +26,9 @@ class Index:
     """Presentation times of a video's frames according to its packets."""
 
     times: tuple[int, ...]
-    """Distinct times in ascending order, in ticks of `time_base`."""
+    """Distinct times in ascending order, in ticks of the video stream."""
     keyframes: frozenset[int]
     """Times of the keyframes."""
-    time_base: Fraction
     is_exact: bool
     """Whether every packet has a distinct timestamp on one clock."""
 
@@ -66,7 +65,7 @@ def index(path: Path) -> Index:
     finally:
         container.close()
     found = sorted(set(times))
-    return Index(tuple(found), frozenset(keys), base, exact and len(found) == len(times))
+    return Index(tuple(found), frozenset(keys), exact and len(found) == len(times))
 
 
 def _time(packet: Packet, guess: int) -> int:

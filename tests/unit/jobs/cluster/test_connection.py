@@ -42,7 +42,7 @@ def test_a_server_that_is_not_ray_is_reported(monkeypatch: pytest.MonkeyPatch) -
     """The port accepts connections and stays silent. Ray itself would try for minutes."""
     monkeypatch.setattr(connection, "find_spec", lambda _: True)
     monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(connection, "_PROBE", "import time; time.sleep(60)")
+    monkeypatch.setattr(connection, "PROBE_PROGRAM", "import time; time.sleep(60)")
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=lambda: server.accept()[0].close(), daemon=True)
         thread.start()
@@ -54,7 +54,9 @@ def test_a_server_that_is_not_ray_is_reported(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_reason_of_a_refusing_cluster_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "find_spec", lambda _: True)
-    monkeypatch.setattr(connection, "_PROBE", "import sys; sys.exit('Version mismatch: 2.9')")
+    monkeypatch.setattr(
+        connection, "PROBE_PROGRAM", "import sys; sys.exit('Version mismatch: 2.9')"
+    )
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         with (

@@ -15,7 +15,7 @@ import pytest
 from crsr_video import pipeline, weights
 from crsr_video.errors import OutputError
 from crsr_video.io.lock import NameLock
-from crsr_video.jobs.segments import enhance_resumably, plan
+from crsr_video.jobs.segments import compatibility, enhance_resumably, plan
 from crsr_video.jobs.segments.journal import Journal
 from crsr_video.jobs.segments.work_folder import work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
@@ -227,7 +227,8 @@ def _without_vnni(patch: pytest.MonkeyPatch) -> None:
 
 
 def _without_ranges(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("crsr_video.weights._ranges", lambda *_: {})
+    original = compatibility.versions
+    patch.setattr(compatibility, "versions", lambda config: original(config) | {"ranges": "other"})
 
 
 @pytest.mark.parametrize(
