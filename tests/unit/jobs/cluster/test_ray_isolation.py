@@ -15,6 +15,8 @@ from crsr_video.jobs.cluster.ray_isolation import (
     worker_output_logged,
 )
 
+LOGGER = "crsr_video.jobs.cluster.ray_isolation"
+
 
 def private_module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Install a stand-in for `ray._private.worker`."""
@@ -30,7 +32,7 @@ def test_worker_output_is_logged_and_the_printer_restored(
 ) -> None:
     module = private_module(monkeypatch)
     module.print_to_stdstream = print  # type: ignore[attr-defined]
-    with caplog.at_level(logging.INFO), worker_output_logged():
+    with caplog.at_level(logging.INFO, logger=LOGGER), worker_output_logged():
         module.print_to_stdstream({"lines": ["a worker died"]}, "ignored")  # type: ignore[attr-defined]
     assert [record.getMessage() for record in caplog.records] == ["Ray: a worker died"]
     assert module.print_to_stdstream is print  # type: ignore[attr-defined]
