@@ -25,7 +25,7 @@ from crsr_video.bench import clip
 from crsr_video.bench.clip import Bytes
 from crsr_video.errors import BenchError, CrsrError
 from crsr_video.io.reader import Reader
-from crsr_video.live.latency import LatencyMeter, Quantiles
+from crsr_video.live.statistics import LatencyMeter, Quantiles
 from crsr_video.types import Frame
 
 TICKS_PER_SECOND = 90_000

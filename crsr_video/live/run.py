@@ -1,24 +1,23 @@
 """A live run, from settings to summary.
 
-The source is opened first, then the sink, so that what cannot work fails at once; the networks and
-their libraries, which take seconds, are loaded while the source is being read already.
+The source is opened first, then the output, so that impossible ones fail at once. The networks and
+their libraries take seconds to load, while the source is received already.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crsr_video.errors import InputError, OutputError
+from crsr_video.config import Config
+from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.io.live_reader import LiveReader
 from crsr_video.io.writer import LiveWriter
-from crsr_video.live.engine import Engine
-from crsr_video.live.governor import Governor
-from crsr_video.live.latency import LatencyMeter
-from crsr_video.live.settings import LiveSettings
-from crsr_video.live.statistics import LiveStatistics, resident
+from crsr_video.live.quality_controller import QualityController
+from crsr_video.live.runner import LiveRunner
+from crsr_video.live.statistics import LatencyMeter, LiveStatistics, resident_memory_mib
 from crsr_video.live.watchdog import Watchdog
 from crsr_video.runner import RunSummary
 from crsr_video.stages.quality import LiveQuality, QualityLevel
@@ -30,139 +29,200 @@ if TYPE_CHECKING:
     from crsr_video.report.facts import MediaFacts
     from crsr_video.types import RunStatistics
 
-_TICK = 0.25
-"""Seconds between two looks at everything."""
-_TELL_EVERY = 1.0
-"""Seconds between two statistics."""
-_MOST_NOTICES = 200
-"""Different lines that are kept for the report."""
+MAX_LATENCY_SECONDS = 0.08
+"""Default of `LiveSettings.max_latency`."""
+_TICK_SECONDS = 0.25
+"""Interval between two looks at the threads."""
+_STATISTICS_SECONDS = 1.0
+_RECENT_SECONDS = 2.0
+_MAX_NOTICES = 200
+"""Different notices that are kept for the report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSettings:
+    """Source, output and limits of a live run.
+
+    Attributes:
+        source: Address of the source: "-" for standard input, a camera, a URL or a file.
+        output: Address of the output: "-" for standard output, a URL, a file, or "camera:",
+            optionally followed by the name of a virtual camera.
+        config: How frames are read, enhanced and written. Settings of files alone (`scale`,
+            `tracks`, `start`, `duration`, `resume`) must have their defaults.
+        max_latency: Latency in seconds, from a frame's arrival until it is written, that 95 % of
+            the frames should stay below.
+        seconds: Time after which the run ends. None means at the end of the source.
+        preview: Port of the preview page on this machine, or 0 for any free one. None means no
+            preview.
+    """
+
+    source: str
+    output: str
+    config: Config = field(default_factory=Config)
+    max_latency: float = MAX_LATENCY_SECONDS
+    seconds: float | None = None
+    preview: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: A value is out of range, or has no meaning for a stream.
+        """
+        config = self.config
+        if not 0.005 <= self.max_latency <= 60:
+            raise ConfigError(
+                f"`max_latency` must lie between 5 and 60000 ms, but is {self.max_latency * 1e3:g}"
+            )
+        if self.seconds is not None and not self.seconds > 0:
+            raise ConfigError(f"`seconds` must be above zero, but is {self.seconds:g}")
+        if config.reading.loop and not config.reading.realtime:
+            raise ConfigError("`loop` requires `realtime`: it plays a file again and again")
+        if config.scale != 1:
+            raise ConfigError("`scale` must be 1: a live run keeps the size of the picture")
+        if config.faces.tracks is not None:
+            raise ConfigError("`tracks` belongs to a video file, not to a live run")
+        if config.job.resume:
+            raise ConfigError("`resume` is for files: a live run cannot be resumed")
+        if config.job.start or config.job.duration is not None:
+            raise ConfigError("`start` and `duration` are for files: use `seconds` in a live run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSummary(RunSummary):
-    """What a finished run did."""
+    """What a finished live run has done.
+
+    Attributes:
+        statistics: Counts of frames and faces, and the time of every stage.
+        live: Latencies and rates of the whole run.
+        sink_gone: Whether the run ended because the receiver of the output left.
+        reports: Reports that were written.
+        output: The file that was written, if the output is a file.
+    """
 
     statistics: "RunStatistics"
     live: LiveStatistics
-    """Of the whole run."""
     sink_gone: bool
-    """It ended because nobody read the result any more."""
     reports: tuple[Path, ...] = ()
     output: Path | None = None
-    """The file that was written, if it is one."""
 
     @property
     def partial(self) -> bool:
-        """Always False: losses are part of every live run."""
+        """Always False, as losses are part of every live run."""
         return False
 
     @property
     def written(self) -> tuple[Path, ...]:
-        """All files."""
+        """All files that were written."""
         return (*([self.output] if self.output else []), *self.reports)
 
     @property
     def fps(self) -> float:
-        """Frames a second that left."""
+        """Frame rate of the output."""
         return self.live.fps_out
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Who wants to be told; all are called from the thread that runs."""
+    """Functions that are called during a run, all from the calling thread.
+
+    Attributes:
+        notice: Called with each notice for the user.
+        statistics: Called every second.
+        finished: Called at the end, also of an interrupted run.
+    """
 
     notice: Callable[[str], None] = lambda _: None
-    """Something the user should know."""
     statistics: Callable[[LiveStatistics], None] = lambda _: None
-    """Every second."""
     finished: Callable[[LiveSummary], None] = lambda _: None
-    """At the end, an interrupted run's too."""
 
 
 def run(
-    settings: LiveSettings,
-    hooks: Hooks | None = None,
-    *,
-    command: Sequence[str] = (),
+    settings: LiveSettings, hooks: Hooks | None = None, *, command: Sequence[str] = ()
 ) -> LiveSummary:
-    """Enhance a live stream until it ends, its reader goes away, or an exception comes.
+    """Enhance a live stream until it ends, its receiver leaves, or an exception is raised.
 
-    Args:    command: the command line, to be told in a report.
-    Raises:  CrsrError: neither source nor sink could be used, or one broke for good.
+    Args:
+        settings: Source, output and limits.
+        hooks: Functions to call during the run.
+        command: Command line to show in a report.
+
+    Raises:
+        CrsrError: The source or the output cannot be used, or one broke for good.
     """
-    return LiveRun(settings, hooks or Hooks(), command).run()
+    return _LiveRun(settings, hooks or Hooks(), tuple(command)).run()
 
 
-class LiveRun:
+class _LiveRun:
     """One run; `run` may be called once."""
 
-    def __init__(self, settings: LiveSettings, hooks: Hooks, command: Sequence[str] = ()) -> None:
-        self._settings, self._hooks, self._command = settings, hooks, tuple(command)
+    def __init__(self, settings: LiveSettings, hooks: Hooks, command: tuple[str, ...]) -> None:
+        self._settings, self._hooks, self._command = settings, hooks, command
         self._notices: dict[str, None] = {}
-        self._lines: list[str] = []
-        self._effort = LiveQuality()
+        self._events: list[str] = []
+        self._quality = LiveQuality()
         self._begin = time.monotonic()
-        self._told = self._begin
+        self._last_statistics = self._begin
 
     def run(self) -> LiveSummary:
-        """See `run` of this module."""
         settings = self._settings
         with ExitStack() as stack:
-            self._source = stack.enter_context(
-                LiveReader(settings.source, settings.config.reading, on_event=self._event)
+            self._reader = stack.enter_context(
+                LiveReader(settings.source, settings.config.reading, on_event=self._add_event)
             )
-            feed = self._feed = self._source.feed
-            self._check_sink()
+            self._feed = self._reader.feed
+            self._check_output()
             self._check_reports()
-            self._sink = LiveWriter(
+            self._writer = LiveWriter(
                 settings.output,
-                feed,
+                self._feed,
                 settings.config.output,
                 overwrite=settings.config.job.overwrite,
-                on_event=self._event,
+                on_event=self._add_event,
             )
-            stack.callback(self._sink.abort)
-            for notice in self._sink.notices:
-                self._event(notice)
+            stack.callback(self._writer.abort)
+            for notice in self._writer.notices:
+                self._add_event(notice)
             self._preview = self._open_preview(stack)
-            return self._run_engine(stack)
+            return self._enhance(stack)
 
-    def _run_engine(self, stack: ExitStack) -> LiveSummary:
-        settings = self._settings
-        self._watchdog = Watchdog(self._event)
-        self._governor = Governor(self._effort, settings.max_latency, tell=self._stepped)
-        waits = not self._source.is_live
-        self._engine = stack.enter_context(
-            Engine(
-                self._source,
-                self._sink,
-                self._effort,
-                most=settings.max_latency,
-                governor=None if waits else self._governor,
+    def _enhance(self, stack: ExitStack) -> LiveSummary:
+        settings, is_live = self._settings, self._reader.is_live
+        self._watchdog = Watchdog(self._add_event)
+        self._controller = QualityController(
+            self._quality, settings.max_latency, on_step=self._report_step
+        )
+        self._runner = stack.enter_context(
+            LiveRunner(
+                self._reader,
+                self._writer,
+                self._quality,
+                max_latency_seconds=settings.max_latency,
+                controller=self._controller if is_live else None,
                 watchdog=self._watchdog,
-                waits=waits,
+                drops_frames=is_live,
             )
         )
-        # Loaded while the source is being read already: what has come till then is stale, and a
-        # camera or a socket that nobody reads runs over. A file waits.
-        stored = Path(settings.source).is_file()
-        if not stored:
-            self._engine.start()
+        # While the networks are loaded, a camera or a socket must be read, or its buffers overflow.
+        # What arrives until then is out of date and dropped. A file waits.
+        is_file = Path(settings.source).is_file()
+        if not is_file:
+            self._runner.start_receiving()
         from crsr_video import pipeline, report
 
-        self._frames = stack.enter_context(
-            pipeline.build(settings.config, live=True, quality=self._effort)
+        self._pipeline = stack.enter_context(
+            pipeline.build(settings.config, live=True, quality=self._quality)
         )
-        self._frames.warm_up()
+        self._pipeline.warm_up()
         observer = report.Observer() if settings.config.job.report else None
         self._observe(observer)
-        for notice in self._frames.notices:
-            self._event(notice)
-        if stored:
-            self._source.restart_pace()
-        missed = self._engine.work(self._frames)
+        for notice in self._pipeline.notices:
+            self._add_event(notice)
+        if is_file:
+            self._reader.restart_pace()
+        missed = self._runner.start(self._pipeline)
         if missed:
-            self._event(f"{missed} frames came while the networks were loaded, and are left out")
+            self._add_event(f"dropped {missed} frames that came while the networks were loaded")
         self._started = time.monotonic()
         try:
             self._supervise()
@@ -170,59 +230,62 @@ class LiveRun:
             self._end()
             raise
         except BaseException:
-            # To be interrupted is the usual end of a run without an end: it is told of as any.
+            # An interruption is the usual end of an endless run, and has a summary like any other.
             self._end()
-            self._hooks.finished(self._summary(observer))
+            self._hooks.finished(self._summarise(observer))
             raise
         self._end()
-        summary = self._summary(observer)
+        summary = self._summarise(observer)
         self._hooks.finished(summary)
         return summary
 
-    def _end(self) -> None:
-        """What is on its way is still written."""
-        self._engine.close()
-        self._pass_on()
-
     def _supervise(self) -> None:
-        end = None if self._settings.seconds is None else self._started + self._settings.seconds
-        while not self._engine.wait(_TICK):
+        seconds = self._settings.seconds
+        end = None if seconds is None else self._started + seconds
+        while not self._runner.wait(_TICK_SECONDS):
             now = time.monotonic()
-            self._pass_on()
-            self._watchdog.look(self._engine.states)
-            if now - self._told >= _TELL_EVERY:
-                self._told = now
-                self._tell(self._now())
+            self._pass_on_events()
+            self._watchdog.look(self._runner.states)
+            if now - self._last_statistics >= _STATISTICS_SECONDS:
+                self._last_statistics = now
+                self._show_statistics(self._recent_statistics())
             if end is not None and now >= end:
-                self._engine.stop()
+                self._runner.stop()
                 end = None
 
-    def _tell(self, statistics: LiveStatistics) -> None:
-        self._hooks.statistics(statistics)
-        if self._preview is not None:
-            self._preview.tell(statistics.as_json())
+    def _end(self) -> None:
+        """Write the frames that are in flight, and join all threads."""
+        self._runner.close()
+        self._pass_on_events()
 
-    def _event(self, line: str) -> None:
-        """Something happened; said from the thread that runs, at its next look."""
-        self._lines.append(line)
+    # Events -------------------------------------------------------------------------------------
 
-    def _stepped(self, level: QualityLevel, why: str) -> None:
-        self._event(f"quality: {level.name} ({why})")
+    def _add_event(self, line: str) -> None:
+        """Keep a line of any thread until the calling thread passes it on."""
+        self._events.append(line)
 
-    def _pass_on(self) -> None:
-        while self._lines:
-            line = self._lines.pop(0)
-            if len(self._notices) < _MOST_NOTICES:
+    def _report_step(self, level: QualityLevel, reason: str) -> None:
+        self._add_event(f"quality: {level.name} ({reason})")
+
+    def _pass_on_events(self) -> None:
+        while self._events:
+            line = self._events.pop(0)
+            if len(self._notices) < _MAX_NOTICES:
                 self._notices[line] = None
             self._hooks.notice(line)
+
+    def _show_statistics(self, statistics: LiveStatistics) -> None:
+        self._hooks.statistics(statistics)
+        if self._preview is not None:
+            self._preview.show_statistics(statistics.as_json())
 
     def _open_preview(self, stack: ExitStack) -> "Preview | None":
         if self._settings.preview is None:
             return None
-        from crsr_video.live.preview import Preview  # A web server, for those who want one.
+        from crsr_video.live.preview import Preview  # The web server is seldom needed.
 
         preview = stack.enter_context(Preview(self._settings.preview))
-        self._event(f"preview: {preview.url}")
+        self._add_event(f"preview: {preview.url}")
         return preview
 
     def _observe(self, observer: "Observer | None") -> None:
@@ -230,116 +293,119 @@ class LiveRun:
         if observer is None and preview is None:
             return
 
-        def look(item: TrackedFrame, done: Frame) -> None:
+        def observe(item: TrackedFrame, done: Frame) -> None:
             if observer is not None:
                 observer.push(item, done)
             if preview is not None:
                 preview.show(item.frame, done)
 
-        self._frames.observer = look
+        self._pipeline.observer = observe
 
-    # Figures ------------------------------------------------------------------------------------
+    # Statistics ---------------------------------------------------------------------------------
 
-    def _now(self) -> LiveStatistics:
-        engine = self._engine
-        arrivals = [at for at in list(engine.arrivals) if at > time.monotonic() - 2.0]
-        return self._statistics(engine.latency, len(arrivals) / 2.0, engine.latency.recent_rate())
+    def _recent_statistics(self) -> LiveStatistics:
+        runner = self._runner
+        oldest = time.monotonic() - _RECENT_SECONDS
+        fps_in = sum(at > oldest for at in list(runner.arrivals)) / _RECENT_SECONDS
+        return self._statistics(runner.latency, fps_in, runner.latency.recent_rate())
 
     def _statistics(
-        self, latency: LatencyMeter, fps_in: float, fps_out: float, *, whole: bool = False
+        self, latency: LatencyMeter, fps_in: float, fps_out: float, *, is_total: bool = False
     ) -> LiveStatistics:
-        engine, counts = self._engine, self._frames.statistics
-        frames = max(engine.frames_out, 1)
+        runner, counts = self._runner, self._pipeline.statistics
+        frames = max(runner.frames_out, 1)
+        seconds = {**counts.stage_seconds, "write": runner.write_busy_seconds}
         return LiveStatistics(
             seconds=time.monotonic() - self._started,
-            frames_in=engine.frames_in,
-            frames_out=engine.frames_out,
+            frames_in=runner.frames_in,
+            frames_out=runner.frames_out,
             fps_in=fps_in,
             fps_out=fps_out,
-            dropped=engine.mailbox.dropped + self._sink.dropped,
-            latency=latency.total() if whole else latency.recent(),
-            level=self._effort.level.name,
-            steps=self._governor.steps,
-            faces=self._frames.faces_in_view,
+            dropped=runner.queue.dropped + self._writer.dropped,
+            latency=latency.total() if is_total else latency.recent(),
+            level=self._quality.level.name,
+            steps=self._controller.steps,
+            faces=self._pipeline.faces_in_view,
             faces_seen=counts.faces,
             enhanced=counts.enhanced,
-            stages={
-                **{name: seconds / frames * 1e3 for name, seconds in counts.stage_seconds.items()},
-                "write": engine.busy["sink"] / frames * 1e3,
-            },
-            reconnections=self._source.counts.reconnections,
-            memory=resident(),
+            stages={name: spent / frames * 1e3 for name, spent in seconds.items()},
+            reconnections=self._reader.counts.reconnections,
+            memory=resident_memory_mib(),
         )
 
-    def _summary(self, observer: "Observer | None") -> LiveSummary:
-        engine = self._engine
+    def _summarise(self, observer: "Observer | None") -> LiveSummary:
+        runner = self._runner
         seconds = time.monotonic() - self._started
-        whole = self._statistics(
-            engine.latency, engine.frames_in / seconds, engine.frames_out / seconds, whole=True
+        total = self._statistics(
+            runner.latency, runner.frames_in / seconds, runner.frames_out / seconds, is_total=True
         )
-        self._tell(whole)
-        sink = Path(self._settings.output)
+        self._show_statistics(total)
+        output = Path(self._settings.output)
         summary = LiveSummary(
-            statistics=self._frames.statistics,
-            live=whole,
+            statistics=self._pipeline.statistics,
+            live=total,
             seconds=time.monotonic() - self._begin,
             startup_seconds=self._started - self._begin,
-            sink_gone=engine.sink_gone,
-            damaged=self._source.counts.damaged_packets,
-            notices=tuple(dict.fromkeys([*self._notices, *self._frames.notices])),
+            sink_gone=runner.sink_gone,
+            damaged=self._reader.counts.damaged_packets,
+            notices=tuple(dict.fromkeys([*self._notices, *self._pipeline.notices])),
             reports=self._settings.config.job.report,
-            output=sink if sink.is_file() else None,
+            output=output if output.is_file() else None,
         )
         if observer is not None:
-            self._report(summary, observer)
+            self._write_reports(summary, observer)
         return summary
 
-    # The report ---------------------------------------------------------------------------------
+    # Reports ------------------------------------------------------------------------------------
 
-    def _check_sink(self) -> None:
-        """Raises: OutputError: the result would replace what is read."""
-        source, sink = Path(self._settings.source), Path(self._settings.output)
-        if source.is_file() and sink.is_file() and source.samefile(sink):
-            raise OutputError(f"{sink}: is the source itself")
+    def _check_output(self) -> None:
+        """Refuse an output that would replace the source.
+
+        Raises:
+            OutputError: The output is the source.
+        """
+        source, output = Path(self._settings.source), Path(self._settings.output)
+        if source.is_file() and output.is_file() and source.samefile(output):
+            raise OutputError(f"{output}: is the source itself")
 
     def _check_reports(self) -> None:
-        settings = self._settings
-        if not settings.config.job.report:
+        job = self._settings.config.job
+        if not job.report:
             return
         from crsr_video import report
 
         report.check_paths(
-            settings.config.job.report,
-            Path(settings.source),
-            Path(settings.output),
-            overwrite=settings.config.job.overwrite,
+            job.report,
+            Path(self._settings.source),
+            Path(self._settings.output),
+            overwrite=job.overwrite,
         )
 
-    def _report(self, summary: LiveSummary, observer: "Observer") -> None:
+    def _write_reports(self, summary: LiveSummary, observer: "Observer") -> None:
         from crsr_video import report
 
-        settings, feed = self._settings, self._feed
-        assert self._frames.placement is not None
-        told = report.assemble(
+        settings = self._settings
+        assert self._pipeline.placement is not None
+        assembled = report.assemble(
             summary,
             summary.statistics,
-            observer.observations(self._frames.lowered),
+            observer.observations(self._pipeline.lowered),
             fps=summary.fps,
-            source=report.describe_feed(settings.source, feed, summary.live.seconds),
-            output=self._output(summary),
+            source=report.describe_feed(settings.source, self._feed, summary.live.seconds),
+            output=self._describe_output(summary),
             config=settings.config,
-            placement=self._frames.placement,
+            placement=self._pipeline.placement,
             command=self._command,
         )
-        report.write(told, settings.config.job.report)
+        report.write(assembled, settings.config.job.report)
 
-    def _output(self, summary: LiveSummary) -> "MediaFacts":
+    def _describe_output(self, summary: LiveSummary) -> "MediaFacts":
         from crsr_video import report
 
         path = Path(self._settings.output)
         if path.is_file():
             try:
                 return report.describe(path)
-            except InputError:  # Raw video and the like say nothing of themselves.
+            except InputError:  # Raw video does not describe itself.
                 pass
         return report.describe_feed(str(path), self._feed, summary.live.seconds)

@@ -1,67 +1,70 @@
-"""Say what is stuck, and since when."""
+"""Report threads that are stuck."""
 
 import time
 from collections.abc import Callable
 
-_PATIENCE = 5.0
-"""Seconds in one and the same act before anybody is told."""
+_STUCK_SECONDS = 5.0
 
 
-class Post:
-    """What one thread is doing: it reports in, the watchdog reads."""
+class Activity:
+    """What one thread is doing: the thread reports it, and the watchdog reads it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.act = ""
-        """In words; empty: waiting for work, which is never stuck."""
+        self.action = ""
+        """Current action, for messages. Empty while the thread waits for work."""
         self.since = time.monotonic()
-        self.busy = 0.0
-        """Seconds of work so far."""
+        self.busy_seconds = 0.0
+        """Total time of all finished actions."""
 
-    def begin(self, act: str) -> None:
-        """Work begins."""
+    def begin(self, action: str) -> None:
+        """Report that an action begins."""
         self.since = time.monotonic()
-        self.act = act
+        self.action = action
 
     def end(self) -> float:
-        """Work is done; returns the seconds it took."""
+        """Report that the action has ended, and return the seconds that it took."""
         seconds = time.monotonic() - self.since
-        self.act = ""
-        self.busy += seconds
+        self.action = ""
+        self.busy_seconds += seconds
         return seconds
 
 
 class Watchdog:
-    """Looks at posts now and then, and tells of each that is stuck, once; and when it goes on.
+    """Reports each activity that is stuck, once, and when it goes on.
 
-    Args: tell: called with a line.
-          patience: seconds of one act that are too many.
+    Args:
+        report: Called with a line of text.
+        stuck_seconds: Duration of one action from which it counts as stuck.
     """
 
-    def __init__(self, tell: Callable[[str], None], *, patience: float = _PATIENCE) -> None:
-        self._tell, self._patience = tell, patience
-        self._posts: list[Post] = []
+    def __init__(
+        self, report: Callable[[str], None], *, stuck_seconds: float = _STUCK_SECONDS
+    ) -> None:
+        self._report, self._stuck_seconds = report, stuck_seconds
+        self._activities: list[Activity] = []
         self._stuck: dict[str, float] = {}
 
-    def post(self, name: str) -> Post:
-        """A new post to look at."""
-        self._posts.append(Post(name))
-        return self._posts[-1]
+    def add(self, name: str) -> Activity:
+        """Return a new activity to watch."""
+        self._activities.append(Activity(name))
+        return self._activities[-1]
 
     def look(self, states: dict[str, str] | None = None) -> None:
-        """Tell of changes.
+        """Report what has changed since the last look.
 
-        Args: states: name of a post to what it says of itself just now, in words.
+        Args:
+            states: Further details by the name of an activity.
         """
         now = time.monotonic()
-        for post in self._posts:
-            act, since = post.act, post.since
-            stuck = bool(act) and now - since > self._patience
-            if stuck and self._stuck.get(post.name) != since:
-                self._stuck[post.name] = since
-                said = (states or {}).get(post.name, "")
-                detail = f" ({said})" if said else ""
-                self._tell(f"stuck for {now - since:.0f} s: {act}{detail}")
-            elif post.name in self._stuck and self._stuck[post.name] != since:
-                del self._stuck[post.name]
-                self._tell(f"{post.name} goes on")
+        for activity in self._activities:
+            action, since = activity.action, activity.since
+            is_stuck = bool(action) and now - since > self._stuck_seconds
+            if is_stuck and self._stuck.get(activity.name) != since:
+                self._stuck[activity.name] = since
+                state = (states or {}).get(activity.name, "")
+                detail = f" ({state})" if state else ""
+                self._report(f"stuck for {now - since:.0f} s: {action}{detail}")
+            elif activity.name in self._stuck and self._stuck[activity.name] != since:
+                del self._stuck[activity.name]
+                self._report(f"{activity.name} goes on")

@@ -1,6 +1,6 @@
-"""A page in the browser on which a live run can be watched: before and after, and how it keeps up.
+"""A page in the browser that shows a live run: frames before and after, and statistics.
 
-Only this machine can open it. Nothing is made that nobody looks at.
+Only this machine can open it. Pictures are made only while somebody watches.
 """
 
 from crsr_video.live.preview.preview import Preview

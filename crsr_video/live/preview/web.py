@@ -1,7 +1,7 @@
-"""The preview's web server: a page, pictures and figures, to this machine only.
+"""The preview's web server: a page, pictures and statistics, for this machine only.
 
-It answers GET only, reads no files but its own page, and looks at the Host header, so that no page
-of another site can reach it by a name that suddenly means this machine (DNS rebinding).
+It answers GET only, reads no files but those of its page, and checks the Host header, so that no
+page of another site can reach it under a name that suddenly means this machine (DNS rebinding).
 """
 
 import socket
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,19 +20,21 @@ from urllib.parse import parse_qs, urlsplit
 from crsr_video.closing import Closing
 from crsr_video.errors import OutputError
 from crsr_video.io import pyav
-from crsr_video.live.preview.board import Board, Sheet
 
 HOST = "127.0.0.1"
 MAX_WATCHERS = 4
-"""Requests for pictures at a time; a page has one."""
+"""Simultaneous requests for pictures. A page sends one at a time."""
 MAX_CONNECTIONS = 24
-"""Of all kinds, at a time."""
+"""Simultaneous connections of all kinds."""
 
+_STALE_SECONDS = 1.0
+"""An older picture is shown only if no newer one comes."""
 _WAIT_SECONDS = 2.0
-"""A request is answered after so long even if there is nothing new."""
-_PATIENCE = 5.0
-"""Seconds for a client to send its request, or to take its answer."""
+"""A request is answered after this time even if there is nothing new."""
+_REQUEST_SECONDS = 5.0
+"""Timeout for a client to send its request, or to read the answer."""
 _GRACE_SECONDS = 0.3
+"""Time that answers in progress have when the server is closed."""
 _PAGES = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -50,18 +53,105 @@ _HEADERS = {
 }
 
 
-class Web(Closing):
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A picture or statistics on the board.
+
+    Attributes:
+        number: Increases with every post.
+        data: Content.
+        at: `time.monotonic` of the post.
+        split: Position in a picture's data at which its second half begins.
+    """
+
+    number: int
+    data: bytes
+    at: float
+    split: int = 0
+
+
+_NOTHING = Post(0, b"", 0.0)
+
+
+class Board:
+    """The latest picture and statistics, between threads that make and threads that serve them."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._picture = self._statistics = _NOTHING
+        self._waiting = 0
+        self.has_ended = False
+        """Whether nothing new will come."""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody waits for a picture at this moment. This takes no lock."""
+        return self._waiting > 0
+
+    def post_picture(self, before: bytes, after: bytes) -> None:
+        """Post a picture in two halves that belong together."""
+        with self._changed:
+            self._picture = _next(self._picture, before + after, len(before))
+            self._changed.notify_all()
+
+    def post_statistics(self, data: bytes) -> None:
+        """Post statistics."""
+        with self._changed:
+            self._statistics = _next(self._statistics, data)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """End the wait of everybody."""
+        with self._changed:
+            self.has_ended = True
+            self._changed.notify_all()
+
+    def picture(self, after: int, timeout_seconds: float) -> Post | None:
+        """Return a picture with a number above `after`, or None if none comes in time."""
+
+        def is_ready() -> bool:
+            is_new = self._picture.number > after
+            is_fresh = time.monotonic() - self._picture.at < _STALE_SECONDS
+            return self.has_ended or (is_new and is_fresh)
+
+        with self._changed:
+            self._waiting += 1
+            try:
+                self._changed.wait_for(is_ready, timeout_seconds)
+            finally:
+                self._waiting -= 1
+            return self._picture if self._picture.number > after else None
+
+    def statistics(self, after: int, timeout_seconds: float) -> Post | None:
+        """Return statistics with a number above `after`, or None if none come in time."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self.has_ended or self._statistics.number > after, timeout_seconds
+            )
+            return self._statistics if self._statistics.number > after else None
+
+
+def _next(previous: Post, data: bytes, split: int = 0) -> Post:
+    return Post(previous.number + 1, data, time.monotonic(), split)
+
+
+class WebServer(Closing):
     """Serves a board from threads of its own.
 
-    Raises: OutputError: the port is taken or may not be used.
+    Args:
+        port: Port on the loopback interface, or 0 for any free one.
+        board: What is served.
+
+    Raises:
+        OutputError: The port is taken or may not be used.
     """
 
     def __init__(self, port: int, board: Board) -> None:
         try:
             self._server = _Server(port, board)
         except (OSError, OverflowError) as error:
-            why = pyav.reason(error)
-            raise OutputError(f"preview: port {port} cannot be served: {why}") from error
+            reason = pyav.reason(error)
+            raise OutputError(f"preview: port {port} cannot be served: {reason}") from error
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="preview-web", daemon=True
@@ -69,10 +159,10 @@ class Web(Closing):
         self._thread.start()
 
     def close(self) -> None:
-        """Drop everybody and join all threads; may be called twice."""
+        """Close all connections, and join all threads. May be called twice."""
         self._server.shutdown()
         self._thread.join()
-        self._server.drop()
+        self._server.shut_down_connections()
         self._server.server_close()
 
 
@@ -92,14 +182,14 @@ class _Server(ThreadingHTTPServer):
             self.names |= {HOST, "localhost"}
 
     def server_bind(self) -> None:
-        """Bind, without asking the network for this machine's name."""
+        """Bind without asking the network for the name of this machine."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = HOST, int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Take a connection, unless there are too many."""
+        """Accept a connection, unless there are too many."""
         with self._lock:
             full = len(self._clients) >= MAX_CONNECTIONS
             if not full:
@@ -110,28 +200,28 @@ class _Server(ThreadingHTTPServer):
             super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """A connection has ended."""
+        """Forget a connection that has ended."""
         with self._lock:
             self._clients.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients come and go; that is no error of the run."""
+        """Ignore errors of clients, which must not disturb the run."""
 
     @contextmanager
     def watching(self) -> Iterator[bool]:
-        """Count somebody who wants a picture; whether there is room."""
+        """Count a request for a picture, and yield whether there is room for it."""
         with self._lock:
-            room = self._watchers < MAX_WATCHERS
-            self._watchers += room
+            has_room = self._watchers < MAX_WATCHERS
+            self._watchers += has_room
         try:
-            yield room
+            yield has_room
         finally:
             with self._lock:
-                self._watchers -= room
+                self._watchers -= has_room
 
-    def drop(self) -> None:
-        """Cut all connections, so that their threads end; who is being answered gets a moment."""
+    def shut_down_connections(self) -> None:
+        """End all connections and their threads, after a moment for answers in progress."""
         end = time.monotonic() + _GRACE_SECONDS
         while self._clients and time.monotonic() < end:
             time.sleep(0.01)
@@ -144,44 +234,44 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = _PATIENCE
+    timeout = _REQUEST_SECONDS
     server_version, sys_version = "crsr-video", ""
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Answer a request."""
         if self.headers.get("Host", "").lower() not in self.server.names:
             self._answer(HTTPStatus.MISDIRECTED_REQUEST)
             return
         address = urlsplit(self.path)
         if address.path in _PAGES:
             name, kind = _PAGES[address.path]
-            self._answer(HTTPStatus.OK, _part(name), kind)
+            self._answer(HTTPStatus.OK, _page_file(name), kind)
         elif address.path == "/picture":
             self._picture(_after(address.query))
         elif address.path == "/figures":
-            sheet = self.server.board.figures(_after(address.query), _WAIT_SECONDS)
-            self._sheet(sheet, "application/json")
+            post = self.server.board.statistics(_after(address.query), _WAIT_SECONDS)
+            self._post(post, "application/json")
         else:
             self._answer(HTTPStatus.NOT_FOUND)
 
     def _picture(self, after: int) -> None:
-        with self.server.watching() as room:
-            if not room:
+        with self.server.watching() as has_room:
+            if not has_room:
                 self._answer(HTTPStatus.SERVICE_UNAVAILABLE)
                 return
-            sheet = self.server.board.picture(after, _WAIT_SECONDS)
-            self._sheet(sheet, "application/octet-stream")
+            post = self.server.board.picture(after, _WAIT_SECONDS)
+            self._post(post, "application/octet-stream")
 
-    def _sheet(self, sheet: Sheet | None, kind: str) -> None:
-        """What hangs on the board, or that there is nothing new, or never will be."""
-        if sheet is not None:
+    def _post(self, post: Post | None, kind: str) -> None:
+        """Send a post, or that there is nothing new, or that there never will be."""
+        if post is not None:
             self._answer(
                 HTTPStatus.OK,
-                sheet.data,
+                post.data,
                 kind,
-                {"X-Number": str(sheet.number), "X-Split": str(sheet.split)},
+                {"X-Number": str(post.number), "X-Split": str(post.split)},
             )
-        elif self.server.board.ended:
+        elif self.server.board.has_ended:
             self._answer(HTTPStatus.GONE)
         else:
             self._answer(HTTPStatus.NO_CONTENT)
@@ -203,15 +293,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: standard error belongs to the run."""
+        """Log nothing, as standard error belongs to the run."""
 
 
 def _after(query: str) -> int:
-    """The number of what a page has already; 0: nothing."""
+    """Return the number of the latest post that a page has, or 0."""
     text = parse_qs(query).get("after", ["0"])[0]
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
 @cache
-def _part(name: str) -> bytes:
+def _page_file(name: str) -> bytes:
     return resources.files("crsr_video.live.preview").joinpath(name).read_bytes()

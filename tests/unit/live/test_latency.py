@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from crsr_video.live.latency import LatencyMeter
+from crsr_video.live.statistics import LatencyMeter
 
 
 def test_quantiles_are_those_of_all_frames() -> None:
@@ -14,8 +14,8 @@ def test_quantiles_are_those_of_all_frames() -> None:
     assert told.most == pytest.approx(values.max() * 1e3)
 
 
-def test_what_is_long_ago_does_not_count_as_lately() -> None:
-    meter = LatencyMeter(window=2.0)
+def test_recent_figures_exclude_the_distant_past() -> None:
+    meter = LatencyMeter(window_seconds=2.0)
     for index in range(300):
         meter.push(0.5 if index < 150 else 0.01, now=index / 30)
     assert meter.recent(now=10.0).most == pytest.approx(10)
@@ -23,12 +23,12 @@ def test_what_is_long_ago_does_not_count_as_lately() -> None:
     assert meter.recent(now=99.0).most == 0
 
 
-def test_nothing_yet_is_no_error() -> None:
+def test_a_meter_without_frames_returns_zero() -> None:
     assert LatencyMeter().total().p95 == 0
     assert LatencyMeter().recent().p95 == 0
 
 
-def test_a_stall_of_minutes_is_counted() -> None:
+def test_a_latency_of_minutes_is_counted() -> None:
     meter = LatencyMeter()
     meter.push(300.0, now=0.0)
     assert meter.total().most == 300_000

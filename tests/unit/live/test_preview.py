@@ -14,7 +14,7 @@ import pytest
 
 from crsr_video.errors import OutputError
 from crsr_video.live.preview import Preview, web
-from crsr_video.live.preview.pictures import _jpegs
+from crsr_video.live.preview.preview import encode_pair
 from tests.support.frames import LAYOUTS, flat_frame
 
 BEFORE, AFTER = (0.9, 0.2, 0.1), (0.1, 0.3, 0.9)
@@ -92,7 +92,7 @@ def assert_colours(upper, lower, tolerance=0.03):
         assert np.abs(half - colour).max() < tolerance
 
 
-def test_both_halves_of_a_picture(preview):
+def test_a_picture_has_two_halves(preview):
     with Feeding(preview, pair()):
         status, headers, data = get(preview, "/picture?after=0")
         assert (status, headers["Content-Type"]) == (200, "application/octet-stream")
@@ -105,13 +105,13 @@ def test_both_halves_of_a_picture(preview):
 
 
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if not name.startswith("gray")])
-def test_every_kind_of_frame_is_shown_in_its_colours(layout):
-    assert_colours(*halves(_jpegs(*pair(layout=layout))))
+def test_all_pixel_formats_are_shown_in_their_colours(layout):
+    assert_colours(*halves(encode_pair(*pair(layout=layout))))
 
 
-def test_grey_is_grey():
+def test_gray_frames_are_shown_in_gray():
     for layout in ("gray", "gray10-limited"):
-        upper, _ = halves(_jpegs(*(flat_frame(layout, 32, 32, (0.5, 0.5, 0.5)),) * 2))
+        upper, _ = halves(encode_pair(*(flat_frame(layout, 32, 32, (0.5, 0.5, 0.5)),) * 2))
         assert np.abs(upper - 0.5).max() < 0.02
 
 
@@ -126,42 +126,42 @@ def test_grey_is_grey():
         ((2160, 3840), {}, (540, 960)),
     ],
 )
-def test_sizes(size, fields, shown):
-    upper, _ = halves(_jpegs(*pair(*size, **fields)))
+def test_pictures_are_upright_with_square_pixels_and_a_limited_width(size, fields, shown):
+    upper, _ = halves(encode_pair(*pair(*size, **fields)))
     assert upper.shape[:2] == shown
 
 
 def test_an_enlarged_result_is_shown_at_the_size_of_its_source():
     small, _ = pair(48, 64)
     _, large = pair(96, 128)
-    assert_colours(*halves(_jpegs(small, large)))
+    assert_colours(*halves(encode_pair(small, large)))
 
 
-def test_turning_is_that_of_the_frame():
+def test_rotated_frames_are_shown_upright():
     """The right edge of a picture that is to be turned by 90 degrees is its top."""
     frame = flat_frame("rgb24", 40, 60, (0, 0, 0))
     planes = [plane.copy() for plane in frame.components]
     for plane in planes:
         plane[:, 40:] = 255
-    upper, _ = halves(_jpegs(*[replace(frame, components=tuple(planes), rotation=90)] * 2))
+    upper, _ = halves(encode_pair(*[replace(frame, components=tuple(planes), rotation=90)] * 2))
     assert upper.shape[:2] == (60, 40)
     assert upper[:15].min() > 0.9
     assert upper[25:].max() < 0.1
 
 
-def test_figures_are_told(preview):
-    preview.tell(FIGURES)
+def test_statistics_are_served(preview):
+    preview.show_statistics(FIGURES)
     status, headers, data = get(preview, "/figures?after=0")
     assert (status, json.loads(data)) == (200, FIGURES)
-    preview.tell({**FIGURES, "level": "full"})
+    preview.show_statistics({**FIGURES, "level": "full"})
     newer = get(preview, f"/figures?after={headers['X-Number']}")
     assert json.loads(newer[2])["level"] == "full"
 
 
-def test_nothing_is_made_that_nobody_looks_at(preview, monkeypatch):
+def test_no_picture_is_made_while_nobody_watches(preview, monkeypatch):
     made = []
     monkeypatch.setattr(
-        "crsr_video.live.preview.pictures._jpegs", lambda *_: made.append(1) or (b"x", b"y")
+        "crsr_video.live.preview.preview.encode_pair", lambda *_: made.append(1) or (b"x", b"y")
     )
     with Feeding(preview, pair()) as feeding:
         end = time.monotonic() + 0.3
@@ -172,11 +172,12 @@ def test_nothing_is_made_that_nobody_looks_at(preview, monkeypatch):
         assert made
 
 
-def test_showing_costs_next_to_nothing_while_a_picture_is_made(preview, monkeypatch):
+def test_frames_are_dropped_while_a_picture_is_made(preview, monkeypatch):
     """A frame is dropped, and not kept, as long as the last one is on its way."""
     go = threading.Event()
     monkeypatch.setattr(
-        "crsr_video.live.preview.pictures._jpegs", lambda *_: (b"x", b"y") if go.wait(10) else None
+        "crsr_video.live.preview.preview.encode_pair",
+        lambda *_: (b"x", b"y") if go.wait(10) else None,
     )
     with Feeding(preview, pair(1080, 1920)) as feeding:
         asking = threading.Thread(target=get, args=(preview, "/picture"))
@@ -192,11 +193,11 @@ def test_showing_costs_next_to_nothing_while_a_picture_is_made(preview, monkeypa
     assert feeding.longest < 0.01  # Of processor time; usually far less than a thousandth.
 
 
-def test_pictures_are_rationed(preview, monkeypatch):
+def test_the_rate_of_pictures_is_limited(preview, monkeypatch):
     """However fast a page asks."""
     made = []
     monkeypatch.setattr(
-        "crsr_video.live.preview.pictures._jpegs",
+        "crsr_video.live.preview.preview.encode_pair",
         lambda *_: made.append(time.monotonic()) or (b"x", b"y"),
     )
     number = 0
@@ -206,7 +207,7 @@ def test_pictures_are_rationed(preview, monkeypatch):
     assert np.diff(made[:6]).min() > 0.9 / 15
 
 
-def test_a_picture_that_makes_no_sense_is_skipped(preview):
+def test_an_invalid_picture_is_skipped(preview):
     broken = flat_frame("gray", 1, 1, (0, 0, 0))
     empty = replace(broken, components=(np.zeros((0, 0), np.uint8),))
     with Feeding(preview, (empty, empty)):
@@ -216,7 +217,7 @@ def test_a_picture_that_makes_no_sense_is_skipped(preview):
 
 
 @pytest.mark.parametrize("path", ["/", "/page.css", "/page.js"])
-def test_the_page_is_whole_and_strict(preview, path):
+def test_the_page_is_complete_with_a_strict_policy(preview, path):
     status, headers, data = get(preview, path)
     assert status == 200
     assert len(data) == int(headers["Content-Length"]) > 500
@@ -233,9 +234,9 @@ def test_the_page_is_whole_and_strict(preview, path):
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:80", "127.0.0.1", "", "localhost:1"]
 )
-def test_other_names_of_this_machine_are_refused(preview, host):
+def test_other_host_names_are_refused(preview, host):
     """A page of another site could otherwise read the pictures (DNS rebinding)."""
-    preview.tell(FIGURES)
+    preview.show_statistics(FIGURES)
     for path in ("/", "/picture", "/figures"):
         status, _, data = get(preview, path, host=host)
         assert (status, data) == (421, b"")
@@ -249,18 +250,18 @@ def test_only_get_is_answered(preview, method):
 
 
 @pytest.mark.parametrize("path", ["/../web.py", "/web.py", "//etc/passwd", "/page.css/", "/%2e%2e"])
-def test_nothing_else_is_served(preview, path):
+def test_other_paths_are_not_found(preview, path):
     assert get(preview, path)[0] == 404
 
 
 @pytest.mark.parametrize("after", ["x", "-1", "9" * 99, "\u0663", ""])
-def test_numbers_that_are_none(preview, after):
-    preview.tell(FIGURES)
+def test_invalid_numbers_count_as_zero(preview, after):
+    preview.show_statistics(FIGURES)
     quoted = "".join(f"%{byte:02x}" for byte in after.encode())
     assert get(preview, f"/figures?after={quoted}")[0] == 200
 
 
-def test_it_listens_on_the_loopback_only(preview):
+def test_the_server_listens_on_the_loopback_interface_only(preview):
     assert preview.url.startswith("http://127.0.0.1:")
     port = int(preview.url.rsplit(":", 1)[1].strip("/"))
     with socket.socket() as other, pytest.raises(OSError):
@@ -268,7 +269,7 @@ def test_it_listens_on_the_loopback_only(preview):
         other.connect(("127.0.0.2", port))
 
 
-def test_a_few_may_watch_and_the_rest_are_told(preview):
+def test_the_number_of_watchers_is_limited(preview):
     answers = []
     threads = [
         threading.Thread(target=lambda: answers.append(get(preview, "/picture")[0]))
@@ -281,7 +282,7 @@ def test_a_few_may_watch_and_the_rest_are_told(preview):
     assert sorted(answers) == [204] * web.MAX_WATCHERS + [503] * 2
 
 
-def test_silent_connections_are_bounded_and_dropped():
+def test_silent_connections_are_limited_and_closed():
     with Preview() as preview:
         port = int(preview.url.rsplit(":", 1)[1].strip("/"))
         silent = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(40)]
@@ -296,7 +297,7 @@ def test_silent_connections_are_bounded_and_dropped():
             one.close()
 
 
-def test_a_taken_port_is_told_in_one_line(preview):
+def test_a_taken_port_is_an_error_of_one_line(preview):
     port = int(preview.url.rsplit(":", 1)[1].strip("/"))
     with pytest.raises(OutputError, match=rf"^preview: port {port} cannot be served: [^\n]+$"):
         Preview(port)
@@ -304,14 +305,14 @@ def test_a_taken_port_is_told_in_one_line(preview):
         Preview(70000)
 
 
-def test_closing_ends_everything():
+def test_closing_ends_all_requests_and_threads():
     before = threading.active_count()
     preview = Preview()
     answers = []
     waiting = threading.Thread(target=lambda: answers.append(get(preview, "/picture")[0]))
     waiting.start()
     end = time.monotonic() + 10
-    while not preview._board.watched and time.monotonic() < end:
+    while not preview.is_watched and time.monotonic() < end:
         time.sleep(0.01)
     preview.close()
     preview.close()

@@ -39,7 +39,7 @@ def preview():
 @pytest.fixture
 def page(browser, preview):
     """A page on which pictures and figures are seen."""
-    preview.tell(FIGURES)
+    preview.show_statistics(FIGURES)
     with Feeding(preview, pair(360, 640)):
         browser.resize(1100, 900)
         browser.open(Address(preview.url))
@@ -104,7 +104,7 @@ def test_keys_move_the_line_and_hold_the_picture(page):
     wait_for(page, "document.getElementById('state').textContent !== 'held'")
 
 
-def test_the_figures_are_shown(page, preview):
+def test_statistics_are_shown(page, preview):
     texts = {
         name: page.value(f"document.querySelector('[data-of={name}]').textContent")
         for name in ("p50", "p95", "p99", "in", "out", "dropped", "faces", "steps")
@@ -126,7 +126,7 @@ def test_the_figures_are_shown(page, preview):
     latencies = [20.0, 80.0, 40.0]
     for number, p95 in enumerate(latencies, 2):
         latency = {**FIGURES["latency"], "p95_ms": p95}
-        preview.tell({**FIGURES, "level": "full", "latency": latency})
+        preview.show_statistics({**FIGURES, "level": "full", "latency": latency})
         wait_for(
             page,
             f"document.getElementById('latency').getAttribute('points').split(' ')[{number - 1}]",
@@ -139,14 +139,14 @@ def test_the_figures_are_shown(page, preview):
     wait_for(page, "document.getElementById('words').textContent === 'Full quality.'")
 
 
-def test_the_end_is_told_and_the_last_picture_stays(page, preview):
+def test_the_end_is_shown_and_the_last_picture_stays(page, preview):
     preview.close()
     wait_for(page, "document.getElementById('state').textContent === 'ended'")
     assert "has ended" in page.value("document.getElementById('words').textContent")
     assert page.value("getComputedStyle(document.getElementById('pair')).filter") != "none"
 
 
-def test_nothing_is_complained_of_and_nothing_else_fetched(page, preview):
+def test_the_page_has_no_errors_and_loads_nothing_else(page, preview):
     time.sleep(0.3)
     assert page.heard("Log.entryAdded", "Runtime.consoleAPICalled") == []
     assert page.heard("Runtime.exceptionThrown", "Page.javascriptDialogOpening") == []
@@ -154,7 +154,7 @@ def test_nothing_is_complained_of_and_nothing_else_fetched(page, preview):
     assert {url for url in asked if not url.startswith((preview.url, "data:,"))} == set()
 
 
-def test_the_policy_lets_no_other_script_run(page):
+def test_the_policy_blocks_other_scripts(page):
     page.value("document.body.insertAdjacentHTML('beforeend', '<b onclick=\"window.hit=1\">x</b>')")
     page.value("document.body.lastElementChild.click()")
     assert page.value("window.hit === undefined")
@@ -163,24 +163,24 @@ def test_the_policy_lets_no_other_script_run(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_narrow_window_is_enough(page, scheme):
+def test_the_page_fits_a_narrow_window(page, scheme):
     page.scheme(scheme)
     page.resize(360, 740)
     assert page.value("document.documentElement.scrollWidth") <= 360
     page.scheme("light")
 
 
-def test_a_page_that_is_hidden_asks_for_nothing(browser, preview):
+def test_a_hidden_page_requests_nothing(browser, preview):
     """And so nothing is made for it."""
     browser.open(Address(preview.url))
     browser.value("Object.defineProperty(document, 'hidden', {value: true, configurable: true}); 0")
     end = time.monotonic() + 20
-    while preview._board.watched and time.monotonic() < end:
+    while preview.is_watched and time.monotonic() < end:
         time.sleep(0.05)
-    assert not preview._board.watched
+    assert not preview.is_watched
     browser.value("Object.defineProperty(document, 'hidden', {value: false}); 0")
-    while not preview._board.watched and time.monotonic() < end:
+    while not preview.is_watched and time.monotonic() < end:
         time.sleep(0.01)
-    assert preview._board.watched
+    assert preview.is_watched
     browser.call("Page.navigate", url="about:blank")
     assert threading.active_count() < 20

@@ -4,31 +4,31 @@ import time
 from crsr_video.live.watchdog import Watchdog
 
 
-def test_what_is_stuck_is_told_once_and_when_it_goes_on() -> None:
-    told: list[str] = []
-    dog = Watchdog(told.append, patience=0.02)
-    post = dog.post("sink")
-    post.begin("writing a frame")
-    dog.look()
-    assert told == []
+def test_an_activity_that_is_stuck_is_reported_once_and_when_it_goes_on() -> None:
+    reports: list[str] = []
+    watchdog = Watchdog(reports.append, stuck_seconds=0.02)
+    activity = watchdog.add("sink")
+    activity.begin("writing a frame")
+    watchdog.look()
+    assert reports == []
     time.sleep(0.03)
-    dog.look({"sink": "waiting for the reader"})
-    dog.look()
-    (line,) = told
+    watchdog.look({"sink": "waiting for the reader"})
+    watchdog.look()
+    (line,) = reports
     assert re.fullmatch(r"stuck for \d s: writing a frame \(waiting for the reader\)", line)
-    assert post.end() >= 0.03
-    post.begin("writing a frame")
-    dog.look()
-    assert told[1:] == ["sink goes on"]
-    assert post.busy >= 0.03
+    assert activity.end() >= 0.03
+    activity.begin("writing a frame")
+    watchdog.look()
+    assert reports[1:] == ["sink goes on"]
+    assert activity.busy_seconds >= 0.03
 
 
-def test_waiting_for_work_is_not_being_stuck() -> None:
-    told: list[str] = []
-    dog = Watchdog(told.append, patience=0.01)
-    post = dog.post("track")
-    post.begin("looking for faces")
-    post.end()
+def test_waiting_for_work_does_not_count_as_stuck() -> None:
+    reports: list[str] = []
+    watchdog = Watchdog(reports.append, stuck_seconds=0.01)
+    activity = watchdog.add("track")
+    activity.begin("tracking faces")
+    activity.end()
     time.sleep(0.02)
-    dog.look()
-    assert told == []
+    watchdog.look()
+    assert reports == []

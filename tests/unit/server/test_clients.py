@@ -56,7 +56,7 @@ def still_well(server):
     ],
     ids=["http", "zeros", "no greeting", "bad text", "too long", "unknown"],
 )
-def test_garbage_closes_that_client_only(shared, noise):
+def test_invalid_bytes_close_only_that_connection(shared, noise):
     with Client(path=shared.path, command=()) as other, Raw(shared.path, greeted=False) as raw:
         raw.link.sendall(noise)
         refusal = raw.heard()
@@ -67,7 +67,7 @@ def test_garbage_closes_that_client_only(shared, noise):
 
 
 @pytest.mark.parametrize("request_", [Hello("again"), Enhance()], ids=["greeting", "no memory"])
-def test_what_is_out_of_turn_ends_the_conversation(shared, request_):
+def test_a_request_out_of_turn_ends_the_conversation(shared, request_):
     with Raw(shared.path) as raw:
         refusal = raw.ask(request_)
         assert isinstance(refusal, Refusal)
@@ -75,7 +75,7 @@ def test_what_is_out_of_turn_ends_the_conversation(shared, request_):
         assert raw.heard() is None
 
 
-def test_another_version_is_told_so(shared):
+def test_a_client_of_another_version_is_refused(shared):
     with Raw(shared.path, greeted=False) as raw:
         raw.link.sendall(protocol.HEADER.pack(b"CRSR", 2, 1, 5, 0))
         refusal = raw.heard()
@@ -114,7 +114,7 @@ def test_memory_that_could_kill_the_server_is_refused(shared, tmp_path):
         frame.close()
 
 
-def test_memory_for_frames_has_an_end(folder, monkeypatch):
+def test_the_memory_for_frames_is_limited(folder, monkeypatch):
     monkeypatch.setattr(shared_models, "MAX_FRAME_BYTES", 1000)
     with serving(folder / "s") as server, Raw(server.path) as raw:
         for wanted, fine in (((8, 8), True), ((16, 16), False), ((15, 16), True)):
@@ -125,7 +125,7 @@ def test_memory_for_frames_has_an_end(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("count", [1, 2, 40])
-def test_descriptors_that_nobody_wants_are_closed(shared, count):
+def test_unexpected_descriptors_are_closed(shared, count):
     still_well(shared)
     before = descriptors()
     with Raw(shared.path) as raw:
@@ -145,7 +145,7 @@ def wait_until(true, seconds=20.0):
         time.sleep(0.01)
 
 
-def test_who_begins_a_message_and_stops_is_dropped(folder, monkeypatch):
+def test_a_client_that_stops_within_a_message_is_disconnected(folder, monkeypatch):
     monkeypatch.setattr(service, "MESSAGE_SECONDS", 0.2)
     with serving(folder / "s") as server, Raw(server.path) as raw:
         raw.link.sendall(b"CRSR\x01")
@@ -154,7 +154,7 @@ def test_who_begins_a_message_and_stops_is_dropped(folder, monkeypatch):
             assert silent.heard() is None
 
 
-def test_who_never_reads_stops_nobody(shared):
+def test_a_client_that_never_reads_blocks_no_other_client(shared):
     """Its answers are small, and wait in the socket until it is dropped."""
     with Raw(shared.path) as raw:
         raw.link.setblocking(False)
@@ -164,7 +164,7 @@ def test_who_never_reads_stops_nobody(shared):
         still_well(shared)
 
 
-def test_one_client_too_many_is_told(folder, monkeypatch):
+def test_one_client_too_many_is_refused(folder, monkeypatch):
     monkeypatch.setattr(service, "MAX_CLIENTS", 2)
     with serving(folder / "s") as server, Raw(server.path) as one, Raw(server.path):
         with Raw(server.path, greeted=False) as third:
@@ -238,17 +238,17 @@ def storm(server, seed, count):
     still_well(server)
 
 
-def test_mutated_conversations_harm_nobody(shared):
+def test_mutated_conversations_do_not_harm_the_server(shared):
     storm(shared, 1, 300)
 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_many_mutated_conversations_harm_nobody(shared, seed):
+def test_many_mutated_conversations_do_not_harm_the_server(shared, seed):
     storm(shared, seed, 3000)
 
 
-def test_an_idle_server_ends_and_leaves_nothing(folder):
+def test_an_idle_server_ends_and_removes_its_socket(folder):
     with serving(folder / "s", idle=0.3) as server:
         with Client(EffectSettings(model="identity"), path=server.path, command=()) as client:
             time.sleep(1.0)  # A client keeps it.
@@ -273,7 +273,7 @@ def test_a_second_server_is_refused_and_a_dead_one_replaced(folder):
     assert not path.exists()
 
 
-def test_what_is_no_socket_is_left_alone(folder):
+def test_a_file_that_is_not_a_socket_is_not_removed(folder):
     path = folder / "s"
     path.write_text("somebody's")
     with pytest.raises(ServerError, match="exists already, and is not a socket"):
@@ -281,7 +281,7 @@ def test_what_is_no_socket_is_left_alone(folder):
     assert path.read_text() == "somebody's"
 
 
-def test_places_that_are_not_safe_are_refused(folder, monkeypatch):
+def test_unsafe_places_for_the_socket_are_refused(folder, monkeypatch):
     with pytest.raises(ServerError, match="too long for a socket"):
         socket_path(folder / ("x" * 100))
     folder.chmod(0o755)
@@ -359,7 +359,7 @@ def fake(path, reply):
     ],
     ids=["silent", "noise", "version", "wrong", "sequence", "short", "refused"],
 )
-def test_a_strange_server_is_an_error_of_one_line(folder, reply, error, told):
+def test_an_unexpected_answer_is_an_error_of_one_line(folder, reply, error, told):
     before = descriptors()
     with fake(folder / "s", reply), pytest.raises(error, match=told) as caught:
         Client(path=folder / "s", command=(), start_timeout=0.3, timeout=0.3)
@@ -367,7 +367,7 @@ def test_a_strange_server_is_an_error_of_one_line(folder, reply, error, told):
     wait_until(lambda: descriptors() <= before)
 
 
-def test_a_server_that_dies_is_told(folder):
+def test_a_server_that_has_gone_is_an_error(folder):
     with serving(folder / "s") as server:
         client = Client(EffectSettings(model="identity"), path=server.path, command=())
     with client, pytest.raises(ServerError, match="the server has gone"):

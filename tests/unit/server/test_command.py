@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 from tests.support.server import Raw
 
 
-def test_it_serves_from_the_first_moment_and_sigterm_ends_it(folder):
+def test_the_command_serves_at_once_and_ends_on_sigterm(folder):
     path = folder / "s"
     command = [sys.executable, "-m", "crsr_video", "serve", "--model", "identity"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -28,7 +28,7 @@ def enhanced(path, settings, pictures):
 
 
 @pytest.mark.parametrize("settings", [ALONE, ORDERED], ids=["alone", "ordered"])
-def test_only_the_face_changes_and_alpha_never(shared, settings):
+def test_only_the_face_changes_and_alpha_stays(shared, settings):
     picture = portrait()
     before = picture.copy()
     with Client(settings, path=shared.path, command=()) as client:
@@ -41,7 +41,7 @@ def test_only_the_face_changes_and_alpha_never(shared, settings):
     assert np.array_equal(picture, before)
 
 
-def test_it_is_what_the_pipeline_does(shared):
+def test_the_result_equals_that_of_the_pipeline(shared):
     pictures = [portrait(dx)[..., :3] for dx in range(4)]
     with enhancer.Enhancer(Config(), live=True) as direct:
         wanted = list(direct.enhance(pictures))
@@ -49,7 +49,7 @@ def test_it_is_what_the_pipeline_does(shared):
         assert np.array_equal(mine, theirs)
 
 
-def test_alone_a_frame_gives_the_same_whatever_came_before(shared):
+def test_an_unordered_frame_gives_the_same_result_whatever_came_before(shared):
     a, b = portrait(), portrait(9.0)
     one, two, three, four = enhanced(shared.path, ALONE, [a, b, a, a])
     (other,) = enhanced(shared.path, ALONE, [b])
@@ -58,7 +58,7 @@ def test_alone_a_frame_gives_the_same_whatever_came_before(shared):
     assert np.array_equal(two, other)
 
 
-def test_in_order_a_repeated_frame_stays(shared):
+def test_a_repeated_frame_in_order_gives_the_same_result(shared):
     first, again, _, later = enhanced(
         shared.path, ORDERED, [portrait(), portrait(), portrait(3), portrait(3)]
     )
@@ -66,7 +66,7 @@ def test_in_order_a_repeated_frame_stays(shared):
     assert changed(later, first).any()
 
 
-def test_a_pixel_elsewhere_is_not_taken_for_a_repetition(shared):
+def test_a_frame_that_differs_in_one_pixel_is_not_a_repetition(shared):
     """Not every row is compared to tell; what differs must come through all the same."""
     picture = portrait()
     other = picture.copy()
@@ -77,7 +77,7 @@ def test_a_pixel_elsewhere_is_not_taken_for_a_repetition(shared):
     assert np.array_equal(changed(first, second)[:16].nonzero(), [[3], [5]])
 
 
-def test_strength_is_obeyed_at_once(shared):
+def test_a_new_strength_applies_to_the_next_frame(shared):
     picture = portrait()
     change = []
     with Client(path=shared.path, command=()) as client:
@@ -89,13 +89,13 @@ def test_strength_is_obeyed_at_once(shared):
     assert change[2] == 0
 
 
-def test_small_faces_are_left_alone_if_asked(shared):
+def test_faces_below_the_minimum_size_are_left_alone(shared):
     with Client(EffectSettings(min_face=120), path=shared.path, command=()) as client:
         result = client.process(portrait())
     assert (result.changed, result.enhanced) == (False, 0)
 
 
-def test_compare_leaves_the_left_half_and_divides(shared):
+def test_compare_leaves_the_left_half_unchanged_and_draws_a_line(shared):
     picture = portrait()
     (plain,) = enhanced(shared.path, ALONE, [picture])
     (split,) = enhanced(shared.path, EffectSettings(flags=EffectFlag.COMPARE), [picture])
@@ -106,21 +106,21 @@ def test_compare_leaves_the_left_half_and_divides(shared):
     assert np.array_equal(split[..., 3], picture[..., 3])
 
 
-def test_debug_draws_the_box(shared):
+def test_debug_draws_boxes(shared):
     picture = portrait()
     (drawn,) = enhanced(shared.path, EffectSettings(flags=EffectFlag.DEBUG), [picture])
     assert ((drawn[..., :3] == (64, 255, 64)).all(-1)).sum() > 200
     assert np.array_equal(drawn[..., 3], picture[..., 3])
 
 
-def test_an_identity_network_changes_next_to_nothing(shared):
+def test_identity_weights_change_almost_nothing(shared):
     picture = portrait()
     (same,) = enhanced(shared.path, EffectSettings(model="identity"), [picture])
     assert np.abs(same.astype(int) - picture).max() <= 12
     assert not changed(same, picture)[~face_area(picture)].any()
 
 
-def test_two_clients_at_once_do_not_disturb_each_other(shared):
+def test_simultaneous_clients_do_not_affect_each_other(shared):
     films = [[portrait(dx) for dx in range(5)], [portrait(-2 * dx, 360, 200) for dx in range(5)]]
     apart = [enhanced(shared.path, ORDERED, film) for film in films]
     together = [[], []]
@@ -157,7 +157,7 @@ def test_frames_may_change_their_size(shared):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_settings_that_cannot_be_met_are_told_and_may_be_mended(shared, settings, told):
+def test_settings_that_cannot_be_met_are_refused_and_can_be_corrected(shared, settings, told):
     with Client(path=shared.path, command=()) as client:
         with pytest.raises(ServerError, match="refuses: ") as caught:
             client.change(settings)
@@ -169,7 +169,7 @@ def test_settings_that_cannot_be_met_are_told_and_may_be_mended(shared, settings
         assert client.process(portrait()).enhanced == 1
 
 
-def test_a_frame_that_fails_fails_alone(shared, monkeypatch):
+def test_a_failing_frame_does_not_end_the_conversation(shared, monkeypatch):
     def broken(*_):
         raise RuntimeError("it is\nbroken")
 
@@ -183,7 +183,7 @@ def test_a_frame_that_fails_fails_alone(shared, monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(10, 10), (10, 10, 2), (0, 10, 3), (10, 16385, 3)])
-def test_what_is_no_picture_is_refused_by_the_client(shared, shape):
+def test_the_client_refuses_arrays_that_are_not_pictures(shared, shape):
     with Client(path=shared.path, command=()) as client:
         with pytest.raises(ValueError, match="a picture"):
             client.enhance(np.zeros(shape, np.uint8))
@@ -196,7 +196,7 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-def test_memory_grows_by_frames_and_not_by_models(folder):
+def test_further_clients_need_memory_for_frames_but_not_for_models(folder):
     """Weights and face models take 20 MB and more each; a frame here 0.3 MB, twice mapped."""
     with serving(folder / "s") as server:
         clients = []

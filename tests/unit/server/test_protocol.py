@@ -36,7 +36,7 @@ ANSWERS = (
 
 
 @pytest.mark.parametrize("message", REQUESTS, ids=lambda m: type(m).__name__)
-def test_requests_come_back(message):
+def test_requests_survive_packing(message):
     whole = protocol.pack(Kind(message.kind), 9, message.pack())
     header = Header.unpack(whole[:16])
     assert (header.kind, header.sequence, header.length) == (message.kind, 9, len(whole) - 16)
@@ -44,12 +44,12 @@ def test_requests_come_back(message):
 
 
 @pytest.mark.parametrize("message", ANSWERS, ids=lambda m: str(m.kind))
-def test_answers_come_back(message):
+def test_answers_survive_packing(message):
     assert protocol.unpack_answer(message.kind, message.pack()) == message
 
 
 @pytest.mark.parametrize("message", REQUESTS, ids=lambda m: type(m).__name__)
-def test_a_request_cut_off_or_too_long_is_refused(message):
+def test_a_request_of_a_wrong_length_is_refused(message):
     payload = message.pack()
     for size in range(len(payload)):
         with pytest.raises(ProtocolError, match="too short"):
@@ -58,7 +58,7 @@ def test_a_request_cut_off_or_too_long_is_refused(message):
         protocol.unpack_request(message.kind, payload + b"\0")
 
 
-def test_the_layout_is_that_of_the_page():
+def test_the_bytes_are_those_of_the_documented_protocol():
     """Written out once by hand: the page and the effect in C rely on it."""
     assert protocol.pack(Kind.HELLO, 2, Hello("é").pack()) == (
         b"CRSR\x01\x00\x01\x00\x02\x00\x00\x00\x04\x00\x00\x00\x02\x00\xc3\xa9"
@@ -68,7 +68,7 @@ def test_the_layout_is_that_of_the_page():
     )
 
 
-def test_headers_of_others_are_refused():
+def test_headers_of_other_protocols_are_refused():
     with pytest.raises(ProtocolError, match="not the protocol"):
         Header.unpack(b"GET / HTTP/1.1\r\n")
     with pytest.raises(VersionError, match="version 2 of the protocol, not 1"):
@@ -90,7 +90,7 @@ def test_impossible_strengths_are_refused(strength):
         protocol.unpack_request(Kind.SETTINGS, payload)
 
 
-def test_switches_of_the_future_are_refused():
+def test_unknown_switches_are_refused():
     payload = struct.pack("<ddI", 1.0, 16.0, 8) + 3 * protocol.pack_text("")
     with pytest.raises(ProtocolError, match="switches"):
         protocol.unpack_request(Kind.SETTINGS, payload)
@@ -99,19 +99,19 @@ def test_switches_of_the_future_are_refused():
 @pytest.mark.parametrize(
     "text", [b"\xff", b"a\nb", b"\x7f", b"\0", b"\xed\xa0\x80", b"x" * 4097], ids=repr
 )
-def test_texts_that_are_no_line_are_refused(text):
+def test_texts_that_are_not_one_line_are_refused(text):
     with pytest.raises(ProtocolError, match="text"):
         protocol.unpack_request(Kind.HELLO, struct.pack("<H", len(text)) + text)
 
 
-def test_what_is_sent_is_always_a_line_within_the_limit():
+def test_sent_texts_are_one_line_within_the_limit():
     long = "a\nb\x1b" + "ä" * 4000 + "\ud800"
     found = protocol.PayloadReader(protocol.pack_text(long)).text()
     assert found.startswith("a b ää")
     assert len(found.encode()) <= protocol.MAX_TEXT
 
 
-def test_nothing_but_protocol_errors_comes_out_of_noise(rng: np.random.Generator):
+def test_random_bytes_raise_protocol_errors_only(rng: np.random.Generator):
     for _ in range(3000):
         kind = int(rng.integers(0, 6)) if rng.random() < 0.5 else int(rng.integers(126, 134))
         payload = rng.bytes(int(rng.integers(0, 60)))

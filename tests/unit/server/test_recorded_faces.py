@@ -39,7 +39,7 @@ def recorded(shown, facts=FACTS):
     return recorder.recording(facts, TrackingSettings(), "test")
 
 
-SPOILS = {
+DEGRADATIONS = {
     "itself": lambda p: p,
     "rounding": lambda p: np.clip(np.rint(p / 2.19) * 2.19 + 0.4, 0, 255).astype(np.uint8),
     "brighter": lambda p: np.clip(p * 0.8 + 30, 0, 255).astype(np.uint8),
@@ -48,21 +48,21 @@ SPOILS = {
 }
 
 
-@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS.keys())
-def test_a_frame_is_known_again(spoil):
+@pytest.mark.parametrize("degrade", DEGRADATIONS.values(), ids=DEGRADATIONS.keys())
+def test_a_frame_is_recognised_after_a_change_of_contrast_or_size(degrade):
     shown = film()
     known = TracksIndex(recorded(shown))
-    found = [known.find(signatures.signature_of(frame(spoil(rgb)))) for rgb in shown]
+    found = [known.find(signatures.signature_of(frame(degrade(rgb)))) for rgb in shown]
     assert found == list(range(12))
 
 
-def test_a_picture_of_something_else_is_not(rng):
+def test_another_picture_is_not_recognised(rng):
     known = TracksIndex(recorded(film()))
     for other in (np.zeros((240, 320, 3)), rng.integers(0, 255, (240, 320, 3)), portrait()[::-1]):
         assert known.find(signatures.signature_of(frame(other.astype(np.uint8)))) is None
 
 
-def test_of_many_frames_the_same_is_found_as_by_comparing_all(rng):
+def test_the_fast_search_finds_the_same_frame_as_a_full_search(rng):
     base = rng.uniform(50, 200, (12, 16))
     drift = np.cumsum(rng.normal(0, 0.5, (900, 12, 16)), 0) + base
     packer = signatures.SignaturePacker()
@@ -84,7 +84,7 @@ def test_of_many_frames_the_same_is_found_as_by_comparing_all(rng):
     ],
     ids=str,
 )
-def test_bars_are_found(size, wanted):
+def test_the_area_between_bars_is_found(size, wanted):
     fit = PictureArea.fit(FACTS, *size)
     assert (fit.x, fit.y, fit.width, fit.height) == wanted
     # The video's edges come to lie on the rectangle's.
@@ -93,7 +93,7 @@ def test_bars_are_found(size, wanted):
     assert corners == pytest.approx(np.array([[x, y], [x + width, y + height]]) - 0.5)
 
 
-def test_a_turned_anamorphic_video_is_shown_upright():
+def test_the_area_of_a_rotated_anamorphic_video_is_upright():
     facts = replace(FACTS, rotation=90, sample_aspect=Fraction(4, 3))
     assert PictureArea.fit(facts, 240, 320).width == 240  # as FFmpeg hands it on
     fit = PictureArea.fit(facts, 720, 1280)  # as an editor shows it: 240 : 320 * 4 / 3
@@ -103,7 +103,7 @@ def test_a_turned_anamorphic_video_is_shown_upright():
     assert fit.map_points(np.array([[319.5, -0.5]])) == pytest.approx(np.array([[-0.5, -0.5]]))
 
 
-def test_faces_lie_where_the_host_shows_them():
+def test_faces_are_mapped_to_the_frames_of_the_host():
     recall = RecordedFaces(TracksIndex(recorded(film())), Path("t.json"), 16.0)
     shown = cv2.copyMakeBorder(
         cv2.resize(film()[3][..., :3], (480, 360), interpolation=cv2.INTER_CUBIC),
@@ -133,7 +133,7 @@ def through(server, settings, shown):
         return [client.process(picture) for picture in shown]
 
 
-def test_the_effect_has_the_same_faces_in_any_order(shared, tracks):
+def test_frames_have_the_same_faces_in_any_order(shared, tracks):
     shown = film()
     settings = EffectSettings(tracks=str(tracks))
     once = through(shared, settings, shown)
@@ -144,7 +144,7 @@ def test_the_effect_has_the_same_faces_in_any_order(shared, tracks):
         assert np.array_equal(result.picture, once[index].picture)
 
 
-def test_persons_are_chosen_by_their_numbers(shared, tracks):
+def test_people_are_chosen_by_track_id(shared, tracks):
     shown = film()[:2]
     for persons, enhanced in (("4", 1), ("1,3", 0), ("4=off", 0), ("4=strength:0.5;4", 1)):
         found = through(shared, EffectSettings(tracks=str(tracks), persons=persons), shown)
@@ -153,7 +153,7 @@ def test_persons_are_chosen_by_their_numbers(shared, tracks):
     assert drawn[0].seen == 1
 
 
-def test_a_strange_picture_is_left_alone_and_told(shared, tracks):
+def test_an_unknown_frame_is_left_unchanged_with_a_notice(shared, tracks):
     (found,) = through(
         shared, EffectSettings(tracks=str(tracks)), [np.zeros((240, 320, 3), np.uint8)]
     )
@@ -161,7 +161,7 @@ def test_a_strange_picture_is_left_alone_and_told(shared, tracks):
     assert found.notice == f"{tracks}: does not contain this frame, which is left unchanged"
 
 
-def test_a_file_without_pictures_is_refused(shared, tracks):
+def test_a_tracks_file_without_thumbnails_is_refused(shared, tracks):
     old = json.loads(tracks.read_text())
     del old["pictures"]
     tracks.write_text(json.dumps(old))

@@ -43,7 +43,7 @@ def complaint(*words: object, feed: bytes = b"") -> str:
 
 
 @ffmpeg
-def test_the_recipe_with_a_real_ffmpeg_on_both_ends(tmp_path: Path) -> None:
+def test_a_stream_passes_between_two_ffmpeg_programs(tmp_path: Path) -> None:
     output = tmp_path / "out.mkv"
     clip = CLIPS / "portrait.mp4"
     source = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "30", "-i", str(clip)]
@@ -78,7 +78,7 @@ def test_the_recipe_with_a_real_ffmpeg_on_both_ends(tmp_path: Path) -> None:
     assert len(seen) == 40
 
 
-def test_a_viewer_that_goes_away_ends_it_well() -> None:
+def test_a_run_ends_without_an_error_when_the_viewer_leaves() -> None:
     clip = CLIPS / "portrait.mp4"
     words = ["-i", str(clip), "--realtime", "--loop", "-o", "-", *QUICK]
     pipe = subprocess.PIPE
@@ -91,7 +91,7 @@ def test_a_viewer_that_goes_away_ends_it_well() -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_it_with_a_whole_file_and_its_report(
+def test_a_signal_ends_a_run_with_a_complete_file_and_report(
     tmp_path: Path, number: int, code: int
 ) -> None:
     output, report = tmp_path / "out.mp4", tmp_path / "report.json"
@@ -111,7 +111,7 @@ def test_a_signal_ends_it_with_a_whole_file_and_its_report(
     assert {path.name for path in tmp_path.iterdir()} == {"out.mp4", "report.json"}
 
 
-def test_what_is_no_source_is_told_in_one_line(tmp_path: Path) -> None:
+def test_an_unusable_source_is_an_error_of_one_line(tmp_path: Path) -> None:
     nut = make_video(tmp_path / "a.nut", codec="ffv1", container="nut").read_bytes()
     free = socket.socket()
     free.bind(("127.0.0.1", 0))
@@ -128,7 +128,7 @@ def test_what_is_no_source_is_told_in_one_line(tmp_path: Path) -> None:
     )
 
 
-def test_a_sender_that_stops_in_a_frame_ends_the_run_as_any_other(tmp_path: Path) -> None:
+def test_a_sender_that_stops_within_a_frame_ends_the_run_normally(tmp_path: Path) -> None:
     output = tmp_path / "out.nut"
     words = ["-i", "-", "--input-format", "rawvideo", "--size", "64x48", "--rate", "25"]
     words += ["--pixel-format", "gray", "-o", str(output), *QUICK]
@@ -156,6 +156,6 @@ def test_a_sender_that_stops_in_a_frame_ends_the_run_as_any_other(tmp_path: Path
         ["--scale", "2"],
     ],
 )
-def test_wrong_usage_is_exit_2(words: list[str]) -> None:
+def test_wrong_usage_exits_with_2(words: list[str]) -> None:
     result = CliRunner().invoke(main, ["live", "-i", "-", "-o", "-", *words])
     assert result.exit_code == 2

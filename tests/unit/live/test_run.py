@@ -16,7 +16,6 @@ from crsr_video import Config
 from crsr_video.config import ReadSettings
 from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.live import Hooks, LiveSettings, LiveStatistics, LiveSummary, run
-from crsr_video.live.run import LiveRun
 from crsr_video.track import face_models
 from tests.support.paths import ROOT
 from tests.support.video import make_video
@@ -46,7 +45,7 @@ def times(path: Path) -> list[Fraction]:
         return [frame.pts * frame.time_base for frame in file.decode(video=0)]
 
 
-def test_a_file_goes_through_whole_with_its_face_enhanced_and_its_times_kept(
+def test_a_file_is_enhanced_completely_and_keeps_its_timestamps(
     tmp_path: Path,
 ) -> None:
     output, seen, figures = tmp_path / "out.nut", [], []
@@ -77,7 +76,7 @@ def test_a_file_goes_through_whole_with_its_face_enhanced_and_its_times_kept(
     assert told["source"]["path"] == str(CLIP)
 
 
-def test_a_pipe_at_a_cameras_pace_keeps_its_order_and_tells_figures(tmp_path: Path) -> None:
+def test_a_pipe_at_the_pace_of_a_camera_keeps_its_order_and_has_statistics(tmp_path: Path) -> None:
     seconds, told = 3.0, []
     output = tmp_path / "out.mkv"
     with camera(seconds) as address:
@@ -141,7 +140,7 @@ class camera:  # noqa: N801 - reads as a function
             yield from kept
 
 
-def test_a_cameras_format_may_change_and_the_result_keeps_its_size(tmp_path: Path) -> None:
+def test_the_output_keeps_its_size_when_the_source_changes_its_format(tmp_path: Path) -> None:
     one = make_video(tmp_path / "a.ts", container="mpegts", size=(64, 48), frames=30)
     two = make_video(tmp_path / "b.ts", container="mpegts", size=(96, 64), frames=30)
     both = tmp_path / "both.ts"
@@ -156,7 +155,7 @@ def test_a_cameras_format_may_change_and_the_result_keeps_its_size(tmp_path: Pat
     assert sum("96x64" in line for line in told) == 1
 
 
-def test_an_exception_in_the_thread_that_runs_still_finishes_the_file(tmp_path: Path) -> None:
+def test_an_exception_in_the_calling_thread_still_finishes_the_file(tmp_path: Path) -> None:
     class Stop(BaseException):
         pass
 
@@ -166,21 +165,19 @@ def test_an_exception_in_the_thread_that_runs_still_finishes_the_file(tmp_path: 
             raise Stop
 
     output, finished, interrupted = tmp_path / "out.mkv", [], []
-    wanted = settings(CLIP, output, config=Config.from_options(model="identity"))
+    wanted = settings(CLIP, output, config=IDENTITY)
     wanted = replace(
         wanted, config=replace(wanted.config, reading=ReadSettings(realtime=True, loop=True))
     )
     with pytest.raises(Stop):
-        LiveRun(wanted, Hooks(statistics=interrupt, finished=finished.append)).run()
+        run(wanted, Hooks(statistics=interrupt, finished=finished.append))
     assert isinstance(finished[0], LiveSummary)
     assert len(pictures(output)) == finished[0].live.frames_out > 0
     assert not [p for p in tmp_path.iterdir() if p.name != "out.mkv"]
 
 
-def test_it_ends_after_the_seconds_that_were_asked_for(tmp_path: Path) -> None:
-    wanted = settings(
-        CLIP, tmp_path / "out.nut", config=Config.from_options(model="identity"), seconds=1.0
-    )
+def test_a_run_ends_after_the_requested_time(tmp_path: Path) -> None:
+    wanted = settings(CLIP, tmp_path / "out.nut", config=IDENTITY, seconds=1.0)
     wanted = replace(
         wanted, config=replace(wanted.config, reading=ReadSettings(realtime=True, loop=True))
     )
@@ -191,20 +188,20 @@ def test_it_ends_after_the_seconds_that_were_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"max_latency": 0.0}, "max-latency"),
+        ({"max_latency": 0.0}, "max_latency"),
         ({"seconds": 0.0}, "seconds"),
         ({"config": Config.from_options(scale=2)}, "scale"),
         ({"config": Config.from_options(tracks=Path("t.json"))}, "tracks"),
         ({"config": Config.from_options(resume=True)}, "resumed"),
-        ({"config": Config.from_options(reading=ReadSettings(loop=True))}, "add realtime"),
+        ({"config": Config.from_options(reading=ReadSettings(loop=True))}, "requires `realtime`"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(fields: dict[str, object], words: str) -> None:
+def test_impossible_settings_are_refused(fields: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         replace(settings("a", "b"), **fields)
 
 
-def test_a_source_or_a_sink_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
+def test_unusable_sources_and_outputs_leave_no_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         run(settings(tmp_path / "nowhere.mp4", tmp_path / "out.mkv"))
     with pytest.raises(OutputError, match="is the source itself"):

@@ -2,15 +2,15 @@ from fractions import Fraction
 from types import SimpleNamespace
 
 from crsr_video.io.pyav import Passthrough
-from crsr_video.live.companions import Companions
+from crsr_video.live.queues import SideStreams
 
 
 def sound(pts: int | None, dts: int | None = None) -> Passthrough:
     return Passthrough(1, SimpleNamespace(pts=pts, dts=dts, time_base=Fraction(1, 100)))
 
 
-def test_sound_waits_for_its_picture() -> None:
-    held = Companions()
+def test_sound_waits_for_its_frame() -> None:
+    held = SideStreams()
     first, second = sound(100), sound(120)
     assert held.push(first, now=0.0) == []
     assert held.push(second, now=0.0) == []
@@ -20,15 +20,15 @@ def test_sound_waits_for_its_picture() -> None:
     assert held.push(late := sound(110), now=0.1) == [late]
 
 
-def test_sound_goes_on_without_a_picture_after_a_second() -> None:
-    held = Companions()
+def test_sound_is_written_without_its_frame_after_a_second() -> None:
+    held = SideStreams()
     held.push(first := sound(10), now=0.0)
     assert held.due(now=0.9) == []
     assert held.due(now=1.1) == [first]
 
 
-def test_packets_without_a_time_pass_at_once_and_order_is_kept() -> None:
-    held = Companions()
+def test_packets_without_a_timestamp_pass_at_once_in_order() -> None:
+    held = SideStreams()
     assert held.push(plain := sound(None), now=0.0) == [plain]
     held.push(first := sound(10), now=0.0)
     assert held.push(sound(None), now=0.0) == []
@@ -36,7 +36,7 @@ def test_packets_without_a_time_pass_at_once_and_order_is_kept() -> None:
     assert held.flush() == []
 
 
-def test_memory_is_bounded_when_pictures_stay_away() -> None:
-    held = Companions()
+def test_memory_is_bounded_when_no_frames_come() -> None:
+    held = SideStreams()
     passed = sum(len(held.push(sound(i + 10), now=0.0)) for i in range(10_000))
     assert passed == 10_000 - 4096

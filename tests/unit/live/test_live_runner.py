@@ -10,15 +10,15 @@ import pytest
 from crsr_video.errors import InputError, OutputError, ReaderGoneError
 from crsr_video.io.feed import Arrival, Feed
 from crsr_video.io.pyav import Passthrough
-from crsr_video.live.engine import Engine
-from crsr_video.live.governor import Governor, Sample
+from crsr_video.live.quality_controller import FrameTiming, QualityController
+from crsr_video.live.runner import LiveRunner
 from crsr_video.live.watchdog import Watchdog
 from crsr_video.pipeline import Pipeline
 from crsr_video.stages.base import Stage
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.types import Frame, TrackedFrame
 from tests.support.frames import make_frame
-from tests.unit.live.test_companions import sound
+from tests.unit.live.test_side_streams import sound
 
 PICTURE = make_frame("gray", 8, 8, np.random.default_rng(2))
 PATIENCE = 20.0
@@ -52,7 +52,7 @@ class Source:
 
 
 class Sink:
-    """Keeps what it gets, as slowly as it is told."""
+    """Keeps what it gets, as slowly as it is reports."""
 
     state = "writing"
 
@@ -83,8 +83,8 @@ class Sink:
         self._given_up.set()
 
 
-class Step(Stage[object, object]):
-    """Hands on, after a while."""
+class Delay(Stage):
+    """Passes items on after some time."""
 
     def __init__(self, seconds: float = 0.0, *, last: bool = False) -> None:
         self._seconds, self._last = seconds, last
@@ -98,166 +98,171 @@ class Step(Stage[object, object]):
 
 
 def stages(track: float = 0.0, restore: float = 0.0) -> Pipeline:
-    return Pipeline([("track", Step(track)), ("a", Step(restore)), ("b", Step(last=True))])
+    return Pipeline([("track", Delay(track)), ("a", Delay(restore)), ("b", Delay(last=True))])
 
 
 class Run:
     def __init__(
-        self, source: Source, sink: Sink, frames: Pipeline, *, waits: bool = False
+        self,
+        source: Source,
+        sink: Sink,
+        frames: Pipeline,
+        *,
+        waits: bool = False,
+        closing_seconds: float = 2.0,
     ) -> None:
-        self.effort, self.told = LiveQuality(), []
-        self.watchdog = Watchdog(self.told.append, patience=0.2)
-        self.engine = Engine(
+        self.quality, self.reports = LiveQuality(), []
+        self.watchdog = Watchdog(self.reports.append, stuck_seconds=0.2)
+        self.runner = LiveRunner(
             source,
             sink,
-            self.effort,
-            most=0.08,
-            governor=None if waits else Governor(self.effort, 0.08),
+            self.quality,
+            max_latency_seconds=0.08,
+            controller=None if waits else QualityController(self.quality, 0.08),
             watchdog=self.watchdog,
-            waits=waits,
+            drops_frames=not waits,
+            closing_seconds=closing_seconds,
         )
-        self.engine.start()
-        self.engine.work(frames)
+        self.runner.start_receiving()
+        self.runner.start(frames)
 
-    def __enter__(self) -> Engine:
-        return self.engine
+    def __enter__(self) -> LiveRunner:
+        return self.runner
 
     def __exit__(self, *_: object) -> None:
-        self.engine.close()
+        self.runner.close()
         names = {thread.name for thread in threading.enumerate()}
-        assert not names & {"live-read", "live-write", "read"}
+        assert not {name for name in names if name.startswith(("live-", "chain-"))}
 
 
-def test_a_file_goes_through_whole_and_in_order() -> None:
+def test_a_file_passes_completely_and_in_order() -> None:
     sink = Sink()
     source = Source([frame(i) for i in range(50)])
-    with Run(source, sink, stages(0.001, 0.001), waits=True) as engine:
-        assert engine.wait(PATIENCE)
+    with Run(source, sink, stages(0.001, 0.001), waits=True) as runner:
+        assert runner.wait(PATIENCE)
     assert sink.got == list(range(50))
     assert sink.closed
     assert not sink.aborted
 
 
-def test_too_much_work_drops_frames_and_the_delay_does_not_grow() -> None:
+def test_overload_drops_frames_and_bounds_the_latency() -> None:
     sink = Sink()
     source = Source([frame(i) for i in range(100)], pace=0.01)
-    with Run(source, sink, stages(0.0, 0.03)) as engine:
-        assert engine.wait(PATIENCE)
+    with Run(source, sink, stages(0.0, 0.03)) as runner:
+        assert runner.wait(PATIENCE)
     assert sink.got == sorted(sink.got)
     assert 20 <= len(sink.got) <= 60
-    assert engine.mailbox.dropped == 100 - len(sink.got) == engine.frames_in - engine.frames_out
+    assert runner.queue.dropped == 100 - len(sink.got) == runner.frames_in - runner.frames_out
     # Were nothing dropped, the last frame would be two seconds late, the middle one half of that.
-    assert engine.latency.total().p50 < 4 * 30 + 250
+    assert runner.latency.total().p50 < 4 * 30 + 250
 
 
-def test_sound_comes_with_its_picture_and_changes_keep_their_place() -> None:
+def test_sound_is_written_with_its_frame_and_feed_changes_keep_their_place() -> None:
     feed = Feed(None, PICTURE)
     items = [frame(0), sound(17), frame(1), frame(2), feed, frame(3), sound(999)]
     sink = Sink()
-    with Run(Source(items), sink, stages(restore=0.002), waits=True) as engine:
-        assert engine.wait(PATIENCE)
+    with Run(Source(items), sink, stages(restore=0.002), waits=True) as runner:
+        assert runner.wait(PATIENCE)
     # The time base is 1/25 s: frame 2 is at 80 ms, the first packet at 170, within a tenth.
     assert sink.got == [0, 1, "Passthrough", 2, "Feed", 3, "Passthrough"]
 
 
-def test_a_source_that_breaks_is_told_and_what_was_read_is_written() -> None:
+def test_an_error_of_the_source_is_raised_after_its_frames_are_written() -> None:
     sink = Sink()
     source = Source([frame(0), frame(1), InputError("cut off")])
-    with Run(source, sink, stages(), waits=True) as engine:
+    with Run(source, sink, stages(), waits=True) as runner:
         with pytest.raises(InputError, match="cut off"):
-            engine.wait(PATIENCE)
+            runner.wait(PATIENCE)
         assert sink.got == [0, 1]
         assert sink.closed
 
 
-def test_a_reader_that_goes_away_ends_the_run_without_an_error() -> None:
+def test_a_receiver_that_leaves_ends_the_run_without_an_error() -> None:
     sink = Sink(fail=ReaderGoneError("gone"), after=5)
     source = Source([frame(i) for i in range(10_000)], pace=0.002)
-    with Run(source, sink, stages()) as engine:
-        assert engine.wait(PATIENCE)
-        assert engine.sink_gone
+    with Run(source, sink, stages()) as runner:
+        assert runner.wait(PATIENCE)
+        assert runner.sink_gone
     assert sink.aborted
     assert not sink.closed
 
 
-def test_a_sink_that_fails_ends_the_run_with_its_error() -> None:
+def test_an_error_of_the_writer_ends_the_run() -> None:
     sink = Sink(fail=OutputError("disk full"), after=2)
     run = Run(Source([frame(i) for i in range(50)], pace=0.002), sink, stages())
-    with run as engine, pytest.raises(OutputError, match="disk full"):
-        engine.wait(PATIENCE)
+    with run as runner, pytest.raises(OutputError, match="disk full"):
+        runner.wait(PATIENCE)
     assert sink.aborted
 
 
-def test_a_stage_that_fails_ends_the_run_with_its_error() -> None:
-    class Broken(Step):
+def test_an_error_of_a_stage_ends_the_run() -> None:
+    class Broken(Delay):
         def push(self, item: object) -> list[object]:
             raise RuntimeError(f"a defect at {item}")
 
-    frames = Pipeline([("track", Step()), ("a", Broken()), ("b", Step(last=True))])
+    frames = Pipeline([("track", Delay()), ("a", Broken()), ("b", Delay(last=True))])
     run = Run(Source([frame(i) for i in range(50)], pace=0.002), Sink(), frames)
-    with run as engine, pytest.raises(RuntimeError, match="a defect"):
-        engine.wait(PATIENCE)
+    with run as runner, pytest.raises(RuntimeError, match="a defect"):
+        runner.wait(PATIENCE)
 
 
-def test_stopping_writes_what_is_on_its_way_and_closes_the_sink() -> None:
+def test_stopping_writes_the_frames_in_flight_and_closes_the_writer() -> None:
     sink = Sink()
     source = Source([frame(i) for i in range(5)], pace=0.02, endless=True)
-    with Run(source, sink, stages(0.01, 0.01)) as engine:
+    with Run(source, sink, stages(0.01, 0.01)) as runner:
         deadline = time.monotonic() + PATIENCE
-        while engine.frames_in < 5 and time.monotonic() < deadline:
+        while runner.frames_in < 5 and time.monotonic() < deadline:
             time.sleep(0.005)
-        engine.stop()
-        assert engine.wait(PATIENCE)
-    assert len(sink.got) == 5 - engine.mailbox.dropped
+        runner.stop()
+        assert runner.wait(PATIENCE)
+    assert len(sink.got) == 5 - runner.queue.dropped
     assert sink.got[-1] == 4
     assert sink.closed
 
 
-def test_a_reader_that_takes_nothing_is_told_of_and_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("crsr_video.live.engine._CLOSING", 0.3)
+def test_a_receiver_that_reads_nothing_is_reported_and_given_up() -> None:
     sink = Sink(pace=PATIENCE)
-    run = Run(Source([frame(i) for i in range(10_000)], pace=0.005), sink, stages())
-    with run as engine:
+    source = Source([frame(i) for i in range(10_000)], pace=0.005)
+    run = Run(source, sink, stages(), closing_seconds=0.3)
+    with run as runner:
         deadline = time.monotonic() + PATIENCE
-        while not (run.told and engine.mailbox.dropped) and time.monotonic() < deadline:
+        while not (run.reports and runner.queue.dropped) and time.monotonic() < deadline:
             time.sleep(0.02)
-            run.watchdog.look(engine.states)
-        assert not engine.wait(0)
-        assert engine.mailbox.dropped > 0
-    assert run.told
-    assert "writing a frame" in run.told[0]
+            run.watchdog.look(runner.states)
+        assert not runner.wait(0)
+        assert runner.queue.dropped > 0
+    assert run.reports
+    assert "writing a frame" in run.reports[0]
     assert sink.aborted
 
 
-def test_lateness_never_keeps_the_networks_out_for_good() -> None:
+def test_late_frames_skip_the_networks_only_for_a_while() -> None:
     class Slow:
-        expected = 1.0  # Every frame would be late.
+        expected_seconds = 1.0  # Every frame would be late.
 
-        def push(self, sample: Sample) -> None:
+        def push(self, sample: FrameTiming) -> None:
             assert sample.latency >= 0
             fresh.append(hurry.pop(0))
 
-    class Budget(Step):
+    class Ration(Delay):
         def push(self, item: object) -> list[object]:
-            hurry.append(effort.hurry)
+            hurry.append(quality.hurry)
             return super().push(item)
 
     fresh: list[bool] = []
     hurry: list[bool] = []
-    effort, sink = LiveQuality(), Sink()
-    engine = Engine(
+    quality, sink = LiveQuality(), Sink()
+    runner = LiveRunner(
         Source([frame(i) for i in range(30)], pace=0.005),
         sink,
-        effort,
-        most=0.08,
-        governor=Slow(),
+        quality,
+        max_latency_seconds=0.08,
+        controller=Slow(),
         watchdog=Watchdog(print),
     )
-    engine.start()
-    engine.work(Pipeline([("track", Step()), ("a", Budget()), ("b", Step(last=True))]))
-    assert engine.wait(PATIENCE)
-    engine.close()
+    runner.start_receiving()
+    runner.start(Pipeline([("track", Delay()), ("a", Ration()), ("b", Delay(last=True))]))
+    assert runner.wait(PATIENCE)
+    runner.close()
     assert len(fresh) > 10
     assert fresh[:6] == [True, True, False] * 2

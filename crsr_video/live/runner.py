@@ -1,0 +1,370 @@
+"""The runner of live streams: the latest frame wins, and the latency stays within its budget.
+
+Four threads work between a reader and a writer: one receives, and the three of `Runner` track,
+enhance and write. No more than `_MAX_IN_FLIGHT` frames are between the queue and the writer at any
+time. Other frames wait in the queue, and are dropped there when newer ones come. So the delay is
+bounded by the time that a few frames take, and not by the length of the run.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from crsr_video.closing import Closing
+from crsr_video.errors import ReaderGoneError
+from crsr_video.io.feed import Arrival, Feed
+from crsr_video.io.pyav import Passthrough
+from crsr_video.live.quality_controller import FrameTiming, QualityController
+from crsr_video.live.queues import LatestFrameQueue, SideStreams
+from crsr_video.live.statistics import LatencyMeter
+from crsr_video.live.watchdog import Watchdog
+from crsr_video.pipeline import Pipeline
+from crsr_video.runner import FrameWriter, Runner
+from crsr_video.stages.quality import LiveQuality
+from crsr_video.types import Frame, TrackedFrame
+
+_MAX_IN_FLIGHT = 3
+"""Frames in flight: one is tracked, one is enhanced, one is written."""
+_IN_TIME_SHARE = 0.7
+"""Share of the allowed latency within which a frame should be written. A frame that would be later
+is not shown to the networks, so that those behind it are in time again."""
+_MAX_HURRIED = 2
+"""Number of consecutive frames that may skip the networks for that reason."""
+_CLOSING_SECONDS = 2.0
+"""Time that the last frames and the end of the output may take."""
+
+
+class LiveSource(Protocol):
+    """What a live run needs of a reader."""
+
+    @property
+    def state(self) -> str:
+        """What the reader is doing, for messages."""
+        ...
+
+    def __iter__(self) -> Iterator[Arrival]:
+        """Yield everything that arrives, until the source ends."""
+        ...
+
+    def interrupt(self) -> None:
+        """End the iteration soon. Any thread may call this."""
+        ...
+
+
+class LiveSink(FrameWriter, Protocol):
+    """What a live run needs of a writer."""
+
+    @property
+    def state(self) -> str:
+        """What the writer is doing, for messages."""
+        ...
+
+    def change(self, feed: Feed) -> None:
+        """Adapt to a feed with another picture or other streams."""
+        ...
+
+    def close(self) -> None:
+        """Finish the output."""
+        ...
+
+    def abort(self) -> None:
+        """Give up, also from another thread while `push` waits."""
+        ...
+
+
+class LiveRunner(Closing):
+    """Runs until the source ends, the receiver of the output leaves, or `stop` is called.
+
+    Args:
+        source: An open reader. It is not closed by this object.
+        sink: An open writer. It is closed by this object.
+        quality: How much is done for each frame.
+        max_latency_seconds: Latency that 95 % of the frames should stay below.
+        controller: Sets `quality`. None keeps the quality as it is.
+        watchdog: Is told what every thread does.
+        drops_frames: Drop frames that are too late. Otherwise the source waits.
+        closing_seconds: Time that the last frames and the end of the output may take.
+    """
+
+    def __init__(
+        self,
+        source: LiveSource,
+        sink: LiveSink,
+        quality: LiveQuality,
+        *,
+        max_latency_seconds: float,
+        controller: QualityController | None,
+        watchdog: Watchdog,
+        drops_frames: bool = True,
+        closing_seconds: float = _CLOSING_SECONDS,
+    ) -> None:
+        self._source, self._sink, self._quality = source, sink, quality
+        self._controller, self._max_latency = controller, max_latency_seconds
+        self._watchdog, self._closing_seconds = watchdog, closing_seconds
+        self.queue = LatestFrameQueue(
+            max_age_seconds=max_latency_seconds / 2,
+            max_in_flight=_MAX_IN_FLIGHT,
+            blocks=not drops_frames,
+        )
+        self.latency = LatencyMeter()
+        self.frames_in = 0
+        """Frames that have arrived."""
+        self.arrivals: deque[float] = deque(maxlen=300)
+        """Times at which the latest frames arrived."""
+        self.sink_gone = False
+        """Whether the receiver of the output has left."""
+        self._flow: _LiveFlow | None = None
+        self._failure: BaseException | None = None
+        self._finished = threading.Event()
+        self._receiving = watchdog.add("source")
+        self._receiver = threading.Thread(target=self._receive, name="live-read", daemon=True)
+        self._writer = threading.Thread(target=self._run, name="live-write", daemon=True)
+
+    def start_receiving(self) -> None:
+        """Begin to receive. The newest frames are kept until `start` is called."""
+        self._receiver.start()
+
+    def start(self, pipeline: Pipeline) -> int:
+        """Begin to enhance and to write.
+
+        Args:
+            pipeline: Built for live use, with the same `quality`.
+
+        Returns:
+            Number of frames that were dropped before. No count includes them.
+        """
+        missed, self.frames_in = self.queue.start_counting()
+        self._flow = _LiveFlow(
+            self.queue,
+            pipeline,
+            self._sink,
+            quality=self._quality,
+            max_latency_seconds=self._max_latency,
+            controller=self._controller,
+            watchdog=self._watchdog,
+            latency=self.latency,
+        )
+        self._writer.start()
+        if self._receiver.ident is None:
+            self.start_receiving()
+        return missed
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to some seconds, and return whether the run has finished.
+
+        Raises:
+            BaseException: Whatever was raised in any of the threads.
+        """
+        is_done = self._finished.wait(seconds)
+        if is_done and self._failure is not None:
+            raise self._failure
+        return is_done
+
+    def stop(self) -> None:
+        """End soon. Frames that were taken from the queue are still written."""
+        self._source.interrupt()
+        self.queue.end()
+
+    def close(self) -> None:
+        """End, and join all threads. A writer that takes too long is aborted."""
+        self.stop()
+        if self._writer.is_alive():
+            self._writer.join(self._closing_seconds)
+        if self._writer.is_alive() or not self._finished.is_set():
+            self.queue.clear()
+            self._sink.abort()
+        for thread in (self._writer, self._receiver):
+            if thread.is_alive():
+                thread.join(self._closing_seconds)
+
+    @property
+    def frames_out(self) -> int:
+        """Frames that were written."""
+        return self._flow.frames_out if self._flow is not None else 0
+
+    @property
+    def write_busy_seconds(self) -> float:
+        """Time spent on writing."""
+        return self._flow.writing.busy_seconds if self._flow is not None else 0.0
+
+    @property
+    def states(self) -> dict[str, str]:
+        """What the reader and the writer are doing, for messages."""
+        return {"source": self._source.state, "sink": self._sink.state}
+
+    def _receive(self) -> None:
+        try:
+            for arrival in self._source:
+                if isinstance(arrival.item, Frame):
+                    self.frames_in += 1
+                    self.arrivals.append(arrival.at)
+                self._receiving.begin("queueing what the source sent")
+                self.queue.put(arrival)
+                self._receiving.end()
+        except BaseException as error:
+            self._fail(error)
+        finally:
+            self.queue.end()
+
+    def _run(self) -> None:
+        assert self._flow is not None
+        try:
+            self._flow.run()
+            self._flow.finish()
+        except BaseException as error:
+            self._sink.abort()
+            self.sink_gone = isinstance(error, ReaderGoneError)
+            if not self.sink_gone:
+                self._fail(error)
+        finally:
+            self.stop()
+            self._finished.set()
+
+    def _fail(self, error: BaseException) -> None:
+        """Keep the first failure."""
+        if self._failure is None:
+            self._failure = error
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """Times of a frame on its way."""
+
+    arrived: float
+    track: float = 0.0
+    restore: float = 0.0
+    fresh: bool = True
+
+
+class _LiveFlow(Runner):
+    """Moves frames from the queue to the writer, each with a ticket that notes its times.
+
+    The stages have no lookahead, so that frames and tickets stay in the same order.
+    """
+
+    queue_items = 1
+
+    def __init__(
+        self,
+        queue: LatestFrameQueue,
+        pipeline: Pipeline,
+        sink: LiveSink,
+        *,
+        quality: LiveQuality,
+        max_latency_seconds: float,
+        controller: QualityController | None,
+        watchdog: Watchdog,
+        latency: LatencyMeter,
+    ) -> None:
+        super().__init__(queue, pipeline, sink)
+        self._live_pipeline, self._sink, self._queue = pipeline, sink, queue
+        self._quality, self._controller = quality, controller
+        self._max_latency, self._latency = max_latency_seconds, latency
+        self._tracking = watchdog.add("track")
+        self._restoring = watchdog.add("restore")
+        self.writing = watchdog.add("sink")
+        self.frames_out = 0
+        self._side_streams = SideStreams()
+        self._tickets_to_track: deque[_Ticket] = deque()
+        self._tickets_to_restore: deque[_Ticket] = deque()
+        self._tickets_to_write: deque[_Ticket] = deque()
+        self._hurried = self._counted_drops = 0
+
+    def read(self) -> Iterator[Any]:
+        """Yield what arrives, and note when."""
+        for arrival in self._queue:
+            if isinstance(arrival.item, Frame):
+                self._tickets_to_track.append(_Ticket(arrival.at))
+            elif isinstance(arrival.item, Feed):
+                self._live_pipeline.track(None)  # The people of the previous picture have gone.
+            yield arrival.item
+
+    def track(self, frame: Frame | None) -> list[TrackedFrame]:
+        """Find the faces of a frame, unless nothing is enhanced at this quality level."""
+        if frame is None:
+            return super().track(None)
+        ticket = self._tickets_to_track.popleft()
+        self._tracking.begin("tracking faces")
+        if not self._quality.level.enhances and self._quality.faded:
+            found = [self._live_pipeline.skip_tracking(frame)]
+        else:
+            found = super().track(frame)
+        ticket.track = self._tracking.end()
+        self._tickets_to_restore.append(ticket)
+        return found
+
+    def restore(self, item: TrackedFrame | None) -> list[Frame]:
+        """Enhance the faces of a frame, without the networks if it would be late."""
+        if item is None:
+            done = super().restore(None)
+            self._tickets_to_write.extend(_Ticket(time.monotonic()) for _ in done)
+            return done
+        ticket = self._tickets_to_restore.popleft()
+        self._restoring.begin("enhancing a frame")
+        self._choose_hurry(ticket.arrived)
+        done = super().restore(item)
+        ticket.restore, ticket.fresh = self._restoring.end(), self._quality.fresh
+        if not done:  # This was the first field of an interlaced frame.
+            self._queue.release()
+        self._tickets_to_write.extend(ticket for _ in done)
+        return done
+
+    def write(self, item: Any) -> bool:
+        """Write an item, and the packets of other streams that are due before it."""
+        if isinstance(item, Passthrough):
+            self._push_packets(self._side_streams.push(item))
+        elif isinstance(item, Feed):
+            self._push_packets(self._side_streams.flush())
+            self._sink.change(item)
+        else:
+            self._push_packets(self._side_streams.reach(item.seconds))
+            self.writing.begin("writing a frame")
+            try:
+                self._sink.push(item)
+            finally:
+                seconds = self.writing.end()
+                self._queue.release()
+            self._note_times(self._tickets_to_write.popleft(), seconds)
+        return True
+
+    def finish(self) -> None:
+        """Write the packets that wait, and finish the output."""
+        self._push_packets(self._side_streams.flush())
+        self.writing.begin("finishing the output")
+        try:
+            self._sink.close()
+        finally:
+            self.writing.end()
+
+    def _push_packets(self, packets: list[Passthrough]) -> None:
+        for packet in packets:
+            self._sink.push_packet(packet)
+
+    def _choose_hurry(self, arrived: float) -> None:
+        """Let a frame that would be late skip the networks."""
+        expected = self._controller.expected_seconds if self._controller is not None else 0.0
+        is_late = time.monotonic() - arrived + expected > _IN_TIME_SHARE * self._max_latency
+        # Not for many frames: the time of the networks is only known while they work.
+        self._quality.hurry = is_late and self._hurried < _MAX_HURRIED
+        self._hurried = self._hurried + 1 if self._quality.hurry else 0
+
+    def _note_times(self, ticket: _Ticket, write_seconds: float) -> None:
+        latency = time.monotonic() - ticket.arrived
+        self.frames_out += 1
+        self._latency.push(latency)
+        dropped = self._queue.dropped
+        if self._controller is not None:
+            self._controller.push(
+                FrameTiming(
+                    latency=latency,
+                    track=ticket.track,
+                    restore=ticket.restore,
+                    write=write_seconds,
+                    fresh=ticket.fresh,
+                    dropped=dropped - self._counted_drops,
+                )
+            )
+        self._counted_drops = dropped
