@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from crsr_video.evaluation.degradations import DRAWN, Degradation
+from crsr_video.evaluation.degradations import DRAWN, Degrader
 from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.evaluation.identity import Embeddings, same_person
 from crsr_video.evaluation.instruments import Instruments
@@ -41,7 +41,7 @@ def measure(
     limit: int | None = None,
     seed: int = 0,
     framing: Framing = CANONICAL,
-    degradations: Mapping[str, Degradation] = DRAWN,
+    degradations: Mapping[str, Degrader] = DRAWN,
     by_tone: bool = False,
     progress: bool = False,
 ) -> list[Row]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
-from crsr_video.evaluation.degradations import DRAWN, Degradation
+from crsr_video.evaluation.degradations import DRAWN, Degrader
 from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.training.appearance import tone_group
 from crsr_video.training.data import Faces, shrink
@@ -68,7 +68,7 @@ def samples(
     seed: int = 0,
     kind: str = "",
     framing: Framing = CANONICAL,
-    degradations: Mapping[str, Degradation] = DRAWN,
+    degradations: Mapping[str, Degrader] = DRAWN,
 ) -> Iterator[Sample]:
     """Validation faces with inputs that depend on the seed and the picture alone.
 

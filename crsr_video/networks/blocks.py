@@ -57,10 +57,12 @@ class Hourglass(nn.Module):
 
     Works at the input's own resolution and below, where convolutions are cheap and see far: a
     face must be understood as a whole before an eye can be drawn.
-    Args: channels: widths at full, half and quarter resolution.
-          down: residual blocks on the way down, at full and half resolution.
-          middle: residual blocks at quarter resolution.
-          up: residual blocks on the way up, at half and full resolution.
+
+    Args:
+        channels: Widths at full, half and quarter resolution.
+        down: Residual blocks on the way down, at full and half resolution.
+        middle: Residual blocks at quarter resolution.
+        up: Residual blocks on the way up, at half and full resolution.
     """
 
     def __init__(
@@ -98,7 +100,10 @@ class Tail(nn.Module):
     Unlike a head that writes all sixteen sub-pixels of a pixel at once, it has convolutions at
     twice and at four times the resolution, so neighbouring sub-pixels of different pixels see each
     other and no grid of the input's period is left.
-    Args: channels_in: of the trunk's features. channels: at twice the resolution.
+
+    Args:
+        channels_in: Of the trunk's features.
+        channels: At twice the resolution.
     """
 
     def __init__(self, channels_in: int, channels: int) -> None:

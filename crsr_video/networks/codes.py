@@ -39,9 +39,13 @@ class Codes:
 class ByteConvolution:
     """A convolution from codes to codes, laid out for oneDNN.
 
-    Args: weight: float32 (O, I, K, K). bias: float32 (O,).
-          x: what it will be given, for its scale and its shape.
-          stride, padding, groups: as of `nn.Conv2d`; what lies beyond the edge is zero.
+    Args:
+        weight: float32 (O, I, K, K).
+        bias: float32 (O,).
+        x: What it will be given, for its scale and its shape.
+        stride: As of `nn.Conv2d`; what lies beyond the edge is zero.
+        padding: As of `nn.Conv2d`; what lies beyond the edge is zero.
+        groups: As of `nn.Conv2d`; what lies beyond the edge is zero.
     """
 
     def __init__(
@@ -78,10 +82,13 @@ class ByteConvolution:
     def __call__(
         self, x: Codes, result: Scale, *, then: str = "none", onto: Codes | None = None
     ) -> Codes:
-        """Codes of the result.
+        """Return the codes of the result.
 
-        Args: then: "none" or "relu".
-              onto: what the result is added to; its memory becomes the result's.
+        Args:
+            x: Codes of the input.
+            result: Scale of the result.
+            then: "none" or "relu".
+            onto: What the result is added to; its memory becomes the result's.
         """
         scale = (result.step, result.zero, torch.uint8)
         if onto is None:

@@ -19,8 +19,10 @@ class Discriminator(nn.Module):
     Patches are judged, not whole pictures (Isola et al. 2017): there are few faces to learn from,
     and a judge of whole faces learns them by heart. Spectral normalisation keeps its slope bounded
     (Miyato et al. 2018).
-    Args: channels: of the first layer; doubled at each halving up to eight times.
-          halvings: of the resolution.
+
+    Args:
+        channels: Of the first layer; doubled at each halving up to eight times.
+        halvings: Of the resolution.
     """
 
     def __init__(self, channels: int = 32, halvings: int = 2) -> None:
@@ -51,12 +53,19 @@ class FeatureDiscriminator(nn.Module):
     A small head stands on each map, behind a fixed random mixture of its channels, so that it
     cannot lean on the few channels that tell real from made best (projected GANs, Sauer et al.
     2021). All trained layers are spectrally normalised.
-    Args: channels: of each feature map. widths: of each head. strides: of each head's first layer.
-          pixels: channels of the first layer of the head that judges pixels.
-          seed: of the random mixtures.
-          gains, pixels_gain: factors of the heads' verdicts. Spectral normalisation bounds how much
-          a head can tell apart, and fine detail differs by little: without gains, the heads of the
-          finest maps learnt nothing in 400 steps.
+
+    Args:
+        channels: Of each feature map.
+        widths: Of each head.
+        strides: Of each head's first layer.
+        pixels: Channels of the first layer of the head that judges pixels.
+        seed: Of the random mixtures.
+        gains: Factors of the heads' verdicts. Spectral normalisation bounds how much a head can
+            tell apart, and fine detail differs by little: without gains, the heads of the finest
+            maps learnt nothing in 400 steps.
+        pixels_gain: Factors of the heads' verdicts. Spectral normalisation bounds how much a head
+            can tell apart, and fine detail differs by little: without gains, the heads of the
+            finest maps learnt nothing in 400 steps.
     """
 
     def __init__(
@@ -96,9 +105,12 @@ class FeatureDiscriminator(nn.Module):
     def forward(self, pictures: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
         """Judge pictures.
 
-        Args:    pictures: (N, 3, H, W) in [0, 1].
-                 maps: their feature maps, of which the first are used.
-        Returns: maps of verdicts, above zero for "real", one of each head.
+        Args:
+            pictures: (N, 3, H, W) in [0, 1].
+            maps: Their feature maps, of which the first are used.
+
+        Returns:
+            Maps of verdicts, above zero for "real", one of each head.
         """
         with _full_precision_on_cuda(pictures):
             verdicts = []

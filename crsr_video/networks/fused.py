@@ -28,9 +28,12 @@ class _Layer:
 class Fused:
     """A network of inference on the CPU; float32 (N, 3, H, W) in and out, in inference mode.
 
-    Args:   network: its weights are copied.
-            dtype: of weights and activations, bfloat16 or float32.
-    Raises: RuntimeError: oneDNN refuses a layer.
+    Args:
+        network: Its weights are copied.
+        dtype: Of weights and activations, bfloat16 or float32.
+
+    Raises:
+        RuntimeError: OneDNN refuses a layer.
     """
 
     def __init__(self, network: Walkable, dtype: torch.dtype) -> None:

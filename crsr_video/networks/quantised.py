@@ -90,10 +90,13 @@ class Observer:
 class Quantised:
     """A network of inference on the CPU; float32 (N, 3, H, W) in and out, in inference mode.
 
-    Args:   network: its weights are copied.
-            ranges: of this network, from an `Observer`.
-    Raises: KeyError: the ranges are of another network.
-            RuntimeError: oneDNN refuses a layer.
+    Args:
+        network: Its weights are copied.
+        ranges: Of this network, from an `Observer`.
+
+    Raises:
+        KeyError: The ranges are of another network.
+        RuntimeError: OneDNN refuses a layer.
     """
 
     def __init__(self, network: Walkable, ranges: Ranges) -> None:

@@ -25,8 +25,11 @@ class Reverse(nn.Module):
     ) -> None:
         """Build the network.
 
-        Args: channels, middle: as of `Hourglass`.
-              factor: 1: it sees the artificial LR; 4: it sees the picture of high resolution.
+        Args:
+            channels: As of `Hourglass`.
+            middle: As of `Hourglass`.
+            factor: 1: it sees the artificial LR;.
+            4: It sees the picture of high resolution.
         """
         super().__init__()
         self.factor = factor
@@ -40,9 +43,13 @@ class Reverse(nn.Module):
     def forward(self, artificial: Tensor, noise: Tensor, picture: Tensor | None = None) -> Tensor:
         """Degrade.
 
-        Args:    artificial: (N, 3, H, W) in [0, 1]. noise: (N, `noise`, H, W).
-                 picture: (N, 3, factor H, factor W), which is seen if the factor is not 1.
-        Returns: (N, 3, H, W).
+        Args:
+            artificial: (N, 3, H, W) in [0, 1].
+            noise: (N, `noise`, H, W).
+            picture: (N, 3, factor H, factor W), which is seen if the factor is not 1.
+
+        Returns:
+            (N, 3, H, W).
         """
         seen = artificial
         if self.factor > 1:

@@ -29,7 +29,8 @@ def shuffled(x: Tensor, factor: int) -> Tensor:
 def subpixels_first(weight: Tensor) -> Tensor:
     """The output channels of a convolution before a pixel shuffle by 2, in the order of `widened`.
 
-    Args: weight: weights (4C, ...) or biases (4C,); channel 4c + s is sub-pixel s of channel c.
+    Args:
+        weight: Weights (4C, ...) or biases (4C,); channel 4c + s is sub-pixel s of channel c.
     """
     grouped = weight.reshape(-1, 4, *weight.shape[1:])
     return grouped.transpose(0, 1).reshape(weight.shape)
@@ -40,8 +41,12 @@ def widened(x: Tensor) -> Tensor:
 
     The channels of two neighbouring sub-pixels lie side by side before and after, so they are moved
     together.
-    Args:    x: (N, 4C, H, W), channels last.
-    Returns: (N, C, 2H, 2W), channels last.
+
+    Args:
+        x: (N, 4C, H, W), channels last.
+
+    Returns:
+        (N, C, 2H, 2W), channels last.
     """
     count, channels, height, width = x.shape
     rows = x.permute(0, 2, 3, 1).reshape(count, height, width, 2, channels // 2)
@@ -50,10 +55,14 @@ def widened(x: Tensor) -> Tensor:
 
 
 def phases(picture: Tensor, factor: int) -> Tensor:
-    """What `blocks.enlarge` makes, before its pixels are put in their places.
+    """Compute the sub-pixels of `blocks.enlarge`, before they are put in their places.
 
-    Args:    picture: float32 (N, 3, H, W).
-    Returns: float32 (N, 3 * f * f, H, W), channels last.
+    Args:
+        picture: float32 (N, 3, H, W).
+        factor: Enlargement.
+
+    Returns:
+        float32 (N, 3 * f * f, H, W), channels last.
     """
     padded = functional.pad(picture, (_REACH,) * 4, mode="replicate")
     padded = padded.contiguous(memory_format=torch.channels_last)

@@ -29,8 +29,13 @@ class SuperResolver(nn.Module):
     ) -> None:
         """Build the network.
 
-        Args: channels, down, middle, up: as of `Hourglass`.
-              tail: channels of the texture head at twice the resolution; 0: it has none.
+        Args:
+            channels: As of `Hourglass`.
+            down: As of `Hourglass`.
+            middle: As of `Hourglass`.
+            up: As of `Hourglass`.
+            tail: Channels of the texture head at twice the resolution;.
+            0: It has none.
         """
         super().__init__()
         self.channels = channels[0]

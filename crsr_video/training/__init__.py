@@ -1,5 +1,6 @@
-"""Training of the two networks; never imported by inference.
+"""Training of the networks, which inference never imports.
 
-Pictures are prepared once (`prepare`), spoilt on the fly (`degrade`), fed in step-seeded batches
-(`data`) to one loop (`train`), and the averaged weights are written for shipping (`export`).
+Pictures are prepared once (`prepare`), degraded as they are needed (`degrade`) and drawn by step
+(`draws`); a session (`session`) trains with a method (`method`), and `export` writes weights to
+ship.
 """

@@ -65,7 +65,9 @@ def measure(crop: Bytes) -> Appearance:
 def colour_difference(made: Bytes, truth: Bytes) -> tuple[float, float]:
     """How far the mean colours of the cheeks and of the irises are apart, in CIELAB.
 
-    Args: made, truth: canonical crops of the same face, uint8 (S, S, 3) RGB.
+    Args:
+        made: Canonical crops of the same face, uint8 (S, S, 3) RGB.
+        truth: Canonical crops of the same face, uint8 (S, S, 3) RGB.
     """
     found, wanted = _lab(made), _lab(truth)
     side = truth.shape[0]
@@ -94,8 +96,12 @@ def iris_group(lightness: float, b: float) -> str:
 def iris_centre(lightness: Floats, eye: tuple[float, float]) -> tuple[float, float]:
     """The middle of an iris: the darkest place of its size near the eye.
 
-    Args:    lightness: (S, S). eye: (x, y) where the landmark is, as fractions of the crop.
-    Returns: (x, y) as fractions of the crop.
+    Args:
+        lightness: (S, S).
+        eye: (x, y) where the landmark is, as fractions of the crop.
+
+    Returns:
+        (x, y) as fractions of the crop.
     """
     side = lightness.shape[0]
     reach, radius = max(1, round(_EYE_SEARCH * side)), max(1, round(IRIS_RADIUS * side))

@@ -1,39 +1,39 @@
-"""What the method is compared with, trained by the same loop on the same pictures.
+"""Baselines that use genuine footage, trained by the same loop on the same pictures.
 
-Super-resolution alone and the blind kind are in `training.sr`. Here are the two that use genuine
-footage: adaptation by cycle consistency, end to end; and a degradation GAN before super-resolution.
+They are domain adaptation by cycle consistency, end to end, and a degradation GAN before
+super-resolution. Conventional and blind super-resolution are in `training.sr`.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from crsr_video.training.adversary import critic_terms, maker_terms
 from crsr_video.training.degrade import FACTOR, clean
 from crsr_video.training.draws import Draw, Wanted
-from crsr_video.training.losses import charbonnier, cycle
-from crsr_video.training.method import HIGH, LOW, Method, joined, values
-from crsr_video.training.run import Part, Run
+from crsr_video.training.losses import charbonnier, discriminator_terms, generator_terms
+from crsr_video.training.method import HIGH, LOW, Method, joined
+from crsr_video.training.run import NetworkSpec, Run
+from crsr_video.training.sr import SuperResolution, from_pairs
 
 
 @dataclass(frozen=True, kw_only=True)
 class CycleAdaptation(Method):
     """Unsupervised domain adaptation through two concatenated networks.
 
-    G = psi(phi(.)) maps genuine LR to HR, R = rho(down(.)) maps HR back. Both directions have an
-    adversarial term and a cycle; G also learns from pairs (a, y). Nothing is asked at the seam
-    between phi and psi, and all gradients pass through both.
+    G = psi(phi(.)) maps genuine LR to HR, and R = rho(down(.)) maps HR back. Both directions have
+    an adversarial term and a cycle; G also learns from pairs (a, y). There is no loss between phi
+    and psi, and all gradients pass through both.
+
     Source: Zhu et al. 2017, as the paper's introduction describes its use for super-resolution.
     """
 
     name: ClassVar[str] = "uda"
     pixel: float = 1.0
     adversarial: float = 0.005
-    """Of the picture."""
+    """Weight of the adversarial term of the picture."""
     low: float = 0.02
-    """Of R(y), at low resolution."""
+    """Weight of the adversarial term of R(y), at low resolution."""
     there: float = 0.25
     """R(G(g)) = g."""
     back: float = 1.0
@@ -44,61 +44,58 @@ class CycleAdaptation(Method):
         """HR and genuine LR of different people."""
         return Wanted(tiers=self.tiers, genuine=True)
 
-    def parts(self) -> dict[str, Part]:
-        """The same networks as the method has, but for the critic of the seam."""
+    def specs(self) -> dict[str, NetworkSpec]:
+        """Return the method's networks without the discriminator of artificial LR."""
         return {
             "consistifier": self._consistifier(),
             "superresolver": self._superresolver(),
             "reverse": self._reverse(),
-            "critic_genuine": self._critic(LOW),
-            "critic_picture": self._critic(HIGH),
+            "discriminator_genuine": self._discriminator(LOW),
+            "discriminator_picture": self._discriminator(HIGH),
         }
 
     def step(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
-        """One update."""
+        """Update once."""
         genuine, target = draw.genuine, draw.target
         assert genuine is not None
         rho = run["reverse"]
+        of_picture, of_genuine = run["discriminator_picture"], run["discriminator_genuine"]
         with run.autocast():
-            bad = rho(draw.artificial, draw.noise)
-            small = run["consistifier"](joined(genuine, draw.artificial, bad))
-            made, plain, mended = run["superresolver"](joined(small)).chunk(3)
-            again = rho(clean(made.float()), torch.zeros_like(draw.noise))
-            terms: dict[str, Tensor] = {
+            degraded = rho(draw.artificial, draw.noise)
+            small = run["consistifier"](joined(genuine, draw.artificial, degraded))
+            generated, plain, restored = run["superresolver"](joined(small)).chunk(3)
+            again = rho(clean(generated.float()), torch.zeros_like(draw.noise))
+            generators = {
                 "pixel": self.pixel * charbonnier(plain, target),
-                "back": self.back * cycle(mended, target),
-                "there": self.there * cycle(again, genuine),
-                **maker_terms("picture", run["critic_picture"], made, weight=self.adversarial),
-                **maker_terms("genuine", run["critic_genuine"], bad, weight=self.low),
+                "back": self.back * charbonnier(restored, target),
+                "there": self.there * charbonnier(again, genuine),
+                **generator_terms("picture", of_picture, generated, weight=self.adversarial),
+                **generator_terms("genuine", of_genuine, degraded, weight=self.low),
             }
-        run.update(terms, rate=rate, clip=self.clip)
-        with run.autocast():
-            judged = {
-                **critic_terms("picture", run["critic_picture"], target, made),
-                **critic_terms("genuine", run["critic_genuine"], genuine, bad),
+            discriminators = {
+                **discriminator_terms("picture", of_picture, target, generated),
+                **discriminator_terms("genuine", of_genuine, genuine, degraded),
             }
-        run.update_critics(judged, rate=rate, clip=10 * self.clip)
-        return values(terms, judged)
+        return self._update(run, rate, generators, discriminators)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DegradationFirst(Method):
+class DegradationFirst(SuperResolution):
     """Learn to degrade from genuine footage, then to super-resolve what was degraded.
 
     Source: Bulat, Yang and Tzimiropoulos 2018 ("To learn image super-resolution, use a GAN to learn
-    how to do image degradation first"); layers and schedule are ours. As there, the degradation
-    network sees the high-resolution picture.
+        how
+    to do image degradation first"); layers and schedule are ours. As there, the degradation network
+    sees the high-resolution picture.
     """
 
     name: ClassVar[str] = "lrgan"
+    adversarial: float = 0.05
+    """Weight of the adversarial term of the picture."""
     first: float = 0.33
     """Share of the schedule in which only the degradation is learnt."""
-    pixel: float = 1.0
-    adversarial: float = 0.05
-    """Of the picture."""
     low: float = 0.05
-    """Of rho(y), at low resolution."""
-    matching: float = 0.0
+    """Weight of the adversarial term of rho(y), at low resolution."""
     anchor: float = 1.0
     """rho(y) = a, against its adversarial term."""
 
@@ -107,54 +104,31 @@ class DegradationFirst(Method):
         """HR and genuine LR of different people."""
         return Wanted(tiers=self.tiers, genuine=True)
 
-    def parts(self) -> dict[str, Part]:
-        """psi, rho and two discriminators."""
+    def specs(self) -> dict[str, NetworkSpec]:
+        """Return psi, rho and two discriminators."""
         return {
             "superresolver": self._superresolver(),
-            "reverse": Part("reverse", {**self._size.reverse, "factor": FACTOR}),
-            "critic_genuine": self._critic(LOW),
-            "critic_picture": self._critic(HIGH),
+            "reverse": self._reverse(factor=FACTOR),
+            "discriminator_genuine": self._discriminator(LOW),
+            "discriminator_picture": self._discriminator(HIGH),
         }
 
     def step(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
-        """One update, of one of the two networks."""
-        if run.progress < self.first:
-            return self._learn_degradation(run, draw, rate)
-        return self._learn_resolution(run, draw, rate)
-
-    def _learn_degradation(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
+        """Update one of the two networks once."""
         assert draw.genuine is not None
+        degrades = run.progress < self.first
+        with run.autocast(), torch.set_grad_enabled(degrades):
+            degraded = run["reverse"](draw.artificial, draw.noise, draw.target)
         with run.autocast():
-            bad = run["reverse"](draw.artificial, draw.noise, draw.target)
-            terms = {
-                "anchor": self.anchor * charbonnier(bad, draw.artificial),
-                **maker_terms("genuine", run["critic_genuine"], bad, weight=self.low),
-            }
-        run.update(terms, rate=rate, clip=self.clip)
-        with run.autocast():
-            judged = critic_terms("genuine", run["critic_genuine"], draw.genuine, bad)
-        run.update_critics(judged, rate=rate, clip=10 * self.clip)
-        return values(terms, judged)
-
-    def _learn_resolution(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
-        picture = run["critic_picture"]
-        with run.autocast():
-            with torch.no_grad():
-                bad = run["reverse"](draw.artificial, draw.noise, draw.target)
-            made = run["superresolver"](joined(bad))
-            terms = {
-                "pixel": self.pixel * charbonnier(made, draw.target),
-                **maker_terms(
-                    "picture",
-                    picture,
-                    made,
-                    draw.target,
-                    weight=self.adversarial,
-                    matching=self.matching,
-                ),
-            }
-        run.update(terms, rate=rate, clip=self.clip)
-        with run.autocast():
-            judged = critic_terms("picture", picture, draw.target, made)
-        run.update_critics(judged, rate=rate, clip=10 * self.clip)
-        return values(terms, judged)
+            if degrades:
+                discriminator = run["discriminator_genuine"]
+                generators = {
+                    "anchor": self.anchor * charbonnier(degraded, draw.artificial),
+                    **generator_terms("genuine", discriminator, degraded, weight=self.low),
+                }
+                discriminators = discriminator_terms(
+                    "genuine", discriminator, draw.genuine, degraded
+                )
+            else:
+                generators, discriminators = from_pairs(run, degraded, draw.target, self)
+        return self._update(run, rate, generators, discriminators)

@@ -48,8 +48,7 @@ class Codec:
     """"crf": constant rate factor; "q": fixed quantiser of the MPEG family."""
     options: dict[str, str] = field(default_factory=dict)
     """Passed to the encoder: mostly speed."""
-    bidirectional: bool = True
-    """Whether B frames may be asked for."""
+    can_have_b_frames: bool = True
 
 
 _MPEG = {"g": "250", "sc_threshold": "1000000000", "b": "100000"}
@@ -66,7 +65,7 @@ KNOWN = {
     "hevc": Codec("libx265", "hevc", 21, 36, 0.1, "crf", _X265),
     "mpeg2": Codec("mpeg2video", "mpeg2video", 3, 22, 0.15, "q", _MPEG),
     "mpeg4": Codec("mpeg4", "mpeg4", 3, 22, 0.15, "q", _MPEG),
-    "vp9": Codec("libvpx-vp9", "vp9", 34, 57, 0.2, "crf", _VP9, bidirectional=False),
+    "vp9": Codec("libvpx-vp9", "vp9", 34, 57, 0.2, "crf", _VP9, can_have_b_frames=False),
 }
 CODECS = {
     name: codec
@@ -77,20 +76,26 @@ CODECS = {
 
 
 def compress(
-    frames: Sequence[NDArray[Any]], codec: Codec, quantiser: int, *, bidirectional: bool = False
+    frames: Sequence[NDArray[Any]], codec: Codec, quantiser: int, *, has_b_frames: bool = False
 ) -> list[Bytes]:
-    """A clip through an encoder and back, each frame predicted from others.
+    """Encode and decode a clip, in which frames are predicted from others.
 
-    Args:    frames: (H, W, 3) of one size; uint8, or float in [0, 1].
-             quantiser: in the codec's own scale; lower is better.
-             bidirectional: with B frames, where the codec has them.
-    Returns: uint8, as many frames of the same size.
-    Raises:  TrainingError: a coder refused or lost frames.
+    Args:
+        frames: (H, W, 3) of one size; uint8, or float in [0, 1].
+        codec: Encoder and decoder.
+        quantiser: In the codec's own scale; lower is better.
+        has_b_frames: Use B frames, where the codec has them.
+
+    Returns:
+        uint8, as many frames of the same size.
+
+    Raises:
+        TrainingError: A coder refused or lost frames.
     """
     height, width = frames[0].shape[:2]
     clip = [_video_frame(frame, number) for number, frame in enumerate(frames)]
     try:
-        decoded = _decode(codec, _encode(codec, clip, quantiser, bidirectional))
+        decoded = _decode(codec, _encode(codec, clip, quantiser, has_b_frames))
     except FFmpegError as error:
         raise TrainingError(f"{codec.encoder}: {error.strerror}") from error
     if len(decoded) != len(frames):
@@ -128,7 +133,7 @@ def _pixels(frame: av.VideoFrame) -> Bytes:
 
 
 def _encode(
-    codec: Codec, clip: Sequence[av.VideoFrame], quantiser: int, bidirectional: bool
+    codec: Codec, clip: Sequence[av.VideoFrame], quantiser: int, has_b_frames: bool
 ) -> list[Any]:
     encoder: Any = av.CodecContext.create(codec.encoder, "w")
     encoder.width, encoder.height = clip[0].width, clip[0].height
@@ -136,8 +141,8 @@ def _encode(
     encoder.time_base, encoder.framerate = Fraction(1, _RATE), Fraction(_RATE)
     encoder.thread_count = 1
     encoder.options = codec.options | _quality(codec, quantiser)
-    if codec.bidirectional:
-        encoder.options |= {"bf": "2" if bidirectional else "0"}
+    if codec.can_have_b_frames:
+        encoder.options |= {"bf": "2" if has_b_frames else "0"}
     return [packet for frame in [*clip, None] for packet in encoder.encode(frame)]
 
 
@@ -154,16 +159,19 @@ def _decode(codec: Codec, packets: Sequence[Any]) -> list[av.VideoFrame]:
 
 
 def to_bytes(picture: NDArray[Any]) -> Bytes:
-    """[0, 1] to [0, 255], rounded."""
+    """Convert [0, 1] to [0, 255], rounded."""
     codes: Bytes = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     return codes
 
 
 def jpeg(picture: Picture, quality: int, phase: tuple[int, int] = (0, 0)) -> Picture:
-    """Through JPEG with halved chroma; float (H, W, 3) in [0, 1] to the same.
+    """Encode and decode as JPEG with halved chroma; float (H, W, 3) in [0, 1] to the same.
 
-    Args: phase: where the grid of 8x8 blocks begins, (y, x) in pixels: a face in a frame knows
-          nothing of the codec's grid, and a network must not learn one.
+    Args:
+        picture: float (H, W, 3) in [0, 1].
+        quality: 1 to 100.
+        phase: Where the grid of 8x8 blocks begins, (y, x) in pixels: a face in a frame knows
+            nothing of the codec's grid, and a network must not learn one.
     """
     height, width = picture.shape[:2]
     y, x = phase

@@ -1,60 +1,62 @@
-"""Parameters and multiply-adds of every network, counted by running it."""
+"""Parameters and multiply-adds of every network."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import nn
 
 from crsr_video.networks import Consistifier, Discriminator, Reverse, SuperResolver
 from crsr_video.networks.blocks import Tail
-from crsr_video.training.method import HIGH, LOW
-from crsr_video.training.sizes import SIZES
+from crsr_video.training.method import HIGH, LOW, SIZES
 
 SIDES = (16, 32, 64, 128)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one network at one input size."""
+    """Cost of one network for one face."""
 
     size: str
     network: str
     parameters: int
     side: int
-    """Of the low-resolution face, pixels."""
+    """Side in pixels of the low-resolution face."""
     macs: int
-    """Multiply-adds of all convolutions for one face."""
+    """Multiply-adds of all convolutions."""
 
 
 def costs() -> list[Cost]:
-    """Of all networks in all sizes."""
-    rows: list[Cost] = []
+    """Return the costs of all networks in all sizes."""
+    networks: list[tuple[str, str, nn.Module, int]] = []
     for name, size in SIZES.items():
         if name == "tiny":
             continue
         psi = SuperResolver(**size.superresolver)
-        networks: dict[str, nn.Module] = {
-            "consistifier": Consistifier(**size.consistifier),
-            "super-resolver": psi,
-            **({"texture head": psi.tail} if psi.tail is not None else {}),
-            "reverse": Reverse(**size.reverse),
-        }
-        for title, network in networks.items():
-            rows += [Cost(name, title, _count(network), s, macs(network, s)) for s in SIDES]
-    for title, halvings, factor in (("critic, low", LOW, 1), ("critic, high", HIGH, 4)):
-        network = Discriminator(halvings=halvings)
-        rows += [Cost("fast", title, _count(network), s, macs(network, s * factor)) for s in SIDES]
-    return rows
+        networks += [
+            (name, "consistifier", Consistifier(**size.consistifier), 1),
+            (name, "super-resolver", psi, 1),
+            (name, "reverse", Reverse(**size.reverse), 1),
+        ]
+        if psi.tail is not None:
+            networks.append((name, "texture head", psi.tail, 1))
+    networks += [
+        ("fast", "discriminator, low", Discriminator(halvings=LOW), 1),
+        ("fast", "discriminator, high", Discriminator(halvings=HIGH), SuperResolver.factor),
+    ]
+    return [
+        Cost(size, name, _parameters(network), side, macs(network, side * factor))
+        for size, name, network, factor in networks
+        for side in SIDES
+    ]
 
 
-def _count(network: nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters())
+def _parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @torch.inference_mode()
 def macs(network: nn.Module, side: int) -> int:
-    """Multiply-adds of a network's convolutions for one picture of `side` pixels."""
+    """Return the multiply-adds of a network's convolutions for a picture of `side` pixels."""
     total = 0
 
     def count(layer: nn.Conv2d, _: object, output: torch.Tensor) -> None:
@@ -62,25 +64,20 @@ def macs(network: nn.Module, side: int) -> int:
         each = layer.in_channels // layer.groups * layer.kernel_size[0] * layer.kernel_size[1]
         total += output.numel() * each
 
-    hooks = [
-        layer.register_forward_hook(count)
-        for layer in network.modules()
-        if isinstance(layer, nn.Conv2d)
-    ]
-    picture = partial(torch.zeros, 1)
-    if isinstance(network, Tail):
-        network(picture(network.first.in_channels, side, side))
-    elif isinstance(network, Reverse):
-        network(picture(3, side, side), picture(network.noise, side, side))
-    else:
-        network(picture(3, side, side))
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    hooks = [layer.register_forward_hook(count) for layer in convolutions]
+    channels = network.first.in_channels if isinstance(network, Tail) else 3
+    inputs = [torch.zeros(1, channels, side, side)]
+    if isinstance(network, Reverse):
+        inputs.append(torch.zeros(1, network.noise, side, side))
+    network(*inputs)
     for hook in hooks:
         hook.remove()
     return total
 
 
 def as_text(rows: list[Cost]) -> str:
-    """A Markdown table: one line a network, millions of multiply-adds a side."""
+    """Format a Markdown table: one line a network, millions of multiply-adds by side."""
     lines = [
         "| size | network | parameters | " + " | ".join(f"{s} px" for s in SIDES) + " |",
         "|---|---|---:|" + "---:|" * len(SIDES),

@@ -1,13 +1,13 @@
-"""The consistifier from unpaired genuine footage: step 2 of the method.
+"""Step 2 of the method: the consistifier, trained on unpaired genuine footage.
 
-    L_phi = w_a adv(phi(g)) + w_i |phi(a) - a| + w_c |low(phi(g)) - low(g)|
+    L_phi = w_a adv(phi(g)) + w_k |phi(a) - a| + w_c |low(phi(g)) - low(g)|
     L_rho = w_r adv(rho(a))
     both  + w_t |phi(rho(a)) - a|
 
-The last term is paired supervision: rho makes bad versions of a, whose good version is known. The
-opposite cycle, rho(phi(g)) = g, is not asked for: it rewards phi for hiding in its output what rho
-needs to make the noise again.
-The super-resolver takes no part; it rides along so that the checkpoint is whole.
+The last term is paired supervision: rho makes degraded versions of a, whose clean version is known.
+The opposite cycle, rho(phi(g)) = g, is left out, because it rewards phi for hiding in its output
+what rho needs to restore the noise. The super-resolver takes no part, but is kept in the
+checkpoint.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,15 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from crsr_video.training.adversary import critic_terms, maker_terms
 from crsr_video.training.draws import Draw, Wanted
-from crsr_video.training.losses import content, cycle, identity
-from crsr_video.training.method import LOW, Method, joined, values
-from crsr_video.training.run import Part, Run
+from crsr_video.training.losses import (
+    charbonnier,
+    discriminator_terms,
+    generator_terms,
+    low_frequency_difference,
+)
+from crsr_video.training.method import LOW, Method, joined
+from crsr_video.training.run import NetworkSpec, Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +31,10 @@ class Unpaired:
     """Weights of the terms at low resolution."""
 
     adversarial: float = 0.006
-    """Of phi(g) among artificial LR. Little: the two domains differ in who is shown and how, not
-    only in quality, and a strong critic would have phi change persons."""
+    """phi(g) against artificial LR. The weight is small because the two domains also show different
+    people in different poses, and a strong discriminator would make phi change persons."""
     reverse: float = 0.02
-    """Of rho(a) among genuine LR. Strong: what rho does to a picture, phi learns to undo."""
+    """rho(a) against genuine LR. The weight is large because phi learns to undo what rho does."""
     keep: float = 0.5
     """phi(a) = a."""
     content: float = 1.0
@@ -40,16 +44,16 @@ class Unpaired:
 
 
 @dataclass(frozen=True)
-class Low:
-    """What both networks of low resolution made of one draw."""
+class LowResolution:
+    """What phi and rho made of one draw."""
 
     consistent: Tensor
     """phi(g)."""
     kept: Tensor
     """phi(a)."""
-    bad: Tensor
+    degraded: Tensor
     """rho(a)."""
-    mended: Tensor
+    restored: Tensor
     """phi(rho(a))."""
 
 
@@ -65,56 +69,63 @@ class Consistification(Method):
         """Artificial and genuine LR of different people."""
         return Wanted(tiers=self.tiers, genuine=True)
 
-    def parts(self) -> dict[str, Part]:
-        """phi, rho, two discriminators; psi as it is."""
+    def specs(self) -> dict[str, NetworkSpec]:
+        """Return phi, rho, two discriminators, and psi, which stays as it is."""
         return {
             "consistifier": self._consistifier(),
             "superresolver": self._superresolver(rate=0),
             "reverse": self._reverse(),
-            "critic_artificial": self._critic(LOW),
-            "critic_genuine": self._critic(LOW),
+            "discriminator_artificial": self._discriminator(LOW),
+            "discriminator_genuine": self._discriminator(LOW),
         }
 
     def step(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
-        """One update."""
+        """Update once."""
         with run.autocast():
-            low = made_low(run, draw)
-            terms = low_terms(run, low, draw, self.unpaired)
-        run.update(terms, rate=rate, clip=self.clip)
-        judged = low_critics(run, low, draw)
-        run.update_critics(judged, rate=rate, clip=10 * self.clip)
-        return values(terms, judged)
+            low = run_low_resolution(run, draw)
+            generators = low_generator_terms(run, low, draw, self.unpaired)
+            discriminators = low_discriminator_terms(run, low, draw)
+        return self._update(run, rate, generators, discriminators)
 
 
-def made_low(run: Run, draw: Draw) -> Low:
-    """Run phi and rho over a draw."""
+def run_low_resolution(run: Run, draw: Draw) -> LowResolution:
+    """Run phi and rho on a draw."""
     assert draw.genuine is not None
-    phi, rho = run["consistifier"], run["reverse"]
-    bad = rho(draw.artificial, draw.noise)
-    consistent, kept, mended = phi(joined(draw.genuine, draw.artificial, bad)).chunk(3)
-    return Low(consistent, kept, bad, mended)
+    degraded = run["reverse"](draw.artificial, draw.noise)
+    pictures = joined(draw.genuine, draw.artificial, degraded)
+    consistent, kept, restored = run["consistifier"](pictures).chunk(3)
+    return LowResolution(consistent, kept, degraded, restored)
 
 
-def low_terms(run: Run, low: Low, draw: Draw, weights: Unpaired) -> dict[str, Tensor]:
-    """What phi and rho answer for at low resolution: the characteristic regularisation."""
-    assert draw.genuine is not None
-    return {
-        **maker_terms(
-            "artificial", run["critic_artificial"], low.consistent, weight=weights.adversarial
-        ),
-        **maker_terms("genuine", run["critic_genuine"], low.bad, weight=weights.reverse),
-        "keep": weights.keep * identity(low.kept, draw.artificial),
-        "content": weights.content
-        * content(low.consistent, draw.genuine, draw.genuine.shape[-1] // 4),
-        "toward": weights.toward * cycle(low.mended, draw.artificial),
+def low_generator_terms(
+    run: Run, low: LowResolution, draw: Draw, weights: Unpaired
+) -> dict[str, Tensor]:
+    """Losses of phi and rho at low resolution, which are the characteristic regularisation."""
+    genuine, artificial = draw.genuine, draw.artificial
+    assert genuine is not None
+    domains = (
+        ("artificial", low.consistent, weights.adversarial),
+        ("genuine", low.degraded, weights.reverse),
+    )
+    terms: dict[str, Tensor] = {}
+    for name, generated, weight in domains:
+        terms |= generator_terms(name, run[f"discriminator_{name}"], generated, weight=weight)
+    cells = genuine.shape[-1] // 4
+    return terms | {
+        "keep": weights.keep * charbonnier(low.kept, artificial),
+        "content": weights.content * low_frequency_difference(low.consistent, genuine, cells),
+        "toward": weights.toward * charbonnier(low.restored, artificial),
     }
 
 
-def low_critics(run: Run, low: Low, draw: Draw) -> dict[str, Tensor]:
-    """What the discriminators of both domains of low resolution learn."""
+def low_discriminator_terms(run: Run, low: LowResolution, draw: Draw) -> dict[str, Tensor]:
+    """Losses of the discriminators of both domains of low resolution."""
     assert draw.genuine is not None
-    with run.autocast():
-        return {
-            **critic_terms("artificial", run["critic_artificial"], draw.artificial, low.consistent),
-            **critic_terms("genuine", run["critic_genuine"], draw.genuine, low.bad),
-        }
+    domains = (
+        ("artificial", draw.artificial, low.consistent),
+        ("genuine", draw.genuine, low.degraded),
+    )
+    terms: dict[str, Tensor] = {}
+    for name, real, generated in domains:
+        terms |= discriminator_terms(name, run[f"discriminator_{name}"], real, generated)
+    return terms

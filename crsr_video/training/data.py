@@ -1,8 +1,4 @@
-"""Batches of high-resolution faces, each drawn from its step's own random generator.
-
-Step k of a run always sees the same pictures, however often the run was interrupted: nothing
-about the order is kept in memory between steps.
-"""
+"""Batches of high-resolution faces, each drawn with its step's own random generator."""
 
 import os
 from bisect import bisect_left
@@ -23,8 +19,7 @@ from crsr_video.imaging.geometry import Matrix, compose
 from crsr_video.training.appearance import iris_group, tone_group
 from crsr_video.training.appearance import recoloured as recoloured_face
 from crsr_video.training.degrade import FACTOR
-from crsr_video.training.pack import Pack, Prepared
-from crsr_video.training.pictures import SIZES
+from crsr_video.training.pack import SIZES, Pack, Prepared
 
 Bytes = NDArray[np.uint8]
 
@@ -34,9 +29,9 @@ class Tier:
     """One kind of batch."""
 
     face: int
-    """Side of the whole LR face, pixels."""
+    """Side of the whole LR face in pixels."""
     patch: int
-    """Side of the LR piece that is shown, pixels."""
+    """Side of the LR patch that is shown in pixels."""
     batch: int
     """Pictures in a batch."""
     share: float
@@ -44,27 +39,30 @@ class Tier:
 
 
 TIERS = (Tier(32, 32, 32, 0.3), Tier(64, 64, 8, 0.5), Tier(128, 64, 8, 0.2))
-"""Batches of about equal work. The largest faces are seen in pieces, for speed."""
-
+"""Batches of about equal work. The largest faces are seen in patches, for speed."""
 
 GREY = 0.04
 """Share of the pictures that lose their colour."""
 LUMA = torch.tensor([0.299, 0.587, 0.114])
-"""Of red, green and blue, as BT.601 has it."""
+"""Weights of red, green and blue in BT.601."""
 
 
 class Faces:
-    """The pictures of one split of a pack, decoded as they are needed."""
+    """The pictures of one split of a pack, decoded when they are needed."""
 
     def __init__(
         self, path: Path, split: str, *, preload: bool = False, kind: str | None = None
     ) -> None:
         """Open the pack.
 
-        Args:   path: the file, or a folder that holds ``faces.pack``.
-                kind: only pictures of this kind, such as "real"; None: all.
-                preload: decode everything now, and keep it: a pack of 60 MB needs about 800 MB.
-        Raises: TrainingError: it is damaged, or holds none of this split.
+        Args:
+            path: The file, or a folder that holds ``faces.pack``.
+            split: "train" or "val".
+            preload: Decode and keep all pictures now: a pack of 60 MB needs about 800 MB.
+            kind: Use only pictures of this kind, such as "real".
+
+        Raises:
+            TrainingError: The pack is damaged, or has no face of this split.
         """
         self._pack = Pack(path)
         entries = [
@@ -73,7 +71,7 @@ class Faces:
             if e.split == split and kind in (None, e.kind)
         ]
         if not entries:
-            raise TrainingError(f"{path} holds no faces of the split {split!r}")
+            raise TrainingError(f"{path} has no faces of the split {split!r}")
         entries.sort()
         self._sizes = [size for size, _, _ in entries]
         self._numbers = [number for _, _, number in entries]
@@ -84,13 +82,16 @@ class Faces:
                 self._kept = list(pool.map(self._pack.read, self._numbers))
 
     def count(self, size: int) -> int:
-        """How many pictures are at least `size` pixels wide."""
+        """Return how many pictures are at least `size` pixels wide."""
         return len(self._sizes) - bisect_left(self._sizes, size)
 
     def draw(self, size: int, rng: np.random.Generator, *, balanced: bool = False) -> Bytes:
-        """A random picture of those at least `size` wide.
+        """Return a random picture that is at least `size` pixels wide.
 
-        Args: balanced: draw rare combinations of skin tone and iris colour more often.
+        Args:
+            size: Least side in pixels.
+            rng: Source of the choice.
+            balanced: Draw rare combinations of skin tone and iris colour more often.
         """
         count = self.count(size)
         if not balanced:
@@ -99,9 +100,11 @@ class Faces:
         return self.at(int(rng.choice(count, p=chances / chances.sum())), size)
 
     def at(self, number: int, size: int) -> Bytes:
-        """Picture `number` of those at least `size` wide, smallest first, as it is stored.
+        """Return picture `number` of those at least `size` wide, smallest first, as it is stored.
 
-        Raises: IndexError: there are not so many. TrainingError: the picture is damaged.
+        Raises:
+            IndexError: There are not so many pictures.
+            TrainingError: The picture is damaged.
         """
         if not 0 <= number < self.count(size):
             raise IndexError(number)
@@ -112,7 +115,7 @@ class Faces:
 def _balanced(entries: Sequence[Prepared]) -> NDArray[np.float64]:
     """Relative probabilities: the square root of what would make all groups equally frequent.
 
-    Full balance would show the few faces of rare groups so often that they are learnt by heart.
+    Full balance would show the few faces of rare groups so often that the network memorises them.
     """
     groups = [
         None
@@ -125,10 +128,14 @@ def _balanced(entries: Sequence[Prepared]) -> NDArray[np.float64]:
 
 
 def choose_tier(faces: Faces, rng: np.random.Generator, tiers: tuple[Tier, ...] = TIERS) -> Tier:
-    """A random tier among those that have pictures. Raises TrainingError: none has."""
+    """Return a random tier among those that have pictures.
+
+    Raises:
+        TrainingError: No tier has pictures.
+    """
     usable = [tier for tier in tiers if faces.count(tier.face * FACTOR)]
     if not usable:
-        raise TrainingError(f"no face is large enough; the least is {min(SIZES)} pixels")
+        raise TrainingError(f"no face is large enough: {min(SIZES)} pixels are needed")
     shares = np.array([tier.share for tier in usable])
     return usable[int(rng.choice(len(usable), p=shares / shares.sum()))]
 
@@ -141,11 +148,15 @@ def batch(
     photographs: Faces | None = None,
     varied: bool = False,
 ) -> Tensor:
-    """Random augmented targets, float32 (tier.batch, 3, 4 patch, 4 patch) in [0, 1].
+    """Return random augmented targets, float32 (tier.batch, 3, 4 patch, 4 patch) in [0, 1].
 
-    Args: photographs: what the first half of the batch is drawn from, those with more pixels
-          than needed as often as all others; None: `faces` too.
-          varied: balance and change skin tones and iris colours.
+    Args:
+        faces: What the batch is drawn from.
+        tier: Kind of batch.
+        rng: Source of every random choice.
+        photographs: What the first half of the batch is drawn from, by default `faces`. Half of it
+            has twice the pixels that are needed, where there are such photographs.
+        varied: Balance and change skin tones and iris colours.
     """
     side, patch = tier.face * FACTOR, tier.patch * FACTOR
     stack = np.empty((tier.batch, patch, patch, 3), np.float32)
@@ -158,15 +169,15 @@ def batch(
         picture = source.draw(size, rng, balanced=varied)
         if varied:
             picture = recoloured_face(picture, rng)
-        row[:] = _piece(shrink(moved(picture, rng), side), patch, rng)
+        row[:] = _patch(shrink(moved(picture, rng), side), patch, rng)
     pictures = torch.from_numpy(stack).permute(0, 3, 1, 2).contiguous().div_(255)
     return recoloured(pictures, rng)
 
 
 def moved(picture: Bytes, rng: np.random.Generator) -> Bytes:
-    """Mirrored half the time, and half the time turned, scaled and shifted a little.
+    """Mirror a picture half the time, and half the time rotate, scale and shift it a little.
 
-    The other half stays as it is because resampling softens a target.
+    The other half stays as it is, because resampling softens a target.
     """
     if rng.random() < 0.5:
         picture = picture[:, ::-1]
@@ -184,9 +195,10 @@ def moved(picture: Bytes, rng: np.random.Generator) -> Bytes:
 
 
 def jitter(side: int, rng: np.random.Generator) -> Matrix:
-    """Within 4 degrees, 6 % of scale and 3 % of shift about the centre of a square; 2x3.
+    """Return a random small 2x3 transform about the centre of a square.
 
-    Trackers misplace landmarks by about that much.
+    It stays within 4 degrees, 6 % of scale and 3 % of shift: trackers misplace landmarks by about
+    that much.
     """
     angle, scale = np.deg2rad(rng.uniform(-4, 4)), np.exp(rng.uniform(-0.06, 0.06))
     c, s = scale * np.cos(angle), scale * np.sin(angle)
@@ -197,23 +209,24 @@ def jitter(side: int, rng: np.random.Generator) -> Matrix:
 
 
 def shrink(picture: Bytes, side: int) -> Bytes:
-    """To (side, side, 3) by averaging; the stored sizes are whole multiples."""
+    """Shrink to (side, side, 3) by averaging; the stored sizes are whole multiples."""
     if picture.shape[0] == side:
         return picture
     result: Bytes = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
     return result
 
 
-def _piece(picture: Bytes, patch: int, rng: np.random.Generator) -> Bytes:
+def _patch(picture: Bytes, patch: int, rng: np.random.Generator) -> Bytes:
     room = picture.shape[0] - patch
     top, left = (int(v) for v in rng.integers(0, room + 1, 2)) if room else (0, 0)
     return picture[top : top + patch, left : left + patch]
 
 
 def recoloured(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Brightness, contrast and white balance a little off; (N, 3, H, W) in [0, 1] to the same.
+    """Change brightness, contrast and white balance a little; (N, 3, H, W) in [0, 1] to the same.
 
-    A few become grey: networks that have seen only colour give black-and-white video a tint.
+    A few pictures become grey, because networks that have seen only colour tint black-and-white
+    video.
     """
     n = len(pictures)
     gain = rng.uniform(0.85, 1.15, (n, 1, 1, 1)) * rng.uniform(0.95, 1.05, (n, 3, 1, 1))

@@ -1,8 +1,9 @@
-"""Make low resolution from high: the artificial kind, and one like a camera's and a codec's.
+"""Make low resolution from high: the artificial kind, and the kind that a camera and a codec make.
 
-A camera blurs (lens, motion), samples, adds noise and compresses; then a crop is resampled to the
-network's input size, which is seldom the size the face really had. `degrade` does these in that
-order, a codec last. Its ranges are our choice, not the paper's, which learns from genuine footage.
+A camera blurs (lens, motion), samples, adds noise, processes and compresses; then a crop is
+resampled to the network's input size, which is seldom the size that the face really had. `degrade`
+does these in that order. Its ranges are our choice, not the paper's, which learns from genuine
+footage.
 """
 
 from collections.abc import Sequence
@@ -16,23 +17,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from crsr_video.training.camera import FilmedFaces, place, shifted
 from crsr_video.training.codec import compress, jpeg
+from crsr_video.training.degradations import (
+    MAX_SPEED_PX,
+    Compression,
+    Degradation,
+    draw_compression,
+    draw_degradation,
+)
 from crsr_video.training.optics import Grid, resampled
-from crsr_video.training.shots import Shots, lay, moved
-from crsr_video.training.spoiling import FASTEST, Coding, Spoiling, draw, draw_coding
 
 FACTOR = 4
 """HR pixels for each LR pixel, along a side."""
-
 
 Picture = NDArray[np.float32]
 
 
 def clean(hr: Tensor) -> Tensor:
-    """The artificial LR: shrunk four times, bicubic with antialiasing.
+    """Return the artificial LR: shrunk four times, bicubic with antialiasing.
 
-    Args:    hr: (N, 3, 4T, 4T) in [0, 1].
-    Returns: (N, 3, T, T) in [0, 1].
+    Args:
+        hr: (N, 3, 4T, 4T) in [0, 1].
+
+    Returns:
+        (N, 3, T, T) in [0, 1].
     """
     return functional.interpolate(
         hr, scale_factor=1 / FACTOR, mode="bicubic", align_corners=False, antialias=True
@@ -42,89 +51,153 @@ def clean(hr: Tensor) -> Tensor:
 def degrade(
     hr: Tensor, rng: np.random.Generator, *, video: float = 0.5, extra: float = 0.0
 ) -> Tensor:
-    """Video-like LR of the same faces.
+    """Return LR of the same faces as video shows them, with random degradations.
 
-    Args:    hr: (N, 3, 4T, 4T) in [0, 1], on any device.
-             rng: every random choice comes from it.
-             video: share of batches compressed by a video codec instead of JPEG.
-             extra: share of pictures with one of `spoiling.EXTRA_KINDS`.
-    Returns: (N, 3, T, T) in [0, 1], on the same device.
+    Args:
+        hr: (N, 3, 4T, 4T) in [0, 1], on any device.
+        rng: Source of every random choice.
+        video: Share of batches that are compressed by a video codec instead of JPEG.
+        extra: Share of pictures with one of `degradations.EXTRA_KINDS`.
+
+    Returns:
+        (N, 3, T, T) in [0, 1], on the same device.
     """
-    spoilings = [draw(rng, extra) for _ in hr]
-    coding = draw_coding(rng, extra) if rng.random() < video else None
-    return spoilt(hr, spoilings, coding, rng)
+    drawn = [draw_degradation(rng, extra) for _ in hr]
+    compression = draw_compression(rng, extra) if rng.random() < video else None
+    return apply(hr, drawn, compression, rng)
 
 
-def spoilt(
-    hr: Tensor, spoilings: Sequence[Spoiling], coding: Coding | None, rng: np.random.Generator
+def apply(
+    hr: Tensor,
+    degradations: Sequence[Degradation],
+    compression: Compression | None,
+    rng: np.random.Generator,
 ) -> Tensor:
-    """`degrade` with its choices made; no coding: JPEG."""
-    speeds = np.array([[velocity(s)] for s in spoilings])
-    shots = lay(hr[:, None], spoilings, speeds, FACTOR, rng)
-    seen = shots.see(hr[:, None])
-    if coding is None:
-        filmed = processed(shots.grain(seen, rng), spoilings, rng)
-        return shots.cut(finished(as_stills(filmed, spoilings), spoilings))[:, 0]
-    count = int(rng.integers(3, 7))
-    # The first frame is a key frame; what matters in video are the others.
-    number = int(rng.integers(1, count))
-    clip = shots.grain(
-        _with_neighbours(seen, shots, speeds, range(-number, count - number), rng), rng
-    )
-    coded = as_video(processed(clip, spoilings, rng), spoilings, coding)
-    return shots.cut(finished(coded[:, number : number + 1], spoilings))[:, 0]
+    """Return LR of faces with given degradations.
+
+    Args:
+        hr: (N, 3, 4T, 4T) in [0, 1].
+        degradations: One for each face.
+        compression: Of the whole batch; None for JPEG pictures.
+        rng: Source of noise and of the place in the codec's grid.
+    """
+    speeds = np.array([[_velocity(d)] for d in degradations])
+    filmed = place(hr[:, None], degradations, speeds, FACTOR, rng)
+    seen = filmed.expose(hr[:, None])
+    if compression is None:
+        stills = _process_in_camera(filmed.add_noise(seen, rng), degradations, rng)
+        decoded = compress_stills(stills, degradations)
+    else:
+        count = int(rng.integers(3, 7))
+        # The first frame is a key frame; what matters in video are the others.
+        number = int(rng.integers(1, count))
+        times = range(-number, count - number)
+        clip = filmed.add_noise(_with_neighbours(seen, filmed, speeds, times, rng), rng)
+        clip = _process_in_camera(clip, degradations, rng)
+        decoded = compress_video(clip, degradations, compression)[:, number : number + 1]
+    return filmed.crop(_process_after_decoding(decoded, degradations))[:, 0]
 
 
-def velocity(spoiling: Spoiling) -> NDArray[np.float64]:
-    """Of the face at its fastest, y and x, native pixels a frame."""
-    return spoiling.speed * np.array([np.sin(spoiling.angle), np.cos(spoiling.angle)])
+def _velocity(degradation: Degradation) -> NDArray[np.float64]:
+    """Of the face, y and x, native pixels per frame."""
+    angle = degradation.angle
+    return degradation.speed * np.array([np.sin(angle), np.cos(angle)])
 
 
 def _with_neighbours(
     seen: Tensor,
-    shots: Shots,
+    filmed: FilmedFaces,
     speeds: NDArray[np.float64],
     times: Sequence[int],
     rng: np.random.Generator,
 ) -> Tensor:
-    """The frames around one: face and background go their own ways from where they are in it.
+    """The frames around one, in which face and background move independently.
 
-    Args:    seen: (N, 1, 3, c, c), the frame at time 0.
-    Returns: (N, len(times), 3, c, c).
+    Args:
+        seen: The frame at time 0, (N, 1, 3, c, c).
+        filmed: Where the faces are.
+        speeds: Of the faces, (N, 1, 2).
+        times: Frame numbers.
+        rng: Source of the background's motion.
+
+    Returns:
+        (N, len(times), 3, c, c).
     """
     time = np.asarray(times, np.float64)[:, None]
     angles = rng.uniform(0, 2 * np.pi, len(speeds))
     # Most cameras stand still.
-    pace = np.where(rng.random(len(speeds)) < 0.5, FASTEST * rng.random(len(speeds)) ** 2, 0.0)
-    behind = (pace * np.stack([np.sin(angles), np.cos(angles)])).T[:, None]
-    return moved(seen[:, 0], shots, speeds * time, behind * time)
+    speed = np.where(
+        rng.random(len(speeds)) < 0.5, MAX_SPEED_PX * rng.random(len(speeds)) ** 2, 0.0
+    )
+    background = (speed * np.stack([np.sin(angles), np.cos(angles)])).T[:, None]
+    return shifted(seen[:, 0], filmed, speeds * time, background * time)
 
 
-def processed(filmed: Tensor, spoilings: Sequence[Spoiling], rng: np.random.Generator) -> Tensor:
-    """What a camera does to its picture before it compresses it; (N, F, 3, c, c) to the same."""
-    if not any(s.chroma_noise or s.denoise or s.comb or s.sharpen_before for s in spoilings):
+def compress_stills(filmed: Tensor, degradations: Sequence[Degradation]) -> Tensor:
+    """Compress each frame as JPEG; (N, F, 3, c, c) to the same."""
+    result = [
+        np.stack([jpeg(frame, degradation.quality) for frame in clip])
+        for clip, degradation in zip(_as_arrays(filmed), degradations, strict=True)
+    ]
+    return _as_tensor(np.stack(result), filmed)
+
+
+def compress_video(
+    filmed: Tensor, degradations: Sequence[Degradation], compression: Compression
+) -> Tensor:
+    """Compress all but the light clips as tiles of one video; (N, F, 3, c, c) to the same."""
+    if compression.second is not None:
+        once = compress_video(filmed, degradations, replace(compression, second=None))
+        side = max(2, round(filmed.shape[-1] * compression.rescale / 2) * 2)
+        again = compress_video(_resized(once, side), degradations, compression.second)
+        return _resized(again, filmed.shape[-1])
+    pictures = _as_arrays(filmed)
+    columns = int(np.ceil(np.sqrt(len(pictures))))
+    mosaics = [_mosaic(frame, columns) for frame in pictures.transpose(1, 0, 2, 3, 4)]
+    coded = compress(
+        mosaics,
+        compression.codec,
+        compression.quantiser,
+        has_b_frames=compression.has_b_frames,
+    )
+    cell = filmed.shape[-1]
+    result = np.stack([_tiles(frame, cell)[: len(pictures)] for frame in coded], 1)
+    decoded = _as_tensor(result, filmed).div_(255)
+    light = [number for number, degradation in enumerate(degradations) if degradation.is_light]
+    if light:
+        decoded[light] = compress_stills(filmed[light], [degradations[n] for n in light])
+    return decoded
+
+
+def _process_in_camera(
+    filmed: Tensor, degradations: Sequence[Degradation], rng: np.random.Generator
+) -> Tensor:
+    """Processing before compression; (N, F, 3, c, c) to the same."""
+    if not any(d.chroma_noise or d.denoise or d.comb or d.sharpen_before for d in degradations):
         return filmed
     result = filmed.clone()
-    for clip, spoiling in zip(result, spoilings, strict=True):
-        if spoiling.chroma_noise:
-            clip += _colour_noise(clip, spoiling, rng)
-        if spoiling.denoise:
-            clip.copy_(_smoothed(clip, spoiling.denoise))
-        if spoiling.comb:
-            clip.copy_(_combed(clip, spoiling.comb))
-        if spoiling.sharpen_before:
-            clip.copy_(_sharpened(clip, spoiling.sharpen_before, spoiling.sharpen_radius))
+    for clip, degradation in zip(result, degradations, strict=True):
+        if degradation.chroma_noise:
+            clip += _colour_noise(clip, degradation, rng)
+        if degradation.denoise:
+            clip.copy_(_denoised(clip, degradation.denoise))
+        if degradation.comb:
+            clip.copy_(_combed(clip, degradation.comb))
+        if degradation.sharpen_before:
+            amount, radius = degradation.sharpen_before, degradation.sharpen_radius
+            clip.copy_(_sharpened(clip, amount, radius))
     return result.clamp_(0, 1)
 
 
-def finished(coded: Tensor, spoilings: Sequence[Spoiling]) -> Tensor:
-    """What an editor or a player does to a decoded picture; (N, F, 3, c, c) to the same."""
-    if not any(s.sharpen_after for s in spoilings):
-        return coded
-    result = coded.clone()
-    for clip, spoiling in zip(result, spoilings, strict=True):
-        if spoiling.sharpen_after:
-            clip.copy_(_sharpened(clip, spoiling.sharpen_after, spoiling.sharpen_radius))
+def _process_after_decoding(decoded: Tensor, degradations: Sequence[Degradation]) -> Tensor:
+    """Sharpening by an editor or a player; (N, F, 3, c, c) to the same."""
+    if not any(d.sharpen_after for d in degradations):
+        return decoded
+    result = decoded.clone()
+    for clip, degradation in zip(result, degradations, strict=True):
+        if degradation.sharpen_after:
+            amount, radius = degradation.sharpen_after, degradation.sharpen_radius
+            clip.copy_(_sharpened(clip, amount, radius))
     return result.clamp_(0, 1)
 
 
@@ -141,18 +214,18 @@ def _sharpened(clip: Tensor, amount: float, radius: float) -> Tensor:
     return clip + amount * (clip - blurred)
 
 
-def _colour_noise(clip: Tensor, spoiling: Spoiling, rng: np.random.Generator) -> Tensor:
+def _colour_noise(clip: Tensor, degradation: Degradation, rng: np.random.Generator) -> Tensor:
     """Noise of opposite signs in the colours, in grains of some pixels; (F, 3, c, c)."""
     frames, _, height, width = clip.shape
-    coarse = [max(2, round(side / spoiling.chroma_grain)) for side in (height, width)]
+    coarse = [max(2, round(side / degradation.chroma_grain)) for side in (height, width)]
     noise = torch.from_numpy(rng.standard_normal((frames, 3, *coarse), np.float32)).to(clip)
     noise -= noise.mean(1, keepdim=True)
     noise = functional.interpolate(noise, (height, width), mode="bicubic", align_corners=False)
-    return spoiling.chroma_noise * noise / noise.std()
+    return degradation.chroma_noise * noise / noise.std()
 
 
-def _smoothed(clip: Tensor, strength: float) -> Tensor:
-    """A bilateral filter: it keeps edges, and smears what is weaker than they are."""
+def _denoised(clip: Tensor, strength: float) -> Tensor:
+    """A bilateral filter, which keeps edges and smears weaker detail."""
     pictures = clip.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     filtered = np.stack([cv2.bilateralFilter(p, 7, strength, 2.0) for p in pictures])
     return torch.from_numpy(filtered).to(clip).permute(0, 3, 1, 2)
@@ -160,55 +233,23 @@ def _smoothed(clip: Tensor, strength: float) -> Tensor:
 
 def _combed(clip: Tensor, shift: float) -> Tensor:
     """Every second row as it was at another moment: displaced sideways."""
-    grid = Grid(
-        clip.new_tensor([[0.0, -shift]]).expand(len(clip), 2),
-        clip.new_ones(len(clip)),
-        clip.shape[-1],
-    )
+    start = clip.new_tensor([[0.0, -shift]]).expand(len(clip), 2)
+    grid = Grid(start, clip.new_ones(len(clip)), clip.shape[-1])
     result = clip.clone()
     result[..., 1::2, :] = resampled(clip, grid)[..., 1::2, :]
     return result
 
 
-def _sized(filmed: Tensor, side: int) -> Tensor:
-    """Resampled to another side; (N, F, 3, c, c) to (N, F, 3, side, side)."""
+def _resized(filmed: Tensor, side: int) -> Tensor:
+    """(N, F, 3, c, c) to (N, F, 3, side, side)."""
     sized = functional.interpolate(
         filmed.flatten(0, 1), (side, side), mode="bicubic", align_corners=False, antialias=True
     )
     return sized.clamp_(0, 1).reshape(*filmed.shape[:3], side, side)
 
 
-def as_stills(filmed: Tensor, spoilings: Sequence[Spoiling]) -> Tensor:
-    """Each frame through JPEG; (N, F, 3, c, c) to the same."""
-    result = [
-        np.stack([jpeg(frame, spoiling.quality) for frame in clip])
-        for clip, spoiling in zip(_pictures(filmed), spoilings, strict=True)
-    ]
-    return _tensor(np.stack(result), filmed)
-
-
-def as_video(filmed: Tensor, spoilings: Sequence[Spoiling], coding: Coding) -> Tensor:
-    """All but the light clips through a codec, as tiles of one; (N, F, 3, c, c) to the same."""
-    if coding.second is not None:
-        once = as_video(filmed, spoilings, replace(coding, second=None))
-        side = max(2, round(filmed.shape[-1] * coding.rescale / 2) * 2)
-        again = as_video(_sized(once, side), spoilings, coding.second)
-        return _sized(again, filmed.shape[-1])
-    pictures = _pictures(filmed)
-    columns = int(np.ceil(np.sqrt(len(pictures))))
-    mosaics = [_mosaic(frame, columns) for frame in pictures.transpose(1, 0, 2, 3, 4)]
-    coded = compress(mosaics, coding.codec, coding.quantiser, bidirectional=coding.bidirectional)
-    cell = filmed.shape[-1]
-    result = np.stack([_tiles(frame, cell)[: len(pictures)] for frame in coded], 1)
-    decoded = _tensor(result, filmed).div_(255)
-    light = [number for number, spoiling in enumerate(spoilings) if spoiling.light]
-    if light:
-        decoded[light] = as_stills(filmed[light], [spoilings[number] for number in light])
-    return decoded
-
-
 def _mosaic(cells: Picture, columns: int) -> Picture:
-    """(N, c, c, 3) to (rows c, columns c, 3), the last row filled up with the first cells."""
+    """(N, c, c, 3) to (rows c, columns c, 3); the last row is filled up with the first cells."""
     count, cell = cells.shape[:2]
     rows = -(-count // columns)
     full = np.concatenate([cells, cells[: rows * columns - count]])
@@ -217,16 +258,16 @@ def _mosaic(cells: Picture, columns: int) -> Picture:
 
 
 def _tiles(mosaic: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
-    """The cells of a mosaic again; (cells, c, c, 3)."""
+    """The cells of a mosaic; (cells, c, c, 3)."""
     rows, columns = mosaic.shape[0] // cell, mosaic.shape[1] // cell
     grid = mosaic.reshape(rows, cell, columns, cell, 3).swapaxes(1, 2)
     return grid.reshape(-1, cell, cell, 3)
 
 
-def _pictures(filmed: Tensor) -> Picture:
-    """(N, F, 3, c, c) to (N, F, c, c, 3), for coders."""
+def _as_arrays(filmed: Tensor) -> Picture:
+    """(N, F, 3, c, c) to (N, F, c, c, 3), for encoders."""
     return filmed.permute(0, 1, 3, 4, 2).contiguous().cpu().numpy()
 
 
-def _tensor(pictures: NDArray[Any], like: Tensor) -> Tensor:
+def _as_tensor(pictures: NDArray[Any], like: Tensor) -> Tensor:
     return torch.from_numpy(pictures).to(like).permute(0, 1, 4, 2, 3)

@@ -1,7 +1,8 @@
-"""What each step of a run sees, made ahead of time by threads.
+"""The pictures of each training step, made ahead of time by threads.
 
-Step k of a run sees the same pictures however often the run was interrupted and however many
-threads there are: every draw has a random generator of its own, made from the seed and k.
+Every draw has a random generator of its own, seeded by the run's seed and the step. So step k of a
+run sees the same pictures however often the run was interrupted, and however many threads there
+are.
 """
 
 from collections import deque
@@ -21,27 +22,27 @@ from crsr_video.training.genuine import Genuine
 
 @dataclass(frozen=True)
 class Draw:
-    """Pictures for one step; in [0, 1], on the run's device."""
+    """Pictures for one step, in [0, 1], on the run's device."""
 
     target: Tensor
     """y, (N, 3, 4T, 4T)."""
     artificial: Tensor
     """a, (N, 3, T, T): y shrunk."""
     degraded: Tensor | None
-    """d, as large: y as a bad camera and a codec would show it."""
+    """d, (N, 3, T, T): y as a bad camera and a codec would show it."""
     genuine: Tensor | None
     """g, (N, 3, T, T): faces of other people from real footage."""
     noise: Tensor
-    """(N, 2, T, T), normally distributed: for the reverse network."""
+    """Normally distributed noise for the reverse network, (N, 2, T, T)."""
     photographs: int = 0
-    """How many of the first pictures are sure to be photographs."""
+    """Number of pictures, from the first, that are sure to be photographs."""
     face: int = 0
-    """Side of the whole LR face; larger than T if only a piece is shown."""
+    """Side of the whole LR face; larger than T if only a patch is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a method needs to see."""
+    """What a method needs of each draw."""
 
     tiers: tuple[Tier, ...]
     degraded: bool = False
@@ -51,17 +52,11 @@ class Wanted:
     varied: bool = False
     """Whether skin tones and iris colours are balanced and changed."""
     extra: float = 0.0
-    """Share of pictures with a degradation of `spoiling.EXTRA_KINDS`."""
+    """Share of pictures with one of `degradations.EXTRA_KINDS`."""
 
 
 class Source:
-    """Makes draws.
-
-    Args:   faces: high-resolution faces.
-            genuine: low-resolution faces, if the method needs them.
-            photographs: those of `faces` that are photographs, likewise.
-    Raises: TrainingError: the method needs genuine faces, and there are none.
-    """
+    """Makes the draw of any step."""
 
     def __init__(
         self,
@@ -73,45 +68,58 @@ class Source:
         device: str | torch.device = "cpu",
         photographs: Faces | None = None,
     ) -> None:
+        """Create a source.
+
+        Args:
+            faces: High-resolution faces.
+            genuine: Low-resolution faces, if the method needs them.
+            wanted: What the method needs.
+            seed: Seed of every draw.
+            device: Where the pictures go.
+            photographs: The photographs among `faces`, if the method needs them.
+
+        Raises:
+            TrainingError: The method needs genuine faces, and there are none.
+        """
         if wanted.genuine and genuine is None:
-            raise TrainingError("this way of training needs genuine low-resolution faces")
+            raise TrainingError("this method needs genuine low-resolution faces: use --genuine")
         self._faces, self._genuine, self._wanted = faces, genuine, wanted
         self._photographs = photographs
         self._seed, self._device = seed, torch.device(device)
 
     def at(self, step: int) -> Draw:
-        """The draw of a step."""
+        """Make the draw of a step."""
+        wanted, photographs = self._wanted, self._photographs
         rng = np.random.default_rng((self._seed, step))
-        tier = choose_tier(self._faces, rng, self._wanted.tiers)
-        photographs = self._photographs
+        tier = choose_tier(self._faces, rng, wanted.tiers)
         if photographs is not None and not photographs.count(tier.face * FACTOR):
             photographs = None
-        target = batch(
-            self._faces, tier, rng, photographs=photographs, varied=self._wanted.varied
-        ).to(self._device)
-        n, side = len(target), tier.patch
+        pictures = batch(self._faces, tier, rng, photographs=photographs, varied=wanted.varied)
+        target = pictures.to(self._device)
+        count, side = len(target), tier.patch
         genuine = None
-        if self._wanted.genuine and self._genuine is not None:
-            genuine = self._genuine.batch(side, n, rng).to(self._device)
-        noise = torch.from_numpy(rng.standard_normal((n, 2, side, side), np.float32))
-        degraded = None
-        if self._wanted.degraded:
-            degraded = degrade(target, rng, extra=self._wanted.extra)
+        if wanted.genuine and self._genuine is not None:
+            genuine = self._genuine.batch(side, count, rng).to(self._device)
+        noise = torch.from_numpy(rng.standard_normal((count, 2, side, side), np.float32))
         return Draw(
             target,
             clean(target),
-            degraded,
+            degrade(target, rng, extra=wanted.extra) if wanted.degraded else None,
             genuine,
             noise.to(self._device),
-            photographs=0 if photographs is None else n // 2,
+            photographs=0 if photographs is None else count // 2,
             face=tier.face,
         )
 
 
-def ahead(make: Callable[[int], Draw], first: int, workers: int) -> Generator[Draw]:
-    """The draws of steps `first`, `first` + 1, ..., made by `workers` threads; 0: when asked.
+def prefetch(make: Callable[[int], Draw], first: int, workers: int) -> Generator[Draw]:
+    """Yield the draws of steps `first`, `first` + 1, ...
 
-    The threads end when the iterator is closed.
+    Args:
+        make: Makes the draw of a step.
+        first: First step.
+        workers: Threads that make draws ahead of time, until the iterator is closed; with 0, draws
+            are made when they are asked for.
     """
     if workers == 0:
         while True:

@@ -1,4 +1,4 @@
-"""From a training run to weights that can be shipped: one safetensors file, half precision."""
+"""Export the averaged weights of a training run as one safetensors file in half precision."""
 
 import inspect
 import json
@@ -14,8 +14,8 @@ from crsr_video.files import write_file
 from crsr_video.training.run import KINDS, Run
 from crsr_video.weights import FORMAT
 
-LARGEST = 24 * 2**20
-"""Bytes: weights travel inside the package."""
+LARGEST_BYTES = 24 * 2**20
+"""Limit of the file's size, because weights travel inside the package."""
 
 _SHIPPED = ("consistifier", "superresolver")
 
@@ -23,14 +23,21 @@ _SHIPPED = ("consistifier", "superresolver")
 def export(run: Run, path: Path) -> Path:
     """Write the averaged weights of a run as float16.
 
-    Args:   path: of the safetensors file; its folder is made if missing.
-    Raises: TrainingError: the run has no super-resolver, a weight is not finite in float16, the
-            file is too large to ship, or it cannot be written.
+    Args:
+        run: A run with a super-resolver.
+        path: Path of the safetensors file; its folder is created if it is missing.
+
+    Raises:
+        TrainingError: The run has no super-resolver, a weight is not finite in float16, the file is
+            too large to ship, or it cannot be written.
     """
-    tensors = _halves(shipped_tensors(run))
+    tensors = {name: value.half().contiguous() for name, value in shipped_tensors(run).items()}
+    broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise TrainingError(f"weights are not finite in float16: {', '.join(broken[:3])}")
     content = in_order(serialise(tensors, metadata(run)))
-    if len(content) > LARGEST:
-        raise TrainingError(f"weights are larger than {LARGEST} bytes")
+    if len(content) > LARGEST_BYTES:
+        raise TrainingError(f"the weights are larger than {LARGEST_BYTES} bytes")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, [content])
@@ -40,9 +47,10 @@ def export(run: Run, path: Path) -> Path:
 
 
 def shipped_tensors(run: Run) -> dict[str, Tensor]:
-    """The averaged weights that are shipped, by full name, float32.
+    """Return the averaged weights that are shipped, by full name, float32.
 
-    Raises: TrainingError: the run has no super-resolver.
+    Raises:
+        TrainingError: The run has no super-resolver.
     """
     if "superresolver" not in run.averages:
         raise TrainingError(f"a run of '{run.method}' has no super-resolver to export")
@@ -54,16 +62,8 @@ def shipped_tensors(run: Run) -> dict[str, Tensor]:
     }
 
 
-def _halves(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    halves = {name: value.half().contiguous() for name, value in tensors.items()}
-    broken = [name for name, value in halves.items() if not torch.isfinite(value).all()]
-    if broken:
-        raise TrainingError(f"weights are not finite in float16: {', '.join(broken[:3])}")
-    return halves
-
-
 def in_order(data: bytes) -> bytes:
-    """A safetensors file with its header's names sorted: equal weights make equal files.
+    """Sort the names in the header of a safetensors file, so that equal weights make equal files.
 
     The library writes metadata in random order. The format is the header's length (8 bytes, little
     endian), the header as JSON, padded with spaces to whole words, and the tensors.
@@ -75,9 +75,9 @@ def in_order(data: bytes) -> bytes:
 
 
 def metadata(run: Run) -> dict[str, str]:
-    """The header: how to build the networks, and which run they come from."""
+    """Return the header: how to build the networks, and which run they come from."""
     built = {
-        name: _arguments(KINDS[run.parts[name].kind], run.parts[name].arguments)
+        name: _arguments(KINDS[run.specs[name].kind], run.specs[name].arguments)
         for name in _SHIPPED
         if name in run.averages
     }
@@ -86,7 +86,7 @@ def metadata(run: Run) -> dict[str, str]:
 
 
 def _arguments(network: type[nn.Module], given: dict[str, Any]) -> str:
-    """Constructor arguments as JSON, defaults written out: they may change one day."""
+    """Constructor arguments as JSON. Defaults are written too, because they may change."""
     defaults = {
         name: parameter.default for name, parameter in inspect.signature(network).parameters.items()
     }

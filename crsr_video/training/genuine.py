@@ -1,9 +1,10 @@
-"""Batches of genuine low-resolution faces: harvested ones, or an array of them.
+"""Genuine low-resolution faces: a harvested pack, or an array of research data.
 
-An array is a ``.npz`` file with `faces`, uint8 (N, H, W, 3) RGB, as research data comes; every
-tenth of it is for validation. A harvested pack says itself which face is for what.
+An array is an ``.npz`` file with `faces`, uint8 (N, H, W, 3) RGB, of which every tenth is for
+validation. The index of a harvested pack says which face belongs to which split.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,44 +18,49 @@ from torch import Tensor
 from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import compose, resize_matrix
 from crsr_video.imaging.warping import warp
+from crsr_video.training.data import Faces
 from crsr_video.training.pack import Pack
 
 Bytes = NDArray[np.uint8]
 
 USABLE = (0.6, 1.5)
-"""Native sides that serve a size, over that size: beyond, resampling would change too much."""
+"""Native sides that are usable for a size, relative to it: beyond, resampling changes too much."""
 _VAL_EVERY = 10
 
 
 class Genuine:
-    """Genuine faces of one split, or of all; decoded once, then kept: they are small."""
+    """Genuine faces of one split or of both. They are small, so they are decoded once and kept."""
 
     def __init__(self, path: Path, split: str | None = None) -> None:
-        """Open them.
+        """Open the faces.
 
-        Args:   path: a pack (or the folder it is in), or an ``.npz`` file.
-                split: train or val; None: both.
-        Raises: TrainingError: no such faces, or they are damaged.
+        Args:
+            path: A pack, the folder of one, or an ``.npz`` file.
+            split: "train" or "val"; None for both.
+
+        Raises:
+            TrainingError: There are no such faces, or they are damaged.
         """
         self._path = path
         self._sides, self._read = (
             _from_array(path, split) if path.suffix == ".npz" else _from_pack(path, split)
         )
         if not len(self._sides):
-            raise TrainingError(f"{path} holds no faces of the split {split!r}")
+            raise TrainingError(f"{path} has no faces of the split {split!r}")
         self._kept: dict[int, Bytes] = {}
 
     def count(self, size: int) -> int:
-        """How many faces serve networks whose input is `size` pixels wide."""
-        return len(self._serving(size))
+        """Return how many faces are usable for networks whose input is `size` pixels wide."""
+        return len(self._usable(size))
 
     def batch(self, size: int, n: int, rng: np.random.Generator) -> Tensor:
-        """Random faces, half of them mirrored; float32 (n, 3, size, size) in [0, 1].
+        """Return random faces, half of them mirrored; float32 (n, 3, size, size) in [0, 1].
 
-        Raises: TrainingError: there are none of about that size.
+        Raises:
+            TrainingError: There is no face of about that size.
         """
-        serving = self._some(size)
-        chosen = serving[rng.integers(len(serving), size=n)]
+        usable = self._some(size)
+        chosen = usable[rng.integers(len(usable), size=n)]
         pictures = [resampled(self._picture(int(number)), size) for number in chosen]
         mirrored = rng.random(n) < 0.5
         stack = np.stack([p[:, ::-1] if m else p for p, m in zip(pictures, mirrored, strict=True)])
@@ -63,24 +69,28 @@ class Genuine:
     def all(self, size: int, limit: int | None = None) -> Iterator[Bytes]:
         """Yield each face once, always in the same order; uint8 (size, size, 3) RGB.
 
-        Args:   limit: so many at the most, spread evenly over all.
-        Raises: TrainingError: there are none of about that size.
-        """
-        serving = self._some(size)
-        count = min(limit or len(serving), len(serving))
-        for place in np.linspace(0, len(serving) - 1, count).round().astype(int):
-            yield resampled(self._picture(int(serving[place])), size)
+        Args:
+            size: Side in pixels.
+            limit: Most faces, spread evenly over all.
 
-    def _serving(self, size: int) -> NDArray[np.int64]:
+        Raises:
+            TrainingError: There is no face of about that size.
+        """
+        usable = self._some(size)
+        count = min(limit or len(usable), len(usable))
+        for place in np.linspace(0, len(usable) - 1, count).round().astype(int):
+            yield resampled(self._picture(int(usable[place])), size)
+
+    def _usable(self, size: int) -> NDArray[np.int64]:
         low, high = USABLE
         fits = (self._sides >= low * size) & (self._sides <= high * size)
         return np.flatnonzero(fits).astype(np.int64)
 
     def _some(self, size: int) -> NDArray[np.int64]:
-        serving = self._serving(size)
-        if not len(serving):
-            raise TrainingError(f"{self._path} holds no face of about {size} pixels")
-        return serving
+        usable = self._usable(size)
+        if not len(usable):
+            raise TrainingError(f"{self._path} has no face of about {size} pixels")
+        return usable
 
     def _picture(self, number: int) -> Bytes:
         if number not in self._kept:
@@ -89,7 +99,7 @@ class Genuine:
 
 
 Source = tuple[NDArray[np.int64], Callable[[int], Bytes]]
-"""Side of each face, and what reads one by its number."""
+"""Sides of the faces, and a function that reads one by its number."""
 
 
 def _from_pack(path: Path, split: str | None) -> Source:
@@ -104,7 +114,7 @@ def _from_array(path: Path, split: str | None) -> Source:
         with np.load(path) as arrays:
             faces = np.asarray(arrays["faces"])
     except (OSError, ValueError, KeyError, EOFError) as error:
-        raise TrainingError(f"{path} holds no array of faces: {error}") from error
+        raise TrainingError(f"{path} has no array of faces: {error}") from error
     if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype != np.uint8:
         raise TrainingError(f"{path}: faces must be uint8 (N, H, W, 3)")
     is_val = np.arange(len(faces)) % _VAL_EVERY == _VAL_EVERY - 1
@@ -115,7 +125,7 @@ def _from_array(path: Path, split: str | None) -> Source:
 
 
 def resampled(picture: Bytes, size: int) -> Bytes:
-    """To (size, size, 3): by area when it shrinks, cubic when it grows."""
+    """Resample to (size, size, 3): by area if it shrinks, cubic if it grows."""
     if picture.shape[:2] == (size, size):
         return picture
     shrinks = size < picture.shape[0]
@@ -153,3 +163,31 @@ def framed(picture: Bytes, size: int, frame: Framing = NPZ_FRAME) -> Bytes:
     shown = warp(picture, matrix, size, size)
     result: Bytes = np.rint(shown.clip(0, 255)).astype(np.uint8)
     return result
+
+
+class FramedFaces(Faces):
+    """Faces of a pack, cut to show as much of the head as the research data does."""
+
+    def __init__(self, path: Path, split: str, *, kind: str | None = None) -> None:
+        """Open the pack; see `Faces`."""
+        super().__init__(path, split, kind=kind)
+        self._whole = Faces(path, split, kind=kind)
+        self._cut: dict[tuple[int, int], Bytes] = {}
+
+    def count(self, size: int) -> int:
+        """Return how many pictures have at least `size` pixels to a side after cutting."""
+        return self._whole.count(_side_before(size))
+
+    def at(self, number: int, size: int) -> Bytes:
+        """Return picture `number` of those, uint8 (S, S, 3), with S `size` or twice that."""
+        if (number, size) not in self._cut:
+            picture = self._whole.at(number, _side_before(size))
+            # Larger than needed where possible, so that rotation does not soften it.
+            larger = size * min(2, int(picture.shape[0] * NPZ_FRAME.scale / size))
+            self._cut[number, size] = framed(picture, larger)
+        return self._cut[number, size]
+
+
+def _side_before(size: int) -> int:
+    """Side in pixels that a picture needs before it is cut to `size`."""
+    return math.ceil(size / NPZ_FRAME.scale)

@@ -1,7 +1,7 @@
-"""Genuine low-resolution faces, cut from real video as they are.
+"""Harvest genuine low-resolution faces from video.
 
-Each face is aligned as inference does it, in a crop of as many pixels as the face covers in its
-frame, so that blur, noise and the codec's marks are still those of the footage.
+Each face is aligned as in inference, in a crop of as many pixels as the face covers in its frame,
+so that blur, noise and the codec's artifacts stay those of the footage.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from crsr_video.track.detection import Detector, DetectorName, DetectorRun
 from crsr_video.track.regions import square, view_of
 from crsr_video.track.tracker import Tracker
 from crsr_video.training.pack import LOSSLESS, SUFFIX, PackWriter, Prepared, encode, split_of
-from crsr_video.training.pictures import LOOKS, share_inside
+from crsr_video.training.prepare import LOOKS, share_inside
 from crsr_video.types import Face, Frame, TrackedFrame
 
 Bytes = NDArray[np.uint8]
@@ -40,21 +40,13 @@ KIND = "genuine"
 MULTIPLE = 4
 """Sides of crops are whole multiples of this many pixels."""
 
-UNREADABLE, UNCLEAR, DISPUTED, WRONG_SIZE, CUT_OFF, FLAT, ALIKE = (
-    "unreadable",
-    "unclear",
-    "disputed",
-    "wrong size",
-    "cut off",
-    "flat",
-    "alike",
-)
-REASONS = (UNREADABLE, UNCLEAR, DISPUTED, WRONG_SIZE, CUT_OFF, FLAT, ALIKE)
-"""Why a video, or a face in a frame, is left out."""
+REASONS = ("unreadable", "unclear", "disputed", "wrong size", "cut off", "flat", "alike")
+"""Why a video, or a face in a frame, is skipped."""
+UNREADABLE, UNCLEAR, DISPUTED, WRONG_SIZE, CUT_OFF, FLAT, ALIKE = REASONS
 
 _THUMBNAIL = 16
 _LOOKS: tuple[tuple[DetectorName, float], ...] = (("short_range", 1.3), ("full_range", 3.0))
-"""Detectors that are asked again about a face, and the side of what they see over the crop's."""
+"""Detectors that confirm a face, and the side of what they see relative to the crop's."""
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +56,16 @@ class Quality:
     """What a face must have to be kept."""
 
     confidence: float = 0.6
-    """The tracker's, 0 to 1; low for turned and covered faces too."""
+    """Least confidence of the tracker, which is low for turned and covered faces too."""
     inside: float = 0.9
-    """Share of the crop that lies in the frame."""
+    """Least share of the crop that lies in the frame."""
     eyes: float = 0.25
-    """How far from the landmarks a detector may see the eyes, over the distance between them."""
+    """Greatest distance between a detector's eyes and the landmarks, relative to that of the
+    eyes."""
     contrast: float = 0.04
-    """Standard deviation of luma in the middle of the crop, white being 1."""
+    """Least standard deviation of luma in the middle of the crop, relative to white."""
     change: float = 0.02
-    """Mean difference of thumbnails, likewise, from the face of the same track kept before."""
+    """Least mean difference of thumbnails from the face of the same track that was kept before."""
 
 
 def harvest(
@@ -86,18 +79,25 @@ def harvest(
     quality: Quality | None = None,
     progress: bool = False,
 ) -> dict[str, int]:
-    """Cut the faces out of videos and stills and store them, lossless, as a pack.
+    """Cut the faces out of videos and stills, and store them lossless as a pack.
 
-    Args:    videos: files, or folders whose files are all tried.
-             out: the pack; a folder gets a ``faces.pack``.
-             every: look at each so-many-th frame.
-             smallest, largest: width of a face in frame pixels.
-             per_track: faces kept of one track at the most, spread over it.
-             quality: None: as `Quality` has it.
-    Returns: how many faces are in "train" and in "val" (by the video's name), from how many
-             "tracks", and how many were left out for each of `REASONS`.
-    Raises:  TrainingError: no usable face, or the pack cannot be written.
-             FaceModelError: a face model is missing.
+    Args:
+        videos: Files, or folders whose files are all tried.
+        out: The pack to write; a folder gets a ``faces.pack``.
+        every: Use each N-th frame.
+        smallest: Least width of a face in frame pixels.
+        largest: Largest width of a face in frame pixels.
+        per_track: Most faces that are kept of one track, spread over it.
+        quality: What a face must have to be kept.
+        progress: Draw a progress bar on standard error.
+
+    Returns:
+        Number of faces in "train" and in "val" (by the video's name), number of "tracks", and
+        number of skipped faces for each of `REASONS`.
+
+    Raises:
+        TrainingError: There is no usable face, or the pack cannot be written.
+        FaceModelError: A face model is missing.
     """
     files = _files(videos)
     wanted = _Wanted(every, smallest, largest, per_track, quality or Quality())
@@ -123,7 +123,7 @@ def harvest(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What is asked of `harvest`."""
+    """Arguments of `harvest`."""
 
     every: int
     smallest: float
@@ -133,18 +133,18 @@ class _Wanted:
 
 
 @dataclass
-class _Album:
-    """The faces kept of one track, evenly spread over it however long it gets."""
+class _TrackFaces:
+    """The faces that are kept of one track, evenly spread over it however long it gets."""
 
     pictures: list[Bytes] = field(default_factory=list)
     stride: int = 1
-    """Of so many faces offered, one is kept."""
+    """One of so many faces is kept."""
     offered: int = 0
     last: NDArray[np.float32] | None = None
-    """Thumbnail of the last one that was unlike those before."""
+    """Thumbnail of the last face that was unlike those before."""
 
     def offer(self, picture: Bytes, most: int) -> None:
-        """Keep it if its turn has come; beyond `most`, drop every second."""
+        """Keep a face if its turn has come; beyond `most`, drop every second one."""
         if self.offered % self.stride == 0:
             self.pictures.append(picture)
         self.offered += 1
@@ -154,7 +154,7 @@ class _Album:
 
 
 def _files(videos: Sequence[Path]) -> list[Path]:
-    """Files as they are, folders replaced by all that is below them and not hidden."""
+    """The files, with folders replaced by every file below them that is not hidden."""
     files: list[Path] = []
     for path in videos:
         if path.is_dir():
@@ -170,15 +170,15 @@ def _files(videos: Sequence[Path]) -> list[Path]:
 def _from_video(
     file: Path, tracker: Tracker, detector: Detector, wanted: _Wanted, counts: Counter[str]
 ) -> Iterator[tuple[Prepared, Bytes]]:
-    """The faces of one video with what the index says of them, row apart."""
-    albums: dict[int, _Album] = {}
+    """The faces of one video with their index entries, in which the row is still to be set."""
+    tracks: dict[int, _TrackFaces] = {}
     try:
         for item in _tracked(file, tracker, wanted.every):
             for face in item.faces:
-                reason = _fault(item.frame, face, wanted) or _doubt(
+                reason = _reason_to_skip(item.frame, face, wanted) or _dispute(
                     item.frame, face, detector, wanted.quality
                 )
-                reason = reason or _keep(item.frame, face, albums, wanted)
+                reason = reason or _keep(item.frame, face, tracks, wanted)
                 if reason:
                     counts[reason] += 1
         with file.open("rb") as source:
@@ -189,7 +189,7 @@ def _from_video(
         return
     finally:
         tracker.reset()
-    kept = [album.pictures for _, album in sorted(albums.items()) if album.pictures]
+    kept = [track.pictures for _, track in sorted(tracks.items()) if track.pictures]
     counts["tracks"] += len(kept)
     for number, pictures in enumerate(kept, 1):
         for picture in pictures:
@@ -208,7 +208,7 @@ def _from_video(
 
 
 def _tracked(file: Path, tracker: Tracker, every: int) -> Iterator[TrackedFrame]:
-    """Each so-many-th frame of a video with its faces."""
+    """Each N-th frame of a video with its faces."""
     index = 0
     for frame in _frames(file):
         for item in tracker.push(frame):
@@ -222,7 +222,7 @@ def _tracked(file: Path, tracker: Tracker, every: int) -> Iterator[TrackedFrame]
 
 
 def _frames(file: Path) -> Iterator[Frame]:
-    """The frames of a video; a single one is repeated until the tracker has made up its mind."""
+    """The frames of a video; a still is repeated until the tracker accepts a doubtful face."""
     count = 0
     with Reader(file) as decoder:
         for item in decoder:
@@ -233,8 +233,8 @@ def _frames(file: Path) -> Iterator[Frame]:
         yield from [last] * (LOOKS - 1)
 
 
-def _fault(frame: Frame, face: Face, wanted: _Wanted) -> str | None:
-    """Why a face is not even to be cut out; None if it is."""
+def _reason_to_skip(frame: Frame, face: Face, wanted: _Wanted) -> str | None:
+    """Why a face is skipped by its place and confidence, if it is."""
     aspect = float(frame.sample_aspect)
     try:
         width = crop_side(face.landmarks, aspect) / FACE_WIDTHS_PER_CROP
@@ -248,8 +248,8 @@ def _fault(frame: Frame, face: Face, wanted: _Wanted) -> str | None:
     return CUT_OFF if inside < wanted.quality.inside else None
 
 
-def _doubt(frame: Frame, face: Face, detector: Detector, quality: Quality) -> str | None:
-    """Whether no detector sees the eyes where the tracker does: it may have slipped off a face."""
+def _dispute(frame: Frame, face: Face, detector: Detector, quality: Quality) -> str | None:
+    """`DISPUTED` if no detector confirms the eyes: the tracker may have slipped off the face."""
     upright_from_frame = view_of(frame).upright_from_frame
     points = apply(upright_from_frame, face.landmarks)
     eyes, side = points[:2], crop_side(points)
@@ -266,24 +266,25 @@ def _doubt(frame: Frame, face: Face, detector: Detector, quality: Quality) -> st
     return None if agreed else DISPUTED
 
 
-def _keep(frame: Frame, face: Face, albums: dict[int, _Album], wanted: _Wanted) -> str | None:
-    """Cut a face out and keep it, or say why not."""
+def _keep(frame: Frame, face: Face, tracks: dict[int, _TrackFaces], wanted: _Wanted) -> str | None:
+    """Cut a face out and keep it, or return why it is skipped."""
     picture = native_crop(frame, face)
     if _contrast(picture) < wanted.quality.contrast:
         return FLAT
-    album = albums.setdefault(face.track, _Album())
+    kept = tracks.setdefault(face.track, _TrackFaces())
     thumbnail = _thumbnail(picture)
-    if album.last is not None and _apart(thumbnail, album.last) < wanted.quality.change:
+    if kept.last is not None and _apart(thumbnail, kept.last) < wanted.quality.change:
         return ALIKE
-    album.last = thumbnail
-    album.offer(picture, wanted.per_track)
+    kept.last = thumbnail
+    kept.offer(picture, wanted.per_track)
     return None
 
 
 def native_crop(frame: Frame, face: Face) -> Bytes:
-    """The canonical crop of a face at about the size it has; uint8 (S, S, 3) RGB.
+    """Return the canonical crop of a face at about its own size; uint8 (S, S, 3) RGB.
 
-    Raises: DegenerateFaceError: its landmarks coincide.
+    Raises:
+        DegenerateFaceError: The landmarks coincide.
     """
     aspect = float(frame.sample_aspect)
     size = max(1, round(crop_side(face.landmarks, aspect) / MULTIPLE)) * MULTIPLE
@@ -301,7 +302,7 @@ def _thumbnail(picture: Bytes) -> NDArray[np.float32]:
 
 
 def _contrast(picture: Bytes) -> float:
-    """Standard deviation of luma where the face is."""
+    """Standard deviation of luma in the middle of the crop."""
     edge = picture.shape[0] // 4
     middle = picture[edge:-edge, edge:-edge]
     return float(cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY).std()) / 255

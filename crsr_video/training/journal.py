@@ -1,45 +1,49 @@
-"""What a run leaves for people: a log, its losses as JSON lines, sheets of samples, TensorBoard."""
+"""What a run writes for people: a log, losses as JSON lines, and sample sheets."""
 
 import json
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from crsr_video.networks import Bicubic, Identity, SuperResolver
+from crsr_video.training.draws import Source
 from crsr_video.training.run import Run
 
 log = logging.getLogger(__name__)
 
 LOSSES = "losses.jsonl"
-
-Sheet = Callable[[Run], NDArray[np.uint8]]
+_ROWS = 6
 
 
 class Journal:
-    """Writes into a run's folder.
-
-    Args: folder: made if missing.
-          every: steps between lines.
-          sheet: makes a picture (H, W, 3) of samples from a run, if any is wanted.
-          sheet_every: seconds between two of them.
-          progress: draw a progress bar on stderr.
-    """
+    """Writes a run's log, losses and sample sheets into its folder."""
 
     def __init__(
         self,
         folder: Path,
         *,
         every: int = 25,
-        sheet: Sheet | None = None,
+        sheet: "SampleSheet | None" = None,
         sheet_every: float = 600.0,
         progress: bool = False,
     ) -> None:
+        """Open the journal.
+
+        Args:
+            folder: Folder of the run, created if it is missing.
+            every: Steps between log lines.
+            sheet: Draws sample sheets; None writes none.
+            sheet_every: Seconds between sample sheets.
+            progress: Draw a progress bar on standard error.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._every = folder, every
         self._sheet, self._sheet_every = sheet, sheet_every
@@ -47,12 +51,15 @@ class Journal:
         self._count, self._waited = 0, 0.0
         self._since = self._drawn = time.perf_counter()
         self._bar = tqdm(unit="step", disable=not progress)
-        self._board = _tensorboard(folder)
 
     def add(self, run: Run, terms: dict[str, float], *, rate: float, waited: float) -> None:
         """Count one step, and write what is due.
 
-        Args: waited: seconds in which the networks stood still for want of data.
+        Args:
+            run: The run after the step.
+            terms: Weighted loss terms by name.
+            rate: Learning rate of the step.
+            waited: Seconds spent waiting for data.
         """
         self._count += 1
         self._waited += waited
@@ -60,59 +67,77 @@ class Journal:
             self._sums[name] = self._sums.get(name, 0.0) + value
         if run.step % self._every == 0:
             self._write(run, rate)
-        if self._sheet and time.perf_counter() - self._drawn > self._sheet_every:
-            self.draw(run)
+        if time.perf_counter() - self._drawn > self._sheet_every:
+            self.write_sheet(run)
 
-    def draw(self, run: Run) -> None:
-        """Write a sheet of samples now."""
-        if self._sheet is None:
-            return
-        self._drawn = time.perf_counter()
-        path = self._folder / f"samples_{run.step:07d}.png"
-        cv2.imwrite(str(path), self._sheet(run)[..., ::-1])
+    def write_sheet(self, run: Run) -> None:
+        """Write a sample sheet now."""
+        if self._sheet is not None:
+            self._drawn = time.perf_counter()
+            path = self._folder / f"samples_{run.step:07d}.png"
+            cv2.imwrite(str(path), self._sheet(run)[..., ::-1])
 
     def close(self) -> None:
-        """Finish the progress bar and TensorBoard's file."""
+        """Finish the progress bar."""
         self._bar.close()
-        if self._board is not None:
-            self._board.close()
 
     def _write(self, run: Run, rate: float) -> None:
         elapsed = time.perf_counter() - self._since
         means = {name: total / self._count for name, total in self._sums.items()}
-        facts: dict[str, Any] = {
+        speed, waited = self._count / elapsed, self._waited / elapsed
+        line: dict[str, Any] = {
             "step": run.step,
             "planned": run.planned,
             "rate": rate,
-            "steps_per_second": round(self._count / elapsed, 3),
-            "waited": round(self._waited / elapsed, 3),
+            "steps_per_second": round(speed, 3),
+            "waited": round(waited, 3),
             **{name: round(mean, 6) for name, mean in means.items()},
         }
         with (self._folder / LOSSES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(facts) + "\n")
+            file.write(json.dumps(line) + "\n")
         words = "  ".join(f"{name} {mean:.4f}" for name, mean in means.items())
         log.info(
-            "step %d/%s  %s  lr %.1e  %.2f steps/s  waited %.0f%%",
-            run.step,
-            run.planned or "?",
-            words,
-            rate,
-            self._count / elapsed,
-            100 * self._waited / elapsed,
+            "step %d/%s  %s  learning rate %.1e  %.2f steps/s  waiting for data %.0f%%",
+            *(run.step, run.planned or "?", words, rate, speed, 100 * waited),
         )
         self._bar.total = run.planned or None
         self._bar.update(run.step - self._bar.n)
-        if self._board is not None:
-            for name, mean in means.items():
-                self._board.add_scalar(name, mean, run.step)
         self._sums, self._count, self._waited = {}, 0, 0.0
         self._since = time.perf_counter()
 
 
-def _tensorboard(folder: Path) -> Any:
-    """TensorBoard's writer, when it is installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder))
+class SampleSheet:
+    """Draws the averaged networks' results for the first faces of a source."""
+
+    def __init__(self, source: Source) -> None:
+        """Take the faces from a source, which should be held out from training."""
+        self._draw = source.at(0)
+
+    @torch.inference_mode()
+    def __call__(self, run: Run) -> NDArray[np.uint8]:
+        """Draw one row a face: input, bicubic, phi, psi(phi), with texture, truth; (H, W, 3)."""
+        draw = self._draw
+        inputs = (draw.genuine, draw.degraded, draw.artificial)
+        low = next(x for x in inputs if x is not None)[:_ROWS].to(run.device)
+        phi = run.average("consistifier") if "consistifier" in run.averages else Identity()
+        consistent = phi(low).clamp(0, 1)
+        columns = [_enlarged(low), Bicubic()(low), _enlarged(consistent)]
+        if "superresolver" in run.averages:
+            columns += _results(run.average("superresolver"), consistent)
+        if draw.genuine is None:
+            columns.append(draw.target[:_ROWS].to(run.device))
+        sheet = torch.cat([c.float().cpu() for c in columns], 3)
+        pictures = sheet.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
+        return np.concatenate(list(pictures))
+
+
+def _results(network: nn.Module, consistent: Tensor) -> list[Tensor]:
+    """The super-resolver's picture, and the one with full texture if it has a texture head."""
+    pictures = [network(consistent)]
+    if isinstance(network, SuperResolver) and network.tail is not None:
+        pictures.append(pictures[0] + network.tail(network.features(consistent)))
+    return pictures
+
+
+def _enlarged(low: Tensor) -> Tensor:
+    return low.repeat_interleave(4, 2).repeat_interleave(4, 3)

@@ -1,137 +1,164 @@
-"""What the networks are trained for; each loss stands alone.
+"""Loss functions.
 
-Names as in the method (our reconstruction): y is a perfect picture, a its artificial LR, g genuine
-LR, phi the consistifier, psi the super-resolver, rho the reverse network. All losses are scalars,
-means over all values, computed in float32.
+Notation of the method (our reconstruction): y is a perfect picture, a its artificial LR, d a
+synthetically degraded a, g a genuine LR, phi the consistifier, psi the super-resolver, rho the
+reverse network. All losses are scalars, means over all values, computed in float32.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
-
-
-def charbonnier(prediction: Tensor, target: Tensor, softness: float = 1e-3) -> Tensor:
-    """Mean of sqrt(difference^2 + softness^2) - softness: L1 that is smooth at zero.
-
-    Args:    prediction, target: one shape, values in [0, 1].
-    Returns: a scalar; 0 where both agree.
-    Source:  Charbonnier et al. 1994; used for super-resolution by LapSRN (Lai et al. 2017).
-    """
-    difference = prediction.float() - target.float()
-    return (difference.square() + softness**2).sqrt().mean() - softness
-
-
-def hinge_critic(real: Tensor, made: Tensor) -> Tensor:
-    """What a discriminator minimises: real verdicts above 1, those of made pictures below -1.
-
-    Args:   real, made: verdicts, any shapes.
-    Source: Lim and Ye 2017, Miyato et al. 2018.
-    """
-    return functional.relu(1 - real.float()).mean() + functional.relu(1 + made.float()).mean()
-
-
-def hinge_maker(made: Tensor) -> Tensor:
-    """What the maker of pictures minimises: minus their mean verdict."""
-    return -made.float().mean()
-
-
-def feature_matching(real: Sequence[Tensor], made: Sequence[Tensor]) -> Tensor:
-    """Mean absolute difference of a discriminator's features of a picture and of its truth.
-
-    Args:   real, made: what `Discriminator` returns; the verdicts, last, do not count.
-    Source: Wang et al. 2018 (pix2pixHD).
-    """
-    terms = [
-        functional.l1_loss(m.float(), r.detach().float())
-        for r, m in zip(real[:-1], made[:-1], strict=True)
-    ]
-    return torch.stack(terms).mean()
-
-
-def identity(kept: Tensor, artificial: Tensor) -> Tensor:
-    """phi(a) = a: what is consistent already must pass unchanged.
-
-    Args: kept: phi(a), (N, 3, T, T). artificial: a.
-    """
-    return charbonnier(kept, artificial)
-
-
-def cycle(returned: Tensor, start: Tensor) -> Tensor:
-    """There and back again is where it began: rho(phi(g)) = g, phi(rho(a)) = a.
-
-    Source: Zhu et al. 2017 (CycleGAN).
-    """
-    return charbonnier(returned, start)
-
-
-def content(consistent: Tensor, genuine: Tensor, cells: int = 8) -> Tensor:
-    """phi(g) keeps what g surely shows: its low frequencies, and with them who it is.
-
-    Args: consistent: phi(g), (N, 3, T, T). genuine: g. cells: to a side of the averaged pictures.
-    """
-    return charbonnier(low(consistent, cells), low(genuine, cells))
-
-
-def low(picture: Tensor, cells: int) -> Tensor:
-    """Averages over a grid; (N, 3, H, W) to (N, 3, cells, cells)."""
-    return functional.adaptive_avg_pool2d(picture.float(), cells)
-
-
-def characteristic(
-    consistent: Tensor, kept: Tensor, artificial: Tensor, *, toward: float, keep: float
-) -> Tensor:
-    """The characteristic regularisation, at LR: what the consistifier itself must answer for.
-
-    It keeps the two tasks apart: whatever the picture behind asks, phi must return a.
-    Args:    consistent: phi of a bad version of a (synthetic d, or rho(a)), (N, 3, T, T).
-             kept: phi(a) of the first M pictures.
-             artificial: a, (N, 3, T, T).
-             toward: weight of phi(bad a) = a.
-             keep: weight of phi(a) = a.
-    """
-    return toward * charbonnier(consistent, artificial) + keep * identity(
-        kept, artificial[: len(kept)]
-    )
-
-
-def feature_difference(made: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
-    """Mean over feature maps of their L1 difference, relative to the mean size of the truth's.
-
-    Args: made, truth: maps of one frozen network, (N, C, H, W) each.
-    """
-    terms = [
-        functional.l1_loss(m.float(), t.float()) / t.float().abs().mean().clamp_min(1e-6)
-        for m, t in zip(made, truth, strict=True)
-    ]
-    return torch.stack(terms).mean()
-
-
-def identity_difference(
-    made: tuple[Tensor, Sequence[Tensor]], truth: tuple[Tensor, Sequence[Tensor]]
-) -> Tensor:
-    """How unlike two faces are: 1 - cosine of their embeddings, and a tenth of their maps' L1.
-
-    Args: made, truth: as `recognition.RecognitionNetwork` returns them.
-    """
-    cosine = functional.cosine_similarity(made[0].float(), truth[0].float()).mean()
-    return 1 - cosine + 0.1 * feature_difference(made[1], truth[1])
-
 
 _CHROMA = torch.tensor([[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 """Rows of Cb and Cr in the JPEG matrix."""
 
 
+def charbonnier(prediction: Tensor, target: Tensor, softness: float = 1e-3) -> Tensor:
+    """Mean of sqrt(difference^2 + softness^2) - softness: an L1 loss that is smooth at zero.
+
+    Source: Charbonnier et al. 1994; used for super-resolution by LapSRN (Lai et al. 2017).
+
+    Args:
+        prediction: Any shape, values in [0, 1].
+        target: The same shape.
+        softness: Difference below which the loss is nearly quadratic.
+
+    Returns:
+        A scalar, 0 where both agree.
+    """
+    difference = prediction.float() - target.float()
+    return (difference.square() + softness**2).sqrt().mean() - softness
+
+
+def low_frequency_difference(prediction: Tensor, target: Tensor, cells: int) -> Tensor:
+    """Charbonnier loss of averages over a grid of cells x cells; (N, 3, H, W) each."""
+    first, second = (
+        functional.adaptive_avg_pool2d(picture.float(), cells) for picture in (prediction, target)
+    )
+    return charbonnier(first, second)
+
+
+def hinge_discriminator(real: Tensor, generated: Tensor) -> Tensor:
+    """Loss of a discriminator, which wants real scores above 1 and generated ones below -1.
+
+    Source: Lim and Ye 2017, Miyato et al. 2018.
+    """
+    return functional.relu(1 - real.float()).mean() + functional.relu(1 + generated.float()).mean()
+
+
+def hinge_generator(generated: Tensor) -> Tensor:
+    """Loss of a generator, which wants high scores."""
+    return -generated.float().mean()
+
+
+def feature_matching(real: Sequence[Tensor], generated: Sequence[Tensor]) -> Tensor:
+    """Mean absolute difference of a discriminator's features of a picture and of its truth.
+
+    Source: Wang et al. 2018 (pix2pixHD).
+
+    Args:
+        real: What `Discriminator` returns for the truth. The scores, which come last, do not count.
+        generated: The same for the generated picture.
+    """
+    terms = [
+        functional.l1_loss(g.float(), r.detach().float())
+        for r, g in zip(real[:-1], generated[:-1], strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def generator_terms(
+    name: str,
+    discriminator: nn.Module,
+    generated: Tensor,
+    truth: Tensor | None = None,
+    *,
+    weight: float,
+    matching: float = 0.0,
+) -> dict[str, Tensor]:
+    """Terms that a discriminator contributes to the generator's loss.
+
+    Args:
+        name: Prefix of the terms' names in the log.
+        discriminator: A `networks.Discriminator`.
+        generated: Generated pictures.
+        truth: Pictures that should have been generated, for feature matching.
+        weight: Weight of the adversarial term.
+        matching: Weight of feature matching.
+    """
+    with frozen(discriminator):
+        found = discriminator(generated)
+        terms = {f"{name}_adversarial": weight * hinge_generator(found[-1])}
+        if truth is not None and matching > 0:
+            with torch.no_grad():
+                wanted = discriminator(truth)
+            terms[f"{name}_matching"] = matching * feature_matching(wanted, found)
+    return terms
+
+
+def discriminator_terms(
+    name: str, discriminator: nn.Module, real: Tensor, generated: Tensor
+) -> dict[str, Tensor]:
+    """Loss of a discriminator of one domain."""
+    scores = discriminator(real)[-1], discriminator(generated.detach())[-1]
+    return {f"{name}_discriminator": hinge_discriminator(*scores)}
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Compute no gradients of a network's own weights, which the generator's step would discard."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+def feature_difference(generated: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
+    """Mean over feature maps of their L1 difference, relative to the truth's mean magnitude.
+
+    Args:
+        generated: Maps of a frozen network, (N, C, H, W) each.
+        truth: The same network's maps of the truth.
+    """
+    terms = [
+        functional.l1_loss(g.float(), t.float()) / t.float().abs().mean().clamp_min(1e-6)
+        for g, t in zip(generated, truth, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def identity_difference(
+    generated: tuple[Tensor, Sequence[Tensor]], truth: tuple[Tensor, Sequence[Tensor]]
+) -> Tensor:
+    """One minus the cosine of two faces' embeddings, plus a tenth of their maps' difference.
+
+    Args:
+        generated: What `recognition.RecognitionNetwork` returns.
+        truth: The same for the truth.
+    """
+    cosine = functional.cosine_similarity(generated[0].float(), truth[0].float()).mean()
+    return 1 - cosine + 0.1 * feature_difference(generated[1], truth[1])
+
+
 def chroma_difference(
-    made: Tensor, truth: Tensor, cell: int = 8, weights: Tensor | None = None
+    generated: Tensor, truth: Tensor, cell: int = 8, weights: Tensor | None = None
 ) -> Tensor:
     """Difference of the slowly varying chroma: texture may change light and dark, not colour.
 
-    Args: made, truth: (N, 3, H, W). cell: pixels to a side that are averaged.
-          weights: of the places, (H, W) with a mean of one; None: all alike.
+    Args:
+        generated: (N, 3, H, W).
+        truth: (N, 3, H, W).
+        cell: Pixels to a side that are averaged.
+        weights: Weight of each place, (H, W) with a mean of one; by default all are equal.
     """
-    difference = made.float() - truth.float()
+    difference = generated.float() - truth.float()
     chroma = torch.einsum("kc,nchw->nkhw", _CHROMA.to(difference), difference)
     coarse = functional.avg_pool2d(chroma, cell)
     size = (coarse.square() + 1e-6).sqrt() - 1e-3

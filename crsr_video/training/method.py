@@ -1,5 +1,6 @@
-"""What all ways of training have in common."""
+"""What all training methods share: settings, network sizes and the learning-rate schedule."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
@@ -9,76 +10,135 @@ from torch import Tensor
 
 from crsr_video.training.data import TIERS, Tier
 from crsr_video.training.draws import Draw, Wanted
-from crsr_video.training.run import Part, Run
-from crsr_video.training.schedule import Schedule
-from crsr_video.training.sizes import SIZES, Size
+from crsr_video.training.run import NetworkSpec, Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method(ABC):
-    """One way of training. Its fields are its settings; a run can only go on with the same."""
+class Schedule:
+    """Learning rate: a linear warm-up, then half a cosine down to a floor."""
 
-    name: ClassVar[str]
-    size: str = "fast"
-    """One of `SIZES`."""
-    tiers: tuple[Tier, ...] = TIERS
-    schedule: Schedule = field(default_factory=Schedule)
-    decay: float = 0.999
-    """Of the moving average of weights."""
-    clip: float = 0.5
-    """Largest norm of a network's gradient."""
-    critic: int = 0
-    """Channels of the discriminators' first layer; 0: as the size has them."""
+    peak: float = 4e-4
+    """Highest learning rate."""
+    floor: float = 1e-5
+    """Learning rate at the end."""
+    warmup: int = 100
+    """Steps until the highest rate."""
 
-    def settings(self) -> dict[str, Any]:
-        """All that decides what comes out, but for data and length."""
-        return asdict(self)
+    def rate(self, step: int, progress: float) -> float:
+        """Return the learning rate at a step; `progress` (0 to 1) of the schedule is done."""
+        cosine = (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+        warmup = min(1.0, (step + 1) / max(1, self.warmup))
+        return (self.floor + (self.peak - self.floor) * cosine) * warmup
 
-    @property
-    @abstractmethod
-    def wanted(self) -> Wanted:
-        """What a step must see."""
 
-    @abstractmethod
-    def parts(self) -> dict[str, Part]:
-        """The networks, by name."""
+@dataclass(frozen=True)
+class Size:
+    """Constructor arguments of the networks."""
 
-    @abstractmethod
-    def step(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
-        """One update at a learning rate; the weighted terms of its losses, by name."""
+    consistifier: dict[str, Any] = field(default_factory=dict)
+    superresolver: dict[str, Any] = field(default_factory=dict)
+    reverse: dict[str, Any] = field(default_factory=dict)
+    discriminator_channels: int = 32
+    """Channels of the discriminators' first layer."""
 
-    @property
-    def _size(self) -> Size:
-        return SIZES[self.size]
 
-    def _consistifier(self, rate: float = 1.0) -> Part:
-        return Part("consistifier", self._size.consistifier, rate=rate)
-
-    def _superresolver(self, rate: float = 1.0, only: tuple[str, ...] = ()) -> Part:
-        return Part("superresolver", self._size.superresolver, rate=rate, only=only)
-
-    def _reverse(self, rate: float = 1.0) -> Part:
-        return Part("reverse", self._size.reverse, rate=rate)
-
-    def _critic(self, halvings: int) -> Part:
-        arguments = {"channels": self.critic or self._size.critic, "halvings": halvings}
-        return Part("discriminator", arguments, critic=True)
-
+SIZES = {
+    # For tests.
+    "tiny": Size(
+        consistifier={"channels": (4, 4, 4), "middle": 1},
+        superresolver={
+            "channels": (4, 4, 4),
+            "down": (1, 1),
+            "middle": 1,
+            "up": (1, 1),
+            "tail": 4,
+        },
+        reverse={"channels": (4, 4, 4), "middle": 1},
+        discriminator_channels=4,
+    ),
+    # For comparisons in minutes: the paper's protocol, 16 to 64 pixels.
+    "small": Size(
+        consistifier={"channels": (16, 32, 64), "middle": 2},
+        superresolver={"channels": (32, 64, 128), "down": (1, 1), "middle": 3, "up": (1, 2)},
+        reverse={"channels": (16, 32, 64), "middle": 2},
+        discriminator_channels=16,
+    ),
+    # The shipped size: 2.7 billion multiply-adds for a face from 64 to 256 pixels.
+    "fast": Size(superresolver={"tail": 16}),
+}
+"""Network sizes by name."""
 
 LOW, HIGH = 2, 3
 """Halvings of the discriminators of low and of high resolution."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """A training method. Its fields are its settings; a run can only be resumed with the same."""
+
+    name: ClassVar[str]
+    size: str = "fast"
+    """A key of `SIZES`."""
+    tiers: tuple[Tier, ...] = TIERS
+    schedule: Schedule = field(default_factory=Schedule)
+    decay: float = 0.999
+    """Decay of the moving average of the weights."""
+    clip: float = 0.5
+    """Largest gradient norm of a network; discriminators may have ten times as much."""
+    discriminator_channels: int = 0
+    """Channels of the discriminators' first layer; 0 takes those of the size."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return everything that decides the result, except data and length."""
+        return asdict(self)
+
+    @property
+    @abstractmethod
+    def wanted(self) -> Wanted:
+        """What the method needs of each draw."""
+
+    @abstractmethod
+    def specs(self) -> dict[str, NetworkSpec]:
+        """Return the networks by name."""
+
+    @abstractmethod
+    def step(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
+        """Update the networks once at a learning rate; returns weighted loss terms by name."""
+
+    def _update(
+        self,
+        run: Run,
+        rate: float,
+        generators: dict[str, Tensor],
+        discriminators: dict[str, Tensor],
+    ) -> dict[str, float]:
+        """Update both sides, and return their terms as numbers."""
+        run.update_generators(generators, rate=rate, clip=self.clip)
+        if discriminators:
+            run.update_discriminators(discriminators, rate=rate, clip=10 * self.clip)
+        return {k: float(v.detach()) for k, v in (generators | discriminators).items()}
+
+    def _consistifier(self, rate: float = 1.0) -> NetworkSpec:
+        return NetworkSpec("consistifier", SIZES[self.size].consistifier, rate)
+
+    def _superresolver(self, rate: float = 1.0, **rates_by_prefix: float) -> NetworkSpec:
+        prefixes = {f"{name}.": value for name, value in rates_by_prefix.items()}
+        return NetworkSpec("superresolver", SIZES[self.size].superresolver, rate, prefixes)
+
+    def _reverse(self, **arguments: int) -> NetworkSpec:
+        return NetworkSpec("reverse", SIZES[self.size].reverse | arguments)
+
+    def _discriminator(self, halvings: int) -> NetworkSpec:
+        channels = self.discriminator_channels or SIZES[self.size].discriminator_channels
+        arguments = {"channels": channels, "halvings": halvings}
+        return NetworkSpec("discriminator", arguments, is_discriminator=True)
+
+
 def joined(*pictures: Tensor) -> Tensor:
-    """Batches one after another, so that a network is run once; (N, 3, H, W)."""
+    """Concatenate batches, so that a network runs once; (N, 3, H, W)."""
     return torch.cat(pictures).contiguous(memory_format=torch.channels_last)
 
 
-def scaled(x: Tensor, factor: float) -> Tensor:
-    """The same values, but gradients that pass back through them are multiplied by `factor`."""
+def scaled_gradient(x: Tensor, factor: float) -> Tensor:
+    """Return the same values with gradients multiplied by a factor on their way back."""
     return x if factor == 1 else x.detach() + factor * (x - x.detach())
-
-
-def values(*groups: dict[str, Tensor]) -> dict[str, float]:
-    """Terms of losses as numbers, for the log."""
-    return {name: float(term.detach()) for group in groups for name, term in group.items()}

@@ -1,8 +1,7 @@
-"""What a camera does to a picture, on tensors: blur, sample and add noise; wherever they lie.
+"""Camera optics on tensors of any device: blur, sample and add noise.
 
-A picture is resampled by one matrix for each axis, so that blur, size and any shift below a
-pixel are a single filtering. Positions are in pixels, whole at centres; beyond its edge a picture
-is mirrored.
+A picture is resampled by one matrix for each axis, so that blur, size and any shift below a pixel
+are a single filter. Pixel centres lie at integers; beyond its edge a picture is mirrored.
 """
 
 from collections.abc import Callable
@@ -13,38 +12,42 @@ import torch
 from torch import Tensor
 
 _PIXEL = 1 / 12
-"""Variance of a pixel's own width, in square pixels: a sample of the source is a mean too."""
+"""Variance of a pixel's own width in square pixels: a sample of the source is a mean too."""
 
 Profile = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where square pictures are sampled, for a batch of B."""
+    """Sampling positions in square pictures, for a batch of B."""
 
     start: Tensor
-    """(B, 2): y and x of the first sample."""
+    """y and x of the first sample, (B, 2)."""
     step: Tensor
-    """(B,): source pixels from one sample to the next."""
+    """Source pixels from one sample to the next, (B,)."""
     side: int
     """Samples along each axis."""
 
     def positions(self, axis: int) -> Tensor:
-        """Of every sample along y (0) or x (1), in source pixels; (B, side)."""
+        """Return the positions of samples along y (0) or x (1) in source pixels; (B, side)."""
         count = torch.arange(self.side, device=self.step.device, dtype=self.step.dtype)
         return self.start[:, axis, None] + count * self.step[:, None]
 
     def of(self, chosen: Tensor) -> "Grid":
-        """The part for some of the pictures; `chosen` is a mask (B,)."""
+        """Return the grid of some of the pictures, by a mask (B,)."""
         return Grid(self.start[chosen], self.step[chosen], self.side)
 
 
 def sensor(pictures: Tensor, grid: Grid, defocus: Tensor) -> Tensor:
-    """Means over square sensor cells as wide as the grid's step, behind a Gaussian lens.
+    """Average over square sensor cells as wide as the grid's step, behind a Gaussian lens.
 
-    Args:    pictures: (B, 3, S, S).
-             defocus: (B,) standard deviations, source pixels.
-    Returns: (B, 3, side, side).
+    Args:
+        pictures: (B, 3, S, S).
+        grid: Places of the cells.
+        defocus: Standard deviations in source pixels, (B,).
+
+    Returns:
+        (B, 3, side, side).
     """
     sigma = (defocus.square() + _PIXEL).sqrt()[:, None, None]
     half = grid.step[:, None, None] / 2
@@ -61,10 +64,14 @@ def sensor(pictures: Tensor, grid: Grid, defocus: Tensor) -> Tensor:
 
 
 def resampled(pictures: Tensor, grid: Grid) -> Tensor:
-    """By Keys' cubic kernel with a = -1/2 (1981), stretched where the grid is coarser.
+    """Resample with Keys' cubic kernel, a = -1/2 (1981), stretched where the grid is coarser.
 
-    Args:    pictures: (B, 3, S, S).
-    Returns: (B, 3, side, side); may overshoot.
+    Args:
+        pictures: (B, 3, S, S).
+        grid: Places of the samples.
+
+    Returns:
+        (B, 3, side, side); may overshoot.
     """
     stretch = grid.step.clamp(min=1)[:, None, None]
 
@@ -80,15 +87,21 @@ def resampled(pictures: Tensor, grid: Grid) -> Tensor:
 
 
 def exposed(
-    pictures: Tensor, grid: Grid, defocus: Tensor, smear: Tensor, bend: Tensor | None = None
+    pictures: Tensor, grid: Grid, defocus: Tensor, path: Tensor, bend: Tensor | None = None
 ) -> Tensor:
-    """`sensor` with a shutter that stays open while the picture moves: the mean along its path.
+    """Average `sensor` along the path of the picture while the shutter is open.
 
-    Args:    smear: (B, 2) y and x from the shutter's opening to its closing, source pixels.
-             bend: (B,) how far the path is curved, as a fraction of its length; None: straight.
-    Returns: (B, 3, side, side).
+    Args:
+        pictures: (B, 3, S, S).
+        grid: Places of the cells.
+        defocus: Standard deviations in source pixels, (B,).
+        path: y and x from the shutter's opening to its closing, source pixels, (B, 2).
+        bend: Sagitta of the path, relative to its length, (B,); by default it is straight.
+
+    Returns:
+        (B, 3, side, side).
     """
-    still = smear.square().sum(1) < 1
+    still = path.square().sum(1) < 1
     if bool(still.all()):
         return sensor(pictures, grid, defocus)
     result = pictures.new_empty((*pictures.shape[:2], grid.side, grid.side))
@@ -96,13 +109,13 @@ def exposed(
         result[still] = sensor(pictures[still], grid.of(still), defocus[still])
     moving = ~still
     # One look every two pixels: a sensor cell is wider than that.
-    looks = max(2, round(float(smear.norm(dim=1).max()) / 2) + 1)
+    looks = max(2, round(float(path.norm(dim=1).max()) / 2) + 1)
     seen, total = grid.of(moving), torch.zeros_like(result[moving])
     for look in range(looks):
         time = (look + 0.5) / looks - 0.5
-        offset = time * smear[moving]
+        offset = time * path[moving]
         if bend is not None:
-            aside = smear[moving].flip(1) * smear.new_tensor([1.0, -1.0])
+            aside = path[moving].flip(1) * path.new_tensor([1.0, -1.0])
             offset = offset + (4 * time * time - 1 / 3) / 2 * bend[moving, None] * aside
         shifted = Grid(seen.start + offset, seen.step, seen.side)
         total += sensor(pictures[moving], shifted, defocus[moving])
@@ -110,12 +123,14 @@ def exposed(
     return result
 
 
-def noisy(pictures: Tensor, read: Tensor, shot: Tensor, rng: np.random.Generator) -> Tensor:
-    """With noise whose variance grows with the light; clipped to [0, 1] as sensors do.
+def add_noise(pictures: Tensor, read: Tensor, shot: Tensor, rng: np.random.Generator) -> Tensor:
+    """Add noise whose variance grows with the light, and clip to [0, 1] as sensors do.
 
-    Args: pictures: (B, 3, H, W), gamma-encoded.
-          read, shot: (B,): standard deviation in black, and what white adds to it.
-          rng: seeds a generator on the pictures' device.
+    Args:
+        pictures: (B, 3, H, W), gamma-encoded.
+        read: Standard deviation in black, (B,).
+        shot: Standard deviation that is added in white, (B,).
+        rng: Seeds a generator on the pictures' device.
     """
     generator = torch.Generator(pictures.device).manual_seed(int(rng.integers(2**62)))
     light = pictures.clamp(0, 1)
@@ -125,15 +140,18 @@ def noisy(pictures: Tensor, read: Tensor, shot: Tensor, rng: np.random.Generator
 
 
 def _along_both(pictures: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
-    """Every picture and channel between its two matrices, (B, side, S) each."""
+    """Multiply every channel by its picture's two matrices, (B, side, S) each."""
     return vertical[:, None] @ pictures @ horizontal[:, None].transpose(-1, -2)
 
 
 def _matrix(positions: Tensor, length: int, reach: float, profile: Profile) -> Tensor:
-    """Weights of `length` source pixels at each position; (B, side) to (B, side, length).
+    """Weights of source pixels at each position; (B, side) to (B, side, length).
 
-    Args: reach: distance beyond which the profile is nothing.
-          profile: weight by distance, (B, side, taps) to the same.
+    Args:
+        positions: In source pixels, (B, side).
+        length: Number of source pixels.
+        reach: Distance beyond which the profile is zero.
+        profile: Weight by distance, (B, side, taps) to the same.
     """
     taps = torch.arange(2 * int(reach + 1.5) + 1, device=positions.device) - int(reach + 1.5)
     index = positions.round()[..., None] + taps

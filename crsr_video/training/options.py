@@ -1,4 +1,4 @@
-"""Method of a method from words on a command line."""
+"""Build a training method from words on a command line."""
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -9,10 +9,8 @@ from crsr_video.training.baseline import CycleAdaptation, DegradationFirst
 from crsr_video.training.cr import Consistification, Unpaired
 from crsr_video.training.data import TIERS, Tier
 from crsr_video.training.joint import Joint
-from crsr_video.training.method import Method
+from crsr_video.training.method import SIZES, Method
 from crsr_video.training.perceptual import Perceptual
-from crsr_video.training.schedule import Schedule
-from crsr_video.training.sizes import SIZES
 from crsr_video.training.sr import SuperResolution
 
 METHODS: dict[str, Method] = {
@@ -21,23 +19,27 @@ METHODS: dict[str, Method] = {
     "joint": Joint(),
     "footage": Joint(paired=None, unpaired=Unpaired()),
     "both": Joint(unpaired=Unpaired()),
+    "perceptual": Perceptual(),
     "blind": SuperResolution(blind=True),
     "uda": CycleAdaptation(),
     "lrgan": DegradationFirst(),
-    "perceptual": Perceptual(schedule=Schedule(peak=1e-4)),
 }
-"""Ways of training with their defaults, by the names of commands and their variants."""
+"""Training methods with their default settings, by the names of commands and variants."""
 
 _Settings = TypeVar("_Settings")
 
 
 def method(name: str, size: str, tiers: Sequence[str], changes: Sequence[str]) -> Method:
-    """A way of training as asked for.
+    """Return a training method with the settings that were asked for.
 
-    Args:   name: one of `METHODS`. size: one of `SIZES`.
-            tiers: as `tier` reads them; none: the defaults.
-            changes: as `changed` reads them.
-    Raises: TrainingError: a name or a value that cannot be.
+    Args:
+        name: A key of `METHODS`.
+        size: A key of `SIZES`.
+        tiers: Read by `tier`; if empty, the default tiers.
+        changes: Read by `changed`.
+
+    Raises:
+        TrainingError: A name or a value is not allowed.
     """
     if size not in SIZES:
         raise TrainingError(f"unknown size '{size}': use {', '.join(SIZES)}")
@@ -48,9 +50,10 @@ def method(name: str, size: str, tiers: Sequence[str], changes: Sequence[str]) -
 
 
 def tier(text: str) -> Tier:
-    """From "FACE:PATCH:BATCH:SHARE", such as "64:64:8:0.5"; see `Tier`.
+    """Read "FACE:PATCH:BATCH:SHARE", such as "64:64:8:0.5".
 
-    Raises: TrainingError: not of that form.
+    Raises:
+        TrainingError: The text has another form, or a value that is not allowed.
     """
     try:
         face, patch, batch, share = text.split(":")
@@ -63,9 +66,10 @@ def tier(text: str) -> Tier:
 
 
 def changed(settings: _Settings, change: str) -> _Settings:
-    """Method with one number or switch changed, by "name=value" or "group.name=value".
+    """Return settings with one number or switch changed, by "name=value" or "group.name=value".
 
-    Raises: TrainingError: no such setting, or a value of another kind.
+    Raises:
+        TrainingError: There is no such setting, or the value is of another kind.
     """
     path, equals, value = change.partition("=")
     name, _, rest = path.partition(".")
@@ -75,11 +79,11 @@ def changed(settings: _Settings, change: str) -> _Settings:
     old = known[name]
     if rest and is_dataclass(old):
         return replace(settings, **{name: changed(old, f"{rest}={value}")})  # type: ignore[type-var]
-    return replace(settings, **{name: _like(old, path, value)})  # type: ignore[type-var]
+    return replace(settings, **{name: _parsed(old, path, value)})  # type: ignore[type-var]
 
 
-def _like(old: Any, path: str, text: str) -> Any:
-    """A value of the same kind as the old one."""
+def _parsed(old: Any, path: str, text: str) -> Any:
+    """A value of the same type as the old one."""
     try:
         if isinstance(old, bool):
             return {"yes": True, "no": False}[text]
@@ -88,4 +92,4 @@ def _like(old: Any, path: str, text: str) -> Any:
     except (ValueError, KeyError) as error:
         kind = "yes or no" if isinstance(old, bool) else "a number"
         raise TrainingError(f"{path} is {kind}, not '{text}'") from error
-    raise TrainingError(f"{path} is no number that could be changed")
+    raise TrainingError(f"{path} is no number or switch, so it cannot be changed with --set")

@@ -1,8 +1,8 @@
-"""One file that holds aligned face crops: made once, carried anywhere, read a picture at a time.
+"""Packs: files of aligned face crops, of which single pictures can be read.
 
-A pack is a ZIP archive: ``index.json`` says what each picture is and how all were made, and
-``crops/000000.webp`` and so on are the pictures, WebP and stored as they are. So any archiver
-opens it, and a picture is found by its offset. Packs of the same content are equal byte by byte.
+A pack is a ZIP archive. ``index.json`` describes the pictures and how they were made, and
+``crops/000000.webp`` and so on are the pictures, stored without further compression, so that a
+picture is found by its offset. Packs of the same content are equal byte by byte.
 """
 
 import hashlib
@@ -28,20 +28,18 @@ Bytes = NDArray[np.uint8]
 SUFFIX = ".pack"
 INDEX = "index.json"
 VERSION = 1
+SIZES = {512: 250.0, 256: 125.0, 128: 62.0}
+"""Side of the stored crop, and the least face width in pixels that fills it.
+
+A canonical crop is 1.9 face widths, so a picture is enlarged by 8 % at most."""
 LOSSLESS = 101
-"""Quality above OpenCV's scale for WebP: every pixel comes back as it was."""
+"""Quality above OpenCV's scale, for lossless WebP."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a ZIP can state; the real one would make equal packs differ."""
-_HEADER = 30
-"""Bytes of an entry's local header before its name; the last four are two lengths."""
-PER_PICTURE = 250
-"""About how many bytes a picture takes beside its own: headers, and its part of the index."""
+_HEADER_BYTES = 30
+"""Size of an entry's local header before its name; the last four bytes are two lengths."""
 _VAL_PERCENT = 5
-
-
-class PackSizeError(TrainingError):
-    """A pack would exceed the size that it was given."""
 
 
 @dataclass(frozen=True)
@@ -51,55 +49,54 @@ class Prepared:
     file: str
     """Path of the picture or video below the source folder."""
     split: str
+    """Train or val."""
     kind: str
-    """Real or synthetic, as the list of faces has it; genuine if cut from video as it is."""
+    """Real or synthetic, from the list of faces, or genuine if it was cut from video as it is."""
     person: str
     size: int
     """Side of the stored crop in pixels."""
     row: int
     """Position among the pictures of its split and size."""
     sha256: str
-    """Of the source file."""
+    """Hash of the source file."""
     licence: str = ""
-    """As the list of faces states it."""
+    """From the list of faces."""
     skin_ita: float | None = None
-    """Skin tone, see `training.appearance`; None: it was not measured."""
+    """Skin tone, see `training.appearance`; None if it was not measured."""
     iris_lightness: float | None = None
-    """CIELAB lightness of the irises, likewise."""
+    """CIELAB lightness of the irises; None if it was not measured."""
     iris_b: float | None = None
-    """CIELAB b of the irises, likewise."""
+    """CIELAB b of the irises; None if it was not measured."""
 
 
 def split_of(name: str) -> str:
-    """Train or val, the latter for about one name in twenty; always the same for the same name."""
+    """Return the split of a name: "val" for one in twenty, by its hash, and "train" otherwise."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     return "val" if int.from_bytes(digest[:4], "big") % 100 < _VAL_PERCENT else "train"
 
 
 def encode(picture: Bytes, quality: int) -> bytes:
-    """WebP of a uint8 (H, W, 3) RGB picture; quality 1 to 100, or `LOSSLESS`."""
+    """Encode a uint8 (H, W, 3) RGB picture as WebP; quality 1 to 100, or `LOSSLESS`."""
     written, data = cv2.imencode(".webp", picture[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
     if not written:
-        raise TrainingError("OpenCV was built without WebP, which packs are made of")
+        raise TrainingError("OpenCV was built without WebP, which packs need")
     return bytes(data)
 
 
 class PackWriter:
-    """Writes a pack under a temporary name; it takes its place only when it is complete.
+    """Writes a pack, and publishes it under its name when the context ends without an error."""
 
-    To be used as a context manager; if that is left with an exception, nothing remains.
-    """
+    def __init__(self, path: Path, parameters: Mapping[str, Any]) -> None:
+        """Open a new pack.
 
-    def __init__(
-        self, path: Path, parameters: Mapping[str, Any], *, limit: int | None = None
-    ) -> None:
-        """Begin.
+        Args:
+            path: The pack to write.
+            parameters: How the pictures are made, stored in the index as JSON.
 
-        Args:   parameters: how the pictures are made; stored in the index as JSON.
-                limit: bytes that the file must not exceed.
-        Raises: TrainingError: the folder cannot be written to.
+        Raises:
+            TrainingError: The folder cannot be written to.
         """
-        self._path, self._parameters, self._limit = path, parameters, limit
+        self._path, self._parameters = path, parameters
         self._part = temporary_name(path)
         self._pictures: list[Prepared] = []
         try:
@@ -110,16 +107,16 @@ class PackWriter:
         self._archive = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
 
     def add(self, entry: Prepared, data: bytes) -> None:
-        """Add one picture, as `encode` makes it.
+        """Add a picture that `encode` made.
 
-        Raises: TrainingError: the disk is full. PackSizeError: the pack is.
+        Raises:
+            TrainingError: The disk is full.
         """
         try:
             self._archive.writestr(_info(len(self._pictures)), data)
         except OSError as error:
             raise self._failed(error) from error
         self._pictures.append(entry)
-        self._check_size()
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +127,6 @@ class PackWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Finish, or leave no trace. Raises TrainingError, as `add` does."""
         try:
             if kind is None:
                 self._finish()
@@ -149,18 +145,13 @@ class PackWriter:
         info.compress_type = zipfile.ZIP_DEFLATED
         self._archive.writestr(info, json.dumps(content, separators=(",", ":")))
         self._archive.close()
-        self._check_size()
         self._file.close()
         publish(self._part, self._path)
 
-    def _check_size(self) -> None:
-        if self._limit is not None and self._file.tell() > self._limit:
-            raise PackSizeError(f"{self._path} would exceed {self._limit / 2**20:.1f} MiB")
-
     def _discard(self) -> None:
-        """Close and remove what was not finished."""
+        """Close and remove an unfinished file."""
         try:
-            # Closing an archive writes its directory, which may fail as what went before did.
+            # Closing an archive writes its directory, which fails where the disk is full.
             self._archive.fp = None
             self._file.close()
         except OSError:
@@ -176,16 +167,19 @@ def _info(number: int) -> zipfile.ZipInfo:
 
 
 class Pack:
-    """A pack for reading: its index, and the pictures as they are asked for, by any thread."""
+    """An open pack. Any thread may read pictures."""
 
     pictures: list[Prepared]
     parameters: dict[str, Any]
 
     def __init__(self, path: Path) -> None:
-        """Open it.
+        """Open a pack.
 
-        Args:   path: the file, or a folder that holds ``faces.pack``.
-        Raises: TrainingError: there is none, or it is damaged or something else.
+        Args:
+            path: The file, or a folder that holds ``faces.pack``.
+
+        Raises:
+            TrainingError: There is no pack, or it is damaged.
         """
         self.path = path / f"faces{SUFFIX}" if path.is_dir() else path
         try:
@@ -211,12 +205,13 @@ class Pack:
             )
 
     def read(self, number: int) -> Bytes:
-        """Picture `number` of the index: uint8 (S, S, 3) RGB.
+        """Return picture `number` of the index: uint8 (S, S, 3) RGB.
 
-        Raises: TrainingError: it is damaged.
+        Raises:
+            TrainingError: The picture is damaged.
         """
         entry, size = self._entries[number], self.pictures[number].size
-        start = entry.header_offset + _HEADER
+        start = entry.header_offset + _HEADER_BYTES
         lengths = self._memory[start - 4 : start]
         start += int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
         data = self._memory[start : start + entry.file_size]
@@ -230,5 +225,9 @@ class Pack:
 
 
 def read_index(path: Path) -> list[Prepared]:
-    """The pictures of a pack. Raises TrainingError: there is none, or it is damaged."""
+    """Return the index of a pack.
+
+    Raises:
+        TrainingError: There is no pack, or it is damaged.
+    """
     return Pack(path).pictures

@@ -7,10 +7,15 @@ from crsr_video.errors import TrainingError
 
 
 def package_file(package: str, relative: str, *, extra: str = "train") -> Path:
-    """Path of a data file inside an installed package, which is not imported.
+    """Return the path of a data file inside an installed package, which is not imported.
 
-    Args:   extra: of this project, which installs the package.
-    Raises: TrainingError: the package is not installed, or has no such file.
+    Args:
+        package: Import name of the package.
+        relative: Path of the file below the package's folder.
+        extra: Extra of this project that installs the package.
+
+    Raises:
+        TrainingError: The package is not installed, or has no such file.
     """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:

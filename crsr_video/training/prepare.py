@@ -1,118 +1,146 @@
-"""From a folder of pictures to a pack of aligned canonical crops, once.
+"""Prepare a folder of pictures as a pack of aligned canonical crops.
 
-In: pictures, and if there is one their `faces.csv` (file, split, kind, person, face_width and five
-landmarks in picture pixels, in the order of `geometry.TEMPLATE`); without it the tracker's models
-find the faces. Out: one file, see `pack`.
+A folder may have a `faces.csv` (file, split, kind, person, face_width and five landmarks in picture
+pixels, in the order of `geometry.TEMPLATE`). Without one, the tracker's models find the faces.
 """
 
+import csv
 import hashlib
 import logging
-from bisect import bisect_left
+import os
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from crsr_video.errors import CrsrError, TrainingError
-from crsr_video.imaging.geometry import crop_from_frame
+from crsr_video.errors import CrsrError, DegenerateFaceError, TrainingError
+from crsr_video.imaging.geometry import (
+    FACE_WIDTHS_PER_CROP,
+    Points,
+    bounds,
+    crop_from_frame,
+    crop_side,
+    invert,
+)
 from crsr_video.imaging.warping import warp
-from crsr_video.training.appearance import Appearance, measure
+from crsr_video.io.frames import from_rgb
+from crsr_video.track.tracker import Tracker
+from crsr_video.training.appearance import measure
 from crsr_video.training.pack import (
-    PER_PICTURE,
+    SIZES,
     SUFFIX,
-    PackSizeError,
     PackWriter,
     Prepared,
     encode,
     read_index,
+    split_of,
 )
-from crsr_video.training.pictures import (
-    LIST,
-    REASONS,
-    SIZES,
-    UNREADABLE,
-    Placed,
-    Skipped,
-    listed,
-    read_picture,
-    searched,
-    size_for,
-)
+from crsr_video.types import Face
 
 __all__ = ["SIZES", "Prepared", "prepare", "read_index", "size_for"]
 
 Bytes = NDArray[np.uint8]
 
-WORST = 70
-"""WebP quality below which smaller crops are the lesser evil."""
-_SAMPLE = 240
-"""Pictures by which the size of a pack is foretold."""
-_MARGIN = 0.99
+LIST = "faces.csv"
+SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
+REASONS = ("unreadable", "too small", "no face", "degenerate", "cut off", "duplicate")
+"""Why a picture, or a face in it, is skipped."""
+UNREADABLE, TOO_SMALL, NO_FACE, DEGENERATE, CUT_OFF, DUPLICATE = REASONS
+
+LOOKS = 4
+"""Frames for which a picture is shown to the tracker: it accepts a doubtful face when it has been
+found twice, and looks again after three."""
+_POINTS = ("eye_r", "eye_l", "nose", "mouth_r", "mouth_l")
+_LEAST_CONFIDENCE = 0.5
+_LEAST_INSIDE = 0.8
+"""Share of a crop that the picture must fill."""
 
 log = logging.getLogger(__name__)
 
 
-class Settings(NamedTuple):
-    """How crops are stored."""
+@dataclass(frozen=True)
+class LocatedFace:
+    """A face whose place in a picture is known."""
 
-    quality: int
-    """Of WebP."""
-    largest: int
-    """Side in pixels; larger crops are shrunk to it."""
+    file: str
+    """Path below the source folder."""
+    split: str
+    kind: str
+    person: str
+    licence: str
+    size: int
+    """Side of the crop that it fills, one of `SIZES`."""
+    landmarks: tuple[tuple[float, float], ...]
+    """Five points (x, y) in picture pixels, in the order of `geometry.TEMPLATE`."""
+
+
+class Skipped(Counter[str]):
+    """Counts skipped pictures and faces by reason, and logs each."""
+
+    def add(self, reason: str, file: str) -> None:
+        """Count one."""
+        self[reason] += 1
+        log.info("%s: skipped, %s", file, reason)
 
 
 def prepare(
-    source: Path,
-    out: Path,
-    *,
-    limit_mib: float | None = None,
-    quality: int = 95,
-    progress: bool = False,
+    source: Path, out: Path, *, quality: int = 95, progress: bool = False
 ) -> dict[str, int]:
-    """Align every usable face of a folder and store the crops as a pack.
+    """Align every usable face of a folder, and store the crops as a pack.
 
-    Args:    source: pictures, with or without a `faces.csv`.
-             out: the pack; a folder gets a ``faces.pack``. What was there is replaced.
-             limit_mib: size that the pack must not exceed, in MiB; WebP quality is lowered for
-             it, and where that would show too much the size of the largest crops.
-             quality: WebP quality, 1 to 100; 101 is lossless.
-             progress: draw a progress bar.
-    Returns: how many crops there are of each split and size ("train_256"), how many faces were
-             "skipped" and how many of these for each reason (`pictures.REASONS`), and the
-             "quality" that was stored.
-    Raises:  TrainingError: no usable face, the pack cannot be written, or cannot be so small.
-             FaceModelError: there is no list, and a face model is missing.
+    Args:
+        source: Folder of pictures, with or without a `faces.csv`.
+        out: The pack to write; a folder gets a ``faces.pack``. An existing pack is replaced.
+        quality: WebP quality, 1 to 100; 101 is lossless.
+        progress: Draw a progress bar on standard error.
+
+    Returns:
+        Number of crops of each split and size ("train_256"), number of faces that were "skipped",
+        and how many of these for each of `REASONS`.
+
+    Raises:
+        TrainingError: There is no usable face, or the pack cannot be written.
+        FaceModelError: There is no list, and a face model is missing.
     """
     skipped = Skipped()
-    with_list = (source / LIST).is_file()
-    faces = listed(source, skipped) if with_list else searched(source, skipped, progress=progress)
+    has_list = (source / LIST).is_file()
+    faces = listed(source, skipped) if has_list else detected(source, skipped, progress=progress)
     faces.sort(key=lambda face: (face.split, face.size))  # stable: in the order of the list
     if out.is_dir():
         out = out / f"faces{SUFFIX}"
-    limit = None if limit_mib is None else int(limit_mib * 2**20)
-    settings = best = Settings(quality, max(SIZES))
-    if limit is not None:
-        settings = _fitting(source, faces, limit, best)
-    while True:
-        missed = Skipped()
-        try:
-            entries = _write(source, faces, out, settings, limit, missed, progress)
-            break
-        except PackSizeError:
-            settings = _worse(settings, best)
-    skipped.update(missed)
-    log.info("%s: WebP quality %d, crops up to %d pixels", out, *settings)
-    counts = Counter(f"{entry.split}_{entry.size}" for entry in entries)
+    rows: Counter[tuple[str, int]] = Counter()
+    with PackWriter(out, {"quality": quality, "largest": max(SIZES)}) as pack:
+        for face in tqdm(faces, unit="face", disable=not progress):
+            crop = aligned(source, face, face.size)
+            if crop is None:
+                skipped.add(UNREADABLE, face.file)
+                continue
+            entry = Prepared(
+                file=face.file,
+                split=face.split,
+                kind=face.kind,
+                person=face.person,
+                size=face.size,
+                row=rows[face.split, face.size],
+                sha256=hashlib.sha256((source / face.file).read_bytes()).hexdigest(),
+                licence=face.licence,
+                **asdict(measure(crop)),
+            )
+            pack.add(entry, encode(crop, quality))
+            rows[face.split, face.size] += 1
+        if not rows:
+            raise TrainingError(f"no usable face picture in {source}")
+    counts = {f"{split}_{size}": count for (split, size), count in rows.items()}
     reasons = {reason: skipped[reason] for reason in REASONS}
-    return {**counts, "skipped": skipped.total(), **reasons, "quality": settings.quality}
+    return {**counts, "skipped": skipped.total(), **reasons}
 
 
-def aligned(source: Path, face: Placed, size: int) -> Bytes | None:
-    """The canonical crop of a face, uint8 (size, size, 3) RGB; None: it cannot be read."""
+def aligned(source: Path, face: LocatedFace, size: int) -> Bytes | None:
+    """Return the canonical crop of a face, uint8 (size, size, 3) RGB; None if it cannot be read."""
     picture = read_picture(source / face.file)
     if picture is None:
         return None
@@ -123,71 +151,148 @@ def aligned(source: Path, face: Placed, size: int) -> Bytes | None:
     return np.clip(np.rint(crop), 0, 255).astype(np.uint8)
 
 
-def _write(
-    source: Path,
-    faces: list[Placed],
-    out: Path,
-    settings: Settings,
-    limit: int | None,
-    skipped: Skipped,
-    progress: bool,
-) -> list[Prepared]:
-    """Write the pack. Raises PackSizeError: it does not fit; what was there is still there."""
-    rows: Counter[tuple[str, int]] = Counter()
-    entries: list[Prepared] = []
-    with PackWriter(out, settings._asdict(), limit=limit) as pack:
-        for face in tqdm(faces, unit="face", disable=not progress):
-            size = min(face.size, settings.largest)
-            crop = aligned(source, face, size)
-            if crop is None:
-                skipped.add(UNREADABLE, face.file)
+def size_for(face_width: float) -> int | None:
+    """Return the largest crop that a face of a width in pixels fills; None if it is too small."""
+    return next((size for size, least in SIZES.items() if face_width >= least), None)
+
+
+def read_picture(path: Path) -> Bytes | None:
+    """Read uint8 (H, W, 3) RGB, upright by its EXIF data; None if it cannot be read."""
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except (OSError, cv2.error):
+        return None
+    return None if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def listed(folder: Path, skipped: Skipped) -> list[LocatedFace]:
+    """Return the faces of ``faces.csv``.
+
+    Raises:
+        TrainingError: The list cannot be read.
+    """
+    try:
+        with (folder / LIST).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise TrainingError(f"cannot read the list of faces {folder / LIST}: {error}") from error
+    return [face for row in rows if (face := _from_row(row, skipped))]
+
+
+def _from_row(row: dict[str, str], skipped: Skipped) -> LocatedFace | None:
+    try:
+        size = size_for(float(row["face_width"]))
+        points = tuple((float(row[f"{p}_x"]), float(row[f"{p}_y"])) for p in _POINTS)
+        crop_side(points)
+        if size is None:
+            skipped.add(TOO_SMALL, row["file"])
+            return None
+        return LocatedFace(
+            file=row["file"],
+            split=row["split"],
+            kind=row["kind"],
+            person=row["person"],
+            licence=row.get("licence") or "",
+            size=size,
+            landmarks=points,
+        )
+    except (DegenerateFaceError, KeyError, TypeError, ValueError):
+        skipped.add(DEGENERATE, row.get("file") or "a row without a file")
+        return None
+
+
+def detected(folder: Path, skipped: Skipped, *, progress: bool = False) -> list[LocatedFace]:
+    """Detect every face that is wide enough in the pictures below a folder.
+
+    A person is a sub-folder, or each picture by itself where there are none; the split follows from
+    the person's name alone. Files with the same picture as an earlier one are skipped.
+
+    Raises:
+        TrainingError: There is no such folder.
+        FaceModelError: A face model is missing.
+    """
+    files = picture_files(folder)
+    if not files:
+        return []
+    found: list[LocatedFace] = []
+    seen: set[bytes] = set()
+    with Tracker(lookahead=0, min_face=min(SIZES.values())) as tracker:
+        for file in tqdm(files, unit="picture", disable=not progress):
+            name = file.relative_to(folder).as_posix()
+            picture = read_picture(file)
+            if picture is None:
+                skipped.add(UNREADABLE, name)
                 continue
-            entries.append(_entry(source, face, size, rows[face.split, size], measure(crop)))
-            rows[face.split, size] += 1
-            pack.add(entries[-1], encode(crop, settings.quality))
-        if not entries:
-            raise TrainingError(f"no usable face picture in {source}")
-    return entries
+            digest = hashlib.sha256(picture.tobytes()).digest()
+            if digest in seen:
+                skipped.add(DUPLICATE, name)
+                continue
+            seen.add(digest)
+            faces = _faces_in(tracker, picture)
+            if not faces:
+                skipped.add(NO_FACE, name)
+            person = file.stem if file.parent == folder else file.parent.name
+            for face in faces:
+                size = _usable_size(face, picture, name, skipped)
+                if size:
+                    found.append(_located(name, person, size, face.landmarks))
+    return found
 
 
-def _entry(source: Path, face: Placed, size: int, row: int, appearance: Appearance) -> Prepared:
-    return Prepared(
-        file=face.file,
-        split=face.split,
-        kind=face.kind,
-        person=face.person,
-        size=size,
-        row=row,
-        sha256=hashlib.sha256((source / face.file).read_bytes()).hexdigest(),
-        licence=face.licence,
-        **asdict(appearance),
+def picture_files(folder: Path) -> list[Path]:
+    """Return all pictures below a folder, in order; links to folders are not followed.
+
+    Raises:
+        TrainingError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise TrainingError(f"{folder} is no folder")
+    return sorted(
+        Path(base) / name
+        for base, _, names in os.walk(folder)
+        for name in names
+        if Path(name).suffix.lower() in SUFFIXES
     )
 
 
-def _fitting(source: Path, faces: list[Placed], limit: int, best: Settings) -> Settings:
-    """The best settings with which a sample of the faces foretells a pack within the limit."""
-    chosen = faces[:: max(1, len(faces) // _SAMPLE)]
-    qualities = range(min(WORST, best.quality), best.quality + 1)
-    largest = best.largest
-    while True:
-        crops = [aligned(source, face, min(face.size, largest)) for face in chosen]
-        found = [crop for crop in crops if crop is not None]
-        share = _MARGIN * limit * len(found) / max(1, len(faces))
-        fitting = bisect_left(qualities, True, key=lambda q: _bytes(found, q) > share)
-        if fitting > 0 or largest == min(SIZES):
-            return Settings(qualities[max(0, fitting - 1)], largest)
-        largest //= 2
+def _faces_in(tracker: Tracker, picture: Bytes) -> list[Face]:
+    """What the tracker finds when a picture is shown for some frames."""
+    for index in range(LOOKS):
+        (item,) = tracker.push(from_rgb(picture, index))
+    tracker.reset()
+    return [face for face in item.faces if face.confidence >= _LEAST_CONFIDENCE]
 
 
-def _bytes(crops: list[Bytes], quality: int) -> int:
-    return sum(len(encode(crop, quality)) + PER_PICTURE for crop in crops)
+def _usable_size(face: Face, picture: Bytes, name: str, skipped: Skipped) -> int | None:
+    """The size that a face fills, or None, counted, if it cannot be used."""
+    try:
+        size = size_for(crop_side(face.landmarks) / FACE_WIDTHS_PER_CROP)
+        inside = share_inside(face.landmarks, picture.shape[1], picture.shape[0])
+    except DegenerateFaceError:
+        skipped.add(DEGENERATE, name)
+        return None
+    if size is None or inside < _LEAST_INSIDE:
+        skipped.add(TOO_SMALL if size is None else CUT_OFF, name)
+        return None
+    return size
 
 
-def _worse(settings: Settings, best: Settings) -> Settings:
-    """The next smaller pack. Raises TrainingError: it cannot be any smaller."""
-    quality, largest = settings
-    if quality > WORST:
-        return Settings(quality - 1, largest)
-    if largest > min(SIZES):
-        return Settings(best.quality, largest // 2)
-    raise TrainingError("the faces are too many for so small a pack: raise the limit")
+def share_inside(landmarks: Points, width: int, height: int, sample_aspect: float = 1.0) -> float:
+    """Return the share of the box around a face's canonical crop that lies in a frame."""
+    frame_from_crop = invert(crop_from_frame(landmarks, 64, sample_aspect))
+    box = np.array(bounds(frame_from_crop, 64)).reshape(2, 2)
+    inside = np.clip(box, -0.5, np.array([width, height]) - 0.5)
+    return float((inside[1] - inside[0]).prod() / (box[1] - box[0]).prod())
+
+
+def _located(name: str, person: str, size: int, landmarks: Points) -> LocatedFace:
+    return LocatedFace(
+        file=name,
+        split=split_of(person),
+        kind="unstated",
+        person=person,
+        licence="",
+        size=size,
+        landmarks=tuple((float(x), float(y)) for x, y in landmarks),
+    )

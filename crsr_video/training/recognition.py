@@ -52,8 +52,11 @@ class RecognitionNetwork(nn.Module):
     def load(cls, path: Path | None = None) -> "RecognitionNetwork":
         """Read the weights.
 
-        Args:   path: dlib's .dat file; by default the installed package's.
-        Raises: TrainingError: the package is not installed, or the file is damaged.
+        Args:
+            path: Dlib's .dat file; by default the installed package's.
+
+        Raises:
+            TrainingError: The package is not installed, or the file is damaged.
         """
         path = path or package_file(
             "face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat"
@@ -66,8 +69,11 @@ class RecognitionNetwork(nn.Module):
     def forward(self, chips: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Embed faces.
 
-        Args:    chips: (N, 3, 150, 150) RGB in [0, 1].
-        Returns: embeddings (N, 128), and the maps after the stages of 32, 64 and 128 channels.
+        Args:
+            chips: (N, 3, 150, 150) RGB in [0, 1].
+
+        Returns:
+            Embeddings (N, 128), and the maps after the stages of 32, 64 and 128 channels.
         """
         x = (chips * 255 - self.mean) / 256
         x = functional.max_pool2d(functional.relu(self.stem(x)), 3, 2)

@@ -1,4 +1,4 @@
-"""All that a training run is at one moment, and its file."""
+"""The state of a training run between two steps, and its checkpoint file."""
 
 import copy
 import pickle
@@ -21,7 +21,7 @@ from crsr_video.networks import (
     SuperResolver,
 )
 
-FORMAT = "crsr-video-training/2"
+FORMAT = "crsr-video-training/3"
 
 KINDS: dict[str, type[nn.Module]] = {
     "consistifier": Consistifier,
@@ -30,123 +30,132 @@ KINDS: dict[str, type[nn.Module]] = {
     "discriminator": Discriminator,
     "feature_discriminator": FeatureDiscriminator,
 }
-"""What a checkpoint may ask to be built."""
+"""Network classes that a checkpoint may name."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One network of a run."""
+class NetworkSpec:
+    """How to build and train one network of a run."""
 
     kind: str
-    """One of `KINDS`."""
+    """A key of `KINDS`."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """Of its constructor."""
+    """Constructor arguments."""
     rate: float = 1.0
-    """Its learning rate over the run's; 0: it is used, but not trained."""
-    only: tuple[str, ...] = ()
-    """Train only parameters whose names begin so; empty: all."""
-    faster: dict[str, float] = field(default_factory=dict)
-    """Factors of the rate for parameters whose names begin so."""
-    critic: bool = False
-    """A discriminator: it has an optimizer of its own, and no average."""
+    """Learning rate as a multiple of the run's. A network with rate 0 is used but not trained."""
+    rates_by_prefix: dict[str, float] = field(default_factory=dict)
+    """Further multiples for parameters whose names begin with a prefix."""
+    is_discriminator: bool = False
+    """Discriminators have an optimizer of their own, and no moving average."""
 
 
 class Run:
-    """Networks, their averages, optimizers and counters between two steps."""
+    """Networks, their moving averages, optimizers and counters between two steps."""
 
     def __init__(
         self,
         method: str,
         settings: dict[str, Any],
-        parts: dict[str, Part],
+        specs: dict[str, NetworkSpec],
         *,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
-        """A new run.
+        """Start a new run.
 
-        Args: method: name of what trains.
-              settings: all that it was told; a run can only go on with the same.
-              parts: the networks, by name.
+        Args:
+            method: Name of the training method.
+            settings: Every setting of the method. A run can only be resumed with the same ones.
+            specs: The networks by name.
+            seed: Seed of the networks' first weights.
+            device: Where the networks are trained.
         """
-        self.method, self.settings, self.parts = method, settings, parts
+        self.method, self.settings, self.specs = method, settings, specs
         self.seed, self.device = seed, torch.device(device)
         self.step = 0
         self.planned = 0
-        """Steps the schedule is made for; 0 until the speed has been measured."""
+        """Steps that the schedule spans; 0 until the speed has been measured."""
         self.progress = 0.0
-        """How far the schedule has come, 0 to 1."""
+        """Position in the schedule, 0 to 1."""
         self.seconds = 0.0
-        """Spent in training so far."""
+        """Training time so far."""
         self.frozen: dict[str, nn.Module] = {}
         """Pretrained networks by name; see `pretrained`."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            built = {name: KINDS[part.kind](**part.arguments) for name, part in parts.items()}
+            built = {name: KINDS[spec.kind](**spec.arguments) for name, spec in specs.items()}
         self.networks = nn.ModuleDict(built).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        makers = [name for name, part in parts.items() if not part.critic]
-        self.averages = nn.ModuleDict({name: copy.deepcopy(built[name]) for name in makers})
+        generators = [name for name, spec in specs.items() if not spec.is_discriminator]
+        discriminators = [name for name, spec in specs.items() if spec.is_discriminator]
+        self.averages = nn.ModuleDict({name: copy.deepcopy(built[name]) for name in generators})
         self.averages.requires_grad_(False)
-        self.makers = self._optimizer(makers, betas=(0.9, 0.99))
-        # A critic must follow the maker at once: little momentum.
-        self.critics = self._optimizer(
-            [name for name in parts if name not in makers], betas=(0.5, 0.99)
-        )
+        self.generator_optimizer = self._optimizer(generators, betas=(0.9, 0.99))
+        # A discriminator must follow the generator at once, so it has little momentum.
+        self.discriminator_optimizer = self._optimizer(discriminators, betas=(0.5, 0.99))
 
     def _optimizer(
         self, names: list[str], betas: tuple[float, float]
     ) -> torch.optim.Optimizer | None:
         groups = []
         for name in names:
-            part, network = self.parts[name], self.networks[name]
+            spec, network = self.specs[name], self.networks[name]
+            network.requires_grad_(spec.rate > 0)
+            by_rate: dict[float, list[nn.Parameter]] = {}
             for key, parameter in network.named_parameters():
-                parameter.requires_grad_(part.rate > 0 and key.startswith(part.only or ("",)))
-            by_share: dict[float, list[nn.Parameter]] = {}
-            for key, parameter in network.named_parameters():
+                factors = [
+                    f for prefix, f in spec.rates_by_prefix.items() if key.startswith(prefix)
+                ]
+                rate = spec.rate * (factors[0] if factors else 1.0)
                 if parameter.requires_grad:
-                    factors = [f for prefix, f in part.faster.items() if key.startswith(prefix)]
-                    share = part.rate * (factors[0] if factors else 1.0)
-                    by_share.setdefault(share, []).append(parameter)
-            groups += [{"params": trained, "share": s} for s, trained in by_share.items()]
+                    by_rate.setdefault(rate, []).append(parameter)
+            groups += [{"params": found, "rate": rate} for rate, found in by_rate.items()]
         if not groups:
             return None
         return torch.optim.AdamW(groups, lr=0.0, betas=betas, weight_decay=1e-4, fused=True)
 
     def pretrained(self, name: str, load: Callable[[], nn.Module]) -> nn.Module:
-        """A frozen network that takes part in training and is not saved with the run.
+        """Return a frozen network that takes part in training and is not saved with the run.
 
-        Args: load: makes it, the first time.
+        Args:
+            name: Key under which the network is kept.
+            load: Called once, to read the network.
         """
         if name not in self.frozen:
             self.frozen[name] = load().to(self.device)
         return self.frozen[name]
 
     def __getitem__(self, name: str) -> nn.Module:
-        """A network, by name."""
+        """Return a network by name."""
         found: nn.Module = self.networks[name]
         return found
 
     def average(self, name: str) -> nn.Module:
-        """The moving average of a network: what is evaluated and shipped."""
+        """Return the moving average of a network, which is what is evaluated and shipped."""
         found: nn.Module = self.averages[name]
         return found
 
     def autocast(self) -> torch.autocast:
-        """Mixed precision for the forward passes."""
+        """Return the mixed-precision context for forward passes."""
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def update(self, terms: dict[str, Tensor], *, rate: float, clip: float) -> None:
-        """One step of all networks but the critics, down the sum of `terms`.
+    def update_generators(self, terms: dict[str, Tensor], *, rate: float, clip: float) -> None:
+        """Take one step of every network but the discriminators.
 
-        Raises: TrainingError: the loss is not finite; nothing was changed.
+        Args:
+            terms: Weighted loss terms, which are added up.
+            rate: Learning rate of the run.
+            clip: Largest gradient norm of each parameter group.
+
+        Raises:
+            TrainingError: The loss is not finite; nothing was changed.
         """
-        self._down(self.makers, terms, rate, clip)
+        self._update(self.generator_optimizer, terms, rate, clip)
 
-    def update_critics(self, terms: dict[str, Tensor], *, rate: float, clip: float) -> None:
-        """One step of the critics; the same in all else."""
-        self._down(self.critics, terms, rate, clip)
+    def update_discriminators(self, terms: dict[str, Tensor], *, rate: float, clip: float) -> None:
+        """Take one step of the discriminators; see `update_generators`."""
+        self._update(self.discriminator_optimizer, terms, rate, clip)
 
-    def _down(
+    def _update(
         self,
         optimizer: torch.optim.Optimizer | None,
         terms: dict[str, Tensor],
@@ -160,42 +169,47 @@ class Run:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         for group in optimizer.param_groups:
-            # Each network by itself: one that is in trouble must not hold the others back.
+            # Each group is clipped on its own, so that one does not hold the others back.
             torch.nn.utils.clip_grad_norm_(group["params"], clip)
-            group["lr"] = rate * group["share"]
+            group["lr"] = rate * group["rate"]
         optimizer.step()
 
-    def follow(self, decay: float) -> None:
-        """Let the averages follow, and count the step."""
-        # The average of a young run must not remember its first steps.
+    def finish_step(self, decay: float) -> None:
+        """Update the moving averages and count the step."""
+        # A young run's average must not remember its first steps.
         lerp = get_ema_multi_avg_fn(min(decay, (1 + self.step) / (10 + self.step)))  # type: ignore[no-untyped-call]
         for name, average in self.averages.items():
-            if self.parts[name].rate:
+            if self.specs[name].rate:
                 parameters = tuple(p.detach() for p in self.networks[name].parameters())
                 lerp(tuple(average.parameters()), parameters, 0)
         if self.planned:
-            # A plan that is revised on the way spreads what is left over the steps that are left.
+            # When the plan changes on the way, the rest of the schedule spans the steps left.
             self.progress += (1 - self.progress) / max(1, self.planned - self.step)
         self.step += 1
 
-    def begin_from(self, name: str, weights: dict[str, Tensor]) -> list[str]:
-        """Start a network from trained weights.
+    def load_weights(self, name: str, weights: dict[str, Tensor]) -> list[str]:
+        """Initialise a network from trained weights.
 
-        Returns: the names of weights it has beyond those: of added blocks, which do nothing yet.
-        Raises:  TrainingError: they belong to another network.
+        Returns:
+            Names of the network's tensors that the weights do not have, such as added blocks.
+
+        Raises:
+            TrainingError: The weights belong to another network.
         """
         try:
             found = self.networks[name].load_state_dict(weights, strict=False)
             if name in self.averages:
                 self.averages[name].load_state_dict(weights, strict=False)
         except RuntimeError as error:
-            raise TrainingError(f"the weights do not fit the {name}: {_first(error)}") from error
+            raise TrainingError(
+                f"the weights do not fit the {name}: {_first_lines(error)}"
+            ) from error
         if found.unexpected_keys:
             raise TrainingError(f"the {name} has no {found.unexpected_keys[0]}")
         return list(found.missing_keys)
 
 
-def _first(error: BaseException) -> str:
+def _first_lines(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2])[:200]
 
@@ -204,20 +218,21 @@ _COUNTERS = ("step", "planned", "progress", "seconds")
 
 
 def save(run: Run, path: Path) -> None:
-    """Write the run, whole or not at all: an interruption leaves the previous file.
+    """Write a checkpoint. If writing is interrupted, the previous checkpoint stays.
 
-    Raises: TrainingError: it cannot be written.
+    Raises:
+        TrainingError: The file cannot be written.
     """
+    optimizers = (run.generator_optimizer, run.discriminator_optimizer)
     content = {
         "format": FORMAT,
         "method": run.method,
         "settings": run.settings,
-        "parts": {name: asdict(part) for name, part in run.parts.items()},
+        "specs": {name: asdict(spec) for name, spec in run.specs.items()},
         "seed": run.seed,
         "networks": run.networks.state_dict(),
         "averages": run.averages.state_dict(),
-        "makers": run.makers and run.makers.state_dict(),
-        "critics": run.critics and run.critics.state_dict(),
+        "optimizers": [optimizer and optimizer.state_dict() for optimizer in optimizers],
         **{name: getattr(run, name) for name in _COUNTERS},
     }
     try:
@@ -225,27 +240,29 @@ def save(run: Run, path: Path) -> None:
         with replacing(path) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        raise TrainingError(f"cannot write {path}: {_first(error)}") from error
+        raise TrainingError(f"cannot write {path}: {_first_lines(error)}") from error
 
 
 def load(path: Path, device: str = "cpu") -> Run:
-    """Read a run back, to go on as if it had never stopped.
+    """Read a checkpoint, so that training continues as if it had never stopped.
 
-    Raises: TrainingError: missing, damaged, or no training checkpoint of this version.
+    Raises:
+        TrainingError: The file is missing, damaged, or no checkpoint of this version.
     """
     try:
         content = torch.load(path, map_location=device, weights_only=True)
         if content["format"] != FORMAT:
             raise TrainingError(f"{path} is a checkpoint of another version")
-        parts = {name: Part(**part) for name, part in content["parts"].items()}
+        specs = {name: NetworkSpec(**spec) for name, spec in content["specs"].items()}
         run = Run(
-            content["method"], content["settings"], parts, seed=content["seed"], device=device
+            content["method"], content["settings"], specs, seed=content["seed"], device=device
         )
         run.networks.load_state_dict(content["networks"])
         run.averages.load_state_dict(content["averages"])
-        for optimizer, saved in ((run.makers, "makers"), (run.critics, "critics")):
+        optimizers = (run.generator_optimizer, run.discriminator_optimizer)
+        for optimizer, saved in zip(optimizers, content["optimizers"], strict=True):
             if optimizer is not None:
-                optimizer.load_state_dict(content[saved])
+                optimizer.load_state_dict(saved)
         for name in _COUNTERS:
             setattr(run, name, content[name])
     except (
@@ -257,22 +274,25 @@ def load(path: Path, device: str = "cpu") -> Run:
         AttributeError,
         pickle.UnpicklingError,
     ) as error:
-        raise TrainingError(f"cannot resume from {path}: {_first(error)}") from error
+        raise TrainingError(f"cannot resume from {path}: {_first_lines(error)}") from error
     return run
 
 
-def check_same(run: Run, method: str, settings: dict[str, Any], parts: dict[str, Part]) -> None:
-    """Make sure that a run goes on as it began.
+def check_same(
+    run: Run, method: str, settings: dict[str, Any], specs: dict[str, NetworkSpec]
+) -> None:
+    """Check that a run is resumed as it was started.
 
-    Raises: TrainingError: it was begun with other settings; which, in words.
+    Raises:
+        TrainingError: It was started with another method, setting or network.
     """
     if run.method != method:
-        raise TrainingError(f"the run was begun by '{run.method}', not by '{method}'")
+        raise TrainingError(f"the run was started by 'train {run.method}', not 'train {method}'")
     for name in sorted({*run.settings, *settings}):
         before, now = run.settings.get(name), settings.get(name)
         if before != now:
             raise TrainingError(
-                f"the run was begun with {name} {before}, not {now}: begin a new one for that"
+                f"the run was started with {name} {before}, not {now}: start a new run to change it"
             )
-    if run.parts != parts:
-        raise TrainingError("the run was begun with other networks: begin a new one for that")
+    if run.specs != specs:
+        raise TrainingError("the run was started with other networks: start a new run")

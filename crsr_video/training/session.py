@@ -1,9 +1,10 @@
-"""One call of a training command: open or begin the run, wire data and journal, train."""
+"""A training run in a folder: start or resume it, and the loop of every method."""
 
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -13,31 +14,43 @@ from torch import Tensor
 from crsr_video import weights
 from crsr_video.errors import TrainingError
 from crsr_video.training.data import Faces
-from crsr_video.training.draws import Source, Wanted
-from crsr_video.training.framing import FramedFaces
-from crsr_video.training.genuine import Genuine
-from crsr_video.training.journal import Journal
-from crsr_video.training.loop import CHECKPOINT, train
+from crsr_video.training.draws import Source, Wanted, prefetch
+from crsr_video.training.genuine import FramedFaces, Genuine
+from crsr_video.training.journal import Journal, SampleSheet
 from crsr_video.training.method import Method
-from crsr_video.training.run import Run, check_same, load
-from crsr_video.training.samples import SampleSheet
-from crsr_video.training.schedule import Limits
+from crsr_video.training.run import Run, check_same, load, save
+
+CHECKPOINT = "checkpoint.pt"
+
+_STEPS_TO_MEASURE = 20
+"""Steps after which the speed is known well enough to plan the schedule."""
+_SHEET_FACES = 6
 
 log = logging.getLogger(__name__)
 
-_SHEET_BATCH = 6
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """When to stop, log and save."""
+
+    steps: int | None = None
+    """Length of the schedule. A run with a number of steps can be repeated exactly."""
+    minutes: float | None = None
+    """Length of the schedule in training time, from which the number of steps is estimated."""
+    until: int | None = None
+    """Pause at this step, in the middle of the schedule."""
+    pause: float | None = None
+    """Pause after so many minutes of this call."""
+    log_every: int = 25
+    """Steps between log lines."""
+    save_every: float = 120.0
+    """Seconds between checkpoints."""
+    sheet_every: float = 600.0
+    """Seconds between sample sheets."""
 
 
 class Session:
-    """A run in a folder: begun, or taken up again if the folder holds one.
-
-    Args:   method: how to train.
-            faces: a pack. genuine: a harvest's pack or an .npz.
-            start: runs' folders, checkpoints or weights files to begin from; of networks that
-                   several have, the first one's.
-            framing: "canonical", or "wider": faces cut as in that data set.
-    Raises: TrainingError: data or weights that cannot be used, or a run begun otherwise.
-    """
+    """A run in a folder: a new one, or the one that the folder holds."""
 
     def __init__(
         self,
@@ -51,19 +64,48 @@ class Session:
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
-        self._method, self._folder, self._device = method, folder, device
+        """Start or resume the run.
+
+        Args:
+            method: How to train.
+            faces: A pack of high-resolution faces.
+            folder: Folder of the run.
+            genuine: A pack of harvested faces, or an .npz file.
+            start: Folders of runs, checkpoints or weights files whose weights a new run starts
+                from. For each network, the first that has it counts.
+            framing: "canonical", or "wider" for faces cut as in the .npz file.
+            seed: Seed of the networks and of every draw.
+            device: "cpu", "cuda" or "cuda:N".
+
+        Raises:
+            TrainingError: Data or weights cannot be used, or the folder holds a run that was
+                started in another way.
+        """
         if device != "cpu" and not torch.cuda.is_available():
-            raise TrainingError(f"there is no device '{device}' here")
+            raise TrainingError(f"device '{device}' is not available: use cpu")
+        self._method, self._folder, self._device = method, folder, device
         self._seed, self._framing = seed, framing
         self._faces, self._genuine = faces, genuine
-        self.run = self._resumed() if (folder / CHECKPOINT).exists() else self._begun(start)
+        self._settings = {**method.settings(), "framing": framing}
+        self.run = self._resumed() if (folder / CHECKPOINT).exists() else self._started(start)
 
     def train(self, limits: Limits, *, threads: int, workers: int, progress: bool) -> None:
-        """Train until `limits` say so. Raises: TrainingError."""
+        """Train until `limits` say so.
+
+        Args:
+            limits: When to stop, log and save.
+            threads: CPU threads for the networks.
+            workers: Threads that make data.
+            progress: Draw a progress bar on standard error.
+
+        Raises:
+            TrainingError: The loss is no longer finite, data is damaged, or the disk is full.
+        """
         torch.set_num_threads(threads)
         cv2.setNumThreads(1)
-        source = self._source("train", self._method.wanted)
-        sheet = SampleSheet(self._source("val", _small(self._method.wanted)))
+        wanted = self._method.wanted
+        source = self._source("train", wanted)
+        sheet = SampleSheet(self._source("val", _for_sheet(wanted)))
         journal = Journal(
             self._folder,
             every=limits.log_every,
@@ -73,78 +115,155 @@ class Session:
         )
         with closing(journal):
             train(self._method, self.run, source, self._folder, limits, journal, workers=workers)
-            journal.draw(self.run)
+            journal.write_sheet(self.run)
 
     def _source(self, split: str, wanted: Wanted) -> Source:
         genuine = Genuine(self._genuine, split) if self._genuine and wanted.genuine else None
         kind = FramedFaces if self._framing == "wider" else Faces
-        photographs = kind(self._faces, split, kind="real") if wanted.photographs else None
         return Source(
             kind(self._faces, split),
             genuine,
             wanted,
             seed=self._seed,
             device=self._device,
-            photographs=photographs,
+            photographs=kind(self._faces, split, kind="real") if wanted.photographs else None,
         )
 
     def _resumed(self) -> Run:
         run = load(self._folder / CHECKPOINT, self._device)
-        method = self._method
-        check_same(
-            run, method.name, {**method.settings(), "framing": self._framing}, method.parts()
-        )
+        check_same(run, self._method.name, self._settings, self._method.specs())
         if run.seed != self._seed:
-            raise TrainingError(f"the run was begun with seed {run.seed}, not {self._seed}")
-        log.info("going on at step %d", run.step)
+            raise TrainingError(f"the run was started with --seed {run.seed}, not {self._seed}")
+        log.info("resuming at step %d", run.step)
         return run
 
-    def _begun(self, start: Sequence[Path]) -> Run:
-        method = self._method
-        run = Run(
-            method.name,
-            {**method.settings(), "framing": self._framing},
-            method.parts(),
-            seed=self._seed,
-            device=self._device,
-        )
-        begun: set[str] = set()
+    def _started(self, start: Sequence[Path]) -> Run:
+        specs = self._method.specs()
+        run = Run(self._method.name, self._settings, specs, seed=self._seed, device=self._device)
+        done: set[str] = set()
         for path in start:
             found = starting_weights(path)
-            for name in run.networks.keys() & (found.keys() - begun):
-                new = run.begin_from(name, found[name])
-                log.info("%s: from %s, %d tensors are new", name, path.name, len(new))
-                begun.add(name)
+            for name in run.networks.keys() & (found.keys() - done):
+                new = run.load_weights(name, found[name])
+                log.info("%s: from %s, %d new tensors", name, path.name, len(new))
+                done.add(name)
         return run
 
 
-def _small(wanted: Wanted) -> Wanted:
-    """A few faces of the largest kind that is trained on."""
+def _for_sheet(wanted: Wanted) -> Wanted:
+    """A few faces of the largest tier that is trained on, as they are."""
     largest = max(wanted.tiers, key=lambda tier: tier.patch)
-    return replace(
-        wanted,
-        tiers=(replace(largest, batch=_SHEET_BATCH, share=1.0),),
-        photographs=False,
-        varied=False,
-    )
+    tiers = (replace(largest, batch=_SHEET_FACES, share=1.0),)
+    return replace(wanted, tiers=tiers, photographs=False, varied=False)
 
 
 def read_run(path: Path) -> Run:
-    """A run by its folder or its checkpoint. Raises: TrainingError."""
+    """Read a run by its folder or its checkpoint.
+
+    Raises:
+        TrainingError: There is no checkpoint, or it is damaged.
+    """
     return load(path / CHECKPOINT if path.is_dir() else path)
 
 
 def starting_weights(path: Path) -> dict[str, dict[str, Tensor]]:
-    """Averaged weights of a run (a critic's own), or those of a weights file, by network.
+    """Return averaged weights by network, from a run or a weights file.
 
-    Raises: TrainingError, WeightsError: neither of them, or damaged.
+    A discriminator has no average, so its own weights are returned.
+
+    Raises:
+        TrainingError: The file is neither of them, or damaged.
+        WeightsError: The weights file cannot be used.
     """
     if path.suffix == ".safetensors" or not path.exists():
         pair = weights.load(str(path))
         networks = {"consistifier": pair.consistifier, "superresolver": pair.superresolver}
-        return {name: dict(net.state_dict()) for name, net in networks.items()}
+        return {name: dict(network.state_dict()) for name, network in networks.items()}
     run = read_run(path)
     return {
         name: dict((run.average(name) if name in run.averages else run[name]).state_dict())
         for name in run.networks
     }
+
+
+def train(
+    method: Method,
+    run: Run,
+    source: Source,
+    folder: Path,
+    limits: Limits,
+    journal: Journal,
+    *,
+    workers: int = 0,
+) -> Run:
+    """Train until the schedule ends or `limits` pause it, with checkpoints on the way.
+
+    Raises:
+        TrainingError: There is no length, the loss is no longer finite, or the disk is full. The
+            checkpoint in `folder` is the last good one.
+    """
+    if not (limits.steps or limits.minutes):
+        raise TrainingError("training needs a length: use --steps or --minutes")
+    if limits.steps:
+        if run.step and run.planned and run.planned != limits.steps:
+            raise TrainingError(
+                f"the run was planned for {run.planned} steps, not {limits.steps}: resume with "
+                f"--steps {run.planned}, or start a new run from its weights"
+            )
+        run.planned = limits.steps
+    clock = _Clock(run, limits)
+    with closing(prefetch(source.at, run.step, workers)) as draws:
+        while not clock.is_over():
+            began = time.perf_counter()
+            draw = next(draws)
+            waited = time.perf_counter() - began
+            rate = method.schedule.rate(run.step, run.progress if run.planned else 0.0)
+            terms = method.step(run, draw, rate)
+            run.finish_step(method.decay)
+            clock.count_step()
+            journal.add(run, terms, rate=rate, waited=waited)
+            if clock.is_checkpoint_due():
+                save(run, folder / CHECKPOINT)
+    save(run, folder / CHECKPOINT)
+    return run
+
+
+class _Clock:
+    """Training time, speed, and what is due."""
+
+    def __init__(self, run: Run, limits: Limits) -> None:
+        self._run, self._limits = run, limits
+        self._first, self._before, self._began = run.step, run.seconds, time.perf_counter()
+        self._saved = 0.0
+
+    def count_step(self) -> None:
+        self._run.seconds = self._before + self._elapsed()
+        if self._run.step - self._first == _STEPS_TO_MEASURE:
+            self._replan()
+
+    def is_over(self) -> bool:
+        run, limits = self._run, self._limits
+        if limits.pause is not None and self._elapsed() > limits.pause * 60:
+            return True
+        if limits.until is not None and run.step >= limits.until:
+            return True
+        return run.planned > 0 and run.step >= run.planned
+
+    def is_checkpoint_due(self) -> bool:
+        if self._elapsed() - self._saved < self._limits.save_every:
+            return False
+        self._saved = self._elapsed()
+        self._replan()
+        return True
+
+    def _elapsed(self) -> float:
+        """Seconds of this call."""
+        return time.perf_counter() - self._began
+
+    def _replan(self) -> None:
+        """Fit the remaining steps to the remaining time."""
+        run, minutes = self._run, self._limits.minutes
+        if minutes is None or self._limits.steps:
+            return
+        speed = (run.step - self._first) / self._elapsed()
+        run.planned = run.step + max(1, round((minutes * 60 - run.seconds) * speed))

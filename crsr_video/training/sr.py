@@ -1,21 +1,21 @@
-"""The super-resolver alone: step 1 of the method, and two baselines.
+"""Step 1 of the method, and two baselines: the super-resolver alone.
 
     L = pix(psi(x), y) + w_a adv(psi(x)) + w_m match(psi(x), y)
 
-with x = a, the artificial LR: conventional super-resolution; or x = d, synthetically degraded:
-"blind" super-resolution. No consistifier, no genuine footage.
+with x = a, the artificial LR (conventional super-resolution), or x = d, synthetically degraded
+(blind super-resolution). There is no consistifier and no genuine footage.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
-from crsr_video.training.adversary import critic_terms, maker_terms
 from crsr_video.training.draws import Draw, Wanted
-from crsr_video.training.losses import charbonnier
-from crsr_video.training.method import HIGH, Method, joined, values
-from crsr_video.training.run import Part, Run
+from crsr_video.training.losses import charbonnier, discriminator_terms, generator_terms
+from crsr_video.training.method import HIGH, Method, joined
+from crsr_video.training.run import NetworkSpec, Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,46 +24,57 @@ class SuperResolution(Method):
 
     name: ClassVar[str] = "sr"
     blind: bool = False
-    """Learn from degraded input (three quarters) instead of artificial LR alone."""
+    """Train on degraded input (three quarters) instead of artificial LR alone."""
     adversarial: float = 0.0
-    """Weight of the adversarial term; 0: no discriminator."""
+    """Weight of the adversarial term; 0 trains without a discriminator."""
     matching: float = 0.0
     """Weight of feature matching."""
 
     @property
     def wanted(self) -> Wanted:
-        """Pairs, degraded if blind."""
+        """Pairs, which are degraded for blind super-resolution."""
         return Wanted(tiers=self.tiers, degraded=self.blind)
 
-    def parts(self) -> dict[str, Part]:
-        """psi, and a discriminator if it is wanted."""
-        parts = {"superresolver": self._superresolver()}
+    def specs(self) -> dict[str, NetworkSpec]:
+        """Return psi, and a discriminator if one is needed."""
+        specs = {"superresolver": self._superresolver()}
         if self.adversarial:
-            parts["critic_picture"] = self._critic(HIGH)
-        return parts
+            specs["discriminator_picture"] = self._discriminator(HIGH)
+        return specs
 
     def step(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
-        """One update."""
+        """Update once."""
         small = draw.artificial
         if draw.degraded is not None:
             plain = len(small) // 4
             small = torch.cat([small[:plain], draw.degraded[plain:]])
         with run.autocast():
-            made = run["superresolver"](joined(small))
-            terms = {"pixel": charbonnier(made, draw.target)}
-            if self.adversarial:
-                terms |= maker_terms(
-                    "picture",
-                    run["critic_picture"],
-                    made,
-                    draw.target,
-                    weight=self.adversarial,
-                    matching=self.matching,
-                )
-        run.update(terms, rate=rate, clip=self.clip)
-        if not self.adversarial:
-            return values(terms)
-        with run.autocast():
-            judged = critic_terms("picture", run["critic_picture"], draw.target, made)
-        run.update_critics(judged, rate=rate, clip=10 * self.clip)
-        return values(terms, judged)
+            generators, discriminators = from_pairs(run, small, draw.target, self)
+        return self._update(run, rate, generators, discriminators)
+
+
+def from_pairs(
+    run: Run, small: Tensor, target: Tensor, weights: "SuperResolution"
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Loss terms of the super-resolver and of its discriminator, from pairs.
+
+    Args:
+        run: Holds the super-resolver, and the discriminator if its weight is not zero.
+        small: Input of the super-resolver, (N, 3, T, T).
+        target: (N, 3, 4T, 4T).
+        weights: Gives the weights of the terms.
+    """
+    generated = run["superresolver"](joined(small))
+    generators = {"pixel": charbonnier(generated, target)}
+    if not weights.adversarial:
+        return generators, {}
+    discriminator = run["discriminator_picture"]
+    generators |= generator_terms(
+        "picture",
+        discriminator,
+        generated,
+        target,
+        weight=weights.adversarial,
+        matching=weights.matching,
+    )
+    return generators, discriminator_terms("picture", discriminator, target, generated)

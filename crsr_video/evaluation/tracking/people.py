@@ -22,8 +22,7 @@ from crsr_video.imaging.geometry import (
 )
 from crsr_video.imaging.warping import warp
 from crsr_video.training.pack import Pack, Prepared
-from crsr_video.training.pictures import LIST, Placed, Skipped, listed
-from crsr_video.training.prepare import aligned
+from crsr_video.training.prepare import LIST, LocatedFace, Skipped, aligned, listed
 
 Bytes = NDArray[np.uint8]
 
@@ -134,9 +133,9 @@ def _from_pack(path: Path) -> list[Person]:
 
 
 def _from_list(folder: Path) -> list[Person]:
-    placed = listed(folder, Skipped())
+    found = listed(folder, Skipped())
     made = []
-    for face in (placed[n] for n in _chosen(placed)):
+    for face in (found[n] for n in _chosen(found)):
         size = min(face.size, _MAX_CROP_PX)
         crop = aligned(folder, face, size)
         if crop is not None:
@@ -145,7 +144,7 @@ def _from_list(folder: Path) -> list[Person]:
     return made
 
 
-def _chosen(entries: Sequence[Prepared | Placed]) -> list[int]:
+def _chosen(entries: Sequence[Prepared | LocatedFace]) -> list[int]:
     """One picture per person of the held-out set: photographs first, then the largest."""
     order = sorted(
         (n for n, entry in enumerate(entries) if entry.split == "val"),

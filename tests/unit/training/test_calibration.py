@@ -13,8 +13,8 @@ from crsr_video.networks import onednn
 from crsr_video.runtime.predictor import MOST_INT8_PIXELS
 from crsr_video.stages.align import CROP_SIZES
 from crsr_video.training import calibration
+from crsr_video.training.__main__ import main
 from crsr_video.training.calibration import Sample, calibrate, compare, crops, write
-from crsr_video.training.calibration.__main__ import main
 from crsr_video.training.data import Faces
 from crsr_video.training.export import export
 from crsr_video.training.prepare import prepare
@@ -44,7 +44,7 @@ def file(tmp_path):
 
 
 def command(*words):
-    return CliRunner().invoke(main, [str(word) for word in words])
+    return CliRunner().invoke(main, ["train", "calibrate", *(str(word) for word in words)])
 
 
 @needs_vnni

@@ -36,7 +36,7 @@ def test_this_build_has_the_usual_codecs() -> None:
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_frames_return_in_order_and_odd_sizes_too(name: str, bidirectional: bool) -> None:
     codec, frames = CODECS[name], clip(67, 81)
-    coded = compress(frames, codec, codec.good, bidirectional=bidirectional)
+    coded = compress(frames, codec, codec.good, has_b_frames=bidirectional)
     assert [c.shape for c in coded] == [f.shape for f in frames]
     assert coded[0].dtype == np.uint8
     assert error(coded, frames) < 0.03
@@ -96,7 +96,7 @@ def test_floats_and_bytes_are_the_same_picture() -> None:
 
 @pytest.mark.parametrize("name", CODECS)
 def test_coders_are_silent_and_repeatable(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    first, second = (compress(clip(), CODECS[name], 20, bidirectional=True) for _ in range(2))
+    first, second = (compress(clip(), CODECS[name], 20, has_b_frames=True) for _ in range(2))
     assert np.array_equal(first, second)
     assert capfd.readouterr() == ("", "")
 

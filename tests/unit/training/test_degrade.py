@@ -5,24 +5,24 @@ import pytest
 import torch
 
 from crsr_video.training.codec import CODECS
-from crsr_video.training.degrade import (
-    as_video,
-    clean,
-    degrade,
-    spoilt,
-)
-from crsr_video.training.spoiling import (
+from crsr_video.training.degradations import (
     EXTRA_KINDS,
-    FASTEST,
-    Coding,
-    Spoiling,
-    draw,
-    draw_coding,
+    MAX_SPEED_PX,
+    Compression,
+    Degradation,
+    draw_compression,
+    draw_degradation,
     with_extra,
+)
+from crsr_video.training.degrade import (
+    apply,
+    clean,
+    compress_video,
+    degrade,
 )
 
 NEARLY_LOSSLESS = {"h264": 2, "hevc": 2, "mpeg2": 1, "mpeg4": 1, "vp9": 2}
-PERFECT = Spoiling(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 99)
+PERFECT = Degradation(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 99)
 
 
 def hr(side: int = 128, count: int = 4) -> torch.Tensor:
@@ -82,19 +82,19 @@ def test_degrade_leaves_its_input_alone() -> None:
 
 def test_one_in_four_is_nearly_clean() -> None:
     rng = np.random.default_rng(0)
-    drawn = [draw(rng) for _ in range(400)]
-    light = [s for s in drawn if s.quality >= 90 and s.native >= 0.9 and s.shot_noise == 0]
+    drawn = [draw_degradation(rng) for _ in range(400)]
+    light = [s for s in drawn if s.quality >= 90 and s.native_scale >= 0.9 and s.shot_noise == 0]
     assert 0.2 < len(light) / len(drawn) < 0.32
-    assert min(s.native for s in drawn) >= 0.5 and max(s.native for s in drawn) <= 1.3
+    assert min(s.native_scale for s in drawn) >= 0.5 and max(s.native_scale for s in drawn) <= 1.3
     assert min(s.quality for s in drawn) >= 20
 
 
 def test_drawn_codecs_cover_all_and_stay_in_range() -> None:
     rng = np.random.default_rng(0)
-    drawn = [draw_coding(rng) for _ in range(300)]
+    drawn = [draw_compression(rng) for _ in range(300)]
     assert {c.codec.encoder for c in drawn} == {c.encoder for c in CODECS.values()}
     assert all(c.codec.good <= c.quantiser <= c.codec.bad for c in drawn)
-    assert 0 <= min(draw(rng).speed for _ in range(99)) <= FASTEST
+    assert 0 <= min(draw_degradation(rng).speed for _ in range(99)) <= MAX_SPEED_PX
 
 
 def luma(picture: torch.Tensor) -> torch.Tensor:
@@ -116,11 +116,12 @@ def shift(picture: torch.Tensor, truth: torch.Tensor) -> float:
 def test_faces_that_move_in_their_video_stay_where_the_truth_is(name: str, native: float) -> None:
     pictures = hr(count=3)
     cameras = [
-        replace(PERFECT, native=native, speed=speed, angle=2 * speed) for speed in (0.4, 1.3, 3.0)
+        replace(PERFECT, native_scale=native, speed=speed, angle=2 * speed)
+        for speed in (0.4, 1.3, 3.0)
     ]
     for seed in range(2):
-        coding = Coding(CODECS[name], NEARLY_LOSSLESS[name], bidirectional=seed == 1)
-        seen = spoilt(pictures, cameras, coding, np.random.default_rng(seed))
+        coding = Compression(CODECS[name], NEARLY_LOSSLESS[name], has_b_frames=seed == 1)
+        seen = apply(pictures, cameras, coding, np.random.default_rng(seed))
         pairs = list(zip(seen, clean(pictures), strict=True))
         # A coder may leave a slow face where it was in one picture, but none shifts them all.
         assert np.mean([shift(picture, truth) for picture, truth in pairs]) < 0.05
@@ -129,8 +130,10 @@ def test_faces_that_move_in_their_video_stay_where_the_truth_is(name: str, nativ
 
 def test_stills_stay_where_the_truth_is() -> None:
     pictures = hr(count=3)
-    cameras = [replace(PERFECT, native=native, motion=4.0, angle=0.5) for native in (0.6, 1, 1.3)]
-    seen = spoilt(pictures, cameras, None, np.random.default_rng(0))
+    cameras = [
+        replace(PERFECT, native_scale=native, motion=4.0, angle=0.5) for native in (0.6, 1, 1.3)
+    ]
+    seen = apply(pictures, cameras, None, np.random.default_rng(0))
     for picture, truth in zip(seen, clean(pictures), strict=True):
         assert shift(picture, truth) < 0.05
 
@@ -139,17 +142,17 @@ def test_neighbours_in_the_mosaic_do_not_bleed_into_each_other() -> None:
     cells = hr(64, 5)[:, None].repeat(1, 3, 1, 1, 1)
     changed = cells.clone()
     changed[1:] = 1 - changed[1:]
-    coding = Coding(CODECS["mpeg2"], 6)
-    first, second = (as_video(c, [PERFECT] * 5, coding)[0] for c in (cells, changed))
+    coding = Compression(CODECS["mpeg2"], 6)
+    first, second = (compress_video(c, [PERFECT] * 5, coding)[0] for c in (cells, changed))
     assert (first - second)[..., 4:-4, 4:-4].abs().mean() < 0.004
 
 
 def test_light_pictures_are_spared_the_video_codec() -> None:
     pictures = hr(count=2)
-    cameras = [replace(PERFECT, light=True), PERFECT]
+    cameras = [replace(PERFECT, is_light=True), PERFECT]
     name, codec = next(iter(CODECS.items()))
     assert name == "h264"
-    seen = spoilt(pictures, cameras, Coding(codec, 50), np.random.default_rng(0))
+    seen = apply(pictures, cameras, Compression(codec, 50), np.random.default_rng(0))
     spared, spoiled = (seen - clean(pictures)).abs().mean((1, 2, 3))
     assert 2 * spared < spoiled
 
@@ -159,9 +162,9 @@ def test_later_frames_are_predicted_from_earlier_ones() -> None:
     first, second = hr(64, count=2)
     weak = first + 0.03 * (second - first)
     clip = torch.stack([first, first, weak])[None]
-    coding = Coding(CODECS["h264"], 40)
-    seen = as_video(clip, [PERFECT], coding)[0]
-    alone = as_video(clip[:, 2:], [PERFECT], coding)[0]
+    coding = Compression(CODECS["h264"], 40)
+    seen = compress_video(clip, [PERFECT], coding)[0]
+    alone = compress_video(clip[:, 2:], [PERFECT], coding)[0]
     assert (seen[2] - seen[1]).abs().mean() < (alone[0] - seen[1]).abs().mean()
 
 
@@ -169,8 +172,8 @@ def test_later_frames_are_predicted_from_earlier_ones() -> None:
 def test_every_extra_kind_changes_the_picture_and_keeps_its_mean(kind: str) -> None:
     pictures, rng = hr(count=6), np.random.default_rng(2)
     cameras = [with_extra(PERFECT, kind, rng) for _ in pictures]
-    seen = spoilt(pictures, cameras, None, np.random.default_rng(0))
-    plain = spoilt(pictures, [PERFECT] * 6, None, np.random.default_rng(0))
+    seen = apply(pictures, cameras, None, np.random.default_rng(0))
+    plain = apply(pictures, [PERFECT] * 6, None, np.random.default_rng(0))
     assert seen.min() >= 0 and seen.max() <= 1
     assert ((seen - plain).abs().mean((1, 2, 3)) > 0.004).all()
     assert (seen.mean((2, 3)) - plain.mean((2, 3))).abs().max() < 0.04
@@ -181,7 +184,7 @@ def test_sharpening_overshoots_at_edges() -> None:
     picture[..., 64:] = 0.6
     for place in ("sharpen_before", "sharpen_after"):
         camera = replace(PERFECT, **{place: 1.5})
-        seen = spoilt(picture, [camera], None, np.random.default_rng(0))
+        seen = apply(picture, [camera], None, np.random.default_rng(0))
         assert seen.max() > 0.65 and seen.min() < 0.25
 
 
@@ -190,7 +193,7 @@ def test_combing_moves_every_second_row_sideways() -> None:
 
     def roughness(comb: float, seed: int) -> float:
         camera = replace(PERFECT, comb=comb)
-        seen = spoilt(ramp, [camera], None, np.random.default_rng(seed))[0, 0, 8:-8, 8:-8]
+        seen = apply(ramp, [camera], None, np.random.default_rng(seed))[0, 0, 8:-8, 8:-8]
         return float((seen[1:] - seen[:-1]).abs().mean())
 
     # Three of 32 pixels of a ramp of 0.6 are 0.056; between two rows there is less of it.
@@ -200,19 +203,18 @@ def test_combing_moves_every_second_row_sideways() -> None:
 
 def test_a_second_codec_at_another_size_softens() -> None:
     pictures = hr(count=2)
-    once = Coding(CODECS["h264"], 2)
+    once = Compression(CODECS["h264"], 2)
     twice = replace(once, rescale=0.5, second=once)
     sharp, soft = (
-        spoilt(pictures, [PERFECT] * 2, coding, np.random.default_rng(0))
-        for coding in (once, twice)
+        apply(pictures, [PERFECT] * 2, coding, np.random.default_rng(0)) for coding in (once, twice)
     )
     assert sharp.shape == soft.shape
     assert soft.diff(dim=-1).abs().mean() < 0.9 * sharp.diff(dim=-1).abs().mean()
 
 
 def test_without_extras_draws_are_those_of_before() -> None:
-    with_none = [draw(np.random.default_rng(seed), 0.0) for seed in range(20)]
-    assert with_none == [draw(np.random.default_rng(seed)) for seed in range(20)]
-    extra = [draw(np.random.default_rng(seed), 1.0) for seed in range(60)]
+    with_none = [draw_degradation(np.random.default_rng(seed), 0.0) for seed in range(20)]
+    assert with_none == [draw_degradation(np.random.default_rng(seed)) for seed in range(20)]
+    extra = [draw_degradation(np.random.default_rng(seed), 1.0) for seed in range(60)]
     assert any(s.sharpen_before or s.sharpen_after for s in extra) and any(s.comb for s in extra)
     assert any(s.chroma_noise for s in extra) and any(s.bend for s in extra)

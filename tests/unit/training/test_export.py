@@ -18,7 +18,7 @@ from tests.unit.training.made_faces import make_folder
 def made(name: str = "joint") -> Run:
     """A run with random averaged weights, the same for every method where the networks are."""
     chosen = method(name, "tiny", [], [])
-    run = Run(chosen.name, chosen.settings(), chosen.parts())
+    run = Run(chosen.name, chosen.settings(), chosen.specs())
     torch.manual_seed(0)
     for part in ("consistifier", "superresolver"):
         if part in run.averages:
@@ -77,7 +77,7 @@ def test_weights_that_half_precision_cannot_hold_are_refused(tmp_path) -> None:
 
 
 def test_weights_too_large_to_ship_are_refused(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(exporting, "LARGEST", 1000)
+    monkeypatch.setattr(exporting, "LARGEST_BYTES", 1000)
     with pytest.raises(TrainingError, match="larger"):
         export(made(), tmp_path / "w.safetensors")
     assert list(tmp_path.iterdir()) == []

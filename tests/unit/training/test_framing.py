@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 
 from crsr_video.training.data import Faces, Tier, batch, choose_tier
-from crsr_video.training.framing import FramedFaces
-from crsr_video.training.genuine import NPZ_FRAME, framed
+from crsr_video.training.genuine import NPZ_FRAME, FramedFaces, framed
 from crsr_video.training.prepare import prepare
 from tests.unit.training.made_faces import make_folder
 

@@ -10,7 +10,7 @@ from crsr_video.errors import FaceModelError, TrainingError
 from crsr_video.imaging.geometry import canonical_landmarks
 from crsr_video.io.frames import from_rgb
 from crsr_video.track.face_models import resolve
-from crsr_video.training.harvest import KIND, REASONS, _Album, harvest, native_crop
+from crsr_video.training.harvest import KIND, REASONS, _TrackFaces, harvest, native_crop
 from crsr_video.training.pack import Pack, split_of
 from crsr_video.types import Face
 from tests.unit.training.made_faces import portrait
@@ -92,11 +92,11 @@ def test_nothing_to_harvest_from_is_an_error(tmp_path) -> None:
         harvest([tmp_path / "missing.mp4"], tmp_path / "faces.pack")
 
 
-def test_an_album_is_spread_over_its_track() -> None:
-    album = _Album()
+def test_an_faces_is_spread_over_its_track() -> None:
+    faces = _TrackFaces()
     for number in range(100):
-        album.offer(np.full((1, 1, 3), number, np.uint8), 12)
-    numbers = [int(picture[0, 0, 0]) for picture in album.pictures]
+        faces.offer(np.full((1, 1, 3), number, np.uint8), 12)
+    numbers = [int(picture[0, 0, 0]) for picture in faces.pictures]
     assert 6 <= len(numbers) <= 12
     assert numbers[0] == 0 and numbers[-1] >= 84
     assert len({b - a for a, b in pairwise(numbers)}) == 1

@@ -8,14 +8,13 @@ import torch
 from crsr_video.errors import TrainingError
 from crsr_video.networks import Discriminator
 from crsr_video.training import options
-from crsr_video.training.adversary import critic_terms, maker_terms
 from crsr_video.training.cr import Unpaired
 from crsr_video.training.draws import Draw
 from crsr_video.training.joint import Joint, Paired
-from crsr_video.training.method import scaled
+from crsr_video.training.losses import discriminator_terms, generator_terms
+from crsr_video.training.method import Schedule, scaled_gradient
 from crsr_video.training.options import METHODS
 from crsr_video.training.run import Run
-from crsr_video.training.schedule import Schedule
 from tests.unit.training.frozen import frozen_networks
 
 SCHEDULE = Schedule(peak=4e-3, warmup=1)
@@ -42,7 +41,7 @@ def draw() -> Draw:
 
 def begun(method) -> Run:
     """A new run whose heads are not zero: zero would let nothing through to what lies before."""
-    run = Run(method.name, method.settings(), method.parts(), seed=1)
+    run = Run(method.name, method.settings(), method.specs(), seed=1)
     run.frozen |= frozen_networks()
     torch.manual_seed(2)
     for network in run.networks.values():
@@ -54,17 +53,17 @@ def begun(method) -> Run:
 
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_every_method_learns_what_it_sees(name: str) -> None:
-    """The makers' side of the loss falls, but for the adversarial terms, which never settle."""
-    # The degradation GAN's adversarial term is strong enough to move a picture away from its anchor.
+    """The generators' loss falls, except for the adversarial terms, which never settle."""
+    # The degradation GAN's adversarial term is strong enough to move pictures off their anchor.
     method = tiny(name, **({"low": 0.01} if name == "lrgan" else {}))
     run, seen = begun(method), draw()
     run.planned = 10_000
     losses = []
     for _ in range(24):
         terms = method.step(run, seen, method.schedule.rate(run.step, run.progress))
-        run.follow(method.decay)
+        run.finish_step(method.decay)
         losses.append(
-            sum(v for k, v in terms.items() if "adversarial" not in k and "critic" not in k)
+            sum(v for k, v in terms.items() if "adversarial" not in k and "discriminator" not in k)
         )
     assert all(torch.isfinite(torch.tensor(losses)))
     assert losses[-1] < 0.99 * losses[0], losses
@@ -83,7 +82,7 @@ def test_equal_steps_give_equal_networks(name: str) -> None:
 
 def test_scaled_scales_gradients_only() -> None:
     x = torch.tensor([2.0], requires_grad=True)
-    y = scaled(x, 0.25)
+    y = scaled_gradient(x, 0.25)
     y.backward()
     assert y.item() == 2.0 and x.grad is not None and x.grad.item() == 0.25
 
@@ -178,10 +177,12 @@ def test_identity_counts_for_whole_faces_that_can_be_recognised() -> None:
 def test_without_photographs_the_discriminator_learns_nothing() -> None:
     method = tiny("perceptual")
     run = begun(method)
-    before = {k: v.clone() for k, v in run["critic_texture"].named_parameters()}
-    assert "critic" not in method.step(run, replace(draw(), photographs=0), 1e-3)
-    assert all(torch.equal(v, before[k]) for k, v in run["critic_texture"].named_parameters())
-    assert "critic" in method.step(run, draw(), 1e-3)
+    before = {k: v.clone() for k, v in run["discriminator_texture"].named_parameters()}
+    assert "discriminator" not in method.step(run, replace(draw(), photographs=0), 1e-3)
+    assert all(
+        torch.equal(v, before[k]) for k, v in run["discriminator_texture"].named_parameters()
+    )
+    assert "discriminator" in method.step(run, draw(), 1e-3)
 
 
 def test_the_baseline_of_two_phases_learns_to_degrade_first() -> None:
@@ -196,17 +197,17 @@ def test_the_baseline_of_two_phases_learns_to_degrade_first() -> None:
 
 def test_terms_of_both_sides_pull_apart() -> None:
     torch.manual_seed(0)
-    critic = Discriminator(channels=4, halvings=1)
+    discriminator = Discriminator(channels=4, halvings=1)
     real, made = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16, requires_grad=True)
-    terms = maker_terms("picture", critic, made, real, weight=1.0, matching=1.0)
+    terms = generator_terms("picture", discriminator, made, real, weight=1.0, matching=1.0)
     assert set(terms) == {"picture_adversarial", "picture_matching"}
     sum(terms.values()).backward()
     assert made.grad is not None and made.grad.abs().max() > 0
-    assert all(p.grad is None and p.requires_grad for p in critic.parameters())
+    assert all(p.grad is None and p.requires_grad for p in discriminator.parameters())
     made.grad = None
-    critic_terms("picture", critic, real, made)["picture_critic"].backward()
+    discriminator_terms("picture", discriminator, real, made)["picture_discriminator"].backward()
     assert made.grad is None
-    assert all(p.grad is not None for p in critic.parameters())
+    assert all(p.grad is not None for p in discriminator.parameters())
 
 
 def test_options_change_numbers_and_switches() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from crsr_video.training.optics import Grid, exposed, noisy, resampled, sensor
+from crsr_video.training.optics import Grid, add_noise, exposed, resampled, sensor
 
 
 def grid(step: float, side: int, start: tuple[float, float] = (0.0, 0.0), count: int = 1) -> Grid:
@@ -72,7 +72,7 @@ def test_noise_is_as_strong_as_asked_and_repeats_by_seed() -> None:
     grey = torch.full((2, 3, 128, 128), 0.5)
     read, shot = torch.tensor([4 / 255, 0.0]), torch.tensor([6 / 255, 0.0])
     first, again, other = (
-        noisy(grey, read, shot, np.random.default_rng(seed)) for seed in (0, 0, 1)
+        add_noise(grey, read, shot, np.random.default_rng(seed)) for seed in (0, 0, 1)
     )
     expected = np.sqrt((4 / 255) ** 2 + 0.5 * (6 / 255) ** 2)
     assert float(first[0].std()) == pytest.approx(expected, rel=0.03)

@@ -10,7 +10,6 @@ from crsr_video.errors import TrainingError
 from crsr_video.training.pack import (
     LOSSLESS,
     Pack,
-    PackSizeError,
     PackWriter,
     Prepared,
     encode,
@@ -64,15 +63,6 @@ def test_nothing_remains_of_a_pack_that_was_given_up(tmp_path) -> None:
         raise KeyboardInterrupt
     assert [file.name for file in tmp_path.iterdir()] == ["faces.pack"]
     assert (tmp_path / "faces.pack").read_bytes() == old
-
-
-@pytest.mark.parametrize("share", [0.5, 0.99])
-def test_a_pack_does_not_exceed_its_limit(tmp_path, share) -> None:
-    size = write(tmp_path / "whole").stat().st_size
-    write(tmp_path / "limited", limit=size)
-    with pytest.raises(PackSizeError, match="exceed"):
-        write(tmp_path / "limited", limit=int(share * size))
-    assert (tmp_path / "limited").stat().st_size == size
 
 
 def test_a_full_disk_is_an_error_that_leaves_nothing(tmp_path, monkeypatch) -> None:

@@ -9,8 +9,14 @@ from crsr_video.errors import FaceModelError, TrainingError
 from crsr_video.imaging.geometry import canonical_landmarks, crop_side
 from crsr_video.track.face_models import resolve
 from crsr_video.training.pack import Pack, read_index, split_of
-from crsr_video.training.pictures import Skipped, picture_files, searched, share_inside
-from crsr_video.training.prepare import prepare, size_for
+from crsr_video.training.prepare import (
+    Skipped,
+    detected,
+    picture_files,
+    prepare,
+    share_inside,
+    size_for,
+)
 from tests.unit.training.made_faces import make_folder, picture, portrait, row, write_list
 
 
@@ -36,7 +42,8 @@ def test_canonical_pictures_come_back_as_they_are(tmp_path) -> None:
     source = make_folder(tmp_path / "faces", {"train": [128, 256, 256], "val": [128]})
     counts = prepare(source, tmp_path / "faces.pack", quality=101)
     assert found(counts) == {"train_128": 1, "train_256": 2, "val_128": 1}
-    assert counts["skipped"] == 0 and counts["quality"] == 101
+    assert counts["skipped"] == 0
+    assert Pack(tmp_path / "faces.pack").parameters["quality"] == 101
     stored = Pack(tmp_path / "faces.pack").read(1)
     np.testing.assert_allclose(stored, picture(256, 1)[..., ::-1], atol=1)
 
@@ -77,23 +84,6 @@ def test_unreadable_tiny_and_degenerate_pictures_are_counted(tmp_path) -> None:
     assert found(counts) == {"train_128": 1, **left_out}
 
 
-def test_a_limit_lowers_quality_then_size(tmp_path) -> None:
-    source = make_folder(tmp_path / "faces", {"train": [256] * 4})
-    whole = prepare(source, tmp_path / "whole")
-    size = (tmp_path / "whole").stat().st_size
-    results = {}
-    for share in (1.1, 0.75, 0.4):
-        counts = prepare(source, tmp_path / "out", limit_mib=share * size / 2**20)
-        assert (tmp_path / "out").stat().st_size <= share * size
-        results[share] = counts
-    assert results[1.1] == whole
-    assert 70 <= results[0.75]["quality"] < 95 and results[0.75]["train_256"] == 4
-    assert results[0.4]["train_128"] == 4
-    with pytest.raises(TrainingError, match="raise the limit"):
-        prepare(source, tmp_path / "out", limit_mib=0.001)
-    assert len(read_index(tmp_path / "out")) == 4  # the last one that was made is still there
-
-
 def test_a_folder_without_faces_is_an_error(tmp_path) -> None:
     with pytest.raises(TrainingError, match="is no folder"):
         prepare(tmp_path / "missing", tmp_path / "out")
@@ -101,9 +91,8 @@ def test_a_folder_without_faces_is_an_error(tmp_path) -> None:
     with pytest.raises(TrainingError, match="no usable"):
         prepare(tmp_path / "faces", tmp_path / "out")
     write_list(tmp_path / "faces", [])
-    for limit in (None, 1.0):
-        with pytest.raises(TrainingError, match="no usable"):
-            prepare(tmp_path / "faces", tmp_path / "out", limit_mib=limit)
+    with pytest.raises(TrainingError, match="no usable"):
+        prepare(tmp_path / "faces", tmp_path / "out")
     (tmp_path / "faces" / "faces.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TrainingError, match="list of faces"):
         prepare(tmp_path / "faces", tmp_path / "out")
@@ -133,7 +122,7 @@ def test_faces_are_found_without_a_list(tmp_path, caplog) -> None:
     (folder / "none.bmp").touch()
     (folder / "notes.txt").write_text("not looked at")
     (folder / "ann" / "loop").symlink_to(folder, target_is_directory=True)
-    with caplog.at_level(logging.INFO, "crsr_video.training.pictures"):
+    with caplog.at_level(logging.INFO, "crsr_video.training.prepare"):
         counts = prepare(folder, tmp_path / "faces.pack")
     entries = read_index(tmp_path / "faces.pack")
     assert [(e.file, e.person, e.size) for e in entries] == [
@@ -153,7 +142,7 @@ def test_faces_are_found_without_a_list(tmp_path, caplog) -> None:
 def test_pictures_without_sub_folders_are_people_of_their_own(tmp_path) -> None:
     for name in ("x.png", "y.PNG"):
         write_portrait(tmp_path / name, turn=5 * (name == "x.png"))
-    faces = searched(tmp_path, Skipped())
+    faces = detected(tmp_path, Skipped())
     assert [(f.person, f.split) for f in faces] == [(n, split_of(n)) for n in "xy"]
     assert 110 < crop_side(faces[0].landmarks) < 150
 

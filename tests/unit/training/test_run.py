@@ -3,29 +3,30 @@ import torch
 
 from crsr_video.errors import TrainingError
 from crsr_video.networks.blocks import enlarge
-from crsr_video.training.run import Part, Run, check_same, load, save
-from crsr_video.training.schedule import Schedule
-from crsr_video.training.sizes import SIZES
+from crsr_video.training.method import SIZES, Schedule
+from crsr_video.training.run import NetworkSpec, Run, check_same, load, save
 
 TINY = SIZES["tiny"]
-PARTS = {
-    "consistifier": Part("consistifier", TINY.consistifier),
-    "superresolver": Part("superresolver", TINY.superresolver, rate=0.5),
-    "critic_picture": Part("discriminator", {"channels": 4, "halvings": 1}, critic=True),
+SPECS = {
+    "consistifier": NetworkSpec("consistifier", TINY.consistifier),
+    "superresolver": NetworkSpec("superresolver", TINY.superresolver, rate=0.5),
+    "discriminator_picture": NetworkSpec(
+        "discriminator", {"channels": 4, "halvings": 1}, is_discriminator=True
+    ),
 }
 
 
-def make(seed: int = 0, parts: dict[str, Part] = PARTS) -> Run:
-    return Run("joint", {"clip": 0.5}, parts, seed=seed)
+def make(seed: int = 0, specs: dict[str, NetworkSpec] = SPECS) -> Run:
+    return Run("joint", {"clip": 0.5}, specs, seed=seed)
 
 
 def step(run: Run, rate: float = 1e-3) -> None:
     x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(run.step))
     made = run["superresolver"](run["consistifier"](x))
-    run.update({"pixel": (made - 0.3).abs().mean()}, rate=rate, clip=1.0)
-    verdict = run["critic_picture"](made.detach())[-1]
-    run.update_critics({"critic": verdict.mean()}, rate=rate, clip=1.0)
-    run.follow(0.9)
+    run.update_generators({"pixel": (made - 0.3).abs().mean()}, rate=rate, clip=1.0)
+    verdict = run["discriminator_picture"](made.detach())[-1]
+    run.update_discriminators({"discriminator": verdict.mean()}, rate=rate, clip=1.0)
+    run.finish_step(0.9)
 
 
 def assert_same(first: Run, second: Run) -> None:
@@ -72,9 +73,9 @@ def test_a_saved_run_goes_on_as_if_it_had_not_stopped(tmp_path) -> None:
     assert again.progress == pytest.approx(1.0)
 
 
-def test_a_part_without_rate_stays_as_it_is() -> None:
-    parts = {**PARTS, "superresolver": Part("superresolver", TINY.superresolver, rate=0.0)}
-    run = make(parts=parts)
+def test_a_network_without_rate_stays_as_it_is() -> None:
+    specs = {**SPECS, "superresolver": NetworkSpec("superresolver", TINY.superresolver, rate=0.0)}
+    run = make(specs=specs)
     before = {name: value.clone() for name, value in run["superresolver"].state_dict().items()}
     run["superresolver"].head.weight.add_(0.01)  # else nothing reaches the consistifier
     before["head.weight"] += 0.01
@@ -87,31 +88,31 @@ def test_a_part_without_rate_stays_as_it_is() -> None:
     assert run["consistifier"].head.weight.abs().max() > 0
 
 
-def test_only_the_named_parameters_are_trained() -> None:
-    parts = {**PARTS, "superresolver": Part("superresolver", TINY.superresolver, only=("head.",))}
-    run = make(parts=parts)
-    trained = [n for n, p in run["superresolver"].named_parameters() if p.requires_grad]
-    assert trained == ["head.weight", "head.bias"]
+def test_parameters_may_have_a_rate_of_their_own() -> None:
+    spec = NetworkSpec("superresolver", TINY.superresolver, rates_by_prefix={"tail.": 4.0})
+    run = make(specs={**SPECS, "superresolver": spec})
+    step(run, rate=1e-3)
+    assert [group["lr"] for group in run.generator_optimizer.param_groups] == [1e-3, 1e-3, 4e-3]
 
 
 def test_rates_are_shares() -> None:
     run = make()
     step(run, rate=1e-3)
-    assert [group["lr"] for group in run.makers.param_groups] == [1e-3, 5e-4]
+    assert [group["lr"] for group in run.generator_optimizer.param_groups] == [1e-3, 5e-4]
 
 
 def test_a_loss_that_is_not_finite_changes_nothing() -> None:
     run, same = make(), make()
     made = run["superresolver"](torch.full((1, 3, 16, 16), float("nan")))
     with pytest.raises(TrainingError, match="became nan at step 0"):
-        run.update({"pixel": made.mean()}, rate=1e-3, clip=1.0)
+        run.update_generators({"pixel": made.mean()}, rate=1e-3, clip=1.0)
     assert_same(run, same)
 
 
 def test_the_average_of_a_young_run_follows_fast() -> None:
     run = make()
     run["consistifier"].head.bias.data.fill_(1.0)
-    run.follow(0.999)
+    run.finish_step(0.999)
     assert torch.allclose(run.average("consistifier").head.bias, torch.tensor(0.9))
 
 
@@ -119,11 +120,11 @@ def test_progress_spreads_a_revised_plan() -> None:
     run = make()
     run.planned = 10
     for _ in range(5):
-        run.follow(0.9)
+        run.finish_step(0.9)
     assert run.progress == pytest.approx(0.5)
     run.planned = 8
     for _ in range(3):
-        run.follow(0.9)
+        run.finish_step(0.9)
     assert run.progress == pytest.approx(1.0)
 
 
@@ -131,8 +132,8 @@ def test_deeper_networks_begin_from_shallower_ones() -> None:
     run = make()
     step(run)
     deeper = {**TINY.superresolver, "middle": 3}
-    grown = make(parts={"superresolver": Part("superresolver", deeper)})
-    new = grown.begin_from("superresolver", dict(run.average("superresolver").state_dict()))
+    grown = make(specs={"superresolver": NetworkSpec("superresolver", deeper)})
+    new = grown.load_weights("superresolver", dict(run.average("superresolver").state_dict()))
     assert new and all(".quarter." in name for name in new)
     picture = torch.rand(1, 3, 16, 16)
     assert torch.equal(grown["superresolver"](picture), run.average("superresolver")(picture))
@@ -141,11 +142,11 @@ def test_deeper_networks_begin_from_shallower_ones() -> None:
 def test_weights_of_other_networks_are_refused() -> None:
     run = make()
     wide = {**TINY.superresolver, "channels": (8, 8, 8)}
-    other = make(parts={"superresolver": Part("superresolver", wide)})
+    other = make(specs={"superresolver": NetworkSpec("superresolver", wide)})
     with pytest.raises(TrainingError, match="do not fit the superresolver"):
-        run.begin_from("superresolver", dict(other["superresolver"].state_dict()))
+        run.load_weights("superresolver", dict(other["superresolver"].state_dict()))
     with pytest.raises(TrainingError, match="has no wheels"):
-        run.begin_from("superresolver", {"wheels": torch.zeros(4)})
+        run.load_weights("superresolver", {"wheels": torch.zeros(4)})
 
 
 def test_checkpoints_are_whole_or_refused(tmp_path) -> None:
@@ -179,11 +180,11 @@ def test_what_cannot_be_written_is_told_and_the_old_file_stays(tmp_path, monkeyp
 
 def test_a_run_goes_on_only_as_it_began() -> None:
     run = make()
-    check_same(run, "joint", {"clip": 0.5}, PARTS)
-    with pytest.raises(TrainingError, match="begun by 'joint', not by 'sr'"):
-        check_same(run, "sr", {"clip": 0.5}, PARTS)
+    check_same(run, "joint", {"clip": 0.5}, SPECS)
+    with pytest.raises(TrainingError, match="started by 'train joint', not 'train sr'"):
+        check_same(run, "sr", {"clip": 0.5}, SPECS)
     with pytest.raises(TrainingError, match=r"with clip 0\.5, not 0\.1"):
-        check_same(run, "joint", {"clip": 0.1}, PARTS)
+        check_same(run, "joint", {"clip": 0.1}, SPECS)
     with pytest.raises(TrainingError, match="other networks"):
         check_same(run, "joint", {"clip": 0.5}, {})
 

@@ -4,8 +4,9 @@ import json
 import logging
 from contextlib import closing
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -18,15 +19,14 @@ from crsr_video.errors import TrainingError
 from crsr_video.training.__main__ import main
 from crsr_video.training.costs import costs
 from crsr_video.training.data import Faces, Tier
-from crsr_video.training.draws import Draw, Source, Wanted, ahead
+from crsr_video.training.draws import Draw, Source, Wanted, prefetch
 from crsr_video.training.genuine import Genuine
 from crsr_video.training.journal import LOSSES, Journal
-from crsr_video.training.loop import CHECKPOINT, train
+from crsr_video.training.method import Schedule
 from crsr_video.training.options import METHODS
 from crsr_video.training.prepare import prepare
 from crsr_video.training.run import Run, load
-from crsr_video.training.schedule import Limits, Schedule
-from crsr_video.training.session import Session
+from crsr_video.training.session import CHECKPOINT, Limits, Session, train
 from tests.unit.training.made_faces import make_folder
 
 TIERS = (Tier(32, 16, 2, 1.0),)
@@ -54,7 +54,7 @@ def source(pack: Path, method=METHOD) -> Source:
 
 
 def begun(method=METHOD) -> Run:
-    return Run(method.name, method.settings(), method.parts(), seed=5)
+    return Run(method.name, method.settings(), method.specs(), seed=5)
 
 
 def run_loop(run: Run, made: Source, folder: Path, limits: Limits, *, workers: int = 0) -> Run:
@@ -89,7 +89,7 @@ def test_draws_depend_on_their_step_alone(pack: Path) -> None:
     made = source(pack)
     assert_equal_draws(made.at(3), source(pack).at(3))
     assert not torch.equal(made.at(3).target, made.at(4).target)
-    with closing(ahead(made.at, 3, workers=2)) as draws:
+    with closing(prefetch(made.at, 3, workers=2)) as draws:
         for step, draw in zip((3, 4), islice(draws, 2), strict=True):
             assert_equal_draws(draw, made.at(step))
 
@@ -120,7 +120,7 @@ def test_a_failing_thread_is_heard() -> None:
         raise TrainingError(f"no face for step {step}")
 
     with (
-        closing(ahead(broken, 7, workers=1)) as draws,
+        closing(prefetch(broken, 7, workers=1)) as draws,
         pytest.raises(TrainingError, match="step 7"),
     ):
         next(draws)
@@ -142,7 +142,10 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(
     assert_same(load(tmp_path / CHECKPOINT), good)
 
 
-def test_minutes_make_a_plan(pack: Path, tmp_path, caplog) -> None:
+def test_minutes_make_a_plan(pack: Path, tmp_path, caplog, monkeypatch) -> None:
+    # A clock that goes on by 10 ms whenever it is read.
+    clock = SimpleNamespace(perf_counter=map((0.01).__mul__, count()).__next__)
+    monkeypatch.setattr("crsr_video.training.session.time", clock)
     limits = Limits(minutes=0.03, save_every=0.5, log_every=5)
     with caplog.at_level(logging.INFO, logger="crsr_video"):
         run = run_loop(begun(), source(pack), tmp_path, limits)
@@ -154,7 +157,7 @@ def test_minutes_make_a_plan(pack: Path, tmp_path, caplog) -> None:
 
 
 def test_a_length_is_needed_and_is_kept(pack: Path, tmp_path) -> None:
-    with pytest.raises(TrainingError, match="steps or of minutes"):
+    with pytest.raises(TrainingError, match="needs a length: use --steps or --minutes"):
         run_loop(begun(), source(pack), tmp_path, Limits())
     run = run_loop(begun(), source(pack), tmp_path, Limits(steps=3, until=1))
     with pytest.raises(TrainingError, match="planned for 3 steps, not 5"):

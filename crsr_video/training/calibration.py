@@ -1,4 +1,4 @@
-"""Measure, on faces, what eight-bit inference must know of trained networks, and what it costs."""
+"""Calibrate trained networks for int8 inference: measure ranges of activations, and the loss."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,16 +21,16 @@ from crsr_video.training.degrade import FACTOR, clean, degrade
 from crsr_video.weights import Pair
 
 MEAN_COST, WORST_COST = 0.05, 0.2
-"""dB of PSNR, against the truth, that eight bits may cost on average, and of any one picture: a
-fortieth and a tenth of what the networks gain."""
+"""Largest loss of PSNR against the truth in dB, on average and of any one picture: a fortieth and a
+tenth of what the networks gain."""
 
 _SIDES = (32, 64, 128)
-"""Of crops that run in eight bits, see `MOST_INT8_PIXELS`."""
+"""Sides in pixels of the crops that run in int8, see `MOST_INT8_PIXELS`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Pictures that the pair is tried on."""
+    """Pictures on which a pair is measured."""
 
     seen: Tensor
     """float32 (N, 3, S, S) in [0, 1]."""
@@ -40,67 +40,82 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The eight-bit pair against the one in bf16, in dB, over all pictures."""
+    """The pair in int8 against the pair in bf16, in dB, over all pictures."""
 
     worst: float
     """Least PSNR of one against the other."""
     median: float
     mean_cost: float
-    """PSNR that is lost against the truth."""
+    """Loss of PSNR against the truth."""
     worst_cost: float
     pictures: int
 
     def __str__(self) -> str:
         return (
             f"{self.worst:.1f} dB at worst, {self.median:.1f} dB in the median; against the truth "
-            f"it costs {self.mean_cost:.3f} dB, {self.worst_cost:.2f} dB at worst, "
-            f"of {self.pictures} pictures"
+            f"int8 costs {self.mean_cost:.3f} dB, {self.worst_cost:.2f} dB at worst, of "
+            f"{self.pictures} pictures"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Ranges of a pair, and what eight bits by them cost on faces that were not measured."""
+    """Ranges of a pair, and what int8 costs with them on held-out faces."""
 
     ranges: dict[str, dict[str, list[float]]]
-    """By network, by step: lowest and highest."""
+    """Lowest and highest value by network and step."""
     usual: Agreement
+    textured: Agreement
+    """With full texture; the same as `usual` for a pair without a texture head."""
     strange: Agreement
-    """In a light that is far from the usual."""
+    """In unusual light."""
 
     @property
-    def good(self) -> bool:
-        """Whether the pair may run in eight bits."""
-        return self.usual.mean_cost <= MEAN_COST and self.usual.worst_cost <= WORST_COST
+    def is_good(self) -> bool:
+        """Whether the pair may run in int8."""
+        return all(
+            a.mean_cost <= MEAN_COST and a.worst_cost <= WORST_COST
+            for a in (self.usual, self.textured)
+        )
 
 
 def calibrate(pair: Pair, faces: Path, rounds: int = 8) -> Calibration:
-    """Measure a pair on the faces of a pack, and what eight bits cost on those held out.
+    """Measure a pair on training faces, and what int8 costs on held-out ones.
 
-    Args:   rounds: of twelve faces each.
-    Raises: TrainingError: the pair has other networks, the processor cannot do it, or the pack
-            lacks faces.
+    Args:
+        pair: Networks with weights.
+        faces: A pack.
+        rounds: Number of samples of twelve faces.
+
+    Raises:
+        TrainingError: The pair has other networks, the processor has no int8 instructions, or the
+            pack has no face that is large enough.
     """
     _networks(pair)
     if not devices.place("cpu").int8:
-        raise TrainingError("this processor cannot compute in eight bits (VNNI)")
+        raise TrainingError("this processor cannot compute in int8: it has no VNNI instructions")
     rng = np.random.default_rng(1)
     ranges = measure(pair, crops(Faces(faces, "train"), rng, rounds))
     fixed = {name: {k: (v[0], v[1]) for k, v in own.items()} for name, own in ranges.items()}
     held_out = crops(Faces(faces, "val"), rng, rounds)
     usual = compare(pair, fixed, held_out)
-    return Calibration(ranges, usual, compare(pair, fixed, strange(held_out, rng)))
+    textured = compare(pair.with_texture(1.0), fixed, held_out) if pair.has_texture else usual
+    unusual = compare(pair, fixed, in_strange_light(held_out, rng))
+    return Calibration(ranges, usual, textured, unusual)
 
 
 def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[Sample]:
-    """Small faces as cameras and codecs leave them, and clean ones; four each.
+    """Draw samples of three degraded faces and a clean one of each size.
 
-    Raises: TrainingError: no face is large enough.
+    Raises:
+        TrainingError: No face is large enough.
     """
     made = []
     sides = [side for side in _SIDES if faces.count(side * FACTOR)]
     if not sides:
-        raise TrainingError(f"no face is large enough to measure: {FACTOR * _SIDES[0]} pixels")
+        raise TrainingError(
+            f"no face is large enough to calibrate with: {FACTOR * _SIDES[0]} pixels are needed"
+        )
     for _ in range(rounds):
         for side in sides:
             targets = batch(faces, Tier(side, side, 4, 1.0), rng)
@@ -109,22 +124,22 @@ def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[Sample]:
     return made
 
 
-def strange(samples: Iterable[Sample], rng: np.random.Generator) -> list[Sample]:
-    """The same, darker, brighter, flatter and harder than is usual."""
-    return [_strange(sample, rng) for sample in samples]
-
-
-def _strange(sample: Sample, rng: np.random.Generator) -> Sample:
-    """Contrast and brightness far from the usual."""
-    gain, centre = float(rng.uniform(0.3, 1.7)), float(rng.uniform(0.2, 0.8))
-    return Sample(*(((x - 0.5) * gain + centre).clamp_(0, 1) for x in (sample.seen, sample.truth)))
+def in_strange_light(samples: Iterable[Sample], rng: np.random.Generator) -> list[Sample]:
+    """Return the samples with contrast and brightness far from the usual."""
+    changed = []
+    for sample in samples:
+        gain, centre = float(rng.uniform(0.3, 1.7)), float(rng.uniform(0.2, 0.8))
+        pictures = (sample.seen, sample.truth)
+        changed.append(Sample(*(((x - 0.5) * gain + centre).clamp_(0, 1) for x in pictures)))
+    return changed
 
 
 @torch.inference_mode()
 def measure(pair: Pair, samples: Iterable[Sample]) -> dict[str, dict[str, list[float]]]:
-    """Ranges of both networks, six decimals.
+    """Return the ranges of both networks, rounded to six decimals.
 
-    Raises: TrainingError: the pair has other networks.
+    Raises:
+        TrainingError: The pair has other networks.
     """
     first, second = _networks(pair.with_texture(1.0))
     observers = Observer(first), Observer(second)
@@ -139,7 +154,7 @@ def measure(pair: Pair, samples: Iterable[Sample]) -> dict[str, dict[str, list[f
 
 @torch.inference_mode()
 def compare(pair: Pair, ranges: Mapping[str, Ranges], samples: Iterable[Sample]) -> Agreement:
-    """The pair in eight bits against the pair in bf16."""
+    """Compare the pair in int8 with the pair in bf16."""
     first, second = _networks(pair)
     fine = [Fused(first, torch.bfloat16), Fused(second, torch.bfloat16)]
     coarse = [
@@ -174,13 +189,19 @@ def _networks(pair: Pair) -> tuple[Walkable, Walkable]:
         pair.superresolver, SuperResolver
     ):
         return pair.consistifier, pair.superresolver
-    raise TrainingError(f"the weights '{pair.name}' hold no networks that could be measured")
+    raise TrainingError(f"the weights '{pair.name}' have no networks to calibrate")
 
 
 def write(path: Path, sha256: str, ranges: Mapping[str, Mapping[str, list[float]]]) -> None:
-    """Add ranges to a file of them, for the weights of that hash, keeping those of others.
+    """Add ranges to a calibration file, and keep those of other weights.
 
-    Raises: TrainingError: the file is damaged, or cannot be written.
+    Args:
+        path: The calibration file.
+        sha256: Hash of the weights.
+        ranges: By network and step.
+
+    Raises:
+        TrainingError: The file is damaged, or cannot be written.
     """
     try:
         known = json.loads(path.read_text()) if path.exists() else {}

@@ -1,0 +1,153 @@
+"""Faces as cameras film them: each at its own size and place, in square cells of one size.
+
+For a video codec the cells are tiles of one frame, with room between the faces, so that a batch
+costs one encoding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from crsr_video.training.degradations import Degradation
+from crsr_video.training.optics import Grid, add_noise, exposed, resampled
+
+_MARGIN_PX = 6
+"""Least native pixels between a face and the edge of its cell; deblocking reaches three."""
+_BLOCK_PX = 16
+"""Cells start on the grid of macroblocks, the faces within them anywhere."""
+_FACE = (0.53, 0.5, 0.40, 0.32)
+"""Centre (y, x) and half axes of an oval around a canonical face, as fractions of the crop."""
+_EDGE = 12.0
+"""Steepness of the oval's edge."""
+
+
+@dataclass(frozen=True)
+class FilmedFaces:
+    """Geometry and exposure of N clips of F frames. Lengths are native pixels unless stated."""
+
+    size: int
+    """T, the network's input size."""
+    cell: int
+    """c, the side of a cell."""
+    native: Tensor
+    """Sides of the faces, (N,)."""
+    origin: Tensor
+    """y and x in its cell of the first pixel of each face's crop, (N, F, 2)."""
+    defocus: Tensor
+    """Standard deviations of the lens blur, HR pixels, (N,)."""
+    blur_path: Tensor
+    """Motion blur along y and x, HR pixels, (N, F, 2)."""
+    bend: Tensor
+    """Sagitta of the blur's path, relative to its length, (N,)."""
+    noise: Tensor
+    """Read and shot noise, relative to white, (N, 2)."""
+
+    def expose(self, hr: Tensor) -> Tensor:
+        """Apply lens, shutter and sensor; (N, F, 3, L, L) to (N, F, 3, c, c)."""
+        frames = hr.shape[1]
+        step = hr.shape[-1] / self.native
+        # Native pixel 0 lies at (0.5 - origin) * step - 0.5 in the face.
+        start = (0.5 - self.origin) * step[:, None, None] - 0.5
+        grid = Grid(start.flatten(0, 1), step.repeat_interleave(frames), self.cell)
+        defocus, bend = (x.repeat_interleave(frames) for x in (self.defocus, self.bend))
+        seen = exposed(hr.flatten(0, 1), grid, defocus, self.blur_path.flatten(0, 1), bend)
+        return seen.reshape(*hr.shape[:2], *seen.shape[1:])
+
+    def add_noise(self, seen: Tensor, rng: np.random.Generator) -> Tensor:
+        """Add the sensor's noise; (N, F, 3, c, c) to the same."""
+        read, shot = self.noise.repeat_interleave(seen.shape[1], 0).unbind(1)
+        return add_noise(seen.flatten(0, 1), read, shot, rng).reshape(seen.shape)
+
+    def crop(self, decoded: Tensor) -> Tensor:
+        """Cut the faces out at the network's size; (N, F, 3, c, c) to (N, F, 3, T, T)."""
+        step = self.native / self.size
+        start = self.origin + (0.5 * step - 0.5)[:, None, None]
+        steps = step.repeat_interleave(decoded.shape[1])
+        crops = resampled(decoded.flatten(0, 1), Grid(start.flatten(0, 1), steps, self.size))
+        return crops.clamp_(0, 1).reshape(*decoded.shape[:2], *crops.shape[1:])
+
+    def face_masks(self, shift: Tensor) -> Tensor:
+        """Soft masks of the faces after shifts (N, F, 2); (N, F, 1, c, c), 1 in a face."""
+        pixels = torch.arange(self.cell, device=shift.device, dtype=shift.dtype)
+        y, x = (
+            (pixels - (self.origin + shift)[..., axis, None]) / self.native[:, None, None]
+            for axis in (0, 1)
+        )
+        top, left, height, width = _FACE
+        rows = ((y - top) / height).square()[..., None]
+        columns = ((x - left) / width).square()[..., None, :]
+        return torch.sigmoid(_EDGE * (1 - rows - columns))[:, :, None]
+
+
+def place(
+    hr: Tensor,
+    degradations: Sequence[Degradation],
+    speeds: NDArray[np.float64],
+    factor: int,
+    rng: np.random.Generator,
+) -> FilmedFaces:
+    """Place faces in their cells, at random positions in the codec's grid.
+
+    Args:
+        hr: (N, F, 3, L, L), for its shape and device.
+        degradations: One for each face.
+        speeds: (N, F, 2), native pixels per frame along y and x.
+        factor: HR pixels for each pixel of the network's input.
+        rng: Source of the positions.
+    """
+    size = hr.shape[-1] // factor
+    native = np.array([d.native_scale * size for d in degradations])
+    path = np.cumsum(speeds, 1)
+    path -= (path.max(1, keepdims=True) + path.min(1, keepdims=True)) / 2
+    reach = np.abs(path).max()
+    needed = int(np.ceil(native.max() + 2 * reach + 2 * _MARGIN_PX))
+    cell = -(-needed // _BLOCK_PX) * _BLOCK_PX
+    room = cell - native - 2 * reach - 2 * _MARGIN_PX
+    corner = _MARGIN_PX + reach + rng.random((len(native), 2)) * room[:, None]
+    blur_per_speed = np.array([d.motion / max(d.speed, 1e-6) for d in degradations])
+
+    def tensor(values: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(hr.device)
+
+    return FilmedFaces(
+        size=size,
+        cell=cell,
+        native=tensor(native),
+        origin=tensor(corner[:, None] + path),
+        defocus=tensor(np.array([d.defocus for d in degradations])),
+        blur_path=tensor(speeds * blur_per_speed[:, None, None]),
+        bend=tensor(np.array([d.bend for d in degradations])),
+        noise=tensor(np.array([(d.read_noise, d.shot_noise) for d in degradations])),
+    )
+
+
+def shifted(
+    seen: Tensor,
+    filmed: FilmedFaces,
+    face: NDArray[np.float64],
+    background: NDArray[np.float64],
+) -> Tensor:
+    """Shift the face and the background of a frame independently, for each of K other frames.
+
+    Args:
+        seen: One frame of each clip, (N, 3, c, c).
+        filmed: Where the faces are.
+        face: Shifts of the face, (N, K, 2), y and x in native pixels.
+        background: Shifts of the background.
+
+    Returns:
+        (N, K, 3, c, c).
+    """
+    layers = []
+    shifts = [torch.from_numpy(s.astype(np.float32)).to(seen.device) for s in (face, background)]
+    count = face.shape[1]
+    for shift in shifts:
+        start = -shift.flatten(0, 1)
+        grid = Grid(start, torch.ones_like(start[:, 0]), filmed.cell)
+        layer = resampled(seen.repeat_interleave(count, 0), grid)
+        layers.append(layer.reshape(len(seen), count, *seen.shape[1:]))
+    return torch.lerp(layers[1], layers[0], filmed.face_masks(shifts[0]))

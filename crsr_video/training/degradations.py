@@ -1,0 +1,175 @@
+"""Parameters of what a camera, a codec and an editor do to a face, drawn at random."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from crsr_video.training.codec import CODECS, Codec
+
+MAX_SPEED_PX = 3.0
+"""Native pixels per frame that a face or its background moves at most."""
+
+EXTRA_KINDS = {"sharpened": 0.4, "shaken": 0.2, "dark": 0.2, "combed": 0.2}
+"""Degradations beyond blur, noise and compression, with their probabilities."""
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """What happens to one face. Lengths are HR pixels, noise is relative to white."""
+
+    defocus: float
+    """Standard deviation of the lens blur."""
+    motion: float
+    """Length of the motion blur at its longest; below one pixel there is none."""
+    angle: float
+    """Direction of the motion, radians."""
+    native_scale: float
+    """Side of the face as filmed, relative to the network's input."""
+    read_noise: float
+    """Standard deviation of the noise in black."""
+    shot_noise: float
+    """Standard deviation that is added in white."""
+    quality: int
+    """JPEG quality, 1 to 100."""
+    speed: float = 0.0
+    """Greatest speed, native pixels per frame."""
+    is_light: bool = False
+    """Spared the video codec, so that hardly anything happens."""
+    bend: float = 0.0
+    """Sagitta of the motion blur's path, relative to its length."""
+    chroma_noise: float = 0.0
+    """Standard deviation of correlated colour noise."""
+    chroma_grain: float = 3.0
+    """Size of the colour noise's grain, native pixels."""
+    denoise: float = 0.0
+    """Range of a bilateral noise filter; 0 for no filter."""
+    comb: float = 0.0
+    """Native pixels by which the second field of each frame is displaced; 0 for progressive
+    video."""
+    sharpen_before: float = 0.0
+    """Amount of an unsharp mask before compression."""
+    sharpen_after: float = 0.0
+    """Amount of an unsharp mask after compression."""
+    sharpen_radius: float = 1.0
+    """Standard deviation of the unsharp masks' blur, native pixels."""
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How a batch is compressed as video."""
+
+    codec: Codec
+    quantiser: int
+    """On the codec's own scale."""
+    has_b_frames: bool = False
+    rescale: float = 1.0
+    """Factor of size at which a platform compresses the video a second time."""
+    second: "Compression | None" = None
+    """The second compression, if there is one."""
+
+
+def draw_degradation(rng: np.random.Generator, extra: float = 0.0) -> Degradation:
+    """Draw a degradation.
+
+    One in four is light, so that networks do not make good footage worse.
+
+    Args:
+        rng: Source of every random choice.
+        extra: Probability of one of `EXTRA_KINDS` besides.
+    """
+    basic = _basic(rng)
+    if extra <= 0 or rng.random() >= extra:
+        return basic
+    kind = str(rng.choice(list(EXTRA_KINDS), p=list(EXTRA_KINDS.values())))
+    return with_extra(basic, kind, rng)
+
+
+def _basic(rng: np.random.Generator) -> Degradation:
+    if rng.random() < 0.25:
+        return Degradation(
+            defocus=rng.uniform(0.0, 1.0),
+            motion=0.0,
+            angle=0.0,
+            native_scale=rng.uniform(0.9, 1.3),
+            read_noise=rng.uniform(0.0, 1.0) / 255,
+            shot_noise=0.0,
+            quality=int(rng.integers(90, 98)),
+            is_light=True,
+        )
+    # Squares make strong cases rare: most footage is a little bad, some is very bad.
+    motion = rng.uniform(2.0, 12.0) if rng.random() < 0.25 else 0.0
+    return Degradation(
+        defocus=rng.uniform(0.3, 3.5),
+        motion=motion,
+        angle=rng.uniform(0.0, 2 * np.pi),
+        native_scale=rng.uniform(0.5, 1.3),
+        read_noise=8 / 255 * rng.random() ** 2,
+        shot_noise=9 / 255 * rng.random() ** 2,
+        quality=int(95 - 75 * rng.random() ** 1.5),
+        # A shutter that is always open blurs over the way from frame to frame.
+        speed=motion / 12 * MAX_SPEED_PX if motion else MAX_SPEED_PX * rng.random() ** 2,
+    )
+
+
+def with_extra(basic: Degradation, kind: str, rng: np.random.Generator) -> Degradation:
+    """Return a degradation with one of `EXTRA_KINDS` added.
+
+    - sharpened: halos of an unsharp mask in the camera, in an editor, or in both
+    - shaken: long and curved motion blur
+    - dark: low light, with strong and coloured noise, smeared by a noise filter in most cases
+    - combed: two fields of different moments in one frame
+    """
+    if kind == "sharpened":
+        where = rng.integers(1, 4)
+        amounts = 0.3 + 1.7 * rng.random(2) ** 1.5
+        return replace(
+            basic,
+            sharpen_before=float(amounts[0]) if where & 1 else 0.0,
+            sharpen_after=float(amounts[1]) if where & 2 else 0.0,
+            sharpen_radius=rng.uniform(0.6, 1.8),
+        )
+    if kind == "shaken":
+        length = rng.uniform(6.0, 30.0)
+        return replace(
+            basic,
+            motion=length,
+            angle=rng.uniform(0.0, 2 * np.pi),
+            bend=rng.uniform(-0.4, 0.4),
+            speed=length / 12 * MAX_SPEED_PX,
+            defocus=min(basic.defocus, 2.0),
+            is_light=False,
+        )
+    if kind == "dark":
+        return replace(
+            basic,
+            read_noise=rng.uniform(3, 14) / 255,
+            shot_noise=rng.uniform(3, 14) / 255,
+            chroma_noise=rng.uniform(2, 12) / 255,
+            chroma_grain=rng.uniform(1.0, 4.0),
+            denoise=rng.uniform(0.04, 0.2) if rng.random() < 0.6 else 0.0,
+            is_light=False,
+        )
+    comb = float(rng.choice([-1, 1])) * rng.uniform(0.7, 3.0)
+    return replace(basic, comb=comb, is_light=False)
+
+
+def draw_compression(rng: np.random.Generator, extra: float = 0.0) -> Compression:
+    """Draw a codec and its quality; low quality is a little rarer.
+
+    Args:
+        rng: Source of every random choice.
+        extra: Twice the probability of a second compression at another size.
+    """
+    first = _compression(rng)
+    if extra <= 0 or rng.random() >= extra / 2:
+        return first
+    return replace(first, rescale=rng.uniform(0.55, 1.0), second=_compression(rng))
+
+
+def _compression(rng: np.random.Generator) -> Compression:
+    codecs = list(CODECS.values())
+    shares = np.array([codec.share for codec in codecs])
+    codec = codecs[int(rng.choice(len(codecs), p=shares / shares.sum()))]
+    badness = rng.random() ** 1.3
+    quantiser = round(codec.good + (codec.bad - codec.good) * badness)
+    return Compression(codec, quantiser, has_b_frames=bool(rng.random() < 0.4))

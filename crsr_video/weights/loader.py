@@ -1,0 +1,287 @@
+"""Load the two networks of a weights file, and verify them.
+
+A weights file is one safetensors file. Its tensors are named ``consistifier.*`` and
+``superresolver.*``; the header's metadata holds ``format`` ("crsr-video/1") and, as JSON, the
+constructor arguments of each network. Only the super-resolver is required. Pickles are refused,
+because loading one runs code.
+"""
+
+import copy
+import json
+import math
+import os
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from crsr_video.errors import WeightsError
+from crsr_video.files import sha256_of_file
+from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver
+
+FORMAT = "crsr-video/1"
+
+FAST = "fast"
+"""Name of the shipped weights."""
+
+IDENTITY = "identity"
+"""Name of the pair without weights, which only enlarges bicubically."""
+
+_LARGEST_BYTES = 512 * 2**20
+"""A larger file holds no weights of these networks."""
+_LARGEST_HEADER_BYTES = 2**20
+"""A header names a few hundred tensors."""
+
+Ranges = dict[str, tuple[float, float]]
+"""See `networks.quantised.Ranges`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedWeights:
+    """A weights file that comes with the package."""
+
+    name: str
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        """Path of the safetensors file."""
+        return _folder() / f"{self.name}.safetensors"
+
+    @property
+    def card(self) -> Path:
+        """Path of the card: data, licence, recipe, figures and limits."""
+        return _folder() / f"{self.name}.md"
+
+
+def _folder() -> Path:
+    return Path(str(resources.files("crsr_video.weights")))
+
+
+def shipped() -> tuple[ShippedWeights, ...]:
+    """Return every weights file of the package, from the package's list of hashes.
+
+    Raises:
+        WeightsError: The list is missing or damaged.
+    """
+    try:
+        hashes = json.loads((_folder() / "SHA256.json").read_text())
+    except (OSError, ValueError) as error:
+        raise WeightsError("the list of shipped weights is missing or damaged") from error
+    return tuple(ShippedWeights(name, digest) for name, digest in sorted(hashes.items()))
+
+
+def ranges_file(weights: Path) -> Path:
+    """Return the calibration file for int8 inference, which all weights of a folder share."""
+    return weights.with_name("ranges.json")
+
+
+def _ranges(weights: Path, sha256: str) -> dict[str, Ranges]:
+    """Ranges by network, from the calibration file; empty for weights without calibration.
+
+    Raises:
+        WeightsError: The calibration file is damaged.
+    """
+    path = ranges_file(weights)
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_HEADER_BYTES)
+        found = json.loads(text).get(sha256, {})
+        ranges = {
+            network: {name: (float(low), float(high)) for name, (low, high) in own.items()}
+            for network, own in found.items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        raise WeightsError(f"the calibration file '{path}' of these weights is damaged") from error
+    if not all(-math.inf < a <= b < math.inf for own in ranges.values() for a, b in own.values()):
+        raise WeightsError(f"the calibration file '{path}' holds an impossible range")
+    return ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The two networks of the method, in evaluation mode, float32, on the CPU."""
+
+    consistifier: nn.Module
+    superresolver: nn.Module
+    name: str
+    sha256: str
+
+    @property
+    def eight_bits(self) -> bool:
+        """Whether the networks are calibrated for int8 inference."""
+        networks = (self.consistifier, self.superresolver)
+        return all(getattr(network, "ranges", None) is not None for network in networks)
+
+    @property
+    def has_texture(self) -> bool:
+        """Whether the super-resolver has a texture head."""
+        return isinstance(self.superresolver, SuperResolver) and self.superresolver.tail is not None
+
+    def with_texture(self, share: float) -> "Pair":
+        """Return the pair with a share of the texture head's output added, 0 to 1.
+
+        Without a texture head, the pair itself is returned.
+        """
+        if not self.has_texture or share == 0:
+            return self
+        superresolver = copy.deepcopy(self.superresolver)
+        assert isinstance(superresolver, SuperResolver)
+        superresolver.texture = share
+        return replace(self, superresolver=superresolver)
+
+
+def load(model: str = FAST) -> Pair:
+    """Build the networks of a weights file.
+
+    Args:
+        model: A shipped name, "identity", or the path of a safetensors file.
+
+    Raises:
+        WeightsError: The model is unknown, unreadable, damaged, a pickle, or of another network.
+    """
+    if model == IDENTITY:
+        return Pair(Identity(), Bicubic(), IDENTITY, "")
+    known = _known(model)
+    if known is not None:
+        return _read(known.path, known.name, known.sha256)
+    return _read(Path(model), Path(model).stem, None)
+
+
+def path_of(model: str) -> Path:
+    """Return the file of a model.
+
+    Raises:
+        WeightsError: There is no shipped model of that name.
+    """
+    known = _known(model)
+    return known.path if known is not None else Path(model)
+
+
+def _known(model: str) -> ShippedWeights | None:
+    """Shipped weights by name, or None if the model must be a file.
+
+    Raises:
+        WeightsError: The model is a name, but no shipped one.
+    """
+    known = {weights.name: weights for weights in shipped()}
+    path = Path(model)
+    if model in known:
+        return known[model]
+    if path.suffix == "" and path.name == model and not os.path.exists(path):  # noqa: PTH110 (does not raise on impossible names)
+        names = ", ".join([*known, IDENTITY])
+        raise WeightsError(f"unknown model '{model}': use {names}, or a .safetensors file")
+    return None
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal.
+
+    Raises:
+        WeightsError: The file cannot be read.
+    """
+    try:
+        return sha256_of_file(path)
+    except OSError as error:
+        raise WeightsError(f"cannot read weights '{path}': {error.strerror}") from error
+
+
+def _read(path: Path, name: str, expected: str | None) -> Pair:
+    _refuse_foreign(path)
+    found = digest(path)
+    if expected is not None and found != expected:
+        raise WeightsError(f"weights '{path}' are damaged: SHA-256 differs from the package's list")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - no dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"weights '{path}' are damaged: {_first_lines(error)}") from error
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(f"weights '{path}' are not a {FORMAT} checkpoint")
+    consistifier: nn.Module = Identity()
+    has_consistifier = "consistifier" in metadata
+    if has_consistifier or any(key.startswith("consistifier.") for key in tensors):
+        consistifier = _build(Consistifier, "consistifier", metadata, tensors, path)
+    superresolver = _build(SuperResolver, "superresolver", metadata, tensors, path)
+    ranges = _ranges(path, found)
+    if isinstance(consistifier, Consistifier):
+        consistifier.ranges = ranges.get("consistifier")
+    superresolver.ranges = ranges.get("superresolver")
+    return Pair(consistifier, superresolver, name, found)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Check what a file is before the safetensors loader reads it."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise WeightsError(f"cannot read weights '{path}': {error.strerror}") from error
+    # A torch.save file is a zip; older ones, and plain pickles, begin with the PROTO opcode.
+    if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        raise WeightsError(f"weights '{path}' are a pickle, which could run code: refused")
+    if not 8 < size <= _LARGEST_BYTES:
+        raise WeightsError(f"weights '{path}' have an impossible size of {size} bytes")
+    if int.from_bytes(head, "little") > _LARGEST_HEADER_BYTES:
+        raise WeightsError(f"weights '{path}' are damaged: their header is too long")
+
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def _build(
+    network: type[_Network],
+    prefix: str,
+    metadata: dict[str, str],
+    tensors: dict[str, Tensor],
+    path: Path,
+) -> _Network:
+    own = {
+        key.removeprefix(f"{prefix}."): value
+        for key, value in tensors.items()
+        if key.startswith(f"{prefix}.")
+    }
+    try:
+        with torch.device("meta"):  # nothing is allocated before the shapes have been compared
+            built = network(**_arguments(metadata[prefix]))
+        built.load_state_dict(own, assign=True)
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsError(
+            f"weights '{path}' do not fit the {prefix} of this version: {_first_lines(error)}"
+        ) from error
+    if not all(torch.isfinite(value).all() for value in own.values()):
+        raise WeightsError(f"weights '{path}' hold values that are not finite")
+    return built.eval().requires_grad_(False)
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    """Constructor arguments, which must be integers or lists of integers in a sane range."""
+    arguments = json.loads(text)
+    if not isinstance(arguments, dict):
+        raise ValueError("constructor arguments are no JSON object")
+    for name, value in arguments.items():
+        numbers = value if isinstance(value, list) else [value]
+        low, high = (1, 4096) if name == "channels" else (0, 64)
+        if not all(type(number) is int and low <= number <= high for number in numbers):
+            raise ValueError("constructor arguments are out of range")
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+
+
+def _first_lines(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:200] or type(error).__name__
