@@ -30,7 +30,7 @@ from crsr_video.imaging.geometry import Matrix, Points, apply, bounds, compose, 
 from crsr_video.imaging.warping import warp
 from crsr_video.io.frames import as_rgb
 from crsr_video.io.reader import Reader
-from crsr_video.training.pictures import SUFFIXES, read_picture
+from crsr_video.training.prepare import SUFFIXES, read_picture
 from crsr_video.types import Frame, PixelLayout
 
 Bytes = NDArray[np.uint8]
