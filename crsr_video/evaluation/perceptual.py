@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from crsr_video.errors import TrainingError
+from crsr_video.imaging.colour import LUMA_WEIGHTS
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 """From prediction and truth, (N, 3, H, W) in [0, 1], to (N,). Lower is better."""
 
-_LUMA = (0.299, 0.587, 0.114)
 _STABILITY = 170 / 255**2
 """Constant of the paper for values in [0, 1]."""
 _ALEXNET = "alexnet-owt-*.pth"
@@ -47,7 +47,7 @@ def gmsd(prediction: Tensor, truth: Tensor) -> Tensor:
 
 def _gradient(picture: Tensor) -> Tensor:
     """Gradient magnitude of luma at half size by Prewitt's operator."""
-    luma = (picture * picture.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+    luma = (picture * picture.new_tensor(LUMA_WEIGHTS)[:, None, None]).sum(1, keepdim=True)
     half = functional.avg_pool2d(luma, 2)
     across = picture.new_tensor([[1.0, 0.0, -1.0]]).expand(3, 3) / 3
     both = torch.stack([across, across.T])[:, None]

@@ -17,6 +17,7 @@ from torch import Tensor
 from crsr_video.evaluation.identity import cosine
 from crsr_video.evaluation.landmarks import Landmarks
 from crsr_video.evaluation.metrics import FACE_REGION, face_region, psnr, ssim
+from crsr_video.imaging.colour import LUMA_WEIGHTS
 from crsr_video.imaging.geometry import Points
 from crsr_video.track.regions import Region
 
@@ -29,7 +30,7 @@ MAX_PSNR = 100.0
 _TRUTH = ""
 """Key of the truth among the methods."""
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = np.array(LUMA_WEIGHTS, np.float32)
 
 _MAX_MISMATCH_PX = 0.5
 """Forward and backward flow may miss the start by this much, plus a share of their length."""

@@ -1,9 +1,9 @@
-"""Code values and RGB: the one place that knows YUV matrices and ranges.
+"""Conversion between code values and RGB: the only module that knows YUV matrices and ranges.
 
 All functions work on float32 arrays whose last axis holds the components, on pictures already
-sampled to a common grid; where samples lie is `geometry`'s business. RGB here is the
-non-linear R'G'B' that the video carries: networks were trained on such pictures, and transfer
-functions (PQ, HLG too) pass through untouched.
+sampled to a common grid; `geometry` knows where samples lie. RGB here is the non-linear R'G'B' that
+the video carries: networks were trained on such pictures, and transfer functions (PQ and HLG too)
+pass through untouched.
 """
 
 from collections.abc import Sequence
@@ -29,16 +29,17 @@ LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 """BT.601 weights of red, green and blue, for luma that only measures and never reaches a frame."""
 
 MATRIX_CODES: dict[str, int] = {"bt709": 1, "fcc": 4, "bt601": 5, "smpte240m": 7, "bt2020": 9}
-"""Their matrix_coefficients codes of H.273, which FFmpeg uses too."""
+"""matrix_coefficients codes of H.273 by name; FFmpeg uses the same."""
 
 _NAMES = {code: name for name, code in MATRIX_CODES.items()} | {6: "bt601"}
 
 
 @lru_cache(maxsize=32)
 def rgb_from_codes(layout: PixelLayout) -> tuple[FloatArray, FloatArray]:
-    """Affine map from code values to RGB in [0, 1].
+    """Return the affine map from code values to RGB in [0, 1].
 
-    Returns: (3, C) matrix M and (C,) offset o: rgb = M @ (codes - o), C = 1 for gray else 3.
+    Returns:
+        A (3, C) matrix M and a (C,) offset o, with rgb = M @ (codes - o). C is 1 for gray, else 3.
     """
     top = 2.0**layout.bits - 1
     unit = 2.0 ** (layout.bits - 8)
@@ -69,7 +70,7 @@ def rgb_from_codes(layout: PixelLayout) -> tuple[FloatArray, FloatArray]:
 
 @lru_cache(maxsize=32)
 def codes_from_rgb(layout: PixelLayout) -> FloatArray:
-    """Linear part of the way back, for differences: (C, 3), codes = M @ rgb (+ offset)."""
+    """Return the linear part of the map back, (C, 3), for differences: codes = M @ rgb."""
     matrix, _ = rgb_from_codes(layout)
     if layout.family == "gray":
         # A grey frame takes the luma of a coloured correction (BT.709 weights).
@@ -80,15 +81,17 @@ def codes_from_rgb(layout: PixelLayout) -> FloatArray:
 
 
 def to_rgb(codes: FloatArray, layout: PixelLayout) -> FloatArray:
-    """Code values (..., C) to RGB (..., 3); in [0, 1] for legal codes, not clipped."""
+    """Convert code values (..., C) to RGB (..., 3); in [0, 1] for legal codes, not clipped."""
     matrix, offset = rgb_from_codes(layout)
     return ((codes - offset) @ matrix.T).astype(np.float32, copy=False)
 
 
 def luma_of(planes: Sequence[FloatArray], layout: PixelLayout) -> FloatArray:
-    """Luma in [0, 1], clipped: that which the video carries, or BT.709's of an RGB picture.
+    """Return luma in [0, 1], clipped: the video's own, or BT.709 luma of an RGB picture.
 
-    Args: planes: code values of equal shapes: the first component, or all three of RGB.
+    Args:
+        planes: Code values of equal shapes: the first component, or all three of RGB.
+        layout: Of the frame that the planes belong to.
     """
     matrix, offset = rgb_from_codes(layout)
     kr, kb = MATRICES["bt709"]
@@ -100,22 +103,22 @@ def luma_of(planes: Sequence[FloatArray], layout: PixelLayout) -> FloatArray:
 
 
 def to_codes(rgb: FloatArray, layout: PixelLayout) -> FloatArray:
-    """RGB (..., 3) to code values (..., C), neither rounded nor clipped."""
+    """Convert RGB (..., 3) to code values (..., C), neither rounded nor clipped."""
     codes: FloatArray = delta_to_codes(rgb, layout) + rgb_from_codes(layout)[1]
     return codes
 
 
 def delta_to_codes(delta: FloatArray, layout: PixelLayout) -> FloatArray:
-    """A change of RGB (..., 3) to the change of code values (..., C) that makes it."""
+    """Convert a change of RGB (..., 3) to the change of code values (..., C) that makes it."""
     codes: FloatArray = delta @ codes_from_rgb(layout).T
     return codes
 
 
 def matrix_name(tag: int, width: int, height: int) -> str:
-    """Name in `MATRICES` of a matrix_coefficients code of H.273.
+    """Return the name in `MATRICES` of a matrix_coefficients code of H.273.
 
-    Where the stream does not say (code 2, and anything unknown), players go by size: standard
-    definition is BT.601, everything larger BT.709.
+    Where the stream does not say (code 2, and anything unknown), players decide by the size:
+    standard definition is BT.601, everything larger BT.709.
     """
     small = height < 720 and width < 1280
     return _NAMES.get(tag, "bt601" if small else "bt709")

@@ -1,8 +1,8 @@
-"""Interlaced frames taken apart into fields, and woven together again.
+"""Split interlaced frames into fields, and weave the fields together again.
 
-The lines of an interlaced frame show two moments in turn. Each field by itself is an ordinary
+The lines of an interlaced frame alternate between two moments. Each field by itself is an ordinary
 picture of half the height, so once faces are found they are enhanced field by field, and nothing
-is ever combed. What no face touches comes back bit for bit.
+gets combed. Pixels that no face touches come back bit for bit.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from crsr_video.imaging.geometry import Matrix, apply, compose
 from crsr_video.types import Face, Frame, Patch, Plane, TrackedFrame
 
 _LEAST_ROWS = 4
-"""Of the lowest plane; anything smaller holds no face and stays whole."""
+"""Rows of the lowest plane; a smaller frame holds no face and is not split."""
 
 
 def split(item: TrackedFrame) -> tuple[TrackedFrame, ...]:
-    """The two fields of an interlaced frame in order of time; any other frame by itself.
+    """Return the two fields of an interlaced frame in order of time; any other frame as it is.
 
-    Faces were found in the frame and are the same in both. Pixels of a field are twice as high.
-    Chroma of 4:2:0 lies a quarter of a field's line off where a whole frame would have it, which
-    is not corrected.
+    Faces were found in the frame and are the same in both fields. Pixels of a field are twice as
+    high. 4:2:0 chroma of a field lies a quarter of a line off its place in a progressive frame,
+    which is not corrected.
     """
     frame = item.frame
     rows = min(len(plane) for plane in frame.components)
@@ -45,7 +45,7 @@ def _field(item: TrackedFrame, parity: int, second: bool) -> TrackedFrame:
 
 
 def _field_from_frame(parity: int) -> Matrix:
-    """Line y of the field is line 2 y + parity of the frame."""
+    """Return the transform by which line 2 y + parity of the frame is line y of the field."""
     return np.array([[1.0, 0.0, 0.0], [0.0, 0.5, -parity / 2]])
 
 
@@ -56,13 +56,13 @@ def _moved(face: Face, matrix: Matrix) -> Face:
 
 
 class Weaver:
-    """Puts the fields that `split` made together again; frames pass through."""
+    """Weaves the fields that `split` made together again; other frames pass through."""
 
     def __init__(self) -> None:
         self._waiting: Frame | None = None
 
     def push(self, frame: Frame) -> list[Frame]:
-        """The finished frame, once its second field has come."""
+        """Return the finished frame once its second field has come."""
         if frame.interlaced_frame is None:
             return [frame]
         if not frame.is_second_field:
@@ -73,7 +73,7 @@ class Weaver:
         return [_woven(frame.interlaced_frame, pair)]
 
     def reset(self) -> None:
-        """Forget a field that waits for the other."""
+        """Forget a field that waits for its second one."""
         self._waiting = None
 
 
@@ -93,7 +93,7 @@ def _interleaved(top: Plane, bottom: Plane) -> Plane:
 
 
 def _patches(field: Frame, parity: int) -> list[Patch]:
-    """What was changed in a field, in the coordinates of the whole frame."""
+    """Return the patches of a field in the coordinates of the interlaced frame."""
     result = []
     for patch in field.changed:
         x0, y0, x1, y1 = patch.box

@@ -1,4 +1,4 @@
-"""Where a pixel is: similarity transforms, canonical crops and every half-pixel rule.
+"""Positions of pixels: similarity transforms, canonical crops and every half-pixel rule.
 
 Convention used everywhere: points are (x, y), pixel centres lie at integers, so an image of
 width W covers [-0.5, W - 0.5]. A transform is a 2x3 float64 matrix A with ``y = A @ [x, 1]``,
@@ -23,17 +23,17 @@ TEMPLATE: Points = np.array(
 as fractions of the crop side. The mean shape of the training faces, made symmetric."""
 
 _FARTHEST = 1e9
-"""Pixels; landmarks beyond are as good as infinite, and their squares might be."""
+"""Pixels. Landmarks beyond count as infinite, since their squares might be."""
 
 
 def canonical_landmarks(size: int) -> Points:
-    """Pixel positions of `TEMPLATE` in a crop of `size` pixels; (5, 2)."""
+    """Return the pixel positions of `TEMPLATE` in a crop of `size` pixels; (5, 2)."""
     # A fraction u of the side lies at pixel u * size - 0.5, since the crop begins at -0.5.
     return TEMPLATE * size - 0.5
 
 
 def compose(outer: ArrayLike, inner: ArrayLike) -> Matrix:
-    """The transform that applies `inner` first, then `outer`; 2x3."""
+    """Return the transform that applies `inner` first, then `outer`; 2x3."""
     (a, b, c), (d, e, f) = _rows(outer)
     (p, q, r), (s, t, u) = _rows(inner)
     return np.array(
@@ -45,9 +45,10 @@ def compose(outer: ArrayLike, inner: ArrayLike) -> Matrix:
 
 
 def invert(matrix: ArrayLike) -> Matrix:
-    """The opposite transform; 2x3.
+    """Return the inverse transform; 2x3.
 
-    Raises: DegenerateFaceError: the matrix is singular.
+    Raises:
+        DegenerateFaceError: The matrix is singular.
     """
     (a, b, c), (d, e, f) = _rows(matrix)
     area = a * e - b * d
@@ -58,7 +59,7 @@ def invert(matrix: ArrayLike) -> Matrix:
 
 
 def _rows(matrix: ArrayLike) -> list[list[float]]:
-    """A 2x3 matrix as numbers: of so few, Python's own are several times faster than arrays."""
+    """Return a 2x3 matrix as Python numbers, several times faster than arrays for so few."""
     rows: list[list[float]] = np.asarray(matrix, np.float64).tolist()
     return rows
 
@@ -71,7 +72,7 @@ def apply(matrix: ArrayLike, points: ArrayLike) -> Points:
 
 
 def resize_matrix(x_factor: float, y_factor: float | None = None) -> Matrix:
-    """Coordinates in an image resized by a factor, from coordinates in the original; 2x3.
+    """Return coordinates in an image resized by a factor, from those in the original; 2x3.
 
     The edges of both images coincide: -0.5 maps to -0.5, hence the offset (factor - 1) / 2.
     """
@@ -80,16 +81,19 @@ def resize_matrix(x_factor: float, y_factor: float | None = None) -> Matrix:
 
 
 def enlarged_crop_matrix(crop_from_frame: ArrayLike, factor: float) -> Matrix:
-    """The transform of a crop that was enlarged by a factor: its coordinates from the frame's."""
+    """Return the coordinates in a crop that was enlarged by a factor, from the frame's; 2x3."""
     return compose(resize_matrix(factor), crop_from_frame)
 
 
 def chroma_matrix(x_shift: int, y_shift: int, x_cosited: bool, y_cosited: bool) -> Matrix:
-    """Coordinates in a subsampled plane, from coordinates in the luma plane; 2x3.
+    """Return coordinates in a subsampled plane, from those in the luma plane; 2x3.
 
-    Args: x_shift, y_shift: log2 of the subsampling, 1 and 1 for 4:2:0.
-          x_cosited, y_cosited: samples lie on the first luma sample of their group (MPEG-2's
-          "left" is x only), otherwise in the middle between them.
+    Args:
+        x_shift: log2 of the horizontal subsampling, 1 for 4:2:0.
+        y_shift: log2 of the vertical subsampling, 1 for 4:2:0.
+        x_cosited: Samples lie on the first luma column of their group, as MPEG-2's "left" does;
+            otherwise in the middle.
+        y_cosited: Samples lie on the first luma row of their group; otherwise in the middle.
     """
     fx, fy = 2.0**-x_shift, 2.0**-y_shift
     tx = 0.0 if x_cosited else (fx - 1) / 2
@@ -98,18 +102,20 @@ def chroma_matrix(x_shift: int, y_shift: int, x_cosited: bool, y_cosited: bool) 
 
 
 def scale_of(matrix: ArrayLike) -> float:
-    """Mean enlargement of a transform: the square root of its area change."""
+    """Return the mean enlargement of a transform: the square root of its area change."""
     (a, b, _), (c, d, _) = _rows(matrix)
     return float(abs(a * d - b * c) ** 0.5)
 
 
 def similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
-    """Least-squares rotation, uniform scale and shift that takes `source` to `target`; 2x3.
+    """Return the least-squares rotation, uniform scale and shift from `source` to `target`; 2x3.
 
     With the points as complex numbers z and w about their means, the best factor in
     w = c z is sum(conj(z) w) / sum(|z|^2): scale is |c|, rotation its angle, and no reflection
     can occur.
-    Raises: DegenerateFaceError: points that coincide, or are not finite.
+
+    Raises:
+        DegenerateFaceError: Points coincide, or are not finite.
     """
     s, t = np.asarray(source, np.float64), np.asarray(target, np.float64)
     if not (np.abs(s) < _FARTHEST).all() or not (np.abs(t) < _FARTHEST).all():  # false for NaN
@@ -127,12 +133,15 @@ def similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
 
 
 def crop_from_frame(landmarks: ArrayLike, size: int, sample_aspect: float = 1.0) -> Matrix:
-    """The alignment of a face: canonical crop coordinates from frame coordinates; 2x3.
+    """Return the alignment of a face: canonical crop coordinates from frame coordinates; 2x3.
 
-    Args: landmarks: (5, 2) in frame pixels, in the order of `TEMPLATE`.
-          size: side of the crop in pixels.
-          sample_aspect: width of a frame pixel over its height; the crop has square pixels.
-    Raises: DegenerateFaceError: points that coincide, or are not finite.
+    Args:
+        landmarks: (5, 2) in frame pixels, in the order of `TEMPLATE`.
+        size: Side of the crop in pixels.
+        sample_aspect: Width of a frame pixel over its height; the crop has square pixels.
+
+    Raises:
+        DegenerateFaceError: Points coincide, or are not finite.
     """
     points = np.asarray(landmarks, np.float64)
     if not (np.abs(points) < _FARTHEST).all():  # false for NaN
@@ -143,7 +152,7 @@ def crop_from_frame(landmarks: ArrayLike, size: int, sample_aspect: float = 1.0)
 
 
 def crop_side(landmarks: ArrayLike, sample_aspect: float = 1.0) -> float:
-    """Side of the canonical crop in frame pixels (of the frame's height): its native size."""
+    """Return the native size of a face: the side of its canonical crop in the frame's rows."""
     return (
         1.0 / scale_of(crop_from_frame(landmarks, 1, sample_aspect)) * float(np.sqrt(sample_aspect))
     )
@@ -176,7 +185,7 @@ def face_width(landmarks: ArrayLike, sample_aspect: float = 1.0) -> float:
 
 
 def bounds(matrix: ArrayLike, size: int) -> tuple[float, float, float, float]:
-    """Axis-aligned box (x0, y0, x1, y1) that a crop of `size` covers after `matrix`."""
+    """Return the axis-aligned box (x0, y0, x1, y1) that a crop of `size` covers after `matrix`."""
     low, high = -0.5, size - 0.5
     ends = []
     for a, b, c in _rows(matrix):

@@ -1,7 +1,7 @@
-"""The soft mask of a face, and where in a finished frame masks lie.
+"""The soft mask of a face, and the places of masks in a finished frame.
 
-A report, or a test, asks a frame that paste has finished: `mask` draws how much of each pixel may
-have been changed, `touched` says which pixels may differ at all.
+For a frame that paste has finished, `mask` draws how much of each pixel may have been changed, and
+`touched` tells which pixels may differ at all.
 """
 
 from functools import lru_cache
@@ -17,36 +17,37 @@ Mask = NDArray[np.bool_]
 
 _CENTRE = (0.5, 0.56)
 _RADII = (0.37, 0.43)
-"""Of the mask's ellipse in crop sides: from the hairline to below the chin, ear to ear."""
+"""Centre and radii of the mask's ellipse in crop sides: from the hairline to below the chin, and
+from ear to ear."""
 
 _SOFTNESS = 0.35
 """Share of the radius over which the mask falls from one to zero."""
 
 _REACH_OF_FRAME, _REACH_OF_CROP = 3, 2
-"""Samples beyond the ellipse that resampling may touch: of a frame's plane, where the crop shrinks,
-and of the crop, where it grows."""
+"""Samples beyond the ellipse that resampling may touch: of a frame's plane where the crop shrinks,
+and of the crop where it grows."""
 
 
 @lru_cache(maxsize=8)
 def face_mask(size: int) -> FloatPicture:
-    """Soft ellipse over the canonical face, (size, size) in [0, 1], zero at the crop's edges."""
+    """Return a soft ellipse over the canonical face, (size, size) in [0, 1], 0 at the edges."""
     grid = (np.arange(size) + 0.5) / size
     x, y = (grid - _CENTRE[0]) / _RADII[0], (grid - _CENTRE[1]) / _RADII[1]
     return _ramp(np.sqrt(x[None, :] ** 2 + y[:, None] ** 2))
 
 
 _EIGHTHS = (slice(1, 8), slice(1, 7))
-"""Rows and columns that hold the ellipse."""
+"""Rows and columns that hold the ellipse, in eighths of the crop's side."""
 
 
 def window(size: int) -> tuple[slice, slice]:
-    """Rows and columns of a crop that hold all of its mask, in eighths of its side."""
+    """Return the rows and columns of a crop that hold all of its mask, in eighths of its side."""
     rows, columns = (slice(e.start * size // 8, e.stop * size // 8) for e in _EIGHTHS)
     return rows, columns
 
 
 def _ramp(radius: NDArray[np.float64]) -> FloatPicture:
-    """One in the middle, zero from the ellipse on outwards."""
+    """Return 1 in the middle, falling to 0 at the ellipse and beyond."""
     ramp = np.clip((1.0 - radius) / _SOFTNESS, 0.0, 1.0)
     # Smoothstep: no visible line where the ramp begins or ends.
     mask: FloatPicture = (ramp**2 * (3.0 - 2.0 * ramp)).astype(np.float32)
@@ -56,10 +57,14 @@ def _ramp(radius: NDArray[np.float64]) -> FloatPicture:
 def patch(
     track: int, frame: Frame, crop_from_frame: Matrix, size: int, weight: float = 1.0
 ) -> Patch:
-    """Where a face that is pasted from a crop may change a frame.
+    """Return where a face that is pasted from a crop may change a frame.
 
-    Args: crop_from_frame: 2x3, in pixels of the crop. size: side of the crop in pixels.
-          weight: the mask's value at its middle.
+    Args:
+        track: Track ID of the face.
+        frame: The frame, at its final size.
+        crop_from_frame: 2x3, in pixels of the crop.
+        size: Side of the crop in pixels.
+        weight: The mask's value at its middle.
     """
     unit = compose(resize_matrix(1 / size), crop_from_frame)
     unit[:, 2] += 0.5  # From pixel centres to fractions of the side.
@@ -75,20 +80,20 @@ def patch(
 
 
 def _reach(frame: Frame, unit: Matrix, size: int) -> float:
-    """Frame pixels beyond the ellipse where samples may still change, chroma's among them."""
+    """Return how many frame pixels beyond the ellipse samples of luma or chroma may change."""
     chroma = 1 << max(frame.layout.x_shift, frame.layout.y_shift)
     return _REACH_OF_FRAME * chroma + _REACH_OF_CROP * _stretch(invert(unit)) / size
 
 
 def _stretch(matrix: Matrix) -> float:
-    """By how much a transform enlarges along the axis where it enlarges most."""
+    """Return the enlargement of a transform along the axis where it is largest."""
     return float(np.linalg.norm(matrix[:, :2], 2))
 
 
 def mask(frame: Frame) -> FloatPicture:
-    """How much of each pixel of a finished frame may have been changed, (H, W) in [0, 1].
+    """Return how much of each pixel of a finished frame may have been changed, (H, W) in [0, 1].
 
-    The strength with which a face was pasted is in it; where masks overlap, the higher counts.
+    This includes the strength with which a face was pasted. Where masks overlap, the higher counts.
     """
     result = np.zeros((frame.height, frame.width), np.float32)
     for part in frame.changed:
@@ -99,7 +104,7 @@ def mask(frame: Frame) -> FloatPicture:
 
 
 def touched(frame: Frame) -> Mask:
-    """Pixels of a finished frame that may differ; (H, W). All others are bit-identical.
+    """Return which pixels of a finished frame may differ, (H, W). All others are bit-identical.
 
     A chroma sample belongs to all pixels that share it.
     """
@@ -112,7 +117,7 @@ def touched(frame: Frame) -> Mask:
 
 
 def _radii(part: Patch) -> tuple[slice, slice, NDArray[np.float64]]:
-    """A patch's rows and columns, and each pixel's distance from the middle, 1 on the ellipse."""
+    """Return a patch's rows, columns, and distances from the middle, which are 1 on the ellipse."""
     x0, y0, x1, y1 = part.box
     x, y = np.arange(x0, x1), np.arange(y0, y1)[:, None]
     m = part.crop_from_frame

@@ -1,7 +1,7 @@
-"""Look at a frame through a transform, in its own planes and bit depth.
+"""Resample parts of a frame, in its own planes and bit depth.
 
-The planes are resampled first and turned to RGB afterwards, so only the pixels of a face are ever
-converted.
+The planes are resampled first and converted to RGB afterwards, so only the pixels of a face are
+ever converted.
 """
 
 import cv2
@@ -17,18 +17,26 @@ FloatPicture = NDArray[np.float32]
 
 
 def plane_from_frame(layout: PixelLayout, component: int) -> Matrix:
-    """Coordinates in a component's plane from frame coordinates; 2x3."""
+    """Return coordinates in a component's plane from frame coordinates; 2x3."""
     if component == 0 or layout.family != "yuv":
         return np.eye(2, 3)
     return chroma_matrix(layout.x_shift, layout.y_shift, layout.x_cosited, layout.y_cosited)
 
 
 def sample(frame: Frame, target_from_frame: Matrix, width: int, height: int) -> FloatPicture:
-    """What the frame shows under a transform.
+    """Resample a frame under a transform, and convert the result to RGB.
 
-    Args:    target_from_frame: 2x3.
-    Returns: float32 (height, width, 3), RGB, nominally [0, 1], not clipped.
-    Raises:  DegenerateFaceError: the transform is singular.
+    Args:
+        frame: The frame.
+        target_from_frame: 2x3.
+        width: Width of the target in pixels.
+        height: Height of the target in pixels.
+
+    Returns:
+        float32 (height, width, 3), RGB, nominally in [0, 1], not clipped.
+
+    Raises:
+        DegenerateFaceError: The transform is singular.
     """
     codes = [
         warp(
@@ -43,11 +51,15 @@ def sample(frame: Frame, target_from_frame: Matrix, width: int, height: int) -> 
 
 
 def preview(frame: Frame, longest: int, *, every: int = 1) -> FloatPicture:
-    """The light of a small upright picture with square pixels of the whole frame.
+    """Return the luma of the whole frame as a small upright picture with square pixels.
 
-    Args:    longest: its longer side in pixels; a smaller frame is not enlarged.
-             every: look at one of so many rows only.
-    Returns: float32 (H, W), luma in [0, 1].
+    Args:
+        frame: The frame.
+        longest: Longer side of the picture in pixels; a smaller frame is not enlarged.
+        every: Read only one of so many rows.
+
+    Returns:
+        float32 (H, W) in [0, 1].
     """
     size = _preview_size(frame, longest)
     # A box average of whole planes: cheap, and exact enough to compare pictures by.
@@ -60,14 +72,14 @@ def preview(frame: Frame, longest: int, *, every: int = 1) -> FloatPicture:
 
 
 def _preview_size(frame: Frame, longest: int) -> tuple[int, int]:
-    """Width and height, before it is turned."""
+    """Return width and height before rotation."""
     aspect = float(frame.sample_aspect)
     scale = min(1.0, longest / max(frame.width * aspect, frame.height))
     return max(1, round(frame.width * aspect * scale)), max(1, round(frame.height * scale))
 
 
 def enlarged_size(frame: Frame, component: int, scale: int) -> tuple[int, int]:
-    """Height and width of a plane of the enlarged frame, chroma rounded up as FFmpeg does."""
+    """Return height and width of a plane of the enlarged frame, chroma rounded up as by FFmpeg."""
     height, width = frame.height * scale, frame.width * scale
     if component == 0 or frame.layout.family != "yuv":
         return height, width

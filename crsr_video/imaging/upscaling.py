@@ -1,9 +1,9 @@
 """Enlarge whole pictures: the background of a result that is larger than its source.
 
-By default Lanczos over eight samples, its ringing held down: what it adds beyond the brightest and
-below the darkest of the four nearest samples is limited to a tenth of their contrast. On frames of
-video and photographs shrunk to a half and back that gave 0.3 dB more than a cubic kernel, with a
-third of its overshoot; at four times 0.1 dB.
+The default is Lanczos over eight samples with limited ringing: a result may lie beyond the
+brightest or below the darkest of the four nearest samples by a tenth of their contrast at most. On
+video frames and photographs shrunk to a half and enlarged back, that gave 0.3 dB more than a cubic
+kernel with a third of its overshoot; at four times it gave 0.1 dB.
 
 Any other method can be plugged in as a function, see `types.Upscaler`.
 """
@@ -25,15 +25,21 @@ from crsr_video.types import Frame, Plane, Upscaler
 FloatPicture = NDArray[np.float32]
 
 _RINGING = 10
-"""The contrast of the nearest samples over this is how far a result may lie beyond them."""
+"""A result may lie beyond the nearest samples by their contrast divided by this."""
 
 
 def enlarge(frame: Frame, scale: int, upscaler: str | Upscaler = "lanczos") -> Frame:
-    """The frame at `scale` times its size, in its own format and depth.
+    """Return the frame at `scale` times its size, in its own format and depth.
 
     Chroma keeps its siting: a co-sited sample stays on the first luma sample of its group.
-    Args:   upscaler: a name of `FILTERS`, or a function.
-    Raises: ConfigError: there is no filter of that name, or the function returns another size.
+
+    Args:
+        frame: The frame.
+        scale: 1, 2 or 4.
+        upscaler: A name of `FILTERS`, or a function.
+
+    Raises:
+        ConfigError: There is no filter of that name, or the function returns another size.
     """
     if scale == 1:
         return frame
@@ -48,7 +54,7 @@ def enlarge(frame: Frame, scale: int, upscaler: str | Upscaler = "lanczos") -> F
 
 
 def enlarge_plane(plane: Plane, scale: int) -> Plane:
-    """One plane of samples by the default filter, such as transparency; edges coincide."""
+    """Enlarge one plane of samples, such as alpha, by the default filter; edges coincide."""
     height, width = plane.shape
     return _lanczos(plane, resize_matrix(scale), (width * scale, height * scale))
 
@@ -67,12 +73,12 @@ def _by_filter(
 
 
 def _cubic(plane: Plane, matrix: Matrix, size: tuple[int, int]) -> Plane:
-    """Keys' kernel over four samples, as OpenCV has it (a = -3/4)."""
+    """Use Keys' kernel over four samples with OpenCV's a = -3/4."""
     return _warped(plane, matrix, size, cv2.INTER_CUBIC)
 
 
 def _lanczos(plane: Plane, matrix: Matrix, size: tuple[int, int]) -> Plane:
-    """Lanczos over eight samples, its ringing limited."""
+    """Use Lanczos over eight samples with limited ringing."""
     large = _warped(plane, matrix, size, cv2.INTER_LANCZOS4)
     low, high = _limits(plane)
     rows = _left_of(matrix[1, 1], matrix[1, 2], size[1], plane.shape[0])
@@ -93,7 +99,7 @@ def _warped(plane: Plane, matrix: Matrix, size: tuple[int, int], kernel: int) ->
 
 
 def _limits(plane: Plane) -> tuple[Plane, Plane]:
-    """How dark and how bright a result may be between each four samples, (H + 1, W + 1) each."""
+    """Return the limits of results between each four samples, (H + 1, W + 1) each."""
     framed = np.pad(plane, 1, mode="edge")
     quads = [
         framed[y : framed.shape[0] - 1 + y, x : framed.shape[1] - 1 + x]
@@ -106,24 +112,24 @@ def _limits(plane: Plane) -> tuple[Plane, Plane]:
 
 
 def _left_of(factor: float, shift: float, length: int, source: int) -> NDArray[np.intp]:
-    """For every sample of the result: the gap between samples of the source that it lies in."""
+    """Return for every sample of the result the gap between source samples in which it lies."""
     places = (np.arange(length) - shift) / factor
     gaps: NDArray[np.intp] = np.clip(np.floor(places).astype(np.intp) + 1, 0, source)
     return gaps
 
 
 FILTERS: dict[str, Callable[[Plane, Matrix, Any], Plane]] = {"lanczos": _lanczos, "cubic": _cubic}
-"""Plane by plane, in integers of the frame's own depth."""
+"""Filters by name. They work plane by plane, in integers of the frame's own depth."""
 
 
 def _by_function(frame: Frame, scale: int, upscaler: Upscaler) -> tuple[Plane, ...]:
-    """Planes of what a function makes of the frame's RGB."""
+    """Enlarge the frame's RGB by a function, and return the planes of the result."""
     small = sample(frame, np.eye(2, 3), frame.width, frame.height)
     large = np.asarray(upscaler(small, scale))
     wanted = (frame.height * scale, frame.width * scale, 3)
     if large.shape != wanted or large.dtype != np.float32:
         raise ConfigError(
-            f"the upscaler returned {large.dtype} {large.shape} where float32 {wanted} was due"
+            f"the upscaler must return float32 {wanted}, but returned {large.dtype} {large.shape}"
         )
     codes = to_codes(large, frame.layout)
     top = 2**frame.layout.bits - 1

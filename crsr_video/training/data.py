@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
+from crsr_video.imaging.colour import LUMA_WEIGHTS
 from crsr_video.imaging.geometry import Matrix, compose
 from crsr_video.training.appearance import iris_group, tone_group
 from crsr_video.training.appearance import recoloured as recoloured_face
@@ -43,7 +44,7 @@ TIERS = (Tier(32, 32, 32, 0.3), Tier(64, 64, 8, 0.5), Tier(128, 64, 8, 0.2))
 
 GREY = 0.04
 """Share of the pictures that lose their colour."""
-LUMA = torch.tensor([0.299, 0.587, 0.114])
+LUMA = torch.tensor(LUMA_WEIGHTS)
 """Weights of red, green and blue in BT.601."""
 
 

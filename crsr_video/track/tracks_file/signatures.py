@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.errors import TracksError
-from crsr_video.imaging.colour import to_rgb
+from crsr_video.imaging.colour import LUMA_WEIGHTS, to_rgb
 from crsr_video.types import Frame
 
 ROWS, COLUMNS = 12, 16
@@ -20,7 +20,7 @@ _SUBCELLS = 8
 """8-bit values per side of a cell that are averaged from areas first; their rounding cancels."""
 _STEPS = 16
 """Steps per level of 255."""
-_LUMA = np.array([0.299, 0.587, 0.114])
+_LUMA = np.array(LUMA_WEIGHTS)
 _CELLS = ROWS * COLUMNS
 MAX_FRAMES = 2_000_000
 """Frames that can be recognised: 22 hours at 25 frames per second."""

@@ -109,7 +109,7 @@ def test_a_flat_frame_keeps_its_colour(name, colour, upscaler):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (lambda picture, _: picture, r"float32 \(20, 30, 3\) where"),
+        (lambda picture, _: picture, r"but returned float32 \(20, 30, 3\)"),
         (lambda *_: np.zeros((40, 60, 3)), "float64"),
     ],
 )
