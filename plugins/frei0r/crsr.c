@@ -1,13 +1,13 @@
 /*
  * crsr: enhance the faces in a picture, for FFmpeg, MLT and other hosts of frei0r effects.
  *
- * The effect itself only carries frames to the enhancement server and back, through shared memory.
- * Whatever goes wrong with that, the frame passes unchanged, and a line on stderr says why.
+ * The effect only transfers frames to the enhancement server and back, through shared memory. If
+ * that fails, the frame passes unchanged, and a line on stderr says why.
  *
  * Build: cc -std=c11 -O2 -fPIC -shared -pthread -o crsr.so crsr.c -ldl
- *        (with -DCRSR_COMMAND='"/path/to/crsr-video"' where that is not in everybody's PATH)
+ *        (with -DCRSR_COMMAND='"/path/to/crsr-video"' if it is not in the PATH of all users)
  *
- * Environment: CRSR_SERVER      command that starts the server, as a shell reads it; empty: none
+ * Environment: CRSR_SERVER      shell command that starts the server; empty: start none
  *              CRSR_SOCKET      absolute path of the server's socket
  *              CRSR_TIMEOUT_MS  longest wait for a frame, the first one included
  *              CRSR_ORDERED     1: frames come in order, each once; 0: in any order
@@ -30,69 +30,77 @@
 
 enum { STRENGTH, MIN_FACE, MODEL, COMPARE, DEBUG, TRACKS, PERSONS, PARAMETERS };
 
-/* min_face is a share of so many pixels. */
+/* The value 1 of min_face is this many pixels. */
 #define LARGEST_MIN_FACE 256.0
 
-/* A frame so much wider than high is a band of one, made by a host that works in slices. */
+/* A frame this many times wider than high is a band of one, from a host that works in slices. */
 enum { BAND = 3 };
 
-/* Milliseconds that a first frame, for which models are loaded, and later ones may take. */
+/* Time limits of the first frame, for which models are loaded, and of later ones. */
 enum { FIRST_MS = 20000, LATER_MS = 2000, PATIENT_FIRST_MS = 120000, PATIENT_LATER_MS = 60000 };
 
-/* After the n-th failure in a row it is tried again in a while that doubles up to this. */
+/* Pause after a failure, which doubles with every failure in a row up to a limit. */
 enum { FIRST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 30000, LONGEST_LATE_PAUSE_MS = 120000 };
 
-/* The same kind of line is written once in so many milliseconds. */
+/* Lines of the same kind are written at most once in this time. */
 enum { QUIET_MS = 5000 };
 
 static const f0r_param_info_t parameters[PARAMETERS] = {
-    {"strength", F0R_PARAM_DOUBLE, "How much of the enhancement is used"},
+    {"strength", F0R_PARAM_DOUBLE, "Strength of the enhancement"},
     {"min_face", F0R_PARAM_DOUBLE,
-     "Faces narrower than this are left alone; 1 is 256 pixels, the default 16"},
-    {"model", F0R_PARAM_STRING, "fast, best, or a .safetensors file"},
+     "Faces narrower than this are left alone; 1 is 256 pixels, the default is 16 pixels"},
+    {"model", F0R_PARAM_STRING, "fast, or a .safetensors file"},
     {"compare", F0R_PARAM_BOOL, "Left half before, right half after"},
-    {"debug", F0R_PARAM_BOOL, "Draw boxes, numbers and landmarks of the faces"},
-    {"tracks", F0R_PARAM_STRING, "A file that 'crsr-video tracks' wrote of this video"},
-    {"persons", F0R_PARAM_STRING, "Whom to enhance, by the numbers in the tracks: 1,4 or 2:off"},
+    {"debug", F0R_PARAM_BOOL, "Draw boxes, track IDs and landmarks of the faces"},
+    {"tracks", F0R_PARAM_STRING, "A file that 'crsr-video tracks' wrote for this video"},
+    {"persons", F0R_PARAM_STRING, "Track IDs to enhance, as in the tracks file: 1,4 or 2:off"},
 };
 
 struct effect {
     unsigned int width, height;
     struct rows rows;
-    atomic_int inside; /* threads in f0r_update: more than one carry slices of one frame */
+    atomic_int inside; /* threads in f0r_update; several of them bring slices of one frame */
     atomic_int sliced;
-    pthread_mutex_t lock; /* for all below */
+    pthread_mutex_t lock; /* for everything below */
     double strength, min_face;
     int compare, debug;
-    char *texts[PARAMETERS]; /* of the string parameters; owned */
-    int begun;               /* the first update has been seen */
+    char *texts[PARAMETERS]; /* values of the string parameters, owned by the effect */
+    int begun;               /* the first frame has come */
     int ordered, patient;
     int failures; /* in a row */
     int64_t again; /* when to try again, after failures */
-    int refused;   /* the last failure was one of the parameters */
-    int warm;      /* the server has enhanced a frame for us */
+    int refused;   /* the last failure was about the parameters */
+    int warm;      /* the server has enhanced a frame for this effect */
     uint8_t *shared;
-    size_t settled_size; /* of the settings that the server has; 0: none */
-    uint8_t settled[HEADER_SIZE + MAX_PAYLOAD];
-    char notice[256]; /* what the server said last */
+    size_t sent_size; /* of the settings that the server has; 0 if none */
+    uint8_t sent_settings[HEADER_SIZE + MAX_PAYLOAD];
+    char notice[256]; /* the last notice of the server */
     struct link link;
 };
 
-/* What lines are about, for not writing too many of a kind. */
-enum about { ABOUT_FAILURE, ABOUT_REFUSAL, ABOUT_NOTICE, ABOUT_RECOVERY, ABOUT_SLICES, ABOUT_ROWS, ABOUTS };
+/* Kinds of lines on stderr; too many of one kind are not written. */
+enum about {
+    ABOUT_FAILURE,
+    ABOUT_REFUSAL,
+    ABOUT_NOTICE,
+    ABOUT_RECOVERY,
+    ABOUT_SLICES,
+    ABOUT_ROWS,
+    ABOUTS
+};
 
-static void tell(enum about about, const char *words)
+static void write_line(enum about about, const char *text)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static int64_t last[ABOUTS];
-    static int told[ABOUTS];
+    static int written[ABOUTS];
     int64_t now = now_ms();
     pthread_mutex_lock(&lock);
-    int quiet = told[about] && now - last[about] < QUIET_MS;
+    int quiet = written[about] && now - last[about] < QUIET_MS;
     if (!quiet) {
-        told[about] = 1;
+        written[about] = 1;
         last[about] = now;
-        fprintf(stderr, "crsr: %s\n", words);
+        fprintf(stderr, "crsr: %s\n", text);
     }
     pthread_mutex_unlock(&lock);
 }
@@ -132,7 +140,7 @@ f0r_instance_t f0r_construct(unsigned int width, unsigned int height)
         return NULL;
     effect->width = width;
     effect->height = height;
-    learn_rows(&effect->rows, __builtin_return_address(0), width, height);
+    find_stride_by_caller(&effect->rows, __builtin_return_address(0), width, height);
     effect->strength = 1.0;
     effect->min_face = 16.0 / LARGEST_MIN_FACE;
     effect->texts[MODEL] = strdup("fast");
@@ -149,14 +157,14 @@ f0r_instance_t f0r_construct(unsigned int width, unsigned int height)
     return effect;
 }
 
-/* Leave the server, and the memory with it: a server that is late may still write there. */
-static void leave(struct effect *effect)
+/* Disconnect and release the shared memory, because a late server may still write there. */
+static void release_server(struct effect *effect)
 {
     disconnect(&effect->link);
     if (effect->shared)
         munmap(effect->shared, (size_t)effect->width * effect->height * 4);
     effect->shared = NULL;
-    effect->settled_size = 0;
+    effect->sent_size = 0;
     effect->warm = 0;
 }
 
@@ -165,14 +173,14 @@ void f0r_destruct(f0r_instance_t instance)
     struct effect *effect = instance;
     if (!effect)
         return;
-    leave(effect);
+    release_server(effect);
     for (int i = 0; i < PARAMETERS; i++)
         free(effect->texts[i]);
     pthread_mutex_destroy(&effect->lock);
     free(effect);
 }
 
-static double share(double value, double otherwise)
+static double clamped_share(double value, double otherwise)
 {
     if (isnan(value))
         return otherwise;
@@ -186,23 +194,23 @@ void f0r_set_param_value(f0r_instance_t instance, f0r_param_t value, int index)
         return;
     pthread_mutex_lock(&effect->lock);
     switch (index) {
-    case STRENGTH: effect->strength = share(*(double *)value, 1.0); break;
+    case STRENGTH: effect->strength = clamped_share(*(double *)value, 1.0); break;
     case MIN_FACE:
-        effect->min_face = share(*(double *)value, 16.0 / LARGEST_MIN_FACE);
+        effect->min_face = clamped_share(*(double *)value, 16.0 / LARGEST_MIN_FACE);
         break;
     case COMPARE: effect->compare = *(double *)value >= 0.5; break;
     case DEBUG: effect->debug = *(double *)value >= 0.5; break;
     case MODEL:
     case TRACKS:
     case PERSONS: {
-        /* The host's text may be gone after this call. */
+        /* Copy the text, because the host may free it after this call. */
         const char *given = *(char **)value;
         if (strcmp(given ? given : "", effect->texts[index]) == 0)
             break;
         char *copy = strdup(given ? given : "");
         if (copy) {
             if (effect->refused)
-                effect->again = 0; /* perhaps these are better: try at once */
+                effect->again = 0; /* The new text may be accepted, so try at once. */
             free(effect->texts[index]);
             effect->texts[index] = copy;
         }
@@ -226,14 +234,14 @@ void f0r_get_param_value(f0r_instance_t instance, f0r_param_t value, int index)
     case DEBUG: *(double *)value = effect->debug; break;
     case MODEL:
     case TRACKS:
-    case PERSONS: *(char **)value = effect->texts[index]; break; /* remains ours */
+    case PERSONS: *(char **)value = effect->texts[index]; break; /* The effect keeps it. */
     default: break;
     }
     pthread_mutex_unlock(&effect->lock);
 }
 
-/* The name of the program that we are in. */
-static void host(char *name, size_t room)
+/* Get the name of the host program. */
+static void host_name(char *name, size_t room)
 {
     char path[PATH_MAX];
     ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
@@ -243,20 +251,20 @@ static void host(char *name, size_t room)
     size_t kept = strnlen(base, room - 1);
     memcpy(name, base, kept);
     name[kept] = '\0';
-    if (!sendable(name))
+    if (!is_sendable(name))
         name[0] = '\0';
 }
 
 /*
- * How this host uses us. FFmpeg gives frames in order, each once, so they can be followed as a
- * sequence; an editor seeks, repeats, and has several instances take turns, so for it each frame is
- * on its own. Programs that only render would rather wait than have a frame left out.
+ * Find out how the host uses the effect. FFmpeg sends frames in order, each once, so faces can be
+ * tracked. An editor seeks, repeats frames, and uses several instances in turn, so every frame is
+ * processed on its own. Programs that only render rather wait than leave out a frame.
  */
-static void know_host(struct effect *effect)
+static void detect_host(struct effect *effect)
 {
     char name[256];
     const char *told = getenv("CRSR_ORDERED");
-    host(name, sizeof name);
+    host_name(name, sizeof name);
     effect->ordered = strncmp(name, "ffmpeg", 6) == 0 || strncmp(name, "ffplay", 6) == 0;
     effect->patient = effect->ordered || strncmp(name, "melt", 4) == 0;
     if (told && *told)
@@ -264,7 +272,7 @@ static void know_host(struct effect *effect)
     effect->begun = 1;
 }
 
-/* When a wait that begins now is to end. */
+/* Return the deadline of a wait that begins now. */
 static int64_t deadline(const struct effect *effect, int first)
 {
     const char *given = getenv("CRSR_TIMEOUT_MS");
@@ -278,91 +286,92 @@ static int64_t deadline(const struct effect *effect, int first)
     return now_ms() + ms;
 }
 
-/* Greet the server. */
-static enum outcome greet(struct effect *effect, int64_t until)
+/* Say hello to the server. */
+static enum outcome send_hello(struct effect *effect, int64_t until)
 {
     struct link *link = &effect->link;
     char name[256], version[64];
-    host(name, sizeof name);
-    begin(&link->out);
+    host_name(name, sizeof name);
+    begin_message(&link->out);
     put_text(&link->out, name);
-    enum outcome outcome = ask(link, HELLO, WELCOME, -1, until);
+    enum outcome outcome = exchange(link, HELLO, WELCOME, -1, until);
     if (outcome != FINE)
         return outcome;
-    struct reader r = reading(&link->in);
+    struct reader r = reader_of(&link->in);
     get_text(&r, version, sizeof version);
-    return complete(&r) ? FINE : say(link, GARBAGE, "the server talks nonsense");
+    return is_complete(&r) ? FINE : report(link, GARBAGE, "the answer of the server is invalid");
 }
 
-static void note(struct effect *effect, const char *words)
+static void show_notice(struct effect *effect, const char *text)
 {
-    if (*words && strcmp(words, effect->notice) != 0)
-        tell(ABOUT_NOTICE, words);
-    snprintf(effect->notice, sizeof effect->notice, "%s", words);
+    if (*text && strcmp(text, effect->notice) != 0)
+        write_line(ABOUT_NOTICE, text);
+    snprintf(effect->notice, sizeof effect->notice, "%s", text);
 }
 
-/* Tell the server what is wanted, if that has changed. */
-static enum outcome settle(struct effect *effect, int64_t until)
+/* Send the settings to the server, if they have changed. */
+static enum outcome send_settings(struct effect *effect, int64_t until)
 {
     struct link *link = &effect->link;
     struct writer *w = &link->out;
-    char folder[PATH_MAX] = "", tracks[PATH_MAX + MAX_TEXT + 2] = "", words[256];
+    char folder[PATH_MAX] = "", tracks[PATH_MAX + MAX_TEXT + 2] = "", text[256];
     const char *given = effect->texts[TRACKS];
     if (strlen(given) <= MAX_TEXT) {
-        /* The server is elsewhere: it needs the whole path. */
+        /* The server runs in another folder, so it needs the absolute path. */
         int relative = *given && *given != '/' && getcwd(folder, sizeof folder);
         snprintf(tracks, sizeof tracks, "%s%s%s", relative ? folder : "", relative ? "/" : "",
                  given);
     }
-    if (strlen(given) > MAX_TEXT || !sendable(tracks) || !sendable(effect->texts[MODEL]) ||
-        !sendable(effect->texts[PERSONS]))
-        return say(link, REFUSED, "a parameter is no line of text in UTF-8, or too long");
-    begin(w);
+    if (strlen(given) > MAX_TEXT || !is_sendable(tracks) || !is_sendable(effect->texts[MODEL]) ||
+        !is_sendable(effect->texts[PERSONS]))
+        return report(link, REFUSED, "a parameter is too long, or not one line of UTF-8 text");
+    begin_message(w);
     put_real(w, effect->strength);
     put_real(w, effect->min_face * LARGEST_MIN_FACE);
-    put_number(w, (effect->compare ? WISH_COMPARE : 0) | (effect->debug ? WISH_DEBUG : 0) |
-                      (effect->ordered ? WISH_ORDERED : 0), 4);
+    put_number(w, (effect->compare ? FLAG_COMPARE : 0) | (effect->debug ? FLAG_DEBUG : 0) |
+                      (effect->ordered ? FLAG_ORDERED : 0), 4);
     put_text(w, effect->texts[MODEL]);
     put_text(w, tracks);
     put_text(w, effect->texts[PERSONS]);
-    if (w->size == effect->settled_size &&
-        memcmp(w->data + HEADER_SIZE, effect->settled + HEADER_SIZE, w->size - HEADER_SIZE) == 0)
+    if (w->size == effect->sent_size &&
+        memcmp(w->data + HEADER_SIZE, effect->sent_settings + HEADER_SIZE,
+               w->size - HEADER_SIZE) == 0)
         return FINE;
-    effect->settled_size = 0;
-    enum outcome outcome = ask(link, SETTINGS, OKAY, -1, until);
+    effect->sent_size = 0;
+    enum outcome outcome = exchange(link, SETTINGS, OKAY, -1, until);
     if (outcome != FINE)
         return outcome;
-    memcpy(effect->settled, w->data, w->size);
-    effect->settled_size = w->size;
-    struct reader r = reading(&link->in);
-    get_text(&r, words, sizeof words);
-    if (!complete(&r))
-        return say(link, GARBAGE, "the server talks nonsense");
-    note(effect, words);
+    memcpy(effect->sent_settings, w->data, w->size);
+    effect->sent_size = w->size;
+    struct reader r = reader_of(&link->in);
+    get_text(&r, text, sizeof text);
+    if (!is_complete(&r))
+        return report(link, GARBAGE, "the answer of the server is invalid");
+    show_notice(effect, text);
     return FINE;
 }
 
-/* Memory for one frame, that the server has too. */
+/* Create memory for one frame, and share it with the server. */
 static enum outcome share_memory(struct effect *effect, int64_t until)
 {
     struct link *link = &effect->link;
     size_t size = (size_t)effect->width * effect->height * 4;
     int memory = memfd_create("crsr", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (memory < 0)
-        return say(link, ABSENT, "no shared memory: %s", strerror(errno));
-    /* Sealed, so that the server need not fear that it shrinks under its eyes. */
+        return report(link, ABSENT, "cannot create shared memory: %s", strerror(errno));
+    /* Seal it, so that it cannot shrink while the server uses it. */
     void *mapped = MAP_FAILED;
     if (ftruncate(memory, (off_t)size) == 0 &&
         fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
         mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
     if (mapped == MAP_FAILED) {
         close(memory);
-        return say(link, ABSENT, "no shared memory: %s", strerror(errno));
+        return report(link, ABSENT, "cannot create shared memory: %s", strerror(errno));
     }
-    begin(&link->out);
+    begin_message(&link->out);
     put_number(&link->out, effect->width, 4);
     put_number(&link->out, effect->height, 4);
-    enum outcome outcome = ask(link, BUFFER, OKAY, memory, until);
+    enum outcome outcome = exchange(link, BUFFER, OKAY, memory, until);
     close(memory);
     if (outcome == FINE)
         effect->shared = mapped;
@@ -371,74 +380,75 @@ static enum outcome share_memory(struct effect *effect, int64_t until)
     return outcome;
 }
 
-/* Carry one frame to the server and back; nothing is written to `out` unless all is well. */
-static enum outcome carry(struct effect *effect, double time, const uint32_t *in, uint32_t *out)
+/* Enhance one frame by the server. Nothing is written to `out` unless that succeeds. */
+static enum outcome enhance_frame(struct effect *effect, double time, const uint32_t *in,
+                                  uint32_t *out)
 {
     struct link *link = &effect->link;
     int64_t until = deadline(effect, !effect->warm);
-    char words[256];
+    char text[256];
     enum outcome outcome = FINE;
-    /* A server that was about to end may go away just now: then a second one is started. */
+    /* A server may be about to exit; another one is started then. */
     for (int attempt = 0; attempt < 2 && link->socket < 0; attempt++) {
-        outcome = attach(link, until);
+        outcome = find_or_start_server(link, until);
         if (outcome == FINE)
-            outcome = greet(effect, until);
+            outcome = send_hello(effect, until);
         if (outcome == GONE && attempt == 0)
             disconnect(link);
     }
     if (outcome == FINE)
-        outcome = settle(effect, deadline(effect, 1));
+        outcome = send_settings(effect, deadline(effect, 1));
     if (outcome == FINE && !effect->shared)
         outcome = share_memory(effect, until);
     if (outcome != FINE)
         return outcome;
-    gather(&effect->rows, in, (uint32_t *)effect->shared);
-    begin(&link->out);
+    copy_in(&effect->rows, in, (uint32_t *)effect->shared);
+    begin_message(&link->out);
     put_real(&link->out, time);
-    outcome = ask(link, ENHANCE, DONE, -1, effect->warm ? until : deadline(effect, 1));
+    outcome = exchange(link, ENHANCE, DONE, -1, effect->warm ? until : deadline(effect, 1));
     if (outcome != FINE)
         return outcome;
-    struct reader r = reading(&link->in);
+    struct reader r = reader_of(&link->in);
     uint32_t changed = get_number(&r, 4);
     get_number(&r, 4); /* faces seen */
     get_number(&r, 4); /* faces enhanced */
-    get_text(&r, words, sizeof words);
-    if (!complete(&r) || changed > 1)
-        return say(link, GARBAGE, "the server talks nonsense");
+    get_text(&r, text, sizeof text);
+    if (!is_complete(&r) || changed > 1)
+        return report(link, GARBAGE, "the answer of the server is invalid");
     if (changed)
-        scatter(&effect->rows, (const uint32_t *)effect->shared, out);
+        copy_out(&effect->rows, (const uint32_t *)effect->shared, out);
     else
-        pass(&effect->rows, in, out);
+        copy_unchanged(&effect->rows, in, out);
     effect->warm = 1;
-    note(effect, words);
+    show_notice(effect, text);
     return FINE;
 }
 
-/* Say what went wrong, and when it is worth another attempt. */
-static void fail(struct effect *effect, enum outcome outcome, int64_t lost)
+/* Report a failure, and decide when to try again. */
+static void handle_failure(struct effect *effect, enum outcome outcome, int64_t lost)
 {
     char line[700];
     enum about about = outcome == REFUSED ? ABOUT_REFUSAL : ABOUT_FAILURE;
-    snprintf(line, sizeof line, "%s; frames pass unchanged", effect->link.words);
-    tell(about, line);
-    if (outcome == REFUSED && effect->link.code == CODE_FAILED && effect->settled_size)
-        return; /* this frame alone */
+    snprintf(line, sizeof line, "%s; frames pass unchanged", effect->link.message);
+    write_line(about, line);
+    if (outcome == REFUSED && effect->link.code == CODE_FAILED && effect->sent_size)
+        return; /* Only this frame has failed. */
     int64_t pause = FIRST_PAUSE_MS;
     for (int i = 1; i < effect->failures && pause < LONGEST_PAUSE_MS; i++)
         pause *= 2;
     pause = pause < LONGEST_PAUSE_MS ? pause : LONGEST_PAUSE_MS;
     if (outcome == LATE && pause < 4 * lost)
-        /* More time is spent on passing frames than on waiting in vain. */
+        /* Spend more time on passing frames than on waiting in vain. */
         pause = 4 * lost < LONGEST_LATE_PAUSE_MS ? 4 * lost : LONGEST_LATE_PAUSE_MS;
     if (outcome == GONE && effect->patient && effect->failures == 0)
-        pause = 0; /* it died: the next frame starts another */
+        pause = 0; /* The server has died, and the next frame starts another one. */
     effect->failures += effect->failures < 1000;
     effect->refused = outcome == REFUSED;
     effect->again = now_ms() + pause;
-    leave(effect);
+    release_server(effect);
 }
 
-static int fits(const struct effect *effect)
+static int has_valid_size(const struct effect *effect)
 {
     return effect->width >= 1 && effect->height >= 1 && effect->width <= MAX_SIDE &&
            effect->height <= MAX_SIDE && (uint64_t)effect->width * effect->height <= MAX_PIXELS;
@@ -455,37 +465,38 @@ void f0r_update(f0r_instance_t instance, double time, const uint32_t *in, uint32
     int enhanced = 0;
     if (atomic_fetch_add(&effect->inside, 1) > 0)
         atomic_store(&effect->sliced, 1);
-    look_at_rows(&effect->rows, in); /* of hosts only that never call twice at a time */
-    if (!fits(effect)) {
-        tell(ABOUT_SLICES, "frames of this size are not enhanced");
+    find_stride_by_content(&effect->rows, in); /* Such hosts never call twice at a time. */
+    if (!has_valid_size(effect)) {
+        write_line(ABOUT_SLICES, "frames of this size are not enhanced");
     } else if (is_band(effect)) {
-        tell(ABOUT_SLICES, "the host works in slices (set threads to 1), or the picture is much "
-                           "wider than high: it passes unchanged");
+        write_line(ABOUT_SLICES, "the host works in slices (set threads to 1), or the picture is "
+                                 "much wider than high; frames pass unchanged");
     } else if (effect->rows.hidden) {
-        tell(ABOUT_ROWS, "this ffmpeg does not tell how it pads rows: take the command that "
+        write_line(ABOUT_ROWS, "the row padding of this ffmpeg is unknown: use the command that "
                          "'crsr-video ffmpeg-args' prints; frames pass unchanged");
     } else {
         pthread_mutex_lock(&effect->lock);
         if (!effect->begun)
-            know_host(effect);
+            detect_host(effect);
         int64_t begun = now_ms();
         if (!atomic_load(&effect->sliced) && (!effect->failures || begun >= effect->again)) {
-            enum outcome outcome = carry(effect, time, in, out);
+            enum outcome outcome = enhance_frame(effect, time, in, out);
             enhanced = outcome == FINE;
             if (outcome != FINE) {
-                fail(effect, outcome, now_ms() - begun);
+                handle_failure(effect, outcome, now_ms() - begun);
             } else if (effect->failures) {
                 effect->failures = 0;
-                tell(ABOUT_RECOVERY, "faces are enhanced again");
+                write_line(ABOUT_RECOVERY, "faces are enhanced again");
             }
         }
         pthread_mutex_unlock(&effect->lock);
         if (atomic_load(&effect->sliced)) {
             enhanced = 0;
-            tell(ABOUT_SLICES, "the host works in slices: set threads to 1; frames pass unchanged");
+            write_line(ABOUT_SLICES,
+                       "the host works in slices: set threads to 1; frames pass unchanged");
         }
     }
     if (!enhanced)
-        pass(&effect->rows, in, out);
+        copy_unchanged(&effect->rows, in, out);
     atomic_fetch_sub(&effect->inside, 1);
 }

@@ -1,5 +1,5 @@
 /*
- * A connection to the server: found or started, asked, and never waited for without end.
+ * The connection to the server, which is found or started.
  *
  * Nothing here blocks: sockets are non-blocking, and every wait has a deadline.
  */
@@ -27,19 +27,19 @@
 #include "wire.h"
 
 #ifndef CRSR_COMMAND
-#define CRSR_COMMAND "crsr-video" /* as a shell reads it */
+#define CRSR_COMMAND "crsr-video" /* quoted for a shell */
 #endif
 
 extern char **environ;
 
-/* What became of an attempt; everything but FINE is told of by `link.words`. */
+/* The outcome of an attempt. `link.message` explains every outcome but FINE. */
 enum outcome { FINE, ABSENT, LATE, GONE, GARBAGE, FOREIGN, REFUSED };
 
 struct link {
-    int socket; /* -1: there is none */
+    int socket; /* -1 if there is none */
     uint32_t sequence;
-    uint32_t code;   /* of the last refusal */
-    char words[512]; /* about the last outcome */
+    uint32_t code;     /* of the last refusal */
+    char message[512]; /* about the last outcome */
     struct writer out;
     struct message in;
 };
@@ -51,18 +51,19 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void nap(int64_t ms)
+static void sleep_ms(int64_t ms)
 {
     struct timespec t = {ms / 1000, ms % 1000 * 1000000};
     nanosleep(&t, NULL);
 }
 
-__attribute__((format(printf, 3, 4))) static enum outcome say(struct link *l, enum outcome outcome,
-                                                              const char *format, ...)
+/* Keep a message about an outcome, and return the outcome. */
+__attribute__((format(printf, 3, 4))) static enum outcome
+report(struct link *l, enum outcome outcome, const char *format, ...)
 {
     va_list values;
     va_start(values, format);
-    vsnprintf(l->words, sizeof l->words, format, values);
+    vsnprintf(l->message, sizeof l->message, format, values);
     va_end(values);
     return outcome;
 }
@@ -74,8 +75,8 @@ static void disconnect(struct link *l)
     l->socket = -1;
 }
 
-/* Wait for a socket; 0: the deadline has passed. */
-static int ready(int descriptor, short events, int64_t deadline)
+/* Wait for a socket. Returns 0 if the deadline has passed. */
+static int wait_for(int descriptor, short events, int64_t deadline)
 {
     for (;;) {
         int64_t left = deadline - now_ms();
@@ -86,13 +87,13 @@ static int ready(int descriptor, short events, int64_t deadline)
         if (found > 0)
             return 1;
         if (found < 0 && errno != EINTR)
-            return 1; /* the next call on it will say what is wrong */
+            return 1; /* The next call on the socket reports the error. */
         if (now_ms() >= deadline)
             return 0;
     }
 }
 
-/* Whether a folder is ours and closed to others. */
+/* Return whether a folder belongs to this user, and no other user has access. */
 static int is_private(const char *folder)
 {
     struct stat found;
@@ -100,7 +101,7 @@ static int is_private(const char *folder)
            (found.st_mode & 077) == 0;
 }
 
-/* The socket's path: as `socket_path` in crsr_video/server/places.py has it. */
+/* Find the path of the socket, like `socket_path` in crsr_video/server/places.py. */
 static enum outcome find_path(struct link *l, char path[sizeof((struct sockaddr_un *)0)->sun_path])
 {
     enum { ROOM = sizeof((struct sockaddr_un *)0)->sun_path };
@@ -109,9 +110,9 @@ static enum outcome find_path(struct link *l, char path[sizeof((struct sockaddr_
     int size;
     if (given && *given) {
         if (given[0] != '/')
-            return say(l, ABSENT, "CRSR_SOCKET must be an absolute path");
+            return report(l, ABSENT, "CRSR_SOCKET must be an absolute path");
         size = snprintf(path, ROOM, "%s", given);
-        return size < ROOM ? FINE : say(l, ABSENT, "CRSR_SOCKET is too long for a socket");
+        return size < ROOM ? FINE : report(l, ABSENT, "CRSR_SOCKET is too long for a socket");
     }
     if (runtime && runtime[0] == '/' && is_private(runtime)) {
         size = snprintf(folder, sizeof folder, "%s/crsr-video", runtime);
@@ -123,50 +124,51 @@ static enum outcome find_path(struct link *l, char path[sizeof((struct sockaddr_
                         (unsigned long)geteuid());
     }
     if (size >= (int)sizeof folder || size + 13 > ROOM)
-        return say(l, ABSENT, "the runtime folder's name is too long for a socket");
+        return report(l, ABSENT, "the name of the runtime folder is too long for a socket");
     if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-        return say(l, ABSENT, "%.200s: cannot be made: %s", folder, strerror(errno));
+        return report(l, ABSENT, "%.200s: cannot be created: %s", folder, strerror(errno));
     if (!is_private(folder))
-        return say(l, ABSENT, "%.200s: must be yours and closed to others (mode 700)", folder);
+        return report(l, ABSENT, "%.200s: must belong to you, with no access for others (mode 700)",
+                      folder);
     memcpy(path, folder, (size_t)size);
     memcpy(path + size, "/server.sock", 13);
     return FINE;
 }
 
-/* Connect; ABSENT: nobody listens there. */
-static enum outcome reach(struct link *l, const char *path, int64_t deadline)
+/* Connect to the server. ABSENT means that no server listens there. */
+static enum outcome connect_to_server(struct link *l, const char *path, int64_t deadline)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, path, strlen(path) + 1);
     disconnect(l);
     l->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (l->socket < 0)
-        return say(l, GONE, "no socket: %s", strerror(errno));
+        return report(l, GONE, "cannot create a socket: %s", strerror(errno));
     while (connect(l->socket, (struct sockaddr *)&address, sizeof address) != 0) {
         int why = errno;
         if ((why == EAGAIN || why == EINTR) && now_ms() < deadline) {
-            nap(20); /* its queue is full */
+            sleep_ms(20); /* The queue of the server is full. */
             continue;
         }
         disconnect(l);
         struct stat found;
         if (why == ECONNREFUSED && lstat(path, &found) == 0 && !S_ISSOCK(found.st_mode))
-            return say(l, FOREIGN, "%s: is there already, and no socket", path);
+            return report(l, FOREIGN, "%s: exists and is not a socket", path);
         if (why == ENOENT || why == ECONNREFUSED)
-            return say(l, ABSENT, "no server is there");
-        return say(l, why == EAGAIN ? LATE : GONE, "%s: %s", path, strerror(why));
+            return report(l, ABSENT, "there is no server");
+        return report(l, why == EAGAIN ? LATE : GONE, "%s: %s", path, strerror(why));
     }
     struct ucred peer;
     socklen_t size = sizeof peer;
     if (getsockopt(l->socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
         peer.uid != geteuid()) {
         disconnect(l);
-        return say(l, FOREIGN, "%s: the server there is somebody else's", path);
+        return report(l, FOREIGN, "%s: the server belongs to another user", path);
     }
     return FINE;
 }
 
-/* The environment without what an editor that brings its own libraries needs for itself. */
+/* Copy the environment, without the variables for the libraries that some editors bring. */
 static char **environment(void)
 {
     static const char *const own[] = {"LD_LIBRARY_PATH=", "LD_PRELOAD=", "PYTHONHOME=",
@@ -188,8 +190,8 @@ static char **environment(void)
     return copy;
 }
 
-/* A descriptor out of the way of the standard ones. */
-static int high(int descriptor)
+/* Move a descriptor away from the standard ones. */
+static int moved_up(int descriptor)
 {
     if (descriptor < 0)
         return descriptor;
@@ -198,7 +200,7 @@ static int high(int descriptor)
     return moved;
 }
 
-/* In the new process, where other threads may hold any lock: system calls only. */
+/* Run the server in the new process. Other threads may hold any lock, so only make system calls. */
 static void become_server(char *const arguments[], char *const environment[], int null, int log,
                           int alive)
 {
@@ -225,11 +227,11 @@ static void become_server(char *const arguments[], char *const environment[], in
 }
 
 /*
- * Start a server that is nobody's child.
+ * Start a server that is not a child of this process.
  *
- * Returns a descriptor that is at its end when the server has ended, or -1.
+ * Returns a descriptor that reaches its end when the server exits, or -1.
  */
-static int launch(const char *path)
+static int launch_server(const char *path)
 {
     const char *command = getenv("CRSR_SERVER");
     char line[4096], log_path[PATH_MAX];
@@ -243,16 +245,16 @@ static int launch(const char *path)
         return -1;
     char *arguments[] = {"sh", "-c", line, (char *)path, NULL};
     char **variables = environment();
-    alive[1] = high(alive[1]);
-    int null = high(open("/dev/null", O_RDWR | O_CLOEXEC));
+    alive[1] = moved_up(alive[1]);
+    int null = moved_up(open("/dev/null", O_RDWR | O_CLOEXEC));
     snprintf(log_path, sizeof log_path, "%s.log", path);
     int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
     struct stat found;
     if (log >= 0 && fstat(log, &found) == 0 && S_ISREG(found.st_mode) && found.st_size > 1 << 20)
         if (ftruncate(log, 0) != 0) {
-            /* then it grows on */
+            /* The log keeps growing. */
         }
-    log = high(log);
+    log = moved_up(log);
     pid_t child = -1;
     if (variables && null >= 0 && alive[1] >= 0) {
         child = fork();
@@ -276,18 +278,18 @@ static int launch(const char *path)
 }
 
 /* Start a server and connect to it. */
-static enum outcome start(struct link *l, const char *path, int64_t deadline)
+static enum outcome start_server(struct link *l, const char *path, int64_t deadline)
 {
     const char *command = getenv("CRSR_SERVER");
-    int alive = launch(path), ended = 0;
+    int alive = launch_server(path), ended = 0;
     if (alive < 0)
-        return say(l, ABSENT, "no server is there, and none was started");
+        return report(l, ABSENT, "there is no server, and none was started");
     enum outcome outcome;
-    while ((outcome = reach(l, path, deadline)) == ABSENT && now_ms() < deadline) {
+    while ((outcome = connect_to_server(l, path, deadline)) == ABSENT && now_ms() < deadline) {
         if (ended) {
-            nap(50);
-        } else if (ready(alive, POLLIN, now_ms() + 50)) {
-            /* It has ended: it cannot run, or another one was first and is about to listen. */
+            sleep_ms(50);
+        } else if (wait_for(alive, POLLIN, now_ms() + 50)) {
+            /* It has exited: it cannot run, or another one was faster and will listen soon. */
             ended = 1;
             int64_t soon = now_ms() + 2000;
             deadline = soon < deadline ? soon : deadline;
@@ -297,15 +299,15 @@ static enum outcome start(struct link *l, const char *path, int64_t deadline)
     if (outcome == ABSENT && ended) {
         char log[sizeof((struct sockaddr_un *)0)->sun_path + 4];
         snprintf(log, sizeof log, "%s.log", path);
-        return say(l, ABSENT, "'%.100s' could not be started: %s %s",
+        return report(l, ABSENT, "'%.100s' could not be started: %s %s",
                    command ? command : CRSR_COMMAND, log,
                    access(log, R_OK) == 0 ? "says why" : "cannot be written");
     }
-    return outcome == ABSENT ? say(l, LATE, "the server takes too long to start") : outcome;
+    return outcome == ABSENT ? report(l, LATE, "the server takes too long to start") : outcome;
 }
 
-/* Find the server or start it; only one thread of this process starts one at a time. */
-static enum outcome attach(struct link *l, int64_t deadline)
+/* Find the server, or start it. Only one thread of this process at a time starts one. */
+static enum outcome find_or_start_server(struct link *l, int64_t deadline)
 {
     static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
     char path[sizeof((struct sockaddr_un *)0)->sun_path];
@@ -313,7 +315,7 @@ static enum outcome attach(struct link *l, int64_t deadline)
     if (outcome != FINE)
         return outcome;
     int64_t soon = now_ms() + 2000;
-    outcome = reach(l, path, soon < deadline ? soon : deadline);
+    outcome = connect_to_server(l, path, soon < deadline ? soon : deadline);
     if (outcome != ABSENT)
         return outcome;
     struct timespec until;
@@ -321,15 +323,15 @@ static enum outcome attach(struct link *l, int64_t deadline)
     int64_t left = deadline - now_ms();
     until.tv_sec += (time_t)((left > 0 ? left : 0) / 1000 + 1);
     if (pthread_mutex_timedlock(&starting, &until) != 0)
-        return say(l, LATE, "the server takes too long to start");
-    outcome = reach(l, path, deadline);
+        return report(l, LATE, "the server takes too long to start");
+    outcome = connect_to_server(l, path, deadline);
     if (outcome == ABSENT)
-        outcome = start(l, path, deadline);
+        outcome = start_server(l, path, deadline);
     pthread_mutex_unlock(&starting);
     return outcome;
 }
 
-/* Send what is in `out`, and a descriptor with it if there is one. */
+/* Send the message in `out`, and a descriptor with it if there is one. */
 static enum outcome send_all(struct link *l, int descriptor, int64_t deadline)
 {
     size_t sent = 0;
@@ -354,10 +356,10 @@ static enum outcome send_all(struct link *l, int descriptor, int64_t deadline)
         if (count > 0)
             sent += (size_t)count;
         else if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            if (!ready(l->socket, POLLOUT, deadline))
-                return say(l, LATE, "the server does not listen");
+            if (!wait_for(l->socket, POLLOUT, deadline))
+                return report(l, LATE, "the server does not accept data");
         } else if (count == 0 || errno != EINTR)
-            return say(l, GONE, "the server has gone");
+            return report(l, GONE, "the server has gone");
     }
     return FINE;
 }
@@ -370,60 +372,61 @@ static enum outcome receive(struct link *l, uint8_t *data, size_t size, int64_t 
         if (count > 0)
             got += (size_t)count;
         else if (count == 0)
-            return say(l, GONE, "the server has gone");
+            return report(l, GONE, "the server has gone");
         else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            if (!ready(l->socket, POLLIN, deadline))
-                return say(l, LATE, "the server does not answer in time");
+            if (!wait_for(l->socket, POLLIN, deadline))
+                return report(l, LATE, "the server does not answer in time");
         } else if (errno != EINTR)
-            return say(l, GONE, "the server has gone");
+            return report(l, GONE, "the server has gone");
     }
     return FINE;
 }
 
-/* What the server refuses, in its own words. */
-static enum outcome refused(struct link *l)
+/* Read why the server refuses. */
+static enum outcome read_refusal(struct link *l)
 {
-    char words[400];
-    struct reader r = reading(&l->in);
+    char message[400];
+    struct reader r = reader_of(&l->in);
     uint32_t code = get_number(&r, 4);
-    get_text(&r, words, sizeof words);
-    if (!complete(&r))
-        return say(l, GARBAGE, "the server talks nonsense");
+    get_text(&r, message, sizeof message);
+    if (!is_complete(&r))
+        return report(l, GARBAGE, "the answer of the server is invalid");
     l->code = code;
-    return say(l, code == CODE_VERSION ? FOREIGN : REFUSED, "%s", words);
+    return report(l, code == CODE_VERSION ? FOREIGN : REFUSED, "%s", message);
 }
 
 /*
- * Send the message in `out`, and wait for the answer of the kind that is wanted.
+ * Send the message in `out`, and wait for an answer of the wanted kind.
  *
- * After anything but FINE and REFUSED the connection is of no further use.
+ * After any outcome but FINE and REFUSED the connection cannot be used again.
  */
-static enum outcome ask(struct link *l, uint16_t kind, uint16_t wanted, int descriptor,
+static enum outcome exchange(struct link *l, uint16_t kind, uint16_t wanted, int descriptor,
                         int64_t deadline)
 {
     uint8_t header[HEADER_SIZE];
     if (l->out.overflow)
-        return say(l, GARBAGE, "a parameter is too long");
+        return report(l, GARBAGE, "a parameter is too long");
     l->code = 0;
-    finish(&l->out, kind, ++l->sequence);
+    finish_message(&l->out, kind, ++l->sequence);
     enum outcome outcome = send_all(l, descriptor, deadline);
-    /* A server that refuses may have closed already, and left its words behind. */
+    /* A server that refuses may have closed the connection after its answer. */
     if (outcome == FINE || outcome == GONE) {
         outcome = receive(l, header, sizeof header, deadline);
         if (outcome == FINE && !parse_header(&l->in, header))
-            return say(l, GARBAGE, "who answers is no server of crsr-video");
+            return report(l, GARBAGE, "the answer is not from a server of crsr-video");
         if (outcome == FINE && l->in.version != PROTOCOL_VERSION)
-            return say(l, FOREIGN, "the server speaks version %d of the protocol, the effect %d",
-                       l->in.version, PROTOCOL_VERSION);
+            return report(l, FOREIGN,
+                          "the server uses version %d of the protocol, the effect version %d",
+                          l->in.version, PROTOCOL_VERSION);
         if (outcome == FINE)
             outcome = receive(l, l->in.payload, l->in.length, deadline);
     }
     if (outcome != FINE)
         return outcome;
     if (l->in.kind == REFUSAL)
-        return refused(l);
+        return read_refusal(l);
     if (l->in.kind != wanted || l->in.sequence != l->sequence)
-        return say(l, GARBAGE, "the server talks nonsense");
+        return report(l, GARBAGE, "the answer of the server is invalid");
     return FINE;
 }
 

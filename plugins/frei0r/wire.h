@@ -1,6 +1,6 @@
 /*
- * The messages of the server's protocol (crsr_video/server/protocol.md): numbers little-endian,
- * nothing assumed of what comes in.
+ * The messages of the server's protocol (docs/server-protocol.md). Numbers are little-endian, and
+ * received messages are checked.
  */
 
 #ifndef CRSR_WIRE_H
@@ -22,30 +22,30 @@ enum {
 enum { HELLO = 1, BUFFER = 2, SETTINGS = 3, ENHANCE = 4, WELCOME = 128, OKAY = 129, DONE = 130,
        REFUSAL = 131 };
 enum { CODE_VERSION = 2, CODE_SETTINGS = 4, CODE_BUFFER = 5, CODE_FAILED = 6 };
-enum { WISH_COMPARE = 1, WISH_DEBUG = 2, WISH_ORDERED = 4 };
+enum { FLAG_COMPARE = 1, FLAG_DEBUG = 2, FLAG_ORDERED = 4 };
 
-/* A message that is being written: room for the header is kept at its beginning. */
+/* A message that is being written, with space for the header at its beginning. */
 struct writer {
     size_t size;
     int overflow;
     uint8_t data[HEADER_SIZE + MAX_PAYLOAD];
 };
 
-/* A message that came in. */
+/* A received message. */
 struct message {
     uint16_t version, kind;
     uint32_t sequence, length;
     uint8_t payload[MAX_PAYLOAD];
 };
 
-/* What is left of one; `bad` once more was asked for than there was. */
+/* The rest of a received message; `bad` is set once more was read than it holds. */
 struct reader {
     const uint8_t *at;
     size_t left;
     int bad;
 };
 
-static void begin(struct writer *w)
+static void begin_message(struct writer *w)
 {
     w->size = HEADER_SIZE;
     w->overflow = 0;
@@ -101,8 +101,8 @@ static void put_text(struct writer *w, const char *text)
     put_bytes(w, text, size);
 }
 
-/* Write the header; the message is complete then. */
-static void finish(struct writer *w, uint16_t kind, uint32_t sequence)
+/* Write the header, which completes the message. */
+static void finish_message(struct writer *w, uint16_t kind, uint32_t sequence)
 {
     memcpy(w->data, "CRSR", 4);
     store(w->data + 4, PROTOCOL_VERSION, 2);
@@ -111,7 +111,7 @@ static void finish(struct writer *w, uint16_t kind, uint32_t sequence)
     store(w->data + 12, w->size - HEADER_SIZE, 4);
 }
 
-/* Take a header apart; 0: it is none, or announces too much. */
+/* Parse a header. Returns 0 if it is invalid, or announces too long a message. */
 static int parse_header(struct message *m, const uint8_t *header)
 {
     m->version = (uint16_t)load(header + 4, 2);
@@ -121,7 +121,7 @@ static int parse_header(struct message *m, const uint8_t *header)
     return memcmp(header, "CRSR", 4) == 0 && m->length <= MAX_PAYLOAD;
 }
 
-static struct reader reading(const struct message *m)
+static struct reader reader_of(const struct message *m)
 {
     return (struct reader){m->payload, m->length, 0};
 }
@@ -138,7 +138,7 @@ static uint32_t get_number(struct reader *r, int bytes)
     return value;
 }
 
-/* Text into a buffer, cut where that is full, with blanks for what would disturb a terminal. */
+/* Copy a text into a buffer, shortened if necessary, with spaces for control characters. */
 static void get_text(struct reader *r, char *text, size_t room)
 {
     size_t size = get_number(r, 2);
@@ -155,14 +155,14 @@ static void get_text(struct reader *r, char *text, size_t room)
     r->left -= size;
 }
 
-/* Whether everything was there, and nothing else. */
-static int complete(const struct reader *r)
+/* Return whether the message held exactly what was read. */
+static int is_complete(const struct reader *r)
 {
     return !r->bad && r->left == 0;
 }
 
-/* Whether the server will take a text: short, UTF-8, no control characters. */
-static int sendable(const char *text)
+/* Return whether the server accepts a text: short UTF-8 without control characters. */
+static int is_sendable(const char *text)
 {
     const uint8_t *s = (const uint8_t *)text;
     if (strlen(text) > MAX_TEXT)

@@ -1,4 +1,4 @@
-// Enhance faces: what Shotcut lists. It goes into share/shotcut/qml/filters/crsr of Shotcut itself.
+// The entry in Shotcut's list of filters. Shotcut reads it from share/shotcut/qml/filters/crsr.
 import QtQuick 2.0
 import org.shotcut.qml 1.0
 

@@ -1,4 +1,4 @@
-// Enhance faces: the controls. Parameters go by the numbers under which MLT knows them.
+// The controls of the filter. MLT knows the parameters by these numbers.
 import QtQuick 2.12
 import QtQuick.Controls 2.12
 import QtQuick.Layouts 1.12
@@ -12,7 +12,7 @@ Item {
     readonly property string debug: '4'
     readonly property string tracks: '5'
     readonly property string persons: '6'
-    // The effect takes the smallest face as a share of so many pixels.
+    // Width in pixels of a face for which the parameter is 1.
     readonly property int facePixels: 256
     property bool blocked: true
 
@@ -115,10 +115,10 @@ Item {
         Shotcut.ComboBox {
             id: modelCombo
 
-            property var values: ['fast', 'best']
+            property var values: ['fast']
 
             implicitWidth: 180
-            model: [qsTr('Fast'), qsTr('Best')]
+            model: [qsTr('Fast')]
             onActivated: setValue('2', values[currentIndex])
         }
 
@@ -146,7 +146,7 @@ Item {
         CheckBox {
             id: debugBox
 
-            text: qsTr('Show what was found')
+            text: qsTr('Show detected faces')
             Layout.columnSpan: 2
             onToggled: setValue(debug, checked ? 1 : 0)
         }
@@ -174,7 +174,7 @@ Item {
         TextField {
             id: personsField
 
-            placeholderText: qsTr('everybody; or 1,4 for these only')
+            placeholderText: qsTr('everybody, or track IDs such as 1,4')
             selectByMouse: true
             Layout.columnSpan: 2
             Layout.fillWidth: true

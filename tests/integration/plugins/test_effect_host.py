@@ -77,8 +77,8 @@ def test_parameters_arrive(bench, server):
         ("model=none", "unknown model 'none'"),
         ("persons=x", "invalid track ID 'x'"),
         ("tracks=missing.json", f"{Path.cwd()}/missing.json: cannot be read"),
-        ("tracks=two\nlines", "no line of text in UTF-8"),
-        ("model=" + "x" * 5000, "no line of text in UTF-8"),
+        ("tracks=two\nlines", "not one line of UTF-8 text"),
+        ("model=" + "x" * 5000, "not one line of UTF-8 text"),
     ],
     ids=["model", "persons", "tracks", "newline", "length"],
 )
@@ -147,8 +147,8 @@ def zombies(process):
     [
         pytest.param("silent", "does not answer in time", marks=pytest.mark.plugins),
         pytest.param("frames", "does not answer in time", marks=pytest.mark.plugins),
-        ("version", "speaks version 9 of the protocol, the effect 1"),
-        ("noise", "no server of crsr-video"),
+        ("version", "uses version 9 of the protocol, the effect version 1"),
+        ("noise", "not from a server of crsr-video"),
     ],
 )
 def test_a_strange_server_costs_a_line_and_no_frame(bench, place, mode, told):
@@ -168,7 +168,7 @@ def test_no_server_and_none_to_start(bench, place):
     pictures = noise(20)
     found, lines = run(bench, place, pictures)
     assert same(found, pictures)
-    assert lines == ["crsr: no server is there, and none was started; frames pass unchanged"]
+    assert lines == ["crsr: there is no server, and none was started; frames pass unchanged"]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_what_is_no_socket_is_told_and_left_alone(bench, place, kind):
     wrong = fake("dead") | {"CRSR_SOCKET": str(path)}
     found, lines = run(bench, place, pictures, **wrong)
     assert same(found, pictures)
-    told = f"{path}.log cannot be written" if kind == "no folder" else "there already, and no soc"
+    told = f"{path}.log cannot be written" if kind == "no folder" else "exists and is not a soc"
     assert len(lines) == 1 and told in lines[0]
     assert kind != "file" or place.read_text() == "somebody's"
 

@@ -80,7 +80,7 @@ def test_where_it_is_not_known_frames_that_lean_pass(bench, place, library, vers
     assert same(found, inverted(given))
     found, said = through(bench, place, by, given, "-in=96", "-out=96", **fake())
     assert said == [
-        "crsr: this ffmpeg does not tell how it pads rows: take the command that "
+        "crsr: the row padding of this ffmpeg is unknown: use the command that "
         "'crsr-video ffmpeg-args' prints; frames pass unchanged"
     ]
     whole = 86 * 40 // 96  # rows within what an effect may count on

@@ -1,10 +1,10 @@
 /*
- * What a server may answer, and worse: the effect must take it, pass the frame, and stay whole.
+ * Random answers of a server: the effect must pass the frame, and not read or write out of bounds.
  *
  * fuzz SEED COUNT
  *
- * Each round the effect talks to a socket that holds the four answers of a good server, mutated.
- * Meant to be built with -fsanitize=address,undefined.
+ * In each round the effect reads from a socket the four answers of a valid server, with mutations.
+ * Build it with -fsanitize=address,undefined.
  */
 
 #include "../../../../plugins/frei0r/crsr.c"
@@ -22,24 +22,24 @@ static uint32_t draw(uint32_t below)
     return (uint32_t)((state * 2685821657736338717ULL) >> 33) % below;
 }
 
-/* A good server's answers to greeting, settings, memory and frame. */
+/* Write the answers of a valid server to hello, settings, memory and frame. */
 static size_t answers(uint8_t *data)
 {
     static const uint16_t kinds[] = {WELCOME, OKAY, OKAY, DONE};
     size_t size = 0;
     for (uint32_t i = 0; i < 4; i++) {
         struct writer w;
-        begin(&w);
+        begin_message(&w);
         if (draw(8) == 0) {
             put_number(&w, draw(8), 4);
             put_text(&w, "so it is");
-            finish(&w, REFUSAL, i + 1);
+            finish_message(&w, REFUSAL, i + 1);
         } else {
             if (kinds[i] == DONE)
                 for (int k = 0; k < 3; k++)
                     put_number(&w, 1, 4);
             put_text(&w, draw(2) ? "a notice\tand\x1b[2J more" : "");
-            finish(&w, kinds[i], i + 1);
+            finish_message(&w, kinds[i], i + 1);
         }
         memcpy(data + size, w.data, w.size);
         size += w.size;
@@ -54,13 +54,13 @@ static size_t mutate(uint8_t *data, size_t size)
         switch (draw(5)) {
         case 0: data[at] = (uint8_t)draw(256); break;
         case 1: data[at] ^= (uint8_t)(1u << draw(8)); break;
-        case 2: return at ? at : 1; /* cut off */
-        case 3: /* a length or a count */
+        case 2: return at ? at : 1; /* Truncate. */
+        case 3: /* Change a length or a count. */
             at = at / 4 * 4;
             if (at + 4 <= size)
                 store(data + at, draw(3) ? draw(40) : 0xFFFFFFFFu - draw(40), 4);
             break;
-        default: /* something twice */
+        default: /* Repeat a part. */
             if (at + 1 < size)
                 memmove(data + at, data + draw(at + 1), size - at - 1 < 16 ? size - at - 1 : 16);
         }
@@ -88,19 +88,19 @@ int main(int argc, char **argv)
         assert(effect);
         effect->begun = 1;
         effect->link.socket = ends[0];
-        enum outcome outcome = greet(effect, now_ms() + 1000);
+        enum outcome outcome = send_hello(effect, now_ms() + 1000);
         if (outcome == FINE)
-            outcome = carry(effect, 0.0, in, out);
+            outcome = enhance_frame(effect, 0.0, in, out);
         outcomes[outcome]++;
         if (outcome == FINE) {
-            /* Nobody wrote to the memory, so the frame comes back as it was. */
+            /* Nothing was written to the shared memory, so the frame is unchanged. */
             assert(memcmp(in, out, sizeof in) == 0);
         } else {
             for (int i = 0; i < PIXELS; i++)
-                assert(out[i] == 0); /* nothing half done */
-            for (const char *c = effect->link.words; *c; c++)
-                assert((uint8_t)*c >= 32 && *c != 127); /* one line, and no escape codes */
-            fail(effect, outcome, 0);
+                assert(out[i] == 0); /* No part was written. */
+            for (const char *c = effect->link.message; *c; c++)
+                assert((uint8_t)*c >= 32 && *c != 127); /* It is one line without escape codes. */
+            handle_failure(effect, outcome, 0);
         }
         f0r_destruct(effect);
         close(ends[1]);
