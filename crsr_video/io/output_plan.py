@@ -315,7 +315,9 @@ def _resolve_copy_like(settings: OutputSettings, source: Source, scale: int) -> 
     name, _ = encoders.encoder_name(_codec(source), None, source.first.layout.family == "rgb")
     bits = None if encoders.has_own_rate(name) else bit_rate(source)
     if bits == 0 and source.is_pipe:
-        raise ConfigError("copy-like needs the bit rate of the source, which a pipe does not contain")
+        raise ConfigError(
+            "copy-like needs the bit rate of the source, which a pipe does not contain"
+        )
     return replace(settings, codec=None, bitrate=bits * scale if bits else None)
 
 

@@ -298,7 +298,8 @@ def _check_shape(
     takes_shape = name == "rawvideo" or name in DEVICES
     has_rate = settings.rate is not None and not is_live  # Live: also for streams without times.
     if not takes_shape and (settings.size or settings.pixel_format or has_rate):
-        raise ConfigError("size, pixel-format and rate are for --input-format rawvideo only")
+        sources = "--input-format rawvideo" + (" and cameras" if is_live else "")
+        raise ConfigError(f"size, pixel-format and rate are for {sources} only")
     if settings.size is not None:
         width, height = settings.size
         limits.check_size("raw video" if name == "rawvideo" else "camera", width, height)

@@ -1,13 +1,14 @@
 """What an address means, and what a source may not do."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import pytest
 
 from crsr_video.config import ReadSettings
 from crsr_video.errors import ConfigError, InputError
-from crsr_video.io.sources.targets import Kind, Target, live_target, masked
+from crsr_video.io.sources.targets import Kind, Target, live_target, masked, recorded_target
 
 
 def target(address: str, **settings: object) -> Target:
@@ -120,3 +121,12 @@ def test_passwords_are_not_shown() -> None:
     assert masked("rtsp://camera/1") == "rtsp://camera/1"
     assert masked("rtsp://[broken") == "rtsp://[broken"
     assert "secret" not in target("rtsp://me:secret@camera/1").name
+
+
+def test_size_and_format_of_a_file_are_refused() -> None:
+    with pytest.raises(ConfigError, match="for --input-format rawvideo and cameras only"):
+        target("clip.mp4", size=(64, 48))
+    with pytest.raises(ConfigError, match="for --input-format rawvideo only"):
+        recorded_target(Path("clip.mp4"), ReadSettings(size=(64, 48)))
+    with pytest.raises(ConfigError, match="a file states its own"):
+        recorded_target(Path("clip.mp4"), ReadSettings(format="nut"))
