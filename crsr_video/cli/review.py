@@ -222,8 +222,12 @@ def compare(
     crsr-video compare holiday.mp4 holiday.enhanced.mp4 -o faces.png
     """
     # Imported here because wrong options should fail at once.
-    from crsr_video.inspection import comparison
+    from crsr_video.inspection import comparison, contact_sheet
 
+    if output is not None and output.suffix.lower() in contact_sheet.SUFFIXES:
+        from crsr_video.track import litert
+
+        litert.prepare_process()
     path = comparison.compare(
         source, enhanced, output, split=split, faces=faces, overwrite=overwrite
     )

@@ -1,11 +1,11 @@
 """The card of shipped weights: data, recipe, figures and limits."""
 
-import hashlib
 import json
 from collections import Counter
 from pathlib import Path
 
 from crsr_video.errors import TrainingError
+from crsr_video.files import sha256_of_file
 from crsr_video.training.appearance import TONE_GROUPS, tone_group
 from crsr_video.training.export import shipped_tensors
 from crsr_video.training.pack import Prepared, read_index
@@ -118,7 +118,7 @@ def _facts(weights: Path, run: Run) -> str:
         head, _, rest = name.partition(".")
         counts["texture head" if rest.startswith("tail.") else head] += value.numel()
     parameters = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    digest = sha256_of_file(weights)
     return (
         f"- SHA-256 `{digest}`, {weights.stat().st_size:,} bytes, float16 (run in any precision)\n"
         f"- parameters: {parameters}\n"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from crsr_video.errors import CrsrError, DegenerateFaceError, TrainingError
+from crsr_video.files import sha256_of_file
 from crsr_video.imaging.geometry import (
     FACE_WIDTHS_PER_CROP,
     Points,
@@ -126,7 +127,7 @@ def prepare(
                 person=face.person,
                 size=face.size,
                 row=rows[face.split, face.size],
-                sha256=hashlib.sha256((source / face.file).read_bytes()).hexdigest(),
+                sha256=sha256_of_file(source / face.file),
                 licence=face.licence,
                 **asdict(measure(crop)),
             )
