@@ -87,7 +87,7 @@ def _integer_kernels(device: torch.device, side: int) -> dict[str, Multiply]:
         codes = torch.randint(0, 255, (side, side), dtype=torch.uint8)
         packed = torch.ops.onednn.qlinear_prepack(a, [side, side])
         scales, zeros = torch.ones(side), torch.zeros(side, dtype=torch.int64)
-        rest = (1000.0, 0, torch.uint8, "none", [], "")
+        rest: tuple[object, ...] = (1000.0, 0, torch.uint8, "none", [], "")
         linear = torch.ops.onednn.qlinear_pointwise
         found["onednn.qlinear_pointwise"] = lambda: linear(
             codes, 1.0, 0, packed, scales, zeros, None, *rest

@@ -1,4 +1,4 @@
-"""Artificial low resolution, of which the truth is known: every method against it, face by face."""
+"""Degraded faces with ground truth: measures of every method, face by face."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,10 +26,10 @@ Values = NDArray[np.float64]
 Scores = dict[str, Values]
 
 HIGHER_IS_BETTER = {"psnr", "ssim", "same", "confidence"}
-WORST = 0.05
-"""Share of the faces that the worst case is the mean of."""
-_PIXELS = 2**19
-"""Of high resolution in a batch: more would not be faster on a CPU."""
+WORST_SHARE = 0.05
+"""Share of the faces that count as the worst."""
+_BATCH_PIXELS = 2**19
+"""High-resolution pixels in a batch. Larger batches are not faster on a CPU."""
 
 
 def measure(
@@ -45,33 +45,39 @@ def measure(
     by_tone: bool = False,
     progress: bool = False,
 ) -> list[Row]:
-    """Run every method on every validation face.
+    """Run every method on every face of the held-out set.
 
-    Args:   methods: the first is the one that others gain over.
-            folder: prepared faces.
-            limit: faces of each tier. seed: of the degradations.
-            framing: how much of the head the methods were trained to see.
-            degradations: how inputs are made, by name.
-            by_tone: add rows for each skin tone group.
-            progress: draw a progress bar on standard error.
-    Raises: TrainingError: no face is large enough for a tier.
+    Args:
+        methods: Methods. The first one is the baseline.
+        folder: Prepared faces.
+        instruments: Models that measure results.
+        tiers: Input sizes in pixels.
+        limit: Limit of the number of faces of each input size.
+        seed: Seed of the degradations.
+        framing: Part of the head that the methods were trained to see.
+        degradations: Degradations by name.
+        by_tone: Add rows for each group of skin tones.
+        progress: Show a progress bar.
+
+    Raises:
+        TrainingError: If no face is large enough for an input size.
     """
     rows: list[Row] = []
     for tier in tiers:
         found: dict[tuple[str, str], list[Scores]] = {}
         faces = samples(folder, tier, limit, seed, framing=framing, degradations=degradations)
         tones: list[str] = []
-        part = batches(faces, max(1, _PIXELS // (4 * tier) ** 2))
-        for batch in tqdm(part, f"{tier} px", unit="batch", disable=not progress):
-            judge = _Judge(batch.truth, instruments, framing)
+        parts = batches(faces, max(1, _BATCH_PIXELS // (4 * tier) ** 2))
+        for batch in tqdm(parts, f"{tier} px", unit="batch", disable=not progress):
+            comparison = _Comparison(batch.truth, instruments, framing)
             tones += batch.tones
             for kind in degradations:
                 for method in methods:
-                    scores = judge.scores(_made(method, batch, kind, instruments))
+                    scores = comparison.scores(_run(method, batch, kind, instruments))
                     found.setdefault((kind, method.name), []).append(scores)
         joined = {
-            key: {name: np.concatenate([s[name] for s in parts]) for name in parts[0]}
-            for key, parts in found.items()
+            key: {name: np.concatenate([s[name] for s in scores]) for name in scores[0]}
+            for key, scores in found.items()
         }
         groups = {"": np.ones(len(tones), bool)}
         if by_tone:
@@ -81,8 +87,8 @@ def measure(
                 tier,
                 kind + suffix,
                 method.name,
-                _of(joined[kind, method.name], chosen),
-                _of(joined[kind, methods[0].name], chosen),
+                _select(joined[kind, method.name], chosen),
+                _select(joined[kind, methods[0].name], chosen),
             )
             for suffix, chosen in groups.items()
             for kind in degradations
@@ -91,23 +97,23 @@ def measure(
     return rows
 
 
-def _of(scores: Scores, chosen: NDArray[np.bool_]) -> Scores:
-    """The scores of some of the faces."""
+def _select(scores: Scores, chosen: NDArray[np.bool_]) -> Scores:
+    """The scores of the chosen faces."""
     return {name: values[chosen] for name, values in scores.items()}
 
 
-def _made(method: Method, batch: Batch, kind: str, instruments: Instruments) -> Tensor:
+def _run(method: Method, batch: Batch, kind: str, instruments: Instruments) -> Tensor:
     with instruments.timed(f"running {method.name}"):
         return method.run(batch.inputs[kind])
 
 
-class _Judge:
-    """Compares results with one batch of truths, which are looked at once."""
+class _Comparison:
+    """Compares results with one batch of ground truth, whose features are computed once."""
 
     def __init__(self, truth: Tensor, instruments: Instruments, framing: Framing) -> None:
-        self._truth, self._tools, self._framing = truth, instruments, framing
+        self._truth, self._instruments, self._framing = truth, instruments, framing
         self._embedded: Embeddings | None = None
-        self._seen: list[Tensor] | None = None
+        self._st_lpips_features: list[Tensor] | None = None
         self._landmarks: list[Landmarks] = []
         if instruments.embedder:
             with instruments.timed("identity"):
@@ -117,50 +123,52 @@ class _Judge:
                 self._landmarks = [instruments.reader.landmarks(picture) for picture in truth]
 
     @torch.inference_mode()
-    def scores(self, made: Tensor) -> Scores:
-        """All that can be measured of (N, 3, S, S); each (N,)."""
-        timed = self._tools.timed
-        x, y = face_region(made, self._framing), face_region(self._truth, self._framing)
+    def scores(self, results: Tensor) -> Scores:
+        """Measures (N,) of results (N, 3, S, S), by name."""
+        timed = self._instruments.timed
+        x, y = face_region(results, self._framing), face_region(self._truth, self._framing)
         found: Scores = {}
         for name, measure in (("psnr", psnr), ("ssim", ssim), ("gmsd", gmsd)):
             with timed(name):
                 found[name] = _numbers(measure(x, y))
-        if self._tools.lpips:
+        if self._instruments.lpips:
             with timed("lpips"):
-                found["lpips"] = _numbers(self._tools.lpips(x, y))
-        if self._tools.st_lpips:
+                found["lpips"] = _numbers(self._instruments.lpips(x, y))
+        if self._instruments.st_lpips:
             with timed("st-lpips"):
-                if self._seen is None:
-                    self._seen = self._tools.st_lpips.features(y)
-                found["st_lpips"] = _numbers(self._tools.st_lpips(x, self._seen))
+                if self._st_lpips_features is None:
+                    self._st_lpips_features = self._instruments.st_lpips.features(y)
+                found["st_lpips"] = _numbers(self._instruments.st_lpips(x, self._st_lpips_features))
         if self._framing == CANONICAL:
             with timed("colour"):
-                found |= self._colours(made)
-        if self._tools.embedder and self._embedded is not None:
+                found |= self._colours(results)
+        if self._instruments.embedder and self._embedded is not None:
             with timed("identity"):
-                embedded = self._tools.embedder(made, self._framing)
+                embedded = self._instruments.embedder(results, self._framing)
             found["identity"] = np.linalg.norm(embedded - self._embedded, axis=1)
             found["same"] = same_person(embedded, self._embedded).astype(np.float64)
-        return found | self._features(made)
+        return found | self._features(results)
 
-    def _colours(self, made: Tensor) -> Scores:
-        """How far the colours of skin and irises are from the truth's, in CIELAB."""
+    def _colours(self, results: Tensor) -> Scores:
+        """Distance of the mean colours of skin and irises from those of the truth, in CIELAB."""
         pairs = [
             colour_difference(as_bytes(picture), as_bytes(truth))
-            for picture, truth in zip(made, self._truth, strict=True)
+            for picture, truth in zip(results, self._truth, strict=True)
         ]
         skin, iris = np.array(pairs).T
         return {"skin": skin, "iris": iris}
 
-    def _features(self, made: Tensor) -> Scores:
-        reader = self._tools.reader
+    def _features(self, results: Tensor) -> Scores:
+        reader = self._instruments.reader
         if reader is None:
             return {}
-        with self._tools.timed("landmarks"):
-            apart = [reader.distance(p, t) for p, t in zip(made, self._landmarks, strict=True)]
-        with self._tools.timed("detector"):
-            sure = [reader.confidence(picture) for picture in made]
-        return {"landmarks": np.array(apart), "confidence": np.array(sure)}
+        with self._instruments.timed("landmarks"):
+            distances = [
+                reader.distance(p, t) for p, t in zip(results, self._landmarks, strict=True)
+            ]
+        with self._instruments.timed("detector"):
+            confidences = [reader.confidence(picture) for picture in results]
+        return {"landmarks": np.array(distances), "confidence": np.array(confidences)}
 
 
 def _numbers(values: Tensor) -> Values:
@@ -170,7 +178,7 @@ def _numbers(values: Tensor) -> Values:
 def _row(tier: int, kind: str, name: str, scores: Scores, baseline: Scores) -> Row:
     figures = {measure: float(values.mean()) for measure, values in scores.items()}
     figures |= {f"{m}_worst": worst(v, m in HIGHER_IS_BETTER) for m, v in scores.items()}
-    figures.pop("same_worst", None)  # of five faces in a hundred, it says nothing
+    figures.pop("same_worst", None)  # A share of a few faces means nothing.
     if name != BASELINE:
         gains = scores["psnr"] - baseline["psnr"]
         figures |= {"gain": float(gains.mean()), "better": float((gains > 0).mean())}
@@ -178,6 +186,6 @@ def _row(tier: int, kind: str, name: str, scores: Scores, baseline: Scores) -> R
 
 
 def worst(values: Values, higher_is_better: bool) -> float:
-    """Mean of the worst twentieth of the faces, at least one of them."""
+    """Mean of the worst 5 % of values, and of at least one value."""
     ordered = np.sort(values) if higher_is_better else np.sort(values)[::-1]
-    return float(ordered[: max(1, round(WORST * len(values)))].mean())
+    return float(ordered[: max(1, round(WORST_SHARE * len(values)))].mean())

@@ -1,4 +1,4 @@
-"""The faces that are measured, and what is made of them."""
+"""Faces of the held-out set with their degraded inputs, and photographs for reference."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,45 +20,43 @@ from crsr_video.training.degrade import FACTOR
 from crsr_video.training.genuine import Framing, framed
 from crsr_video.training.pack import read_index
 
-PAPER_TIER = 16
-"""The paper's protocol: 16 to 64 pixels."""
 TIERS = (32, 64, 128)
-"""The product's."""
+"""Input sizes of the product in pixels. The paper enlarges 16 to 64 pixels."""
 
 REFERENCE_SIDE = 256
-"""Sets are compared at this size at the most: the recognition network sees no more
-(`identity.USEFUL_CROP_PX`), and there are more faces of this size than of twice as much."""
+"""Largest size at which sets are compared. The recognition network uses no larger crops (see
+`identity.USEFUL_CROP_PX`), and there are fewer photographs of twice the size."""
 
 Bytes = NDArray[np.uint8]
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One face of the validation split at one tier."""
+    """One face of the held-out set at one input size T."""
 
     file: str
-    """Of the picture, below its source folder."""
+    """Path of the picture below its source folder."""
     kind: str
-    """Real or synthetic."""
+    """"real" or "synthetic"."""
     tone: str
-    """Skin tone group, see `training.appearance`; "unknown" if it was not measured."""
+    """Group of skin tones, see `training.appearance`, or "unknown"."""
     truth: Tensor
     """(1, 3, 4T, 4T) in [0, 1]."""
     inputs: dict[str, Tensor]
-    """By name of the degradation, (1, 3, T, T)."""
+    """Inputs (1, 3, T, T) by the name of the degradation."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Faces that go through the networks together."""
+    """Faces that are enhanced together."""
 
     truth: Tensor
     """(N, 3, 4T, 4T) in [0, 1]."""
     inputs: dict[str, Tensor]
-    """By name of the degradation, (N, 3, T, T)."""
+    """Inputs (N, 3, T, T) by the name of the degradation."""
     tones: list[str]
-    """Skin tone group of each face."""
+    """Group of skin tones of each face."""
 
 
 def samples(
@@ -70,20 +68,25 @@ def samples(
     framing: Framing = CANONICAL,
     degradations: Mapping[str, Degrader] = DRAWN,
 ) -> Iterator[Sample]:
-    """Validation faces with inputs that depend on the seed and the picture alone.
+    """Faces of the held-out set, with inputs that depend only on the seed and the picture.
 
-    Args:   folder: made by `prepare`.
-            limit: take this many faces, spread over all that are large enough.
-            kind: "real" or "synthetic": only such faces.
-            framing: cut like this.
-            degradations: how inputs are made, by name.
-    Raises: TrainingError: no prepared face is large enough.
+    Args:
+        folder: Prepared faces.
+        tier: Side of the input in pixels.
+        limit: Take only this many faces, evenly spread.
+        seed: Seed of the degradations.
+        kind: Take only "real" or only "synthetic" faces.
+        framing: Part of the head to show.
+        degradations: Degradations by name.
+
+    Raises:
+        TrainingError: If no face is large enough.
     """
     side = tier * FACTOR
     whole = math.ceil(side / framing.scale)
     chosen = _large(folder, "val", whole, kind)
     if not chosen:
-        raise TrainingError(f"no validation face is {side} pixels wide")
+        raise TrainingError(f"no face of the held-out set is {side} pixels wide")
     faces = Faces(folder, "val")
     for number in spaced(list(chosen), limit):
         picture = faces.at(number, whole)
@@ -97,18 +100,18 @@ def samples(
 
 
 def batches(found: Iterator[Sample], size: int) -> Iterator[Batch]:
-    """The same faces, up to `size` at a time."""
+    """The same faces in batches of up to `size`."""
     group: list[Sample] = []
     for sample in found:
         group.append(sample)
         if len(group) == size:
-            yield _joined(group)
+            yield _batch(group)
             group = []
     if group:
-        yield _joined(group)
+        yield _batch(group)
 
 
-def _joined(group: list[Sample]) -> Batch:
+def _batch(group: list[Sample]) -> Batch:
     inputs = {name: torch.cat([s.inputs[name] for s in group]) for name in group[0].inputs}
     return Batch(torch.cat([s.truth for s in group]), inputs, [s.tone for s in group])
 
@@ -116,13 +119,19 @@ def _joined(group: list[Sample]) -> Batch:
 def reference(
     folder: Path, side: int, count: int, framing: Framing = CANONICAL
 ) -> Iterator[Tensor]:
-    """Photographs that sets of results are compared with, in order; each (1, 3, side, side).
+    """Photographs that sets of results are compared with, each (1, 3, side, side).
 
-    Of both splits, for a reference must be large, and its persons are not those of the input.
-    Args:   side: at most `REFERENCE_SIDE`.
-            count: take this many, spread over all that are large enough.
-            framing: cut like this.
-    Raises: TrainingError: there is none.
+    They come from the training set too, because a reference needs many photographs, and because it
+    does not show the people of the inputs.
+
+    Args:
+        folder: Prepared faces.
+        side: Side in pixels, at most `REFERENCE_SIDE`.
+        count: Take only this many, evenly spread.
+        framing: Part of the head to show.
+
+    Raises:
+        TrainingError: If there is no photograph.
     """
     whole = round(side / framing.scale)
     groups = {split: _large(folder, split, whole, "real") for split in ("train", "val")}
@@ -135,10 +144,10 @@ def reference(
 
 
 def _large(folder: Path, split: str, side: int, kind: str = "") -> dict[int, tuple[str, str, str]]:
-    """File, kind and skin tone of the faces that are large enough, by their number in `Faces`."""
+    """File, kind and skin tone of all faces that are large enough, by their number in `Faces`."""
     entries = sorted(
         (e for e in read_index(folder) if e.split == split and e.size >= side),
-        key=lambda e: (e.size, e.row),  # the order in which `Faces.at` counts
+        key=lambda e: (e.size, e.row),  # `Faces.at` counts in this order.
     )
     found = enumerate(entries)
     return {
@@ -148,19 +157,19 @@ def _large(folder: Path, split: str, side: int, kind: str = "") -> dict[int, tup
     }
 
 
-def spaced(things: Sequence[Thing], count: int | None) -> list[Thing]:
-    """At most `count` of them, evenly spread, in order; all if None."""
-    wanted = min(count or len(things), len(things))
-    places = np.linspace(0, len(things) - 1, wanted).round().astype(int)
-    return [things[place] for place in places]
+def spaced(items: Sequence[Item], count: int | None) -> list[Item]:
+    """Take up to `count` evenly spread items in their order, or all if `count` is None."""
+    wanted = min(count or len(items), len(items))
+    places = np.linspace(0, len(items) - 1, wanted).round().astype(int)
+    return [items[place] for place in places]
 
 
 def as_tensor(picture: Bytes) -> Tensor:
-    """uint8 (H, W, 3) to float32 (3, H, W) in [0, 1]."""
+    """Convert uint8 (H, W, 3) to float32 (3, H, W) in [0, 1]."""
     return torch.from_numpy(picture.copy()).permute(2, 0, 1).float() / 255
 
 
 def as_bytes(picture: Tensor) -> Bytes:
-    """(3, H, W) in [0, 1] to uint8 (H, W, 3)."""
+    """Convert (3, H, W) in [0, 1] to uint8 (H, W, 3)."""
     values: Bytes = picture.float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
     return values
