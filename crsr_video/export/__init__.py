@@ -1,6 +1,6 @@
-"""Give the networks to other programs, as ONNX or TorchScript, checked against our own.
+"""Export the networks for other programs, as ONNX or TorchScript files that are checked.
 
-How such a file is used is told in ``usage.md`` beside this module.
+`docs/export.md` describes how to use such a file.
 """
 
 import os
@@ -26,75 +26,87 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
 BOUNDS = {"fp32": 1e-4, "fp16": 2e-2}
-"""How far the file's result may be from ours, of 1, by precision: what rounding explains."""
+"""Greatest difference of the exported network from ours, of 1, that rounding explains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file that was written."""
+    """An exported file."""
 
     path: Path
+    """The file."""
     difference: float | None
-    """Largest, of 1, between its result and ours; None: nothing here can run it."""
+    """Greatest difference from our network, of 1. None if no runtime is installed."""
     pictures: int
-    """On how many that was measured."""
+    """Number of pictures on which that was measured."""
 
 
 def export(
     model: str,
     path: Path,
     *,
-    format: Format = "onnx",  # noqa: A002 (what the user calls it)
+    format: Format = "onnx",  # noqa: A002 (the name of the option)
     part: Part = "pair",
     precision: Precision = "fp32",
     overwrite: bool = False,
 ) -> Exported:
-    """Write one network of a model, or both chained, and compare what the file computes with ours.
+    """Export one network of a model, or both, and compare the file with our network.
 
-    The file gets its name only after it has passed.
-    Args:   model: a shipped name or a safetensors file.
-    Raises: WeightsError. OutputError: the file exists, or cannot be written.
-            ExportError: an extra is missing, or the file computes something else.
+    The file appears under its name only after it has passed the comparison.
+
+    Args:
+        model: Name of a shipped model, or a safetensors file.
+        path: The file to write.
+        format: The format of the file.
+        part: The network, or both in a chain.
+        precision: Precision of the weights and inner layers.
+        overwrite: Replace an existing file.
+
+    Raises:
+        WeightsError: The model cannot be loaded.
+        OutputError: The file exists, or cannot be written.
+        ExportError: An extra is missing, or the results differ.
     """
-    _refuse(path, overwrite)
+    _check_path(path, overwrite)
     pair = weights.load(model)
-    told = _metadata(pair, part, precision)
+    metadata = _metadata(pair, part, precision)
     try:
         with replacing(path, keep_existing=not overwrite) as temporary:
             temporary.touch()
             module = modules.portable(weights.load(model), part, _DTYPES[precision])
             if format == "onnx":
-                formats.write_onnx(module, temporary, told)
+                formats.write_onnx(module, temporary, metadata)
                 opened = formats.open_onnx(temporary)
             else:
-                formats.write_torchscript(module, temporary, told)
+                formats.write_torchscript(module, temporary, metadata)
                 opened = formats.open_torchscript(temporary)
-            found = parity.check(pair, part, opened, BOUNDS[precision]) if opened else None
+            difference = parity.check(pair, part, opened, BOUNDS[precision]) if opened else None
     except FileExistsError:
-        raise OutputError(f"'{path}' exists: give --overwrite to replace it") from None
+        raise OutputError(f"'{path}' exists: --overwrite replaces it") from None
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
-    return Exported(path, found, len(parity.SHAPES) * 2 if found is not None else 0)
+    pictures = 0 if difference is None else 2 * len(parity.SHAPES)
+    return Exported(path, difference, pictures)
 
 
-def _refuse(path: Path, overwrite: bool) -> None:
+def _check_path(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise OutputError(f"cannot write '{path}': it is a folder")
     if path.exists() and not overwrite:
-        raise OutputError(f"'{path}' exists: give --overwrite to replace it")
+        raise OutputError(f"'{path}' exists: --overwrite replaces it")
     if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         reason = "is not writable" if path.parent.is_dir() else "does not exist"
         raise OutputError(f"cannot write '{path}': its folder {reason}")
 
 
 def _metadata(pair: weights.Pair, part: Part, precision: Precision) -> dict[str, str]:
-    """What whoever finds the file should know; texts only, as ONNX wants them."""
+    """Return the metadata of the file, all texts because ONNX has no other types."""
     factor = 1 if part == "consistifier" else 4
     shipped = pair.name in {item.name for item in weights.shipped()}
     return {
         "name": f"crsr-video {pair.name} {part}",
         "version": __version__,
-        "licence": "MIT" if shipped else "of the weights it was made from",
+        "licence": "MIT" if shipped else "that of the weights",
         "weights_sha256": pair.sha256,
         "precision": precision,
         "opset": str(formats.OPSET),

@@ -1,4 +1,4 @@
-"""Write a module as ONNX or TorchScript, and open what was written again."""
+"""Write a module as ONNX or TorchScript, and open such a file."""
 
 import json
 import logging
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from crsr_video.errors import ExportError
 
 OPSET = 18
-"""Of ONNX: the oldest in which every layer has its present meaning."""
+"""Oldest opset of ONNX in which every layer has its present meaning."""
 
 INPUT, OUTPUT = "image", "picture"
-"""Names of what goes in and comes out."""
+"""Names of the input and the output."""
 
 METADATA = "crsr-video.json"
-"""File inside of a TorchScript archive that describes it."""
+"""File inside a TorchScript archive with its metadata."""
 
 _ADVICE = "needs an extra: pip install 'crsr-video[export]'"
 
@@ -29,18 +29,19 @@ Forward = Callable[[Tensor], Tensor]
 
 
 def write_onnx(module: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
-    """One file, weights inside, with any batch and any height and width in multiples of 4.
+    """Write one file with the weights, for any batch size, and heights and widths divisible by 4.
 
-    Raises: ExportError: a package is not installed.
+    Raises:
+        ExportError: A package is not installed.
     """
     try:
         import onnx
-        import onnxscript  # noqa: F401 (torch's exporter is built on it)
+        import onnxscript  # noqa: F401 (torch's exporter needs it)
     except ImportError as error:
         raise ExportError(f"export to ONNX {_ADVICE}") from error
     height, width = torch.export.Dim("height", max=4096), torch.export.Dim("width", max=4096)
     shapes = {0: torch.export.Dim("batch", max=1024), 2: 4 * height, 3: 4 * width}
-    with _silent():
+    with _silenced():
         torch.onnx.export(
             module,
             (torch.rand(2, 3, 64, 48),),
@@ -60,7 +61,7 @@ def write_onnx(module: nn.Module, path: Path, metadata: Mapping[str, str]) -> No
 
 
 def open_onnx(path: Path) -> Forward | None:
-    """The file as ONNX Runtime runs it on the CPU; None where that is not installed."""
+    """Open a file in ONNX Runtime on the CPU. Returns None if that is not installed."""
     try:
         import onnxruntime
     except ImportError:
@@ -77,16 +78,16 @@ def open_onnx(path: Path) -> Forward | None:
 
 
 def write_torchscript(module: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
-    """An archive for `torch.jit.load`, with the description in it as JSON."""
-    with _silent(), torch.inference_mode():
+    """Write an archive for `torch.jit.load`, with the metadata as JSON inside."""
+    with _silenced(), torch.inference_mode():
         example = torch.rand(2, 3, 64, 48)
         traced = torch.jit.freeze(torch.jit.trace(module, example))  # type: ignore[no-untyped-call]
         torch.jit.save(traced, str(path), _extra_files={METADATA: json.dumps(dict(metadata))})
 
 
 def open_torchscript(path: Path) -> Forward:
-    """The file as LibTorch runs it."""
-    with _silent():
+    """Open a file in LibTorch."""
+    with _silenced():
         loaded: Any = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
 
     def run(picture: Tensor) -> Tensor:
@@ -98,8 +99,8 @@ def open_torchscript(path: Path) -> Forward:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """Exporters talk about their own inside; what matters of it is checked afterwards."""
+def _silenced() -> Iterator[None]:
+    """Hide the exporters' messages about their internals; the file is checked afterwards."""
     loggers = [logging.getLogger(name) for name in ("torch", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:

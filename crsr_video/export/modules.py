@@ -1,4 +1,4 @@
-"""The networks as other programs can run them: plain layers, nothing remembered, no device."""
+"""The networks as modules of plain layers, which other programs can run."""
 
 from typing import Literal, get_args
 
@@ -16,10 +16,9 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 
 class PortableSuperResolver(nn.Module):
-    """A super-resolver with its bicubic enlargement as weights like others.
+    """A super-resolver whose bicubic enlargement is a layer with weights.
 
-    Made in float32, it may be turned to float16: what goes in and out, and the enlargement, stay
-    float32.
+    The network may be converted to float16. Input, output and the enlargement stay float32.
     """
 
     def __init__(self, network: SuperResolver) -> None:
@@ -28,7 +27,7 @@ class PortableSuperResolver(nn.Module):
         self.enlargement = cubic_phases(network.factor).repeat(3, 1, 1, 1)
 
     def forward(self, consistent: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W)."""
+        """Return (N, 3, 4H, 4W) for (N, 3, H, W) in [0, 1]."""
         padded = functional.pad(consistent, (2, 2, 2, 2), mode="replicate")
         phases = functional.conv2d(padded, self.enlargement, groups=3)
         features = self.network.features(consistent)
@@ -38,22 +37,23 @@ class PortableSuperResolver(nn.Module):
 
 
 class Chain(nn.Module):
-    """Both networks, with the clipping that the pipeline does between them."""
+    """Both networks, with the clipping of the pipeline between them."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
         self.first, self.second = first, second
 
     def forward(self, genuine: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W)."""
+        """Return (N, 3, 4H, 4W) for (N, 3, H, W) in [0, 1]."""
         result: Tensor = self.second(self.first(genuine).clamp(0, 1))
         return result
 
 
 def portable(pair: Pair, part: Part, dtype: torch.dtype) -> nn.Module:
-    """One network of a pair, or both, ready to be exported.
+    """Return one network of a pair, or both in a chain, ready for export.
 
-    Raises: ExportError: the pair does nothing, so there is nothing to export.
+    Raises:
+        ExportError: The model has no networks.
     """
     if not isinstance(pair.superresolver, SuperResolver):
         raise ExportError(f"the model '{pair.name}' has no networks to export")
@@ -66,7 +66,7 @@ def portable(pair: Pair, part: Part, dtype: torch.dtype) -> nn.Module:
 
 
 def reference(pair: Pair, part: Part, picture: Tensor) -> Tensor:
-    """What the pair itself makes of a picture, in float32."""
+    """Return the result of the pair itself for a picture, in float32."""
     result = picture
     if part != "superresolver":
         result = pair.consistifier(result)

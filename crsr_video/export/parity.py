@@ -1,4 +1,4 @@
-"""Whether an exported file computes what the networks compute."""
+"""Comparison of an exported file with the networks."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,11 +11,11 @@ from crsr_video.export.modules import Part, reference
 from crsr_video.weights import Pair
 
 SHAPES = ((1, 32, 32), (3, 16, 24), (2, 20, 36))
-"""Batch, height and width: other ones than at the export, so that what is meant to be free is."""
+"""Batch size, height and width of the pictures, which differ from those during the export."""
 
 
 def pictures() -> Iterator[Tensor]:
-    """Noise, and pictures that are smooth with a few edges and grain, as crops of faces are."""
+    """Yield noise, and smooth pictures with an edge and grain, like crops of faces."""
     generator = torch.Generator().manual_seed(11)
     for count, height, width in SHAPES:
         yield torch.rand(count, 3, height, width, generator=generator)
@@ -28,20 +28,26 @@ def pictures() -> Iterator[Tensor]:
 
 @torch.inference_mode()
 def check(pair: Pair, part: Part, opened: Callable[[Tensor], Tensor], bound: float) -> float:
-    """The largest difference, of 1.
+    """Return the greatest difference between a file and the networks, of 1.
 
-    Args:   opened: runs the exported file.
-    Raises: ExportError: it is beyond the bound, or the result has another shape.
+    Args:
+        pair: The networks.
+        part: The exported part of them.
+        opened: Function that runs the exported file.
+        bound: The greatest difference that is accepted.
+
+    Raises:
+        ExportError: The difference exceeds the bound, or the result has another shape.
     """
     worst = 0.0
     for picture in pictures():
         expected, found = reference(pair, part, picture), opened(picture)
         if found.shape != expected.shape:
             raise ExportError(
-                f"the exported {part} makes {tuple(found.shape)} of {tuple(picture.shape)}"
+                f"the exported {part} returns {tuple(found.shape)} for {tuple(picture.shape)}"
             )
         away = float((found - expected).abs().max())
-        if not away <= bound:  # nor is NaN
+        if not away <= bound:  # The comparison is false for NaN.
             raise ExportError(
                 f"the exported {part} differs by {away:.2g} from ours, more than {bound:g}"
             )
