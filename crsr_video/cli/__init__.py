@@ -33,6 +33,7 @@ from crsr_video.cli import (
     process,
     research,
     review,
+    studio,
 )
 from crsr_video.cli.reporting import EXIT_FAILED, printable
 from crsr_video.errors import CrsrError, ReaderGoneError
@@ -108,6 +109,7 @@ def main(context: click.Context, verbose: int, quiet: bool) -> None:
 for command in (
     enhance.enhance,
     live.live,
+    studio.studio,
     review.tracks,
     review.compare,
     installation.doctor,

@@ -27,7 +27,7 @@ LAYERS = [
     ["runner"],
     ["report"],
     ["api", "inspection", "jobs", "live", "server", "export"],
-    ["plugins", "bench"],
+    ["plugins", "bench", "studio"],
     ["training", "evaluation"],
     ["cli"],
     ["__main__"],

@@ -1,0 +1,77 @@
+"""``crsr-video studio``: preview and export in the browser."""
+
+import secrets
+import socket
+import webbrowser
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("paths", type=click.Path(path_type=Path, exists=True), nargs=-1)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; 0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--no-browser", is_flag=True, help="Print the address and do not open a browser.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Exports at a time."
+)
+@click.option(
+    "--work-folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for uploads and the queue, instead of the user's cache.",
+)
+def studio(
+    paths: tuple[Path, ...],
+    port: int,
+    host: str,
+    no_browser: bool,
+    jobs: int,
+    work_folder: Path | None,
+) -> None:
+    """Open the studio in the browser.
+
+    PATHS are files, or folders whose videos and pictures are offered. Other files can be dropped
+    onto the page.
+
+    \b
+    crsr-video studio ~/Videos
+    crsr-video studio interview.mp4
+    """
+    import uvicorn
+
+    from crsr_video.files import cache_folder
+    from crsr_video.studio.app import create_app
+    from crsr_video.studio.workspace import Workspace
+
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        click.echo(
+            f"crsr-video: warning: other computers can reach the studio at {host}. Everybody who "
+            "knows the address with its token can read the files you named.",
+            err=True,
+        )
+    listener = socket.create_server((host, port), family=_family(host))
+    number = listener.getsockname()[1]
+    token = secrets.token_urlsafe(24)
+    workspace = Workspace(
+        tuple(path for path in paths if path.is_dir()),
+        tuple(path for path in paths if path.is_file()),
+        work_folder or cache_folder("studio"),
+        parallel=jobs,
+    )
+    names = {host, "127.0.0.1", "localhost", "[::1]"}
+    app = create_app(workspace, token=token, hosts=frozenset(f"{name}:{number}" for name in names))
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{number}/?token={token}"
+    click.echo(f"crsr-video: the studio is at {address}", err=True)
+    click.echo("crsr-video: press Ctrl-C to stop it", err=True)
+    if not no_browser:
+        webbrowser.open(address)
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5, ws_max_size=8 << 20)
+    )
+    server.run(sockets=[listener])
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

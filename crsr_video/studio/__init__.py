@@ -1,0 +1,1 @@
+"""The studio: see, choose and export in the browser, over a documented HTTP API."""

@@ -1,0 +1,269 @@
+"""The queue of exports. Jobs are resumable runs, so they go on after a restart of the studio."""
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from crsr_video.errors import CrsrError
+from crsr_video.files import write_file
+from crsr_video.studio.command import CommandRun
+
+State = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
+_PUBLISH_SECONDS = 0.5
+
+
+class JobError(CrsrError):
+    """A job cannot do what was asked of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One export and how far it is."""
+
+    id: str
+    source: str
+    source_name: str
+    output: str
+    options: tuple[str, ...]
+    """Options of ``crsr-video enhance``."""
+    resumable: bool = True
+    report: str = ""
+    """Path of the report, empty for still pictures."""
+    state: State = "waiting"
+    frames: int = 0
+    total: int = 0
+    fps: float = 0.0
+    error: str = ""
+    bytes: int = 0
+    result_file: str = ""
+    """ID by which the page opens the result."""
+
+    @property
+    def progress(self) -> float:
+        """Share of the frames that are done, 0 to 1."""
+        if self.state == "done":
+            return 1.0
+        return min(1.0, self.frames / self.total) if self.total else 0.0
+
+    @property
+    def command(self) -> list[str]:
+        """Words of the command that runs this job."""
+        words = ["enhance", self.source, "-o", self.output, *self.options, "--json"]
+        if self.resumable:
+            words += ["--resume"]
+        if self.report:
+            words += ["--report", self.report, "--overwrite"]
+        return words
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the page is shown."""
+        left = (self.total - self.frames) / self.fps if self.fps > 0 and self.total else None
+        shown = asdict(self)
+        for key in ("options", "source", "resumable", "report"):
+            del shown[key]
+        return {
+            **shown,
+            "progress": self.progress,
+            "seconds_left": left if self.state == "running" else None,
+            "has_report": bool(self.report),
+        }
+
+
+class JobQueue:
+    """Runs jobs one after another (or several at a time), and remembers them in a file.
+
+    Args:
+        path: Where the queue is kept.
+        on_change: Called with the facts of all jobs whenever something changes.
+        on_done: Called with the path of a result; returns the ID by which the page opens it.
+        parallel: Number of jobs that may run at a time.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        on_change: Callable[[list[dict[str, Any]]], None],
+        on_done: Callable[[Path], str],
+        parallel: int = 1,
+    ) -> None:
+        self._path, self._on_change, self._on_done = path, on_change, on_done
+        self._parallel = parallel
+        self._lock = threading.RLock()
+        self._jobs: dict[str, Job] = {job.id: job for job in _read(path)}
+        self._runs: dict[str, CommandRun] = {}
+        self._closed = False
+        self._published = 0.0
+
+    def start(self) -> None:
+        """Go on with what an earlier studio left."""
+        with self._lock:
+            for job in list(self._jobs.values()):
+                if job.state == "running":
+                    self._jobs[job.id] = replace(job, state="waiting")
+                elif job.state == "done":
+                    self._jobs[job.id] = replace(job, result_file=self._on_done(Path(job.output)))
+            self._run_waiting()
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return the facts of all jobs, oldest first."""
+        with self._lock:
+            return [job.facts() for job in self._jobs.values()]
+
+    def job(self, job_id: str) -> Job:
+        """Return one job.
+
+        Raises:
+            JobError: There is none of that ID.
+        """
+        with self._lock:
+            if job_id not in self._jobs:
+                raise JobError("this export is not in the queue any more")
+            return self._jobs[job_id]
+
+    def add(
+        self,
+        source: Path,
+        name: str,
+        output: Path,
+        options: list[str],
+        *,
+        resumable: bool,
+        reports: Path,
+    ) -> Job:
+        """Append a job.
+
+        Args:
+            source: File to enhance.
+            name: What the page calls it.
+            output: Path of the result.
+            options: Options of ``crsr-video enhance``.
+            resumable: The source is a video, which is enhanced in segments and gets a report.
+            reports: Folder for the report.
+
+        Raises:
+            JobError: Another job that is not finished writes the same result.
+        """
+        with self._lock:
+            busy = ("waiting", "running", "paused")
+            if any(j.output == str(output) and j.state in busy for j in self._jobs.values()):
+                raise JobError(f"another export already writes {output}")
+            key = secrets.token_hex(6)
+            report = str(reports / f"{key}.html") if resumable else ""
+            job = Job(key, str(source), name, str(output), tuple(options), resumable, report)
+            self._jobs[key] = job
+            self._save()
+            self._run_waiting()
+            return self._jobs[key]
+
+    def pause(self, job_id: str) -> None:
+        """Stop a running job in such a way that it can go on."""
+        self._stop(job_id, "paused", {"running", "waiting"})
+
+    def cancel(self, job_id: str) -> None:
+        """Stop a job for good. What it finished so far stays until the job is removed."""
+        self._stop(job_id, "cancelled", {"running", "waiting", "paused"})
+
+    def resume(self, job_id: str) -> None:
+        """Go on with a paused, cancelled or failed job."""
+        with self._lock:
+            job = self.job(job_id)
+            if job.state not in ("paused", "cancelled", "failed"):
+                raise JobError(f"an export that is {job.state} cannot be started again")
+            self._jobs[job_id] = replace(job, state="waiting", error="")
+            self._save()
+            self._run_waiting()
+
+    def remove(self, job_id: str) -> None:
+        """Take a finished job off the list. Its result stays."""
+        with self._lock:
+            if self.job(job_id).state in ("running", "waiting", "paused"):
+                raise JobError("cancel the export before it is removed")
+            del self._jobs[job_id]
+            self._save()
+
+    def close(self) -> None:
+        """Stop all runs; the next studio goes on with them."""
+        with self._lock:
+            self._closed = True
+            runs = list(self._runs.values())
+        for run in runs:
+            run.stop()
+        for run in runs:
+            run.wait()
+
+    def _stop(self, job_id: str, state: State, allowed: set[str]) -> None:
+        with self._lock:
+            job = self.job(job_id)
+            if job.state not in allowed:
+                raise JobError(f"an export that is {job.state} cannot be {state}")
+            self._jobs[job_id] = replace(job, state=state, fps=0.0)
+            run = self._runs.get(job_id)
+            self._save()
+        if run is not None:
+            run.stop()
+        with self._lock:
+            self._run_waiting()
+
+    def _run_waiting(self) -> None:
+        for job in list(self._jobs.values()):
+            if self._closed or len(self._runs) >= self._parallel:
+                return
+            if job.state == "waiting" and job.id not in self._runs:
+                self._jobs[job.id] = replace(job, state="running", error="")
+                self._runs[job.id] = CommandRun(
+                    job.command,
+                    on_event=partial(self._follow, job.id),
+                    on_end=partial(self._end, job.id),
+                )
+                self._save()
+
+    def _follow(self, job_id: str, event: dict[str, Any]) -> None:
+        with self._lock:
+            job = self._jobs.get(job_id)
+            if job is None:
+                return
+            if event.get("event") == "progress":
+                frames, total = int(event["frames"]), int(event["total"] or 0)
+                self._jobs[job_id] = replace(job, frames=frames, total=total, fps=event["fps"])
+                now = time.monotonic()
+                if now - self._published >= _PUBLISH_SECONDS:
+                    self._published = now
+                    self._on_change(self.facts())
+
+    def _end(self, job_id: str, code: int, error: str) -> None:
+        with self._lock:
+            self._runs.pop(job_id, None)
+            job = self._jobs.get(job_id)
+            if job is not None and job.state == "running" and not self._closed:
+                output = Path(job.output)
+                if code in (0, 3) and output.is_file():
+                    job = replace(job, state="done", fps=0.0, bytes=output.stat().st_size)
+                    job = replace(job, result_file=self._on_done(output))
+                else:
+                    job = replace(job, state="failed", fps=0.0, error=error)
+                self._jobs[job_id] = job
+            self._save()
+            self._run_waiting()
+
+    def _save(self) -> None:
+        data = json.dumps([asdict(job) for job in self._jobs.values()], indent=1)
+        write_file(self._path, [data.encode()])
+        self._on_change(self.facts())
+
+
+def _read(path: Path) -> list[Job]:
+    """Return the jobs of a file; nothing if there is none, or it is damaged."""
+    try:
+        return [
+            Job(**{**facts, "options": tuple(facts["options"])})
+            for facts in json.loads(path.read_text("utf-8"))
+        ]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []

@@ -1,0 +1,346 @@
+"""The preview: single frames, and a stream of frames that plays, enhanced on the fly."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from crsr_video.config import EnhancerConfig, PersonSettings
+from crsr_video.errors import ConfigError, CrsrError, InputError
+from crsr_video.io.reader import Reader
+from crsr_video.live.quality_controller import FrameTiming, QualityController
+from crsr_video.pipeline import Pipeline, build, replay_for
+from crsr_video.runtime.loading import Networks, load_networks
+from crsr_video.stages.quality import LiveQuality
+from crsr_video.studio.people import Group
+from crsr_video.studio.pictures import face_facts, jpeg_of, packet_of
+from crsr_video.studio.settings import PersonChoice, Settings
+from crsr_video.types import Frame, TrackedFrame
+
+MAX_WIDTH = 3840
+_WARM_UP_FRAMES = 4
+"""Frames before a single frame that are tracked, so that faces are found as in a whole run."""
+_MAX_UNSHOWN = 3
+"""Packets on their way to the page beyond which frames are dropped."""
+_LATE_SECONDS = 0.15
+"""Delay beyond which frames are dropped."""
+_RATE_WINDOW = 30
+"""Frames over which the frame rate is averaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of the page, with what is known of its people."""
+
+    path: Path
+    tracks: Path | None = None
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def person_of(self) -> dict[int, int]:
+        """Number of the person by track ID."""
+        return {track: group.id for group in self.groups for track in group.tracks}
+
+
+class LoadedNetworks:
+    """Networks in memory, shared by all previews. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: dict[tuple[str, float], Networks] = {}
+
+    def get(self, config: EnhancerConfig) -> Networks:
+        """Return the networks of a configuration; those of the last two stay loaded."""
+        key = (config.networks.model, config.networks.texture)
+        with self._lock:
+            found = self._loaded.pop(key, None) or load_networks(config)
+            self._loaded[key] = found
+            for old in list(self._loaded)[:-2]:
+                del self._loaded[old]
+            return found
+
+
+def config_of(settings: Settings, source: Source) -> EnhancerConfig:
+    """Return the configuration that the page's settings stand for.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+    people: dict[int, PersonSettings] = {}
+    for group in source.groups:
+        choice = settings.people.get(group.id, PersonChoice())
+        if not choice.enabled or choice.strength < 1:
+            made = PersonSettings(enabled=choice.enabled, strength=choice.strength)
+            people |= dict.fromkeys(group.tracks, made)
+    return EnhancerConfig.from_options(
+        strength=settings.strength,
+        texture=settings.texture,
+        scale=settings.scale,
+        model=settings.model,
+        people=people,
+        tracks=source.tracks,
+        on_error="passthrough",
+    )
+
+
+def thumbnail(path: Path, at: float, width: int) -> bytes:
+    """Return a JPEG of the frame at a time, as it is.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    with Reader(path, start=max(0.0, at)) as reader:
+        for item in reader:
+            if isinstance(item, Frame):
+                return jpeg_of(item, width)
+    raise InputError(f"{path.name}: there is no frame at {at:.3f} s")
+
+
+def single_frame(
+    source: Source, settings: Settings, networks: LoadedNetworks, at: float, width: int
+) -> bytes:
+    """Return a packet with the frame at a time, before and after.
+
+    Args:
+        source: The file.
+        settings: How faces are enhanced.
+        networks: Where networks are taken from.
+        at: Seconds from the beginning of the file; the nearest frame is taken.
+        width: Largest width of the pictures in pixels.
+
+    Raises:
+        CrsrError: The file cannot be read, or the settings cannot be used.
+    """
+    config = config_of(settings, source)
+    loaded = networks.get(config)
+    with Reader(source.path) as probe:
+        step = 1 / float(probe.info.rate or 25)
+    wanted = max(0.0, at - step / 2)
+    begin = max(0.0, wanted - _WARM_UP_FRAMES * step)
+    with _Stream(source, config, loaded, begin, LiveQuality()) as stream:
+        shown = None
+        for time_of_frame, frame in stream.frames():
+            tracked = stream.track(frame)
+            if shown is None or time_of_frame <= wanted + step:
+                shown = (time_of_frame, frame, tracked)
+            if time_of_frame >= wanted:
+                break
+        if shown is None:
+            raise InputError(f"{source.path.name}: there is no frame at {at:.3f} s")
+        time_of_frame, frame, tracked = shown
+        header = {"at": time_of_frame, "width": _upright_width(frame)}
+        return stream.packet(header, frame, tracked, width)
+
+
+class _Stream:
+    """A reader and a pipeline that belong together."""
+
+    def __init__(
+        self,
+        source: Source,
+        config: EnhancerConfig,
+        networks: Networks,
+        start: float,
+        quality: LiveQuality,
+    ) -> None:
+        self._source = source
+        self._start = start
+        self._config = config
+        self.reader = Reader(source.path, start=start)
+        try:
+            self.rebuild(config, networks, quality)
+        except CrsrError:
+            self.reader.close()
+            raise
+
+    def rebuild(self, config: EnhancerConfig, networks: Networks, quality: LiveQuality) -> None:
+        """Use another configuration from the next frame on."""
+        reader = self.reader
+        replay = replay_for(config, reader.path, reader.info, shift=reader.source.shift)
+        pipeline = build(config, live=True, tracker=replay, networks=networks, quality=quality)
+        self._seen: TrackedFrame | None = None
+        pipeline.observer = self._observe
+        self.pipeline: Pipeline = pipeline
+
+    def frames(self) -> Iterator[tuple[float, Frame]]:
+        """Yield frames with their times in the file."""
+        for item in self.reader:
+            if isinstance(item, Frame):
+                yield self._start + item.seconds, item
+
+    def track(self, frame: Frame) -> TrackedFrame:
+        """Search a frame for faces."""
+        return self.pipeline.track(frame)[0]
+
+    def packet(
+        self, header: dict[str, Any], frame: Frame, tracked: TrackedFrame, width: int
+    ) -> bytes:
+        """Enhance a frame, and return it before and after."""
+        after = self.pipeline.restore(tracked)[0]
+        seen = self._seen or tracked
+        person_of = self._source.person_of
+        faces = [face_facts(face, frame, person_of) for face in seen.faces]
+        shown = jpeg_of(frame, width)
+        changed = shown if after is frame or not after.changed else jpeg_of(after, width)
+        return packet_of({**header, "faces": faces}, shown, changed)
+
+    def close(self) -> None:
+        self.pipeline.close()
+        self.reader.close()
+
+    def __enter__(self) -> "_Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _observe(self, item: TrackedFrame, _: Frame) -> None:
+        self._seen = item
+
+
+class PlaySession:
+    """Plays one file for one page.
+
+    Args:
+        source: The file.
+        networks: Where networks are taken from.
+        send: Sends a message to the page; may be called from any thread.
+    """
+
+    def __init__(
+        self, source: Source, networks: LoadedNetworks, send: Callable[[bytes | str], None]
+    ) -> None:
+        self._source, self._networks, self._send = source, networks, send
+        self._changed = threading.Condition()
+        self._settings = Settings()
+        self._new_settings = False
+        self._width = 1280
+        self._begin: float | None = None
+        self._sent = self._shown = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="studio-play", daemon=True)
+        self._thread.start()
+
+    def receive(self, message: dict[str, Any] | bytes) -> None:
+        """Take a message of the page.
+
+        Raises:
+            ConfigError: The message makes no sense.
+        """
+        if not isinstance(message, dict):
+            raise ConfigError("a playing file takes no pictures")
+        with self._changed:
+            try:
+                if "settings" in message:
+                    self._settings = Settings.model_validate(message["settings"])
+                    self._new_settings = True
+                if message.get("command") == "play":
+                    self._begin = max(0.0, float(message.get("at", 0.0)))
+                    self._width = min(MAX_WIDTH, max(16, int(message.get("width", 1280))))
+                elif message.get("command") == "shown":
+                    self._shown = max(self._shown, int(message.get("number", 0)))
+            except (ValidationError, TypeError, ValueError) as error:
+                raise ConfigError("a message to the preview has a wrong value") from error
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Stop playing, and free everything."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closed or self._begin is not None)
+                    if self._closed:
+                        return
+                    begin, self._begin, self._new_settings = self._begin, None, False
+                    assert begin is not None
+                if self._play(begin):
+                    self._send(json.dumps({"ended": True}))
+        except CrsrError as error:
+            self._send(json.dumps({"error": str(error)}))
+
+    def _play(self, begin: float) -> bool:
+        """Play from a time on. Return whether the end of the file was reached."""
+        config = config_of(self._settings, self._source)
+        quality = LiveQuality()
+        controller = QualityController(quality, _LATE_SECONDS)
+        with _Stream(self._source, config, self._networks.get(config), begin, quality) as stream:
+            rate = _FrameRate()
+            clock: float | None = None
+            for time_of_frame, frame in stream.frames():
+                if self._closed or self._begin is not None:
+                    return False
+                if self._new_settings:
+                    self._new_settings = False
+                    config = config_of(self._settings, self._source)
+                    stream.pipeline.close()
+                    stream.rebuild(config, self._networks.get(config), quality)
+                now = time.monotonic()
+                clock = now - time_of_frame if clock is None else clock
+                ahead = clock + time_of_frame - now
+                if ahead > 0:
+                    time.sleep(ahead)
+                elif ahead < -1.0:  # Far behind, for example after a pause of the machine.
+                    clock = now - time_of_frame
+                if self._sent - self._shown >= _MAX_UNSHOWN or ahead < -_LATE_SECONDS:
+                    continue
+                self._show(stream, controller, quality, frame, time_of_frame, rate, clock)
+        return True
+
+    def _show(
+        self,
+        stream: _Stream,
+        controller: QualityController,
+        quality: LiveQuality,
+        frame: Frame,
+        time_of_frame: float,
+        rate: "_FrameRate",
+        clock: float,
+    ) -> None:
+        began = time.monotonic()
+        tracked = stream.track(frame)
+        found = time.monotonic()
+        self._sent += 1
+        header = {
+            "at": time_of_frame,
+            "number": self._sent,
+            "width": _upright_width(frame),
+            "fps": rate.tick(),
+            "quality": quality.level.name,
+            "note": "" if quality.index == 0 else f"Preview quality: {quality.level.name}",
+        }
+        self._send(stream.packet(header, frame, tracked, self._width))
+        done = time.monotonic()
+        latency = done - clock - time_of_frame
+        controller.push(FrameTiming(latency, found - began, done - found, 0.0, fresh=quality.fresh))
+
+
+class _FrameRate:
+    """Frames per second over the last frames."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+
+    def tick(self) -> float:
+        """Count a frame, and return the rate."""
+        self._times = [*self._times[-_RATE_WINDOW:], time.monotonic()]
+        if len(self._times) < 2:
+            return 0.0
+        return (len(self._times) - 1) / max(1e-6, self._times[-1] - self._times[0])
+
+
+def _upright_width(frame: Frame) -> int:
+    """Return the width of an upright frame with square pixels."""
+    if frame.rotation % 180:
+        return round(frame.height / min(float(frame.sample_aspect), 1.0))
+    return round(frame.width * max(float(frame.sample_aspect), 1.0))

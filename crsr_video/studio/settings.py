@@ -1,0 +1,168 @@
+"""What the page can choose, and the command line that does the same."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from crsr_video.errors import ConfigError
+from crsr_video.studio.people import Group
+
+
+class PersonChoice(BaseModel):
+    """What is done with one person."""
+
+    enabled: bool = True
+    strength: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+
+class Settings(BaseModel):
+    """How faces are enhanced."""
+
+    strength: Annotated[float, Field(ge=0, le=1)] = 1.0
+    texture: Annotated[float, Field(ge=0, le=1)] = 0.0
+    scale: Literal[1, 2, 4] = 1
+    model: str = "fast"
+    people: dict[int, PersonChoice] = {}
+    """Choices by the number of the person; everybody else is enhanced at full strength."""
+
+
+class Export(BaseModel):
+    """One export: what, how, and where to."""
+
+    file: str
+    settings: Settings = Settings()
+    format: str = "same"
+    quality: Literal["smaller", "normal", "larger"] = "normal"
+    start: Annotated[float, Field(ge=0)] = 0.0
+    end: Annotated[float, Field(gt=0)] | None = None
+    output: str = ""
+    """Path of the result; empty: a free name beside the source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A preset of codec and container."""
+
+    name: str
+    title: str
+    hint: str
+    suffix: str | None = None
+    """Ending of the result; None: that of the source."""
+    options: tuple[str, ...] = ()
+    crf: dict[str, int] | None = None
+    """Constant rate factor for each quality, if the codec has one."""
+
+
+FORMATS = (
+    Format(
+        "same", "Same as the source", "The codec and container of the source, visually lossless."
+    ),
+    Format(
+        "share",
+        "H.264 for sharing",
+        "Plays everywhere.",
+        ".mp4",
+        ("--codec", "libx264", "--pixel-format", "yuv420p", "--preset", "medium"),
+        {"smaller": 24, "normal": 19, "larger": 15},
+    ),
+    Format(
+        "hevc",
+        "HEVC, 10 bits",
+        "Half the size of H.264 at the same quality, for newer devices.",
+        ".mp4",
+        ("--codec", "libx265", "--pixel-format", "yuv420p10le", "--preset", "medium"),
+        {"smaller": 27, "normal": 21, "larger": 17},
+    ),
+    Format(
+        "prores",
+        "ProRes for editing",
+        "Large files that editing programs handle with ease.",
+        ".mov",
+        ("--codec", "prores_ks", "--pixel-format", "yuv422p10le"),
+    ),
+    Format(
+        "lossless",
+        "Lossless (FFV1)",
+        "Every pixel as it was computed, for archives.",
+        ".mkv",
+        ("--codec", "ffv1"),
+    ),
+)
+
+
+def format_named(name: str) -> Format:
+    """Return a preset.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    found = next((preset for preset in FORMATS if preset.name == name), None)
+    if found is None:
+        known = ", ".join(preset.name for preset in FORMATS)
+        raise ConfigError(f"there is no format '{name}': use {known}")
+    return found
+
+
+def enhance_options(
+    export: Export,
+    groups: tuple[Group, ...],
+    tracks: Path | None,
+    duration: float,
+    *,
+    is_image: bool = False,
+) -> list[str]:
+    """Return the options of ``crsr-video enhance`` for an export, without source and output.
+
+    Args:
+        export: What the page chose.
+        groups: The people of the file, by which choices become track IDs.
+        tracks: The file's tracks, if it was analysed.
+        duration: Length of the source in seconds.
+        is_image: The source is a still picture, which has no codec, start or end.
+    """
+    chosen, words = export.settings, []
+    if chosen.strength < 1:
+        words += ["--strength", f"{chosen.strength:g}"]
+    if chosen.texture > 0:
+        words += ["--texture", f"{chosen.texture:g}"]
+    if chosen.scale > 1:
+        words += ["--scale", str(chosen.scale)]
+    if chosen.model != "fast":
+        words += ["--model", chosen.model]
+    faces = face_options(chosen, groups)
+    if faces and tracks is not None:
+        words += ["--tracks", str(tracks), *faces]
+    if is_image:
+        return words
+    if export.start > 0:
+        words += ["--start", f"{export.start:.3f}"]
+    if export.end is not None and export.end < duration - 0.001:
+        words += ["--duration", f"{max(0.001, export.end - export.start):.3f}"]
+    preset = format_named(export.format)
+    words += preset.options
+    if preset.crf is not None:
+        words += ["--crf", str(preset.crf[export.quality])]
+    elif preset.name == "same" and export.quality == "smaller":
+        words += ["--codec", "copy-like"]
+    return words
+
+
+def face_options(settings: Settings, groups: tuple[Group, ...]) -> list[str]:
+    """Return ``--face`` options for the people who differ from the default."""
+    words = []
+    for group in groups:
+        choice = settings.people.get(group.id, PersonChoice())
+        ids = ",".join(map(str, group.tracks))
+        if not choice.enabled:
+            words += ["--face", f"{ids}=off"]
+        elif choice.strength < 1:
+            words += ["--face", f"{ids}=strength:{choice.strength:g}"]
+    return words
+
+
+def command_line(words: list[str]) -> str:
+    """Return words as one line for a POSIX shell."""
+    return shlex.join(words)

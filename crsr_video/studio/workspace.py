@@ -1,0 +1,314 @@
+"""Everything behind the API: files, people, previews and exports."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from crsr_video import weights
+from crsr_video.config import EnhancerConfig
+from crsr_video.errors import ConfigError, CrsrError
+from crsr_video.io.reader import Reader
+from crsr_video.studio import people
+from crsr_video.studio.command import CommandRun
+from crsr_video.studio.events import Events
+from crsr_video.studio.jobs import JobQueue
+from crsr_video.studio.library import Item, Library
+from crsr_video.studio.preview import LoadedNetworks, Source, single_frame, thumbnail
+from crsr_video.studio.settings import (
+    Export,
+    Settings,
+    command_line,
+    enhance_options,
+    format_named,
+)
+
+_SAMPLE_SECONDS = 2.0
+"""Length of the sample by which time and size of an export are estimated."""
+_THUMBNAILS = 2000
+"""Thumbnails that are kept in memory."""
+
+
+class Workspace:
+    """One studio.
+
+    Args:
+        folders: Folders that the user named.
+        files: Files that the user named.
+        work_folder: Where uploads, tracks and the queue are kept.
+        parallel: Exports that may run at a time.
+    """
+
+    def __init__(
+        self,
+        folders: tuple[Path, ...],
+        files: tuple[Path, ...],
+        work_folder: Path,
+        *,
+        parallel: int = 1,
+    ) -> None:
+        work_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.events = Events()
+        self.library = Library(folders, files, work_folder)
+        self.loaded = LoadedNetworks()
+        self._tracks = work_folder / "tracks"
+        self._reports = work_folder / "reports"
+        self._tracks.mkdir(exist_ok=True)
+        self._reports.mkdir(exist_ok=True)
+        self._lock = threading.Lock()
+        self._searches: dict[str, CommandRun] = {}
+        self._facts: dict[tuple[str, int], dict[str, Any]] = {}
+        self._thumbnails: dict[tuple[str, float, int], bytes] = {}
+        self.jobs = JobQueue(
+            work_folder / "jobs.json",
+            on_change=lambda facts: self.events.publish("jobs", facts),
+            on_done=self.library.add_result,
+            parallel=parallel,
+        )
+
+    def start(self) -> None:
+        """Continue the exports of an earlier studio, and load the networks in the background."""
+        self.jobs.start()
+        threading.Thread(target=self._load, name="studio-load", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop exports and searches. The next studio continues the exports."""
+        self.jobs.close()
+        with self._lock:
+            searches = list(self._searches.values())
+        for search in searches:
+            search.stop()
+        for search in searches:
+            search.wait()
+
+    # Files ----------------------------------------------------------------------------------------
+
+    def models(self) -> list[str]:
+        """Return the names of the shipped weights."""
+        return [shipped.name for shipped in weights.shipped()]
+
+    def list_files(self) -> list[dict[str, Any]]:
+        """Return name and size of each file."""
+        found = []
+        for item in self.library.items():
+            size = item.path.stat().st_size
+            found.append({"id": item.id, "name": item.name, "kind": item.kind, "bytes": size})
+        return found
+
+    def file_facts(self, file_id: str) -> dict[str, Any]:
+        """Return the properties of a file.
+
+        Raises:
+            CrsrError: The file cannot be read.
+        """
+        item = self.library.item(file_id)
+        key = (item.id, item.path.stat().st_mtime_ns)
+        if key not in self._facts:
+            self._facts[key] = _read_facts(item)
+        return self._facts[key]
+
+    def thumbnail(self, file_id: str, at: float, width: int) -> bytes:
+        """Return a small JPEG of the frame at a time."""
+        item = self.library.item(file_id)
+        key = (item.id, round(at, 3), width)
+        if key not in self._thumbnails:
+            if len(self._thumbnails) >= _THUMBNAILS:
+                self._thumbnails.clear()
+            self._thumbnails[key] = thumbnail(item.path, at, width)
+        return self._thumbnails[key]
+
+    def source(self, file_id: str) -> Source:
+        """Return a file with what is known of its people."""
+        item = self.library.item(file_id)
+        groups = self._groups(item)
+        return Source(item.path, self._tracks_file(item) if groups else None, groups)
+
+    def frame(self, file_id: str, settings: Settings, at: float, width: int) -> bytes:
+        """Return a packet with one frame before and after."""
+        return single_frame(self.source(file_id), settings, self.loaded, at, width)
+
+    # People ---------------------------------------------------------------------------------------
+
+    def people_facts(self, file_id: str) -> dict[str, Any]:
+        """Return the people of a file, and the state of the search for them."""
+        item = self.library.item(file_id)
+        groups = self._groups(item)
+        searching = item.id in self._searches
+        done = self._tracks_file(item).is_file()
+        state = "running" if searching else "done" if done else "unknown"
+        return {"state": state, "people": [people.facts(group) for group in groups]}
+
+    def find_people(self, file_id: str) -> None:
+        """Search a file for people, in a process of its own."""
+        item = self.library.item(file_id)
+        if item.kind == "image":
+            raise ConfigError("people are found in videos; this is a still picture")
+        words = ["tracks", str(item.path), "-o", str(self._tracks_file(item)), "--overwrite"]
+        with self._lock:
+            if item.id in self._searches:
+                return
+            self._searches[item.id] = CommandRun(
+                [*words, "--json"],
+                on_event=lambda event: self._follow_search(item, event),
+                on_end=lambda _, error: self._end_search(item, error),
+            )
+
+    def regroup(self, file_id: str, action: str, chosen: set[int]) -> None:
+        """Merge people into one, or split them into their tracks."""
+        item = self.library.item(file_id)
+        groups = self._groups(item)
+        unknown = chosen - {group.id for group in groups}
+        if unknown:
+            raise ConfigError(f"there is no person {min(unknown)} in this file")
+        change = people.merged if action == "merge" else people.split
+        people.write_grouping(self._grouping_file(item), change(groups, chosen))
+
+    # Exports --------------------------------------------------------------------------------------
+
+    def command(self, export: Export) -> tuple[str, Path]:
+        """Return the command line of an export, and the path of its result."""
+        item = self.library.item(export.file)
+        output = self._output(export, item)
+        words = ["crsr-video", "enhance", str(item.path), "-o", str(output)]
+        return command_line([*words, *self._options(export, item)]), output
+
+    def add_job(self, export: Export) -> dict[str, Any]:
+        """Add an export to the queue, and return its facts."""
+        item = self.library.item(export.file)
+        output = self._output(export, item)
+        if not self.library.may_write(output):
+            raise ConfigError(f"{output.parent}: results go into the folder of the source")
+        if not output.parent.is_dir():
+            raise ConfigError(f"{output.parent}: there is no such folder")
+        if output.exists():
+            raise ConfigError(f"{output} exists already: choose another name")
+        options = self._options(export, item)
+        resumable = item.kind == "video"
+        job = self.jobs.add(
+            item.path, item.name, output, options, resumable=resumable, reports=self._reports
+        )
+        return job.facts()
+
+    def estimate(self, export: Export) -> dict[str, float]:
+        """Return seconds and bytes that an export will take, from a sample of its frames.
+
+        Raises:
+            CrsrError: The sample cannot be enhanced.
+        """
+        item = self.library.item(export.file)
+        facts = self.file_facts(export.file)
+        end = min(export.end or facts["duration"], facts["duration"])
+        length = max(0.001, end - export.start)
+        sample = min(_SAMPLE_SECONDS, length)
+        part = export.model_copy(
+            update={"start": export.start + (length - sample) / 2, "end": None}
+        )
+        options = self._options(part, item)
+        suffix = self._output(export, item).suffix
+        with tempfile.TemporaryDirectory(prefix="crsr-studio-") as folder:
+            output = Path(folder) / f"sample{suffix}"
+            words = ["enhance", str(item.path), "-o", str(output), *options, "--json"]
+            if item.kind == "video":
+                words += ["--duration", f"{sample:.3f}"]
+            summary: dict[str, Any] = {}
+            failure: list[str] = []
+            began = time.monotonic()
+            run = CommandRun(
+                words,
+                on_event=lambda e: summary.update(e) if e.get("event") == "summary" else None,
+                on_end=lambda _, error: failure.append(error),
+            )
+            run.finish()
+            if failure and failure[0]:
+                raise ConfigError(failure[0])
+            startup = float(summary.get("startup_seconds", 0.0))
+            running = max(0.05, time.monotonic() - began - startup)
+            share = length / sample
+            return {
+                "seconds": startup + running * share,
+                "bytes": output.stat().st_size * share,
+                "source_bytes": float(item.path.stat().st_size),
+            }
+
+    def reveal(self, job_id: str) -> None:
+        """Open the folder of a result in the desktop's file manager."""
+        folder = Path(self.jobs.job(job_id).output).parent
+        opener = {"darwin": "open", "win32": "explorer"}.get(sys.platform, "xdg-open")
+        if shutil.which(opener) is None:
+            raise ConfigError(f"the result is in {folder}")
+        subprocess.Popen(
+            [opener, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    # Inside ---------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        try:
+            self.loaded.get(EnhancerConfig())
+        except CrsrError as error:
+            self.events.publish("problem", {"error": str(error)})
+
+    def _tracks_file(self, item: Item) -> Path:
+        stat = item.path.stat()
+        return self._tracks / f"{item.id}-{stat.st_size:x}-{stat.st_mtime_ns:x}.tracks.json"
+
+    def _grouping_file(self, item: Item) -> Path:
+        return self._tracks_file(item).with_suffix(".people")
+
+    def _groups(self, item: Item) -> tuple[people.Group, ...]:
+        tracks = self._tracks_file(item)
+        return people.read_groups(tracks, self._grouping_file(item)) if tracks.is_file() else ()
+
+    def _follow_search(self, item: Item, event: dict[str, Any]) -> None:
+        if event.get("event") == "progress":
+            share = event["frames"] / event["total"] if event.get("total") else 0.0
+            facts = {"file": item.id, "state": "running", "progress": min(1.0, share)}
+            self.events.publish("people", facts)
+
+    def _end_search(self, item: Item, error: str) -> None:
+        with self._lock:
+            self._searches.pop(item.id, None)
+        state = "failed" if error else "done"
+        facts = {"file": item.id, "state": state, "progress": 1.0, "error": error}
+        self.events.publish("people", facts)
+
+    def _options(self, export: Export, item: Item) -> list[str]:
+        groups = self._groups(item)
+        tracks = self._tracks_file(item) if groups else None
+        duration = self.file_facts(item.id)["duration"]
+        is_image = item.kind == "image"
+        return enhance_options(export, groups, tracks, duration, is_image=is_image)
+
+    def _output(self, export: Export, item: Item) -> Path:
+        if export.output:
+            path = Path(export.output).expanduser()
+            if not path.is_absolute():
+                path = self.library.default_output(item, "").parent / path
+            return path
+        suffix = format_named(export.format).suffix if item.kind == "video" else None
+        return self.library.default_output(item, suffix or item.path.suffix)
+
+
+def _read_facts(item: Item) -> dict[str, Any]:
+    with Reader(item.path) as reader:
+        info, first = reader.info, reader.source.first
+        upright = first.rotation % 180 != 0
+        rate = float(info.rate or 25)
+        duration = info.seconds or (info.frames / rate if info.frames else 1 / rate)
+        return {
+            "id": item.id,
+            "name": item.name,
+            "kind": item.kind,
+            "bytes": item.path.stat().st_size,
+            "width": info.height if upright else info.width,
+            "height": info.width if upright else info.height,
+            "fps": rate,
+            "frames": info.frames or max(1, round(duration * rate)),
+            "duration": duration,
+            "codec": info.codec,
+            "pixel_format": info.pixel_format,
+        }

@@ -1,0 +1,348 @@
+"""The studio's HTTP API, called without a browser."""
+
+import json
+import shutil
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from crsr_video.studio.app import create_app
+from crsr_video.studio.workspace import Workspace
+from tests.support.paths import CLIPS
+from tests.support.video import make_video
+
+TOKEN = "a-secret"
+HOST = "127.0.0.1:8000"
+ADDRESS = f"http://{HOST}"
+IDENTITY = {"model": "identity"}
+OURS = {"Host": HOST, "Cookie": f"crsr_studio={TOKEN}"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a video of a face, and what must never be offered."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    shutil.copy(CLIPS / "portrait.mp4", folder)
+    (folder / ".hidden.mp4").write_bytes(b"hidden")
+    (folder / "notes.txt").write_text("private")
+    (tmp_path / "secret.mp4").write_bytes(b"secret")
+    (folder / "link.mp4").symlink_to(tmp_path / "secret.mp4")
+    return folder
+
+
+@pytest.fixture
+def client(folder: Path, tmp_path: Path) -> Iterator[TestClient]:
+    workspace = Workspace((folder,), (), tmp_path / "work")
+    app = create_app(workspace, token=TOKEN, hosts=frozenset({HOST}))
+    with TestClient(app, base_url=ADDRESS) as client:
+        assert client.get(f"/?token={TOKEN}").status_code == 200
+        yield client
+
+
+def file_id(client: TestClient, name: str = "portrait.mp4") -> str:
+    files = client.get("/api/files").json()["files"]
+    return str(next(file["id"] for file in files if file["name"] == name))
+
+
+def parts_of(packet: bytes) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    (length,) = struct.unpack_from("<I", packet)
+    header = json.loads(packet[4 : 4 + length])
+    start = 4 + length
+    pictures = (packet[start : start + header["before"]], packet[start + header["before"] :])
+    before, after = (cv2.imdecode(np.frombuffer(p, np.uint8), cv2.IMREAD_COLOR) for p in pictures)
+    return header, before, after
+
+
+def wait_for_job(client: TestClient, state: str) -> dict[str, Any]:
+    for _ in range(600):
+        (job,) = client.get("/api/jobs").json()["jobs"]
+        if job["state"] == state:
+            return dict(job)
+        assert job["state"] in ("waiting", "running"), job
+        time.sleep(0.1)
+    raise AssertionError(f"the job never was {state}")
+
+
+# Access ---------------------------------------------------------------------------------------
+
+
+def test_nothing_is_served_without_the_token(folder: Path, tmp_path: Path) -> None:
+    workspace = Workspace((folder,), (), tmp_path / "other")
+    app = create_app(workspace, token=TOKEN, hosts=frozenset({HOST}))
+    stranger = TestClient(app, base_url=ADDRESS)
+    for path in ("/", "/?token=wrong", "/api/files", "/static/studio.js", "/docs", "/openapi.json"):
+        assert stranger.get(path).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}]
+)
+def test_other_names_and_other_pages_are_refused(
+    client: TestClient, headers: dict[str, str]
+) -> None:
+    assert client.get("/api/files", headers=headers).status_code == 403
+
+
+def test_the_token_leaves_the_address_and_becomes_a_cookie(client: TestClient) -> None:
+    answer = client.get(f"/?token={TOKEN}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    assert "SameSite=strict" in answer.headers["set-cookie"]
+
+
+# Files ----------------------------------------------------------------------------------------
+
+
+def test_only_videos_and_images_of_the_folder_are_offered(client: TestClient) -> None:
+    assert [f["name"] for f in client.get("/api/files").json()["files"]] == ["portrait.mp4"]
+
+
+@pytest.mark.parametrize("name", ["0123", "..%2F..%2Fsecret.mp4", "portrait.mp4"])
+def test_paths_are_no_ids(client: TestClient, name: str) -> None:
+    assert client.get(f"/api/files/{name}").status_code == 404
+
+
+def test_properties_of_a_file(client: TestClient) -> None:
+    facts = client.get(f"/api/files/{file_id(client)}").json()
+    assert (facts["width"], facts["height"], facts["frames"]) == (640, 360, 75)
+    assert (facts["fps"], facts["duration"], facts["kind"]) == (25.0, 3.0, "video")
+
+
+def test_an_upload_is_stored_under_a_name_of_our_own(client: TestClient, tmp_path: Path) -> None:
+    data = make_video(tmp_path / "up.mkv", frames=3).read_bytes()
+    answer = client.post("/api/files", params={"name": "../../evil.mkv"}, content=data)
+    assert answer.status_code == 201
+    assert client.get(f"/api/files/{answer.json()['id']}").json()["frames"] == 3
+    stored = list((tmp_path / "work").rglob("*.mkv"))
+    assert [path.parent.name for path in stored] == ["uploads"]
+    assert "evil" not in stored[0].name
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [("a.txt", b"x", "not a video"), ("a.mp4", b"", "is empty"), ("a", b"x", "not a video")],
+)
+def test_uploads_that_are_no_videos_are_refused(
+    client: TestClient, tmp_path: Path, name: str, data: bytes, message: str
+) -> None:
+    answer = client.post("/api/files", params={"name": name}, content=data)
+    assert answer.status_code == 404
+    assert message in answer.json()["detail"]
+    assert list((tmp_path / "work" / "uploads").iterdir()) == []
+
+
+def test_a_text_file_named_as_a_video_gives_a_clear_message(client: TestClient) -> None:
+    made = client.post("/api/files", params={"name": "a.mp4"}, content=b"no video at all" * 100)
+    answer = client.get(f"/api/files/{made.json()['id']}")
+    assert answer.status_code == 422
+    assert answer.json()["detail"]
+
+
+def test_a_file_that_vanished_gives_a_clear_message(client: TestClient, folder: Path) -> None:
+    vanishing = file_id(client)
+    (folder / "portrait.mp4").unlink()
+    answer = client.get(f"/api/files/{vanishing}")
+    assert answer.json()["detail"] == "this file is not there any more"
+
+
+# Preview --------------------------------------------------------------------------------------
+
+
+def test_a_frame_before_and_after(client: TestClient) -> None:
+    answer = client.post(f"/api/files/{file_id(client)}/frame", json={"at": 1.0, "width": 640})
+    header, before, after = parts_of(answer.content)
+    assert header["at"] == pytest.approx(1.0, abs=0.021)
+    assert before.shape == after.shape == (360, 640, 3)
+    (face,) = header["faces"]
+    x0, y0, x1, y1 = (round(v * s) for v, s in zip(face["box"], (640, 360) * 2, strict=True))
+    difference = np.abs(before.astype(int) - after.astype(int))
+    assert difference[y0:y1, x0:x1].mean() > 0.5
+    assert difference[:, :64].max() == 0
+
+
+@pytest.mark.parametrize(("at", "index"), [(0.0, 0), (0.04, 1), (0.03, 1), (0.41, 10), (2.96, 74)])
+def test_the_nearest_frame_is_shown(client: TestClient, at: float, index: int) -> None:
+    body = {"at": at, "width": 64, "settings": IDENTITY}
+    header, *_ = parts_of(client.post(f"/api/files/{file_id(client)}/frame", json=body).content)
+    assert header["at"] == pytest.approx(index / 25, abs=0.001)
+
+
+def test_a_frame_behind_the_end_gives_a_clear_message(client: TestClient) -> None:
+    answer = client.post(f"/api/files/{file_id(client)}/frame", json={"at": 60.0})
+    assert answer.status_code == 422
+    assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"strength": 2}, {"scale": 3}, {"people": {"1": {"strength": -1}}}]
+)
+def test_settings_out_of_range_are_refused(client: TestClient, settings: dict[str, Any]) -> None:
+    body = {"at": 0.0, "settings": settings}
+    answer = client.post(f"/api/files/{file_id(client)}/frame", json=body)
+    assert answer.status_code == 422
+
+
+def test_a_thumbnail(client: TestClient) -> None:
+    data = client.get(f"/api/files/{file_id(client)}/thumbnail?at=1&width=80").content
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (45, 80, 3)
+
+
+def test_playing_sends_frames_in_order_until_the_end(client: TestClient) -> None:
+    times = []
+    with client.websocket_connect(f"/api/files/{file_id(client)}/play", headers=OURS) as socket:
+        socket.send_json({"command": "play", "at": 2.5, "width": 160, "settings": IDENTITY})
+        while True:
+            message = socket.receive()
+            if message.get("text") is not None:
+                assert json.loads(message["text"]) == {"ended": True}
+                break
+            header, *_ = parts_of(message["bytes"])
+            times.append(header["at"])
+            socket.send_json({"command": "shown", "number": header["number"]})
+    assert times
+    assert times == sorted(times)
+    assert times[0] >= 2.48
+
+
+def test_a_socket_of_another_page_is_refused(client: TestClient) -> None:
+    with (
+        pytest.raises(WebSocketDisconnect) as refused,
+        client.websocket_connect("/api/camera", headers={**OURS, "Origin": "http://evil"}),
+    ):
+        pass
+    assert refused.value.code == 4403
+
+
+# Exports --------------------------------------------------------------------------------------
+
+
+def test_the_command_line_of_an_export(client: TestClient, folder: Path) -> None:
+    export = {
+        "file": file_id(client),
+        "settings": {"strength": 0.5, "scale": 2},
+        "format": "share",
+        "start": 1.0,
+        "end": 2.0,
+    }
+    answer = client.post("/api/command", json=export).json()
+    assert answer["command"] == (
+        f"crsr-video enhance {folder}/portrait.mp4 -o {folder}/portrait.enhanced.mp4 "
+        "--strength 0.5 --scale 2 --start 1.000 --duration 1.000 --codec libx264 "
+        "--pixel-format yuv420p --preset medium --crf 19"
+    )
+
+
+def test_an_export_runs_and_its_result_can_be_opened(client: TestClient, folder: Path) -> None:
+    export = {"file": file_id(client), "settings": IDENTITY, "format": "same"}
+    assert client.post("/api/jobs", json=export).status_code == 201
+    job = wait_for_job(client, "done")
+    assert Path(job["output"]) == folder / "portrait.enhanced.mp4"
+    assert client.get(f"/api/files/{job['result_file']}").json()["frames"] == 75
+    assert "<html" in client.get(f"/api/jobs/{job['id']}/report").text
+    assert client.delete(f"/api/jobs/{job['id']}").status_code == 204
+    assert client.get("/api/jobs").json()["jobs"] == []
+    assert (folder / "portrait.enhanced.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("/outside.mp4", "results go into the folder of the source"),
+        ("{folder}/portrait.mp4", "exists already"),
+        ("{folder}/none/a.mp4", "there is no such folder"),
+    ],
+)
+def test_results_go_only_where_they_may(
+    client: TestClient, folder: Path, output: str, message: str
+) -> None:
+    export = {"file": file_id(client), "output": output.format(folder=folder)}
+    answer = client.post("/api/jobs", json=export)
+    assert answer.status_code == 422
+    assert message in answer.json()["detail"]
+
+
+def test_unknown_formats_and_jobs_are_refused(client: TestClient) -> None:
+    export = {"file": file_id(client), "format": "betamax"}
+    assert "betamax" in client.post("/api/command", json=export).json()["detail"]
+    assert client.post("/api/jobs/none/cancel").status_code == 422
+    assert client.get("/api/jobs/none/report").status_code == 422
+
+
+def test_the_queue_goes_on_after_a_restart(folder: Path, tmp_path: Path) -> None:
+    export = {"settings": IDENTITY, "format": "same"}
+    for number in range(2):
+        workspace = Workspace((folder,), (), tmp_path / "work")
+        app = create_app(workspace, token=TOKEN, hosts=frozenset({HOST}))
+        with TestClient(app, base_url=ADDRESS) as client:
+            client.get(f"/?token={TOKEN}")
+            if number == 0:
+                client.post("/api/jobs", json={**export, "file": file_id(client)})
+            else:
+                wait_for_job(client, "done")
+    assert (folder / "portrait.enhanced.mp4").exists()
+
+
+# People ---------------------------------------------------------------------------------------
+
+
+def test_people_are_found_switched_off_split_and_merged(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(CLIPS / "two_faces_cut.mp4", folder)
+    workspace = Workspace((folder,), (), tmp_path / "work")
+    app = create_app(workspace, token=TOKEN, hosts=frozenset({HOST}))
+    with TestClient(app, base_url=ADDRESS) as client:
+        client.get(f"/?token={TOKEN}")
+        two_faces = file_id(client, "two_faces_cut.mp4")
+        assert client.post(f"/api/files/{two_faces}/people").status_code == 202
+        for _ in range(600):
+            found = client.get(f"/api/files/{two_faces}/people").json()
+            if found["state"] == "done":
+                break
+            time.sleep(0.1)
+        people = [person["id"] for person in found["people"]]
+        assert len(people) == 3
+        assert all(p["thumbnail"].startswith("data:image/jpeg") for p in found["people"])
+
+        off = {"people": {str(people[0]): {"enabled": False}}}
+        body = {"at": 1.0, "width": 640, "settings": off}
+        answer = client.post(f"/api/files/{two_faces}/frame", json=body)
+        header, before, after = parts_of(answer.content)
+        assert [face["person"] for face in header["faces"]] == [people[0]]
+        assert np.array_equal(before, after)
+
+        merge = {"action": "merge", "people": people[:2]}
+        merged = client.put(f"/api/files/{two_faces}/people", json=merge).json()["people"]
+        assert [person["tracks"] for person in merged] == [people[:2], [people[2]]]
+        command = client.post("/api/command", json={"file": two_faces, "settings": off}).json()
+        assert f"--face {people[0]},{people[1]}=off" in command["command"]
+        split = {"action": "split", "people": [people[0]]}
+        assert len(client.put(f"/api/files/{two_faces}/people", json=split).json()["people"]) == 3
+        unknown = {"action": "merge", "people": [99]}
+        assert client.put(f"/api/files/{two_faces}/people", json=unknown).status_code == 422
+
+
+def test_a_browsers_camera_comes_back_enhanced(client: TestClient) -> None:
+    answer = client.post(f"/api/files/{file_id(client)}/frame", json={"at": 1.0, "width": 640})
+    _, before, _ = parts_of(answer.content)
+    picture = cv2.imencode(".jpg", before)[1].tobytes()
+    with client.websocket_connect("/api/camera", headers=OURS) as socket:
+        socket.send_json({"command": "open", "source": "browser", "strength": 1.0})
+        for _ in range(3):
+            socket.send_bytes(picture)
+            while (message := socket.receive()).get("bytes") is None:
+                assert "error" not in json.loads(message["text"])
+            made = cv2.imdecode(np.frombuffer(message["bytes"], np.uint8), cv2.IMREAD_COLOR)
+            assert made.shape == before.shape
+        socket.send_bytes(b"not a picture")
+        while (message := socket.receive()).get("text") is None:
+            pass
+        assert "must be a JPEG" in json.loads(message["text"])["error"]
