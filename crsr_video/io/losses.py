@@ -65,7 +65,7 @@ def left_out(dropped: Iterable[Stream], where: str) -> tuple[str, ...]:
         where: The container or device that cannot hold them.
     """
     words = count_streams(dropped)
-    return (f"left out, as {where} cannot hold it: {words}",) if words else ()
+    return (f"left out because {where} cannot hold it: {words}",) if words else ()
 
 
 def count_streams(streams: Iterable[Stream]) -> str:

@@ -218,7 +218,7 @@ def _loss_notices(source: Source, container: str, choice: EncoderChoice) -> tupl
 def _checked(plan: OutputPlan, settings: OutputSettings) -> OutputPlan:
     if settings.strict and plan.notices:
         raise OutputError(
-            f"{plan.name}: not written, as asked by --strict: {'; '.join(plan.notices)}"
+            f"{plan.name}: not written because of --strict: {'; '.join(plan.notices)}"
         )
     return plan
 

@@ -442,9 +442,9 @@ class LiveWriter(OutputWriter):
         shape = self.plan.shape
         now = f"{new.width}x{new.height} {new.layout.name}"
         if (new.width, new.height, new.layout.name) == (*shape.size, shape.pixel_format):
-            return f"the source's pictures are {now} again"
+            return f"the source has changed back to {now}"
         was = f"{shape.width}x{shape.height} {shape.pixel_format}"
-        return f"the source's pictures are {now} now: they are fitted into {was}"
+        return f"the source has changed to {now}: its pictures are fitted into {was}"
 
     # Networks -----------------------------------------------------------------------------------
 

@@ -250,7 +250,7 @@ def test_every_output_format_can_be_read_again(clips: Path, form: str) -> None:
     if form != "mpegts":
         assert all(same(a, b) for a, b in zip(frames, again.frames, strict=True))
     bare = form in ("y4m", "rawvideo")
-    assert (f"left out, as {'yuv4mpegpipe' if form == 'y4m' else form}" in out.told) == bare
+    assert (f"left out because {'yuv4mpegpipe' if form == 'y4m' else form}" in out.told) == bare
     assert ("holds no times" in out.told) == bare
     if not bare:
         copied = sound(io.BytesIO(again.data))
@@ -311,7 +311,7 @@ def test_lost_tags_are_named(tmp_path: Path) -> None:
         assert any("colour tags (bt2020, smpte2084" in told for told in notices)
         kept = plan_output(decoder.source, "-", OutputSettings(container="matroska")).notices
         assert not any("colour tags" in told for told in kept)
-        with pytest.raises(OutputError, match=r"standard output: not written, as asked"):
+        with pytest.raises(OutputError, match=r"standard output: not written because of --strict"):
             plan_output(decoder.source, "-", OutputSettings(strict=True))
 
 

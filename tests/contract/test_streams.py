@@ -161,7 +161,7 @@ def _muxer(suffix: str) -> str:
 def test_strict_refuses_before_anything_is_written(tmp_path: Path) -> None:
     source = make_rich_clip(tmp_path / "a.mkv", **CONTENTS[".mkv"])
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(OutputError, match=r"b\.mp4: not written, as asked by --strict: .*left out"):
+    with pytest.raises(OutputError, match=r"b\.mp4: not written because of --strict: .*left out"):
         enhance(source, tmp_path / "b.mp4", STRICT)
     with pytest.raises(OutputError, match="does not hold chapters"):
         enhance(source, tmp_path / "b.ts", STRICT)
@@ -173,7 +173,7 @@ def test_strict_refuses_before_anything_is_written(tmp_path: Path) -> None:
     [
         (".mkv", {"codec": "ffv1"}, "rounded to milliseconds"),
         (".mp4", {"options": {"pix_fmt": "yuv444p"}}, "pictures are converted from yuv420p"),
-        (".avi", {"codec": "mpeg4"}, "left out, as avi cannot hold it: 1 subtitle stream"),
+        (".avi", {"codec": "mpeg4"}, "left out because avi cannot hold it: 1 subtitle stream"),
     ],
 )
 def test_strict_refuses_every_kind_of_loss(
@@ -189,7 +189,7 @@ def test_many_lost_streams_are_named_in_one_line(tmp_path: Path) -> None:
     extras = [text_subtitles("subrip", language="fra") for _ in range(10)]
     source = make_rich_clip(tmp_path / "a.mkv", extras, audio=1)
     notices = enhance(source, tmp_path / "b.mp4", FAST, faces=()).notices
-    assert notices == ("left out, as mp4 cannot hold it: 10 subtitle streams (srt)",)
+    assert notices == ("left out because mp4 cannot hold it: 10 subtitle streams (srt)",)
 
 
 @pytest.mark.parametrize(("source", "target"), [(".mp4", ".mkv"), (".mkv", ".mp4")], ids=str)

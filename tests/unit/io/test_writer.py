@@ -420,7 +420,7 @@ def test_streams_that_do_not_fit_are_left_out_with_a_notice(tmp_path: Path) -> N
     )
     notices = transcode(source, tmp_path / "b.mp4")
     what = "1 subtitle stream (srt), 1 attachment (font.ttf)"
-    assert notices == (f"left out, as mp4 cannot hold it: {what}",)
+    assert notices == (f"left out because mp4 cannot hold it: {what}",)
     assert len(copied(tmp_path / "b.mp4")) == 1
     assert times(tmp_path / "b.mp4") == times(source)
 
