@@ -273,7 +273,7 @@ class LiveProcess:
         try:
             act(pipe, self._stop)
         except (OSError, av.error.FFmpegError):
-            pass  # The other end has closed the pipe; its exit code tells why.
+            pass  # The other end has closed the pipe; its exit code shows why.
         finally:
             if closes:
                 with suppress(OSError):

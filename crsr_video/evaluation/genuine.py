@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from crsr_video.errors import TrainingError
 from crsr_video.evaluation.distances import frechet_distance, kid, spread
-from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.evaluation.identity import cosine, same_person
 from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.methods import Method
+from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.evaluation.paired import worst
 from crsr_video.evaluation.report import Row
 from crsr_video.evaluation.samples import REFERENCE_SIDE, TIERS, Bytes, as_tensor, reference

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
-from crsr_video.evaluation.framings import CANONICAL
+from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.imaging.geometry import Matrix
 from crsr_video.imaging.warping import warp
 from crsr_video.report import recognition

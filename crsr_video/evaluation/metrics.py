@@ -1,11 +1,15 @@
-"""Similarity of a picture and the ground truth: PSNR and SSIM of the face region."""
+"""The measured region of a face, and its PSNR and SSIM."""
 
 import torch
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
-from crsr_video.evaluation.framings import CANONICAL
-from crsr_video.training.genuine import Framing
+from crsr_video.training.genuine import NPZ_FRAME, Framing
+
+CANONICAL = Framing(scale=1.0, dy=0.0)
+"""The whole canonical crop."""
+FRAMINGS = {"canonical": CANONICAL, "wider": NPZ_FRAME}
+"""Framings by their names on the command line."""
 
 FACE_REGION = (0.25, 0.90, 0.20, 0.80)
 """Top, bottom, left and right of the measured region as fractions of the crop, from forehead to

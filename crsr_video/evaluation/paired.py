@@ -10,12 +10,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from crsr_video.evaluation.degradations import DRAWN, Degrader
-from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.evaluation.identity import Embeddings, same_person
 from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.landmarks import Landmarks
 from crsr_video.evaluation.methods import BASELINE, Method
-from crsr_video.evaluation.metrics import face_region, psnr, ssim
+from crsr_video.evaluation.metrics import CANONICAL, face_region, psnr, ssim
 from crsr_video.evaluation.perceptual import gmsd
 from crsr_video.evaluation.report import Row
 from crsr_video.evaluation.samples import TIERS, Batch, as_bytes, batches, samples

@@ -9,10 +9,10 @@ from typing import Any
 from crsr_video.errors import ConfigError
 from crsr_video.evaluation import genuine, paired
 from crsr_video.evaluation.degradations import DRAWN, FIXED
-from crsr_video.evaluation.framings import CANONICAL, FRAMINGS
 from crsr_video.evaluation.genuine import GenuineFaces
 from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.methods import Method, methods
+from crsr_video.evaluation.metrics import CANONICAL, FRAMINGS
 from crsr_video.evaluation.report import Report
 from crsr_video.evaluation.sheets import write_blind_sheet, write_sheet
 from crsr_video.training.genuine import NPZ_FRAME, Genuine

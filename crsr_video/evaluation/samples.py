@@ -13,7 +13,7 @@ from torch import Tensor
 
 from crsr_video.errors import TrainingError
 from crsr_video.evaluation.degradations import DRAWN, Degrader
-from crsr_video.evaluation.framings import CANONICAL
+from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.training.appearance import tone_group
 from crsr_video.training.data import Faces, shrink
 from crsr_video.training.degrade import FACTOR

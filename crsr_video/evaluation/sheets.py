@@ -11,9 +11,9 @@ from torch import Tensor
 
 from crsr_video.errors import ConfigError, TrainingError
 from crsr_video.evaluation.degradations import DRAWN, FIXED
-from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.evaluation.genuine import GenuineFaces
 from crsr_video.evaluation.methods import Method
+from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.evaluation.report import write
 from crsr_video.evaluation.samples import TIERS, Bytes, Sample, as_bytes, as_tensor, samples
 from crsr_video.training.genuine import Framing

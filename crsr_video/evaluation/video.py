@@ -422,10 +422,10 @@ def measure_videos(
         FaceReader() as reader,
         TemporaryDirectory() as temporary,
     ):
-        judges = _Judges(methods, reader, _embedder(), frames)
+        measurement = _ClipMeasurement(methods, reader, _embedder(), frames)
         found: list[tuple[Case, list[Meter]]] = []
         for clip in tqdm(clips, unit="clip", disable=not progress):
-            found += judges.measure(clip, faces, seed, Path(temporary))
+            found += measurement.measure(clip, faces, seed, Path(temporary))
     if not found:
         raise TrainingError(f"no clip in {folder} shows a face that can be measured")
     return rows_of(found, methods.names, scale)
@@ -441,7 +441,7 @@ def _embedder() -> Embed | None:
 
 
 @dataclass(frozen=True)
-class _Judges:
+class _ClipMeasurement:
     """The methods, and the models that measure their results."""
 
     methods: Methods

@@ -171,7 +171,7 @@ class Backdrops:
     files: Sequence[Path] = ()
     """Pictures and videos. Without any, backgrounds are generated."""
     seed: int = 0
-    _made: dict[tuple[int, int, int], Bytes] = field(default_factory=dict)
+    _cache: dict[tuple[int, int, int], Bytes] = field(default_factory=dict)
 
     def picture(self, number: int, width: int, height: int) -> Bytes:
         """Background `number`, modulo their count: uint8 (height, width, 3), RGB, read-only.
@@ -181,11 +181,11 @@ class Backdrops:
             InputError: If the file is not a video.
         """
         key = (number % (len(self.files) or _GENERATED), width, height)
-        if key not in self._made:
-            if len(self._made) > 1:
-                self._made.clear()  # A scene needs two at a time.
-            self._made[key] = self._make(*key)
-        return self._made[key]
+        if key not in self._cache:
+            if len(self._cache) > 1:
+                self._cache.clear()  # A scene needs two at a time.
+            self._cache[key] = self._make(*key)
+        return self._cache[key]
 
     def _make(self, number: int, width: int, height: int) -> Bytes:
         if not self.files:

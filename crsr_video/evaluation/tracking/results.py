@@ -45,7 +45,7 @@ class Figures:
     """95th percentile of the landmark error."""
     misplaced: int
     """Faces with a mean landmark error above `MAX_ERROR`, where a wrong face would be pasted."""
-    wander: float
+    deviation: float
     """Mean distance of landmarks from their own mean place on each face, in face widths. A constant
     offset, as of a person whose features differ from the template, does not count."""
     jitter: float
@@ -91,7 +91,7 @@ def figures(scores: Sequence[Score]) -> Figures:
         error=float(errors.mean()) if errors.size else nan,
         error_95=float(np.percentile(errors, 95)) if errors.size else nan,
         misplaced=sum(_is_misplaced(pair) for s in scores for pair in s.pairs),
-        wander=_mean(_joined([wander(s.pairs) for s in scores])),
+        deviation=_mean(_joined([deviation(s.pairs) for s in scores])),
         jitter=float(np.sqrt((moves**2).mean())) if moves.size else nan,
         jitter_max=float(moves.max()) if moves.size else nan,
     )
@@ -120,7 +120,7 @@ def _distances(pairs: Sequence[Pair]) -> Values:
     )
 
 
-def wander(pairs: Sequence[Pair]) -> Values:
+def deviation(pairs: Sequence[Pair]) -> Values:
     """Distances of landmarks from their own mean place on each face, in face widths."""
     by_face: dict[int, list[Values]] = {}
     for pair in pairs:
@@ -200,7 +200,7 @@ def _cells(f: Figures) -> list[str]:
         _number(100 * f.error, 1),
         _number(100 * f.error_95, 1),
         str(f.misplaced),
-        _number(100 * f.wander, 1),
+        _number(100 * f.deviation, 1),
         _number(f.jitter, 3),
         _number(f.jitter_max, 2),
     ]

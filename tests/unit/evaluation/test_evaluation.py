@@ -11,10 +11,9 @@ from crsr_video.cli import main
 from crsr_video.errors import ConfigError, TrainingError
 from crsr_video.evaluation import genuine, instruments, paired, report
 from crsr_video.evaluation.degradations import FIXED
-from crsr_video.evaluation.framings import CANONICAL
 from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.methods import Method, methods, runner
-from crsr_video.evaluation.metrics import face_region, psnr, ssim
+from crsr_video.evaluation.metrics import CANONICAL, face_region, psnr, ssim
 from crsr_video.evaluation.samples import batches, reference, samples, spaced
 from crsr_video.evaluation.sheets import CELL_PX, TITLE_PX, write_blind_sheet, write_sheet
 from crsr_video.networks import Bicubic

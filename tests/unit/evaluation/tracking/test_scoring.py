@@ -20,7 +20,7 @@ def test_perfect_tracking_has_perfect_figures():
     f, score = judged([([true(10.0 * t)], [tracked(10.0 * t)]) for t in range(10)])
     assert (f.due, f.recall, f.precision, f.idf1) == (10, 1, 1, 1)
     assert (f.switches, f.fragments, f.false, f.skipped, f.hidden) == (0, 0, 0, 0, 0)
-    assert f.error == f.wander == f.jitter == f.jitter_max == 0
+    assert f.error == f.deviation == f.jitter == f.jitter_max == 0
     assert score.failures == []
 
 
@@ -28,7 +28,7 @@ def test_a_constant_shift_is_an_error_without_jitter():
     f, _ = judged([([true(10.0 * t)], [tracked(10.0 * t + 4)]) for t in range(10)])
     assert (f.recall, f.precision, f.idf1) == (1, 1, 1)
     assert f.error == pytest.approx(0.1) and f.error_95 == pytest.approx(0.1)
-    assert f.wander == pytest.approx(0) and f.jitter == pytest.approx(0) and f.misplaced == 0
+    assert f.deviation == pytest.approx(0) and f.jitter == pytest.approx(0) and f.misplaced == 0
     f, _ = judged([([true(0)], [tracked(x)]) for x in (5.9, 6.1, 12)])
     assert f.misplaced == 2
 
@@ -36,7 +36,7 @@ def test_a_constant_shift_is_an_error_without_jitter():
 def test_jitter_is_motion_relative_to_the_truth():
     f, _ = judged([([true(5.0 * t)], [tracked(5.0 * t + t % 2)]) for t in range(10)])
     assert f.jitter == pytest.approx(1) and f.jitter_max == pytest.approx(1)
-    assert f.wander == pytest.approx(0.5 / 40)
+    assert f.deviation == pytest.approx(0.5 / 40)
 
 
 def test_a_distant_face_is_missed_and_false():
