@@ -228,26 +228,34 @@ def _calibrate(model: str, faces: Path, rounds: int = 8) -> tuple[str, bool]:
 @click.argument("run", type=ANY)
 @click.option("-o", "--output", type=FILE, required=True, help="The .safetensors to write.")
 @click.option("--faces", type=ANY, help="The training pack: calibrates int8 and writes a card.")
+@click.option("--anchor", help="Move the weights towards this model's, but not the texture head.")
+@click.option("--share", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+              help="Share of the anchor.")  # fmt: skip
 @click.option("--figures", type=FILE, help="Markdown file with figures, for the card.")
 @click.option("--hardware", default="", help="What the run was trained on, for the card.")
 @click.option("--command", "commands", multiple=True, help="Training command, for the card.")
-def export(run: Path, output: Path, faces: Path | None, **card: Any) -> None:
+def export(
+    run: Path, output: Path, faces: Path | None, anchor: str | None, share: float, **card: Any
+) -> None:
     """Write the averaged weights of RUN into one file, with a card and a calibration beside it."""
+    from crsr_video import weights
     from crsr_video.errors import TrainingError
     from crsr_video.training.card import write_card
+    from crsr_video.training.export import Anchor
     from crsr_video.training.export import export as write
     from crsr_video.training.session import read_run
 
     state = read_run(run)
-    weights = write(state, output)
-    click.echo(f"{weights}: {weights.stat().st_size} bytes")
+    earlier = Anchor(weights.load(anchor), share) if anchor is not None else None
+    path = write(state, output, earlier)
+    click.echo(f"{path}: {path.stat().st_size} bytes")
     if faces is not None:
         try:
-            int8, _ = _calibrate(str(weights), faces)
+            int8, _ = _calibrate(str(path), faces)
         except TrainingError as error:
             int8 = f"not measured: {error}"
         click.echo(f"int8: {int8}")
-        write_card(weights, state, faces, int8=int8, **card)
+        write_card(path, state, faces, int8=int8, anchor=earlier, **card)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from crsr_video.errors import TrainingError
 from crsr_video.files import sha256_of_file
 from crsr_video.training.appearance import TONE_GROUPS, tone_group
-from crsr_video.training.export import shipped_tensors
+from crsr_video.training.export import Anchor, shipped_tensors
 from crsr_video.training.pack import Prepared, read_index
 from crsr_video.training.run import Run
 
@@ -63,6 +63,7 @@ def write_card(
     hardware: str = "",
     commands: tuple[str, ...] = (),
     int8: str = "",
+    anchor: Anchor | None = None,
 ) -> Path:
     """Write the card as Markdown with a YAML header, beside the weights and under their name.
 
@@ -74,6 +75,7 @@ def write_card(
         hardware: What the run was trained on.
         commands: Commands that trained, in order.
         int8: Outcome of the calibration.
+        anchor: Earlier weights, towards which the exported ones were moved.
 
     Raises:
         TrainingError: A file cannot be read or written.
@@ -88,7 +90,7 @@ def write_card(
         f"## Data\n\n{_data_table(trained)}",
         f"No picture is distributed with the weights. {_tones(trained)} They were measured on "
         f"{held_out} faces of other persons.",
-        f"## Recipe\n\n{_recipe(run, hardware, commands)}",
+        f"## Recipe\n\n{_recipe(run, hardware, commands, anchor)}",
         *([_FROZEN] if run.method == "perceptual" else []),
         f"## Figures\n\n{_figures(figures)}",
         f"## Limits and biases\n\n{_LIMITS}",
@@ -144,7 +146,7 @@ def _tones(entries: list[Prepared]) -> str:
     return f"Faces by skin tone (ITA of the cheeks): {words}."
 
 
-def _recipe(run: Run, hardware: str, commands: tuple[str, ...]) -> str:
+def _recipe(run: Run, hardware: str, commands: tuple[str, ...], anchor: Anchor | None) -> str:
     settings = {k: v for k, v in run.settings.items() if k not in ("tiers", "size")}
     tiers = ", ".join(
         f"{t['batch']} of {t['face']} px seen {t['patch']} px wide ({t['share']:.0%})"
@@ -155,6 +157,12 @@ def _recipe(run: Run, hardware: str, commands: tuple[str, ...]) -> str:
         f"planned steps in {run.seconds / 60:.0f} minutes; seed {run.seed}. AdamW, bfloat16. "
         f"Batches: {tiers}. Settings: `{json.dumps(settings)}`"
     )
+    if anchor is not None:
+        text += (
+            f"\n- these weights are a mean: {1 - anchor.share:.0%} of that run and "
+            f"{anchor.share:.0%} of the earlier weights with SHA-256 `{anchor.pair.sha256[:16]}...`, except for the "
+            "texture head, which is the run's"
+        )
     if hardware:
         text += f"\n- trained on {hardware}"
     return text + ("\n\n```\n" + "\n".join(commands) + "\n```" if commands else "")

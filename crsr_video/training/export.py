@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from crsr_video.errors import TrainingError
 from crsr_video.files import write_file
 from crsr_video.training.run import KINDS, Run
-from crsr_video.weights import FORMAT
+from crsr_video.weights import FORMAT, Pair
 
 LARGEST_BYTES = 24 * 2**20
 """Limit of the file's size, because weights travel inside the package."""
@@ -20,18 +21,54 @@ LARGEST_BYTES = 24 * 2**20
 _SHIPPED = ("consistifier", "superresolver")
 
 
-def export(run: Run, path: Path) -> Path:
+@dataclass(frozen=True)
+class Anchor:
+    """Earlier weights, towards which exported weights are moved.
+
+    The mean of weights before and after fine-tuning is as good as the former on what they were
+    trained for, and keeps most of what the latter have learnt besides. Source: Wortsman et al.
+    2022, "Robust fine-tuning of zero-shot models".
+    """
+
+    pair: Pair
+    share: float
+    """Share of the anchor, 0 to 1. The texture head, which the anchor lacks, stays as it is."""
+
+    def mixed(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return tensors by full name, moved towards the anchor.
+
+        Raises:
+            TrainingError: The anchor has a network of another shape.
+        """
+        anchor = {
+            f"{name}.{key}": value
+            for name in _SHIPPED
+            for key, value in getattr(self.pair, name).state_dict().items()
+        }
+        result = {}
+        for name, value in tensors.items():
+            is_tail = name.startswith("superresolver.tail.")
+            other = value if is_tail else anchor.get(name)
+            if other is None or other.shape != value.shape:
+                raise TrainingError(f"the anchor '{self.pair.name}' has no {name} of this shape")
+            result[name] = value.lerp(other, self.share)
+        return result
+
+
+def export(run: Run, path: Path, anchor: Anchor | None = None) -> Path:
     """Write the averaged weights of a run as float16.
 
     Args:
         run: A run with a super-resolver.
         path: Path of the safetensors file; its folder is created if it is missing.
+        anchor: Earlier weights, towards which the weights are moved.
 
     Raises:
         TrainingError: The run has no super-resolver, a weight is not finite in float16, the file is
             too large to ship, or it cannot be written.
     """
-    tensors = {name: value.half().contiguous() for name, value in shipped_tensors(run).items()}
+    found = shipped_tensors(run) if anchor is None else anchor.mixed(shipped_tensors(run))
+    tensors = {name: value.half().contiguous() for name, value in found.items()}
     broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
     if broken:
         raise TrainingError(f"weights are not finite in float16: {', '.join(broken[:3])}")

@@ -8,7 +8,7 @@ from crsr_video import weights
 from crsr_video.errors import TrainingError
 from crsr_video.training import export as exporting
 from crsr_video.training.card import write_card
-from crsr_video.training.export import export
+from crsr_video.training.export import Anchor, export
 from crsr_video.training.options import METHODS, method
 from crsr_video.training.prepare import prepare
 from crsr_video.training.run import Run
@@ -117,3 +117,22 @@ def test_all_methods_are_known_by_name() -> None:
         "lrgan",
         "perceptual",
     }
+
+
+def test_an_anchor_draws_all_but_the_texture_head_towards_it(tmp_path) -> None:
+    run = made()
+    before = weights.load(str(export(run, tmp_path / "before.safetensors")))
+    for parameter in run.averages.parameters():
+        parameter.add_(1.0)
+    path = export(run, tmp_path / "mixed.safetensors", Anchor(before, 0.25))
+    mixed = weights.load(str(path)).superresolver
+    earlier = before.superresolver.state_dict()
+    for name, value in mixed.state_dict().items():
+        moved = 1.0 if name.startswith("tail.") else 0.75
+        assert torch.allclose(value, earlier[name] + moved, atol=5e-3), name
+
+
+def test_an_anchor_of_another_shape_is_refused(tmp_path) -> None:
+    identity = weights.load("identity")
+    with pytest.raises(TrainingError, match="the anchor 'identity' has no"):
+        export(made(), tmp_path / "w.safetensors", Anchor(identity, 0.5))
