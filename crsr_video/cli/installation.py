@@ -13,7 +13,6 @@ from crsr_video import __version__
 from crsr_video.cli import process
 from crsr_video.cli.reporting import Reporter
 from crsr_video.errors import CrsrError
-from crsr_video.versions import library_versions
 
 if TYPE_CHECKING:
     from crsr_video.track.face_models import ModelStatus
@@ -63,6 +62,8 @@ def doctor(device: str, as_json: bool) -> None:
 
 
 def _versions() -> str:
+    from crsr_video.versions import library_versions
+
     libraries = [f"{name} {version}" for name, version in library_versions().items()]
     return f"crsr-video {__version__}, Python {platform.python_version()}, {', '.join(libraries)}"
 
