@@ -69,5 +69,6 @@ def resolve_placement(config: EnhancerConfig) -> Placement:
 def _resolve(config: EnhancerConfig) -> tuple[weights.Pair, Placement]:
     networks = config.networks
     placement = place(networks.device, networks.precision, threads=networks.threads)
-    pair = weights.load(networks.model).with_texture(networks.texture)
+    with placement.applied():  # More threads check weights slower than one beside other work.
+        pair = weights.load(networks.model).with_texture(networks.texture)
     return pair, placement.for_weights(int8=pair.eight_bits)
