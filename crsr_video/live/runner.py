@@ -84,7 +84,7 @@ class LiveRunner(Closing):
         quality: How much is done for each frame.
         max_latency_seconds: Latency that 95 % of the frames should stay below.
         controller: Sets `quality`. None keeps the quality as it is.
-        watchdog: Is told what every thread does.
+        watchdog: Watches what every thread does.
         drops_frames: Drop frames that are too late. Otherwise the source waits.
         closing_seconds: Time that the last frames and the end of the output may take.
     """

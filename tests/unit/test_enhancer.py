@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import crsr_video
-from crsr_video import Config, CrsrError, Enhancer
+from crsr_video import Config, CrsrError, Enhancer, OutputSettings, ReadSettings
+from crsr_video.errors import ConfigError
 from tests.support.paths import ROOT
 
 CLIPS = ROOT / "clips"
@@ -119,3 +120,23 @@ def test_errors_are_of_one_family(tmp_path: Path) -> None:
         crsr_video.enhance(tmp_path / "gone.mp4")
     with pytest.raises(CrsrError):
         Config.from_options(strength=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "group"),
+    [
+        ({"overwrite": True}, "job"),
+        ({"start": 1.0}, "job"),
+        ({"output": OutputSettings(crf=20)}, "output"),
+        ({"reading": ReadSettings(hwaccel="auto")}, "reading"),
+    ],
+    ids=str,
+)
+def test_an_enhancer_refuses_settings_of_files(options: dict[str, object], group: str) -> None:
+    with pytest.raises(ConfigError, match=f"`{group}` has settings of files"):
+        Enhancer(Config.from_options(model="identity", **options))
+
+
+def test_an_enhancer_takes_a_configuration_whose_file_settings_are_the_defaults() -> None:
+    with Enhancer(Config.from_options(model="identity", strength=0.5)) as enhancer:
+        assert enhancer.statistics.frames == 0
