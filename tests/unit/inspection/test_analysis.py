@@ -330,7 +330,7 @@ def test_the_fingerprint_samples_the_whole_file(tmp_path):
 
 
 def test_a_tracks_file_needs_a_video_file(tracks):
-    with pytest.raises(ConfigError, match="tracks are of a video file"):
+    with pytest.raises(ConfigError, match="tracks belong to a video file"):
         crsr_video.Enhancer(Config.from_options(model="identity", tracks=tracks))
 
 
