@@ -43,7 +43,8 @@ def run(
     with tempfile.TemporaryDirectory(prefix="crsr-bench-") as name:
         folder = Path(name)
         for case in cases:
-            on_case(f"{case.size}, {case.faces} faces, {case.preset}")
+            faces = "1 face" if case.faces == 1 else f"{case.faces} faces"
+            on_case(f"{case.size}, {faces}, {case.preset}")
             path = folder / f"{case.size}-{case.faces}-{case.frames}.mp4"
             if not path.exists():
                 clip.write(path, clip.Sample(*clip.SIZES[case.size], case.faces, case.frames))

@@ -69,16 +69,16 @@ def invoke(*options):
 
 
 @pytest.fixture(scope="module")
-def told():
+def result():
     done = invoke("--model", "fast", "--batch", "1,2", "--sides", "32", "--runs", "1", "--json")
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
 
 
-def test_every_batch_has_all_results(told):
-    assert {"processor", "torch"} <= set(told["machine"])
-    assert [one["batch"] for one in told["networks"]] == [1, 2]
-    for one in told["networks"]:
+def test_every_batch_has_all_results(result):
+    assert {"processor", "torch"} <= set(result["machine"])
+    assert [one["batch"] for one in result["networks"]] == [1, 2]
+    for one in result["networks"]:
         assert one["model"] == "fast" and one["runner"] == "crsr-video" and one["side"] == 32
         assert one["way"].startswith(one["precision"])
         assert one["ms"] > 0 and one["cpu_ms"] > 0
@@ -91,14 +91,14 @@ def test_every_batch_has_all_results(told):
         assert one["transfer_share"] == 0
 
 
-def test_multiply_adds_are_counted_by_layer(told):
+def test_multiply_adds_are_counted_by_layer(result):
     pair = weights.load("fast")
     layer = pair.superresolver.stem
     expected = layer.out_channels * layer.in_channels * 9 * 16 * 16
     assert count_macs(torch.nn.Sequential(layer), 16) == expected
     parts = (pair.consistifier, pair.superresolver)
     total = sum(count_macs(part, 32) for part in parts)
-    assert {one["face_macs"] for one in told["networks"]} == {total}
+    assert {one["face_macs"] for one in result["networks"]} == {total}
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_a_batch_that_exceeds_memory_is_reported(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--batch", "0"], "'0' is not a number of faces"),
         (["--batch", "1,many"], "'many' is not a number of faces"),
@@ -313,22 +313,22 @@ def test_a_batch_that_exceeds_memory_is_reported(monkeypatch):
         (["--runs", "0"], "--runs"),
     ],
 )
-def test_wrong_options_are_refused(options, told):
+def test_wrong_options_are_refused(options, message):
     done = invoke(*options)
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--device", "cuda:99"], "device 'cuda:99' was not found"),
         (["--precision", "fp16", "--device", "cpu"], "fp16 is slow and coarse on a CPU"),
         (["--model", "no-such-model"], "unknown model 'no-such-model'"),
     ],
 )
-def test_missing_devices_and_models_are_reported_on_one_line(options, told):
+def test_missing_devices_and_models_are_reported_on_one_line(options, message):
     done = invoke(*options)
     assert done.exit_code == 1
     (line,) = done.stderr.splitlines()
-    assert told in line
+    assert message in line

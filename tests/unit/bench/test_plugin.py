@@ -37,13 +37,13 @@ def test_the_effect_is_measured_beside_the_conversion(tmp_path, monkeypatch):
     options = ["--size", "360p", "--frames", "8", "--runs", "1", "--json"]
     done = CliRunner().invoke(main, ["-q", "bench", "plugin", *options])
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert [film["film"] for film in told["films"]] == ["repeated frames", "moving, a face"]
-    assert told["wanted"]["model"] == "identity"
-    for film in told["films"]:
+    message = json.loads(done.stdout)
+    assert [film["film"] for film in message["films"]] == ["repeated frames", "moving, a face"]
+    assert message["wanted"]["model"] == "identity"
+    for film in message["films"]:
         assert 0 < film["conversion"]["ms"] < film["effect"]["ms"]
         assert film["overhead_ms"] == pytest.approx(film["effect"]["ms"] - film["conversion"]["ms"])
-    assert told["films"][1]["effect"]["server_cpu_ms"] > 0
+    assert message["films"][1]["effect"]["server_cpu_ms"] > 0
 
 
 def test_a_pass_with_messages_of_the_effect_fails():
@@ -70,22 +70,25 @@ def test_a_server_that_ends_is_reported_and_reaped(tmp_path, monkeypatch):
         return started[-1]
 
     monkeypatch.setattr(plugin.subprocess, "Popen", broken)
-    told = "the server does not answer: crsr-video: error: no room"
-    with pytest.raises(BenchError, match=told), plugin.running_server(tmp_path / "s", "identity"):
+    message = "the server does not answer: crsr-video: error: no room"
+    with (
+        pytest.raises(BenchError, match=message),
+        plugin.running_server(tmp_path / "s", "identity"),
+    ):
         pass
     assert started[0].returncode == 1
 
 
 @pytest.mark.parametrize(
-    ("host", "told"),
+    ("host", "message"),
     [
         (status.Host("ffmpeg", None), "there is no ffmpeg on the search path"),
         (status.Host("ffmpeg", plugin.Path("/x/ffmpeg")), "/x/ffmpeg was built without frei0r"),
     ],
 )
-def test_missing_programs_are_reported(host, told, monkeypatch):
+def test_missing_programs_are_reported(host, message, monkeypatch):
     monkeypatch.setattr(status, "ffmpeg", lambda: host)
-    with pytest.raises(BenchError, match=told):
+    with pytest.raises(BenchError, match=message):
         plugin.measure(plugin.Wanted(size="360p", frames=8, runs=1))
 
 

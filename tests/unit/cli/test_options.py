@@ -92,7 +92,7 @@ def commands(group, *path):
 
 @pytest.mark.parametrize(("path", "command"), list(commands(main)), ids=str)
 def test_every_command_has_a_short_help(path, command):
-    assert command.hidden or command.short_help, path
+    assert command.hidden or command.get_short_help_str(), path
 
 
 @pytest.mark.parametrize(("path", "command"), list(commands(main)), ids=str)
