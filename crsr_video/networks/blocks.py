@@ -125,7 +125,32 @@ class Tail(nn.Module):
         x = functional.pixel_shuffle(functional.relu(self.first(features)), 2)
         x = functional.relu(self.third(functional.relu(self.second(x))))
         change: Tensor = self.last(functional.pixel_shuffle(x, 2))
-        return change.float()
+        return without_lattice(change.float())
+
+
+def without_lattice(change: Tensor, factor: int = 4) -> Tensor:
+    """Remove the pattern that repeats at every input pixel from a correction.
+
+    Convolutions of the input's grid treat its sub-pixels differently, so that what they draw has a
+    component with the grid's period. It is the slow variation of each sub-pixel's plane, apart from
+    what all planes share: a narrow band about the multiples of the grid's frequency.
+
+    Args:
+        change: (N, C, H, W), with H and W multiples of four times the factor.
+        factor: Period of the grid in pixels.
+
+    Returns:
+        The same shape.
+    """
+    planes = functional.pixel_unshuffle(change, factor)
+    coarse = functional.avg_pool2d(planes, 4)
+    coarse = functional.avg_pool2d(
+        functional.pad(coarse, (1, 1, 1, 1), mode="replicate"), 3, stride=1
+    )
+    by_phase = coarse.unflatten(1, (-1, factor**2))  # type: ignore[no-untyped-call]
+    lattice = (by_phase - by_phase.mean(2, keepdim=True)).flatten(1, 2)
+    lattice = functional.interpolate(lattice, scale_factor=4, mode="bilinear", align_corners=False)
+    return functional.pixel_shuffle(planes - lattice, factor)
 
 
 def _equal_subpixels(layer: nn.Conv2d) -> None:

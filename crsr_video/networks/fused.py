@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from crsr_video.networks import onednn
+from crsr_video.networks.blocks import without_lattice
 from crsr_video.networks.plan import WIDENED, Walkable, convolutions, factor, sample, walk
 from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
 
@@ -81,7 +82,8 @@ class Fused:
 
     def texture(self, name: str, x: Tensor, picture: Tensor, share: float) -> Tensor:
         """The correction is added in float32."""
-        return picture.add_(self._convolved(name, x, "none"), alpha=share)
+        change = without_lattice(self._convolved(name, x, "none").float())
+        return picture.add_(change, alpha=share)
 
     def _convolved(self, name: str, x: Tensor, then: str) -> Tensor:
         layer = self._layer(name, x)

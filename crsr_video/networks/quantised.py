@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from crsr_video.networks.blocks import enlarge
+from crsr_video.networks.blocks import enlarge, without_lattice
 from crsr_video.networks.codes import ByteConvolution, Codes, Scale, doubled, smoothing
 from crsr_video.networks.plan import WIDENED, Walkable, convolutions, factor, sample, walk
 from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
@@ -74,8 +74,7 @@ class Observer:
 
     def texture(self, name: str, x: Tensor, picture: Tensor, share: float) -> Tensor:
         """The picture, likewise."""
-        change: Tensor = self._layers[name](x)
-        return picture + share * change
+        return picture + share * without_lattice(self._layers[name](x))
 
     def _noted(self, name: str, x: Tensor) -> Tensor:
         low, high = self.ranges.get(name, (0.0, 0.0))
@@ -149,7 +148,7 @@ class Quantised:
 
     def texture(self, name: str, x: Codes, picture: Tensor, share: float) -> Tensor:
         """The correction comes out in float32."""
-        return picture.add_(self._layer(name, x).values(x), alpha=share)
+        return picture.add_(without_lattice(self._layer(name, x).values(x)), alpha=share)
 
     def _layer(self, name: str, x: Codes) -> ByteConvolution:
         key = (name, x.data.shape)

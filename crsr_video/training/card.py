@@ -160,8 +160,8 @@ def _recipe(run: Run, hardware: str, commands: tuple[str, ...], anchor: Anchor |
     if anchor is not None:
         text += (
             f"\n- these weights are a mean: {1 - anchor.share:.0%} of that run and "
-            f"{anchor.share:.0%} of the earlier weights with SHA-256 `{anchor.pair.sha256[:16]}...`, except for the "
-            "texture head, which is the run's"
+            f"{anchor.share:.0%} of the earlier weights with SHA-256 "
+            f"`{anchor.pair.sha256[:16]}...`, except for the texture head, which is the run's"
         )
     if hardware:
         text += f"\n- trained on {hardware}"

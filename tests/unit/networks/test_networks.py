@@ -11,7 +11,7 @@ from crsr_video.networks import (
     Identity,
     SuperResolver,
 )
-from crsr_video.networks.blocks import enlarge
+from crsr_video.networks.blocks import enlarge, without_lattice
 
 SMALL_C = {"channels": (4, 6, 8), "middle": 1}
 SMALL_SR = {"channels": (4, 6, 8), "down": (1, 1), "middle": 1, "up": (1, 1)}
@@ -190,3 +190,21 @@ def test_the_feature_discriminator_judges_maps_and_pixels():
 def test_the_random_mixtures_of_a_discriminator_are_always_the_same():
     first, second = (FeatureDiscriminator((3,), (4,), (1,)).mixture_0 for _ in range(2))
     assert torch.equal(first, second)
+
+
+@torch.inference_mode()
+def test_no_pattern_of_the_input_grid_is_left_of_a_correction():
+    noise = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    tile = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(2))
+    cleaned = without_lattice(0.1 * noise + tile.repeat(1, 1, 16, 24))
+    assert (cleaned - without_lattice(0.1 * noise)).abs().max() < tile.abs().mean() * 1.5
+    left = cleaned.unflatten(3, (24, 4)).unflatten(2, (16, 4)).mean((2, 4))
+    assert (left - left.mean((2, 3), keepdim=True)).abs().max() < 0.01
+
+
+@torch.inference_mode()
+def test_what_all_subpixels_share_is_no_lattice():
+    smooth = torch.nn.functional.interpolate(pictures(4, 4), size=(64, 64), mode="bicubic")
+    assert (without_lattice(smooth) - smooth).abs().max() < 0.05
+    flat = torch.full((1, 3, 32, 32), 0.3)
+    assert torch.allclose(without_lattice(flat), flat)
