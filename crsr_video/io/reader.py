@@ -41,8 +41,9 @@ __all__ = ["Passthrough", "ReadReport", "Reader", "Span"]
 
 MAX_HELD_BYTES = 256 << 20
 """Bytes of other streams' packets that are kept while waiting for the first frame."""
-_STEP_BACK_SECONDS = 10
-"""By how much an index may be wrong before the file is read from its start instead."""
+_STEPS_BACK_SECONDS = (0, 10, 60)
+"""How far before the wanted time reading starts until a keyframe is found before that time. After
+the last step the file is read from its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +178,17 @@ class Reader(Closing):
         """Read up to the first wanted frame, from further back if the index was wrong."""
         window, first = self._window, None
         may_seek = window.may_seek and window.begin is not None and self._inlet is None
-        for seconds_back in (0, _STEP_BACK_SECONDS, None) if may_seek else (None,):
+        for seconds_back in (*_STEPS_BACK_SECONDS, None) if may_seek else (None,):
             if not self._go_back(seconds_back):
                 continue
-            self._pass = _Pass(self._connection, window, self._form, self._threads, self._notes.add)
+            self._pass = _Pass(
+                self._connection,
+                window,
+                self._form,
+                self._threads,
+                self._notes.add,
+                skips_to_keyframe=may_seek and seconds_back is not None,
+            )
             self._items = self._pass.items()
             first = self._read_first_frame()
             if self._pass.began_early:
@@ -249,8 +257,11 @@ class _Pass:
         form: Form | None,
         threads: int,
         note: Callable[[str], None],
+        *,
+        skips_to_keyframe: bool = False,
     ) -> None:
         self._connection, self._window, self._base = connection, window, connection.time_base
+        self._skips_to_keyframe = skips_to_keyframe
         begin = None if window.begin is None else round(window.begin / self._base)
         self._decoder = VideoDecoder(connection, threads=threads, form=form, begin=begin, note=note)
         self._demuxer = Demuxer(connection, note)
@@ -266,9 +277,9 @@ class _Pass:
 
     @property
     def began_early(self) -> bool:
-        """Whether decoding began before the window, as it should."""
-        early, begin = self._earliest, self._window.begin
-        return early is None or begin is None or early <= begin
+        """Whether the first picture that was decoded is not behind the beginning of the window."""
+        earliest, begin = self._earliest, self._window.begin
+        return begin is None or (earliest is not None and earliest <= begin)
 
     def items(self) -> Generator[Frame | Passthrough]:
         """Yield all wanted frames and packets."""
@@ -282,7 +293,10 @@ class _Pass:
                 if self._is_wanted(packet, time):
                     window.shift_packet(packet)
                     yield Passthrough(packet.stream_index, packet)
+            elif self._skips_to_keyframe and not packet.is_keyframe:
+                continue  # No decoder can make a picture of it, though some try.
             elif not self._is_done:
+                self._skips_to_keyframe = False
                 yield from self._decoded(packet)
         if not self._is_done:
             yield from self._decoded(None)

@@ -21,7 +21,7 @@ from crsr_video.jobs.segments.track_matching import OVERLAP_FRAMES
 from crsr_video.pipeline import Pipeline
 from crsr_video.runner import Runner
 from crsr_video.runtime import loading
-from crsr_video.types import Frame, RunStatistics, TrackedFrame
+from crsr_video.types import Frame, TrackedFrame
 
 OnFrame = Callable[[int], None]
 """Called after each finished frame with the number of visible faces."""
@@ -87,14 +87,11 @@ class SegmentWorker(Closing):
                 Reader(self._plan.source, start=config.job.start, duration=config.job.duration)
             )
             source = self._open_source(whole, segment, stack)
-            if source is None:
-                return _empty_result(segment, subtract_statistics(before, before, 0))
             writer = stack.enter_context(self._open_writer(whole, segment, folder))
             runner = _SegmentRunner(source, frames, writer, segment, faces, on_frame)
             runner.run()
             if not runner.durations:
-                writer.abort()
-                return _empty_result(segment, subtract_statistics(frames.statistics, before, 0))
+                raise NoVideoError(self._why_nothing(segment))
             writer.close()
         grown = subtract_statistics(frames.statistics, before, len(faces.ids))
         seconds = {
@@ -125,14 +122,22 @@ class SegmentWorker(Closing):
             observed=observed,
         )
 
-    def _open_source(self, whole: Reader, segment: Segment, stack: ExitStack) -> Reader | None:
-        """Open the source at the warm-up, or return None if nothing can be decoded there."""
+    def _open_source(self, whole: Reader, segment: Segment, stack: ExitStack) -> Reader:
+        """Open the source at the warm-up."""
         plan = self._plan
         span = Span(segment.warm_up, plan.end, plan.can_seek)
         try:
             return stack.enter_context(Reader(plan.source, span=span, like=whole.source.first))
-        except NoVideoError:
-            return None
+        except NoVideoError as error:
+            raise NoVideoError(self._why_nothing(segment)) from error
+
+    def _why_nothing(self, segment: Segment) -> str:
+        """Return the message for a segment that would be missing in the result."""
+        number, count = segment.number + 1, len(self._plan.segments)
+        return (
+            f"{self._plan.source}: none of the {segment.frames} frames of segment {number} of"
+            f" {count} could be decoded"
+        )
 
     def _open_writer(self, whole: Reader, segment: Segment, folder: Path) -> Writer:
         """Open a segment file that is encoded like the whole result, without other streams."""
@@ -267,10 +272,3 @@ def _decoding_delay(path: Path, frames: int) -> int:
         )
     ranks = {pts: rank for rank, pts in enumerate(sorted(times))}
     return max((place - ranks[pts] for place, pts in enumerate(times)), default=0)
-
-
-def _empty_result(segment: Segment, statistics: RunStatistics) -> SegmentResult:
-    """Return the result of a segment without a decodable frame."""
-    return SegmentResult(
-        segment.number, "", 0, "", 0, segment.begin or 0, (), 0, statistics, {}, {}, ()
-    )
