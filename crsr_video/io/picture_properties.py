@@ -8,23 +8,50 @@ from typing import Any
 from av.error import FFmpegError
 from av.filter import Graph
 from av.sidedata.sidedata import SideDataContainer
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 
 from crsr_video.types import FieldOrder
+
+_FOUND_BY_FILTER = {"ICC_PROFILE": 15, "EXIF": 31}
+"""Side data that is found without reading it, by the numbers of FFmpeg's AVFrameSideDataType."""
+_UNREADABLE_SIDE_DATA = (15, *range(max(kind.value for kind in SideDataType) + 1, 48))
+"""Numbers of the side data that PyAV must not touch, and of those that it has no name for."""
 
 
 def side_data(frame: VideoFrame) -> dict[str, bytes]:
     """Return the side data of a frame, by FFmpeg's names.
 
+    A filter first removes what PyAV cannot read: it frees the metadata of a colour profile twice,
+    which crashes the interpreter, and one kind without a name in PyAV would hide all others.
+    Colour profiles and EXIF data are therefore found by a filter, and returned without content.
+
     The property ``frame.side_data`` is avoided: the frame keeps its value, which holds the frame,
     and such a cycle keeps the picture in memory until the garbage collector runs.
     """
-    container: Any = SideDataContainer  # Typed without its argument.
-    try:
-        items = container(frame)  # Typed as a dictionary, but iterates over its values.
-        return {item.type.name: bytes(item) for item in items}
-    except (ValueError, AttributeError):  # A kind that this PyAV has no name for.
+    removals = (("sidedata", f"mode=delete:type={kind}") for kind in _UNREADABLE_SIDE_DATA)
+    readable = _filtered(frame, *removals)
+    if readable is None:
         return {}
+    container: Any = SideDataContainer  # Typed without its argument.
+    items = container(readable)  # Typed as a dictionary, but iterates over its values.
+    found = {item.type.name: bytes(item) for item in items}
+    for name, kind in _FOUND_BY_FILTER.items():
+        if _filtered(frame, ("sidedata", f"mode=select:type={kind}")) is not None:
+            found[name] = b""
+    return found
+
+
+def _filtered(frame: VideoFrame, *filters: tuple[str, str]) -> VideoFrame | None:
+    """Return a frame that went through some filters, or None if they do not let it pass."""
+    _graph, source, sink = filter_graph(frame, *filters)
+    source.push(frame)
+    try:
+        result = sink.pull()
+    except (BlockingIOError, EOFError, FFmpegError):
+        return None
+    assert isinstance(result, VideoFrame)
+    return result
 
 
 def display_matrix(attached: dict[str, bytes]) -> tuple[int, ...] | None:
