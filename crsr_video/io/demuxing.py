@@ -95,6 +95,9 @@ class Demuxer:
         """
         if self._clocks is not None and self._clocks.restarts:
             self._note("the clock starts again, as in joined recordings: timestamps continue")
+        if self._clocks is not None and (count := self._clocks.leaps):
+            places = "one place" if count == 1 else f"{count} places"
+            self._note(f"the clock leaps ahead at {places}: the gap is closed")
         if self._ends_corrupt or points_past_end(self._connection, self._read_to):
             self.is_truncated = True
         if is_whole and ends_early(self._connection, self._reached):

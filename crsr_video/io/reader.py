@@ -117,6 +117,12 @@ class Reader(Closing):
                 self._window = Window.from_span(span, base)
             else:
                 self._window = Window.from_seconds(start, duration, origin, base)
+                if self._window.begin is None and self._connection.has_arbitrary_start:
+                    self._window = self._window.from_zero(origin, base)
+                    self._notes.add(
+                        f"the clock of the source begins at {float(origin):.3f} s:"
+                        " the result begins at zero"
+                    )
             first = self._first_frame()
             self.info = self._connection.describe(first)
             self.source = self._describe_source(first)

@@ -8,7 +8,7 @@ connections of a live source. `PictureTimes` gives every decoded picture an incr
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from time import monotonic
 from typing import Self
@@ -24,8 +24,11 @@ JUMPING_FORMATS = frozenset(("mpegts", "mpeg"))
 _BACK_SECONDS = Fraction(1, 2)
 """A decoding time that falls by more than this belongs to another recording."""
 _LEAP_SECONDS = Fraction(10)
-"""A clock that leaps so far ahead and falls back again is damaged: it is no other recording."""
-_NEVER = Fraction(-(10**9))
+"""A clock that leaps further ahead, in all streams, belongs to another recording. FFmpeg's own
+programs close gaps of the same length."""
+_EARLIEST_START_SECONDS, _LATEST_START_SECONDS = Fraction(-1, 20), Fraction(2)
+"""A transport stream that begins earlier or later has a clock that says nothing about the
+recording. Sound may begin a little before zero, as encoders of sound do."""
 _INTERLEAVING_SECONDS = 2
 """Packets of different streams that belong together lie no further apart in a file."""
 _LIVE_LEAP_SECONDS, _PIPE_LEAP_SECONDS = 3, 60
@@ -94,6 +97,15 @@ class Window:
             end = (origin if begin is None else begin) + _exact(duration)
         return cls(begin, end, shift)
 
+    def from_zero(self, origin: Fraction, time_base: Fraction) -> Self:
+        """Return the same window with timestamps that begin at zero.
+
+        Args:
+            origin: Time at which the file begins.
+            time_base: Seconds per tick of the video.
+        """
+        return replace(self, shift=round(origin / time_base) * time_base)
+
     def contains(self, time: Fraction | None) -> bool:
         """Return whether a packet of this time is wanted. Without a time: if nothing is cut."""
         if time is None:
@@ -124,6 +136,17 @@ def time_of(packet: Packet) -> Fraction | None:
     return None if ticks is None else ticks * packet.time_base
 
 
+def is_arbitrary_start(container: str, origin: Fraction) -> bool:
+    """Return whether the time at which a file begins says nothing about the recording.
+
+    Args:
+        container: FFmpeg's name of the container.
+        origin: Time at which the file begins, in seconds.
+    """
+    is_usual = _EARLIEST_START_SECONDS <= origin <= _LATEST_START_SECONDS
+    return container in JUMPING_FORMATS and not is_usual
+
+
 def _exact(seconds: float) -> Fraction:
     """Return the decimal fraction that was meant: the float 0.2 lies just above one fifth."""
     return Fraction(seconds).limit_denominator(1_000_000)
@@ -140,24 +163,30 @@ def _move(packet: Packet, seconds: Fraction) -> None:
 
 
 class RecordingClocks:
-    """Keeps timestamps growing where recordings with clocks of their own were joined.
+    """Keeps timestamps growing, without gaps, where recordings with clocks of their own were joined.
 
     Transport streams carry a clock that may jump back where one recording ends and the next one
-    begins. Every stream then continues where it stopped. FFmpeg itself undoes the ordinary wrap of
-    the clock after 26 hours.
+    begins, or leap ahead. Every stream then continues where it stopped, and all streams are moved
+    by the same amount. A pause of one stream is no leap as long as another stream goes on. FFmpeg
+    itself undoes the ordinary wrap of the clock after 26 hours.
     """
 
     def __init__(self) -> None:
-        self._shifts = [Fraction(0)]
+        self._shifts: list[Fraction] = []
+        self._begins: list[Fraction] = []
+        self._reached: list[Fraction] = []
         self._recordings: dict[int, int] = {}
         self._last: dict[int, Fraction] = {}
-        self._before_leap: dict[int, Fraction] = {}
         self._ends: dict[int, Fraction] = {}
+        self.leaps = 0
+        """How often the clock has leapt ahead."""
+        self.restarts = 0
+        """How often the clock has started again."""
 
     @property
-    def restarts(self) -> int:
-        """How often the clock has started again."""
-        return len(self._shifts) - 1
+    def is_steady(self) -> bool:
+        """Whether there was only one clock so far."""
+        return len(self._shifts) <= 1
 
     def move(self, packet: Packet) -> None:
         """Put a packet on the clock of the first recording. Call it in the file's order."""
@@ -165,24 +194,40 @@ class RecordingClocks:
         if ticks is None:
             return
         time, index = ticks * packet.time_base, packet.stream_index
-        last = self._last.get(index, time)
-        if time > last + _LEAP_SECONDS:
-            self._before_leap[index] = last
-        elif (
-            time < last - _BACK_SECONDS
-            and abs(time - self._before_leap.pop(index, _NEVER)) > _LEAP_SECONDS
-        ):
-            self._start_recording(index, time)
-        self._last[index] = time
-        shift = self._shifts[self._recordings.setdefault(index, self.restarts)]
+        if not self._shifts:
+            self._add_recording(Fraction(0), time)
+        number = self._recordings.get(index, len(self._shifts) - 1)
+        has_leapt = time > self._reached[number] + _LEAP_SECONDS
+        if has_leapt or time < self._last.get(index, time) - _BACK_SECONDS:
+            number = self._recording_of(time, number, has_leapt=has_leapt)
+        self._recordings[index], self._last[index] = number, time
+        self._reached[number] = max(self._reached[number], time)
+        shift = self._shifts[number]
         self._ends[index] = time + shift + (packet.duration or 0) * packet.time_base
         _move(packet, shift)
 
-    def _start_recording(self, index: int, time: Fraction) -> None:
-        """Move one stream to its next recording; the first stream to do so sets the shift."""
-        self._recordings[index] += 1
-        if self._recordings[index] > self.restarts:
-            self._shifts.append(max(self._ends.values()) - time)
+    def _recording_of(self, time: Fraction, present: int, *, has_leapt: bool) -> int:
+        """Return the number of the recording that a stream continues with.
+
+        Another stream may have begun it already. After one wrong timestamp, the recording before
+        it continues.
+        """
+        end = max(self._ends.values())
+        for number in reversed(range(len(self._shifts))):
+            begin, reached = self._begins[number], self._reached[number]
+            is_newer = number > present
+            if is_newer and begin - _INTERLEAVING_SECONDS <= time <= reached + _LEAP_SECONDS:
+                return number
+            if number < present and abs(time + self._shifts[number] - end) <= _BACK_SECONDS:
+                return number
+        self.leaps, self.restarts = self.leaps + has_leapt, self.restarts + (not has_leapt)
+        self._add_recording(end - time, time)
+        return len(self._shifts) - 1
+
+    def _add_recording(self, shift: Fraction, begin: Fraction) -> None:
+        self._shifts.append(shift)
+        self._begins.append(begin)
+        self._reached.append(begin)
 
 
 class Timeline:

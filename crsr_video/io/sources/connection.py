@@ -11,6 +11,7 @@ from crsr_video.io.damage import sanitize
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.opening import main_video, open_target, packets_of
 from crsr_video.io.sources.targets import Kind, Target
+from crsr_video.io.timestamps import is_arbitrary_start
 from crsr_video.types import Frame, VideoInfo
 
 _HEAD_BYTES, _TAIL_BYTES = 256, 12
@@ -63,6 +64,11 @@ class Connection(Closing):
     def origin(self) -> Fraction:
         """Time at which the source begins, in seconds, as far as its header says."""
         return Fraction(self.container.start_time or 0, 1_000_000)
+
+    @property
+    def has_arbitrary_start(self) -> bool:
+        """Whether the time at which the source begins says nothing about the recording."""
+        return is_arbitrary_start(self.format_name, self.origin)
 
     def seek(self, time: Fraction) -> bool:
         """Go to a keyframe before a time in seconds. Return whether that was possible."""

@@ -49,12 +49,15 @@ def index(path: Path) -> Index:
         # AVI stores decoding times only, which says nothing about reordered frames.
         keys, exact, last = set(), container.format.name != "avi", -step
         try:
-            for packet in packets_of(container, video):
+            streams = container.streams if clocks is not None else (video,)
+            for packet in packets_of(container, *streams):
                 if not packet.size:
                     continue
-                if clocks is not None:
+                if clocks is not None:  # All streams count for the clock.
                     clocks.move(packet)
-                    exact &= not clocks.restarts
+                    exact &= clocks.is_steady
+                if packet.stream_index != video.index:
+                    continue
                 exact &= packet.pts is not None
                 last = _time(packet, last + step)
                 times.append(last)

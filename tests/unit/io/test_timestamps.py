@@ -6,7 +6,7 @@ from fractions import Fraction
 import av
 import pytest
 
-from crsr_video.io.timestamps import Pace, Span, Timeline, Window, common_time_base, time_of
+from crsr_video.io.timestamps import Pace, RecordingClocks, Span, Timeline, Window, common_time_base, time_of
 
 TICK = Fraction(1, 90_000)
 MILLISECOND = Fraction(1, 1000)
@@ -62,6 +62,44 @@ def test_packets_are_shifted_by_whole_ticks() -> None:
     packet.time_base, packet.pts, packet.dts = Fraction(1, 1000), 1500, None
     Window(shift=Fraction(1)).shift_packet(packet)
     assert (packet.pts, packet.dts, time_of(packet)) == (500, None, Fraction(1, 2))
+
+
+# Recordings in one file --------------------------------------------------------------------------
+
+
+def moved(*packets: tuple[int, int]) -> tuple[list[int], RecordingClocks]:
+    """Return the times of packets, given by stream and milliseconds, on the first clock."""
+    clocks, times = RecordingClocks(), []
+    for stream, time in packets:
+        packet = Packet(time, time, stream)
+        clocks.move(packet)
+        times.append(packet.dts or 0)
+    return times, clocks
+
+
+def test_a_pause_of_one_stream_is_kept() -> None:
+    video = [(0, time) for time in range(0, 60_000, 1000)]
+    given = [(1, 0), *video[:20], (1, 20_000), *video[20:], (1, 59_900)]
+    times, clocks = moved(*given)
+    assert times == [time for _, time in given]
+    assert clocks.is_steady
+
+
+def test_a_leap_of_all_streams_is_closed() -> None:
+    times, clocks = moved((0, 0), (1, 10), (0, 40), (0, 90_000), (1, 90_010), (0, 90_040))
+    assert times == [0, 10, 40, 80, 90, 120]
+    assert (clocks.leaps, clocks.restarts) == (1, 0)
+
+
+def test_a_clock_that_starts_again_goes_on() -> None:
+    times, clocks = moved((0, 5000), (1, 5010), (0, 5040), (1, 0), (0, 10), (1, 40))
+    assert times == [5000, 5010, 5040, 5080, 5090, 5120]
+    assert (clocks.leaps, clocks.restarts) == (0, 1)
+
+
+def test_one_wrong_timestamp_does_not_move_those_after_it() -> None:
+    times, _ = moved((0, 0), (1, 10), (0, 40), (0, 90_000), (0, 120), (1, 130), (0, 160))
+    assert times == [0, 10, 40, 80, 120, 130, 160]
 
 
 # One clock for a live run ------------------------------------------------------------------------
