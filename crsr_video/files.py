@@ -1,10 +1,13 @@
 """Files that appear under their names only when they are complete, checksums, and cache folders."""
 
+import errno
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from platformdirs import user_cache_dir
@@ -19,13 +22,53 @@ def cache_folder(name: str) -> Path:
     return Path(root).expanduser() / name
 
 
+def open_regular(
+    path: str | Path,
+    flags: int = os.O_RDONLY,
+    mode: int = 0o666,
+    *,
+    follow_links: bool = False,
+    folder: int | None = None,
+) -> FileIO:
+    """Open a regular file that somebody else may have made, without ever waiting.
+
+    A link could lead to a file that must not be touched, and opening a named pipe or a device could
+    wait for ever. The file is unbuffered.
+
+    Args:
+        path: The file.
+        flags: Flags of `os.open`.
+        mode: Permissions of a new file.
+        follow_links: Whether the name may be a symbolic link to a regular file.
+        folder: Descriptor of the folder that a relative path starts from.
+
+    Raises:
+        OSError: The file cannot be opened, or is not a regular file.
+    """
+    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    if not follow_links:
+        flags |= getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(path, flags, mode, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return FileIO(handle, _FILE_MODES[flags & _ACCESS])
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+_ACCESS = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
+_FILE_MODES = {os.O_RDONLY: "r", os.O_WRONLY: "w", os.O_RDWR: "r+"}
+
+
 def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal.
+    """Return the SHA-256 of a regular file in hexadecimal.
 
     Raises:
         OSError: The file cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path, follow_links=True) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -4,11 +4,13 @@ Each line is a JSON object with its own checksum, and is on the disk before anyt
 torn or damaged line, and everything after it, counts as not written.
 """
 
+import io
 import json
 import os
 import zlib
-from pathlib import Path
 from typing import Any
+
+from crsr_video.jobs.segments.private_folder import PrivateFolder
 
 Record = dict[str, Any]
 
@@ -17,14 +19,15 @@ class Journal:
     """An append-only file of records.
 
     Args:
-        path: The file. If it exists, its records are read and a damaged end is cut off.
+        folder: Folder of the file.
+        name: Name of the file. If it exists, its records are read and a damaged end is cut off.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: The file cannot be read, or is not a regular file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, folder: PrivateFolder, name: str) -> None:
+        self._folder, self._name = folder, name
         self.records: list[Record] = []
         """All records that are safely on the disk."""
         self._read()
@@ -38,30 +41,32 @@ class Journal:
         record = json.loads(json.dumps(record))  # As it will be read: all keys are strings.
         body = json.dumps(record, ensure_ascii=False, sort_keys=True)
         line = json.dumps({"check": _checksum(body), "record": record}, ensure_ascii=False)
-        with self.path.open("ab") as file:
-            before = file.tell()
+        data = f"{line}\n".encode("utf-8", "surrogateescape")
+        with self._folder.open(self._name, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as file:
+            before = os.fstat(file.fileno()).st_size
             try:
-                file.write(f"{line}\n".encode("utf-8", "surrogateescape"))
-                file.flush()
+                while data:
+                    data = data[file.write(data) :]
                 os.fsync(file.fileno())
             except OSError:
-                os.truncate(self.path, before)
+                file.truncate(before)
                 raise
         self.records.append(record)
 
     def _read(self) -> None:
-        if not self.path.exists():
+        if not self._folder.holds(self._name):
             return
         valid_bytes = 0
-        with self.path.open("rb") as file:
-            for line in file:
+        with self._folder.open(self._name, os.O_RDWR) as file:
+            content = file.read()
+            for line in io.BytesIO(content):
                 record = _parse(line)
                 if record is None:
                     break
                 self.records.append(record)
                 valid_bytes += len(line)
-        if valid_bytes < self.path.stat().st_size:
-            os.truncate(self.path, valid_bytes)
+            if valid_bytes < len(content):
+                file.truncate(valid_bytes)
 
 
 def _parse(line: bytes) -> Record | None:
@@ -71,9 +76,11 @@ def _parse(line: bytes) -> Record | None:
     try:
         entry = json.loads(line.decode("utf-8", "surrogateescape"))
         record: Record = entry["record"]
+        if not isinstance(record, dict):
+            return None
         body = json.dumps(record, ensure_ascii=False, sort_keys=True)
         return record if entry["check"] == _checksum(body) else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -22,6 +22,7 @@ from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
 from crsr_video.jobs.segments.joining import Joined, join
 from crsr_video.jobs.segments.planning import Plan, Segment
+from crsr_video.jobs.segments.private_folder import PrivateFolder
 from crsr_video.jobs.segments.results import SegmentResult, add_statistics
 from crsr_video.jobs.segments.track_matching import match_tracks
 from crsr_video.jobs.segments.work_folder import WorkFolder, work_folder_of
@@ -93,9 +94,8 @@ def enhance_resumably(
     folder = work_folder_of(result)
     if not folder.is_dir():
         check_output(result, path, config.job.overwrite)
-    with _os_errors_translated(result), NameLock(result):
-        folder.mkdir(exist_ok=True)
-        work = WorkFolder(folder, notices.add)
+    with _os_errors_translated(result), NameLock(result), PrivateFolder(folder) as opened:
+        work = WorkFolder(opened, notices.add)
         try:
             work.open(path, result, config, length)
             with _saying_that_work_is_kept():

@@ -4,24 +4,30 @@ The first record of the journal describes the run. Each further record says that
 disk, or that joining has begun or ended.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from crsr_video.config import Config
-from crsr_video.errors import DeviceError, InputError, OutputError
-from crsr_video.files import sha256_of_file, sync_folder
+from crsr_video.errors import ConfigError, DeviceError, InputError, OutputError
+from crsr_video.files import sync_folder
 from crsr_video.io.output_file import check_output
 from crsr_video.jobs.segments import compatibility, packets
 from crsr_video.jobs.segments.journal import Journal, Record
-from crsr_video.jobs.segments.planning import Plan, Segment, plan
+from crsr_video.jobs.segments.planning import MAX_THREADS, Plan, Segment, plan
+from crsr_video.jobs.segments.private_folder import PrivateFolder
 from crsr_video.jobs.segments.results import SegmentResult
 from crsr_video.records import from_json, to_json
 from crsr_video.runtime import loading
 
 _FORMAT = 2
 _JOURNAL = "journal.jsonl"
+_SEGMENT = r"segment[0-9]{6,9}\.(nut|mov)"
+_OWN_FILES = re.compile(rf"{_SEGMENT}|\.segment[0-9]{{6,9}}\.[0-9a-f]{{8}}\.part\.(nut|mov)")
+"""Segments and their unfinished versions. Nothing else is ever read or removed."""
 _JOINING: Record = {"joining": True}
 _JOINED: Record = {"joined": True}
 
@@ -53,15 +59,15 @@ class WorkFolder:
     """The work on one result. The name of the result must be locked.
 
     Args:
-        folder: The folder.
+        folder: The folder, which stays open for as long as this object is used.
         on_notice: Called with each notice for the user.
     """
 
     plan: Plan
     """The plan of the run, after `open`."""
 
-    def __init__(self, folder: Path, on_notice: Callable[[str], None]) -> None:
-        self.path = folder
+    def __init__(self, folder: PrivateFolder, on_notice: Callable[[str], None]) -> None:
+        self._folder = folder
         self.results: dict[int, SegmentResult] = {}
         """Finished segments by number."""
         self.is_joined = False
@@ -70,9 +76,19 @@ class WorkFolder:
         self._is_open = False
 
     @property
+    def path(self) -> Path:
+        """Path of the folder, for workers that write segments, and for FFmpeg.
+
+        Raises:
+            OutputError: Somebody has put something else under the name of the folder.
+        """
+        self._folder.check_name()
+        return self._folder.path
+
+    @property
     def is_worthless(self) -> bool:
         """Whether there is nothing to resume."""
-        return not self.results if self._is_open else not (self.path / _JOURNAL).exists()
+        return not self.results if self._is_open else not self._folder.holds(_JOURNAL)
 
     def open(self, source: Path, output: Path, config: Config, length: int | None = None) -> None:
         """Read the journal, or begin a new one.
@@ -88,14 +104,16 @@ class WorkFolder:
         """
         if config.job.restart:
             self.clear()
-        self._journal = Journal(self.path / _JOURNAL)
+        with self._blaming_journal():
+            self._journal = Journal(self._folder, _JOURNAL)
         if any("segment" in record for record in self._journal.records):
-            self.plan = self._resumed_plan(source, output, config)
-            self._load_results()
+            with self._blaming_journal():
+                self.plan = self._resumed_plan(source, output, config)
+                self._load_results()
         else:
             self.clear()
             check_output(output, source, config.job.overwrite)
-            self._journal = Journal(self.path / _JOURNAL)
+            self._journal = Journal(self._folder, _JOURNAL)
             self.plan = self._new_plan(source, output, config, length)
         self._is_open = True
         self._remove_incomplete_files()
@@ -128,15 +146,24 @@ class WorkFolder:
 
     def clear(self) -> None:
         """Remove all files, the journal last because it says that the result is complete."""
-        for path in self._files():
-            path.unlink()
-        (self.path / _JOURNAL).unlink(missing_ok=True)
+        for name in self._files():
+            self._folder.unlink(name)
+        self._folder.unlink(_JOURNAL)
 
     def remove(self) -> None:
-        """Remove the folder with all its files."""
+        """Remove all files, and the folder if nothing else is in it."""
         self.clear()
         with suppress(OSError):
-            self.path.rmdir()
+            self._folder.path.rmdir()
+
+    @contextmanager
+    def _blaming_journal(self) -> Iterator[None]:
+        """Turn errors that only a damaged or forged journal can cause into OutputError."""
+        try:
+            yield
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ConfigError) as error:
+            journal = self._folder.path / _JOURNAL
+            raise OutputError(f"{journal}: is not valid; --restart discards it") from error
 
     def _new_plan(self, source: Path, output: Path, config: Config, length: int | None) -> Plan:
         new = plan(source, config, output, length=length)
@@ -155,8 +182,8 @@ class WorkFolder:
             replaces=output.exists(),
         )
         self._journal.append(to_json(header))
-        sync_folder(self.path)
-        sync_folder(self.path.parent)
+        self._folder.sync()
+        sync_folder(self._folder.path.parent)
         return new
 
     def _resumed_plan(self, source: Path, output: Path, config: Config) -> Plan:
@@ -166,10 +193,11 @@ class WorkFolder:
             OutputError: Its result would differ from that of this run.
         """
         record = self._journal.records[0]
-        prefix, advice = f"{self.path}: contains work begun", "--restart discards it"
+        prefix, advice = f"{self._folder.path}: contains work begun", "--restart discards it"
         if record.get("format") != _FORMAT:
             raise OutputError(f"{prefix} by another version of crsr-video; {advice}")
         header = from_json(_Header, record)
+        _check_header(header)
         versions = compatibility.versions(config)
         difference = compatibility.first_difference(header.versions, versions)
         if difference is None:
@@ -201,6 +229,8 @@ class WorkFolder:
         """Keep the segments whose files are as the journal says."""
         records = [r["segment"] for r in self._journal.records if "segment" in r]
         found = {r.number: r for r in (from_json(SegmentResult, record) for record in records)}
+        for result in found.values():
+            _check_result(result, self.plan)
         if self._was_joined(found):
             self.results, self.is_joined = found, True
             return
@@ -226,20 +256,39 @@ class WorkFolder:
     def _is_complete(self, result: SegmentResult) -> bool:
         if not result.name:
             return True
-        path = self.path / result.name
-        with suppress(OSError):
-            return path.stat().st_size == result.size and sha256_of_file(path) == result.sha256
+        with suppress(OSError), self._folder.open(result.name) as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            return file.tell() == result.size and sha256 == result.sha256
         return False
 
     def _remove_incomplete_files(self) -> None:
         """Remove damaged segments, and those that a killed run was writing."""
         kept = {result.name for result in self.results.values()}
-        for path in self._files():
-            if path.name not in kept:
-                path.unlink()
+        for name in self._files():
+            if name not in kept:
+                self._folder.unlink(name)
 
-    def _files(self) -> list[Path]:
-        """Return all files in the folder except the journal."""
-        with suppress(FileNotFoundError):
-            return [p for p in self.path.iterdir() if p.name != _JOURNAL]
-        return []
+    def _files(self) -> list[str]:
+        """Return the names of all segments and of their unfinished versions."""
+        return [name for name in self._folder.names() if _OWN_FILES.fullmatch(name)]
+
+
+def _check_header(header: _Header) -> None:
+    """Raise ValueError if no run can have written a header."""
+    numbers = [segment.number for segment in header.segments]
+    if numbers != list(range(len(numbers))) or not 1 <= header.threads <= MAX_THREADS:
+        raise ValueError("impossible segments or threads")
+
+
+def _check_result(result: SegmentResult, plan: Plan) -> None:
+    """Raise ValueError if no worker can have returned a result."""
+    if not 0 <= result.number < len(plan.segments):
+        raise ValueError("unknown segment")
+    frames = sum(count for count, _ in result.durations)
+    if result.frames < 0 or frames != result.frames or not 0 <= result.delay <= result.frames:
+        raise ValueError("impossible counts of frames")
+    if any(count < 0 for count, _ in result.durations) or bool(result.frames) != bool(result.name):
+        raise ValueError("impossible durations, or a segment without its file")
+    own_name = rf"segment{result.number:06d}\.(nut|mov)"
+    if result.name and not re.fullmatch(own_name, result.name):
+        raise ValueError("a file that is not a segment of this run")

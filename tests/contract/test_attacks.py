@@ -1,0 +1,264 @@
+"""Attacks by somebody who can write to the same folders, or who can reach the same server."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crsr_video.errors import OutputError
+from crsr_video.jobs.segments import resuming
+from crsr_video.jobs.segments.journal import Journal
+from crsr_video.jobs.segments.private_folder import PrivateFolder
+from crsr_video.jobs.segments.work_folder import work_folder_of
+from crsr_video.jobs.segments.worker import SegmentWorker
+from tests.support.video import make_video
+from tests.unit.jobs.segments.fake_pipeline import fake_pipeline
+from tests.unit.jobs.segments.killing import CONFIG, LENGTH
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+fake_pipeline = fake_pipeline
+NOBODY = 65534
+
+
+@contextlib.contextmanager
+def no_longer_than(seconds: float) -> Any:
+    """Fail instead of hanging: an alarm interrupts a blocked `open`."""
+    import signal
+
+    def fail(*_: object) -> None:
+        raise AssertionError(f"blocked for more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# The folder of a resumable run --------------------------------------------------------------------
+
+
+class Work:
+    """A source, and the result whose folder is attacked."""
+
+    def __init__(self, folder: Path, source: Path) -> None:
+        self.source, self.output = source, folder / "v.mp4"
+        self.folder = work_folder_of(self.output)
+        self.journal = self.folder / "journal.jsonl"
+        self.secret = folder / "private"
+        self.secret.mkdir()
+        for name in ("letter.txt", "segment000000.nut", "journal.jsonl"):
+            (self.secret / name).write_text("private")
+
+    def resume(self, **choices: Any) -> int:
+        """Run, and return the number of frames that were finished before."""
+        config = CONFIG.with_options(resume=True, **choices)
+        with no_longer_than(60):
+            return resuming.enhance_resumably(
+                self.source, self.output, config, length=LENGTH
+            ).resumed
+
+    def stop_after_first_segment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Leave a folder with one finished segment."""
+        original = SegmentWorker.enhance
+
+        def enhance(self: SegmentWorker, segment: Any, *args: Any) -> Any:
+            if segment.number == 1:
+                raise KeyboardInterrupt
+            return original(self, segment, *args)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(SegmentWorker, "enhance", enhance)
+            self.resume()
+        assert (self.folder / "segment000000.nut").exists()
+
+    def assert_secret_is_untouched(self) -> None:
+        """Check that no private file was changed or removed."""
+        found = {path.name: path.read_text() for path in self.secret.iterdir()}
+        assert found == dict.fromkeys(
+            ("letter.txt", "segment000000.nut", "journal.jsonl"), "private"
+        )
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_video(tmp_path_factory.mktemp("source") / "a.mp4", frames=25, size=(64, 64))
+
+
+@pytest.fixture
+def work(request: pytest.FixtureRequest, tmp_path: Path, source: Path) -> Work:
+    request.getfixturevalue("fake_pipeline")
+    return Work(tmp_path, source)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_link_in_place_of_the_folder_is_refused(work: Work, restart: bool) -> None:
+    work.folder.symlink_to(work.secret)
+    with pytest.raises(OutputError, match=r"\.v\.mp4\.resume: is a link or a file, not a folder"):
+        work.resume(restart=restart)
+    work.assert_secret_is_untouched()
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o777, 0o1777])
+def test_a_folder_that_others_can_write_to_is_refused(work: Work, mode: int) -> None:
+    work.folder.mkdir()
+    work.folder.chmod(mode)
+    with pytest.raises(OutputError, match="other users can write to it"):
+        work.resume()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a second user")
+def test_a_folder_of_another_user_is_refused(work: Work) -> None:
+    work.folder.mkdir(mode=0o700)
+    os.chown(work.folder, NOBODY, NOBODY)
+    with pytest.raises(OutputError, match="belongs to another user"):
+        work.resume()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a second user")
+def test_another_user_cannot_look_into_the_folder_or_add_to_it(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (work.output.parent, *work.output.parent.parents):
+        if folder.stat().st_uid == 0 and folder != Path("/") and "pytest" in str(folder):
+            folder.chmod(0o755)
+    work.stop_after_first_segment(monkeypatch)
+    attack = f"import os; os.setgid({NOBODY}); os.setuid({NOBODY}); "
+    for step in (f"os.listdir({str(work.folder)!r})", f"open({str(work.journal)!r}, 'a')"):
+        done = subprocess.run([sys.executable, "-c", attack + step], capture_output=True)
+        assert b"PermissionError" in done.stderr
+
+
+def as_link(work: Work) -> None:
+    work.journal.unlink()
+    work.journal.symlink_to(work.secret / "journal.jsonl")
+
+
+def as_pipe(work: Work) -> None:
+    work.journal.unlink()
+    os.mkfifo(work.journal)
+
+
+def as_folder(work: Work) -> None:
+    work.journal.unlink()
+    work.journal.mkdir()
+
+
+def with_record(change: Callable[[list[dict[str, Any]]], Any]) -> Callable[[Work], None]:
+    """Return an attack that forges the records of a journal, with valid checksums."""
+
+    def forge(work: Work) -> None:
+        with PrivateFolder(work.folder) as folder:
+            records = Journal(folder, "journal.jsonl").records
+            change(records)
+            work.journal.unlink()
+            journal = Journal(folder, "journal.jsonl")
+            for record in records:
+                journal.append(record)
+
+    return forge
+
+
+FORGERIES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
+    "path": lambda r: r[1]["segment"].update(name="../private/segment000000.nut"),
+    "absolute path": lambda r: r[1]["segment"].update(name="/etc/passwd"),
+    "another segment": lambda r: r[1]["segment"].update(name="segment000001.nut"),
+    "the journal": lambda r: r[1]["segment"].update(name="journal.jsonl"),
+    "number": lambda r: r[1]["segment"].update(number=99),
+    "frames": lambda r: r[1]["segment"].update(frames=-5),
+    "durations": lambda r: r[1]["segment"].update(durations=[]),
+    "type": lambda r: r[1].update(segment=["no", "object"]),
+    "missing field": lambda r: r[1]["segment"].pop("size"),
+    "threads": lambda r: r[0].update(threads=100_000),
+    "segments": lambda r: r[0].update(segments=[r[0]["segments"][0]] * 3),
+    "device": lambda r: r[0].update(device="no such device"),
+    "header": lambda r: r[0].pop("settings"),
+}
+ATTACKS = {"link": as_link, "pipe": as_pipe} | {
+    name: with_record(change) for name, change in FORGERIES.items()
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_bad_journal_leads_to_restart(
+    attack: str, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.stop_after_first_segment(monkeypatch)
+    ATTACKS[attack](work)
+    with pytest.raises(OutputError, match="--restart discards it"):
+        work.resume()
+    assert not work.output.exists()
+    assert work.resume(restart=True) == 0
+    assert work.output.exists()
+    assert not work.folder.exists()
+    work.assert_secret_is_untouched()
+
+
+def test_a_joined_record_is_no_proof_without_all_segments(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.stop_after_first_segment(monkeypatch)
+    with_record(lambda records: records.append({"joined": True}))(work)
+    work.output.write_bytes(b"planted")
+    with pytest.raises(OutputError, match="exists already"):
+        work.resume()
+    assert work.output.read_bytes() == b"planted"
+
+
+def test_foreign_files_in_the_folder_are_kept(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.stop_after_first_segment(monkeypatch)
+    names = ("notes.txt", "segment.nut", "xsegment000001.nut", ".segment000001.part.nut")
+    for name in names:
+        (work.folder / name).write_text("mine")
+    (work.folder / "segment000009.nut").symlink_to(work.secret / "letter.txt")
+    assert work.resume() > 0
+    assert work.output.exists()
+    assert {path.name for path in work.folder.iterdir()} == set(names)
+    work.assert_secret_is_untouched()
+
+
+def test_links_in_place_of_segments_are_not_followed(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.stop_after_first_segment(monkeypatch)
+    segment = work.folder / "segment000000.nut"
+    segment.rename(work.secret / "copy.nut")
+    segment.symlink_to(work.secret / "copy.nut")
+    assert work.resume() == 0
+    (work.secret / "copy.nut").unlink()
+    work.assert_secret_is_untouched()
+
+
+def test_a_folder_that_is_swapped_for_a_link_is_noticed(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = SegmentWorker.enhance
+
+    def enhance(self: SegmentWorker, segment: Any, *args: Any) -> Any:
+        result = original(self, segment, *args)
+        if segment.number == 0:
+            work.folder.rename(work.folder.with_name("aside"))
+            work.folder.symlink_to(work.secret)
+        return result
+
+    monkeypatch.setattr(SegmentWorker, "enhance", enhance)
+    with pytest.raises(OutputError, match="was replaced while it was in use"):
+        work.resume()
+    work.assert_secret_is_untouched()
+
+
+def test_the_journal_is_readable_by_its_owner_only(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.stop_after_first_segment(monkeypatch)
+    assert work.folder.stat().st_mode & 0o777 == 0o700
+    assert work.journal.stat().st_mode & 0o777 == 0o600
+    assert json.loads(work.journal.read_text().splitlines()[0])["record"]["format"] == 2
