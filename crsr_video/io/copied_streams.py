@@ -2,6 +2,8 @@
 
 import io
 from abc import ABC, abstractmethod
+from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import av
@@ -18,6 +20,8 @@ from crsr_video.io.sources.opening import codec_name
 from crsr_video.io.tags import copy_stream_tags
 
 _COVER = Disposition.attached_pic
+_MOST_UNDECIDED = 64
+"""Packets that wait for a decoding time. No codec reorders more than 16 pictures."""
 _PICTURES = {"png": "png", "mjpeg": "jpeg", "bmp": "bmp", "gif": "gif", "webp": "webp"}
 
 
@@ -51,10 +55,10 @@ class StreamCopier(ABC):
         Raises:
             FFmpegError: The container cannot be written.
         """
-        if packet.dts is None:
-            packet.dts = packet.pts
         if packet.pts is None:
             packet.pts = packet.dts
+        if packet.dts is None:
+            packet.dts = packet.pts
         if packet.pts is None or packet.time_base is None or self._is_gap(number, packet):
             return
         stream = self._streams[number]
@@ -89,6 +93,7 @@ class RecordedStreams(StreamCopier):
     ) -> None:
         super().__init__(output, container)
         self._source, self._carried = source, carried
+        self._undecided: dict[int, list[Packet]] = {}
         self.repaired = 0
         """Packets whose times ran backwards and were moved."""
 
@@ -127,6 +132,44 @@ class RecordedStreams(StreamCopier):
                 packet.pts = packet.dts = 0
                 self.push(index, packet)
 
+    def push(self, number: int, packet: Packet) -> None:
+        """Copy a packet; the first pictures of a stream wait for the first decoding time.
+
+        Matroska stores presentation times only. Where pictures are reordered, FFmpeg knows no
+        decoding times of the first ones.
+        """
+        waiting = self._undecided.get(number, [])
+        is_picture = self._templates[number].type == "video" and packet.pts is not None
+        if is_picture and packet.dts is None and number not in self._last:
+            self._undecided[number] = [*waiting, packet]
+            if len(waiting) + 1 == _MOST_UNDECIDED:
+                self._push_waiting(number, None)
+            return
+        if is_picture and packet.dts is None:
+            stream, last = self._streams[number], self._last[number]
+            step = (last + 1) * (stream.time_base or packet.time_base) / packet.time_base
+            packet.dts = min(packet.pts or 0, ceil(step))
+        if waiting:
+            self._push_waiting(number, packet.dts)
+        super().push(number, packet)
+
+    def _push_waiting(self, number: int, known: int | None) -> None:
+        """Copy the packets that have waited for a decoding time.
+
+        Args:
+            number: Number of their stream.
+            known: Decoding time of the packet after them, if any has one.
+        """
+        waiting = self._undecided.pop(number)
+        for packet, decoded in zip(waiting, _decoding_times(waiting, known), strict=True):
+            packet.dts = decoded
+            super().push(number, packet)
+
+    def finish(self) -> None:
+        """Copy the packets that still wait for a decoding time."""
+        for number in tuple(self._undecided):
+            self._push_waiting(number, None)
+
     def _is_in_order(self, number: int, packet: Packet) -> bool:
         """Move packets whose times ran backwards, and write all of them."""
         last, dts = self._last.get(number), packet.dts
@@ -139,6 +182,24 @@ class RecordedStreams(StreamCopier):
         if dts is not None:
             self._last[number] = dts
         return True
+
+
+def _decoding_times(packets: list[Packet], known: int | None) -> list[int]:
+    """Return decoding times for the first packets of a stream: they grow, and precede display.
+
+    Args:
+        packets: The packets, in order of decoding.
+        known: Decoding time of the packet after them, if any has one.
+    """
+    shown = [packet.pts or 0 for packet in packets]
+    ordered = sorted(shown)
+    steps = [b - a for a, b in pairwise(ordered) if b > a]
+    step = max(1, min(steps, default=packets[0].duration or 1))
+    if known is not None:
+        return [known - (len(packets) - place) * step for place in range(len(packets))]
+    delay = max(place - ordered.index(pts) for place, pts in enumerate(shown))
+    early = [ordered[0] - (delay - place) * step for place in range(delay)]
+    return [*early, *ordered][: len(packets)]
 
 
 class LiveStreams(StreamCopier):

@@ -249,6 +249,12 @@ class RecordedMuxer(Muxer):
             with self._writing():
                 self._others.push(item.stream, item.packet)
 
+    def finish(self) -> None:
+        """Write what the encoder and the copied streams hold, and the end of the container."""
+        with self._writing():
+            self._others.finish()
+        super().finish()
+
 
 class LiveMuxer(Muxer):
     """A muxer with low latency, whose source may change and whose times always grow.

@@ -163,7 +163,7 @@ def _move(packet: Packet, seconds: Fraction) -> None:
 
 
 class RecordingClocks:
-    """Keeps timestamps growing, without gaps, where recordings with clocks of their own were joined.
+    """Keeps timestamps growing, without gaps, where recordings with own clocks were joined.
 
     Transport streams carry a clock that may jump back where one recording ends and the next one
     begins, or leap ahead. Every stream then continues where it stopped, and all streams are moved
