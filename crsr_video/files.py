@@ -130,7 +130,7 @@ def publish(temporary: Path, path: Path, *, keep_existing: bool = False) -> None
         OSError: The file cannot be renamed.
         FileExistsError: With `keep_existing`, the final name is taken.
     """
-    with temporary.open("rb") as file:
+    with open_regular(temporary) as file:
         os.fsync(file.fileno())
     if keep_existing:
         try:

@@ -4,14 +4,17 @@ The filelock library is not used: it empties the lock file before it knows wheth
 it cannot tell who holds a lock.
 """
 
+import errno
 import os
 import platform
+import re
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from crsr_video.closing import Closing
 from crsr_video.errors import OutputError
+from crsr_video.files import open_regular
 
 _LONGEST = 240
 """Bytes of a name that leave room for the prefix and the suffix."""
@@ -26,7 +29,7 @@ class NameLock(Closing):
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, lock_name(path)
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
 
     def __enter__(self) -> "NameLock":
         """Take the lock; see `take`."""
@@ -47,6 +50,7 @@ class NameLock(Closing):
                 file.close()
                 raise OutputError(f"{self._path}: another run is writing that file{holder}")
             if self._is_current(file):
+                _check_only_name(file, self._lock)
                 self._file = file
             else:
                 file.close()  # Its last holder has just removed it.
@@ -69,7 +73,7 @@ class NameLock(Closing):
         """Release the lock; see `release`."""
         self.release()
 
-    def _is_current(self, file: BinaryIO) -> bool:
+    def _is_current(self, file: FileIO) -> bool:
         """Return whether the open file still has the name of the lock."""
         with suppress(OSError):
             return os.path.samestat(os.fstat(file.fileno()), self._lock.stat())
@@ -84,17 +88,23 @@ def lock_name(path: Path) -> Path:
     return path.with_name(f".{name}.lock")
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> FileIO:
     """Open or create the file, without following a link to somebody else's file.
 
     Raises:
         OSError: The file cannot be opened.
     """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
+    return open_regular(path, os.O_RDWR | os.O_CREAT)
 
 
-def _try_lock(file: BinaryIO) -> bool:
+def _check_only_name(file: FileIO, path: Path) -> None:
+    """Close a file that also has another name, and raise OSError: it may be somebody's file."""
+    if os.fstat(file.fileno()).st_nlink > 1:
+        file.close()
+        raise OSError(errno.EMLINK, f"{path.name} is also another file; remove it", str(path))
+
+
+def _try_lock(file: FileIO) -> bool:
     """Lock a file for as long as it is open, and return whether that worked."""
     try:
         import fcntl
@@ -115,10 +125,12 @@ def _try_lock(file: BinaryIO) -> bool:
     return True
 
 
-def _holder(file: BinaryIO) -> str:
+def _holder(file: FileIO) -> str:
     """Return the holder of a lock in words, if it is known."""
     with suppress(OSError, ValueError):
         number, node = file.read(300).decode().split(" ", 1)
+        if not re.fullmatch(r"[\w.-]+", node):
+            return ""  # Nothing else is the name of a machine, and it is printed.
         where = "" if node == platform.node() else f" on {node}"
         return f" (process {int(number)}{where})"
     return ""

@@ -3,12 +3,13 @@
 import glob
 import os
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from types import ModuleType
 from typing import IO
 
 from crsr_video.errors import CrsrError, OutputError
-from crsr_video.files import publish, temporary_name
+from crsr_video.files import open_regular, publish, temporary_name
 from crsr_video.io import pyav
 from crsr_video.io.lock import NameLock
 
@@ -120,10 +121,17 @@ def remove_leftovers(path: Path) -> None:
     begin, end = glob.escape(f".{path.stem[:40]}."), glob.escape(f".part{path.suffix}")
     with suppress(OSError, ValueError):
         for found in path.parent.glob(f"{begin}{'[0-9a-f]' * 8}{end}"):
-            with suppress(OSError), found.open("rb") as file:
+            with suppress(OSError), open_regular(found) as file:
+                if not _is_own(file):
+                    continue
                 if fcntl is not None:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 found.unlink()
+
+
+def _is_own(file: FileIO) -> bool:
+    """Return whether a file belongs to this user. All files do on Windows."""
+    return not hasattr(os, "geteuid") or os.fstat(file.fileno()).st_uid == os.geteuid()
 
 
 def remove_traces(path: Path) -> None:

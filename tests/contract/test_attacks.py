@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from crsr_video.errors import OutputError
+from crsr_video.io.lock import NameLock, lock_name
+from crsr_video.io.output_file import OutputFile, remove_traces
 from crsr_video.jobs.segments import resuming
 from crsr_video.jobs.segments.journal import Journal
 from crsr_video.jobs.segments.private_folder import PrivateFolder
@@ -262,3 +265,74 @@ def test_the_journal_is_readable_by_its_owner_only(
     assert work.folder.stat().st_mode & 0o777 == 0o700
     assert work.journal.stat().st_mode & 0o777 == 0o600
     assert json.loads(work.journal.read_text().splitlines()[0])["record"]["format"] == 2
+
+
+# Files beside a result ---------------------------------------------------------------------------
+
+
+def written(output: Path) -> None:
+    """Write a result in the way in which all results are written."""
+    with no_longer_than(20):
+        file = OutputFile(output, None, overwrite=True)
+        file.temporary.write_bytes(b"result")
+        file.publish()
+        file.release()
+    assert output.read_bytes() == b"result"
+
+
+def test_a_pipe_named_like_a_leftover_does_not_block(tmp_path: Path) -> None:
+    left = tmp_path / ".w.0123abcd.part.mp4"
+    os.mkfifo(left)
+    written(tmp_path / "w.mp4")
+    with no_longer_than(20):
+        remove_traces(tmp_path / "w.mp4")
+    assert left.is_fifo()
+
+
+def test_a_link_named_like_a_leftover_is_not_followed(tmp_path: Path) -> None:
+    private, left = tmp_path / "private", tmp_path / ".w.0123abcd.part.mp4"
+    private.write_text("private")
+    left.symlink_to(private)
+    written(tmp_path / "w.mp4")
+    assert private.read_text() == "private"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a second user")
+def test_a_leftover_of_another_user_is_kept(tmp_path: Path) -> None:
+    own, other = tmp_path / ".w.0123abcd.part.mp4", tmp_path / ".w.89abcdef.part.mp4"
+    own.touch()
+    other.touch()
+    os.chown(other, NOBODY, NOBODY)
+    written(tmp_path / "w.mp4")
+    assert not own.exists()
+    assert other.exists()
+
+
+def test_a_pipe_in_place_of_a_lock_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(lock_name(tmp_path / "w.mp4"))
+    with no_longer_than(20), pytest.raises(OutputError, match="not a regular file"):
+        OutputFile(tmp_path / "w.mp4", None, overwrite=True)
+
+
+@pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to])
+def test_a_lock_that_is_another_file_is_not_emptied(
+    make: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    private = tmp_path / "private"
+    private.write_text("private")
+    make(lock_name(tmp_path / "w.mp4"), private)
+    with pytest.raises(OutputError, match=r"w\.mp4: cannot be written"):
+        OutputFile(tmp_path / "w.mp4", None, overwrite=True)
+    assert private.read_text() == "private"
+
+
+def test_the_holder_of_a_lock_cannot_write_to_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "w.mp4"
+    with NameLock(path):
+        lock_name(path).write_bytes(b"1 \x1b]0;evil\x07")
+        with pytest.raises(OutputError) as caught:
+            NameLock(path).take()
+        assert str(caught.value).isprintable()
+        lock_name(path).write_bytes(f"12 {platform.node()}".encode())
+        with pytest.raises(OutputError, match="process 12"):
+            NameLock(path).take()
