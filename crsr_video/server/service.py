@@ -37,7 +37,8 @@ _SILENT_FACTOR = 10
 """The server ends in spite of connected clients if they are silent this many times `idle`."""
 _TICK_SECONDS = 0.5
 """Interval between two looks at the clock."""
-_JOIN_SECONDS = 60
+_CLOSING_SECONDS = 15.0
+"""Time in which all that was begun may end when the server is closed."""
 
 
 class Server(Closing):
@@ -88,11 +89,11 @@ class Server(Closing):
             clients = dict(self._clients)
         for connection in clients.values():
             connection.shut_down()
-        for thread in clients:
-            thread.join(_JOIN_SECONDS)
-        if self._loader is not None:
-            self._loader.join(_JOIN_SECONDS)
-        self._shared.close()
+        end = time.monotonic() + _CLOSING_SECONDS
+        for thread in (*clients, *([self._loader] if self._loader is not None else [])):
+            thread.join(max(0.0, end - time.monotonic()))
+        if not self._shared.close_within(max(0.0, end - time.monotonic())):
+            _log.warning("a frame or a model takes too long: the server ends without it")
         self._wake.close()
         self._stopper.close()
 

@@ -1,12 +1,13 @@
 """What all clients of a server share: networks, face models, tracks files, memory and threads."""
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 import cv2
@@ -67,15 +68,51 @@ class ModelCache(Generic[_T]):
             return found
 
 
+class _Task(Generic[_T]):
+    """Something that a worker does for a waiting thread."""
+
+    def __init__(self, function: Callable[[], _T]) -> None:
+        self._function: Callable[[], _T] | None = function
+        self._is_done = threading.Event()
+        self._result: list[_T] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do it, in the thread of the worker."""
+        assert self._function is not None
+        try:
+            self._result.append(self._function())
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._function = None
+            self._is_done.set()
+
+    def wait(self) -> _T:
+        """Return the result or raise the exception, in the thread that waits."""
+        self._is_done.wait()
+        error, self._error = self._error, None
+        if error is None:
+            return self._result.pop()
+        try:
+            raise error
+        finally:
+            del error  # It refers to this frame, and would keep everything alive.
+
+
 class WorkerThread(Closing):
     """Enhances one frame at a time, in the order in which the frames came.
 
     The work has a thread of its own because torch and OpenCV keep memory for each thread that uses
-    them.
+    them. The thread is a daemon, so that a task that never ends does not keep the process alive.
     """
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1, "worker")
+        self._tasks: SimpleQueue[_Task[Any] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
+        self._thread.start()
         self.users = 0
         """Number of clients whose frames are enhanced here."""
         self._face_models: FaceModels | None = None
@@ -83,8 +120,17 @@ class WorkerThread(Closing):
         self._networks: ModelCache[Networks] = ModelCache(MAX_MODELS, "models")
 
     def run(self, task: Callable[[], _T]) -> _T:
-        """Run a task when its turn has come, and return its result or raise its exception."""
-        return self._executor.submit(task).result()
+        """Run a task when its turn has come, and return its result or raise its exception.
+
+        Raises:
+            ServerError: The worker is closed.
+        """
+        waiting = _Task(task)
+        with self._lock:
+            if self._is_closed:
+                raise ServerError("the server is ending")
+            self._tasks.put(waiting)
+        return waiting.wait()
 
     def face_models(self) -> FaceModels:
         """Return the face models, which are loaded once. For use in a task.
@@ -116,10 +162,26 @@ class WorkerThread(Closing):
 
     def close(self) -> None:
         """Finish the tasks that were begun, and release the models."""
-        self._executor.shutdown()
+        self.close_within(None)
+
+    def close_within(self, seconds: float | None) -> bool:
+        """Close, and return whether all tasks ended in time; otherwise they are abandoned."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._tasks.put(None)
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            return False
         if self._face_models is not None:
             self._face_models.close()
             self._face_models = None
+        return True
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task.run()
+            task = None  # What it refers to, such as a model, must not live until the next task.
 
 
 class SharedModels(Closing):
@@ -183,9 +245,16 @@ class SharedModels(Closing):
             self._frame_bytes += size
 
     def close(self) -> None:
-        """Release the models."""
+        """Finish the tasks that were begun, and release the models."""
+        self.close_within(None)
+
+    def close_within(self, seconds: float | None) -> bool:
+        """Close, and return whether all tasks ended in time; otherwise they are abandoned."""
+        end = None if seconds is None else time.monotonic() + seconds
+        is_done = True
         for worker in self._workers:
-            worker.close()
+            is_done &= worker.close_within(None if end is None else max(0, end - time.monotonic()))
+        return is_done
 
 
 def _preload(worker: WorkerThread, model: str) -> None:

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from crsr_video.errors import WeightsError
-from crsr_video.files import sha256_of_file
+from crsr_video.files import open_regular, sha256_of_file
 from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver
 
 FORMAT = "crsr-video/1"
@@ -88,7 +88,7 @@ def _ranges(weights: Path, sha256: str) -> dict[str, Ranges]:
     """
     path = ranges_file(weights)
     try:
-        with path.open("rb") as file:
+        with open_regular(path, follow_links=True) as file:
             text = file.read(_LARGEST_HEADER_BYTES)
         found = json.loads(text).get(sha256, {})
         ranges = {
@@ -227,8 +227,8 @@ def _read(path: Path, name: str, expected: str | None) -> Pair:
 def _refuse_foreign(path: Path) -> None:
     """Check what a file is before the safetensors loader reads it."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path, follow_links=True) as file:
+            size = os.fstat(file.fileno()).st_size
             head = file.read(8)
     except OSError as error:
         raise WeightsError(f"cannot read weights '{path}': {error.strerror}") from error
