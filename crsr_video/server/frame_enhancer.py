@@ -46,12 +46,12 @@ class FrameEnhancer(Closing):
         )
         self._worker = shared.take_worker()
         try:
+            self._found = _FoundFaces()
             self._tracking = _TrackStage(self._stage_factory(settings))
             self._pipeline = self._worker.run(lambda: self._build(config))
         except BaseException:
             shared.leave_worker(self._worker)
             raise
-        self._faces: tuple[Face, ...] = ()
         self._count = 0
         self._last: _Enhanced | None = None
 
@@ -99,7 +99,8 @@ class FrameEnhancer(Closing):
         # The networks are kept here as well, so that other clients find them in the cache.
         self._networks = self._worker.networks(config.networks.model)
         built = pipeline.build(config, live=True, tracker=self._tracking, networks=self._networks)
-        built.observer = self._observe
+        # A method of this object would make a cycle, and keep the models until it is collected.
+        built.observer = self._found.observe
         return built
 
     def _stage_factory(self, settings: EffectSettings) -> Callable[[], Stage[Frame, TrackedFrame]]:
@@ -121,15 +122,25 @@ class FrameEnhancer(Closing):
         if not self._settings.flags & EffectFlag.ORDERED:
             self._pipeline.reset()
         self._tracking.strength = self._settings.strength
-        self._faces = ()
+        self._found.faces = ()
         frame = Frame(self._worker.split(picture), _RGB, self._count, Fraction(1, 30))
         self._count += 1
         (done,) = self._pipeline.push(frame)
         changes = tuple(_change(picture, done, *patch.box) for patch in done.changed)
-        return _Enhanced(picture[::_ROW_STEP].copy(), self._settings.strength, changes, self._faces)
+        return _Enhanced(
+            picture[::_ROW_STEP].copy(), self._settings.strength, changes, self._found.faces
+        )
 
-    def _observe(self, item: TrackedFrame, _: Frame) -> None:
-        self._faces = item.faces
+
+class _FoundFaces:
+    """The faces of the latest frame."""
+
+    def __init__(self) -> None:
+        self.faces: tuple[Face, ...] = ()
+
+    def observe(self, item: TrackedFrame, _: Frame) -> None:
+        """Note the faces of a frame."""
+        self.faces = item.faces
 
 
 class _TrackStage(Stage[Frame, TrackedFrame]):
