@@ -4,10 +4,13 @@ Most encoders take the time of a frame in the container's own ticks and return i
 Others only count frames: their packets get the times back that the counts stand for.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from crsr_video.io.pyav import Packet
+from crsr_video.io.source import Source, frame_times
 from crsr_video.types import Frame, VideoInfo
 
 _LONGEST_REORDERING = 60
@@ -19,6 +22,13 @@ _MPEG_RATES = (
     *(Fraction(n) for n in (24, 25, 30, 50, 60)),
 )
 """The frame rates that MPEG-1 and MPEG-2 have a code for."""
+_AVI_RATES = (
+    *(Fraction(n, 1001) for n in (24000, 30000)),
+    *(Fraction(n) for n in (25, 30, 50, 60, 100, 120, 240, 500, 1000)),
+)
+"""Ticks per second of AVI files with a variable frame rate."""
+_INVISIBLE_SECONDS = Fraction(1, 100)
+"""A frame may be moved by so much if an AVI file can have a coarser tick then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +48,14 @@ class Timing:
         return 1 / self.rate if self.counts_frames else self.tick
 
 
-def recorded_timing(
-    info: VideoInfo, container: str, encoder: str, *, counts_frames: bool
-) -> Timing:
+def recorded_timing(source: Source, container: str, encoder: str, *, counts_frames: bool) -> Timing:
     """Return the timing of a recorded result, which keeps the source's times where it can."""
+    info = source.info
     if container == "avi":
-        tick = avi_tick(info)
-        return Timing(tick, 1 / tick, counts_frames=True)
+        tick = avi_tick(info, lambda: frame_times(source))
+        usual = avi_tick(info, tuple)
+        rate = 1 / tick if tick == usual else nominal_rate(info.rate, encoder)
+        return Timing(tick, rate, counts_frames=True)
     return Timing(info.time_base, nominal_rate(info.rate, encoder), counts_frames)
 
 
@@ -75,10 +86,30 @@ def nominal_rate(rate: Fraction | None, encoder: str) -> Fraction:
     return rate if rate.numerator <= _MPEG4_TICKS else Fraction(round(rate * 50), 50)
 
 
-def avi_tick(info: VideoInfo) -> Fraction:
-    """Return the tick of an AVI file, which lasts a frame: the source's own, if it is that long."""
+def avi_tick(info: VideoInfo, times: Callable[[], Sequence[Fraction]]) -> Fraction:
+    """Return the tick of an AVI file, in which a frame may begin at every tick.
+
+    It is the source's own if that is coarse, or else the duration of a frame. Where frames follow
+    each other more closely than that, it is the longest usual duration that keeps them apart.
+
+    Args:
+        info: Properties of the source.
+        times: Returns the times of all frames in seconds, in ascending order, if they are known.
+    """
     base = info.time_base
-    return base if base >= Fraction(1, 250) else 1 / (info.rate or Fraction(25))
+    if base >= Fraction(1, 250):
+        return base
+    usual = 1 / (info.rate or Fraction(25))
+    known = times()
+    ticks = (usual, *(1 / rate for rate in _AVI_RATES if rate * usual > 1))
+    return next((tick for tick in ticks if _are_apart(known, tick)), ticks[-1])
+
+
+def _are_apart(times: Sequence[Fraction], tick: Fraction) -> bool:
+    """Return whether no two frames get the same tick, and none is moved visibly."""
+    rounded = [round(time / tick) for time in times]
+    moved = (abs(time - at * tick) for time, at in zip(times, rounded, strict=True))
+    return all(a < b for a, b in pairwise(rounded)) and max(moved, default=0) <= _INVISIBLE_SECONDS
 
 
 class EncoderClock:

@@ -10,6 +10,7 @@ from av.stream import Stream
 
 from crsr_video.io.pyav import Passthrough
 from crsr_video.io.sources.connection import Connection
+from crsr_video.io.timestamps import frame_rate
 from crsr_video.types import Frame, VideoInfo
 
 _COPIED = ("audio", "subtitle", "data")
@@ -49,8 +50,9 @@ def describe_feed(connection: Connection, first: Frame, *, has_rate: bool) -> Fe
         has_rate: Whether the source states a frame rate that can be believed.
     """
     video = connection.video
-    # What FFmpeg guesses comes last: it may count fields.
-    rate = video.average_rate or video.codec_context.framerate or video.guessed_rate
+    # What FFmpeg guesses alone comes last: it may count fields.
+    average = frame_rate(video) if video.average_rate else None
+    rate = average or video.codec_context.framerate or video.guessed_rate
     info = replace(
         connection.describe(first),
         rate=rate if has_rate else None,

@@ -7,7 +7,6 @@ from fractions import Fraction
 from av.stream import Discard, Disposition, Stream
 
 from crsr_video.io import picture_properties, pyav
-from crsr_video.io.clock import avi_tick
 from crsr_video.io.containers import (
     ASPECT,
     BY_SUFFIX,
@@ -159,8 +158,14 @@ def field_notices(first: Frame, encoder: str, *, are_kept: bool) -> tuple[str, .
     return (f"{encoder} cannot mark interlaced pictures here: the picture stays interlaced",)
 
 
-def time_notices(source: Source, container: str) -> tuple[str, ...]:
-    """Return notices about times that cannot stay exact."""
+def time_notices(source: Source, container: str, tick: Fraction) -> tuple[str, ...]:
+    """Return notices about times that cannot stay exact.
+
+    Args:
+        source: The source.
+        container: The container of the result.
+        tick: Unit of the timestamps of the result, in seconds.
+    """
     base = source.info.time_base
     if container in PLAIN:
         rate = float(source.info.rate or 25)
@@ -169,6 +174,7 @@ def time_notices(source: Source, container: str) -> tuple[str, ...]:
         return (f"NUT begins at zero: all times are {-float(source.earliest):.3f} s later",)
     if container in MATROSKA and (base / Fraction(1, 1000)).denominator != 1:
         return ("times are rounded to milliseconds, as Matroska keeps them",)
-    if container == "avi" and base != avi_tick(source.info):
-        return ("AVI has one frame rate only: times are rounded to it",)
+    if container == "avi" and base != tick:
+        rate = float(1 / tick)
+        return (f"AVI has one frame rate only: times are rounded to {rate:.6g} per second",)
     return ()

@@ -105,7 +105,7 @@ class OutputPlan:
             source: The source of the whole result.
         """
         counts_frames = self.choice.counts_frames
-        timing = recorded_timing(source.info, container, self.encoder, counts_frames=counts_frames)
+        timing = recorded_timing(source, container, self.encoder, counts_frames=counts_frames)
         return replace(
             self,
             destination=file_destination(path, container),
@@ -153,7 +153,7 @@ def plan_output(
     choice = _choose(source, encoder, settings, scale)
     if container == "avi" and encoder in ("libx264", "libx265"):
         choice.options.setdefault("bf", "0")  # Reordered pictures would have no times.
-    timing = recorded_timing(source.info, container, encoder, counts_frames=choice.counts_frames)
+    timing = recorded_timing(source, container, encoder, counts_frames=choice.counts_frames)
     options = muxer_options.recorded_options(source, container, timing.tick)
     if destination.is_standard_output:
         options |= muxer_options.recorded_pipe_options(encoder)
@@ -168,7 +168,12 @@ def plan_output(
         timing,
         options,
         carried,
-        (*notices, *_loss_notices(source, container, choice), *choice.notices, *left_out),
+        (
+            *notices,
+            *_loss_notices(source, container, choice, timing.tick),
+            *choice.notices,
+            *left_out,
+        ),
     )
     return _checked(plan, settings)
 
@@ -199,13 +204,15 @@ def _codec(source: Source) -> str:
     return source.video.codec_context.codec.canonical_name
 
 
-def _loss_notices(source: Source, container: str, choice: EncoderChoice) -> tuple[str, ...]:
+def _loss_notices(
+    source: Source, container: str, choice: EncoderChoice, tick: Fraction
+) -> tuple[str, ...]:
     """Return notices about times, pictures and metadata."""
     first, encoder = source.first, choice.encoder
     is_converted = choice.pixel_format != first.layout.name
     keeps_fields = losses.keeps_fields(container, encoder, is_converted=is_converted)
     notices = (
-        *losses.time_notices(source, container),
+        *losses.time_notices(source, container, tick),
         *losses.picture_notices(first, container, encoder),
         *losses.field_notices(first, encoder, are_kept=keeps_fields),
         *losses.tag_notices(source, container),

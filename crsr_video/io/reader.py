@@ -267,6 +267,7 @@ class _Pass:
         skips_to_keyframe: bool = False,
     ) -> None:
         self._connection, self._window, self._base = connection, window, connection.time_base
+        self._note = note
         self._skips_to_keyframe = skips_to_keyframe
         begin = None if window.begin is None else round(window.begin / self._base)
         self._decoder = VideoDecoder(connection, threads=threads, form=form, begin=begin, note=note)
@@ -309,10 +310,14 @@ class _Pass:
             if not self._is_done:
                 self._decoder.finish()
         self._decoder.report_damage()
+        if self._times.were_decoding_times:
+            self._note("the timestamps are those of decoding: frames are shown in even steps")
         self._demuxer.check_end(is_whole=window.end is None)
 
     def _decoded(self, packet: Packet | None) -> Iterator[Frame]:
         window, base = self._window, self._base
+        if packet is not None:
+            self._times.packet_sent(packet)
         for picture in self._decoder.decode(packet):
             is_behind = picture.pts is not None and window.is_after(picture.pts * base)
             self._is_done = self._is_done or is_behind

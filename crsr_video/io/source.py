@@ -92,3 +92,22 @@ def first_packets(source: Source) -> dict[int, bytes]:
         except FFmpegError:
             pass  # What was found before the damage will do.
     return found
+
+
+def frame_times(source: Source) -> tuple[Fraction, ...]:
+    """Return the times of all frames in seconds, in ascending order, or none for a pipe.
+
+    A file is read once, without decoding.
+    """
+    if source.is_pipe:
+        return ()
+    base, found = source.info.time_base, set[Fraction]()
+    with open_container(source.path) as container:
+        try:
+            for packet in packets_of(container, container.streams[source.video.index]):
+                if packet.size and packet.pts is not None:
+                    found.add(packet.pts * base - source.shift)
+        except FFmpegError:
+            pass  # What was found before the damage will do.
+    until = None if source.end is None else source.end - source.shift
+    return tuple(sorted(t for t in found if t >= 0 and (until is None or t < until)))

@@ -11,7 +11,7 @@ from crsr_video.io.damage import sanitize
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.opening import main_video, open_target, packets_of
 from crsr_video.io.sources.targets import Kind, Target
-from crsr_video.io.timestamps import is_arbitrary_start
+from crsr_video.io.timestamps import frame_rate, is_arbitrary_start
 from crsr_video.types import Frame, VideoInfo
 
 _HEAD_BYTES, _TAIL_BYTES = 256, 12
@@ -127,7 +127,7 @@ class Connection(Closing):
         """Return what is known of the source once its first frame was decoded."""
         video, micro = self.video, self.container.duration
         seconds = Fraction(micro, 1_000_000) if micro else (video.duration or 0) * self.time_base
-        rate = video.average_rate or video.guessed_rate
+        rate = frame_rate(video)
         return VideoInfo(
             width=first.width,
             height=first.height,

@@ -18,7 +18,7 @@ from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.pyav import Packet
 from crsr_video.io.source import Source
 from crsr_video.io.sources.opening import main_video, open_container, packets_of
-from crsr_video.io.timestamps import JUMPING_FORMATS, RecordingClocks
+from crsr_video.io.timestamps import JUMPING_FORMATS, RecordingClocks, frame_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def index(path: Path) -> Index:
     try:
         video = main_video(container, path)
         base = video.time_base or Fraction(1, 1000)
-        step = max(1, round(1 / ((video.average_rate or Fraction(25)) * base)))
+        step = max(1, round(1 / ((frame_rate(video) or Fraction(25)) * base)))
         clocks = RecordingClocks() if container.format.name in JUMPING_FORMATS else None
         times: list[int] = []
         # AVI stores decoding times only, which says nothing about reordered frames.
