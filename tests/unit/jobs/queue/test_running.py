@@ -80,9 +80,10 @@ def test_the_folder_of_a_failed_result_is_removed(tmp_path: Path) -> None:
 def test_networks_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loads = []
     original = loading.load_networks
-    monkeypatch.setattr(
-        pipeline, "load_networks", lambda config: loads.append(config) or original(config)
-    )
+    for module in (loading, pipeline):
+        monkeypatch.setattr(
+            module, "load_networks", lambda config: loads.append(config) or original(config)
+        )
     run(jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4"))
     assert len(loads) == 1
 
