@@ -42,6 +42,7 @@ def studio(
 
     from crsr_video.files import cache_folder
     from crsr_video.studio.app import create_app
+    from crsr_video.studio.connections import LimitedRequests
     from crsr_video.studio.workspace import Workspace
 
     if host not in ("127.0.0.1", "localhost", "::1"):
@@ -68,7 +69,13 @@ def studio(
     if not no_browser:
         webbrowser.open(address)
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5, ws_max_size=8 << 20)
+        uvicorn.Config(
+            app,
+            http=LimitedRequests,
+            log_level="error",
+            timeout_graceful_shutdown=5,
+            ws_max_size=8 << 20,
+        )
     )
     server.run(sockets=[listener])
 

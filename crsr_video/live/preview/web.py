@@ -25,14 +25,15 @@ HOST = "127.0.0.1"
 MAX_WATCHERS = 4
 """Simultaneous requests for pictures. A page sends one at a time."""
 MAX_CONNECTIONS = 24
-"""Simultaneous connections of all kinds."""
+"""Simultaneous connections of all kinds. If there are more, the oldest one whose request is not
+complete is closed: a page sends its request at once."""
 
 _STALE_SECONDS = 1.0
 """An older picture is shown only if no newer one comes."""
 _WAIT_SECONDS = 2.0
 """A request is answered after this time even if there is nothing new."""
 _REQUEST_SECONDS = 5.0
-"""Timeout for a client to send its request, or to read the answer."""
+"""Time in which a client must send its whole request, or read the answer."""
 _GRACE_SECONDS = 0.3
 """Time that answers in progress have when the server is closed."""
 _PAGES = {
@@ -174,7 +175,8 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, board: Board) -> None:
         self.board = board
         self._lock = threading.Lock()
-        self._clients: set[socket.socket] = set()
+        self._clients: dict[socket.socket, float | None] = {}
+        """Until when each connection must have sent its request; None once it has."""
         self._watchers = 0
         super().__init__((HOST, port), _Handler)
         self.names = {f"{name}:{self.server_address[1]}" for name in (HOST, "localhost")}
@@ -189,20 +191,39 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = HOST, int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Accept a connection, unless there are too many."""
+        """Accept a connection, at the cost of a slow one if there are too many."""
         with self._lock:
-            full = len(self._clients) >= MAX_CONNECTIONS
-            if not full:
-                self._clients.add(request)
-        if full:
-            self.shutdown_request(request)
-        else:
+            is_full = len(self._clients) >= MAX_CONNECTIONS
+            slow = [client for client, end in self._clients.items() if is_full and end is not None]
+            if slow:
+                del self._clients[slow[0]]
+                _cut(slow[0])
+            has_room = not is_full or bool(slow)
+            if has_room:
+                self._clients[request] = time.monotonic() + _REQUEST_SECONDS
+        if has_room:
             super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def request_was_read(self, request: socket.socket) -> None:
+        """Take note that the whole request of a connection has come."""
+        with self._lock:
+            if request in self._clients:
+                self._clients[request] = None
+
+    def service_actions(self) -> None:
+        """Cut connections whose request takes too long; `serve_forever` calls this often."""
+        now = time.monotonic()
+        with self._lock:
+            for client, end in self._clients.items():
+                if end is not None and end < now:
+                    _cut(client)
 
     def shutdown_request(self, request: Any) -> None:
         """Forget a connection that has ended."""
         with self._lock:
-            self._clients.discard(request)
+            self._clients.pop(request, None)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -228,8 +249,13 @@ class _Server(ThreadingHTTPServer):
         with self._lock:
             clients = list(self._clients)
         for client in clients:
-            with suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
+            _cut(client)
+
+
+def _cut(client: socket.socket) -> None:
+    """End a connection; the thread that waits for it then ends too."""
+    with suppress(OSError):
+        client.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -239,6 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a request."""
+        self.server.request_was_read(self.connection)
         if self.headers.get("Host", "").lower() not in self.server.names:
             self._answer(HTTPStatus.MISDIRECTED_REQUEST)
             return

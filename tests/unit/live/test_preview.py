@@ -1,5 +1,6 @@
 """The preview's server: what it shows, to whom, and that it costs nothing when nobody looks."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -295,6 +296,41 @@ def test_silent_connections_are_limited_and_closed():
         assert time.monotonic() - begin < 3  # On an idle machine, less than one.
         for one in silent:
             one.close()
+
+
+def dripping(port, count):
+    """Open connections that each have sent the beginning of a request."""
+    made = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(count)]
+    for one in made:
+        with contextlib.suppress(OSError):
+            one.sendall(b"GET / HT")
+    return made
+
+
+def test_slow_connections_cannot_lock_out_the_page(preview):
+    port = int(preview.url.rsplit(":", 1)[1].strip("/"))
+    slow = dripping(port, 40)
+    for _ in range(16):
+        for one in slow:
+            with contextlib.suppress(OSError):
+                one.sendall(b"T")
+        assert get(preview)[0] == 200
+    for one in slow:
+        one.close()
+
+
+def test_a_request_must_be_complete_in_time_although_bytes_keep_coming(monkeypatch):
+    monkeypatch.setattr(web, "_REQUEST_SECONDS", 0.4)
+    with Preview() as preview:
+        port = int(preview.url.rsplit(":", 1)[1].strip("/"))
+        (slow,) = dripping(port, 1)
+        end = time.monotonic() + 10
+        with pytest.raises(OSError):
+            while True:
+                assert time.monotonic() < end, "the connection was kept"
+                slow.sendall(b"T")
+                time.sleep(0.05)
+        slow.close()
 
 
 def test_a_taken_port_is_an_error_of_one_line(preview):
