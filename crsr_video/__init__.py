@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from crsr_video._version import __version__
 
 if TYPE_CHECKING:
-    from crsr_video.api import Enhancer, Summary, enhance
+    from crsr_video.api import Enhancer, Summary, enhance, enhance_image
     from crsr_video.config import (
         Config,
         EnhancerConfig,
@@ -41,6 +41,7 @@ _HOMES = {
     "Summary": "api",
     "analyse": "inspection.analysis",
     "enhance": "api",
+    "enhance_image": "api",
 }
 """Module of every public name."""
 
@@ -60,6 +61,7 @@ __all__ = [
     "__version__",
     "analyse",
     "enhance",
+    "enhance_image",
 ]
 
 

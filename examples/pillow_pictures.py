@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 import crsr_video
@@ -11,12 +10,11 @@ import crsr_video
 
 def main(*pictures: str) -> None:
     """Write NAME.enhanced.png beside each picture."""
-    with crsr_video.Enhancer(live=True) as enhancer:
+    with crsr_video.Enhancer(strength=0.8) as enhancer:
         for name in pictures:
-            array = np.asarray(Image.open(name).convert("RGB"))
-            (enhanced,) = enhancer.push(array)
-            enhancer.reset()  # The next picture shows something else.
-            Image.fromarray(enhanced).save(Path(name).with_suffix(".enhanced.png"))
+            with Image.open(name) as picture:
+                enhanced = enhancer.enhance_image(picture)
+            enhanced.save(Path(name).with_suffix(".enhanced.png"))
 
 
 if __name__ == "__main__":

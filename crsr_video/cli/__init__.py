@@ -40,6 +40,8 @@ from crsr_video.errors import CrsrError, ReaderGoneError
 
 EXIT_DEFECT = 70
 EXIT_READER_GONE = 141
+_OPTION_NAMES = {"container": "--format", "format": "--input-format", "options": "-x"}
+"""Options whose names differ from those of the settings in Python."""
 
 
 class App(click.Group):
@@ -78,7 +80,11 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def _with_option_names(message: str) -> str:
     """Replace names of settings in Python, which stand between backticks, by option names."""
-    return re.sub("`([a-z_]+)`", lambda name: "--" + name[1].replace("_", "-"), message)
+    return re.sub(
+        "`([a-z_]+)`",
+        lambda name: _OPTION_NAMES.get(name[1], "--" + name[1].replace("_", "-")),
+        message,
+    )
 
 
 @click.group(

@@ -146,7 +146,7 @@ _pipe_options = section(
 )
 
 
-@click.command(cls=options.SectionCommand, short_help="Enhance the faces of video files.")
+@click.command(cls=options.SectionCommand, short_help="Enhance the faces of videos and pictures.")
 @click.argument(
     "sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
@@ -183,6 +183,7 @@ def enhance(
 
     \b
     crsr-video enhance holiday.mp4
+    crsr-video enhance photo.jpg --strength 0.7
     crsr-video enhance holiday.mp4 -o better.mkv --strength 0.7 --preset veryfast
     crsr-video enhance holiday.mp4 --scale 2 --start 12.5 --duration 10
     crsr-video enhance --recursive footage -o better --jobs 2

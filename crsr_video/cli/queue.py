@@ -46,7 +46,11 @@ class QueueSettings:
 
 queue_options = section(
     "Several inputs",
-    option("--recursive", is_flag=True, help="Enhance all videos in INPUT folders and below them."),
+    option(
+        "--recursive",
+        is_flag=True,
+        help="Enhance all videos and pictures in INPUT folders and below them.",
+    ),
     option(
         "--pattern",
         "patterns",
@@ -334,7 +338,7 @@ class QueueReporter(Reporter):
         unfinished = f", {self._total - self._done} not done" if stopped else ""
         damaged = f" ({self._damaged} damaged)" if self._damaged else ""
         self.say(
-            f"{count(self._total, 'video')}: {self._enhanced} enhanced{damaged}, "
+            f"{count(self._total, 'file')}: {self._enhanced} enhanced{damaged}, "
             f"{self._skipped} skipped, {len(self._failures)} failed{unfinished}"
         )
         if self._total > 1:  # Earlier messages may have scrolled out of view.

@@ -105,7 +105,11 @@ def recorded_target(path: Path, settings: ReadSettings) -> Target:
         if settings.format is not None:
             raise ConfigError("input-format is for standard input only: a file states its own")
         _check_shape(settings, None)
-        return Target(kind=Kind.FILE, name=str(path), url=f"file:{path}", options=_options())
+        # FFmpeg takes the name of a .jpg for a numbered sequence, which would open other files.
+        form = "jpeg_pipe" if path.suffix.lower() in (".jpg", ".jpeg", ".jpe") else None
+        return Target(
+            kind=Kind.FILE, name=str(path), url=f"file:{path}", format=form, options=_options()
+        )
     name = _demuxer(settings)
     shape = _check_shape(settings, name)
     if name == "rawvideo":

@@ -1,4 +1,4 @@
-"""Turn files and folders into jobs: find videos, name their results, leave out own results."""
+"""Turn files and folders into jobs: find videos and pictures, name results, leave out own ones."""
 
 import os
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError, CrsrError, InputError
+from crsr_video.io import images
 from crsr_video.io.containers import BY_SUFFIX
 from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
@@ -20,7 +21,7 @@ _READ_ONLY_SUFFIXES = (
     *(".m1v", ".m2v", ".mpv", ".m2t", ".mod", ".tod", ".amv", ".h264", ".264", ".hevc"),
 )
 """Suffixes of videos that can be read but not written."""
-SUFFIXES = frozenset((*BY_SUFFIX, *_READ_ONLY_SUFFIXES))
+SUFFIXES = frozenset((*BY_SUFFIX, *_READ_ONLY_SUFFIXES, *images.FORMATS))
 """Suffixes of the files that are taken from folders."""
 
 
@@ -57,9 +58,9 @@ def find(
         inputs: Files and folders.
         folder: Folder of all results. Defaults to the folder of each source.
         config: Settings of the run.
-        recursive: Also take the videos in input folders and in the folders below.
+        recursive: Also take the videos and pictures in input folders and in the folders below.
         patterns: File names to take from folders, such as ``*.mp4``, or paths below the folder.
-            Defaults to all videos, by suffix.
+            Defaults to all videos and pictures, by suffix.
 
     Raises:
         ConfigError: The options exclude each other.
@@ -92,7 +93,7 @@ def make_job(source: Path, subfolder: Path, folder: Path | None, config: Config)
     follows from the content.
 
     Args:
-        source: A video.
+        source: A video or a picture.
         subfolder: Folder of the source relative to the input folder.
         folder: Folder of all results. Defaults to the folder of the source.
         config: Settings of the run.
@@ -102,7 +103,7 @@ def make_job(source: Path, subfolder: Path, folder: Path | None, config: Config)
         OutputError: No container holds the result.
     """
     suffix = source.suffix
-    if suffix.lower() not in BY_SUFFIX:
+    if suffix.lower() not in BY_SUFFIX and not images.is_still(source):
         with Reader(source) as reader:
             suffix = plan_output(reader.source, None, config.output, scale=config.scale).path.suffix
     if folder is None:
@@ -133,7 +134,8 @@ def _check_options(
     if "-" in map(str, (*inputs, folder)):
         raise ConfigError("standard input and output can be used for one video only")
     if folder is not None and (
-        folder.is_file() or (not folder.is_dir() and folder.suffix.lower() in BY_SUFFIX)
+        folder.is_file()
+        or (not folder.is_dir() and folder.suffix.lower() in (*BY_SUFFIX, *images.FORMATS))
     ):
         raise ConfigError(f"{folder}: several inputs need an output folder, not a file")
     if config.faces.tracks is not None:
@@ -171,7 +173,7 @@ class _Walk:
             if not _is_folder(path):
                 yield path, Path()
             elif not self._recursive:
-                self._refuse(path, "is a folder; --recursive takes the videos in it")
+                self._refuse(path, "is a folder; --recursive takes the videos and pictures in it")
             elif self._is_inside_results(path):
                 message = f"is inside the output folder {self._folder}, so results would be sources"
                 self._refuse(path, message, "ConfigError")
@@ -179,7 +181,9 @@ class _Walk:
                 yield from self._sources_in(path)
 
     def _sources_in(self, top: Path) -> Iterator[tuple[Path, Path]]:
-        """Yield the videos in a folder in order of their names, without hidden files and results.
+        """Yield the videos and pictures in a folder in order of their names.
+
+        Hidden files and results are left out.
 
         Raises:
             ConfigError: Results could replace sources.
@@ -208,7 +212,7 @@ class _Walk:
                     yield here / name, subfolder
         if not any_found:
             wanted = f"no file matches {' or '.join(self._patterns)}" if self._patterns else ""
-            self._refuse(top, wanted or "contains no video")
+            self._refuse(top, wanted or "contains no video or picture")
 
     def _is_inside_results(self, path: Path) -> bool:
         folder = self._folder

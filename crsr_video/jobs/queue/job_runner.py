@@ -1,14 +1,15 @@
-"""Do one job: enhance a video unless its result exists, in folders that are made when needed."""
+"""Do one job: enhance a file unless its result exists, in folders that are made when needed."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crsr_video import api
-from crsr_video.config import Config
+from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.errors import CrsrError, InputError, OutputError
-from crsr_video.io import pyav
+from crsr_video.io import images, pyav
 from crsr_video.io.integrity import have_same_duration, stated_duration
 from crsr_video.jobs.events import (
     Advanced,
@@ -37,7 +38,9 @@ def run_job(
     networks: "Networks | None" = None,
     executor: "SegmentExecutor | None" = None,
 ) -> None:
-    """Enhance one video unless its result exists. Errors become events.
+    """Enhance one video or picture unless its result exists. Errors become events.
+
+    Settings of the queue that are for videos do not concern its pictures.
 
     Args:
         job: The job.
@@ -48,6 +51,8 @@ def run_job(
         executor: Executor for the segments of a resumable run. Defaults to this process.
     """
     try:
+        if images.is_still(job.source):
+            config = _for_pictures(config)
         if _is_done(job, config):
             on_event(Skipped(job))
             return
@@ -72,6 +77,18 @@ def run_job(
         on_event(Failed(job, f"{job.source}: {describe_error(error)}", type(error).__name__))
 
 
+def _for_pictures(config: Config) -> Config:
+    """Return settings without those that are for videos."""
+    return config.with_options(
+        start=0.0,
+        duration=None,
+        resume=False,
+        restart=False,
+        reading=ReadSettings(),
+        output=OutputSettings(strict=config.output.strict),
+    )
+
+
 def _is_done(job: Job, config: Config) -> bool:
     """Return whether a complete result exists that is not older than its source.
 
@@ -90,6 +107,8 @@ def _is_done(job: Job, config: Config) -> bool:
     advice = "--overwrite replaces it"
     if job.output.stat().st_mtime < job.source.stat().st_mtime:
         raise OutputError(f"{job.output}: exists, but is older than {job.source}; {advice}")
+    if images.is_still(job.output):
+        return _is_whole_picture(job.output, advice)
     try:
         stated_duration(job.output)
     except InputError as error:
@@ -97,6 +116,19 @@ def _is_done(job: Job, config: Config) -> bool:
     is_part = options.start > 0 or options.duration is not None
     if not is_part and not have_same_duration(job.output, job.source):
         raise OutputError(f"{job.output}: exists, but is not as long as its source; {advice}")
+    return True
+
+
+def _is_whole_picture(path: Path, advice: str) -> bool:
+    """Return True for a picture that can be read.
+
+    Raises:
+        OutputError: The picture is damaged.
+    """
+    try:
+        images.read(path)
+    except InputError as error:
+        raise OutputError(f"{error}; {advice}") from error
     return True
 
 

@@ -59,7 +59,7 @@ def test_a_folder_is_enhanced_once(clips: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     made = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*")}
     assert made == {"a.mp4", "sub/b.mp4"}
-    assert "2 videos: 2 enhanced, 0 skipped, 0 failed" in result.stderr
+    assert "2 files: 2 enhanced, 0 skipped, 0 failed" in result.stderr
     assert "notes" not in result.stderr
     again = run(*words)
     assert again.exit_code == 0
@@ -83,7 +83,7 @@ def test_failures_are_printed_at_once_and_listed_at_the_end(clips: Path) -> None
         f"crsr-video: [4/4] error: {second}",
     ]
     assert result.stderr.splitlines()[-3:] == [
-        "crsr-video: 4 videos: 2 enhanced, 0 skipped, 2 failed",
+        "crsr-video: 4 files: 2 enhanced, 0 skipped, 2 failed",
         f"crsr-video: failed: {first}",
         f"crsr-video: failed: {second}",
     ]
@@ -185,7 +185,7 @@ def test_results_with_the_same_name_are_refused(clips: Path, tmp_path: Path) -> 
     twin = make_video(tmp_path / "a.mp4", frames=5)
     result = run(clips / "a.mp4", twin, clips / "sub" / "b.mp4", "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert "3 videos: 1 enhanced, 0 skipped, 2 failed" in result.stderr
+    assert "3 files: 1 enhanced, 0 skipped, 2 failed" in result.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.mp4"]
     assert f"{twin}: would write {tmp_path / 'out' / 'a.mp4'}, like" in listed(result)[1]
 
@@ -255,6 +255,6 @@ def test_signals_stop_the_current_file_and_sum_up(tmp_path: Path, number: signal
         process.kill()
         process.wait()
     assert process.returncode == 128 + number
-    assert "2 videos: 1 enhanced, 0 skipped, 0 failed, 1 not done" in printed
+    assert "2 files: 1 enhanced, 0 skipped, 0 failed, 1 not done" in printed
     assert f"stopped by {number.name}" in printed
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.enhanced.mp4", "a.mp4", "b.mp4"]

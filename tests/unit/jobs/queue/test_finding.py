@@ -149,8 +149,8 @@ def test_folders_without_videos_are_reported(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     found = find([tmp_path / "in", tmp_path / "empty"], None, Config(), recursive=True)
     assert [refused.message for refused in found.refused] == [
-        f"{tmp_path / 'in'}: contains no video",
-        f"{tmp_path / 'empty'}: contains no video",
+        f"{tmp_path / 'in'}: contains no video or picture",
+        f"{tmp_path / 'empty'}: contains no video or picture",
     ]
     found = find([tmp_path / "in"], None, Config(), recursive=True, patterns=("*.mp4", "*.mkv"))
     assert found.refused[0].message.endswith("no file matches *.mp4 or *.mkv")
