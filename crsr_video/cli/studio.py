@@ -2,8 +2,10 @@
 
 import secrets
 import socket
+import threading
 import webbrowser
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -68,16 +70,21 @@ def studio(
     click.echo("crsr-video: press Ctrl-C to stop it", err=True)
     if not no_browser:
         webbrowser.open(address)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http=LimitedRequests,
-            log_level="error",
-            timeout_graceful_shutdown=5,
-            ws_max_size=8 << 20,
-        )
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            """End what would keep connections open, then stop."""
+            threading.Thread(target=workspace.begin_closing, daemon=True).start()
+            super().handle_exit(sig, frame)
+
+    config = uvicorn.Config(
+        app,
+        http=LimitedRequests,
+        log_level="error",
+        timeout_graceful_shutdown=2,
+        ws_max_size=8 << 20,
     )
-    server.run(sockets=[listener])
+    Server(config).run(sockets=[listener])
 
 
 def _family(host: str) -> socket.AddressFamily:

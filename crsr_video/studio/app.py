@@ -34,6 +34,8 @@ class FrameRequest(BaseModel):
     width: Annotated[int, Field(ge=16, le=MAX_WIDTH)] = 1280
     """Largest width in pixels of the pictures."""
     settings: Settings = Settings()
+    job: str = ""
+    """Finished export whose result is the picture after, instead of a preview."""
 
 
 class Regrouping(BaseModel):
@@ -134,9 +136,13 @@ def _add_files(app: FastAPI, workspace: Workspace) -> None:
 
     @app.post("/api/files/{file_id}/frame")
     async def frame(file_id: str, wanted: FrameRequest) -> Response:
-        """Return a packet with one frame before and after; see `pictures.packet_of`."""
+        """Return one frame before and after.
+
+        The answer is the length of a JSON header (u32, little-endian), the header, and two JPEG
+        pictures, whose lengths are "before" and "after" in the header.
+        """
         data = await run_in_threadpool(
-            workspace.frame, file_id, wanted.settings, wanted.at, wanted.width
+            workspace.frame, file_id, wanted.settings, wanted.at, wanted.width, wanted.job
         )
         return Response(data, media_type="application/octet-stream")
 
@@ -214,7 +220,7 @@ def _add_exports(app: FastAPI, workspace: Workspace) -> None:
 def _add_streams(app: FastAPI, workspace: Workspace) -> None:
     @app.get("/api/events")
     async def events() -> StreamingResponse:
-        """Return server-sent events: "jobs", "people" and "files"."""
+        """Return server-sent events: "jobs", "people", "files" and "problem"."""
         stream = workspace.events.stream([("jobs", workspace.jobs.facts())])
         return StreamingResponse(stream, media_type="text/event-stream")
 
@@ -224,17 +230,18 @@ def _add_streams(app: FastAPI, workspace: Workspace) -> None:
         return {"devices": await run_in_threadpool(camera_devices)}
 
     @app.websocket("/api/files/{file_id}/play")
-    async def play(socket: WebSocket, file_id: str) -> None:
+    async def play(socket: WebSocket, file_id: str, job: str = "") -> None:
         """Send packets of frames, enhanced on the fly, at the speed of the file.
 
         Messages to the server: ``{"command": "play", "at", "settings", "width"}`` begins at a time,
         ``{"command": "settings", "settings"}`` changes settings, ``{"command": "shown", "number"}``
-        says that the packet of that number is on the screen.
+        says that the packet of that number is on the screen. With ``?job=ID``, the picture after is
+        the result of that export.
         """
         await socket.accept()
         session = None
         try:
-            source = await run_in_threadpool(workspace.source, file_id)
+            source = await run_in_threadpool(workspace.source, file_id, job)
             async with _sending(socket) as send:
                 session = PlaySession(source, workspace.loaded, send)
                 async for message in _messages(socket):

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 PROGRAM = (sys.executable, "-m", "crsr_video")
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = 3.0
+"""Time in which a run may end by itself. Killing it loses little: exports are resumable."""
 
 
 class CommandRun:
@@ -61,8 +62,14 @@ class CommandRun:
         """Wait until the run has ended and `on_end` was called; kill it if it does not end."""
         self._thread.join(_STOP_SECONDS)
         if self._thread.is_alive():
-            self._process.kill()
+            self._kill()
             self._thread.join()
+
+    def _kill(self) -> None:
+        if sys.platform == "win32":
+            self._process.kill()
+        else:
+            os.killpg(self._process.pid, signal.SIGKILL)  # With the processes that it started.
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -15,6 +15,7 @@ from crsr_video.files import write_file
 from crsr_video.studio.command import CommandRun
 
 State = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
+_OPEN = ("waiting", "running", "paused")
 _PUBLISH_SECONDS = 0.5
 
 
@@ -41,6 +42,10 @@ class Job:
     fps: float = 0.0
     error: str = ""
     bytes: int = 0
+    source_file: str = ""
+    """ID by which the page opens the source."""
+    start: float = 0.0
+    """Seconds of the source at which the result begins."""
     result_file: str = ""
     """ID by which the page opens the result."""
 
@@ -82,6 +87,7 @@ class JobQueue:
         path: Where the queue is kept.
         on_change: Called with the facts of all jobs whenever something changes.
         on_done: Called with the path of a result; returns the ID by which the page opens it.
+        on_problem: Called with a message when the queue cannot be stored.
         parallel: Number of jobs that may run at a time.
     """
 
@@ -91,9 +97,11 @@ class JobQueue:
         *,
         on_change: Callable[[list[dict[str, Any]]], None],
         on_done: Callable[[Path], str],
+        on_problem: Callable[[str], None] = lambda _: None,
         parallel: int = 1,
     ) -> None:
         self._path, self._on_change, self._on_done = path, on_change, on_done
+        self._on_problem = on_problem
         self._parallel = parallel
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {job.id: job for job in _read(path)}
@@ -127,36 +135,54 @@ class JobQueue:
                 raise JobError("this export is not in the queue any more")
             return self._jobs[job_id]
 
+    def writes(self, path: Path) -> bool:
+        """Return whether a job that is not finished writes a result there."""
+        with self._lock:
+            return any(j.output == str(path) and j.state in _OPEN for j in self._jobs.values())
+
     def add(
         self,
         source: Path,
         name: str,
+        source_id: str,
         output: Path,
         options: list[str],
         *,
         resumable: bool,
         reports: Path,
+        start: float = 0.0,
     ) -> Job:
         """Append a job.
 
         Args:
             source: File to enhance.
             name: What the page calls it.
+            source_id: ID by which the page opens it.
             output: Path of the result.
             options: Options of ``crsr-video enhance``.
             resumable: The source is a video, which is enhanced in segments and gets a report.
             reports: Folder for the report.
+            start: Seconds of the source at which the result begins.
 
         Raises:
             JobError: Another job that is not finished writes the same result.
         """
         with self._lock:
-            busy = ("waiting", "running", "paused")
-            if any(j.output == str(output) and j.state in busy for j in self._jobs.values()):
+            if self.writes(output):
                 raise JobError(f"another export already writes {output}")
             key = secrets.token_hex(6)
             report = str(reports / f"{key}.html") if resumable else ""
-            job = Job(key, str(source), name, str(output), tuple(options), resumable, report)
+            job = Job(
+                key,
+                str(source),
+                name,
+                str(output),
+                tuple(options),
+                resumable,
+                report,
+                source_file=source_id,
+                start=start,
+            )
             self._jobs[key] = job
             self._save()
             self._run_waiting()
@@ -183,18 +209,24 @@ class JobQueue:
     def remove(self, job_id: str) -> None:
         """Take a finished job off the list. Its result stays."""
         with self._lock:
-            if self.job(job_id).state in ("running", "waiting", "paused"):
+            if self.job(job_id).state in _OPEN:
                 raise JobError("cancel the export before it is removed")
             del self._jobs[job_id]
             self._save()
 
-    def close(self) -> None:
-        """Stop all runs; the next studio goes on with them."""
+    def begin_closing(self) -> None:
+        """Ask all runs to stop, and start no others."""
         with self._lock:
             self._closed = True
             runs = list(self._runs.values())
         for run in runs:
             run.stop()
+
+    def close(self) -> None:
+        """Stop all runs; the next studio goes on with them."""
+        self.begin_closing()
+        with self._lock:
+            runs = list(self._runs.values())
         for run in runs:
             run.wait()
 
@@ -217,11 +249,15 @@ class JobQueue:
                 return
             if job.state == "waiting" and job.id not in self._runs:
                 self._jobs[job.id] = replace(job, state="running", error="")
-                self._runs[job.id] = CommandRun(
-                    job.command,
-                    on_event=partial(self._follow, job.id),
-                    on_end=partial(self._end, job.id),
-                )
+                try:
+                    self._runs[job.id] = CommandRun(
+                        job.command,
+                        on_event=partial(self._follow, job.id),
+                        on_end=partial(self._end, job.id),
+                    )
+                except OSError as error:
+                    reason = f"the export cannot be started: {error.strerror}"
+                    self._jobs[job.id] = replace(job, state="failed", error=reason)
                 self._save()
 
     def _follow(self, job_id: str, event: dict[str, Any]) -> None:
@@ -254,7 +290,13 @@ class JobQueue:
 
     def _save(self) -> None:
         data = json.dumps([asdict(job) for job in self._jobs.values()], indent=1)
-        write_file(self._path, [data.encode()])
+        try:
+            write_file(self._path, [data.encode()])
+        except OSError as error:
+            self._on_problem(
+                f"The queue cannot be stored in {self._path.parent}: {error.strerror}. Exports go "
+                "on, but a restart of the studio would lose changes to the queue."
+            )
         self._on_change(self.facts())
 
 

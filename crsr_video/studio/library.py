@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -77,6 +77,7 @@ class Library:
         self.results_folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._results: dict[str, Item] = {}
+        self._known: dict[str, Item] = {}
 
     def items(self) -> list[Item]:
         """Return every file that may be opened, those of the user first, sorted by name."""
@@ -86,7 +87,10 @@ class Library:
             for _, path in zip(range(MAX_FILES), paths, strict=False):
                 found.append(_item(path, name=str(path.relative_to(folder))))
         found.sort(key=lambda item: item.name.casefold())
-        return [*{item.id: item for item in found}.values(), *self._uploaded()]
+        known = {item.id: item for item in [*found, *self._uploaded()]}
+        with self._lock:
+            self._known = known
+        return list(known.values())
 
     def item(self, item_id: str) -> Item:
         """Return one file.
@@ -95,9 +99,10 @@ class Library:
             LibraryError: There is no such file any more.
         """
         with self._lock:
-            result = self._results.get(item_id)
-        found = result or next((item for item in self.items() if item.id == item_id), None)
-        if found is None or not found.path.is_file():
+            found = self._results.get(item_id) or self._known.get(item_id)
+        if found is None:  # A file that is new in its folder.
+            found = next((item for item in self.items() if item.id == item_id), None)
+        if found is None or found.path.is_symlink() or not found.path.is_file():
             raise LibraryError("this file is not there any more")
         return found
 
@@ -140,7 +145,11 @@ class Library:
         finally:
             temporary.unlink(missing_ok=True)
         item = Item(_id(path), name[-_MAX_NAME:], path, _kind(path), uploaded=True)
-        self._remember(key, item)
+        try:
+            self._remember(key, item)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise LibraryError(f"{name} cannot be stored: {error.strerror}") from error
         return item
 
     def may_write(self, path: Path) -> bool:
@@ -149,13 +158,15 @@ class Library:
         allowed = (*self._folders, *(file.parent for file in self._files), self.results_folder)
         return any(parent == folder or folder in parent.parents for folder in allowed)
 
-    def default_output(self, item: Item, suffix: str) -> Path:
+    def default_output(
+        self, item: Item, suffix: str, is_taken: Callable[[Path], bool] = Path.exists
+    ) -> Path:
         """Return a free name for a result: beside the source, or in the folder of results."""
         stem = Path(item.name).stem
         folder = self.results_folder if item.uploaded else item.path.parent
         path = folder / f"{stem}.enhanced{suffix}"
         number = 1
-        while path.exists():
+        while is_taken(path):
             number += 1
             path = folder / f"{stem}.enhanced-{number}{suffix}"
         return path

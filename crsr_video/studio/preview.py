@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from crsr_video.closing import Closing
 from crsr_video.config import EnhancerConfig, PersonSettings
 from crsr_video.errors import ConfigError, CrsrError, InputError
 from crsr_video.io.reader import Reader
@@ -29,6 +31,8 @@ _MAX_UNSHOWN = 3
 """Packets on their way to the page beyond which frames are dropped."""
 _LATE_SECONDS = 0.15
 """Delay beyond which frames are dropped."""
+_SAME_TIME_SECONDS = 0.004
+"""Difference of times up to which frames of a source and a result belong together."""
 _RATE_WINDOW = 30
 """Frames over which the frame rate is averaged."""
 
@@ -40,6 +44,10 @@ class Source:
     path: Path
     tracks: Path | None = None
     groups: tuple[Group, ...] = ()
+    result: Path | None = None
+    """A finished export, which is shown as the picture after instead of a preview."""
+    result_start: float = 0.0
+    """Seconds of the source at which the result begins."""
 
     @property
     def person_of(self) -> dict[int, int]:
@@ -116,13 +124,11 @@ def single_frame(
     Raises:
         CrsrError: The file cannot be read, or the settings cannot be used.
     """
-    config = config_of(settings, source)
-    loaded = networks.get(config)
     with Reader(source.path) as probe:
         step = 1 / float(probe.info.rate or 25)
     wanted = max(0.0, at - step / 2)
     begin = max(0.0, wanted - _WARM_UP_FRAMES * step)
-    with _Stream(source, config, loaded, begin, LiveQuality()) as stream:
+    with _open_stream(source, settings, networks, begin, LiveQuality()) as stream:
         shown = None
         for time_of_frame, frame in stream.frames():
             tracked = stream.track(frame)
@@ -137,51 +143,87 @@ def single_frame(
         return stream.packet(header, frame, tracked, width)
 
 
-class _Stream:
-    """A reader and a pipeline that belong together."""
+class _Stream(Closing):
+    """Frames of a file from a time on, and what is shown as the picture after."""
+
+    def __init__(self, source: Source, start: float) -> None:
+        self._source = source
+        self._start = start
+        self.reader = Reader(source.path, start=start)
+
+    def frames(self) -> Iterator[tuple[float, Frame]]:
+        """Yield frames with their times in the file."""
+        return _timed(self.reader, self._start)
+
+    @abstractmethod
+    def change(self, settings: Settings) -> None:
+        """Use other settings from the next frame on."""
+
+    @abstractmethod
+    def track(self, frame: Frame) -> TrackedFrame:
+        """Search a frame for faces."""
+
+    @abstractmethod
+    def packet(
+        self, header: dict[str, Any], frame: Frame, tracked: TrackedFrame, width: int
+    ) -> bytes:
+        """Return a frame before and after."""
+
+    def close(self) -> None:
+        self.reader.close()
+
+
+def _open_stream(
+    source: Source, settings: Settings, networks: LoadedNetworks, start: float, quality: LiveQuality
+) -> _Stream:
+    if source.result is not None:
+        return _ResultStream(source, source.result, start)
+    return _EnhancedStream(source, settings, networks, start, quality)
+
+
+class _EnhancedStream(_Stream):
+    """A file, enhanced on the fly."""
 
     def __init__(
         self,
         source: Source,
-        config: EnhancerConfig,
-        networks: Networks,
+        settings: Settings,
+        networks: LoadedNetworks,
         start: float,
         quality: LiveQuality,
     ) -> None:
-        self._source = source
-        self._start = start
-        self._config = config
-        self.reader = Reader(source.path, start=start)
+        self._networks, self._quality = networks, quality
+        self._pipeline: Pipeline | None = None
+        super().__init__(source, start)
         try:
-            self.rebuild(config, networks, quality)
+            self.change(settings)
         except CrsrError:
-            self.reader.close()
+            self.close()
             raise
 
-    def rebuild(self, config: EnhancerConfig, networks: Networks, quality: LiveQuality) -> None:
-        """Use another configuration from the next frame on."""
-        reader = self.reader
+    def change(self, settings: Settings) -> None:
+        config, reader = config_of(settings, self._source), self.reader
+        networks = self._networks.get(config)
         replay = replay_for(config, reader.path, reader.info, shift=reader.source.shift)
-        pipeline = build(config, live=True, tracker=replay, networks=networks, quality=quality)
+        pipeline = build(
+            config, live=True, tracker=replay, networks=networks, quality=self._quality
+        )
+        if self._pipeline is not None:
+            self._pipeline.close()
         self._seen: TrackedFrame | None = None
         pipeline.observer = self._observe
-        self.pipeline: Pipeline = pipeline
-
-    def frames(self) -> Iterator[tuple[float, Frame]]:
-        """Yield frames with their times in the file."""
-        for item in self.reader:
-            if isinstance(item, Frame):
-                yield self._start + item.seconds, item
+        self._pipeline = pipeline
 
     def track(self, frame: Frame) -> TrackedFrame:
-        """Search a frame for faces."""
-        return self.pipeline.track(frame)[0]
+        assert self._pipeline is not None
+        return self._pipeline.track(frame)[0]
 
     def packet(
         self, header: dict[str, Any], frame: Frame, tracked: TrackedFrame, width: int
     ) -> bytes:
-        """Enhance a frame, and return it before and after."""
-        after = self.pipeline.restore(tracked)[0]
+        assert self._pipeline is not None
+        done = self._pipeline.restore(tracked)
+        after = done[0] if done else frame
         seen = self._seen or tracked
         person_of = self._source.person_of
         faces = [face_facts(face, frame, person_of) for face in seen.faces]
@@ -190,17 +232,58 @@ class _Stream:
         return packet_of({**header, "faces": faces}, shown, changed)
 
     def close(self) -> None:
-        self.pipeline.close()
-        self.reader.close()
-
-    def __enter__(self) -> "_Stream":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        if self._pipeline is not None:
+            self._pipeline.close()
+        super().close()
 
     def _observe(self, item: TrackedFrame, _: Frame) -> None:
         self._seen = item
+
+
+class _ResultStream(_Stream):
+    """A file, beside the result of an export of it."""
+
+    def __init__(self, source: Source, result: Path, start: float) -> None:
+        super().__init__(source, start)
+        begin = max(0.0, start - source.result_start)
+        try:
+            self._result = Reader(result, start=begin)
+        except CrsrError:
+            self.reader.close()
+            raise
+        self._frames = _timed(self._result, begin + source.result_start)
+        self._next = next(self._frames, None)
+        self._shown: Frame | None = None
+
+    def change(self, settings: Settings) -> None:
+        """Do nothing: a result has the settings of its export."""
+
+    def track(self, frame: Frame) -> TrackedFrame:
+        return TrackedFrame(frame)
+
+    def packet(
+        self,
+        header: dict[str, Any],
+        frame: Frame,
+        tracked: TrackedFrame,  # noqa: ARG002 - a result has no faces of its own
+        width: int,
+    ) -> bytes:
+        while self._next is not None and self._next[0] <= header["at"] + _SAME_TIME_SECONDS:
+            self._shown = self._next[1]
+            self._next = next(self._frames, None)
+        before = jpeg_of(frame, width)
+        after = before if self._shown is None else jpeg_of(self._shown, width)
+        return packet_of({**header, "faces": [], "result": True}, before, after)
+
+    def close(self) -> None:
+        self._result.close()
+        super().close()
+
+
+def _timed(reader: Reader, start: float) -> Iterator[tuple[float, Frame]]:
+    for item in reader:
+        if isinstance(item, Frame):
+            yield start + item.seconds, item
 
 
 class PlaySession:
@@ -271,10 +354,9 @@ class PlaySession:
 
     def _play(self, begin: float) -> bool:
         """Play from a time on. Return whether the end of the file was reached."""
-        config = config_of(self._settings, self._source)
         quality = LiveQuality()
         controller = QualityController(quality, _LATE_SECONDS)
-        with _Stream(self._source, config, self._networks.get(config), begin, quality) as stream:
+        with _open_stream(self._source, self._settings, self._networks, begin, quality) as stream:
             rate = _FrameRate()
             clock: float | None = None
             for time_of_frame, frame in stream.frames():
@@ -282,9 +364,7 @@ class PlaySession:
                     return False
                 if self._new_settings:
                     self._new_settings = False
-                    config = config_of(self._settings, self._source)
-                    stream.pipeline.close()
-                    stream.rebuild(config, self._networks.get(config), quality)
+                    stream.change(self._settings)
                 now = time.monotonic()
                 clock = now - time_of_frame if clock is None else clock
                 ahead = clock + time_of_frame - now

@@ -29,6 +29,8 @@ from crsr_video.studio.settings import (
 
 _SAMPLE_SECONDS = 2.0
 """Length of the sample by which time and size of an export are estimated."""
+_FACTS = 2000
+"""Files whose properties are kept in memory."""
 _THUMBNAILS = 2000
 """Thumbnails that are kept in memory."""
 
@@ -67,6 +69,7 @@ class Workspace:
             work_folder / "jobs.json",
             on_change=lambda facts: self.events.publish("jobs", facts),
             on_done=self.library.add_result,
+            on_problem=self._report,
             parallel=parallel,
         )
 
@@ -75,8 +78,14 @@ class Workspace:
         self.jobs.start()
         threading.Thread(target=self._load, name="studio-load", daemon=True).start()
 
+    def begin_closing(self) -> None:
+        """End the streams of events, and ask exports to stop, so that the server can stop soon."""
+        self.events.close()
+        self.jobs.begin_closing()
+
     def close(self) -> None:
         """Stop exports and searches. The next studio continues the exports."""
+        self.begin_closing()
         self.jobs.close()
         with self._lock:
             searches = list(self._searches.values())
@@ -108,6 +117,8 @@ class Workspace:
         item = self.library.item(file_id)
         key = (item.id, item.path.stat().st_mtime_ns)
         if key not in self._facts:
+            if len(self._facts) >= _FACTS:
+                self._facts.clear()
             self._facts[key] = _read_facts(item)
         return self._facts[key]
 
@@ -121,15 +132,26 @@ class Workspace:
             self._thumbnails[key] = thumbnail(item.path, at, width)
         return self._thumbnails[key]
 
-    def source(self, file_id: str) -> Source:
-        """Return a file with what is known of its people."""
+    def source(self, file_id: str, job_id: str = "") -> Source:
+        """Return a file with what is known of its people.
+
+        Args:
+            file_id: ID of the file.
+            job_id: Export whose result is shown as the picture after; empty for a preview.
+        """
         item = self.library.item(file_id)
+        if job_id:
+            job = self.jobs.job(job_id)
+            result = self.library.item(job.result_file)
+            return Source(item.path, result=result.path, result_start=job.start)
         groups = self._groups(item)
         return Source(item.path, self._tracks_file(item) if groups else None, groups)
 
-    def frame(self, file_id: str, settings: Settings, at: float, width: int) -> bytes:
-        """Return a packet with one frame before and after."""
-        return single_frame(self.source(file_id), settings, self.loaded, at, width)
+    def frame(
+        self, file_id: str, settings: Settings, at: float, width: int, job_id: str = ""
+    ) -> bytes:
+        """Return a packet with one frame before and after; see `source`."""
+        return single_frame(self.source(file_id, job_id), settings, self.loaded, at, width)
 
     # People ---------------------------------------------------------------------------------------
 
@@ -189,7 +211,14 @@ class Workspace:
         options = self._options(export, item)
         resumable = item.kind == "video"
         job = self.jobs.add(
-            item.path, item.name, output, options, resumable=resumable, reports=self._reports
+            item.path,
+            item.name,
+            item.id,
+            output,
+            options,
+            resumable=resumable,
+            reports=self._reports,
+            start=export.start,
         )
         return job.facts()
 
@@ -250,7 +279,7 @@ class Workspace:
         try:
             self.loaded.get(EnhancerConfig())
         except CrsrError as error:
-            self.events.publish("problem", {"error": str(error)})
+            self._report(str(error))
 
     def _tracks_file(self, item: Item) -> Path:
         stat = item.path.stat()
@@ -290,7 +319,12 @@ class Workspace:
                 path = self.library.default_output(item, "").parent / path
             return path
         suffix = format_named(export.format).suffix if item.kind == "video" else None
-        return self.library.default_output(item, suffix or item.path.suffix)
+        return self.library.default_output(
+            item, suffix or item.path.suffix, lambda path: path.exists() or self.jobs.writes(path)
+        )
+
+    def _report(self, problem: str) -> None:
+        self.events.publish("problem", {"error": problem})
 
 
 def _read_facts(item: Item) -> dict[str, Any]:

@@ -1,60 +1,86 @@
-// The queue of exports.
+// The queue of exports. Cards are changed in place, so that buttons keep the focus while progress arrives.
 
 import { post, remove } from "./api.js";
 import { byId, bytesText, durationText, element, showError } from "./page.js";
 
 const STATES = { waiting: "Waiting", running: "Running", paused: "Paused", done: "Done", failed: "Failed", cancelled: "Cancelled" };
+const OPEN = ["waiting", "running", "paused"];
 
 export class Jobs {
-  constructor({ onPlay }) {
-    this.onPlay = onPlay;
+  constructor({ onCompare }) {
+    this.onCompare = onCompare;
     this.cards = new Map();
   }
 
   show(jobs) {
     byId("queue-empty").hidden = jobs.length > 0;
-    const open = jobs.filter((job) => ["waiting", "running", "paused"].includes(job.state)).length;
+    const open = jobs.filter((job) => OPEN.includes(job.state)).length;
     byId("queue-count").textContent = open ? `(${open})` : "";
-    byId("jobs").replaceChildren(...jobs.map((job) => this.#card(job)).reverse());
+    for (const [id, card] of this.cards) {
+      if (!jobs.some((job) => job.id === id)) { card.item.remove(); this.cards.delete(id); }
+    }
+    for (const job of jobs) {
+      if (!this.cards.has(job.id)) {
+        this.cards.set(job.id, this.#card(job));
+        byId("jobs").prepend(this.cards.get(job.id).item);
+      }
+      this.#update(this.cards.get(job.id), job);
+    }
   }
 
   #card(job) {
-    const card = element("li", { className: "job" },
-      element("p", {}, element("strong", { textContent: job.source_name }), ` to ${job.output}`),
-      element("progress", { max: 1, value: job.progress, ariaLabel: `Progress of ${job.source_name}` }),
-      element("p", { textContent: this.#status(job) }));
-    if (job.error) card.append(element("p", { className: "error", textContent: job.error }));
+    const bar = element("progress", { max: 1, ariaLabel: `Progress of ${job.source_name}` });
+    const status = element("p");
+    const error = element("p", { className: "error", hidden: true });
     const buttons = element("div");
-    const add = (text, action) => {
-      const button = element("button", { textContent: text });
-      button.addEventListener("click", async () => {
+    const item = element("li", { className: "job" },
+      element("p", {}, element("strong", { textContent: job.source_name }), ` to ${job.output}`), bar, status, error, buttons);
+    item.dataset.job = job.id;
+    return { item, bar, status, error, buttons };
+  }
+
+  #update({ item, bar, status, error, buttons }, job) {
+    bar.value = job.progress;
+    status.textContent = this.#status(job);
+    error.textContent = job.error;
+    error.hidden = !job.error;
+    if (item.dataset.state === job.state) return;
+    item.dataset.state = job.state;
+    const hadFocus = buttons.contains(document.activeElement);
+    buttons.replaceChildren(...this.#buttons(job));
+    if (hadFocus) buttons.firstElementChild?.focus();
+  }
+
+  #buttons(job) {
+    const button = (text, action) => {
+      const made = element("button", { textContent: text });
+      made.addEventListener("click", async () => {
+        made.disabled = true;
         try { await action(); } catch (error) { showError(error.message); }
+        made.disabled = false;
       });
-      buttons.append(button);
+      return made;
     };
     const act = (name) => () => post(`/api/jobs/${job.id}/${name}`);
-    if (job.state === "running") add("Pause", act("pause"));
-    if (job.state === "paused") add("Resume", act("resume"));
-    if (["running", "waiting", "paused"].includes(job.state)) add("Cancel", act("cancel"));
-    if (["failed", "cancelled"].includes(job.state)) add("Retry", act("retry"));
+    const made = [];
+    if (["running", "waiting"].includes(job.state)) made.push(button("Pause", act("pause")));
+    if (job.state === "paused") made.push(button("Resume", act("resume")));
+    if (OPEN.includes(job.state)) made.push(button("Cancel", act("cancel")));
+    if (["failed", "cancelled"].includes(job.state)) made.push(button("Retry", act("retry")));
     if (job.state === "done") {
-      add("Play beside the source", () => this.onPlay(job));
-      add("Open the folder", act("reveal"));
+      made.push(button("Play beside the source", () => this.onCompare(job)), button("Open the folder", act("reveal")));
       if (job.has_report) {
-        buttons.append(element("a", { href: `/api/jobs/${job.id}/report`, target: "_blank", textContent: "Report" }));
+        made.push(element("a", { href: `/api/jobs/${job.id}/report`, target: "_blank", textContent: "Report" }));
       }
     }
-    if (["done", "failed", "cancelled"].includes(job.state)) add("Remove from list", () => remove(`/api/jobs/${job.id}`));
-    card.append(buttons);
-    card.dataset.job = job.id;
-    card.dataset.state = job.state;
-    return card;
+    if (!OPEN.includes(job.state)) made.push(button("Remove from list", () => remove(`/api/jobs/${job.id}`)));
+    return made;
   }
 
   #status(job) {
     const parts = [STATES[job.state]];
+    if (job.state === "running" || job.state === "paused") parts.push(`${Math.round(100 * job.progress)} %`);
     if (job.state === "running") {
-      parts.push(`${Math.round(100 * job.progress)} %`);
       if (job.fps) parts.push(`${job.fps.toFixed(1)} frames per second`);
       if (job.seconds_left != null) parts.push(`about ${durationText(job.seconds_left)} left`);
     }

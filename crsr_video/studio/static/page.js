@@ -8,13 +8,22 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
-export function showMessage(text, isError = false) {
-  const line = byId("message");
-  line.textContent = text;
-  line.classList.toggle("error", isError);
+// Messages lie over the lower edge of the window, so that nothing moves. Errors stay until they are closed or until
+// something else is reported; other messages go by themselves.
+const MESSAGE_MILLISECONDS = 6000;
+let timer = null;
+
+export function showMessage(text, { isError = false, stays = false } = {}) {
+  clearTimeout(timer);
+  byId("message").hidden = !text;
+  byId("message").classList.toggle("error", isError);
+  byId("message-text").textContent = text;
+  if (text && !isError && !stays) timer = setTimeout(() => showMessage(""), MESSAGE_MILLISECONDS);
 }
 
-export const showError = (text) => showMessage(text, true);
+byId("message-close").addEventListener("click", () => showMessage(""));
+
+export const showError = (text) => showMessage(text, { isError: true });
 
 export function timeText(seconds) {
   const whole = Math.floor(seconds / 60);
@@ -32,4 +41,10 @@ export function bytesText(bytes) {
   let unit = 0;
   while (bytes >= 1000 && unit < units.length - 1) { bytes /= 1000; unit++; }
   return `${unit ? bytes.toPrecision(3) : bytes} ${units[unit]}`;
+}
+
+// Returns a function that runs `task` once, a moment after its last call.
+export function settled(task, milliseconds) {
+  let waiting = null;
+  return () => { clearTimeout(waiting); waiting = setTimeout(task, milliseconds); };
 }

@@ -15,10 +15,13 @@ export class People {
     byId("split").addEventListener("click", () => this.#regroup("split"));
   }
 
-  async open(file) {
+  // Shows the people of a file, with choices that were made before the page was reloaded.
+  async open(file, choices = {}) {
     this.file = file;
     this.people = [];
-    this.choices = {};
+    this.choices = choices;
+    byId("analyse").hidden = false;
+    byId("analyse-progress").hidden = true;
     this.selected.clear();
     byId("analyse").disabled = !file;
     this.#render();
@@ -44,15 +47,21 @@ export class People {
     bar.value = event.progress;
     byId("analyse").disabled = event.state === "running";
     if (event.state === "failed") showError(event.error);
-    if (event.state === "done") await this.#load();
+    if (event.state === "done") {
+      try { await this.#load(); } catch (error) { showError(error.message); }
+    }
   }
 
   async #load() {
-    const found = await get(`/api/files/${this.file.id}/people`);
+    const { file } = this;
+    const found = await get(`/api/files/${file.id}/people`);
+    if (file !== this.file) return;
     this.people = found.people;
     byId("analyse").hidden = found.state === "done";
-    byId("people-hint").textContent = found.state !== "done"
-      ? "Finding people takes about as long as watching the clip. Each person can then be switched off or get a strength of their own."
+    byId("analyse").disabled = found.state === "running" || file.kind === "image";
+    byId("analyse-progress").hidden = found.state !== "running";
+    byId("people-hint").textContent = file.kind === "image" ? "A still picture has no tracks: all faces are enhanced alike."
+      : found.state !== "done" ? "Finding people takes about as long as watching the clip. Each person can then be switched off or get a strength of their own."
       : this.people.length ? "Click a face here or in the picture to select a person."
         : "No face was found in this file.";
     for (const person of this.people) this.choices[person.id] ??= { enabled: true, strength: 1 };
@@ -68,6 +77,7 @@ export class People {
     } catch (error) { showError(error.message); }
   }
 
+  // Merges or splits the selected people.
   async #regroup(action) {
     try {
       await put(`/api/files/${this.file.id}/people`, { action, people: [...this.selected] });
@@ -78,7 +88,9 @@ export class People {
   }
 
   #render() {
+    const focused = document.activeElement?.closest?.(".person") && document.activeElement.id;
     byId("people-list").replaceChildren(...this.people.map((person) => this.#card(person)));
+    if (focused) byId(focused)?.focus();
     byId("people-tools").hidden = this.selected.size === 0;
     byId("merge").disabled = this.selected.size < 2;
     byId("split").disabled = ![...this.selected].some((id) => this.people.find((p) => p.id === id)?.tracks.length > 1);
@@ -86,12 +98,13 @@ export class People {
 
   #card(person) {
     const choice = this.choices[person.id];
-    const toggle = element("input", { type: "checkbox", checked: choice.enabled });
+    const toggle = element("input", { type: "checkbox", id: `person-${person.id}-on`, checked: choice.enabled });
     toggle.addEventListener("change", () => { choice.enabled = toggle.checked; this.onChange(); });
-    const strength = element("input", { type: "range", min: 0, max: 1, step: 0.05, value: choice.strength,
+    const strength = element("input", { type: "range", id: `person-${person.id}-strength`, min: 0, max: 1, step: 0.05, value: choice.strength,
       ariaLabel: `Strength of person ${person.id}` });
-    strength.addEventListener("change", () => { choice.strength = Number(strength.value); this.onChange(); });
-    const image = element("img", { src: person.thumbnail, alt: `Person ${person.id}`, tabIndex: 0 });
+    strength.addEventListener("input", () => { choice.strength = Number(strength.value); this.onChange(); });
+    const image = element("button", { className: "face", id: `person-${person.id}-face`, ariaLabel: `Select person ${person.id}`,
+      ariaPressed: String(this.selected.has(person.id)) }, element("img", { src: person.thumbnail, alt: "" }));
     const pick = (event) => {
       if (event.shiftKey || event.ctrlKey || event.metaKey) {
         if (!this.selected.delete(person.id)) this.selected.add(person.id);
@@ -99,7 +112,6 @@ export class People {
       } else this.select(person.id);
     };
     image.addEventListener("click", pick);
-    image.addEventListener("keydown", (event) => { if (event.key === "Enter") pick(event); });
     const card = element("li", { className: "person" + (this.selected.has(person.id) ? " selected" : "") },
       image, element("label", {}, toggle, ` Person ${person.id}`), strength);
     card.dataset.person = person.id;

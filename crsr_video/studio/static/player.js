@@ -3,55 +3,70 @@
 import { packetOf, postForPacket, socketTo } from "./api.js";
 
 export class Player {
-  // `settings()` returns the current settings, `onFrame(packet)` shows one, `onState()` follows playing and pausing.
+  // `settings()` returns the current settings, `onFrame(header)` follows what is shown, `onState()` playing and pausing.
   constructor({ viewer, settings, onFrame, onState, onError }) {
     Object.assign(this, { viewer, settings, onFrame, onState, onError });
     this.file = null;
+    this.job = ""; // An export whose result is shown as the picture after.
     this.at = 0;
     this.playing = false;
-    this.asked = 0;
     this.socket = null;
+    this.isAsking = false;
+    this.isOutdated = false;
   }
 
-  open(file) {
-    this.pause();
+  open(file, { job = "", at = 0 } = {}) {
+    this.pause(false);
     this.file = file;
-    this.at = 0;
+    this.job = job;
+    this.at = at;
     return this.refresh();
   }
 
   close() {
-    this.pause();
+    this.pause(false);
     this.file = null;
+    this.viewer.clear();
   }
 
   async seek(seconds) {
     if (!this.file) return;
     this.at = Math.min(Math.max(0, seconds), Math.max(0, this.file.duration - 1 / this.file.fps));
-    if (this.playing) this.#send({ command: "play", at: this.at, settings: this.settings(), width: this.#width() });
+    this.onFrame({ at: this.at });
+    if (this.playing) this.#send(this.#command());
     else await this.refresh();
   }
 
   step(frames) {
-    this.pause();
+    this.pause(false);
     return this.seek(this.at + frames / this.file.fps);
   }
 
-  // Shows the frame at the present position with the present settings. Requests that were overtaken are ignored.
+  // Shows the frame at the present position with the present settings. There is one request at a time: whatever was
+  // asked for meanwhile is answered by one more, so that scrubbing never waits for frames that were passed.
   async refresh() {
     if (!this.file) return;
     if (this.playing) {
       this.#send({ command: "settings", settings: this.settings() });
       return;
     }
-    const number = ++this.asked;
-    try {
-      const packet = await postForPacket(`/api/files/${this.file.id}/frame`,
-        { at: this.at, settings: this.settings(), width: this.#width() });
-      if (number === this.asked && !this.playing) this.#show(packet);
-    } catch (error) {
-      if (number === this.asked) this.onError(error);
+    this.isOutdated = true;
+    if (this.isAsking) return;
+    this.isAsking = true;
+    while (this.isOutdated && this.file && !this.playing) {
+      this.isOutdated = false;
+      const { file, at } = this;
+      try {
+        const packet = await postForPacket(`/api/files/${file.id}/frame`,
+          { at, settings: this.settings(), width: this.#width(), job: this.job });
+        if (file !== this.file || this.playing) continue;
+        this.viewer.show(packet);
+        if (at === this.at) this.#follow(packet.header);
+      } catch (error) {
+        if (file === this.file && !this.isOutdated) this.onError(error);
+      }
     }
+    this.isAsking = false;
   }
 
   toggle() { if (this.playing) this.pause(); else this.play(); }
@@ -59,39 +74,43 @@ export class Player {
   play() {
     if (!this.file || this.playing) return;
     this.playing = true;
-    this.asked++;
     if (this.at >= this.file.duration - 1.5 / this.file.fps) this.at = 0;
-    const socket = this.socket = socketTo(`/api/files/${this.file.id}/play`);
-    socket.addEventListener("open", () =>
-      this.#send({ command: "play", at: this.at, settings: this.settings(), width: this.#width() }));
+    const socket = this.socket = socketTo(`/api/files/${this.file.id}/play?job=${this.job}`);
+    socket.addEventListener("open", () => this.#send(this.#command()));
     socket.addEventListener("message", async (event) => {
       if (typeof event.data === "string") {
         const message = JSON.parse(event.data);
-        if (message.error) this.onError(new Error(message.error));
+        if (socket !== this.socket) return;
         this.pause();
+        if (message.error) this.onError(new Error(message.error));
         return;
       }
       const packet = await packetOf(event.data);
       if (socket !== this.socket) return;
-      this.#show(packet);
+      this.viewer.show(packet);
+      this.#follow(packet.header);
       this.#send({ command: "shown", number: packet.header.number });
     });
     socket.addEventListener("close", () => { if (socket === this.socket) this.pause(); });
     this.onState();
   }
 
-  pause() {
+  pause(refreshes = true) {
     if (!this.playing) return;
     this.playing = false;
     this.socket?.close();
     this.socket = null;
     this.onState();
+    if (refreshes) this.refresh();
   }
 
-  #show(packet) {
-    this.at = packet.header.at;
-    this.viewer.show(packet);
-    this.onFrame(packet.header);
+  #command() {
+    return { command: "play", at: this.at, settings: this.settings(), width: this.#width() };
+  }
+
+  #follow(header) {
+    this.at = header.at;
+    this.onFrame(header);
   }
 
   #send(message) {
@@ -100,7 +119,8 @@ export class Player {
 
   // Pixels that are worth sending: those of the screen, or all of them when zoomed in.
   #width() {
-    if (this.viewer.zoom !== "fit") return this.file.width;
-    return Math.min(this.file.width, Math.round(this.viewer.canvas.clientWidth * (window.devicePixelRatio || 1)));
+    const full = Math.min(3840, this.file.width * this.settings().scale);
+    const shown = Math.round(this.viewer.canvas.clientWidth * (window.devicePixelRatio || 1));
+    return Math.max(16, this.viewer.zoom === "fit" ? Math.min(full, shown) : full);
   }
 }

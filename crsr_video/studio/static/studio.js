@@ -3,21 +3,31 @@
 import { get, post, upload } from "./api.js";
 import { Camera } from "./camera.js";
 import { Jobs } from "./jobs.js";
-import { byId, bytesText, durationText, element, showError, showMessage, timeText } from "./page.js";
+import { byId, bytesText, durationText, element, settled, showError, showMessage, timeText } from "./page.js";
 import { People } from "./people.js";
 import { Player } from "./player.js";
+import { Trim } from "./trim.js";
 import { Viewer } from "./viewer.js";
 
 const THUMBNAILS = 12;
-const state = { files: [], formats: [], trim: [0, 0], changes: 0 };
+const TABS = ["edit", "queue", "camera"];
+const CHOICES = ["strength", "texture", "scale", "model", "format", "quality"];
+const MAX_SHOWN_ERRORS = 3;
+const RECONNECT_MILLISECONDS = 3000;
+const STORED = "crsr-studio";
+const state = { files: [], formats: [], changes: 0, opened: 0, uploads: [], isUploading: false };
 
-const viewer = new Viewer(byId("picture"), { onPickFace: (id) => people.select(id) });
+const viewer = new Viewer(byId("picture"), {
+  onPickFace: (id) => people.select(id),
+  onDivide: (share) => { byId("divider").value = Math.round(100 * share); },
+});
 const people = new People({
   onChange: settingsChanged,
   onSelect: (id) => { viewer.selected = id; viewer.draw(); },
 });
 const player = new Player({ viewer, settings, onFrame, onState, onError: (error) => showError(error.message) });
-const jobs = new Jobs({ onPlay: playResult });
+const trim = new Trim({ onChange: trimChanged, onSeek: (seconds) => player.seek(seconds) });
+const jobs = new Jobs({ onCompare: compare });
 const camera = new Camera();
 
 // Settings -----------------------------------------------------------------------------------------------------------
@@ -38,19 +48,22 @@ function exportSettings() {
     settings: settings(),
     format: byId("format").value,
     quality: byId("quality").value,
-    start: state.trim[0],
-    end: state.trim[1],
-    output: byId("output").value.trim(),
+    start: trim.start,
+    end: trim.end,
+    output: byId("output").dataset.edited ? byId("output").value.trim() : "",
   };
 }
 
 function settingsChanged() {
   byId("strength-value").textContent = `${Math.round(100 * byId("strength").value)} %`;
   byId("texture-value").textContent = `${Math.round(100 * byId("texture").value)} %`;
-  byId("format-hint").textContent = state.formats.find((format) => format.name === byId("format").value)?.hint ?? "";
+  const format = state.formats.find(({ name }) => name === byId("format").value);
+  byId("format-hint").textContent = format?.hint ?? "";
+  byId("quality").disabled = ["prores", "lossless"].includes(format?.name);
   byId("estimate-result").textContent = "";
   player.refresh();
   showCommand();
+  remember();
 }
 
 async function showCommand() {
@@ -66,22 +79,34 @@ async function showCommand() {
   }
 }
 
-function trimTo(start, end) {
-  state.trim = [start, end];
-  const { duration } = player.file;
-  const whole = start <= 0 && end >= duration;
-  byId("range").textContent = whole ? "The whole file is exported."
-    : `From ${timeText(start)} to ${timeText(end)} (${durationText(end - start)}).`;
-  Object.assign(byId("trim").style, { display: whole ? "none" : "block", left: `${100 * start / duration}%`,
-    width: `${100 * (end - start) / duration}%` });
+function trimChanged() {
+  byId("range").textContent = trim.isWhole ? "The whole file is exported."
+    : `From ${timeText(trim.start)} to ${timeText(trim.end)} (${durationText(trim.end - trim.start)}).`;
   byId("estimate-result").textContent = "";
   showCommand();
+  remember();
+}
+
+// Reloading ----------------------------------------------------------------------------------------------------------
+
+function store() {
+  const tab = TABS.find((name) => !byId(`view-${name}`).hidden);
+  const choices = Object.fromEntries(CHOICES.map((id) => [id, byId(id).value]));
+  const file = player.file && { id: player.file.id, at: player.at, start: trim.start, end: trim.end, people: people.choices, job: player.job };
+  sessionStorage.setItem(STORED, JSON.stringify({ tab, choices, file }));
+}
+
+const remember = settled(store, 200);
+
+function remembered() {
+  try { return JSON.parse(sessionStorage.getItem(STORED)) ?? {}; } catch { return {}; }
 }
 
 // Files --------------------------------------------------------------------------------------------------------------
 
 async function loadFiles() {
   state.files = (await get("/api/files")).files;
+  byId("no-files").hidden = state.files.length > 0;
   byId("file-list").replaceChildren(...state.files.map((file) => {
     const button = element("button", { textContent: file.name, title: `${file.name}, ${bytesText(file.bytes)}` });
     button.addEventListener("click", () => openFile(file.id));
@@ -91,51 +116,98 @@ async function loadFiles() {
   }));
 }
 
-async function openFile(id) {
-  showMessage("Opening...");
-  try {
-    const file = await get(`/api/files/${id}`);
-    await show(file);
-    showMessage("");
-  } catch (error) { showError(error.message); }
-}
+const reloadFiles = settled(() => loadFiles().catch((error) => showError(error.message)), 300);
 
-async function show(file) {
-  byId("empty").hidden = true;
-  delete byId("output").dataset.edited;
-  await player.open(file);
+function mark(id) {
   for (const button of document.querySelectorAll("#file-list button")) {
-    if (button.dataset.file === file.id) button.setAttribute("aria-current", "true");
+    if (button.dataset.file === id) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
   }
-  const still = file.kind === "image";
-  for (const id of ["scrub", "play", "back", "forward", "trim-start", "trim-end"]) byId(id).disabled = still;
-  for (const id of ["estimate", "export", "copy"]) byId(id).disabled = false;
-  byId("timeline").hidden = still;
-  byId("scrub").max = Math.max(1, file.frames - 1);
-  byId("scrub").value = 0;
-  byId("thumbnails").replaceChildren(...(still ? [] : Array.from({ length: THUMBNAILS }, (_, index) =>
-    element("img", { loading: "lazy", alt: "",
-      src: `/api/files/${file.id}/thumbnail?at=${(file.duration * (index + 0.5) / THUMBNAILS).toFixed(3)}` }))));
-  trimTo(0, file.duration);
-  await people.open(file);
 }
 
-async function addFiles(files) {
-  let last = null;
-  for (const file of files) {
-    try {
-      last = await upload(file, (share) => showMessage(`Uploading ${file.name}: ${Math.round(100 * share)} %`));
-      showMessage(`${file.name} was added.`);
-    } catch (error) { showError(error.message); }
+// Opens a file. `stored` is what was remembered of it before the page was reloaded, `job` an export to compare with.
+async function openFile(id, { stored = {}, job = null } = {}) {
+  const number = ++state.opened;
+  mark(id);
+  showMessage("Opening the file...", { stays: true });
+  try {
+    const file = await get(`/api/files/${id}`);
+    if (number === state.opened) await show(file, stored, job);
+  } catch (error) {
+    if (number !== state.opened) return;
+    closeFile();
+    showError(error.message);
   }
-  await loadFiles();
-  if (last) await openFile(last.id);
 }
 
-async function playResult(job) {
+function closeFile() {
+  player.close();
+  mark(null);
+  people.open(null);
+  byId("empty").hidden = false;
+  byId("comparing").hidden = true;
+  byId("thumbnails").replaceChildren();
+  byId("command").textContent = byId("output").value = "";
+  trim.close();
+  enable(false, false);
+}
+
+function enable(isOpen, isVideo) {
+  for (const id of ["estimate", "export", "copy"]) byId(id).disabled = !isOpen;
+  for (const id of ["scrub", "play", "back", "forward", "trim-start", "trim-end"]) byId(id).disabled = !isVideo;
+}
+
+async function show(file, stored, job) {
+  const still = file.kind === "image";
+  showMessage("");
+  byId("empty").hidden = true;
+  byId("comparing").hidden = !job;
+  if (job) byId("comparing-text").textContent = `Left: the source. Right: ${job.output}`;
+  delete byId("output").dataset.edited;
+  enable(true, !still);
+  byId("scrub").max = Math.max(1, file.frames - 1);
+  byId("thumbnails").replaceChildren(...(still ? [] : Array.from({ length: THUMBNAILS }, (_, index) =>
+    element("img", { alt: "", src: `/api/files/${file.id}/thumbnail?at=${(file.duration * (index + 0.5) / THUMBNAILS).toFixed(3)}` }))));
+  const found = people.open(file, stored.people ?? {});
+  viewer.clear();
+  const picture = player.open(file, { job: job?.id ?? "", at: stored.at ?? job?.start ?? 0 });
+  trim.open(file, stored.start, stored.end);
+  await Promise.all([picture, found]);
+}
+
+// Shows the result of an export as the picture after. Its source may have been moved meanwhile.
+async function compare(job) {
   chooseTab("edit");
-  await show(await get(`/api/files/${job.result_file}`));
+  await openFile(job.source_file, { job });
+}
+
+function addFiles(files) {
+  state.uploads.push(...files);
+  if (!state.isUploading) uploadAll();
+}
+
+// Uploads one file after another. The first one opens as soon as it is there.
+async function uploadAll() {
+  state.isUploading = true;
+  const errors = [];
+  let done = 0;
+  let opens = true;
+  while (state.uploads.length) {
+    const file = state.uploads.shift();
+    const count = () => done + state.uploads.length + 1;
+    try {
+      const item = await upload(file, (share) => showMessage(
+        `Uploading ${file.name}${count() > 1 ? ` (${done + 1} of ${count()})` : ""}: ${Math.round(100 * share)} %`, { stays: true }));
+      if (opens) { opens = false; await loadFiles(); await openFile(item.id); }
+    } catch (error) { errors.push(error.message); }
+    done++;
+  }
+  state.isUploading = false;
+  reloadFiles();
+  const added = done - errors.length;
+  const more = errors.length > MAX_SHOWN_ERRORS ? `, and ${errors.length - MAX_SHOWN_ERRORS} more` : "";
+  if (errors.length) showError(`${added} of ${done} files were added. ${errors.slice(0, MAX_SHOWN_ERRORS).join("; ")}${more}`);
+  else if (done > 1) showMessage(`${added} files were added.`);
 }
 
 // Preview ------------------------------------------------------------------------------------------------------------
@@ -143,14 +215,21 @@ async function playResult(job) {
 function onFrame(header) {
   byId("clock").textContent = timeText(header.at);
   byId("scrub").value = Math.round(header.at * player.file.fps);
+  byId("scrub").setAttribute("aria-valuetext", timeText(header.at));
   byId("badge").hidden = !header.note;
   byId("badge").textContent = header.note ?? "";
   if (header.fps) byId("speed").textContent = `${header.fps.toFixed(1)} frames per second, ${header.quality}`;
+  remember();
 }
 
 function onState() {
   byId("play").textContent = player.playing ? "Pause" : "Play";
-  if (!player.playing) { byId("speed").textContent = ""; player.refresh(); }
+  byId("speed").textContent = "";
+}
+
+function holdBefore(isHeld) {
+  viewer.holdBefore = isHeld;
+  viewer.draw();
 }
 
 function listenToPreview() {
@@ -158,99 +237,148 @@ function listenToPreview() {
   byId("back").addEventListener("click", () => player.step(-1));
   byId("forward").addEventListener("click", () => player.step(1));
   byId("scrub").addEventListener("input", () => player.seek(Number(byId("scrub").value) / player.file.fps));
-  byId("trim-start").addEventListener("click", () => trimTo(Math.min(player.at, state.trim[1]), state.trim[1]));
-  byId("trim-end").addEventListener("click", () =>
-    trimTo(state.trim[0], Math.max(state.trim[0], Math.min(player.file.duration, player.at + 1 / player.file.fps))));
+  byId("trim-start").addEventListener("click", () => trim.set(Math.min(player.at, trim.end), trim.end));
+  byId("trim-end").addEventListener("click", () => trim.set(trim.start, Math.max(trim.start, player.at + 1 / player.file.fps)));
   byId("boxes").addEventListener("change", () => { viewer.showBoxes = byId("boxes").checked; viewer.draw(); });
   byId("loupe").addEventListener("change", () => { viewer.showLoupe = byId("loupe").checked; viewer.draw(); });
+  byId("divider").addEventListener("input", () => { viewer.divider = byId("divider").value / 100; viewer.draw(); });
   byId("zoom").addEventListener("change", () => { viewer.zoom = byId("zoom").value; viewer.draw(); player.refresh(); });
-  const inField = (target) => ["INPUT", "SELECT", "TEXTAREA"].includes(target.tagName) && target.type !== "checkbox";
+  byId("compare-end").addEventListener("click", () => openFile(player.file.id));
+  const hasOwnKeys = ({ tagName, type, role }) =>
+    ["INPUT", "SELECT", "TEXTAREA"].includes(tagName) && type !== "checkbox" || role === "slider" || role === "tab";
   document.addEventListener("keydown", (event) => {
-    if (!player.file || byId("view-edit").hidden || inField(event.target) || event.ctrlKey || event.metaKey) return;
-    if (event.key === " " && event.target.tagName !== "BUTTON") { event.preventDefault(); player.toggle(); }
-    else if (event.key === "ArrowLeft") player.step(-1);
-    else if (event.key === "ArrowRight") player.step(1);
-    else if (event.key === "b") { viewer.holdBefore = true; viewer.draw(); }
+    if (!player.file || byId("view-edit").hidden || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "b" && event.target.type !== "text") { holdBefore(true); return; }
+    if (hasOwnKeys(event.target) || player.file.kind === "image") return;
+    if (event.key === " " && !["BUTTON", "INPUT"].includes(event.target.tagName)) { event.preventDefault(); player.toggle(); }
+    else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+      event.preventDefault();
+      player.step((event.key === "ArrowLeft" ? -1 : 1) * (event.shiftKey ? 10 : 1));
+    }
   });
-  document.addEventListener("keyup", (event) => {
-    if (event.key === "b") { viewer.holdBefore = false; viewer.draw(); }
-  });
+  document.addEventListener("keyup", (event) => { if (event.key === "b") holdBefore(false); });
+  window.addEventListener("blur", () => holdBefore(false));
 }
 
 // Export -------------------------------------------------------------------------------------------------------------
 
+async function whileDisabled(id, task) {
+  byId(id).disabled = true;
+  try { await task(); } catch (error) { showError(error.message); }
+  byId(id).disabled = !player.file;
+}
+
 function listenToExport() {
-  for (const id of ["strength", "texture", "scale", "model", "format", "quality"]) {
-    byId(id).addEventListener("input", settingsChanged);
-  }
-  byId("output").addEventListener("input", () => { byId("output").dataset.edited = "yes"; showCommand(); });
-  byId("copy").addEventListener("click", async () => {
+  for (const id of CHOICES) byId(id).addEventListener("input", settingsChanged);
+  byId("output").addEventListener("input", () => {
+    if (byId("output").value) byId("output").dataset.edited = "yes"; else delete byId("output").dataset.edited;
+    showCommand();
+  });
+  byId("copy").addEventListener("click", () => whileDisabled("copy", async () => {
     await navigator.clipboard.writeText(byId("command").textContent);
     showMessage("The command was copied.");
-  });
-  byId("estimate").addEventListener("click", async () => {
+  }));
+  byId("estimate").addEventListener("click", () => whileDisabled("estimate", async () => {
+    const asked = state.changes;
     byId("estimate-result").textContent = "Encoding a sample...";
     try {
       const found = await post("/api/estimate", exportSettings());
+      if (asked !== state.changes) return;
       byId("estimate-result").textContent =
         `About ${durationText(found.seconds)} and ${bytesText(found.bytes)} (the source has ${bytesText(found.source_bytes)}).`;
-    } catch (error) { byId("estimate-result").textContent = ""; showError(error.message); }
-  });
-  byId("export").addEventListener("click", async () => {
-    try {
-      const job = await post("/api/jobs", exportSettings());
-      showMessage(`Exporting to ${job.output}. The queue shows the progress.`);
-    } catch (error) { showError(error.message); }
-  });
+    } catch (error) { byId("estimate-result").textContent = ""; throw error; }
+  }));
+  byId("export").addEventListener("click", () => whileDisabled("export", async () => {
+    const job = await post("/api/jobs", exportSettings());
+    delete byId("output").dataset.edited;
+    showMessage(`Exporting to ${job.output}. The queue shows the progress.`);
+    showCommand();
+  }));
 }
 
 // Start --------------------------------------------------------------------------------------------------------------
 
 function chooseTab(name) {
-  for (const tab of ["edit", "queue", "camera"]) {
-    byId(`view-${tab}`).hidden = tab !== name;
-    byId(`tab-${tab}`).setAttribute("aria-selected", String(tab === name));
+  for (const tab of TABS) {
+    const chosen = tab === name;
+    byId(`view-${tab}`).hidden = !chosen;
+    byId(`tab-${tab}`).setAttribute("aria-selected", String(chosen));
+    byId(`tab-${tab}`).tabIndex = chosen ? 0 : -1;
   }
   if (name !== "camera") camera.stop();
   if (name !== "edit") player.pause();
+  remember();
+}
+
+function listenToTabs() {
+  for (const [index, tab] of TABS.entries()) {
+    byId(`tab-${tab}`).addEventListener("click", () => chooseTab(tab));
+    byId(`tab-${tab}`).addEventListener("keydown", (event) => {
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!by) return;
+      const other = TABS[(index + by + TABS.length) % TABS.length];
+      chooseTab(other);
+      byId(`tab-${other}`).focus();
+    });
+  }
 }
 
 function listenToDrops() {
-  byId("upload").addEventListener("change", () => addFiles(byId("upload").files));
+  byId("upload").addEventListener("change", () => { addFiles([...byId("upload").files]); byId("upload").value = ""; });
   document.addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dropping"); });
   document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     document.body.classList.remove("dropping");
     chooseTab("edit");
-    addFiles(event.dataTransfer.files);
+    addFiles([...event.dataTransfer.files]);
   });
 }
 
+// Follows the events of the studio. A browser connects again by itself while the server is away, but not after an
+// answer with an error: a studio that was started anew does not know this page's cookie.
 function listenToEvents() {
   const events = new EventSource("/api/events");
+  let wasLost = false;
   events.addEventListener("jobs", (event) => jobs.show(JSON.parse(event.data)));
   events.addEventListener("people", (event) => people.progress(JSON.parse(event.data)));
-  events.addEventListener("files", loadFiles);
-  events.addEventListener("error", () => showError("The connection to the studio was lost. The page connects again by itself."));
-  events.addEventListener("open", () => { if (byId("message").textContent.startsWith("The connection")) showMessage(""); });
+  events.addEventListener("files", reloadFiles);
+  events.addEventListener("problem", (event) => showError(JSON.parse(event.data).error));
+  events.addEventListener("error", () => {
+    wasLost = true;
+    if (events.readyState === EventSource.CLOSED) {
+      showError("The studio was started again. Open the address that it printed in the terminal.");
+      setTimeout(listenToEvents, RECONNECT_MILLISECONDS);
+    } else showError("The studio does not answer. The page connects again as soon as it runs.");
+  });
+  events.addEventListener("open", () => {
+    if (wasLost) showMessage("The page is connected to the studio again.");
+    if (wasLost) reloadFiles();
+    wasLost = false;
+  });
+  window.addEventListener("pagehide", () => events.close());
 }
 
 async function start() {
-  for (const tab of ["edit", "queue", "camera"]) byId(`tab-${tab}`).addEventListener("click", () => chooseTab(tab));
+  listenToTabs();
   listenToDrops();
   listenToPreview();
   listenToExport();
-  listenToEvents();
+  window.addEventListener("pagehide", store);
+  const stored = remembered();
   try {
     const options = await get("/api/options");
     state.formats = options.formats;
     byId("model").replaceChildren(...options.models.map((name) => element("option", { value: name, textContent: name })));
     byId("format").replaceChildren(...options.formats.map(({ name, title }) => element("option", { value: name, textContent: title })));
+    for (const [id, value] of Object.entries(stored.choices ?? {})) byId(id).value = value;
     settingsChanged();
-    await camera.listDevices();
-    await loadFiles();
-    if (state.files.length === 1) await openFile(state.files[0].id);
+    listenToEvents();
+    if (TABS.includes(stored.tab)) chooseTab(stored.tab);
+    await Promise.all([camera.listDevices(), loadFiles()]);
+    const known = state.files.some((file) => file.id === stored.file?.id);
+    if (known) await openFile(stored.file.id, { stored: stored.file });
+    else if (state.files.length === 1) await openFile(state.files[0].id);
   } catch (error) { showError(error.message); }
 }
 

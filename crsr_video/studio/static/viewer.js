@@ -1,10 +1,11 @@
 // The picture: before and after with a divider, zoom, pan, boxes and a loupe, drawn on one canvas.
 
+const NEAR_DIVIDER = 14;
 const LOUPE_RADIUS = 90;
 const LOUPE_ZOOM = 3;
 
 export class Viewer {
-  constructor(canvas, { onPickFace }) {
+  constructor(canvas, { onPickFace, onDivide }) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
     this.before = this.after = null;
@@ -15,7 +16,7 @@ export class Viewer {
     this.zoom = "fit";
     this.pan = { x: 0, y: 0 };
     this.pointer = null;
-    this.onPickFace = onPickFace;
+    Object.assign(this, { onPickFace, onDivide });
     new ResizeObserver(() => this.draw()).observe(canvas);
     this.#listen();
   }
@@ -31,6 +32,8 @@ export class Viewer {
   }
 
   clear() {
+    this.before?.close();
+    this.after?.close();
     this.before = this.after = null;
     this.faces = [];
     this.pan = { x: 0, y: 0 };
@@ -124,9 +127,7 @@ export class Viewer {
     const at = (event) => ({ x: event.offsetX, y: event.offsetY });
     this.canvas.addEventListener("pointerdown", (event) => {
       if (!this.after) return;
-      const place = this.#place();
-      const near = Math.abs(event.offsetX - place.x - place.width * this.divider) < 14;
-      drag = { divider: near && !this.holdBefore, start: at(event), pan: { ...this.pan }, moved: false };
+      drag = { divider: this.#isNearDivider(event) && !this.holdBefore, start: at(event), pan: { ...this.pan }, moved: false };
       this.canvas.setPointerCapture(event.pointerId);
     });
     this.canvas.addEventListener("pointermove", (event) => {
@@ -135,9 +136,13 @@ export class Viewer {
         const moved = { x: event.offsetX - drag.start.x, y: event.offsetY - drag.start.y };
         drag.moved ||= Math.hypot(moved.x, moved.y) > 4;
         const place = this.#place();
-        if (drag.divider) this.divider = Math.min(1, Math.max(0, (event.offsetX - place.x) / place.width));
+        if (drag.divider) {
+          this.divider = Math.min(1, Math.max(0, (event.offsetX - place.x) / place.width));
+          this.onDivide(this.divider);
+        }
         else if (drag.moved) this.pan = { x: drag.pan.x + moved.x, y: drag.pan.y + moved.y };
       }
+      else if (this.after) this.canvas.style.cursor = this.#isNearDivider(event) ? "ew-resize" : "";
       if (drag || this.showLoupe) this.draw();
     });
     this.canvas.addEventListener("pointerup", (event) => {
@@ -147,7 +152,13 @@ export class Viewer {
     this.canvas.addEventListener("pointerleave", () => { this.pointer = null; if (this.showLoupe) this.draw(); });
   }
 
+  #isNearDivider(event) {
+    const { x, width } = this.#place();
+    return Math.abs(event.offsetX - x - width * this.divider) < NEAR_DIVIDER;
+  }
+
   #pick(event) {
+    if (!this.after) return;
     const { x, y, width, height } = this.#place();
     const u = (event.offsetX - x) / width;
     const v = (event.offsetY - y) / height;

@@ -1,5 +1,6 @@
 """The studio's HTTP API, called without a browser."""
 
+import asyncio
 import json
 import shutil
 import struct
@@ -15,6 +16,8 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from crsr_video.studio.app import create_app
+from crsr_video.studio.events import Events
+from crsr_video.studio.jobs import JobQueue
 from crsr_video.studio.workspace import Workspace
 from tests.support.paths import CLIPS
 from tests.support.video import make_video
@@ -243,15 +246,38 @@ def test_the_command_line_of_an_export(client: TestClient, folder: Path) -> None
 
 
 def test_an_export_runs_and_its_result_can_be_opened(client: TestClient, folder: Path) -> None:
-    export = {"file": file_id(client), "settings": IDENTITY, "format": "same"}
+    export = {"file": file_id(client), "settings": IDENTITY, "format": "lossless"}
+    export |= {"start": 1.0, "end": 1.4}
     assert client.post("/api/jobs", json=export).status_code == 201
+    command = client.post("/api/command", json=export).json()
+    assert Path(command["output"]) == folder / "portrait.enhanced-2.mkv"
     job = wait_for_job(client, "done")
-    assert Path(job["output"]) == folder / "portrait.enhanced.mp4"
-    assert client.get(f"/api/files/{job['result_file']}").json()["frames"] == 75
+    assert Path(job["output"]) == folder / "portrait.enhanced.mkv"
+    assert client.get(f"/api/files/{job['result_file']}").json()["frames"] == 10
+    body = {"at": 1.2, "width": 640, "job": job["id"]}
+    compared = client.post(f"/api/files/{job['source_file']}/frame", json=body).content
+    header, before, after = parts_of(compared)
+    assert (header["at"], header["result"]) == (pytest.approx(1.2, abs=0.001), True)
+    assert np.abs(before.astype(int) - after).mean() < 0.5
     assert "<html" in client.get(f"/api/jobs/{job['id']}/report").text
     assert client.delete(f"/api/jobs/{job['id']}").status_code == 204
     assert client.get("/api/jobs").json()["jobs"] == []
-    assert (folder / "portrait.enhanced.mp4").exists()
+    assert (folder / "portrait.enhanced.mkv").exists()
+
+
+def test_a_queue_that_cannot_be_stored_is_reported_and_goes_on(tmp_path: Path) -> None:
+    problems: list[str] = []
+    queue = JobQueue(
+        tmp_path / "none" / "jobs.json",
+        on_change=lambda _: None,
+        on_done=str,
+        on_problem=problems.append,
+    )
+    queue.close()  # Nothing is started any more.
+    source, output = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    queue.add(source, "a.mp4", "id", output, [], resumable=True, reports=tmp_path)
+    assert "cannot be stored" in problems[0]
+    assert queue.writes(output)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +305,7 @@ def test_unknown_formats_and_jobs_are_refused(client: TestClient) -> None:
 
 
 def test_the_queue_goes_on_after_a_restart(folder: Path, tmp_path: Path) -> None:
-    export = {"settings": IDENTITY, "format": "same"}
+    export = {"settings": IDENTITY, "format": "same", "end": 0.4}
     for number in range(2):
         workspace = Workspace((folder,), (), tmp_path / "work")
         app = create_app(workspace, token=TOKEN, hosts=frozenset({HOST}))
@@ -328,6 +354,22 @@ def test_people_are_found_switched_off_split_and_merged(folder: Path, tmp_path: 
         assert len(client.put(f"/api/files/{two_faces}/people", json=split).json()["people"]) == 3
         unknown = {"action": "merge", "people": [99]}
         assert client.put(f"/api/files/{two_faces}/people", json=unknown).status_code == 422
+
+
+def test_the_streams_of_events_end_when_the_studio_stops() -> None:
+    async def follow() -> list[str]:
+        events = Events()
+        stream = events.stream([("jobs", [])])
+        found = [await anext(stream)]
+        events.publish("files", {})
+        found.append(await anext(stream))
+        events.close()
+        return found + [message async for message in stream]
+
+    assert asyncio.run(follow()) == [
+        "event: jobs\ndata: []\n\n",
+        "event: files\ndata: {}\n\n",
+    ]
 
 
 def test_a_browsers_camera_comes_back_enhanced(client: TestClient) -> None:
