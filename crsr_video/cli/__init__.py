@@ -117,6 +117,7 @@ for command in (
     live.live,
     studio.studio,
     review.tracks,
+    review.preview,
     review.compare,
     installation.doctor,
     installation.models,

@@ -136,6 +136,22 @@ class FrameRate(_ValueType):
         return number
 
 
+class TimeOfVideo(_ValueType):
+    """A time in a video, written as 12.5, 0:12.5 or 1:02:03.5."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return seconds, or fail."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)", value.strip(), re.ASCII)
+        parts = [float(part or 0) for part in found.groups()] if found else []
+        if found is None or (found[2] and parts[2] >= 60) or (found[1] and parts[1] >= 60):
+            self.fail(f"invalid time '{value}': use 12.5, 0:12.5 or 1:02:03.5", param, ctx)
+        return parts[0] * 3600 + parts[1] * 60 + parts[2]
+
+
 class NumberList(_ValueType):
     """Whole numbers of an allowed range, separated by commas.
 

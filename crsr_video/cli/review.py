@@ -1,4 +1,4 @@
-"""``crsr-video tracks`` and ``compare``: look at the people of a video, and at what has changed."""
+"""``crsr-video tracks``, ``preview`` and ``compare``: look at people, and at what is changed."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crsr_video.cli import options
+from crsr_video.cli import options, process
 from crsr_video.cli.options import NamedFile
 from crsr_video.cli.reporting import (
     EXIT_PARTIAL,
@@ -17,6 +17,7 @@ from crsr_video.cli.reporting import (
     timing_facts,
     timing_line,
 )
+from crsr_video.config import EnhancerConfig
 
 if TYPE_CHECKING:
     from crsr_video.inspection.analysis import Analysis
@@ -182,6 +183,67 @@ def _person_line(person: "Person") -> str:
         f"{format_time(person.last_seconds)}, "
         f"{count(person.frames, 'frame')}, face {person.size:.0f} px wide"
     )
+
+
+@click.command(cls=options.SectionCommand, short_help="Show one frame before and after.")
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@options.section(
+    "Output",
+    options.option(
+        "--at",
+        type=options.TimeOfVideo(),
+        default=0.0,
+        help="Show the frame at this time, such as 12.5 or 0:12.5.  [default: the first frame]",
+    ),
+    options.option(
+        "-o",
+        "--output",
+        metavar="PICTURE",
+        type=NamedFile(),
+        help="Write a .png or .jpg here.  [default: NAME.preview.png]",
+    ),
+    options.OVERWRITE,
+    options.option(
+        "--scale",
+        type=click.Choice(["1", "2", "4"]),
+        default="1",
+        show_default=True,
+        help="Enlarge the picture, as 'enhance --scale' does.",
+    ),
+)
+@options.face_options
+@options.network_options
+@click.pass_obj
+def preview(
+    quiet: bool,
+    /,
+    source: Path,
+    at: float,
+    output: Path | None,
+    overwrite: bool,
+    scale: str,
+    **choices: Any,
+) -> None:
+    """Write a picture of one frame of INPUT before and after, to try settings in seconds.
+
+    \b
+    crsr-video preview holiday.mp4 --at 0:12.5
+    crsr-video preview holiday.mp4 --at 75 --strength 0.6 -o look.png
+    """
+    config = EnhancerConfig.from_options(scale=int(scale), **choices)
+    # Imported here because torch takes seconds, and wrong options should fail at once.
+    from crsr_video.formatting import format_time
+    from crsr_video.inspection import single_frame
+    from crsr_video.track import litert
+
+    process.limit_library_threads(config.networks.device)
+    litert.prepare_process()
+    done = single_frame.preview(source, output, at=at, config=config, overwrite=overwrite)
+    if not quiet:
+        found, place = done.statistics, format_time(done.seconds)
+        text = f"{found.enhanced} of {count(found.faces, 'face')} enhanced"
+        click.echo(f"crsr-video: {text if found.faces else 'No face'} at {place}", err=True)
+        click.echo(f"crsr-video: Wrote {done.output}", err=True)
 
 
 @click.command(short_help="Show a video before and after, side by side.")

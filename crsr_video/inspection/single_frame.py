@@ -1,0 +1,170 @@
+"""One frame of a video, enhanced as in a whole run, and a picture of it before and after."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from crsr_video.config import EnhancerConfig
+from crsr_video.errors import ConfigError, InputError
+from crsr_video.formatting import format_time
+from crsr_video.inspection.contact_sheet import SUFFIXES, Picture, arrange, caption, save
+from crsr_video.inspection.upright_pictures import picture_of
+from crsr_video.io import images
+from crsr_video.io.output_file import check_output
+from crsr_video.io.reader import Reader
+from crsr_video.io.sources.opening import check_path
+from crsr_video.pipeline import build, replay_for
+from crsr_video.types import Frame, RunStatistics, TrackedFrame
+
+_ANY_WIDTH = 1 << 16
+_WARM_UP_FRAMES = 4
+"""Frames before the wanted one that are tracked, so that faces are found as in a whole run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The frame of a video at a time."""
+
+    seconds: float
+    """Time of the frame in the file."""
+    frame: Frame
+    tracked: TrackedFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Where the search for the frame at a time begins and ends, in seconds."""
+
+    begin: float
+    wanted: float
+    step: float
+    """Duration of a frame."""
+
+    def run(
+        self,
+        frames: Iterable[tuple[float, Frame]],
+        track: Callable[[Frame], TrackedFrame],
+    ) -> Moment | None:
+        """Track frames up to the wanted one, and return it, or the last one before it.
+
+        Args:
+            frames: Frames with their times, from `begin` on.
+            track: Finds the faces of the next frame.
+        """
+        shown = None
+        for seconds, frame in frames:
+            tracked = track(frame)
+            if shown is None or seconds <= self.wanted + self.step:
+                shown = Moment(seconds, frame, tracked)
+            if seconds >= self.wanted:
+                break
+        return shown
+
+
+def search_for(path: Path, at: float) -> Search:
+    """Return how the frame at a time is found.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    with Reader(path) as probe:
+        step = 1 / float(probe.info.rate or 25)
+    wanted = max(0.0, at - step / 2)
+    return Search(max(0.0, wanted - _WARM_UP_FRAMES * step), wanted, step)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A picture of one frame before and after that was written."""
+
+    output: Path
+    seconds: float
+    """Time of the frame in the video."""
+    statistics: RunStatistics
+
+
+def preview(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    at: float = 0.0,
+    config: EnhancerConfig | None = None,
+    overwrite: bool = False,
+) -> Preview:
+    """Write a picture of one frame before and after, side by side.
+
+    Args:
+        source: A video or a picture.
+        output: A .png or .jpg file. Defaults to ``NAME.preview.png`` beside the source.
+        at: Seconds from the beginning; the nearest frame is taken.
+        config: How the frame is enhanced.
+        overwrite: Replace an existing result.
+
+    Raises:
+        CrsrError: The source cannot be read or enhanced, or the result cannot be written.
+    """
+    path, chosen = Path(source), config or EnhancerConfig()
+    place = path.with_name(f"{path.stem}.preview.png") if output is None else Path(output)
+    if place.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{place}: the name of a preview must end in .png, .jpg or .jpeg")
+    check_path(path)
+    check_output(place, path, overwrite)
+    if images.is_still(path):
+        if at > 0:
+            raise ConfigError(f"{path}: `at` is for videos, and this is a picture")
+        if chosen.faces.tracks is not None:
+            raise ConfigError(f"{path}: `tracks` is for videos, and this is a picture")
+        moment, after, statistics = _enhance_picture(path, chosen)
+    else:
+        moment, after, statistics = _enhance_moment(path, chosen, at)
+    save(_side_by_side(moment, after, chosen.scale), place)
+    return Preview(place, moment.seconds, statistics)
+
+
+def _enhance_picture(path: Path, config: EnhancerConfig) -> tuple[Moment, Frame, RunStatistics]:
+    frame = images.read(path).frame
+    with build(config, live=True) as pipeline:
+        tracked = pipeline.track(frame)[0]
+        return Moment(0.0, frame, tracked), pipeline.restore(tracked)[0], pipeline.statistics
+
+
+def _enhance_moment(
+    path: Path, config: EnhancerConfig, at: float
+) -> tuple[Moment, Frame, RunStatistics]:
+    search = search_for(path, at)
+    with Reader(path, start=search.begin) as reader:
+        replay = replay_for(config, path, reader.info, shift=reader.source.shift)
+        with build(config, live=True, tracker=replay) as pipeline:
+            frames = _timed(reader, search.begin)
+            moment = search.run(frames, lambda frame: pipeline.track(frame)[0])
+            if moment is None:
+                raise InputError(f"{path}: there is no frame at {at:g} s")
+            return moment, pipeline.restore(moment.tracked)[0], pipeline.statistics
+
+
+def _timed(reader: Reader, start: float) -> Iterator[tuple[float, Frame]]:
+    for item in reader:
+        if isinstance(item, Frame):
+            yield start + item.seconds, item
+
+
+def _side_by_side(moment: Moment, after: Frame, scale: int) -> Picture:
+    """Return both pictures with captions; the one before is enlarged to the size of the other."""
+    shown = picture_of(after, _ANY_WIDTH)
+    original = picture_of(moment.frame, _ANY_WIDTH)
+    if scale > 1:
+        size = shown.shape[1], shown.shape[0]
+        original = np.asarray(cv2.resize(original, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    height, width = shown.shape[:2]
+    line = max(16, height // 30)
+    tiles = [
+        np.concatenate([caption(text, width, line), picture])
+        for text, picture in (
+            (f"before, {format_time(moment.seconds)}", original),
+            ("after", shown),
+        )
+    ]
+    return arrange(tiles, columns=2)
