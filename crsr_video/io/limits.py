@@ -14,7 +14,8 @@ MAX_SIDE = 16384
 """Pixels along one side of a frame."""
 MAX_PIXELS = 1 << 27
 """Pixels of a frame: 16K video (15360x8640) fits."""
-MAX_STREAMS = 1000
+MAX_STREAMS = 300
+"""Attachments are streams too. FFmpeg may hold 1.5 MB for each stream before the first picture."""
 MAX_CHAPTERS = 10_000
 MAX_ATTACHED = 256 << 20
 """Bytes of all attachments together, such as fonts: they are held in memory."""

@@ -10,6 +10,8 @@ from crsr_video.io.pyav import Passthrough
 from crsr_video.types import Frame
 
 _MAX_PACKETS = 4096
+_MAX_PACKET_BYTES = 64 << 20
+"""Bytes of packets that may wait, beyond which the oldest ones are dropped or written."""
 _MAX_LEAD_SECONDS = 0.1
 """Lead of sound over its frame. A container that sorts both by time has the sound when the frame
 comes, and need not wait for it."""
@@ -44,7 +46,7 @@ class LatestFrameQueue:
         self._max_age_seconds = max_age_seconds
         self._blocks = blocks
         self._max_in_flight = max_in_flight
-        self._frames = self._packets = self._in_flight = 0
+        self._frames = self._packets = self._packet_bytes = self._in_flight = 0
         self._has_ended = False
         self.dropped = 0
         """Dropped frames."""
@@ -62,7 +64,7 @@ class LatestFrameQueue:
             self._count(arrival, 1)
             while self._frames > self._max_frames:
                 self._drop_frame()
-            if self._packets > _MAX_PACKETS:
+            while self._packets > _MAX_PACKETS or self._packet_bytes > _MAX_PACKET_BYTES:
                 self._drop_packet()
             self._changed.notify_all()
 
@@ -106,8 +108,7 @@ class LatestFrameQueue:
         with self._changed:
             missed, self.dropped, self.dropped_packets = self.dropped, 0, 0
             while missed and self._items and isinstance(self._items[0].item, Passthrough):
-                self._items.popleft()
-                self._packets -= 1
+                self._count(self._items.popleft(), -1)
             return missed, self._frames
 
     def end(self) -> None:
@@ -120,7 +121,7 @@ class LatestFrameQueue:
         """Drop all items that wait, without counting them."""
         with self._changed:
             self._items.clear()
-            self._frames = self._packets = 0
+            self._frames = self._packets = self._packet_bytes = 0
             self._changed.notify_all()
 
     def _can_take(self) -> bool:
@@ -135,6 +136,7 @@ class LatestFrameQueue:
             self._frames += by
         elif isinstance(arrival.item, Passthrough):
             self._packets += by
+            self._packet_bytes += by * arrival.item.packet.size
 
     def _drop_stale_frames(self) -> None:
         """Drop frames that are too old while newer ones wait."""
@@ -168,11 +170,13 @@ class SideStreams:
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[float, Passthrough]] = deque()
+        self._bytes = 0
         self._reached_seconds = float("-inf")
 
     def push(self, item: Passthrough, now: float | None = None) -> list[Passthrough]:
         """Take a packet, and return those to write now, in order."""
         self._waiting.append((time.monotonic() if now is None else now, item))
+        self._bytes += item.packet.size
         return self.due(now)
 
     def reach(self, seconds: float, now: float | None = None) -> list[Passthrough]:
@@ -185,13 +189,16 @@ class SideStreams:
         now = time.monotonic() if now is None else now
         done = []
         while self._waiting and self._is_due(now):
-            done.append(self._waiting.popleft()[1])
+            item = self._waiting.popleft()[1]
+            self._bytes -= item.packet.size
+            done.append(item)
         return done
 
     def flush(self) -> list[Passthrough]:
         """Return all packets that wait."""
         done = [item for _, item in self._waiting]
         self._waiting.clear()
+        self._bytes = 0
         return done
 
     def _is_due(self, now: float) -> bool:
@@ -200,6 +207,7 @@ class SideStreams:
             _seconds(item) <= self._reached_seconds + _MAX_LEAD_SECONDS
             or arrived <= now - _MAX_WAIT_SECONDS
             or len(self._waiting) > _MAX_PACKETS
+            or self._bytes > _MAX_PACKET_BYTES
         )
 
 

@@ -246,16 +246,18 @@ def test_a_giant_list_of_chapters_is_refused_before_it_is_read(tmp_path: Path) -
     plain = make_video(tmp_path / "b.mkv", frames=2).read_bytes()
     book = _element("1043a770", _element("45b9", atoms.tobytes()))
     path = tmp_path / "a.mkv"
-    for data in (_with_element(plain, book), _with_chapters_behind(plain, book)):
+    for data in (_with_element(plain, book), _with_element_behind(plain, book)):
         path.write_bytes(data)
         with pytest.raises(InputError, match="too many chapters"):
             Reader(path)
 
 
-def _with_chapters_behind(data: bytes, element: bytes) -> bytes:
+def _with_element_behind(data: bytes, element: bytes) -> bytes:
     """Write a Matroska file with an element at its end, and an index that points to it."""
     at = data.index(b"\x18\x53\x80\x67") + 12
-    index = _element("4dbb", bytes.fromhex("53ab841043a77053ac88") + bytes(8))
+    index = _element(
+        "4dbb", bytes.fromhex("53ab84") + element[:4] + bytes.fromhex("53ac88") + bytes(8)
+    )
     index = _element("114d9b74", index)
     place = len(data) - at + len(index)
     index = index[:-8] + place.to_bytes(8)
@@ -284,12 +286,30 @@ def test_attachments_and_tags_are_limited(tmp_path: Path, monkeypatch: pytest.Mo
     with Reader(path):
         pass
     monkeypatch.setattr(limits, "MAX_ATTACHED", 4999)
-    with pytest.raises(InputError, match=r"too many bytes of attachments \(5000, but 4999"):
+    with pytest.raises(InputError, match=r"too many attachments \(50\d\d bytes, at most 4999"):
         Reader(path)
     monkeypatch.undo()
     monkeypatch.setattr(limits, "MAX_TAGS", 4999)
     with pytest.raises(InputError, match="too many characters of metadata"):
         Reader(path)
+
+
+@pytest.mark.parametrize("is_indexed", [False, True])
+def test_giant_attachments_are_refused_before_they_are_read(
+    tmp_path: Path, is_indexed: bool
+) -> None:
+    plain = make_video(tmp_path / "b.mkv", frames=2).read_bytes()
+    length = 300 << 20
+    element = bytes.fromhex("1941a469") + b"\x01" + length.to_bytes(7)
+    path = tmp_path / "a.mkv"
+    path.write_bytes(
+        _with_element_behind(plain, element) if is_indexed else _with_element(plain, element)
+    )
+    os.truncate(path, path.stat().st_size + length)  # A hole, which takes no space.
+    before = _peak()
+    with pytest.raises(InputError, match=r"too many attachments \(314572800 bytes, at most"):
+        Reader(path)
+    assert _peak() - before < 50
 
 
 @pytest.mark.parametrize("name", ["../escaped.ttf", "/escaped.ttf", "..\\escaped.ttf", "a\0b"])

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 
 from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError, NoVideoError
+from crsr_video.files import open_regular
 from crsr_video.io import hardware, limits, matroska, pipes, pyav
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.targets import Kind, Target, recorded_target
@@ -51,7 +52,7 @@ def check_path(path: Path) -> None:
             raise InputError(f"{path}: is not a regular file")
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty")
-        with path.open("rb"):
+        with open_regular(path, follow_links=True):
             pass
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {pyav.reason(error)}") from error
@@ -123,14 +124,14 @@ def _look_ahead(target: Target, inlet: pipes.Inlet | None) -> None:
     is_matroska = target.format in (None, "matroska")
     if inlet is not None:
         if is_matroska:
-            matroska.check_chapters_of_pipe(pipes.InletWindow(inlet, PROBE_BYTES), target.name)
+            matroska.check_sizes_of_pipe(pipes.InletWindow(inlet, PROBE_BYTES), target.name)
         if not inlet.peek(1):
             inlet.check()
             raise NoVideoError(f"{target.name}: is empty: nothing came through the pipe")
     elif target.kind is Kind.FILE:
         check_path(target.path)
         if is_matroska:
-            matroska.check_chapters(target.path)
+            matroska.check_sizes(target.path)
         if target.format == "rawvideo":
             _check_raw_file(target)
 

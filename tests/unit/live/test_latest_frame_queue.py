@@ -1,5 +1,6 @@
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -16,8 +17,9 @@ def frame(pts: int, at: float | None = None) -> Arrival:
     return Arrival(made, time.monotonic() if at is None else at)
 
 
-def packet(at: float | None = None) -> Arrival:
-    return Arrival(Passthrough(1, None), time.monotonic() if at is None else at)
+def packet(at: float | None = None, size: int = 100) -> Arrival:
+    data = SimpleNamespace(size=size)
+    return Arrival(Passthrough(1, data), time.monotonic() if at is None else at)
 
 
 def taken(queue: LatestFrameQueue) -> list[int | str]:
@@ -119,3 +121,13 @@ def test_frames_dropped_before_the_start_are_counted_and_lose_their_sound() -> N
     assert queue.start_counting() == (2, 2)
     assert taken(queue) == [2, "packet", 3]
     assert queue.dropped == 0
+
+
+def test_large_packets_are_dropped_before_they_fill_the_memory() -> None:
+    queue = LatestFrameQueue()
+    for _ in range(200):
+        queue.put(packet(size=1 << 20))
+    assert queue.dropped_packets == 200 - 64
+    queue.clear()
+    queue.put(packet(size=1 << 20))
+    assert queue.dropped_packets == 200 - 64

@@ -5,8 +5,9 @@ from crsr_video.io.pyav import Passthrough
 from crsr_video.live.queues import SideStreams
 
 
-def sound(pts: int | None, dts: int | None = None) -> Passthrough:
-    return Passthrough(1, SimpleNamespace(pts=pts, dts=dts, time_base=Fraction(1, 100)))
+def sound(pts: int | None, dts: int | None = None, size: int = 100) -> Passthrough:
+    packet = SimpleNamespace(pts=pts, dts=dts, time_base=Fraction(1, 100), size=size)
+    return Passthrough(1, packet)
 
 
 def test_sound_waits_for_its_frame() -> None:
@@ -40,3 +41,11 @@ def test_memory_is_bounded_when_no_frames_come() -> None:
     held = SideStreams()
     passed = sum(len(held.push(sound(i + 10), now=0.0)) for i in range(10_000))
     assert passed == 10_000 - 4096
+
+
+def test_bytes_are_bounded_when_no_frames_come() -> None:
+    held = SideStreams()
+    written = sum(len(held.push(sound(10, size=1 << 20), now=0.0)) for _ in range(200))
+    assert written == 200 - 64
+    held.flush()
+    assert held.push(sound(10, size=1 << 20), now=0.0) == []
