@@ -142,6 +142,7 @@ def enhance(
 
         runner = Runner(reader, frames, writer, on_frame=count)
         runner.run()
+        writer.check_losses(reader.report.losses)
         writer.close()
     report = reader.report
     notices.add(*writer.notices, *report.notes, *frames.notices)

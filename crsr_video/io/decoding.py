@@ -14,8 +14,9 @@ from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.connection import Connection
 from crsr_video.types import Frame
 
-Form = tuple[int, int, str]
-"""Width, height and pixel format of frames."""
+Form = tuple[int, int, str, str, bool]
+"""Width, height and pixel format of frames, the matrix of their colours, and whether codes use the
+full range."""
 
 _MOST_THREADS = 8
 """Every decoding thread holds a frame or two."""
@@ -27,7 +28,8 @@ _UPRIGHT = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 
 def form_of(frame: Frame) -> Form:
     """Return the form of a frame."""
-    return frame.width, frame.height, frame.layout.name
+    layout = frame.layout
+    return frame.width, frame.height, layout.name, layout.matrix, layout.full_range
 
 
 class VideoDecoder:
@@ -37,10 +39,11 @@ class VideoDecoder:
         connection: The opened source.
         threads: Threads of the decoder, or 0 for as many as are useful.
         low_delay: Whether every picture is to come out as early as possible.
-        form: Form that all frames are converted to. Defaults to the form of the first frame.
+        like: A frame with the form that all frames are converted to. Defaults to the first frame.
         follows_changes: Whether frames keep the form in which they come instead.
         begin: Timestamp before which pictures are not wanted, in ticks. Defaults to all.
         note: Called with lines that the user should read.
+        lose: Called with lines about what the frames do not keep. Defaults to `note`.
     """
 
     def __init__(
@@ -49,13 +52,18 @@ class VideoDecoder:
         *,
         threads: int = 0,
         low_delay: bool = False,
-        form: Form | None = None,
+        like: Frame | None = None,
         follows_changes: bool = False,
         begin: int | None = None,
         note: Callable[[str], None] = lambda _line: None,
+        lose: Callable[[str], None] | None = None,
     ) -> None:
         self._video, self._context = connection.video, connection.video.codec_context
-        self._form, self._follows_changes, self._note = form, follows_changes, note
+        self._follows_changes, self._note, self._lose = follows_changes, note, lose or note
+        self._form = None if like is None else form_of(like)
+        self._like: VideoFrame | None = None if like is None else like.native
+        self._rotated = None if like is None else like.rotation
+        self._aspect: Fraction | None = None
         self._damage = DamageDetector(self._context.codec.canonical_name, begin)
         self._matrix: tuple[int, ...] | None = None
         self._raw_bytes = 0
@@ -136,10 +144,12 @@ class VideoDecoder:
             time_base: Seconds per tick of `pts`.
         """
         name = pixel_formats.nearest_native(picture.format.name)
-        form = (picture.width, picture.height, name)
+        layout = pyav.layout(picture, name=name)
+        form = (picture.width, picture.height, name, layout.matrix, layout.full_range)
         if self._form is None or (form != self._form and self._follows_changes):
-            self._form, self._matrix = form, None
+            self._form, self._matrix, self._like = form, None, picture
         rotation, interlaced = self._rotation(picture), picture_properties.field_order(picture)
+        self._check_changes(rotation)
         picture = self._converted(picture, form, self._form)
         picture.pts, picture.time_base = pts, time_base
         for plane in (components := pyav.views(picture)):
@@ -165,26 +175,58 @@ class VideoDecoder:
             return picture_properties.turn(self._matrix)
         return round(picture.rotation / 90) * 90 % 360
 
+    def _check_changes(self, rotation: int) -> None:
+        """Note changes that the frames of a result cannot follow."""
+        if self._follows_changes:
+            return
+        aspect = limits.aspect(self._context.sample_aspect_ratio)
+        if self._aspect is None:
+            self._aspect = aspect
+        if self._rotated is None:
+            self._rotated = rotation
+        if aspect != self._aspect:
+            self._lose(
+                f"the shape of pixels changes from {_ratio(self._aspect)} to {_ratio(aspect)}"
+                " midway: the first one is kept"
+            )
+        if rotation != self._rotated:
+            self._lose(
+                f"the rotation changes from {self._rotated} to {rotation} degrees midway: the"
+                " first one is kept"
+            )
+
     def _converted(self, picture: VideoFrame, form: Form, wanted: Form) -> VideoFrame:
         """Convert what cannot be read natively, and what changes in the middle of a video."""
         name = picture.format.name
         if form != wanted:
-            self._note(_change(wanted, form))
+            self._lose(_change(wanted, form))
         elif form[2] != name:
             self._note(f"pixel format {name} was converted to {form[2]}")
         else:
             return picture
-        return pyav.convert(picture, wanted[2], wanted[:2])
+        if form[2:] == wanted[2:] or self._like is None:
+            return pyav.convert(picture, wanted[2], wanted[:2])
+        return pyav.convert_colours(picture, wanted[2], wanted[:2], wanted[3:], self._like)
+
+
+def _ratio(aspect: Fraction) -> str:
+    return f"{aspect.numerator}:{aspect.denominator}"
 
 
 def _change(old: Form, new: Form) -> str:
     """Describe what happens to pictures of another form than the first."""
-    (width, height, kept), (new_width, new_height, name) = old, new
-    if (width, height) == (new_width, new_height):
+    width, height, kept, matrix, full = old
+    new_width, new_height, name, new_matrix, new_full = new
+    if (width, height) != (new_width, new_height):
+        is_stretched = width * new_height != height * new_width
+        how = "scaled and stretched" if is_stretched else "scaled"
+        return (
+            f"the picture's size changes from {width}x{height} to {new_width}x{new_height} midway:"
+            f" {how} to {width}x{height}"
+        )
+    if kept != name:
         return f"the pixel format changes from {kept} to {name} midway: converted to {kept}"
-    is_stretched = width * new_height != height * new_width
-    how = "scaled and stretched" if is_stretched else "scaled"
-    return (
-        f"the picture's size changes from {width}x{height} to {new_width}x{new_height} midway:"
-        f" {how} to {width}x{height}"
-    )
+    if matrix != new_matrix:
+        return f"the colours change from {matrix} to {new_matrix} midway: converted to {matrix}"
+    was, is_now = ("full" if value else "limited" for value in (full, new_full))
+    return f"the range of colours changes from {was} to {is_now} midway: converted to {was}"

@@ -23,10 +23,16 @@ class Demuxer:
     Args:
         connection: The opened source.
         note: Called with lines that the user should read.
+        lose: Called with lines about what is left out. Defaults to `note`.
     """
 
-    def __init__(self, connection: Connection, note: Callable[[str], None]) -> None:
-        self._connection, self._note = connection, note
+    def __init__(
+        self,
+        connection: Connection,
+        note: Callable[[str], None],
+        lose: Callable[[str], None] | None = None,
+    ) -> None:
+        self._connection, self._note, self._lose = connection, note, lose or note
         self.is_truncated = False
         """Whether the source ends before it should."""
         self._reached: Fraction | None = None
@@ -93,6 +99,8 @@ class Demuxer:
         Args:
             is_whole: Whether the source was to be read to its end.
         """
+        if self._connection.has_unknown_streams:
+            self._lose("a stream that begins in the middle of the file is left out")
         if self._clocks is not None and self._clocks.restarts:
             self._note("the clock starts again, as in joined recordings: timestamps continue")
         if self._clocks is not None and (count := self._clocks.leaps):

@@ -25,7 +25,7 @@ from crsr_video.io.encoders import RAW
 from crsr_video.io.source import Source, first_packets
 from crsr_video.io.sources.opening import codec_name
 from crsr_video.io.tags import unusual_tags
-from crsr_video.types import Frame
+from crsr_video.types import FieldOrder, Frame
 
 INTERLACED = frozenset(("libx264", "mpeg2video", "mpeg4", "prores_ks", "dnxhd", "ffv1", RAW))
 """Encoders that can mark a picture as made of two fields."""
@@ -151,9 +151,9 @@ def keeps_fields(container: str, encoder: str, *, is_converted: bool) -> bool:
     return encoder in INTERLACED and not is_converted
 
 
-def field_notices(first: Frame, encoder: str, *, are_kept: bool) -> tuple[str, ...]:
+def field_notices(order: FieldOrder, encoder: str, *, are_kept: bool) -> tuple[str, ...]:
     """Return a notice if pictures made of two fields cannot be marked."""
-    if first.interlaced == "progressive" or are_kept:
+    if order == "progressive" or are_kept:
         return ()
     return (f"{encoder} cannot mark interlaced pictures here: the picture stays interlaced",)
 

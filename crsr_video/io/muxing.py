@@ -178,7 +178,7 @@ class RecordedMuxer(Muxer):
         threads: int = 0,
     ) -> None:
         self._source, self._threads = source, threads
-        self._has_video = False
+        self._has_video = self._loses_fields = False
         super().__init__(target, plan, sample, source.first)
 
     def _add_streams(self) -> None:
@@ -199,9 +199,16 @@ class RecordedMuxer(Muxer):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """How many packets had to be moved."""
+        """What was changed or lost while the result was written."""
         count = self._others.repaired
-        return (f"{count} packets ran backwards in time and were moved",) if count else ()
+        moved = f"{count} packets ran backwards in time and were moved"
+        return (*((moved,) if count else ()), *self.losses)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What was lost while the result was written, which the plan did not foresee."""
+        line = "interlaced pictures begin midway: they are not marked as interlaced"
+        return (line,) if self._loses_fields else ()
 
     @property
     def parameters(self) -> bytes:
@@ -210,6 +217,8 @@ class RecordedMuxer(Muxer):
 
     def push(self, picture: VideoFrame, frame: Frame) -> None:
         """Encode and write a picture with the times of its frame."""
+        has_fields = frame.interlaced != "progressive"
+        self._loses_fields |= has_fields and self._plan.shape.interlaced == "progressive"
         picture.pts, picture.time_base = self._clock.stamp(frame, picture.duration)
         self._begin_video(round(frame.pts * frame.time_base / self._plan.timing.tick))
         self._encode(picture)

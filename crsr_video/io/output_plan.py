@@ -164,7 +164,7 @@ def plan_output(
     plan = OutputPlan(
         destination,
         choice,
-        replace(shape, sample_aspect=first.sample_aspect, interlaced=first.interlaced),
+        replace(shape, sample_aspect=first.sample_aspect, interlaced=source.interlaced),
         timing,
         options,
         carried,
@@ -214,7 +214,7 @@ def _loss_notices(
     notices = (
         *losses.time_notices(source, container, tick),
         *losses.picture_notices(first, container, encoder),
-        *losses.field_notices(first, encoder, are_kept=keeps_fields),
+        *losses.field_notices(source.interlaced, encoder, are_kept=keeps_fields),
         *losses.tag_notices(source, container),
     )
     if _is_gif(source):
@@ -407,7 +407,7 @@ def plan_live_output(
                     *more,
                     *choice.notices,
                     *losses.picture_notices(first, container, encoder),
-                    *losses.field_notices(first, encoder, are_kept=keeps_fields),
+                    *losses.field_notices(first.interlaced, encoder, are_kept=keeps_fields),
                     *notices,
                 )
             )

@@ -25,6 +25,8 @@ Bytes = NDArray[np.uint8]
 
 FULL_RANGE = 2
 """AVCOL_RANGE_JPEG."""
+LIMITED_RANGE = 1
+"""AVCOL_RANGE_MPEG."""
 SCALING_FLAGS = int(
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 )
@@ -95,7 +97,7 @@ def _view(
     return samples[:, :: channel.step]
 
 
-def layout(frame: VideoFrame, codec: str = "") -> PixelLayout:
+def layout(frame: VideoFrame, codec: str = "", *, name: str | None = None) -> PixelLayout:
     """Return how the codes of a frame make a picture.
 
     FFmpeg's decoders know where chroma lies, but PyAV does not expose it. It is taken from the
@@ -105,11 +107,12 @@ def layout(frame: VideoFrame, codec: str = "") -> PixelLayout:
     Args:
         frame: A picture.
         codec: FFmpeg's name of the codec.
+        name: Pixel format that the frame will have. Defaults to its own.
 
     Raises:
         ValueError: `pixel_format` does not describe the pixel format.
     """
-    fmt = pixel_format(frame.format.name)
+    fmt = pixel_format(name or frame.format.name)
     if fmt is None:
         raise ValueError(f"pixel format {frame.format.name} is not read natively")
     matrix = matrix_name(int(frame.colorspace), frame.width, frame.height)
@@ -211,6 +214,39 @@ def convert(frame: VideoFrame, name: str, size: tuple[int, int] | None = None) -
     return frame.reformat(
         width, height, name, interpolation=SCALING_FLAGS, **_matrices(frame, old, new)
     )
+
+
+def convert_colours(
+    frame: VideoFrame,
+    name: str,
+    size: tuple[int, int],
+    colours: tuple[str, bool],
+    like: VideoFrame,
+) -> VideoFrame:
+    """Return a frame whose colours are coded in another way, and look the same.
+
+    Args:
+        frame: A picture.
+        name: FFmpeg's name of the pixel format.
+        size: Width and height of the result.
+        colours: Matrix of the result, and whether its codes use the full range.
+        like: A picture with the colour tags of the result.
+    """
+    matrix, full = colours
+    own = layout(frame) if pixel_format(frame.format.name) else None
+    was_full = int(frame.color_range) == FULL_RANGE if own is None else own.full_range
+    was = matrix_name(int(frame.colorspace), frame.width, frame.height)
+    result = frame.reformat(
+        *size,
+        name,
+        interpolation=SCALING_FLAGS,
+        src_colorspace=SWSCALE_MATRICES[was],
+        dst_colorspace=SWSCALE_MATRICES[matrix],
+        src_color_range=FULL_RANGE if was_full else LIMITED_RANGE,
+        dst_color_range=FULL_RANGE if full else LIMITED_RANGE,
+    )
+    copy_colour(like, result)
+    return result
 
 
 def _matrices(

@@ -28,14 +28,15 @@ from crsr_video.closing import Closing
 from crsr_video.config import ReadSettings
 from crsr_video.errors import NoVideoError
 from crsr_video.io import pipes
-from crsr_video.io.decoding import Form, VideoDecoder, form_of
+from crsr_video.io.decoding import VideoDecoder
 from crsr_video.io.demuxing import Demuxer
 from crsr_video.io.pyav import Packet, Passthrough
+from crsr_video.io.sampling import later_field_order
 from crsr_video.io.source import Source
 from crsr_video.io.sources.connection import Connection
 from crsr_video.io.sources.targets import recorded_target
-from crsr_video.io.timestamps import PictureTimes, Span, Window, time_of
-from crsr_video.types import Frame, VideoInfo
+from crsr_video.io.timestamps import JUMPING_FORMATS, PictureTimes, Span, Window, time_of
+from crsr_video.types import FieldOrder, Frame, VideoInfo
 
 __all__ = ["Passthrough", "ReadReport", "Reader", "Span"]
 
@@ -62,6 +63,8 @@ class ReadReport:
     """Whether the source ends before it should."""
     notes: tuple[str, ...]
     """Conversions and the like, one line each."""
+    losses: tuple[str, ...] = ()
+    """Those of the notes that say what the frames and packets do not keep of the source."""
 
 
 class Reader(Closing):
@@ -100,9 +103,10 @@ class Reader(Closing):
     ) -> None:
         settings = settings or ReadSettings()
         self._notes = _Notes()
+        self._losses = _Notes(self._notes.add)
         self._held: deque[Frame | Passthrough] = deque()
         self._items: Generator[Frame | Passthrough] = _nothing()
-        self._form = None if like is None else form_of(like)
+        self._like = like
         self._threads, self._hwaccel = threads, settings.hwaccel
         self.path = Path(path)
         """Path of the file, also where standard input was redirected from one."""
@@ -157,7 +161,7 @@ class Reader(Closing):
     @property
     def report(self) -> ReadReport:
         """What was read so far; final once the iteration has ended."""
-        return self._pass.report(tuple(self._notes))
+        return self._pass.report(tuple(self._notes), tuple(self._losses))
 
     # Opening -------------------------------------------------------------------------------------
 
@@ -190,9 +194,10 @@ class Reader(Closing):
             self._pass = _Pass(
                 self._connection,
                 window,
-                self._form,
+                self._like,
                 self._threads,
                 self._notes.add,
+                self._losses.add,
                 skips_to_keyframe=may_seek and seconds_back is not None,
             )
             self._items = self._pass.items()
@@ -243,14 +248,31 @@ class Reader(Closing):
             self._window.end,
             min((time for time in times if time is not None), default=Fraction(0)),
             self._pass.first_packets,
+            self._field_order(first),
         )
+
+    def _field_order(self, first: Frame) -> FieldOrder:
+        """Return the field order of the first pictures with fields, also if they come later.
+
+        An encoder must know of them before its first picture. Transport streams are joined from
+        parts of any kind, so some pictures in the middle of them are looked at.
+        """
+        may_change = self._connection.format_name in JUMPING_FORMATS and self._inlet is None
+        if first.interlaced != "progressive" or not may_change:
+            return first.interlaced
+        return later_field_order(self._target)
 
 
 class _Notes(dict[str, None]):
     """Lines for the user, each once. The parts that add to them do not keep the reader alive."""
 
+    def __init__(self, on_line: Callable[[str], None] = lambda _line: None) -> None:
+        super().__init__()
+        self._on_line = on_line
+
     def add(self, line: str) -> None:
         self[line] = None
+        self._on_line(line)
 
 
 class _Pass:
@@ -260,9 +282,10 @@ class _Pass:
         self,
         connection: Connection,
         window: Window,
-        form: Form | None,
+        like: Frame | None,
         threads: int,
         note: Callable[[str], None],
+        lose: Callable[[str], None],
         *,
         skips_to_keyframe: bool = False,
     ) -> None:
@@ -270,8 +293,10 @@ class _Pass:
         self._note = note
         self._skips_to_keyframe = skips_to_keyframe
         begin = None if window.begin is None else round(window.begin / self._base)
-        self._decoder = VideoDecoder(connection, threads=threads, form=form, begin=begin, note=note)
-        self._demuxer = Demuxer(connection, note)
+        self._decoder = VideoDecoder(
+            connection, threads=threads, like=like, begin=begin, note=note, lose=lose
+        )
+        self._demuxer = Demuxer(connection, note, lose)
         self._times = PictureTimes(connection.video)
         self._earliest: Fraction | None = None
         self._is_done = False
@@ -339,7 +364,7 @@ class _Pass:
             return False
         return self._window.contains(time)
 
-    def report(self, notes: tuple[str, ...]) -> ReadReport:
+    def report(self, notes: tuple[str, ...], losses: tuple[str, ...]) -> ReadReport:
         """Return what was read so far."""
         return ReadReport(
             self._frames,
@@ -348,6 +373,7 @@ class _Pass:
             self._times.made_up,
             self._demuxer.is_truncated,
             notes,
+            losses,
         )
 
     def why_nothing(self) -> str:

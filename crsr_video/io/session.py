@@ -19,6 +19,11 @@ class OutputSession(ABC):
         """What became known while writing, for the user."""
         return ()
 
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Those of the notices that say what the output does not keep."""
+        return ()
+
     @abstractmethod
     def push(self, picture: VideoFrame, frame: Frame) -> None:
         """Write a picture with the times of its frame.

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from crsr_video.io import pipes
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.opening import PROBE_BYTES, open_container, packets_of
-from crsr_video.types import Frame, VideoInfo
+from crsr_video.types import FieldOrder, Frame, VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ class Source:
     beginnings: Mapping[int, bytes] | None = None
     """First packet of every other stream, by index, as far as they come soon. None if the source
     can be opened a second time."""
+
+    interlaced: FieldOrder = "progressive"
+    """Field order of the pictures that have fields, which may begin after the first frame."""
 
     @property
     def is_pipe(self) -> bool:

@@ -11,7 +11,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -280,6 +280,7 @@ class Writer(OutputWriter):
         exclusive: bool = True,
     ) -> None:
         self._source = source
+        self._is_strict = settings is not None and settings.strict
         super().__init__(plan or plan_output(source, output, settings, scale=scale))
         plan = self.plan
         self._waiting: deque[Passthrough] = deque()
@@ -322,6 +323,20 @@ class Writer(OutputWriter):
         """Copy the packets that are due up to a time in seconds, or all of them."""
         while self._waiting and (until is None or _due(self._waiting[0].packet) <= until):
             super().push_packet(self._waiting.popleft())
+
+    def check_losses(self, losses: Iterable[str]) -> None:
+        """Refuse a strict result that did not keep everything; to be called before `close`.
+
+        Args:
+            losses: What was lost while the source was read; see `ReadReport.losses`.
+
+        Raises:
+            OutputError: Something was lost although the settings are strict.
+        """
+        found = (*losses, *(self._session.losses if self._session is not None else ()))
+        if self._is_strict and found:
+            why = "; ".join(dict.fromkeys(found))
+            raise OutputError(f"{self.plan.name}: not written because of --strict: {why}")
 
     @property
     def tick(self) -> Fraction:

@@ -48,6 +48,8 @@ class Connection(Closing):
             raise
         self.time_base = self.video.time_base or Fraction(1, 1000)
         """Seconds per tick of the video stream."""
+        self.has_unknown_streams = False
+        """Whether streams have come that nothing was known of when the source was opened."""
         self.gave_up = False
         """Whether reading has ended because of too many errors in a row."""
 
@@ -91,7 +93,7 @@ class Connection(Closing):
         failures = 0
         while failures < most_failures:
             try:
-                for packet in packets_of(self.container):
+                for packet in packets_of(self.container, on_unknown=self._note_unknown_stream):
                     if packet.size == 0 and packet.dts is None:
                         return  # PyAV's mark of the end.
                     failures = 0
@@ -104,6 +106,9 @@ class Connection(Closing):
                 is_waiting = isinstance(error, BlockingIOError) and self.target.kind is Kind.DEVICE
                 failures += not is_waiting
         self.gave_up = True
+
+    def _note_unknown_stream(self) -> None:
+        self.has_unknown_streams = True
 
     @property
     def size(self) -> int:

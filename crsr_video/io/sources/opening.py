@@ -1,7 +1,7 @@
 """Opens a source with care: within the limits, and nothing that the source refers to."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -223,17 +223,29 @@ def codec_name(stream: Stream) -> str | None:
     return getattr(stream, "name", None)  # A stream without a decoder lacks the attribute.
 
 
-def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
+def packets_of(
+    container: InputContainer,
+    *streams: Stream,
+    on_unknown: Callable[[], None] = lambda: None,
+) -> Iterator[Packet]:
     """Yield all packets of some streams, or of all streams, in the file's order.
 
     A stream that begins after the file was opened, as in transport streams and Flash Video, is
     left out; PyAV stumbles over it at the very end.
+
+    Args:
+        container: The container.
+        *streams: The streams. Defaults to all.
+        on_unknown: Called if there was a stream that is left out.
     """
     packets = container.demux(*streams)
     while True:
         try:
             packet = next(packets)
-        except (StopIteration, IndexError):
+        except StopIteration:
+            return
+        except IndexError:
+            on_unknown()
             return
         yield packet
 

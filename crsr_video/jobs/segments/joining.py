@@ -74,6 +74,7 @@ def join(
             video.push_until(_decoding_time(item))
             writer.push_packet(item)
         video.push_until(None)
+        writer.check_losses(reader.report.losses)
         writer.close()
         return Joined(writer.plan, reader.info, reader.report, writer.notices)
 

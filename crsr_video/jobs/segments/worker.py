@@ -92,6 +92,7 @@ class SegmentWorker(Closing):
             runner.run()
             if not runner.durations:
                 raise NoVideoError(self._why_nothing(segment))
+            writer.check_losses(source.report.losses)
             writer.close()
         grown = subtract_statistics(frames.statistics, before, len(faces.ids))
         seconds = {

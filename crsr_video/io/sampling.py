@@ -1,0 +1,57 @@
+"""Looks at some pictures in the middle of a file, where its properties may have changed."""
+
+from contextlib import suppress
+
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+
+from crsr_video.errors import CrsrError
+from crsr_video.io import picture_properties
+from crsr_video.io.pyav import Packet
+from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.targets import Target
+from crsr_video.types import FieldOrder
+
+_PLACES = 12
+"""Places that are looked at, evenly spread over the file."""
+_MOST_PACKETS = 300
+"""Packets of the video that are read at each place in search of a keyframe."""
+
+
+def later_field_order(target: Target) -> FieldOrder:
+    """Return the field order of the first sampled picture with fields.
+
+    Args:
+        target: The source, which is opened again.
+    """
+    with suppress(CrsrError, FFmpegError), Connection(target) as connection:
+        micro = connection.container.duration or 0
+        begin = connection.container.start_time or 0
+        for place in range(1, _PLACES + 1):
+            with suppress(FFmpegError):
+                connection.container.seek(begin + micro * place // (_PLACES + 1))
+                picture = _next_picture(connection)
+                if picture is not None and picture.interlaced_frame:
+                    return picture_properties.field_order(picture)
+    return "progressive"
+
+
+def _next_picture(connection: Connection) -> VideoFrame | None:
+    """Return the picture of the next keyframe."""
+    context, count = connection.video.codec_context, 0
+    context.flush_buffers()
+    for packet in connection.packets(lambda _error: None, 1):
+        if packet.stream_index != connection.video.index:
+            continue
+        count += 1
+        if count > _MOST_PACKETS:
+            return None
+        if packet.is_keyframe:
+            return _decoded(connection, packet)
+    return None
+
+
+def _decoded(connection: Connection, packet: Packet) -> VideoFrame | None:
+    context = connection.video.codec_context
+    pictures = context.decode(packet) or context.decode(None)
+    return pictures[0] if pictures else None
