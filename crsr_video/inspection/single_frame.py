@@ -138,14 +138,15 @@ def _enhance_moment(
     with Reader(path, start=search.begin) as reader:
         replay = replay_for(config, path, reader.info, shift=reader.source.shift)
         with build(config, live=True, tracker=replay) as pipeline:
-            frames = _timed(reader, search.begin)
+            frames = timed(reader, search.begin)
             moment = search.run(frames, lambda frame: pipeline.track(frame)[0])
             if moment is None:
                 raise InputError(f"{path}: there is no frame at {at:g} s")
             return moment, pipeline.restore(moment.tracked)[0], pipeline.statistics
 
 
-def _timed(reader: Reader, start: float) -> Iterator[tuple[float, Frame]]:
+def timed(reader: Reader, start: float) -> Iterator[tuple[float, Frame]]:
+    """Yield the frames of a reader with their times in the file, of which it skipped `start`."""
     for item in reader:
         if isinstance(item, Frame):
             yield start + item.seconds, item

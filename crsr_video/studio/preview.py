@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from crsr_video.closing import Closing
 from crsr_video.config import EnhancerConfig, PersonSettings
 from crsr_video.errors import ConfigError, CrsrError, InputError
+from crsr_video.inspection.single_frame import search_for, timed
 from crsr_video.io.reader import Reader
 from crsr_video.live.quality_controller import FrameTiming, QualityController
 from crsr_video.pipeline import Pipeline, build, replay_for
@@ -25,8 +26,6 @@ from crsr_video.studio.settings import PersonChoice, Settings
 from crsr_video.types import Frame, TrackedFrame
 
 MAX_WIDTH = 3840
-_WARM_UP_FRAMES = 4
-"""Frames before a single frame that are tracked, so that faces are found as in a whole run."""
 _MAX_UNSHOWN = 3
 """Packets on their way to the page beyond which frames are dropped."""
 _LATE_SECONDS = 0.15
@@ -124,23 +123,13 @@ def single_frame(
     Raises:
         CrsrError: The file cannot be read, or the settings cannot be used.
     """
-    with Reader(source.path) as probe:
-        step = 1 / float(probe.info.rate or 25)
-    wanted = max(0.0, at - step / 2)
-    begin = max(0.0, wanted - _WARM_UP_FRAMES * step)
-    with _open_stream(source, settings, networks, begin, LiveQuality()) as stream:
-        shown = None
-        for time_of_frame, frame in stream.frames():
-            tracked = stream.track(frame)
-            if shown is None or time_of_frame <= wanted + step:
-                shown = (time_of_frame, frame, tracked)
-            if time_of_frame >= wanted:
-                break
-        if shown is None:
+    search = search_for(source.path, at)
+    with _open_stream(source, settings, networks, search.begin, LiveQuality()) as stream:
+        moment = search.run(stream.frames(), stream.track)
+        if moment is None:
             raise InputError(f"{source.path.name}: there is no frame at {at:.3f} s")
-        time_of_frame, frame, tracked = shown
-        header = {"at": time_of_frame, "width": _upright_width(frame)}
-        return stream.packet(header, frame, tracked, width)
+        header = {"at": moment.seconds, "width": _upright_width(moment.frame)}
+        return stream.packet(header, moment.frame, moment.tracked, width)
 
 
 class _Stream(Closing):
@@ -153,7 +142,7 @@ class _Stream(Closing):
 
     def frames(self) -> Iterator[tuple[float, Frame]]:
         """Yield frames with their times in the file."""
-        return _timed(self.reader, self._start)
+        return timed(self.reader, self._start)
 
     @abstractmethod
     def change(self, settings: Settings) -> None:
@@ -251,7 +240,7 @@ class _ResultStream(_Stream):
         except CrsrError:
             self.reader.close()
             raise
-        self._frames = _timed(self._result, begin + source.result_start)
+        self._frames = timed(self._result, begin + source.result_start)
         self._next = next(self._frames, None)
         self._shown: Frame | None = None
 
@@ -278,12 +267,6 @@ class _ResultStream(_Stream):
     def close(self) -> None:
         self._result.close()
         super().close()
-
-
-def _timed(reader: Reader, start: float) -> Iterator[tuple[float, Frame]]:
-    for item in reader:
-        if isinstance(item, Frame):
-            yield start + item.seconds, item
 
 
 class PlaySession:

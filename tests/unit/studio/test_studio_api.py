@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -54,6 +55,12 @@ def client(folder: Path, tmp_path: Path) -> Iterator[TestClient]:
 def file_id(client: TestClient, name: str = "portrait.mp4") -> str:
     files = client.get("/api/files").json()["files"]
     return str(next(file["id"] for file in files if file["name"] == name))
+
+
+def write_photo(path: Path) -> Path:
+    with av.open(str(CLIPS / "portrait.mp4")) as file:
+        next(file.decode(video=0)).to_image().save(path)
+    return path
 
 
 def parts_of(packet: bytes) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
@@ -170,6 +177,31 @@ def test_a_frame_before_and_after(client: TestClient) -> None:
     difference = np.abs(before.astype(int) - after.astype(int))
     assert difference[y0:y1, x0:x1].mean() > 0.5
     assert difference[:, :64].max() == 0
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"])
+def test_a_photo_is_shown_before_and_after(client: TestClient, folder: Path, suffix: str) -> None:
+    photo = write_photo(folder / f"photo{suffix}")
+    number = file_id(client, photo.name)
+    facts = client.get(f"/api/files/{number}").json()
+    assert (facts["kind"], facts["width"], facts["height"]) == ("image", 640, 360)
+    header, before, after = parts_of(
+        client.post(f"/api/files/{number}/frame", json={"at": 0.0, "width": 640}).content
+    )
+    assert len(header["faces"]) == 1
+    assert before.shape == (360, 640, 3)
+    assert np.abs(before.astype(int) - after.astype(int)).max() > 3
+    thumbnail = client.get(f"/api/files/{number}/thumbnail", params={"at": 0, "width": 64})
+    assert thumbnail.status_code == 200
+
+
+def test_a_photo_is_exported_in_its_own_format(client: TestClient, folder: Path) -> None:
+    photo = write_photo(folder / "photo.jpg")
+    export = {"file": file_id(client, photo.name), "settings": IDENTITY}
+    assert client.post("/api/jobs", json=export).status_code == 201
+    job = wait_for_job(client, "done")
+    assert Path(job["output"]) == folder / "photo.enhanced.jpg"
+    assert client.get(f"/api/files/{job['result_file']}").json()["width"] == 640
 
 
 @pytest.mark.parametrize(("at", "index"), [(0.0, 0), (0.04, 1), (0.03, 1), (0.41, 10), (2.96, 74)])
