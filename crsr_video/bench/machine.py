@@ -4,7 +4,7 @@ import os
 import platform
 from pathlib import Path
 
-from crsr_video import __version__
+from crsr_video._version import __version__
 from crsr_video.versions import library_versions
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from crsr_video import __version__
+from crsr_video._version import __version__
 from crsr_video.errors import ConfigError
 from crsr_video.inspection import contact_sheet
 from crsr_video.inspection.drawing import playable_settings

@@ -12,7 +12,8 @@ from typing import Any
 
 import platformdirs
 
-from crsr_video import __version__, files
+from crsr_video import files
+from crsr_video._version import __version__
 from crsr_video.errors import PluginError
 from crsr_video.plugins import frei0r
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from crsr_video import __version__
+from crsr_video._version import __version__
 from crsr_video.errors import PluginError
 from crsr_video.plugins.frei0r import Effect, load
 from crsr_video.plugins.installation import (

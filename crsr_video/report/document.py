@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from crsr_video import __version__, weights
+from crsr_video import weights
+from crsr_video._version import __version__
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ConfigError, OutputError
 from crsr_video.files import sha256_of_file, write_file

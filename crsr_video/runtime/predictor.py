@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 import torch
 from torch import Tensor, nn
 
-from crsr_video import __version__
+from crsr_video._version import __version__
 from crsr_video.imaging.masks import window
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.fused import Fused

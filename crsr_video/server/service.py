@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 
-from crsr_video import __version__
+from crsr_video._version import __version__
 from crsr_video.closing import Closing
 from crsr_video.errors import CrsrError, ProtocolError, ServerError, VersionError
 from crsr_video.server.frame_enhancer import FrameEnhancer

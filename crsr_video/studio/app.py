@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
-from crsr_video import __version__
+from crsr_video._version import __version__
 from crsr_video.errors import CrsrError
 from crsr_video.studio.access import AccessControl
 from crsr_video.studio.camera import CameraSession, camera_devices

@@ -11,7 +11,8 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from crsr_video import __version__, weights
+from crsr_video import weights
+from crsr_video._version import __version__
 from crsr_video.config import Config
 from crsr_video.errors import InputError
 from crsr_video.files import sha256_of_file
