@@ -385,6 +385,6 @@ def _size_of(item: Any) -> int:
         case TrackedFrame():
             return _size_of(item.frame)
         case Frame():
-            return sum(component.nbytes for component in item.components)
+            return item.nbytes
         case _:
             return 0

@@ -115,6 +115,11 @@ class Frame:
         return int(self.components[0].shape[0])
 
     @property
+    def nbytes(self) -> int:
+        """Size of the components in bytes."""
+        return sum(component.nbytes for component in self.components)
+
+    @property
     def seconds(self) -> float:
         """Presentation time in seconds."""
         return float(self.pts * self.time_base)

@@ -9,7 +9,7 @@ from av.codec import Codec
 
 from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError
-from crsr_video.io import pixel_formats
+from crsr_video.io import limits, pixel_formats
 
 MPEG_FAMILY = ("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "wmv1", "wmv2", "flv", "h263")
 _X26X = ("libx264", "libx264rgb", "libx265")
@@ -92,6 +92,8 @@ def encoder_options(
             known = ", ".join(_PRESETS)
             raise EncoderError(f"{name} has no preset {settings.preset!r}, only {known}")
         options["preset"] = settings.preset
+    if size[0] * size[1] > limits.GIANT_PIXELS:
+        options |= _FEW_FRAMES.get(name, {})
     own = {k: v for k, v in settings.options.items() if k != "pix_fmt"}
     if own.keys() & _RATE_KEYS:
         options = {k: v for k, v in options.items() if k not in ("b", *_QUALITY_KEYS)}
@@ -149,6 +151,19 @@ def _profile(
     if encoder == "dnxhd" and settings.bitrate is None:  # Any size, unlike DNxHD proper.
         return {"profile": _DNXHR.get(pixel_format, "dnxhr_444")}
     return {}
+
+
+_X264_FEW = {"rc-lookahead": "1", "bf": "0", "refs": "1"}
+_LIBVPX_FEW = {"lag-in-frames": "0"}
+_FEW_FRAMES: dict[str, dict[str, str]] = {
+    "libx264": _X264_FEW,
+    "libx264rgb": _X264_FEW,
+    "libx265": {"x265-params": "rc-lookahead=1:bframes=0:ref=1:frame-threads=1"},
+    "libvpx": _LIBVPX_FEW,
+    "libvpx-vp9": _LIBVPX_FEW,
+    "libaom-av1": _LIBVPX_FEW,
+}
+"""Options under which an encoder holds few frames, for giant ones; x264 holds 50 otherwise."""
 
 
 def merge_parameters(options: dict[str, str], more: dict[str, str]) -> dict[str, str]:

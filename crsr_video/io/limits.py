@@ -27,6 +27,8 @@ OPENING_SECONDS = 60.0
 """Timeout for opening a file."""
 DECODING_BYTES = 2 << 30
 """Bytes of pictures that decoding threads may hold: giant frames get fewer threads."""
+GIANT_PIXELS = 1 << 26
+"""Encoders hold few frames with more pixels than this, which is twice 8K video."""
 
 PROTOCOLS = "file"
 """FFmpeg's protocols that a file may use; only to read itself, see `FORMATS`."""

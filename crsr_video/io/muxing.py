@@ -13,7 +13,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from crsr_video.errors import EncoderError, OutputError
-from crsr_video.io import encoders, picture_properties, pyav
+from crsr_video.io import encoders, limits, picture_properties, pyav
 from crsr_video.io.clock import EncoderClock
 from crsr_video.io.containers import MOV
 from crsr_video.io.copied_streams import LiveStreams, RecordedStreams, StreamTemplates
@@ -194,7 +194,10 @@ class RecordedMuxer(Muxer):
         self._others.add_covers()
 
     def _configure(self) -> None:
+        width, height = self._plan.shape.size
         self._context.thread_count = self._threads
+        if width * height > limits.GIANT_PIXELS:  # Other threads hold frames of their own.
+            self._context.thread_type = ThreadType.SLICE
         copy_stream_tags(self._source.video, self._stream)
 
     @property

@@ -20,7 +20,7 @@ from crsr_video.imaging.noise import deviation, power_beyond
 from crsr_video.imaging.operations import Operations
 from crsr_video.imaging.resampling import sample
 from crsr_video.imaging.warping import warp
-from crsr_video.stages.base import Stage
+from crsr_video.stages.base import Stage, frames_to_hold
 from crsr_video.types import Crop, Face, Frame, TrackedFrame
 
 CROP_SIZES = (32, 64, 128)
@@ -181,7 +181,11 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
         self._forget()
         self._waiting.append((item, placed))
         crops = sum(face.crops_wanted for _, faces in self._waiting for face in faces)
-        if len(self._waiting) > self.lookahead or crops >= self._batch or crops == 0:
+        if (
+            len(self._waiting) > frames_to_hold(self.lookahead, item.frame)
+            or crops >= self._batch
+            or crops == 0
+        ):
             return self.flush()
         return []
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from crsr_video.types import Frame
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -32,6 +34,15 @@ class Lowered:
     def cause(self) -> str:
         """The most frequent cause."""
         return self.causes.most_common(1)[0][0]
+
+
+GIANT_FRAME_BYTES = 200_000_000
+"""Of larger frames only one is held back. 8K frames of 10 bits without subsampling are smaller."""
+
+
+def frames_to_hold(wanted: int, frame: Frame) -> int:
+    """Return how many frames like this one may be held back, of a wanted number."""
+    return min(wanted, 1) if frame.nbytes > GIANT_FRAME_BYTES else wanted
 
 
 class Stage(ABC, Generic[In, Out]):

@@ -13,7 +13,7 @@ from typing import Any
 
 from crsr_video.imaging.likeness import agreement
 from crsr_video.imaging.operations import Operations, Pictures
-from crsr_video.stages.base import Stage
+from crsr_video.stages.base import Stage, frames_to_hold
 from crsr_video.types import Crop, Face, TrackedFrame
 
 _TOLERANCE = 0.045
@@ -57,7 +57,8 @@ class Smoother(Stage[TrackedFrame, TrackedFrame]):
             if item.cut:
                 ready += self._end_scene()
             self._window.append(item)
-            if len(self._window) - self._next > self.lookahead:
+            ahead = frames_to_hold(self.lookahead, item.frame)
+            while len(self._window) - self._next > ahead:
                 ready.append(self._take())
         return self._averaged(ready)
 
@@ -89,7 +90,7 @@ class Smoother(Stage[TrackedFrame, TrackedFrame]):
         item = self._window[centre]
         ready = _Ready(item, [_job(face, neighbours) for face in item.faces])
         self._next += 1
-        while self._next > self._radius:
+        while self._next > frames_to_hold(self._radius, item.frame):
             self._window.popleft()
             self._next -= 1
         return ready

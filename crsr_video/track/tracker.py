@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from crsr_video.closing import Closing
-from crsr_video.stages.base import Stage
+from crsr_video.stages.base import Stage, frames_to_hold
 from crsr_video.track.detection import Detector, DetectorRun
 from crsr_video.track.landmarks import LandmarkModel
 from crsr_video.track.regions import view_of
@@ -195,7 +195,7 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
             runs = self._schedule.next(view, luma, index, self._track_set.regions)
         self._detect(item, index, scene, runs)
         self._held.append(_HeldFrame(index, item, scene))
-        return self._release(self.lookahead)
+        return self._release(frames_to_hold(self.lookahead, item))
 
     def flush(self) -> list[TrackedFrame]:
         """End the stream, and return the frames held back. The next frame begins a scene."""

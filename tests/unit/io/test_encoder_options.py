@@ -8,7 +8,7 @@ import pytest
 from crsr_video.config import OutputSettings
 from crsr_video.errors import CrsrError, EncoderError
 from crsr_video.io import encoders
-from crsr_video.io.encoder_options import check_options
+from crsr_video.io.encoder_options import check_options, encoder_options
 from crsr_video.io.live_reader import LiveReader
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
@@ -107,3 +107,24 @@ def test_deeper_samples_have_more_quantisers() -> None:
     with pytest.raises(EncoderError, match="between 0 and 63, but is 64"):
         check_options("libx264", {"qp": "64"}, 10)
     check_options("libx264", {"qp": "what"}, 8)  # FFmpeg refuses it.
+
+
+@pytest.mark.parametrize("name", ["libx264", "libx265", "libvpx-vp9"])
+@pytest.mark.parametrize(
+    ("size", "is_limited"), [((7680, 4320), False), ((16384, 8192), True), ((16384, 2048), False)]
+)
+def test_encoders_hold_few_giant_frames(name: str, size: tuple[int, int], is_limited: bool) -> None:
+    encoder = encoders.find(name)
+    if encoder is None:
+        pytest.skip(f"this FFmpeg lacks {name}")
+    options = encoder_options(encoder, OutputSettings(), "yuv420p", size, None, 0)
+    text = str(options)
+    assert ("rc-lookahead" in text or "lag-in-frames" in text) is is_limited
+
+
+def test_a_lookahead_that_the_user_chose_stays() -> None:
+    encoder = encoders.find("libx264")
+    assert encoder is not None
+    settings = OutputSettings(options={"rc-lookahead": "7"})
+    options = encoder_options(encoder, settings, "yuv420p", (16384, 8192), None, 0)
+    assert options["rc-lookahead"] == "7"

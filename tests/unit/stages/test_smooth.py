@@ -217,3 +217,13 @@ def test_reset_forgets():
     assert len(done) == 3
     for item in done:
         assert item.faces[0].enhanced.image == pytest.approx(1)
+
+
+def test_of_giant_frames_only_one_is_held_back(monkeypatch):
+    monkeypatch.setattr("crsr_video.stages.base.GIANT_FRAME_BYTES", 10)
+    stage = Smoother(NUMPY, radius=3)
+    plain = flat_frame("gray", 8, 8, (0.5, 0.5, 0.5))
+    sent = [tracked(replace(plain, pts=pts)) for pts in range(5)]
+    numbers = [[item.frame.pts for item in stage.push(one)] for one in sent]
+    assert numbers == [[], [0], [1], [2], [3]]
+    assert [item.frame.pts for item in stage.flush()] == [4]
