@@ -5,11 +5,13 @@ Library code leaves all of this alone. A program that embeds the library decides
 """
 
 import gc
+import importlib
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -38,11 +40,31 @@ def configured_process() -> Iterator[None]:
     os.environ.setdefault("SVT_LOG", "0")
     gc.set_threshold(_ALLOCATIONS_WHILE_LOADING, 20, 100)
     _open_standard_streams()
+    _load_without_working_directory()
     try:
         with handled_signals(_interrupt):
             yield
     finally:
         gc.set_threshold(*_GC_THRESHOLD)
+
+
+def _load_without_working_directory() -> None:
+    """Load torch from another directory if the working directory was deleted.
+
+    MKL ends the process otherwise. Relative paths must fail afterwards, so this process returns to
+    the deleted directory.
+    """
+    try:
+        Path.cwd()
+    except OSError:
+        with suppress(OSError, ImportError):
+            deleted = os.open(".", os.O_RDONLY)
+            try:
+                os.chdir("/")
+                importlib.import_module("torch")
+            finally:
+                os.fchdir(deleted)
+                os.close(deleted)
 
 
 def finish_loading() -> None:

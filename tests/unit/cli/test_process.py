@@ -10,6 +10,7 @@ import pytest
 
 from crsr_video.cli import process
 from tests.support.paths import ROOT
+from tests.support.video import make_video
 
 
 def test_a_command_restores_signals_and_collector():
@@ -57,3 +58,20 @@ def test_closed_standard_streams_are_opened_on_the_null_device(closed, tmp_path)
     command = f"exec {sys.executable} {program} {result} {closed}"
     subprocess.run(["sh", "-c", command], check=True, env=environment)
     assert int(result.read_text()) > 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps working directories")
+def test_absolute_paths_work_in_a_deleted_working_directory(tmp_path):
+    source, result, folder = make_video(tmp_path / "a.mp4"), tmp_path / "b.mp4", tmp_path / "gone"
+    folder.mkdir()
+    program = (
+        "import os, sys; os.chdir(sys.argv[1]); os.rmdir(sys.argv[1]);"
+        f"sys.path[0] = {str(ROOT)!r};"
+        "from crsr_video.cli import main; main(sys.argv[2:])"
+    )
+    command = [sys.executable, "-c", program, folder, "enhance", "--model", "identity"]
+    done = subprocess.run([*command, source, "-o", result], capture_output=True, text=True)
+    assert (done.returncode, result.exists()) == (0, True), done.stderr
+    folder.mkdir()
+    done = subprocess.run([*command, "a.mp4"], capture_output=True, text=True)
+    assert "a.mp4: no such file" in done.stderr
