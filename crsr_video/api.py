@@ -191,10 +191,10 @@ def _enhance_picture_file(
         stack.callback(file.release)
         _check_reports(config, source, path)
         image = images.read(source)
-        lost = images.losses(image, kind)
+        lost = (*image.notices, *images.losses(image, kind))
         if lost and config.output.strict:
             raise OutputError(f"{path}: {lost[0]}")
-        notices.add(*image.notices, *lost)
+        notices.add(*lost)
         stages = stack.enter_context(pipeline.build(config, networks=networks))
         observer = reporting.Observer() if config.job.report else None
         stages.observer = observer.push if observer is not None else None

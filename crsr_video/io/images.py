@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -69,7 +69,10 @@ _LAYOUTS = {
 }
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """Pillow's modes by the number of channels."""
-_DAMAGE = (OSError, ValueError, SyntaxError, LookupError, struct.error, zlib.error, EOFError)
+_DAMAGE = (
+    *(OSError, ValueError, SyntaxError, LookupError, RuntimeError, TypeError, AttributeError),
+    *(ArithmeticError, EOFError, struct.error, zlib.error),
+)
 """What Pillow raises on damaged files."""
 
 
@@ -239,13 +242,21 @@ def _explaining(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Suppress Pillow's warnings: sizes are checked here, and damage becomes an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
 def _opened(path: Path, data: bytes) -> Iterator[Image.Image]:
     if path.suffix.lower() in (".heic", ".heif"):
         _add_heif()
-    with warnings.catch_warnings():  # Sizes are checked here, and damage becomes an error.
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data)) as image:
-            yield image
+    Image.init()
+    formats = [name for name in set(FORMATS.values()) if name in Image.OPEN]
+    with _without_warnings(), Image.open(io.BytesIO(data), formats=formats) as image:
+        yield image
 
 
 def _add_heif() -> None:
@@ -272,6 +283,8 @@ def _deep_pixels(image: Image.Image, data: bytes) -> Pixels | None:
         return None
     if bits != 16:
         return None
+    if image.format == "TIFF":
+        data = _without_orientation(data)
     try:
         found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
@@ -279,6 +292,24 @@ def _deep_pixels(image: Image.Image, data: bytes) -> Pixels | None:
     if found is None or found.dtype != np.uint16 or {*found.shape[:2]} != {*image.size}:
         raise InputError(f"{image.format} pictures of this kind with 16 bits cannot be read")
     return _swapped(found)
+
+
+def _without_orientation(data: bytes) -> bytes:
+    """Return a TIFF file whose orientation is upright: OpenCV turns such pictures, unlike others.
+
+    Raises:
+        InputError: The file is a BigTIFF, whose tags are stored in another way.
+    """
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    if int.from_bytes(data[2:4], order) != 42:
+        raise InputError("BigTIFF pictures with 16 bits cannot be read")
+    first = int.from_bytes(data[4:8], order)
+    count = int.from_bytes(data[first : first + 2], order)
+    for place in range(first + 2, min(first + 2 + 12 * count, len(data) - 11), 12):
+        if int.from_bytes(data[place : place + 2], order) == _ORIENTATION:
+            upright = (1).to_bytes(2, order) + b"\0\0"
+            return data[: place + 8] + upright + data[place + 12 :]
+    return data
 
 
 def _swapped(pixels: Any) -> Pixels:
@@ -410,9 +441,10 @@ def encode(image: StillImage, frame: Frame, name: str) -> bytes:
     writers = {"JPEG": _jpeg, "PNG": _png, "TIFF": _tiff, "WEBP": _webp, "BMP": _bmp}
     try:
         writer = writers.get(name)
-        if writer is not None:
-            return writer(image, pixels)
-        return _saved(_as_pillow(pixels), name, quality=_LOSSY_QUALITY, **_metadata(image))
+        with _without_warnings():
+            if writer is not None:
+                return writer(image, pixels)
+            return _saved(_as_pillow(pixels), name, quality=_LOSSY_QUALITY, **_metadata(image))
     except _DAMAGE as error:
         raise OutputError(f"cannot be written as {name}: {pyav.reason(error)}") from error
 

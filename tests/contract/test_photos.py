@@ -5,6 +5,7 @@ import json
 import shutil
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -17,7 +18,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 import crsr_video
 from crsr_video.cli import main
-from crsr_video.errors import ConfigError, InputError
+from crsr_video.errors import ConfigError, CrsrError, InputError
 from crsr_video.io import images
 from crsr_video.track import face_models
 from tests.support.paths import CLIPS
@@ -202,6 +203,26 @@ def test_the_orientation_is_kept_and_the_face_is_found(
     assert_only_the_face_changed(pixels(source), pixels(result))
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_the_orientation_of_a_deep_picture_is_kept(tmp_path: Path, suffix: str) -> None:
+    deep = np.random.default_rng(3).integers(0, 65536, (40, 60, 3), np.uint16)
+    data = exif(6).tobytes().removeprefix(b"Exif\0\0")
+    still = replace(images.from_array(deep), exif=data)
+    source = tmp_path / f"photo{suffix}"
+    source.write_bytes(images.encode(still, still.frame, images.format_of(source)))
+    for _ in range(2):
+        again = images.read(source)
+        assert again.frame.rotation == 270
+        np.testing.assert_array_equal(images.to_pixels(again, again.frame), deep)
+        source.write_bytes(images.encode(again, again.frame, again.format))
+
+
+def test_only_the_listed_formats_are_opened(tmp_path: Path) -> None:
+    source = tmp_path / "photo.jpg"
+    Image.new("RGB", (64, 64)).save(source, format="PPM")
+    assert "is damaged, or no picture" in error_of(source)
+
+
 def test_chunks_of_a_png_that_are_safe_to_copy_are_copied(tmp_path: Path) -> None:
     source = tmp_path / "wall.png"
     Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(source, dpi=(200, 200))
@@ -261,6 +282,27 @@ def test_damaged_and_giant_pictures_are_refused_in_one_line(tmp_path: Path) -> N
         chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
         bomb.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT\x35\xaf\x06\x1e")
         assert "too large" in error_of(bomb)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".bmp", ".avif"])
+def test_damage_anywhere_is_an_input_error(tmp_path: Path, suffix: str) -> None:
+    random = np.random.default_rng(11)
+    path = tmp_path / f"photo{suffix}"
+    noise = random.integers(0, 256, (24, 32, 3), np.uint8)
+    extra = {} if suffix == ".bmp" else {"exif": exif(6), "icc_profile": PROFILE}
+    Image.fromarray(noise).save(path, **extra)
+    whole, refused = path.read_bytes(), 0
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in random.integers(0, min(len(data), 600), 4):
+            data[place] = random.integers(256)
+        path.write_bytes(data)
+        try:
+            image = images.read(path)
+            images.encode(image, image.frame, "PNG")
+        except CrsrError:
+            refused += 1
+    assert refused > 5
 
 
 def test_a_picture_becomes_no_video_and_a_wrong_mode_is_named(tmp_path: Path) -> None:
