@@ -110,6 +110,7 @@ def main(context: click.Context, verbose: int, quiet: bool) -> None:
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     logging.basicConfig(format="crsr-video: %(message)s")
     logging.getLogger("crsr_video").setLevel(logging.ERROR if quiet else level)
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # Damage of pictures is our own message.
 
 
 for command in (
