@@ -9,6 +9,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
 from crsr_video.io import limits, picture_properties, pixel_formats, pyav
+from crsr_video.io.cropping import Cropper
 from crsr_video.io.damage import DamageDetector
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.connection import Connection
@@ -69,6 +70,7 @@ class VideoDecoder:
         self._raw_bytes = 0
         self.failed = 0
         """Packets that the decoder refused."""
+        self._cropper = Cropper(connection.facts.crop, note)
         self._prepare(threads, low_delay)
 
     def _prepare(self, threads: int, low_delay: bool) -> None:
@@ -100,7 +102,7 @@ class VideoDecoder:
             return []
         for picture in pictures:
             self._damage.picture_received(picture)
-        return pictures
+        return [self._cropper.cropped(picture) for picture in pictures]
 
     def finish(self) -> None:
         """Take note that all packets were decoded."""

@@ -104,6 +104,65 @@ def _lost_tags(source: Source, container: str) -> Iterator[str]:
         yield "dispositions"
 
 
+_UNKEPT_SIDE_DATA = {
+    "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid metadata",
+    "DOVI_METADATA": "Dolby Vision",
+    "DOVI_RPU_BUFFER": "Dolby Vision",
+    "FILM_GRAIN_PARAMS": "parameters of film grain",
+    "AMBIENT_VIEWING_ENVIRONMENT": "ambient viewing environment",
+    "AFD": "active format description",
+    "SPHERICAL": "360-degree mapping",
+    "ICC_PROFILE": "colour profile",
+    "EXIF": "EXIF data",
+}
+"""Side data of pictures that no result keeps, in words."""
+_KEEPS_CAPTIONS = frozenset(("libx264", "libx265", "mpeg2video", "h264_nvenc", "hevc_nvenc"))
+"""Encoders that write closed captions into their own stream."""
+_KEEPS_STEREO = frozenset(("libx264",))
+"""Encoders that write how the pictures of two eyes are arranged into their own stream."""
+
+
+def stereo_multiplier(source: Source) -> Fraction:
+    """Return by how much FFmpeg widens pixels because a picture holds those of two eyes."""
+    mode = source.video.metadata.get("stereo_mode", "")
+    if mode in ("left_right", "right_left", "col_interleaved_lr", "col_interleaved_rl"):
+        return Fraction(2)
+    if mode in ("top_bottom", "bottom_top", "row_interleaved_lr", "row_interleaved_rl"):
+        return Fraction(1, 2)
+    return Fraction(1)
+
+
+def unkept_properties(source: Source, container: str, encoder: str) -> tuple[str, ...]:
+    """Return one notice about the properties of the pictures that no result keeps.
+
+    Args:
+        source: The source.
+        container: FFmpeg's name of the container of the result.
+        encoder: FFmpeg's name of the encoder.
+    """
+    first = source.first
+    attached = picture_properties.side_data(first.native) if first.native is not None else {}
+    found = dict.fromkeys(source.facts.losses)
+    if first.native is not None and "yuva" in first.native.format.name:
+        found.pop("transparency", None)
+    elif source.video.metadata.get("alpha_mode") == "1":
+        found["transparency"] = None
+    if stereo_multiplier(source) != 1 and container in MATROSKA:
+        found["stereo mode"] = None
+    if source.video.metadata.get("stereo_mode", "mono") != "mono" and container not in MATROSKA:
+        found["stereo mode"] = None
+    if "STEREO3D" in attached and encoder not in _KEEPS_STEREO:
+        found["stereo mode"] = None
+    if "A53_CC" in attached and encoder not in _KEEPS_CAPTIONS:
+        found["closed captions"] = None
+    found |= dict.fromkeys(word for name, word in _UNKEPT_SIDE_DATA.items() if name in attached)
+    notices = [f"not kept: {', '.join(found)}"] if found else []
+    if source.facts.service is not None and any(source.facts.service) and container != "mpegts":
+        notices.append(f"{container} does not hold the name of the service")
+    return tuple(notices)
+
+
 def picture_notices(first: Frame, container: str, encoder: str) -> tuple[str, ...]:
     """Return notices about properties of the pictures that are lost, fields excepted."""
     attached = picture_properties.side_data(first.native) if first.native is not None else {}

@@ -10,6 +10,7 @@ The leading zeros in the first byte of an identifier or a length are the number 
 """
 
 import re
+from collections.abc import Iterator
 from io import RawIOBase
 from pathlib import Path
 
@@ -91,6 +92,27 @@ def _largest(file: RawIOBase, *, follow: bool = True) -> dict[int, int]:
         if element is not None and element[0] in longest:
             longest[element[0]] = max(longest[element[0]], element[2])
     return longest
+
+
+def elements(file: RawIOBase) -> Iterator[tuple[int, int, int]]:
+    """Yield identifier, position and length of the elements before the first cluster.
+
+    Args:
+        file: A file, which may be no Matroska file.
+    """
+    head = _element(file, 0)
+    if head is None or head[0] != _EBML:
+        return
+    segment = _element(file, head[1] + head[2])
+    if segment is None or segment[0] != _SEGMENT:
+        return
+    at = segment[1]
+    for _ in range(_MOST_ELEMENTS):
+        element = _element(file, at)
+        if element is None or element[0] == _CLUSTER:
+            return
+        yield element
+        at = element[1] + element[2]
 
 
 def _places(index: bytes) -> list[int]:

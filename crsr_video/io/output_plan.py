@@ -160,11 +160,12 @@ def plan_output(
     shape = shape_for(
         first.layout, choice.pixel_format, (first.width * scale, first.height * scale)
     )
+    aspect = first.sample_aspect / losses.stereo_multiplier(source)
     carried, left_out = losses.carried_streams(source, container)
     plan = OutputPlan(
         destination,
         choice,
-        replace(shape, sample_aspect=first.sample_aspect, interlaced=source.interlaced),
+        replace(shape, sample_aspect=aspect, interlaced=source.interlaced),
         timing,
         options,
         carried,
@@ -215,6 +216,7 @@ def _loss_notices(
         *losses.time_notices(source, container, tick),
         *losses.picture_notices(first, container, encoder),
         *losses.field_notices(source.interlaced, encoder, are_kept=keeps_fields),
+        *losses.unkept_properties(source, container, encoder),
         *losses.tag_notices(source, container),
     )
     if _is_gif(source):

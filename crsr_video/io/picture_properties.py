@@ -15,7 +15,9 @@ from crsr_video.types import FieldOrder
 
 _FOUND_BY_FILTER = {"ICC_PROFILE": 15, "EXIF": 31}
 """Side data that is found without reading it, by the numbers of FFmpeg's AVFrameSideDataType."""
-_UNREADABLE_SIDE_DATA = (15, *range(max(kind.value for kind in SideDataType) + 1, 48))
+_KINDS: Any = SideDataType  # Typed as no enumeration.
+_NAMED = {kind.value for kind in _KINDS}
+_UNREADABLE_SIDE_DATA = (15, *(number for number in range(48) if number not in _NAMED))
 """Numbers of the side data that PyAV must not touch, and of those that it has no name for."""
 
 

@@ -249,6 +249,7 @@ class Reader(Closing):
             min((time for time in times if time is not None), default=Fraction(0)),
             self._pass.first_packets,
             self._field_order(first),
+            self._connection.facts,
         )
 
     def _field_order(self, first: Frame) -> FieldOrder:

@@ -10,6 +10,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from crsr_video.io import pipes
+from crsr_video.io.container_facts import ContainerFacts
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.opening import PROBE_BYTES, open_container, packets_of
 from crsr_video.types import FieldOrder, Frame, VideoInfo
@@ -41,6 +42,9 @@ class Source:
 
     interlaced: FieldOrder = "progressive"
     """Field order of the pictures that have fields, which may begin after the first frame."""
+
+    facts: ContainerFacts = field(default_factory=ContainerFacts)
+    """What the file says about its pictures that PyAV does not pass on."""
 
     @property
     def is_pipe(self) -> bool:

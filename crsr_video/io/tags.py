@@ -23,6 +23,12 @@ _ILST = frozenset(
 """Metadata that MP4 has a place for; anything else needs Apple's general table."""
 _STALE = ("encoder", "major_brand", "minor_version", "compatible_brands", "duration")
 """Metadata that the muxer writes itself."""
+_PACKED_STEREO = frozenset(
+    f"{first}_{second}"
+    for pair in (("left", "right"), ("top", "bottom"))
+    for first, second in (pair, pair[::-1])
+) | {f"{way}_interleaved_{order}" for way in ("row", "col") for order in ("lr", "rl")}
+"""Stereo modes for which FFmpeg's Matroska muxer would narrow the picture."""
 _STALE_VIDEO = ("bps", "number_of_bytes", "number_of_frames", "_statistics")
 """Metadata that is wrong after the video was encoded again."""
 _CODES = (
@@ -54,6 +60,8 @@ def copy_stream_tags(source: Stream, target: Stream, *, mov: bool = False) -> No
         tags["title"] = tags.pop("name")  # MP4 reads the title of a track under another name.
     if mov and (code := _BIBLIOGRAPHIC.get(tags.get("language", ""))):
         tags["language"] = code
+    if tags.get("stereo_mode") in _PACKED_STEREO:
+        del tags["stereo_mode"]
     target.metadata.update(tags)
     target.disposition = source.disposition
 
@@ -61,6 +69,9 @@ def copy_stream_tags(source: Stream, target: Stream, *, mov: bool = False) -> No
 def copy_container_tags(source: Source, output: OutputContainer) -> None:
     """Copy the metadata and the chapters of a source."""
     output.metadata.update(_fresh(source.container.metadata))
+    if source.facts.service is not None and output.format.name == "mpegts":
+        provider, name = source.facts.service
+        output.metadata.update({"service_provider": provider, "service_name": name})
     chapters = _chapters(source)
     if chapters:
         output.set_chapters(chapters)

@@ -7,6 +7,7 @@ from av.error import FFmpegError
 
 from crsr_video.closing import Closing
 from crsr_video.io import limits, pipes
+from crsr_video.io.container_facts import ContainerFacts, container_facts
 from crsr_video.io.damage import sanitize
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.opening import main_video, open_target, packets_of
@@ -46,12 +47,19 @@ class Connection(Closing):
         except BaseException:
             self.container.close()
             raise
+        self.facts = self._read_facts()
+        """What the file says about its pictures that PyAV does not pass on."""
         self.time_base = self.video.time_base or Fraction(1, 1000)
         """Seconds per tick of the video stream."""
         self.has_unknown_streams = False
         """Whether streams have come that nothing was known of when the source was opened."""
         self.gave_up = False
         """Whether reading has ended because of too many errors in a row."""
+
+    def _read_facts(self) -> ContainerFacts:
+        if self.inlet is not None or self.target.kind is not Kind.FILE:
+            return ContainerFacts()
+        return container_facts(self.target.path, self.container.format.name, self.video.index)
 
     def close(self) -> None:
         """Close the container."""

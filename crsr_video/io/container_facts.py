@@ -1,0 +1,242 @@
+"""What a file says about its pictures that PyAV does not pass on: crops, 360 degrees, Dolby Vision.
+
+MP4 says it in boxes of the sample entry, Matroska in elements of the track, and a transport stream
+names its service in a table. Sources: ISO/IEC 14496-12 (`clap`), Google's Spherical Video V2
+(`st3d`, `sv3d`), Dolby's streams within ISO media (`dvcC`), RFC 9559 (Matroska), EN 300 468 (SDT).
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from io import RawIOBase
+from math import ceil, floor
+from pathlib import Path
+
+from crsr_video.files import open_regular
+from crsr_video.io.matroska import elements
+
+_MOST_BYTES = 64 << 20
+"""Size up to which the index of an MP4 file, or the tracks of a Matroska file, are read."""
+_ENTRY_BYTES = 78
+"""Bytes of a video sample entry before its boxes."""
+_SERVICE_BYTES = 1 << 20
+"""Bytes at the beginning of a transport stream in which its service is named."""
+_DOLBY_VISION = (b"dvcC", b"dvvC", b"dvwC")
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Pixels that are not shown along each side."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFacts:
+    """What the container says about the pictures of its main video."""
+
+    crop: Crop | None = None
+    losses: tuple[str, ...] = ()
+    """Properties that no result keeps, in words."""
+    service: tuple[str, str] | None = None
+    """Provider and name of the service of a transport stream."""
+
+
+def container_facts(path: Path, container: str, index: int) -> ContainerFacts:
+    """Return what a file says about one of its videos; nothing if it is damaged.
+
+    Args:
+        path: Path of the file.
+        container: FFmpeg's name of its container.
+        index: Number of the track in the file, counted from zero.
+    """
+    names = container.split(",")
+    try:
+        with open_regular(path, follow_links=True) as file:
+            if "mov" in names:
+                return _facts_of_mp4(file, index)
+            if "matroska" in names:
+                return _facts_of_matroska(file, index)
+            if "mpegts" in names:
+                return ContainerFacts(service=_service(file.read(_SERVICE_BYTES)))
+    except (OSError, ValueError, struct.error, IndexError, ZeroDivisionError):
+        pass
+    return ContainerFacts()
+
+
+# MP4 ---------------------------------------------------------------------------------------------
+
+
+def _boxes(data: bytes, at: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the names and contents of the boxes in some bytes."""
+    while at + 8 <= len(data):
+        size, name, head = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8], 8
+        if size == 1:
+            size, head = int.from_bytes(data[at + 8 : at + 16]), 16
+        size = size or len(data) - at
+        if size < head:
+            return
+        yield name, data[at + head : at + size]
+        at += size
+
+
+def _inside(data: bytes, *path: bytes) -> Iterator[bytes]:
+    """Yield the contents of all boxes at a path."""
+    for name, content in _boxes(data):
+        if name == path[0]:
+            if len(path) == 1:
+                yield content
+            else:
+                yield from _inside(content, *path[1:])
+
+
+def _movie(file: RawIOBase) -> bytes:
+    """Return the content of the movie box."""
+    at = 0
+    while True:
+        file.seek(at)
+        head = file.read(16)
+        if len(head) < 8:
+            return b""
+        size, begin = int.from_bytes(head[:4]), 8
+        if size == 1:
+            size, begin = int.from_bytes(head[8:16]), 16
+        if head[4:8] == b"moov":
+            file.seek(at + begin)
+            return file.read(min(size - begin, _MOST_BYTES))
+        if size < begin:
+            return b""
+        at += size
+
+
+def _facts_of_mp4(file: RawIOBase, index: int) -> ContainerFacts:
+    tracks = list(_inside(_movie(file), b"trak"))
+    track = tracks[index]
+    facts, losses = ContainerFacts(), dict[str, None]()
+    if any(data[:16].hex() == _SPHERICAL_V1 for data in _inside(track, b"uuid")):
+        losses["360-degree mapping"] = None
+    for table in _inside(track, b"mdia", b"minf", b"stbl", b"stsd"):
+        for _, entry in _boxes(table, 8):
+            width, height = struct.unpack(">HH", entry[24:28])
+            for name, content in _boxes(entry, _ENTRY_BYTES):
+                if name == b"clap":
+                    facts = replace(facts, crop=_clean_aperture(content, width, height))
+                elif name == b"sv3d":
+                    losses["360-degree mapping"] = None
+                elif name in (b"st3d", b"vexu"):
+                    losses["stereo mode"] = None
+                elif name in _DOLBY_VISION:
+                    losses["Dolby Vision"] = None
+            break
+    return replace(facts, losses=tuple(losses))
+
+
+_SPHERICAL_V1 = "ffcc8263f8554a938814587a02521fdd"
+
+
+def _clean_aperture(content: bytes, width: int, height: int) -> Crop | None:
+    """Return the crop of a clean aperture: its size, and how far its centre is off the middle."""
+    values = struct.unpack(">IIIIiIiI", content[:32])
+    wide, high, right, down = (Fraction(values[i], values[i + 1]) for i in range(0, 8, 2))
+    if not (0 < wide <= width and 0 < high <= height):
+        return None
+    columns, rows = ceil(wide), ceil(high)
+    left = min(max(0, floor((width - wide) / 2 + right)), width - columns)
+    top = min(max(0, floor((height - high) / 2 + down)), height - rows)
+    crop = Crop(left, top, width - left - columns, height - top - rows)
+    return None if crop == Crop() else crop
+
+
+# Matroska ----------------------------------------------------------------------------------------
+
+_TRACKS, _TRACK, _VIDEO = 0x1654AE6B, 0xAE, 0xE0
+_CROPS = {0x54CC: "left", 0x54BB: "top", 0x54DD: "right", 0x54AA: "bottom"}
+_PROJECTION, _PROJECTION_TYPE, _ALPHA_MODE = 0x7670, 0x7671, 0x53C0
+_BLOCK_ADDITIONS, _ADDITION_TYPE = 0x41E4, 0x41E7
+
+
+def _facts_of_matroska(file: RawIOBase, index: int) -> ContainerFacts:
+    for kind, content, length in elements(file):
+        if kind == _TRACKS:
+            file.seek(content)
+            tracks = [t for k, t in _parts(file.read(min(length, _MOST_BYTES))) if k == _TRACK]
+            return _facts_of_track(tracks[index])
+    return ContainerFacts()
+
+
+def _facts_of_track(track: bytes) -> ContainerFacts:
+    crop, losses = dict[str, int](), dict[str, None]()
+    for kind, content in _parts(track):
+        if kind == _BLOCK_ADDITIONS:
+            for part, value in _parts(content):
+                if part == _ADDITION_TYPE and value in _DOLBY_VISION:
+                    losses["Dolby Vision"] = None
+        if kind != _VIDEO:
+            continue
+        for part, value in _parts(content):
+            number = int.from_bytes(value)
+            if part in _CROPS and number:
+                crop[_CROPS[part]] = number
+            elif part == _ALPHA_MODE and number:
+                losses["transparency"] = None
+            elif part == _PROJECTION:
+                mapped = {int.from_bytes(v) for k, v in _parts(value) if k == _PROJECTION_TYPE}
+                if mapped - {0}:
+                    losses["360-degree mapping"] = None
+    return ContainerFacts(Crop(**crop) if crop else None, tuple(losses))
+
+
+def _parts(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the identifiers and contents of the elements in some bytes."""
+    at = 0
+    while at < len(data) and data[at]:
+        first = 9 - data[at].bit_length()
+        size_at = at + first
+        if size_at >= len(data) or not data[size_at]:
+            return
+        second = 9 - data[size_at].bit_length()
+        begin = size_at + second
+        length = int.from_bytes(data[size_at:begin]) & ((1 << 7 * second) - 1)
+        yield int.from_bytes(data[at:size_at]), data[begin : begin + length]
+        at = begin + length
+
+
+# Transport streams -------------------------------------------------------------------------------
+
+_PACKET_BYTES, _SERVICE_PID, _SERVICE_TABLE, _SERVICE_DESCRIPTOR = 188, 0x11, 0x42, 0x48
+
+
+def _service(data: bytes) -> tuple[str, str] | None:
+    """Return provider and name of the first service that a transport stream describes."""
+    for at in range(data.find(b"\x47"), len(data) - _PACKET_BYTES, _PACKET_BYTES):
+        packet = data[at : at + _PACKET_BYTES]
+        if packet[0] != 0x47 or (packet[1] & 0x1F) << 8 | packet[2] != _SERVICE_PID:
+            continue
+        if not packet[1] & 0x40 or packet[3] & 0x30 != 0x10:
+            continue  # It does not begin with a table.
+        table = packet[5 + packet[4] :]
+        if table[0] == _SERVICE_TABLE:
+            return _described_service(table)
+    return None
+
+
+def _described_service(table: bytes) -> tuple[str, str] | None:
+    at = 16  # The first service, after the head of the table.
+    while at + 2 < len(table):
+        kind, length = table[at], table[at + 1]
+        if kind == _SERVICE_DESCRIPTOR:
+            content = table[at + 2 : at + 2 + length]
+            provider = content[2 : 2 + content[1]]
+            rest = content[2 + content[1] :]
+            return _text(provider), _text(rest[1 : 1 + rest[0]])
+        at += 2 + length
+    return None
+
+
+def _text(data: bytes) -> str:
+    """Return a name without the bytes that select its alphabet."""
+    return data.lstrip(bytes(range(0x20))).decode("utf-8", "replace")

@@ -1,0 +1,154 @@
+"""What containers say about pictures is applied, kept, or named; --strict refuses losses."""
+
+import struct
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from crsr_video import api
+from crsr_video.config import Config, OutputSettings
+from crsr_video.errors import OutputError
+from crsr_video.io.container_facts import ContainerFacts, Crop, container_facts
+from crsr_video.io.reader import Reader
+from tests.support.video import make_video
+
+CONFIG = Config.from_options(model="identity", device="cpu", precision="fp32")
+STRICT = CONFIG.with_options(output=OutputSettings(strict=True))
+ENTRY = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def clap(width: int, height: int, right: int = 0, down: int = 0) -> bytes:
+    values = width, 1, height, 1, right, 1, down, 1
+    return box(b"clap", struct.pack(">IIIIiIiI", *values))
+
+
+def sphere() -> bytes:
+    header = box(b"svhd", bytes(4) + b"test\0")
+    mapping = box(b"prhd", bytes(16)) + box(b"equi", bytes(20))
+    return box(b"sv3d", header + box(b"proj", mapping))
+
+
+def dolby_vision() -> bytes:
+    return box(b"dvvC", bytes([1, 0]) + struct.pack(">H", 8 << 9 | 4 << 3 | 5) + bytes(20))
+
+
+def with_box(path: Path, added: bytes) -> Path:
+    """Add a box to the sample entry of a file whose index comes last."""
+    data = bytearray(path.read_bytes())
+    at, end, sizes = 0, len(data), []
+    for name in ENTRY:
+        while data[at + 4 : at + 8] != name:
+            at += int.from_bytes(data[at : at + 4])
+        sizes.append(at)
+        end = at + int.from_bytes(data[at : at + 4])
+        at += 16 if name == b"stsd" else 8
+    sizes.append(at)
+    assert at < end
+    insert_at = at + int.from_bytes(data[at : at + 4])
+    data[insert_at:insert_at] = added
+    for place in sizes:
+        size = int.from_bytes(data[place : place + 4]) + len(added)
+        data[place : place + 4] = size.to_bytes(4)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+@pytest.mark.parametrize(
+    ("aperture", "size"),
+    [(clap(40, 30), (40, 30)), (clap(33, 21, 4, -2), (34, 22))],
+    ids=["even", "odd"],
+)
+def test_clean_aperture_is_applied(
+    tmp_path: Path, suffix: str, codec: str, aperture: bytes, size: tuple[int, int]
+) -> None:
+    source = with_box(make_video(tmp_path / f"in{suffix}", codec=codec), aperture)
+    lines: list[str] = []
+    api.enhance(source, tmp_path / "out.mp4", config=CONFIG, on_notice=lines.append)
+    with Reader(tmp_path / "out.mp4") as reader:
+        assert (reader.info.width, reader.info.height) == size
+    assert any("cropped to" in line for line in lines)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize(("make", "word"), [(sphere, "360-degree"), (dolby_vision, "Dolby Vision")])
+def test_boxes_without_a_place_are_named(
+    tmp_path: Path, suffix: str, make: Callable[[], bytes], word: str
+) -> None:
+    source = with_box(make_video(tmp_path / f"in{suffix}"), make())
+    lines: list[str] = []
+    api.enhance(source, tmp_path / "out.mp4", config=CONFIG, on_notice=lines.append)
+    assert any(word in line for line in lines)
+    with pytest.raises(OutputError, match=word):
+        api.enhance(source, tmp_path / "strict.mp4", config=STRICT)
+
+
+def element(kind: int, content: bytes) -> bytes:
+    identifier = kind.to_bytes((kind.bit_length() + 7) // 8)
+    return identifier + (len(content) | 1 << 28).to_bytes(4) + content
+
+
+def matroska(path: Path, video: bytes, track: bytes = b"") -> Path:
+    tracks = element(0x1654AE6B, element(0xAE, track + element(0xE0, video)))
+    path.write_bytes(element(0x1A45DFA3, b"") + element(0x18538067, tracks))
+    return path
+
+
+def test_matroska_says_what_is_shown(tmp_path: Path) -> None:
+    crops = zip((0x54CC, 0x54BB, 0x54DD, 0x54AA), (10, 15, 10, 15), strict=True)
+    video = b"".join(element(kind, bytes([value])) for kind, value in crops)
+    sphere_element = element(0x7670, element(0x7671, b"\x01"))
+    added = element(0x41E4, element(0x41E7, b"dvcC"))
+    path = matroska(tmp_path / "a.mkv", video + sphere_element + element(0x53C0, b"\x01"), added)
+    losses = ("Dolby Vision", "360-degree mapping", "transparency")
+    assert container_facts(path, "matroska,webm", 0) == ContainerFacts(Crop(10, 15, 10, 15), losses)
+
+
+@pytest.mark.parametrize("container", ["matroska,webm", "mov,mp4", "mpegts", "avi"])
+@pytest.mark.parametrize("data", [b"", b"\x1aE\xdf\xa3\xff", bytes(300), b"\x47" * 400])
+def test_damaged_files_say_nothing(tmp_path: Path, container: str, data: bytes) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(data)
+    assert container_facts(path, container, 0) == ContainerFacts()
+
+
+@pytest.mark.parametrize("mode", ["left_right", "top_bottom", "right_left"])
+@pytest.mark.parametrize("result", [".mkv", ".mp4"])
+def test_stereo_pictures_keep_their_shape(tmp_path: Path, mode: str, result: str) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / f"out{result}"
+    plain = make_video(tmp_path / "plain.mp4")
+    with av.open(str(plain)) as old, av.open(str(source), "w") as new:
+        copy = new.add_stream_from_template(old.streams.video[0])
+        copy.metadata["stereo_mode"] = mode
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                new.mux(packet)
+    with Reader(source) as reader:
+        pixels = reader.source.first.sample_aspect
+        shown = pixels / (Fraction(1, 2) if mode == "top_bottom" else 2)
+    lines: list[str] = []
+    api.enhance(source, target, config=CONFIG, on_notice=lines.append)
+    with Reader(target) as reader:
+        assert reader.source.first.sample_aspect == shown
+    assert any("stereo mode" in line for line in lines)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_service_of_a_transport_stream_is_kept(tmp_path: Path, codec: str) -> None:
+    names = {"service_provider": "Provider", "service_name": "Channel One"}
+    source = make_video(tmp_path / "in.ts", codec=codec, metadata=names)
+    api.enhance(source, tmp_path / "out.ts", config=CONFIG)
+    for path in (source, tmp_path / "out.ts"):
+        assert container_facts(path, "mpegts", 0).service == ("Provider", "Channel One")
+    lines: list[str] = []
+    api.enhance(source, tmp_path / "out.mp4", config=CONFIG, on_notice=lines.append)
+    assert "mp4 does not hold the name of the service" in lines
