@@ -260,6 +260,53 @@ def live(
     click.echo(json.dumps(undisturbed.as_dict(figures)) if as_json else as_text(figures))
 
 
+@bench.command("studio", cls=SectionCommand, short_help="Measure the preview of the studio.")
+@section(
+    "Options",
+    option(
+        "--sizes",
+        metavar="NAMES",
+        default="480p,720p,1080p",
+        show_default=True,
+        type=NameList(("480p", *_SIZES)),
+        help="Measure clips of these sizes.",
+    ),
+    option(
+        "--seconds",
+        type=click.FloatRange(min=1, max=10),
+        default=8.0,
+        show_default=True,
+        help="Play each clip for this time.",
+    ),
+    option(
+        "--scrub-seconds",
+        type=click.FloatRange(min=0),
+        default=20.0,
+        show_default=True,
+        help="Ask for frames at random positions for this time.",
+    ),
+    _JSON,
+)
+@click.pass_obj
+def studio(
+    quiet: bool, sizes: tuple[str, ...], seconds: float, scrub_seconds: float, as_json: bool
+) -> None:
+    """Measure how soon and how smoothly the studio shows enhanced frames with one face.
+
+    A studio is started, and asked through its HTTP API. Run nothing else meanwhile.
+
+    \b
+    crsr-video bench studio
+    crsr-video bench studio --sizes 480p --scrub-seconds 600
+    """
+    from crsr_video.bench import studio
+
+    figures = studio.measure(
+        sizes, play_seconds=seconds, scrub_seconds=scrub_seconds, on_size=_announcer(quiet)
+    )
+    click.echo(studio.as_json(figures) if as_json else studio.as_text(figures))
+
+
 @bench.command("networks", cls=SectionCommand, short_help="Measure the networks alone, in batches.")
 @section(
     "Options",

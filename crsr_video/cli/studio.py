@@ -9,6 +9,8 @@ from types import FrameType
 
 import click
 
+from crsr_video.cli import process
+
 
 @click.command()
 @click.argument("paths", type=click.Path(path_type=Path, exists=True), nargs=-1)
@@ -46,6 +48,7 @@ def studio(
     from crsr_video.studio.app import create_app
     from crsr_video.studio.connections import LimitedRequests
     from crsr_video.studio.workspace import Workspace
+    from crsr_video.track import litert
 
     if host not in ("127.0.0.1", "localhost", "::1"):
         click.echo(
@@ -53,6 +56,8 @@ def studio(
             "knows the address with its token can read the files you named.",
             err=True,
         )
+    process.limit_library_threads("auto")
+    litert.prepare_process()
     listener = socket.create_server((host, port), family=_family(host))
     number = listener.getsockname()[1]
     token = secrets.token_urlsafe(24)

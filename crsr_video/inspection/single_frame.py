@@ -64,14 +64,21 @@ class Search:
         return shown
 
 
-def search_for(path: Path, at: float) -> Search:
+def search_for(path: Path, at: float, *, fps: float | None = None) -> Search:
     """Return how the frame at a time is found.
+
+    Args:
+        path: The file.
+        at: Seconds from its beginning.
+        fps: Frame rate of the file, if that is known already.
 
     Raises:
         InputError: The file cannot be read.
     """
-    with Reader(path) as probe:
-        step = 1 / float(probe.info.rate or 25)
+    if fps is None:
+        with Reader(path) as probe:
+            fps = float(probe.info.rate or 25)
+    step = 1 / fps
     wanted = max(0.0, at - step / 2)
     return Search(max(0.0, wanted - _WARM_UP_FRAMES * step), wanted, step)
 

@@ -5,7 +5,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from crsr_video.studio.settings import PersonChoice, Settings
 from crsr_video.types import Frame, TrackedFrame
 
 MAX_WIDTH = 3840
+_LOADED = 4
+"""Networks that stay in memory."""
 _MAX_UNSHOWN = 3
 """Packets on their way to the page beyond which frames are dropped."""
 _LATE_SECONDS = 0.15
@@ -59,15 +61,26 @@ class LoadedNetworks:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loaded: dict[tuple[str, float], Networks] = {}
+        self._loaded: dict[tuple[str, float, bool], Networks] = {}
+        self.turn = threading.Lock()
+        """Held by whoever uses networks of which pipelines take turns."""
 
-    def get(self, config: EnhancerConfig) -> Networks:
-        """Return the networks of a configuration; those of the last two stay loaded."""
-        key = (config.networks.model, config.networks.texture)
+    def get(self, config: EnhancerConfig, *, takes_turns: bool = False) -> Networks:
+        """Return the networks of a configuration; the last ones stay loaded.
+
+        Args:
+            config: The configuration.
+            takes_turns: The caller holds `turn` while it runs them. Pipelines are then built in a
+                fraction of the time.
+        """
+        key = (config.networks.model, config.networks.texture, takes_turns)
         with self._lock:
-            found = self._loaded.pop(key, None) or load_networks(config)
+            found = self._loaded.pop(key, None)
+            if found is None:
+                found = self._loaded.get((*key[:2], not takes_turns)) or load_networks(config)
+                found = found.taking_turns() if takes_turns else replace(found, shared=None)
             self._loaded[key] = found
-            for old in list(self._loaded)[:-2]:
+            for old in list(self._loaded)[:-_LOADED]:
                 del self._loaded[old]
             return found
 
@@ -109,7 +122,13 @@ def thumbnail(path: Path, at: float, width: int) -> bytes:
 
 
 def single_frame(
-    source: Source, settings: Settings, networks: LoadedNetworks, at: float, width: int
+    source: Source,
+    settings: Settings,
+    networks: LoadedNetworks,
+    at: float,
+    width: int,
+    *,
+    fps: float,
 ) -> bytes:
     """Return a packet with the frame at a time, before and after.
 
@@ -119,12 +138,18 @@ def single_frame(
         networks: Where networks are taken from.
         at: Seconds from the beginning of the file; the nearest frame is taken.
         width: Largest width of the pictures in pixels.
+        fps: Frame rate of the file.
 
     Raises:
         CrsrError: The file cannot be read, or the settings cannot be used.
     """
-    search = search_for(source.path, at)
-    with _open_stream(source, settings, networks, search.begin, LiveQuality()) as stream:
+    search = search_for(source.path, at, fps=fps)
+    with (
+        networks.turn,
+        _open_stream(
+            source, settings, networks, search.begin, LiveQuality(), takes_turns=True
+        ) as stream,
+    ):
         moment = search.run(stream.frames(), stream.track)
         if moment is None:
             raise InputError(f"{source.path.name}: there is no frame at {at:.3f} s")
@@ -163,11 +188,17 @@ class _Stream(Closing):
 
 
 def _open_stream(
-    source: Source, settings: Settings, networks: LoadedNetworks, start: float, quality: LiveQuality
+    source: Source,
+    settings: Settings,
+    networks: LoadedNetworks,
+    start: float,
+    quality: LiveQuality,
+    *,
+    takes_turns: bool = False,
 ) -> _Stream:
     if source.result is not None:
         return _ResultStream(source, source.result, start)
-    return _EnhancedStream(source, settings, networks, start, quality)
+    return _EnhancedStream(source, settings, networks, start, quality, takes_turns=takes_turns)
 
 
 class _EnhancedStream(_Stream):
@@ -180,8 +211,10 @@ class _EnhancedStream(_Stream):
         networks: LoadedNetworks,
         start: float,
         quality: LiveQuality,
+        *,
+        takes_turns: bool,
     ) -> None:
-        self._networks, self._quality = networks, quality
+        self._networks, self._quality, self._takes_turns = networks, quality, takes_turns
         self._pipeline: Pipeline | None = None
         super().__init__(source, start)
         try:
@@ -192,7 +225,7 @@ class _EnhancedStream(_Stream):
 
     def change(self, settings: Settings) -> None:
         config, reader = config_of(settings, self._source), self.reader
-        networks = self._networks.get(config)
+        networks = self._networks.get(config, takes_turns=self._takes_turns)
         replay = replay_for(config, reader.path, reader.info, shift=reader.source.shift)
         pipeline = build(
             config, live=True, tracker=replay, networks=networks, quality=self._quality

@@ -65,7 +65,7 @@ FORMATS = (
         "H.264 for sharing",
         "Plays everywhere.",
         ".mp4",
-        ("--codec", "libx264", "--pixel-format", "yuv420p", "--preset", "medium"),
+        ("--codec", "libx264", "-x", "pix_fmt=yuv420p", "--preset", "medium"),
         {"smaller": 24, "normal": 19, "larger": 15},
     ),
     Format(
@@ -73,7 +73,7 @@ FORMATS = (
         "HEVC, 10 bits",
         "Half the size of H.264 at the same quality, for newer devices.",
         ".mp4",
-        ("--codec", "libx265", "--pixel-format", "yuv420p10le", "--preset", "medium"),
+        ("--codec", "libx265", "-x", "pix_fmt=yuv420p10le", "--preset", "medium"),
         {"smaller": 27, "normal": 21, "larger": 17},
     ),
     Format(
@@ -81,7 +81,7 @@ FORMATS = (
         "ProRes for editing",
         "Large files that editing programs handle with ease.",
         ".mov",
-        ("--codec", "prores_ks", "--pixel-format", "yuv422p10le"),
+        ("--codec", "prores_ks", "-x", "pix_fmt=yuv422p10le"),
     ),
     Format(
         "lossless",

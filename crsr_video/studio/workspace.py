@@ -151,7 +151,8 @@ class Workspace:
         self, file_id: str, settings: Settings, at: float, width: int, job_id: str = ""
     ) -> bytes:
         """Return a packet with one frame before and after; see `source`."""
-        return single_frame(self.source(file_id, job_id), settings, self.loaded, at, width)
+        source, fps = self.source(file_id, job_id), self.file_facts(file_id)["fps"]
+        return single_frame(source, settings, self.loaded, at, width, fps=fps)
 
     # People ---------------------------------------------------------------------------------------
 
@@ -277,7 +278,7 @@ class Workspace:
 
     def _load(self) -> None:
         try:
-            self.loaded.get(EnhancerConfig())
+            self.loaded.get(EnhancerConfig(), takes_turns=True)
         except CrsrError as error:
             self._report(str(error))
 

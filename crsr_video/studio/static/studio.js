@@ -60,6 +60,9 @@ function settingsChanged() {
   const format = state.formats.find(({ name }) => name === byId("format").value);
   byId("format-hint").textContent = format?.hint ?? "";
   byId("quality").disabled = ["prores", "lossless"].includes(format?.name);
+  const larger = byId("quality").querySelector("[value=larger]");
+  larger.disabled = format?.name === "same"; // Visually lossless is the best that is made without a choice of codec.
+  if (larger.disabled && larger.selected) byId("quality").value = "normal";
   byId("estimate-result").textContent = "";
   player.refresh();
   showCommand();
@@ -73,7 +76,9 @@ async function showCommand() {
     const { command, output } = await post("/api/command", exportSettings());
     if (number !== state.changes) return;
     byId("command").textContent = command;
-    if (!byId("output").dataset.edited) byId("output").value = output;
+    const [, folder, name] = output.match(/^(.*)[\\/]([^\\/]*)$/);
+    if (!byId("output").dataset.edited) byId("output").value = name;
+    byId("output-folder").textContent = `In ${folder}`;
   } catch (error) {
     if (number === state.changes) byId("command").textContent = error.message;
   }
@@ -147,7 +152,7 @@ function closeFile() {
   byId("empty").hidden = false;
   byId("comparing").hidden = true;
   byId("thumbnails").replaceChildren();
-  byId("command").textContent = byId("output").value = "";
+  byId("command").textContent = byId("output").value = byId("output-folder").textContent = "";
   trim.close();
   enable(false, false);
 }

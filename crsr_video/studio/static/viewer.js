@@ -94,7 +94,7 @@ export class Viewer {
     draw.font = "14px system-ui";
     for (const face of this.faces) {
       const [left, top, right, bottom] = face.box;
-      draw.strokeStyle = face.person === this.selected ? "#ffd34d" : face.enhanced ? "#5fc0b8" : "#bbbbbb";
+      draw.strokeStyle = face.person && face.person === this.selected ? "#ffd34d" : face.enhanced ? "#5fc0b8" : "#bbbbbb";
       draw.lineWidth = 2;
       draw.strokeRect(x + left * width, y + top * height, (right - left) * width, (bottom - top) * height);
       if (face.person) {

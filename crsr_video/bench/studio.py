@@ -1,0 +1,225 @@
+"""The benchmark of the studio: how soon and how smoothly its preview shows enhanced frames.
+
+A studio is started as a user would start it, and asked through its HTTP API as its page would.
+"""
+
+import http.client
+import json
+import random
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from crsr_video.bench import clip
+from crsr_video.bench.machine import machine
+from crsr_video.errors import BenchError
+
+SIZES = {"480p": (640, 480), **clip.SIZES}
+"""Width and height by name."""
+_CLIP_FRAMES = 250
+_START_SECONDS = 120.0
+_COOKIE = "crsr_studio"
+_SETTLED_REQUESTS = 30
+"""Memory is read for the first time after this number of frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Results of one size of the picture, with one face."""
+
+    size: str
+    first_frame_seconds: float
+    """From the request until the first enhanced frame is there, after the file was opened."""
+    frame_seconds: float
+    """Median over frames at random positions."""
+    playing_fps: float
+    """Frames per second that arrive while the file plays."""
+    quality: str
+    """Quality level of the preview at the end."""
+    memory_mib: float | None
+    """Resident memory of the studio after the first frames; None where that is unknown."""
+    memory_growth_mib: float | None
+    """Growth of the resident memory over all further frames."""
+
+
+def measure(
+    sizes: tuple[str, ...],
+    *,
+    play_seconds: float,
+    scrub_seconds: float,
+    on_size: Callable[[str], None] = lambda _: None,
+) -> list[Figures]:
+    """Return the figures of generated clips.
+
+    Args:
+        sizes: Names from `SIZES`.
+        play_seconds: Time for which a clip plays; it is 10 seconds long.
+        scrub_seconds: Time for which frames at random positions are asked for.
+        on_size: Called with each size before it is measured.
+
+    Raises:
+        BenchError: The studio does not start or does not answer as expected.
+    """
+    with tempfile.TemporaryDirectory(prefix="crsr-bench-") as name:
+        folder = Path(name) / "clips"
+        folder.mkdir()
+        for size in sizes:
+            on_size(size)
+            width, height = SIZES[size]
+            clip.write(folder / f"{size}.mp4", clip.Sample(width, height, 1, _CLIP_FRAMES))
+        with _studio(folder, Path(name) / "work") as studio:
+            # The networks are loaded in the background: nobody clicks before that.
+            studio.frame(studio.file_id(f"{sizes[0]}.mp4"), 1.0)
+            return [_measure(studio, size, play_seconds, scrub_seconds) for size in sizes]
+
+
+def as_text(figures: list[Figures]) -> str:
+    """Return the figures as a table."""
+    lines = [f"size    first frame   any frame   {'playing':<42}memory (growth)"]
+    for row in figures:
+        memory = "unknown"
+        if row.memory_mib is not None:
+            memory = f"{row.memory_mib:.0f} MiB ({row.memory_growth_mib:+.0f} MiB)"
+        playing = f"{row.playing_fps:.1f} fps, {row.quality}"
+        lines.append(
+            f"{row.size:<6}{row.first_frame_seconds:>11.2f} s {row.frame_seconds:>9.2f} s   "
+            f"{playing:<42}{memory}"
+        )
+    return "\n".join(lines)
+
+
+def as_json(figures: list[Figures]) -> str:
+    """Return the figures as JSON, with the machine that they were measured on."""
+    return json.dumps({"machine": machine(), "studio": [asdict(row) for row in figures]}, indent=1)
+
+
+class _Studio:
+    """A running studio, as its page sees it."""
+
+    def __init__(self, process: subprocess.Popen[str], host: str, token: str) -> None:
+        self._process, self._host = process, host
+        self._headers = {"Cookie": f"{_COOKIE}={token}"}
+        self._connection = http.client.HTTPConnection(host, timeout=_START_SECONDS)
+
+    def call(self, method: str, path: str, body: Any = None) -> bytes:
+        text = None if body is None else json.dumps(body)
+        headers = {**self._headers, "Content-Type": "application/json"}
+        self._connection.request(method, path, text, headers)
+        answer = self._connection.getresponse()
+        data = answer.read()
+        if answer.status != 200:
+            raise BenchError(f"the studio answered {path} with {answer.status}: {data[:200]!r}")
+        return data
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def file_id(self, name: str) -> str:
+        files = json.loads(self.call("GET", "/api/files"))["files"]
+        return str(next(file["id"] for file in files if file["name"] == name))
+
+    def frame(self, file_id: str, at: float) -> None:
+        body = {"at": at, "width": 1920}
+        self.call("POST", f"/api/files/{file_id}/frame", body)
+
+    def play(self, file_id: str, seconds: float) -> tuple[float, str]:
+        """Play a file, and return frames per second and the quality level at the end."""
+        address = f"ws://{self._host}/api/files/{file_id}/play"
+        times: list[float] = []
+        quality = ""
+        with connect(address, additional_headers=self._headers, max_size=None) as socket:
+            socket.send(json.dumps({"command": "play", "at": 0, "width": 1920}))
+            while not times or times[-1] - times[0] < seconds:
+                try:
+                    message = socket.recv(timeout=_START_SECONDS)
+                except (ConnectionClosed, TimeoutError):
+                    break
+                if isinstance(message, str):  # The end of the file.
+                    break
+                header = _header(message)
+                times.append(time.monotonic())
+                quality = header["quality"]
+                socket.send(json.dumps({"command": "shown", "number": header["number"]}))
+        if len(times) < 2:
+            raise BenchError("the studio sent no frames to play")
+        return (len(times) - 1) / (times[-1] - times[0]), quality
+
+    def memory_mib(self) -> float | None:
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text()
+        except OSError:
+            return None
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return int(found[1]) / 1024 if found else None
+
+
+def _measure(studio: _Studio, size: str, play_seconds: float, scrub_seconds: float) -> Figures:
+    file_id = studio.file_id(f"{size}.mp4")
+    studio.call("GET", f"/api/files/{file_id}")
+    began = time.monotonic()
+    studio.frame(file_id, 2.0)
+    first = time.monotonic() - began
+    fps, quality = studio.play(file_id, play_seconds)
+    rng = random.Random(7)
+    spent: list[float] = []
+    settled = memory = studio.memory_mib()
+    end = time.monotonic() + scrub_seconds
+    while not spent or time.monotonic() < end:
+        began = time.monotonic()
+        studio.frame(file_id, rng.uniform(0, 9))
+        spent.append(time.monotonic() - began)
+        if len(spent) == _SETTLED_REQUESTS:
+            settled = studio.memory_mib()
+    memory = studio.memory_mib()
+    growth = None if memory is None or settled is None else memory - settled
+    return Figures(size, first, median(spent), fps, quality, settled, growth)
+
+
+def _header(packet: bytes) -> dict[str, Any]:
+    (length,) = struct.unpack_from("<I", packet)
+    header: dict[str, Any] = json.loads(packet[4 : 4 + length])
+    return header
+
+
+@contextmanager
+def _studio(folder: Path, work_folder: Path) -> Iterator[_Studio]:
+    words = ["studio", str(folder), "--no-browser", "--work-folder", str(work_folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crsr_video", *words], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        found = re.search(r"http://([\d.:]+)/\?token=(\S+)", process.stderr.readline())
+        if found is None:
+            raise BenchError("the studio did not start")
+        studio = _Studio(process, found[1], found[2])
+        _wait_until_it_answers(studio)
+        yield studio
+        studio.close()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _wait_until_it_answers(studio: _Studio) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            studio.call("GET", "/api/options")
+            return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise BenchError("the studio does not answer") from error
+            time.sleep(0.1)
