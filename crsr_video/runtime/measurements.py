@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from crsr_video.files import cache_folder, write_file
+from crsr_video.files import cache_folder, open_regular, write_file
 
 
 def folder() -> Path:
@@ -52,7 +52,8 @@ def measured_once(
 def _read(path: Path, subject: str, count: int) -> list[float] | None:
     """Return the kept values, or None if the file is missing or damaged."""
     try:
-        content = json.loads(path.read_bytes())
+        with open_regular(path) as file:
+            content = json.loads(file.read())
         answer = [float(number) for number in content["answer"]]
         complete = content["subject"] == subject and len(answer) == count
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError):

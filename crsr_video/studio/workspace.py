@@ -13,6 +13,7 @@ from crsr_video import weights
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ConfigError, CrsrError
 from crsr_video.io.reader import Reader
+from crsr_video.private_folder import PrivateFolder
 from crsr_video.studio import people
 from crsr_video.studio.command import CommandRun
 from crsr_video.studio.events import Events
@@ -53,7 +54,9 @@ class Workspace:
         *,
         parallel: int = 1,
     ) -> None:
-        work_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        work_folder.parent.mkdir(parents=True, exist_ok=True)
+        with PrivateFolder(work_folder):
+            pass  # The list of jobs in it holds commands, so nobody else may have written it.
         self.events = Events()
         self.library = Library(folders, files, work_folder)
         self.loaded = LoadedNetworks()

@@ -12,14 +12,18 @@ from typing import Any
 
 import pytest
 
-from crsr_video.errors import OutputError
+from crsr_video import weights
+from crsr_video.errors import OutputError, TracksError, WeightsError
+from crsr_video.files import sha256_of_file
 from crsr_video.io.lock import NameLock, lock_name
 from crsr_video.io.output_file import OutputFile, remove_traces
 from crsr_video.jobs.segments import resuming
 from crsr_video.jobs.segments.journal import Journal
-from crsr_video.jobs.segments.private_folder import PrivateFolder
 from crsr_video.jobs.segments.work_folder import work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
+from crsr_video.private_folder import PrivateFolder
+from crsr_video.runtime import measurements
+from crsr_video.track import tracks_file
 from tests.support.video import make_video
 from tests.unit.jobs.segments.fake_pipeline import fake_pipeline
 from tests.unit.jobs.segments.killing import CONFIG, LENGTH
@@ -336,3 +340,28 @@ def test_the_holder_of_a_lock_cannot_write_to_the_terminal(tmp_path: Path) -> No
         lock_name(path).write_bytes(f"12 {platform.node()}".encode())
         with pytest.raises(OutputError, match="process 12"):
             NameLock(path).take()
+
+
+# Files that are read -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reader", [sha256_of_file, weights.load, tracks_file.read])
+def test_reading_a_pipe_does_not_block(reader: Callable[[Any], Any], tmp_path: Path) -> None:
+    path = tmp_path / "input.safetensors"
+    os.mkfifo(path)
+    argument = str(path) if reader is weights.load else path
+    with no_longer_than(20), pytest.raises((OSError, WeightsError, TracksError)) as caught:
+        reader(argument)
+    assert "not a regular file" in str(caught.value)
+
+
+def test_a_pipe_in_place_of_a_cached_measurement_does_not_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRSR_VIDEO_CACHE", str(tmp_path))
+    assert measurements.measured_once("speed", "here", 1, lambda: [1.0]) == [1.0]
+    (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    path.unlink()
+    os.mkfifo(path)
+    with no_longer_than(20):
+        assert measurements.measured_once("speed", "here", 1, lambda: [2.0]) == [2.0]

@@ -17,6 +17,7 @@ LAYERS = [
     ["crsr_video"],  # the version, and lazy names
     ["errors", "types", "config", "closing"],
     ["files", "formatting", "records", "text_table", "versions"],
+    ["private_folder"],
     ["imaging"],
     ["networks"],
     ["weights"],

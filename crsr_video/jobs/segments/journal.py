@@ -10,7 +10,7 @@ import os
 import zlib
 from typing import Any
 
-from crsr_video.jobs.segments.private_folder import PrivateFolder
+from crsr_video.private_folder import PrivateFolder
 
 Record = dict[str, Any]
 

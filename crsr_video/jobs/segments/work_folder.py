@@ -18,8 +18,8 @@ from crsr_video.io.output_file import check_output
 from crsr_video.jobs.segments import compatibility, packets
 from crsr_video.jobs.segments.journal import Journal, Record
 from crsr_video.jobs.segments.planning import MAX_THREADS, Plan, Segment, plan
-from crsr_video.jobs.segments.private_folder import PrivateFolder
 from crsr_video.jobs.segments.results import SegmentResult
+from crsr_video.private_folder import PrivateFolder
 from crsr_video.records import from_json, to_json
 from crsr_video.runtime import loading
 

@@ -1,5 +1,6 @@
 """Read a tracks file, which anybody may have written: its size is checked, then every field."""
 
+import os
 import re
 from dataclasses import fields, replace
 from fractions import Fraction
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.errors import TracksError
+from crsr_video.files import open_regular
 from crsr_video.track.tracks_file.json_document import JsonDocument, Node
 from crsr_video.track.tracks_file.recording import (
     FARTHEST,
@@ -85,10 +87,10 @@ def _load(path: Path, max_bytes: int, max_values: int, max_lists: int) -> str:
     try:
         if path.exists() and not path.is_file():
             raise TracksError(f"{path}: not a regular file")
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise TracksError(f"{path}: larger than {max_bytes >> 20} MiB")
-        with path.open("rb") as file:
+        with open_regular(path, follow_links=True) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > max_bytes:
+                raise TracksError(f"{path}: larger than {max_bytes >> 20} MiB")
             data = file.read(size)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

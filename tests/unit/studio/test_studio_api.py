@@ -16,6 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from crsr_video.errors import OutputError
 from crsr_video.studio.app import create_app
 from crsr_video.studio.events import Events
 from crsr_video.studio.jobs import JobQueue
@@ -420,3 +421,11 @@ def test_a_browsers_camera_comes_back_enhanced(client: TestClient) -> None:
         while (message := socket.receive()).get("text") is None:
             pass
         assert "must be a JPEG" in json.loads(message["text"])["error"]
+
+
+def test_a_work_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
+    """The list of exports in it holds commands that are run."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work").chmod(0o777)
+    with pytest.raises(OutputError, match="other users can write to it"):
+        Workspace((), (), tmp_path / "work")

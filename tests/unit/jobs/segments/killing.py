@@ -20,7 +20,7 @@ from crsr_video.io import output_file
 from crsr_video.io.writer import Writer
 from crsr_video.jobs.segments import resuming
 from crsr_video.jobs.segments.journal import Journal
-from crsr_video.jobs.segments.private_folder import PrivateFolder
+from crsr_video.private_folder import PrivateFolder
 from tests.unit.jobs.segments.fake_pipeline import build
 
 LENGTH = 10

@@ -17,9 +17,9 @@ from crsr_video.errors import OutputError
 from crsr_video.io.lock import NameLock
 from crsr_video.jobs.segments import compatibility, enhance_resumably, plan
 from crsr_video.jobs.segments.journal import Journal
-from crsr_video.jobs.segments.private_folder import PrivateFolder
 from crsr_video.jobs.segments.work_folder import work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
+from crsr_video.private_folder import PrivateFolder
 from crsr_video.runtime import placement as devices
 from tests.support.paths import ROOT
 from tests.support.video import make_video
