@@ -32,6 +32,7 @@ from crsr_video.stages.consistify import ConsistifyStage
 from crsr_video.stages.paste import Paster
 from crsr_video.stages.people import People
 from crsr_video.stages.quality import LiveQuality
+from crsr_video.stages.repeats import RepeatedFrames
 from crsr_video.stages.smooth import Smoother
 from crsr_video.stages.superres import SuperResolveStage
 from crsr_video.track import tracks_file
@@ -192,6 +193,7 @@ class Pipeline(Closing):
             for index, (name, stage) in enumerate(listed)
         ]
         self._weaver = fields.Weaver()
+        self._repeats = RepeatedFrames()
         self._counted = RunStatistics()
         self._tracks: set[int] = set()
         self._skipped: Counter[str] = Counter()
@@ -276,6 +278,7 @@ class Pipeline(Closing):
         for run in self._runs:
             run.reset()
         self._weaver.reset()
+        self._repeats.reset()
 
     def close(self) -> None:
         """Free detectors and the like."""
@@ -296,6 +299,9 @@ class Pipeline(Closing):
             if counts:
                 self._count(item)
         done: list[Frame] = run.push_all(items)
+        if len(done) == len(items):
+            pairs = zip(items, done, strict=True)
+            done = [self._repeats.settled(item, frame) for item, frame in pairs]
         if self.observer is not None and len(done) == len(items):
             for item, frame, counts in zip(items, done, counted, strict=True):
                 if counts:

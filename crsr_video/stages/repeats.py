@@ -1,0 +1,73 @@
+"""Gives a frame that repeats the one before it the same result.
+
+The stages see other neighbours of every frame, so two equal pictures come out slightly different.
+In a video in which some frames are doubled, that shows as a twitch at each of them.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from crsr_video.types import Frame, TrackedFrame
+
+_MOST_REPEATS = 3
+"""Results that are used again in a row. A face that fades in on a still picture must go on."""
+_SAMPLED_ROWS = 61
+"""Distance of the rows that are compared before all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A frame with faces, and what became of it."""
+
+    item: TrackedFrame
+    result: Frame
+    repeats: int
+
+
+class RepeatedFrames:
+    """Compares every frame with the one before it."""
+
+    def __init__(self) -> None:
+        self._last: dict[bool, _Finished] = {}
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._last.clear()
+
+    def settled(self, item: TrackedFrame, result: Frame) -> Frame:
+        """Return the result of a frame, or that of the frame before it if both are equal.
+
+        Args:
+            item: The frame as it was decoded, with its faces.
+            result: What the stages have made of it.
+        """
+        field = item.frame.is_second_field  # A field is compared with the same field.
+        last, repeats = self._last.get(field), 0
+        if last is not None and last.repeats < _MOST_REPEATS and _is_repeated(last, item, result):
+            repeats = last.repeats + 1
+            done = last.result
+            result = replace(
+                result, components=done.components, edited=done.edited, changed=done.changed
+            )
+        self._last[field] = _Finished(item, result, repeats)
+        return result
+
+
+def _is_repeated(last: _Finished, item: TrackedFrame, result: Frame) -> bool:
+    old, new = last.item.frame, item.frame
+    if not (last.result.edited or result.edited) or old.layout != new.layout:
+        return False
+    if [c.shape for c in last.result.components] != [c.shape for c in result.components]:
+        return False
+    if _enhanced_tracks(last.item) != _enhanced_tracks(item):
+        return False
+    planes = list(zip(old.components, new.components, strict=True))
+    return all(
+        a.shape == b.shape and np.array_equal(a[::_SAMPLED_ROWS], b[::_SAMPLED_ROWS])
+        for a, b in planes
+    ) and all(np.array_equal(a, b) for a, b in planes)
+
+
+def _enhanced_tracks(item: TrackedFrame) -> set[int]:
+    return {face.track for face in item.faces if face.enhanced is not None}
