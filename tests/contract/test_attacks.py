@@ -24,6 +24,7 @@ from crsr_video.jobs.segments.worker import SegmentWorker
 from crsr_video.private_folder import PrivateFolder
 from crsr_video.runtime import measurements
 from crsr_video.track import tracks_file
+from tests.support.paths import ROOT
 from tests.support.video import make_video
 from tests.unit.jobs.segments.fake_pipeline import fake_pipeline
 from tests.unit.jobs.segments.killing import CONFIG, LENGTH
@@ -365,3 +366,32 @@ def test_a_pipe_in_place_of_a_cached_measurement_does_not_block(
     os.mkfifo(path)
     with no_longer_than(20):
         assert measurements.measured_once("speed", "here", 1, lambda: [2.0]) == [2.0]
+
+
+def test_systems_without_these_flags_and_descriptors_work(tmp_path: Path) -> None:
+    """As on Windows: a folder, its journal and a lock are then used by their paths."""
+    program = (
+        "import os, sys, pathlib\n"
+        "for name in ('O_NOFOLLOW', 'O_NONBLOCK', 'O_DIRECTORY'): delattr(os, name)\n"
+        "os.supports_dir_fd.clear()\n"
+        "from crsr_video.files import sha256_of_file, write_file\n"
+        "from crsr_video.io.lock import NameLock\n"
+        "from crsr_video.jobs.segments.journal import Journal\n"
+        "from crsr_video.private_folder import PrivateFolder\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "with NameLock(path / 'a.mp4'), PrivateFolder(path / 'folder') as folder:\n"
+        "    Journal(folder, 'journal').append({'number': 7})\n"
+        "    print(Journal(folder, 'journal').records, folder.names())\n"
+        "    folder.check_name()\n"
+        "    folder.unlink('journal')\n"
+        "    write_file(path / 'folder' / 'b', [b'abc'])\n"
+        "    print(folder.holds('journal'), sha256_of_file(path / 'folder' / 'b')[:8])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "[{'number': 7}] ['journal']\nFalse ba7816bf\n", done.stderr
