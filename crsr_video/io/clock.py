@@ -108,8 +108,9 @@ def avi_tick(info: VideoInfo, times: Callable[[], Sequence[Fraction]]) -> Fracti
 def _are_apart(times: Sequence[Fraction], tick: Fraction) -> bool:
     """Return whether no two frames get the same tick, and none is moved visibly."""
     rounded = [round(time / tick) for time in times]
-    moved = (abs(time - at * tick) for time, at in zip(times, rounded, strict=True))
-    return all(a < b for a, b in pairwise(rounded)) and max(moved, default=0) <= _INVISIBLE_SECONDS
+    moved = [at * tick - time for time, at in zip(times, rounded, strict=True)]
+    unevenness = max(moved, default=0) - min(moved, default=0)  # Moving all alike is no harm.
+    return all(a < b for a, b in pairwise(rounded)) and unevenness <= 2 * _INVISIBLE_SECONDS
 
 
 class EncoderClock:

@@ -207,6 +207,8 @@ def _parts(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 # Transport streams -------------------------------------------------------------------------------
 
+_DEFAULT_SERVICE = ("FFmpeg", "Service01")
+"""What FFmpeg's muxer writes where nobody gave the service a name."""
 _PACKET_BYTES, _SERVICE_PID, _SERVICE_TABLE, _SERVICE_DESCRIPTOR = 188, 0x11, 0x42, 0x48
 
 
@@ -232,7 +234,8 @@ def _described_service(table: bytes) -> tuple[str, str] | None:
             content = table[at + 2 : at + 2 + length]
             provider = content[2 : 2 + content[1]]
             rest = content[2 + content[1] :]
-            return _text(provider), _text(rest[1 : 1 + rest[0]])
+            found = _text(provider), _text(rest[1 : 1 + rest[0]])
+            return None if found == _DEFAULT_SERVICE else found
         at += 2 + length
     return None
 

@@ -108,7 +108,7 @@ class RecordedStreams(StreamCopier):
             kind = _PICTURES.get(codec_name(stream) or "", "jpeg")
             self._attach(stream, bytes(packet) if packet is not None else b"", kind)
         else:
-            self.add(stream.index, stream)
+            self.add(stream.index, self._source.described(stream))
             if self._container == "mpegts":
                 self._streams[stream.index].id = stream.id
 

@@ -49,7 +49,7 @@ def carried_streams(source: Source, container: str) -> tuple[tuple[int, ...], tu
             continue  # MP4 stores chapters as a track; they are written again as chapters.
         if container in MOV and stream.type == "data" and "timecode" in stream.metadata:
             continue  # The time code is written again from the metadata of the video.
-        if holds_stream(container, stream, packets.get(stream.index)):
+        if holds_stream(container, source.described(stream), packets.get(stream.index)):
             kept.append(stream.index)
         else:
             dropped.append(stream)

@@ -32,7 +32,7 @@ from crsr_video.io.decoding import VideoDecoder
 from crsr_video.io.demuxing import Demuxer
 from crsr_video.io.pyav import Packet, Passthrough
 from crsr_video.io.sampling import later_field_order
-from crsr_video.io.source import Source
+from crsr_video.io.source import Source, late_templates
 from crsr_video.io.sources.connection import Connection
 from crsr_video.io.sources.targets import recorded_target
 from crsr_video.io.timestamps import JUMPING_FORMATS, PictureTimes, Span, Window, time_of
@@ -250,6 +250,9 @@ class Reader(Closing):
             self._pass.first_packets,
             self._field_order(first),
             self._connection.facts,
+            {}
+            if self._inlet is not None
+            else late_templates(self.path, self._connection.container),
         )
 
     def _field_order(self, first: Frame) -> FieldOrder:

@@ -1,14 +1,17 @@
 """What a writer needs to know of an opened source."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.stream import Stream
 from av.video.stream import VideoStream
 
+from crsr_video.errors import InputError
 from crsr_video.io import pipes
 from crsr_video.io.container_facts import ContainerFacts
 from crsr_video.io.pyav import Packet
@@ -45,6 +48,13 @@ class Source:
 
     facts: ContainerFacts = field(default_factory=ContainerFacts)
     """What the file says about its pictures that PyAV does not pass on."""
+
+    late_templates: Mapping[int, Stream] = field(default_factory=dict)
+    """Descriptions of streams that begin late, by index: nothing was known of them at first."""
+
+    def described(self, stream: Stream) -> Stream:
+        """Return a stream of the source with what is known of it now."""
+        return self.late_templates.get(stream.index, stream)
 
     @property
     def is_pipe(self) -> bool:
@@ -118,3 +128,43 @@ def frame_times(source: Source) -> tuple[Fraction, ...]:
             pass  # What was found before the damage will do.
     until = None if source.end is None else source.end - source.shift
     return tuple(sorted(t for t in found if t >= 0 and (until is None or t < until)))
+
+
+def late_templates(path: Path, container: InputContainer) -> dict[int, Stream]:
+    """Return descriptions of the sound that begins after FFmpeg has looked at a file, by index.
+
+    The file is opened again, from a place just before that sound.
+    """
+    unknown = {s.index: s for s in container.streams.audio if not s.codec_context.sample_rate}
+    if not unknown or container.format.name != "mpegts":
+        return {}
+    places = dict[int, int]()
+    with open_container(path) as again:
+        for packet in packets_of(again, *(again.streams[index] for index in unknown)):
+            if packet.size and packet.pos is not None:
+                places.setdefault(packet.stream_index, packet.pos)
+            if places.keys() == unknown.keys():
+                break
+    found = dict[int, Stream]()
+    for index, place in places.items():
+        # Tables stand before the sound, more often in some files than in others.
+        for distance in _BYTES_BEFORE_SOUND:
+            stream = _stream_after(path, place - distance, unknown[index].id)
+            if stream is not None:
+                found[index] = stream
+                break
+    return found
+
+
+_BYTES_BEFORE_SOUND = (4 << 10, 32 << 10, 256 << 10, 2 << 20)
+
+
+def _stream_after(path: Path, place: int, identifier: int) -> Stream | None:
+    """Return a stream as it is described after some position of its file, if it is."""
+    with suppress(InputError):
+        container = open_container(path, skipped_bytes=max(0, place))
+        for stream in container.streams.audio:
+            if stream.id == identifier and stream.codec_context.sample_rate:
+                return stream  # It keeps its container open.
+        container.close()
+    return None

@@ -1,5 +1,6 @@
 """An opened source: its container, the video stream in it, and its packets past damage."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
@@ -101,9 +102,11 @@ class Connection(Closing):
         failures = 0
         while failures < most_failures:
             try:
-                for packet in packets_of(self.container, on_unknown=self._note_unknown_stream):
-                    if packet.size == 0 and packet.dts is None:
-                        return  # PyAV's mark of the end.
+                packets = packets_of(self.container, on_unknown=self._note_unknown_stream)
+                for packet in packets:
+                    if packet.size == 0 and packet.dts is None:  # PyAV's mark of the end.
+                        deque(packets, maxlen=0)  # There is one for each stream.
+                        return
                     failures = 0
                     sanitize(packet)
                     yield packet

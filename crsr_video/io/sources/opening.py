@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -26,6 +27,17 @@ _BUFFER_BYTES = 1 << 18
 _Y4M = b"YUV4MPEG2"
 _HEAD_BYTES = 1024
 _NOT_FOLLOWED = "is damaged, or lists or describes other files, which is not followed"
+_MARK_BYTES = 256
+_REFUSED = {
+    b"#EXTM3U": "an HLS playlist (hls)",
+    b"ffconcat version": "a list of files (concat)",
+    b"<MPD": "a DASH manifest (dash)",
+    b"<SmoothStreamingMedia": "a Smooth Streaming manifest",
+    b"# VobSub index": "an index of subtitles (vobsub)",
+    b"m=video": "a description of a session (sdp)",
+    b"MLVI": "Magic Lantern raw video (mlv)",
+}
+"""Formats that open other files, by what their files contain."""
 _DEVICE_ERRORS = {
     errno.ENOENT: "no such device",
     errno.ENODEV: "no such device",
@@ -58,17 +70,22 @@ def check_path(path: Path) -> None:
         raise InputError(f"{path}: {pyav.reason(error)}") from error
 
 
-def open_container(path: Path, hwaccel: str = "none") -> InputContainer:
+def open_container(path: Path, hwaccel: str = "none", *, skipped_bytes: int = 0) -> InputContainer:
     """Open a recorded media file.
 
     Args:
         path: Path of the file.
         hwaccel: As in `ReadSettings`. Software decodes where the device does not work.
+        skipped_bytes: Bytes at the beginning of the file that are not looked at.
 
     Raises:
         InputError: The file is no media file, refers to other files, or is beyond `limits`.
     """
-    return open_target(recorded_target(path, ReadSettings()), hwaccel=hwaccel)
+    target = recorded_target(path, ReadSettings())
+    if skipped_bytes:
+        options = target.options | {"skip_initial_bytes": str(skipped_bytes)}
+        target = replace(target, options=options)
+    return open_target(target, hwaccel=hwaccel)
 
 
 def open_target(
@@ -180,7 +197,11 @@ def _explained(target: Target, error: Exception, inlet: pipes.Inlet | None) -> I
         problem = "invalid" if b"\n" in head else "cut short"
         return InputError(f"{name}: its Y4M header is {problem}")
     if isinstance(error, ArgumentError):
-        return InputError(f"{name}: {_NOT_FOLLOWED}")
+        known = next((what for mark, what in _REFUSED.items() if mark in head[:_MARK_BYTES]), None)
+        if known is None:
+            return InputError(f"{name}: {_NOT_FOLLOWED}")
+        why = "which lists or describes other files: these are not followed"
+        return InputError(f"{name}: is {known}, {why}")
     if isinstance(error, (InvalidDataError, NotPermittedError, EOFError)):
         what = "a media file" if inlet is None else "a media stream"
         what = f"{target.format} video" if target.format else what

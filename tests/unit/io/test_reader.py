@@ -356,7 +356,7 @@ def _no_pictures(path: Path) -> None:
         (_garbage, InputError, "not a media file|cannot be opened|holds no video"),
         (_headless, InputError, "not a media file"),
         (_playlist, InputError, "lists or describes other files|not a media file"),
-        (_concat, InputError, "lists or describes other files"),
+        (_concat, InputError, r"a list of files \(concat\), which lists or describes other files"),
         (_audio_only, NoVideoError, "holds no video, only audio"),
         (_no_pictures, NoVideoError, "no picture could be decoded"),
     ],

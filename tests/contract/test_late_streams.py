@@ -1,0 +1,64 @@
+"""Sound that begins late is carried or named, whatever comes before it."""
+
+from pathlib import Path
+
+import av
+import pytest
+
+from crsr_video.config import OutputSettings
+from crsr_video.io.reader import Reader
+from tests.contract.harness import enhance
+from tests.support.video import make_video
+
+FAST = OutputSettings(codec="libx264", preset="ultrafast")
+
+
+def late(folder: Path, audio: str, seconds: int) -> Path:
+    """Write a transport stream whose sound, and the table that names it, come after some time."""
+    silent = make_video(folder / "silent.ts", frames=25 * seconds, size=(32, 32))
+    plain = make_video(folder / "plain.mp4", frames=25, size=(32, 32))
+    loud = folder / "loud.ts"
+    with av.open(str(plain)) as source, av.open(str(loud), "w") as target:
+        video = target.add_stream_from_template(source.streams.video[0])
+        sound = target.add_stream(audio, 48_000, layout="mono")
+        for packet in source.demux(video=0):
+            if packet.size:
+                offset = round(seconds / packet.time_base)
+                packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
+                packet.stream = video
+                target.mux(packet)
+        for number in range(40):
+            frame = av.AudioFrame(sound.format.name, "mono", 1024)
+            for plane in frame.planes:
+                plane.update(bytes(plane.buffer_size))
+            frame.sample_rate, frame.pts = 48_000, seconds * 48_000 + number * 1024
+            target.mux(sound.encode(frame))
+        target.mux(sound.encode(None))
+    path = folder / "in.ts"
+    path.write_bytes(silent.read_bytes() + loud.read_bytes())
+    return path
+
+
+@pytest.mark.parametrize("audio", ["mp2", "ac3"])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
+@pytest.mark.parametrize("seconds", [9, 25])
+def test_late_sound_is_carried(tmp_path: Path, audio: str, suffix: str, seconds: int) -> None:
+    source, target = late(tmp_path, audio, seconds), tmp_path / f"out{suffix}"
+    run = enhance(source, target, FAST, faces=())
+    with av.open(str(target)) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size]
+        first = packets[0].pts * packets[0].time_base
+    assert len(packets) >= 26
+    assert float(first) == pytest.approx(seconds, abs=1.5)
+    assert not [line for line in run.notices if "left out" in line]
+
+
+def test_sound_in_the_middle_only_is_named(tmp_path: Path) -> None:
+    source = late(tmp_path, "mp2", 9)
+    silent = make_video(tmp_path / "end.ts", frames=500, size=(32, 32)).read_bytes()
+    source.write_bytes(source.read_bytes() + silent * 4)
+    with Reader(source) as reader:
+        known = [stream.type for stream in reader.source.container.streams]
+        for _ in reader:
+            pass
+        assert "audio" in known or any("left out" in line for line in reader.report.losses)
