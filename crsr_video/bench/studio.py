@@ -119,12 +119,10 @@ class _Studio:
         self._connection.request(method, path, text, headers)
         answer = self._connection.getresponse()
         data = answer.read()
+        self._connection.close()  # The server closes connections that rest for five seconds.
         if answer.status != 200:
             raise BenchError(f"the studio answered {path} with {answer.status}: {data[:200]!r}")
         return data
-
-    def close(self) -> None:
-        self._connection.close()
 
     def file_id(self, name: str) -> str:
         files = json.loads(self.call("GET", "/api/files"))["files"]
@@ -207,7 +205,6 @@ def _studio(folder: Path, work_folder: Path) -> Iterator[_Studio]:
         studio = _Studio(process, found[1], found[2])
         _wait_until_it_answers(studio)
         yield studio
-        studio.close()
     finally:
         process.kill()
         process.communicate()

@@ -323,7 +323,7 @@ def test_ctrl_c_stops_the_studio_and_the_next_one_continues_the_export(browser, 
     studio = Studio(folder, tmp_path / "work")
     page = browser.new_page()
     page.goto(studio.address)
-    open_file(page, "two_faces_cut.mp4")
+    open_file(page, "portrait.mp4")
     page.get_by_label("Size of the result").select_option("2 times larger")
     page.get_by_label("Save as").fill("continued.mp4")
     page.get_by_role("button", name="Export", exact=True).click()
