@@ -24,7 +24,7 @@ class Cropper:
         self._graph: tuple[Any, Any, Any] | None = None
 
     def cropped(self, picture: VideoFrame) -> VideoFrame:
-        """Return what is shown of a picture; its samples are not copied."""
+        """Return what is shown of a picture, as a copy."""
         if self._crop is None:
             return picture
         base = picture.time_base or Fraction(1, 1000)
@@ -50,4 +50,6 @@ class Cropper:
             self._note(f"the crop that the file asks for does not fit its pictures of {size}")
             return None
         self._note(f"pictures of {size} are cropped to {width}x{height}, as the file asks")
-        return picture_properties.filter_graph(picture, ("crop", f"{width}:{height}:{left}:{top}"))
+        area = f"{width}:{height}:{left}:{top}"
+        # Encoders read whole blocks, so the samples must begin where a buffer begins.
+        return picture_properties.filter_graph(picture, ("crop", area), ("copy", ""))

@@ -64,13 +64,13 @@ def with_box(path: Path, added: bytes) -> Path:
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
 @pytest.mark.parametrize(
     ("aperture", "size"),
-    [(clap(40, 30), (40, 30)), (clap(33, 21, 4, -2), (34, 22))],
+    [(clap(128, 96), (128, 96)), (clap(129, 97, 4, -2), (130, 98))],
     ids=["even", "odd"],
 )
 def test_clean_aperture_is_applied(
     tmp_path: Path, suffix: str, codec: str, aperture: bytes, size: tuple[int, int]
 ) -> None:
-    source = with_box(make_video(tmp_path / f"in{suffix}", codec=codec), aperture)
+    source = with_box(make_video(tmp_path / f"in{suffix}", codec=codec, size=(192, 144)), aperture)
     lines: list[str] = []
     api.enhance(source, tmp_path / "out.mp4", config=CONFIG, on_notice=lines.append)
     with Reader(tmp_path / "out.mp4") as reader:
