@@ -172,10 +172,10 @@ def live(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Enhance the faces of a stream while it runs, within a limit of delay.
+    """Enhance the faces of a stream while it runs, within a limit on latency.
 
-    If there is not enough time, less is done for each frame, which is reported. If that does not
-    suffice, frames are dropped.
+    If this machine is too slow, less work is done for each frame, and this is reported. If that is
+    not enough, frames are dropped.
 
     \b
     ffmpeg -f v4l2 -i /dev/video0 -f nut - | crsr-video live -i - -o - | ffplay -
@@ -205,7 +205,7 @@ def live(
     )
     config = Config.from_options(on_error="passthrough", reading=read, output=output, **choices)
     with LiveReporter(quiet=context.obj, as_json=as_json, events_to_stderr=sink == "-") as reporter:
-        # Imported here because torch takes seconds, and wrong options should fail at once.
+        # Imported here because torch takes seconds to load, and wrong options should fail at once.
         from crsr_video import live
         from crsr_video.track import litert
 
@@ -224,7 +224,10 @@ def live(
 
 
 class LiveReporter(Reporter):
-    """Reports a live run: a status line that is rewritten on a terminal, notices and a summary."""
+    """Reports the statistics, the notices and the summary of a live run.
+
+    On a terminal, the statistics are a status line that is rewritten in place.
+    """
 
     _status_shown = False
 

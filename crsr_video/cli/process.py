@@ -16,8 +16,9 @@ from types import FrameType
 from typing import NoReturn
 
 _ALLOCATIONS_WHILE_LOADING = 50_000
-"""Importing the networks' libraries creates a million objects that stay. With Python's usual
-threshold the collector searches them again and again, which takes a quarter of a second."""
+"""Threshold of the garbage collector while libraries are imported. Importing the networks'
+libraries creates a million objects that are never freed. With Python's usual threshold, the
+collector scans them repeatedly, which takes a quarter of a second."""
 _GC_THRESHOLD = gc.get_threshold()
 
 
@@ -33,9 +34,10 @@ class Interrupted(BaseException):
 def configured_process() -> Iterator[None]:
     """Prepare this process for a command, and restore the signal handlers afterwards.
 
-    Closed standard streams get a place to go, SIGINT, SIGTERM and SIGHUP raise `Interrupted`, and
-    the garbage collector runs rarely until `finish_loading`. SVT-AV1 is silenced, which prints its
-    settings to standard error and has no option for it.
+    Closed standard streams are opened on the null device. SIGINT, SIGTERM and SIGHUP raise
+    `Interrupted`. The garbage collector runs rarely until `finish_loading` is called. The log of
+    SVT-AV1 is turned off by an environment variable, because this encoder prints its settings to
+    standard error and has no option to prevent it.
     """
     os.environ.setdefault("SVT_LOG", "0")
     gc.set_threshold(_ALLOCATIONS_WHILE_LOADING, 20, 100)
@@ -51,8 +53,8 @@ def configured_process() -> Iterator[None]:
 def _load_without_working_directory() -> None:
     """Load torch from another directory if the working directory was deleted.
 
-    MKL ends the process otherwise. Relative paths must fail afterwards, so this process returns to
-    the deleted directory.
+    MKL would end the process if torch were loaded in a deleted directory. Afterwards the process
+    returns to the deleted directory, so that relative paths still fail.
     """
     try:
         Path.cwd()
@@ -68,7 +70,7 @@ def _load_without_working_directory() -> None:
 
 
 def finish_loading() -> None:
-    """Let the garbage collector run as usual, without the objects that loading has created.
+    """Let the garbage collector run as usual, but ignore the objects that loading has created.
 
     Commands call this when the first frame is finished. Further calls do nothing.
     """
@@ -86,9 +88,9 @@ def discard_standard_output() -> None:
 
 
 def limit_library_threads(device: str) -> None:
-    """Let OpenCV use one thread where the networks run on the CPU.
+    """Limit OpenCV to one thread if the networks run on the CPU.
 
-    Faces are small: waking more threads takes a third more CPU time in all.
+    Pictures of faces are small, so more OpenCV threads would raise the total CPU time by a third.
 
     Raises:
         DeviceError: There is no such device.
@@ -102,7 +104,7 @@ def limit_library_threads(device: str) -> None:
 
 
 def _open_standard_streams() -> None:
-    """Open closed standard streams (``2>&-``), so that no other file takes their numbers."""
+    """Open closed standard streams (``2>&-``), so that no other file gets their descriptors."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -117,10 +119,10 @@ def handled_signals(handler: Callable[[int, FrameType | None], object]) -> Itera
     """Call a function on SIGINT, SIGTERM and SIGHUP, and restore the previous handlers afterwards.
 
     Args:
-        handler: Function of the signal's number and the current stack frame.
+        handler: Function that takes the signal's number and the current stack frame.
     """
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP"):  # The terminal was closed. Windows has no such signal.
+    if hasattr(signal, "SIGHUP"):  # Sent when the terminal is closed. Windows has no SIGHUP.
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
@@ -131,6 +133,6 @@ def handled_signals(handler: Callable[[int, FrameType | None], object]) -> Itera
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    """Unwind the stack, so that half-written files are removed."""
+    """Raise `Interrupted`, which unwinds the stack, so that half-written files are removed."""
     signal.signal(number, signal.SIG_IGN)  # A second Ctrl-C must not interrupt the clean-up.
     raise Interrupted(number)

@@ -1,7 +1,7 @@
 """``crsr-video export``, ``prepare``, ``harvest`` and ``train``: export and training of networks.
 
-The options of training are declared beside its code, which imports torch. Here the arguments are
-passed on.
+The options of the training commands are declared beside the training code, which imports torch. The
+commands in this module only pass their arguments on to it.
 """
 
 from pathlib import Path
@@ -60,8 +60,9 @@ def export(
 ) -> None:
     """Write the networks of MODEL (a shipped name or a .safetensors file) for other programs.
 
-    Batch, height and width stay free. The file is run and compared with crsr-video's own networks
-    before it gets its name; it is refused if the difference exceeds rounding.
+    The file accepts any batch size, and any height and width that are multiples of 4. Before it is
+    saved, its results are compared with those of crsr-video's own networks. If they differ by more
+    than rounding, no file is saved.
 
     \b
     crsr-video export fast
@@ -91,7 +92,7 @@ def _comparison_text(difference: float | None, batches: int) -> str:
 
 
 def _training_command(name: str, text: str) -> click.Command:
-    """A command that passes its arguments on to the command of the same name in training."""
+    """Return a command that passes its arguments on to the training command of the same name."""
 
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def command(arguments: tuple[str, ...]) -> None:

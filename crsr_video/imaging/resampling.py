@@ -1,7 +1,7 @@
-"""Resample parts of a frame, in its own planes and bit depth.
+"""Resample parts of a frame from its native planes, at its native bit depth.
 
-The planes are resampled first and converted to RGB afterwards, so only the pixels of a face are
-ever converted.
+The planes are resampled first and converted to RGB afterwards, so only the pixels of a face need to
+be converted.
 """
 
 import cv2
@@ -17,7 +17,7 @@ FloatPicture = NDArray[np.float32]
 
 
 def plane_from_frame(layout: PixelLayout, component: int) -> Matrix:
-    """Return coordinates in a component's plane from frame coordinates; 2x3."""
+    """Return the 2x3 matrix from frame coordinates to coordinates in the plane of a component."""
     if component == 0 or layout.family != "yuv":
         return np.eye(2, 3)
     return chroma_matrix(layout.x_shift, layout.y_shift, layout.x_cosited, layout.y_cosited)
@@ -28,12 +28,12 @@ def sample(frame: Frame, target_from_frame: Matrix, width: int, height: int) -> 
 
     Args:
         frame: The frame.
-        target_from_frame: 2x3.
+        target_from_frame: 2x3 matrix from frame pixels to target pixels.
         width: Width of the target in pixels.
         height: Height of the target in pixels.
 
     Returns:
-        float32 (height, width, 3), RGB, nominally in [0, 1], not clipped.
+        RGB picture, float32 (height, width, 3), nominally in [0, 1] but not clipped.
 
     Raises:
         DegenerateFaceError: The transform is singular.
@@ -55,14 +55,14 @@ def preview(frame: Frame, longest: int, *, every: int = 1) -> FloatPicture:
 
     Args:
         frame: The frame.
-        longest: Longer side of the picture in pixels; a smaller frame is not enlarged.
-        every: Read only one of so many rows.
+        longest: Length of the longer side in pixels. A smaller frame is not enlarged.
+        every: Read only every n-th row, where n is this number.
 
     Returns:
         float32 (H, W) in [0, 1].
     """
     size = _preview_size(frame, longest)
-    # A box average of whole planes: cheap, and exact enough to compare pictures by.
+    # Box averaging of whole planes is cheap, and exact enough for comparing pictures.
     planes = [
         cv2.resize(plane[::every], size, interpolation=cv2.INTER_AREA).astype(np.float32)
         for plane in frame.components[: 3 if frame.layout.family == "rgb" else 1]
@@ -72,14 +72,17 @@ def preview(frame: Frame, longest: int, *, every: int = 1) -> FloatPicture:
 
 
 def _preview_size(frame: Frame, longest: int) -> tuple[int, int]:
-    """Return width and height before rotation."""
+    """Return the width and height of the preview before rotation."""
     aspect = float(frame.sample_aspect)
     scale = min(1.0, longest / max(frame.width * aspect, frame.height))
     return max(1, round(frame.width * aspect * scale)), max(1, round(frame.height * scale))
 
 
 def enlarged_size(frame: Frame, component: int, scale: int) -> tuple[int, int]:
-    """Return height and width of a plane of the enlarged frame, chroma rounded up as by FFmpeg."""
+    """Return the height and width of a plane of the enlarged frame.
+
+    The size of chroma planes is rounded up, as in FFmpeg.
+    """
     height, width = frame.height * scale, frame.width * scale
     if component == 0 or frame.layout.family != "yuv":
         return height, width

@@ -1,4 +1,4 @@
-"""Copies between the processor's memory and a device's."""
+"""Copy arrays between CPU memory and the memory of a device."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,29 +11,29 @@ Array = NDArray[Any]
 
 
 class Transfers:
-    """Copies to and from one device, one after the other. On a CPU nothing is copied."""
+    """Copies data to and from one device, synchronously. If it is the CPU, nothing is copied."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
     def host_memory(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Return uninitialised memory of the processor, to be filled and uploaded once."""
+        """Return an uninitialised tensor in CPU memory, to be filled and uploaded once."""
         return torch.empty(shape, dtype=dtype)
 
     def upload(self, host: Tensor) -> Tensor:
-        """Return the values on the device, ready for what is computed from now on."""
+        """Return the tensor on the device. Work that is launched from now on can use it."""
         return host.to(self.device)
 
     def download(self, tensor: Tensor) -> Callable[[], Array]:
-        """Begin a download, and return a function that waits for the values."""
+        """Start a download, and return a function that waits for it and returns the array."""
         array: Array = tensor.cpu().numpy()
         return lambda: array
 
 
 class CudaTransfers(Transfers):
-    """Uploads on one stream and downloads on another, through page-locked memory.
+    """Uploads on one CUDA stream and downloads on another, through page-locked memory.
 
-    The device computes on its current stream at the same time.
+    Both can run while the device computes on its current stream.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -42,20 +42,21 @@ class CudaTransfers(Transfers):
         self._up, self._down = make(device), make(device)
 
     def host_memory(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Return memory from torch's cache of page-locked memory."""
+        """Return an uninitialised tensor from torch's cache of page-locked memory."""
         return torch.empty(shape, dtype=dtype, pin_memory=True)
 
     def upload(self, host: Tensor) -> Tensor:
-        """Start the upload; only the device's later work waits for it."""
+        """Start an upload. Only work that the device is given later waits for it."""
         with torch.cuda.stream(self._up):
             tensor = host.to(self.device, non_blocking=True)
         work = torch.cuda.current_stream(self.device)
         work.wait_stream(self._up)
-        tensor.record_stream(work)  # The upload stream's allocator must not reuse it before that.
+        # Without this, torch could reuse the tensor's memory for an upload before `work` is done.
+        tensor.record_stream(work)
         return tensor
 
     def download(self, tensor: Tensor) -> Callable[[], Array]:
-        """Start the download after the work launched so far, beside what is launched later."""
+        """Start a download, which waits for the work launched so far but delays no later work."""
         host = self.host_memory(tuple(tensor.shape), tensor.dtype)
         self._down.wait_stream(torch.cuda.current_stream(self.device))
         tensor.record_stream(self._down)
@@ -72,5 +73,5 @@ class CudaTransfers(Transfers):
 
 
 def transfers_for(device: torch.device) -> Transfers:
-    """Return the fastest transfers for a device."""
+    """Return the fastest kind of transfers that a device supports."""
     return CudaTransfers(device) if device.type == "cuda" else Transfers(device)

@@ -1,6 +1,7 @@
-"""Resample pictures under a transform, antialiased when they shrink.
+"""Resample pictures under a transform, with antialiasing if they shrink.
 
-A picture here has one or more channels, (H, W) or (H, W, C), of any float or unsigned integer type.
+In this module, a picture is an array of shape (H, W) or (H, W, C), of any float or unsigned integer
+type.
 """
 
 from typing import Any
@@ -15,18 +16,20 @@ Picture = NDArray[Any]
 FloatPicture = NDArray[np.float32]
 
 _KERNEL_MARGIN = 3
-"""Each side of OpenCV's cubic kernel reaches two pixels; one more absorbs rounding."""
+"""Margin in pixels around what is read: OpenCV's cubic kernel reaches two pixels to each side, and
+one more absorbs rounding."""
 
 
 def antialias_kernel(scale: float) -> FloatPicture:
     """Return the low-pass filter that band-limits a picture before it shrinks by `scale` < 1.
 
-    It is Keys' cubic kernel with a = -1/2 (1981), stretched to the target's pixels: flat over most
-    of the band that stays, and nearly nothing of what would alias comes through. Training shrinks
-    with the same kernel, so crops look as the networks expect them.
+    It is the cubic kernel of Keys (1981) with a = -1/2, stretched to the target's pixels. Its
+    frequency response is flat over most of the band that is kept, and it removes nearly everything
+    that would alias. Training shrinks pictures with the same kernel, so crops look as the networks
+    expect.
 
     Returns:
-        (K,) with K odd and the sum 1, for rows and columns alike.
+        Kernel for both rows and columns, (K,), where K is odd. Its sum is 1.
     """
     reach = int(np.ceil(2 / scale)) - 1
     d = np.abs(np.arange(-reach, reach + 1)) * scale
@@ -38,31 +41,32 @@ def antialias_kernel(scale: float) -> FloatPicture:
 
 
 def warp(picture: Picture, target_from_source: Matrix, width: int, height: int) -> FloatPicture:
-    """Resample `picture` into a new grid, cubic, borders replicated.
+    """Resample `picture` to a new grid, with cubic interpolation and replicated borders.
 
-    Only the region of the source that is seen is read, so the cost follows the target's size and
-    the shrinking factor, never the size of the frame.
+    Only the region that the target shows is read. The cost therefore depends on the size of the
+    target and on the scale, but not on the size of the picture.
 
     Args:
         picture: (H, W) or (H, W, C).
-        target_from_source: 2x3, pixel centres at integers.
+        target_from_source: 2x3 matrix, for pixel centres at integers.
         width: Width of the target in pixels.
         height: Height of the target in pixels.
 
     Returns:
-        float32 (height, width) or (height, width, C), same value range (cubic overshoots).
+        float32 (height, width) or (height, width, C), in the value range of `picture`, which cubic
+        interpolation can overshoot.
 
     Raises:
         DegenerateFaceError: The transform is singular.
     """
     scale = scale_of(target_from_source)
     rows, columns = picture.shape[:2]
-    # A non-square target is seen through the square around it: at worst some pixels too many.
+    # `seen_region` needs a square target. At worst, this reads some pixels too many.
     left, top, right, bottom = seen_region((columns, rows), target_from_source, max(width, height))
     region = picture[top:bottom, left:right].astype(np.float32, copy=False)
     moved = compose(target_from_source, np.array([[1.0, 0.0, left], [0.0, 1.0, top]]))
     if scale < 0.5:
-        # Far shrinking: an exact box average first keeps the kernel small and the cost low.
+        # If the picture shrinks a lot, a box average first keeps the kernel small and the cost low.
         fraction = 1 / int(1 / scale)
         size = [max(1, round(side * fraction)) for side in region.shape[:2]]
         fx, fy = size[1] / region.shape[1], size[0] / region.shape[0]
@@ -80,17 +84,17 @@ def warp(picture: Picture, target_from_source: Matrix, width: int, height: int) 
 def seen_region(
     size: tuple[int, int], target_from_source: Matrix, side: int, *, rim: int = 0
 ) -> tuple[int, int, int, int]:
-    """Return the part of a picture that a square target sees, with a margin for the filters.
+    """Return the part of a picture that a square target shows, with a margin for the filters.
 
     Args:
         size: Width and height of the picture.
-        target_from_source: 2x3.
+        target_from_source: 2x3 matrix, for pixel centres at integers.
         side: Side of the target in pixels.
-        rim: Pixels around the picture that count as part of it.
+        rim: Width in pixels of a border around the picture that counts as part of it.
 
     Returns:
-        left, top, right, bottom in pixels, half-open. At least one pixel stays, even if the target
-        lies wholly outside.
+        left, top, right, bottom in pixels, half-open. The part has at least one pixel, even if the
+        target lies wholly outside the picture.
 
     Raises:
         DegenerateFaceError: The transform is singular.
@@ -109,8 +113,9 @@ def seen_region(
 
 
 def rim_around(target_from_layers: Matrix) -> int:
-    """Return how far layers are replicated beyond their edges before they are warped, in pixels.
+    """Return the width in pixels of the border that layers get before they are warped.
 
-    Shrinking averages over the edge, and a mask must be zero beyond it.
+    The border repeats the edge pixels. It is needed because shrinking averages across the edge, and
+    a mask must be zero beyond its edge.
     """
     return 2 * int(np.ceil(2 / min(1.0, scale_of(target_from_layers))))

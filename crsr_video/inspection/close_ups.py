@@ -29,23 +29,24 @@ SIDE = 256
 """Side of a close-up in pixels. Smaller faces are enlarged by cubic interpolation only."""
 _FACE_WIDTHS = 1.75
 _SLOT_SECONDS = 0.1
-"""Only the best picture of a face within such an interval is kept, which bounds memory."""
+"""Length of an interval. Only the best moment of each face in it is kept, which limits memory."""
 _COLUMNS = 6
 _CAPTION_HEIGHT = 20
 
 
 @dataclass(frozen=True, slots=True)
 class FaceMoment:
-    """One face at one time."""
+    """One face in one frame: a possible close-up."""
 
     track: int
     pts: int
-    """Timestamp of the copy's frame."""
+    """Timestamp of the copy's frame, in units of its time base."""
     seconds: float
+    """Timestamp of the copy's frame, in seconds."""
     region: Region
     """Region of the close-up in upright coordinates of the source frame."""
     score: float
-    """Size of the face, lowered where it is hard to see."""
+    """Size of the face, reduced if the face is hard to see."""
 
 
 def write_close_ups(
@@ -89,7 +90,7 @@ def choose(moments: list[FaceMoment], count: int) -> list[FaceMoment]:
     tracks: dict[int, list[FaceMoment]] = {}
     for moment in moments:
         tracks.setdefault(moment.track, []).append(moment)
-    # If there are more faces than pictures, large faces and long tracks come first.
+    # If there are more faces than close-ups, large faces and long tracks are preferred.
     ranked = sorted(tracks.values(), key=_total_score, reverse=True)[:count]
     shares = _shares([_total_score(track) for track in ranked], [len(t) for t in ranked], count)
     chosen = [m for track, n in zip(ranked, shares, strict=True) for m in _spread(track, n)]
@@ -97,7 +98,7 @@ def choose(moments: list[FaceMoment], count: int) -> list[FaceMoment]:
 
 
 def _all_moments(pairs: Iterable[Pair], tracker: Tracker) -> Iterator[FaceMoment]:
-    """Yield every face that would be enhanced."""
+    """Yield a moment for every face in every frame, except faces that would not be enhanced."""
     pending: deque[Frame] = deque()
     last: Frame | None = None
     for before, after in pairs:
@@ -123,9 +124,10 @@ def _total_score(track: list[FaceMoment]) -> float:
 
 
 def _shares(weights: list[float], limits: list[int], count: int) -> list[int]:
-    """Distribute `count` pictures: one for each face, the others by D'Hondt's method.
+    """Return how many of `count` close-ups each face gets.
 
-    Each further picture goes to the face with the highest weight per picture.
+    Each face gets one. The others are distributed by D'Hondt's method: each goes to the face that
+    then has the highest weight per close-up. No face gets more than its limit.
     """
     shares = [1] * len(weights)
     for _ in range(count - len(weights)):
@@ -137,7 +139,10 @@ def _shares(weights: list[float], limits: list[int], count: int) -> list[int]:
 
 
 def _spread(track: list[FaceMoment], count: int) -> list[FaceMoment]:
-    """Return the best moment of each of `count` equal parts of a track, well apart in time."""
+    """Return the best moment of each of `count` equal parts of a track.
+
+    The moments keep a minimum distance in time, where the track allows it.
+    """
     ordered = sorted(track, key=lambda moment: moment.pts)
     min_gap = (ordered[-1].seconds - ordered[0].seconds) / count / 2
     edges = np.linspace(0, len(ordered), count + 1).round().astype(int)
@@ -166,7 +171,7 @@ def _tile(pair: Pair, moment: FaceMoment) -> Picture:
     """Return one face before and after enhancement, one above the other, with captions."""
     before, after = pair
     region, factor = moment.region, view_of(after).height / view_of(before).height
-    # The corners of both frames, at -0.5, coincide.
+    # Both frames show the same area, and its top left corner is at (-0.5, -0.5) in each.
     x, y = ((value + 0.5) * factor - 0.5 for value in (region.x, region.y))
     enlarged = Region(x, y, region.width * factor, region.height * factor)
     title = f"person {moment.track}, {format_time(moment.seconds)}, before"

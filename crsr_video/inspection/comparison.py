@@ -23,7 +23,7 @@ from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
 
 _UNTAGGED = (0, 2)
-"""Colour matrix codes that name no YUV matrix: RGB and unspecified."""
+"""Colour matrix codes that do not identify a YUV matrix: RGB and unspecified."""
 
 
 def compare(
@@ -40,8 +40,8 @@ def compare(
     Args:
         before: The source.
         after: Its enhanced copy, which may be enlarged or a part of the source.
-        output: A video, or a contact sheet (.png, .jpg). Defaults to ``NAME.compare.EXT`` beside
-            `after`.
+        output: Path of a video or a contact sheet (.png, .jpg). Defaults to
+            ``NAME.compare.EXT`` beside `after`.
         split: Show the left half of the source and the right half of the copy in one picture,
             instead of both side by side.
         faces: Maximum number of close-ups on a contact sheet.
@@ -52,8 +52,8 @@ def compare(
 
     Raises:
         InputError: A video cannot be read, or shows no face for a contact sheet.
-        ConfigError: The videos do not show the same, or the options exclude each other.
-        OutputError: The result cannot be written. Nothing is left under its name then.
+        ConfigError: The videos do not show the same content, or the options contradict each other.
+        OutputError: The result cannot be written. In that case, no partial file is left.
         FaceModelError: The face models are missing.
     """
     source, copy = Path(before), Path(after)
@@ -68,7 +68,7 @@ def compare(
         check_output(path, video, overwrite)
     alignment = align(source, copy)
     if is_sheet:
-        # Imported only now: the tracker loads face models, which a video does not need.
+        # Imported here because the tracker loads face models, which only a contact sheet needs.
         from crsr_video.inspection.close_ups import write_close_ups
 
         write_close_ups(source, copy, alignment, path, count=faces)
@@ -85,7 +85,7 @@ def _default_output(after: Path) -> Path:
 def _write_video(
     before: Path, after: Path, alignment: Alignment, output: Path, *, split: bool, overwrite: bool
 ) -> None:
-    """Write both videos in one picture, with the source's audio and the copy's timestamps."""
+    """Write a video that shows both, with the source's audio and the copy's timestamps."""
     with FramePairs(before, after, alignment) as videos:
         canvas = _ComparisonCanvas(videos, split=split)
         settings = playable_settings(output, canvas.bits)
@@ -96,7 +96,7 @@ def _write_video(
 
 
 def _described(videos: FramePairs, first: Frame) -> Source:
-    """Describe the drawn video: the source, with the copy's clock and the canvas's size."""
+    """Return the source's description with the copy's timing and the size of the drawn frame."""
     source, copy = videos.before.source, videos.after.info
     info = replace(
         source.info,
@@ -132,7 +132,7 @@ class _ComparisonCanvas:
         self._before_label, self._after_label = labels
 
     def draw(self, pair: Pair) -> Frame:
-        """Return both frames in one, at the time of the second."""
+        """Return one frame that shows both, with the timestamp of the copy's frame."""
         before, after = pair
         width = self._canvas.width * (1 if self._split else 2)
         picture, planes = self._canvas.blank(width)

@@ -28,15 +28,16 @@ SIDE = 96
 """Side of a portrait in pixels."""
 _FACE_WIDTHS = 1.6
 _USEFUL_WIDTH = 160.0
-"""A face wider than this many pixels makes no better portrait."""
+"""Width of a face in pixels above which its portrait does not get any better."""
 _HALF_SHARP = 0.02
-"""Mean Laplacian of luma in [0, 1] at which a picture counts as half as sharp as possible."""
+"""Mean absolute Laplacian at which a picture counts as half sharp, for luma in [0, 1]."""
 _JPEG_QUALITY = 88
 _URL_PREFIX = "data:image/jpeg;base64,"
 _EXAMINE_EVERY = 8
-"""Every such frame of a face is examined, because it may have become sharper."""
+"""One frame in this many is considered in any case, as the face may have become sharper."""
 _BETTER = 1.05
-"""Other frames are examined if their score exceeds that of the best one by this factor."""
+"""Other frames are considered only if their score without regard to sharpness is greater than that
+of the best frame by this factor."""
 _SHEET_SIDE = 144
 """Side of a portrait on the sheet in pixels."""
 _CAPTION_HEIGHTS = (22, 16, 16)
@@ -50,7 +51,7 @@ class _Portrait:
     frames: int = 0
     """Number of frames that show the person."""
     upper_score: float = -1.0
-    """Score of its frame without regard to sharpness."""
+    """Score of the portrait without regard to sharpness, which is an upper bound of `score`."""
     score: float = -1.0
     jpeg: bytes = b""
 
@@ -82,7 +83,7 @@ class Portraits:
         upper_score = _score_without_sharpness(frame, face)
         due = best.frames % _EXAMINE_EVERY == 0 or upper_score > _BETTER * best.upper_score
         best.frames += 1
-        # Blur only lowers the score, so a low upper bound settles it.
+        # Blur can only lower the score, so a frame with a low upper bound need not be drawn.
         if not np.isfinite(upper_score) or not due or upper_score <= best.score:
             return
         shown = picture(frame, face_region(frame, face, _FACE_WIDTHS), SIDE)
@@ -94,7 +95,7 @@ class Portraits:
 
 
 def _score_without_sharpness(frame: Frame, face: Face) -> float:
-    """Rate a face: large, frontal, upright, inside the picture and confidently seen is best."""
+    """Return a score that is highest for large, frontal, upright, unclipped and certain faces."""
     points = apply(view_of(frame).upright_from_frame, face.landmarks)
     eyes = points[1] - points[0]
     eye_distance = float(np.hypot(*eyes))
@@ -110,13 +111,13 @@ def _score_without_sharpness(frame: Frame, face: Face) -> float:
 
 
 def _share_inside(centre: float, side: float, size: float) -> float:
-    """Return the share of an interval that lies inside the picture."""
+    """Return the fraction of an interval around `centre` that lies inside the picture."""
     low, high = max(centre - side / 2, -0.5), min(centre + side / 2, size - 0.5)
     return max(high - low, 0.0) / side
 
 
 def _sharpness(shown: NDArray[np.float32]) -> float:
-    """Return the sharpness of the centre of a picture, 0 to 1, by the contrast of neighbours."""
+    """Return the sharpness of the centre of a picture, 0 to 1, from its mean absolute Laplacian."""
     luma = shown[SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4] @ np.full(3, 1 / 3, np.float32)
     detail = float(np.abs(cv2.Laplacian(luma, cv2.CV_32F)).mean())
     return 0.05 + 0.95 * detail / (detail + _HALF_SHARP)
@@ -140,7 +141,7 @@ def write_people_sheet(
     longest = sorted(people, key=lambda p: (-p.frames, p.id))[:_MAX_ON_SHEET]
     tiles = [_tile(p, pictures.get(p.id)) for p in sorted(longest, key=lambda p: p.id)]
     empty = np.full((_SHEET_SIDE, 2 * _SHEET_SIDE, 3), 255, np.uint8)
-    # About twice as wide as high.
+    # This makes the sheet about twice as wide as it is high.
     columns = max(1, min(len(tiles), round(np.sqrt(2.5 * len(tiles)))))
     save(arrange(tiles, columns) if tiles else empty, path)
     if len(people) <= _MAX_ON_SHEET:

@@ -24,7 +24,7 @@ METHODS: dict[str, Method] = {
     "uda": CycleAdaptation(),
     "lrgan": DegradationFirst(),
 }
-"""Training methods with their default settings, by the names of commands and variants."""
+"""Training methods with their default settings. The keys are names of commands and variants."""
 
 _Settings = TypeVar("_Settings")
 
@@ -35,8 +35,8 @@ def method(name: str, size: str, tiers: Sequence[str], changes: Sequence[str]) -
     Args:
         name: A key of `METHODS`.
         size: A key of `SIZES`.
-        tiers: Read by `tier`; if empty, the default tiers.
-        changes: Read by `changed`.
+        tiers: Texts for `tier` to parse. If there are none, the default tiers are used.
+        changes: Texts for `changed` to apply, one after the other.
 
     Raises:
         TrainingError: A name or a value is not allowed.
@@ -50,10 +50,10 @@ def method(name: str, size: str, tiers: Sequence[str], changes: Sequence[str]) -
 
 
 def tier(text: str) -> Tier:
-    """Read "FACE:PATCH:BATCH:SHARE", such as "64:64:8:0.5".
+    """Parse a tier from "FACE:PATCH:BATCH:SHARE", such as "64:64:8:0.5".
 
     Raises:
-        TrainingError: The text has another form, or a value that is not allowed.
+        TrainingError: The text does not have this form, or a value is not allowed.
     """
     try:
         face, patch, batch, share = text.split(":")
@@ -66,10 +66,14 @@ def tier(text: str) -> Tier:
 
 
 def changed(settings: _Settings, change: str) -> _Settings:
-    """Return settings with one number or switch changed, by "name=value" or "group.name=value".
+    """Return a copy of settings in which one number or switch is changed.
+
+    Args:
+        settings: A dataclass, which may contain groups of settings.
+        change: "name=value" or "group.name=value".
 
     Raises:
-        TrainingError: There is no such setting, or the value is of another kind.
+        TrainingError: There is no such setting, or the value does not have the setting's type.
     """
     path, equals, value = change.partition("=")
     name, _, rest = path.partition(".")
@@ -83,7 +87,7 @@ def changed(settings: _Settings, change: str) -> _Settings:
 
 
 def _parsed(old: Any, path: str, text: str) -> Any:
-    """A value of the same type as the old one."""
+    """Parse a value that has the same type as the old one."""
     try:
         if isinstance(old, bool):
             return {"yes": True, "no": False}[text]
