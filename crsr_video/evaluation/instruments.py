@@ -17,21 +17,21 @@ Instrument = TypeVar("Instrument")
 
 
 class Instruments(Closing):
-    """All models that are installed. Close it after use.
+    """The measuring models that are installed. Close this object after use.
 
     Attributes:
         notes: A line for each model that is missing.
-        seconds: Total time of each measure.
+        seconds: Total computing time of each measure, by name.
     """
 
     def __init__(self, inception: Path | None = None) -> None:
         """Load the models.
 
         Args:
-            inception: TorchScript file, see `perceptual.Inception`.
+            inception: TorchScript file of the Inception network, see `perceptual.Inception`.
 
         Raises:
-            TrainingError: If that file cannot be read. Other missing models only add a note.
+            TrainingError: The Inception file cannot be read. Other missing models only add a note.
         """
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
@@ -50,7 +50,7 @@ class Instruments(Closing):
 
     @contextmanager
     def timed(self, measure: str) -> Iterator[None]:
-        """Add the time of a block to that of a measure."""
+        """Add the time that a `with` block takes to the total of a measure."""
         began = time.perf_counter()
         yield
         self.seconds[measure] = self.seconds.get(measure, 0.0) + time.perf_counter() - began

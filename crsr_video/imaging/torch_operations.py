@@ -1,8 +1,8 @@
 """Picture operations in torch, for many faces at once.
 
-Everything that OpenCV does to a crop along one axis is linear, so OpenCV is asked once what it
-makes of each single pixel, and the answer is a matrix. Both implementations then agree by
-construction, and the products are float32 on every device.
+Resizing or filtering a crop along one axis is linear, so each such operation can be written as a
+matrix. To get it, OpenCV applies the operation to the identity matrix once. The OpenCV and torch
+implementations then agree by construction, and the products are float32 on every device.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -26,7 +26,7 @@ from crsr_video.types import Frame, PixelLayout, Plane
 FloatPicture = NDArray[np.float32]
 
 _FACES_AT_ONCE = 16
-"""Enough to fill a GPU."""
+"""Largest number of faces in a batch, which is enough to fill a GPU."""
 
 _SAMPLES_AT_ONCE = _FACES_AT_ONCE * 512**2
 """Largest number of samples of one plane in a batch, so that large faces fit into memory."""
@@ -39,7 +39,7 @@ class TorchOperations(Operations):
 
     Args:
         device: Where the pictures are.
-        transfers: Copies to and from it. By default the fastest for the device.
+        transfers: Copies data to and from the device. Defaults to the fastest way for the device.
     """
 
     joins_faces = True
@@ -50,7 +50,7 @@ class TorchOperations(Operations):
         self._constants: dict[Hashable, Tensor] = {}
 
     def batches(self, kinds: Sequence[Hashable], sides: Sequence[int]) -> list[list[int]]:
-        """Group pictures of one kind whose sides have the same power of two, for little padding."""
+        """Group pictures of one kind whose sides round up to the same power of two."""
         groups: dict[Hashable, list[int]] = {}
         for index, (kind, side) in enumerate(zip(kinds, sides, strict=True)):
             groups.setdefault((kind, max(side - 1, 1).bit_length()), []).append(index)
@@ -62,18 +62,18 @@ class TorchOperations(Operations):
         return parts
 
     def stack(self, pictures: Sequence[Any]) -> Tensor:
-        """Upload what is not on the device."""
+        """Upload the pictures that are not on the device yet, and stack them."""
         return torch.stack([torch.as_tensor(p, device=self.device) for p in pictures])
 
     def numbers(self, values: Any) -> Tensor:
-        """Upload numbers."""
+        """Upload numbers as float32."""
         array = np.asarray(values, np.float32)
         host = self._transfers.host_memory(array.shape, torch.float32)
         host.numpy()[...] = array
         return self._transfers.upload(host)
 
     def constant(self, make: Callable[..., NDArray[np.float32]], *arguments: Hashable) -> Tensor:
-        """Upload the result once."""
+        """Upload the result at the first call, and then return it from a cache."""
         key = (make, arguments)
         if key not in self._constants:
             self._constants[key] = torch.from_numpy(make(*arguments)).to(self.device)
@@ -88,7 +88,7 @@ class TorchOperations(Operations):
         return pictures
 
     def from_tensor(self, tensor: Tensor) -> Tensor:
-        """Return it as float32."""
+        """Return the tensor as float32."""
         return tensor.float()
 
     def exponential(self, pictures: Tensor) -> Tensor:
@@ -106,19 +106,19 @@ class TorchOperations(Operations):
         return luma
 
     def mix_channels(self, pictures: Tensor, matrix: NDArray[np.float32]) -> Tensor:
-        """Multiply all pixels at once."""
+        """Multiply all pixels by the matrix at once."""
         return torch.einsum("ij,njyx->niyx", self.numbers(matrix), pictures)
 
     def subtract_into(self, pictures: Tensor, others: Tensor) -> Tensor:
-        """Use new memory."""
+        """Return the difference in new memory."""
         return pictures - others
 
     def add_product(self, total: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
-        """Use new memory."""
+        """Return the sum in new memory."""
         return torch.addcmul(total, weights, pictures)
 
     def add_scaled(self, pictures: Tensor, factors: Sequence[float], others: Tensor) -> Tensor:
-        """Multiply and add."""
+        """Multiply `others` by their factors and add them."""
         return torch.addcmul(pictures, self.numbers(factors)[:, None, None, None], others)
 
     def sums(self, pictures: Tensor) -> Tensor:
@@ -126,30 +126,30 @@ class TorchOperations(Operations):
         return pictures.sum((1, 2, 3))
 
     def medians(self, pictures: Tensor, places: Tensor) -> Tensor:
-        """Sort; with an even number of samples, take the mean of the middle two."""
+        """Sort the samples; with an even number of samples, take the mean of the middle two."""
         ordered = pictures.flatten(1)[:, places.long()].sort(1).values
         count = ordered.shape[1]
         return (ordered[:, (count - 1) // 2] + ordered[:, count // 2]) / 2
 
     def resize(self, pictures: Tensor, side: int, kernel: Kernel) -> Tensor:
-        """Multiply by OpenCV's resize as a matrix."""
+        """Multiply by the matrix of OpenCV's resize."""
         return _along_both(self.constant(_resizing, pictures.shape[-1], side, kernel), pictures)
 
     def box_blur(self, pictures: Tensor) -> Tensor:
-        """Multiply by OpenCV's filter as a matrix."""
+        """Multiply by the matrix of OpenCV's filter."""
         return self.filter(pictures, np.full(3, 1 / 3, np.float32))
 
     def gaussian_blur(self, pictures: Tensor, deviation: float) -> Tensor:
-        """Multiply by OpenCV's Gaussian as a matrix."""
+        """Multiply by the matrix of OpenCV's Gaussian blur."""
         return _along_both(self.constant(_gaussian, pictures.shape[-1], deviation), pictures)
 
     def filter(self, pictures: Tensor, kernel: NDArray[np.float32]) -> Tensor:
-        """Multiply by OpenCV's filter as a matrix."""
+        """Multiply by the matrix of OpenCV's filter."""
         operator = self.constant(_filtering, pictures.shape[-1], tuple(kernel.tolist()))
         return _along_both(operator, pictures)
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[Tensor]:
-        """Upload only the parts of the planes that are seen, and resample them together."""
+        """Upload only the parts of the planes that the crops see, and resample them together."""
         parts = [_seen_parts(frame, transform, side) for frame, transform, side in requests]
         kinds = [(frame.layout, side) for frame, _, side in requests]
         crops: list[Any] = [None] * len(requests)
@@ -161,7 +161,7 @@ class TorchOperations(Operations):
         return crops
 
     def _crops(self, parts: Sequence[Sequence["_Part"]], layout: PixelLayout, side: int) -> Tensor:
-        """Return float32 (N, 3, side, side) in [0, 1], from parts of frames of one layout."""
+        """Return RGB crops, float32 (N, 3, side, side) in [0, 1], from frames of one layout."""
         codes = []
         for group in zip(*parts, strict=True):
             sizes = [part.planes[0].shape[::-1] for part in group]
@@ -187,10 +187,10 @@ class TorchOperations(Operations):
         return list(torch.split(moved, [layer.shape[1] for layer in layers], 1))
 
     def planes(self, planes: Sequence[Sequence[Plane]]) -> Tensor:
-        """Upload the planes, padded with any values to the largest."""
+        """Upload the planes, padded with arbitrary values to the size of the largest."""
         height, width = (max(own[0].shape[axis] for own in planes) for axis in (0, 1))
         deep = planes[0][0].itemsize == 2
-        # Torch has no arithmetic for uint16: the same bits travel as int16.
+        # Torch has no arithmetic for uint16, so the same bits are copied as int16.
         host = self._transfers.host_memory(
             (len(planes), len(planes[0]), height, width), torch.int16 if deep else torch.uint8
         )
@@ -208,7 +208,7 @@ class TorchOperations(Operations):
         change: Tensor,
         bits: int,
     ) -> Callable[[], None]:
-        """Begin the download of the sums; the returned function writes them."""
+        """Begin the download of the sums, and return a function that writes them to the planes."""
         deep = planes[0][0].itemsize == 2
         whole = (before + change).round().clamp(0, 2**bits - 1)
         if deep:
@@ -225,7 +225,7 @@ class TorchOperations(Operations):
         return write
 
     def low_pass(self, pictures: Tensor, scales: Sequence[float], sizes: Sequence[Size]) -> Tensor:
-        """Multiply by the filters of all pictures."""
+        """Multiply each picture by the matrices of its low-pass filter."""
         coarse = [min(1.0, 1 / scale) for scale in scales]
         if min(coarse) == 1.0:
             return pictures
@@ -242,7 +242,7 @@ class TorchOperations(Operations):
         return rows[:, None] @ pictures @ columns.mT[:, None]
 
     def cell_means(self, pictures: Tensor, sizes: Sequence[Size], counts: Sequence[Size]) -> Tensor:
-        """Multiply by the averages of all pictures."""
+        """Multiply each picture by the matrices that average over its cells."""
         rows, columns = (
             self._cell_means(sizes, counts, axis, pictures.shape[3 - axis]) for axis in (1, 0)
         )
@@ -251,7 +251,7 @@ class TorchOperations(Operations):
     def _cell_means(
         self, sizes: Sequence[Size], counts: Sequence[Size], axis: int, pixels: int
     ) -> Tensor:
-        """Return blurred averages over cells as matrices (N, cells, pixels)."""
+        """Return matrices (N, cells, pixels) that average over cells and blur the averages."""
         most = max(few[axis] for few in counts)
         axes = [
             [0.0, many[axis] / few[axis], few[axis], 1.0]
@@ -264,7 +264,7 @@ class TorchOperations(Operations):
         return self.numbers(blurs) @ shrinking(self.numbers(axes), lengths, most, pixels, 0)
 
     def spread(self, cells: Tensor, counts: Sequence[Size], sizes: Sequence[Size]) -> Tensor:
-        """Multiply by the linear interpolation of all pictures."""
+        """Multiply each grid by the matrices of its linear interpolation."""
         rows, columns = (
             _interpolation(
                 self.numbers([few[axis] for few in counts]),
@@ -278,11 +278,11 @@ class TorchOperations(Operations):
 
 
 class _Part:
-    """What a crop sees of the components that lie on one grid.
+    """The part that a crop sees of the planes that share one grid.
 
     Args:
-        planes: Cut to the part that is seen.
-        view: Of these parts.
+        planes: The planes, cut to the part that is seen.
+        view: How the crop samples the cut planes.
     """
 
     def __init__(self, planes: tuple[Plane, ...], view: View) -> None:
@@ -315,7 +315,7 @@ def _resizing(size: int, side: int, kernel: Kernel) -> FloatPicture:
 
 
 def _gaussian(size: int, deviation: float) -> FloatPicture:
-    reach = round(deviation * 8 + 1) | 1  # OpenCV's own choice for float pictures.
+    reach = round(deviation * 8 + 1) | 1  # OpenCV's default size for float pictures.
     return _operator(size, lambda eye: cv2.GaussianBlur(eye, (1, reach), 1.0, sigmaY=deviation))
 
 
@@ -326,12 +326,15 @@ def _filtering(size: int, kernel: tuple[float, ...]) -> FloatPicture:
 
 
 def _operator(size: int, vertical: Callable[[FloatPicture], FloatPicture]) -> FloatPicture:
-    """Return the matrix of a linear map that works on columns one by one."""
+    """Return the matrix of a linear map that treats each column separately."""
     return vertical(np.eye(size, dtype=np.float32)).reshape(-1, size)
 
 
 def _interpolation(few: Tensor, many: Tensor, cells: int, pixels: int) -> Tensor:
-    """Linear enlargement of `few` cells to `many` pixels each, as OpenCV's; (N, pixels, cells)."""
+    """Return matrices (N, pixels, cells) that enlarge `few` cells linearly to `many` pixels.
+
+    Places and borders are those of OpenCV's linear resize.
+    """
     few, many = few[:, None, None], many[:, None, None]
     pixel = torch.arange(pixels, device=few.device, dtype=torch.float32)[:, None]
     cell = torch.arange(cells, device=few.device, dtype=torch.float32)

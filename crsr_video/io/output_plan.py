@@ -1,4 +1,4 @@
-"""Plans of outputs: container, encoder, pixel format, copied streams, and what is lost.
+"""Plan an output: its container, encoder, pixel format and copied streams, and what is lost.
 
 A recorded result keeps the properties of its source wherever they can be written. A live result is
 made for low latency, and for the players of its destination.
@@ -38,15 +38,16 @@ from crsr_video.types import Frame
 _KIN = {
     "mov": ("mp4", "mov", "3gp", "3g2"),
     "matroska": ("matroska", "webm"),
-    "gif": ("mp4",),  # Its 256 colours would undo the enhancement.
+    "gif": ("mp4",),  # GIF's 256 colours would undo the enhancement.
     "mpeg": ("mpeg", "vob"),
 }
-"""Containers that a demuxer reads, where they have other names."""
+"""Containers for the sources of each demuxer, the default first. The sources of all other demuxers
+use the container of the same name."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputPlan:
-    """What is written, where, and what is lost."""
+    """Description of an output: what is written, where it goes, and what is lost."""
 
     destination: Destination
     choice: EncoderChoice
@@ -57,9 +58,9 @@ class OutputPlan:
     carried: tuple[int, ...] = ()
     """Indices of the source's streams that are copied."""
     notices: tuple[str, ...] = ()
-    """What is lost, for the user."""
+    """Notices to the user about what is lost."""
     is_live: bool = False
-    """Whether frames come as they happen: latency counts, and the source may change."""
+    """Whether the source is live, so that latency matters and the picture format may change."""
 
     @property
     def path(self) -> Path:
@@ -101,7 +102,7 @@ class OutputPlan:
 
         Args:
             path: The file.
-            container: FFmpeg's name of its muxer, which keeps all times.
+            container: FFmpeg's name of the file's muxer, which must keep all timestamps.
             source: The source of the whole result.
         """
         counts_frames = self.choice.counts_frames
@@ -126,20 +127,20 @@ def plan_output(
     *,
     scale: int = 1,
 ) -> OutputPlan:
-    """Plan the result of a recorded source; nothing is written.
+    """Plan the result of a recorded source, without writing anything.
 
     Args:
         source: The opened source.
         output: Path of the result, by default ``NAME.enhanced.EXT`` beside the source; "-" is
             standard output.
         settings: The user's choices.
-        scale: Size of the result over the source's.
+        scale: Factor by which the result is larger than the source.
 
     Raises:
         EncoderError: The encoder does not exist, or does not fit the container or the picture.
-        OutputError: No container is written for the suffix, or something is lost although the
-            settings are strict.
-        ConfigError: The settings do not fit a pipe.
+        OutputError: The suffix belongs to no container that can be written, or something is lost
+            although the settings are strict.
+        ConfigError: A setting does not suit the output, or does not work with a pipe.
     """
     settings, first = settings or OutputSettings(), source.first
     destination, suffix, notices = _destination_for(source, output, settings.container)
@@ -152,7 +153,7 @@ def plan_output(
         settings = _with_raw_format(settings, container, first)
     choice = _choose(source, encoder, settings, scale)
     if container == "avi" and encoder in ("libx264", "libx265"):
-        choice.options.setdefault("bf", "0")  # Reordered pictures would have no times.
+        choice.options.setdefault("bf", "0")  # AVI cannot store times of reordered frames.
     timing = recorded_timing(source, container, encoder, counts_frames=choice.counts_frames)
     options = muxer_options.recorded_options(source, container, timing.tick)
     if destination.is_standard_output:
@@ -188,7 +189,7 @@ def _encoder_for(
     *,
     is_path_given: bool,
 ) -> tuple[Destination, str, tuple[str, ...]]:
-    """Return an encoder and a container that fit each other, and notices."""
+    """Return a destination and an encoder that fit each other, and notices."""
     codec, is_rgb = _codec(source), source.first.layout.family == "rgb"
     wanted, more = _raw_or_coded(source, destination, asked)
     encoder, replaced = encoders.encoder_name(codec, wanted, is_rgb)
@@ -208,7 +209,7 @@ def _codec(source: Source) -> str:
 def _loss_notices(
     source: Source, container: str, choice: EncoderChoice, tick: Fraction
 ) -> tuple[str, ...]:
-    """Return notices about times, pictures and metadata."""
+    """Return notices about what is lost of the times, the pictures and the metadata."""
     first, encoder = source.first, choice.encoder
     is_converted = choice.pixel_format != first.layout.name
     keeps_fields = losses.keeps_fields(container, encoder, is_converted=is_converted)
@@ -235,12 +236,18 @@ def _checked(plan: OutputPlan, settings: OutputSettings) -> OutputPlan:
 def _destination_for(
     source: Source, output: Path | str | None, container: str | None
 ) -> tuple[Destination, str, tuple[str, ...]]:
-    """Return destination, suffix and notices: by the output's suffix, or else as the source's."""
+    """Return the destination, its suffix and notices.
+
+    The suffix of the output selects the container. Without an output, the result gets a container
+    like the source's.
+    """
     if output is not None and str(output) == "-":
         destination = standard_output_destination(container)
         return destination, container or destination.container, ()
     if container is not None:
-        raise ConfigError("--format is for standard output (-o -): a suffix selects a file's own")
+        raise ConfigError(
+            "--format is for standard output (-o -): a file's suffix selects its format"
+        )
     if output is None and source.is_pipe:
         raise ConfigError("standard input has no name to follow: use -o to name the result")
     if output is not None:
@@ -255,7 +262,7 @@ def _destination_for(
 
 
 def _container_like(source: Source) -> tuple[str, str, tuple[str, ...]]:
-    """Return the source's container, its suffix, and notices if it is another one."""
+    """Return a container like the source's, its suffix, and a notice if the format changes."""
     demuxer, own = source.info.container.split(",")[0], source.path.suffix
     kin = _KIN.get(demuxer, (demuxer,))
     if BY_SUFFIX.get(own.lower()) in kin:
@@ -299,7 +306,11 @@ def _reconcile(
 def _raw_or_coded(
     source: Source, destination: Destination, asked: str | None
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Return the codec to ask for, and notices: raw pictures travel, but are not stored."""
+    """Return the codec to ask for, and notices.
+
+    By default, pictures are written raw to standard output if its container is one for raw
+    pictures. Otherwise, raw pictures from a pipe are encoded where the container allows it.
+    """
     if asked is not None:
         return asked, ()
     if destination.is_standard_output and destination.container in RAW:
@@ -317,7 +328,8 @@ def _raw_or_coded(
 def _resolve_copy_like(settings: OutputSettings, source: Source, scale: int) -> OutputSettings:
     """Replace "copy-like" by the source's codec at its bit rate.
 
-    An enlarged picture gets bits in proportion to its width, not its area: it holds little more.
+    The bit rate grows in proportion to the width of an enlarged picture, not to its area, because
+    the enlarged picture holds little more detail.
     """
     if settings.codec != COPY_LIKE:
         return settings
@@ -331,7 +343,7 @@ def _resolve_copy_like(settings: OutputSettings, source: Source, scale: int) -> 
 
 
 def _with_raw_format(settings: OutputSettings, container: str, first: Frame) -> OutputSettings:
-    """Choose a pixel format that the container can hold raw, unless the user did."""
+    """Set a raw pixel format that the container can hold, like the user's or else the source's."""
     if container == "rawvideo" and "pix_fmt" in settings.options:
         return settings
     name = raw_format(container, settings.options.get("pix_fmt", first.layout.name))
@@ -353,7 +365,7 @@ def _choose(source: Source, encoder: str, settings: OutputSettings, scale: int) 
 
 
 def _is_gif(source: Source) -> bool:
-    """Return whether the source is a GIF: few players support its RGB pictures in a video."""
+    """Return whether the source is a GIF, whose RGB pictures few players support in a video."""
     return source.info.container == "gif"
 
 
@@ -367,14 +379,14 @@ def plan_live_output(
     rate: Fraction | None,
     notices: tuple[str, ...] = (),
 ) -> OutputPlan:
-    """Plan the result of a live source; nothing is opened.
+    """Plan the result of a live source, without opening anything.
 
     Args:
         destination: Where the result goes.
         feed: The source.
         settings: The user's choices.
-        rate: Frames per second, by default as the source claims.
-        notices: What is lost of the other streams.
+        rate: Frames per second. Defaults to what the source states.
+        notices: Notices about what is lost of the other streams.
 
     Raises:
         EncoderError: The encoder does not exist, or does not fit the container or the picture.
@@ -422,7 +434,10 @@ def plan_live_output(
 def _camera_plan(
     destination: Destination, first: Frame, timing: Timing, notices: tuple[str, ...]
 ) -> OutputPlan:
-    """Plan for a virtual camera: programs expect limited-range BT.601 4:2:0 of one."""
+    """Return the plan for a virtual camera.
+
+    Programs expect limited-range BT.601 4:2:0 pictures from a camera.
+    """
     size = max(2, first.width & ~1), max(2, first.height & ~1)
     shape = PictureShape(*size, "yuv420p", "bt601", False, first.sample_aspect)
     if first.rotation:
@@ -439,7 +454,7 @@ def _live_encoder(
         raise EncoderError(f"{container} holds raw pictures only, not {settings.codec}")
     asked = settings.codec or (encoders.RAW if container in RAW else None)
     name, notices = encoders.encoder_name("h264", asked, is_rgb=False)
-    # HLS and RTSP cannot be tried; they hold what MPEG-TS does.
+    # The muxers of HLS and RTSP cannot be tried; they hold the same codecs as MPEG-TS.
     trial = {"hls": "mpegts", "rtsp": "mpegts"}.get(container, container)
     if container not in PLAIN and not holds_video(trial, name):
         raise EncoderError(f"{container} cannot hold {name}'s video")

@@ -1,8 +1,9 @@
 """Carry: keep what the networks added to a face in frames for which they had no time.
 
-Only in live enhancement, between back-off and paste. What was added to a face's crop is added to
-its present crop too, wherever both show the same thing. Where the face moves within its crop (a
-blink, a word), nothing is added rather than something wrong.
+This stage runs only in live enhancement, between back-off and paste. The change that the networks
+made to an earlier crop of a face is added to its present crop too, wherever both crops show the
+same thing. Where the face moves within its crop (a blink, a word), nothing is added, because the
+earlier change would be wrong there.
 """
 
 from dataclasses import dataclass, replace
@@ -16,12 +17,12 @@ from crsr_video.stages.quality import NO_TIME, Demand, LiveQuality
 from crsr_video.types import Crop, Face, TrackedFrame
 
 _TOLERANCE = 0.09
-"""Difference of two crops, 1 being white, at which a share of 1/e is carried. Twice that of
-`smooth`, since these crops still have their noise."""
+"""Difference between two crops (white is 1) at which the carried share falls to 1/e. It is twice
+the tolerance of `smooth`, because these crops still contain their noise."""
 _TYPICAL_CROP = 64
-"""Assumed side of the crop of a face that was not aligned."""
+"""Assumed side in pixels of the crop of a face that was not aligned."""
 _MOST_FRAMES = 8
-"""Largest number of frames for which a change is carried."""
+"""Largest number of frames to which one change is carried."""
 
 
 @dataclass(slots=True)
@@ -29,18 +30,19 @@ class _Change:
     """What the networks added to a face."""
 
     crop: Any
-    """(1, 3, S, S): the crop that it was added to."""
+    """(1, 3, S, S): the crop that the change was added to."""
     added: Any
-    """(1, 3, f * S, f * S)."""
+    """(1, 3, f * S, f * S): the change, for networks that enlarge a crop by a factor f."""
     age: int = 0
+    """Number of frames to which the change has been carried."""
 
 
 class Carrier(Stage[TrackedFrame, TrackedFrame]):
-    """Gives faces that the networks did not see the change of an earlier frame.
+    """Applies the change of an earlier frame to faces that the networks did not see.
 
     Args:
         operations: How pictures are computed, and where.
-        quality: Receives what the faces in view would ask for.
+        quality: Its demand is set to the crop sizes that the faces in view would need.
     """
 
     def __init__(self, operations: Operations, quality: LiveQuality) -> None:
@@ -49,7 +51,7 @@ class Carrier(Stage[TrackedFrame, TrackedFrame]):
         self._tracks: dict[int, _Change] = {}
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
-        """Return the frame, with a picture for every face that had one lately."""
+        """Return the frame, with an enhanced crop for every face that was enhanced recently."""
         if item.cut:
             self.reset()
         kept: dict[int, _Change] = {}

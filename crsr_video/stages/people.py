@@ -1,4 +1,7 @@
-"""People: apply what the user chose for single people, between track and align."""
+"""People: apply the user's settings for individual people.
+
+This stage runs between track and align.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,17 +13,17 @@ from crsr_video.stages.base import Stage
 from crsr_video.types import Face, TrackedFrame
 
 OFF = "turned off by the user"
-"""Reason for which a face is left alone."""
+"""Reason that is recorded for a face that the user turned off."""
 
 _ADVANTAGE = 1.25
-"""Factor on the size of a face that is among the largest, so that two that are alike do not take
-turns."""
+"""Factor on the size of a face that is already among the largest, so that two faces of similar size
+do not take turns."""
 _PACE = 1 / 6
-"""Largest change of a weight in one frame: a face that gives way fades out, and the other in."""
+"""Largest change of a weight in one frame, so that one face fades out while another fades in."""
 _STEADY = 0.1
-"""Share of a new measurement in a face's size."""
+"""Weight of a new measurement in the running average of a face's size."""
 _FORGET_AFTER = 60
-"""Frames for which a face that is not seen keeps its place."""
+"""Number of frames for which the claim of a face that is out of sight is kept."""
 
 _DEFAULT = PersonSettings()
 
@@ -31,13 +34,13 @@ class _Claim:
 
     size: float
     weight: float = 0.0
-    """1 while the face is enhanced, 0 while it is not, and in between while it fades."""
+    """1 while the face is enhanced, 0 while it is not, in between while it fades, -1 at first."""
     chosen: bool = False
     unseen: int = 0
 
 
 class People(Stage[TrackedFrame, TrackedFrame]):
-    """Marks each face with what was chosen for it.
+    """Marks each face with the user's settings for it.
 
     Args:
         faces: Settings by track ID.
@@ -61,7 +64,7 @@ class People(Stage[TrackedFrame, TrackedFrame]):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Which of the chosen track IDs never occurred."""
+        """One notice about the chosen track IDs that never occurred, or none."""
         missing = sorted(self._asked - self._seen)
         if not missing:
             return ()
@@ -72,7 +75,7 @@ class People(Stage[TrackedFrame, TrackedFrame]):
         return (f"no face {wanted} in what was enhanced; {there}",)
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
-        """Return the frame with each face marked."""
+        """Return the frame, with the strength or the reason for skipping set on each face."""
         if item.cut:
             self.reset()
         self._seen.update(face.track for face in item.faces)
@@ -82,11 +85,11 @@ class People(Stage[TrackedFrame, TrackedFrame]):
         return [replace(item, faces=tuple(faces))]
 
     def reset(self) -> None:
-        """Forget which faces were large; the track IDs seen are kept for the notice."""
+        """Forget which faces were large, but keep the track IDs that were seen, for the notice."""
         self._claims.clear()
 
     def _settle(self, face: Face) -> Face:
-        """Apply what was chosen for this face alone."""
+        """Apply the face's own settings, whatever its size."""
         chosen = self._faces.get(face.track, _DEFAULT)
         others = self._only is not None and face.track not in self._only
         if others or not chosen.enabled or chosen.strength == 0:
@@ -94,7 +97,7 @@ class People(Stage[TrackedFrame, TrackedFrame]):
         return replace(face, strength=face.strength * chosen.strength)
 
     def _largest(self, faces: list[Face], aspect: float) -> list[Face]:
-        """Leave all but the largest faces alone."""
+        """Skip all but the largest faces, and fade faces in and out where the choice changes."""
         assert self._most is not None
         seen = {f.track: _size(f, aspect) for f in faces if f.skipped is None}
         self._measure(seen)
@@ -118,7 +121,7 @@ class People(Stage[TrackedFrame, TrackedFrame]):
     def _weigh(self, face: Face, chosen: bool) -> Face:
         claim = self._claims[face.track]
         goal = float(chosen)
-        if claim.weight < 0:  # In its first frame, the tracker decides how a face fades in.
+        if claim.weight < 0:  # In the first frame of a face, which the tracker fades in.
             claim.weight = goal
         claim.weight += min(max(goal - claim.weight, -_PACE), _PACE)
         claim.chosen = chosen

@@ -1,8 +1,9 @@
 """Loss functions.
 
-Notation of the method (our reconstruction): y is a perfect picture, a its artificial LR, d a
-synthetically degraded a, g a genuine LR, phi the consistifier, psi the super-resolver, rho the
-reverse network. All losses are scalars, means over all values, computed in float32.
+Notation of the method, as we reconstructed it: y is a perfect picture, a is the low-resolution
+picture made from y, d is a after synthetic degradation, and g is a genuine low-resolution picture.
+phi is the consistifier, psi the super-resolver and rho the reverse network. All losses are scalars:
+means over all values, computed in float32.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _CHROMA = torch.tensor([[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
-"""Rows of Cb and Cr in the JPEG matrix."""
+"""Rows of the JPEG matrix that compute Cb and Cr from RGB."""
 
 
 def charbonnier(prediction: Tensor, target: Tensor, softness: float = 1e-3) -> Tensor:
@@ -27,14 +28,14 @@ def charbonnier(prediction: Tensor, target: Tensor, softness: float = 1e-3) -> T
         softness: Difference below which the loss is nearly quadratic.
 
     Returns:
-        A scalar, 0 where both agree.
+        A scalar, 0 if both are equal.
     """
     difference = prediction.float() - target.float()
     return (difference.square() + softness**2).sqrt().mean() - softness
 
 
 def low_frequency_difference(prediction: Tensor, target: Tensor, cells: int) -> Tensor:
-    """Charbonnier loss of averages over a grid of cells x cells; (N, 3, H, W) each."""
+    """Charbonnier loss of (N, 3, H, W) pictures after averaging over a grid of cells x cells."""
     first, second = (
         functional.adaptive_avg_pool2d(picture.float(), cells) for picture in (prediction, target)
     )
@@ -55,12 +56,12 @@ def hinge_generator(generated: Tensor) -> Tensor:
 
 
 def feature_matching(real: Sequence[Tensor], generated: Sequence[Tensor]) -> Tensor:
-    """Mean absolute difference of a discriminator's features of a picture and of its truth.
+    """Mean absolute difference between discriminator features of a picture and of its truth.
 
     Source: Wang et al. 2018 (pix2pixHD).
 
     Args:
-        real: What `Discriminator` returns for the truth. The scores, which come last, do not count.
+        real: What `Discriminator` returns for the truth. The last entry, the scores, is ignored.
         generated: The same for the generated picture.
     """
     terms = [
@@ -102,14 +103,14 @@ def generator_terms(
 def discriminator_terms(
     name: str, discriminator: nn.Module, real: Tensor, generated: Tensor
 ) -> dict[str, Tensor]:
-    """Loss of a discriminator of one domain."""
+    """Hinge loss of a discriminator on real and generated pictures, under its name in the log."""
     scores = discriminator(real)[-1], discriminator(generated.detach())[-1]
     return {f"{name}_discriminator": hinge_discriminator(*scores)}
 
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Compute no gradients of a network's own weights, which the generator's step would discard."""
+    """Skip the gradients of a network's weights, since the generator's step would discard them."""
     trained = [p for p in network.parameters() if p.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
@@ -121,10 +122,10 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 
 def feature_difference(generated: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
-    """Mean over feature maps of their L1 difference, relative to the truth's mean magnitude.
+    """Mean of the feature maps' L1 differences, each divided by the truth map's mean magnitude.
 
     Args:
-        generated: Maps of a frozen network, (N, C, H, W) each.
+        generated: Feature maps of a frozen network for the generated pictures, (N, C, H, W) each.
         truth: The same network's maps of the truth.
     """
     terms = [
@@ -137,7 +138,7 @@ def feature_difference(generated: Sequence[Tensor], truth: Sequence[Tensor]) -> 
 def identity_difference(
     generated: tuple[Tensor, Sequence[Tensor]], truth: tuple[Tensor, Sequence[Tensor]]
 ) -> Tensor:
-    """One minus the cosine of two faces' embeddings, plus a tenth of their maps' difference.
+    """One minus the cosine similarity of two embeddings, plus a tenth of `feature_difference`.
 
     Args:
         generated: What `recognition.RecognitionNetwork` returns.
@@ -150,13 +151,13 @@ def identity_difference(
 def chroma_difference(
     generated: Tensor, truth: Tensor, cell: int = 8, weights: Tensor | None = None
 ) -> Tensor:
-    """Difference of the slowly varying chroma: texture may change light and dark, not colour.
+    """Difference of chroma averaged over cells: added texture may change luma, but not colour.
 
     Args:
         generated: (N, 3, H, W).
         truth: (N, 3, H, W).
-        cell: Pixels to a side that are averaged.
-        weights: Weight of each place, (H, W) with a mean of one; by default all are equal.
+        cell: Side in pixels of the square cells over which chroma is averaged.
+        weights: Weight of each pixel, (H, W) with a mean of one; by default all are equal.
     """
     difference = generated.float() - truth.float()
     chroma = torch.einsum("kc,nchw->nkhw", _CHROMA.to(difference), difference)

@@ -44,7 +44,7 @@ class NetworkSpec:
     rate: float = 1.0
     """Learning rate as a multiple of the run's. A network with rate 0 is used but not trained."""
     rates_by_prefix: dict[str, float] = field(default_factory=dict)
-    """Further multiples for parameters whose names begin with a prefix."""
+    """Further factors on the rate of the parameters whose names begin with a prefix, by prefix."""
     is_discriminator: bool = False
     """Discriminators have an optimizer of their own, and no moving average."""
 
@@ -67,7 +67,7 @@ class Run:
             method: Name of the training method.
             settings: Every setting of the method. A run can only be resumed with the same ones.
             specs: The networks by name.
-            seed: Seed of the networks' first weights.
+            seed: Seed of the networks' initial weights.
             device: Where the networks are trained.
         """
         self.method, self.settings, self.specs = method, settings, specs
@@ -90,7 +90,7 @@ class Run:
         self.averages = nn.ModuleDict({name: copy.deepcopy(built[name]) for name in generators})
         self.averages.requires_grad_(False)
         self.generator_optimizer = self._optimizer(generators, betas=(0.9, 0.99))
-        # A discriminator must follow the generator at once, so it has little momentum.
+        # A discriminator must follow the generator without delay, so it has little momentum.
         self.discriminator_optimizer = self._optimizer(discriminators, betas=(0.5, 0.99))
 
     def _optimizer(
@@ -118,7 +118,7 @@ class Run:
 
         Args:
             name: Key under which the network is kept.
-            load: Called once, to read the network.
+            load: Function that loads the network. It is called once.
         """
         if name not in self.frozen:
             self.frozen[name] = load().to(self.device)
@@ -139,7 +139,7 @@ class Run:
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def update_generators(self, terms: dict[str, Tensor], *, rate: float, clip: float) -> None:
-        """Take one step of every network but the discriminators.
+        """Take one optimizer step for all networks except the discriminators.
 
         Args:
             terms: Weighted loss terms, which are added up.
@@ -152,7 +152,7 @@ class Run:
         self._update(self.generator_optimizer, terms, rate, clip)
 
     def update_discriminators(self, terms: dict[str, Tensor], *, rate: float, clip: float) -> None:
-        """Take one step of the discriminators; see `update_generators`."""
+        """Take one optimizer step for the discriminators; see `update_generators`."""
         self._update(self.discriminator_optimizer, terms, rate, clip)
 
     def _update(
@@ -169,21 +169,22 @@ class Run:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         for group in optimizer.param_groups:
-            # Each group is clipped on its own, so that one does not hold the others back.
+            # Each group is clipped on its own, so that a large gradient in one does not
+            # shrink the gradients of the others.
             torch.nn.utils.clip_grad_norm_(group["params"], clip)
             group["lr"] = rate * group["rate"]
         optimizer.step()
 
     def finish_step(self, decay: float) -> None:
         """Update the moving averages and count the step."""
-        # A young run's average must not remember its first steps.
+        # Early in a run, the average forgets faster, so that the first steps soon drop out of it.
         lerp = get_ema_multi_avg_fn(min(decay, (1 + self.step) / (10 + self.step)))  # type: ignore[no-untyped-call]
         for name, average in self.averages.items():
             if self.specs[name].rate:
                 parameters = tuple(p.detach() for p in self.networks[name].parameters())
                 lerp(tuple(average.parameters()), parameters, 0)
         if self.planned:
-            # When the plan changes on the way, the rest of the schedule spans the steps left.
+            # If `planned` changes during a run, the rest of the schedule spans the steps left.
             self.progress += (1 - self.progress) / max(1, self.planned - self.step)
         self.step += 1
 
@@ -191,7 +192,7 @@ class Run:
         """Initialise a network from trained weights.
 
         Returns:
-            Names of the network's tensors that the weights do not have, such as added blocks.
+            Names of the network's tensors that the weights lack, such as those of added blocks.
 
         Raises:
             TrainingError: The weights belong to another network.
@@ -247,7 +248,7 @@ def load(path: Path, device: str = "cpu") -> Run:
     """Read a checkpoint, so that training continues as if it had never stopped.
 
     Raises:
-        TrainingError: The file is missing, damaged, or no checkpoint of this version.
+        TrainingError: The file is missing, damaged, or not a checkpoint of this version.
     """
     try:
         content = torch.load(path, map_location=device, weights_only=True)
@@ -281,10 +282,10 @@ def load(path: Path, device: str = "cpu") -> Run:
 def check_same(
     run: Run, method: str, settings: dict[str, Any], specs: dict[str, NetworkSpec]
 ) -> None:
-    """Check that a run is resumed as it was started.
+    """Check that a run is resumed with the method, settings and networks of its start.
 
     Raises:
-        TrainingError: It was started with another method, setting or network.
+        TrainingError: The run was started with another method, setting or network.
     """
     if run.method != method:
         raise TrainingError(f"the run was started by 'train {run.method}', not 'train {method}'")

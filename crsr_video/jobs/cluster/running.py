@@ -1,4 +1,7 @@
-"""Do the jobs of a queue on a cluster: threads plan and join here, and workers enhance there."""
+"""Run the jobs of a queue on a cluster.
+
+Threads of this process plan and join the segments of the videos; the workers enhance them.
+"""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -30,7 +33,7 @@ def run(
     on_notice: Callable[[str], None] = lambda _: None,
     command: Sequence[str] = (),
 ) -> None:
-    """Do all jobs on a cluster.
+    """Run all jobs on a cluster.
 
     Finished segments are kept beside the results, as in a resumable run, so the same call resumes
     an interrupted queue.
@@ -46,7 +49,7 @@ def run(
         command: Words of the command line, for reports.
 
     Raises:
-        ClusterError: The cluster cannot be reached, no worker can be used, or all are lost.
+        ClusterError: The cluster cannot be reached, no worker can be used, or all workers are lost.
         DeviceError: The device cannot be used.
         WeightsError: The weights cannot be loaded.
     """
@@ -68,7 +71,7 @@ def run(
 
 
 def _for_other_machines(config: Config, resources: WorkerResources) -> Config:
-    """Return settings with absolute paths and an explicit kind of device."""
+    """Return settings for any machine: absolute paths, an explicit kind of device, and resume."""
     networks, tracks = config.networks, config.faces.tracks
     device = networks.device
     if device == "auto" and resources.gpus > 0:
@@ -87,7 +90,7 @@ def _for_other_machines(config: Config, resources: WorkerResources) -> Config:
 def _run_in_threads(
     jobs: Sequence[Job], config: Config, on_event: OnEvent, pool: ActorPool, command: Sequence[str]
 ) -> None:
-    """Do the jobs in as many threads as keep all workers busy."""
+    """Run the jobs in enough threads to keep all workers busy."""
     events: SimpleQueue[Event] = SimpleQueue()
 
     def pass_events_on() -> None:
@@ -117,7 +120,7 @@ def _run_in_threads(
         except BaseException:
             for call in calls:
                 call.cancel()
-            pool.stop()  # Wakes the threads, which wait for their segments.
+            pool.stop()  # Wakes the threads that wait for their segments.
             raise
     pass_events_on()
 

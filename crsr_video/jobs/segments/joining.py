@@ -49,7 +49,7 @@ def join(
 
     Raises:
         OutputError: Segments are missing or do not fit together, or the file cannot be written.
-            Nothing is left under its name then.
+            No file is then left under the name of the result.
     """
     parts = _in_order(plan, results)
     config = plan.config
@@ -80,7 +80,7 @@ def join(
 
 
 def _in_order(plan: Plan, results: Iterable[SegmentResult]) -> list[SegmentResult]:
-    """Return the results by number, without empty ones.
+    """Return the results that have frames, in the order of their numbers.
 
     Raises:
         OutputError: There is not exactly one result for each segment.
@@ -94,7 +94,7 @@ def _in_order(plan: Plan, results: Iterable[SegmentResult]) -> list[SegmentResul
 def _check_parameters(paths: Sequence[Path], writer: Writer) -> None:
     """Raise OutputError if a decoder would need new parameters in the middle of the result."""
     found = {codec_parameters(path) for path in paths}
-    # Some writers have no parameters. FFmpeg then finds them in the first packet.
+    # Some writers know no parameters in advance. FFmpeg then finds them in the first packet.
     found |= {writer.parameters} if writer.parameters else set()
     if len(found) > 1:
         raise OutputError(f"{paths[0].parent}: the segments were encoded with different parameters")
@@ -124,7 +124,7 @@ class _JoinedVideo:
         self._next = next(self._packets, None)
 
     def push_until(self, seconds: Fraction | None) -> None:
-        """Write all packets with decoding times up to a moment, or all that are left for None."""
+        """Write the packets that are decoded up to a time in seconds; None writes all the rest."""
         while self._next is not None:
             due = (self._next.dts or 0) * self._writer.tick
             if seconds is not None and due > seconds:
@@ -140,13 +140,13 @@ def _timed_packets(
     shift: Fraction,
     clock: Fraction,
 ) -> Iterator[Packet]:
-    """Yield all packets with increasing presentation times on the clock of the result.
+    """Yield all packets with increasing presentation times in the time base of the result.
 
     Args:
         parts: Segments in order.
         folder: Folder of the segment files.
         time_base: Time base of the source's video.
-        shift: Seconds to subtract.
+        shift: Seconds to subtract from all times of the source.
         clock: Time base of the result.
     """
     last: int | None = None
@@ -166,16 +166,17 @@ def _timed_packets(
 
 
 def _in_decoding_order(packets: Iterable[Packet], delay: int, step: int) -> Iterator[Packet]:
-    """Yield packets with decoding times.
+    """Set the decoding times of packets, and yield the packets.
 
-    Each packet gets the presentation time of the frame `delay` places earlier in presentation
-    order. No packet precedes a frame while more than `delay` frames before it are missing, so these
-    times increase and never exceed the packet's own presentation time.
+    Packet n in decoding order gets the presentation time of frame n - `delay` in presentation
+    order. Decoding is never more than `delay` frames ahead of presentation, so these times increase
+    and never exceed the packet's own presentation time.
 
     Args:
         packets: Packets in decoding order, with presentation times.
         delay: Number of frames by which decoding precedes presentation.
-        step: Ticks between the first `delay` packets, which precede all frames.
+        step: Ticks between the decoding times of the first `delay` packets, all of which precede
+            the first presentation time.
     """
     waiting: list[int] = []
     early: list[Packet] = []
@@ -189,7 +190,7 @@ def _in_decoding_order(packets: Iterable[Packet], delay: int, step: int) -> Iter
         early = []
         packet.dts = first
         yield packet
-    if early:  # There are no more frames than the delay.
+    if early:  # The video has no more than `delay` frames.
         yield from _before(early, waiting[0], step)
 
 

@@ -1,4 +1,4 @@
-"""Whether a tracks file belongs to a video."""
+"""Check whether a tracks file belongs to a video."""
 
 import hashlib
 from pathlib import Path
@@ -9,17 +9,17 @@ from crsr_video.types import Frame, VideoInfo
 
 _BLOCKS = 128
 _BLOCK_BYTES = 64 << 10
-"""All blocks are 8 MiB, which any disk reads in a fraction of a second."""
+"""All blocks together are 8 MiB, which any disk reads in a fraction of a second."""
 _ROUNDING_SECONDS = 0.002
-"""By how much rounding may change a duration."""
+"""Largest difference between durations that rounding alone can cause."""
 
 
 def fingerprint_of(path: Path) -> str:
-    """Return a SHA-256 in hexadecimal that identifies a video file.
+    """Return a SHA-256 digest in hexadecimal that identifies a video file.
 
-    It is the digest of the size in bytes as 8 bytes, big-endian; then of the whole file if it has
-    no more than 128 * 65536 bytes, else of 128 blocks of 65536 bytes, where block k begins at
-    k * (size - 65536) // 127.
+    The digest covers the size in bytes, as a big-endian number of 8 bytes, and then the content. A
+    file of no more than 128 * 65536 bytes is read whole. Of a larger file, 128 blocks of 65536
+    bytes are read, where block k (from 0) begins at k * (size - 65536) // 127.
 
     Raises:
         InputError: The file cannot be read.
@@ -40,11 +40,11 @@ def fingerprint_of(path: Path) -> str:
 
 
 def video_facts(path: Path, info: VideoInfo, first: Frame) -> VideoFacts:
-    """Return what a tracks file says about its video.
+    """Return the properties of a video that a tracks file records.
 
     Args:
         path: The video.
-        info: What its container says.
+        info: Properties that its container states.
         first: Its first frame.
 
     Raises:
@@ -63,16 +63,17 @@ def video_facts(path: Path, info: VideoInfo, first: Frame) -> VideoFacts:
 
 
 def check_video(recording: Recording, name: Path, path: Path, info: VideoInfo) -> None:
-    """Check that a tracks file was made from this video. The name of the video does not matter.
+    """Check that a tracks file was made from this video, whatever the video is named.
 
     Args:
         recording: The content of the tracks file.
         name: The tracks file.
         path: The video.
-        info: What the container of the video says.
+        info: Properties that the container of the video states.
 
     Raises:
-        TracksError: The file was made from another video. The first field that differs is named.
+        TracksError: The tracks file was made from another video. The message names the first field
+            that differs.
         InputError: The video cannot be read.
     """
     was, size = recording.video, path.stat().st_size
@@ -88,4 +89,4 @@ def check_video(recording: Recording, name: Path, path: Path, info: VideoInfo) -
     if abs(was.seconds - info.seconds) > _ROUNDING_SECONDS:
         raise TracksError(f"{problem}seconds is {was.seconds:g} there and {info.seconds:g} here")
     if was.sha256 != fingerprint_of(path):
-        raise TracksError(f"{problem}sha256 differs, so the content does")
+        raise TracksError(f"{problem}sha256 differs, so the content is different")

@@ -21,12 +21,12 @@ from crsr_video.track.tracks_file.recording import (
 
 
 def write(recording: Recording, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
-    """Write a tracks file. The same recording gives the same bytes.
+    """Write a tracks file. The same recording always gives the same bytes.
 
     Args:
         recording: The content.
         path: The file, which appears under this name only when it is complete.
-        max_bytes: The greatest size that may be written.
+        max_bytes: Largest size that the file may have.
 
     Raises:
         TracksError: The file cannot be written, or would be too large.
@@ -48,7 +48,7 @@ def _bounded(pieces: Iterable[str], path: Path, max_bytes: int) -> Iterator[byte
 
 
 def _pieces(recording: Recording) -> Iterator[str]:
-    """Yield the text in parts, with the keys in the order of the format's description."""
+    """Yield the JSON text in parts, with the keys in the order of `docs/tracks-file.md`."""
     video = recording.video
     facts = {
         "width": video.width,
@@ -99,10 +99,10 @@ def _track(track: TrackColumns) -> dict[str, Any]:
 
 
 def _decimals(values: Units, units: int) -> Any:
-    """Return units as decimal fractions.
+    """Convert whole units, such as hundredths, to decimal fractions.
 
-    A whole number over a power of ten is the double nearest to the fraction, which Python writes
-    with no more digits than needed.
+    Dividing a whole number by a power of ten gives the double nearest to the decimal fraction, and
+    Python writes that double with no more digits than needed.
     """
     return (values / units).tolist()
 
