@@ -1,4 +1,4 @@
-"""Files that appear under their names only when they are complete, checksums, and cache folders."""
+"""Atomic writing and safe opening of files, checksums, and cache folders."""
 
 import errno
 import hashlib
@@ -16,7 +16,7 @@ from platformdirs import user_cache_dir
 def cache_folder(name: str) -> Path:
     """Return the folder of one of the user's caches. It may not exist yet.
 
-    The environment variable CRSR_VIDEO_CACHE moves the root of all of them.
+    The environment variable CRSR_VIDEO_CACHE sets the folder that contains all of them.
     """
     root = os.environ.get("CRSR_VIDEO_CACHE") or user_cache_dir("crsr-video")
     return Path(root).expanduser() / name
@@ -30,10 +30,11 @@ def open_regular(
     follow_links: bool = False,
     folder: int | None = None,
 ) -> FileIO:
-    """Open a regular file that somebody else may have made, without ever waiting.
+    """Open a regular file in a place where others can create files, and never block.
 
-    A link could lead to a file that must not be touched, and opening a named pipe or a device could
-    wait for ever. The file is unbuffered.
+    A symbolic link could lead to a file that must not be touched, so links are refused by default.
+    Opening a named pipe or a device could block forever, so it is refused too. The returned file is
+    unbuffered.
 
     Args:
         path: The file.
@@ -82,12 +83,12 @@ def replacing(
 
     Args:
         path: Final name of the file.
-        suffix: End of the temporary name, by default that of `path`.
-        keep_existing: Never replace a file that has taken the final name meanwhile.
+        suffix: Suffix of the temporary name. Defaults to the suffix of `path`.
+        keep_existing: Whether to raise an error instead of replacing an existing file.
 
     Raises:
         OSError: The file cannot be published.
-        FileExistsError: With `keep_existing`, the final name is taken.
+        FileExistsError: `keep_existing` is set, and a file with the final name exists.
     """
     temporary = temporary_name(path, suffix)
     try:
@@ -101,16 +102,16 @@ def replacing(
 def write_file(path: Path, chunks: Iterable[bytes], *, keep_existing: bool = False) -> None:
     """Write a file so that no incomplete version of it ever appears under its name.
 
-    An exception, also one that `chunks` raises, leaves nothing behind.
+    If an exception is raised, including one from `chunks`, no new file is left behind.
 
     Args:
         path: Final name of the file.
-        chunks: Content, part by part.
-        keep_existing: Never replace a file that has taken the final name meanwhile.
+        chunks: The parts of the content, in order.
+        keep_existing: Whether to raise an error instead of replacing an existing file.
 
     Raises:
         OSError: The file cannot be written.
-        FileExistsError: With `keep_existing`, the final name is taken.
+        FileExistsError: `keep_existing` is set, and a file with the final name exists.
     """
     with replacing(path, keep_existing=keep_existing) as temporary, temporary.open("xb") as file:
         for chunk in chunks:
@@ -118,17 +119,19 @@ def write_file(path: Path, chunks: Iterable[bytes], *, keep_existing: bool = Fal
 
 
 def temporary_name(path: Path, suffix: str | None = None) -> Path:
-    """Return a new hidden name beside a file's own, such as ``.film.0f3c9a1e.part.mp4``."""
+    """Return a new hidden path in the folder of a file, such as ``.film.0f3c9a1e.part.mp4``."""
     ending = path.suffix if suffix is None else suffix
     return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.part{ending}")
 
 
 def publish(temporary: Path, path: Path, *, keep_existing: bool = False) -> None:
-    """Give a complete file its name. A power failure leaves either the old file or the new one.
+    """Rename a complete temporary file to its final name.
+
+    After a power failure, that name belongs either to the old file or to the complete new one.
 
     Raises:
         OSError: The file cannot be renamed.
-        FileExistsError: With `keep_existing`, the final name is taken.
+        FileExistsError: `keep_existing` is set, and a file with the final name exists.
     """
     with open_regular(temporary) as file:
         os.fsync(file.fileno())
@@ -145,7 +148,7 @@ def publish(temporary: Path, path: Path, *, keep_existing: bool = False) -> None
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, on systems where a folder can be opened."""
+    """Flush the names of a folder's files to disk, on systems where a folder can be opened."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

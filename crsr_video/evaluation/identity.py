@@ -1,8 +1,8 @@
-"""Identity of a face: the embedding of a face-recognition network.
+"""Face embeddings of a recognition network, which show whether two faces are of one person.
 
 The network is dlib's `dlib_face_recognition_resnet_model_v1` (Davis King, weights in the public
-domain, CC0). It maps a face to 128 numbers, which are close together for pictures of one person. It
-is an optional extra, because only the evaluation needs it.
+domain, CC0). It maps a face to a vector of 128 numbers, and two pictures of one person to vectors
+that lie close together. dlib is an optional dependency, because only the evaluation needs it.
 """
 
 import hashlib
@@ -28,26 +28,29 @@ Bytes = NDArray[np.uint8]
 
 INSTALL = 'pip install "crsr-video[eval]"'
 SAME_PERSON = 0.6
-"""Faces at a smaller distance show one person, according to the documentation of dlib."""
+"""According to dlib's documentation, two embeddings less than this far apart show one person."""
 USEFUL_CROP_PX = 227
-"""Side of a canonical crop at the scale of the network's input. Larger crops add nothing."""
+"""Side of a canonical crop that has the scale of the network's input. Larger crops add nothing."""
 
 _BATCH = 16
 
 
 def chip_from_crop(size: int, framing: Framing = CANONICAL) -> Matrix:
-    """Matrix (2x3) from a picture of `size` pixels to the input of the network."""
+    """Return the 2x3 matrix that maps a crop of `size` pixels to the input of the network."""
     return recognition.chip_from_crop(size, framing.scale, framing.dy)
 
 
 class Embedder:
-    """The recognition network, with a cache, because the same truth is embedded many times."""
+    """Computes embeddings with the recognition network, and caches them.
+
+    The cache saves time because an evaluation embeds the same ground truth many times.
+    """
 
     def __init__(self) -> None:
         """Load the network.
 
         Raises:
-            TrainingError: If it is not installed or cannot be read.
+            TrainingError: If dlib or its model is not installed, or the model cannot be read.
         """
         try:
             library = import_module("dlib")
@@ -65,7 +68,7 @@ class Embedder:
         return len(self._cache)
 
     def __call__(self, pictures: Tensor, framing: Framing = CANONICAL) -> Embeddings:
-        """Embed faces of any size and one framing: (N, 3, S, S) in [0, 1] to (N, 128)."""
+        """Return the embeddings (N, 128) of faces (N, 3, S, S) in [0, 1] that share one framing."""
         chips = [chip(picture, framing) for picture in pictures]
         keys = [hashlib.sha256(chip.tobytes()).digest() for chip in chips]
         new = {k: c for k, c in zip(keys, chips, strict=True) if k not in self._cache}
@@ -84,17 +87,17 @@ def _model_file() -> Path:
 
 
 def chip(picture: Tensor, framing: Framing = CANONICAL) -> Bytes:
-    """The input of the network for a face: (3, S, S) in [0, 1] to uint8 (150, 150, 3)."""
+    """Convert a face, (3, S, S) in [0, 1], to the input of the network, uint8 (150, 150, 3)."""
     values = picture.detach().to(torch.float32).permute(1, 2, 0).cpu().numpy()
     seen = warp(values, chip_from_crop(values.shape[0], framing), CHIP, CHIP)
     return np.clip(np.rint(seen * 255), 0, 255).astype(np.uint8)
 
 
 def cosine(a: Embeddings, b: Embeddings) -> NDArray[np.float64]:
-    """Cosine similarity of each row, (N, D) and (N, D) to (N,).
+    """Return the cosine similarity of each pair of rows, (N, D) and (N, D) to (N,).
 
-    Embeddings of this network have similar directions: about 0.85 for two people, and 0.95 for two
-    photographs of one person.
+    All embeddings of this network have similar directions. Their similarity is about 0.85 for two
+    people, and about 0.95 for two photographs of one person.
     """
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     similarity: NDArray[np.float64] = (a * b).sum(1) / np.maximum(lengths, 1e-12)
@@ -102,6 +105,6 @@ def cosine(a: Embeddings, b: Embeddings) -> NDArray[np.float64]:
 
 
 def same_person(a: Embeddings, b: Embeddings) -> NDArray[np.bool_]:
-    """Whether each pair shows one person by the limit of dlib, (N, D) and (N, D) to (N,)."""
+    """Return whether the faces of each pair show one person, (N, D) and (N, D) to (N,)."""
     close: NDArray[np.bool_] = np.linalg.norm(a - b, axis=1) < SAME_PERSON
     return close

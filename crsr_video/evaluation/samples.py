@@ -1,4 +1,4 @@
-"""Faces of the held-out set with their degraded inputs, and photographs for reference."""
+"""Faces of the held-out set with their degraded inputs, and reference photographs."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +21,13 @@ from crsr_video.training.genuine import Framing, framed
 from crsr_video.training.pack import read_index
 
 TIERS = (32, 64, 128)
-"""Input sizes of the product in pixels. The paper enlarges 16 to 64 pixels."""
+"""Input sizes of the product in pixels. The paper enlarges faces from 16 to 64 pixels."""
 
 REFERENCE_SIDE = 256
-"""Largest size at which sets are compared. The recognition network uses no larger crops (see
-`identity.USEFUL_CROP_PX`), and there are fewer photographs of twice the size."""
+"""Largest side in pixels of the faces when two sets of faces are compared.
+
+Larger crops add nothing for the recognition network (see `identity.USEFUL_CROP_PX`), and fewer
+photographs have twice this size."""
 
 Bytes = NDArray[np.uint8]
 Item = TypeVar("Item")
@@ -40,11 +42,11 @@ class Sample:
     kind: str
     """"real" or "synthetic"."""
     tone: str
-    """Group of skin tones, see `training.appearance`, or "unknown"."""
+    """Group of skin tones (see `training.appearance`), or "unknown"."""
     truth: Tensor
-    """(1, 3, 4T, 4T) in [0, 1]."""
+    """Ground truth (1, 3, 4T, 4T) in [0, 1]."""
     inputs: dict[str, Tensor]
-    """Inputs (1, 3, T, T) by the name of the degradation."""
+    """Degraded faces (1, 3, T, T) in [0, 1] by the name of the degradation."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ class Batch:
     """Faces that are enhanced together."""
 
     truth: Tensor
-    """(N, 3, 4T, 4T) in [0, 1]."""
+    """Ground truth (N, 3, 4T, 4T) in [0, 1]."""
     inputs: dict[str, Tensor]
-    """Inputs (N, 3, T, T) by the name of the degradation."""
+    """Degraded faces (N, 3, T, T) in [0, 1] by the name of the degradation."""
     tones: list[str]
     """Group of skin tones of each face."""
 
@@ -68,14 +70,14 @@ def samples(
     framing: Framing = CANONICAL,
     degradations: Mapping[str, Degrader] = DRAWN,
 ) -> Iterator[Sample]:
-    """Faces of the held-out set, with inputs that depend only on the seed and the picture.
+    """Yield faces of the held-out set, with inputs that depend only on the seed and the face.
 
     Args:
-        folder: Prepared faces.
+        folder: Folder of prepared faces.
         tier: Side of the input in pixels.
-        limit: Take only this many faces, evenly spread.
+        limit: Maximum number of faces, which are evenly spread over the set. Defaults to all.
         seed: Seed of the degradations.
-        kind: Take only "real" or only "synthetic" faces.
+        kind: "real" or "synthetic" for faces of that kind only. Defaults to both.
         framing: Part of the head to show.
         degradations: Degradations by name.
 
@@ -100,7 +102,7 @@ def samples(
 
 
 def batches(found: Iterator[Sample], size: int) -> Iterator[Batch]:
-    """The same faces in batches of up to `size`."""
+    """Group faces in batches of up to `size`."""
     group: list[Sample] = []
     for sample in found:
         group.append(sample)
@@ -119,15 +121,15 @@ def _batch(group: list[Sample]) -> Batch:
 def reference(
     folder: Path, side: int, count: int, framing: Framing = CANONICAL
 ) -> Iterator[Tensor]:
-    """Photographs that sets of results are compared with, each (1, 3, side, side).
+    """Yield photographs to compare sets of results with, each (1, 3, side, side).
 
-    They come from the training set too, because a reference needs many photographs, and because it
-    does not show the people of the inputs.
+    They come from the training set and the held-out set, because the comparison needs many
+    photographs, and because the training set does not show the people of the inputs.
 
     Args:
-        folder: Prepared faces.
-        side: Side in pixels, at most `REFERENCE_SIDE`.
-        count: Take only this many, evenly spread.
+        folder: Folder of prepared faces.
+        side: Side of the photographs in pixels, at most `REFERENCE_SIDE`.
+        count: Maximum number of photographs, which are evenly spread over both sets.
         framing: Part of the head to show.
 
     Raises:
@@ -144,10 +146,10 @@ def reference(
 
 
 def _large(folder: Path, split: str, side: int, kind: str = "") -> dict[int, tuple[str, str, str]]:
-    """File, kind and skin tone of all faces that are large enough, by their number in `Faces`."""
+    """Return file, kind and skin tone of all large enough faces, by their number in `Faces`."""
     entries = sorted(
         (e for e in read_index(folder) if e.split == split and e.size >= side),
-        key=lambda e: (e.size, e.row),  # `Faces.at` counts in this order.
+        key=lambda e: (e.size, e.row),  # `Faces.at` uses this order.
     )
     found = enumerate(entries)
     return {

@@ -1,6 +1,6 @@
-"""What a file says about its pictures that PyAV does not pass on: crops, 360 degrees, Dolby Vision.
+"""Reads container metadata that PyAV does not expose: crops, 360-degree mappings, Dolby Vision.
 
-MP4 says it in boxes of the sample entry, Matroska in elements of the track, and a transport stream
+MP4 stores it in boxes of the sample entry, Matroska in elements of the track. A transport stream
 names its service in a table. Sources: ISO/IEC 14496-12 (`clap`), Google's Spherical Video V2
 (`st3d`, `sv3d`), Dolby's streams within ISO media (`dvcC`), RFC 9559 (Matroska), EN 300 468 (SDT).
 """
@@ -17,17 +17,17 @@ from crsr_video.files import open_regular
 from crsr_video.io.matroska import elements
 
 _MOST_BYTES = 64 << 20
-"""Size up to which the index of an MP4 file, or the tracks of a Matroska file, are read."""
+"""Maximum number of bytes to read of an MP4 file's movie box or a Matroska file's tracks."""
 _ENTRY_BYTES = 78
-"""Bytes of a video sample entry before its boxes."""
+"""Length of the fields of a video sample entry that precede its boxes."""
 _SERVICE_BYTES = 1 << 20
-"""Bytes at the beginning of a transport stream in which its service is named."""
+"""How many bytes of a transport stream are searched for the name of its service."""
 _DOLBY_VISION = (b"dvcC", b"dvvC", b"dvwC")
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """Pixels that are not shown along each side."""
+    """Number of pixels along each side that a player does not show."""
 
     left: int = 0
     top: int = 0
@@ -37,21 +37,21 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class ContainerFacts:
-    """What the container says about the pictures of its main video."""
+    """Metadata that a container states about its main video."""
 
     crop: Crop | None = None
     losses: tuple[str, ...] = ()
-    """Properties that no result keeps, in words."""
+    """Names of properties that no output keeps, such as "stereo mode", for messages."""
     service: tuple[str, str] | None = None
     """Provider and name of the service of a transport stream."""
 
 
 def container_facts(path: Path, container: str, index: int) -> ContainerFacts:
-    """Return what a file says about one of its videos; nothing if it is damaged.
+    """Return the metadata of one video of a file, or empty metadata if the file is damaged.
 
     Args:
         path: Path of the file.
-        container: FFmpeg's name of its container.
+        container: FFmpeg's name of the container, such as "matroska,webm".
         index: Number of the track in the file, counted from zero.
     """
     names = container.split(",")
@@ -72,7 +72,7 @@ def container_facts(path: Path, container: str, index: int) -> ContainerFacts:
 
 
 def _boxes(data: bytes, at: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the names and contents of the boxes in some bytes."""
+    """Yield the name and content of each box in `data`, starting at offset `at`."""
     while at + 8 <= len(data):
         size, name, head = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8], 8
         if size == 1:
@@ -85,7 +85,7 @@ def _boxes(data: bytes, at: int = 0) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _inside(data: bytes, *path: bytes) -> Iterator[bytes]:
-    """Yield the contents of all boxes at a path."""
+    """Yield the contents of all boxes at a path, which names nested boxes from the outside in."""
     for name, content in _boxes(data):
         if name == path[0]:
             if len(path) == 1:
@@ -95,7 +95,7 @@ def _inside(data: bytes, *path: bytes) -> Iterator[bytes]:
 
 
 def _movie(file: RawIOBase) -> bytes:
-    """Return the content of the movie box."""
+    """Return the content of the movie box, or no bytes if the file has none."""
     at = 0
     while True:
         file.seek(at)
@@ -139,7 +139,11 @@ _SPHERICAL_V1 = "ffcc8263f8554a938814587a02521fdd"
 
 
 def _clean_aperture(content: bytes, width: int, height: int) -> Crop | None:
-    """Return the crop of a clean aperture: its size, and how far its centre is off the middle."""
+    """Return the crop that a clean aperture describes, or None if it is invalid or crops nothing.
+
+    The box states the width and height of the shown area, and the offset of its centre from the
+    centre of the picture.
+    """
     values = struct.unpack(">IIIIiIiI", content[:32])
     wide, high, right, down = (Fraction(values[i], values[i + 1]) for i in range(0, 8, 2))
     if not (0 < wide <= width and 0 < high <= height):
@@ -191,7 +195,7 @@ def _facts_of_track(track: bytes) -> ContainerFacts:
 
 
 def _parts(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the identifiers and contents of the elements in some bytes."""
+    """Yield the identifier and content of each Matroska element in `data`."""
     at = 0
     while at < len(data) and data[at]:
         first = 9 - data[at].bit_length()
@@ -208,18 +212,18 @@ def _parts(data: bytes) -> Iterator[tuple[int, bytes]]:
 # Transport streams -------------------------------------------------------------------------------
 
 _DEFAULT_SERVICE = ("FFmpeg", "Service01")
-"""What FFmpeg's muxer writes where nobody gave the service a name."""
+"""Provider and name that FFmpeg's muxer writes if the user has not named the service."""
 _PACKET_BYTES, _SERVICE_PID, _SERVICE_TABLE, _SERVICE_DESCRIPTOR = 188, 0x11, 0x42, 0x48
 
 
 def _service(data: bytes) -> tuple[str, str] | None:
-    """Return provider and name of the first service that a transport stream describes."""
+    """Return the provider and the name of the first service that a transport stream describes."""
     for at in range(data.find(b"\x47"), len(data) - _PACKET_BYTES, _PACKET_BYTES):
         packet = data[at : at + _PACKET_BYTES]
         if packet[0] != 0x47 or (packet[1] & 0x1F) << 8 | packet[2] != _SERVICE_PID:
             continue
         if not packet[1] & 0x40 or packet[3] & 0x30 != 0x10:
-            continue  # It does not begin with a table.
+            continue  # No table begins in this packet.
         table = packet[5 + packet[4] :]
         if table[0] == _SERVICE_TABLE:
             return _described_service(table)
@@ -227,7 +231,7 @@ def _service(data: bytes) -> tuple[str, str] | None:
 
 
 def _described_service(table: bytes) -> tuple[str, str] | None:
-    at = 16  # The first service, after the head of the table.
+    at = 16  # Descriptors of the first service, after the header of the table.
     while at + 2 < len(table):
         kind, length = table[at], table[at + 1]
         if kind == _SERVICE_DESCRIPTOR:
@@ -241,5 +245,5 @@ def _described_service(table: bytes) -> tuple[str, str] | None:
 
 
 def _text(data: bytes) -> str:
-    """Return a name without the bytes that select its alphabet."""
+    """Decode a name, without the leading bytes that select its character set."""
     return data.lstrip(bytes(range(0x20))).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Cuts off the margins that a container says are not to be shown."""
+"""Crops pictures to the area that their container says a player should show."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -11,11 +11,14 @@ from crsr_video.io.container_facts import Crop
 
 
 class Cropper:
-    """Crops the pictures of one video. Size and position are whole chroma samples.
+    """Crops the pictures of one video.
+
+    The size and position of the result are rounded to even numbers of pixels, because a chroma
+    sample may cover two pixels and cannot be split.
 
     Args:
-        crop: What is cut off, if anything.
-        note: Called with lines that the user should read.
+        crop: The margins to cut off, or None to return all pictures as they are.
+        note: Called with each notice for the user.
     """
 
     def __init__(self, crop: Crop | None, note: Callable[[str], None]) -> None:
@@ -24,7 +27,7 @@ class Cropper:
         self._graph: tuple[Any, Any, Any] | None = None
 
     def cropped(self, picture: VideoFrame) -> VideoFrame:
-        """Return what is shown of a picture, as a copy."""
+        """Return a cropped copy of a picture, or the picture itself if there is nothing to crop."""
         if self._crop is None:
             return picture
         base = picture.time_base or Fraction(1, 1000)
@@ -51,5 +54,6 @@ class Cropper:
             return None
         self._note(f"pictures of {size} are cropped to {width}x{height}, as the file asks")
         area = f"{width}:{height}:{left}:{top}"
-        # Encoders read whole blocks, so the samples must begin where a buffer begins.
+        # FFmpeg's crop filter only moves pointers within the old buffer. Encoders read whole blocks
+        # and need samples that begin where a buffer begins, so the result is copied.
         return picture_properties.filter_graph(picture, ("crop", area), ("copy", ""))

@@ -1,4 +1,4 @@
-"""Decodes the packets of one video stream to frames, past damage."""
+"""Decodes the packets of one video stream to frames, and continues after damaged packets."""
 
 import os
 from collections.abc import Callable
@@ -16,15 +16,15 @@ from crsr_video.io.sources.connection import Connection
 from crsr_video.types import Frame
 
 Form = tuple[int, int, str, str, bool]
-"""Width, height and pixel format of frames, the matrix of their colours, and whether codes use the
-full range."""
+"""Width, height, pixel format and colour matrix of frames, and whether their samples use the full
+range."""
 
 _MOST_THREADS = 8
-"""Every decoding thread holds a frame or two."""
+"""Maximum number of decoding threads, because each one holds a frame or two in memory."""
 _MOST_SLICE_THREADS = 4
-"""More threads do not help where they share one picture."""
+"""Maximum number of threads that decode slices of one picture. More do not make it faster."""
 _UPRIGHT = (1, 0, 0, 0, 1, 0, 0, 0, 1)
-"""The display matrix of a picture that has none."""
+"""The identity matrix, which is assumed for a picture without a display matrix."""
 
 
 def form_of(frame: Frame) -> Form:
@@ -34,17 +34,17 @@ def form_of(frame: Frame) -> Form:
 
 
 class VideoDecoder:
-    """Decodes the video of a connection, from one place on.
+    """Decodes the video of a connection, and counts and reports damage.
 
     Args:
         connection: The opened source.
         threads: Threads of the decoder, or 0 for as many as are useful.
-        low_delay: Whether every picture is to come out as early as possible.
-        like: A frame with the form that all frames are converted to. Defaults to the first frame.
-        follows_changes: Whether frames keep the form in which they come instead.
-        begin: Timestamp before which pictures are not wanted, in ticks. Defaults to all.
-        note: Called with lines that the user should read.
-        lose: Called with lines about what the frames do not keep. Defaults to `note`.
+        low_delay: Whether to return every picture as early as possible.
+        like: Frame to whose form all pictures are converted. Defaults to the first frame.
+        follows_changes: Whether frames keep the form of their pictures instead, even if it changes.
+        begin: Timestamp in ticks before which damage does not count. By default, all damage does.
+        note: Called with each notice for the user.
+        lose: Called with each notice about what the frames do not keep. Defaults to `note`.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class VideoDecoder:
         self._matrix: tuple[int, ...] | None = None
         self._raw_bytes = 0
         self.failed = 0
-        """Packets that the decoder refused."""
+        """Number of packets that the decoder rejected."""
         self._cropper = Cropper(connection.facts.crop, note)
         self._prepare(threads, low_delay)
 
     def _prepare(self, threads: int, low_delay: bool) -> None:
         context = self._context
-        if context.is_open:  # Another pass over the same connection.
+        if context.is_open:  # An earlier pass opened it.
             return
         most = _MOST_SLICE_THREADS if low_delay else _MOST_THREADS
         count = threads or min(os.cpu_count() or 1, most)
@@ -87,7 +87,7 @@ class VideoDecoder:
             context.flags |= Flags.low_delay
 
     def decode(self, packet: Packet | None) -> list[VideoFrame]:
-        """Return the pictures that a packet completes, or at the end (None) all that are left."""
+        """Return the pictures that a packet completes, or all remaining ones if it is None."""
         if packet is not None:
             self._damage.packet_sent(packet)
             if self._is_other_raw_size(packet):
@@ -105,28 +105,29 @@ class VideoDecoder:
         return [self._cropper.cropped(picture) for picture in pictures]
 
     def finish(self) -> None:
-        """Take note that all packets were decoded."""
+        """Complete the damage count. Call this after all packets were decoded."""
         self._damage.finish()
 
     def report_damage(self) -> None:
-        """Note the damage that was found."""
+        """Report the damage that was found to `note`."""
         for line in self._damage.notes:
             self._note(line)
 
     @property
     def damaged(self) -> int:
-        """Packets that no picture came from."""
+        """Number of packets that produced no picture."""
         return max(self.failed, self._damage.lost)
 
     @property
     def silently_concealed(self) -> int:
-        """Pictures that the decoder concealed without marking them."""
+        """Number of damaged pictures that the decoder concealed without marking them."""
         return self._damage.concealed
 
     def _is_other_raw_size(self, packet: Packet) -> bool:
-        """Return whether a raw picture is larger than the first: part of it would look like one.
+        """Return whether a packet holds a raw picture that is larger than the first one.
 
-        This happens where a second stream follows in a pipe. Other codecs tell a picture's size.
+        This happens where a second stream follows in a pipe. The decoder would take part of such a
+        packet for a whole picture, because raw video does not state the size of its pictures.
         """
         if self._context.name != "rawvideo":
             return False
@@ -138,10 +139,10 @@ class VideoDecoder:
         return True
 
     def frame(self, picture: VideoFrame, pts: int, time_base: Fraction) -> Frame:
-        """Return a picture as a frame of the wanted form.
+        """Convert a picture to a frame of the wanted form.
 
         Args:
-            picture: The decoded picture; it belongs to the frame afterwards.
+            picture: The decoded picture, which the frame owns afterwards.
             pts: Timestamp of the frame.
             time_base: Seconds per tick of `pts`.
         """
@@ -168,7 +169,7 @@ class VideoDecoder:
         )
 
     def _rotation(self, picture: VideoFrame) -> int:
-        """Return the degrees of rotation. PyAV's own are wrong for a matrix that mirrors."""
+        """Return the rotation in degrees. PyAV's value is wrong if the display matrix mirrors."""
         if self._matrix is None:
             self._matrix = (
                 picture_properties.display_matrix(picture_properties.side_data(picture)) or _UPRIGHT
@@ -178,7 +179,7 @@ class VideoDecoder:
         return round(picture.rotation / 90) * 90 % 360
 
     def _check_changes(self, rotation: int) -> None:
-        """Note changes that the frames of a result cannot follow."""
+        """Report changes of the pixel shape and the rotation, which an output cannot follow."""
         if self._follows_changes:
             return
         aspect = limits.aspect(self._context.sample_aspect_ratio)
@@ -198,7 +199,7 @@ class VideoDecoder:
             )
 
     def _converted(self, picture: VideoFrame, form: Form, wanted: Form) -> VideoFrame:
-        """Convert what cannot be read natively, and what changes in the middle of a video."""
+        """Convert a picture that is not of the wanted form, or that cannot be read natively."""
         name = picture.format.name
         if form != wanted:
             self._lose(_change(wanted, form))
@@ -216,7 +217,7 @@ def _ratio(aspect: Fraction) -> str:
 
 
 def _change(old: Form, new: Form) -> str:
-    """Describe what happens to pictures of another form than the first."""
+    """Describe a change of form in the middle of a video, and how pictures are converted."""
     width, height, kept, matrix, full = old
     new_width, new_height, name, new_matrix, new_full = new
     if (width, height) != (new_width, new_height):

@@ -1,4 +1,4 @@
-"""Packets of a recorded source in order, and whether the source ends where it should."""
+"""Reads the packets of a recorded source in order, and detects whether the source was cut off."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ from crsr_video.io.sources.opening import PROBE_BYTES
 from crsr_video.io.timestamps import JUMPING_FORMATS, RecordingClocks, time_of
 
 _MOST_FAILURES = 3
-"""Errors in a row after which nothing more is expected."""
+"""Number of consecutive errors after which reading stops."""
 
 
 class Demuxer:
@@ -22,8 +22,8 @@ class Demuxer:
 
     Args:
         connection: The opened source.
-        note: Called with lines that the user should read.
-        lose: Called with lines about what is left out. Defaults to `note`.
+        note: Called with each notice for the user.
+        lose: Called with each notice about content that is left out. Defaults to `note`.
     """
 
     def __init__(
@@ -42,8 +42,10 @@ class Demuxer:
         self._clocks = RecordingClocks() if jumps else None
         self._packets: Iterable[Packet] = self._demuxed()
         self.first_packets: dict[int, bytes] | None = None
-        """First packet of every stream but the video, by index, as far as they come soon. None if
-        the source can be opened a second time."""
+        """First packet of each stream other than the video, by stream index.
+
+        Streams that begin too late in the source are missing. None if the source is not a pipe,
+        because other sources can be opened a second time."""
         if connection.inlet is not None:
             self.first_packets = self._read_ahead()
 
@@ -52,7 +54,10 @@ class Demuxer:
         return iter(self._packets)
 
     def _read_ahead(self) -> dict[int, bytes]:
-        """Read until every stream of a pipe has begun, and keep the packets for their turn."""
+        """Return the first packets of the streams of a pipe, other than the video.
+
+        Iteration later yields all packets that were read ahead.
+        """
         streams, video = self._connection.container.streams, self._connection.video
         silent = {s.index for s in streams if isinstance(s, AttachmentStream)}
         wanted = {s.index for s in streams} - {video.index} - silent
@@ -85,7 +90,7 @@ class Demuxer:
         self.is_truncated = True
 
     def _follow(self, packet: Packet) -> None:
-        """Remember how far the source has been read."""
+        """Record how far the source has been read."""
         time = time_of(packet)
         if time is not None:
             end = time + (packet.duration or 0) * packet.time_base
@@ -94,10 +99,10 @@ class Demuxer:
         self._ends_corrupt = bool(packet.is_corrupt)
 
     def check_end(self, *, is_whole: bool) -> None:
-        """Find out whether the source was cut off: FFmpeg does not report it.
+        """Check whether the source was cut off, which FFmpeg does not report, and notify the user.
 
         Args:
-            is_whole: Whether the source was to be read to its end.
+            is_whole: Whether the source should have been read to its end.
         """
         if self._connection.has_unknown_streams:
             self._lose("a stream that begins in the middle of the file is left out")

@@ -1,4 +1,4 @@
-"""Encoder options: quality, speed, low latency and HDR metadata, and the check of their values."""
+"""Encoder options for quality, speed, low latency and HDR metadata, and checks of their values."""
 
 import struct
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _X26X = ("libx264", "libx264rgb", "libx265")
 # Quality and speed ------------------------------------------------------------------------------
 
 _QUANTISER = {"qmin": "2", "qmax": "2"}
-"""PyAV cannot set the quality of a frame, so only one quantiser is allowed."""
+"""PyAV cannot set the quality of a frame, so these limits allow the encoder one quantiser only."""
 _DEFAULTS: dict[str, dict[str, str]] = {
     # Close to visually lossless, since the source was compressed once already.
     "libx264": {"crf": "16", "preset": "medium"},
@@ -32,17 +32,17 @@ _DEFAULTS: dict[str, dict[str, str]] = {
     "hevc_nvenc": {"preset": "p5", "rc": "vbr", "cq": "21", "b": "0"},
     "av1_nvenc": {"preset": "p5", "rc": "vbr", "cq": "26", "b": "0"},
     **dict.fromkeys(MPEG_FAMILY, _QUANTISER),
-    "mjpeg": _QUANTISER | {"strict": "unofficial"},  # Without it, only full range is accepted.
+    "mjpeg": _QUANTISER | {"strict": "unofficial"},  # Otherwise it accepts full range only.
 }
 _NO_BITRATE_CEILING = frozenset((*_X26X, "libsvtav1", "dnxhd", "prores_ks"))
-"""Encoders for which a bit rate beside the quality would mean something else."""
+"""Encoders that get no bit rate besides the quality, because it would not be an upper limit."""
 _PRESETS = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"),
     *("veryslow", "placebo"),
 )
 _DNXHR = {"yuv422p": "dnxhr_hq", "yuv422p10le": "dnxhr_hqx"}
 _PROFILES = {
-    # Only profiles that do not follow from the pixel format, and the formats that they are for.
+    # Only profiles that the encoder does not derive from the pixel format.
     "libx264": (
         ("yuv420p", "yuvj420p", "nv12"),
         {"Constrained Baseline": "baseline", "Baseline": "baseline", "Main": "main"},
@@ -56,7 +56,7 @@ _PROFILES = {
         {"DNXHR LB": "dnxhr_lb", "DNXHR SQ": "dnxhr_sq", "DNXHR HQ": "dnxhr_hq"},
     ),
 }
-"""Pixel formats and names of FFmpeg's profiles, by encoder."""
+"""By encoder: pixel formats that allow the profiles, and the encoder's option for each profile."""
 _QUALITY_KEYS = ("crf", "cq", "qmin", "qmax", "rc")
 _RATE_KEYS = frozenset(("b", "qp", "global_quality", "cqp", *_QUALITY_KEYS))
 
@@ -70,7 +70,7 @@ def encoder_options(
     source_bit_rate: int,
     profile: str | None = None,
 ) -> dict[str, str]:
-    """Return all options of an encoder for quality and speed.
+    """Return all options that an encoder needs for the wanted quality and speed.
 
     Args:
         encoder: The encoder.
@@ -82,13 +82,14 @@ def encoder_options(
         profile: Profile of the source, if it has the same codec.
 
     Raises:
-        EncoderError: The encoder has no constant quality, or no such preset or value.
+        EncoderError: The encoder has no constant-quality mode, or does not allow a preset or value.
     """
     name = encoder.name
     options = _profile(name, settings, pixel_format, profile)
     options |= _rate_control(encoder, settings, size, rate, source_bit_rate)
     if settings.preset is not None:
-        if name in _X26X and settings.preset not in _PRESETS:  # They would print it themselves.
+        # x264 and x265 would print an error about an unknown preset themselves.
+        if name in _X26X and settings.preset not in _PRESETS:
             known = ", ".join(_PRESETS)
             raise EncoderError(f"{name} has no preset {settings.preset!r}, only {known}")
         options["preset"] = settings.preset
@@ -100,7 +101,7 @@ def encoder_options(
     options |= own
     fmt = pixel_formats.pixel_format(pixel_format)
     check_options(name, options, fmt.bits if fmt else 8)
-    if name == "libx265":  # It prints to the terminal otherwise.
+    if name == "libx265":  # Otherwise it prints its log to the terminal.
         return merge_parameters(options, {"x265-params": "log-level=none"})
     return options
 
@@ -114,7 +115,7 @@ def _rate_control(
 ) -> dict[str, str]:
     """Return the options for quality or bit rate."""
     options = dict(_DEFAULTS.get(encoder.name, {}))
-    # Some encoders need a ceiling besides the quality. It is far above what they will use.
+    # Some encoders need a maximum bit rate besides the quality. It is far above what they use.
     ample = max(2 * source_bit_rate, round(size[0] * size[1] * float(rate or 25) / 4), 1_000_000)
     if settings.bitrate is not None:
         options = {k: v for k, v in options.items() if k not in _QUALITY_KEYS}
@@ -141,14 +142,14 @@ def _constant_quality(encoder: str, defaults: dict[str, str], crf: float) -> dic
 def _profile(
     encoder: str, settings: OutputSettings, pixel_format: str, profile: str | None
 ) -> dict[str, str]:
-    """Return the source's profile, unless the settings need another one."""
+    """Return the option for the source's profile, unless the settings need another profile."""
     if encoder == "prores_ks" and profile == "XQ" and "444" in pixel_format:
         return {"profile": "4444xq"}
     formats, names = _PROFILES.get(encoder, ((), {}))
     lossless = settings.crf == 0 or settings.options.keys() & {"qp", "x264-params"}
     if profile in names and pixel_format in formats and not lossless:
         return {"profile": names[profile]}
-    if encoder == "dnxhd" and settings.bitrate is None:  # Any size, unlike DNxHD proper.
+    if encoder == "dnxhd" and settings.bitrate is None:  # DNxHR allows any size, unlike DNxHD.
         return {"profile": _DNXHR.get(pixel_format, "dnxhr_444")}
     return {}
 
@@ -163,11 +164,11 @@ _FEW_FRAMES: dict[str, dict[str, str]] = {
     "libvpx-vp9": _LIBVPX_FEW,
     "libaom-av1": _LIBVPX_FEW,
 }
-"""Options under which an encoder holds few frames, for giant ones; x264 holds 50 otherwise."""
+"""Options that make an encoder buffer few frames, for giant frames. By default, x264 buffers 50."""
 
 
 def merge_parameters(options: dict[str, str], more: dict[str, str]) -> dict[str, str]:
-    """Add "key=value:key=value" parameters to those that are there already."""
+    """Return options with more "key=value:key=value" parameters, placed before existing ones."""
     joined = {k: ":".join(filter(None, (v, options.get(k)))) for k, v in more.items()}
     return options | joined
 
@@ -190,13 +191,13 @@ _NO_DELAY: dict[str, dict[str, str]] = {
     "h264_nvenc": _ULTRA_LOW_LATENCY,
     "hevc_nvenc": _ULTRA_LOW_LATENCY,
 }
-"""Options under which an encoder returns every picture at once."""
+"""Options that make an encoder return every picture without delay."""
 
 
 def live_settings(encoder: str, settings: OutputSettings) -> OutputSettings:
-    """Return settings for low latency; whatever the user chose stays."""
+    """Return settings for low latency, which keep everything that the user chose."""
     options = _NO_DELAY.get(encoder, {}) | dict(settings.options)
-    if settings.bitrate is not None and encoder.startswith("libx26"):  # A steady stream.
+    if settings.bitrate is not None and encoder.startswith("libx26"):  # Limit bit-rate peaks.
         options = {"maxrate": str(settings.bitrate), "bufsize": str(settings.bitrate)} | options
     crf = settings.crf
     has_rate = settings.bitrate is not None or options.keys() & {"crf", "qp", "b"}
@@ -209,11 +210,13 @@ def live_settings(encoder: str, settings: OutputSettings) -> OutputSettings:
 # Values that encoders would change silently -----------------------------------------------------
 
 _QP_PER_BIT = 6
-"""Further quantisers of x264 and x265 for each bit beyond eight."""
+"""How many quantisers x264 and x265 add for each bit per sample beyond eight."""
 _QUANTISERS = (1, 31)
-"""Quantisers of the MPEG family and of JPEG."""
+"""Lowest and highest quantiser of the MPEG family and of JPEG."""
 _BITRATE = (1000, (1 << 31) - 1)
-"""Bits per second: encoders count in thousands, and PyAV in 32 bits."""
+"""Lowest and highest bit rate, in bits per second.
+
+Encoders count in thousands, and PyAV stores the number in 32 bits."""
 _X264 = {"crf": (-1, 51), "crf_max": (-1, 51), "qp": (-1, 51), "bf": (-1, 16), "refs": (-1, 16)}
 _X265 = {"crf": (-1, 51), "qp": (-1, 51)}
 _RANGES: dict[str, dict[str, tuple[int, int]]] = {
@@ -221,7 +224,7 @@ _RANGES: dict[str, dict[str, tuple[int, int]]] = {
     "libx264rgb": _X264,
     "libx265": _X265,
 }
-"""Least and greatest value at eight bits, by encoder and option."""
+"""Lowest and highest value at eight bits per sample, by encoder and option."""
 _X264_WORDS = {
     "tune": (
         *("film", "animation", "grain", "stillimage", "psnr", "ssim", "fastdecode"),
@@ -230,13 +233,13 @@ _X264_WORDS = {
     "profile": ("baseline", "main", "high", "high10", "high422", "high444"),
 }
 _WORDS = {"libx264": _X264_WORDS, "libx264rgb": _X264_WORDS}
-"""Allowed words by encoder and option; x264 would report others on standard error."""
+"""Allowed words by encoder and option. x264 would print an error about other words itself."""
 _SEPARATORS = str.maketrans(",./-+", "     ")
-"""Characters between several values of "tune"."""
+"""Replaces the characters that may separate several values of "tune" by spaces."""
 
 
 def check_options(encoder: str, options: Mapping[str, str], bits: int) -> None:
-    """Check values that an encoder would silently change, instead of refusing them.
+    """Reject values that an encoder would silently change.
 
     Args:
         encoder: FFmpeg's name of the encoder.
@@ -244,7 +247,7 @@ def check_options(encoder: str, options: Mapping[str, str], bits: int) -> None:
         bits: Bits per sample.
 
     Raises:
-        EncoderError: A value is impossible.
+        EncoderError: A value is not allowed.
     """
     for name, (least, most) in {**_RANGES.get(encoder, {}), "b": _BITRATE}.items():
         if name in options:
@@ -258,9 +261,9 @@ def check_options(encoder: str, options: Mapping[str, str], bits: int) -> None:
 def _check_range(encoder: str, name: str, value: str, least: float, most: float) -> None:
     try:
         number = float(value)
-    except ValueError:  # FFmpeg refuses it.
+    except ValueError:  # FFmpeg rejects it later.
         return
-    if name == "b" and number == 0:  # There is no limit.
+    if name == "b" and number == 0:  # Zero means no limit.
         return
     if not least <= number <= most:
         shown = {"b": "bitrate"}.get(name, name)
@@ -280,7 +283,7 @@ _HDR = {
 def hdr_options(encoder: str, attached: dict[str, bytes]) -> tuple[dict[str, str], bool]:
     """Return encoder options for static HDR metadata, and whether the encoder supports it.
 
-    PyAV does not pass side data of frames to encoders, so it becomes options.
+    PyAV does not pass the side data of frames to encoders, so options have to carry it.
 
     Args:
         encoder: FFmpeg's name of the encoder.
@@ -302,7 +305,7 @@ def hdr_options(encoder: str, attached: dict[str, bytes]) -> tuple[dict[str, str
 
 
 def _mastering(data: bytes, decimal: bool) -> str | None:
-    """Format a mastering display (AVMasteringDisplayMetadata) as G()B()R()WP()L()."""
+    """Format AVMasteringDisplayMetadata as G()B()R()WP()L(), or return None if it is incomplete."""
     *numbers, has_primaries, has_luminance = struct.unpack("22i", data[:88])
     if not (has_primaries and has_luminance) or 0 in numbers[1::2]:
         return None

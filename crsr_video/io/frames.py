@@ -1,4 +1,4 @@
-"""Conversions between frames and the pictures of others: NumPy arrays and PyAV frames."""
+"""Conversions between frames and pictures of other libraries: NumPy arrays and PyAV frames."""
 
 from fractions import Fraction
 from typing import Any
@@ -15,11 +15,11 @@ _RGB = PixelLayout("rgb24", "rgb", 8, full_range=True)
 
 
 def from_rgb(picture: NDArray[np.uint8], index: int) -> Frame:
-    """Return a frame that shows an RGB picture; nothing is copied.
+    """Return a frame that shows an RGB picture and shares its memory.
 
     Args:
         picture: uint8 (H, W, 3) array.
-        index: Number of the picture in its sequence, which becomes its timestamp.
+        index: Number of the picture in its sequence, which becomes the timestamp of the frame.
 
     Raises:
         ValueError: The array has another shape or type, or is empty.
@@ -37,7 +37,10 @@ def from_rgb(picture: NDArray[np.uint8], index: int) -> Frame:
 
 
 def as_rgb(frame: Frame) -> NDArray[np.uint8]:
-    """Return a frame as a uint8 (H, W, 3) RGB array, with chroma of the nearest sample."""
+    """Return a frame as a uint8 (H, W, 3) RGB array.
+
+    Chroma planes of lower resolution are enlarged by repeating their samples.
+    """
     height, width = frame.height, frame.width
     planes = [
         plane
@@ -55,10 +58,10 @@ def as_rgb(frame: Frame) -> NDArray[np.uint8]:
 
 
 def from_av(picture: Any) -> Frame:
-    """Return a frame that shows an ``av.VideoFrame``; nothing is copied.
+    """Return a frame that shows an ``av.VideoFrame`` and shares its memory.
 
     Raises:
-        ValueError: The pixel format is not read natively.
+        ValueError: The pixel format cannot be read without a conversion.
     """
     return Frame(
         components=pyav.views(picture),
@@ -72,5 +75,5 @@ def from_av(picture: Any) -> Frame:
 
 
 def as_av(frame: Frame) -> Any:
-    """Return a frame as ``av.VideoFrame``, with the side data and alpha of its native picture."""
+    """Return a frame as an ``av.VideoFrame`` with the side data and alpha of its native picture."""
     return own_picture(frame)

@@ -1,4 +1,4 @@
-"""Decodes one connection of a live source to frames on the clock of the whole run."""
+"""Decodes one connection to a live source. The frames of all connections share one clock."""
 
 from collections.abc import Callable, Iterator
 
@@ -14,7 +14,7 @@ from crsr_video.types import Frame
 
 
 class SenderGone(ConnectionLost):
-    """The sender has ended, or is only away for a moment: both look the same."""
+    """The sender has stopped, for good or for a moment: the receiver cannot tell which."""
 
 
 class LiveSession:
@@ -24,11 +24,11 @@ class LiveSession:
 
     Args:
         connection: The opened source.
-        target: What was opened.
-        settings: How it is read.
-        timeline: The clock of the run, ready for this connection.
-        count: Called with the names of `LiveCounts` and by how much they grow.
-        report: Called with lines that the user should read.
+        target: The target that was opened.
+        settings: How the target is read.
+        timeline: The clock of the whole run, already prepared for this connection.
+        count: Called with fields of `LiveCounts` as keywords, and the number to add to each.
+        report: Called with each notice for the user.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class LiveSession:
         self._read_to = 0
 
     def items(self) -> Iterator[tuple[Frame | Packet, float]]:
-        """Yield frames, and packets of other streams, each with the time of its arrival.
+        """Yield frames, and packets of other streams, each with its time of arrival.
 
         Raises:
             ConnectionLost: The connection failed.
-            InputError: No picture came in time.
-            Stopped: The run is to end.
+            InputError: No picture arrived in time.
+            Stopped: The run was asked to stop.
         """
         index, at = self._opened.video.index, 0.0
         for packet, at in self._background.packets():
@@ -91,16 +91,16 @@ class LiveSession:
             yield self._decoder.frame(picture, pts, self._timeline.time_base), at
 
     def describe(self, first: Frame) -> Feed:
-        """Return what a writer needs to know of the connection, by its first frame."""
+        """Return what a writer needs to know about the connection, given its first frame."""
         return describe_feed(self._opened, first, has_rate=not self._is_clockless)
 
     def check_end(self) -> None:
-        """Find out whether the end of the packets is the end of the source.
+        """Check, after the last packet, that the source has really ended.
 
         Raises:
-            SenderGone: The sender may come again.
+            SenderGone: The sender may come back.
             ConnectionLost: The program that receives the source has failed.
-            NoVideoError: There was no picture.
+            NoVideoError: No picture could be decoded.
         """
         if why := self._background.relay_failure():
             raise ConnectionLost(f"broke off: {why}")
@@ -114,6 +114,6 @@ class LiveSession:
             raise SenderGone("the sender has gone")
         if container == "yuv4mpegpipe":
             self._cut_off_bytes = self._opened.size - self._read_to
-        # This is usual wherever a sender is stopped.
+        # This is only a notice, because stopping a sender usually cuts off its last frame.
         if self._cut_off_bytes > 0 and not self._settings.loop:
             self._report(f"the last frame is cut off: its {self._cut_off_bytes} bytes are left out")

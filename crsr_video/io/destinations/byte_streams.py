@@ -1,7 +1,8 @@
-"""Byte streams out of the process: pipes, standard output and files.
+"""Output streams of bytes: pipes, standard output and files.
 
 A blocked write waits in short steps, so that another thread can cancel it. FFmpeg calls `write`
-from C code, which drops signals such as KeyboardInterrupt: they are kept, and `check` raises them.
+from C code, where exceptions such as KeyboardInterrupt are lost. `write` therefore stores them, and
+`check` raises them later.
 """
 
 import errno
@@ -21,15 +22,15 @@ from crsr_video.io.destinations.address import STANDARD_OUTPUT
 _POLL_SECONDS = 0.1
 """How long a blocked write waits before it checks whether it was cancelled."""
 _PIPE_BYTES = 1 << 20
-"""Requested size of a pipe's buffer: fewer process switches per frame."""
+"""Requested size of a pipe's buffer. A large buffer needs fewer process switches per frame."""
 
 
 class ByteStream(ABC):
-    """A stream that takes bytes, with the interface that PyAV expects of a file.
+    """A stream to write bytes to, with the interface that PyAV expects of a file object.
 
     Attributes:
         patience: Seconds that one write may wait for a slow reader, or None for no limit.
-        name: Name for messages.
+        name: Name of the stream in messages.
     """
 
     patience: float | None = None
@@ -68,7 +69,7 @@ class ByteStream(ABC):
                 raise TimeoutError(errno.ETIMEDOUT, "the receiver stopped reading")
 
     def check(self) -> None:
-        """Raise the signal that interrupted a write, if there was one."""
+        """Raise the exception that interrupted a write, such as KeyboardInterrupt, if any."""
         if self._interruption is not None:
             raise self._interruption
 
@@ -78,13 +79,13 @@ class ByteStream(ABC):
 
     @property
     def closed(self) -> bool:
-        """Whether the stream takes no more data; PyAV writes no trailer to a closed file."""
+        """Whether the stream accepts no more data. PyAV writes no trailer to a closed file."""
         return self._is_released or self._cancelled.is_set()
 
     def wait_until_connected(  # noqa: B027 - most streams have nothing to wait for
         self, seconds: float, stop: threading.Event
     ) -> None:
-        """Wait until the receiver is connected, which most streams are from the start.
+        """Wait until the receiver is connected. Most streams are connected from the start.
 
         Raises:
             OSError: There is no connection within `seconds`, or `stop` was set.
@@ -99,7 +100,7 @@ class ByteStream(ABC):
         """
 
     def finish(self) -> None:
-        """Let everything that was written arrive, then free all resources."""
+        """Deliver everything that was written, then free all resources."""
         self.release()
 
     def release(self) -> None:
@@ -114,7 +115,7 @@ class ByteStream(ABC):
 
 
 class FileStream(ByteStream):
-    """A new file.
+    """A stream that writes a new file.
 
     Raises:
         OSError: The file cannot be created.
@@ -133,11 +134,14 @@ class FileStream(ByteStream):
 
 
 class PipeStream(ByteStream):
-    """A pipe, a socket or a file behind a file descriptor, which stays open and unchanged.
+    """A stream to the pipe, socket or file of a file descriptor.
+
+    The descriptor stays open. If the stream has to make it non-blocking, releasing the stream makes
+    it blocking again.
 
     Args:
-        number: The file descriptor; the stream opens a descriptor of its own.
-        name: Name for messages.
+        number: The file descriptor. The stream opens a descriptor of its own for the same file.
+        name: Name of the stream in messages.
     """
 
     def __init__(self, number: int, name: str) -> None:
@@ -151,10 +155,10 @@ class PipeStream(ByteStream):
         _enlarge_buffer(self._number)
 
     def _open_again(self, number: int) -> int:
-        """Return a descriptor that does not block.
+        """Return a new descriptor for the same file, in non-blocking mode for a pipe or socket.
 
-        Whether a pipe blocks is a property of its open file description, which other processes may
-        share. So the pipe is opened anew where the system allows it.
+        Blocking mode belongs to the open file description, which other processes may share. A pipe
+        is therefore opened again where the system allows it, and not only duplicated.
         """
         kind = os.fstat(number).st_mode
         if stat.S_ISFIFO(kind) and Path("/proc/self/fd").is_dir():
@@ -185,13 +189,13 @@ class PipeStream(ByteStream):
 
 
 class StandardOutput(PipeStream):
-    """Standard output. Until it is released, anything that is printed goes to standard error.
+    """A stream to standard output. Until it is released, printed text goes to standard error.
 
     `write` raises ReaderGoneError when the reader has closed the pipe.
 
     Raises:
-        OutputError: Standard output is a terminal, or closed.
-        ReaderGoneError: The reader has closed the pipe already.
+        OutputError: Standard output is a terminal, or is closed.
+        ReaderGoneError: The reader has already closed the pipe.
     """
 
     def __init__(self) -> None:
@@ -234,7 +238,7 @@ class StandardOutput(PipeStream):
 
 
 def check_standard_output() -> None:
-    """Check that a program, and not a person, reads standard output.
+    """Check that standard output is not a terminal, which cannot show a video.
 
     Raises:
         OutputError: Standard output is a terminal.
@@ -257,7 +261,7 @@ def _flush_prints() -> None:
 
 
 def _enlarge_buffer(number: int) -> None:
-    with suppress(ImportError, AttributeError, OSError):  # Not a pipe, or not on this system.
+    with suppress(ImportError, AttributeError, OSError):  # Only pipes on Linux allow this.
         import fcntl
 
         fcntl.fcntl(number, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -1,4 +1,4 @@
-"""A virtual camera: v4l2loopback on Linux, OBS elsewhere, through pyvirtualcam."""
+"""Output to a virtual camera through pyvirtualcam: v4l2loopback on Linux, OBS elsewhere."""
 
 from types import ModuleType
 from typing import Any
@@ -20,7 +20,7 @@ _HINT = (
 
 
 class CameraSession(OutputSession):
-    """Shows each frame to the programs that use the camera, until the next one comes.
+    """Sends frames to a virtual camera, which shows each one until the next one arrives.
 
     Raises:
         OutputError: pyvirtualcam or the device is missing, or the device is in use.
@@ -45,11 +45,11 @@ class CameraSession(OutputSession):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """The name of the device."""
+        """One line with the name of the camera device."""
         return (f"virtual camera: {self._device}",)
 
     def push(self, picture: VideoFrame, frame: Frame) -> None:  # noqa: ARG002
-        """Show a picture."""
+        """Send a picture to the camera."""
         try:
             self._camera.send(self._packed(picture))
         except (OSError, RuntimeError, ValueError) as error:
@@ -57,7 +57,7 @@ class CameraSession(OutputSession):
             raise OutputError(f"the virtual camera takes no more pictures: {why}") from error
 
     def _packed(self, picture: VideoFrame) -> NDArray[np.uint8]:
-        """Return I420: uint8 (H * 3 / 2, W), one plane after the other."""
+        """Return the planes of a picture one after the other (I420), uint8 (H * 3 / 2, W)."""
         packed = np.concatenate([plane.reshape(-1) for plane in pyav.views(picture)])
         return packed.astype(np.uint8, copy=False).reshape(-1, self._width)
 
