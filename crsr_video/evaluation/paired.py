@@ -1,4 +1,4 @@
-"""Degraded faces with ground truth: measures of every method, face by face."""
+"""Measure every method on degraded faces with ground truth, face by face."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,17 +44,17 @@ def measure(
     by_tone: bool = False,
     progress: bool = False,
 ) -> list[Row]:
-    """Run every method on every face of the held-out set.
+    """Measure every method on every face of the held-out set, and return the mean results.
 
     Args:
-        methods: Methods. The first one is the baseline.
-        folder: Prepared faces.
-        instruments: Models that measure results.
+        methods: Methods to compare. The first one is the baseline.
+        folder: Folder of prepared faces.
+        instruments: Models with which results are measured.
         tiers: Input sizes in pixels.
-        limit: Limit of the number of faces of each input size.
+        limit: Maximum number of faces for each input size.
         seed: Seed of the degradations.
         framing: Part of the head that the methods were trained to see.
-        degradations: Degradations by name.
+        degradations: Functions that degrade faces, by name of the degradation.
         by_tone: Add rows for each group of skin tones.
         progress: Show a progress bar.
 
@@ -97,7 +97,7 @@ def measure(
 
 
 def _select(scores: Scores, chosen: NDArray[np.bool_]) -> Scores:
-    """The scores of the chosen faces."""
+    """Return the scores of the chosen faces."""
     return {name: values[chosen] for name, values in scores.items()}
 
 
@@ -107,7 +107,7 @@ def _run(method: Method, batch: Batch, kind: str, instruments: Instruments) -> T
 
 
 class _Comparison:
-    """Compares results with one batch of ground truth, whose features are computed once."""
+    """Compares results with a batch of ground truth, and computes the truth's features once."""
 
     def __init__(self, truth: Tensor, instruments: Instruments, framing: Framing) -> None:
         self._truth, self._instruments, self._framing = truth, instruments, framing
@@ -123,7 +123,7 @@ class _Comparison:
 
     @torch.inference_mode()
     def scores(self, results: Tensor) -> Scores:
-        """Measures (N,) of results (N, 3, S, S), by name."""
+        """Return the measures (N,) of results (N, 3, S, S), by name of the measure."""
         timed = self._instruments.timed
         x, y = face_region(results, self._framing), face_region(self._truth, self._framing)
         found: Scores = {}
@@ -149,7 +149,7 @@ class _Comparison:
         return found | self._features(results)
 
     def _colours(self, results: Tensor) -> Scores:
-        """Distance of the mean colours of skin and irises from those of the truth, in CIELAB."""
+        """Return the CIELAB distances of mean skin and iris colours from those of the truth."""
         pairs = [
             colour_difference(as_bytes(picture), as_bytes(truth))
             for picture, truth in zip(results, self._truth, strict=True)
@@ -177,7 +177,7 @@ def _numbers(values: Tensor) -> Values:
 def _row(tier: int, kind: str, name: str, scores: Scores, baseline: Scores) -> Row:
     figures = {measure: float(values.mean()) for measure, values in scores.items()}
     figures |= {f"{m}_worst": worst(v, m in HIGHER_IS_BETTER) for m, v in scores.items()}
-    figures.pop("same_worst", None)  # A share of a few faces means nothing.
+    figures.pop("same_worst", None)  # The share of only a few faces means nothing.
     if name != BASELINE:
         gains = scores["psnr"] - baseline["psnr"]
         figures |= {"gain": float(gains.mean()), "better": float((gains > 0).mean())}
@@ -185,6 +185,6 @@ def _row(tier: int, kind: str, name: str, scores: Scores, baseline: Scores) -> R
 
 
 def worst(values: Values, higher_is_better: bool) -> float:
-    """Mean of the worst 5 % of values, and of at least one value."""
+    """Return the mean of the worst 5 % of the values, at least of one value."""
     ordered = np.sort(values) if higher_is_better else np.sort(values)[::-1]
     return float(ordered[: max(1, round(WORST_SHARE * len(values)))].mean())

@@ -24,7 +24,7 @@ class Row:
     faces: int
     """Number of measured faces."""
     figures: dict[str, float]
-    """Results by the key of their column. Missing measures are absent."""
+    """Values by the key of their column. A measure that was not taken has no key."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Column:
     form: str
     """Format specification of the value."""
     factor: float = 1.0
-    """Factor of the value in the table."""
+    """Factor by which the table multiplies the value."""
 
     def cell(self, row: Row) -> str:
-        """The value of a row as text, or a dash."""
+        """Return the value of a row as text, or a dash if there is none."""
         value = row.figures.get(self.key, math.nan)
         return "-" if math.isnan(value) else format(value * self.factor, self.form)
 
@@ -73,20 +73,25 @@ GENUINE = (
 )
 
 PAIRED_LEGEND = """\
-PSNR (dB, over red, green and blue), SSIM, GMSD and ST-LPIPS over the face region; gain: PSNR over
-bicubic, better: share of faces with any; ID dist.: Euclidean distance of the face-recognition
-embedding from the truth's (0.6 and more: another person), same: share within 0.6; skin, iris:
-distance of their mean colours from the truth's in CIELAB; landm.: mean distance of five landmarks
-over that of the eyes; det.: the face detector's score. Lower is better for GMSD, LPIPS, ST-LPIPS,
-ID dist., skin, iris and landm.; "worst" is the mean of the worst 5 %."""
+PSNR (in dB, over red, green and blue), SSIM, GMSD, LPIPS and ST-LPIPS are measured in the face
+region. gain: how much the PSNR exceeds that of bicubic enlargement; better: share of faces for
+which it does; ID dist.: Euclidean distance between the face-recognition embeddings of the result
+and of the truth (0.6 or more: another person); same: share of faces whose distance is less than
+0.6; skin, iris: distance in CIELAB between their mean colours and those of the truth; landm.: mean
+distance of five landmarks from those of the truth, relative to the distance between the eyes; det.:
+score of the face detector; worst: mean of the worst 5 % of the measure to its left. Lower is better
+for GMSD, LPIPS, ST-LPIPS, ID dist., skin, iris and landm."""
 GENUINE_LEGEND = """\
-Frechet distance and KID (with its standard error) to photographs in the space of the
-face-recognition embedding, lower is better; FID: Frechet distance of Inception's features; ID,
-same: between the input, enlarged bicubically, and the result; det.: the face detector's score."""
+Frechet, KID: Frechet distance and KID between the face-recognition embeddings of the results and
+those of photographs; +-: standard error of the KID; FID: Frechet distance between the features of
+an Inception network; ID: cosine similarity between the face-recognition embeddings of the result
+and of its input, enlarged bicubically; worst: mean of its worst 5 %; same: share of results that
+show the same person as their input; det.: score of the face detector. Lower is better for Frechet,
+KID and FID."""
 
 
 def as_text(rows: Sequence[Row], columns: Sequence[Column]) -> str:
-    """A table of the rows. Columns without any value are left out."""
+    """Return the rows as a Markdown table. Columns without any value are left out."""
     shown = [c for c in columns if any(c.key in row.figures for row in rows)]
     header = ["tier", "input", "method", "faces", *(column.title for column in shown)]
     cells = [
@@ -97,7 +102,7 @@ def as_text(rows: Sequence[Row], columns: Sequence[Column]) -> str:
 
 
 def as_dicts(rows: Sequence[Row]) -> list[dict[str, float | int | str | None]]:
-    """The rows for JSON, flat and rounded, with None in place of values that are not finite."""
+    """Return the rows for JSON: flat and rounded, with None for values that are not finite."""
     return [
         {
             "tier": r.tier,
@@ -120,15 +125,15 @@ class Report:
     """Results for degraded faces with ground truth."""
     genuine: list[Row] = field(default_factory=list)
     video: str = ""
-    """The table of the videos."""
+    """Results for videos as a Markdown table."""
     video_rows: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Measures that were left out, and why."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Time of each measure."""
+    """Seconds that each measure took."""
 
     def as_text(self) -> str:
-        """All tables and notes as Markdown."""
+        """Return all tables and notes as Markdown."""
         parts = [as_text(self.paired, PAIRED), PAIRED_LEGEND]
         if self.genuine:
             parts += [as_text(self.genuine, GENUINE), GENUINE_LEGEND]
@@ -139,7 +144,7 @@ class Report:
         return "\n\n".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
-        """All results for JSON."""
+        """Return all results for JSON."""
         return {
             **self.settings,
             "region": FACE_REGION,
@@ -162,13 +167,13 @@ class Report:
             write(data, json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n")
 
     def _made_with(self) -> str:
-        """The settings, so that the run can be repeated."""
+        """Return a Markdown section with the settings, so that the run can be repeated."""
         text = json.dumps(self.settings, indent=1)
         return f"## Made with\n\n```json\n{text}\n```"
 
 
 def write(path: Path, text: str) -> None:
-    """Write a text file and make its folder.
+    """Write a text file, and create its folder if needed.
 
     Raises:
         TrainingError: If the file cannot be written.

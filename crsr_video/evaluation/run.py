@@ -1,4 +1,4 @@
-"""The evaluation of weights: measures on stills, on real faces and on videos, and sheets."""
+"""Evaluate weights: measure them on stills, real faces and videos, and write contact sheets."""
 
 import sys
 from collections.abc import Sequence
@@ -23,19 +23,19 @@ class Settings:
     """Options of the evaluation.
 
     Attributes:
-        data: Faces of the prepare command.
+        data: Folder of faces that the prepare command wrote.
         tiers: Sides of the input in pixels.
-        framing: A key of `FRAMINGS`: the part of the head that the models were trained to see.
-        limit: Limit of the number of faces, or of videos.
+        framing: Part of the head that the models were trained to see, a key of `FRAMINGS`.
+        limit: Maximum number of faces of each input size, and of videos.
         genuine: Files of real low-resolution faces.
-        genuine_faces: Limit of the number of faces of each file and input size.
+        genuine_faces: Maximum number of faces from each of these files, for each input size.
         reference: Number of photographs that real faces are compared with.
         inception: TorchScript file of an Inception network.
         videos: Folder of sharp clips.
         fixed: Use fixed degradations instead of random ones.
         by_tone: Add rows for each group of skin tones.
         seed: Seed of the degradations.
-        bf16: Run the networks at bf16.
+        bf16: Run the networks at bf16 precision.
     """
 
     data: Path
@@ -57,7 +57,7 @@ class Evaluation:
     """One evaluation of several models.
 
     Args:
-        models: Models with options, see `methods.parse_variant`.
+        models: Models with their options, in the syntax of `methods.parse_variant`.
         settings: What to measure.
 
     Raises:
@@ -166,7 +166,7 @@ def _open_genuine(paths: Sequence[Path]) -> list[GenuineFaces]:
     if len({path.stem for path in paths}) < len(paths):
         raise ConfigError("two files of real faces have the same name")
     return [
-        # Arrays come from face detection data sets, and packs from our own alignment.
+        # .npz files come from face detection data sets. Packs hold faces that we aligned.
         GenuineFaces(
             path.stem, Genuine(path, "val"), NPZ_FRAME if path.suffix == ".npz" else CANONICAL
         )

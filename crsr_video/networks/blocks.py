@@ -1,4 +1,4 @@
-"""Parts that the networks share."""
+"""Building blocks that the networks share."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 MULTIPLE = 4
-"""Height and width must be multiples of this: two halvings on the way down."""
+"""Height and width must be multiples of this, because the trunk halves them twice."""
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a ReLU, added to the input; (N, C, H, W) to the same.
+    """Two 3x3 convolutions with a ReLU in between; their output is added to the input.
 
-    No normalisation layers: their batch statistics cost super-resolvers contrast and colour
-    (found by EDSR, Lim et al. 2017).
+    There are no normalisation layers, because batch statistics reduce the contrast and the colour
+    of super-resolved pictures (EDSR, Lim et al. 2017).
     """
 
     def __init__(self, channels: int) -> None:
@@ -27,42 +27,42 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, H, W)."""
+        """Map (N, C, H, W) to the same shape."""
         change: Tensor = self.second(functional.relu(self.first(x)))
         return x + change
 
 
 class Rise(nn.Module):
-    """Double the resolution and change the channels; (N, A, H, W) to (N, B, 2H, 2W)."""
+    """Upsampling layer that doubles the resolution and changes the number of channels."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        # Mixing channels before enlarging them does a quarter of the work.
+        # Mixing the channels before enlarging them takes a quarter of the computation.
         self.mix = nn.Conv2d(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, A, H, W) to (N, B, 2H, 2W)."""
+        """Map (N, channels_in, H, W) to (N, channels_out, 2H, 2W)."""
         return functional.interpolate(
             self.mix(x), scale_factor=2, mode="bilinear", align_corners=False
         )
 
 
 def blocks(channels: int, count: int) -> nn.Sequential:
-    """`count` residual blocks in a row."""
+    """Return a sequence of `count` residual blocks."""
     return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
 
 
 class Hourglass(nn.Module):
-    """A U-shaped trunk over three resolutions, with additive skips.
+    """A U-shaped trunk over three resolutions, with additive skip connections.
 
-    Works at the input's own resolution and below, where convolutions are cheap and see far: a
-    face must be understood as a whole before an eye can be drawn.
+    It works at the resolution of its input and below, where convolutions are cheap and have a
+    large receptive field: the network must see the whole face before it can draw an eye.
 
     Args:
-        channels: Widths at full, half and quarter resolution.
-        down: Residual blocks on the way down, at full and half resolution.
-        middle: Residual blocks at quarter resolution.
-        up: Residual blocks on the way up, at half and full resolution.
+        channels: Numbers of channels at full, half and quarter resolution.
+        down: Numbers of residual blocks on the way down, at full and half resolution.
+        middle: Number of residual blocks at quarter resolution.
+        up: Numbers of residual blocks on the way up, at half and full resolution.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Hourglass(nn.Module):
         self.full_up = blocks(full, up[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels[0], H, W) to the same shape."""
+        """Map (N, channels[0], H, W) to the same shape."""
         full = self.full_down(x)
         half = self.half_down(functional.relu(self.to_half(full)))
         quarter = self.quarter(functional.relu(self.to_quarter(half)))
@@ -95,15 +95,15 @@ class Hourglass(nn.Module):
 
 
 class Tail(nn.Module):
-    """The texture head: a correction at four times the resolution.
+    """The texture head, which outputs a correction at four times the input's resolution.
 
-    Unlike a head that writes all sixteen sub-pixels of a pixel at once, it has convolutions at
-    twice and at four times the resolution, so neighbouring sub-pixels of different pixels see each
-    other and no grid of the input's period is left.
+    Unlike a head that writes all sixteen sub-pixels of a pixel at once, it has convolutions at two
+    and at four times the input's resolution. These connect neighbouring sub-pixels of different
+    input pixels, so that the correction shows no grid with the period of the input pixels.
 
     Args:
-        channels_in: Of the trunk's features.
-        channels: At twice the resolution.
+        channels_in: Number of channels of the trunk's features.
+        channels: Number of channels at twice the input's resolution.
     """
 
     def __init__(self, channels_in: int, channels: int) -> None:
@@ -114,14 +114,14 @@ class Tail(nn.Module):
         self.last = nn.Conv2d(channels, 3, 3, padding=1)
         for layer in (self.first, self.third):
             _equal_subpixels(layer)
-        # A residual connection is a convolution that begins as the identity.
+        # Beginning close to the identity replaces a residual connection.
         with torch.no_grad():
             self.second.weight.mul_(0.1).add_(nn.init.dirac_(torch.empty_like(self.second.weight)))
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, channels_in, H, W) to float32 (N, 3, 4H, 4W)."""
+        """Map (N, channels_in, H, W) to float32 (N, 3, 4H, 4W)."""
         x = functional.pixel_shuffle(functional.relu(self.first(features)), 2)
         x = functional.relu(self.third(functional.relu(self.second(x))))
         change: Tensor = self.last(functional.pixel_shuffle(x, 2))
@@ -129,18 +129,19 @@ class Tail(nn.Module):
 
 
 def without_lattice(change: Tensor, factor: int = 4) -> Tensor:
-    """Remove the pattern that repeats at every input pixel from a correction.
+    """Return a correction without the pattern that repeats at every input pixel.
 
-    Convolutions of the input's grid treat its sub-pixels differently, so that what they draw has a
-    component with the grid's period. It is the slow variation of each sub-pixel's plane, apart from
-    what all planes share: a narrow band about the multiples of the grid's frequency.
+    Convolutions on the grid of input pixels treat the sub-pixels of one pixel differently, so that
+    their output has a component with the period of that grid. This function estimates it from the
+    plane of each sub-pixel: the slow variation of the plane, minus the slow variation that all
+    planes share. In the spectrum, this is a narrow band around the multiples of the grid frequency.
 
     Args:
         change: (N, C, H, W), with H and W multiples of four times the factor.
-        factor: Period of the grid in pixels.
+        factor: Period of the grid, in pixels of the correction.
 
     Returns:
-        The same shape.
+        The correction without the pattern, in the same shape.
     """
     planes = functional.pixel_unshuffle(change, factor)
     coarse = functional.avg_pool2d(planes, 4)
@@ -154,9 +155,10 @@ def without_lattice(change: Tensor, factor: int = 4) -> Tensor:
 
 
 def _equal_subpixels(layer: nn.Conv2d) -> None:
-    """Initialise a convolution before a pixel shuffle so that it enlarges by repetition.
+    """Initialise the convolution before a pixel shuffle so that all sub-pixels begin equal.
 
-    Source: ICNR, Aitken et al. 2017: sub-pixels that begin different leave a checkerboard.
+    Sub-pixels that begin with different weights leave a checkerboard pattern (ICNR, Aitken et al.
+    2017).
     """
     kernel = torch.empty(layer.out_channels // 4, *layer.weight.shape[1:])
     nn.init.kaiming_normal_(kernel, nonlinearity="relu")
@@ -166,12 +168,12 @@ def _equal_subpixels(layer: nn.Conv2d) -> None:
 
 
 def enlarge(x: Tensor, factor: int) -> Tensor:
-    """Bicubic enlargement with exact half-pixel alignment; (N, C, H, W) to (N, C, fH, fW).
+    """Enlarge (N, C, H, W) to (N, C, fH, fW) bicubically, with exact half-pixel alignment.
 
-    The same numbers as ``interpolate(mode="bicubic")``, but as one small convolution that computes
-    all f x f sub-pixels of a pixel at once, which a CPU does several times faster.
-    Always in float32: the sum of this and a small correction is the picture itself, and eight
-    bits of mantissa would band it.
+    The result equals that of ``interpolate(mode="bicubic")``. It is computed by one small
+    convolution for all f x f sub-pixels of a pixel at once, which is several times faster on a CPU.
+    The precision is always float32: the output picture is the sum of this enlargement and a small
+    correction, and the eight bits of mantissa of bf16 would cause banding.
     """
     count, channels, height, width = x.shape
     with torch.autocast(x.device.type, enabled=False):
@@ -185,17 +187,21 @@ def enlarge(x: Tensor, factor: int) -> Tensor:
 @lru_cache(maxsize=8)
 @torch.inference_mode(mode=False)
 def _placed_phases(factor: int, device: torch.device) -> Tensor:
-    """On a device, copied there once: a copy cannot be part of a CUDA graph."""
+    """Return the kernels on a device.
+
+    They are copied there only once, because a CUDA graph cannot contain the copy.
+    """
     return cubic_phases(factor).to(device)
 
 
 @lru_cache(maxsize=4)
 @torch.inference_mode(mode=False)  # a cached inference tensor would break a later training step
 def cubic_phases(factor: int) -> Tensor:
-    """Kernels of all sub-pixels: (f * f, 1, 5, 5), row-major over the sub-pixel's place.
+    """Return the kernels of all sub-pixels, (f * f, 1, 5, 5), in row-major order of sub-pixels.
 
-    Sub-pixel p lies at (p + 1/2) / f - 1/2 pixels from its pixel's centre; the weight of the
-    neighbour at distance d is Keys' cubic kernel with a = -3/4 (1981), as in torch and OpenCV.
+    Sub-pixel p lies (p + 1/2) / f - 1/2 pixels from the centre of its pixel. The weight of a
+    neighbour at distance d is the cubic kernel of Keys (1981) with a = -3/4, as in torch and
+    OpenCV.
     """
     places = (torch.arange(factor, dtype=torch.float64) + 0.5) / factor - 0.5
     d = (places[:, None] - torch.arange(-2.0, 3.0, dtype=torch.float64)).abs()

@@ -17,7 +17,7 @@ EFFECT_SOURCE = "frei0r/crsr.c"
 KDENLIVE_DESCRIPTION = "kdenlive/frei0r_crsr.xml"
 SHOTCUT_DESCRIPTION = ("shotcut/crsr/meta.qml", "shotcut/crsr/ui.qml")
 SOURCES = (EFFECT_SOURCE, KDENLIVE_DESCRIPTION, *SHOTCUT_DESCRIPTION)
-"""Everything that is needed for an installation, relative to ``plugins``."""
+"""Paths of all files that an installation needs, relative to ``plugins``."""
 _WHEEL_FOLDER = Path(__file__).parent / "data"
 _CLONE_FOLDER = Path(__file__).parents[2] / "plugins"
 
@@ -36,9 +36,9 @@ _NO_HEADER = (
     "Fedora: dnf install frei0r-devel; Homebrew: brew install frei0r)"
 )
 _INCLUDE_FOLDERS = ("/opt/homebrew/include", "/usr/local/include", "/opt/local/include")
-"""Where package managers put headers that a compiler may not find by itself."""
+"""Folders of package managers in which a compiler may not look for headers by default."""
 
-# Values of frei0r.h.
+# Constants from frei0r.h.
 _FILTER = 0
 _RGBA = 1
 _FREI0R_MAJOR_VERSION = 1
@@ -49,7 +49,7 @@ def source_file(name: str) -> Path:
     """Return the path of one of SOURCES.
 
     Raises:
-        PluginError: This installation lacks it.
+        PluginError: This installation lacks the file.
     """
     for folder in (_WHEEL_FOLDER, _CLONE_FOLDER):
         if (folder / name).is_file():
@@ -61,7 +61,7 @@ def c_sources() -> tuple[Path, ...]:
     """Return all files that the effect is compiled from, the C file first.
 
     Raises:
-        PluginError: This installation lacks them.
+        PluginError: This installation lacks the C file.
     """
     main = source_file(EFFECT_SOURCE)
     return (main, *sorted(main.parent.glob("*.h")))
@@ -69,18 +69,18 @@ def c_sources() -> tuple[Path, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """A C compiler that has been tried."""
+    """A C compiler, with the options and the folders that it needs here."""
 
     command: tuple[str, ...]
-    """The program, and the options that $CC adds."""
+    """The program, followed by the options from $CC."""
     include_folders: tuple[str, ...] = ()
-    """Folders in which it must look for headers."""
+    """Additional folders in which it looks for headers."""
 
     def run(self, arguments: Sequence[str]) -> str:
         """Run the compiler, and return its output.
 
         Raises:
-            PluginError: It fails. The message has its first error.
+            PluginError: The compiler fails. The message contains its first error.
         """
         includes = [f"-I{folder}" for folder in self.include_folders]
         done = _run([*self.command, *includes, *arguments])
@@ -90,7 +90,9 @@ class Compiler:
 
 
 def find_compiler() -> Compiler:
-    """Return the compiler in $CC, or else one of the usual names, that finds frei0r's header.
+    """Return a C compiler, with the options that it needs to find frei0r.h.
+
+    The compiler is the one that $CC names, or else the first of cc, gcc and clang that exists.
 
     Raises:
         PluginError: There is no compiler or no header. The message names the package to install.
@@ -119,12 +121,12 @@ def build(source: Path, target: Path, *, command: Path, compiler: Compiler | Non
         source: The C file.
         target: The shared library to write.
         command: The ``crsr-video`` program with which the effect starts its server.
-        compiler: The compiler. Defaults to that of `find_compiler`.
+        compiler: The compiler. Defaults to the result of `find_compiler`.
 
     Raises:
         PluginError: The effect cannot be compiled here.
     """
-    words = shlex.quote(str(command))  # The effect passes it to a shell.
+    words = shlex.quote(str(command))  # The effect passes the command to a shell.
     quoted = words.replace("\\", "\\\\").replace('"', '\\"')
     define = f'-DCRSR_COMMAND="{quoted}"'
     arguments = [*_FLAGS, define, str(source), "-o", str(target), "-ldl"]
@@ -132,7 +134,7 @@ def build(source: Path, target: Path, *, command: Path, compiler: Compiler | Non
 
 
 def _error_of(compiler: Compiler, program: str) -> str:
-    """Return the error of compiling a program, or nothing if it compiles."""
+    """Return the error from compiling a C program, or an empty string if it compiles."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "try.c"
         source.write_text(program)
@@ -198,7 +200,7 @@ class Effect:
     """A compiled effect's description of itself."""
 
     name: str
-    """The name under which hosts show it."""
+    """The name that hosts show."""
     version: str
     """The version, "major.minor"."""
     parameters: tuple[str, ...]
@@ -209,7 +211,7 @@ def load(path: Path) -> Effect:
     """Load an effect as a host does, without creating an instance.
 
     Raises:
-        PluginError: The file cannot be loaded, or is another kind of library.
+        PluginError: The file cannot be loaded, or is not a frei0r filter for RGBA frames.
     """
     try:
         library = ctypes.CDLL(str(path))

@@ -1,4 +1,4 @@
-"""Put together what was observed in several parts of a video, for runs in segments."""
+"""Merge the observations of several parts of a video, for runs that process it in segments."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,8 +24,8 @@ def renumber(part: Observations, ids: Mapping[int, int], shift: float = 0.0) -> 
     """Replace track IDs and move all times. Tracks without a new ID are left out.
 
     Args:
-        part: What was observed.
-        ids: New track ID by old track ID.
+        part: Observations of one part of a video.
+        ids: New track IDs by old track ID.
         shift: Seconds to add to all times.
     """
     tracks = tuple(
@@ -72,7 +72,10 @@ def merge(parts: Iterable[Observations]) -> Observations:
 
 
 def _merged_track(parts: Sequence[TrackFacts]) -> TrackFacts:
-    """Merge the parts of one track. The median size is the mean of the parts' medians."""
+    """Merge the parts of one track.
+
+    The median size is approximated by the mean of the parts' medians, weighted by their frames.
+    """
     if len(parts) == 1:
         return parts[0]
     enhanced = [part for part in parts if part.enhanced]
@@ -102,7 +105,7 @@ def _merged_track(parts: Sequence[TrackFacts]) -> TrackFacts:
 
 
 def _mean(weighted: Sequence[tuple[float, float]]) -> float:
-    """Return the mean of (value, weight) pairs, or 0 without weights."""
+    """Return the mean of (value, weight) pairs, or 0 if the weights add up to 0."""
     weight = sum(w for _, w in weighted)
     return sum(v * w for v, w in weighted) / weight if weight else 0.0
 
@@ -173,7 +176,7 @@ def _curves(tracks: Sequence[TrackFacts]) -> dict[str, Curve]:
 
 
 def _thinned(parts: Sequence[Curve]) -> Curve:
-    """Concatenate curves and average neighbours until the result is short enough."""
+    """Concatenate curves, and average neighbouring points so that at most `MAX_POINTS` remain."""
     seconds = [s for part in parts for s in part.seconds]
     values = [v for part in parts for v in part.values]
     step = -(-len(values) // MAX_POINTS)
@@ -186,7 +189,7 @@ def _thinned(parts: Sequence[Curve]) -> Curve:
 
 
 def _pictures(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
-    """Select the first picture, the last one, and one between, well apart in time."""
+    """Select the first picture, the last one and one in between, all well apart in time."""
     apart: list[Picture] = []
     for picture in pictures:
         if not apart or picture.seconds - apart[-1].seconds >= PICTURE_GAP_SECONDS:

@@ -1,7 +1,8 @@
-"""Schedule of the search for faces: the whole frame when a scene begins, then a little at a time.
+"""Schedule of the search for faces: the whole frame when a scene begins, later a few tiles a frame.
 
-A tracked face needs no detector, and a new one appears only where something changes. What a camera
-brings into view by turning is a change; what it only moves about is none.
+A tracked face needs no detector, and a new face can only appear where the picture changes. Content
+that a camera movement brings into view counts as a change. Content that the movement only shifts
+within the frame does not.
 """
 
 from collections.abc import Sequence
@@ -16,36 +17,36 @@ from crsr_video.track.regions import Region, View, tile_levels
 from crsr_video.track.scenes import CameraPath, Luma
 
 _COST: dict[DetectorName, float] = {"full_range": 1.0, "short_range": 0.4}
-"""Cost of one run, in runs of the full-range detector."""
+"""Cost of one run of each detector, relative to a run of the full-range detector."""
 _MAX_COST_AFTER_CUT = 16.0
-"""Cost per frame at most, soon after a cut."""
+"""Maximum cost per frame soon after a cut, until every tile has been searched."""
 _ROUND_FRAMES = 200
-"""Frames over which all runs are spread later on, if everything changes."""
+"""Frames over which one run on every tile is spread later in a scene, if all tiles change."""
 _COST_RATES = 0.2, 5.0
-"""Affordable cost per frame later on, for the smallest and the largest frames."""
+"""Lowest and highest cost per frame later in a scene. The larger the frame, the higher it is."""
 _CHANGED = 5.0
-"""Levels by which a pixel of the thumbnail must differ from the last run to justify another."""
+"""Grey levels by which a pixel of the thumbnail must have changed to justify another run."""
 _NEW = 4 * _CHANGED
-"""Change in levels that something never seen before counts as."""
+"""Change in grey levels that is assumed for content that has come into view."""
 _SMALLEST_FACE = 8.0
 """Width in pixels of the smallest face that can be searched for."""
 _STALE = (90, 450)
-"""Frames after which a tile is searched again although nothing seems to have changed: the first,
-but the more the more tiles there are, up to the second."""
+"""Minimum and maximum number of frames after which a tile is searched again although nothing seems
+to have changed. The more tiles there are, the larger the number is."""
 _STALE_COST_RATE = 0.4
-"""Affordable cost per frame of these."""
+"""Cost per frame that these repeated searches may have."""
 _SOONEST, _SOONEST_BESIDE_FACE = 12, 24
-"""Frames after which a tile that goes on changing is searched again at the earliest; the second
-where all that changes is beside a tracked face, mostly the same person's hair and body."""
+"""Minimum number of frames between two runs on a tile that keeps changing. The second one applies
+if only the surroundings of tracked faces change, which are mostly their own hair and body."""
 _BESIDE_FACE = 0.5
-"""How far beside a tracked face that reaches, over the side of its region."""
+"""Width of these surroundings, as a fraction of the side of the face's region."""
 _ENTERED = 0.3
-"""Strip of a tile that must have come into view to justify a run, over the tile's side."""
+"""Part of a tile's side that must have come into view to justify a run."""
 _CHECK_EVERY = 6
-"""Frames over which the checks of all tiles for change are spread."""
+"""Frames between two checks of a tile for change. The checks of all tiles are spread over them."""
 _ON_FACE, _NEAR_FACE, _ELSEWHERE = range(3)
 _AT_REST = 0.1
-"""Pixels of the thumbnail by which a camera at rest seems to move at most."""
+"""Largest apparent movement of a camera at rest, in pixels of the thumbnail."""
 
 
 class SearchSchedule:
@@ -55,7 +56,7 @@ class SearchSchedule:
         """Create the schedule.
 
         Args:
-            sweep_every: Frames between two runs on the whole frame. Tiles come in between.
+            sweep_every: Frames between two runs on the whole frame. Tiles are searched in between.
             min_face: Width in pixels of the smallest face to be found.
         """
         self._sweep_every = sweep_every
@@ -66,7 +67,10 @@ class SearchSchedule:
         self._camera = CameraPath()
 
     def begin(self, view: View, luma: Luma, index: int) -> list[DetectorRun]:
-        """Return the runs for the first frame of a scene: the large tiles, within the limit."""
+        """Return the runs for the first frame of a scene.
+
+        They search the whole frame, and then as many tiles as the cost limit allows.
+        """
         pyramid = tile_levels(view, self._min_face)
         cost = sum(_COST[detector] * len(tiles) for detector in _COST for tiles in pyramid)
         stale = int(np.clip(cost / _STALE_COST_RATE, *_STALE))
@@ -87,13 +91,14 @@ class SearchSchedule:
             view: The view of the frame.
             luma: The thumbnail of the frame.
             index: The number of the frame.
-            tracked: Regions of tracked faces. Changes there say nothing about new faces.
+            tracked: Regions of tracked faces. Changes inside them do not hint at new faces.
         """
         since = index - self._start
         runs: list[DetectorRun] = []
         if since % self._sweep_every == 0:
             runs.append(DetectorRun(view.whole))
-            # Every second time for a face that fills the picture, which full_range misses.
+            # full_range misses a face that fills the picture, so short_range runs too, but
+            # only every second time.
             if since // self._sweep_every % 2 == 0:
                 runs.append(DetectorRun(view.whole, "short_range"))
         seen = _Snapshot.of(luma, self._camera.push(luma))
@@ -105,7 +110,7 @@ class SearchSchedule:
     def _first_runs(
         self, seen: "_Snapshot", index: int, budget: float, tracked: Sequence[Region]
     ) -> list[DetectorRun]:
-        """Return runs on tiles that the full-range model has not seen, the large ones first."""
+        """Return runs on tiles that full_range has not searched yet, the large ones first."""
         runs: list[DetectorRun] = []
         for level in self._levels:
             if level.detector == "full_range" and (level.last_run < 0).any():
@@ -121,7 +126,7 @@ class SearchSchedule:
         tracked: Sequence[Region],
         zones: NDArray[np.uint8],
     ) -> list[DetectorRun]:
-        """Return runs on the most urgent tiles, as many as the saved cost allows."""
+        """Return runs on the most urgent tiles, as many as the unspent cost allows."""
         self._saved_cost = min(self._saved_cost + self._cost_rate, self._cost_rate + 1)
         waiting: list[tuple[float, int, int]] = []
         for number, level in enumerate(self._levels):
@@ -144,9 +149,9 @@ class _Snapshot:
     """A thumbnail to be compared with later ones."""
 
     camera: NDArray[np.float64]
-    """The camera's position, see `CameraPath.push`."""
+    """Position of the camera, as `CameraPath.push` returns it."""
     levels: NDArray[np.uint8]
-    """(3, height * width): the picture, and the minimum and maximum around each of its pixels."""
+    """(3, height * width): each pixel, and the minimum and maximum of the 3x3 pixels around it."""
 
     @classmethod
     def of(cls, luma: Luma, camera: NDArray[np.float64]) -> "_Snapshot":
@@ -168,20 +173,20 @@ class _TileLevel:
         """Frame of the last run on each tile; -1 if there was none."""
         self._shape = luma.shape
         self._cells = np.stack([_cells(tile, view, luma) for tile in tiles])
-        """(N, K, 2): x and y of the thumbnail's pixels in each tile."""
+        """(N, K, 2): x and y of the K pixels of the thumbnail in each of N tiles."""
         self._cameras = np.zeros((len(tiles), 2))
         self._snapshots = np.zeros((len(tiles), 3, luma.size), np.uint8)
         """The `_Snapshot` at the last run on each tile."""
         self._entered = max(1.0, _ENTERED * float(np.ptp(self._cells[0, :, 0]) + 1))
         self._change, self._change_near_faces = np.full((2, len(tiles)), _CHANGED)
-        """Greatest change since the last run, away from tracked faces and near them."""
+        """Greatest change per tile since its last run, away from tracked faces and near them."""
         self._boxes = np.array([tile.box for tile in tiles])
-        # A large tile is worth more than a small one, because its faces are; and most heads are
-        # upright enough for either model.
+        # A large tile is worth more than a small one, because larger faces matter more. A run of
+        # short_range is worth less, because most heads are upright enough for full_range too.
         self._worth = np.sqrt(tiles[0].side) * (1.0 if detector == "full_range" else 0.5)
 
     def within(self, tracked: Sequence[Region]) -> NDArray[np.bool_]:
-        """Return which tiles lie inside a tracked face, where there is no other face."""
+        """Return which tiles lie inside a tracked face and so cannot contain another one."""
         if not tracked:
             return np.zeros(len(self.tiles), bool)
         boxes = np.array([region.box for region in tracked])
@@ -190,19 +195,19 @@ class _TileLevel:
         return np.asarray(np.any(above & below, axis=1))
 
     def run(self, tile: int, seen: _Snapshot, index: int) -> DetectorRun:
-        """Return the run on a tile, and note that it takes place."""
+        """Return a run on a tile, and record that the tile has been searched."""
         self.last_run[tile] = index
         self._cameras[tile], self._snapshots[tile] = seen.camera, seen.levels
         self._change[tile] = self._change_near_faces[tile] = 0.0
         return DetectorRun(self.tiles[tile], self.detector)
 
     def measure_change(self, seen: _Snapshot, index: int, zones: NDArray[np.uint8]) -> None:
-        """Measure how much those tiles have changed whose turn it is.
+        """Measure the change of the tiles whose turn it is in this frame.
 
         Args:
-            seen: The current thumbnail.
+            seen: Snapshot of the current frame.
             index: The number of the frame.
-            zones: For each pixel of the thumbnail `_ON_FACE`, `_NEAR_FACE` or `_ELSEWHERE`.
+            zones: `_ON_FACE`, `_NEAR_FACE` or `_ELSEWHERE` for each pixel of the thumbnail.
         """
         turn = np.arange(index % _CHECK_EVERY, len(self.tiles), _CHECK_EVERY)
         age = index - self.last_run[turn]
@@ -216,7 +221,8 @@ class _TileLevel:
         was_in_view = ((then >= 0) & (then < (width, height))).all(2)
         at = np.where(was_in_view, then[..., 1] * width + then[..., 0], 0)
         here = cells[..., 1] * width + cells[..., 0]
-        # If the camera moves, pixels lie between those of before, and take on their neighbours.
+        # If the camera has moved, a pixel lies between pixels of the earlier thumbnail: any value
+        # between the minimum and the maximum of these counts as unchanged.
         rests = np.abs(moved).max(1) < _AT_REST
         rows = turn[:, None]
         low = self._snapshots[rows, np.where(rests, 0, 1)[:, None], at].astype(np.int16)
@@ -232,13 +238,13 @@ class _TileLevel:
     def most_urgent(
         self, index: int, start: int, among: NDArray[np.bool_], most: int
     ) -> list[tuple[float, int]]:
-        """Return tiles worth a run, each with its urgency, the most urgent first.
+        """Return (urgency, tile) of the tiles that justify a run, the most urgent first.
 
         Args:
             index: The number of the frame.
             start: The first frame of the scene.
-            among: Which tiles may be chosen, (N,).
-            most: How many tiles to return at most.
+            among: (N,) mask of the tiles that may be chosen.
+            most: Maximum number of tiles to return.
         """
         age = index - np.where(self.last_run < 0, start - _STALE[0], self.last_run)
         changed = (self._change >= _CHANGED) & (age >= _SOONEST)
@@ -255,7 +261,7 @@ def _cost(runs: list[DetectorRun]) -> float:
 
 
 def _cells(tile: Region, view: View, luma: Luma) -> NDArray[np.intp]:
-    """Return the pixels of a thumbnail in a tile, (K, 2), as many for all tiles of one size."""
+    """Return the (K, 2) pixels of a thumbnail in a tile. All tiles of one size have the same K."""
     size = np.array(luma.shape[::-1])
     scale = size / (view.width, view.height)
     span = np.minimum(np.ceil(tile.side * scale).astype(int) + 1, size)
@@ -267,7 +273,7 @@ def _cells(tile: Region, view: View, luma: Luma) -> NDArray[np.intp]:
 
 
 def _zones(tracked: Sequence[Region], view: View, luma: Luma) -> NDArray[np.uint8]:
-    """Return for each pixel of the thumbnail whether a tracked face is there, or near; flat."""
+    """Return `_ON_FACE`, `_NEAR_FACE` or `_ELSEWHERE` for each pixel, as a flat array."""
     zones = np.full(luma.shape, _ELSEWHERE, np.uint8)
     scale = np.tile(np.array(luma.shape[::-1]) / (view.width, view.height), 2)
     for zone, reach in ((_NEAR_FACE, _BESIDE_FACE), (_ON_FACE, 0.0)):

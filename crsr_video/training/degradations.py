@@ -1,4 +1,4 @@
-"""Parameters of what a camera, a codec and an editor do to a face, drawn at random."""
+"""Random parameters of the degradations that cameras, codecs and editors cause."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,8 @@ import numpy as np
 from crsr_video.training.codec import CODECS, Codec
 
 MAX_SPEED_PX = 3.0
-"""Native pixels per frame that a face or its background moves at most."""
+"""Maximum speed of a face or its background, in native pixels per frame. Shaken faces move
+faster."""
 
 EXTRA_KINDS = {"sharpened": 0.4, "shaken": 0.2, "dark": 0.2, "combed": 0.2}
 """Degradations beyond blur, noise and compression, with their probabilities."""
@@ -15,43 +16,47 @@ EXTRA_KINDS = {"sharpened": 0.4, "shaken": 0.2, "dark": 0.2, "combed": 0.2}
 
 @dataclass(frozen=True)
 class Degradation:
-    """What happens to one face. Lengths are HR pixels, noise is relative to white."""
+    """Parameters of the degradation of one face.
+
+    Lengths are in pixels of the high-resolution picture, or in native pixels, which are those of
+    the camera, where stated. Noise is relative to white.
+    """
 
     defocus: float
     """Standard deviation of the lens blur."""
     motion: float
-    """Length of the motion blur at its longest; below one pixel there is none."""
+    """Maximum length of the motion blur. Below one pixel, there is no motion blur."""
     angle: float
-    """Direction of the motion, radians."""
+    """Direction of the motion, in radians."""
     native_scale: float
-    """Side of the face as filmed, relative to the network's input."""
+    """Side of the crop in native pixels, relative to its side in the network's input."""
     read_noise: float
-    """Standard deviation of the noise in black."""
+    """Standard deviation of the noise in black areas."""
     shot_noise: float
-    """Standard deviation that is added in white."""
+    """Additional standard deviation of the noise in white areas."""
     quality: int
     """JPEG quality, 1 to 100."""
     speed: float = 0.0
-    """Greatest speed, native pixels per frame."""
+    """Maximum speed of the face, in native pixels per frame."""
     is_light: bool = False
-    """Spared the video codec, so that hardly anything happens."""
+    """Whether video compression is left out, so that the face is hardly degraded."""
     bend: float = 0.0
-    """Sagitta of the motion blur's path, relative to its length."""
+    """Sagitta of the curved path of the motion blur, relative to the path's length."""
     chroma_noise: float = 0.0
     """Standard deviation of correlated colour noise."""
     chroma_grain: float = 3.0
-    """Size of the colour noise's grain, native pixels."""
+    """Size of the grain of the colour noise, in native pixels."""
     denoise: float = 0.0
-    """Range of a bilateral noise filter; 0 for no filter."""
+    """Range parameter of a bilateral noise filter, or 0 for no filter."""
     comb: float = 0.0
-    """Native pixels by which the second field of each frame is displaced; 0 for progressive
+    """Native pixels by which the second field of each frame is displaced, or 0 for progressive
     video."""
     sharpen_before: float = 0.0
     """Amount of an unsharp mask before compression."""
     sharpen_after: float = 0.0
     """Amount of an unsharp mask after compression."""
     sharpen_radius: float = 1.0
-    """Standard deviation of the unsharp masks' blur, native pixels."""
+    """Standard deviation of the blur of the unsharp masks, in native pixels."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,10 @@ class Compression:
 
     codec: Codec
     quantiser: int
-    """On the codec's own scale."""
+    """Quantiser on the codec's own scale."""
     has_b_frames: bool = False
     rescale: float = 1.0
-    """Factor of size at which a platform compresses the video a second time."""
+    """Size at which a platform compresses the video a second time, relative to the first size."""
     second: "Compression | None" = None
     """The second compression, if there is one."""
 
@@ -71,11 +76,11 @@ class Compression:
 def draw_degradation(rng: np.random.Generator, extra: float = 0.0) -> Degradation:
     """Draw a degradation.
 
-    One in four is light, so that networks do not make good footage worse.
+    One in four degradations is light, so that networks do not learn to make good footage worse.
 
     Args:
         rng: Source of every random choice.
-        extra: Probability of one of `EXTRA_KINDS` besides.
+        extra: Probability that one of `EXTRA_KINDS` is added.
     """
     basic = _basic(rng)
     if extra <= 0 or rng.random() >= extra:
@@ -96,7 +101,7 @@ def _basic(rng: np.random.Generator) -> Degradation:
             quality=int(rng.integers(90, 98)),
             is_light=True,
         )
-    # Squares make strong cases rare: most footage is a little bad, some is very bad.
+    # Squared random numbers make strong degradations rare: most footage is only slightly bad.
     motion = rng.uniform(2.0, 12.0) if rng.random() < 0.25 else 0.0
     return Degradation(
         defocus=rng.uniform(0.3, 3.5),
@@ -106,7 +111,7 @@ def _basic(rng: np.random.Generator) -> Degradation:
         read_noise=8 / 255 * rng.random() ** 2,
         shot_noise=9 / 255 * rng.random() ** 2,
         quality=int(95 - 75 * rng.random() ** 1.5),
-        # A shutter that is always open blurs over the way from frame to frame.
+        # A shutter that is always open blurs over the whole motion between two frames.
         speed=motion / 12 * MAX_SPEED_PX if motion else MAX_SPEED_PX * rng.random() ** 2,
     )
 
@@ -116,8 +121,8 @@ def with_extra(basic: Degradation, kind: str, rng: np.random.Generator) -> Degra
 
     - sharpened: halos of an unsharp mask in the camera, in an editor, or in both
     - shaken: long and curved motion blur
-    - dark: low light, with strong and coloured noise, smeared by a noise filter in most cases
-    - combed: two fields of different moments in one frame
+    - dark: low light with strong, coloured noise, which a noise filter has smeared in most cases
+    - combed: interlaced video, in which each frame holds two fields from different moments
     """
     if kind == "sharpened":
         where = rng.integers(1, 4)
@@ -154,7 +159,7 @@ def with_extra(basic: Degradation, kind: str, rng: np.random.Generator) -> Degra
 
 
 def draw_compression(rng: np.random.Generator, extra: float = 0.0) -> Compression:
-    """Draw a codec and its quality; low quality is a little rarer.
+    """Draw a codec and a quality. Low quality is slightly less likely than high quality.
 
     Args:
         rng: Source of every random choice.

@@ -1,4 +1,4 @@
-"""Load the two networks of a weights file, and verify them.
+"""Load and verify the two networks of a weights file.
 
 A weights file is one safetensors file. Its tensors are named ``consistifier.*`` and
 ``superresolver.*``; the header's metadata holds ``format`` ("crsr-video/1") and, as JSON, the
@@ -29,15 +29,15 @@ FAST = "fast"
 """Name of the shipped weights."""
 
 IDENTITY = "identity"
-"""Name of the pair without weights, which only enlarges bicubically."""
+"""Name of the pair of networks without weights, which only enlarges bicubically."""
 
 _LARGEST_BYTES = 512 * 2**20
-"""A larger file holds no weights of these networks."""
+"""Maximum size of a weights file. A larger file cannot belong to these networks."""
 _LARGEST_HEADER_BYTES = 2**20
-"""A header names a few hundred tensors."""
+"""Maximum size of the header, which names only a few hundred tensors."""
 
 Ranges = dict[str, tuple[float, float]]
-"""See `networks.quantised.Ranges`."""
+"""Lowest and highest usual values in a network, see `networks.quantised.Ranges`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class ShippedWeights:
 
     @property
     def card(self) -> Path:
-        """Path of the card: data, licence, recipe, figures and limits."""
+        """Path of the model card, which describes data, licence, training, results and limits."""
         return _folder() / f"{self.name}.md"
 
 
@@ -63,7 +63,7 @@ def _folder() -> Path:
 
 
 def shipped() -> tuple[ShippedWeights, ...]:
-    """Return every weights file of the package, from the package's list of hashes.
+    """Return every weights file in the package's list of hashes.
 
     Raises:
         WeightsError: The list is missing or damaged.
@@ -81,7 +81,7 @@ def ranges_file(weights: Path) -> Path:
 
 
 def _ranges(weights: Path, sha256: str) -> dict[str, Ranges]:
-    """Ranges by network, from the calibration file; empty for weights without calibration.
+    """Return the ranges of each network, or an empty dict if the weights are not calibrated.
 
     Raises:
         WeightsError: The calibration file is damaged.
@@ -132,9 +132,9 @@ class Pair:
         return isinstance(self.superresolver, SuperResolver) and self.superresolver.tail is not None
 
     def with_texture(self, share: float) -> "Pair":
-        """Return the pair with a share of the texture head's output added, 0 to 1.
+        """Return a pair that adds this share, 0 to 1, of the texture head's output.
 
-        Without a texture head, the pair itself is returned.
+        Return the pair itself if it has no texture head, or if the share is 0.
         """
         if not self.has_texture or share == 0:
             return self
@@ -151,7 +151,8 @@ def load(model: str = FAST) -> Pair:
         model: A shipped name, "identity", or the path of a safetensors file.
 
     Raises:
-        WeightsError: The model is unknown, unreadable, damaged, a pickle, or of another network.
+        WeightsError: The model is unknown, unreadable, damaged or a pickle, or does not fit the
+            networks.
     """
     if model == IDENTITY:
         return Pair(Identity(), Bicubic(), IDENTITY, "")
@@ -172,10 +173,10 @@ def path_of(model: str) -> Path:
 
 
 def _known(model: str) -> ShippedWeights | None:
-    """Shipped weights by name, or None if the model must be a file.
+    """Return the shipped weights of this name, or None if the model must be a file.
 
     Raises:
-        WeightsError: The model is a name, but no shipped one.
+        WeightsError: The model is a name, but no shipped weights have it.
     """
     known = {weights.name: weights for weights in shipped()}
     path = Path(model)
@@ -225,14 +226,14 @@ def _read(path: Path, name: str, expected: str | None) -> Pair:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Check what a file is before the safetensors loader reads it."""
+    """Refuse pickles and other foreign files before the safetensors loader reads them."""
     try:
         with open_regular(path, follow_links=True) as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(8)
     except OSError as error:
         raise WeightsError(f"cannot read weights '{path}': {error.strerror}") from error
-    # A torch.save file is a zip; older ones, and plain pickles, begin with the PROTO opcode.
+    # torch.save writes a zip archive. Its old format and plain pickles begin with opcode PROTO.
     if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise WeightsError(f"weights '{path}' are a pickle, which could run code: refused")
     if not 8 < size <= _LARGEST_BYTES:
@@ -257,7 +258,7 @@ def _build(
         if key.startswith(f"{prefix}.")
     }
     try:
-        with torch.device("meta"):  # nothing is allocated before the shapes have been compared
+        with torch.device("meta"):  # allocates nothing before the shapes are compared
             built = network(**_arguments(metadata[prefix]))
         built.load_state_dict(own, assign=True)
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
@@ -270,7 +271,7 @@ def _build(
 
 
 def _arguments(text: str) -> dict[str, Any]:
-    """Constructor arguments, which must be integers or lists of integers in a sane range."""
+    """Parse constructor arguments: integers or lists of integers in a plausible range."""
     arguments = json.loads(text)
     if not isinstance(arguments, dict):
         raise ValueError("constructor arguments are no JSON object")

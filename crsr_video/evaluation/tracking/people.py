@@ -1,4 +1,4 @@
-"""The cast of the scenes: sharp canonical crops of real faces with their five landmarks."""
+"""The people who are drawn into test scenes: sharp canonical crops of faces, with landmarks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,18 +27,18 @@ from crsr_video.training.prepare import LIST, LocatedFace, Skipped, aligned, lis
 Bytes = NDArray[np.uint8]
 
 MAX_PEOPLE = 24
-"""Scenes with more faces show people again."""
+"""Maximum number of different people. Scenes with more faces repeat some of them."""
 OVAL = (0.5, 0.575, 0.268, 0.303)
-"""Centre and half axes of the face from hairline to chin, as fractions of the crop: the mean extent
-of the face mesh over 33 portraits."""
+"""Centre and semi-axes of the ellipse of a face, from hairline to chin, as fractions of the crop:
+the mean extent of the face mesh over 33 portraits."""
 _HEAD = (0.5, 0.5, 0.37, 0.475)
-"""The same of the head that is cut out, with hair, ears and a part of the neck."""
+"""Centre and semi-axes of the head that is cut out, with hair, ears and a part of the neck."""
 _SOFT_EDGE = 0.12
-"""Width of the soft edge of the head, as a share of its half axes."""
+"""Width of the soft edge of the head, as a fraction of its semi-axes."""
 _MIN_LEVEL_PX = 24
 _MAX_CROP_PX = 512
 _ASTRONAUT = ((201.9, 100.7), (247.3, 103.5), (224.0, 126.8), (204.5, 140.1), (244.0, 141.3))
-"""Landmarks, measured in the portrait by hand."""
+"""Landmarks in scikit-image's portrait of an astronaut, in pixels, measured by hand."""
 _TINTS = ((1.0, 1.0, 1.0), (0.82, 0.88, 1.0), (1.0, 0.85, 0.72), (0.68, 0.66, 0.7))
 
 
@@ -49,7 +49,7 @@ class Level:
     pixels: NDArray[np.uint8]
     """(S, S, 4): premultiplied RGB, and alpha."""
     level_from_crop: Matrix
-    """2x3, from the pixels of the largest level."""
+    """2x3 matrix that maps pixels of the largest level to pixels of this level."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,20 @@ class Person:
 
     name: str
     levels: tuple[Level, ...]
-    """From large to small, each half as large as the one before."""
+    """The levels from large to small, each half as large as the one before."""
     points: Points
-    """(5, 2) in pixels of the largest level."""
+    """(5, 2) landmarks in pixels of the largest level."""
 
     @property
     def size(self) -> int:
-        """Side of the largest level. The face is 1 / 1.9 as wide."""
+        """Side of the largest level in pixels. This is 1.9 times the width of the face."""
         return int(self.levels[0].pixels.shape[0])
 
     def level_for(self, width: float) -> Level:
-        """The smallest level that need not be enlarged for a face of this width."""
+        """Return the smallest level that need not be enlarged for a face of this width.
+
+        If there is none, return the largest level.
+        """
         side = width * FACE_WIDTHS_PER_CROP
         fit = [level for level in self.levels if level.pixels.shape[0] >= side]
         return fit[-1] if fit else self.levels[0]
@@ -80,7 +83,7 @@ def person_from(crop: Bytes, name: str, points: Points | None = None) -> Person:
     Args:
         crop: (S, S, 3), RGB.
         name: Name of the person.
-        points: (5, 2) landmarks in pixels of the crop; those of the template by default.
+        points: (5, 2) landmarks in pixels of the crop. Defaults to those of the template.
     """
     size = crop.shape[0]
     alpha = np.rint(255 * head_alpha(_grid(size), size)).astype(np.float32)[..., None]
@@ -94,7 +97,7 @@ def person_from(crop: Bytes, name: str, points: Points | None = None) -> Person:
 
 
 def head_alpha(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Opacity of a head at points (..., 2) of its canonical crop, from 0 to 1."""
+    """Return the opacity of a head, 0 to 1, at points (..., 2) of its canonical crop."""
     x, y, a, b = np.array(_HEAD) * size
     radius = np.hypot((points[..., 0] + 0.5 - x) / a, (points[..., 1] + 0.5 - y) / b)
     ramp = np.clip((1 - radius) / _SOFT_EDGE, 0, 1)
@@ -107,12 +110,12 @@ def _grid(size: int) -> NDArray[np.float64]:
 
 
 def people(source: Path | None) -> list[Person]:
-    """Read the cast.
+    """Read the people to draw into scenes.
 
     Args:
-        source: A pack of the prepare command (with the landmarks of the template), or a folder of
-            pictures with ``faces.csv`` (with its own landmarks). By default, variants of the
-            portrait that comes with scikit-image.
+        source: A pack that the prepare command wrote, whose faces get the landmarks of the
+            template, or a folder of pictures with ``faces.csv``, which lists their landmarks.
+            Defaults to variants of the portrait that comes with scikit-image.
 
     Raises:
         ConfigError: If there is no suitable face.
@@ -145,7 +148,7 @@ def _from_list(folder: Path) -> list[Person]:
 
 
 def _chosen(entries: Sequence[Prepared | LocatedFace]) -> list[int]:
-    """One picture per person of the held-out set: photographs first, then the largest."""
+    """Select one picture of each held-out person, preferring photographs and large pictures."""
     order = sorted(
         (n for n, entry in enumerate(entries) if entry.split == "val"),
         key=lambda n: (entries[n].kind == "synthetic", -entries[n].size, n),
@@ -157,7 +160,7 @@ def _chosen(entries: Sequence[Prepared | LocatedFace]) -> list[int]:
 
 
 def _portraits() -> list[Person]:
-    """One portrait, mirrored and tinted."""
+    """Return variants of one portrait, mirrored and tinted."""
     try:
         from skimage.data import astronaut
     except ImportError as error:

@@ -14,7 +14,7 @@ from crsr_video.io.destinations.byte_streams import ByteStream, PipeStream
 
 _TS_PACKET = 188
 _DATAGRAM = 7 * _TS_PACKET
-"""Bytes of MPEG-TS packets that fit into an Ethernet frame."""
+"""Bytes per datagram: as many whole MPEG-TS packets as fit into an Ethernet frame."""
 _SEND_BUFFER = 1 << 20
 _TTL = 16
 """Routers that a multicast packet may cross; the same default as in FFmpeg."""
@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.1
 
 
 class UdpStream(ByteStream):
-    """MPEG-TS in UDP datagrams of whole packets. A receiver is not required.
+    """MPEG-TS stream sent as UDP datagrams. Sending works even if nobody receives.
 
     Raises:
         OSError: The host is unknown or unreachable.
@@ -61,14 +61,14 @@ class TcpStream(PipeStream):
     """A TCP connection.
 
     Args:
-        host: Name or number of the host.
+        host: Host name or IP address.
         port: Port of the host.
-        name: Name for messages.
-        seconds: Timeout for connecting.
-        stop: Connecting ends soon after this event is set.
+        name: Name of the destination in messages.
+        seconds: Timeout for connecting, in seconds.
+        stop: Event that cancels the attempt to connect once it is set.
 
     Raises:
-        OSError: The connection is refused, or not made in time.
+        OSError: The connection is refused or cancelled, or the attempt times out.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class TcpStream(PipeStream):
 
 
 def _connect(host: str, port: int, seconds: float, stop: threading.Event) -> socket.socket:
-    """Connect to the first of the host's addresses that accepts."""
+    """Connect to the first of the host's addresses that accepts the connection."""
     end, failure = time.monotonic() + seconds, OSError(errno.EHOSTUNREACH, "has no address")
     for family, kind, _, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         tried = socket.socket(family, kind)
@@ -113,7 +113,7 @@ def open_udp(destination: Destination) -> UdpStream:
     """Open a UDP stream; "pkt_size" and "ttl" in the query of the URL work as in FFmpeg.
 
     Raises:
-        OutputError: The query holds an unknown or invalid option.
+        OutputError: The query contains an unknown or invalid option.
         OSError: The host is unknown or unreachable.
     """
     url = destination.url

@@ -1,6 +1,6 @@
-"""Receives protocols that PyAV's FFmpeg lacks through an `ffmpeg` program that has them.
+"""Receive streams through an external `ffmpeg` program if PyAV's FFmpeg lacks their protocol.
 
-The program passes the bytes on as they come, without looking into them.
+The program passes the received bytes on unchanged, without parsing them.
 """
 
 import subprocess
@@ -15,15 +15,15 @@ _ENDING_SECONDS = 2.0
 
 
 class ReceivingRelay(Closing):
-    """A running program that writes what it receives to a pipe.
+    """A running `ffmpeg` program that receives a stream and writes it to a pipe.
 
     Args:
         url: Address of the source.
         name: Name of the source in messages.
-        options: Options of the protocol.
+        options: Values of the protocol's options, by name.
 
     Raises:
-        InputError: There is no such program, or it lacks the protocol as well.
+        InputError: No installed `ffmpeg` supports the protocol, or it cannot be run.
     """
 
     def __init__(self, url: str, name: str, options: Mapping[str, str]) -> None:
@@ -56,7 +56,10 @@ class ReceivingRelay(Closing):
         """File descriptor to read from."""
 
     def failure(self) -> str | None:
-        """Return why the program ended, once its last byte was read, or None if it succeeded."""
+        """Return why the program failed, or None if it succeeded or still runs.
+
+        Call this after the last byte of its output has been read.
+        """
         try:
             code = self._process.wait(_ENDING_SECONDS)
         except subprocess.TimeoutExpired:
@@ -69,7 +72,7 @@ class ReceivingRelay(Closing):
         return lines[-1].rpartition(": ")[2] if lines else f"ffmpeg ended with code {code}"
 
     def close(self) -> None:
-        """End the program, and wait until it has ended."""
+        """Stop the program, and wait until it has exited."""
         if self._errors.closed:
             return
         self._process.terminate()
