@@ -141,6 +141,8 @@ def publish(temporary: Path, path: Path, *, keep_existing: bool = False) -> None
         except FileExistsError:
             raise
         except OSError:  # The file system has no hard links.
+            if path.exists():
+                raise FileExistsError(f"{path} exists") from None
             temporary.replace(path)
     else:
         temporary.replace(path)

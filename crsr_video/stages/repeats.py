@@ -50,8 +50,19 @@ class RepeatedFrames:
             result = replace(
                 result, components=done.components, edited=done.edited, changed=done.changed
             )
-        self._last[field] = _Finished(item, result, repeats)
+        kept = replace(item, frame=_with_own_memory(item.frame))
+        self._last[field] = _Finished(kept, _with_own_memory(result), repeats)
         return result
+
+
+def _with_own_memory(frame: Frame) -> Frame:
+    """Return a frame that stays as it is when its source reuses the memory of its picture.
+
+    Frames of a decoder own their memory. Arrays belong to the caller, who may fill them again.
+    """
+    if frame.native is not None:
+        return frame
+    return replace(frame, components=tuple(plane.copy() for plane in frame.components))
 
 
 def _is_repeated(last: _Finished, item: TrackedFrame, result: Frame) -> bool:

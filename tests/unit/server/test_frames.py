@@ -211,3 +211,14 @@ def test_further_clients_need_memory_for_frames_but_not_for_models(folder):
             for client in clients:
                 client.close()
     assert grown < 6e6
+
+
+def test_an_array_that_is_filled_again_is_another_frame() -> None:
+    pictures = [portrait(dx)[..., :3] for dx in (0.0, 6.0)]
+    with enhancer.Enhancer(live=True) as one:
+        wanted = [one.push(picture)[0] for picture in pictures]
+    buffer = np.empty_like(pictures[0])
+    with enhancer.Enhancer(live=True) as other:
+        for picture, expected in zip(pictures, wanted, strict=True):
+            buffer[:] = picture
+            assert np.array_equal(other.push(buffer)[0], expected)
