@@ -6,7 +6,15 @@ from fractions import Fraction
 import av
 import pytest
 
-from crsr_video.io.timestamps import Pace, RecordingClocks, Span, Timeline, Window, common_time_base, time_of
+from crsr_video.io.timestamps import (
+    Pace,
+    RecordingClocks,
+    Span,
+    Timeline,
+    Window,
+    common_time_base,
+    time_of,
+)
 
 TICK = Fraction(1, 90_000)
 MILLISECOND = Fraction(1, 1000)
