@@ -43,7 +43,7 @@ OnNotice = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary(RunSummary):
-    """What a finished run has done.
+    """Summary of a finished run.
 
     Attributes:
         source: The video that was read.

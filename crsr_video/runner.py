@@ -49,7 +49,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """What every finished run reports: enhancing, analysing, live.
+    """Summary of a finished run: enhancing, analysing or live.
 
     Attributes:
         seconds: Duration of the whole run.

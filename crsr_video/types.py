@@ -49,7 +49,7 @@ class PixelLayout:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """Where a finished frame was changed for one face: the support of its mask."""
+    """Region of a finished frame that was changed for one face: the support of its mask."""
 
     track: int
     """Track ID of the face."""
@@ -206,7 +206,7 @@ class TrackedFrame:
 
 @dataclass(frozen=True, slots=True)
 class RunStatistics:
-    """What happened in a run, for progress and report."""
+    """Counts of what happened in a run, for progress and reports."""
 
     frames: int = 0
     faces: int = 0
@@ -226,7 +226,7 @@ class RunStatistics:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What is known about a source before its first frame."""
+    """Properties of a source that are known before its first frame."""
 
     width: int
     height: int

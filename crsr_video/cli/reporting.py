@@ -1,4 +1,4 @@
-"""What a run prints: progress, notices and a summary for people, or JSON events for programs."""
+"""Output of a run: progress, notices and a summary for people, or JSON events for programs."""
 
 import json
 import sys

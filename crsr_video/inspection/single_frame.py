@@ -36,7 +36,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Where the search for the frame at a time begins and ends, in seconds."""
+    """Begin and end of the search for the frame at a given time, in seconds."""
 
     begin: float
     wanted: float

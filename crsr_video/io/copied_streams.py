@@ -254,7 +254,7 @@ class StreamTemplates:
         else:
             dropped = list(streams)
         self.notices = left_out(dropped, container or "a virtual camera")
-        """What is left out."""
+        """Notices about streams that are left out."""
 
     def number(self, item: Passthrough) -> int | None:
         """Return the number of the stream that a packet belongs to, or None if it is not copied."""

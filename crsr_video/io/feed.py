@@ -1,4 +1,4 @@
-"""What a live reader hands to a writer: items with the time of their arrival."""
+"""Data between a live reader and a writer: items with the time of their arrival."""
 
 import io
 from dataclasses import dataclass, replace

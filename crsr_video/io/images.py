@@ -73,7 +73,7 @@ _DAMAGE = (
     *(OSError, ValueError, SyntaxError, LookupError, RuntimeError, TypeError, AttributeError),
     *(ArithmeticError, EOFError, struct.error, zlib.error),
 )
-"""What Pillow raises on damaged files."""
+"""Exceptions that Pillow raises for damaged files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class StillImage:
     info: Mapping[Any, Any] = field(default_factory=dict)
     """Pillow's further properties of the picture."""
     notices: tuple[str, ...] = ()
-    """What was not read, for the user."""
+    """Notices about parts of the file that were not read."""
 
 
 def describe(image: StillImage) -> VideoInfo:

@@ -202,20 +202,20 @@ class RecordedMuxer(Muxer):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What was changed or lost while the result was written."""
+        """Changes and losses that occurred while the result was written."""
         count = self._others.repaired
         moved = f"{count} packets ran backwards in time and were moved"
         return (*((moved,) if count else ()), *self.losses)
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """What was lost while the result was written, which the plan did not foresee."""
+        """Losses while the result was written that the plan did not foresee."""
         line = "interlaced pictures begin midway: they are not marked as interlaced"
         return (line,) if self._loses_fields else ()
 
     @property
     def parameters(self) -> bytes:
-        """What decoders need to know before the first picture."""
+        """Data that decoders need before the first picture."""
         return bytes(self._context.extradata or b"")
 
     def push(self, picture: VideoFrame, frame: Frame) -> None:

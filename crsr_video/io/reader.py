@@ -49,7 +49,7 @@ the last step the file is read from its start."""
 
 @dataclass(frozen=True, slots=True)
 class ReadReport:
-    """What was read, and what was lost."""
+    """Report of what was read and what was lost."""
 
     frames: int
     """Frames that came out."""
@@ -160,7 +160,7 @@ class Reader(Closing):
 
     @property
     def report(self) -> ReadReport:
-        """What was read so far; final once the iteration has ended."""
+        """Report so far; final once the iteration has ended."""
         return self._pass.report(tuple(self._notes), tuple(self._losses))
 
     # Opening -------------------------------------------------------------------------------------

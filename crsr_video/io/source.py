@@ -1,4 +1,4 @@
-"""What a writer needs to know of an opened source."""
+"""Properties of an opened source that a writer needs."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -47,7 +47,7 @@ class Source:
     """Field order of the pictures that have fields, which may begin after the first frame."""
 
     facts: ContainerFacts = field(default_factory=ContainerFacts)
-    """What the file says about its pictures that PyAV does not pass on."""
+    """Properties of the pictures that the file states and PyAV does not pass on."""
 
     late_templates: Mapping[int, Stream] = field(default_factory=dict)
     """Descriptions of streams that begin late, by index: nothing was known of them at first."""

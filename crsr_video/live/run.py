@@ -90,7 +90,7 @@ class LiveSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSummary(RunSummary):
-    """What a finished live run has done.
+    """Summary of a finished live run.
 
     Attributes:
         statistics: Counts of frames and faces, and the time of every stage.

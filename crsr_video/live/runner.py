@@ -38,11 +38,11 @@ _CLOSING_SECONDS = 2.0
 
 
 class LiveSource(Protocol):
-    """What a live run needs of a reader."""
+    """Interface that a live run needs from a reader."""
 
     @property
     def state(self) -> str:
-        """What the reader is doing, for messages."""
+        """Activity of the reader, for messages."""
         ...
 
     def __iter__(self) -> Iterator[Arrival]:
@@ -55,11 +55,11 @@ class LiveSource(Protocol):
 
 
 class LiveSink(FrameWriter, Protocol):
-    """What a live run needs of a writer."""
+    """Interface that a live run needs from a writer."""
 
     @property
     def state(self) -> str:
-        """What the writer is doing, for messages."""
+        """Activity of the writer, for messages."""
         ...
 
     def change(self, feed: Feed) -> None:
@@ -192,7 +192,7 @@ class LiveRunner(Closing):
 
     @property
     def states(self) -> dict[str, str]:
-        """What the reader and the writer are doing, for messages."""
+        """Activities of the reader and the writer, for messages."""
         return {"source": self._source.state, "sink": self._sink.state}
 
     def _receive(self) -> None:

@@ -7,7 +7,7 @@ _STUCK_SECONDS = 5.0
 
 
 class Activity:
-    """What one thread is doing: the thread reports it, and the watchdog reads it."""
+    """Current activity of one thread, which the thread reports and the watchdog reads."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -14,7 +14,7 @@ _LARGEST = 127
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What codes mean: value = step * (code - zero), code in 0 to 255."""
+    """Quantisation: value = step * (code - zero), with codes from 0 to 255."""
 
     step: float
     zero: int

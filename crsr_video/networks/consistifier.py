@@ -24,7 +24,7 @@ class Consistifier(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         self.ranges: dict[str, tuple[float, float]] | None = None
-        """Of its activations, if they were measured; see `networks.quantised`."""
+        """Ranges of its activations, if they were measured; see `networks.quantised`."""
 
     def forward(self, genuine: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] to (N, 3, H, W)."""

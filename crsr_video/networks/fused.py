@@ -64,7 +64,7 @@ class Fused:
         return onednn.convolve_onto(onto, x, layer.weight, layer.bias, layer.stride, layer.padding)
 
     def rise(self, name: str, x: Tensor, onto: Tensor) -> Tensor:
-        """As `blocks.Rise`: mixed first, then enlarged."""
+        """Same result as `blocks.Rise`: channels are mixed first, then the map is enlarged."""
         mixed = self._convolved(name, x, "none")
         large = functional.interpolate(mixed, scale_factor=2, mode="bilinear", align_corners=False)
         return onto.add_(large)

@@ -49,7 +49,7 @@ class SuperResolver(nn.Module):
         self.texture = 0.0
         """How much of the texture head is added to the picture, 0 to 1."""
         self.ranges: dict[str, tuple[float, float]] | None = None
-        """Of its activations, if they were measured; see `networks.quantised`."""
+        """Ranges of its activations, if they were measured; see `networks.quantised`."""
 
     def forward(self, consistent: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W)."""

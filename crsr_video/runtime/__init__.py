@@ -1,1 +1,1 @@
-"""Where and how networks run: devices, precision, batching, fast paths."""
+"""Execution of the networks: devices, precision, batching, fast paths."""

@@ -186,7 +186,7 @@ class _Change:
 
 @dataclass(frozen=True, slots=True)
 class _Enhanced:
-    """What was done to the latest frame: editors often ask for a frame several times."""
+    """Result of the latest frame, kept because editors often ask for a frame several times."""
 
     rows: Picture
     strength: float

@@ -197,7 +197,7 @@ def _refuse(connection: Connection, code: RefusalCode, message: str, sequence: i
 
 
 class _Conversation(Closing):
-    """What is held for one client, until it leaves."""
+    """Resources held for one client until it disconnects."""
 
     def __init__(self, shared: SharedModels) -> None:
         self._shared = shared

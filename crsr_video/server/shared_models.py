@@ -1,4 +1,4 @@
-"""What all clients of a server share: networks, face models, tracks files, memory and threads."""
+"""Resources shared by all clients: networks, face models, tracks files, memory, threads."""
 
 import threading
 import time

@@ -37,7 +37,7 @@ class Lowered:
 
 
 GIANT_FRAME_BYTES = 200_000_000
-"""Of larger frames only one is held back. 8K frames of 10 bits without subsampling are smaller."""
+"""Only one frame above this size is held back. 8K 4:4:4 frames of 10 bits are smaller."""
 
 
 def frames_to_hold(wanted: int, frame: Frame) -> int:
@@ -74,7 +74,7 @@ class Stage(ABC, Generic[In, Out]):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know about what was seen so far, one sentence each."""
+        """Notices about the frames so far, one sentence each."""
         return ()
 
     @property

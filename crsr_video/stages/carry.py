@@ -27,7 +27,7 @@ _MOST_FRAMES = 8
 
 @dataclass(slots=True)
 class _Change:
-    """What the networks added to a face."""
+    """Change that the networks made to a face."""
 
     crop: Any
     """(1, 3, S, S): the crop that the change was added to."""

@@ -1,4 +1,4 @@
-"""What the two stages that run a network have in common."""
+"""Common base of the two stages that run a network."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence

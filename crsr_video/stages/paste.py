@@ -66,7 +66,7 @@ class _Job:
 
     @property
     def kind(self) -> Hashable:
-        """What jobs must share to be computed together."""
+        """Properties that jobs must share to be computed together."""
         assert self.face.crop is not None
         return self.layout, self.face.crop.size, self.place.size, len(self.regions)
 

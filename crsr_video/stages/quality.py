@@ -44,7 +44,7 @@ QUALITY_LEVELS = (
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What the faces in view ask for."""
+    """Work that the faces in view would need."""
 
     crops: tuple[int, ...] = ()
     """Sides in pixels of the crops that they would have if there were time."""

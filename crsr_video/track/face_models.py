@@ -34,7 +34,7 @@ OnProgress = Callable[[int, int], None]
 
 WHEEL = "mediapipe==0.10.21"
 BUNDLED_FOLDER = Path(__file__).parent / "models"
-"""Where an installed wheel of crsr-video has the models. A source tree has no such folder."""
+"""Folder of the models in an installed wheel. A source tree has no such folder."""
 _ADVICE = (
     "run 'crsr-video models --fetch' with a network connection, "
     "or set CRSR_VIDEO_FACE_MODELS to a folder with the .tflite files"
@@ -65,7 +65,7 @@ class FaceModel(WheelFile):
     name: str
     """Name for `resolve`."""
     purpose: str
-    """What the model does, with its input size in pixels."""
+    """Purpose of the model, with its input size in pixels."""
     source: str = "mediapipe 0.10.21 wheel, package index"
     licence: str = "Apache-2.0"
 
@@ -104,7 +104,7 @@ LICENCE = WheelFile(
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """Where one model is, and in what state."""
+    """Location and state of one model."""
 
     model: FaceModel
     path: Path

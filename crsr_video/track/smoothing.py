@@ -195,7 +195,7 @@ def reason_too_small(min_face: float) -> str:
 
 @dataclass(slots=True)
 class _History:
-    """What must be known of a face in the frame before."""
+    """State of a face in the previous frame."""
 
     presence: float = 0.0
     points: OneEuroFilter = field(default_factory=OneEuroFilter)

@@ -23,7 +23,7 @@ from crsr_video.track.tracks import MEMORY_SECONDS, Track
 from crsr_video.types import Frame, TrackedFrame
 
 PARTS = ("cuts", "detect", "landmarks", "associate", "smooth")
-"""What the tracker spends its time on, in the order of the work."""
+"""Steps of the tracker that are timed, in the order of the work."""
 _MIN_SIZE = 0.75
 """Size of a face worth tracking over the least width that is enhanced, because it may yet grow."""
 

@@ -1,4 +1,4 @@
-"""What compression does to small pictures: through real coders and back."""
+"""Compression artifacts in small pictures, made by encoding and decoding them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -104,7 +104,7 @@ def compress(
 
 
 def _video_frame(picture: NDArray[Any], number: int) -> av.VideoFrame:
-    """As 4:2:0 (which needs even sides), limited range, BT.601 matrix."""
+    """Convert to 4:2:0 (which needs even sides), limited range, BT.601 matrix."""
     height, width = picture.shape[:2]
     pixels = np.asarray(picture if picture.dtype == np.uint8 else to_bytes(picture), np.uint8)
     below, beside = (max(side + side % 2, _LEAST) - side for side in (height, width))

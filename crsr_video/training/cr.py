@@ -45,7 +45,7 @@ class Unpaired:
 
 @dataclass(frozen=True)
 class LowResolution:
-    """What phi and rho made of one draw."""
+    """Outputs of phi and rho for one draw."""
 
     consistent: Tensor
     """phi(g)."""

@@ -99,7 +99,7 @@ def apply(
 
 
 def _velocity(degradation: Degradation) -> NDArray[np.float64]:
-    """Of the face, y and x, native pixels per frame."""
+    """Velocity of the face (y, x) in native pixels per frame."""
     angle = degradation.angle
     return degradation.speed * np.array([np.sin(angle), np.cos(angle)])
 

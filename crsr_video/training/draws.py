@@ -42,7 +42,7 @@ class Draw:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a method needs of each draw."""
+    """Parts of each draw that a method needs."""
 
     tiers: tuple[Tier, ...]
     degraded: bool = False

@@ -26,7 +26,7 @@ _HALVING = (1, 3, 5, 11)
 """Blocks that halve the resolution."""
 _BLOCKS = 16
 _EPSILON = 1e-3
-"""Of the batch normalisation."""
+"""Epsilon of the batch normalisation."""
 
 
 class FeatureNetwork(nn.Module):

@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Quality:
-    """What a face must have to be kept."""
+    """Requirements that a face must meet to be kept."""
 
     confidence: float = 0.6
     """Least confidence of the tracker, which is low for turned and covered faces too."""

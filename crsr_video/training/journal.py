@@ -1,4 +1,4 @@
-"""What a run writes for people: a log, losses as JSON lines, and sample sheets."""
+"""Output of a run for people: a log, losses as JSON lines, and sample sheets."""
 
 import json
 import logging

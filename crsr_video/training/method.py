@@ -1,4 +1,4 @@
-"""What all training methods share: settings, network sizes and the learning-rate schedule."""
+"""Common parts of all training methods: settings, network sizes, learning-rate schedule."""
 
 import math
 from abc import ABC, abstractmethod
@@ -95,7 +95,7 @@ class Method(ABC):
     @property
     @abstractmethod
     def wanted(self) -> Wanted:
-        """What the method needs of each draw."""
+        """Return the parts of each draw that the method needs."""
 
     @abstractmethod
     def specs(self) -> dict[str, NetworkSpec]:

@@ -258,7 +258,7 @@ def picture_files(folder: Path) -> list[Path]:
 
 
 def _faces_in(tracker: Tracker, picture: Bytes) -> list[Face]:
-    """What the tracker finds when a picture is shown for some frames."""
+    """Return what the tracker finds when a picture is shown for some frames."""
     for index in range(LOOKS):
         (item,) = tracker.push(from_rgb(picture, index))
     tracker.reset()

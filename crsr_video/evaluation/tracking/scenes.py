@@ -19,7 +19,7 @@ class Key:
 
     at: float
     x: float
-    """Of the centre."""
+    """Position of the centre."""
     y: float
     width: float
     """Width of the face, or of the occluder."""

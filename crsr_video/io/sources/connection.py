@@ -49,7 +49,7 @@ class Connection(Closing):
             self.container.close()
             raise
         self.facts = self._read_facts()
-        """What the file says about its pictures that PyAV does not pass on."""
+        """Properties of the pictures that the file states and PyAV does not pass on."""
         self.time_base = self.video.time_base or Fraction(1, 1000)
         """Seconds per tick of the video stream."""
         self.has_unknown_streams = False

@@ -1,4 +1,4 @@
-"""What the address of a source means: its kind, and the options with which FFmpeg opens it.
+"""Interpretation of a source address: its kind, and the options with which FFmpeg opens it.
 
 Nothing is opened here. A source may use only the protocols that its own address needs: a playlist
 from the network cannot make anybody read local files, and a file cannot connect to anything.

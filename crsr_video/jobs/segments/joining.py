@@ -26,7 +26,7 @@ class Joined:
     video: VideoInfo
     """Properties of the source."""
     report: ReadReport
-    """What happened while the source's other streams were read."""
+    """Report about reading the other streams of the source."""
     notices: tuple[str, ...]
 
 
