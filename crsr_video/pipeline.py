@@ -213,7 +213,7 @@ class Pipeline(Closing):
 
     @property
     def statistics(self) -> RunStatistics:
-        """What happened so far."""
+        """Statistics so far."""
         return replace(
             self._counted,
             tracks=len(self._tracks),
@@ -224,7 +224,7 @@ class Pipeline(Closing):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know, one sentence each."""
+        """Notices for the user, one sentence each."""
         return (*self._notices, *(notice for run in self._runs for notice in run.stage.notices))
 
     @property

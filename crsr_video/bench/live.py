@@ -43,7 +43,7 @@ PipeUser = Callable[[Any, threading.Event], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What the camera plays."""
+    """Video that the camera plays."""
 
     width: int = 640
     height: int = 480

@@ -38,7 +38,7 @@ _COMPARED_FACES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What to measure."""
+    """Parameters of a measurement."""
 
     models: tuple[str, ...] = ("fast",)
     batches: tuple[int, ...] = (1, 8, 64)

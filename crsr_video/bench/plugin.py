@@ -35,7 +35,7 @@ _SERVER_IDLE_SECONDS = "600"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What to measure."""
+    """Parameters of a measurement."""
 
     size: str = "1080p"
     """A key of `clip.SIZES`."""

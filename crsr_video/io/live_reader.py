@@ -51,7 +51,7 @@ _DRY_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class LiveCounts:
-    """What has come from a live source, over all connections."""
+    """Counts of what a live source has delivered, over all connections."""
 
     frames: int = 0
     packets: int = 0
@@ -82,7 +82,7 @@ class LiveReader(Closing):
     feed: Feed
     """The present connection."""
     state: str
-    """What is being done, or waited for, at the moment."""
+    """Current activity of the reader, or what it waits for."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class LiveReader(Closing):
         self._target = live_target(address, self._settings)
         self._stop = threading.Event()
         self.counts = LiveCounts()
-        """What has come so far."""
+        """Counts so far."""
         self._connection: BackgroundConnection | None = None
         self._timeline: Timeline | None = None
         self._form: Form | None = None

@@ -1,4 +1,4 @@
-"""What a container or an encoder cannot keep of a source, as notices for the user."""
+"""Notices about what a container or an encoder cannot keep of a source."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

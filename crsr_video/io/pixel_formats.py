@@ -13,7 +13,7 @@ from crsr_video.types import Family
 
 
 class Channel(NamedTuple):
-    """Where the samples of one component lie, in units of samples."""
+    """Memory layout of the samples of one component, in units of samples."""
 
     plane: int
     offset: int = 0

@@ -12,11 +12,11 @@ class OutputSession(ABC):
     """One output between its beginning and its end; a network output starts several."""
 
     state = "writing"
-    """What a call does at the moment: "encoding" or "writing"."""
+    """Current activity of a call: "encoding" or "writing"."""
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What became known while writing, for the user."""
+        """Notices that arose while writing."""
         return ()
 
     @property

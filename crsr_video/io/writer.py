@@ -59,7 +59,7 @@ class OutputWriter(Closing):
     """
 
     plan: OutputPlan
-    """What is written, and what is lost."""
+    """Plan of what is written and what is lost."""
     dropped: int
     """Frames that came while a network was disconnected, or that a steady rate had no room for."""
 
@@ -81,13 +81,13 @@ class OutputWriter(Closing):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the result cannot hold, or what was changed, for the user."""
+        """Notices about what the result cannot hold and what was changed."""
         more = self._session.notices if self._session is not None else ()
         return (*dict.fromkeys(self.plan.notices), *more)
 
     @property
     def state(self) -> str:
-        """What the writer is doing.
+        """Current activity of the writer.
 
         One of "idle", "encoding", "writing", "connecting" and "waiting to reconnect".
         """
@@ -345,7 +345,7 @@ class Writer(OutputWriter):
 
     @property
     def parameters(self) -> bytes:
-        """What decoders need to know before the first picture."""
+        """Data that decoders need before the first picture."""
         return self._muxer.parameters
 
     def push_encoded(self, packet: Packet) -> None:
@@ -465,7 +465,7 @@ class LiveWriter(OutputWriter):
 
     @property
     def state(self) -> str:
-        """What the writer is doing; see `OutputWriter.state`."""
+        """Current activity of the writer; see `OutputWriter.state`."""
         connector = self._connector
         return connector.state if connector is not None else super().state
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from crsr_video.networks import onednn
 
 _LARGEST = 127
-"""Of a weight's code."""
+"""Largest code of a weight."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ def _write_manifest(manifest: Manifest, path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class InstallResult:
-    """What `install` did."""
+    """Result of `install`."""
 
     files: tuple[Path, ...]
     """All files that are installed now."""
@@ -147,7 +147,7 @@ class InstallResult:
 
 @dataclass(frozen=True, slots=True)
 class UninstallResult:
-    """What `uninstall` did."""
+    """Result of `uninstall`."""
 
     files: tuple[Path, ...]
     """The removed files."""

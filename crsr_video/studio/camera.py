@@ -196,7 +196,7 @@ class _Device:
 
 
 class _Status:
-    """What the page shows about the speed, twice a second."""
+    """Figures about the speed that the page shows, twice a second."""
 
     def __init__(self) -> None:
         self._begin()

@@ -1,4 +1,4 @@
-"""What the page can choose, and the command line that does the same."""
+"""Settings of the page, and the command line that gives the same result."""
 
 import shlex
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from crsr_video.studio.people import Group
 
 
 class PersonChoice(BaseModel):
-    """What is done with one person."""
+    """Settings of one person."""
 
     enabled: bool = True
     strength: Annotated[float, Field(ge=0, le=1)] = 1.0

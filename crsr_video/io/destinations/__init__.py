@@ -1,1 +1,1 @@
-"""Where the bytes of a result go: files, pipes, network protocols and virtual cameras."""
+"""Destinations of a result: files, pipes, network protocols and virtual cameras."""
