@@ -390,7 +390,7 @@ def test_settings_that_need_a_file_are_refused_for_pipes(clips: Path, tmp_path: 
             plan_output(decoder.source, None)
         with pytest.raises(ConfigError, match="which a pipe does not contain"):
             plan_output(decoder.source, tmp_path / "a.mp4", OutputSettings(codec="copy-like"))
-        with pytest.raises(ConfigError, match="a suffix selects"):
+        with pytest.raises(ConfigError, match="suffix selects its format"):
             plan_output(decoder.source, tmp_path / "a.mp4", OutputSettings(container="nut"))
     with pytest.raises(ConfigError, match="for standard input only"):
         Reader(clips / "a.nut", settings=ReadSettings(format="nut"))
