@@ -160,6 +160,8 @@ def _equal_subpixels(layer: nn.Conv2d) -> None:
     Sub-pixels that begin with different weights leave a checkerboard pattern (ICNR, Aitken et al.
     2017).
     """
+    if layer.weight.is_meta:
+        return  # Weights will be loaded. Here torch would import its compiler for nothing.
     kernel = torch.empty(layer.out_channels // 4, *layer.weight.shape[1:])
     nn.init.kaiming_normal_(kernel, nonlinearity="relu")
     with torch.no_grad():
