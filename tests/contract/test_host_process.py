@@ -13,6 +13,10 @@ PORTRAIT = ROOT / "clips" / "portrait.mp4"
 PROBE = """
 import gc, json, os, random, signal, sys, threading, warnings
 import cv2, numpy, torch
+try:
+    import sympy  # torch imports it when it first needs it, and it adds a filter for warnings.
+except ImportError:
+    pass
 import crsr_video
 from crsr_video import Config, Enhancer, EnhancerConfig, JobSettings, enhance
 
