@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
+SIZES = {"360p": (640, 360), "480p": (640, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
 """Width and height by name."""
 FRAME_RATE = 25
 

@@ -26,8 +26,6 @@ from crsr_video.bench import clip
 from crsr_video.bench.machine import machine
 from crsr_video.errors import BenchError
 
-SIZES = {"480p": (640, 480), **clip.SIZES}
-"""Width and height by name."""
 _CLIP_FRAMES = 250
 _START_SECONDS = 120.0
 _COOKIE = "crsr_studio"
@@ -64,7 +62,7 @@ def measure(
     """Return the figures of generated clips.
 
     Args:
-        sizes: Names from `SIZES`.
+        sizes: Names from `clip.SIZES`.
         play_seconds: Time for which a clip plays; it is 10 seconds long.
         scrub_seconds: Time for which frames at random positions are asked for.
         on_size: Called with each size before it is measured.
@@ -77,7 +75,7 @@ def measure(
         folder.mkdir()
         for size in sizes:
             on_size(size)
-            width, height = SIZES[size]
+            width, height = clip.SIZES[size]
             clip.write(folder / f"{size}.mp4", clip.Sample(width, height, 1, _CLIP_FRAMES))
         with _studio(folder, Path(name) / "work") as studio:
             # The networks are loaded in the background: nobody clicks before that.

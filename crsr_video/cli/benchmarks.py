@@ -14,7 +14,7 @@ from crsr_video.cli import options, process
 from crsr_video.cli.options import NameList, NumberList, SectionCommand, option, section
 from crsr_video.config import DECODING, Precision
 
-_SIZES = ("360p", "720p", "1080p")
+_SIZES = ("360p", "480p", "720p", "1080p")
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower")
 
 
@@ -268,7 +268,7 @@ def live(
         metavar="NAMES",
         default="480p,720p,1080p",
         show_default=True,
-        type=NameList(("480p", *_SIZES)),
+        type=NameList(_SIZES),
         help="Measure clips of these sizes.",
     ),
     option(
