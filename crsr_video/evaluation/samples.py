@@ -26,8 +26,8 @@ TIERS = (32, 64, 128)
 REFERENCE_SIDE = 256
 """Largest side in pixels of the faces when two sets of faces are compared.
 
-Larger crops add nothing for the recognition network (see `identity.USEFUL_CROP_PX`), and fewer
-photographs have twice this size."""
+A canonical crop of 227 pixels has the scale of the recognition network's input, so larger crops add
+nothing. Fewer photographs have twice this size."""
 
 Bytes = NDArray[np.uint8]
 Item = TypeVar("Item")

@@ -5,7 +5,6 @@ of a VGG-16 whose pooling layers blur before they drop pixels. The weights (BSD-
 the package `stlpips-pytorch`; only its file of weights is used.
 """
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,11 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crsr_video.errors import TrainingError
-from crsr_video.training.packages import package_file
+from crsr_video.weights.packages import package_file, read_state
 
-_PACKAGE = "stlpips_pytorch"
-_FILE = "weights/vST0.0/vgg_shift_tolerant.pth"
 _SLICES = (2, 2, 3, 3, 3)
 """Convolutions before each feature map; a pooling layer stands between two slices."""
 
@@ -49,22 +45,12 @@ class STLPIPS(nn.Module):
             path: The .pth file; that of the installed package by default.
 
         Raises:
-            TrainingError: If the package is not installed, or the file is damaged.
+            WeightsError: If the package is not installed, or the file is damaged.
         """
-        path = path or package_file(_PACKAGE, _FILE, extra="eval")
-        try:
-            return cls(torch.load(path, map_location="cpu", weights_only=True))
-        except (
-            OSError,
-            EOFError,
-            RuntimeError,
-            LookupError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            pickle.UnpicklingError,
-        ) as error:
-            raise TrainingError(f"cannot read {path}: {error}") from error
+        path = path or package_file(
+            "stlpips_pytorch", "weights/vST0.0/vgg_shift_tolerant.pth", extra="eval"
+        )
+        return read_state(path, cls)
 
     @torch.inference_mode()
     def forward(self, prediction: Tensor, truth: Sequence[Tensor]) -> Tensor:

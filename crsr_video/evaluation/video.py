@@ -20,7 +20,7 @@ from tqdm import tqdm
 from crsr_video import pipeline
 from crsr_video.closing import Closing
 from crsr_video.config import EnhancerConfig
-from crsr_video.errors import TrainingError
+from crsr_video.errors import TrainingError, WeightsError
 from crsr_video.evaluation.identity import Embedder
 from crsr_video.evaluation.landmarks import FaceReader
 from crsr_video.evaluation.methods import variants
@@ -435,7 +435,7 @@ def _embedder() -> Embed | None:
     """The face-recognition network, or None if it is not installed."""
     try:
         return Embedder()
-    except TrainingError as error:
+    except WeightsError as error:
         _LOG.warning("identity is not measured: %s", error)
         return None
 

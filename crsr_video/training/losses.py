@@ -141,7 +141,7 @@ def identity_difference(
     """One minus the cosine similarity of two embeddings, plus a tenth of `feature_difference`.
 
     Args:
-        generated: What `recognition.RecognitionNetwork` returns.
+        generated: What `networks.recognition.RecognitionNetwork` returns.
         truth: The same for the truth.
     """
     cosine = functional.cosine_similarity(generated[0].float(), truth[0].float()).mean()

@@ -9,14 +9,15 @@ a constant in all terms of T, so only the pixel loss trains the fidelity head. T
 heads; gradients that reach it from the terms of T are multiplied by `coupling`.
 
 feat compares feature maps of EfficientNet-lite0 (ImageNet), and id compares embeddings of dlib's
-face-recognition network. Both networks are frozen (see `feature_network`, `recognition`). adv is a
-projected discriminator on the same maps, without the map of the lowest resolution, whose gradient
-draws a lattice. Only photographs are shown to it as real. This is our method, not the paper's.
+face-recognition network. Both networks are frozen (see `feature_network`, `networks.recognition`).
+adv is a projected discriminator on the same maps, without the map of the lowest resolution, whose
+gradient draws a lattice. Only photographs are shown to it as real. The method is ours, not the
+paper's.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import ClassVar
 
 import numpy as np
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from crsr_video.imaging.chips import chips
 from crsr_video.networks import SuperResolver
 from crsr_video.training.appearance import EYES, IRIS_RADIUS
 from crsr_video.training.draws import Draw, Wanted
@@ -38,8 +40,8 @@ from crsr_video.training.losses import (
     identity_difference,
 )
 from crsr_video.training.method import Method, Schedule, joined, scaled_gradient
-from crsr_video.training.recognition import RecognitionNetwork, chips
 from crsr_video.training.run import NetworkSpec, Run
+from crsr_video.weights.packages import load_recognition
 
 _JUDGED_MAPS = 4
 """Feature maps that the discriminator sees: all but the coarsest."""
@@ -164,7 +166,7 @@ class Perceptual(Method):
         hopeful = error < self.hopeless
         if not (self.identity and _is_whole_face(draw) and bool(hopeful.any())):
             return {}
-        network = run.pretrained("recognition", RecognitionNetwork.load)
+        network = run.pretrained("recognition", partial(load_recognition, extra="train"))
         with torch.no_grad():
             truth = network(chips(draw.target[hopeful]))
         difference = identity_difference(network(chips(textured[hopeful])), truth)

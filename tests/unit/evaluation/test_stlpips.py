@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from crsr_video.errors import TrainingError
+from crsr_video.errors import WeightsError
 from crsr_video.evaluation.stlpips import STLPIPS
 
 CONVOLUTIONS = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256)]
@@ -61,5 +61,5 @@ def test_values_beyond_the_range_count_as_clamped(judge) -> None:
 def test_damaged_weights_are_refused(tmp_path) -> None:
     path = tmp_path / "w.pth"
     torch.save({"net.0.weight": torch.zeros(1)}, path)
-    with pytest.raises(TrainingError, match="cannot read"):
+    with pytest.raises(WeightsError, match="cannot read"):
         STLPIPS.load(path)

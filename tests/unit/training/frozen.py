@@ -5,8 +5,8 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from crsr_video.networks.recognition import RecognitionNetwork
 from crsr_video.training.feature_network import FeatureNetwork
-from crsr_video.training.recognition import RecognitionNetwork
 
 # Channels out and kernel of each block of EfficientNet-lite0.
 _BLOCKS = [(16, 3), (24, 3), (24, 3), (40, 5), (40, 5), (80, 3), (80, 3), (80, 3)]

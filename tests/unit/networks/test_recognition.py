@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import torch
+
+from crsr_video.errors import WeightsError
+from crsr_video.imaging.chips import chip_from_crop, chips
+from crsr_video.imaging.geometry import TEMPLATE, apply
+from crsr_video.weights.packages import load_recognition, package_file
+
+
+def test_eyes_come_to_lie_where_dlib_wants_them() -> None:
+    for size in (64, 512):
+        eyes = apply(chip_from_crop(size), TEMPLATE[:2] * size - 0.5)
+        assert eyes == pytest.approx(np.array([[47.7, 47.0], [102.3, 47.0]]), abs=6)
+
+
+def test_a_part_of_the_crop_shows_the_same_face() -> None:
+    scale, dy = 0.65, -0.01
+    middle = np.array([[127.5, 127.5 + 256 * dy]])
+    part = apply(chip_from_crop(256, scale, dy), [[127.5, 127.5]])
+    assert part == pytest.approx(apply(chip_from_crop(256), middle), abs=0.2)
+
+
+def test_chips_follow_their_transform() -> None:
+    crop = torch.zeros(1, 3, 256, 256)
+    crop[..., 110:134, :] = 1  # a band over the eyes of the template, which lie at 0.47
+    seen = chips(crop)[0, 0].mean(1)
+    rows = torch.arange(150.0)
+    middle = float((rows * seen).sum() / seen.sum()) / 150
+    assert chips(crop).shape == (1, 3, 150, 150)
+    assert abs(middle - 0.3142) < 0.04
+
+
+def test_our_recognition_network_agrees_with_dlib() -> None:
+    dlib = pytest.importorskip("dlib")
+    try:
+        path = package_file(
+            "face_recognition_models",
+            "models/dlib_face_recognition_resnet_model_v1.dat",
+            extra="eval",
+        )
+    except WeightsError as error:
+        pytest.skip(str(error))
+    chip = np.random.default_rng(0).integers(0, 256, (150, 150, 3), np.uint8)
+    theirs = dlib.face_recognition_model_v1(str(path)).compute_face_descriptor([chip])[0]
+    x = torch.from_numpy(chip).permute(2, 0, 1)[None].float() / 255
+    ours, _ = load_recognition()(x)
+    assert np.abs(ours[0].numpy() - np.array(theirs)).max() < 1e-5
