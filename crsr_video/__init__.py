@@ -38,9 +38,9 @@ _HOMES = {
     "PersonSettings": "config",
     "Progress": "runner",
     "ReadSettings": "config",
-    "Summary": "api",
+    "Summary": "jobs.summary",
     "analyse": "inspection.analysis",
-    "enhance": "api",
+    "enhance": "jobs.file",
     "enhance_image": "api",
 }
 """Module of every public name."""

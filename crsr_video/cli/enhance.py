@@ -231,8 +231,8 @@ def _enhance_one(
     piped = str(output) == "-"
     with Reporter(quiet=quiet, as_json=as_json, events_to_stderr=piped) as reporter:
         # Imported here because torch takes seconds, and wrong options should fail at once.
-        from crsr_video import api
         from crsr_video.io.sources import opening
+        from crsr_video.jobs import file
         from crsr_video.track import litert
 
         reporter.start(source)
@@ -243,7 +243,7 @@ def _enhance_one(
             litert.prepare_process(reporter.fetching)
         naming = nullcontext(output) if folder is None else queue.output_in(folder, source, config)
         with naming as name:
-            summary = api.enhance(
+            summary = file.enhance(
                 source,
                 name,
                 config=config,

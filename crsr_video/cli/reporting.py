@@ -13,7 +13,7 @@ from crsr_video.cli import process
 from crsr_video.errors import CrsrError
 
 if TYPE_CHECKING:
-    from crsr_video.api import Summary
+    from crsr_video.jobs.summary import Summary
     from crsr_video.runner import Progress
 
 EXIT_FAILED = 1

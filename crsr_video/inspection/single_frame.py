@@ -12,7 +12,7 @@ from crsr_video.errors import ConfigError, InputError
 from crsr_video.formatting import format_time
 from crsr_video.inspection.contact_sheet import SUFFIXES, Picture, arrange, caption, save
 from crsr_video.inspection.upright_pictures import picture_of
-from crsr_video.io import images
+from crsr_video.io import images, still_files
 from crsr_video.io.output_file import check_output
 from crsr_video.io.reader import Reader
 from crsr_video.io.sources.opening import check_path
@@ -119,7 +119,7 @@ def preview(
         raise ConfigError(f"{place}: the name of a preview must end in .png, .jpg or .jpeg")
     check_path(path)
     check_output(place, path, overwrite)
-    if images.is_still(path):
+    if still_files.is_still(path):
         if at > 0:
             raise ConfigError(f"{path}: `at` is for videos, and this is a picture")
         if chosen.faces.tracks is not None:

@@ -33,25 +33,11 @@ from crsr_video.io.encoders import EncoderChoice
 from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.pictures import PictureShape
 from crsr_video.io.sources.opening import check_path
+from crsr_video.io.still_files import FORMATS
 from crsr_video.types import Frame, PixelLayout, Plane, VideoInfo
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W) for gray, (H, W, 2) with alpha, (H, W, 3) for RGB, (H, W, 4) with alpha."""
-
-FORMATS = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".jpe": "JPEG",
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-    ".avif": "AVIF",
-    ".heic": "HEIF",
-    ".heif": "HEIF",
-}
-"""Pillow's names of the formats, by suffix."""
 
 MAX_BYTES = 2 << 30
 """Largest file that is read."""
@@ -132,29 +118,6 @@ def plan(path: Path, name: str, frame: Frame) -> OutputPlan:
 
 
 # Reading ------------------------------------------------------------------------------------------
-
-
-def is_still(path: str | Path) -> bool:
-    """Return whether a file is a still picture, by its suffix; animated files are videos.
-
-    A damaged or missing file with the suffix of a picture counts as one.
-    """
-    place = Path(path)
-    if place.suffix.lower() not in FORMATS or not place.is_file():
-        return False
-    if place.suffix.lower() not in (".png", ".webp", ".avif"):
-        return True
-    try:
-        with place.open("rb") as file:
-            head = file.read(4096)
-    except OSError:
-        return True
-    is_animated = b"acTL" in head if head.startswith(b"\x89PNG") else _is_animated_riff(head)
-    return not is_animated and head[8:12] != b"avis"
-
-
-def _is_animated_riff(head: bytes) -> bool:
-    return head[:4] == b"RIFF" and head[12:16] == b"VP8X" and bool(head[20] & 2)
 
 
 def read(path: Path) -> StillImage:

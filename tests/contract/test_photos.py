@@ -20,7 +20,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 import crsr_video
 from crsr_video.cli import main
 from crsr_video.errors import ConfigError, CrsrError, InputError
-from crsr_video.io import images
+from crsr_video.io import images, still_files
 from crsr_video.track import face_models
 from tests.support.paths import CLIPS
 
@@ -329,7 +329,7 @@ def test_an_animation_stays_a_video(tmp_path: Path, suffix: str) -> None:
     frames = [Image.new("RGB", (64, 64), (40 * i, 90, 90)) for i in range(4)]
     path = tmp_path / f"moving{suffix}"
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
-    assert not images.is_still(path)
+    assert not still_files.is_still(path)
 
 
 def test_a_folder_may_mix_photos_and_videos(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ LAYERS = [
     ["pipeline"],
     ["runner"],
     ["report"],
-    ["api", "inspection", "jobs", "live", "server", "export"],
+    ["inspection", "jobs", "live", "server", "export"],
+    ["api"],
     ["plugins", "bench", "studio"],
     ["training", "evaluation"],
     ["cli"],
@@ -37,7 +38,6 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 SAME_LAYER = {
     *LAYERS[2],
-    "api",
     "inspection",
     "jobs",
     "live",

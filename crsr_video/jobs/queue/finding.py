@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError, CrsrError, InputError
-from crsr_video.io import images
+from crsr_video.io import still_files
 from crsr_video.io.containers import BY_SUFFIX
 from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
@@ -21,7 +21,7 @@ _READ_ONLY_SUFFIXES = (
     *(".m1v", ".m2v", ".mpv", ".m2t", ".mod", ".tod", ".amv", ".h264", ".264", ".hevc"),
 )
 """Suffixes of videos that can be read but not written."""
-SUFFIXES = frozenset((*BY_SUFFIX, *_READ_ONLY_SUFFIXES, *images.FORMATS))
+SUFFIXES = frozenset((*BY_SUFFIX, *_READ_ONLY_SUFFIXES, *still_files.FORMATS))
 """Suffixes of the files that are taken from folders."""
 
 
@@ -103,7 +103,7 @@ def make_job(source: Path, subfolder: Path, folder: Path | None, config: Config)
         OutputError: No container holds the result.
     """
     suffix = source.suffix
-    if suffix.lower() not in BY_SUFFIX and not images.is_still(source):
+    if suffix.lower() not in BY_SUFFIX and not still_files.is_still(source):
         with Reader(source) as reader:
             suffix = plan_output(reader.source, None, config.output, scale=config.scale).path.suffix
     if folder is None:
@@ -135,7 +135,7 @@ def _check_options(
         raise ConfigError("standard input and output can be used for one video only")
     if folder is not None and (
         folder.is_file()
-        or (not folder.is_dir() and folder.suffix.lower() in (*BY_SUFFIX, *images.FORMATS))
+        or (not folder.is_dir() and folder.suffix.lower() in (*BY_SUFFIX, *still_files.FORMATS))
     ):
         raise ConfigError(f"{folder}: several inputs need an output folder, not a file")
     if config.faces.tracks is not None:

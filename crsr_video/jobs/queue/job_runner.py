@@ -6,10 +6,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crsr_video import api
 from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.errors import CrsrError, InputError, OutputError
-from crsr_video.io import images, pyav
+from crsr_video.io import images, pyav, still_files
 from crsr_video.io.integrity import have_same_duration, stated_duration
 from crsr_video.jobs.events import (
     Advanced,
@@ -22,6 +21,7 @@ from crsr_video.jobs.events import (
     Started,
     describe_error,
 )
+from crsr_video.jobs.file import enhance
 from crsr_video.jobs.segments.work_folder import work_folder_of
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ def run_job(
         executor: Executor for the segments of a resumable run. Defaults to this process.
     """
     try:
-        if images.is_still(job.source):
+        if still_files.is_still(job.source):
             config = _for_pictures(config)
         if _is_done(job, config):
             on_event(Skipped(job))
             return
         on_event(Started(job))
         make_folders(job)
-        summary = api.enhance(
+        summary = enhance(
             job.source,
             job.output,
             config=config.with_options(report=job.report),
@@ -107,7 +107,7 @@ def _is_done(job: Job, config: Config) -> bool:
     advice = "--overwrite replaces it"
     if job.output.stat().st_mtime < job.source.stat().st_mtime:
         raise OutputError(f"{job.output}: exists, but is older than {job.source}; {advice}")
-    if images.is_still(job.output):
+    if still_files.is_still(job.output):
         return _is_whole_picture(job.output, advice)
     try:
         stated_duration(job.output)

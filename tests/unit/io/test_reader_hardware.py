@@ -135,7 +135,7 @@ def test_the_command_line_passes_the_device(
         seen.append(config.reading.hwaccel)
         raise ConfigError("far enough")
 
-    monkeypatch.setattr("crsr_video.api.enhance", enhance)
+    monkeypatch.setattr("crsr_video.jobs.file.enhance", enhance)
     words = ["enhance", str(clip), "-o", str(tmp_path / "out.mp4")]
     for extra in ([], ["--hwaccel", "cuda"]):
         assert CliRunner().invoke(main, [*words, *extra]).exit_code == 1

@@ -1,0 +1,41 @@
+"""Which files are still pictures."""
+
+from pathlib import Path
+
+FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".avif": "AVIF",
+    ".heic": "HEIF",
+    ".heif": "HEIF",
+}
+"""Pillow's names of the formats, by suffix."""
+
+
+def is_still(path: str | Path) -> bool:
+    """Return whether a file is a still picture, by its suffix; animated files are videos.
+
+    A damaged or missing file with the suffix of a picture counts as one.
+    """
+    place = Path(path)
+    if place.suffix.lower() not in FORMATS or not place.is_file():
+        return False
+    if place.suffix.lower() not in (".png", ".webp", ".avif"):
+        return True
+    try:
+        with place.open("rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return True
+    is_animated = b"acTL" in head if head.startswith(b"\x89PNG") else _is_animated_riff(head)
+    return not is_animated and head[8:12] != b"avis"
+
+
+def _is_animated_riff(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[12:16] == b"VP8X" and bool(head[20] & 2)

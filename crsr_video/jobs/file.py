@@ -1,0 +1,92 @@
+"""Enhance one file: a video or a still picture."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crsr_video.config import Config
+from crsr_video.errors import ConfigError
+from crsr_video.io import pipes, still_files
+from crsr_video.io.destinations.byte_streams import check_standard_output
+from crsr_video.jobs.summary import Summary
+from crsr_video.runner import Notices, Progress
+
+if TYPE_CHECKING:
+    from crsr_video.jobs.segments import SegmentExecutor
+    from crsr_video.runtime.loading import Networks
+
+OnProgress = Callable[[Progress], None]
+OnNotice = Callable[[str], None]
+
+
+def enhance(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    config: Config | None = None,
+    on_progress: OnProgress | None = None,
+    on_notice: OnNotice | None = None,
+    command: Sequence[str] = (),
+    networks: "Networks | None" = None,
+    executor: "SegmentExecutor | None" = None,
+) -> Summary:
+    """Enhance the faces of a video file, or of a picture.
+
+    Args:
+        source: A video or picture file, or "-" for standard input.
+        output: Path of the output. Defaults to ``NAME.enhanced.EXT`` beside the source. "-" is
+            standard output.
+        config: All settings. Defaults to ``Config()``.
+        on_progress: Called after every frame, from the calling thread.
+        on_notice: Called with each notice for the user, as soon as it is known.
+        command: Command line to show in a report.
+        networks: Networks of this configuration, if they are loaded already.
+        executor: Executor for the segments of a resumable run. Defaults to this process.
+
+    Raises:
+        CrsrError: The file cannot be enhanced. Nothing is left under the output's name then.
+
+    Example:
+        >>> config = Config.from_options(strength=0.8)  # doctest: +SKIP
+        >>> enhance("interview.mp4", "better.mp4", config=config).fps  # doctest: +SKIP
+        41.3
+    """
+    chosen = config or Config()
+    _check_pipes(source, output, chosen)
+    notices = Notices(on_notice)
+    # Each kind of run loads modules that the others do not need.
+    if still_files.is_still(source):
+        from crsr_video.jobs.picture_file import enhance_picture
+
+        return enhance_picture(
+            Path(source), output, chosen, on_progress, notices, command, networks
+        )
+    if chosen.job.resume:
+        from crsr_video.jobs.segmented_file import enhance_in_segments
+
+        return enhance_in_segments(
+            Path(source), output, chosen, on_progress, notices, command, executor
+        )
+    from crsr_video.jobs.video_file import enhance_video
+
+    return enhance_video(source, output, chosen, on_progress, notices, command, networks)
+
+
+def _check_pipes(source: str | Path, output: str | Path | None, config: Config) -> None:
+    """Refuse settings that need files where a pipe is read or written.
+
+    Raises:
+        ConfigError: A setting needs a file.
+        OutputError: Standard output is a terminal.
+    """
+    reads, writes = pipes.is_standard(source), pipes.is_standard(output)
+    if not (reads or writes):
+        return
+    if config.job.resume:
+        raise ConfigError("`resume` needs an input file and an output file, not pipes")
+    if config.job.report:
+        raise ConfigError("`report` needs an input file and an output file, not pipes")
+    if reads and config.faces.tracks is not None:
+        raise ConfigError("`tracks` belongs to a video file, not to standard input")
+    if writes:
+        check_standard_output()

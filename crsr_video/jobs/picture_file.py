@@ -1,0 +1,94 @@
+"""Enhance one still picture."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import fields, replace
+from pathlib import Path
+
+from crsr_video import pipeline
+from crsr_video.config import Config, OutputSettings, ReadSettings
+from crsr_video.errors import ConfigError, OutputError
+from crsr_video.io import images
+from crsr_video.io.output_file import OutputFile
+from crsr_video.jobs.reports import RunReports
+from crsr_video.jobs.summary import Summary
+from crsr_video.runner import Notices, Progress
+from crsr_video.runtime import loading
+
+
+def enhance_picture(
+    source: Path,
+    output: str | Path | None,
+    config: Config,
+    on_progress: Callable[[Progress], None] | None,
+    notices: Notices,
+    command: Sequence[str],
+    networks: loading.Networks | None,
+) -> Summary:
+    """Enhance a still picture. One without any face is copied as it is."""
+    begin = time.perf_counter()
+    _check_picture_settings(source, config)
+    path = source.with_stem(f"{source.stem}.enhanced") if output is None else Path(output)
+    kind = images.format_of(path)
+    with ExitStack() as stack:
+        # The name is taken before anything is computed, so that an impossible output fails at once.
+        file = OutputFile(path, source, overwrite=config.job.overwrite)
+        stack.callback(file.release)
+        reports = RunReports(config, source, path, command) if config.job.report else None
+        image = images.read(source)
+        lost = (*image.notices, *images.losses(image, kind))
+        if lost and config.output.strict:
+            raise OutputError(f"{path}: {lost[0]}")
+        notices.add(*lost)
+        stages = stack.enter_context(pipeline.build(config, networks=networks))
+        stages.observer = None if reports is None else reports.observer.push
+        started = time.perf_counter()
+        (done,) = [*stages.push(image.frame), *stages.flush()]
+        if on_progress is not None:
+            on_progress(Progress(1, 1, time.perf_counter() - started, stages.faces_in_view))
+        encoding = time.perf_counter()
+        is_same = kind == image.format and not done.changed and config.scale == 1
+        try:
+            file.temporary.write_bytes(image.data if is_same else images.encode(image, done, kind))
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        file.publish()
+        write_seconds = time.perf_counter() - encoding
+        notices.add(*stages.notices)
+        statistics, placement = stages.statistics, stages.placement
+        lowered = stages.lowered
+    stage_seconds = {**statistics.stage_seconds, "encode": write_seconds}
+    summary = Summary(
+        source=source,
+        output=path,
+        video=images.describe(image),
+        plan=images.plan(path, kind, done),
+        statistics=replace(statistics, stage_seconds=stage_seconds),
+        seconds=time.perf_counter() - begin,
+        startup_seconds=started - begin,
+        notices=notices.lines,
+    )
+    if reports is None:
+        return summary
+    assert placement is not None
+    return reports.write(summary, reports.observer.observations(lowered), placement)
+
+
+def _check_picture_settings(source: Path, config: Config) -> None:
+    """Refuse settings that have no meaning for a picture.
+
+    Raises:
+        ConfigError: Such a setting differs from its default.
+    """
+    usual = Config()
+    reading = [(config.reading, usual.reading, item.name) for item in fields(ReadSettings)]
+    output = [
+        (config.output, usual.output, item.name)
+        for item in fields(OutputSettings)
+        if item.name != "strict"
+    ]
+    job = [(config.job, usual.job, name) for name in ("start", "duration", "resume")]
+    for chosen, default, name in (*job, (config.faces, usual.faces, "tracks"), *reading, *output):
+        if getattr(chosen, name) != getattr(default, name):
+            raise ConfigError(f"{source}: `{name}` is for videos, and this is a picture")

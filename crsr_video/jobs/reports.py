@@ -1,0 +1,59 @@
+"""Reports of a run over one file."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from crsr_video import report
+from crsr_video.config import Config
+from crsr_video.jobs.summary import Summary
+from crsr_video.runtime.placement import Placement
+
+
+class RunReports:
+    """Writes the reports that `JobSettings.report` names, once the run is finished.
+
+    Args:
+        config: All settings of the run.
+        source: The file that is read.
+        output: The file that is written.
+        command: Command line to show in the reports.
+
+    Attributes:
+        observer: Collects what the reports show, frame by frame.
+
+    Raises:
+        CrsrError: A report cannot be written, or would replace a file of the run.
+    """
+
+    def __init__(self, config: Config, source: Path, output: Path, command: Sequence[str]) -> None:
+        model, tracks = Path(config.networks.model), config.faces.tracks
+        report.check_paths(
+            config.job.report,
+            source,
+            output,
+            overwrite=config.job.overwrite,
+            inputs=(*([tracks] if tracks else []), *([model] if model.is_file() else [])),
+        )
+        self._config = config
+        self._command = tuple(command)
+        self.observer = report.Observer()
+
+    def write(
+        self, summary: Summary, observations: report.Observations, placement: Placement
+    ) -> Summary:
+        """Write the reports, and return the summary with their paths."""
+        document = report.assemble(
+            summary,
+            summary.statistics,
+            observations,
+            fps=summary.fps,
+            resumed=summary.resumed,
+            source=report.describe(summary.source, summary.plan.carried),
+            output=report.describe(summary.output),
+            config=self._config,
+            placement=placement,
+            command=self._command,
+        )
+        report.write(document, self._config.job.report)
+        return replace(summary, reports=self._config.job.report)

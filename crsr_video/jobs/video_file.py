@@ -1,0 +1,87 @@
+"""Enhance one video file from its beginning to its end."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from crsr_video import pipeline
+from crsr_video.config import Config
+from crsr_video.io.reader import Reader
+from crsr_video.io.writer import Writer
+from crsr_video.jobs.summary import Summary
+from crsr_video.runner import Notices, Progress, Runner
+from crsr_video.runtime import loading
+from crsr_video.types import Frame
+
+
+def enhance_video(
+    source: str | Path,
+    output: str | Path | None,
+    config: Config,
+    on_progress: Callable[[Progress], None] | None,
+    notices: Notices,
+    command: Sequence[str],
+    networks: loading.Networks | None,
+) -> Summary:
+    """Enhance a video from its beginning to its end, see `crsr_video.jobs.file.enhance`."""
+    begin = time.perf_counter()
+    job = config.job
+    with ExitStack() as stack:
+        reader = stack.enter_context(
+            Reader(source, start=job.start, duration=job.duration, settings=config.reading)
+        )
+        # The encoder is opened before the networks, so that an impossible output fails at once.
+        writer = stack.enter_context(
+            Writer(
+                output, reader.source, config.output, scale=config.scale, overwrite=job.overwrite
+            )
+        )
+        reports = None
+        if job.report:
+            from crsr_video.jobs.reports import RunReports  # loads modules that others do not need
+
+            reports = RunReports(config, Path(source), writer.plan.path, command)
+        notices.add(*writer.notices)
+        replay = pipeline.replay_for(config, reader.path, reader.info, shift=reader.source.shift)
+        frames = stack.enter_context(pipeline.build(config, tracker=replay, networks=networks))
+        frames.observer = None if reports is None else reports.observer.push
+        started = time.perf_counter()
+        finished = 0
+
+        def count(_: Frame) -> None:
+            nonlocal finished
+            finished += 1
+            if on_progress is not None:
+                seconds = time.perf_counter() - started
+                on_progress(Progress(finished, reader.info.frames, seconds, frames.faces_in_view))
+
+        runner = Runner(reader, frames, writer, on_frame=count)
+        runner.run()
+        writer.check_losses(reader.report.losses)
+        writer.close()
+    report = reader.report
+    notices.add(*writer.notices, *report.notes, *frames.notices)
+    stage_seconds = {
+        "decode": runner.read_seconds,
+        **frames.statistics.stage_seconds,
+        "encode": runner.write_seconds,
+    }
+    summary = Summary(
+        source=Path(source),
+        output=writer.plan.path,
+        video=reader.info,
+        plan=writer.plan,
+        statistics=replace(frames.statistics, stage_seconds=stage_seconds),
+        seconds=time.perf_counter() - begin,
+        startup_seconds=started - begin,
+        truncated=report.truncated,
+        concealed=report.concealed,
+        damaged=report.damaged,
+        notices=notices.lines,
+    )
+    if reports is None:
+        return summary
+    assert frames.placement is not None
+    return reports.write(summary, reports.observer.observations(frames.lowered), frames.placement)
