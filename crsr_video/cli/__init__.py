@@ -132,6 +132,7 @@ for command in (
     research.harvest,
     research.train,
     evaluation.evaluate,
+    evaluation.evaluate_results,
     evaluation.evaluate_tracking,
 ):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""``crsr-video evaluate`` and ``evaluate-tracking``: quality of weights and of face tracking."""
+"""``crsr-video evaluate`` and its relatives: quality of weights, of results and of tracking."""
 
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,44 @@ def evaluate(
     for path in (sheet, out and out / "sheet.png"):
         if path is not None:
             evaluation.write_sheet(path, faces=sheet_faces, real=real)
+
+
+@click.command("evaluate-results", short_help="Measure flicker and sharpness of finished videos.")
+@click.argument("source", type=_EXISTING)
+@click.argument("results", metavar="RESULT...", type=_EXISTING, nargs=-1, required=True)
+@click.option("--frames", type=click.IntRange(min=2), help="Measure only this many frames.")
+@click.option("--json", "json_file", type=_FILE, help="Write the results to this file.")
+@click.option(
+    "--slices", type=_FILE, help="Write a PNG with the row through the eyes, frame below frame."
+)
+def evaluate_results(
+    source: Path,
+    results: tuple[Path, ...],
+    frames: int | None,
+    json_file: Path | None,
+    slices: Path | None,
+) -> None:
+    """Compare each RESULT with its SOURCE: flicker, and the gain of fine detail in faces.
+
+    Flicker is the change from frame to frame that the motion of the source does not explain,
+    divided by that of the source. It is also measured after the fine detail was scaled to that of
+    the source.
+
+    \b
+    crsr-video evaluate-results talk.mp4 talk.old.mp4 talk.new.mp4 --slices slices.png
+    """
+    # Imported here because torch takes seconds, and wrong options should fail at once.
+    from crsr_video.evaluation import results as measured
+    from crsr_video.track import litert
+
+    litert.prepare_process()
+    measurement = measured.ResultMeasurement(source, results, frames)
+    rows = measurement.rows()
+    click.echo(measured.as_text(rows))
+    if json_file is not None:
+        measured.save(json_file, rows)
+    if slices is not None:
+        measurement.write_slices(slices)
 
 
 @click.command("evaluate-tracking", short_help="Measure face tracking on scenes with ground truth.")

@@ -3,6 +3,7 @@
 Every method gets the same degraded clips. Its results are measured in crops of the face that are
 cut along the landmarks of the sharp clip. Flicker is the change that the optical flow of the sharp
 clip does not explain, divided by the flicker of the degraded clip after bicubic enlargement.
+Clips without a sharp original are measured by `results`.
 """
 
 import logging
@@ -21,6 +22,7 @@ from crsr_video import pipeline
 from crsr_video.closing import Closing
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import TrainingError, WeightsError
+from crsr_video.evaluation.flicker import Picture, flicker_at_equal_sharpness
 from crsr_video.evaluation.identity import Embedder
 from crsr_video.evaluation.landmarks import FaceReader
 from crsr_video.evaluation.methods import variants
@@ -38,7 +40,7 @@ from crsr_video.evaluation.video_clips import (
     upright,
     write_degraded,
 )
-from crsr_video.evaluation.video_measures import Embed, LandmarkReader, Meter, Picture, Series
+from crsr_video.evaluation.video_measures import Embed, LandmarkReader, Meter, Series
 from crsr_video.imaging.geometry import (
     FACE_WIDTHS_PER_CROP,
     Matrix,
@@ -276,6 +278,10 @@ class VideoRow:
     """The same of the frames that change most."""
     flicker_of_truth: float
     """The same change divided by that of the truth."""
+    flicker_at_equal_sharpness: float
+    """Flicker after the fine detail was scaled to that of the degraded clip."""
+    gain: float
+    """RMS of the fine detail divided by that of the degraded clip."""
     motion: float
     """Motion of the landmarks relative to the truth, in eye distances per frame."""
     motion_worst: float
@@ -299,6 +305,8 @@ def _row(group: str, name: str, scale: int, clips: int, meters: list[Meter]) -> 
     series = [meter.series[name] for meter in meters]
     own = [_relative(m.series[name], m.series[baseline(scale)]) for m in meters]
     true = [_relative(m.series[name], m.truth) for m in meters]
+    inputs = [m.series[baseline(scale)] for m in meters]
+    equal = [flicker_at_equal_sharpness(s, i) for s, i in zip(series, inputs, strict=True)]
     psnr, ssim = _pooled(series, lambda s: s.psnr), _pooled(series, lambda s: s.ssim)
     same, motion = _pooled(series, lambda s: s.identity), _pooled(series, lambda s: s.motion)
     spread = [float(np.std(s.identity)) for s in series if s.identity]
@@ -319,6 +327,8 @@ def _row(group: str, name: str, scale: int, clips: int, meters: list[Meter]) -> 
         flicker=_mean(np.concatenate(own)),
         flicker_worst=worst(np.concatenate(own), False),
         flicker_of_truth=_mean(np.concatenate(true)),
+        flicker_at_equal_sharpness=_mean(equal),
+        gain=_mean([s.gain(i) for s, i in zip(series, inputs, strict=True)]),
         motion=_mean(motion),
         motion_worst=worst(motion, False),
     )
@@ -349,7 +359,7 @@ def as_dicts(rows: Sequence[VideoRow]) -> list[dict[str, float | int | str | Non
 def as_text(rows: Sequence[VideoRow]) -> str:
     """The rows as a table, with the mean of the worst 5 % in brackets."""
     header = ["faces", "method", "scale", "frames", "PSNR", "SSIM", "identity", "spread"]
-    header += ["flicker", "of truth's", "motion"]
+    header += ["flicker", "of truth's", "equally sharp", "gain", "motion"]
     return markdown_table(header, [_cells(row) for row in rows], range(2))
 
 
@@ -365,6 +375,8 @@ def _cells(row: VideoRow) -> list[str]:
         _optional(row.identity_spread),
         f"{row.flicker:.2f} ({row.flicker_worst:.2f})",
         f"{row.flicker_of_truth:.2f}",
+        f"{row.flicker_at_equal_sharpness:.2f}",
+        f"{row.gain:.2f}",
         f"{row.motion:.4f} ({row.motion_worst:.4f})",
     ]
 

@@ -6,37 +6,25 @@ crop is the same place of the face in all of them.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from crsr_video.evaluation.flicker import FlickerMeter, Picture, Steadiness, flow_between
 from crsr_video.evaluation.identity import cosine
 from crsr_video.evaluation.landmarks import Landmarks
-from crsr_video.evaluation.metrics import FACE_REGION, face_region, psnr, ssim
-from crsr_video.imaging.colour import LUMA_WEIGHTS
+from crsr_video.evaluation.metrics import face_region, psnr, ssim
 from crsr_video.imaging.geometry import Points
 from crsr_video.track.regions import Region
-
-Picture = NDArray[np.float32]
-"""A crop, (S, S, 3), RGB in [0, 1]."""
 
 MAX_PSNR = 100.0
 """PSNR of equal pictures in dB, so that means stay finite."""
 
 _TRUTH = ""
 """Key of the truth among the methods."""
-
-_LUMA = np.array(LUMA_WEIGHTS, np.float32)
-
-_MAX_MISMATCH_PX = 0.5
-"""Forward and backward flow may miss the start by this much, plus a share of their length."""
-
-_MIN_AREA = 0.1
-"""A pair of frames is skipped if the flow explains a smaller share of the face."""
 
 
 class LandmarkReader(Protocol):
@@ -62,63 +50,12 @@ def as_tensor(picture: Picture) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
 
 
-@dataclass(frozen=True)
-class Flow:
-    """Positions of the pixels of a frame in the frame before."""
-
-    x: Picture
-    """(S, S), columns."""
-    y: Picture
-    """(S, S), rows."""
-    trusted: NDArray[np.bool_]
-    """(S, S): inside the face, with equal forward and backward flow."""
-
-    def change(self, before: Picture, now: Picture) -> float:
-        """Mean absolute difference of luma that motion does not explain, if white is 1."""
-        moved = cv2.remap(_luma(before), self.x, self.y, cv2.INTER_CUBIC, None, 1)
-        return float(np.abs(_luma(now) - moved)[self.trusted].mean())
-
-
-def flow_between(before: Picture, now: Picture) -> Flow | None:
-    """Dense optical flow between two crops, or None if they have too little in common.
-
-    Source: Kroeger et al. 2016, "Fast optical flow using dense inverse search", in OpenCV.
-    """
-    a, b = (np.rint(_luma(p).clip(0, 1) * 255).astype(np.uint8) for p in (before, now))
-    search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    back, forth = search.calc(b, a, None), search.calc(a, b, None)
-    rows, columns = np.indices(a.shape, np.float32)
-    x, y = columns + back[..., 0], rows + back[..., 1]
-    returned = back + cv2.remap(forth, x, y, cv2.INTER_LINEAR, None, 1)
-    way = np.hypot(back[..., 0], back[..., 1])
-    trusted = np.hypot(returned[..., 0], returned[..., 1]) < _MAX_MISMATCH_PX + 0.05 * way
-    trusted &= _face_mask(a.shape[0])
-    if trusted.sum() < _MIN_AREA * _face_mask(a.shape[0]).sum():
-        return None
-    return Flow(x, y, trusted)
-
-
-def _luma(picture: Picture) -> Picture:
-    luma: Picture = picture @ _LUMA
-    return luma
-
-
-def _face_mask(side: int) -> NDArray[np.bool_]:
-    """Mask (S, S) of the face region."""
-    top, bottom, left, right = (round(fraction * side) for fraction in FACE_REGION)
-    mask = np.zeros((side, side), np.bool_)
-    mask[top:bottom, left:right] = True
-    return mask
-
-
 @dataclass
-class Series:
+class Series(Steadiness):
     """Measures of one face by one method, with one value per frame or pair of frames."""
 
     psnr: list[float] = field(default_factory=list)
     ssim: list[float] = field(default_factory=list)
-    change: list[float] = field(default_factory=list)
-    """See `Flow.change`."""
     motion: list[float] = field(default_factory=list)
     """Motion of the landmarks relative to the truth, in eye distances."""
     identity: list[float] = field(default_factory=list)
@@ -138,13 +75,14 @@ class Meter:
         self.truth = Series()
         self.series: dict[str, Series] = {}
         self._reader, self._embedder, self._every = reader, embedder, every
-        self._crops: dict[str, Picture] = {}
+        self._flicker: FlickerMeter | None = None
+        self._truth: Picture | None = None
         self._points: dict[str, Points] = {}
         self._frames = 0
 
     def skip(self) -> None:
         """Note that the face is not visible, so the next frame has no predecessor."""
-        self._crops, self._points = {}, {}
+        self._truth, self._points = None, {}
 
     def push(self, truth: Picture, results: dict[str, Picture]) -> None:
         """Measure a frame, given crops of equal size by method."""
@@ -154,7 +92,7 @@ class Meter:
             series.psnr.append(quality)
             series.ssim.append(structure)
         crops = {_TRUTH: truth, **results}
-        self._measure_change(crops)
+        self._measure_flicker(crops)
         tensors = {name: as_tensor(crop.clip(0, 1)) for name, crop in crops.items()}
         self._measure_motion(tensors)
         if self._embedder is not None and self._frames % self._every == 0:
@@ -164,12 +102,13 @@ class Meter:
     def _series_of(self, name: str) -> Series:
         return self.truth if name == _TRUTH else self.series[name]
 
-    def _measure_change(self, crops: dict[str, Picture]) -> None:
-        before, self._crops = self._crops, crops
-        flow = flow_between(before[_TRUTH], crops[_TRUTH]) if before else None
-        if flow is not None:
-            for name, now in crops.items():
-                self._series_of(name).change.append(flow.change(before[name], now))
+    def _measure_flicker(self, crops: dict[str, Picture]) -> None:
+        """Measure flicker, and sharpness relative to the first method, which is the input."""
+        before, self._truth = self._truth, crops[_TRUTH]
+        flow = flow_between(before, crops[_TRUTH]) if before is not None else None
+        if self._flicker is None:
+            self._flicker = FlickerMeter(next(iter(self.series)))
+        self._flicker.push({name: self._series_of(name) for name in crops}, crops, flow)
 
     def _measure_motion(self, tensors: dict[str, Tensor]) -> None:
         seen = self._reader.landmarks(tensors[_TRUTH][0])

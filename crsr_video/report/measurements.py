@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from crsr_video.imaging.flow import motion_between
 from crsr_video.imaging.geometry import Matrix, compose, crop_from_frame, resize_matrix
 from crsr_video.imaging.resampling import sample
 from crsr_video.imaging.warping import warp
@@ -22,8 +23,6 @@ _FACE = (
     slice(round(0.25 * SIDE), round(0.75 * SIDE)),
 )
 """Rows and columns of the face within its crop."""
-_MAX_DISAGREEMENT = 0.5
-"""Distance in pixels by which forward and backward flow may disagree, for short motions."""
 _MIN_AREA = 0.1
 """Share of the face that the flow must explain for a pair of frames to be measured."""
 
@@ -92,8 +91,7 @@ def encode_jpeg(picture: Rgb) -> bytes:
 def flicker(earlier: tuple[Luma, Luma], later: tuple[Luma, Luma]) -> tuple[float, float] | None:
     """Measure the motion-compensated change between two frames.
 
-    The motion is estimated on the source and applied to both versions. The optical flow is that of
-    Kroeger et al. 2016, "Fast optical flow using dense inverse search", as implemented in OpenCV.
+    The motion is estimated on the source and applied to both versions.
 
     Args:
         earlier: Luma crops of a face before and after enhancement.
@@ -103,20 +101,12 @@ def flicker(earlier: tuple[Luma, Luma], later: tuple[Luma, Luma]) -> tuple[float
         Mean absolute change before and after enhancement in 8-bit codes, or None if the flow
         explains too little of the face.
     """
-    a, b = (np.clip(np.rint(pair[0]), 0, 255).astype(np.uint8) for pair in (earlier, later))
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    backward, forward = search.calc(b, a, None), search.calc(a, b, None)
-    rows, columns = np.indices(a.shape, np.float32)
-    x, y = columns + backward[..., 0], rows + backward[..., 1]
-    round_trip = backward + cv2.remap(forward, x, y, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
-    distance = np.hypot(backward[..., 0], backward[..., 1])
-    error = np.hypot(round_trip[..., 0], round_trip[..., 1])
-    trusted = (error < _MAX_DISAGREEMENT + 0.05 * distance)[_FACE]
+    motion = motion_between(earlier[0], later[0], "fast")
+    trusted = motion.trusted[_FACE]
     if trusted.mean() < _MIN_AREA:
         return None
 
     def change(old: Luma, new: Luma) -> float:
-        moved = cv2.remap(old, x, y, cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE)
-        return float(np.abs(new - moved)[_FACE][trusted].mean())
+        return float(np.abs(new - motion.moved(old))[_FACE][trusted].mean())
 
     return change(earlier[0], later[0]), change(earlier[1], later[1])

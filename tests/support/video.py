@@ -177,3 +177,18 @@ def _text_codec(path: Path) -> str:
 def _text_payload(path: Path) -> bytes:
     text = b"Hello"
     return len(text).to_bytes(2, "big") + text if path.suffix in (".mp4", ".mov") else text
+
+
+def write_pictures(path: Path, pictures: Sequence[np.ndarray], rate: int = 25) -> Path:
+    """Write pictures (H, W, 3), RGB, as lossless video."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("ffv1", rate)
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "bgr0"
+        for number, shown in enumerate(pictures):
+            frame = VideoFrame.from_ndarray(shown, "rgb24").reformat(format="bgr0")
+            frame.pts, frame.time_base = number, Fraction(1, rate)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path

@@ -63,7 +63,14 @@ def meter_of(**changes: list[float]) -> Meter:
     meter = Meter(Reader(), None)
     meter.truth = Series(change=[0.01, 0.01])
     for name, change in changes.items():
-        meter.series[name] = Series([30.0, 20.0], [0.9, 0.8], change, [0.01, 0.03])
+        meter.series[name] = Series(
+            change=change,
+            equal_change=change,
+            detail=[0.01],
+            psnr=[30.0, 20.0],
+            ssim=[0.9, 0.8],
+            motion=[0.01, 0.03],
+        )
     return meter
 
 
@@ -142,7 +149,7 @@ def test_missing_measures_are_left_empty() -> None:
     (line,) = as_dicts(rows)
     assert line["identity"] is None and json.dumps(line, allow_nan=False)
     text = [" ".join(line.split()) for line in as_text(rows).splitlines()]
-    assert len(text) == 3 and {row.count("|") for row in text} == {12}
+    assert len(text) == 3 and {row.count("|") for row in text} == {14}
     assert "| 25.00 (20.00) | 0.850 (0.800) | | | 1.00 (1.00) |" in text[2]
 
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
+from crsr_video.evaluation.flicker import flow_between
 from crsr_video.evaluation.landmarks import Landmarks
 from crsr_video.evaluation.video_measures import (
     MAX_PSNR,
     Meter,
     as_tensor,
     face_quality,
-    flow_between,
 )
 from crsr_video.track.regions import Region
 
@@ -152,7 +152,7 @@ def test_flow_follows_the_picture() -> None:
     flow = flow_between(a, b)
     assert flow is not None
     columns = np.arange(SIDE, dtype=np.float32)[None, :]
-    assert np.median((flow.x - columns)[flow.trusted]) == pytest.approx(2.5, abs=0.2)
+    assert np.median((flow.motion.x - columns)[flow.trusted]) == pytest.approx(2.5, abs=0.2)
 
 
 def test_two_different_pictures_have_no_flow() -> None:
