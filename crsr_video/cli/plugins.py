@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from crsr_video.plugins.status import Status
 
 
-@click.group(short_help="Install the effect for FFmpeg, Kdenlive and Shotcut.")
+@click.group(short_help="Install the effect for FFmpeg, GStreamer and editors.")
 def plugin() -> None:
-    """Install the effect "crsr", which enhances faces inside FFmpeg, Kdenlive and Shotcut.
+    """Install the effect "crsr" for FFmpeg, GStreamer, Kdenlive and Shotcut.
 
     \b
     crsr-video plugin install
@@ -174,10 +174,10 @@ def _status_lines(found: "Status", server_running: bool) -> list[str]:
     lines.append(f"server   {state}")
     for host in found.hosts:
         if host.path is None:
-            lines.append(f"{host.program:<8} is not installed")
+            lines.append(f"{host.program:<9} is not installed")
         else:
             missing = "nothing: crsr is not found" if host.able else "no such effect"
-            lines.append(f"{host.program:<8} {host.version} loads {host.effect or missing}")
+            lines.append(f"{host.program:<9} {host.version} loads {host.effect or missing}")
     return lines
 
 

@@ -61,6 +61,18 @@ def melt() -> Host:
     return Host("melt", Path(path), _version_of([path, "--version"]), able, found)
 
 
+def gstreamer() -> Host:
+    """Return the state of the GStreamer whose gst-inspect-1.0 is on the search path."""
+    path = shutil.which("gst-inspect-1.0")
+    if path is None:
+        return Host("GStreamer", None)
+    version = _version_of([path, "--version"], before="GStreamer ")
+    able = "Plugin Details" in _output_of([path, "frei0r"])
+    is_found = "Factory Details" in _output_of([path, "frei0r-filter-crsr"])
+    found = _effect_in(gstreamer_effect_folders()) if is_found else None
+    return Host("GStreamer", Path(path), version, able, found)
+
+
 def ffmpeg_encoders() -> frozenset[str]:
     """Return the video encoders of the ffmpeg on the search path; none if there is no ffmpeg."""
     path = shutil.which("ffmpeg")
@@ -92,12 +104,19 @@ def mlt_effect_folders() -> tuple[Path, ...]:
     return (user_effect_folder(), *(Path(folder) / "frei0r-1" for folder in _MLT_SYSTEM_FOLDERS))
 
 
+def gstreamer_effect_folders() -> tuple[Path, ...]:
+    """Return the folders in which GStreamer looks: only those of FREI0R_PATH, if it is set."""
+    if named := os.environ.get("FREI0R_PATH"):
+        return tuple(Path(part) for part in named.split(":"))
+    return ffmpeg_effect_folders()
+
+
 def _effect_in(folders: tuple[Path, ...]) -> Path | None:
     return next((f / EFFECT_FILE for f in folders if (f / EFFECT_FILE).is_file()), None)
 
 
-def _version_of(words: list[str]) -> str:
-    found = re.search(r"\b(n?\d+\.\d+(\.\d+)?)", _output_of(words))
+def _version_of(words: list[str], before: str = "") -> str:
+    found = re.search(before + r"\b(n?\d+\.\d+(\.\d+)?)", _output_of(words))
     return found.group(1).removeprefix("n") if found else ""
 
 
@@ -176,7 +195,7 @@ def status(places: Places) -> Status:
         files=tuple(_file_state(manifest, path) for path in manifest.files) if manifest else (),
         effect=effect,
         trouble=trouble,
-        hosts=(ffmpeg(), melt()),
+        hosts=(ffmpeg(), gstreamer(), melt()),
     )
 
 

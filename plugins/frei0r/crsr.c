@@ -1,5 +1,6 @@
 /*
- * crsr: enhance the faces in a picture, for FFmpeg, MLT and other hosts of frei0r effects.
+ * crsr: enhance the faces in a picture, for FFmpeg, GStreamer, MLT and other hosts of frei0r
+ * effects.
  *
  * The effect only transfers frames to the enhancement server and back, through shared memory. If
  * that fails, the frame passes unchanged, and a line on stderr says why.
@@ -66,6 +67,7 @@ struct effect {
     int compare, debug;
     char *texts[PARAMETERS]; /* values of the string parameters, owned by the effect */
     int begun;               /* the first frame has come */
+    int by_gstreamer;        /* GStreamer has constructed the effect */
     int ordered, patient;
     int failures; /* in a row */
     int64_t again; /* when to try again, after failures */
@@ -133,6 +135,14 @@ void f0r_get_param_info(f0r_param_info_t *info, int index)
         *info = parameters[index];
 }
 
+/* Return whether an address is within GStreamer's plugin for frei0r effects. */
+static int is_in_gstreamer(void *address)
+{
+    Dl_info from;
+    return dladdr(address, &from) && from.dli_fname &&
+           file_name_begins(from.dli_fname, "libgstfrei0r");
+}
+
 f0r_instance_t f0r_construct(unsigned int width, unsigned int height)
 {
     struct effect *effect = calloc(1, sizeof *effect);
@@ -141,6 +151,7 @@ f0r_instance_t f0r_construct(unsigned int width, unsigned int height)
     effect->width = width;
     effect->height = height;
     find_stride_by_caller(&effect->rows, __builtin_return_address(0), width, height);
+    effect->by_gstreamer = is_in_gstreamer(__builtin_return_address(0));
     effect->strength = 1.0;
     effect->min_face = 16.0 / LARGEST_MIN_FACE;
     effect->texts[MODEL] = strdup("fast");
@@ -256,16 +267,18 @@ static void host_name(char *name, size_t room)
 }
 
 /*
- * Find out how the host uses the effect. FFmpeg sends frames in order, each once, so faces can be
- * tracked. An editor seeks, repeats frames, and uses several instances in turn, so every frame is
- * processed on its own. Programs that only render rather wait than leave out a frame.
+ * Find out how the host uses the effect. FFmpeg and GStreamer send frames in order, each once, so
+ * faces can be tracked. An editor seeks, repeats frames, and uses several instances in turn, so
+ * every frame is processed on its own. Programs that only render rather wait than leave out a
+ * frame.
  */
 static void detect_host(struct effect *effect)
 {
     char name[256];
     const char *told = getenv("CRSR_ORDERED");
     host_name(name, sizeof name);
-    effect->ordered = strncmp(name, "ffmpeg", 6) == 0 || strncmp(name, "ffplay", 6) == 0;
+    effect->ordered = effect->by_gstreamer || strncmp(name, "ffmpeg", 6) == 0 ||
+                      strncmp(name, "ffplay", 6) == 0;
     effect->patient = effect->ordered || strncmp(name, "melt", 4) == 0;
     if (told && *told)
         effect->ordered = told[0] == '1';
