@@ -7,6 +7,7 @@ from torch import Tensor
 
 from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.imaging.chips import chips
+from crsr_video.track import face_models
 from crsr_video.training.genuine import Framing
 from crsr_video.weights.packages import load_recognition
 
@@ -25,9 +26,10 @@ class Embedder:
         """Load the network.
 
         Raises:
-            WeightsError: If the package with the weights is not installed, or damaged.
+            FaceModelError: If the file of the weights is not on this machine.
+            WeightsError: If the file is damaged.
         """
-        self._network = load_recognition()
+        self._network = load_recognition(face_models.resolve("recognition", fetch=False))
 
     @torch.inference_mode()
     def __call__(self, pictures: Tensor, framing: Framing = CANONICAL) -> Embeddings:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from crsr_video import pipeline
 from crsr_video.closing import Closing
 from crsr_video.config import EnhancerConfig
-from crsr_video.errors import TrainingError, WeightsError
+from crsr_video.errors import CrsrError, TrainingError
 from crsr_video.evaluation.flicker import Picture, flicker_at_equal_sharpness
 from crsr_video.evaluation.identity import Embedder
 from crsr_video.evaluation.landmarks import FaceReader
@@ -447,7 +447,7 @@ def _embedder() -> Embed | None:
     """The face-recognition network, or None if it is not installed."""
     try:
         return Embedder()
-    except WeightsError as error:
+    except CrsrError as error:
         _LOG.warning("identity is not measured: %s", error)
         return None
 

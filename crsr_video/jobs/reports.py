@@ -8,6 +8,7 @@ from crsr_video import report
 from crsr_video.config import Config
 from crsr_video.jobs.summary import Summary
 from crsr_video.runtime.placement import Placement
+from crsr_video.track.recognition import installed_recogniser
 
 
 class RunReports:
@@ -37,7 +38,7 @@ class RunReports:
         )
         self._config = config
         self._command = tuple(command)
-        self.observer = report.Observer()
+        self.observer = report.Observer(installed_recogniser())
 
     def write(
         self, summary: Summary, observations: report.Observations, placement: Placement

@@ -21,6 +21,7 @@ from crsr_video.live.statistics import LatencyMeter, LiveStatistics, resident_me
 from crsr_video.live.watchdog import Watchdog
 from crsr_video.runner import RunSummary
 from crsr_video.stages.quality import LiveQuality, QualityLevel
+from crsr_video.track.recognition import installed_recogniser
 from crsr_video.types import Frame, TrackedFrame
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ class _LiveRun:
             pipeline.build(settings.config, live=True, quality=self._quality)
         )
         self._pipeline.warm_up()
-        observer = report.Observer() if settings.config.job.report else None
+        observer = report.Observer(installed_recogniser()) if settings.config.job.report else None
         self._observe(observer)
         for notice in self._pipeline.notices:
             self._add_event(notice)

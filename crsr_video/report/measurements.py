@@ -10,6 +10,7 @@ from crsr_video.imaging.flow import motion_between
 from crsr_video.imaging.geometry import Matrix, compose, crop_from_frame, resize_matrix
 from crsr_video.imaging.resampling import sample
 from crsr_video.imaging.warping import warp
+from crsr_video.track.recognition import Chip, chip_of
 from crsr_video.types import Face, Frame
 
 Luma = NDArray[np.float32]
@@ -50,30 +51,26 @@ class FacePair:
         Raises:
             DegenerateFaceError: The landmarks do not span a crop.
         """
-        return self._sampled(self._matrices(side), side)
+        before, after = (
+            np.clip(np.rint(sample(frame, matrix, side, side) * 255), 0, 255).astype(np.uint8)
+            for frame, matrix in zip((self.before, self.after), self._matrices(side), strict=True)
+        )
+        return before, after
 
-    def transformed(self, target_from_crop: Matrix, side: int) -> tuple[Rgb, Rgb]:
-        """Return RGB pictures after a further transform of the crop with a side of 1.
+    def chips(self) -> tuple[Chip, Chip]:
+        """Return the pictures that the recognition network takes, before and after.
 
         Raises:
             DegenerateFaceError: The landmarks do not span a crop.
         """
         before, after = self._matrices(1)
-        both = compose(target_from_crop, before), compose(target_from_crop, after)
-        return self._sampled(both, side)
+        return chip_of(self.before, before), chip_of(self.after, after)
 
     def _matrices(self, size: int) -> tuple[Matrix, Matrix]:
         """Return the transforms from the pixels of either frame to those of a crop."""
         matrix = crop_from_frame(self.face.landmarks, size, float(self.before.sample_aspect))
         scale = self.after.width / self.before.width
         return matrix, compose(matrix, resize_matrix(1 / scale))
-
-    def _sampled(self, matrices: tuple[Matrix, Matrix], side: int) -> tuple[Rgb, Rgb]:
-        before, after = (
-            np.clip(np.rint(sample(frame, matrix, side, side) * 255), 0, 255).astype(np.uint8)
-            for frame, matrix in zip((self.before, self.after), matrices, strict=True)
-        )
-        return before, after
 
 
 def _luma(frame: Frame, matrix: Matrix) -> Luma:

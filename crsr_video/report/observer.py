@@ -14,7 +14,6 @@ import numpy as np
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging import masks
 from crsr_video.imaging.geometry import nose_offset
-from crsr_video.report import recognition
 from crsr_video.report.curves import Gauge, Presence
 from crsr_video.report.facts import (
     BackedOff,
@@ -26,8 +25,8 @@ from crsr_video.report.facts import (
     TrackFacts,
 )
 from crsr_video.report.measurements import FacePair, Luma, encode_jpeg, flicker
-from crsr_video.report.recognition import Embedding, Recogniser
 from crsr_video.stages.base import Lowered
+from crsr_video.track.recognition import Embedding, FaceRecogniser, cosine
 from crsr_video.types import Face, Frame, TrackedFrame
 
 DETAILED_TRACKS = 48
@@ -91,13 +90,12 @@ class Observer:
     """Compares every frame before and after enhancement.
 
     Args:
-        identify: Whether to measure identity, if the recognition network is installed.
+        recogniser: Measures identity. Defaults to none.
     """
 
-    def __init__(self, *, identify: bool = True) -> None:
+    def __init__(self, recogniser: FaceRecogniser | None = None) -> None:
         self._tracks: dict[int, _Track] = {}
-        self._recogniser: Recogniser | None = recognition.recogniser() if identify else None
-        self._chip_from_crop = recognition.chip_from_crop()
+        self._recogniser = recogniser
         self._changed_area = Gauge()
         self._cuts: list[float] = []
         self._frames = 0
@@ -205,12 +203,11 @@ class Observer:
             return
         halvings = track.likeness.count // _EMBEDDINGS_BEFORE_HALVING
         track.next_embedding += _EMBED_EVERY << halvings
-        chips = pair.transformed(self._chip_from_crop, recognition.CHIP)
-        now = self._recogniser(*chips)
-        track.likeness.push(seconds, recognition.cosine(*now))
+        now = self._recogniser.embed(pair.chips())
+        track.likeness.push(seconds, cosine(*now))
         if track.embeddings is not None:
             for gauge, old, new in zip(track.steadiness, track.embeddings, now, strict=True):
-                gauge.push(seconds, recognition.cosine(old, new))
+                gauge.push(seconds, cosine(old, new))
         track.embeddings = now
 
     def _limit_details(self, new: _Track) -> None:

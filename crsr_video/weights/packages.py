@@ -12,8 +12,6 @@ from torch import Tensor
 from crsr_video.errors import WeightsError
 from crsr_video.networks.recognition import RecognitionNetwork
 
-_RECOGNITION = ("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat")
-
 _Network = TypeVar("_Network")
 
 
@@ -59,17 +57,12 @@ def read_state(path: Path, build: Callable[[dict[str, Tensor]], _Network]) -> _N
         raise WeightsError(f"cannot read {path}: {error}") from error
 
 
-def load_recognition(path: Path | None = None, *, extra: str = "eval") -> RecognitionNetwork:
-    """Load dlib's face-recognition network.
-
-    Args:
-        path: Path of dlib's .dat file. Defaults to that of the installed package.
-        extra: Extra of this project that the error message names.
+def load_recognition(path: Path) -> RecognitionNetwork:
+    """Load dlib's face-recognition network from a .dat file.
 
     Raises:
-        WeightsError: The package is not installed, or the file is damaged.
+        WeightsError: The file cannot be read, or is damaged.
     """
-    path = path or package_file(*_RECOGNITION, extra=extra)
     try:
         return RecognitionNetwork.from_dlib(path.read_bytes())
     except (OSError, ValueError, IndexError) as error:

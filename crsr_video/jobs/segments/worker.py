@@ -21,6 +21,7 @@ from crsr_video.jobs.segments.track_matching import OVERLAP_FRAMES
 from crsr_video.pipeline import Pipeline
 from crsr_video.runner import Runner
 from crsr_video.runtime import loading
+from crsr_video.track.recognition import installed_recogniser
 from crsr_video.types import Frame, TrackedFrame
 
 OnFrame = Callable[[int], None]
@@ -78,7 +79,7 @@ class SegmentWorker(Closing):
         frames.reset()
         frames.counts_frame = lambda frame: segment.contains(_source_pts(frame))
         before = frames.statistics
-        observer = report.Observer() if config.job.report else None
+        observer = report.Observer(installed_recogniser()) if config.job.report else None
         frames.observer = observer.push if observer is not None else None
         frames.lowered.clear()
         faces = _FaceLog(segment, own_ids=config.faces.tracks is None)

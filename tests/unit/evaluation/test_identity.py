@@ -9,9 +9,10 @@ from skimage import data
 from crsr_video.evaluation.identity import Embedder, cosine, same_person
 from crsr_video.imaging.geometry import crop_from_frame
 from crsr_video.imaging.warping import warp
+from tests.support.face_models import face_model
 
 MODELS = util.find_spec("face_recognition_models")
-needs_weights = pytest.mark.skipif(MODELS is None, reason="the eval extra is not installed")
+needs_dlibs_models = pytest.mark.skipif(MODELS is None, reason="dlib's models are not installed")
 
 
 def astronaut(size: int = 256) -> tuple[np.ndarray, torch.Tensor]:
@@ -28,7 +29,7 @@ def test_likeness_of_known_vectors() -> None:
     assert same_person(a, b).tolist() == [False, True]
 
 
-@needs_weights
+@needs_dlibs_models
 def test_the_embedding_is_close_to_that_of_dlibs_own_alignment() -> None:
     dlib = pytest.importorskip("dlib")
     picture, crop = astronaut()
@@ -43,8 +44,8 @@ def test_the_embedding_is_close_to_that_of_dlibs_own_alignment() -> None:
     assert np.linalg.norm(Embedder()(crop[None])[0] - expected) < 0.35  # strangers: 0.8
 
 
-@needs_weights
 def test_identity_falls_with_quality() -> None:
+    face_model("recognition")
     crop = astronaut()[1][None]
     blurred = [torch.nn.functional.avg_pool2d(crop, k, 1, k // 2) for k in (9, 27)]
     found = Embedder()(torch.cat([crop, *blurred, crop]))

@@ -9,7 +9,6 @@ import pytest
 from crsr_video.imaging.geometry import crop_from_frame
 from crsr_video.imaging.masks import patch, touched
 from crsr_video.report import observer as observer_module
-from crsr_video.report import recognition
 from crsr_video.report.curves import MAX_POINTS, Gauge, Presence
 from crsr_video.report.measurements import SIDE, FacePair, flicker
 from crsr_video.report.observer import Observer
@@ -58,7 +57,7 @@ def test_counts_times_sizes_and_strengths_are_noted(still):
         face = FACE if number < 30 else replace(FACE, skipped="not seen clearly")
         return [face] if number >= 10 else []
 
-    seen = watch(Observer(identify=False), still[:50], faces_of, weight=0.75, cuts=(0, 20))
+    seen = watch(Observer(), still[:50], faces_of, weight=0.75, cuts=(0, 20))
     (track,) = seen.tracks
     assert (track.id, track.frames, track.enhanced) == (3, 40, 20)
     assert (track.first_seconds, track.last_seconds) == (0.4, 1.96)
@@ -73,7 +72,7 @@ def test_counts_times_sizes_and_strengths_are_noted(still):
 
 
 def test_the_changed_area_counts_touched_pixels(still):
-    seen = watch(Observer(identify=False), still[:1], lambda _: [FACE])
+    seen = watch(Observer(), still[:1], lambda _: [FACE])
     share = float(touched(finished(still[0], [FACE])).mean())
     assert seen.masks is not None
     assert (seen.masks.frames, seen.masks.mean) == (1, pytest.approx(share))
@@ -82,9 +81,7 @@ def test_the_changed_area_counts_touched_pixels(still):
 
 def test_flicker_of_source_and_result_are_separate(still):
     """The source is still, and the result changes by 8 codes in every other frame."""
-    seen = watch(
-        Observer(identify=False), still[:40], lambda _: [FACE], change_of=lambda n: 8 * (n % 2)
-    )
+    seen = watch(Observer(), still[:40], lambda _: [FACE], change_of=lambda n: 8 * (n % 2))
     measured = seen.tracks[0].flicker
     assert measured is not None
     assert measured.pairs == 4
@@ -110,7 +107,7 @@ def test_motion_is_not_flicker():
 def test_pictures_show_the_same_region_before_and_after(still):
     import cv2
 
-    seen = watch(Observer(identify=False), still[:1], lambda _: [FACE], change_of=lambda _: 40)
+    seen = watch(Observer(), still[:1], lambda _: [FACE], change_of=lambda _: 40)
     (picture,) = seen.tracks[0].pictures
     before, after = (
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(int)
@@ -131,7 +128,7 @@ def test_a_larger_result_is_measured_in_the_same_region(still):
 
 
 def test_back_off_is_reported(still):
-    observer = Observer(identify=False)
+    observer = Observer()
     watch(observer, still[:5], lambda _: [FACE])
     lowered = Lowered(frames=4, lowest=0.25, total=2.0)
     lowered.causes[DRIFT] = 4
@@ -140,20 +137,25 @@ def test_back_off_is_reported(still):
     assert (taken.frames, taken.lowest, taken.mean, taken.cause) == (4, 0.25, 0.5, DRIFT)
 
 
-def test_identity_is_sampled(still, monkeypatch):
-    calls = []
+class TurningEmbeddings:
+    """Stands in for the recogniser: results turn away from their sources by 0.1 radians a time."""
 
-    def recognise(before, after):
-        assert before.shape == after.shape == (150, 150, 3)
-        calls.append(1)
-        angle = 0.1 * len(calls)
-        return np.array([1.0, 0.0]), np.array([np.cos(angle), np.sin(angle)])
+    def __init__(self):
+        self.calls = 0
 
-    monkeypatch.setattr(recognition, "recogniser", lambda: recognise)
+    def embed(self, chips):
+        assert [chip.shape for chip in chips] == [(150, 150, 3)] * 2
+        self.calls += 1
+        angle = 0.1 * self.calls
+        return np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]], np.float32)
+
+
+def test_identity_is_sampled(still):
+    recogniser = TurningEmbeddings()
     frames = [replace(still[0], pts=n) for n in range(150)]
-    identity = watch(Observer(), frames, lambda _: [FACE]).tracks[0].identity
+    identity = watch(Observer(recogniser), frames, lambda _: [FACE]).tracks[0].identity
     assert identity is not None
-    assert identity.samples == len(calls) == 2  # One in 60 frames, beginning late.
+    assert identity.samples == recogniser.calls == 2  # One in 60 frames, beginning late.
     assert identity.likeness_min == pytest.approx(np.cos(0.2), abs=1e-3)
     assert identity.steady_before == 1
     assert identity.steady_after == pytest.approx(np.cos(0.1), abs=1e-3)
@@ -162,7 +164,7 @@ def test_identity_is_sampled(still, monkeypatch):
 def test_details_are_kept_for_the_longest_tracks_only(monkeypatch):
     monkeypatch.setattr(observer_module, "DETAILED_TRACKS", 4)
     frame = frame_of("gray", np.full((64, 64), 90.0), time_base=BASE)
-    observer = Observer(identify=False)
+    observer = Observer()
     number = 0
     for track in range(12):
         for _ in range(30 if track < 3 else 10):

@@ -7,6 +7,7 @@ import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from crsr_video.track.face_models import (
     fetch_all,
     files_for_wheel,
     resolve,
+    resolve_all,
     status,
 )
 
@@ -31,20 +33,20 @@ CONTENTS = {
 NEAR, FAR, LICENCE = CONTENTS.values()
 
 
-def pinned(member: str) -> tuple[str, str, int]:
+def pinned(member: str) -> dict[str, Any]:
     data = CONTENTS[member]
-    return member, hashlib.sha256(data).hexdigest(), len(data)
+    return {"member": member, "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
 def fake_model(name: str) -> FaceModel:
-    return FaceModel(*pinned(f"mediapipe/modules/{name}.tflite"), name=name, purpose="a test")
+    return FaceModel(**pinned(f"mediapipe/modules/{name}.tflite"), name=name, purpose="a test")
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, and two small models in place of the real ones."""
     monkeypatch.setattr(face_models, "FACE_MODELS", (fake_model("near"), fake_model("far")))
-    licence = WheelFile(*pinned("mediapipe-0.10.21.dist-info/LICENSE"))
+    licence = WheelFile(**pinned("mediapipe-0.10.21.dist-info/LICENSE"))
     monkeypatch.setattr(face_models, "LICENCE", licence)
     monkeypatch.setattr(face_models, "BUNDLED_FOLDER", tmp_path / "bundled")
     monkeypatch.setenv("CRSR_VIDEO_CACHE", str(tmp_path / "cache"))
@@ -87,7 +89,7 @@ class Download:
         self.contents = contents
         self.calls = 0
 
-    def __call__(self, folder: Path, _: face_models.OnProgress | None) -> Path:
+    def __call__(self, _: str, folder: Path, __: face_models.OnProgress | None) -> Path:
         self.calls += 1
         return make_wheel(folder, self.contents)
 
@@ -201,7 +203,7 @@ def test_a_wheel_without_the_model_is_an_error(download: Download) -> None:
 
 @pytest.mark.usefixtures("cache")
 def test_a_truncated_wheel_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(folder: Path, _: face_models.OnProgress | None) -> Path:
+    def half(_: str, folder: Path, __: face_models.OnProgress | None) -> Path:
         wheel = make_wheel(folder, CONTENTS)
         wheel.write_bytes(wheel.read_bytes()[:500])
         return wheel
@@ -259,6 +261,17 @@ def test_the_users_own_folder_comes_first(
     assert download.calls == 0
 
 
+@pytest.mark.usefixtures("download")
+def test_runs_do_not_download_models_that_tracking_can_do_without(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = dataclasses.replace(fake_model("far"), wheel="recognition==1.0", is_required=False)
+    monkeypatch.setattr(face_models, "FACE_MODELS", (fake_model("near"), other))
+    assert resolve_all() == [cache / "near.tflite"]
+    monkeypatch.setenv("CRSR_VIDEO_FACE_MODELS", str(tmp_path))  # That folder has none of them.
+    assert resolve("far") == cache / "far.tflite"
+
+
 @pytest.mark.usefixtures("cache")
 def test_status_downloads_nothing(
     download: Download, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -310,7 +323,7 @@ def test_without_a_network_one_line_says_what_to_do(cache: Path) -> None:
 )
 def test_a_missing_or_failing_pip_is_one_line(tmp_path: Path, pip: list[str], reason: str) -> None:
     with pytest.raises(FaceModelError, match=reason) as error:
-        download_wheel(tmp_path, pip=pip)
+        download_wheel(face_models.MEDIAPIPE, tmp_path, pip=pip)
     assert "CRSR_VIDEO_FACE_MODELS" in one_line(error)
 
 
@@ -319,6 +332,7 @@ def test_progress_of_pip_is_passed_on(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     with pytest.raises(FaceModelError, match="Collecting"):
         download_wheel(
+            face_models.MEDIAPIPE,
             tmp_path,
             lambda done, total: seen.append((done, total)),
             pip=[sys.executable, "-c", script],
@@ -333,14 +347,14 @@ def test_a_failing_progress_callback_stops_pip(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        download_wheel(tmp_path, cancel, pip=[sys.executable, "-c", script])
+        download_wheel(face_models.MEDIAPIPE, tmp_path, cancel, pip=[sys.executable, "-c", script])
 
 
 def test_the_table_of_models_is_complete() -> None:
     assert len({model.name for model in FACE_MODELS}) == len(FACE_MODELS)
     for model in FACE_MODELS:
         assert len(bytes.fromhex(model.sha256)) == 32
-        assert model.licence == "Apache-2.0"
-        assert model.file_name.endswith(".tflite")
+        assert model.licence in ("Apache-2.0", "CC0-1.0")
+        assert model.file_name.endswith(".tflite") == model.is_required
     with pytest.raises(dataclasses.FrozenInstanceError):
         FACE_MODELS[0].size = 0  # type: ignore[misc]

