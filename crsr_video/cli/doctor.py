@@ -169,7 +169,7 @@ def _face_models() -> _Finding:
         return _Finding("FAIL", text, "put the files there, or unset CRSR_VIDEO_FACE_MODELS")
     missing = [s.model.name for s in states if not (s.own or s.verified)]
     if missing:
-        text = f"{', '.join(missing)}: fetched on first use"
+        text = f"{', '.join(missing)}: not fetched yet"
         return _Finding("todo", text, "crsr-video models --fetch")
     return _Finding("ok", f"{', '.join(s.model.name for s in states)}: present and verified")
 

