@@ -4,7 +4,6 @@ FFmpeg decodes a clip, converts it and discards it, with the effect in the middl
 """
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -130,7 +129,7 @@ def _clips(folder: Path, wanted: Wanted) -> dict[int, Path]:
 def running_server(place: Path, model: str) -> Iterator["subprocess.Popen[str]"]:
     """A server for this measurement, with its networks loaded."""
     words = ["serve", "--socket", str(place), "--idle", _SERVER_IDLE_SECONDS, "--model", model]
-    with tempfile.TemporaryFile("w+") as errors:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "crsr_video", "-q", *words],
             stdin=subprocess.DEVNULL,
@@ -237,14 +236,16 @@ def time_pass(words: list[str], frames: int, environment: Mapping[str, str], ser
 
 def _children_seconds() -> float:
     """CPU seconds of all child processes that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def _seconds_of(process: int) -> float:
     """CPU seconds of a running process, or 0 if the system does not report them."""
     try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        )
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

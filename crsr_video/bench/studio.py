@@ -154,7 +154,7 @@ class _Studio:
 
     def memory_mib(self) -> float | None:
         try:
-            status = Path(f"/proc/{self._process.pid}/status").read_text()
+            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
         except OSError:
             return None
         found = re.search(r"VmRSS:\s+(\d+) kB", status)

@@ -115,9 +115,10 @@ def _server_is_running() -> bool:
     from crsr_video.server import socket_path
 
     try:
+        path = socket_path()
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(2.0)
-            connection.connect(str(socket_path()))
+            connection.connect(str(path))
     except (OSError, ServerError):
         return False
     return True

@@ -129,7 +129,7 @@ class LiveStatistics:
 def resident_memory_mib() -> float | None:
     """Return the memory of this process in MiB, or None if the system does not tell."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     except (OSError, IndexError, ValueError):
         return None
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)

@@ -167,6 +167,8 @@ def install(places: Places, *, command: Path, force: bool = False) -> InstallRes
         PluginError: The effect cannot be compiled here, or a file is in the way. Nothing has
             changed then.
     """
+    if not hasattr(os, "memfd_create"):
+        raise PluginError("the effect needs Linux: this system has no memory that can be sealed")
     before = read_manifest(places.manifest)
     contents = _contents(places, command)
     digests = {path: _digest(data) for path, data in contents.items()}

@@ -131,7 +131,7 @@ def processor() -> str:
     """Describe the processor and the build of torch, which together decide what is fast."""
     name = ""
     try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         name = next((line for line in lines if line.startswith("model name")), "")
     except OSError:
         name = platform.processor()

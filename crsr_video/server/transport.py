@@ -1,7 +1,6 @@
 """How messages and frames travel: the socket's place, connections, and shared memory."""
 
 import array
-import fcntl
 import mmap
 import os
 import socket
@@ -11,7 +10,8 @@ import tempfile
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, Self
+from types import ModuleType
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,12 @@ from numpy.typing import NDArray
 from crsr_video.closing import Closing
 from crsr_video.errors import ProtocolError, ServerError
 from crsr_video.server.protocol import HEADER, Buffer, Header, Kind, pack
+
+fcntl: ModuleType | Any
+try:
+    import fcntl
+except ImportError:  # Windows, where `socket_path` refuses every use of this module
+    fcntl = None
 
 Picture = NDArray[np.uint8]
 
@@ -48,8 +54,14 @@ def socket_path(given: str | Path | None = None) -> Path:
             temporary files. The folders of the two defaults are created.
 
     Raises:
-        ServerError: The path is too long for a socket, or the folder cannot be created.
+        ServerError: The path is too long for a socket, the folder cannot be created, or this system
+            lacks what the server needs.
     """
+    if not (hasattr(socket, "SO_PEERCRED") and hasattr(os, "memfd_create")):
+        raise ServerError(
+            "the server for plug-ins needs Linux: this system has no memory that can be shared and "
+            "sealed"
+        )
     chosen = given or os.environ.get("CRSR_SOCKET")
     path = Path(chosen).absolute() if chosen else _created(_default_folder()) / _NAME
     if len(os.fsencode(path)) > _MAX_PATH:

@@ -74,7 +74,8 @@ def facts(group: Group) -> dict[str, object]:
 def _read_grouping(path: Path, known: set[int]) -> list[tuple[int, ...]]:
     """Return a stored grouping that covers exactly the known IDs, or nothing."""
     try:
-        found = [tuple(int(key) for key in members) for members in json.loads(path.read_text())]
+        groups = json.loads(path.read_text(encoding="utf-8"))
+        found = [tuple(int(key) for key in members) for members in groups]
     except (OSError, ValueError, TypeError):
         return []
     ids = [key for members in found for key in members]

@@ -204,7 +204,7 @@ def write(path: Path, sha256: str, ranges: Mapping[str, Mapping[str, list[float]
         TrainingError: The file is damaged, or cannot be written.
     """
     try:
-        known = json.loads(path.read_text()) if path.exists() else {}
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         known[sha256] = ranges
         write_file(path, [f"{json.dumps(known, indent=1)}\n".encode()])
     except (OSError, ValueError, TypeError) as error:

@@ -38,6 +38,15 @@ def error_of(path, text):
     return line.removeprefix(f"{path}: ")
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_line_endings_of_any_system_are_read(path, newline):
+    write(recording(), path)
+    expected = read(path)
+    indented = json.dumps(document(path), indent=1)
+    path.write_text(indented, newline=newline)
+    assert read(path).people == expected.people
+
+
 def test_a_recording_is_the_same_after_writing_and_reading(path):
     made = recording()
     write(made, path)
