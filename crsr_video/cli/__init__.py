@@ -35,7 +35,9 @@ from crsr_video.cli import (
     research,
     review,
     studio,
+    training,
 )
+from crsr_video.cli.commands import Group, group
 from crsr_video.cli.reporting import EXIT_FAILED, printable
 from crsr_video.errors import CrsrError, ReaderGoneError
 
@@ -45,7 +47,7 @@ _OPTION_NAMES = {"container": "--format", "format": "--input-format", "options":
 """Options whose names differ from those of the settings in Python."""
 
 
-class App(click.Group):
+class App(Group):
     """A command group that turns every exception into one line and an exit code."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
@@ -88,15 +90,28 @@ def _with_option_names(message: str) -> str:
     )
 
 
-@click.group(
-    cls=App,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+@group(
+    App,
+    headings={
+        "Enhance": (enhance.enhance, review.preview, studio.studio),
+        "Look": (review.tracks, review.compare),
+        "Live": (live.live,),
+        "Editors and FFmpeg": (plugins.plugin, plugins.ffmpeg_args, plugins.serve),
+        "Installation": (doctor.doctor, installation.models, installation.completion),
+        "Research": (
+            benchmarks.bench,
+            training.prepare,
+            training.harvest,
+            training.train,
+            evaluation.evaluate,
+            evaluation.evaluate_results,
+            evaluation.evaluate_tracking,
+            research.export,
+        ),
+    },
 )
 @click.version_option(__version__, "-V", "--version", prog_name="crsr-video")
-@click.option("-v", "--verbose", count=True, help="Print more; give it twice to print everything.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-@click.pass_context
-def main(context: click.Context, verbose: int, quiet: bool) -> None:
+def main() -> None:
     """Enhance the faces in a video, and leave the rest of the picture as it is.
 
     Faces that are small, soft, noisy or badly compressed are found, tracked and restored. Sound,
@@ -107,33 +122,5 @@ def main(context: click.Context, verbose: int, quiet: bool) -> None:
     crsr-video compare interview.mp4 interview.enhanced.mp4 -o faces.png
     crsr-video doctor                            # checks the installation
     """
-    context.obj = quiet
-    level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     logging.basicConfig(format="crsr-video: %(message)s")
-    logging.getLogger("crsr_video").setLevel(logging.ERROR if quiet else level)
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # Damage of pictures is our own message.
-
-
-for command in (
-    enhance.enhance,
-    live.live,
-    studio.studio,
-    review.tracks,
-    review.preview,
-    review.compare,
-    doctor.doctor,
-    installation.models,
-    installation.completion,
-    benchmarks.bench,
-    plugins.plugin,
-    plugins.ffmpeg_args,
-    plugins.serve,
-    research.export,
-    research.prepare,
-    research.harvest,
-    research.train,
-    evaluation.evaluate,
-    evaluation.evaluate_results,
-    evaluation.evaluate_tracking,
-):
-    main.add_command(command)

@@ -11,60 +11,31 @@ import click
 from click.core import ParameterSource
 
 from crsr_video.cli import options, process
-from crsr_video.cli.options import NameList, NumberList, SectionCommand, option, section
-from crsr_video.config import DECODING, Precision
+from crsr_video.cli.commands import Common, group, option, section
+from crsr_video.cli.values import NameList, NumberList
+from crsr_video.config import Precision
 
 _SIZES = ("360p", "480p", "720p", "1080p")
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower")
 
 
-_FRAMES = option(
-    "--frames",
-    type=click.IntRange(min=12),
-    default=100,
-    show_default=True,
-    help="Length of the clip.",
+_JSON = options.JSON_OBJECT
+_CLIP_SIZES = option(
+    "--sizes",
+    metavar="NAMES",
+    default=",".join(_SIZES),
+    type=NameList(_SIZES),
+    help="Measure clips of these sizes.",
 )
 
 
-def _runs(default: int) -> Any:
-    return option(
-        "--runs",
-        type=click.IntRange(min=1),
-        default=default,
-        show_default=True,
-        help="Measure this many times, and print the medians.",
-    )
-
-
-_JSON = option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-
-
-class _Group(SectionCommand, click.Group):
-    """A group that is itself a command, with its options in sections."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, then the subcommands."""
-        super().format_options(ctx, formatter)
-        self.format_commands(ctx, formatter)
-
-
-@click.group(cls=_Group, invoke_without_command=True, short_help="Measure speed, stage by stage.")
+@group(invoke_without_command=True, short_help="Measure speed, stage by stage.")
 @section(
     "Options",
-    option(
-        "--sizes",
-        metavar="NAMES",
-        default=",".join(_SIZES),
-        show_default=True,
-        type=NameList(_SIZES),
-        help="Measure clips of these sizes.",
-    ),
+    _CLIP_SIZES,
     option(
         "--faces",
-        metavar="N,N",
         default="0,1,4",
-        show_default=True,
         type=NumberList(range(5), "a number from 0 to 4"),
         help="Measure clips with these numbers of faces.",
     ),
@@ -74,25 +45,17 @@ class _Group(SectionCommand, click.Group):
         multiple=True,
         type=click.Choice(_PRESETS),
         default=("veryfast",),
-        show_default=True,
         help="Encode with this preset of x264; may be repeated.",
     ),
     options.MODEL,
     options.DEVICE,
     options.PRECISION,
-    option(
-        "--hwaccel",
-        type=click.Choice(DECODING),
-        default=DECODING[0],
-        show_default=True,
-        help="Decode on this kind of device if there is one.",
-    ),
-    _FRAMES,
-    _runs(3),
+    options.HWACCEL,
+    options.FRAMES,
+    options.RUNS,
     option(
         "--startup/--no-startup",
         default=True,
-        show_default=True,
         help="Measure the time to the first enhanced frame.",
     ),
     _JSON,
@@ -117,7 +80,7 @@ def bench(
     crsr-video bench --sizes 1080p --faces 1,4 --device cuda --hwaccel cuda
     """
     if context.invoked_subcommand is None:
-        _measure(bool(context.obj), sizes, faces, presets, **values)
+        _measure(context.obj.quiet, sizes, faces, presets, **values)
         return
     given = [
         parameter.opts[0]
@@ -172,55 +135,27 @@ def case(job: str) -> None:
     click.echo(json.dumps(suite.measure_job(job)))
 
 
-@bench.command("live", cls=SectionCommand, short_help="Measure live enhancement of a camera.")
+@bench.command("live", short_help="Measure live enhancement of a camera.")
 @click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True))
 @section(
     "Options",
-    option(
-        "--size",
-        metavar="WxH",
-        default="640x480",
-        show_default=True,
-        type=options.FrameSize(),
-        help="Play frames of this size.",
-    ),
-    option(
-        "--rate",
-        metavar="FPS",
-        default="30",
-        show_default=True,
-        type=options.FrameRate(),
-        help="Play this many frames per second.",
-    ),
+    options.SIZE.but(default="640x480", help="Play frames of this size."),
+    options.RATE.but(default="30", help="Play this many frames per second."),
     option(
         "--faces",
         type=click.IntRange(0, 4),
         default=1,
-        show_default=True,
         help="Play a clip with this many faces.",
     ),
-    option(
-        "--seconds",
-        type=click.FloatRange(min=2),
-        default=60.0,
-        show_default=True,
-        help="Play for this time.",
-    ),
-    option(
-        "--max-latency",
-        metavar="MS",
-        type=click.FloatRange(5, 60_000),
-        default=80.0,
-        show_default=True,
-        help="Pass this limit on to 'crsr-video live'.",
-    ),
+    options.SECONDS.but(type=click.FloatRange(min=2), default=60.0, help="Play for this time."),
+    options.MAX_LATENCY.but(help="Pass this limit on to 'crsr-video live'."),
     options.MODEL,
     option(
         "--faults",
         is_flag=True,
         help="Disturb the stream with stalls, garbage, format changes, bursts and reader pauses.",
     ),
-    option("--seed", type=int, default=1, show_default=True, help="Seed of the faults."),
+    options.SEED.but(default=1, help="Seed of the faults."),
     _JSON,
 )
 def live(
@@ -260,36 +195,24 @@ def live(
     click.echo(json.dumps(undisturbed.as_dict(figures)) if as_json else as_text(figures))
 
 
-@bench.command("studio", cls=SectionCommand, short_help="Measure the preview of the studio.")
+@bench.command("studio", short_help="Measure the preview of the studio.")
 @section(
     "Options",
-    option(
-        "--sizes",
-        metavar="NAMES",
-        default="480p,720p,1080p",
-        show_default=True,
-        type=NameList(_SIZES),
-        help="Measure clips of these sizes.",
-    ),
-    option(
-        "--seconds",
-        type=click.FloatRange(min=1, max=10),
-        default=8.0,
-        show_default=True,
-        help="Play each clip for this time.",
+    _CLIP_SIZES.but(default="480p,720p,1080p"),
+    options.SECONDS.but(
+        type=click.FloatRange(min=1, max=10), default=8.0, help="Play each clip for this time."
     ),
     option(
         "--scrub-seconds",
         type=click.FloatRange(min=0),
         default=20.0,
-        show_default=True,
         help="Ask for frames at random positions for this time.",
     ),
     _JSON,
 )
 @click.pass_obj
 def studio(
-    quiet: bool, sizes: tuple[str, ...], seconds: float, scrub_seconds: float, as_json: bool
+    common: Common, sizes: tuple[str, ...], seconds: float, scrub_seconds: float, as_json: bool
 ) -> None:
     """Measure how soon and how smoothly the studio shows enhanced frames with one face.
 
@@ -302,12 +225,12 @@ def studio(
     from crsr_video.bench import studio
 
     figures = studio.measure(
-        sizes, play_seconds=seconds, scrub_seconds=scrub_seconds, on_size=_announcer(quiet)
+        sizes, play_seconds=seconds, scrub_seconds=scrub_seconds, on_size=_announcer(common.quiet)
     )
     click.echo(studio.as_json(figures) if as_json else studio.as_text(figures))
 
 
-@bench.command("networks", cls=SectionCommand, short_help="Measure the networks alone, in batches.")
+@bench.command("networks", short_help="Measure the networks alone, in batches.")
 @section(
     "Options",
     option(
@@ -316,24 +239,19 @@ def studio(
         metavar="NAME|PATH",
         multiple=True,
         default=("fast",),
-        show_default=True,
         help="Measure these networks; may be repeated.",
     ),
     option(
         "--batch",
         "batches",
-        metavar="N,N",
         default="1,8,64",
-        show_default=True,
         type=NumberList(range(1, 1025), "a number of faces from 1 to 1024"),
         help="Enhance this many faces at a time.",
     ),
     option(
         "--sides",
-        metavar="PX,PX",
         default="64",
-        show_default=True,
-        type=NumberList(range(16, 513, 4), "a multiple of 4 from 16 to 512"),
+        type=NumberList(range(16, 513, 4), "a multiple of 4 from 16 to 512", "PX,PX"),
         help="Measure crops of these sizes.",
     ),
     options.DEVICE,
@@ -344,12 +262,12 @@ def studio(
         multiple=True,
         help="Compare with another program that runs the exported networks; may be repeated.",
     ),
-    _runs(5),
+    options.RUNS.but(default=5),
     _JSON,
 )
 @click.pass_obj
 def networks(
-    quiet: bool,
+    common: Common,
     models: tuple[str, ...],
     batches: tuple[int, ...],
     sides: tuple[int, ...],
@@ -383,7 +301,7 @@ def networks(
         runs=runs,
         against=tuple(dict.fromkeys(against)),
     )
-    rows = networks.measure(wanted, on_batch=_announcer(quiet))
+    rows = networks.measure(wanted, on_batch=_announcer(common.quiet))
     where = machine() | {name: version_of(name) for name in wanted.against}
     if as_json:
         result = {"machine": where, "networks": [networks.as_dict(row) for row in rows]}
@@ -392,35 +310,25 @@ def networks(
         click.echo(networks.as_text(where, rows))
 
 
-@bench.command("plugin", cls=SectionCommand, short_help="Measure the effect inside FFmpeg.")
+@bench.command("plugin", short_help="Measure the effect inside FFmpeg.")
 @section(
     "Options",
     option(
         "--size",
         type=click.Choice(_SIZES),
         default="1080p",
-        show_default=True,
         help="Measure clips of this size.",
     ),
-    option(
-        "--model",
-        metavar="NAME|PATH",
+    options.MODEL.but(
         default="identity",
-        show_default=True,
         help="Run these networks; the identity shows the cost of everything else.",
     ),
-    option(
-        "--frames",
-        type=click.IntRange(min=8),
-        default=100,
-        show_default=True,
-        help="Length of the clips.",
-    ),
-    _runs(3),
+    options.FRAMES.but(type=click.IntRange(min=8)),
+    options.RUNS,
     _JSON,
 )
 @click.pass_obj
-def plugin(quiet: bool, size: str, frames: int, model: str, runs: int, as_json: bool) -> None:
+def plugin(common: Common, size: str, frames: int, model: str, runs: int, as_json: bool) -> None:
     """Measure the time that the effect adds to FFmpeg's conversion to RGB and back.
 
     This needs FFmpeg with frei0r, and either the installed effect or a C compiler.
@@ -441,7 +349,7 @@ def plugin(quiet: bool, size: str, frames: int, model: str, runs: int, as_json: 
     if Path(model).is_file():  # The server runs in another folder.
         model = str(Path(model).absolute())
     wanted = plugin.Wanted(size=size, frames=frames, model=model, runs=runs)
-    rows = plugin.measure(wanted, on_film=_announcer(quiet))
+    rows = plugin.measure(wanted, on_film=_announcer(common.quiet))
     if as_json:
         films = [asdict(row) | {"overhead_ms": row.overhead_ms} for row in rows]
         click.echo(json.dumps({"machine": machine(), "wanted": asdict(wanted), "films": films}))

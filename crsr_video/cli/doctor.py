@@ -13,7 +13,8 @@ from typing import Literal
 import click
 
 from crsr_video import __version__
-from crsr_video.cli import process
+from crsr_video.cli import options, process
+from crsr_video.cli.commands import command
 from crsr_video.errors import CrsrError
 
 State = Literal["ok", "todo", "none", "FAIL"]
@@ -82,15 +83,9 @@ OPTIONAL_PARTS = (
 """Parts that doctor lists, and that it does not miss."""
 
 
-@click.command(short_help="Check the installation and measure its speed.")
-@click.option(
-    "--device",
-    metavar="auto|cpu|cuda[:N]|mps",
-    default="auto",
-    show_default=True,
-    help="Check this device.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@command(short_help="Check the installation and measure its speed.")
+@options.DEVICE.but(help="Check this device.")
+@options.JSON_OBJECT
 def doctor(device: str, as_json: bool) -> None:
     """Check versions, device, weights, face models and encoders, and run a short self-test.
 

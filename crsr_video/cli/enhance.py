@@ -2,151 +2,96 @@
 
 import sys
 from contextlib import nullcontext
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import click
 
 from crsr_video.cli import options, process, queue
-from crsr_video.cli.options import option, section
+from crsr_video.cli.commands import command, option, section
 from crsr_video.cli.reporting import EXIT_PARTIAL, Reporter
-from crsr_video.config import (
-    DECODING,
-    PIPE_INPUTS,
-    PIPE_OUTPUTS,
-    UPSCALERS,
-    Config,
-    OutputSettings,
-    ReadSettings,
-)
+from crsr_video.cli.values import is_folder
+from crsr_video.config import PIPE_INPUTS, PIPE_OUTPUTS, Config, OutputSettings, ReadSettings
 from crsr_video.errors import ConfigError
 
 _output_options = section(
     "Output",
-    option(
-        "-o",
-        "--output",
-        "place",
-        metavar="OUTPUT",
+    options.OUTPUT.but(
         type=click.Path(),
         help="Write the result here. A file's ending selects the container, FOLDER/ keeps the name"
         " of INPUT, and '-' is standard output.  [default: NAME.enhanced.EXT]",
     ),
     options.OVERWRITE,
-    option(
-        "--scale",
-        type=click.Choice(["1", "2", "4"]),
-        default="1",
-        show_default=True,
-        help="Enlarge the whole picture; faces get the full resolution of the network.",
-    ),
-    option(
-        "--upscaler",
-        type=click.Choice(UPSCALERS),
-        default=UPSCALERS[0],
-        show_default=True,
-        help="Enlarge the background with this filter.",
-    ),
-    option(
-        "--start",
-        type=click.FloatRange(min=0),
-        default=0.0,
-        metavar="SECONDS",
-        help="Skip this much of INPUT.",
-    ),
-    option(
-        "--duration",
-        type=click.FloatRange(min=0, min_open=True),
-        metavar="SECONDS",
-        help="Enhance only this much of INPUT.",
-    ),
+    options.SCALE,
+    options.UPSCALER.but(rare=True),
+    options.REPORT,
+    options.JSON_EVENTS.but(rare=True),
 )
 
 _encoder_options = section(
-    "Video encoder",
-    option(
-        "--codec",
-        metavar="ENCODER",
-        help="Use this encoder, such as libx264 or libx265; 'copy-like' keeps the codec and bit"
-        " rate of INPUT.  [default: the codec of INPUT, visually lossless]",
-    ),
-    option(
-        "--crf",
-        type=click.FloatRange(min=0),
-        help="Set the encoder's constant quality; lower is better.  [default: visually lossless]",
-    ),
+    "Size and quality of the video",
+    options.CODEC,
+    options.CRF,
     options.BITRATE,
-    option("--preset", help="Set the encoder preset, such as veryfast, medium or slow."),
-    options.ENCODER_OPTIONS,
-    option(
-        "--strict",
-        is_flag=True,
-        help="Fail before anything is written if something of INPUT cannot be kept in full.",
+    options.PRESET,
+    *options.as_rare(
+        options.ENCODER_OPTIONS,
+        option(
+            "--strict",
+            is_flag=True,
+            help="Fail before anything is written if something of INPUT cannot be kept in full.",
+        ),
     ),
 )
 
+_time_options = section("Time", options.START, options.END, options.DURATION)
+
 _run_options = section(
-    "Run",
+    "Long runs",
     option(
         "--resume",
         is_flag=True,
         help="Keep finished parts beside OUTPUT; repeat the command to continue after a crash.",
     ),
-    option("--restart", is_flag=True, help="With --resume: discard finished parts."),
-    option(
-        "--on-error",
-        type=click.Choice(["fail", "passthrough"]),
-        default="fail",
-        show_default=True,
-        help="If a frame cannot be enhanced: stop, or pass the frame through unchanged.",
+    *options.as_rare(
+        option("--restart", is_flag=True, help="With --resume: discard finished parts."),
+        option(
+            "--on-error",
+            type=click.Choice(["fail", "passthrough"]),
+            default="fail",
+            help="If a frame cannot be enhanced: stop, or pass the frame through unchanged.",
+        ),
     ),
-    option(
-        "--hwaccel",
-        type=click.Choice(DECODING),
-        default=DECODING[0],
-        show_default=True,
-        help="Decode files on this kind of device if there is one; auto tries all.",
-    ),
-    options.REPORT,
-    options.JSON_EVENTS,
+)
+
+_speed_options = section(
+    "Performance",
+    *options.as_rare(options.DEVICE, options.PRECISION, options.HWACCEL),
 )
 
 _pipe_options = section(
     "Standard input and output",
-    option(
-        "--format",
-        "container",
-        type=click.Choice(PIPE_OUTPUTS),
-        help="Write this to standard output; all but Matroska and MPEG-TS hold raw pictures"
-        " unless --codec is given.  [default: nut]",
-    ),
-    option(
-        "--input-format",
-        type=click.Choice(PIPE_INPUTS),
-        help="Read this from standard input.  [default: detected]",
-    ),
-    option(
-        "--size",
-        metavar="WxH",
-        type=options.FrameSize(),
-        help="Frame size of raw video on standard input, such as 1280x720.",
-    ),
-    option(
-        "--pixel-format",
-        metavar="NAME",
-        help="Pixel format of raw video on standard input.  [default: yuv420p]",
-    ),
-    option(
-        "--rate",
-        metavar="FPS",
-        type=options.FrameRate(),
-        help="Frame rate of raw video on standard input.  [default: 25]",
+    *options.as_rare(
+        option(
+            "--format",
+            "container",
+            type=click.Choice(PIPE_OUTPUTS),
+            help="Write this to standard output; all but Matroska and MPEG-TS hold raw pictures"
+            " unless --codec is given.  [default: nut]",
+        ),
+        option(
+            "--input-format",
+            type=click.Choice(PIPE_INPUTS),
+            help="Read this from standard input.  [default: detected]",
+        ),
+        options.SIZE,
+        options.PIXEL_FORMAT.but(help="Pixel format of raw video.  [default: yuv420p]"),
+        options.RATE.but(help="Frame rate of raw video.  [default: 25]"),
     ),
 )
 
 
-@click.command(cls=options.SectionCommand, short_help="Enhance the faces of videos and pictures.")
+@command(short_help="Enhance the faces of videos and pictures.")
 @click.argument(
     "sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
@@ -154,29 +99,21 @@ _pipe_options = section(
 @options.face_options
 @options.network_options
 @_encoder_options
-@_run_options
+@_time_options
 @queue.queue_options
+@_run_options
+@_speed_options
 @_pipe_options
 @click.pass_context
 def enhance(
     context: click.Context,
     /,
     sources: tuple[Path, ...],
-    place: str | None,
+    output: str | None,
     as_json: bool,
-    codec: str | None,
-    crf: float | None,
-    bitrate: int | None,
-    preset: str | None,
-    encoder_options: dict[str, str],
-    strict: bool,
-    container: str | None,
-    input_format: str | None,
-    size: tuple[int, int] | None,
-    pixel_format: str | None,
-    rate: Fraction | None,
-    hwaccel: str,
     scale: str,
+    encoder_options: dict[str, str],
+    input_format: str | None,
     **choices: Any,
 ) -> None:
     """Enhance the faces of INPUT, and keep everything else as it is.
@@ -194,29 +131,23 @@ def enhance(
     \b
     ffmpeg -i in.mp4 -c copy -f nut - | crsr-video enhance - -o - | ffmpeg -i - out.mp4
     """
-    output = OutputSettings(
-        codec=codec,
-        crf=crf,
-        bitrate=bitrate,
-        preset=preset,
-        options=encoder_options,
-        strict=strict,
-        container=container,
+    options.replace_end(choices)
+    queue_settings = options.take(queue.QueueSettings, choices)
+    config = Config.from_options(
+        scale=int(scale),
+        output=options.take(OutputSettings, choices, options=encoder_options),
+        reading=options.take(ReadSettings, choices, format=input_format),
+        **choices,
     )
-    read = ReadSettings(
-        format=input_format, size=size, pixel_format=pixel_format, rate=rate, hwaccel=hwaccel
-    )
-    queue_settings = queue.take_settings(choices)
-    config = Config.from_options(scale=int(scale), output=output, reading=read, **choices)
+    quiet = context.obj.quiet
     if queue.is_queue(sources, queue_settings):
-        if any(str(path) == "-" for path in (*sources, place)):
+        if any(str(path) == "-" for path in (*sources, output)):
             raise ConfigError("'-' is a single video: several inputs need file names")
-        sys.exit(
-            queue.enhance_all(
-                sources, place, config, queue_settings, quiet=context.obj, as_json=as_json
-            )
+        code = queue.enhance_all(
+            sources, output, config, queue_settings, quiet=quiet, as_json=as_json
         )
-    if _enhance_one(sources[0], place, config, quiet=context.obj, as_json=as_json):
+        sys.exit(code)
+    if _enhance_one(sources[0], output, config, quiet=quiet, as_json=as_json):
         sys.exit(EXIT_PARTIAL)
 
 
@@ -225,7 +156,7 @@ def _enhance_one(
 ) -> bool:
     """Enhance one video, and return whether its source was damaged."""
     output = None if place is None else Path(place)
-    folder = output if place is not None and options.is_folder(place) else None
+    folder = output if place is not None and is_folder(place) else None
     if str(source) == "-" and (output is None or folder is not None):
         raise ConfigError("standard input has no file name: name the result with -o")
     piped = str(output) == "-"

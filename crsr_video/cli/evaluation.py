@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
-from crsr_video.cli.options import NamedFile, NumberList, SectionCommand, option, section
+from crsr_video.cli import options
+from crsr_video.cli.commands import Common, command, option, section
+from crsr_video.cli.values import NamedFile, NumberList
 
 _FILE = NamedFile(dir_okay=False)
 _FOLDER = NamedFile(file_okay=False)
@@ -13,16 +15,7 @@ _EXISTING = click.Path(path_type=Path, exists=True)
 _TIERS = (16, 32, 64, 128)
 
 
-class _Tiers(NumberList):
-    """Input sizes of the networks."""
-
-    name = "PX,PX"
-
-    def __init__(self) -> None:
-        super().__init__(_TIERS, f"one of {', '.join(map(str, _TIERS))}")
-
-
-@click.command(cls=SectionCommand, short_help="Measure the quality of weights.")
+@command(short_help="Measure the quality of weights.")
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @section(
     "Data",
@@ -34,17 +27,14 @@ class _Tiers(NumberList):
     ),
     option(
         "--tiers",
-        metavar="PX,PX",
-        type=_Tiers(),
+        type=NumberList(_TIERS, f"one of {', '.join(map(str, _TIERS))}", "PX,PX"),
         default="32,64,128",
-        show_default=True,
         help="Use inputs of these sizes; 16 is the size in the paper.",
     ),
     option(
         "--framing",
         type=click.Choice(["canonical", "wider"]),
         default="canonical",
-        show_default=True,
         help="Show the part of the head that the models were trained to see.",
     ),
     option("--limit", type=click.IntRange(1), help="Limit the faces of each row, and the videos."),
@@ -55,7 +45,7 @@ class _Tiers(NumberList):
         help="Use fixed degradations, with a row for each, instead of random ones.",
     ),
     option("--by-tone", is_flag=True, help="Add rows for each group of skin tones."),
-    option("--seed", type=int, default=0, show_default=True, help="Seed of the degradations."),
+    options.SEED.but(help="Seed of the degradations."),
     option(
         "--genuine",
         type=_EXISTING,
@@ -66,14 +56,12 @@ class _Tiers(NumberList):
         "--genuine-faces",
         type=click.IntRange(2),
         default=1000,
-        show_default=True,
         help="Limit the real faces of each file and input size.",
     ),
     option(
         "--reference",
         type=click.IntRange(2),
         default=1000,
-        show_default=True,
         help="Compare real faces with this many photographs.",
     ),
     option(
@@ -89,14 +77,13 @@ class _Tiers(NumberList):
 )
 @section(
     "Output",
-    option("-o", "out", type=_FOLDER, help="Write report, results and a sheet into this folder."),
+    options.OUTPUT.but(type=_FOLDER, help="Write report, results and a sheet into this folder."),
     option("--json", "json_file", type=_FILE, help="Write the results to this file."),
     option("--sheet", type=_FILE, help="Write a contact sheet (PNG) of all models."),
     option(
         "--sheet-faces",
         type=click.IntRange(1),
         default=4,
-        show_default=True,
         help="Show this many faces of each input size, and half as many real ones.",
     ),
     option("--real", is_flag=True, help="Show photographs instead of synthetic faces."),
@@ -113,13 +100,12 @@ class _Tiers(NumberList):
         "--threads",
         type=click.IntRange(1),
         default=1,
-        show_default=True,
         help="Run the networks on this many CPU threads.",
     ),
 )
 def evaluate(
     models: tuple[str, ...],
-    out: Path | None,
+    output: Path | None,
     json_file: Path | None,
     sheet: Path | None,
     sheet_faces: int,
@@ -150,20 +136,25 @@ def evaluate(
     report = evaluation.measure()
     click.echo(report.as_text())
     report.save(data=json_file)
-    if out is not None:
-        report.save(markdown=out / "evaluation.md", data=out / "evaluation.json")
-    for path in (sheet, out and out / "sheet.png"):
+    if output is not None:
+        report.save(markdown=output / "evaluation.md", data=output / "evaluation.json")
+    for path in (sheet, output and output / "sheet.png"):
         if path is not None:
             evaluation.write_sheet(path, faces=sheet_faces, real=real)
 
 
-@click.command("evaluate-results", short_help="Measure flicker and sharpness of finished videos.")
+@command("evaluate-results", short_help="Measure flicker and sharpness of finished videos.")
 @click.argument("source", type=_EXISTING)
 @click.argument("results", metavar="RESULT...", type=_EXISTING, nargs=-1, required=True)
-@click.option("--frames", type=click.IntRange(min=2), help="Measure only this many frames.")
-@click.option("--json", "json_file", type=_FILE, help="Write the results to this file.")
-@click.option(
-    "--slices", type=_FILE, help="Write a PNG with the row through the eyes, frame below frame."
+@section(
+    "Options",
+    option("--frames", type=click.IntRange(min=2), help="Measure only this many frames."),
+    option("--json", "json_file", type=_FILE, help="Write the results to this file."),
+    option(
+        "--slices",
+        type=_FILE,
+        help="Write a PNG with the row through the eyes, frame below frame.",
+    ),
 )
 def evaluate_results(
     source: Path,
@@ -195,61 +186,43 @@ def evaluate_results(
         measurement.write_slices(slices)
 
 
-@click.command("evaluate-tracking", short_help="Measure face tracking on scenes with ground truth.")
-@click.option(
-    "--scenes", metavar="NAMES", help="Measure only these, such as crossing,cuts.  [default: all]"
-)
-@click.option("--list", "only_list", is_flag=True, help="List the scenes and stop.")
-@click.option("--frames", type=click.IntRange(min=1), help="Limit each scene to this many frames.")
-@click.option(
-    "--faces",
-    type=click.Path(path_type=Path, exists=True),
-    help="Draw faces from a pack of the prepare command, or from a folder with faces.csv."
-    "  [default: a portrait of scikit-image, varied]",
-)
-@click.option(
-    "--backgrounds",
-    type=click.Path(path_type=Path, exists=True),
-    help="Draw backgrounds from a picture or video without faces, or a folder of them."
-    "  [default: generated]",
-)
-@click.option("--live", is_flag=True, help="Track without lookahead.")
-@click.option(
-    "--min-face",
-    type=click.FloatRange(min=0),
-    default=16.0,
-    show_default=True,
-    metavar="PX",
-    help="Skip faces that are narrower than this many pixels.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of the random scenes.",
-)
-@click.option(
-    "--json", "json_file", type=NamedFile(dir_okay=False), help="Write all results to this file."
-)
-@click.option(
-    "--video",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Write a video of each scene into this folder.",
+@command("evaluate-tracking", short_help="Measure face tracking on scenes with ground truth.")
+@section(
+    "Options",
+    option(
+        "--scenes",
+        metavar="NAMES",
+        help="Measure only these, such as crossing,cuts.  [default: all]",
+    ),
+    option("--list", "only_list", is_flag=True, help="List the scenes and stop."),
+    option("--frames", type=click.IntRange(min=1), help="Limit each scene to this many frames."),
+    option(
+        "--faces",
+        type=_EXISTING,
+        help="Draw faces from a pack of the prepare command, or from a folder with faces.csv."
+        "  [default: a portrait of scikit-image, varied]",
+    ),
+    option(
+        "--backgrounds",
+        type=_EXISTING,
+        help="Draw backgrounds from a picture or video without faces, or a folder of them."
+        "  [default: generated]",
+    ),
+    option("--live", is_flag=True, help="Track without lookahead."),
+    options.MIN_FACE.but(help="Skip faces that are narrower than this many pixels."),
+    options.SEED.but(help="Seed of the random scenes."),
+    option("--json", "json_file", type=_FILE, help="Write all results to this file."),
+    option("--video", type=_FOLDER, help="Write a video of each scene into this folder."),
 )
 @click.pass_obj
 def evaluate_tracking(
-    quiet: bool,
+    common: Common,
+    /,
     scenes: str | None,
     only_list: bool,
-    frames: int | None,
-    faces: Path | None,
-    backgrounds: Path | None,
     live: bool,
-    min_face: float,
-    seed: int,
     json_file: Path | None,
-    video: Path | None,
+    **values: Any,
 ) -> None:
     """Draw scenes with known faces, track them, and measure how many tracks are right.
 
@@ -264,18 +237,10 @@ def evaluate_tracking(
         click.echo("\n".join(suite.NAMES))
         return
     chosen = suite.scenes([name for name in (scenes or "").split(",") if name])
-    settings = running.Settings(
-        faces=faces,
-        backgrounds=backgrounds,
-        lookahead=0 if live else 8,
-        min_face=min_face,
-        frames=frames,
-        seed=seed,
-        video=video,
-    )
+    settings = running.Settings(lookahead=0 if live else 8, **values)
 
     def announce(name: str) -> None:
-        if not quiet:
+        if not common.quiet:
             click.echo(f"crsr-video: {name}", err=True)
 
     report = running.measure(chosen, settings, announce)

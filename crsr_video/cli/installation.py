@@ -5,17 +5,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crsr_video.cli import options
+from crsr_video.cli.commands import Common, command, option
 from crsr_video.cli.reporting import Reporter
 
 if TYPE_CHECKING:
     from crsr_video.track.face_models import ModelStatus
 
 
-@click.command(short_help="List weights and face models, or fetch face models.")
-@click.option("--fetch", is_flag=True, help="Fetch missing face models now.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@command(short_help="List weights and face models, or fetch face models.")
+@option("--fetch", is_flag=True, help="Fetch missing face models now.")
+@options.JSON_OBJECT.but(help="Print a JSON list.")
 @click.pass_obj
-def models(quiet: bool, fetch: bool, as_json: bool) -> None:
+def models(common: Common, fetch: bool, as_json: bool) -> None:
     """List the weights of the networks and the face models.
 
     The weights come with the package. The face models (Apache-2.0, CC0) are fetched once from the
@@ -28,7 +30,7 @@ def models(quiet: bool, fetch: bool, as_json: bool) -> None:
     from crsr_video.track import face_models
 
     if fetch:
-        with Reporter(quiet=quiet, as_json=as_json) as reporter:
+        with Reporter(quiet=common.quiet, as_json=as_json) as reporter:
             face_models.fetch_all(reporter.fetching)
     rows = [*_weight_rows(), *(_face_model_row(state) for state in face_models.status())]
     if as_json:
@@ -84,7 +86,7 @@ def _face_model_row(state: "ModelStatus") -> dict[str, str]:
     }
 
 
-@click.command(short_help="Print the completion script for a shell.")
+@command(short_help="Print the completion script for a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, /, shell: str) -> None:

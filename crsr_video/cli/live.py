@@ -1,14 +1,14 @@
 """``crsr-video live``: enhance a stream while it runs."""
 
 import sys
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from crsr_video.cli import options, process
-from crsr_video.cli.options import option, section
+from crsr_video.cli.commands import Common, command, option, section
 from crsr_video.cli.reporting import Reporter, count
+from crsr_video.cli.values import parse_pairs
 from crsr_video.config import Config, OutputSettings, ReadSettings
 
 if TYPE_CHECKING:
@@ -35,14 +35,7 @@ _stream_options = section(
         " (.m3u8) or a virtual camera (camera:).",
     ),
     options.OVERWRITE,
-    option(
-        "--max-latency",
-        type=click.FloatRange(5, 60_000),
-        default=80.0,
-        show_default=True,
-        metavar="MS",
-        help="Keep 19 of 20 frames below this delay from arrival to departure.",
-    ),
+    options.MAX_LATENCY,
     option(
         "--preview",
         is_flag=False,
@@ -51,11 +44,7 @@ _stream_options = section(
         metavar="[PORT]",
         help="Serve a page for a browser on this machine that shows before and after.",
     ),
-    option(
-        "--seconds",
-        type=click.FloatRange(min=0, min_open=True),
-        help="Stop after this time.  [default: when the source ends]",
-    ),
+    options.SECONDS.but(help="Stop after this time.  [default: when the source ends]"),
     options.REPORT,
     options.JSON_EVENTS,
 )
@@ -68,29 +57,15 @@ _source_options = section(
         help="FFmpeg's name of the source's format, such as nut, mpegts, rawvideo, v4l2,"
         " avfoundation or dshow.",
     ),
-    option(
-        "--size",
-        metavar="WxH",
-        type=options.FrameSize(),
-        help="Frame size of raw video, or requested from a camera, such as 1280x720.",
-    ),
-    option(
-        "--pixel-format",
-        metavar="NAME",
-        help="Pixel format of raw video, or requested from a camera.",
-    ),
-    option(
-        "--rate",
-        metavar="FPS",
-        type=options.FrameRate(),
-        help="Frame rate of raw video, or requested from a camera.",
-    ),
+    options.SIZE.but(help="Frame size of raw video, or requested from a camera."),
+    options.PIXEL_FORMAT.but(help="Pixel format of raw video, or requested from a camera."),
+    options.RATE.but(help="Frame rate of raw video, or requested from a camera."),
     option(
         "--input-option",
         "input_options",
         metavar="KEY=VALUE",
         multiple=True,
-        callback=options.parse_pairs,
+        callback=parse_pairs,
         help="Pass an option to FFmpeg's reader; may be repeated.",
     ),
     option("--realtime", is_flag=True, help="Play a file at its own frame rate."),
@@ -99,7 +74,6 @@ _source_options = section(
         "--connect-timeout",
         type=click.FloatRange(min=0, min_open=True),
         default=10.0,
-        show_default=True,
         metavar="SECONDS",
         help="Give up if the first frame or the sink takes longer.",
     ),
@@ -107,14 +81,12 @@ _source_options = section(
         "--stall-timeout",
         type=click.FloatRange(min=0, min_open=True),
         default=5.0,
-        show_default=True,
         metavar="SECONDS",
         help="Reconnect to a network source that is silent for this time.",
     ),
     option(
         "--reconnect/--no-reconnect",
         default=True,
-        show_default=True,
         help="Reconnect to a source or sink after its connection is lost.",
     ),
 )
@@ -127,48 +99,38 @@ _encoder_options = section(
         help="FFmpeg's name of the sink's format, such as nut, mpegts, y4m or rawvideo."
         "  [default: nut on standard output]",
     ),
-    option("--codec", metavar="ENCODER", help="Use this encoder.  [default: rawvideo or libx264]"),
-    option(
-        "--bitrate",
-        metavar="RATE",
-        type=options.BitRate(),
-        help="Set the bits per second, such as 4M or 800k.",
+    options.CODEC.but(
+        help="Encode as h264 or h265, or with an FFmpeg encoder.  [default: rawvideo or libx264]"
     ),
-    option("--preset", help="Set the encoder preset.  [default: a fast one]"),
+    options.BITRATE,
+    options.PRESET.but(help="Set the speed of the encoder.  [default: a fast one]"),
     options.ENCODER_OPTIONS,
 )
 
 
-@click.command(cls=options.SectionCommand, short_help="Enhance a camera or a stream.")
+@command(short_help="Enhance a camera or a stream.")
 @_stream_options
 @options.live_face_options
 @options.network_options
+@options.speed_options
 @_source_options
 @_encoder_options
-@click.pass_context
+@click.pass_obj
 def live(
-    context: click.Context,
+    common: Common,
     /,
     source: str,
     sink: str,
-    input_format: str | None,
-    output_format: str | None,
-    size: tuple[int, int] | None,
-    pixel_format: str | None,
-    rate: Fraction | None,
-    input_options: dict[str, str],
-    realtime: bool,
-    loop: bool,
+    preview: int | None,
     max_latency: float,
     seconds: float | None,
+    input_format: str | None,
+    input_options: dict[str, str],
+    output_format: str | None,
+    encoder_options: dict[str, str],
     connect_timeout: float,
     stall_timeout: float,
     reconnect: bool,
-    preview: int | None,
-    codec: str | None,
-    bitrate: int | None,
-    preset: str | None,
-    encoder_options: dict[str, str],
     as_json: bool,
     **choices: Any,
 ) -> None:
@@ -182,29 +144,22 @@ def live(
     crsr-video live -i /dev/video0 -o camera: --preview
     crsr-video live -i rtsp://camera/stream -o rtmp://server/live/key
     """
-    output = OutputSettings(
-        container=output_format,
-        codec=codec,
-        bitrate=bitrate,
-        preset=preset,
-        options=encoder_options,
-        connect_seconds=connect_timeout,
-        reconnect=reconnect,
+    connecting = {"connect_seconds": connect_timeout, "reconnect": reconnect}
+    output = options.take(
+        OutputSettings, choices, container=output_format, options=encoder_options, **connecting
     )
-    read = ReadSettings(
+    read = options.take(
+        ReadSettings,
+        choices,
         format=input_format,
-        size=size,
-        pixel_format=pixel_format,
-        rate=rate,
         options=input_options,
-        realtime=realtime,
-        loop=loop,
-        connect_seconds=connect_timeout,
         stall_seconds=stall_timeout,
-        reconnect=reconnect,
+        **connecting,
     )
     config = Config.from_options(on_error="passthrough", reading=read, output=output, **choices)
-    with LiveReporter(quiet=context.obj, as_json=as_json, events_to_stderr=sink == "-") as reporter:
+    with LiveReporter(
+        quiet=common.quiet, as_json=as_json, events_to_stderr=sink == "-"
+    ) as reporter:
         # Imported here because torch takes seconds to load, and wrong options should fail at once.
         from crsr_video import live
         from crsr_video.track import litert

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crsr_video.cli import options, process
-from crsr_video.cli.options import NamedFile, option, section
+from crsr_video.cli.commands import Common, command, group, option, section
 
 if TYPE_CHECKING:
     from crsr_video.plugins.status import Status
 
 
-@click.group(short_help="Install the effect for FFmpeg, GStreamer and editors.")
+@group(short_help="Install the effect for FFmpeg, GStreamer and editors.")
 def plugin() -> None:
     """Install the effect "crsr" for FFmpeg, GStreamer, Kdenlive and Shotcut.
 
@@ -30,19 +30,19 @@ def plugin() -> None:
 
 
 @plugin.command(short_help="Compile and install the effect, or update it.")
-@click.option(
+@option(
     "--shotcut",
     metavar="FOLDER",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Install for Shotcut too; FOLDER is where it is installed, such as /usr or Shotcut.app.",
 )
-@click.option(
+@option(
     "--command",
     metavar="FILE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Let the effect start this crsr-video.  [default: this one]",
 )
-@click.option("--force", is_flag=True, help="Replace files that crsr-video did not write.")
+@option("--force", is_flag=True, help="Replace files that crsr-video did not write.")
 def install(shotcut: Path | None, command: Path | None, force: bool) -> None:
     """Compile the effect for this machine, and install it for FFmpeg and editors.
 
@@ -63,7 +63,7 @@ def install(shotcut: Path | None, command: Path | None, force: bool) -> None:
 
 
 @plugin.command(short_help="Show what is installed, and whether it works.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.JSON_OBJECT
 def status(as_json: bool) -> None:
     """Show what is installed, whether it loads, and what FFmpeg and melt would load.
 
@@ -82,7 +82,7 @@ def status(as_json: bool) -> None:
 
 
 @plugin.command(short_help="Remove the installed files.")
-@click.option("--force", is_flag=True, help="Also remove files that were changed since.")
+@option("--force", is_flag=True, help="Also remove files that were changed since.")
 def uninstall(force: bool) -> None:
     """Remove the files that install wrote, and nothing else."""
     from crsr_video.plugins import installation
@@ -182,25 +182,18 @@ def _status_lines(found: "Status", server_running: bool) -> list[str]:
     return lines
 
 
-@click.command(
+@command(
     "ffmpeg-args",
-    cls=options.SectionCommand,
     short_help="Print an FFmpeg command that enhances a video with exact colours.",
 )
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@options.SOURCE
 @section(
     "Output",
-    option(
-        "-o",
-        "--output",
-        metavar="OUTPUT",
-        type=NamedFile(),
-        help="Let the command write the result here.  [default: NAME.enhanced.EXT]",
-    ),
-    option("--overwrite", is_flag=True, help="Let the command replace OUTPUT if it exists."),
-    option("--codec", help="Use this FFmpeg encoder.  [default: the codec of INPUT]"),
-    option("--crf", type=float, metavar="Q", help="Set the constant quality; lower is better."),
-    option("--preset", metavar="NAME", help="Set the encoder preset, such as veryfast."),
+    options.OUTPUT.but(help="Let the command write the result here.  [default: NAME.enhanced.EXT]"),
+    options.OVERWRITE.but(help="Let the command replace OUTPUT if it exists."),
+    options.CODEC.but(help="Use this FFmpeg encoder.  [default: the codec of INPUT]"),
+    options.CRF,
+    options.PRESET,
     option(
         "--pipe",
         is_flag=True,
@@ -210,21 +203,9 @@ def _status_lines(found: "Status", server_running: bool) -> list[str]:
 @section(
     "Faces",
     options.STRENGTH,
-    option(
-        "--min-face",
-        type=click.FloatRange(0, 256),
-        default=16.0,
-        show_default=True,
-        metavar="PX",
-        help="Leave faces alone that are narrower than this many pixels.",
-    ),
+    options.MIN_FACE.but(type=click.FloatRange(0, 256)),
     options.MODEL,
-    option(
-        "--tracks",
-        metavar="FILE",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        help="Take the faces from a file that 'crsr-video tracks' wrote for this video.",
-    ),
+    options.TRACKS.but(type=click.Path(path_type=Path, exists=True, dir_okay=False)),
     option(
         "--persons",
         default="",
@@ -234,8 +215,8 @@ def _status_lines(found: "Status", server_running: bool) -> list[str]:
     option("--compare", is_flag=True, help="Show the left half before and the right half after."),
     option("--debug", is_flag=True, help="Draw boxes and landmarks of the faces."),
 )
-@click.pass_context
-def ffmpeg_args(context: click.Context, /, source: Path, **values: Any) -> None:
+@click.pass_obj
+def ffmpeg_args(common: Common, /, source: Path, **values: Any) -> None:
     """Print a command for a shell that enhances INPUT with FFmpeg and the effect.
 
     \b
@@ -250,14 +231,14 @@ def ffmpeg_args(context: click.Context, /, source: Path, **values: Any) -> None:
     opening.check_path(source)
     _check_effect_options(values)
     settings = OutputSettings(codec=values["codec"], crf=values["crf"], preset=values["preset"])
-    common = {"settings": settings, "overwrite": values["overwrite"]}
+    shared: dict[str, Any] = {"settings": settings, "overwrite": values["overwrite"]}
     if values["pipe"]:
         words = _pipe_words(values)
-        command = ffmpeg.through_pipe(source, values["output"], options=words, **common)
+        command = ffmpeg.through_pipe(source, values["output"], options=words, **shared)
     else:
         parameters = _effect_parameters(values)
-        command = ffmpeg.through_effect(source, values["output"], parameters=parameters, **common)
-    if not context.obj:
+        command = ffmpeg.through_effect(source, values["output"], parameters=parameters, **shared)
+    if not common.quiet:
         for notice in command.notices:
             click.echo(f"crsr-video: {notice}", err=True)
     click.echo(command.line)
@@ -325,30 +306,22 @@ def _pipe_words(values: dict[str, Any]) -> tuple[str, ...]:
     return tuple(words)
 
 
-@click.command(short_help="Run the server that effects in editors and FFmpeg use.")
-@click.option(
+@command(short_help="Run the server that effects in editors and FFmpeg use.")
+@option(
     "--idle",
     metavar="SECONDS",
     type=click.FloatRange(min=0),
     default=60.0,
-    show_default=True,
     help="Stop after this time without a client, or ten times as long without a frame; 0: never.",
 )
-@click.option(
-    "--model",
-    metavar="NAME|PATH",
-    default="fast",
-    show_default=True,
-    help="Load these networks at the start.",
-)
-@click.option(
+@options.MODEL.but(help="Load these networks at the start.")
+@option(
     "--threads",
     type=click.IntRange(1, 64),
     default=max(1, min(4, (os.cpu_count() or 1) // 2)),
-    show_default=True,
     help="Enhance at most this many frames at the same time.",
 )
-@click.option(
+@option(
     "--socket",
     "path",
     metavar="PATH",
@@ -356,7 +329,7 @@ def _pipe_words(values: dict[str, Any]) -> tuple[str, ...]:
     help="Listen on this socket.  [default: server.sock in your runtime folder]",
 )
 @click.pass_obj
-def serve(quiet: bool, path: Path | None, idle: float, model: str, threads: int) -> None:
+def serve(common: Common, /, path: Path | None, idle: float, model: str, threads: int) -> None:
     """Enhance frames for other programs of this user.
 
     Effects start the server themselves; each user has one. Ctrl-C or SIGTERM stops it.
@@ -375,7 +348,7 @@ def serve(quiet: bool, path: Path | None, idle: float, model: str, threads: int)
             Server(place, idle=idle, threads=threads) as server,
             process.handled_signals(lambda *_: server.stop()),
         ):
-            if not quiet:
+            if not common.quiet:
                 click.echo(f"crsr-video: serving at {place.path}", err=True)
             # If a model is missing, the client that needs it gets the error.
             with suppress(FaceModelError):

@@ -4,15 +4,16 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from crsr_video.cli import process
-from crsr_video.cli.options import is_folder, option, section
+from crsr_video.cli.commands import option, section
+from crsr_video.cli.options import as_rare
 from crsr_video.cli.reporting import (
     EXIT_FAILED,
     EXIT_PARTIAL,
@@ -26,6 +27,7 @@ from crsr_video.cli.reporting import (
     progress_facts,
     summary_facts,
 )
+from crsr_video.cli.values import is_folder
 from crsr_video.config import Config
 
 if TYPE_CHECKING:
@@ -65,34 +67,29 @@ queue_options = section(
         help="Enhance N files at a time in separate processes; with --ray, use N workers."
         "  [default: 1; with --ray, as many as fit]",
     ),
-    option(
-        "--ray",
-        metavar="ADDRESS|local",
-        help="Share the work over a Ray cluster, including the parts of long videos.",
-    ),
-    option(
-        "--ray-cpus",
-        metavar="N",
-        type=click.FloatRange(min=0, min_open=True),
-        default=1.0,
-        show_default=True,
-        help="Reserve N CPUs of the cluster for each worker.",
-    ),
-    option(
-        "--ray-gpus",
-        metavar="N",
-        type=click.FloatRange(min=0),
-        default=0.0,
-        show_default=True,
-        help="Reserve N GPUs for each worker; 0.25 puts four workers on one.",
+    *as_rare(
+        option(
+            "--ray",
+            metavar="ADDRESS|local",
+            help="Share the work over a Ray cluster, including the parts of long videos.",
+        ),
+        option(
+            "--ray-cpus",
+            metavar="N",
+            type=click.FloatRange(min=0, min_open=True),
+            default=1.0,
+            help="Reserve N CPUs of the cluster for each worker.",
+        ),
+        option(
+            "--ray-gpus",
+            metavar="N",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            help="Reserve N GPUs for each worker; 0.25 puts four workers on one.",
+        ),
     ),
 )
 """Add the options of `QueueSettings`."""
-
-
-def take_settings(values: dict[str, Any]) -> QueueSettings:
-    """Remove the queue's options from the values of all options, and return them."""
-    return QueueSettings(**{field.name: values.pop(field.name) for field in fields(QueueSettings)})
 
 
 def is_queue(sources: Sequence[Path], settings: QueueSettings) -> bool:

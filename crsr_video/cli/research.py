@@ -1,56 +1,46 @@
-"""``crsr-video export``, ``prepare``, ``harvest`` and ``train``: export and training of networks.
-
-The options of the training commands are declared beside the training code, which imports torch. The
-commands in this module only pass their arguments on to it.
-"""
+"""``crsr-video export``: write the networks for other programs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from crsr_video.cli.options import NamedFile, refuse_standard_output
+from crsr_video.cli import options
+from crsr_video.cli.commands import Common, command, option, section
 
 if TYPE_CHECKING:
     from crsr_video.export import Format, Part, Precision
 
-_PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
-
-@click.command(short_help="Write the networks as ONNX or TorchScript.")
+@command(short_help="Write the networks as ONNX or TorchScript.")
 @click.argument("model")
-@click.option(
-    "-o",
-    "--output",
-    type=NamedFile(),
-    help="Write the file here.  [default: MODEL-PART.onnx or .pt]",
+@section(
+    "Options",
+    options.OUTPUT.but(help="Write the file here.  [default: MODEL-PART.onnx or .pt]"),
+    option(
+        "--format",
+        "format_",
+        type=click.Choice(["onnx", "torchscript"]),
+        default="onnx",
+        help="Write this format; ONNX needs the extra 'export'.",
+    ),
+    option(
+        "--part",
+        type=click.Choice(["consistifier", "superresolver", "pair"]),
+        default="pair",
+        help="Write one network, or both chained.",
+    ),
+    options.PRECISION.but(
+        type=click.Choice(["fp32", "fp16"]),
+        default="fp32",
+        help="Store the weights in this format; input and output stay fp32.",
+    ),
+    options.OVERWRITE,
 )
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["onnx", "torchscript"]),
-    default="onnx",
-    show_default=True,
-    help="Write this format; ONNX needs the extra 'export'.",
-)
-@click.option(
-    "--part",
-    type=click.Choice(["consistifier", "superresolver", "pair"]),
-    default="pair",
-    show_default=True,
-    help="Write one network, or both chained.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["fp32", "fp16"]),
-    default="fp32",
-    show_default=True,
-    help="Store the weights in this format; input and output stay fp32.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @click.pass_obj
 def export(
-    quiet: bool,
+    common: Common,
+    /,
     model: str,
     format_: "Format",
     part: "Part",
@@ -80,7 +70,7 @@ def export(
         precision=precision,
         overwrite=overwrite,
     )
-    if not quiet:
+    if not common.quiet:
         click.echo(f"{done.path}: {_comparison_text(done.difference, done.pictures)}")
 
 
@@ -89,24 +79,3 @@ def _comparison_text(difference: float | None, batches: int) -> str:
         return "not compared, because ONNX Runtime is not installed"
     found = f"{difference:.2g} (white is 1) in {batches} batches"
     return f"differs from crsr-video's result by at most {found}"
-
-
-def _training_command(name: str, text: str) -> click.Command:
-    """Return a command that passes its arguments on to the training command of the same name."""
-
-    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-    def command(arguments: tuple[str, ...]) -> None:
-        refuse_standard_output(arguments)
-        from crsr_video.training.__main__ import main
-
-        main.commands[name].main(
-            args=list(arguments), prog_name=f"crsr-video {name}", standalone_mode=False
-        )
-
-    command.__doc__ = text
-    return click.command(name, short_help=text, context_settings=_PASS_ON)(command)
-
-
-prepare = _training_command("prepare", "Pack the faces of a folder of pictures for training.")
-harvest = _training_command("harvest", "Cut real low-resolution faces out of videos.")
-train = _training_command("train", "Train the networks, and export weights.")

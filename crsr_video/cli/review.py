@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crsr_video.cli import options, process
-from crsr_video.cli.options import NamedFile
+from crsr_video.cli.commands import Common, command, option, section
 from crsr_video.cli.reporting import (
     EXIT_PARTIAL,
     Reporter,
@@ -17,6 +17,7 @@ from crsr_video.cli.reporting import (
     timing_facts,
     timing_line,
 )
+from crsr_video.cli.values import NamedFile, Time
 from crsr_video.config import EnhancerConfig
 
 if TYPE_CHECKING:
@@ -27,51 +28,35 @@ _MOST_LISTED = 20
 """People who are printed one by one. The tracks file contains all of them."""
 
 
-@click.command(cls=options.SectionCommand, short_help="Find and number the people of a video.")
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
-@options.section(
+@command(short_help="Find and number the people of a video.")
+@options.SOURCE
+@section(
     "Options",
-    options.option(
-        "-o",
-        "--output",
-        metavar="OUTPUT",
-        type=NamedFile(),
-        help="Write the tracks here.  [default: NAME.tracks.json]",
-    ),
-    options.option(
+    options.OUTPUT.but(help="Write the tracks here.  [default: NAME.tracks.json]"),
+    option(
         "--sheet",
         metavar="PICTURE",
         type=NamedFile(),
         help="Write a .png or .jpg with a picture and the track ID of every person.",
     ),
-    options.option(
+    option(
         "--draw",
         metavar="VIDEO",
         type=NamedFile(),
         help="Write a video with boxes, landmarks and track IDs drawn in.",
     ),
-    options.option(
-        "--min-face",
-        type=click.FloatRange(min=0),
-        default=16.0,
-        show_default=True,
-        metavar="PX",
-        help="Mark faces that are narrower than this many pixels as left unchanged.",
-    ),
+    options.MIN_FACE.but(help="Mark faces narrower than this many pixels as left unchanged."),
     options.OVERWRITE,
     options.JSON_EVENTS,
 )
-@click.pass_context
+@click.pass_obj
 def tracks(
-    context: click.Context,
+    common: Common,
     /,
     source: Path,
     output: Path | None,
-    draw: Path | None,
-    sheet: Path | None,
-    min_face: float,
-    overwrite: bool,
     as_json: bool,
+    **choices: Any,
 ) -> None:
     """Find every face of INPUT and number the people, without enhancing anything.
 
@@ -80,7 +65,7 @@ def tracks(
     crsr-video enhance party.mp4 --tracks party.tracks.json --face 2=off --face 3=strength:0.5
     crsr-video tracks party.mp4 -o tracks.json --draw overlay.mp4
     """
-    with _TracksReporter(quiet=context.obj, as_json=as_json) as reporter:
+    with _TracksReporter(quiet=common.quiet, as_json=as_json) as reporter:
         # Imported here because wrong options should fail at once.
         from crsr_video.inspection import analysis
         from crsr_video.io.sources import opening
@@ -92,12 +77,9 @@ def tracks(
         found = analysis.analyse(
             source,
             output,
-            draw=draw,
-            sheet=sheet,
-            min_face=min_face,
-            overwrite=overwrite,
             on_progress=reporter.progress,
             on_notice=reporter.notice,
+            **choices,
         )
         reporter.end(found)
     if found.partial:
@@ -185,37 +167,29 @@ def _person_line(person: "Person") -> str:
     )
 
 
-@click.command(cls=options.SectionCommand, short_help="Show one frame before and after.")
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
-@options.section(
+@command(short_help="Show one frame before and after.")
+@options.SOURCE
+@section(
     "Output",
-    options.option(
+    option(
         "--at",
-        type=options.TimeOfVideo(),
+        type=Time(),
         default=0.0,
-        help="Show the frame at this time, such as 12.5 or 0:12.5.  [default: the first frame]",
+        show_default="the first frame",
+        help="Show the frame at this time, such as 12.5 or 0:12.5.",
     ),
-    options.option(
-        "-o",
-        "--output",
-        metavar="PICTURE",
-        type=NamedFile(),
-        help="Write a .png or .jpg here.  [default: NAME.preview.png]",
+    options.OUTPUT.but(
+        metavar="PICTURE", help="Write a .png or .jpg here.  [default: NAME.preview.png]"
     ),
     options.OVERWRITE,
-    options.option(
-        "--scale",
-        type=click.Choice(["1", "2", "4"]),
-        default="1",
-        show_default=True,
-        help="Enlarge the picture, as 'enhance --scale' does.",
-    ),
+    options.SCALE,
 )
 @options.face_options
 @options.network_options
+@options.speed_options
 @click.pass_obj
 def preview(
-    quiet: bool,
+    common: Common,
     /,
     source: Path,
     at: float,
@@ -239,42 +213,39 @@ def preview(
     process.limit_library_threads(config.networks.device)
     litert.prepare_process()
     done = single_frame.preview(source, output, at=at, config=config, overwrite=overwrite)
-    if not quiet:
+    if not common.quiet:
         found, place = done.statistics, format_time(done.seconds)
         text = f"{found.enhanced} of {count(found.faces, 'face')} enhanced"
         click.echo(f"crsr-video: {text if found.faces else 'No face'} at {place}", err=True)
         click.echo(f"crsr-video: Wrote {done.output}", err=True)
 
 
-@click.command(short_help="Show a video before and after, side by side.")
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@command(short_help="Show a video before and after, side by side.")
+@options.SOURCE
 @click.argument("enhanced", metavar="ENHANCED", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    metavar="OUTPUT",
-    type=NamedFile(),
-    help="Write a video, or a .png or .jpg with close-ups of faces, here."
-    "  [default: NAME.compare.EXT]",
+@section(
+    "Options",
+    options.OUTPUT.but(
+        help="Write a video, or a .png or .jpg with close-ups of faces, here."
+        "  [default: NAME.compare.EXT]",
+    ),
+    option("--split", is_flag=True, help="Show the left half before and the right half after."),
+    option(
+        "--faces",
+        type=click.IntRange(min=1),
+        default=12,
+        help="Show at most this many close-ups in a .png or .jpg.",
+    ),
+    options.OVERWRITE,
 )
-@click.option("--split", is_flag=True, help="Show the left half before and the right half after.")
-@click.option(
-    "--faces",
-    type=click.IntRange(min=1),
-    default=12,
-    show_default=True,
-    help="Show at most this many close-ups in a .png or .jpg.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.pass_obj
 def compare(
-    quiet: bool,
+    common: Common,
+    /,
     source: Path,
     enhanced: Path,
     output: Path | None,
-    split: bool,
-    faces: int,
-    overwrite: bool,
+    **choices: Any,
 ) -> None:
     """Show INPUT and ENHANCED in one video, or their faces in one picture.
 
@@ -290,8 +261,6 @@ def compare(
         from crsr_video.track import litert
 
         litert.prepare_process()
-    path = comparison.compare(
-        source, enhanced, output, split=split, faces=faces, overwrite=overwrite
-    )
-    if not quiet:
+    path = comparison.compare(source, enhanced, output, **choices)
+    if not common.quiet:
         click.echo(f"crsr-video: Wrote {path}", err=True)

@@ -10,20 +10,22 @@ from types import FrameType
 import click
 
 from crsr_video.cli import process
+from crsr_video.cli.commands import command, option, section
 
 
-@click.command()
+@command(short_help="Preview and export in the browser.")
 @click.argument("paths", type=click.Path(path_type=Path, exists=True), nargs=-1)
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; 0 takes a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--no-browser", is_flag=True, help="Print the address and do not open a browser.")
-@click.option(
-    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Exports at a time."
-)
-@click.option(
-    "--work-folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for uploads and the queue, instead of the user's cache.",
+@section(
+    "Options",
+    option("--port", type=click.IntRange(0, 65535), default=0, help="Port; 0 takes a free one."),
+    option("--host", default="127.0.0.1", help="Address to listen on."),
+    option("--no-browser", is_flag=True, help="Print the address and do not open a browser."),
+    option("--jobs", type=click.IntRange(1), default=1, help="Exports at a time."),
+    option(
+        "--work-folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder for uploads and the queue, instead of the user's cache.",
+    ),
 )
 def studio(
     paths: tuple[Path, ...],

@@ -7,18 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from crsr_video.cli import main
-from crsr_video.cli.options import (
-    BitRate,
-    FrameRate,
-    FrameSize,
-    NameList,
-    NumberList,
-    SectionCommand,
-    option,
-    refuse_standard_output,
-    section,
-)
+from crsr_video.cli.commands import command, option, section
 from crsr_video.cli.reporting import count, people_text, printable
+from crsr_video.cli.values import BitRate, FrameRate, FrameSize, NameList, NumberList, Time
 
 
 @pytest.mark.parametrize(
@@ -30,6 +21,11 @@ from crsr_video.cli.reporting import count, people_text, printable
         (FrameSize(), "1280X720", (1280, 720)),
         (FrameRate(), "30000/1001", Fraction(30000, 1001)),
         (FrameRate(), "29.97", Fraction(2997, 100)),
+        (Time(), "2.5", 2.5),
+        (Time(), "0:02", 2.0),
+        (Time(), "00:00:02.5", 2.5),
+        (Time(), "1:02:03", 3723.0),
+        (Time(), "200ms", 0.2),
         (NumberList(range(5), "a number"), "4,0, 4", (4, 0)),
         (NameList(("a", "b")), "b, a", ("b", "a")),
     ],
@@ -48,6 +44,11 @@ def test_values_are_converted(kind, text, value):
         (FrameSize(), "640", "invalid frame size '640'"),
         (FrameRate(), "1/0", "invalid frame rate '1/0': use 30 or 30000/1001, up to 1000"),
         (FrameRate(), "1001", "invalid frame rate '1001'"),
+        (Time(), "soon", "invalid time 'soon': use 12.5, 0:12.5 or 1:02:03.5"),
+        (Time(), "0:75", "invalid time '0:75'"),
+        (Time(), "1:60:00", "invalid time '1:60:00'"),
+        (Time(), "-1", "invalid time '-1'"),
+        (Time(above_zero=True), "0", "it must be above zero"),
         (NumberList(range(5), "a number from 0 to 4"), "5", "'5' is not a number from 0 to 4"),
         (NumberList(range(5), "a number"), "9" * 5000, "is not a number"),
         (NameList(("a", "b")), "c", "'c' is not one of a, b"),
@@ -59,35 +60,30 @@ def test_errors_name_the_value_and_what_is_allowed(kind, text, message):
     assert message in raised.value.message
 
 
-@pytest.mark.parametrize("words", [["-o", "-"], ["--out", "-"], ["-o-"], ["--output=-"]])
-def test_arguments_that_are_passed_on_cannot_write_to_standard_output(words):
-    with pytest.raises(click.UsageError, match="Invalid value for '-o'"):
-        refuse_standard_output(["x", *words])
-
-
-def test_other_arguments_are_passed_on():
-    refuse_standard_output(["-", "-o", "./-"])
-
-
 def test_help_lists_options_by_section():
-    @click.command(cls=SectionCommand)
-    @section("First", option("--one"), option("--two"))
+    @command()
+    @section("First", option("--one"), option("--two"), option("--seldom", rare=True))
     @section("Second", option("--three"))
-    def command():
+    def sample():
         """Do something."""
 
-    lines = CliRunner().invoke(command, ["--help"]).output.splitlines()
-    titles = ["First:", "Second:", "Other options:"]
-    assert [line for line in lines if line.endswith(":")] == titles
-    names = [line.split()[0] for line in lines if line.startswith("  --")]
-    assert names == ["--one", "--two", "--three", "--help"]
+    def titles_and_names(word):
+        lines = CliRunner().invoke(sample, [word]).output.splitlines()
+        titles = [line for line in lines if line.endswith(":")]
+        return titles, [line.split()[0] for line in lines if line.startswith("  --")]
+
+    titles, names = titles_and_names("-h")
+    assert titles == ["First:", "Second:", "General:"]
+    assert names == ["--one", "--two", "--three", "--help-all"]
+    titles, names = titles_and_names("--help-all")
+    assert names == ["--one", "--two", "--seldom", "--three", "--help-all"]
 
 
 def commands(group, *path):
-    for name, command in group.commands.items():
-        yield (*path, name), command
-        if isinstance(command, click.Group):
-            yield from commands(command, *path, name)
+    for name, found in group.commands.items():
+        yield (*path, name), found
+        if isinstance(found, click.Group):
+            yield from commands(found, *path, name)
 
 
 @pytest.mark.parametrize(("path", "command"), list(commands(main)), ids=str)
@@ -128,3 +124,13 @@ def test_summaries_name_people_and_frames(counts, text):
 
 def test_unprintable_characters_are_escaped():
     assert printable("a\nb\x1b[2Jc.mp4") == "a\\nb\\x1b[2Jc.mp4"
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands(main)], ids=" ".join)
+@pytest.mark.parametrize("word", ["-q", "-v", "-y"])
+def test_common_options_stand_before_and_after_every_command(path, word):
+    after = CliRunner().invoke(main, [*path, word, "-h"])
+    before = CliRunner().invoke(main, [word, *path, "-h"])
+    assert (after.exit_code, before.exit_code) == (0, 0)
+    assert after.output == before.output
+    assert " -h, --help" in after.output

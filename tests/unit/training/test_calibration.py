@@ -7,13 +7,13 @@ import torch
 from click.testing import CliRunner
 
 from crsr_video import weights
+from crsr_video.cli import main
 from crsr_video.errors import TrainingError
 from crsr_video.imaging.masks import window
 from crsr_video.networks import onednn
 from crsr_video.runtime.predictor import MOST_INT8_PIXELS
 from crsr_video.stages.align import CROP_SIZES
 from crsr_video.training import calibration
-from crsr_video.training.__main__ import main
 from crsr_video.training.calibration import Sample, calibrate, compare, crops, write
 from crsr_video.training.data import Faces
 from crsr_video.training.export import export

@@ -15,8 +15,8 @@ import torch
 from click.testing import CliRunner
 
 from crsr_video import weights
+from crsr_video.cli import main
 from crsr_video.errors import TrainingError
-from crsr_video.training.__main__ import main
 from crsr_video.training.costs import costs
 from crsr_video.training.data import Faces, Tier
 from crsr_video.training.draws import Draw, Source, Wanted, prefetch

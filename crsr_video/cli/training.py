@@ -1,4 +1,4 @@
-"""Commands: prepare faces, harvest genuine ones, train, calibrate and export weights."""
+"""``crsr-video prepare``, ``harvest`` and ``train``: data and training of the networks."""
 
 import logging
 import sys
@@ -9,23 +9,23 @@ from typing import Any
 
 import click
 
-from crsr_video.errors import CrsrError
+from crsr_video.cli import options
+from crsr_video.cli.commands import command, group, option, section
+from crsr_video.cli.values import NamedFile
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
-ANY = click.Path(path_type=Path)
-
-
-@click.group()
-def main() -> None:
-    """Prepare data, train networks, and export their weights."""
+_FOLDER = NamedFile(file_okay=False)
+_FILE = NamedFile(dir_okay=False)
+_ANY = click.Path(path_type=Path)
+_PACK = options.OUTPUT.but(type=_FILE, required=True, help="Write this pack (.pack).")
 
 
-@main.command()
-@click.argument("pictures", type=FOLDER)
-@click.option("-o", "--output", type=FILE, required=True, help="The pack to write (.pack).")
-@click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True,
-              help="WebP quality.")  # fmt: skip
+@command(short_help="Pack the faces of a folder of pictures for training.")
+@click.argument("pictures", type=_FOLDER)
+@section(
+    "Options",
+    _PACK,
+    option("--quality", type=click.IntRange(1, 100), default=95, help="WebP quality."),
+)
 def prepare(pictures: Path, output: Path, quality: int) -> None:
     """Align the faces in a folder of PICTURES and pack them for training.
 
@@ -34,70 +34,90 @@ def prepare(pictures: Path, output: Path, quality: int) -> None:
     """
     from crsr_video.training.prepare import prepare as run
 
-    _print_counts(run(pictures, output, quality=quality, progress=sys.stderr.isatty()))
+    counts = run(pictures, output, quality=quality, progress=sys.stderr.isatty())
+    _print_counts("pictures", counts, output)
+    click.echo(f"next: crsr-video train joint {output} -o RUN_FOLDER --minutes 30")
 
 
-@main.command()
-@click.argument("videos", type=ANY, nargs=-1, required=True)
-@click.option("-o", "--output", type=FILE, required=True, help="The pack to write (.pack).")
-@click.option(
-    "--every", type=click.IntRange(1), default=5, show_default=True, help="Use each N-th frame."
+@command(short_help="Cut real low-resolution faces out of videos.")
+@click.argument("videos", type=_ANY, nargs=-1, required=True)
+@section(
+    "Options",
+    _PACK,
+    option("--every", type=click.IntRange(1), default=5, help="Use each N-th frame."),
+    option(
+        "--smallest", type=click.FloatRange(8), default=12.0, help="Least face width in pixels."
+    ),
+    option(
+        "--largest", type=click.FloatRange(8), default=160.0, help="Largest face width in pixels."
+    ),
+    option("--per-track", type=click.IntRange(1), default=12, help="Most faces of one track."),
 )
-@click.option(
-    "--smallest",
-    type=click.FloatRange(8),
-    default=12.0,
-    show_default=True,
-    help="Least face width in pixels.",
-)
-@click.option(
-    "--largest",
-    type=click.FloatRange(8),
-    default=160.0,
-    show_default=True,
-    help="Largest face width in pixels.",
-)
-@click.option("--per-track", type=click.IntRange(1), default=12, show_default=True,
-              help="Most faces of one track.")  # fmt: skip
 def harvest(videos: Sequence[Path], output: Path, **options: Any) -> None:
     """Cut aligned faces out of VIDEOS (files or folders) at the size they were filmed in."""
     from crsr_video.training.harvest import harvest as run
 
-    _print_counts(run(videos, output, progress=sys.stderr.isatty(), **options))
+    counts = run(videos, output, progress=sys.stderr.isatty(), **options)
+    _print_counts("frames and faces", counts, output)
+    click.echo(f"next: crsr-video train cr FACES.pack --genuine {output} -o RUN_FOLDER")
 
 
-def _print_counts(counts: dict[str, int]) -> None:
-    for name, count in counts.items():
-        click.echo(f"{name:>16} {count}")
+def _print_counts(heading: str, counts: dict[str, int], output: Path) -> None:
+    width = max(map(len, (heading, *counts)))
+    for name, count in ((heading, "count"), *counts.items()):
+        click.echo(f"{name:<{width}}  {count:>8}")
+    click.echo(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)")
 
 
-@main.group()
+@group(short_help="Train the networks, and export weights.")
 def train() -> None:
     """Train networks. Every run can be interrupted and resumed by the same command."""
 
 
-_OPTIONS = [
-    click.argument("faces", type=ANY),
-    click.option("-o", "--output", type=FOLDER, required=True, help="Folder of the run."),
-    click.option("--minutes", type=click.FloatRange(0.01), help="Length of the run in minutes."),
-    click.option("--steps", type=click.IntRange(1), help="Length of the run in steps."),
-    click.option("--from", "start", type=ANY, multiple=True,
-                 help="Start from the weights of a run or a file; repeatable, the first counts."),
-    click.option("--genuine", type=ANY, help="Low-resolution faces: a harvested pack or an .npz."),
-    click.option("--size", default="fast", show_default=True, help="Network size: small or fast."),
-    click.option("--tier", "tiers", multiple=True, metavar="FACE:PATCH:BATCH:SHARE",
-                 help="Kind of batch; repeatable."),
-    click.option("--framing", type=click.Choice(["canonical", "wider"]), default="canonical",
-                 show_default=True, help="Crop of the head; 'wider' is that of the .npz."),
-    click.option("--set", "changes", multiple=True, metavar="NAME=VALUE",
-                 help="Change a setting of the method; repeatable."),
-    click.option("--pause", type=click.FloatRange(0.01), help="Pause after N minutes."),
-    click.option("--seed", default=0, show_default=True),
-    click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N."),
-    click.option("--threads", default=1, show_default=True, help="CPU threads of the networks."),
-    click.option("--workers", default=0, show_default=True, help="Threads that make data."),
-    click.option("--log-every", default=25, show_default=True, help="Steps between log lines."),
-]  # fmt: skip
+_FACES = click.argument("faces", type=_ANY)
+_training_options = section(
+    "Options",
+    options.OUTPUT.but(type=_FOLDER, required=True, help="Folder of the run."),
+    option("--minutes", type=click.FloatRange(0.01), help="Length of the run in minutes."),
+    option("--steps", type=click.IntRange(1), help="Length of the run in steps."),
+    option(
+        "--from",
+        "start",
+        type=_ANY,
+        multiple=True,
+        help="Start from the weights of a run or a file; may be repeated, the first counts.",
+    ),
+    option(
+        "--genuine", type=_ANY, help="Use these low-resolution faces: a harvested pack or an .npz."
+    ),
+    option("--size", default="fast", help="Network size: small or fast."),
+    option(
+        "--tier",
+        "tiers",
+        multiple=True,
+        metavar="FACE:PATCH:BATCH:SHARE",
+        help="Kind of batch; may be repeated.",
+    ),
+    option(
+        "--framing",
+        type=click.Choice(["canonical", "wider"]),
+        default="canonical",
+        help="Crop of the head; 'wider' is that of the .npz.",
+    ),
+    option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Change a setting of the method; may be repeated.",
+    ),
+    option("--pause", type=click.FloatRange(0.01), help="Pause after this many minutes."),
+    options.SEED,
+    options.DEVICE.but(metavar="cpu|cuda[:N]", default="cpu"),
+    option("--threads", default=1, help="CPU threads of the networks."),
+    option("--workers", default=0, help="Threads that make data."),
+    option("--log-every", default=25, help="Steps between log lines."),
+)
 
 
 def _add_method(name: str, text: str) -> None:
@@ -108,18 +128,15 @@ def _add_method(name: str, text: str) -> None:
         _train(variant or name, **options)
 
     command.__doc__ = text
-    wrapped: Callable[..., Any] = command
-    for option in reversed(_OPTIONS):
-        wrapped = option(wrapped)
+    wrapped: Callable[..., Any] = _FACES(_training_options(command))
     if name == "baseline":
         wrapped = click.argument("variant", type=click.Choice(["blind", "uda", "lrgan"]))(wrapped)
     if name == "joint":
-        wrapped = click.option(
+        wrapped = option(
             "--supervision",
             "variant",
             type=click.Choice(["joint", "footage", "both"]),
             default="joint",
-            show_default=True,
             help="joint: synthetic pairs; footage: genuine footage, as in the paper; both.",
         )(wrapped)
     train.command(name)(wrapped)
@@ -155,6 +172,9 @@ def _train(
     session = Session(method(name, size, tiers, changes), faces, output, **options)
     with _logged(output):
         session.train(limits, threads=threads, workers=workers, progress=sys.stderr.isatty())
+    click.echo(f"wrote the run {output}, which the same command continues with more --minutes")
+    click.echo(f"next: crsr-video evaluate {output} --data {faces}")
+    click.echo(f"      crsr-video train export {output} -o NAME.safetensors --faces {faces}")
 
 
 @contextmanager
@@ -194,9 +214,9 @@ def networks() -> None:
 
 
 @train.command()
-@click.argument("faces", type=ANY)
-@click.option("--model", default="fast", show_default=True, help="A name or a .safetensors file.")
-@click.option("--rounds", default=8, show_default=True, help="Samples of twelve faces.")
+@_FACES
+@options.MODEL.but(help="A name or a .safetensors file.")
+@option("--rounds", default=8, help="Samples of twelve faces.")
 def calibrate(faces: Path, model: str, rounds: int) -> None:
     """Calibrate a model for int8 inference on the pack FACES.
 
@@ -225,15 +245,14 @@ def _calibrate(model: str, faces: Path, rounds: int = 8) -> tuple[str, bool]:
 
 
 @train.command()
-@click.argument("run", type=ANY)
-@click.option("-o", "--output", type=FILE, required=True, help="The .safetensors to write.")
-@click.option("--faces", type=ANY, help="The training pack: calibrates int8 and writes a card.")
-@click.option("--anchor", help="Move the weights towards this model's, but not the texture head.")
-@click.option("--share", type=click.FloatRange(0, 1), default=0.5, show_default=True,
-              help="Share of the anchor.")  # fmt: skip
-@click.option("--figures", type=FILE, help="Markdown file with figures, for the card.")
-@click.option("--hardware", default="", help="What the run was trained on, for the card.")
-@click.option("--command", "commands", multiple=True, help="Training command, for the card.")
+@click.argument("run", type=_ANY)
+@options.OUTPUT.but(type=_FILE, required=True, help="The .safetensors to write.")
+@option("--faces", type=_ANY, help="The training pack: calibrates int8 and writes a card.")
+@option("--anchor", help="Move the weights towards this model's, but not the texture head.")
+@option("--share", type=click.FloatRange(0, 1), default=0.5, help="Share of the anchor.")
+@option("--figures", type=_FILE, help="Markdown file with figures, for the card.")
+@option("--hardware", default="", help="What the run was trained on, for the card.")
+@option("--command", "commands", multiple=True, help="Training command, for the card.")
 def export(
     run: Path, output: Path, faces: Path | None, anchor: str | None, share: float, **card: Any
 ) -> None:
@@ -256,10 +275,3 @@ def export(
             int8 = f"not measured: {error}"
         click.echo(f"int8: {int8}")
         write_card(path, state, faces, int8=int8, anchor=earlier, **card)
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except CrsrError as error:
-        sys.exit(f"error: {error}")

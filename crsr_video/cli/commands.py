@@ -1,0 +1,228 @@
+"""Commands and groups: help in sections, and the options that every command has.
+
+``-q``, ``-v``, ``-y`` and ``-h`` work before and after the name of every command.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+GENERAL = "General"
+"""Heading of the options that every command has."""
+_SHOWS_ALL = "crsr_video.shows_all_options"
+"""Name in `click.Context.meta` of the choice of --help-all."""
+
+
+@dataclass(slots=True)
+class Common:
+    """Values of the options that every command has."""
+
+    quiet: bool = False
+    verbosity: int = 0
+    overwrite: bool = False
+
+    def apply(self) -> None:
+        """Set the level of the log."""
+        level = [logging.WARNING, logging.INFO, logging.DEBUG][min(self.verbosity, 2)]
+        logging.getLogger("crsr_video").setLevel(logging.ERROR if self.quiet else level)
+
+
+class Option(click.Option):
+    """An option that is listed under a heading of the help text.
+
+    Args:
+        section: The heading.
+        rare: Whether only --help-all lists the option.
+    """
+
+    def __init__(
+        self, *arguments: Any, section: str = "Options", rare: bool = False, **attributes: Any
+    ) -> None:
+        super().__init__(*arguments, **attributes)
+        self.section, self.rare = section, rare
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """The declaration of an option, which decorates commands.
+
+    Attributes:
+        names: Names of the option, and optionally that of the parameter.
+        attributes: Arguments of `Option`.
+    """
+
+    names: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, command: F) -> F:
+        """Add the option to a command."""
+        return click.option(*self.names, cls=Option, **self.attributes)(command)
+
+    def but(self, **changes: Any) -> "Declaration":
+        """Return the same option with other attributes, such as another help text."""
+        return replace(self, attributes={**self.attributes, **changes})
+
+
+def option(*names: str, **attributes: Any) -> Declaration:
+    """Declare an option.
+
+    Args:
+        *names: Names of the option, and optionally that of the parameter.
+        **attributes: Arguments of `Option`.
+    """
+    return Declaration(names, attributes)
+
+
+def section(title: str, *options: Declaration) -> Callable[[F], F]:
+    """Return a decorator that adds options to a command under one heading of its help text."""
+
+    def decorate(command: F) -> F:
+        for declared in reversed(options):
+            command = declared.but(section=title)(command)
+        return command
+
+    return decorate
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Add the value of an option to those given elsewhere on the command line."""
+    common = context.ensure_object(Common)
+    if parameter.name == "verbosity":
+        common.verbosity += value
+    elif value:
+        setattr(common, str(parameter.name), True)
+    common.apply()
+
+
+def _show_all(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        context.meta[_SHOWS_ALL] = True
+        click.echo(context.get_help())
+        context.exit()
+
+
+def overwrites(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+    """Return whether -y was given, before the name of the command or after it."""
+    return value or context.ensure_object(Common).overwrite
+
+
+OVERWRITE = option(
+    "-y", "--overwrite", is_flag=True, callback=overwrites, help="Replace files that exist."
+)
+_QUIET = option(
+    "-q", "--quiet", is_flag=True, expose_value=False, callback=_keep, section=GENERAL,
+    help="Print nothing but warnings and errors.",
+)  # fmt: skip
+_VERBOSE = option(
+    "-v", "--verbose", "verbosity", count=True, expose_value=False, callback=_keep,
+    section=GENERAL, show_default=False,
+    help="Print more, such as the time of each stage; -vv prints everything.",
+)  # fmt: skip
+_ACCEPTED_OVERWRITE = option(
+    "-y", "--overwrite", "overwrite", is_flag=True, expose_value=False, callback=_keep,
+    section=GENERAL, hidden=True, help="Replace files that exist.",
+)  # fmt: skip
+_HELP_ALL = option(
+    "--help-all", is_flag=True, is_eager=True, expose_value=False, callback=_show_all,
+    section=GENERAL, help="Show this message with all options, and exit.",
+)  # fmt: skip
+
+
+def _parameter(declared: Declaration) -> click.Parameter:
+    """Return the option of a declaration."""
+
+    @declared
+    def holder() -> None: ...
+
+    return click.command()(holder).params[0]
+
+
+class Command(click.Command):
+    """A command whose help text lists options under headings, and that has the common options."""
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self.context_settings = {
+            "help_option_names": ["-h", "--help"],
+            "max_content_width": 100,
+            "show_default": True,
+            **self.context_settings,
+        }
+        own = {name for parameter in self.params for name in parameter.opts}
+        added = [_QUIET, _VERBOSE, *([] if "-y" in own else [_ACCEPTED_OVERWRITE])]
+        if any(isinstance(parameter, Option) and parameter.rare for parameter in self.params):
+            added.append(_HELP_ALL)
+        self.params += [_parameter(declared) for declared in added]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, section by section in the order of their first option."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            title = GENERAL
+            if isinstance(parameter, Option):
+                title = parameter.section
+                if parameter.rare and not ctx.meta.get(_SHOWS_ALL):
+                    continue
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                sections.setdefault(title, []).append(record)
+        for title in sorted(sections, key=lambda title: title == GENERAL):
+            with formatter.section(title):
+                formatter.write_dl(sections[title])
+
+
+class Group(Command, click.Group):
+    """A group of commands, which may be listed under headings.
+
+    Args:
+        headings: Names of the commands under each heading. Others are listed as "Commands".
+    """
+
+    command_class = Command
+    group_class = type
+
+    def __init__(
+        self,
+        *arguments: Any,
+        headings: Mapping[str, Sequence[click.Command]] | None = None,
+        **attributes: Any,
+    ) -> None:
+        super().__init__(*arguments, **attributes)
+        self._headings: dict[str, str] = {}
+        for title, listed in (headings or {}).items():
+            for item in listed:
+                self.add_command(item)
+                self._headings[str(item.name)] = title
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of the commands in the order in which they were added."""
+        return list(self.commands)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, then the options."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        shown = [item for item in self.commands.values() if not item.hidden]
+        width = formatter.width - 6 - max(len(str(item.name)) for item in shown)
+        for item in shown:
+            title = self._headings.get(str(item.name), "Commands")
+            row = (str(item.name), item.get_short_help_str(width))
+            sections.setdefault(title, []).append(row)
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+        super().format_options(ctx, formatter)
+
+
+def command(name: str | None = None, **attributes: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Return a decorator that turns a function into a command."""
+    return click.command(name, Command, **attributes)
+
+
+def group(kind: type[Group] = Group, **attributes: Any) -> Callable[[Callable[..., Any]], Group]:
+    """Return a decorator that turns a function into a group."""
+    return click.group(None, kind, **attributes)
