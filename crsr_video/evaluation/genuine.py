@@ -15,9 +15,9 @@ from tqdm import tqdm
 from crsr_video.errors import TrainingError
 from crsr_video.evaluation.distances import frechet_distance, kid, spread
 from crsr_video.evaluation.identity import cosine, same_person
-from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.methods import Method
 from crsr_video.evaluation.metrics import CANONICAL
+from crsr_video.evaluation.models import MetricModels
 from crsr_video.evaluation.paired import worst
 from crsr_video.evaluation.report import Row
 from crsr_video.evaluation.samples import REFERENCE_SIDE, TIERS, Bytes, as_tensor, reference
@@ -55,7 +55,7 @@ def measure(
     methods: Sequence[Method],
     genuine: Sequence[GenuineFaces],
     folder: Path,
-    instruments: Instruments,
+    models: MetricModels,
     *,
     tiers: Sequence[int] = TIERS,
     count: int = COUNT,
@@ -68,7 +68,7 @@ def measure(
         methods: Methods. The first one is the baseline, whose results show the input.
         genuine: Files of faces.
         folder: Prepared faces, whose photographs are the reference.
-        instruments: Models that measure results.
+        models: Models that measure results.
         tiers: Input sizes in pixels.
         count: Limit of the number of faces of each file and input size.
         references: Number of photographs.
@@ -82,14 +82,14 @@ def measure(
         known: dict[Framing, FeatureSets] = {}
         for faces in genuine:
             if faces.source.count(tier) < 3:
-                instruments.notes.append(f"{faces.name} has no faces of about {tier} pixels")
+                models.notes.append(f"{faces.name} has no faces of about {tier} pixels")
                 continue
             if faces.framing not in known:
                 pictures = reference(folder, _side(tier), references, faces.framing)
                 shown = tqdm(pictures, f"reference, {tier} px", references, disable=not progress)
-                parts = [_features(p, faces.framing, instruments) for p in shown]
+                parts = [_features(p, faces.framing, models) for p in shown]
                 known[faces.framing] = _joined(parts)
-            found = _results(methods, faces, tier, count, instruments, progress)
+            found = _results(methods, faces, tier, count, models, progress)
             shown_input = found[methods[0].name]
             rows += [
                 Row(tier, faces.name, name, len(next(iter(results.values()))), figures)
@@ -111,7 +111,7 @@ def _results(
     faces: GenuineFaces,
     tier: int,
     count: int,
-    instruments: Instruments,
+    models: MetricModels,
     progress: bool,
 ) -> dict[str, FeatureSets]:
     """Features of the results of all methods for one file."""
@@ -120,28 +120,28 @@ def _results(
     groups = torch.split(inputs, _BATCH)
     for low in tqdm(groups, f"{faces.name}, {tier} px", unit="batch", disable=not progress):
         for method in methods:
-            with instruments.timed(f"running {method.name}"):
+            with models.timed(f"running {method.name}"):
                 made = method.run(low)
-            part = _features(made, faces.framing, instruments)
-            if instruments.reader:
-                with instruments.timed("detector"):
-                    sure = [instruments.reader.confidence(picture) for picture in made]
+            part = _features(made, faces.framing, models)
+            if models.reader:
+                with models.timed("detector"):
+                    sure = [models.reader.confidence(picture) for picture in made]
                 part["confidence"] = np.array(sure)
             found[method.name].append(part)
     return {name: _joined(parts) for name, parts in found.items()}
 
 
-def _features(pictures: Tensor, framing: Framing, instruments: Instruments) -> FeatureSets:
+def _features(pictures: Tensor, framing: Framing, models: MetricModels) -> FeatureSets:
     """All features of (N, 3, S, S) in [0, 1] at the size of the reference."""
     found: FeatureSets = {}
     factor = pictures.shape[-1] // REFERENCE_SIDE
     seen = functional.avg_pool2d(pictures, factor) if factor > 1 else pictures
-    if instruments.embedder:
-        with instruments.timed("identity"):
-            found["embedding"] = instruments.embedder(seen, framing)
-    if instruments.inception:
-        with instruments.timed("inception"):
-            found["inception"] = instruments.inception(seen)
+    if models.embedder:
+        with models.timed("identity"):
+            found["embedding"] = models.embedder(seen, framing)
+    if models.inception:
+        with models.timed("inception"):
+            found["inception"] = models.inception(seen)
     return found
 
 

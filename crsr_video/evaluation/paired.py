@@ -10,19 +10,18 @@ from torch import Tensor
 from tqdm import tqdm
 
 from crsr_video.evaluation.degradations import DRAWN, Degrader
-from crsr_video.evaluation.identity import Embeddings, same_person
-from crsr_video.evaluation.instruments import Instruments
-from crsr_video.evaluation.landmarks import Landmarks
+from crsr_video.evaluation.identity import same_person
 from crsr_video.evaluation.methods import BASELINE, Method
 from crsr_video.evaluation.metrics import CANONICAL, face_region, psnr, ssim
-from crsr_video.evaluation.perceptual import gmsd
+from crsr_video.evaluation.models import MetricModels
 from crsr_video.evaluation.report import Row
-from crsr_video.evaluation.samples import TIERS, Batch, as_bytes, batches, samples
+from crsr_video.evaluation.samples import TIERS, as_bytes, batches, samples
 from crsr_video.training.appearance import colour_difference
 from crsr_video.training.genuine import Framing
 
 Values = NDArray[np.float64]
 Scores = dict[str, Values]
+"""Values of each face, (N,), by name of the measure."""
 
 HIGHER_IS_BETTER = {"psnr", "ssim", "same", "confidence"}
 WORST_SHARE = 0.05
@@ -34,7 +33,7 @@ _BATCH_PIXELS = 2**19
 def measure(
     methods: Sequence[Method],
     folder: Path,
-    instruments: Instruments,
+    models: MetricModels,
     *,
     tiers: Sequence[int] = TIERS,
     limit: int | None = None,
@@ -49,7 +48,7 @@ def measure(
     Args:
         methods: Methods to compare. The first one is the baseline.
         folder: Folder of prepared faces.
-        instruments: Models with which results are measured.
+        models: Networks with which results are measured.
         tiers: Input sizes in pixels.
         limit: Maximum number of faces for each input size.
         seed: Seed of the degradations.
@@ -64,16 +63,17 @@ def measure(
     rows: list[Row] = []
     for tier in tiers:
         found: dict[tuple[str, str], list[Scores]] = {}
-        faces = samples(folder, tier, limit, seed, framing=framing, degradations=degradations)
         tones: list[str] = []
+        faces = samples(folder, tier, limit, seed, framing=framing, degradations=degradations)
         parts = batches(faces, max(1, _BATCH_PIXELS // (4 * tier) ** 2))
         for batch in tqdm(parts, f"{tier} px", unit="batch", disable=not progress):
-            comparison = _Comparison(batch.truth, instruments, framing)
+            comparison = _Comparison(batch.truth, models, framing)
             tones += batch.tones
             for kind in degradations:
                 for method in methods:
-                    scores = comparison.scores(_run(method, batch, kind, instruments))
-                    found.setdefault((kind, method.name), []).append(scores)
+                    with models.timed(f"running {method.name}"):
+                        results = method.run(batch.inputs[kind])
+                    found.setdefault((kind, method.name), []).append(comparison.scores(results))
         joined = {
             key: {name: np.concatenate([s[name] for s in scores]) for name in scores[0]}
             for key, scores in found.items()
@@ -81,97 +81,61 @@ def measure(
         groups = {"": np.ones(len(tones), bool)}
         if by_tone:
             groups |= {f", {tone}": np.array(tones) == tone for tone in dict.fromkeys(tones)}
-        rows += [
-            _row(
-                tier,
-                kind + suffix,
-                method.name,
-                _select(joined[kind, method.name], chosen),
-                _select(joined[kind, methods[0].name], chosen),
-            )
-            for suffix, chosen in groups.items()
-            for kind in degradations
-            for method in methods
-        ]
+        for suffix, chosen in groups.items():
+            for (kind, name), scores in joined.items():
+                own, baseline = (
+                    {measure: values[chosen] for measure, values in some.items()}
+                    for some in (scores, joined[kind, methods[0].name])
+                )
+                rows.append(_row(tier, kind + suffix, name, own, baseline))
     return rows
 
 
-def _select(scores: Scores, chosen: NDArray[np.bool_]) -> Scores:
-    """Return the scores of the chosen faces."""
-    return {name: values[chosen] for name, values in scores.items()}
-
-
-def _run(method: Method, batch: Batch, kind: str, instruments: Instruments) -> Tensor:
-    with instruments.timed(f"running {method.name}"):
-        return method.run(batch.inputs[kind])
-
-
 class _Comparison:
-    """Compares results with a batch of ground truth, and computes the truth's features once."""
+    """Compares results with a batch of ground truth, whose features it computes only once."""
 
-    def __init__(self, truth: Tensor, instruments: Instruments, framing: Framing) -> None:
-        self._truth, self._instruments, self._framing = truth, instruments, framing
-        self._embedded: Embeddings | None = None
-        self._st_lpips_features: list[Tensor] | None = None
-        self._landmarks: list[Landmarks] = []
-        if instruments.embedder:
-            with instruments.timed("identity"):
-                self._embedded = instruments.embedder(truth, framing)
-        if instruments.reader:
-            with instruments.timed("landmarks"):
-                self._landmarks = [instruments.reader.landmarks(picture) for picture in truth]
+    def __init__(self, truth: Tensor, models: MetricModels, framing: Framing) -> None:
+        self._truth, self._models, self._framing = truth, models, framing
+        self._region = face_region(truth, framing)
+        if models.embedder:
+            with models.timed("identity"):
+                self._embedded = models.embedder(truth, framing)
+        if models.reader:
+            with models.timed("landmarks"):
+                self._landmarks = [models.reader.landmarks(picture) for picture in truth]
+        if models.st_lpips:
+            with models.timed("st-lpips"):
+                self._features = models.st_lpips.features(self._region)
 
     @torch.inference_mode()
     def scores(self, results: Tensor) -> Scores:
-        """Return the measures (N,) of results (N, 3, S, S), by name of the measure."""
-        timed = self._instruments.timed
-        x, y = face_region(results, self._framing), face_region(self._truth, self._framing)
+        """Return all measures of results (N, 3, S, S)."""
+        models, timed = self._models, self._models.timed
+        region = face_region(results, self._framing)
         found: Scores = {}
-        for name, measure in (("psnr", psnr), ("ssim", ssim), ("gmsd", gmsd)):
+        for name, measure in (("psnr", psnr), ("ssim", ssim)):
             with timed(name):
-                found[name] = _numbers(measure(x, y))
-        if self._instruments.lpips:
-            with timed("lpips"):
-                found["lpips"] = _numbers(self._instruments.lpips(x, y))
-        if self._instruments.st_lpips:
+                found[name] = measure(region, self._region).double().numpy()
+        if models.st_lpips:
             with timed("st-lpips"):
-                if self._st_lpips_features is None:
-                    self._st_lpips_features = self._instruments.st_lpips.features(y)
-                found["st_lpips"] = _numbers(self._instruments.st_lpips(x, self._st_lpips_features))
+                found["st_lpips"] = models.st_lpips(region, self._features).double().numpy()
         if self._framing == CANONICAL:
             with timed("colour"):
-                found |= self._colours(results)
-        if self._instruments.embedder and self._embedded is not None:
+                pairs = zip(map(as_bytes, results), map(as_bytes, self._truth), strict=True)
+                differences = np.array([colour_difference(*pair) for pair in pairs])
+                found["skin"], found["iris"] = differences.T
+        if models.embedder:
             with timed("identity"):
-                embedded = self._instruments.embedder(results, self._framing)
+                embedded = models.embedder(results, self._framing)
             found["identity"] = np.linalg.norm(embedded - self._embedded, axis=1)
             found["same"] = same_person(embedded, self._embedded).astype(np.float64)
-        return found | self._features(results)
-
-    def _colours(self, results: Tensor) -> Scores:
-        """Return the CIELAB distances of mean skin and iris colours from those of the truth."""
-        pairs = [
-            colour_difference(as_bytes(picture), as_bytes(truth))
-            for picture, truth in zip(results, self._truth, strict=True)
-        ]
-        skin, iris = np.array(pairs).T
-        return {"skin": skin, "iris": iris}
-
-    def _features(self, results: Tensor) -> Scores:
-        reader = self._instruments.reader
-        if reader is None:
-            return {}
-        with self._instruments.timed("landmarks"):
-            distances = [
-                reader.distance(p, t) for p, t in zip(results, self._landmarks, strict=True)
-            ]
-        with self._instruments.timed("detector"):
-            confidences = [reader.confidence(picture) for picture in results]
-        return {"landmarks": np.array(distances), "confidence": np.array(confidences)}
-
-
-def _numbers(values: Tensor) -> Values:
-    return values.double().numpy()
+        if models.reader:
+            with timed("landmarks"):
+                pairs = zip(results, self._landmarks, strict=True)
+                found["landmarks"] = np.array([models.reader.distance(*pair) for pair in pairs])
+            with timed("detector"):
+                found["confidence"] = np.array([models.reader.confidence(r) for r in results])
+        return found
 
 
 def _row(tier: int, kind: str, name: str, scores: Scores, baseline: Scores) -> Row:

@@ -17,12 +17,12 @@ class Row:
     """Results of one method for one kind of input at one input size."""
 
     tier: int
-    """Side of the input in pixels."""
+    """Side of the input in pixels, or the enlargement of a video."""
     input: str
-    """Name of the degradation, or of the file of real low-resolution faces."""
+    """Name of the degradation, of the file of real low-resolution faces, or of a group of clips."""
     method: str
     faces: int
-    """Number of measured faces."""
+    """Number of measured faces, summed over the frames of a video."""
     figures: dict[str, float]
     """Values by the key of their column. A measure that was not taken has no key."""
 
@@ -50,8 +50,6 @@ PAIRED = (
     Column("gain", "gain", "+.2f"),
     Column("better", "better", ".0%"),
     Column("ssim", "SSIM", ".3f"),
-    Column("gmsd", "GMSD", ".3f"),
-    Column("lpips", "LPIPS", ".3f"),
     Column("st_lpips", "ST-LPIPS", ".3f"),
     Column("identity", "ID dist.", ".3f"),
     Column("identity_worst", "worst", ".3f"),
@@ -71,16 +69,32 @@ GENUINE = (
     Column("same", "same", ".0%"),
     Column("confidence", "det.", ".2f"),
 )
+VIDEO = (
+    Column("psnr", "PSNR", ".2f"),
+    Column("psnr_worst", "worst", ".2f"),
+    Column("ssim", "SSIM", ".3f"),
+    Column("ssim_worst", "worst", ".3f"),
+    Column("identity", "ID", ".3f"),
+    Column("identity_worst", "worst", ".3f"),
+    Column("identity_spread", "spread", ".3f"),
+    Column("flicker", "flicker", ".2f"),
+    Column("flicker_worst", "worst", ".2f"),
+    Column("flicker_of_truth", "of truth's", ".2f"),
+    Column("flicker_at_equal_sharpness", "equally sharp", ".2f"),
+    Column("gain", "gain", ".2f"),
+    Column("motion", "motion", ".4f"),
+    Column("motion_worst", "worst", ".4f"),
+)
 
 PAIRED_LEGEND = """\
-PSNR (in dB, over red, green and blue), SSIM, GMSD, LPIPS and ST-LPIPS are measured in the face
-region. gain: how much the PSNR exceeds that of bicubic enlargement; better: share of faces for
-which it does; ID dist.: Euclidean distance between the face-recognition embeddings of the result
-and of the truth (0.6 or more: another person); same: share of faces whose distance is less than
-0.6; skin, iris: distance in CIELAB between their mean colours and those of the truth; landm.: mean
-distance of five landmarks from those of the truth, relative to the distance between the eyes; det.:
-score of the face detector; worst: mean of the worst 5 % of the measure to its left. Lower is better
-for GMSD, LPIPS, ST-LPIPS, ID dist., skin, iris and landm."""
+PSNR (in dB, over red, green and blue), SSIM and ST-LPIPS are measured in the face region. gain: how
+much the PSNR exceeds that of bicubic enlargement; better: share of faces for which it does; ID
+dist.: Euclidean distance between the face-recognition embeddings of the result and of the truth
+(0.6 or more: another person); same: share of faces whose distance is less than 0.6; skin, iris:
+distance in CIELAB between their mean colours and those of the truth; landm.: mean distance of five
+landmarks from those of the truth, relative to the distance between the eyes; det.: score of the
+face detector; worst: mean of the worst 5 % of the measure to its left. Lower is better for
+ST-LPIPS, ID dist., skin, iris and landm."""
 GENUINE_LEGEND = """\
 Frechet, KID: Frechet distance and KID between the face-recognition embeddings of the results and
 those of photographs; +-: standard error of the KID; FID: Frechet distance between the features of
@@ -88,6 +102,14 @@ an Inception network; ID: cosine similarity between the face-recognition embeddi
 and of its input, enlarged bicubically; worst: mean of its worst 5 %; same: share of results that
 show the same person as their input; det.: score of the face detector. Lower is better for Frechet,
 KID and FID."""
+VIDEO_LEGEND = """\
+Tier: enlargement; input: face width in the degraded clips, or the name of a pair of files; faces:
+summed over frames. PSNR (in dB) and SSIM are measured in the face region; ID: cosine similarity of
+the face-recognition embedding with that of the truth; spread: its standard deviation over a track;
+flicker: change that motion does not explain, relative to that of the enlarged input, to that of the
+truth, and to that of the input after the fine detail was scaled to the input's; gain: RMS of the
+fine detail relative to the input's; motion: of the landmarks relative to the truth, in eye distances per frame; worst: mean
+of the worst 5 % of the measure to its left. Lower is better for spread, flicker and motion."""
 
 
 def as_text(rows: Sequence[Row], columns: Sequence[Column]) -> str:
@@ -124,9 +146,7 @@ class Report:
     paired: list[Row]
     """Results for degraded faces with ground truth."""
     genuine: list[Row] = field(default_factory=list)
-    video: str = ""
-    """Results for videos as a Markdown table."""
-    video_rows: list[dict[str, Any]] = field(default_factory=list)
+    video: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Measures that were left out, and why."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -138,7 +158,7 @@ class Report:
         if self.genuine:
             parts += [as_text(self.genuine, GENUINE), GENUINE_LEGEND]
         if self.video:
-            parts.append(self.video)
+            parts += [as_text(self.video, VIDEO), VIDEO_LEGEND]
         if self.notes:
             parts.append("\n".join(f"- {note}" for note in self.notes))
         return "\n\n".join(parts)
@@ -150,7 +170,7 @@ class Report:
             "region": FACE_REGION,
             "rows": as_dicts(self.paired),
             "genuine": as_dicts(self.genuine),
-            "video": self.video_rows,
+            "video": as_dicts(self.video),
             "notes": self.notes,
             "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
         }
@@ -162,14 +182,11 @@ class Report:
             TrainingError: If a file cannot be written.
         """
         if markdown:
-            write(markdown, f"# Evaluation\n\n{self.as_text()}\n\n{self._made_with()}\n")
+            settings = json.dumps(self.settings, indent=1)
+            made_with = f"## Made with\n\n```json\n{settings}\n```"
+            write(markdown, f"# Evaluation\n\n{self.as_text()}\n\n{made_with}\n")
         if data:
             write(data, json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n")
-
-    def _made_with(self) -> str:
-        """Return a Markdown section with the settings, so that the run can be repeated."""
-        text = json.dumps(self.settings, indent=1)
-        return f"## Made with\n\n```json\n{text}\n```"
 
 
 def write(path: Path, text: str) -> None:

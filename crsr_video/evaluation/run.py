@@ -1,8 +1,9 @@
 """Evaluate weights: measure them on stills, real faces and videos, and write contact sheets."""
 
+import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from crsr_video.errors import ConfigError
 from crsr_video.evaluation import genuine, paired
 from crsr_video.evaluation.degradations import DRAWN, FIXED
 from crsr_video.evaluation.genuine import GenuineFaces
-from crsr_video.evaluation.instruments import Instruments
-from crsr_video.evaluation.methods import Method, methods
+from crsr_video.evaluation.methods import methods
 from crsr_video.evaluation.metrics import CANONICAL, FRAMINGS
-from crsr_video.evaluation.report import Report
+from crsr_video.evaluation.models import MetricModels
+from crsr_video.evaluation.report import Report, Row
 from crsr_video.evaluation.sheets import write_blind_sheet, write_sheet
 from crsr_video.training.genuine import NPZ_FRAME, Genuine
 
@@ -72,11 +73,11 @@ class Evaluation:
     def measure(self) -> Report:
         """Measure everything that the settings ask for."""
         settings, progress = self._settings, sys.stderr.isatty()
-        with Instruments(settings.inception) as instruments:
+        with MetricModels(settings.inception) as models:
             on_pairs = paired.measure(
                 self._methods,
                 settings.data,
-                instruments,
+                models,
                 tiers=settings.tiers,
                 limit=settings.limit,
                 seed=settings.seed,
@@ -91,16 +92,14 @@ class Evaluation:
                     self._methods,
                     self._genuine,
                     settings.data,
-                    instruments,
+                    models,
                     tiers=settings.tiers,
                     count=settings.genuine_faces,
                     references=settings.reference,
                     progress=progress,
                 )
-        text, rows = self._measure_videos(progress)
-        return Report(
-            self._facts(), on_pairs, on_genuine, text, rows, instruments.notes, instruments.seconds
-        )
+        on_videos = self._measure_videos(progress)
+        return Report(self._facts(), on_pairs, on_genuine, on_videos, models.notes, models.seconds)
 
     def write_sheet(self, path: Path, *, faces: int, real: bool) -> None:
         """Write a contact sheet, see `sheets.write_sheet`."""
@@ -124,42 +123,23 @@ class Evaluation:
             path, self._methods, settings.data, tier=settings.tiers[0], seed=settings.seed
         )
 
-    def _measure_videos(self, progress: bool) -> tuple[str, list[Any]]:
+    def _measure_videos(self, progress: bool) -> list[Row]:
         if self._settings.videos is None:
-            return "", []
+            return []
         from crsr_video.evaluation import video
 
-        rows = video.measure_videos(
+        return video.measure_videos(
             [method.model for method in self._methods if method.model],
             self._settings.videos,
             limit=self._settings.limit,
             seed=self._settings.seed,
             progress=progress,
         )
-        return video.as_text(rows), video.as_dicts(rows)
 
     def _facts(self) -> dict[str, Any]:
-        settings = self._settings
-        return {
-            "models": [_model_facts(method) for method in self._methods],
-            "tiers": settings.tiers,
-            "framing": settings.framing,
-            "limit": settings.limit,
-            "genuine_faces": settings.genuine_faces,
-            "reference": settings.reference,
-            "inception": None if settings.inception is None else str(settings.inception),
-            "videos": None if settings.videos is None else str(settings.videos),
-            "fixed": settings.fixed,
-            "by_tone": settings.by_tone,
-            "seed": settings.seed,
-            "bf16": settings.bf16,
-            "data": str(settings.data),
-            "genuine_files": [faces.name for faces in self._genuine],
-        }
-
-
-def _model_facts(method: Method) -> dict[str, str]:
-    return {"name": method.name, "model": method.model, "sha256": method.sha256}
+        """Return the settings for JSON."""
+        models = [{"name": m.name, "model": m.model, "sha256": m.sha256} for m in self._methods]
+        return {"models": models, **json.loads(json.dumps(asdict(self._settings), default=str))}
 
 
 def _open_genuine(paths: Sequence[Path]) -> list[GenuineFaces]:

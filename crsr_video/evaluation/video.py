@@ -8,9 +8,9 @@ Clips without a sharp original are measured by `results`.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,6 +27,7 @@ from crsr_video.evaluation.identity import Embedder
 from crsr_video.evaluation.landmarks import FaceReader
 from crsr_video.evaluation.methods import variants
 from crsr_video.evaluation.paired import worst
+from crsr_video.evaluation.report import Row
 from crsr_video.evaluation.video_clips import (
     Bytes,
     Clip,
@@ -53,7 +54,6 @@ from crsr_video.imaging.resampling import sample
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.io.frames import from_rgb
 from crsr_video.pipeline import Pipeline
-from crsr_video.text_table import markdown_table
 from crsr_video.types import Frame, TrackedFrame
 
 # Methods ------------------------------------------------------------------------------------------
@@ -248,141 +248,50 @@ ALL = "all"
 """Group of all cases."""
 
 
-@dataclass(frozen=True)
-class VideoRow:
-    """One method on one group of clips, with means over all frames and over the worst 5 %."""
-
-    group: str
-    """Face width in the degraded clips, the name of a pair, or `ALL`."""
-    method: str
-    """`baseline` of the scale, or a model."""
-    scale: int
-    clips: int
-    tracks: int
-    """Faces, summed over clips."""
-    frames: int
-    """Faces, summed over frames."""
-    psnr: float
-    """PSNR of the face region in dB."""
-    psnr_worst: float
-    ssim: float
-    ssim_worst: float
-    identity: float | None
-    """Cosine similarity of the identity embedding to that of the truth, or None."""
-    identity_worst: float | None
-    identity_spread: float | None
-    """Standard deviation of the identity over a track, as a mean over tracks."""
-    flicker: float
-    """Change that motion does not explain, divided by the mean of the degraded clip."""
-    flicker_worst: float
-    """The same of the frames that change most."""
-    flicker_of_truth: float
-    """The same change divided by that of the truth."""
-    flicker_at_equal_sharpness: float
-    """Flicker after the fine detail was scaled to that of the degraded clip."""
-    gain: float
-    """RMS of the fine detail divided by that of the degraded clip."""
-    motion: float
-    """Motion of the landmarks relative to the truth, in eye distances per frame."""
-    motion_worst: float
-
-
 def rows_of(
     found: Sequence[tuple[Case, list[Meter]]], names: Sequence[str], scale: int
-) -> list[VideoRow]:
-    """Summarise the measures by group and method."""
+) -> list[Row]:
+    """Summarise the measures by group and method, with means over all faces of all frames."""
     groups = list(dict.fromkeys(case.group for case, _ in found))
     rows = []
     for group in [*groups, ALL] if len(groups) > 1 else groups:
-        part = [(case, m) for case, m in found if group in (case.group, ALL)]
-        clips = len({case.clip.name for case, _ in part})
-        meters = [m for _, several in part for m in several if m.truth.change]
-        rows += [_row(group, name, scale, clips, meters) for name in names]
+        part = [meters for case, meters in found if group in (case.group, ALL)]
+        meters = [meter for several in part for meter in several if meter.truth.change]
+        rows += [_row(group, name, scale, meters) for name in names]
     return rows
 
 
-def _row(group: str, name: str, scale: int, clips: int, meters: list[Meter]) -> VideoRow:
+def _row(group: str, name: str, scale: int, meters: list[Meter]) -> Row:
     series = [meter.series[name] for meter in meters]
-    own = [_relative(m.series[name], m.series[baseline(scale)]) for m in meters]
-    true = [_relative(m.series[name], m.truth) for m in meters]
-    inputs = [m.series[baseline(scale)] for m in meters]
-    equal = [flicker_at_equal_sharpness(s, i) for s, i in zip(series, inputs, strict=True)]
-    psnr, ssim = _pooled(series, lambda s: s.psnr), _pooled(series, lambda s: s.ssim)
-    same, motion = _pooled(series, lambda s: s.identity), _pooled(series, lambda s: s.motion)
-    spread = [float(np.std(s.identity)) for s in series if s.identity]
-    return VideoRow(
-        group=group,
-        method=name,
-        scale=scale,
-        clips=clips,
-        tracks=len(meters),
-        frames=len(psnr),
-        psnr=_mean(psnr),
-        psnr_worst=worst(psnr, True),
-        ssim=_mean(ssim),
-        ssim_worst=worst(ssim, True),
-        identity=_mean(same) if len(same) else None,
-        identity_worst=worst(same, True) if len(same) else None,
-        identity_spread=_mean(spread) if spread else None,
-        flicker=_mean(np.concatenate(own)),
-        flicker_worst=worst(np.concatenate(own), False),
-        flicker_of_truth=_mean(np.concatenate(true)),
-        flicker_at_equal_sharpness=_mean(equal),
-        gain=_mean([s.gain(i) for s, i in zip(series, inputs, strict=True)]),
-        motion=_mean(motion),
-        motion_worst=worst(motion, False),
+    measures = {
+        measure: np.concatenate([np.array(getattr(one, measure), np.float64) for one in series])
+        for measure in ("psnr", "ssim", "identity", "motion")
+    }
+    # Dividing by the mean of the input gives every clip the same weight.
+    measures["flicker"] = np.concatenate(
+        [_relative(meter.series[name], meter.series[baseline(scale)]) for meter in meters]
     )
-
-
-def _pooled(series: Iterable[Series], pick: Callable[[Series], list[float]]) -> Values:
-    """Values of one measure for all faces."""
-    return np.concatenate([np.array(pick(s), np.float64) for s in series])
+    of_truth = np.concatenate([_relative(meter.series[name], meter.truth) for meter in meters])
+    inputs = [meter.series[baseline(scale)] for meter in meters]
+    equal = [flicker_at_equal_sharpness(*pair) for pair in zip(series, inputs, strict=True)]
+    figures = {
+        "flicker_of_truth": float(of_truth.mean()),
+        "flicker_at_equal_sharpness": float(np.mean(equal)),
+        "gain": float(np.mean([s.gain(i) for s, i in zip(series, inputs, strict=True)])),
+    }
+    for measure, values in measures.items():
+        if len(values):
+            higher_is_better = measure not in ("motion", "flicker")
+            figures[measure] = float(values.mean())
+            figures[f"{measure}_worst"] = worst(values, higher_is_better)
+    if len(measures["identity"]):
+        spreads = [np.std(one.identity) for one in series if one.identity]
+        figures["identity_spread"] = float(np.mean(spreads))
+    return Row(scale, group, name, len(measures["psnr"]), figures)
 
 
 def _relative(series: Series, other: Series) -> Values:
-    """Changes divided by the mean of another series, so that every clip has the same weight."""
     return np.array(series.change) / max(float(np.mean(other.change)), 1e-6)
-
-
-def _mean(values: Sequence[float] | Values) -> float:
-    return float(np.mean(values))
-
-
-def as_dicts(rows: Sequence[VideoRow]) -> list[dict[str, float | int | str | None]]:
-    """The rows for JSON, rounded."""
-    return [
-        {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(row).items()}
-        for row in rows
-    ]
-
-
-def as_text(rows: Sequence[VideoRow]) -> str:
-    """The rows as a table, with the mean of the worst 5 % in brackets."""
-    header = ["faces", "method", "scale", "frames", "PSNR", "SSIM", "identity", "spread"]
-    header += ["flicker", "of truth's", "equally sharp", "gain", "motion"]
-    return markdown_table(header, [_cells(row) for row in rows], range(2))
-
-
-def _cells(row: VideoRow) -> list[str]:
-    return [
-        row.group,
-        row.method,
-        f"{row.scale}x",
-        f"{row.frames}",
-        f"{row.psnr:.2f} ({row.psnr_worst:.2f})",
-        f"{row.ssim:.3f} ({row.ssim_worst:.3f})",
-        _optional(row.identity, f" ({row.identity_worst or 0:.3f})"),
-        _optional(row.identity_spread),
-        f"{row.flicker:.2f} ({row.flicker_worst:.2f})",
-        f"{row.flicker_of_truth:.2f}",
-        f"{row.flicker_at_equal_sharpness:.2f}",
-        f"{row.gain:.2f}",
-        f"{row.motion:.4f} ({row.motion_worst:.4f})",
-    ]
-
-
-def _optional(value: float | None, more: str = "") -> str:
-    return "" if value is None else f"{value:.3f}{more}"
 
 
 # The evaluation -----------------------------------------------------------------------------------
@@ -407,7 +316,7 @@ def measure_videos(
     frames: int = FRAMES,
     faces: Sequence[int] = FACE_WIDTHS,
     device: str = "auto",
-) -> list[VideoRow]:
+) -> list[Row]:
     """Degrade, enhance and measure the clips of a folder.
 
     Args:

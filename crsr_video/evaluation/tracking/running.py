@@ -4,13 +4,12 @@ import json
 import os
 import platform
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +29,7 @@ from crsr_video.evaluation.tracking.people import Person, people
 from crsr_video.evaluation.tracking.results import Result, as_dicts, as_text
 from crsr_video.evaluation.tracking.scenes import Scene
 from crsr_video.evaluation.tracking.scoring import Score, Scorer, is_covered, is_due, is_usable
-from crsr_video.files import publish, temporary_name
+from crsr_video.files import replacing
 from crsr_video.io.frames import as_rgb
 from crsr_video.track.tracker import Tracker, TrackerStatistics
 from crsr_video.types import Face, TrackedFrame
@@ -90,7 +89,8 @@ def measure(
         with ExitStack() as stack:
             on_frame = None
             if settings.video:
-                on_frame = stack.enter_context(OverlayVideo(settings.video / f"{scene.name}.mp4"))
+                path = settings.video / f"{scene.name}.mp4"
+                on_frame = stack.enter_context(overlay_video(path, scene.size))
             results.append(
                 run(
                     scene,
@@ -197,61 +197,30 @@ Bytes = NDArray[np.uint8]
 
 _GREEN, _DARK_GREEN, _BLUE = (0, 220, 0), (0, 120, 0), (60, 120, 255)
 _RED, _BROWN = (255, 40, 40), (200, 150, 60)
-_FRACTION_BITS = 8
-"""OpenCV draws at positions with this many bits of fraction."""
 
 
-class OverlayVideo:
-    """A video with true and tracked faces drawn in, to be used as a context manager.
+@contextmanager
+def overlay_video(path: Path, size: tuple[int, int]) -> Iterator[OnFrame]:
+    """Yield a function that writes frames into a video, with true and tracked faces drawn in.
 
     True faces are green if they are due, blue if they are covered, and dark green otherwise.
     Tracked faces are red with their track ID, or brown if they are not usable.
+
+    Raises:
+        OutputError: If the file cannot be written.
     """
-
-    def __init__(self, path: Path) -> None:
-        """Prepare a file, which gets its name when it is complete."""
-        self._path = path
-        self._part = temporary_name(path)
-        self._writer: cv2.VideoWriter | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._writer is None:
-            return
-        self._writer.release()
-        if kind is None:
-            publish(self._part, self._path)
-        else:
-            self._part.unlink(missing_ok=True)
-
-    def __call__(self, drawn: DrawnFrame, item: TrackedFrame, score: Score) -> None:
-        """Add one frame.
-
-        Raises:
-            OutputError: If the file cannot be written.
-        """
-        picture = draw_overlay(drawn, item, score)
-        if self._writer is None:
-            self._writer = self._opened(picture.shape[1], picture.shape[0])
-        self._writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-
-    def _opened(self, width: int, height: int) -> cv2.VideoWriter:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
-        code = cv2.VideoWriter.fourcc(*"mp4v")
-        writer = cv2.VideoWriter(str(self._part), code, FRAME_RATE, (width, height))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    with replacing(path) as part:
+        writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*"mp4v"), FRAME_RATE, size)
         if not writer.isOpened():
-            raise OutputError(f"cannot write {self._path}")
-        return writer
+            raise OutputError(f"cannot write {path}")
+        try:
+            yield lambda *frame: writer.write(cv2.cvtColor(draw_overlay(*frame), cv2.COLOR_RGB2BGR))
+        finally:
+            writer.release()
 
 
 def draw_overlay(drawn: DrawnFrame, item: TrackedFrame, score: Score) -> Bytes:
@@ -291,22 +260,11 @@ def _draw(
     *,
     below: bool = False,
 ) -> None:
-    corners = np.rint(np.array(box) * 2**_FRACTION_BITS).astype(int)
-    cv2.rectangle(picture, corners[:2], corners[2:], colour, 1, cv2.LINE_AA, _FRACTION_BITS)
-    radius = max(1.0, 0.015 * (box[2] - box[0]))
-    for point in np.rint(points * 2**_FRACTION_BITS).astype(int):
-        cv2.circle(
-            picture,
-            point,
-            round(radius * 2**_FRACTION_BITS),
-            colour,
-            -1,
-            cv2.LINE_AA,
-            _FRACTION_BITS,
-        )
-    _write(
-        picture, text, (round(box[0]), round(box[3]) + 14 if below else round(box[1]) - 4), colour
-    )
+    left, top, right, bottom = (round(value) for value in box)
+    cv2.rectangle(picture, (left, top), (right, bottom), colour, 1, cv2.LINE_AA)
+    for point in np.rint(points).astype(int):
+        cv2.circle(picture, point, max(1, (right - left) // 64), colour, -1, cv2.LINE_AA)
+    _write(picture, text, (left, bottom + 14 if below else top - 4), colour)
 
 
 def _write(picture: Bytes, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:

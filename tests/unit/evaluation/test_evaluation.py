@@ -9,11 +9,11 @@ from skimage.metrics import structural_similarity
 
 from crsr_video.cli import main
 from crsr_video.errors import ConfigError, TrainingError
-from crsr_video.evaluation import genuine, instruments, paired, report
+from crsr_video.evaluation import genuine, models, paired, report
 from crsr_video.evaluation.degradations import FIXED
-from crsr_video.evaluation.instruments import Instruments
 from crsr_video.evaluation.methods import Method, methods, runner
 from crsr_video.evaluation.metrics import CANONICAL, face_region, psnr, ssim
+from crsr_video.evaluation.models import MetricModels
 from crsr_video.evaluation.samples import batches, reference, samples, spaced
 from crsr_video.evaluation.sheets import CELL_PX, TITLE_PX, write_blind_sheet, write_sheet
 from crsr_video.networks import Bicubic
@@ -86,11 +86,11 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def fakes(monkeypatch):
-    """Instruments that need no model file."""
-    monkeypatch.setattr(instruments, "Embedder", FakeEmbedder)
-    monkeypatch.setattr(instruments, "FaceReader", FakeReader)
-    monkeypatch.setattr(instruments, "STLPIPS", FakeSTLPIPS)
-    with Instruments() as tools:
+    """Models that need no file."""
+    monkeypatch.setattr(models, "Embedder", FakeEmbedder)
+    monkeypatch.setattr(models, "FaceReader", FakeReader)
+    monkeypatch.setattr(models, "STLPIPS", FakeSTLPIPS)
+    with MetricModels() as tools:
         yield tools
 
 
@@ -198,9 +198,9 @@ def test_the_truth_is_perfect_and_clean_beats_degraded(folder, fakes) -> None:
     plain, perfect, degraded, _ = (row.figures for row in rows)
     assert perfect["psnr"] == float("inf") and perfect["better"] == perfect["same"] == 1
     assert perfect["ssim"] == pytest.approx(1) and perfect["identity"] == 0
-    assert perfect["gmsd"] == perfect["landmarks"] == perfect["st_lpips"] == 0
+    assert perfect["landmarks"] == perfect["st_lpips"] == 0
     assert perfect["skin"] == perfect["iris"] == 0 < degraded["iris"]
-    assert plain["psnr"] > degraded["psnr"] and plain["gmsd"] < degraded["gmsd"]
+    assert plain["psnr"] > degraded["psnr"] and plain["ssim"] > degraded["ssim"]
     assert report.as_dicts(rows)[1]["psnr"] is None  # JSON knows no infinity
 
 
@@ -231,14 +231,14 @@ def test_without_optional_judges_their_columns_are_left_out(folder, monkeypatch)
     def missing():
         raise TrainingError("not here")
 
-    monkeypatch.setattr(instruments, "Embedder", missing)
-    monkeypatch.setattr(instruments, "FaceReader", missing)
-    monkeypatch.setattr(instruments.STLPIPS, "load", missing)
-    with Instruments() as tools:
+    monkeypatch.setattr(models, "Embedder", missing)
+    monkeypatch.setattr(models, "FaceReader", missing)
+    monkeypatch.setattr(models.STLPIPS, "load", missing)
+    with MetricModels() as tools:
         rows = paired.measure(methods([]), folder, tools, tiers=(32,))
     text = report.as_text(rows, report.PAIRED)
     assert (
-        "GMSD" in text
+        "SSIM" in text
         and "ID dist." not in text
         and "ST-LPIPS" not in text
         and "landm." not in text

@@ -8,12 +8,11 @@ import pytest
 
 from crsr_video.errors import ConfigError, FaceModelError, TrainingError
 from crsr_video.evaluation.landmarks import Landmarks
+from crsr_video.evaluation.report import VIDEO, as_dicts, as_text
 from crsr_video.evaluation.video import (
     Case,
     Methods,
     Place,
-    as_dicts,
-    as_text,
     cases_of,
     measure_case,
     measure_videos,
@@ -130,39 +129,39 @@ def test_flicker_is_relative_to_that_of_the_input() -> None:
     quiet = meter_of(bicubic=[0.01, 0.03], net=[0.01, 0.01])
     lively = meter_of(bicubic=[0.1, 0.3], net=[0.4, 0.4])
     found = [(case_of("a", "24 px"), [quiet]), (case_of("b", "48 px"), [lively])]
-    rows = {(r.group, r.method): r for r in rows_of(found, ("bicubic", "net"), 4)}
-    assert list(rows) == [(g, m) for g in ("24 px", "48 px", "all") for m in ("bicubic", "net")]
-    assert [rows[g, "net"].flicker for g in ("24 px", "48 px", "all")] == pytest.approx(
-        [0.5, 2, 1.25]
-    )
-    assert all(rows[g, "bicubic"].flicker == pytest.approx(1) for g in ("24 px", "48 px", "all"))
-    assert rows["24 px", "bicubic"].flicker_worst == pytest.approx(1.5)
-    assert rows["48 px", "net"].flicker_of_truth == pytest.approx(40)
-    everything = rows["all", "net"]
-    assert (everything.clips, everything.tracks, everything.frames) == (2, 2, 4)
-    assert (everything.psnr, everything.psnr_worst) == (25, 20)
-    assert everything.motion_worst == pytest.approx(0.03)
+    rows = {(r.input, r.method): r for r in rows_of(found, ("bicubic", "net"), 4)}
+    groups = ("24 px", "48 px", "all")
+    assert list(rows) == [(g, m) for g in groups for m in ("bicubic", "net")]
+    figures = {key: row.figures for key, row in rows.items()}
+    assert [figures[g, "net"]["flicker"] for g in groups] == pytest.approx([0.5, 2, 1.25])
+    assert [figures[g, "bicubic"]["flicker"] for g in groups] == pytest.approx([1, 1, 1])
+    assert figures["24 px", "bicubic"]["flicker_worst"] == pytest.approx(1.5)
+    assert figures["48 px", "net"]["flicker_of_truth"] == pytest.approx(40)
+    everything = figures["all", "net"]
+    assert rows["all", "net"].faces == 4
+    assert (everything["psnr"], everything["psnr_worst"]) == (25, 20)
+    assert everything["motion_worst"] == pytest.approx(0.03)
 
 
 def test_missing_measures_are_left_empty() -> None:
     rows = rows_of([(case_of("a", "24 px"), [meter_of(bicubic=[0.1, 0.1])])], ("bicubic",), 4)
     (line,) = as_dicts(rows)
-    assert line["identity"] is None and json.dumps(line, allow_nan=False)
-    text = [" ".join(line.split()) for line in as_text(rows).splitlines()]
-    assert len(text) == 3 and {row.count("|") for row in text} == {14}
-    assert "| 25.00 (20.00) | 0.850 (0.800) | | | 1.00 (1.00) |" in text[2]
+    assert "identity" not in line and json.dumps(line, allow_nan=False)
+    text = [" ".join(line.split()) for line in as_text(rows, VIDEO).splitlines()]
+    assert len(text) == 3 and {row.count("|") for row in text} == {16}
+    assert "| 4 | 24 px | bicubic | 2 | 25.00 | 20.00 | 0.850 | 0.800 | 1.00 | 1.00 |" in text[2]
 
 
 @pytest.mark.usefixtures("models")
 def test_a_real_clip_is_degraded_and_measured(tmp_path) -> None:
     shutil.copy(CLIPS / "portrait.mp4", tmp_path)
     rows = measure_videos(["identity"], tmp_path, frames=6, faces=(32,), scale=1)
-    assert [(r.group, r.method, r.frames) for r in rows] == [
+    assert [(r.input, r.method, r.faces) for r in rows] == [
         ("32 px", "degraded", 6),
         ("32 px", "identity", 6),
     ]
-    assert all(20 < r.psnr < 50 and 0 < r.motion < 0.5 for r in rows)
-    assert rows[0].flicker == pytest.approx(1)
+    assert all(20 < r.figures["psnr"] < 50 and 0 < r.figures["motion"] < 0.5 for r in rows)
+    assert rows[0].figures["flicker"] == pytest.approx(1)
 
 
 @pytest.mark.usefixtures("models")

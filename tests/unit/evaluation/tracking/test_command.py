@@ -12,7 +12,7 @@ from crsr_video.evaluation.tracking import suite
 from crsr_video.evaluation.tracking.drawing import Backdrops, render
 from crsr_video.evaluation.tracking.people import people
 from crsr_video.evaluation.tracking.results import figures
-from crsr_video.evaluation.tracking.running import OverlayVideo, run
+from crsr_video.evaluation.tracking.running import overlay_video, run
 from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot
 from crsr_video.evaluation.tracking.scoring import Score
 from crsr_video.track.face_models import resolve
@@ -86,11 +86,12 @@ def test_the_command_writes_table_json_and_video(tmp_path):
 
 def test_a_failed_video_leaves_no_file(tmp_path):
     (shown,) = render(suite.scenes(["still"])[0], [dotted()], Backdrops(), frames=1)
-    with pytest.raises(RuntimeError), OverlayVideo(tmp_path / "a.mp4") as video:
-        video(shown, TrackedFrame(shown.frame), Score())
+    size = shown.frame.width, shown.frame.height
+    with pytest.raises(RuntimeError), overlay_video(tmp_path / "a.mp4", size) as write:
+        write(shown, TrackedFrame(shown.frame), Score())
         assert len(list(tmp_path.iterdir())) == 1
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot write"), OverlayVideo(tmp_path / "file/a") as v:
-        v(shown, TrackedFrame(shown.frame), Score())
+    with pytest.raises(OutputError, match="cannot write"), overlay_video(tmp_path / "file/a", size):
+        pass

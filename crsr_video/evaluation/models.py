@@ -1,4 +1,4 @@
-"""Instruments: the models that measure results. Some of them are optional."""
+"""The networks that measure results. Those that are not installed are left out, with a note."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,43 +9,42 @@ from typing import TypeVar
 from crsr_video.closing import Closing
 from crsr_video.errors import CrsrError
 from crsr_video.evaluation.identity import Embedder
+from crsr_video.evaluation.inception import Inception
 from crsr_video.evaluation.landmarks import FaceReader
-from crsr_video.evaluation.perceptual import Inception, lpips
 from crsr_video.evaluation.stlpips import STLPIPS
 
-Instrument = TypeVar("Instrument")
+Model = TypeVar("Model")
 
 
-class Instruments(Closing):
-    """The measuring models that are installed. Close this object after use.
+class MetricModels(Closing):
+    """The installed networks that measure results. Close this object after use.
 
     Attributes:
-        notes: A line for each model that is missing.
+        notes: A line for each network that is missing.
         seconds: Total computing time of each measure, by name.
     """
 
     def __init__(self, inception: Path | None = None) -> None:
-        """Load the models.
+        """Load the networks.
 
         Args:
-            inception: TorchScript file of the Inception network, see `perceptual.Inception`.
+            inception: TorchScript file of an Inception network, see `inception.Inception`.
 
         Raises:
-            TrainingError: The Inception file cannot be read. Other missing models only add a note.
+            TrainingError: If the Inception file cannot be read.
         """
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
         self.inception = Inception(inception) if inception else None
-        self.lpips = self._optional(lpips, "")
-        self.st_lpips = self._optional(STLPIPS.load, "ST-LPIPS is not measured: ")
-        self.embedder = self._optional(Embedder, "identity is not measured: ")
-        self.reader = self._optional(FaceReader, "landmarks and detector are not measured: ")
+        self.st_lpips = self._load(STLPIPS.load, "ST-LPIPS is not measured")
+        self.embedder = self._load(Embedder, "identity is not measured")
+        self.reader = self._load(FaceReader, "landmarks and detector are not measured")
 
-    def _optional(self, make: Callable[[], Instrument], prefix: str) -> Instrument | None:
+    def _load(self, make: Callable[[], Model], consequence: str) -> Model | None:
         try:
             return make()
         except CrsrError as error:
-            self.notes.append(f"{prefix}{error}")
+            self.notes.append(f"{consequence}: {error}")
             return None
 
     @contextmanager
