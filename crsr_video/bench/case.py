@@ -11,7 +11,6 @@ from statistics import median
 
 import numpy as np
 import torch
-from torch import nn
 
 from crsr_video import weights
 from crsr_video.bench import peak, transfers
@@ -22,6 +21,7 @@ from crsr_video.imaging.transfers import transfers_for
 from crsr_video.io.pictures import picture_of
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
+from crsr_video.networks.costs import count_macs
 from crsr_video.pipeline import Pipeline, build
 from crsr_video.runner import Runner
 from crsr_video.runtime import placement as devices
@@ -211,12 +211,8 @@ def network_speed(
             is used.
     """
     pair = weights.load(model)  # Loaded again, because running may have rewritten the layers.
-    parts = (pair.consistifier, pair.superresolver)
     shapes = {size: _computed_shape(size, networks) for size in times.crops}
-    macs = {
-        size: sum(count_macs(part, *shape) for part in parts) * times.crops[size]
-        for size, shape in shapes.items()
-    }
+    macs = {size: face_macs(pair, *shape) * times.crops[size] for size, shape in shapes.items()}
     faces, total = times.crops.total(), sum(macs.values())
     cpu_ms = (times.stages["consistify"] + times.stages["super-resolve"]) * times.frames
     way = Predictor(pair.superresolver, networks.placement).method
@@ -264,23 +260,10 @@ def _computed_shape(size: int, networks: Networks) -> tuple[int, int]:
     return rows.stop - rows.start, columns.stop - columns.start
 
 
-@torch.inference_mode()
-def count_macs(network: nn.Module, height: int, width: int | None = None) -> int:
-    """Count the multiply-adds of the convolutions for one picture (square by default)."""
-    total = 0
-
-    def count(layer: nn.Module, _: object, output: torch.Tensor) -> None:
-        nonlocal total
-        assert isinstance(layer, nn.Conv2d)
-        taps = layer.kernel_size[0] * layer.kernel_size[1]
-        total += output.numel() * (layer.in_channels // layer.groups) * taps
-
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    network(torch.zeros(1, 3, height, width or height))
-    for hook in hooks:
-        hook.remove()
-    return total
+def face_macs(pair: weights.Pair, height: int, width: int) -> int:
+    """Count the multiply-adds of both networks for one picture."""
+    picture = torch.zeros(1, 3, height, width)
+    return sum(count_macs(part, picture) for part in (pair.consistifier, pair.superresolver))
 
 
 # Memory and the GPU ------------------------------------------------------------------------------

@@ -167,14 +167,11 @@ class Viewer:
     """Reads NUT and measures the latency, without decoding.
 
     Args:
-        sent: `Camera.sent`, or nothing if only the order matters.
-        on_frame: Called before each frame is counted; may wait.
+        sent: `Camera.sent`.
     """
 
-    def __init__(
-        self, sent: dict[int, float], on_frame: Callable[[threading.Event], None] | None = None
-    ) -> None:
-        self._sent, self._on_frame = sent, on_frame
+    def __init__(self, sent: dict[int, float]) -> None:
+        self._sent = sent
         self.latency = LatencyMeter()
         self.frames = self.out_of_order = 0
 
@@ -186,8 +183,6 @@ class Viewer:
                 now = time.monotonic()
                 if packet.pts is None or stop.is_set():
                     continue
-                if self._on_frame is not None:
-                    self._on_frame(stop)
                 self.frames += 1
                 self.out_of_order += packet.pts <= last
                 last = packet.pts

@@ -8,15 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 
 from crsr_video import weights
 from crsr_video.bench import contenders, peak, transfers
 from crsr_video.bench.case import (
-    count_macs,
     device_name,
     device_peak_bytes,
+    face_macs,
     reset_device_peak,
 )
 from crsr_video.bench.clip import face_crops
@@ -25,6 +24,7 @@ from crsr_video.bench.machine import machine_line
 from crsr_video.config import Config, Precision
 from crsr_video.errors import BenchError
 from crsr_video.export.modules import reference
+from crsr_video.imaging.psnr import psnr
 from crsr_video.runtime.loading import Networks, load_networks
 from crsr_video.text_table import markdown_table
 
@@ -179,9 +179,7 @@ class _Comparison:
     ) -> NetworkFigures:
         batch, side = len(images), images.shape[-1]
         wall, cpu = (1000 * median(one) for one in zip(*times, strict=True))
-        macs = sum(
-            count_macs(part, side) for part in (self._plain.consistifier, self._plain.superresolver)
-        )
+        macs = face_macs(self._plain, side, side)
         device_bytes = device_peak_bytes(self._device)
         precision = player.precision(side)
         limit = self._peak(precision)
@@ -221,9 +219,8 @@ class _Comparison:
     @torch.inference_mode()
     def _psnr(self, images: Images, result: Images) -> float:
         few = torch.from_numpy(images[:_COMPARED_FACES])
-        expected = reference(self._plain, "pair", few).numpy()
-        error = float(np.mean((expected - result[:_COMPARED_FACES]).astype(np.float64) ** 2))
-        return -10 * math.log10(max(error, 1e-12))
+        expected = reference(self._plain, "pair", few).clamp(0, 1)
+        return float(psnr(torch.from_numpy(result[:_COMPARED_FACES]), expected).mean())
 
 
 def _timed(player: Contender, images: Images, repeats: int) -> tuple[float, float]:

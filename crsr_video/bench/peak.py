@@ -1,4 +1,4 @@
-"""Peak throughput of a device at one precision: the limit for networks."""
+"""Peak throughput of a device at one precision, which no network can exceed."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from crsr_video.errors import BenchError
+from crsr_video.networks import onednn
 from crsr_video.runtime.placement import INT8
 
 _CPU_SIDE = 1024
@@ -60,39 +61,17 @@ def measure(
 
 
 def kernels(device: torch.device, precision: str, side: int) -> dict[str, Multiply]:
-    """Functions that multiply two matrices, by name.
+    """Return functions that multiply two matrices, by name.
 
-    Except for `matmul`, none of them belongs to torch's stable interface, so those that are
-    missing are left out.
+    On some processors `matmul` reaches half of the throughput of oneDNN, which runs the networks.
     """
     if precision == INT8:
-        return _integer_kernels(device, side)
+        a = torch.randint(-127, 127, (side, side), dtype=torch.int8, device=device)
+        return onednn.matrix_products(a)
     a = torch.randn(side, side, device=device).to(_DTYPES[precision])
-    found: dict[str, Multiply] = {f"torch.matmul of {precision}": lambda: a @ a}
-    # On some processors `matmul` reaches half of the throughput of oneDNN, which runs the networks.
-    if device.type == "cpu" and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        linear = torch.ops.mkldnn._linear_pointwise
-        found[f"mkldnn._linear_pointwise of {precision}"] = lambda: linear(
-            a, a, None, "none", [], ""
-        )
-    return found
-
-
-def _integer_kernels(device: torch.device, side: int) -> dict[str, Multiply]:
-    a = torch.randint(-127, 127, (side, side), dtype=torch.int8, device=device)
-    found: dict[str, Multiply] = {}
-    if hasattr(torch, "_int_mm"):
-        found["torch._int_mm"] = lambda: torch._int_mm(a, a)
-    if device.type == "cpu" and hasattr(torch.ops.onednn, "qlinear_prepack"):
-        codes = torch.randint(0, 255, (side, side), dtype=torch.uint8)
-        packed = torch.ops.onednn.qlinear_prepack(a, [side, side])
-        scales, zeros = torch.ones(side), torch.zeros(side, dtype=torch.int64)
-        rest: tuple[object, ...] = (1000.0, 0, torch.uint8, "none", [], "")
-        linear = torch.ops.onednn.qlinear_pointwise
-        found["onednn.qlinear_pointwise"] = lambda: linear(
-            codes, 1.0, 0, packed, scales, zeros, None, *rest
-        )
-    return found
+    found: dict[str, Multiply] = {"torch.matmul": lambda: a @ a}
+    found |= onednn.matrix_products(a)
+    return {f"{name} of {precision}": multiply for name, multiply in found.items()}
 
 
 def _best_rate(multiply: Multiply, device: torch.device, side: int, seconds: float) -> float:

@@ -150,12 +150,6 @@ def case(job: str) -> None:
     options.SECONDS.but(type=click.FloatRange(min=2), default=60.0, help="Play for this time."),
     options.MAX_LATENCY.but(help="Pass this limit on to 'crsr-video live'."),
     options.MODEL,
-    option(
-        "--faults",
-        is_flag=True,
-        help="Disturb the stream with stalls, garbage, format changes, bursts and reader pauses.",
-    ),
-    options.SEED.but(default=1, help="Seed of the faults."),
     _JSON,
 )
 def live(
@@ -166,33 +160,25 @@ def live(
     seconds: float,
     max_latency: float,
     model: str,
-    faults: bool,
-    seed: int,
     as_json: bool,
 ) -> None:
     """Play CLIP, or a generated clip, as a camera would, and measure the result.
 
     Frames are written as raw video in NUT, at their own pace, into a pipe to 'crsr-video live',
-    and read from another pipe. With --faults they are sent as MPEG-TS with H.264 and sound.
+    and read from another pipe.
 
     \b
     crsr-video bench live
-    crsr-video bench live --size 1280x720 --rate 25 --seconds 30 --faults
+    crsr-video bench live --size 1280x720 --rate 25 --seconds 30
     """
-    from crsr_video.bench import faults as disturbed
-    from crsr_video.bench import live as undisturbed
+    from crsr_video.bench import live
 
-    load = undisturbed.Load(
+    load = live.Load(
         width=size[0], height=size[1], rate=rate, faces=faces, seconds=seconds, source=clip
     )
     arguments = ["--max-latency", f"{max_latency:g}", "--model", model]
-    if faults:
-        found = disturbed.measure(load, arguments, seed=seed)
-        click.echo(json.dumps(disturbed.as_dict(found)) if as_json else disturbed.as_text(found))
-        return
-    figures = undisturbed.measure(load, arguments)
-    as_text = undisturbed.as_text
-    click.echo(json.dumps(undisturbed.as_dict(figures)) if as_json else as_text(figures))
+    figures = live.measure(load, arguments)
+    click.echo(json.dumps(live.as_dict(figures)) if as_json else live.as_text(figures))
 
 
 @bench.command("studio", short_help="Measure the preview of the studio.")

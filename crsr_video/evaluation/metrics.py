@@ -1,6 +1,5 @@
-"""The measured region of a face, and its PSNR and SSIM."""
+"""The measured region of a face, and its structural similarity."""
 
-import torch
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
@@ -33,19 +32,8 @@ def face_region(picture: Tensor, framing: Framing = CANONICAL) -> Tensor:
     return picture[..., top:bottom, left:right]
 
 
-def psnr(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each picture in dB over all channels, (N,).
-
-    Args:
-        prediction: (N, C, H, W), clamped to [0, 1].
-        truth: (N, C, H, W) in [0, 1].
-    """
-    error = (prediction.clamp(0, 1) - truth).square().mean((1, 2, 3))
-    return -10 * torch.log10(error)
-
-
 def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity of each picture as a mean over pixels and channels, (N,).
+    """Return the structural similarity of each picture as a mean over pixels and channels, (N,).
 
     Source: Wang et al. 2004, with its Gaussian window and constants, in kornia.
 

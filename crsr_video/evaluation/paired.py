@@ -12,10 +12,11 @@ from tqdm import tqdm
 from crsr_video.evaluation.degradations import DRAWN, Degrader
 from crsr_video.evaluation.identity import same_person
 from crsr_video.evaluation.methods import BASELINE, Method
-from crsr_video.evaluation.metrics import CANONICAL, face_region, psnr, ssim
+from crsr_video.evaluation.metrics import CANONICAL, face_region, ssim
 from crsr_video.evaluation.models import MetricModels
 from crsr_video.evaluation.report import Row
 from crsr_video.evaluation.samples import TIERS, as_bytes, batches, samples
+from crsr_video.imaging.psnr import psnr
 from crsr_video.training.appearance import colour_difference
 from crsr_video.training.genuine import Framing
 

@@ -1,7 +1,6 @@
 """Results of an evaluation: rows, tables, a Markdown report, and values for JSON."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,8 +39,8 @@ class Column:
 
     def cell(self, row: Row) -> str:
         """Return the value of a row as text, or a dash if there is none."""
-        value = row.figures.get(self.key, math.nan)
-        return "-" if math.isnan(value) else format(value * self.factor, self.form)
+        value = row.figures.get(self.key)
+        return "-" if value is None else format(value * self.factor, self.form)
 
 
 PAIRED = (
@@ -108,8 +107,9 @@ summed over frames. PSNR (in dB) and SSIM are measured in the face region; ID: c
 the face-recognition embedding with that of the truth; spread: its standard deviation over a track;
 flicker: change that motion does not explain, relative to that of the enlarged input, to that of the
 truth, and to that of the input after the fine detail was scaled to the input's; gain: RMS of the
-fine detail relative to the input's; motion: of the landmarks relative to the truth, in eye distances per frame; worst: mean
-of the worst 5 % of the measure to its left. Lower is better for spread, flicker and motion."""
+fine detail relative to the input's; motion: of the landmarks relative to the truth, in eye
+distances per frame; worst: mean of the worst 5 % of the measure to its left. Lower is better for
+spread, flicker and motion."""
 
 
 def as_text(rows: Sequence[Row], columns: Sequence[Column]) -> str:
@@ -123,15 +123,15 @@ def as_text(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     return markdown_table(header, cells, (1, 2))
 
 
-def as_dicts(rows: Sequence[Row]) -> list[dict[str, float | int | str | None]]:
-    """Return the rows for JSON: flat and rounded, with None for values that are not finite."""
+def as_dicts(rows: Sequence[Row]) -> list[dict[str, float | int | str]]:
+    """Return the rows for JSON, flat and rounded."""
     return [
         {
             "tier": r.tier,
             "input": r.input,
             "method": r.method,
             "faces": r.faces,
-            **{k: round(v, 5) if math.isfinite(v) else None for k, v in r.figures.items()},
+            **{key: round(value, 5) for key, value in r.figures.items()},
         }
         for r in rows
     ]

@@ -16,12 +16,10 @@ from torch import Tensor
 from crsr_video.evaluation.flicker import FlickerMeter, Picture, Steadiness, flow_between
 from crsr_video.evaluation.identity import cosine
 from crsr_video.evaluation.landmarks import Landmarks
-from crsr_video.evaluation.metrics import face_region, psnr, ssim
+from crsr_video.evaluation.metrics import face_region, ssim
 from crsr_video.imaging.geometry import Points
+from crsr_video.imaging.psnr import psnr
 from crsr_video.track.regions import Region
-
-MAX_PSNR = 100.0
-"""PSNR of equal pictures in dB, so that means stay finite."""
 
 _TRUTH = ""
 """Key of the truth among the methods."""
@@ -42,7 +40,7 @@ Embed = Callable[[Tensor], NDArray[np.float64]]
 def face_quality(made: Picture, truth: Picture) -> tuple[float, float]:
     """PSNR in dB and SSIM of the face region."""
     x, y = (face_region(as_tensor(picture)) for picture in (made, truth))
-    return min(psnr(x, y).item(), MAX_PSNR), ssim(x, y).item()
+    return psnr(x, y).item(), ssim(x, y).item()
 
 
 def as_tensor(picture: Picture) -> Tensor:

@@ -1,9 +1,11 @@
-"""All use of torch's unstable interfaces on the CPU, in one place.
+"""All uses of torch's unstable interfaces for matrices and convolutions.
 
-`torch.ops.mkldnn`, `torch.ops.onednn` and `torch.cpu._is_*` may change in any release of torch.
-Callers catch what a missing operation raises, and run the plain network instead.
+`torch.ops.mkldnn`, `torch.ops.onednn`, `torch._int_mm` and `torch.cpu._is_*` may change in any
+release of torch. If an operation is missing, callers catch the exception that it raises, and run
+the plain network instead.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -92,3 +94,29 @@ def convolve_bytes_onto(*arguments: Any) -> Tensor:
     """Add a convolution of bytes to bytes; see ``qconv2d_pointwise.binary``."""
     done: Tensor = torch.ops.onednn.qconv2d_pointwise.binary(*arguments)
     return done
+
+
+def matrix_products(a: Tensor) -> dict[str, Callable[[], Tensor]]:
+    """Return functions that multiply a square matrix of floats or int8 by itself, by name.
+
+    Functions that this release of torch lacks are left out.
+    """
+    found: dict[str, Callable[[], Tensor]] = {}
+    on_cpu = a.device.type == "cpu"
+    if a.dtype != torch.int8:
+        if on_cpu and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+            linear = torch.ops.mkldnn._linear_pointwise
+            found["mkldnn._linear_pointwise"] = lambda: linear(a, a, None, "none", [], "")
+        return found
+    if hasattr(torch, "_int_mm"):
+        found["torch._int_mm"] = lambda: torch._int_mm(a, a)
+    if on_cpu and hasattr(torch.ops.onednn, "qlinear_prepack"):
+        codes, side = a.view(torch.uint8), len(a)
+        packed = torch.ops.onednn.qlinear_prepack(a, [side, side])
+        scales, zeros = torch.ones(side), torch.zeros(side, dtype=torch.int64)
+        multiply = torch.ops.onednn.qlinear_pointwise
+        found["onednn.qlinear_pointwise"] = lambda: multiply(
+            *(codes, 1.0, 0, packed, scales, zeros, None),
+            *(1000.0, 0, torch.uint8, "none", [], ""),
+        )
+    return found

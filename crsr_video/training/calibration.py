@@ -11,6 +11,7 @@ from torch import Tensor
 
 from crsr_video.errors import TrainingError
 from crsr_video.files import write_file
+from crsr_video.imaging.psnr import psnr
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.fused import Fused
 from crsr_video.networks.plan import Walkable, walk
@@ -24,7 +25,7 @@ MEAN_COST, WORST_COST = 0.05, 0.2
 """Largest loss of PSNR against the truth in dB, on average and of any one picture: a fortieth and a
 tenth of what the networks gain."""
 
-_SIDES = (32, 64, 128)
+SIDES = (32, 64, 128)
 """Sides in pixels of the crops that run in int8, see `MOST_INT8_PIXELS`."""
 
 
@@ -111,10 +112,10 @@ def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[Sample]:
         TrainingError: No face is large enough.
     """
     made = []
-    sides = [side for side in _SIDES if faces.count(side * FACTOR)]
+    sides = [side for side in SIDES if faces.count(side * FACTOR)]
     if not sides:
         raise TrainingError(
-            f"no face is large enough to calibrate with: {FACTOR * _SIDES[0]} pixels are needed"
+            f"no face is large enough to calibrate with: {FACTOR * SIDES[0]} pixels are needed"
         )
     for _ in range(rounds):
         for side in sides:
@@ -164,8 +165,8 @@ def compare(pair: Pair, ranges: Mapping[str, Ranges], samples: Iterable[Sample])
     apart, costs = [], []
     for sample in samples:
         rough, good = _chain(coarse, sample.seen), _chain(fine, sample.seen)
-        apart.append(_psnr(rough, good))
-        costs.append(_psnr(good, sample.truth) - _psnr(rough, sample.truth))
+        apart.append(psnr(rough, good))
+        costs.append(psnr(good, sample.truth) - psnr(rough, sample.truth))
     away, cost = torch.cat(apart), torch.cat(costs)
     return Agreement(
         worst=float(away.min()),
@@ -178,10 +179,6 @@ def compare(pair: Pair, ranges: Mapping[str, Ranges], samples: Iterable[Sample])
 
 def _chain(pair: list[Fused] | list[Quantised], picture: Tensor) -> Tensor:
     return pair[1](pair[0](picture).clamp_(0, 1))
-
-
-def _psnr(a: Tensor, b: Tensor) -> Tensor:
-    return -10 * (a - b).square().mean((1, 2, 3)).clamp_min(1e-12).log10()
 
 
 def _networks(pair: Pair) -> tuple[Walkable, Walkable]:

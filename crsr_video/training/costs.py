@@ -1,12 +1,13 @@
-"""Parameters and multiply-adds of every network."""
+"""Parameters and multiply-adds of every network that is trained."""
 
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from crsr_video.networks import Consistifier, Discriminator, Reverse, SuperResolver
-from crsr_video.networks.blocks import Tail
+from crsr_video.networks.costs import count_macs, count_parameters
+from crsr_video.text_table import markdown_table
 from crsr_video.training.method import HIGH, LOW, SIZES
 
 SIDES = (16, 32, 64, 128)
@@ -19,72 +20,52 @@ class Cost:
     size: str
     network: str
     parameters: int
-    side: int
-    """Side in pixels of the low-resolution face."""
-    macs: int
-    """Multiply-adds of all convolutions."""
+    macs: dict[int, int]
+    """Multiply-adds of all convolutions, by the side of the low-resolution face in pixels."""
 
 
 def costs() -> list[Cost]:
     """Return the costs of all networks in all sizes."""
-    networks: list[tuple[str, str, nn.Module, int]] = []
-    for name, size in SIZES.items():
-        if name == "tiny":
-            continue
+    found = [
+        _cost("fast", "discriminator, low", Discriminator(halvings=LOW)),
+        _cost("fast", "discriminator, high", Discriminator(halvings=HIGH), SuperResolver.factor),
+    ]
+    for name in ("fast", "small"):
+        size = SIZES[name]
         psi = SuperResolver(**size.superresolver)
-        networks += [
-            (name, "consistifier", Consistifier(**size.consistifier), 1),
-            (name, "super-resolver", psi, 1),
-            (name, "reverse", Reverse(**size.reverse), 1),
+        found += [
+            _cost(name, "consistifier", Consistifier(**size.consistifier)),
+            _cost(name, "super-resolver", psi),
+            _cost(name, "reverse", Reverse(**size.reverse)),
         ]
         if psi.tail is not None:
-            networks.append((name, "texture head", psi.tail, 1))
-    networks += [
-        ("fast", "discriminator, low", Discriminator(halvings=LOW), 1),
-        ("fast", "discriminator, high", Discriminator(halvings=HIGH), SuperResolver.factor),
-    ]
-    return [
-        Cost(size, name, _parameters(network), side, macs(network, side * factor))
-        for size, name, network, factor in networks
-        for side in SIDES
-    ]
+            found.append(_cost(name, "texture head", psi.tail))
+    return found
 
 
-def _parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
+def _cost(size: str, name: str, network: nn.Module, factor: int = 1) -> Cost:
+    macs = {side: count_macs(network, *_inputs(network, side * factor)) for side in SIDES}
+    return Cost(size, name, count_parameters(network), macs)
 
 
-@torch.inference_mode()
-def macs(network: nn.Module, side: int) -> int:
-    """Return the multiply-adds of a network's convolutions for a picture of `side` pixels."""
-    total = 0
-
-    def count(layer: nn.Conv2d, _: object, output: torch.Tensor) -> None:
-        nonlocal total
-        each = layer.in_channels // layer.groups * layer.kernel_size[0] * layer.kernel_size[1]
-        total += output.numel() * each
-
-    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-    hooks = [layer.register_forward_hook(count) for layer in convolutions]
-    channels = network.first.in_channels if isinstance(network, Tail) else 3
-    inputs = [torch.zeros(1, channels, side, side)]
-    if isinstance(network, Reverse):
-        inputs.append(torch.zeros(1, network.noise, side, side))
-    network(*inputs)
-    for hook in hooks:
-        hook.remove()
-    return total
+def _inputs(network: nn.Module, side: int) -> list[Tensor]:
+    first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    noise = Reverse.noise if isinstance(network, Reverse) else 0
+    inputs = [torch.zeros(1, first.in_channels - noise, side, side)]
+    return [*inputs, torch.zeros(1, noise, side, side)] if noise else inputs
 
 
 def as_text(rows: list[Cost]) -> str:
-    """Format a Markdown table: one line a network, millions of multiply-adds by side."""
-    lines = [
-        "| size | network | parameters | " + " | ".join(f"{s} px" for s in SIDES) + " |",
-        "|---|---|---:|" + "---:|" * len(SIDES),
+    """Return a Markdown table with a line for each network."""
+    cells = [
+        [
+            row.size,
+            row.network,
+            f"{row.parameters:,}",
+            *(f"{macs / 1e6:,.0f}" for macs in row.macs.values()),
+        ]
+        for row in rows
     ]
-    for first in range(0, len(rows), len(SIDES)):
-        group = rows[first : first + len(SIDES)]
-        figures = " | ".join(f"{cost.macs / 1e6:,.0f}" for cost in group)
-        head = group[0]
-        lines.append(f"| {head.size} | {head.network} | {head.parameters:,} | {figures} |")
-    return "\n".join(lines) + "\n\nMultiply-adds in millions, by the side of the small face."
+    header = ["size", "network", "parameters", *(f"{side} px" for side in SIDES)]
+    table = markdown_table(header, cells, (0, 1))
+    return f"{table}\n\nMultiply-adds in millions, by the side of the small face."

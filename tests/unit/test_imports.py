@@ -52,7 +52,7 @@ STAGES = ["people", "budget", "align", "consistify", "superres", "smooth"]
 STAGES += ["backoff", "carry", "paste"]
 
 BORDER = {"jobs.segments.packets", "report.media", "training.codec"}
-BORDER |= {"bench.clip", "bench.live", "bench.faults"}
+BORDER |= {"bench.clip", "bench.live"}
 """Where PyAV's objects may be touched, beside `io`."""
 
 INFERENCE = {name for names in LAYERS[: RANK["training"]] for name in names}

@@ -12,13 +12,14 @@ from click.testing import CliRunner
 
 from crsr_video import weights
 from crsr_video.bench import contenders, networks, peak, transfers
-from crsr_video.bench.case import count_macs, precision_at
+from crsr_video.bench.case import face_macs, precision_at
 from crsr_video.bench.clip import face_crops
 from crsr_video.bench.networks import NetworkFigures, Wanted, as_dict, as_text
 from crsr_video.cli import main
 from crsr_video.config import Config
 from crsr_video.errors import BenchError, DeviceError
 from crsr_video.imaging.transfers import Transfers
+from crsr_video.networks.costs import count_macs
 from crsr_video.runtime import placement as devices
 from crsr_video.runtime.loading import load_networks
 from crsr_video.runtime.predictor import MOST_INT8_PIXELS
@@ -95,10 +96,8 @@ def test_multiply_adds_are_counted_by_layer(result):
     pair = weights.load("fast")
     layer = pair.superresolver.stem
     expected = layer.out_channels * layer.in_channels * 9 * 16 * 16
-    assert count_macs(torch.nn.Sequential(layer), 16) == expected
-    parts = (pair.consistifier, pair.superresolver)
-    total = sum(count_macs(part, 32) for part in parts)
-    assert {one["face_macs"] for one in result["networks"]} == {total}
+    assert count_macs(torch.nn.Sequential(layer), torch.zeros(1, 3, 16, 16)) == expected
+    assert {one["face_macs"] for one in result["networks"]} == {face_macs(pair, 32, 32)}
 
 
 @pytest.mark.parametrize(
@@ -140,6 +139,14 @@ def test_a_kernel_that_fails_is_skipped(monkeypatch):
     monkeypatch.setattr(peak, "kernels", lambda *_: {"broken": fail})
     with pytest.raises(BenchError, match="nothing multiplies matrices of fp32 on cpu here"):
         peak.measure(CPU, "fp32")
+
+
+def test_without_onednn_the_peak_is_that_of_matmul(monkeypatch):
+    monkeypatch.setattr(torch, "ops", types.SimpleNamespace(mkldnn=object(), onednn=object()))
+    monkeypatch.delattr(torch, "_int_mm", raising=False)
+    assert peak.measure(CPU, "fp32", seconds=0.01, side=64).kernel == "torch.matmul of fp32"
+    with pytest.raises(BenchError, match="nothing multiplies matrices of int8"):
+        peak.measure(CPU, "int8", seconds=0.01, side=64)
 
 
 def test_steps_on_a_device_are_timed_separately():

@@ -113,7 +113,7 @@ def test_what_is_measured_is_what_runs_in_eight_bits():
     # Of the largest, it is the window that does (see `predictor.Windowed`).
     rows, columns = window(CROP_SIZES[-1])
     assert (rows.stop - rows.start) * (columns.stop - columns.start) <= MOST_INT8_PIXELS
-    assert calibration._SIDES == CROP_SIZES
+    assert calibration.SIDES == CROP_SIZES
 
 
 @needs_vnni
@@ -122,11 +122,11 @@ def test_the_cost_is_measured_against_the_truth(file):
     pair = weights.load(str(file))
     seen = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        best = pair.superresolver(pair.consistifier(seen).clamp(0, 1))
+        best = pair.superresolver(pair.consistifier(seen).clamp(0, 1)).clamp(0, 1)
     ranges = calibration.measure(pair, [Sample(seen, best)])
     fixed = {name: {k: (v[0], v[1]) for k, v in own.items()} for name, own in ranges.items()}
     near = compare(pair, fixed, [Sample(seen, best)])
-    far = compare(pair, fixed, [Sample(seen, (best + 0.1))])
+    far = compare(pair, fixed, [Sample(seen, (best + 0.1).clamp(0, 1))])
     assert near.mean_cost == near.worst_cost > 1
     assert abs(far.mean_cost) < 0.2
 
