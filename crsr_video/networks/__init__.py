@@ -1,7 +1,7 @@
-"""The networks: tensors in, tensors out, nothing else.
+"""The networks, as torch modules from tensors to tensors.
 
-Contract of those that make pictures: float32 (N, 3, H, W) RGB in [0, 1], H and W multiples of
-`MULTIPLE`; the output may overshoot the range a little and is not clamped.
+Networks that make pictures take float32 (N, 3, H, W), RGB in [0, 1], with H and W multiples of
+`MULTIPLE`. Their output is not clamped, and may leave the range a little.
 """
 
 from crsr_video.networks.blocks import MULTIPLE

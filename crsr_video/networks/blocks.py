@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
         return x + change
 
 
-class Rise(nn.Module):
+class Upsampling(nn.Module):
     """Upsampling layer that doubles the resolution and changes the number of channels."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
@@ -79,9 +79,9 @@ class Hourglass(nn.Module):
         self.half_down = blocks(half, down[1])
         self.to_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
         self.quarter = blocks(quarter, middle)
-        self.from_quarter = Rise(quarter, half)
+        self.from_quarter = Upsampling(quarter, half)
         self.half_up = blocks(half, up[0])
-        self.from_half = Rise(half, full)
+        self.from_half = Upsampling(half, full)
         self.full_up = blocks(full, up[1])
 
     def forward(self, x: Tensor) -> Tensor:

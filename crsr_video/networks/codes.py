@@ -1,4 +1,4 @@
-"""Convolutions of bytes: what `quantised` is made of."""
+"""Convolutions of bytes, with which `quantised` computes."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Scale:
 
     @classmethod
     def of(cls, low: float, high: float) -> "Scale":
-        """For values from `low` to `high`; zero itself is always a code."""
+        """Return the scale for values from `low` to `high`, in which zero has a code of its own."""
         low, high = min(low, 0.0), max(high, 0.0)
         step = max(high - low, 1e-6) / 255
         return cls(step, round(-low / step))
@@ -29,7 +29,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """Activations."""
+    """Quantised activations."""
 
     data: Tensor
     """uint8 (N, C, H, W), channels last."""
@@ -37,15 +37,15 @@ class Codes:
 
 
 class ByteConvolution:
-    """A convolution from codes to codes, laid out for oneDNN.
+    """A convolution from codes to codes, prepared for inputs of one shape and scale.
 
     Args:
         weight: float32 (O, I, K, K).
         bias: float32 (O,).
-        x: What it will be given, for its scale and its shape.
-        stride: As of `nn.Conv2d`; what lies beyond the edge is zero.
-        padding: As of `nn.Conv2d`; what lies beyond the edge is zero.
-        groups: As of `nn.Conv2d`; what lies beyond the edge is zero.
+        x: An input of the shape and scale that the convolution will get.
+        stride: As in `nn.Conv2d`.
+        padding: As in `nn.Conv2d`, with zeros.
+        groups: As in `nn.Conv2d`.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class ByteConvolution:
     ) -> None:
         steps = weight.abs().amax((1, 2, 3)).clamp_min(1e-8) / _LARGEST
         codes = (weight / steps.view(-1, 1, 1, 1)).round()
-        # oneDNN is slow where zero is not code 0. So it is told that it is: what that adds to
-        # every sum is taken off the bias, and the rim of zeros is laid on beforehand.
+        # oneDNN is slow if the code of zero is not 0, so it gets 0 in any case. The bias makes up
+        # for what this adds to every sum, and the border of zeros is added beforehand.
         shift = x.scale.step * x.scale.zero * steps * codes.sum((1, 2, 3))
         self._bias = bias - shift
-        self._rim = padding if x.scale.zero else 0
-        self._padding = [padding - self._rim] * 2
+        self._border = padding if x.scale.zero else 0
+        self._padding = [padding - self._border] * 2
         self._steps = steps
         self._zeros = torch.zeros(len(steps), dtype=torch.int64)
         self._stride, self._groups = [stride] * 2, groups
@@ -88,7 +88,7 @@ class ByteConvolution:
             x: Codes of the input.
             result: Scale of the result.
             then: "none" or "relu".
-            onto: What the result is added to; its memory becomes the result's.
+            onto: Codes to which the result is added, in their memory.
         """
         scale = (result.step, result.zero, torch.uint8)
         if onto is None:
@@ -104,7 +104,7 @@ class ByteConvolution:
         return Codes(data, result)
 
     def values(self, x: Codes) -> Tensor:
-        """The result as it is: float32 (N, O, H, W), channels last."""
+        """Return the result without quantisation, float32 (N, O, H, W), channels last."""
         return onednn.convolve_bytes(
             *self._operands(x), self._bias, *self._geometry(), 1.0, 0, torch.float32, "none", [], ""
         )
@@ -116,14 +116,18 @@ class ByteConvolution:
         return self._stride, self._padding, [1, 1], self._groups
 
     def _padded(self, x: Codes) -> Tensor:
-        return functional.pad(x.data, (self._rim,) * 4, value=x.scale.zero) if self._rim else x.data
+        border = (self._border,) * 4
+        return functional.pad(x.data, border, value=x.scale.zero) if self._border else x.data
 
 
 def doubled(data: Tensor) -> Tensor:
-    """Every pixel four times, and a rim of one repeated: (N, C, H, W) to (N, C, 2H + 2, 2W + 2).
+    """Repeat every pixel four times, and the border once more, to (N, C, 2H + 2, 2W + 2).
 
-    Smoothed with the kernel 1 2 1 it is the bilinear enlargement: between a and b, its columns
-    a a b b become (3a + b) / 4 and (a + 3b) / 4.
+    Smoothing the result with the kernel 1 2 1 gives the bilinear enlargement: the columns a a b b
+    between a and b become (3a + b) / 4 and (a + 3b) / 4.
+
+    Args:
+        data: (N, C, H, W).
     """
     height, width = data.shape[2:]
     lines = data.permute(0, 2, 3, 1).index_select(1, _twice(height)).index_select(2, _twice(width))
@@ -136,6 +140,6 @@ def _twice(length: int) -> Tensor:
 
 
 def smoothing(channels: int) -> Tensor:
-    """The kernel for `doubled`, for every channel by itself: float32 (C, 1, 3, 3)."""
+    """Return the kernel that smooths each channel of `doubled`, float32 (C, 1, 3, 3)."""
     line = torch.tensor([0.25, 0.5, 0.25])
     return (line[:, None] * line).expand(channels, 1, 3, 3)

@@ -1,8 +1,8 @@
-"""The consistifier: genuine low resolution in, well-behaved low resolution out.
+"""The consistifier, which removes what a camera and a codec did to a small face.
 
-The C of CR. It takes what a camera and a codec did to a small face (blur, noise, blocks) and
-returns the small face that shrinking a perfect picture would have given, at the same size.
-Our reconstruction of the method's first network; the paper's layer counts are not known to us.
+Its output has the same size, and is to look like a perfect picture after shrinking, without blur,
+noise and blocks. It is our reconstruction of the method's first network: the layer counts of the
+paper are not known to us.
 """
 
 from torch import Tensor, nn
@@ -11,9 +11,9 @@ from crsr_video.networks.blocks import Hourglass
 
 
 class Consistifier(nn.Module):
-    """LR to LR.
+    """The first network, from low resolution to low resolution.
 
-    Begins as the identity, since clean input must pass through unchanged.
+    It begins as the identity, because clean input must pass through unchanged.
     """
 
     def __init__(self, channels: tuple[int, int, int] = (24, 48, 96), middle: int = 3) -> None:
@@ -24,10 +24,10 @@ class Consistifier(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         self.ranges: dict[str, tuple[float, float]] | None = None
-        """Ranges of its activations, if they were measured; see `networks.quantised`."""
+        """Ranges of the activations if they were measured, see `networks.quantised`."""
 
     def forward(self, genuine: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] to (N, 3, H, W)."""
+        """Map (N, 3, H, W) in [0, 1] to (N, 3, H, W)."""
         x = (genuine - 0.5).to(self.stem.weight.dtype)
         change: Tensor = self.head(self.trunk(self.stem(x)))
         return genuine + change.float()

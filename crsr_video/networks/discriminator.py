@@ -1,8 +1,4 @@
-"""The discriminator: does a picture belong to a domain? Used in training only.
-
-One class serves both domains of low resolution and the one of high resolution; the number of
-halvings says how large a piece it judges at once.
-"""
+"""Discriminators, which judge in training whether a picture belongs to a domain."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,15 +10,14 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Discriminator(nn.Module):
-    """A picture to a map of verdicts, above zero for "real".
+    """Maps a picture to scores of its patches, which are above zero for real pictures.
 
-    Patches are judged, not whole pictures (Isola et al. 2017): there are few faces to learn from,
-    and a judge of whole faces learns them by heart. Spectral normalisation keeps its slope bounded
-    (Miyato et al. 2018).
+    It judges patches instead of whole pictures (Isola et al. 2017), because it would memorise the
+    few faces that there are. Spectral normalisation bounds its slope (Miyato et al. 2018).
 
     Args:
-        channels: Of the first layer; doubled at each halving up to eight times.
-        halvings: Of the resolution.
+        channels: Channels of the first layer. Each halving doubles them, up to eight times.
+        halvings: How often the resolution is halved. More halvings make the patches larger.
     """
 
     def __init__(self, channels: int = 32, halvings: int = 2) -> None:
@@ -37,7 +32,7 @@ class Discriminator(nn.Module):
         self.verdict = spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
 
     def forward(self, picture: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) in [0, 1] to the features of every layer; the last are the verdicts."""
+        """Map (N, 3, H, W) in [0, 1] to the features of every layer, and the scores as the last."""
         with _full_precision_on_cuda(picture):
             x = picture - 0.5
             features: list[Tensor] = []
@@ -48,24 +43,22 @@ class Discriminator(nn.Module):
 
 
 class FeatureDiscriminator(nn.Module):
-    """Judges a picture by a frozen network's feature maps, and by its pixels.
+    """Judges a picture by the feature maps of a frozen network, and by its pixels.
 
-    A small head stands on each map, behind a fixed random mixture of its channels, so that it
-    cannot lean on the few channels that tell real from made best (projected GANs, Sauer et al.
-    2021). All trained layers are spectrally normalised.
+    Each map has a small head behind a fixed random mixture of its channels, so that the head cannot
+    rely on the few channels that differ most between real and generated pictures (projected GANs,
+    Sauer et al. 2021). All trained layers are spectrally normalised, which bounds the differences
+    that a head can express. Fine detail differs by little: without gains, the heads of the finest
+    maps learnt nothing in 400 steps.
 
     Args:
-        channels: Of each feature map.
-        widths: Of each head.
-        strides: Of each head's first layer.
+        channels: Channels of each feature map.
+        widths: Channels of each head.
+        strides: Stride of the first layer of each head.
         pixels: Channels of the first layer of the head that judges pixels.
-        seed: Of the random mixtures.
-        gains: Factors of the heads' verdicts. Spectral normalisation bounds how much a head can
-            tell apart, and fine detail differs by little: without gains, the heads of the finest
-            maps learnt nothing in 400 steps.
-        pixels_gain: Factors of the heads' verdicts. Spectral normalisation bounds how much a head
-            can tell apart, and fine detail differs by little: without gains, the heads of the
-            finest maps learnt nothing in 400 steps.
+        seed: Seed of the random mixtures.
+        gains: Factors of the scores of each head.
+        pixels_gain: Factor of the scores of the head that judges pixels.
     """
 
     def __init__(
@@ -107,26 +100,26 @@ class FeatureDiscriminator(nn.Module):
 
         Args:
             pictures: (N, 3, H, W) in [0, 1].
-            maps: Their feature maps, of which the first are used.
+            maps: Their feature maps. Only as many as there are heads are used.
 
         Returns:
-            Maps of verdicts, above zero for "real", one of each head.
+            A map of scores from each head, above zero for real pictures.
         """
         with _full_precision_on_cuda(pictures):
-            verdicts = []
+            scores = []
             for index, head in enumerate(self.heads):
                 mixed = functional.conv2d(maps[index], getattr(self, f"mixture_{index}"))
                 # Unit vectors: heads judge the kind of a pattern, not its strength.
                 unit = functional.normalize(mixed.float(), dim=1) * mixed.shape[1] ** 0.5
-                verdicts.append(self._gains[index] * head(unit))
-            verdicts.append(self._pixels_gain * self.pixels(4 * (pictures - 0.5)))
-        return verdicts
+                scores.append(self._gains[index] * head(unit))
+            scores.append(self._pixels_gain * self.pixels(4 * (pictures - 0.5)))
+        return scores
 
 
 def _full_precision_on_cuda(x: Tensor) -> torch.autocast:
-    """Autocast as it is, but off on CUDA.
+    """Return the present autocast, or none on CUDA.
 
-    There it breaks spectral normalisation (https://github.com/pytorch/pytorch/issues/125544).
+    There, autocast breaks spectral normalisation (https://github.com/pytorch/pytorch/issues/125544).
     """
     kind = x.device.type
     enabled = kind != "cuda" and torch.is_autocast_enabled(kind)

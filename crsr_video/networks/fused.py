@@ -1,8 +1,7 @@
-"""The networks on a CPU with what belongs together computed together, by oneDNN.
+"""The networks on a CPU with fused operations of oneDNN, in bf16 or float32.
 
-The same arithmetic as the modules', in bf16 or float32: a ReLU or a sum is done while a
-convolution's result is still in a register, and weights are laid out for the processor once, not
-in every call.
+The results are those of the modules. A ReLU or a sum is computed while the result of a convolution
+is still in a register, and weights are put into the layout of the processor only once.
 """
 
 from dataclasses import dataclass
@@ -13,75 +12,82 @@ from torch.nn import functional
 
 from crsr_video.networks import onednn
 from crsr_video.networks.blocks import without_lattice
-from crsr_video.networks.plan import WIDENED, Walkable, convolutions, factor, sample, walk
+from crsr_video.networks.plan import (
+    WIDENED,
+    InferenceNetwork,
+    convolutions,
+    factor,
+    run_steps,
+    sample,
+)
 from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
     weight: Tensor
-    """In oneDNN's own layout."""
+    """The weight in oneDNN's own layout."""
     bias: Tensor
     stride: list[int]
     padding: list[int]
 
 
 class Fused:
-    """A network of inference on the CPU; float32 (N, 3, H, W) in and out, in inference mode.
+    """A network for inference on the CPU, from and to float32 (N, 3, H, W).
 
     Args:
-        network: Its weights are copied.
-        dtype: Of weights and activations, bfloat16 or float32.
+        network: The network, whose weights are copied.
+        dtype: Type of weights and activations, bfloat16 or float32.
 
     Raises:
-        RuntimeError: OneDNN refuses a layer.
+        RuntimeError: oneDNN refuses a layer.
     """
 
-    def __init__(self, network: Walkable, dtype: torch.dtype) -> None:
+    def __init__(self, network: InferenceNetwork, dtype: torch.dtype) -> None:
         self._network, self._dtype = network, dtype
         self._factor = factor(network)
         self._layers: dict[tuple[str, torch.Size], _Layer] = {}
-        # By shape too: another one wants another layout, which would be made in every call.
+        # Layers are kept by shape, because each shape of input needs its own layout of weights.
         with torch.inference_mode():
-            walk(network, self, sample(network))  # lays the weights out
+            run_steps(network, self, sample(network))
 
     def __call__(self, picture: Tensor) -> Tensor:
-        """Forward pass."""
-        return walk(self._network, self, picture)
+        """Run the network in inference mode."""
+        return run_steps(self._network, self, picture)
 
     def stem(self, picture: Tensor) -> Tensor:
-        """See `plan.Arithmetic`, also for the other steps."""
+        """Compute the first convolution. `plan.Backend` describes all steps."""
         x = (picture - 0.5).to(self._dtype).contiguous(memory_format=torch.channels_last)
         return self._convolved("stem", x, "none")
 
     def relu(self, name: str, x: Tensor) -> Tensor:
-        """One call of oneDNN."""
+        """Compute both in one call of oneDNN."""
         return self._convolved(name, x, "relu")
 
     def add(self, name: str, x: Tensor, onto: Tensor) -> Tensor:
-        """One call of oneDNN, into the memory of `onto`."""
+        """Compute both in one call of oneDNN, in the memory of `onto`."""
         layer = self._layer(name, x)
         return onednn.convolve_onto(onto, x, layer.weight, layer.bias, layer.stride, layer.padding)
 
-    def rise(self, name: str, x: Tensor, onto: Tensor) -> Tensor:
-        """Same result as `blocks.Rise`: channels are mixed first, then the map is enlarged."""
+    def upsample(self, name: str, x: Tensor, onto: Tensor) -> Tensor:
+        """Mix the channels first, then enlarge, as `blocks.Upsampling` does."""
         mixed = self._convolved(name, x, "none")
         large = functional.interpolate(mixed, scale_factor=2, mode="bilinear", align_corners=False)
         return onto.add_(large)
 
     def head(self, x: Tensor, picture: Tensor) -> Tensor:
-        """The picture in float32 to the end, as `blocks.enlarge` has it."""
+        """Add the correction to the enlarged picture in float32, see `blocks.enlarge`."""
         change = self._convolved("head", x, "none").float()
         if self._factor == 1:
             return picture + change
         return shuffled(change.add_(phases(picture, self._factor)), self._factor)
 
     def widen(self, name: str, x: Tensor) -> Tensor:
-        """One call of oneDNN, and a copy."""
+        """Convolve in one call of oneDNN, then copy."""
         return widened(self._convolved(name, x, "relu"))
 
     def texture(self, name: str, x: Tensor, picture: Tensor, share: float) -> Tensor:
-        """The correction is added in float32."""
+        """Add the correction in float32."""
         change = without_lattice(self._convolved(name, x, "none").float())
         return picture.add_(change, alpha=share)
 

@@ -1,4 +1,4 @@
-"""Networks that do nothing: the whole pipeline can be run and tested without weights."""
+"""Networks without weights, with which the pipeline runs in tests and in comparisons."""
 
 from torch import Tensor, nn
 
@@ -6,18 +6,18 @@ from crsr_video.networks.blocks import enlarge
 
 
 class Identity(nn.Module):
-    """A consistifier that finds nothing to correct."""
+    """A consistifier that corrects nothing."""
 
     def forward(self, genuine: Tensor) -> Tensor:
-        """(N, 3, H, W), unchanged."""
+        """Return (N, 3, H, W) unchanged."""
         return genuine
 
 
 class Bicubic(nn.Module):
-    """A super-resolver that invents nothing; also the baseline that others must beat."""
+    """A super-resolver that enlarges bicubically, which is the baseline of all comparisons."""
 
     factor = 4
 
     def forward(self, consistent: Tensor) -> Tensor:
-        """(N, 3, H, W) to (N, 3, 4H, 4W)."""
+        """Map (N, 3, H, W) to (N, 3, 4H, 4W)."""
         return enlarge(consistent, self.factor)

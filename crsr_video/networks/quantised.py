@@ -1,10 +1,9 @@
-"""The networks on a CPU in eight bits: half the time of bf16 where the processor has VNNI.
+"""The networks on a CPU in int8, which takes half the time of bf16 on processors with VNNI.
 
-Activations travel as unsigned bytes, with a range for each that was measured once on faces;
-weights are signed bytes with a scale for every output channel (Krishnamoorthi 2018, "Quantizing
-deep convolutional networks for efficient inference"). Sums are made in 32 bits, exactly, so what
-else is in a batch changes nothing. Only the correction is so coarse: the picture that it is added
-to stays in float32.
+Activations are unsigned bytes, whose ranges were measured once on faces. Weights are signed bytes
+with a scale for every output channel (Krishnamoorthi 2018, "Quantizing deep convolutional networks
+for efficient inference"). Sums are exact in 32 bits, so a result does not depend on the rest of the
+batch. Only the correction is quantised: the picture to which it is added stays in float32.
 """
 
 from collections.abc import Mapping
@@ -15,65 +14,70 @@ from torch.nn import functional
 
 from crsr_video.networks.blocks import enlarge, without_lattice
 from crsr_video.networks.codes import ByteConvolution, Codes, Scale, doubled, smoothing
-from crsr_video.networks.plan import WIDENED, Walkable, convolutions, factor, sample, walk
+from crsr_video.networks.plan import (
+    WIDENED,
+    InferenceNetwork,
+    convolutions,
+    factor,
+    run_steps,
+    sample,
+)
 from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
 
 Ranges = Mapping[str, tuple[float, float]]
-"""Lowest and highest usual value after each step, by the name of its convolution."""
+"""Lowest and highest usual value after each step, by the name of the convolution."""
 
 _FINE = 8
-"""Steps within one code of eight bits in which the input is told apart: enough that its rounding
-is far below what else is rounded."""
-
+"""Steps into which a code of the input is divided, so that rounding the input costs nothing."""
 
 _STRAY = 3e-5
-"""Share of the values, at either end, that may lie beyond a range: what they lose is less than
-what finer steps gain all others."""
+"""Share of the values at either end that may lie outside a range. Clipping them loses less than
+all other values gain from finer steps."""
 
 
 def _mixed(name: str) -> str:
-    """Name of the range of what a `Rise` adds: it is rounded before it is enlarged."""
+    """Return the name of the range in an `Upsampling` after its convolution."""
     return f"{name}.low"
 
 
 class Observer:
-    """Plain float32 that notes the range of all that passes: to be walked over many faces."""
+    """A backend in plain float32 that records the ranges of all activations."""
 
-    def __init__(self, network: Walkable) -> None:
+    def __init__(self, network: InferenceNetwork) -> None:
         self._layers, self._factor = convolutions(network), factor(network)
         self.ranges: dict[str, tuple[float, float]] = {}
 
     def stem(self, picture: Tensor) -> Tensor:
-        """See `plan.Arithmetic`, also for the other steps."""
+        """Compute the first convolution. `plan.Backend` describes all steps."""
         return self._noted("stem", self._layers["stem"](picture - 0.5))
 
     def relu(self, name: str, x: Tensor) -> Tensor:
-        """In two steps."""
+        """Compute both, and record the range of the result."""
         return self._noted(name, functional.relu(self._layers[name](x)))
 
     def add(self, name: str, x: Tensor, onto: Tensor) -> Tensor:
-        """In two steps."""
+        """Compute both, and record the range of the result."""
         return self._noted(name, onto + self._layers[name](x))
 
-    def rise(self, name: str, x: Tensor, onto: Tensor) -> Tensor:
-        """Notes what is added, and the sum."""
+    def upsample(self, name: str, x: Tensor, onto: Tensor) -> Tensor:
+        """Record the range of the convolution, and that of the sum."""
         mixed = self._noted(_mixed(name), self._layers[name](x))
         large = functional.interpolate(mixed, scale_factor=2, mode="bilinear")
         return self._noted(name, onto + large)
 
     def head(self, x: Tensor, picture: Tensor) -> Tensor:
-        """The picture, which nothing rounds."""
+        """Return the picture. Nothing is recorded, because it is not quantised."""
         change: Tensor = self._layers["head"](x)
         if self._factor == 1:
             return picture + change
         return enlarge(picture, self._factor) + functional.pixel_shuffle(change, self._factor)
 
     def widen(self, name: str, x: Tensor) -> Tensor:
-        """Notes what is shuffled."""
+        """Record the range before the pixel shuffle."""
         return functional.pixel_shuffle(self.relu(name, x), 2)
 
     def texture(self, name: str, x: Tensor, picture: Tensor, share: float) -> Tensor:
-        """The picture, likewise."""
+        """Return the picture. Nothing is recorded, because it is not quantised."""
         return picture + share * without_lattice(self._layers[name](x))
 
     def _noted(self, name: str, x: Tensor) -> Tensor:
@@ -87,32 +91,32 @@ class Observer:
 
 
 class Quantised:
-    """A network of inference on the CPU; float32 (N, 3, H, W) in and out, in inference mode.
+    """A network for inference on the CPU, from and to float32 (N, 3, H, W).
 
     Args:
-        network: Its weights are copied.
-        ranges: Of this network, from an `Observer`.
+        network: The network, whose weights are copied.
+        ranges: Ranges of this network, from an `Observer`.
 
     Raises:
-        KeyError: The ranges are of another network.
-        RuntimeError: OneDNN refuses a layer.
+        KeyError: The ranges belong to another network.
+        RuntimeError: oneDNN refuses a layer.
     """
 
-    def __init__(self, network: Walkable, ranges: Ranges) -> None:
+    def __init__(self, network: InferenceNetwork, ranges: Ranges) -> None:
         self._network = network
         self._factor = factor(network)
         self._scales = {name: Scale.of(low, high) for name, (low, high) in ranges.items()}
         self._layers: dict[tuple[str, torch.Size], ByteConvolution] = {}
-        # By shape too: another one wants another layout, which would be made in every call.
+        # Layers are kept by shape, because each shape of input needs its own layout of weights.
         with torch.inference_mode():
-            walk(network, self, sample(network))  # lays the weights out
+            run_steps(network, self, sample(network))
 
     def __call__(self, picture: Tensor) -> Tensor:
-        """Forward pass."""
-        return walk(self._network, self, picture)
+        """Run the network in inference mode."""
+        return run_steps(self._network, self, picture)
 
     def stem(self, picture: Tensor) -> Codes:
-        """The input as eight bits and, in channels of their own, what they leave."""
+        """Convolve the input, whose fine part has channels of its own beside the codes."""
         levels = (picture * (255 * _FINE)).round_().clamp_(0, 255 * _FINE)
         coarse = torch.floor(levels / _FINE)
         split = torch.cat([coarse, levels - coarse * _FINE], 1)
@@ -121,33 +125,33 @@ class Quantised:
         return self._layer("stem", x)(x, self._scales["stem"])
 
     def relu(self, name: str, x: Codes) -> Codes:
-        """One call of oneDNN."""
+        """Compute both in one call of oneDNN."""
         return self._layer(name, x)(x, self._scales[name], then="relu")
 
     def add(self, name: str, x: Codes, onto: Codes) -> Codes:
-        """One call of oneDNN, into the memory of `onto`."""
+        """Compute both in one call of oneDNN, in the memory of `onto`."""
         return self._layer(name, x)(x, self._scales[name], onto=onto)
 
-    def rise(self, name: str, x: Codes, onto: Codes) -> Codes:
-        """Mixed, doubled, and smoothed as it is added."""
+    def upsample(self, name: str, x: Codes, onto: Codes) -> Codes:
+        """Mix the channels, double the resolution, and smooth while adding."""
         mixed = self._layer(name, x)(x, self._scales[_mixed(name)])
         large = Codes(doubled(mixed.data), mixed.scale)
         return self._smooth(name, large)(large, self._scales[name], onto=onto)
 
     def head(self, x: Codes, picture: Tensor) -> Tensor:
-        """The correction comes out in float32."""
+        """Add the correction in float32."""
         change = self._layer("head", x).values(x)
         if self._factor == 1:
             return picture + change
         return shuffled(change.add_(phases(picture, self._factor)), self._factor)
 
     def widen(self, name: str, x: Codes) -> Codes:
-        """One call of oneDNN, and a copy."""
+        """Convolve in one call of oneDNN, then copy."""
         wide = self.relu(name, x)
         return Codes(widened(wide.data), wide.scale)
 
     def texture(self, name: str, x: Codes, picture: Tensor, share: float) -> Tensor:
-        """The correction comes out in float32."""
+        """Add the correction in float32."""
         return picture.add_(without_lattice(self._layer(name, x).values(x)), alpha=share)
 
     def _layer(self, name: str, x: Codes) -> ByteConvolution:
@@ -160,7 +164,7 @@ class Quantised:
             if name in WIDENED:
                 weight, bias = subpixels_first(weight), subpixels_first(bias)
             if name == "stem":
-                bias = bias - 0.5 * weight.sum((1, 2, 3))  # it was given x - 0.5
+                bias = bias - 0.5 * weight.sum((1, 2, 3))  # The network was trained on x - 0.5.
                 weight = torch.cat([weight, weight / _FINE], 1)
                 padding = 0
             stride = module.stride[0]
@@ -176,7 +180,7 @@ class Quantised:
 
 
 def _framed(split: Tensor) -> Tensor:
-    """The two halves of the input with a rim of 0.5, which is what the stem sees as zero."""
+    """Pad both parts of the input with 0.5, which is zero for the first convolution."""
     middle = 255 * _FINE // 2
     coarse = functional.pad(split[:, :3], (1, 1, 1, 1), value=middle // _FINE)
     fine = functional.pad(split[:, 3:], (1, 1, 1, 1), value=middle % _FINE)

@@ -1,7 +1,7 @@
-"""The reverse network: what a camera and a codec would have made of a perfect small face.
+"""The reverse network, which degrades a perfect small face as a camera and a codec would.
 
-The rho of our reconstruction: it learns from genuine footage alone how that differs from shrunken
-pictures, and so makes pairs for the other two networks to learn from. Used in training only.
+It learns from genuine footage how that differs from shrunken pictures, and makes pairs from which
+the other two networks learn. It is called rho in our reconstruction, and used in training only.
 """
 
 import torch
@@ -12,9 +12,9 @@ from crsr_video.networks.blocks import Hourglass
 
 
 class Reverse(nn.Module):
-    """Artificial LR to genuine LR, at the same size.
+    """Maps artificial LR to genuine LR of the same size.
 
-    One clean face has many bad versions; the noise that goes in chooses among them.
+    A clean face has many degraded versions, among which the input noise chooses.
     """
 
     noise = 2
@@ -26,27 +26,26 @@ class Reverse(nn.Module):
         """Build the network.
 
         Args:
-            channels: As of `Hourglass`.
-            middle: As of `Hourglass`.
-            factor: 1: it sees the artificial LR;.
-            4: It sees the picture of high resolution.
+            channels: See `Hourglass`.
+            middle: See `Hourglass`.
+            factor: 1 if the input is the artificial LR, 4 if it is the high-resolution picture.
         """
         super().__init__()
         self.factor = factor
         self.stem = nn.Conv2d(3 * factor**2 + self.noise, channels[0], 3, padding=1)
         self.trunk = Hourglass(channels, down=(1, 1), middle=middle, up=(1, 1))
         self.head = nn.Conv2d(channels[0], 3, 3, padding=1)
-        # Nearly the identity at first, but not deaf to the noise.
+        # The network begins close to the identity, but the noise must have an influence.
         nn.init.normal_(self.head.weight, std=1e-3)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, artificial: Tensor, noise: Tensor, picture: Tensor | None = None) -> Tensor:
-        """Degrade.
+        """Degrade faces.
 
         Args:
             artificial: (N, 3, H, W) in [0, 1].
             noise: (N, `noise`, H, W).
-            picture: (N, 3, factor H, factor W), which is seen if the factor is not 1.
+            picture: (N, 3, factor H, factor W). It is needed only if the factor is not 1.
 
         Returns:
             (N, 3, H, W).

@@ -1,4 +1,4 @@
-"""From sub-pixels in channels to a larger picture: the super-resolver's last step, made cheap."""
+"""Fast pixel shuffles, which turn channels of sub-pixels into a larger picture."""
 
 from functools import lru_cache
 
@@ -9,14 +9,14 @@ from torch.nn import functional
 from crsr_video.networks.blocks import cubic_phases
 
 _REACH = 2
-"""Pixels beyond the edge that the cubic kernels see."""
+"""Number of pixels beyond the edge that the cubic kernels use."""
 
 
 def shuffled(x: Tensor, factor: int) -> Tensor:
-    """`functional.pixel_shuffle` of float32 (N, 3 * f * f, H, W) channels last, the same numbers.
+    """Return `functional.pixel_shuffle` of float32 (N, 3 * f * f, H, W), channels last.
 
-    Four neighbouring sub-pixels of a row lie side by side before and after. Moved as one value of
-    16 bytes they cost a sixth of the time.
+    Four neighbouring sub-pixels of a row lie side by side before and after. Moving them as one
+    value of 16 bytes takes a sixth of the time.
     """
     if factor != 4 or not x.is_contiguous(memory_format=torch.channels_last):
         return functional.pixel_shuffle(x, factor).contiguous()
@@ -27,7 +27,7 @@ def shuffled(x: Tensor, factor: int) -> Tensor:
 
 
 def subpixels_first(weight: Tensor) -> Tensor:
-    """The output channels of a convolution before a pixel shuffle by 2, in the order of `widened`.
+    """Sort the output channels of a convolution before a pixel shuffle by 2 for `widened`.
 
     Args:
         weight: Weights (4C, ...) or biases (4C,); channel 4c + s is sub-pixel s of channel c.
@@ -37,7 +37,7 @@ def subpixels_first(weight: Tensor) -> Tensor:
 
 
 def widened(x: Tensor) -> Tensor:
-    """A pixel shuffle by 2 of channels that `subpixels_first` has put in order.
+    """Return the pixel shuffle by 2 of channels that `subpixels_first` has sorted.
 
     The channels of two neighbouring sub-pixels lie side by side before and after, so they are moved
     together.

@@ -14,7 +14,7 @@ from crsr_video.files import write_file
 from crsr_video.imaging.psnr import psnr
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.fused import Fused
-from crsr_video.networks.plan import Walkable, walk
+from crsr_video.networks.plan import InferenceNetwork, run_steps
 from crsr_video.networks.quantised import Observer, Quantised, Ranges
 from crsr_video.runtime import placement as devices
 from crsr_video.training.data import Faces, Tier, batch
@@ -145,8 +145,8 @@ def measure(pair: Pair, samples: Iterable[Sample]) -> dict[str, dict[str, list[f
     first, second = _networks(pair.with_texture(1.0))
     observers = Observer(first), Observer(second)
     for sample in samples:
-        walk(first, observers[0], sample.seen)
-        walk(second, observers[1], first(sample.seen).clamp(0, 1))
+        run_steps(first, observers[0], sample.seen)
+        run_steps(second, observers[1], first(sample.seen).clamp(0, 1))
     return {
         name: {step: [round(low, 6), round(high, 6)] for step, (low, high) in o.ranges.items()}
         for name, o in zip(("consistifier", "superresolver"), observers, strict=True)
@@ -181,7 +181,7 @@ def _chain(pair: list[Fused] | list[Quantised], picture: Tensor) -> Tensor:
     return pair[1](pair[0](picture).clamp_(0, 1))
 
 
-def _networks(pair: Pair) -> tuple[Walkable, Walkable]:
+def _networks(pair: Pair) -> tuple[InferenceNetwork, InferenceNetwork]:
     if isinstance(pair.consistifier, Consistifier) and isinstance(
         pair.superresolver, SuperResolver
     ):

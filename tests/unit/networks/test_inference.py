@@ -8,7 +8,7 @@ from crsr_video.networks import Consistifier, SuperResolver, onednn
 from crsr_video.networks.blocks import enlarge
 from crsr_video.networks.codes import ByteConvolution, Codes, Scale, doubled, smoothing
 from crsr_video.networks.fused import Fused
-from crsr_video.networks.plan import convolutions, walk
+from crsr_video.networks.plan import convolutions, run_steps
 from crsr_video.networks.quantised import Observer, Quantised
 from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
 
@@ -63,7 +63,7 @@ def pictures(height=32, width=32, count=2):
 def ranges_of(network):
     observer = Observer(network)
     for size in (32, 64):
-        walk(network, observer, pictures(size, size, 4))
+        run_steps(network, observer, pictures(size, size, 4))
     return observer.ranges
 
 
@@ -151,7 +151,7 @@ def test_a_way_leaves_weights_and_input_alone():
 def test_walking_is_what_the_network_does():
     for network in networks():
         assert (
-            walk(network, Observer(network), pictures()) - network(pictures())
+            run_steps(network, Observer(network), pictures()) - network(pictures())
         ).abs().max() < 1e-5
 
 

@@ -7,7 +7,7 @@ import torch
 
 from crsr_video.imaging.masks import face_mask, window
 from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver, onednn
-from crsr_video.networks.plan import walk
+from crsr_video.networks.plan import run_steps
 from crsr_video.networks.quantised import Observer, Quantised
 from crsr_video.runtime import measurements, predictor
 from crsr_video.runtime.predictor import Predictor, Windowed
@@ -190,7 +190,7 @@ def test_large_pictures_leave_the_int8_network_as_it_is(monkeypatch):
 
 def measured(made):
     observer = Observer(made)
-    walk(made, observer, pictures(4, 32))
+    run_steps(made, observer, pictures(4, 32))
     made.ranges = observer.ranges
     return made
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from crsr_video import weights
 from crsr_video.errors import WeightsError
 from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver
-from crsr_video.networks.plan import walk
+from crsr_video.networks.plan import run_steps
 from crsr_video.networks.quantised import Observer
 from crsr_video.weights import FORMAT, load
 
@@ -338,7 +338,7 @@ def test_ranges_of_shipped_weights_are_those_of_their_networks():
         for network in (textured.consistifier, textured.superresolver):
             observer = Observer(network)
             with torch.inference_mode():
-                walk(network, observer, torch.rand(1, 3, 16, 16))
+                run_steps(network, observer, torch.rand(1, 3, 16, 16))
             assert set(network.ranges) == set(observer.ranges)
 
 
