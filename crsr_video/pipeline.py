@@ -3,48 +3,33 @@
 Decoding and encoding stand at either end, in `io`.
 """
 
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from crsr_video import weights
 from crsr_video.closing import Closing
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ConfigError
 from crsr_video.imaging import fields
-from crsr_video.imaging.numpy_operations import NumpyOperations
-from crsr_video.imaging.operations import Operations
-from crsr_video.imaging.torch_operations import TorchOperations
-from crsr_video.runtime.loading import Networks, load_networks
-from crsr_video.runtime.placement import Placement
-from crsr_video.stages.align import CROP_SIZES, FAST_CROPS, FULL_CROPS, Aligner, CropSizePolicy
-from crsr_video.stages.backoff import BackOff
 from crsr_video.stages.base import Lowered, Stage
-from crsr_video.stages.budget import FaceBudget
-from crsr_video.stages.carry import Carrier
-from crsr_video.stages.consistify import ConsistifyStage
-from crsr_video.stages.paste import Paster
-from crsr_video.stages.people import People
-from crsr_video.stages.quality import LiveQuality
 from crsr_video.stages.repeats import RepeatedFrames
-from crsr_video.stages.smooth import Smoother
-from crsr_video.stages.superres import SuperResolveStage
 from crsr_video.track import tracks_file
 from crsr_video.track.replay import Replay
 from crsr_video.track.tracker import Tracker
 from crsr_video.types import Frame, RunStatistics, TrackedFrame, VideoInfo
 
-_BATCH = {"cpu": 4, "mps": 8, "cuda": 64}
-"""Number of crops in a batch by device; larger batches gain nothing."""
-
-_LONGEST_WAIT = 15
-"""Largest number of frames that wait for a batch to fill: more would fill memory."""
+if TYPE_CHECKING:  # These modules load torch, which takes about a second.
+    from crsr_video.imaging.operations import Operations
+    from crsr_video.restoration import Restoration
+    from crsr_video.runtime.loading import Networks
+    from crsr_video.runtime.placement import Placement
+    from crsr_video.stages.quality import LiveQuality
 
 _TRACKER_LOOKAHEAD = 8
 
@@ -54,9 +39,10 @@ def build(
     *,
     live: bool = False,
     tracker: Stage[Frame, TrackedFrame] | None = None,
-    quality: LiveQuality | None = None,
-    networks: Networks | None = None,
-    operations: Operations | None = None,
+    quality: "LiveQuality | None" = None,
+    networks: "Networks | None" = None,
+    operations: "Operations | None" = None,
+    in_background: bool = False,
 ) -> "Pipeline":
     """Build the pipeline that a configuration asks for.
 
@@ -68,6 +54,8 @@ def build(
         networks: The loaded networks of this configuration. By default they are loaded.
         operations: Where crops, warps and masks are computed. By default beside the networks on
             CUDA, otherwise on the processor.
+        in_background: Load the networks in another thread, while faces are already searched for.
+            The errors of loading are then raised by the methods that need the networks.
 
     Raises:
         DeviceError: The device or the precision is not available.
@@ -77,50 +65,21 @@ def build(
     """
     if config.faces.tracks is not None and tracker is None:
         raise ConfigError("tracks belong to a video file and cannot be used without it")
-    loaded = networks or load_networks(config)
-    predictors, pair, device = loaded.predictors(), loaded.pair, loaded.placement.device
-    here = operations or operations_for(device)
-    batch = 1 if live and not here.joins_faces else _BATCH[device.type]
-    stages: list[tuple[str, Stage[Any, Any]]] = [
-        ("track", tracker or _tracker(config, live)),
-        *_chosen_people(config),
-        *([("budget", FaceBudget(quality))] if quality is not None else []),
-        (
-            "align",
-            Aligner(
-                here,
-                policy=_crop_sizes(config),
-                keeps_detail=pair.name == weights.IDENTITY,
-                batch=batch,
-                lookahead=0 if live else min(batch - 1, _LONGEST_WAIT),
-            ),
-        ),
-        (
-            "consistify",
-            ConsistifyStage(predictors.consistify, here, batch=batch, warm_up_sizes=CROP_SIZES),
-        ),
-        (
-            "super-resolve",
-            SuperResolveStage(
-                predictors.super_resolve, here, batch=batch, warm_up_sizes=CROP_SIZES
-            ),
-        ),
-        ("smooth", Smoother(here, causal=live)),
-        *([("back-off", BackOff(here))] if config.faces.backoff else []),
-        *([("carry", Carrier(here, quality))] if quality is not None else []),
-        ("paste", Paster(here, config.faces.strength, config.scale, config.upscaler)),
-    ]
-    return Pipeline(
-        stages,
-        rescue=config.on_error == "passthrough",
-        placement=loaded.placement,
-        notices=_unavailable(config, pair),
-    )
 
+    def load() -> "Restoration":
+        from crsr_video.restoration import build_restoration
 
-def operations_for(device: torch.device) -> Operations:
-    """Return operations beside the networks on CUDA, otherwise on the processor."""
-    return TorchOperations(device) if device.type == "cuda" else NumpyOperations()
+        return build_restoration(
+            config, live=live, quality=quality, networks=networks, operations=operations
+        )
+
+    executor = ThreadPoolExecutor(1, thread_name_prefix="loading")
+    loading = executor.submit(load)
+    executor.shutdown(wait=not in_background)
+    if not in_background:
+        loading.result()  # Raises the errors of loading.
+    first = ("track", tracker or _tracker(config, live))
+    return Pipeline([first], loading, rescue=config.on_error == "passthrough")
 
 
 def replay_for(
@@ -149,62 +108,49 @@ def _tracker(config: EnhancerConfig, live: bool) -> Tracker:
     return Tracker(lookahead=0 if live else _TRACKER_LOOKAHEAD, min_face=config.faces.min_face)
 
 
-def _chosen_people(config: EnhancerConfig) -> list[tuple[str, Stage[Any, Any]]]:
-    """Return the stage for single people, where anything was chosen for them."""
-    faces = config.faces
-    if not faces.people and faces.only is None and faces.max_faces is None:
-        return []
-    return [("people", People(faces.people, only=faces.only, most=faces.max_faces))]
-
-
-def _crop_sizes(config: EnhancerConfig) -> CropSizePolicy:
-    """Use small crops where speed was asked for, and the result has no room for more detail."""
-    return FAST_CROPS if config.networks.model == weights.FAST and config.scale == 1 else FULL_CROPS
-
-
-def _unavailable(config: EnhancerConfig, pair: weights.Pair) -> tuple[str, ...]:
-    """Return notices about settings that these weights do not support."""
-    if config.networks.texture > 0 and not pair.has_texture:
-        return (f"the weights '{pair.name}' have no texture head: texture changes nothing",)
-    return ()
-
-
 class Pipeline(Closing):
     """Takes frames and returns them enhanced, in order.
 
     Args:
         stages: Names and stages in order; the first takes `Frame`, the last returns it.
+        loading: Further stages, which may still be loading. Methods that need them wait for them,
+            and raise the errors of loading.
         rescue: Let a frame pass through unchanged when a stage fails on it.
-        placement: Where the networks run.
-        notices: What the user should know before anything was seen.
     """
 
     def __init__(
         self,
         stages: Iterable[tuple[str, Stage[Any, Any]]],
+        loading: "Future[Restoration] | None" = None,
         *,
         rescue: bool = False,
-        placement: Placement | None = None,
-        notices: Sequence[str] = (),
     ) -> None:
-        listed = list(stages)
-        self._runs = [
-            _StageRun(name, stage, rescue, is_last=index == len(listed) - 1)
-            for index, (name, stage) in enumerate(listed)
-        ]
+        self._rescue = rescue
+        self._loaded_runs: list[_StageRun] = []
+        self._loading, self._lock = loading, threading.Lock()
+        self._placement: Placement | None = None
+        self._clock = time.perf_counter
+        self.loaded_at = time.perf_counter()
+        """Reading of `time.perf_counter` when all stages were there."""
+        self._add_stages(stages, is_end=loading is None)
         self._weaver = fields.Weaver()
         self._repeats = RepeatedFrames()
         self._counted = RunStatistics()
         self._tracks: set[int] = set()
         self._skipped: Counter[str] = Counter()
-        self._notices = tuple(notices)
-        self.placement = placement
+        self._notices: tuple[str, ...] = ()
         self.faces_in_view = 0
         """Number of faces in the frame that was finished last."""
         self.counts_frame: Callable[[Frame], bool] = lambda _: True
         """Decides which frames enter the statistics; a warm-up, for example, does not."""
         self.observer: Callable[[TrackedFrame, Frame], None] | None = None
         """Called with each counted frame before and after the last stage."""
+
+    @property
+    def placement(self) -> "Placement | None":
+        """Where the networks run; None for stages without networks."""
+        self._wait_for_stages()
+        return self._placement
 
     @property
     def lookahead(self) -> int:
@@ -225,6 +171,7 @@ class Pipeline(Closing):
     @property
     def notices(self) -> tuple[str, ...]:
         """Notices for the user, one sentence each."""
+        self._wait_for_stages()
         return (*self._notices, *(notice for run in self._runs for notice in run.stage.notices))
 
     @property
@@ -246,12 +193,12 @@ class Pipeline(Closing):
 
         The two halves may run in two threads: they share nothing but what travels.
         """
-        first = self._runs[0]
+        first = self._loaded_runs[0]
         return first.flush() if frame is None else first.push_all([frame])
 
     def skip_tracking(self, frame: Frame) -> TrackedFrame:
         """Return a frame without searching for faces, instead of `track` without lookahead."""
-        self._runs[0].reset()
+        self._loaded_runs[0].reset()
         return TrackedFrame(frame)
 
     def restore(self, item: TrackedFrame | None) -> list[Frame]:
@@ -270,7 +217,8 @@ class Pipeline(Closing):
 
     def use_clock(self, clock: Callable[[], float]) -> None:
         """Time the stages by another clock than the wall's, such as `time.process_time`."""
-        for run in self._runs:
+        self._clock = clock
+        for run in self._loaded_runs:
             run.clock = clock
 
     def reset(self) -> None:
@@ -281,9 +229,41 @@ class Pipeline(Closing):
         self._repeats.reset()
 
     def close(self) -> None:
-        """Free detectors and the like."""
-        for run in self._runs:
+        """Free detectors and the like, once loading has ended."""
+        if self._loading is not None:
+            wait([self._loading])
+            if self._loading.exception() is None:
+                self._wait_for_stages()
+        for run in self._loaded_runs:
             run.stage.close()
+
+    @property
+    def _runs(self) -> "list[_StageRun]":
+        self._wait_for_stages()
+        return self._loaded_runs
+
+    def _wait_for_stages(self) -> None:
+        """Wait until all stages are there. Any thread may call this.
+
+        Raises:
+            CrsrError: The stages cannot be loaded.
+        """
+        if self._loading is None:
+            return
+        restoration = self._loading.result()
+        with self._lock:
+            if self._loading is None:
+                return
+            self._add_stages(restoration.stages, is_end=True)
+            self._placement, self._notices = restoration.placement, restoration.notices
+            self.loaded_at = time.perf_counter()
+            self._loading = None
+
+    def _add_stages(self, stages: Iterable[tuple[str, Stage[Any, Any]]], *, is_end: bool) -> None:
+        added = [_StageRun(name, stage, self._rescue, self._clock) for name, stage in stages]
+        if is_end:
+            added[-1].is_last = True
+        self._loaded_runs = [*self._loaded_runs, *added]
 
     def _through(self, items: list[Any], first: int) -> list[Any]:
         """Run items through the stages from number `first` on."""
@@ -329,13 +309,15 @@ class Pipeline(Closing):
 class _StageRun:
     """A stage with its time, and with frames passed through where it fails."""
 
-    def __init__(self, name: str, stage: Stage[Any, Any], rescue: bool, *, is_last: bool) -> None:
+    def __init__(
+        self, name: str, stage: Stage[Any, Any], rescue: bool, clock: Callable[[], float]
+    ) -> None:
         self.name = name
         self.stage = stage
-        self.is_last = is_last
+        self.is_last = False
         self.seconds = 0.0
         self.failures = 0
-        self.clock = time.perf_counter
+        self.clock = clock
         self._rescue = rescue
         self._inside: list[Any] = []
 

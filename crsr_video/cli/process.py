@@ -88,18 +88,17 @@ def discard_standard_output() -> None:
 
 
 def limit_library_threads(device: str) -> None:
-    """Limit OpenCV to one thread if the networks run on the CPU.
+    """Limit OpenCV to one thread unless the networks run on a GPU.
 
     Pictures of faces are small, so more OpenCV threads would raise the total CPU time by a third.
 
-    Raises:
-        DeviceError: There is no such device.
+    Args:
+        device: The setting for the device. "auto" counts as a CPU, because only torch knows
+            better, and loading it takes a second.
     """
     import cv2
 
-    from crsr_video.runtime.placement import resolve_device
-
-    if resolve_device(device).type == "cpu":
+    if device in ("auto", "cpu"):
         cv2.setNumThreads(1)
 
 

@@ -35,7 +35,7 @@ class Embedder:
     def __call__(self, pictures: Tensor, framing: Framing = CANONICAL) -> Embeddings:
         """Return the embeddings (N, 128) of faces (N, 3, S, S) in [0, 1] that share one framing."""
         seen = chips(pictures.float().cpu(), framing.scale, framing.dy)
-        found = torch.cat([self._network(part)[0] for part in seen.split(_BATCH)])
+        found = torch.cat([self._network(part)[0] for part in torch.split(seen, _BATCH)])
         return found.double().numpy()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crsr_video import pipeline
 from crsr_video.config import Config
@@ -12,8 +13,10 @@ from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
 from crsr_video.jobs.summary import Summary
 from crsr_video.runner import Notices, Progress, Runner
-from crsr_video.runtime import loading
 from crsr_video.types import Frame
+
+if TYPE_CHECKING:
+    from crsr_video.runtime.loading import Networks
 
 
 def enhance_video(
@@ -23,7 +26,7 @@ def enhance_video(
     on_progress: Callable[[Progress], None] | None,
     notices: Notices,
     command: Sequence[str],
-    networks: loading.Networks | None,
+    networks: "Networks | None",
 ) -> Summary:
     """Enhance a video from its beginning to its end, see `crsr_video.jobs.file.enhance`."""
     begin = time.perf_counter()
@@ -45,7 +48,9 @@ def enhance_video(
             reports = RunReports(config, Path(source), writer.plan.path, command)
         notices.add(*writer.notices)
         replay = pipeline.replay_for(config, reader.path, reader.info, shift=reader.source.shift)
-        frames = stack.enter_context(pipeline.build(config, tracker=replay, networks=networks))
+        frames = stack.enter_context(
+            pipeline.build(config, tracker=replay, networks=networks, in_background=True)
+        )
         frames.observer = None if reports is None else reports.observer.push
         started = time.perf_counter()
         finished = 0
@@ -75,7 +80,7 @@ def enhance_video(
         plan=writer.plan,
         statistics=replace(frames.statistics, stage_seconds=stage_seconds),
         seconds=time.perf_counter() - begin,
-        startup_seconds=started - begin,
+        startup_seconds=max(started, frames.loaded_at) - begin,
         truncated=report.truncated,
         concealed=report.concealed,
         damaged=report.damaged,

@@ -11,7 +11,8 @@ from crsr_video.imaging import masks
 from crsr_video.imaging.numpy_operations import NumpyOperations
 from crsr_video.imaging.torch_operations import TorchOperations
 from crsr_video.io.reader import Reader
-from crsr_video.pipeline import build, operations_for
+from crsr_video.pipeline import build
+from crsr_video.restoration import operations_for
 from crsr_video.runtime.loading import Predictors, load_networks
 from crsr_video.stages.base import Stage
 from crsr_video.stages.quality import LiveQuality

@@ -24,6 +24,7 @@ LAYERS = [
     ["runtime", "io"],
     ["stages"],
     ["track"],
+    ["restoration"],
     ["pipeline"],
     ["runner"],
     ["report"],
@@ -138,7 +139,7 @@ def users(library, *, top_only=False):
 
 def test_the_reader_of_imports_finds_something():
     assert len(OURS) > 50
-    assert any(i.by == "pipeline" and i.of == "stages.smooth" and i.top for i in OURS)
+    assert any(i.by == "restoration" and i.of == "stages.smooth" and i.top for i in OURS)
     assert any(i.by == "track.litert" and i.of.startswith("foreign:ai_edge_litert") for i in ALL)
 
 

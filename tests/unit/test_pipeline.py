@@ -1,12 +1,15 @@
+from concurrent.futures import Future
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from crsr_video.config import Config
+from crsr_video.errors import WeightsError
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.networks import Bicubic, Identity
 from crsr_video.pipeline import Pipeline, build
+from crsr_video.restoration import Restoration
 from crsr_video.stages.align import Aligner
 from crsr_video.stages.base import Stage
 from crsr_video.stages.consistify import ConsistifyStage
@@ -310,3 +313,31 @@ class Blind(Stage):
 
     def push(self, item):
         return [TrackedFrame(item)]
+
+
+def test_faces_are_searched_for_while_the_networks_are_loaded(rng):
+    frame, loading = make_frame("yuv420p", 32, 48, rng), Future()
+    pipeline = Pipeline([("track", FakeTracker())], loading)
+    (tracked,) = pipeline.track(frame)
+    stages = (("paste", Paster(NUMPY)),)
+    loading.set_result(Restoration(stages, placement=None, notices=("late",)))
+    assert pipeline.restore(tracked) == [frame]
+    assert pipeline.notices == ("late",)
+    pipeline.close()
+
+
+def test_errors_of_loading_reach_the_caller_and_closing_still_works(rng):
+    loading = Future()
+    pipeline = Pipeline([("track", FakeTracker())], loading)
+    loading.set_exception(WeightsError("no such weights"))
+    with pytest.raises(WeightsError, match="no such weights"):
+        pipeline.push(make_frame("yuv420p", 32, 48, rng))
+    pipeline.close()
+
+
+def test_unknown_weights_are_an_error_in_the_background_too():
+    config = Config.from_options(model="no-such-weights")
+    pipeline = build(config, tracker=FakeTracker(), in_background=True)
+    with pytest.raises(WeightsError, match="no-such-weights"):
+        pipeline.flush()
+    pipeline.close()

@@ -1,0 +1,120 @@
+"""The stages that restore faces: from the choice of people to the paste.
+
+Importing this module loads torch, which takes about a second. The tracker does not need it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from crsr_video import weights
+from crsr_video.config import EnhancerConfig
+from crsr_video.imaging.numpy_operations import NumpyOperations
+from crsr_video.imaging.operations import Operations
+from crsr_video.imaging.torch_operations import TorchOperations
+from crsr_video.runtime.loading import Networks, load_networks
+from crsr_video.runtime.placement import Placement
+from crsr_video.stages.align import CROP_SIZES, FAST_CROPS, FULL_CROPS, Aligner, CropSizePolicy
+from crsr_video.stages.backoff import BackOff
+from crsr_video.stages.base import Stage
+from crsr_video.stages.budget import FaceBudget
+from crsr_video.stages.carry import Carrier
+from crsr_video.stages.consistify import ConsistifyStage
+from crsr_video.stages.paste import Paster
+from crsr_video.stages.people import People
+from crsr_video.stages.quality import LiveQuality
+from crsr_video.stages.smooth import Smoother
+from crsr_video.stages.superres import SuperResolveStage
+
+_BATCH = {"cpu": 4, "mps": 8, "cuda": 64}
+"""Number of crops in a batch by device; larger batches gain nothing."""
+
+_LONGEST_WAIT = 15
+"""Largest number of frames that wait for a batch to fill: more would fill memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """The stages after the tracker, with loaded networks."""
+
+    stages: tuple[tuple[str, Stage[Any, Any]], ...]
+    """Names and stages in order."""
+    placement: Placement
+    """Where the networks run."""
+    notices: tuple[str, ...]
+    """Notices about settings that the weights do not support."""
+
+
+def build_restoration(
+    config: EnhancerConfig,
+    *,
+    live: bool = False,
+    quality: LiveQuality | None = None,
+    networks: Networks | None = None,
+    operations: Operations | None = None,
+) -> Restoration:
+    """Load the networks, and build the stages. The arguments are those of `pipeline.build`.
+
+    Raises:
+        DeviceError: The device or the precision is not available.
+        WeightsError: The weights cannot be loaded.
+    """
+    loaded = networks or load_networks(config)
+    predictors, pair, device = loaded.predictors(), loaded.pair, loaded.placement.device
+    here = operations or operations_for(device)
+    batch = 1 if live and not here.joins_faces else _BATCH[device.type]
+    stages: list[tuple[str, Stage[Any, Any]]] = [
+        *_chosen_people(config),
+        *([("budget", FaceBudget(quality))] if quality is not None else []),
+        (
+            "align",
+            Aligner(
+                here,
+                policy=_crop_sizes(config),
+                keeps_detail=pair.name == weights.IDENTITY,
+                batch=batch,
+                lookahead=0 if live else min(batch - 1, _LONGEST_WAIT),
+            ),
+        ),
+        (
+            "consistify",
+            ConsistifyStage(predictors.consistify, here, batch=batch, warm_up_sizes=CROP_SIZES),
+        ),
+        (
+            "super-resolve",
+            SuperResolveStage(
+                predictors.super_resolve, here, batch=batch, warm_up_sizes=CROP_SIZES
+            ),
+        ),
+        ("smooth", Smoother(here, causal=live)),
+        *([("back-off", BackOff(here))] if config.faces.backoff else []),
+        *([("carry", Carrier(here, quality))] if quality is not None else []),
+        ("paste", Paster(here, config.faces.strength, config.scale, config.upscaler)),
+    ]
+    return Restoration(tuple(stages), loaded.placement, _unavailable(config, pair))
+
+
+def operations_for(device: torch.device) -> Operations:
+    """Return operations beside the networks on CUDA, otherwise on the processor."""
+    return TorchOperations(device) if device.type == "cuda" else NumpyOperations()
+
+
+def _chosen_people(config: EnhancerConfig) -> list[tuple[str, Stage[Any, Any]]]:
+    """Return the stage for single people, where anything was chosen for them."""
+    faces = config.faces
+    if not faces.people and faces.only is None and faces.max_faces is None:
+        return []
+    return [("people", People(faces.people, only=faces.only, most=faces.max_faces))]
+
+
+def _crop_sizes(config: EnhancerConfig) -> CropSizePolicy:
+    """Use small crops where speed was asked for, and the result has no room for more detail."""
+    return FAST_CROPS if config.networks.model == weights.FAST and config.scale == 1 else FULL_CROPS
+
+
+def _unavailable(config: EnhancerConfig, pair: weights.Pair) -> tuple[str, ...]:
+    """Return notices about settings that these weights do not support."""
+    if config.networks.texture > 0 and not pair.has_texture:
+        return (f"the weights '{pair.name}' have no texture head: texture changes nothing",)
+    return ()
