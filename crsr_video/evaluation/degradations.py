@@ -1,7 +1,7 @@
-"""Fixed degradations for tables: each shows one thing that real footage suffers from.
+"""Fixed degradations for tables, each of which shows one defect of real footage.
 
 Lengths are HR pixels, four of which make a pixel of the input. Noise and the place in the codec's
-grid are drawn from a generator that is seeded by the face, so every method sees the same input.
+grid come from a random generator that is seeded by the face, so every method gets the same input.
 """
 
 from collections.abc import Callable
@@ -26,17 +26,9 @@ def _fixed(degradation: Degradation, compression: Compression | None = None) -> 
 
 
 def _degradation(defocus: float, noise: float, quality: int, **more: float) -> Degradation:
-    plain = Degradation(
-        defocus=defocus,
-        motion=0.0,
-        angle=0.0,
-        native_scale=1.0,
-        read_noise=noise / 255,
-        shot_noise=0.0,
-        quality=quality,
-        speed=1.0,
-    )
-    return replace(plain, **more)  # type: ignore[arg-type]
+    values = {"motion": 0.0, "angle": 0.0, "native_scale": 1.0, "shot_noise": 0.0, "speed": 1.0}
+    values |= {"defocus": defocus, "read_noise": noise / 255, "quality": quality}
+    return Degradation(**(values | more))  # type: ignore[arg-type]
 
 
 def _clean(hr: Tensor, rng: np.random.Generator) -> Tensor:
@@ -44,8 +36,8 @@ def _clean(hr: Tensor, rng: np.random.Generator) -> Tensor:
     return clean(hr)
 
 
-def _h264(crf: int, rescale: float | None = None) -> Degrader:
-    compression = Compression(CODECS["h264"], crf)
+def _h264(crf: int, rescale: float | None = None, **more: float) -> Degrader:
+    compression = replace(Compression(CODECS["h264"], crf), **more)  # type: ignore[arg-type]
     if rescale is not None:
         compression = replace(compression, rescale=rescale, second=compression)
     return _fixed(_degradation(1.6, 2.0, 90), compression)
@@ -64,7 +56,11 @@ FIXED: dict[str, Degrader] = {
     "shaken": _fixed(_degradation(1.0, 2.0, 75, motion=16.0, angle=0.5, bend=0.3)),
     "dark": _fixed(_degradation(1.6, 9.0, 60, chroma_noise=8 / 255, denoise=0.1)),
     "coded twice": _h264(28, rescale=0.7),
+    "deep in a GOP": _h264(30, depth=24),
+    "rate-starved": _h264(0, bits_per_pixel=0.15),
+    "linear light": _fixed(_degradation(2.4, 4.0, 75, is_linear=True)),
 }
 """One row of a table each: blur, noise and JPEG 75; the same, stronger, and JPEG 35; H.264; an
 unsharp mask before JPEG 70; two fields of different moments; curved motion blur; low light with
-coloured noise after a noise filter; H.264 at two sizes, one after the other."""
+coloured noise after a noise filter; H.264 at two sizes, one after the other; H.264 24 frames after
+the key frame; H.264 shortly after a cut at a limited bit rate; blur and noise in linear light."""

@@ -23,6 +23,8 @@ _FACE = (0.53, 0.5, 0.40, 0.32)
 """Centre (y, x) and half axes of an oval around a canonical face, as fractions of the crop."""
 _EDGE = 12.0
 """Steepness of the oval's edge."""
+GAMMA = 2.2
+"""Exponent from encoded values to linear light, close to sRGB and BT.709."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,19 @@ class FilmedFaces:
     """Sagitta of the blur's path, relative to its length, (N,)."""
     noise: Tensor
     """Read and shot noise, relative to white, (N, 2)."""
+    is_linear: Tensor
+    """Whether blur and noise act on linear light, (N,)."""
 
     def expose(self, hr: Tensor) -> Tensor:
-        """Apply lens, shutter and sensor; (N, F, 3, L, L) to (N, F, 3, c, c)."""
+        """Apply lens, shutter and sensor.
+
+        Args:
+            hr: (N, F, 3, L, L).
+
+        Returns:
+            (N, F, 3, c, c), in linear light for the faces of `is_linear`.
+        """
+        hr = self._where_linear(hr, GAMMA)
         frames = hr.shape[1]
         step = hr.shape[-1] / self.native
         # Native pixel 0 lies at (0.5 - origin) * step - 0.5 in the face.
@@ -58,9 +70,17 @@ class FilmedFaces:
         return seen.reshape(*hr.shape[:2], *seen.shape[1:])
 
     def add_noise(self, seen: Tensor, rng: np.random.Generator) -> Tensor:
-        """Add the sensor's noise; (N, F, 3, c, c) to the same."""
+        """Add the sensor's noise to (N, F, 3, c, c), and encode linear light."""
         read, shot = self.noise.repeat_interleave(seen.shape[1], 0).unbind(1)
-        return add_noise(seen.flatten(0, 1), read, shot, rng).reshape(seen.shape)
+        noisy = add_noise(seen.flatten(0, 1), read, shot, rng).reshape(seen.shape)
+        return self._where_linear(noisy, 1 / GAMMA)
+
+    def _where_linear(self, pictures: Tensor, exponent: float) -> Tensor:
+        """Raise the pictures of `is_linear` to a power; (N, F, 3, H, W)."""
+        if not bool(self.is_linear.any()):
+            return pictures
+        mask = self.is_linear.view(-1, 1, 1, 1, 1)
+        return torch.where(mask, pictures.clamp_min(0).pow(exponent), pictures)
 
     def crop(self, decoded: Tensor) -> Tensor:
         """Cut the faces out at the network's size; (N, F, 3, c, c) to (N, F, 3, T, T)."""
@@ -122,6 +142,7 @@ def place(
         blur_path=tensor(speeds * blur_per_speed[:, None, None]),
         bend=tensor(np.array([d.bend for d in degradations])),
         noise=tensor(np.array([(d.read_noise, d.shot_noise) for d in degradations])),
+        is_linear=torch.tensor([d.is_linear for d in degradations], device=hr.device),
     )
 
 

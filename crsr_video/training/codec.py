@@ -23,8 +23,10 @@ _EXACT = (
     | Interpolation.FULL_CHR_H_INP
 )
 _RATE = 25
+_BUFFERS = 4
+"""The buffer of a limited bit rate holds the bits of a quarter of a second."""
 _LEAST = 64
-"""Pixels along a side: x265 writes beyond its memory when both are 48."""
+"""Smallest side in pixels. x265 writes beyond its memory if both sides are 48."""
 
 Picture = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -32,22 +34,22 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Codec:
-    """One kind of video compression, and how bad it gets."""
+    """One kind of video compression, and the range of its quality."""
 
     encoder: str
-    """FFmpeg's name."""
+    """FFmpeg's name of the encoder."""
     decoder: str
-    """Likewise."""
+    """FFmpeg's name of the decoder."""
     good: int
-    """Quantiser that leaves a decent picture, in the encoder's own scale; see `scale`."""
+    """Quantiser of decent footage, in the encoder's own scale."""
     bad: int
     """Quantiser of poor footage, about 100 kbit/s at 640x480."""
     share: float
-    """Probability of being drawn, less for slow encoders."""
+    """Probability of being drawn. Slow encoders are drawn less often."""
     scale: str
-    """"crf": constant rate factor; "q": fixed quantiser of the MPEG family."""
+    """"crf" for a constant rate factor, or "q" for a fixed quantiser of the MPEG family."""
     options: dict[str, str] = field(default_factory=dict)
-    """Passed to the encoder: mostly speed."""
+    """Options of the encoder, most of which are for speed."""
     can_have_b_frames: bool = True
 
 
@@ -55,7 +57,7 @@ _MPEG = {"g": "250", "sc_threshold": "1000000000", "b": "100000"}
 _X264 = {"preset": "superfast", "g": "250", "sc_threshold": "0", "rc-lookahead": "0"}
 _X265 = {
     "preset": "ultrafast",
-    # x265 writes to the error stream past FFmpeg's log, and starts a pool of threads.
+    # Without these options, x265 writes to standard error and starts a pool of threads.
     "x265-params": "log-level=none:pools=none:frame-threads=1:wpp=0:rc-lookahead=3:"
     "scenecut=0:keyint=250:no-info=1",
 }
@@ -72,30 +74,47 @@ CODECS = {
     for name, codec in KNOWN.items()
     if {codec.encoder, codec.decoder} <= av.codecs_available
 }
-"""Those of `KNOWN` that this PyAV was built with."""
+"""The codecs of `KNOWN` that this build of PyAV has."""
 
 
 def compress(
-    frames: Sequence[NDArray[Any]], codec: Codec, quantiser: int, *, has_b_frames: bool = False
+    frames: Sequence[NDArray[Any]],
+    codec: Codec,
+    quantiser: int,
+    *,
+    has_b_frames: bool = False,
+    bits_per_pixel: float | None = None,
 ) -> list[Bytes]:
     """Encode and decode a clip, in which frames are predicted from others.
 
     Args:
         frames: (H, W, 3) of one size; uint8, or float in [0, 1].
         codec: Encoder and decoder.
-        quantiser: In the codec's own scale; lower is better.
-        has_b_frames: Use B frames, where the codec has them.
+        quantiser: Quantiser in the codec's own scale. Lower values are better.
+        has_b_frames: Use B frames if the codec has them.
+        bits_per_pixel: Bit rate of the clip, with a small buffer. It replaces the quantiser.
 
     Returns:
-        uint8, as many frames of the same size.
+        As many uint8 frames of the same size.
 
     Raises:
-        TrainingError: A coder refused or lost frames.
+        TrainingError: The encoder or the decoder refused or lost frames.
     """
     height, width = frames[0].shape[:2]
     clip = [_video_frame(frame, number) for number, frame in enumerate(frames)]
+    area = clip[0].width * clip[0].height
+    options = dict(codec.options)
+    if bits_per_pixel is not None:
+        rate = round(bits_per_pixel * area * _RATE)
+        options |= {"b": f"{rate}", "maxrate": f"{rate}", "bufsize": f"{rate // _BUFFERS}"}
+    elif codec.scale == "crf":
+        options["crf"] = f"{quantiser}"
+    else:
+        options |= {"qmin": f"{quantiser}", "qmax": f"{quantiser}"}
+    if codec.can_have_b_frames:
+        options["bf"] = "2" if has_b_frames else "0"
     try:
-        decoded = _decode(codec, _encode(codec, clip, quantiser, has_b_frames))
+        decoded = _decode(codec, _encode(codec, clip, options))
     except FFmpegError as error:
         raise TrainingError(f"{codec.encoder}: {error.strerror}") from error
     if len(decoded) != len(frames):
@@ -132,24 +151,14 @@ def _pixels(frame: av.VideoFrame) -> Bytes:
     return np.asarray(pixels, np.uint8)
 
 
-def _encode(
-    codec: Codec, clip: Sequence[av.VideoFrame], quantiser: int, has_b_frames: bool
-) -> list[Any]:
+def _encode(codec: Codec, clip: Sequence[av.VideoFrame], options: dict[str, str]) -> list[Any]:
     encoder: Any = av.CodecContext.create(codec.encoder, "w")
     encoder.width, encoder.height = clip[0].width, clip[0].height
     encoder.pix_fmt = "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, _RATE), Fraction(_RATE)
     encoder.thread_count = 1
-    encoder.options = codec.options | _quality(codec, quantiser)
-    if codec.can_have_b_frames:
-        encoder.options |= {"bf": "2" if has_b_frames else "0"}
+    encoder.options = options
     return [packet for frame in [*clip, None] for packet in encoder.encode(frame)]
-
-
-def _quality(codec: Codec, quantiser: int) -> dict[str, str]:
-    if codec.scale == "crf":
-        return {"crf": str(quantiser)}
-    return {"qmin": str(quantiser), "qmax": str(quantiser)}
 
 
 def _decode(codec: Codec, packets: Sequence[Any]) -> list[av.VideoFrame]:
@@ -159,28 +168,24 @@ def _decode(codec: Codec, packets: Sequence[Any]) -> list[av.VideoFrame]:
 
 
 def to_bytes(picture: NDArray[Any]) -> Bytes:
-    """Convert [0, 1] to [0, 255], rounded."""
+    """Convert values in [0, 1] to codes, rounded."""
     codes: Bytes = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     return codes
 
 
-def jpeg(picture: Picture, quality: int, phase: tuple[int, int] = (0, 0)) -> Picture:
-    """Encode and decode as JPEG with halved chroma; float (H, W, 3) in [0, 1] to the same.
+def jpeg(picture: Picture, quality: int) -> Picture:
+    """Encode and decode as JPEG with halved chroma, at a quality of 1 to 100.
 
     Args:
-        picture: float (H, W, 3) in [0, 1].
-        quality: 1 to 100.
-        phase: Where the grid of 8x8 blocks begins, (y, x) in pixels: a face in a frame knows
-            nothing of the codec's grid, and a network must not learn one.
+        picture: float32 (H, W, 3) in [0, 1].
+        quality: Quality on the scale of libjpeg.
+
+    Returns:
+        float32 (H, W, 3) in [0, 1].
     """
-    height, width = picture.shape[:2]
-    y, x = phase
-    padded = cv2.copyMakeBorder(to_bytes(picture), y, 0, x, 0, cv2.BORDER_REFLECT_101)
-    good, data = cv2.imencode(".jpg", padded[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not good:
-        raise TrainingError("JPEG coder refused a picture")
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    if decoded is None:
-        raise TrainingError("JPEG coder wrote what it cannot read")
-    cut: Picture = decoded[y : y + height, x : x + width, ::-1].astype(np.float32)
-    return cut / np.float32(255)
+    _, data = cv2.imencode(
+        ".jpg", to_bytes(picture)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    decoded: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    result: Picture = decoded[..., ::-1].astype(np.float32)
+    return result / np.float32(255)

@@ -57,6 +57,8 @@ class Degradation:
     """Amount of an unsharp mask after compression."""
     sharpen_radius: float = 1.0
     """Standard deviation of the blur of the unsharp masks, in native pixels."""
+    is_linear: bool = False
+    """Whether blur and noise act on linear light, as in a camera, instead of encoded values."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class Compression:
     quantiser: int
     """Quantiser on the codec's own scale."""
     has_b_frames: bool = False
+    depth: int | None = None
+    """Number of frames since the key frame, or None for a random number from 1 to 5."""
+    bits_per_pixel: float | None = None
+    """Bit rate that replaces the quantiser. Shortly before the frame, there is a cut, for which the
+    bits do not suffice."""
     rescale: float = 1.0
     """Size at which a platform compresses the video a second time, relative to the first size."""
     second: "Compression | None" = None
@@ -80,10 +87,14 @@ def draw_degradation(rng: np.random.Generator, extra: float = 0.0) -> Degradatio
 
     Args:
         rng: Source of every random choice.
-        extra: Probability that one of `EXTRA_KINDS` is added.
+        extra: Probability that one of `EXTRA_KINDS` is added. If it is not 0, blur and noise act
+            on linear light.
     """
     basic = _basic(rng)
-    if extra <= 0 or rng.random() >= extra:
+    if extra <= 0:
+        return basic
+    basic = replace(basic, is_linear=True)
+    if rng.random() >= extra:
         return basic
     kind = str(rng.choice(list(EXTRA_KINDS), p=list(EXTRA_KINDS.values())))
     return with_extra(basic, kind, rng)
@@ -163,12 +174,18 @@ def draw_compression(rng: np.random.Generator, extra: float = 0.0) -> Compressio
 
     Args:
         rng: Source of every random choice.
-        extra: Twice the probability of a second compression at another size.
+        extra: Probability of one of three complications: a second compression at another size, a
+            frame far from the key frame, or a limited bit rate with a cut before the frame.
     """
     first = _compression(rng)
-    if extra <= 0 or rng.random() >= extra / 2:
+    if extra <= 0 or rng.random() >= extra:
         return first
-    return replace(first, rescale=rng.uniform(0.55, 1.0), second=_compression(rng))
+    kind = rng.choice(3, p=(0.5, 0.3, 0.2))
+    if kind == 0:
+        return replace(first, rescale=rng.uniform(0.55, 1.0), second=_compression(rng))
+    if kind == 1:
+        return replace(first, depth=int(rng.integers(6, 30)))
+    return replace(first, bits_per_pixel=float(np.exp(rng.uniform(np.log(0.05), np.log(0.4)))))
 
 
 def _compression(rng: np.random.Generator) -> Compression:

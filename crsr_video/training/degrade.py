@@ -1,8 +1,8 @@
-"""Make low resolution from high: the artificial kind, and the kind that a camera and a codec make.
+"""Degrade high-resolution faces to low resolution, by shrinking or as cameras and codecs do.
 
-A camera blurs (lens, motion), samples, adds noise, processes and compresses; then a crop is
+A camera blurs by lens and motion, samples, adds noise, processes and compresses. Then the crop is
 resampled to the network's input size, which is seldom the size that the face really had. `degrade`
-does these in that order. Its ranges are our choice, not the paper's, which learns from genuine
+follows this order. Its ranges are our choice, not those of the paper, which learns from genuine
 footage.
 """
 
@@ -30,12 +30,16 @@ from crsr_video.training.optics import Grid, resampled
 
 FACTOR = 4
 """HR pixels for each LR pixel, along a side."""
+_LARGEST_AGE = 3
+"""Maximum number of frames from a cut to the frame, if the bit rate is limited."""
+_FRAMES_BEFORE_CUT = 4
+"""Minimum number of frames from the key frame to the cut."""
 
 Picture = NDArray[np.float32]
 
 
 def clean(hr: Tensor) -> Tensor:
-    """Return the artificial LR: shrunk four times, bicubic with antialiasing.
+    """Return the artificial LR, which is shrunk four times, bicubically with antialiasing.
 
     Args:
         hr: (N, 3, 4T, 4T) in [0, 1].
@@ -51,7 +55,7 @@ def clean(hr: Tensor) -> Tensor:
 def degrade(
     hr: Tensor, rng: np.random.Generator, *, video: float = 0.5, extra: float = 0.0
 ) -> Tensor:
-    """Return LR of the same faces as video shows them, with random degradations.
+    """Return LR of faces with random degradations.
 
     Args:
         hr: (N, 3, 4T, 4T) in [0, 1], on any device.
@@ -78,7 +82,7 @@ def apply(
     Args:
         hr: (N, 3, 4T, 4T) in [0, 1].
         degradations: One for each face.
-        compression: Of the whole batch; None for JPEG pictures.
+        compression: Video compression of the whole batch, or None for JPEG.
         rng: Source of noise and of the place in the codec's grid.
     """
     speeds = np.array([[_velocity(d)] for d in degradations])
@@ -88,14 +92,30 @@ def apply(
         stills = _process_in_camera(filmed.add_noise(seen, rng), degradations, rng)
         decoded = compress_stills(stills, degradations)
     else:
-        count = int(rng.integers(3, 7))
-        # The first frame is a key frame; what matters in video are the others.
-        number = int(rng.integers(1, count))
-        times = range(-number, count - number)
+        times = _times(compression, rng)
+        number = -times.start
         clip = filmed.add_noise(_with_neighbours(seen, filmed, speeds, times, rng), rng)
         clip = _process_in_camera(clip, degradations, rng)
+        if compression.bits_per_pixel is not None:
+            cut = number - int(rng.integers(0, _LARGEST_AGE))
+            # Before the cut, the clip shows other faces upside down.
+            clip[:, :cut] = clip[:, :cut].roll(1, 0).flip(-2)
         decoded = compress_video(clip, degradations, compression)[:, number : number + 1]
     return filmed.crop(_process_after_decoding(decoded, degradations))[:, 0]
+
+
+def _times(compression: Compression, rng: np.random.Generator) -> range:
+    """Draw the numbers of the frames to compress, of which 0 is the one to return.
+
+    The first frame is a key frame, which is never returned, because most frames of a video are not.
+    """
+    if compression.bits_per_pixel is not None:
+        return range(-_LARGEST_AGE - _FRAMES_BEFORE_CUT, 2)
+    if compression.depth is not None:
+        return range(-compression.depth, 2)
+    count = int(rng.integers(3, 7))
+    number = int(rng.integers(1, count))
+    return range(-number, count - number)
 
 
 def _velocity(degradation: Degradation) -> NDArray[np.float64]:
@@ -111,19 +131,20 @@ def _with_neighbours(
     times: Sequence[int],
     rng: np.random.Generator,
 ) -> Tensor:
-    """The frames around one, in which face and background move independently.
+    """Return the frames around one, in which face and background move independently.
 
     Args:
         seen: The frame at time 0, (N, 1, 3, c, c).
-        filmed: Where the faces are.
-        speeds: Of the faces, (N, 1, 2).
-        times: Frame numbers.
+        filmed: Places of the faces.
+        speeds: Speeds of the faces, (N, 1, 2).
+        times: Numbers of the frames.
         rng: Source of the background's motion.
 
     Returns:
         (N, len(times), 3, c, c).
     """
-    time = np.asarray(times, np.float64)[:, None]
+    # In long clips, motion goes back and forth, so that faces stay in their cells.
+    time = np.abs((np.asarray(times, np.float64)[:, None] - 6) % 24 - 12) - 6
     angles = rng.uniform(0, 2 * np.pi, len(speeds))
     # Most cameras stand still.
     speed = np.where(
@@ -134,7 +155,7 @@ def _with_neighbours(
 
 
 def compress_stills(filmed: Tensor, degradations: Sequence[Degradation]) -> Tensor:
-    """Compress each frame as JPEG; (N, F, 3, c, c) to the same."""
+    """Compress each frame of clips (N, F, 3, c, c) as JPEG."""
     result = [
         np.stack([jpeg(frame, degradation.quality) for frame in clip])
         for clip, degradation in zip(_as_arrays(filmed), degradations, strict=True)
@@ -145,7 +166,7 @@ def compress_stills(filmed: Tensor, degradations: Sequence[Degradation]) -> Tens
 def compress_video(
     filmed: Tensor, degradations: Sequence[Degradation], compression: Compression
 ) -> Tensor:
-    """Compress all but the light clips as tiles of one video; (N, F, 3, c, c) to the same."""
+    """Compress clips (N, F, 3, c, c) as tiles of one video, and light ones as JPEG."""
     if compression.second is not None:
         once = compress_video(filmed, degradations, replace(compression, second=None))
         side = max(2, round(filmed.shape[-1] * compression.rescale / 2) * 2)
@@ -159,6 +180,7 @@ def compress_video(
         compression.codec,
         compression.quantiser,
         has_b_frames=compression.has_b_frames,
+        bits_per_pixel=compression.bits_per_pixel,
     )
     cell = filmed.shape[-1]
     result = np.stack([_tiles(frame, cell)[: len(pictures)] for frame in coded], 1)
@@ -172,7 +194,7 @@ def compress_video(
 def _process_in_camera(
     filmed: Tensor, degradations: Sequence[Degradation], rng: np.random.Generator
 ) -> Tensor:
-    """Processing before compression; (N, F, 3, c, c) to the same."""
+    """Process clips (N, F, 3, c, c) as cameras do before compression."""
     if not any(d.chroma_noise or d.denoise or d.comb or d.sharpen_before for d in degradations):
         return filmed
     result = filmed.clone()
@@ -190,7 +212,7 @@ def _process_in_camera(
 
 
 def _process_after_decoding(decoded: Tensor, degradations: Sequence[Degradation]) -> Tensor:
-    """Sharpening by an editor or a player; (N, F, 3, c, c) to the same."""
+    """Sharpen clips (N, F, 3, c, c) as an editor or a player does."""
     if not any(d.sharpen_after for d in degradations):
         return decoded
     result = decoded.clone()
@@ -202,20 +224,15 @@ def _process_after_decoding(decoded: Tensor, degradations: Sequence[Degradation]
 
 
 def _sharpened(clip: Tensor, amount: float, radius: float) -> Tensor:
-    """Unsharp mask: the difference from a Gaussian blur, added `amount` times."""
-    reach = max(1, round(3 * radius))
-    places = torch.arange(-reach, reach + 1, device=clip.device, dtype=clip.dtype)
-    line = torch.exp(-0.5 * (places / radius) ** 2)
-    line = line / line.sum()
-    planes = clip.reshape(-1, 1, *clip.shape[-2:])
-    padded = functional.pad(planes, (reach,) * 4, mode="replicate")
-    blurred = functional.conv2d(padded, line.view(1, 1, -1, 1))
-    blurred = functional.conv2d(blurred, line.view(1, 1, 1, -1)).reshape(clip.shape)
-    return clip + amount * (clip - blurred)
+    """Add the difference of a clip (F, 3, c, c) from its Gaussian blur, times `amount`."""
+    from kornia.filters import gaussian_blur2d  # Importing kornia takes a second.
+
+    side = 2 * max(1, round(3 * radius)) + 1
+    return clip + amount * (clip - gaussian_blur2d(clip, side, (radius, radius), "replicate"))
 
 
 def _colour_noise(clip: Tensor, degradation: Degradation, rng: np.random.Generator) -> Tensor:
-    """Noise of opposite signs in the colours, in grains of some pixels; (F, 3, c, c)."""
+    """Return noise (F, 3, c, c) of opposite signs in the colours, in grains of some pixels."""
     frames, _, height, width = clip.shape
     coarse = [max(2, round(side / degradation.chroma_grain)) for side in (height, width)]
     noise = torch.from_numpy(rng.standard_normal((frames, 3, *coarse), np.float32)).to(clip)
@@ -225,14 +242,14 @@ def _colour_noise(clip: Tensor, degradation: Degradation, rng: np.random.Generat
 
 
 def _denoised(clip: Tensor, strength: float) -> Tensor:
-    """A bilateral filter, which keeps edges and smears weaker detail."""
+    """Apply a bilateral filter, which keeps edges and smears weaker detail."""
     pictures = clip.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     filtered = np.stack([cv2.bilateralFilter(p, 7, strength, 2.0) for p in pictures])
     return torch.from_numpy(filtered).to(clip).permute(0, 3, 1, 2)
 
 
 def _combed(clip: Tensor, shift: float) -> Tensor:
-    """Every second row as it was at another moment: displaced sideways."""
+    """Displace every second row sideways, as if it was taken at another moment."""
     start = clip.new_tensor([[0.0, -shift]]).expand(len(clip), 2)
     grid = Grid(start, clip.new_ones(len(clip)), clip.shape[-1])
     result = clip.clone()
@@ -241,7 +258,7 @@ def _combed(clip: Tensor, shift: float) -> Tensor:
 
 
 def _resized(filmed: Tensor, side: int) -> Tensor:
-    """(N, F, 3, c, c) to (N, F, 3, side, side)."""
+    """Resize clips (N, F, 3, c, c) to (N, F, 3, side, side)."""
     sized = functional.interpolate(
         filmed.flatten(0, 1), (side, side), mode="bicubic", align_corners=False, antialias=True
     )
@@ -249,7 +266,7 @@ def _resized(filmed: Tensor, side: int) -> Tensor:
 
 
 def _mosaic(cells: Picture, columns: int) -> Picture:
-    """(N, c, c, 3) to (rows c, columns c, 3); the last row is filled up with the first cells."""
+    """Put cells (N, c, c, 3) side by side, and fill the last row with the first cells."""
     count, cell = cells.shape[:2]
     rows = -(-count // columns)
     full = np.concatenate([cells, cells[: rows * columns - count]])
@@ -258,14 +275,14 @@ def _mosaic(cells: Picture, columns: int) -> Picture:
 
 
 def _tiles(mosaic: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
-    """The cells of a mosaic; (cells, c, c, 3)."""
+    """Return the cells of a mosaic, (N, c, c, 3)."""
     rows, columns = mosaic.shape[0] // cell, mosaic.shape[1] // cell
     grid = mosaic.reshape(rows, cell, columns, cell, 3).swapaxes(1, 2)
     return grid.reshape(-1, cell, cell, 3)
 
 
 def _as_arrays(filmed: Tensor) -> Picture:
-    """(N, F, 3, c, c) to (N, F, c, c, 3), for encoders."""
+    """Convert (N, F, 3, c, c) to arrays (N, F, c, c, 3) for encoders."""
     return filmed.permute(0, 1, 3, 4, 2).contiguous().cpu().numpy()
 
 

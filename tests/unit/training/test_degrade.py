@@ -218,3 +218,55 @@ def test_without_extras_draws_are_those_of_before() -> None:
     extra = [draw_degradation(np.random.default_rng(seed), 1.0) for seed in range(60)]
     assert any(s.sharpen_before or s.sharpen_after for s in extra) and any(s.comb for s in extra)
     assert any(s.chroma_noise for s in extra) and any(s.bend for s in extra)
+
+
+def test_blur_in_linear_light_keeps_highlights_bright() -> None:
+    picture = torch.zeros(1, 3, 128, 128)
+    picture[..., ::16] = 1  # thin white lines
+    camera = replace(PERFECT, defocus=4.0)
+    encoded, linear = (
+        apply(picture, [replace(camera, is_linear=is_linear)], None, np.random.default_rng(0))
+        for is_linear in (False, True)
+    )
+    # 1/16 of white light is a grey of 0.28, and 1/16 of the white code is one of 0.06.
+    assert encoded.mean() == pytest.approx(1 / 16, abs=0.02)
+    assert linear.mean() == pytest.approx((1 / 16) ** (1 / 2.2), abs=0.03)
+
+
+def test_noise_in_linear_light_is_stronger_in_the_dark() -> None:
+    picture = torch.full((1, 3, 128, 128), 0.1)
+    picture[..., 64:] = 0.9
+    camera = replace(PERFECT, read_noise=0.005, quality=100, is_linear=True)
+    seen = apply(picture, [camera], None, np.random.default_rng(0))
+    assert seen[..., :14].std() > 3 * seen[..., -14:].std()
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_frames_far_from_the_key_frame_stay_where_the_truth_is(name: str) -> None:
+    pictures = hr(count=2)
+    cameras = [replace(PERFECT, speed=2.0, angle=angle) for angle in (0.5, 2.0)]
+    coding = Compression(CODECS[name], NEARLY_LOSSLESS[name], depth=20)
+    seen = apply(pictures, cameras, coding, np.random.default_rng(0))
+    assert all((s - c).abs().mean() < 0.02 for s, c in zip(seen, clean(pictures), strict=True))
+
+
+def test_a_cut_at_a_limited_bit_rate_costs_quality() -> None:
+    pictures = hr(count=2)
+    errors = [
+        float(
+            (
+                apply(
+                    pictures,
+                    [PERFECT] * 2,
+                    Compression(CODECS["h264"], 0, bits_per_pixel=bits),
+                    np.random.default_rng(0),
+                )
+                - clean(pictures)
+            )
+            .abs()
+            .mean()
+        )
+        for bits in (0.1, 0.4, 6.0)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.02
