@@ -57,8 +57,8 @@ FIXED: dict[str, Degrader] = {
     "dark": _fixed(_degradation(1.6, 9.0, 60, chroma_noise=8 / 255, denoise=0.1)),
     "coded twice": _h264(28, rescale=0.7),
     "deep in a GOP": _h264(30, depth=24),
-    "rate-starved": _h264(0, bits_per_pixel=0.15),
-    "linear light": _fixed(_degradation(2.4, 4.0, 75, is_linear=True)),
+    "rate-starved": _h264(0, bits_per_pixel=0.5),
+    "linear light": _fixed(_degradation(2.4, 4.0, 75, shot_noise=4 / 255, is_linear=True)),
 }
 """One row of a table each: blur, noise and JPEG 75; the same, stronger, and JPEG 35; H.264; an
 unsharp mask before JPEG 70; two fields of different moments; curved motion blur; low light with

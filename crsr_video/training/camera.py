@@ -1,10 +1,9 @@
-"""Faces as cameras film them: each at its own size and place, in square cells of one size.
+"""Faces as cameras film them, each at its own size and place in a square cell.
 
-For a video codec the cells are tiles of one frame, with room between the faces, so that a batch
-costs one encoding.
+For a video codec, the cells of a batch are tiles of one frame, so that it is encoded at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,23 +12,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.training.degradations import Degradation
-from crsr_video.training.optics import Grid, add_noise, exposed, resampled
+from crsr_video.training.optics import (
+    BLACK_SLOPE,
+    WHITE_SLOPE,
+    Grid,
+    add_noise,
+    codes_from_light,
+    exposed,
+    light_from_codes,
+    resampled,
+)
 
 _MARGIN_PX = 6
-"""Least native pixels between a face and the edge of its cell; deblocking reaches three."""
+"""Minimum distance in native pixels of a face from the edge of its cell. Deblocking reaches 3."""
 _BLOCK_PX = 16
-"""Cells start on the grid of macroblocks, the faces within them anywhere."""
+"""Cells begin on the grid of macroblocks, and faces anywhere within their cells."""
 _FACE = (0.53, 0.5, 0.40, 0.32)
 """Centre (y, x) and half axes of an oval around a canonical face, as fractions of the crop."""
 _EDGE = 12.0
 """Steepness of the oval's edge."""
-GAMMA = 2.2
-"""Exponent from encoded values to linear light, close to sRGB and BT.709."""
 
 
 @dataclass(frozen=True)
 class FilmedFaces:
-    """Geometry and exposure of N clips of F frames. Lengths are native pixels unless stated."""
+    """Geometry and exposure of N clips of F frames. Lengths are in native pixels unless stated."""
 
     size: int
     """T, the network's input size."""
@@ -59,7 +65,7 @@ class FilmedFaces:
         Returns:
             (N, F, 3, c, c), in linear light for the faces of `is_linear`.
         """
-        hr = self._where_linear(hr, GAMMA)
+        hr = self._where_linear(hr, light_from_codes)
         frames = hr.shape[1]
         step = hr.shape[-1] / self.native
         # Native pixel 0 lies at (0.5 - origin) * step - 0.5 in the face.
@@ -73,14 +79,13 @@ class FilmedFaces:
         """Add the sensor's noise to (N, F, 3, c, c), and encode linear light."""
         read, shot = self.noise.repeat_interleave(seen.shape[1], 0).unbind(1)
         noisy = add_noise(seen.flatten(0, 1), read, shot, rng).reshape(seen.shape)
-        return self._where_linear(noisy, 1 / GAMMA)
+        return self._where_linear(noisy, codes_from_light)
 
-    def _where_linear(self, pictures: Tensor, exponent: float) -> Tensor:
-        """Raise the pictures of `is_linear` to a power; (N, F, 3, H, W)."""
+    def _where_linear(self, pictures: Tensor, convert: Callable[[Tensor], Tensor]) -> Tensor:
+        """Convert those pictures (N, F, 3, H, W) for which `is_linear` is set."""
         if not bool(self.is_linear.any()):
             return pictures
-        mask = self.is_linear.view(-1, 1, 1, 1, 1)
-        return torch.where(mask, pictures.clamp_min(0).pow(exponent), pictures)
+        return torch.where(self.is_linear.view(-1, 1, 1, 1, 1), convert(pictures), pictures)
 
     def crop(self, decoded: Tensor) -> Tensor:
         """Cut the faces out at the network's size; (N, F, 3, c, c) to (N, F, 3, T, T)."""
@@ -141,9 +146,15 @@ def place(
         defocus=tensor(np.array([d.defocus for d in degradations])),
         blur_path=tensor(speeds * blur_per_speed[:, None, None]),
         bend=tensor(np.array([d.bend for d in degradations])),
-        noise=tensor(np.array([(d.read_noise, d.shot_noise) for d in degradations])),
+        noise=tensor(np.array([_noise(d) for d in degradations])),
         is_linear=torch.tensor([d.is_linear for d in degradations], device=hr.device),
     )
+
+
+def _noise(degradation: Degradation) -> tuple[float, float]:
+    """Return read and shot noise, whose strength is given for codes, where noise is added."""
+    read, shot = degradation.read_noise, degradation.shot_noise
+    return (read / BLACK_SLOPE, shot / WHITE_SLOPE) if degradation.is_linear else (read, shot)
 
 
 def shifted(

@@ -185,7 +185,7 @@ def draw_compression(rng: np.random.Generator, extra: float = 0.0) -> Compressio
         return replace(first, rescale=rng.uniform(0.55, 1.0), second=_compression(rng))
     if kind == 1:
         return replace(first, depth=int(rng.integers(6, 30)))
-    return replace(first, bits_per_pixel=float(np.exp(rng.uniform(np.log(0.05), np.log(0.4)))))
+    return replace(first, bits_per_pixel=float(np.exp(rng.uniform(np.log(0.1), np.log(0.8)))))
 
 
 def _compression(rng: np.random.Generator) -> Compression:

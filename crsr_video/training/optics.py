@@ -1,7 +1,7 @@
-"""Camera optics on tensors of any device: blur, sample and add noise.
+"""Camera optics on tensors of any device: blur, sampling, noise, and the transfer to light.
 
-A picture is resampled by one matrix for each axis, so that blur, size and any shift below a pixel
-are a single filter. Pixel centres lie at integers; beyond its edge a picture is mirrored.
+A picture is resampled by one matrix for each axis, so that blur, change of size and shift are a
+single filter. Pixel centres lie at integers. Beyond its edge, a picture is mirrored.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,11 @@ import torch
 from torch import Tensor
 
 _PIXEL = 1 / 12
-"""Variance of a pixel's own width in square pixels: a sample of the source is a mean too."""
+"""Variance of a pixel's own width in square pixels, since a sample of the source is a mean too."""
+BLACK_SLOPE, WHITE_SLOPE = 4.5, 1.099 * 0.45
+"""Slopes of the transfer function of BT.709, from light to codes, at black and at white."""
+_TOE = 0.018
+"""Light below which the transfer function of BT.709 is linear."""
 
 Profile = Callable[[Tensor], Tensor]
 
@@ -39,7 +43,7 @@ class Grid:
 
 
 def sensor(pictures: Tensor, grid: Grid, defocus: Tensor) -> Tensor:
-    """Average over square sensor cells as wide as the grid's step, behind a Gaussian lens.
+    """Average over square sensor cells, which are as wide as the grid's step, behind a lens.
 
     Args:
         pictures: (B, 3, S, S).
@@ -108,26 +112,38 @@ def exposed(
     if bool(still.any()):
         result[still] = sensor(pictures[still], grid.of(still), defocus[still])
     moving = ~still
-    # One look every two pixels: a sensor cell is wider than that.
-    looks = max(2, round(float(path.norm(dim=1).max()) / 2) + 1)
+    # One sample every two pixels is enough, because a sensor cell is wider than that.
+    samples = max(2, round(float(path.norm(dim=1).max()) / 2) + 1)
     seen, total = grid.of(moving), torch.zeros_like(result[moving])
-    for look in range(looks):
-        time = (look + 0.5) / looks - 0.5
+    for sample in range(samples):
+        time = (sample + 0.5) / samples - 0.5
         offset = time * path[moving]
         if bend is not None:
             aside = path[moving].flip(1) * path.new_tensor([1.0, -1.0])
             offset = offset + (4 * time * time - 1 / 3) / 2 * bend[moving, None] * aside
         shifted = Grid(seen.start + offset, seen.step, seen.side)
         total += sensor(pictures[moving], shifted, defocus[moving])
-    result[moving] = total / looks
+    result[moving] = total / samples
     return result
+
+
+def light_from_codes(codes: Tensor) -> Tensor:
+    """Convert codes in [0, 1] to linear light by the transfer function of BT.709."""
+    above = ((codes + 0.099) / 1.099).clamp_min(0).pow(1 / 0.45)
+    return torch.where(codes < BLACK_SLOPE * _TOE, codes / BLACK_SLOPE, above)
+
+
+def codes_from_light(light: Tensor) -> Tensor:
+    """Convert linear light to codes in [0, 1] by the transfer function of BT.709."""
+    above = 1.099 * light.clamp_min(0).pow(0.45) - 0.099
+    return torch.where(light < _TOE, BLACK_SLOPE * light, above)
 
 
 def add_noise(pictures: Tensor, read: Tensor, shot: Tensor, rng: np.random.Generator) -> Tensor:
     """Add noise whose variance grows with the light, and clip to [0, 1] as sensors do.
 
     Args:
-        pictures: (B, 3, H, W), gamma-encoded.
+        pictures: (B, 3, H, W) in [0, 1].
         read: Standard deviation in black, (B,).
         shot: Standard deviation that is added in white, (B,).
         rng: Seeds a generator on the pictures' device.
@@ -140,18 +156,18 @@ def add_noise(pictures: Tensor, read: Tensor, shot: Tensor, rng: np.random.Gener
 
 
 def _along_both(pictures: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
-    """Multiply every channel by its picture's two matrices, (B, side, S) each."""
+    """Multiply every channel by the two matrices (B, side, S) of its picture."""
     return vertical[:, None] @ pictures @ horizontal[:, None].transpose(-1, -2)
 
 
 def _matrix(positions: Tensor, length: int, reach: float, profile: Profile) -> Tensor:
-    """Weights of source pixels at each position; (B, side) to (B, side, length).
+    """Return the weights (B, side, length) of source pixels at each position.
 
     Args:
         positions: In source pixels, (B, side).
         length: Number of source pixels.
         reach: Distance beyond which the profile is zero.
-        profile: Weight by distance, (B, side, taps) to the same.
+        profile: Function from distances (B, side, taps) to weights.
     """
     taps = torch.arange(2 * int(reach + 1.5) + 1, device=positions.device) - int(reach + 1.5)
     index = positions.round()[..., None] + taps

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from crsr_video.training.optics import Grid, add_noise, exposed, resampled, sensor
+from crsr_video.training.optics import (
+    Grid,
+    add_noise,
+    codes_from_light,
+    exposed,
+    light_from_codes,
+    resampled,
+    sensor,
+)
 
 
 def grid(step: float, side: int, start: tuple[float, float] = (0.0, 0.0), count: int = 1) -> Grid:
@@ -78,3 +86,10 @@ def test_noise_is_as_strong_as_asked_and_repeats_by_seed() -> None:
     assert float(first[0].std()) == pytest.approx(expected, rel=0.03)
     assert torch.equal(first[1], grey[1])
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_light_and_codes_are_inverse() -> None:
+    codes = torch.linspace(0, 1, 101)
+    light = light_from_codes(codes)
+    assert torch.allclose(codes_from_light(light), codes, atol=1e-6)
+    assert light[0] == 0 and light[-1] == 1 and light[50] == pytest.approx(0.2597, abs=1e-3)
