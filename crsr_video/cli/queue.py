@@ -231,6 +231,7 @@ class QueueReporter(Reporter):
         """Report the jobs, and the inputs that were refused."""
         self._has_begun = True
         self._total = len(found.jobs) + len(found.refused)
+        self._in_this_process &= len(found.jobs) == 1
         self.event("queue", total=self._total)
         for text in found.notices:
             self.notice(text)

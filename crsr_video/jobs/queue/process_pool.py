@@ -1,4 +1,4 @@
-"""Do jobs in several processes.
+"""Do jobs in worker processes.
 
 A process that dies loses only its own job: its incomplete result is removed, and another process
 replaces it. If the main process leaves the pool with an exception or dies, the workers abandon
@@ -244,7 +244,7 @@ def _serve(
         pipe.send(Unfit(error))
         return
     if networks.placement.device.type == "cpu":
-        cv2.setNumThreads(1)  # This process is the job's own, and shares the machine with others.
+        cv2.setNumThreads(1)  # As `cli.process` does: the encoder needs the other cores.
     on_event = _throttled(pipe.send)
     while True:
         pipe.send(Idle())

@@ -1,4 +1,4 @@
-"""Do all jobs of a queue, in this process or in several."""
+"""Do all jobs of a queue."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -20,6 +20,9 @@ def run(
 ) -> None:
     """Do all jobs. Each process loads the networks once.
 
+    A single job is done in this process. Several jobs are done in worker processes, even if there
+    is only one at a time: a file that crashes the interpreter then ends only its own job.
+
     Args:
         jobs: The jobs.
         config: Settings of all jobs.
@@ -33,10 +36,9 @@ def run(
         WeightsError: The weights cannot be loaded.
     """
     with removing_empty_folders(jobs):
-        if processes == 1 or len(jobs) == 1:
+        if len(jobs) == 1:
             networks = loading.load_networks(config).taking_turns()
-            for job in jobs:
-                run_job(job, config, on_event, command=command, networks=networks)
+            run_job(jobs[0], config, on_event, command=command, networks=networks)
             return
         with ProcessPool(config, min(processes, len(jobs)), command) as pool:
             pool.run(deque(jobs), on_event)

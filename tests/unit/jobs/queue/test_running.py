@@ -1,5 +1,6 @@
-"""Queues of real files, in one process and in several."""
+"""Queues of real files, in one worker process and in several."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -9,13 +10,11 @@ from typing import Any
 
 import pytest
 
-from crsr_video import pipeline
 from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import CrsrError, WeightsError
 from crsr_video.jobs import queue as work_queue
 from crsr_video.jobs.queue import Failed, Finished, Job, Skipped, Started, process_pool
 from crsr_video.jobs.segments.work_folder import work_folder_of
-from crsr_video.runtime import loading
 from crsr_video.track import face_models
 from tests.support.video import make_video
 
@@ -77,15 +76,38 @@ def test_the_folder_of_a_failed_result_is_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_networks_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loads = []
-    original = loading.load_networks
-    for module in (loading, pipeline):
-        monkeypatch.setattr(
-            module, "load_networks", lambda config: loads.append(config) or original(config)
-        )
-    run(jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4"))
-    assert len(loads) == 1
+def test_one_process_does_several_jobs(tmp_path: Path) -> None:
+    """It loads the networks once."""
+    jobs, children = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4"), set[int | None]()
+
+    def note_child(event: Any) -> None:
+        if isinstance(event, Started):
+            children.update(child.pid for child in multiprocessing.active_children())
+
+    work_queue.run(jobs, CONFIG, note_child)
+    assert len(children) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_crash_of_the_interpreter_ends_only_its_own_job(
+    tmp_path: Path, number: signal.Signals, place: int
+) -> None:
+    jobs, events = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4"), list[Any]()
+
+    def crash_once(event: Any) -> None:
+        events.append(event)
+        if event == Started(jobs[place]):
+            for child in multiprocessing.active_children():
+                os.kill(child.pid or 0, number)
+
+    work_queue.run(jobs, CONFIG, crash_once)
+    ends = ended(events)
+    assert ends.pop(jobs[place].source.name) == "Failed"
+    assert list(ends.values()) == ["Finished", "Finished"]
+    [failed] = [event for event in events if isinstance(event, Failed)]
+    assert failed.message.endswith(f"the worker process ended unexpectedly: {number.name}")
+    assert len(list((tmp_path / "out").iterdir())) == 2
 
 
 def test_missing_weights_fail_before_the_first_job(tmp_path: Path) -> None:
