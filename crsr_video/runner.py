@@ -366,15 +366,21 @@ class _Queue:
                 if not self._items:
                     break
                 item, size = self._items.popleft()
-                self._bytes -= size
+                if size < self._most_bytes:
+                    self._bytes -= size
+                    size = 0
                 self._changed.notify_all()
             yield item
             del item  # A frame must not stay in memory while the thread waits for the next one.
+            if size:  # No other giant frame may wait while the thread works on this one.
+                with self._changed:
+                    self._bytes -= size
+                    self._changed.notify_all()
         if self._error is not None:
             raise self._error
 
     def _is_full(self, size: int) -> bool:
-        if not self._items:
+        if not self._items and not self._bytes:
             return False
         return len(self._items) >= self._most_items or self._bytes + size > self._most_bytes
 

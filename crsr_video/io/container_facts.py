@@ -1,20 +1,19 @@
 """Reads container metadata that PyAV does not expose: crops, 360-degree mappings, Dolby Vision.
 
-MP4 stores it in boxes of the sample entry, Matroska in elements of the track. A transport stream
-names its service in a table. Sources: ISO/IEC 14496-12 (`clap`), Google's Spherical Video V2
-(`st3d`, `sv3d`), Dolby's streams within ISO media (`dvcC`), RFC 9559 (Matroska), EN 300 468 (SDT).
+MP4 stores it in boxes of the sample entry, Matroska in elements of the track and of the chapters. A
+transport stream names its service in a table. Sources: ISO/IEC 14496-12 (`clap`), Google's
+Spherical Video V2 (`st3d`, `sv3d`), Dolby's streams within ISO media (`dvcC`), RFC 9559 (Matroska),
+EN 300 468 (SDT).
 """
 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from io import RawIOBase
+from io import BytesIO, RawIOBase
 from math import ceil, floor
-from pathlib import Path
 
-from crsr_video.files import open_regular
-from crsr_video.io.matroska import elements
+from crsr_video.io import matroska
 
 _MOST_BYTES = 64 << 20
 """Maximum number of bytes to read of an MP4 file's movie box or a Matroska file's tracks."""
@@ -23,6 +22,7 @@ _ENTRY_BYTES = 78
 _SERVICE_BYTES = 1 << 20
 """How many bytes of a transport stream are searched for the name of its service."""
 _DOLBY_VISION = (b"dvcC", b"dvvC", b"dvwC")
+_SPHERE = "360-degree mapping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class ContainerFacts:
-    """Metadata that a container states about its main video."""
+    """Metadata that a container states about its main video and its chapters."""
 
     crop: Crop | None = None
     losses: tuple[str, ...] = ()
@@ -46,26 +46,33 @@ class ContainerFacts:
     """Provider and name of the service of a transport stream."""
 
 
-def container_facts(path: Path, container: str, index: int) -> ContainerFacts:
-    """Return the metadata of one video of a file, or empty metadata if the file is damaged.
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """Metadata that a container states about all of its tracks."""
 
-    Args:
-        path: Path of the file.
-        container: FFmpeg's name of the container, such as "matroska,webm".
-        index: Number of the track in the file, counted from zero.
-    """
-    names = container.split(",")
+    common: ContainerFacts = ContainerFacts()
+    """Metadata of the whole container."""
+    tracks: tuple[ContainerFacts, ...] = ()
+    """Metadata of each track, in the order of the file."""
+
+    def of_track(self, index: int) -> ContainerFacts:
+        """Return the metadata of one track together with those of the whole container."""
+        own = self.tracks[index] if index < len(self.tracks) else ContainerFacts()
+        return replace(self.common, crop=own.crop, losses=(*own.losses, *self.common.losses))
+
+
+def read_facts(file: RawIOBase | BytesIO) -> FileFacts:
+    """Return the metadata of a file, or empty metadata if it is damaged or of another kind."""
     try:
-        with open_regular(path, follow_links=True) as file:
-            if "mov" in names:
-                return _facts_of_mp4(file, index)
-            if "matroska" in names:
-                return _facts_of_matroska(file, index)
-            if "mpegts" in names:
-                return ContainerFacts(service=_service(file.read(_SERVICE_BYTES)))
+        head = file.read(12)
+        if head.startswith(b"\x1a\x45\xdf\xa3"):
+            return _facts_of_matroska(file)
+        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+            return FileFacts(tracks=tuple(map(_facts_of_mp4_track, _inside(_movie(file), b"trak"))))
+        file.seek(0)
+        return FileFacts(ContainerFacts(service=_service(file.read(_SERVICE_BYTES))))
     except (OSError, ValueError, struct.error, IndexError, ZeroDivisionError):
-        pass
-    return ContainerFacts()
+        return FileFacts()
 
 
 # MP4 ---------------------------------------------------------------------------------------------
@@ -94,7 +101,7 @@ def _inside(data: bytes, *path: bytes) -> Iterator[bytes]:
                 yield from _inside(content, *path[1:])
 
 
-def _movie(file: RawIOBase) -> bytes:
+def _movie(file: RawIOBase | BytesIO) -> bytes:
     """Return the content of the movie box, or no bytes if the file has none."""
     at = 0
     while True:
@@ -113,20 +120,18 @@ def _movie(file: RawIOBase) -> bytes:
         at += size
 
 
-def _facts_of_mp4(file: RawIOBase, index: int) -> ContainerFacts:
-    tracks = list(_inside(_movie(file), b"trak"))
-    track = tracks[index]
+def _facts_of_mp4_track(track: bytes) -> ContainerFacts:
     facts, losses = ContainerFacts(), dict[str, None]()
     if any(data[:16].hex() == _SPHERICAL_V1 for data in _inside(track, b"uuid")):
-        losses["360-degree mapping"] = None
+        losses[_SPHERE] = None
     for table in _inside(track, b"mdia", b"minf", b"stbl", b"stsd"):
         for _, entry in _boxes(table, 8):
-            width, height = struct.unpack(">HH", entry[24:28])
             for name, content in _boxes(entry, _ENTRY_BYTES):
                 if name == b"clap":
-                    facts = replace(facts, crop=_clean_aperture(content, width, height))
+                    size = struct.unpack(">HH", entry[24:28])
+                    facts = replace(facts, crop=_clean_aperture(content, *size))
                 elif name == b"sv3d":
-                    losses["360-degree mapping"] = None
+                    losses[_SPHERE] = None
                 elif name in (b"st3d", b"vexu"):
                     losses["stereo mode"] = None
                 elif name in _DOLBY_VISION:
@@ -157,68 +162,88 @@ def _clean_aperture(content: bytes, width: int, height: int) -> Crop | None:
 
 # Matroska ----------------------------------------------------------------------------------------
 
-_TRACKS, _TRACK, _VIDEO = 0x1654AE6B, 0xAE, 0xE0
+_TRACK, _VIDEO = 0xAE, 0xE0
 _CROPS = {0x54CC: "left", 0x54BB: "top", 0x54DD: "right", 0x54AA: "bottom"}
 _PROJECTION, _PROJECTION_TYPE, _ALPHA_MODE = 0x7670, 0x7671, 0x53C0
 _BLOCK_ADDITIONS, _ADDITION_TYPE = 0x41E4, 0x41E7
+_EDITION, _IS_ORDERED, _CHAPTER, _IS_HIDDEN, _DISPLAY = 0x45B9, 0x45DD, 0xB6, 0x98, 0x80
+_LANGUAGES = (0x437C, 0x437D)
 
 
-def _facts_of_matroska(file: RawIOBase, index: int) -> ContainerFacts:
-    for kind, content, length in elements(file):
-        if kind == _TRACKS:
-            file.seek(content)
-            tracks = [t for k, t in _parts(file.read(min(length, _MOST_BYTES))) if k == _TRACK]
-            return _facts_of_track(tracks[index])
-    return ContainerFacts()
+def _facts_of_matroska(file: RawIOBase | BytesIO) -> FileFacts:
+    facts = FileFacts()
+    for element in matroska.elements(file):
+        if element.kind not in (matroska.TRACKS, matroska.CHAPTERS):
+            continue
+        file.seek(element.begin)
+        content = file.read(min(element.length, _MOST_BYTES))
+        if element.kind == matroska.TRACKS:
+            tracks = (track for kind, track in matroska.parts(content) if kind == _TRACK)
+            facts = replace(facts, tracks=tuple(map(_facts_of_track, tracks)))
+        else:
+            facts = replace(facts, common=ContainerFacts(losses=_losses_of_chapters(content)))
+    return facts
 
 
 def _facts_of_track(track: bytes) -> ContainerFacts:
     crop, losses = dict[str, int](), dict[str, None]()
-    for kind, content in _parts(track):
+    for kind, content in matroska.parts(track):
         if kind == _BLOCK_ADDITIONS:
-            for part, value in _parts(content):
+            for part, value in matroska.parts(content):
                 if part == _ADDITION_TYPE and value in _DOLBY_VISION:
                     losses["Dolby Vision"] = None
         if kind != _VIDEO:
             continue
-        for part, value in _parts(content):
+        for part, value in matroska.parts(content):
             number = int.from_bytes(value)
             if part in _CROPS and number:
                 crop[_CROPS[part]] = number
             elif part == _ALPHA_MODE and number:
                 losses["transparency"] = None
             elif part == _PROJECTION:
-                mapped = {int.from_bytes(v) for k, v in _parts(value) if k == _PROJECTION_TYPE}
-                if mapped - {0}:
-                    losses["360-degree mapping"] = None
+                parts = matroska.parts(value)
+                if {int.from_bytes(v) for k, v in parts if k == _PROJECTION_TYPE} - {0}:
+                    losses[_SPHERE] = None
     return ContainerFacts(Crop(**crop) if crop else None, tuple(losses))
 
 
-def _parts(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the identifier and content of each Matroska element in `data`."""
-    at = 0
-    while at < len(data) and data[at]:
-        first = 9 - data[at].bit_length()
-        size_at = at + first
-        if size_at >= len(data) or not data[size_at]:
-            return
-        second = 9 - data[size_at].bit_length()
-        begin = size_at + second
-        length = int.from_bytes(data[size_at:begin]) & ((1 << 7 * second) - 1)
-        yield int.from_bytes(data[at:size_at]), data[begin : begin + length]
-        at = begin + length
+def _losses_of_chapters(content: bytes) -> tuple[str, ...]:
+    """Return what FFmpeg does not read of chapters: it knows one list of times and titles."""
+    editions = [edition for kind, edition in matroska.parts(content) if kind == _EDITION]
+    losses = {"several editions of chapters": None} if len(editions) > 1 else dict[str, None]()
+    for edition in editions:
+        for kind, chapter in matroska.parts(edition):
+            if kind == _IS_ORDERED and any(chapter):
+                losses["ordered chapters"] = None
+            for part, value in matroska.parts(chapter) if kind == _CHAPTER else ():
+                if part == _CHAPTER:
+                    losses["nested chapters"] = None
+                elif part == _IS_HIDDEN and any(value):
+                    losses["hidden chapters"] = None
+                elif part == _DISPLAY and _languages(value) - {b"und"}:
+                    losses["languages of chapters"] = None
+    return tuple(losses)
+
+
+def _languages(display: bytes) -> set[bytes]:
+    return {code.rstrip(b"\0") for kind, code in matroska.parts(display) if kind in _LANGUAGES}
 
 
 # Transport streams -------------------------------------------------------------------------------
 
 _DEFAULT_SERVICE = ("FFmpeg", "Service01")
 """Provider and name that FFmpeg's muxer writes if the user has not named the service."""
+_SYNCHRONIZED = 8
+"""Packets at the beginning that must start with the byte that marks packets."""
 _PACKET_BYTES, _SERVICE_PID, _SERVICE_TABLE, _SERVICE_DESCRIPTOR = 188, 0x11, 0x42, 0x48
 
 
 def _service(data: bytes) -> tuple[str, str] | None:
     """Return the provider and the name of the first service that a transport stream describes."""
-    for at in range(data.find(b"\x47"), len(data) - _PACKET_BYTES, _PACKET_BYTES):
+    begin = max(0, data.find(b"\x47"))
+    if data[begin::_PACKET_BYTES][:_SYNCHRONIZED].strip(b"\x47"):
+        return None  # It is another kind of file.
+    for at in range(begin, len(data) - _PACKET_BYTES, _PACKET_BYTES):
         packet = data[at : at + _PACKET_BYTES]
         if packet[0] != 0x47 or (packet[1] & 0x1F) << 8 | packet[2] != _SERVICE_PID:
             continue

@@ -59,7 +59,7 @@ class VideoDecoder:
         note: Callable[[str], None] = lambda _line: None,
         lose: Callable[[str], None] | None = None,
     ) -> None:
-        self._video, self._context = connection.video, connection.video.codec_context
+        self._video, self._context = connection.video, connection.decoder
         self._follows_changes, self._note, self._lose = follows_changes, note, lose or note
         self._form = None if like is None else form_of(like)
         self._like: VideoFrame | None = None if like is None else like.native

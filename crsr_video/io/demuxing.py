@@ -2,15 +2,18 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
 
+from av.error import FFmpegError
 from av.stream import AttachmentStream
 
 from crsr_video.io import pyav
 from crsr_video.io.integrity import ends_early, points_past_end
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.connection import Connection
-from crsr_video.io.sources.opening import PROBE_BYTES
+from crsr_video.io.sources.opening import PROBE_BYTES, open_container, packets_of
 from crsr_video.io.timestamps import JUMPING_FORMATS, RecordingClocks, time_of
 
 _MOST_FAILURES = 3
@@ -117,6 +120,26 @@ class Demuxer:
             self.is_truncated = True
         if self.is_truncated:
             self._note("the file ends before it should")
+
+
+def position_at(path: Path, time: Fraction) -> int | None:
+    """Return where in a file, in bytes, the packets of a time in seconds begin.
+
+    The packets before that time are read without decoding them. A clock that starts again gives
+    the same times to several places, of which seeking may find any.
+
+    Returns:
+        The position, or None if another clock begins before that time.
+    """
+    clocks, position = RecordingClocks(), 0
+    with open_container(path) as container, suppress(FFmpegError):
+        for packet in packets_of(container):
+            clocks.move(packet)
+            due = time_of(packet)
+            position = max(position, packet.pos or 0)
+            if not clocks.is_steady or (due is not None and due >= time):
+                break
+    return position if clocks.is_steady else None
 
 
 def _held_first(held: deque[Packet], packets: Iterator[Packet]) -> Iterator[Packet]:

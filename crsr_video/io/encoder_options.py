@@ -22,7 +22,7 @@ _DEFAULTS: dict[str, dict[str, str]] = {
     # Close to visually lossless, since the source was compressed once already.
     "libx264": {"crf": "16", "preset": "medium"},
     "libx264rgb": {"crf": "16", "preset": "medium"},
-    "libx265": {"crf": "18", "preset": "medium"},
+    "libx265": {"crf": "18", "preset": "medium", "a53cc": "1"},
     "libvpx": {"crf": "8", "deadline": "good", "cpu-used": "4"},
     "libvpx-vp9": {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"},
     "libsvtav1": {"crf": "24", "preset": "7"},
@@ -101,6 +101,8 @@ def encoder_options(
     options |= own
     fmt = pixel_formats.pixel_format(pixel_format)
     check_options(name, options, fmt.bits if fmt else 8)
+    if name.startswith("libvpx") and fmt is not None and fmt.alpha:
+        options.setdefault("auto-alt-ref", "0")  # Hidden pictures have no transparency.
     if name == "libx265":  # Otherwise it prints its log to the terminal.
         return merge_parameters(options, {"x265-params": "log-level=none"})
     return options
@@ -271,8 +273,10 @@ def _check_range(encoder: str, name: str, value: str, least: float, most: float)
         raise EncoderError(f"{encoder}: {shown} must lie {allowed}, but is {value}")
 
 
-# HDR metadata -----------------------------------------------------------------------------------
+# Side data of pictures --------------------------------------------------------------------------
 
+KEEP_USER_DATA = ("libx264", "libx264rgb")
+"""Encoders that write the user data of pictures into their own stream on request."""
 _HDR = {
     "libx264": ("x264-params", "mastering-display", "cll"),
     "libx265": ("x265-params", "master-display", "max-cll"),

@@ -1,7 +1,8 @@
 """Notices about what a container or an encoder cannot keep of a source."""
 
+import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from fractions import Fraction
 
 from av.stream import Discard, Disposition, Stream
@@ -20,9 +21,11 @@ from crsr_video.io.containers import (
     UNTAGGED,
     holds_stream,
 )
-from crsr_video.io.encoder_options import hdr_options
+from crsr_video.io.encoder_options import KEEP_USER_DATA, hdr_options
 from crsr_video.io.encoders import RAW
+from crsr_video.io.pixel_formats import pixel_format
 from crsr_video.io.source import Source, first_packets
+from crsr_video.io.sources.connection import has_separate_alpha
 from crsr_video.io.sources.opening import codec_name
 from crsr_video.io.tags import unusual_tags
 from crsr_video.types import FieldOrder, Frame
@@ -104,23 +107,29 @@ def _lost_tags(source: Source, container: str) -> Iterator[str]:
         yield "dispositions"
 
 
-_UNKEPT_SIDE_DATA = {
-    "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
-    "DYNAMIC_HDR_VIVID": "HDR Vivid metadata",
-    "DOVI_METADATA": "Dolby Vision",
-    "DOVI_RPU_BUFFER": "Dolby Vision",
-    "FILM_GRAIN_PARAMS": "parameters of film grain",
-    "AMBIENT_VIEWING_ENVIRONMENT": "ambient viewing environment",
-    "AFD": "active format description",
-    "SPHERICAL": "360-degree mapping",
-    "ICC_PROFILE": "colour profile",
-    "EXIF": "EXIF data",
+_SIDE_DATA: dict[str, tuple[str, tuple[str, ...]]] = {
+    "A53_CC": (
+        "closed captions",
+        ("libx264", "libx264rgb", "libx265", "mpeg2video", "h264_nvenc", "hevc_nvenc"),
+    ),
+    "STEREO3D": ("stereo mode", ("libx264", "libx264rgb")),
+    "SEI_UNREGISTERED": ("user data of the pictures", KEEP_USER_DATA),
+    "DYNAMIC_HDR_PLUS": ("HDR10+ metadata", ()),
+    "DYNAMIC_HDR_VIVID": ("HDR Vivid metadata", ()),
+    "DOVI_METADATA": ("Dolby Vision", ()),
+    "DOVI_RPU_BUFFER": ("Dolby Vision", ()),
+    "FILM_GRAIN_PARAMS": ("parameters of film grain", ()),
+    "AMBIENT_VIEWING_ENVIRONMENT": ("ambient viewing environment", ()),
+    "AFD": ("active format description", ()),
+    "PANSCAN": ("pan and scan", ()),
+    "GOP_TIMECODE": ("time codes of the pictures", ()),
+    "S12M_TIMECODE": ("time codes of the pictures", ()),
+    "SPHERICAL": ("360-degree mapping", ()),
+    "ICC_PROFILE": ("colour profile", ()),
+    "EXIF": ("EXIF data", ()),
 }
-"""Side data of pictures that no result keeps, in words."""
-_KEEPS_CAPTIONS = frozenset(("libx264", "libx265", "mpeg2video", "h264_nvenc", "hevc_nvenc"))
-"""Encoders that write closed captions into their own stream."""
-_KEEPS_STEREO = frozenset(("libx264",))
-"""Encoders that write how the pictures of two eyes are arranged into their own stream."""
+"""Side data of pictures in words, and the encoders that write it into their own stream."""
+_STATIC_HDR = frozenset(("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"))
 
 
 def stereo_multiplier(source: Source) -> Fraction:
@@ -141,35 +150,82 @@ def unkept_properties(source: Source, container: str, encoder: str) -> tuple[str
         container: FFmpeg's name of the container of the result.
         encoder: FFmpeg's name of the encoder.
     """
-    first = source.first
-    attached = picture_properties.side_data(first.native) if first.native is not None else {}
+    attached = picture_properties.side_data(source.first.native)
     found = dict.fromkeys(source.facts.losses)
-    if first.native is not None and "yuva" in first.native.format.name:
-        found.pop("transparency", None)
-    elif source.video.metadata.get("alpha_mode") == "1":
+    if has_separate_alpha(source.video) and not _has_alpha(source.first):
         found["transparency"] = None
+    else:
+        found.pop("transparency", None)
     if stereo_multiplier(source) != 1 and container in MATROSKA:
         found["stereo mode"] = None
     if source.video.metadata.get("stereo_mode", "mono") != "mono" and container not in MATROSKA:
         found["stereo mode"] = None
-    if "STEREO3D" in attached and encoder not in _KEEPS_STEREO:
-        found["stereo mode"] = None
-    if "A53_CC" in attached and encoder not in _KEEPS_CAPTIONS:
-        found["closed captions"] = None
-    found |= dict.fromkeys(word for name, word in _UNKEPT_SIDE_DATA.items() if name in attached)
+    if not _has_clock_time(source, attached):
+        attached.pop("GOP_TIMECODE", None)
+    found |= dict.fromkeys(unkept_side_data(attached, encoder))
     notices = [f"not kept: {', '.join(found)}"] if found else []
     if source.facts.service is not None and any(source.facts.service) and container != "mpegts":
         notices.append(f"{container} does not hold the name of the service")
     return tuple(notices)
 
 
+def unkept_side_data(kinds: Iterable[str], encoder: str) -> tuple[str, ...]:
+    """Return side data that an encoder does not keep, in words.
+
+    Args:
+        kinds: FFmpeg's names of the side data.
+        encoder: FFmpeg's name of the encoder.
+    """
+    known = (_SIDE_DATA[kind] for kind in kinds if kind in _SIDE_DATA)
+    return tuple(dict.fromkeys(word for word, keepers in known if encoder not in keepers))
+
+
+def late_side_data(kinds: Set[str], encoder: str) -> tuple[str, ...]:
+    """Return notices about side data that begins midway and is not kept.
+
+    Args:
+        kinds: FFmpeg's names of side data that the first picture does not have.
+        encoder: FFmpeg's name of the encoder, which was told only of the first picture's.
+    """
+    words = unkept_side_data(kinds - {"GOP_TIMECODE"}, encoder)  # Every group of pictures has one.
+    words += ("HDR metadata",) if kinds & _STATIC_HDR else ()
+    words += ("user data of the pictures",) if kinds & {"SEI_UNREGISTERED"} else ()
+    return tuple(f"not kept: {word}, found midway" for word in dict.fromkeys(words))
+
+
+def _has_clock_time(source: Source, attached: Mapping[str, bytes]) -> bool:
+    """Return whether the first time code of MPEG says more than how much of the file has passed.
+
+    Its bits are a flag, 5 of hours, 6 of minutes, a marker, 6 of seconds and 6 of frames.
+    """
+    code = int.from_bytes(attached.get("GOP_TIMECODE", b"")[:8], sys.byteorder)
+    stated = 3600 * (code >> 19 & 31) + 60 * (code >> 13 & 63) + (code >> 6 & 63)
+    first, origin = source.first, Fraction(source.container.start_time or 0, 1_000_000)
+    return abs(stated - (first.pts * first.time_base + source.shift - origin)) > 1
+
+
+def _has_alpha(frame: Frame) -> bool:
+    fmt = None if frame.native is None else pixel_format(frame.native.format.name)
+    return fmt is not None and fmt.alpha
+
+
+def keeps_alpha(container: str, encoder: str) -> bool:
+    """Return whether a container keeps the transparency that an encoder takes.
+
+    VP8 and VP9 encode it as a second video, for which only Matroska has a place.
+    """
+    return container in MATROSKA or not encoder.startswith("libvpx")
+
+
 def picture_notices(first: Frame, container: str, encoder: str) -> tuple[str, ...]:
     """Return notices about properties of the pictures that are lost, fields excepted."""
-    attached = picture_properties.side_data(first.native) if first.native is not None else {}
+    attached = picture_properties.side_data(first.native)
     notices = []
     is_turned = first.rotation or picture_properties.display_matrix(attached) is not None
     if is_turned and container not in MOV | MATROSKA:
         notices.append(f"{container} does not hold the rotation")
+    if _has_alpha(first) and not keeps_alpha(container, encoder):
+        notices.append(f"{container} does not hold the transparency of {encoder}")
     if not hdr_options(encoder, attached)[1]:
         notices.append(f"{encoder} does not hold HDR metadata")
     if container in UNTAGGED and encoder in _UNTAGGED_ENCODERS:

@@ -1,4 +1,4 @@
-"""Limits on chapters and attachments of Matroska files, checked before FFmpeg opens them.
+"""The elements of Matroska files, and limits on chapters and attachments.
 
 FFmpeg compares every chapter with all before it and cannot be interrupted meanwhile, so a file of a
 few megabytes could keep it busy for an hour. It reads all attachments into memory. This module
@@ -11,24 +11,37 @@ The leading zeros in the first byte of an identifier or a length are the number 
 
 import re
 from collections.abc import Iterator
-from io import RawIOBase
+from io import BytesIO, RawIOBase
 from pathlib import Path
+from typing import NamedTuple
 
 from crsr_video.errors import InputError
 from crsr_video.files import open_regular
 from crsr_video.io import limits
 
+TRACKS, CHAPTERS = 0x1654AE6B, 0x1043A770
 MAX_CHAPTER_BYTES = 1 << 20
 """Largest size of the chapters element: thousands of chapters in any language fit."""
 
 _EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
-_SEEK_HEAD, _CHAPTERS, _ATTACHMENTS = 0x114D9B74, 0x1043A770, 0x1941A469
+_SEEK_HEAD, _ATTACHMENTS = 0x114D9B74, 0x1941A469
 _PLACE = re.compile(
     rb"\x53\xab\x84(?:\x10\x43\xa7\x70|\x19\x41\xa4\x69)\x53\xac([\x81-\x88])", re.DOTALL
 )
 """SeekID of the chapters or the attachments, followed by SeekPosition and its length."""
 _MOST_ELEMENTS = 10_000
 _LONGEST_INDEX = 1 << 20
+
+
+class Element(NamedTuple):
+    """A part of a Matroska file."""
+
+    kind: int
+    """Its identifier, such as `TRACKS`."""
+    begin: int
+    """Position of its content."""
+    length: int
+    """Bytes of its content. An unknown length is the greatest one that can be written."""
 
 
 def check_sizes(path: Path) -> None:
@@ -39,10 +52,9 @@ def check_sizes(path: Path) -> None:
     """
     try:
         with open_regular(path, follow_links=True) as file:
-            sizes = _largest(file)
+            _check(elements(file), str(path))
     except OSError:
         return  # FFmpeg reports it.
-    _check(sizes, str(path))
 
 
 def check_sizes_of_pipe(file: RawIOBase, name: str) -> None:
@@ -51,68 +63,57 @@ def check_sizes_of_pipe(file: RawIOBase, name: str) -> None:
     Raises:
         InputError: There is more of chapters or attachments than FFmpeg can read.
     """
-    _check(_largest(file, follow=False), name)
+    _check(elements(file, follow=False), name)
 
 
-def _check(sizes: dict[int, int], name: str) -> None:
-    for kind, what, most in (
-        (_CHAPTERS, "chapters", MAX_CHAPTER_BYTES),
-        (_ATTACHMENTS, "attachments", limits.MAX_ATTACHED),
-    ):
-        if sizes[kind] > most:
+def _check(found: Iterator[Element], name: str) -> None:
+    limits_by_kind = {
+        CHAPTERS: ("chapters", MAX_CHAPTER_BYTES),
+        _ATTACHMENTS: ("attachments", limits.MAX_ATTACHED),
+    }
+    for element in found:
+        what, most = limits_by_kind.get(element.kind, ("", element.length))
+        if element.length > most:
             raise InputError(
-                f"{name}: has too many {what} ({sizes[kind]} bytes, at most {most} are allowed)"
+                f"{name}: has too many {what} ({element.length} bytes, at most {most} are allowed)"
             )
 
 
-def _largest(file: RawIOBase, *, follow: bool = True) -> dict[int, int]:
-    """Return the sizes of the largest chapters element and of the largest attachments element."""
-    longest = {_CHAPTERS: 0, _ATTACHMENTS: 0}
-    head = _element(file, 0)
-    if head is None or head[0] != _EBML:
-        return longest
-    segment = _element(file, head[1] + head[2])
-    if segment is None or segment[0] != _SEGMENT:
-        return longest
-    base = segment[1]
-    found, at = list[int](), base
-    for _ in range(_MOST_ELEMENTS):
-        element = _element(file, at)
-        if element is None or element[0] == _CLUSTER:
-            break
-        kind, content, length = element
-        if kind in longest:
-            longest[kind] = max(longest[kind], length)
-        elif kind == _SEEK_HEAD and follow:
-            file.seek(content)
-            found += _places(file.read(min(length, _LONGEST_INDEX)) or b"")
-        at = content + length
-    for place in found:
-        element = _element(file, base + place)
-        if element is not None and element[0] in longest:
-            longest[element[0]] = max(longest[element[0]], element[2])
-    return longest
-
-
-def elements(file: RawIOBase) -> Iterator[tuple[int, int, int]]:
-    """Yield identifier, position and length of the elements before the first cluster.
+def elements(file: RawIOBase | BytesIO, *, follow: bool = True) -> Iterator[Element]:
+    """Yield the elements before the first cluster.
 
     Args:
         file: A file, which may be no Matroska file.
+        follow: Whether to yield the chapters and attachments that the index points to as well.
     """
     head = _element(file, 0)
-    if head is None or head[0] != _EBML:
+    if head is None or head.kind != _EBML:
         return
-    segment = _element(file, head[1] + head[2])
-    if segment is None or segment[0] != _SEGMENT:
+    segment = _element(file, head.begin + head.length)
+    if segment is None or segment.kind != _SEGMENT:
         return
-    at = segment[1]
+    places, at = list[int](), segment.begin
     for _ in range(_MOST_ELEMENTS):
         element = _element(file, at)
-        if element is None or element[0] == _CLUSTER:
-            return
+        if element is None or element.kind == _CLUSTER:
+            break
+        if element.kind == _SEEK_HEAD and follow:
+            file.seek(element.begin)
+            places += _places(file.read(min(element.length, _LONGEST_INDEX)) or b"")
         yield element
-        at = element[1] + element[2]
+        at = element.begin + element.length
+    for place in places:
+        element = _element(file, segment.begin + place)
+        if element is not None and segment.begin + place >= at:
+            yield element
+
+
+def parts(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the identifier and the content of each element in the content of another one."""
+    file, at = BytesIO(content), 0
+    while element := _element(file, at):
+        at = element.begin + element.length
+        yield element.kind, content[element.begin : at]
 
 
 def _places(index: bytes) -> list[int]:
@@ -123,11 +124,8 @@ def _places(index: bytes) -> list[int]:
     ]
 
 
-def _element(file: RawIOBase, at: int) -> tuple[int, int, int] | None:
-    """Return identifier, position and length of the content of an element, if there is one.
-
-    An unknown length, which is all ones, becomes the greatest possible length.
-    """
+def _element(file: RawIOBase | BytesIO, at: int) -> Element | None:
+    """Return the element at a position, if there is one."""
     file.seek(at)
     head = file.read(12)
     if not head or not head[0]:
@@ -137,4 +135,4 @@ def _element(file: RawIOBase, at: int) -> tuple[int, int, int] | None:
         return None
     second = 9 - head[first].bit_length()
     length = int.from_bytes(head[first : first + second]) & ((1 << 7 * second) - 1)
-    return int.from_bytes(head[:first]), at + first + second, length
+    return Element(int.from_bytes(head[:first]), at + first + second, length)

@@ -18,8 +18,8 @@ from crsr_video.io.clock import EncoderClock
 from crsr_video.io.containers import MOV
 from crsr_video.io.copied_streams import LiveStreams, RecordedStreams, StreamTemplates
 from crsr_video.io.destinations.byte_streams import ByteStream
-from crsr_video.io.encoder_options import hdr_options, merge_parameters
-from crsr_video.io.losses import INTERLACED
+from crsr_video.io.encoder_options import KEEP_USER_DATA, hdr_options, merge_parameters
+from crsr_video.io.losses import INTERLACED, late_side_data
 from crsr_video.io.muxer_options import keeps_times
 from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.pictures import describe_pictures
@@ -110,9 +110,10 @@ class Muxer(OutputSession):
         """Set what recorded and live encoders differ in."""
 
     def _with_side_data(self, options: dict[str, str]) -> dict[str, str]:
-        """Pass on rotation and HDR metadata, which are attached to the first frame."""
-        native = self._first.native
-        attached = picture_properties.side_data(native) if native is not None else {}
+        """Pass on the rotation, HDR metadata and user data that the first frame has."""
+        attached = picture_properties.side_data(self._first.native)
+        if "SEI_UNREGISTERED" in attached and self._plan.encoder in KEEP_USER_DATA:
+            options = {"udu_sei": "1"} | options
         matrix = picture_properties.display_matrix(attached)
         if matrix is not None:
             scale = self._plan.shape.width // self._first.width or 1
@@ -179,6 +180,9 @@ class RecordedMuxer(Muxer):
     ) -> None:
         self._source, self._threads = source, threads
         self._has_video = self._loses_fields = False
+        self._side_data = picture_properties.SideDataReader()
+        self._first_kinds = frozenset(picture_properties.side_data(source.first.native))
+        self._late_kinds: set[str] = set()
         super().__init__(target, plan, sample, source.first)
 
     def _add_streams(self) -> None:
@@ -199,6 +203,8 @@ class RecordedMuxer(Muxer):
         if width * height > limits.GIANT_PIXELS:  # Other threads hold frames of their own.
             self._context.thread_type = ThreadType.SLICE
         copy_stream_tags(self._source.video, self._stream)
+        if self._plan.has_separate_alpha:
+            self._stream.metadata["alpha_mode"] = "1"  # Players look for it in the track.
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -210,8 +216,9 @@ class RecordedMuxer(Muxer):
     @property
     def losses(self) -> tuple[str, ...]:
         """Losses while the result was written that the plan did not foresee."""
+        found = late_side_data(self._late_kinds, self._plan.encoder)
         line = "interlaced pictures begin midway: they are not marked as interlaced"
-        return (line,) if self._loses_fields else ()
+        return (line, *found) if self._loses_fields else found
 
     @property
     def parameters(self) -> bytes:
@@ -222,6 +229,8 @@ class RecordedMuxer(Muxer):
         """Encode and write a picture with the times of its frame."""
         has_fields = frame.interlaced != "progressive"
         self._loses_fields |= has_fields and self._plan.shape.interlaced == "progressive"
+        if frame.native is not None:
+            self._late_kinds |= self._side_data.read(frame.native).keys() - self._first_kinds
         picture.pts, picture.time_base = self._clock.stamp(frame, picture.duration)
         self._begin_video(round(frame.pts * frame.time_base / self._plan.timing.tick))
         self._encode(picture)

@@ -16,6 +16,7 @@ from crsr_video.io.clock import Timing, live_timing, recorded_timing
 from crsr_video.io.containers import (
     BY_SUFFIX,
     FALLBACK,
+    MATROSKA,
     PLAIN,
     RAW,
     SUFFIXES,
@@ -32,6 +33,7 @@ from crsr_video.io.encoder_options import live_settings
 from crsr_video.io.encoders import EncoderChoice
 from crsr_video.io.feed import Feed
 from crsr_video.io.pictures import PictureShape, shape_for
+from crsr_video.io.pixel_formats import pixel_format
 from crsr_video.io.source import Source, bit_rate
 from crsr_video.types import Frame
 
@@ -91,6 +93,12 @@ class OutputPlan:
     def pixel_format(self) -> str:
         """FFmpeg's name of the pixel format that is encoded."""
         return self.choice.pixel_format
+
+    @property
+    def has_separate_alpha(self) -> bool:
+        """Whether the container keeps the transparency as a second video, as of VP8 and VP9."""
+        fmt, is_vpx = pixel_format(self.pixel_format), self.encoder.startswith("libvpx")
+        return fmt is not None and fmt.alpha and is_vpx and self.container in MATROSKA
 
     @property
     def keyframe_seconds(self) -> float:

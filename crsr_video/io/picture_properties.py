@@ -21,8 +21,66 @@ _UNREADABLE_SIDE_DATA = (15, *(number for number in range(48) if number not in _
 """Numbers of the side data that PyAV must not touch, and of those that it has no name for."""
 
 
-def side_data(frame: VideoFrame) -> dict[str, bytes]:
-    """Return the side data of a frame, by FFmpeg's names.
+_ENCODER_NOTES = tuple(
+    bytes.fromhex(text)
+    for text in (
+        "dc45e9bde6d948b7962cd820d923eeef",  # x264
+        "2ca2de09b51747dbbb55a4fe7fc2fc4e",  # x265
+        "47564adc5c4c433f94efc5113cd143a8",  # Apple's VideoToolbox
+    )
+)
+"""Identifiers of the user data in which encoders describe themselves."""
+
+
+class PictureFilter:
+    """FFmpeg filters in a row.
+
+    The graph of the filters is kept while pictures are of one kind, because making it takes longer
+    than copying a picture of 1080p.
+
+    Args:
+        filters: Names of FFmpeg's filters, each with its arguments. Without any, a picture comes
+            out as a second reference to the same samples, with its side data.
+    """
+
+    def __init__(self, *filters: tuple[str, str]) -> None:
+        self._filters = filters
+        self._kind: tuple[object, ...] = ()
+        self._source: Any = None
+        self._sink: Any = None
+        self._graph: Graph | None = None
+
+    def __call__(self, picture: VideoFrame) -> VideoFrame | None:
+        """Return the filtered picture, or None if the filters do not let it pass."""
+        base = picture.time_base or Fraction(1, 1000)
+        colour = int(picture.colorspace), int(picture.color_range)
+        kind = picture.width, picture.height, picture.format.name, base, *colour
+        if kind != self._kind:
+            self._make_graph(picture, base)
+            self._kind = kind
+        self._source.push(picture)
+        try:
+            result = self._sink.pull()
+        except (BlockingIOError, EOFError, FFmpegError):
+            return None
+        assert isinstance(result, VideoFrame)
+        return result
+
+    def _make_graph(self, picture: VideoFrame, base: Fraction) -> None:
+        self._graph = Graph()
+        self._source = last = self._graph.add_buffer(
+            width=picture.width, height=picture.height, format=picture.format, time_base=base
+        )
+        for name, arguments in (*self._filters, ("buffersink", "")):
+            added = self._graph.add(name, arguments or None)
+            last.link_to(added)
+            last = added
+        self._graph.configure()
+        self._sink = last
+
+
+class SideDataReader:
+    """Reads the side data of the pictures of one video.
 
     A filter first removes what PyAV cannot read: it frees the metadata of a colour profile twice,
     which crashes the interpreter, and one kind without a name in PyAV would hide all others.
@@ -31,29 +89,48 @@ def side_data(frame: VideoFrame) -> dict[str, bytes]:
     The property ``frame.side_data`` is avoided: the frame keeps its value, which holds the frame,
     and such a cycle keeps the picture in memory until the garbage collector runs.
     """
-    removals = (("sidedata", f"mode=delete:type={kind}") for kind in _UNREADABLE_SIDE_DATA)
-    readable = _filtered(frame, *removals)
-    if readable is None:
-        return {}
-    container: Any = SideDataContainer  # Typed without its argument.
-    items = container(readable)  # Typed as a dictionary, but iterates over its values.
-    found = {item.type.name: bytes(item) for item in items}
-    for name, kind in _FOUND_BY_FILTER.items():
-        if _filtered(frame, ("sidedata", f"mode=select:type={kind}")) is not None:
-            found[name] = b""
-    return found
+
+    def __init__(self) -> None:
+        self._readable = PictureFilter(
+            *(("sidedata", f"mode=delete:type={kind}") for kind in _UNREADABLE_SIDE_DATA)
+        )
+        self._finders = {
+            name: PictureFilter(("sidedata", f"mode=select:type={kind}"))
+            for name, kind in _FOUND_BY_FILTER.items()
+        }
+
+    def read(self, picture: VideoFrame) -> dict[str, bytes]:
+        """Return the side data of a picture that say something, by FFmpeg's names."""
+        readable = self._readable(picture)
+        if readable is None:
+            return {}
+        container: Any = SideDataContainer  # Typed without its argument.
+        items = container(readable)  # Typed as a dictionary, but iterates over its values.
+        found = {
+            item.type.name: bytes(item)
+            for item in items
+            if not _says_nothing(item.type.name, bytes(item), picture)
+        }
+        found.update(
+            {name: b"" for name, finder in self._finders.items() if finder(picture) is not None}
+        )
+        return found
 
 
-def _filtered(frame: VideoFrame, *filters: tuple[str, str]) -> VideoFrame | None:
-    """Return a frame that went through some filters, or None if they do not let it pass."""
-    _graph, source, sink = filter_graph(frame, *filters)
-    source.push(frame)
-    try:
-        result = sink.pull()
-    except (BlockingIOError, EOFError, FFmpegError):
-        return None
-    assert isinstance(result, VideoFrame)
-    return result
+def _says_nothing(kind: str, data: bytes, picture: VideoFrame) -> bool:
+    """Return whether side data only repeat what every decoder attaches to its pictures."""
+    if kind == "SEI_UNREGISTERED":
+        return data[:16] in _ENCODER_NOTES
+    if kind == "PANSCAN":
+        _, width, height, *places = struct.unpack("3i6h", data[:24])
+        is_whole = (width, height) in ((0, 0), (16 * picture.width, 16 * picture.height))
+        return is_whole and not any(places)
+    return False
+
+
+def side_data(picture: VideoFrame | None) -> dict[str, bytes]:
+    """Return the side data of a single picture, by FFmpeg's names. None has no side data."""
+    return {} if picture is None else SideDataReader().read(picture)
 
 
 def display_matrix(attached: dict[str, bytes]) -> tuple[int, ...] | None:
@@ -91,32 +168,5 @@ def field_order(picture: VideoFrame) -> FieldOrder:
     """
     if not picture.interlaced_frame:
         return "progressive"
-    _graph, source, sink = filter_graph(picture, ("select", "expr=eq(interlace_type,TOPFIRST)"))
-    source.push(picture)
-    try:
-        sink.pull()
-    except (BlockingIOError, FFmpegError):
-        return "bottom"
-    return "top"
-
-
-def filter_graph(picture: VideoFrame, *filters: tuple[str, str]) -> tuple[Graph, Any, Any]:
-    """Return a graph of filters in a row, and its two ends, for pictures like the given one.
-
-    Args:
-        picture: A picture of the size and pixel format that go in.
-        filters: Names of FFmpeg's filters, each with its arguments.
-    """
-    graph = Graph()
-    source = last = graph.add_buffer(
-        width=picture.width,
-        height=picture.height,
-        format=picture.format,
-        time_base=picture.time_base or Fraction(1, 1000),
-    )
-    for name, arguments in (*filters, ("buffersink", "")):
-        added = graph.add(name, arguments or None)
-        last.link_to(added)
-        last = added
-    graph.configure()
-    return graph, source, last
+    is_top_first = PictureFilter(("select", "expr=eq(interlace_type,TOPFIRST)"))(picture)
+    return "bottom" if is_top_first is None else "top"

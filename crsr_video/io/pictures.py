@@ -121,14 +121,10 @@ def _enlarged(native: VideoFrame, frame: Frame) -> VideoFrame:
 
 def _scaled(native: VideoFrame, width: int, height: int) -> VideoFrame:
     """Scale with FFmpeg, only for what it carries over: the samples are replaced later."""
-    _, source, sink = picture_properties.filter_graph(
-        native, ("scale", f"{width}:{height}:flags=neighbor")
-    )
-    source.push(native)
-    picture = sink.pull()
-    assert isinstance(picture, VideoFrame)
-    if picture.format.name != native.format.name:
-        raise ValueError(f"{native.format.name} became {picture.format.name}")
+    scale = picture_properties.PictureFilter(("scale", f"{width}:{height}:flags=neighbor"))
+    picture = scale(native)
+    if picture is None or picture.format.name != native.format.name:
+        raise ValueError(f"{native.format.name} cannot be scaled")
     picture.make_writable()
     return picture
 

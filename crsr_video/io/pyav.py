@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from crsr_video.errors import CrsrError
 from crsr_video.imaging.colour import matrix_name
-from crsr_video.io.picture_properties import filter_graph
+from crsr_video.io.picture_properties import PictureFilter
 from crsr_video.io.pixel_formats import Channel, PixelFormat, pixel_format
 from crsr_video.types import PixelLayout, Plane
 
@@ -164,35 +163,20 @@ def copy(frame: VideoFrame) -> VideoFrame:
     PyAV cannot copy side data. But a filter graph without a filter returns a second reference to
     the same picture and its side data, whose samples are copied once it is made writable.
     """
-    source, sink = _copying_graphs.ends_for(frame)
-    source.push(frame)
-    twin = sink.pull()
-    assert isinstance(twin, VideoFrame)
+    twin = _thread.reference(frame)
+    assert twin is not None
     twin.make_writable()
     return twin
 
 
-class _CopyingGraphs(threading.local):
-    """A graph without a filter per thread, kept while pictures are of one kind.
-
-    Making a graph takes longer than copying a picture of 1080p.
-    """
+class _Thread(threading.local):
+    """A filter per thread, because no two threads may use one at the same time."""
 
     def __init__(self) -> None:
-        self._kind: tuple[object, ...] = ()
-        self._graph: tuple[Any, Any, Any] | None = None
-
-    def ends_for(self, frame: VideoFrame) -> tuple[Any, Any]:
-        """Return the two ends of the graph for a frame."""
-        base = frame.time_base or Fraction(1, 1000)
-        colour = (int(frame.colorspace), int(frame.color_range))
-        kind = (frame.width, frame.height, frame.format.name, base, *colour)
-        if self._graph is None or kind != self._kind:
-            self._kind, self._graph = kind, filter_graph(frame)
-        return self._graph[1:]
+        self.reference = PictureFilter()
 
 
-_copying_graphs = _CopyingGraphs()
+_thread = _Thread()
 
 
 def convert(frame: VideoFrame, name: str, size: tuple[int, int] | None = None) -> VideoFrame:

@@ -18,7 +18,7 @@ so that a writer can decide what to do with each of them.
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from crsr_video.config import ReadSettings
 from crsr_video.errors import NoVideoError
 from crsr_video.io import pipes
 from crsr_video.io.decoding import VideoDecoder
-from crsr_video.io.demuxing import Demuxer
+from crsr_video.io.demuxing import Demuxer, position_at
 from crsr_video.io.pyav import Packet, Passthrough
 from crsr_video.io.sampling import later_field_order
 from crsr_video.io.source import Source, late_templates
@@ -106,6 +106,7 @@ class Reader(Closing):
         self._losses = _Notes(self._notes.add)
         self._held: deque[Frame | Passthrough] = deque()
         self._items: Generator[Frame | Passthrough] = _nothing()
+        self._latest_position: int | None = None
         self._like = like
         self._threads, self._hwaccel = threads, settings.hwaccel
         self.path = Path(path)
@@ -127,6 +128,7 @@ class Reader(Closing):
                         f"the clock of the source begins at {float(origin):.3f} s:"
                         " the result begins at zero"
                     )
+                self._check_clock()
             first = self._first_frame()
             self.info = self._connection.describe(first)
             self.source = self._describe_source(first)
@@ -171,6 +173,18 @@ class Reader(Closing):
         if self._hwaccel not in ("none", "auto") and not is_device:
             self._notes.add(f"cannot decode on {self._hwaccel} here: software is used")
 
+    def _check_clock(self) -> None:
+        """Make sure that no wrong place is taken for the beginning of the window.
+
+        Times may come twice where the clock of a container can start again.
+        """
+        begin, may_jump = self._window.begin, self._connection.format_name in JUMPING_FORMATS
+        if begin is None or self._inlet is not None or not may_jump:
+            return
+        self._latest_position = position_at(self.path, begin)
+        if self._latest_position is None:
+            self._window = replace(self._window, may_seek=False)
+
     def _first_frame(self) -> Frame:
         """Return the first wanted frame, decoded by software if a device returns none."""
         try:
@@ -202,7 +216,7 @@ class Reader(Closing):
             )
             self._items = self._pass.items()
             first = self._read_first_frame()
-            if self._pass.began_early:
+            if self._pass.began_early(self._latest_position):
                 break
         if first is None:
             raise NoVideoError(f"{self._target.name}: {self._pass.why_nothing()}")
@@ -303,6 +317,7 @@ class _Pass:
         self._demuxer = Demuxer(connection, note, lose)
         self._times = PictureTimes(connection.video)
         self._earliest: Fraction | None = None
+        self._first_position: int | None = None
         self._is_done = False
         self._frames = self._concealed = 0
         self.covers: dict[int, Packet] = {}
@@ -311,11 +326,19 @@ class _Pass:
         self.skips_video = False
         """Whether no frame is wanted any more."""
 
-    @property
-    def began_early(self) -> bool:
-        """Whether the first picture that was decoded is not behind the beginning of the window."""
+    def began_early(self, latest_position: int | None) -> bool:
+        """Return whether reading has begun before the window, or at its beginning.
+
+        Args:
+            latest_position: Place in the file, in bytes, where reading must have begun. Defaults to
+                its end.
+        """
         earliest, begin = self._earliest, self._window.begin
-        return begin is None or (earliest is not None and earliest <= begin)
+        if begin is None:
+            return True
+        if latest_position is not None and (self._first_position or 0) > latest_position:
+            return False
+        return earliest is not None and earliest <= begin
 
     def items(self) -> Generator[Frame | Passthrough]:
         """Yield all wanted frames and packets."""
@@ -332,6 +355,8 @@ class _Pass:
             elif self._skips_to_keyframe and not packet.is_keyframe:
                 continue  # No decoder can make a picture of it, though some try.
             elif not self._is_done:
+                if self._first_position is None:
+                    self._first_position = packet.pos or 0
                 self._skips_to_keyframe = False
                 yield from self._decoded(packet)
         if not self._is_done:

@@ -29,7 +29,7 @@ _PACKED_STEREO = frozenset(
     for first, second in (pair, pair[::-1])
 ) | {f"{way}_interleaved_{order}" for way in ("row", "col") for order in ("lr", "rl")}
 """Stereo modes for which FFmpeg's Matroska muxer would narrow the picture."""
-_STALE_VIDEO = ("bps", "number_of_bytes", "number_of_frames", "_statistics")
+_STALE_VIDEO = ("bps", "number_of_bytes", "number_of_frames", "_statistics", "alpha_mode")
 """Metadata that is wrong after the video was encoded again."""
 _CODES = (
     "deu:ger nld:dut ell:gre isl:ice zho:chi ron:rum ces:cze slk:slo fas:per sqi:alb msa:may "

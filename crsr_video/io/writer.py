@@ -333,10 +333,15 @@ class Writer(OutputWriter):
         Raises:
             OutputError: Something was lost although the settings are strict.
         """
-        found = (*losses, *(self._session.losses if self._session is not None else ()))
+        found = (*losses, *self.losses)
         if self._is_strict and found:
             why = "; ".join(dict.fromkeys(found))
             raise OutputError(f"{self.plan.name}: not written because of --strict: {why}")
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Losses while the result was written that the plan did not foresee."""
+        return () if self._session is None else self._session.losses
 
     @property
     def tick(self) -> Fraction:

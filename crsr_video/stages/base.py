@@ -37,12 +37,14 @@ class Lowered:
 
 
 GIANT_FRAME_BYTES = 200_000_000
-"""Only one frame above this size is held back. 8K 4:4:4 frames of 10 bits are smaller."""
+"""A frame above this size is held back alone, and one of twice the size is not held back at all.
+8K 4:4:4 frames of 10 bits are smaller."""
 
 
 def frames_to_hold(wanted: int, frame: Frame) -> int:
     """Return how many frames like this one may be held back, of a wanted number."""
-    return min(wanted, 1) if frame.nbytes > GIANT_FRAME_BYTES else wanted
+    most = 2 - frame.nbytes // GIANT_FRAME_BYTES
+    return wanted if most == 2 else min(wanted, max(most, 0))
 
 
 class Stage(ABC, Generic[In, Out]):

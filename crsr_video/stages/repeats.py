@@ -50,6 +50,9 @@ class RepeatedFrames:
             result = replace(
                 result, components=done.components, edited=done.edited, changed=done.changed
             )
+        if not _enhanced_tracks(item):
+            self._last.pop(field, None)
+            return result
         kept = replace(item, frame=_with_own_memory(item.frame))
         self._last[field] = _Finished(kept, _with_own_memory(result), repeats)
         return result

@@ -109,6 +109,7 @@ def enhance(
         finished += (done := pipe.flush())
         for frame in done:
             encoder.push(frame)
+        encoder.check_losses(decoder.report.losses)
     return Run(before, finished, frames_of(target), encoder.notices)
 
 

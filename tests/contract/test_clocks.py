@@ -57,11 +57,32 @@ def frame_times(path: Path) -> list[Fraction]:
         return [item.pts * item.time_base for item in reader if isinstance(item, Frame)]
 
 
+def samples(frame: Frame) -> bytes:
+    return b"".join(component.tobytes() for component in frame.components)
+
+
 def notes(path: Path) -> str:
     with Reader(path) as reader:
         for _ in reader:
             pass
         return "; ".join(reader.report.notes)
+
+
+@pytest.mark.parametrize("starts", [(0, 0), (0, 40_000, 7), (100, 20), (1, 30)])
+@pytest.mark.parametrize("start", [0.4, 2.0, 3.2])
+def test_a_start_beside_a_jump_finds_its_frames(
+    tmp_path: Path, starts: Sequence[int], start: float
+) -> None:
+    """Every part lasts for two seconds, and times may come twice."""
+    source = stream_at(tmp_path, starts, frames=50)
+    with Reader(source) as reader:
+        every = [samples(item) for item in reader if isinstance(item, Frame)]
+    with Reader(source, start=start, duration=0.4) as reader:
+        some = [samples(item) for item in reader if isinstance(item, Frame)]
+    place = every.index(some[0], 50 * int(start >= 2))
+    assert some == every[place : place + len(some)]
+    assert abs(place - 25 * start) <= 2
+    assert 9 <= len(some) <= 11
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])

@@ -1,8 +1,11 @@
 """What containers say about pictures is applied, kept, or named; --strict refuses losses."""
 
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -11,8 +14,9 @@ import pytest
 from crsr_video import api
 from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import OutputError
-from crsr_video.io.container_facts import ContainerFacts, Crop, container_facts
+from crsr_video.io.container_facts import ContainerFacts, Crop, FileFacts, read_facts
 from crsr_video.io.reader import Reader
+from tests.contract.harness import enhance
 from tests.support.video import make_video
 
 CONFIG = Config.from_options(model="identity", device="cpu", precision="fp32")
@@ -96,6 +100,11 @@ def element(kind: int, content: bytes) -> bytes:
     return identifier + (len(content) | 1 << 28).to_bytes(4) + content
 
 
+def facts_of(path: Path) -> FileFacts:
+    with path.open("rb") as file:
+        return read_facts(file)
+
+
 def matroska(path: Path, video: bytes, track: bytes = b"") -> Path:
     tracks = element(0x1654AE6B, element(0xAE, track + element(0xE0, video)))
     path.write_bytes(element(0x1A45DFA3, b"") + element(0x18538067, tracks))
@@ -109,15 +118,15 @@ def test_matroska_says_what_is_shown(tmp_path: Path) -> None:
     added = element(0x41E4, element(0x41E7, b"dvcC"))
     path = matroska(tmp_path / "a.mkv", video + sphere_element + element(0x53C0, b"\x01"), added)
     losses = ("Dolby Vision", "360-degree mapping", "transparency")
-    assert container_facts(path, "matroska,webm", 0) == ContainerFacts(Crop(10, 15, 10, 15), losses)
+    found = facts_of(path).of_track(0)
+    assert found == ContainerFacts(Crop(10, 15, 10, 15), losses)
 
 
-@pytest.mark.parametrize("container", ["matroska,webm", "mov,mp4", "mpegts", "avi"])
-@pytest.mark.parametrize("data", [b"", b"\x1aE\xdf\xa3\xff", bytes(300), b"\x47" * 400])
-def test_damaged_files_say_nothing(tmp_path: Path, container: str, data: bytes) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(data)
-    assert container_facts(path, container, 0) == ContainerFacts()
+@pytest.mark.parametrize(
+    "data", [b"", b"\x1aE\xdf\xa3\xff", bytes(300), b"\x47" * 400, b"\0\0\0\x08moov", b"RIFF" * 9]
+)
+def test_damaged_files_say_nothing(data: bytes) -> None:
+    assert read_facts(BytesIO(data)) == FileFacts()
 
 
 @pytest.mark.parametrize("mode", ["left_right", "top_bottom", "right_left"])
@@ -148,7 +157,53 @@ def test_service_of_a_transport_stream_is_kept(tmp_path: Path, codec: str) -> No
     source = make_video(tmp_path / "in.ts", codec=codec, metadata=names)
     api.enhance(source, tmp_path / "out.ts", config=CONFIG)
     for path in (source, tmp_path / "out.ts"):
-        assert container_facts(path, "mpegts", 0).service == ("Provider", "Channel One")
+        assert facts_of(path).common.service == ("Provider", "Channel One")
     lines: list[str] = []
     api.enhance(source, tmp_path / "out.mp4", config=CONFIG, on_notice=lines.append)
     assert "mp4 does not hold the name of the service" in lines
+
+
+CHAPTERS = {
+    "ordered chapters": element(0x45DD, b"\x01"),
+    "nested chapters": element(0xB6, element(0xB6, b"")),
+    "hidden chapters": element(0xB6, element(0x98, b"\x01")),
+    "languages of chapters": element(0xB6, element(0x80, element(0x437C, b"ger"))),
+}
+
+
+@pytest.mark.parametrize("word", CHAPTERS)
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_chapters_lose_is_found(tmp_path: Path, word: str, is_late: bool) -> None:
+    chapters = element(0x1043A770, element(0x45B9, CHAPTERS[word]))
+    tracks, clusters = element(0x1654AE6B, b""), element(0x1F43B675, bytes(500))
+    index = b"\x53\xab\x84\x10\x43\xa7\x70\x53\xac\x84"
+    place = len(element(0x114D9B74, index + bytes(4))) + len(tracks) + len(clusters)
+    index = element(0x114D9B74, index + place.to_bytes(4))
+    parts = [index, tracks, clusters, chapters] if is_late else [tracks, chapters, clusters]
+    path = tmp_path / "a.mkv"
+    path.write_bytes(element(0x1A45DFA3, b"") + element(0x18538067, b"".join(parts)))
+    assert facts_of(path).common.losses == (word,)
+
+
+@pytest.mark.parametrize("result", [".mkv", ".webm", ".mp4"])
+def test_languages_of_chapters_are_named(tmp_path: Path, result: str) -> None:
+    source = make_video(tmp_path / "in.mkv", chapters=True)
+    data = source.read_bytes()
+    assert data.count(b"\x43\x7c\x83und") == 2
+    source.write_bytes(data.replace(b"\x43\x7c\x83und", b"\x43\x7c\x83ger"))
+    run = enhance(source, tmp_path / f"out{result}", None, faces=())
+    assert "not kept: languages of chapters" in run.notices
+    with pytest.raises(OutputError, match="languages of chapters"):
+        enhance(source, tmp_path / f"s{result}", OutputSettings(strict=True), faces=())
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4"])
+def test_a_crop_is_applied_to_a_pipe_too(tmp_path: Path, suffix: str) -> None:
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    plain = make_video(tmp_path / f"in{suffix}", size=(192, 144), container_options=options)
+    data = with_box(plain, clap(128, 96)).read_bytes()
+    result = tmp_path / "out.mp4"
+    command = [sys.executable, "-m", "crsr_video", "enhance", "-", "-o", str(result)]
+    subprocess.run([*command, "--model", "identity", "--device", "cpu"], input=data, check=True)
+    with Reader(result) as reader:
+        assert (reader.info.width, reader.info.height) == (128, 96)

@@ -69,6 +69,8 @@ def make_video(
             context = video.codec_context
             context.color_primaries, context.color_trc, context.colorspace = colour[:3]
             context.color_range = colour[3]
+        if codec.startswith("libvpx") and pix_fmt == "yuva420p":
+            video.metadata["alpha_mode"] = "1"
         if sample_aspect:
             video.codec_context.sample_aspect_ratio = sample_aspect
         if rotation:

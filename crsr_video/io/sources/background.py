@@ -247,7 +247,7 @@ class BackgroundConnection(Closing):
         # Later than the reader's own deadlines, so that the reader always says what happened.
         timeout = 2 * self._settings.connect_seconds, self._stall_seconds + _GRACE_SECONDS
         try:
-            return Connection(self._target, self._inlet, timeout=timeout)
+            return Connection(self._target, self._inlet, timeout=timeout, waits_for_facts=False)
         except InputError as error:
             if isinstance(error.__cause__, ExitError):
                 raise self._too_late() from error

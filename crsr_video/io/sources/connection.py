@@ -2,21 +2,28 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 
+from av.codec import CodecContext
 from av.error import FFmpegError
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
 
 from crsr_video.closing import Closing
+from crsr_video.files import open_regular
 from crsr_video.io import limits, pipes
-from crsr_video.io.container_facts import ContainerFacts, container_facts
+from crsr_video.io.container_facts import FileFacts, read_facts
 from crsr_video.io.damage import sanitize
 from crsr_video.io.pyav import Packet
-from crsr_video.io.sources.opening import main_video, open_target, packets_of
+from crsr_video.io.sources.opening import PROBE_BYTES, main_video, open_target, packets_of
 from crsr_video.io.sources.targets import Kind, Target
 from crsr_video.io.timestamps import frame_rate, is_arbitrary_start
 from crsr_video.types import Frame, VideoInfo
 
 _HEAD_BYTES, _TAIL_BYTES = 256, 12
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that return the transparency of a codec, which FFmpeg's own decoders leave out."""
 
 
 class Connection(Closing):
@@ -27,6 +34,8 @@ class Connection(Closing):
         inlet: The pipe through which it comes, if any; it stays open.
         hwaccel: As in `ReadSettings`.
         timeout: As for `open_target`.
+        waits_for_facts: Whether a pipe is read ahead for what PyAV does not say of its container,
+            which may take a while.
 
     Raises:
         InputError: The source cannot be opened.
@@ -40,15 +49,19 @@ class Connection(Closing):
         *,
         hwaccel: str = "none",
         timeout: tuple[float, float | None] = (limits.OPENING_SECONDS, None),
+        waits_for_facts: bool = True,
     ) -> None:
         self.target, self.inlet = target, inlet
+        facts = self._read_facts(waits_for_facts)
         self.container = open_target(target, inlet, hwaccel=hwaccel, timeout=timeout)
         try:
             self.video = main_video(self.container, target.name)
         except BaseException:
             self.container.close()
             raise
-        self.facts = self._read_facts()
+        self.decoder = _decoder_for(self.video)
+        """The decoder of the video, which is not always that of the stream."""
+        self.facts = facts.of_track(self.video.index)
         """Properties of the pictures that the file states and PyAV does not pass on."""
         self.time_base = self.video.time_base or Fraction(1, 1000)
         """Seconds per tick of the video stream."""
@@ -57,10 +70,15 @@ class Connection(Closing):
         self.gave_up = False
         """Whether reading has ended because of too many errors in a row."""
 
-    def _read_facts(self) -> ContainerFacts:
-        if self.inlet is not None or self.target.kind is not Kind.FILE:
-            return ContainerFacts()
-        return container_facts(self.target.path, self.container.format.name, self.video.index)
+    def _read_facts(self, waits: bool) -> FileFacts:
+        """Return the metadata of a file, or of a pipe, from which nothing is taken."""
+        if self.inlet is not None and waits:
+            return read_facts(pipes.InletWindow(self.inlet, PROBE_BYTES))
+        with suppress(OSError, ValueError):
+            if self.target.kind is Kind.FILE:
+                with open_regular(self.target.path, follow_links=True) as file:
+                    return read_facts(file)
+        return FileFacts()
 
     def close(self) -> None:
         """Close the container."""
@@ -88,6 +106,8 @@ class Connection(Closing):
             self.container.seek(target, stream=self.video, backward=True)
         except (FFmpegError, OverflowError):
             return False
+        if self.decoder.is_open:
+            self.decoder.flush_buffers()
         return True
 
     def packets(
@@ -157,3 +177,22 @@ class Connection(Closing):
             bit_rate=video.bit_rate or 0,
             metadata=dict(self.container.metadata),
         )
+
+
+def has_separate_alpha(video: VideoStream) -> bool:
+    """Return whether Matroska says that the packets of a video hold its transparency too."""
+    tags = {name.lower(): value for name, value in video.metadata.items()}
+    return tags.get("alpha_mode") == "1"
+
+
+def _decoder_for(video: VideoStream) -> VideoCodecContext:
+    name = _ALPHA_DECODERS.get(video.codec_context.name)
+    if name is None or not has_separate_alpha(video):
+        return video.codec_context
+    try:
+        decoder = CodecContext.create(name, "r")
+    except (FFmpegError, ValueError):  # This FFmpeg was built without it.
+        return video.codec_context
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.extradata = video.codec_context.extradata
+    return decoder

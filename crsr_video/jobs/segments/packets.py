@@ -75,9 +75,14 @@ def _time(packet: Packet, guess: int) -> int:
     return next((t for t in (packet.pts, packet.dts) if t is not None), guess)
 
 
-def segment_suffix(encoder: str) -> str:
-    """Return the suffix of a container that stores an encoder's video exactly."""
-    return ".nut" if holds_video("nut", encoder) else ".mov"
+_CONTAINERS = {".nut": "nut", ".mov": "mov", ".mkv": "matroska"}
+
+
+def segment_suffix(result: OutputPlan) -> str:
+    """Return the suffix of a container that stores the video of a result as the result needs it."""
+    if result.has_separate_alpha:
+        return ".mkv"  # Only Matroska holds it. Its rounded times are those of the result.
+    return ".nut" if holds_video("nut", result.encoder) else ".mov"
 
 
 def segment_plan(result: OutputPlan, path: Path, source: Source) -> OutputPlan:
@@ -92,8 +97,7 @@ def segment_plan(result: OutputPlan, path: Path, source: Source) -> OutputPlan:
     header = int(ContainerFormat(result.container, "w").flags) & Flags.global_header.value  # type: ignore[operator]
     flags = "+global_header" if header else "-global_header"
     options["flags"] = options.get("flags", "") + flags
-    container = "nut" if path.suffix == ".nut" else "mov"
-    plan = result.for_segment(path, container, source)
+    plan = result.for_segment(path, _CONTAINERS[path.suffix], source)
     return replace(plan, choice=replace(result.choice, options=options))
 
 

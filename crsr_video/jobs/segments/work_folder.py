@@ -25,8 +25,8 @@ from crsr_video.runtime import loading
 
 _FORMAT = 2
 _JOURNAL = "journal.jsonl"
-_SEGMENT = r"segment[0-9]{6,9}\.(nut|mov)"
-_OWN_FILES = re.compile(rf"{_SEGMENT}|\.segment[0-9]{{6,9}}\.[0-9a-f]{{8}}\.part\.(nut|mov)")
+_SEGMENT = r"segment[0-9]{6,9}\.(nut|mov|mkv)"
+_OWN_FILES = re.compile(rf"{_SEGMENT}|\.segment[0-9]{{6,9}}\.[0-9a-f]{{8}}\.part\.(nut|mov|mkv)")
 """Segments and their unfinished versions. Nothing else is ever read or removed."""
 _JOINING: Record = {"joining": True}
 _JOINED: Record = {"joined": True}
@@ -289,6 +289,6 @@ def _check_result(result: SegmentResult, plan: Plan) -> None:
         raise ValueError("impossible counts of frames")
     if any(count < 0 for count, _ in result.durations) or bool(result.frames) != bool(result.name):
         raise ValueError("impossible durations, or a segment without its file")
-    own_name = rf"segment{result.number:06d}\.(nut|mov)"
+    own_name = rf"segment{result.number:06d}\.(nut|mov|mkv)"
     if result.name and not re.fullmatch(own_name, result.name):
         raise ValueError("a file that is not a segment of this run")

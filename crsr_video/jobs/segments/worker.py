@@ -120,7 +120,7 @@ class SegmentWorker(Closing):
             tracks=tuple(faces.ids.values()),
             concealed=runner.concealed,
             damaged=runner.damaged,
-            notes=source.report.notes,
+            notes=(*source.report.notes, *writer.losses),
             observed=observed,
         )
 
@@ -145,7 +145,7 @@ class SegmentWorker(Closing):
         """Open a segment file that is encoded like the whole result, without other streams."""
         plan, config = self._plan, self._plan.config
         result = plan_output(whole.source, plan.output, config.output, scale=config.scale)
-        name = f"segment{segment.number:06d}{packets.segment_suffix(result.encoder)}"
+        name = f"segment{segment.number:06d}{packets.segment_suffix(result)}"
         return Writer(
             folder / name,
             whole.source,

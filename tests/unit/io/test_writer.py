@@ -146,7 +146,7 @@ LOSSLESS = {
 }
 
 
-@pytest.mark.parametrize("size", [(64, 48), (34, 18), (17, 33), (1, 1)])
+@pytest.mark.parametrize("size", [(64, 48), (66, 18), (17, 33), (1, 1)])
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_lossless_encoding_is_bit_identical(
     tmp_path: Path, name: str, size: tuple[int, int], capfd: pytest.CaptureFixture[str]
