@@ -116,8 +116,8 @@ def evaluate(
 ) -> None:
     """Compare every MODEL with bicubic enlargement.
 
-    A MODEL is the name of shipped weights or a .safetensors file. MODEL:psi is its super-resolver
-    alone, and MODEL:texture=0.5 is between faithful and textured.
+    A MODEL is the name of shipped weights, a .safetensors file, or the folder of a training run.
+    MODEL:psi is its super-resolver alone, and MODEL:texture=0.5 is between faithful and textured.
 
     \b
     crsr-video evaluate fast --data faces.pack -o results
@@ -129,18 +129,18 @@ def evaluate(
     from crsr_video.evaluation.run import Evaluation, Settings
 
     torch.set_num_threads(threads)
-    evaluation = Evaluation(models, Settings(**values))
-    if blind is not None:
-        evaluation.write_blind_sheet(blind)
-        return
-    report = evaluation.measure()
-    click.echo(report.as_text())
-    report.save(data=json_file)
-    if output is not None:
-        report.save(markdown=output / "evaluation.md", data=output / "evaluation.json")
-    for path in (sheet, output and output / "sheet.png"):
-        if path is not None:
-            evaluation.write_sheet(path, faces=sheet_faces, real=real)
+    with Evaluation(models, Settings(**values)) as evaluation:
+        if blind is not None:
+            evaluation.write_blind_sheet(blind)
+            return
+        report = evaluation.measure()
+        click.echo(report.as_text())
+        report.save(data=json_file)
+        if output is not None:
+            report.save(markdown=output / "evaluation.md", data=output / "evaluation.json")
+        for path in (sheet, output and output / "sheet.png"):
+            if path is not None:
+                evaluation.write_sheet(path, faces=sheet_faces, real=real)
 
 
 @command("evaluate-results", short_help="Measure flicker and sharpness of finished videos.")

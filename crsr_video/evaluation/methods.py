@@ -21,7 +21,7 @@ class Variant:
     text: str
     """The text of the user."""
     model: str
-    """Name of shipped weights, or path of a file."""
+    """Name of shipped weights, path of a file, or folder of a training run."""
     alone: bool = False
     """Run the super-resolver without the consistifier."""
     texture: float = 0.0

@@ -5,18 +5,22 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from crsr_video.closing import Closing
 from crsr_video.errors import ConfigError
 from crsr_video.evaluation import genuine, paired
 from crsr_video.evaluation.degradations import DRAWN, FIXED
 from crsr_video.evaluation.genuine import GenuineFaces
-from crsr_video.evaluation.methods import methods
+from crsr_video.evaluation.methods import methods, parse_variant
 from crsr_video.evaluation.metrics import CANONICAL, FRAMINGS
 from crsr_video.evaluation.models import MetricModels
 from crsr_video.evaluation.report import Report, Row
 from crsr_video.evaluation.sheets import write_blind_sheet, write_sheet
+from crsr_video.training.export import export
 from crsr_video.training.genuine import NPZ_FRAME, Genuine
+from crsr_video.training.session import read_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +58,12 @@ class Settings:
     bf16: bool = False
 
 
-class Evaluation:
-    """One evaluation of several models.
+class Evaluation(Closing):
+    """One evaluation of several models. Close this object after use.
 
     Args:
-        models: Models with their options, in the syntax of `methods.parse_variant`.
+        models: Models with their options, in the syntax of `methods.parse_variant`. They may be
+            folders of training runs.
         settings: What to measure.
 
     Raises:
@@ -67,8 +72,19 @@ class Evaluation:
 
     def __init__(self, models: Sequence[str], settings: Settings) -> None:
         self._settings = settings
-        self._methods = methods(models, bf16=settings.bf16)
         self._genuine = _open_genuine(settings.genuine)
+        self._exports = TemporaryDirectory(prefix="crsr-evaluate-")
+        try:
+            files = [_exported(text, Path(self._exports.name)) for text in models]
+            self._methods = methods(files, bf16=settings.bf16)
+        except BaseException:
+            self.close()
+            raise
+        self._texts = dict(zip(files, models, strict=True))
+
+    def close(self) -> None:
+        """Delete the exported weights of runs."""
+        self._exports.cleanup()
 
     def measure(self) -> Report:
         """Measure everything that the settings ask for."""
@@ -138,8 +154,20 @@ class Evaluation:
 
     def _facts(self) -> dict[str, Any]:
         """Return the settings for JSON."""
-        models = [{"name": m.name, "model": m.model, "sha256": m.sha256} for m in self._methods]
+        models = [
+            {"name": m.name, "model": self._texts.get(m.model, ""), "sha256": m.sha256}
+            for m in self._methods
+        ]
         return {"models": models, **json.loads(json.dumps(asdict(self._settings), default=str))}
+
+
+def _exported(text: str, folder: Path) -> str:
+    """Return the text of a model, in which weights in `folder` replace the folder of a run."""
+    run = parse_variant(text).model
+    if not Path(run).is_dir():
+        return text
+    path = folder / f"{len(list(folder.iterdir()))}" / f"{Path(run).resolve().name}.safetensors"
+    return f"{export(read_run(Path(run)), path)}{text[len(run) :]}"
 
 
 def _open_genuine(paths: Sequence[Path]) -> list[GenuineFaces]:

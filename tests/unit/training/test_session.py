@@ -198,6 +198,11 @@ def test_the_commands_run_in_order(pack: Path, genuine: Path, tmp_path) -> None:
     assert result.exit_code == 0, result.output
     card = file.with_suffix(".md").read_text()
     assert "| drawn | synthetic | 2 | made for the test |" in card and "do it" in card
+    compared = invoke("evaluate", first, file, "--data", pack, "--tiers", 32)
+    assert compared.exit_code == 0, compared.output
+    lines = [line.split("|") for line in compared.output.splitlines() if "| clean" in line]
+    rows = {line[3].strip(): line[4:] for line in lines}
+    assert rows["joint"] == rows["mine"]
     pair = weights.load(str(file))
     assert pair.has_texture
     # Not on every processor can eight bits be measured; what is said is what was done.
