@@ -173,6 +173,9 @@ class Face:
     """0 to 1: rises as a face enters and falls as it leaves, so that nothing pops."""
     strength: float = 1.0
     """Share of the run's strength that this face gets, 0 to 1."""
+    person: int = 0
+    """Number of the person: the lowest of the track IDs that show the same person. 0 if people were
+    not told apart, which makes every track a person."""
     skipped: str | None = None
     """Why this face is left alone, in words for the report. An enhanced face has no reason."""
     fresh: bool = True
@@ -192,6 +195,11 @@ class Face:
     enhanced: Crop | None = None
     """Added by super-resolve, four times the size of `crop`, and averaged over time by smooth; may
     overshoot [0, 1] a little."""
+
+    @property
+    def person_number(self) -> int:
+        """The number by which users choose the person."""
+        return self.person or self.track
 
 
 @dataclass(frozen=True, slots=True)

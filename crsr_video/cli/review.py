@@ -37,13 +37,13 @@ _MOST_LISTED = 20
         "--sheet",
         metavar="PICTURE",
         type=NamedFile(),
-        help="Write a .png or .jpg with a picture and the track ID of every person.",
+        help="Write a .png or .jpg with a picture and the number of every person.",
     ),
     option(
         "--draw",
         metavar="VIDEO",
         type=NamedFile(),
-        help="Write a video with boxes, landmarks and track IDs drawn in.",
+        help="Write a video with boxes, landmarks and numbers of people drawn in.",
     ),
     options.MIN_FACE.but(help="Mark faces narrower than this many pixels as left unchanged."),
     options.OVERWRITE,
@@ -113,7 +113,7 @@ def _tracks_facts(found: "Analysis") -> dict[str, Any]:
         "sheet": None if found.sheet is None else str(found.sheet),
         "frames": found.frames,
         "faces": found.faces,
-        "tracks": len(found.people),
+        "tracks": sum(len(person.tracks) for person in found.people),
         "scenes": found.scenes,
         "skipped": found.skipped,
         "concealed": found.concealed,
@@ -123,6 +123,7 @@ def _tracks_facts(found: "Analysis") -> dict[str, Any]:
         "people": [
             {
                 "id": person.id,
+                "tracks": person.tracks,
                 "first_seconds": person.first_seconds,
                 "last_seconds": person.last_seconds,
                 "frames": person.frames,
@@ -160,9 +161,10 @@ def _tracks_lines(found: "Analysis") -> list[str]:
 def _person_line(person: "Person") -> str:
     from crsr_video.formatting import format_time
 
+    parts = f"in {len(person.tracks)} parts, " if len(person.tracks) > 1 else ""
     return (
         f"Person {person.id}: {format_time(person.first_seconds)} to "
-        f"{format_time(person.last_seconds)}, "
+        f"{format_time(person.last_seconds)}, {parts}"
         f"{count(person.frames, 'frame')}, face {person.size:.0f} px wide"
     )
 

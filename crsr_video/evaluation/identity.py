@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.evaluation.metrics import CANONICAL
-from crsr_video.imaging.chips import chips
+from crsr_video.imaging.tensor_chips import chips
 from crsr_video.track import face_models
 from crsr_video.training.genuine import Framing
 from crsr_video.weights.packages import load_recognition

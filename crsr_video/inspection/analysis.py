@@ -20,6 +20,7 @@ from crsr_video.io.sources.opening import check_path
 from crsr_video.io.writer import Writer
 from crsr_video.runner import Progress, RunSummary, ThreadChain
 from crsr_video.track import tracks_file
+from crsr_video.track.grouping import PeopleGrouper
 from crsr_video.track.tracker import PARTS as TRACKER_PARTS
 from crsr_video.track.tracker import Tracker
 from crsr_video.track.tracks_file import Person, Recorder, TrackingSettings
@@ -100,11 +101,14 @@ def analyse(
         TrackingSettings(float(min_face), tracker.lookahead),
         f"crsr-video {__version__}",
         run.portraits.urls,
+        run.grouper.people(),
     )
+    people = tracks_file.people_of(recording)
     report = reader.report
-    notices = [*(encoder.notices if encoder else ()), *report.notes, *tracker.notices]
+    notices = [*(encoder.notices if encoder else ()), *report.notes]
+    notices += [*tracker.notices, *run.grouper.notices]
     if sheet_path is not None:
-        notice = write_people_sheet(recording.people, run.portraits.pictures, sheet_path)
+        notice = write_people_sheet(people, sheet_path)
         notices += [notice] if notice else []
     tracks_file.write(recording, target)
     notices = list(dict.fromkeys(notices))
@@ -117,7 +121,7 @@ def analyse(
         drawing=drawing,
         sheet=sheet_path,
         video=reader.info,
-        people=recording.people,
+        people=people,
         frames=len(recording.times),
         faces=run.faces,
         scenes=len(recording.cuts),
@@ -170,6 +174,7 @@ class _Run:
         self._finished = 0
         self.recorder = Recorder()
         self.portraits = Portraits()
+        self.grouper = PeopleGrouper()
         self.faces = 0
         self.skipped: Counter[str] = Counter()
 
@@ -191,7 +196,7 @@ class _Run:
         ) as items:
             for item in items:
                 if isinstance(item, TrackedFrame):
-                    self._record(item)
+                    item = self._record(item)
                 self._write(item)
                 if isinstance(item, TrackedFrame):
                     self._finished += 1
@@ -200,15 +205,18 @@ class _Run:
 
     def stage_seconds(self) -> dict[str, float]:
         """Return the time spent in each stage, in order."""
-        order = ("decode", *TRACKER_PARTS, "record", "draw")
+        order = ("decode", *TRACKER_PARTS, "recognise", "record", "draw")
         return {name: self._seconds[name] for name in order if name in self._seconds}
 
-    def _record(self, item: TrackedFrame) -> None:
+    def _record(self, item: TrackedFrame) -> TrackedFrame:
+        with self._timed("recognise"):
+            (item,) = self.grouper.push(item)
         with self._timed("record"):
             self.recorder.add(item)
             self.portraits.add(item)
             self.faces += len(item.faces)
             self.skipped.update(f.skipped for f in item.faces if f.skipped is not None)
+        return item
 
     def _report_progress(self, item: TrackedFrame, seconds: float) -> None:
         if self._on_progress is not None:

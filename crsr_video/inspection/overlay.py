@@ -1,4 +1,4 @@
-"""Draw the detected faces: boxes, landmarks, track IDs and confidence."""
+"""Draw the detected faces: boxes, landmarks, numbers of people and confidence."""
 
 import colorsys
 from dataclasses import replace
@@ -24,7 +24,7 @@ from crsr_video.track.regions import view_of
 from crsr_video.types import Face, Frame, TrackedFrame
 
 _HUE_STEP = 0.381966
-"""Golden section of the colour circle: the hues of consecutive track IDs differ clearly."""
+"""Golden section of the colour circle: the hues of consecutive numbers differ clearly."""
 _GREY = 0.6
 """Luma of a skipped face, 1 being white."""
 _SUBPIXEL_BITS = 3
@@ -88,8 +88,8 @@ class Overlay:
             cv2.circle(mask, point.tolist(), radius, 255, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
         opacity = 0.35 + 0.65 * face.presence if face.skipped is None else 0.7
         alpha = mask.astype(np.float32) * np.float32(opacity / 255)
-        track_id = 0 if face.skipped else face.track
-        codes = _colour(track_id, self._canvas.matrix, self._canvas.full_range)
+        person = 0 if face.skipped else face.person_number
+        codes = _colour(person, self._canvas.matrix, self._canvas.full_range)
         for index, (plane, code) in enumerate(zip(planes, codes, strict=True)):
             half = bool(index)
             blend(plane[top >> half :, left >> half :], halved(alpha) if half else alpha, code)
@@ -111,7 +111,7 @@ class Overlay:
         self, planes: Planes, face: Face, x: float, top: float, bottom: float
     ) -> None:
         """Write ID and confidence above the box, or below it if there is no room above."""
-        text = f"{face.track}  {face.confidence:.2f}"
+        text = f"{face.person_number}  {face.confidence:.2f}"
         if face.skipped is not None:
             text += f"  {face.skipped}"
         elif face.presence < 0.995:
@@ -135,10 +135,10 @@ def _label(text: str, height: int) -> Label:
 
 
 @lru_cache(maxsize=256)
-def _colour(track_id: int, matrix: str, full_range: bool) -> tuple[int, int, int]:
-    """Return the codes (Y, Cb, Cr) of the colour of a track. ID 0 is grey."""
-    hue = (track_id - 1) * _HUE_STEP % 1
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 1.0) if track_id else (_GREY,) * 3
+def _colour(person: int, matrix: str, full_range: bool) -> tuple[int, int, int]:
+    """Return the codes (Y, Cb, Cr) of the colour of a person. Number 0 is grey."""
+    hue = (person - 1) * _HUE_STEP % 1
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 1.0) if person else (_GREY,) * 3
     kr, kb = MATRICES[matrix]
     luma = kr * red + (1 - kr - kb) * green + kb * blue
     cb, cr = (blue - luma) / 2 / (1 - kb), (red - luma) / 2 / (1 - kr)

@@ -1,7 +1,7 @@
 """The best picture of every person in a video, and a contact sheet of these pictures."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,11 +73,6 @@ class Portraits:
         jpegs = {key: best.jpeg for key, best in self._best.items() if best.jpeg}
         return {key: _URL_PREFIX + base64.b64encode(jpeg).decode() for key, jpeg in jpegs.items()}
 
-    @property
-    def pictures(self) -> dict[int, Picture]:
-        """Portraits as pictures of shape (SIDE, SIDE, 3), by track ID."""
-        return {key: _decoded(best.jpeg) for key, best in self._best.items() if best.jpeg}
-
     def _add(self, frame: Frame, face: Face) -> None:
         best = self._best.setdefault(face.track, _Portrait())
         upper_score = _score_without_sharpness(frame, face)
@@ -123,14 +118,8 @@ def _sharpness(shown: NDArray[np.float32]) -> float:
     return 0.05 + 0.95 * detail / (detail + _HALF_SHARP)
 
 
-def _decoded(jpeg: bytes) -> Picture:
-    return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
-
-
-def write_people_sheet(
-    people: Sequence[Person], pictures: Mapping[int, Picture], path: Path
-) -> str | None:
-    """Write the portraits of all people, in the order of their track IDs.
+def write_people_sheet(people: Sequence[Person], path: Path) -> str | None:
+    """Write the portraits of all people, in the order of their numbers.
 
     Returns:
         A notice for the user if the sheet does not show everybody, else None.
@@ -139,20 +128,23 @@ def write_people_sheet(
         OutputError: The sheet cannot be written.
     """
     longest = sorted(people, key=lambda p: (-p.frames, p.id))[:_MAX_ON_SHEET]
-    tiles = [_tile(p, pictures.get(p.id)) for p in sorted(longest, key=lambda p: p.id)]
+    tiles = [_tile(person) for person in sorted(longest, key=lambda p: p.id)]
     empty = np.full((_SHEET_SIDE, 2 * _SHEET_SIDE, 3), 255, np.uint8)
     # This makes the sheet about twice as wide as it is high.
     columns = max(1, min(len(tiles), round(np.sqrt(2.5 * len(tiles)))))
     save(arrange(tiles, columns) if tiles else empty, path)
     if len(people) <= _MAX_ON_SHEET:
         return None
-    return f"{path}: shows the {_MAX_ON_SHEET} longest tracks of {len(people)} people"
+    return f"{path}: shows only {_MAX_ON_SHEET} of {len(people)} people, those seen longest"
 
 
-def _tile(person: Person, shown: Picture | None) -> Picture:
-    blank = np.full((SIDE, SIDE, 3), 224, np.uint8)
+def _tile(person: Person) -> Picture:
+    shown = np.full((SIDE, SIDE, 3), 224, np.uint8)
+    if person.thumbnail:
+        jpeg = base64.b64decode(person.thumbnail.removeprefix(_URL_PREFIX))
+        shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     size = _SHEET_SIDE, _SHEET_SIDE
-    large = cv2.resize(blank if shown is None else shown, size, interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(shown, size, interpolation=cv2.INTER_CUBIC)
     lines = (
         f"person {person.id}",
         f"{format_time(person.first_seconds)} to {format_time(person.last_seconds)}",

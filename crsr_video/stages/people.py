@@ -40,11 +40,11 @@ class _Claim:
 
 
 class People(Stage[TrackedFrame, TrackedFrame]):
-    """Marks each face with the user's settings for it.
+    """Marks each face with the user's settings for its person.
 
     Args:
-        faces: Settings by track ID.
-        only: Track IDs to enhance. Defaults to all.
+        faces: Settings by number of the person.
+        only: Numbers of the people to enhance. Defaults to all.
         most: Number of faces to enhance at a time, the largest ones. Defaults to all.
     """
 
@@ -64,7 +64,7 @@ class People(Stage[TrackedFrame, TrackedFrame]):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """One notice about the chosen track IDs that never occurred, or none."""
+        """One notice about the chosen people who never occurred, or none."""
         missing = sorted(self._asked - self._seen)
         if not missing:
             return ()
@@ -72,26 +72,26 @@ class People(Stage[TrackedFrame, TrackedFrame]):
         if self._seen:
             there = f"there {'is only' if len(self._seen) == 1 else 'are'} {ranges(self._seen)}"
         wanted = ranges(missing).replace(" and ", " or ")
-        return (f"no face {wanted} in what was enhanced; {there}",)
+        return (f"no person {wanted} in what was enhanced; {there}",)
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
         """Return the frame, with the strength or the reason for skipping set on each face."""
         if item.cut:
             self.reset()
-        self._seen.update(face.track for face in item.faces)
+        self._seen.update(face.person_number for face in item.faces)
         faces = [self._settle(face) for face in item.faces]
         if self._most is not None:
             faces = self._largest(faces, float(item.frame.sample_aspect))
         return [replace(item, faces=tuple(faces))]
 
     def reset(self) -> None:
-        """Forget which faces were large, but keep the track IDs that were seen, for the notice."""
+        """Forget which faces were large, but keep the people who were seen, for the notice."""
         self._claims.clear()
 
     def _settle(self, face: Face) -> Face:
         """Apply the face's own settings, whatever its size."""
-        chosen = self._faces.get(face.track, _DEFAULT)
-        others = self._only is not None and face.track not in self._only
+        chosen = self._faces.get(face.person_number, _DEFAULT)
+        others = self._only is not None and face.person_number not in self._only
         if others or not chosen.enabled or chosen.strength == 0:
             return replace(face, skipped=OFF)
         return replace(face, strength=face.strength * chosen.strength)

@@ -96,7 +96,7 @@ def config_of(settings: Settings, source: Source) -> EnhancerConfig:
         choice = settings.people.get(group.id, PersonChoice())
         if not choice.enabled or choice.strength < 1:
             made = PersonSettings(enabled=choice.enabled, strength=choice.strength)
-            people |= dict.fromkeys(group.tracks, made)
+            people[group.id] = made
     return EnhancerConfig.from_options(
         strength=settings.strength,
         texture=settings.texture,

@@ -118,7 +118,7 @@ def enhance_options(
 
     Args:
         export: What the page chose.
-        groups: The people of the file, by which choices become track IDs.
+        groups: The people of the file, which choices are about.
         tracks: The file's tracks, if it was analysed.
         duration: Length of the source in seconds.
         is_image: The source is a still picture, which has no codec, start or end.
@@ -155,11 +155,10 @@ def face_options(settings: Settings, groups: tuple[Group, ...]) -> list[str]:
     words = []
     for group in groups:
         choice = settings.people.get(group.id, PersonChoice())
-        ids = ",".join(map(str, group.tracks))
         if not choice.enabled:
-            words += ["--face", f"{ids}=off"]
+            words += ["--face", f"{group.id}=off"]
         elif choice.strength < 1:
-            words += ["--face", f"{ids}=strength:{choice.strength:g}"]
+            words += ["--face", f"{group.id}=strength:{choice.strength:g}"]
     return words
 
 

@@ -190,8 +190,7 @@ class Workspace:
         unknown = chosen - {group.id for group in groups}
         if unknown:
             raise ConfigError(f"there is no person {min(unknown)} in this file")
-        change = people.merged if action == "merge" else people.split
-        people.write_grouping(self._grouping_file(item), change(groups, chosen))
+        people.regroup(self._tracks_file(item), action, chosen)
 
     # Exports --------------------------------------------------------------------------------------
 
@@ -289,12 +288,9 @@ class Workspace:
         stat = item.path.stat()
         return self._tracks / f"{item.id}-{stat.st_size:x}-{stat.st_mtime_ns:x}.tracks.json"
 
-    def _grouping_file(self, item: Item) -> Path:
-        return self._tracks_file(item).with_suffix(".people")
-
     def _groups(self, item: Item) -> tuple[people.Group, ...]:
         tracks = self._tracks_file(item)
-        return people.read_groups(tracks, self._grouping_file(item)) if tracks.is_file() else ()
+        return people.read_groups(tracks) if tracks.is_file() else ()
 
     def _follow_search(self, item: Item, event: dict[str, Any]) -> None:
         if event.get("event") == "progress":

@@ -1,7 +1,7 @@
 """Face recognition: an embedding of a face, which is similar for all pictures of one person.
 
-The network is dlib's, see `networks.recognition`. torch takes a second to load, so that functions
-import it only when they need it.
+The network is dlib's, see `networks.recognition`. torch takes a second to load, so this module
+imports it only when a face is embedded.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.errors import CrsrError
-from crsr_video.imaging.geometry import Matrix, compose, crop_from_frame
+from crsr_video.imaging.chips import CHIP, chip_from_crop
+from crsr_video.imaging.geometry import Matrix, compose
 from crsr_video.imaging.resampling import sample
 from crsr_video.track import face_models
-from crsr_video.types import Face, Frame
+from crsr_video.types import Frame
 
 Embedding = NDArray[np.float32]
 """(128,)"""
@@ -29,8 +30,6 @@ def chip_of(frame: Frame, crop_from_frame: Matrix) -> Chip:
         frame: The frame.
         crop_from_frame: 2x3 transform from its pixels to a canonical crop with a side of 1.
     """
-    from crsr_video.imaging.chips import CHIP, chip_from_crop
-
     return sample(frame, compose(chip_from_crop(), crop_from_frame), CHIP, CHIP).clip(0, 1)
 
 
@@ -64,26 +63,19 @@ class FaceRecogniser:
             FaceModelError: The file is not on this machine. It is not downloaded.
             WeightsError: The file is damaged.
         """
+        from crsr_video.runtime.placement import place
         from crsr_video.weights.packages import load_recognition
 
         path = path or face_models.resolve("recognition", fetch=False)
         self._network = load_recognition(path)
+        # Beside decoders and encoders, two threads take ten times as long as one.
+        self._placement = place("cpu", "fp32", threads=1)
 
     def embed(self, chips: Sequence[Chip]) -> NDArray[np.float32]:
         """Return the embeddings of faces, (N, 128)."""
         import torch
 
         inputs = torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2)
-        with torch.inference_mode():
+        with torch.inference_mode(), self._placement.applied():
             embeddings, _ = self._network(inputs)
         return np.asarray(embeddings.numpy(), np.float32)
-
-    def embed_face(self, frame: Frame, face: Face) -> Embedding:
-        """Return the embedding of a face in a frame.
-
-        Raises:
-            DegenerateFaceError: The landmarks do not span a crop.
-        """
-        matrix = crop_from_frame(face.landmarks, 1, float(frame.sample_aspect))
-        embedding: Embedding = self.embed([chip_of(frame, matrix)])[0]
-        return embedding

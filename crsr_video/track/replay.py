@@ -35,6 +35,7 @@ class Replay(Stage[Frame, TrackedFrame]):
         self._shift = shift
         self._min_face = min_face
         self._times = recording.times
+        self._people = {track.id: track.person for track in recording.summaries}
         self._cuts = frozenset(recording.cuts.tolist())
         self._starts = np.array([track.pts[0] for track in recording.tracks], np.int64)
         self._ends = np.array([track.pts[-1] for track in recording.tracks], np.int64)
@@ -83,6 +84,7 @@ class Replay(Stage[Frame, TrackedFrame]):
         if int(track.pts[row]) != pts:
             return None
         face = track.face(row, self._recording.reasons)
+        face = replace(face, person=self._people[track.id])
         if self._min_face <= self._recording.settings.min_face or face.skipped is not None:
             return face
         width = face_width(face.landmarks, float(frame.sample_aspect))

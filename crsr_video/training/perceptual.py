@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from crsr_video.imaging.chips import chips
+from crsr_video.imaging.tensor_chips import chips
 from crsr_video.networks import SuperResolver
 from crsr_video.networks.recognition import RecognitionNetwork
 from crsr_video.track import face_models

@@ -48,7 +48,8 @@ def test_the_result_has_a_default_name_and_is_summed_up(folder):
     printed = (folder / "printed.txt").read_text()
     assert printed.startswith("0\n")
     assert {p.name for p in folder.iterdir()} >= {"clip.tracks.json", "people.png"}
-    assert "Found 3 people with 180 appearances in 2 scenes" in printed
+    assert "Found 2 people with 180 appearances in 2 scenes" in printed
+    assert "Person 1: 0:00.0 to 0:04.0, in 2 parts, 120 frames" in printed
     assert "Person 3: 0:02.0 to 0:04.0, 60 frames" in printed
     assert f"Wrote {folder / 'clip.tracks.json'}" in printed
     assert f"Wrote {folder / 'people.png'}" in printed
@@ -61,7 +62,7 @@ def test_json_events_describe_the_result(tmp_path):
     summary = summary_of(result)
     assert (summary["frames"], summary["faces"], summary["tracks"]) == (75, 75, 1)
     parts = {"cuts", "detect", "landmarks", "associate", "smooth"}
-    assert set(summary["stage_seconds"]) == {"decode", *parts, "record", "draw"}
+    assert set(summary["stage_seconds"]) == {"decode", *parts, "recognise", "record", "draw"}
     (person,) = summary["people"]
     assert person["frames"] == 75
     with av.open(str(tmp_path / "drawn.mp4")) as file:
@@ -74,33 +75,33 @@ def test_quiet_prints_nothing(tmp_path):
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_people_are_chosen_by_track_id(folder, tmp_path, monkeypatch):
+def test_people_are_chosen_by_number(folder, tmp_path, monkeypatch):
     monkeypatch.setenv(
         "CRSR_VIDEO_FACE_MODELS", str(tmp_path)
     )  # There are none, and none are needed.
     result = run(
         *("enhance", folder / "clip.mp4", "-o", tmp_path / "out.mp4", "--json", *QUICK),
-        *("--tracks", folder / "clip.tracks.json", "--face", "2=off", "--face", "9=strength:0.5"),
+        *("--tracks", folder / "clip.tracks.json", "--face", "3=off", "--face", "9=strength:0.5"),
         *("--start", 1.6, "--duration", 0.8),
     )
     assert result.exit_code == 0, result.stderr
     summary = summary_of(result)
-    # 12 frames of one person, then 12 of two, the first of whom is turned off.
+    # 12 frames of person 1, then 12 of persons 1 and 3.
     assert (summary["faces"], summary["tracks"]) == (36, 3)
     assert summary["skipped"] == {"turned off by the user": 12}
-    assert "no face 9 in what was enhanced; there are 1 to 3" in summary["notices"]
+    assert "no person 9 in what was enhanced; there are 1 and 3" in summary["notices"]
 
 
 def test_only_and_max_faces_skip_the_others(folder, tmp_path):
     words = ["enhance", folder / "clip.mp4", "--json", "--tracks", folder / "clip.tracks.json"]
     words += [*QUICK, "--start", 2, "--duration", 0.4]
-    result = run(*words, "-o", tmp_path / "1.mp4", "--only", "1,3")
+    result = run(*words, "-o", tmp_path / "1.mp4", "--only", "1")
     assert summary_of(result)["skipped"] == {"turned off by the user": 12}
     result = run(*words, "-o", tmp_path / "2.mp4", "--max-faces", 1)
     assert summary_of(result)["skipped"] == {"not the largest": 12}
 
 
-def test_track_ids_are_the_same_without_a_tracks_file(folder, tmp_path):
+def test_numbers_are_the_same_without_a_tracks_file(folder, tmp_path):
     result = run(
         *("enhance", folder / "clip.mp4", "-o", tmp_path / "out.mp4", "--json", *QUICK),
         *("--duration", 0.4, "--face", "1=off"),
@@ -123,7 +124,7 @@ def test_track_ids_are_the_same_without_a_tracks_file(folder, tmp_path):
         (["--face", "2=strength:7"], "invalid strength '7' of a face: use a number from 0 to 1"),
         (["--face", "2=strength:nan"], "invalid strength 'nan'"),
         (["--face", "2=strength:"], "invalid strength ''"),
-        (["--face", "2=off", "--face", "2=on"], "face 2 has two settings"),
+        (["--face", "3=off", "--face", "2=on"], "face 2 has two settings"),
         (["--face", "2-1=off"], "invalid range of faces '2-1'"),
         (["--face", "1,x=off"], "invalid track ID 'x'"),
         (["--face", "1-2=off", "--face", "2=on"], "face 2 has two settings"),
@@ -147,7 +148,7 @@ def test_usage_errors_name_the_wrong_part(folder, words, part):
     ("words", "expected"),
     [
         (
-            ["--face", "2=off", "--face", " 3 = strength:0.5", "--face", "4=on"],
+            ["--face", "3=off", "--face", " 3 = strength:0.5", "--face", "4=on"],
             {
                 2: PersonSettings(enabled=False),
                 3: PersonSettings(strength=0.5),

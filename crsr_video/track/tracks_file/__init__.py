@@ -1,6 +1,7 @@
-"""Tracks as a file: who is in a video, where and when. Written once, reused by later runs.
+"""Tracks as a file: who is in a video, where and when. It is written once and reused by later runs.
 
     recording       the content of such a file, and how it is collected from tracked frames
+    people          which tracks are the same person; merging and splitting people
     writing         to JSON; the same content gives the same bytes
     reading         from JSON; every field is checked
     json_document   the checks, for any JSON document with long lists
@@ -11,14 +12,15 @@
 """
 
 from crsr_video.track.tracks_file.fingerprint import check_video, video_facts
+from crsr_video.track.tracks_file.people import Person, merge_people, people_of, split_people
 from crsr_video.track.tracks_file.reading import read
 from crsr_video.track.tracks_file.recording import (
     FARTHEST,
-    Person,
     Recorder,
     Recording,
     TrackColumns,
     TrackingSettings,
+    TrackSummary,
     VideoFacts,
 )
 from crsr_video.track.tracks_file.writing import write
@@ -29,10 +31,14 @@ __all__ = [
     "Recorder",
     "Recording",
     "TrackColumns",
+    "TrackSummary",
     "TrackingSettings",
     "VideoFacts",
     "check_video",
+    "merge_people",
+    "people_of",
     "read",
+    "split_people",
     "video_facts",
     "write",
 ]

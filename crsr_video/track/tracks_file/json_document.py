@@ -48,6 +48,12 @@ class Node:
                 raise TracksError(f"{self.file}: {self._joined(key)}: unknown key")
         return tuple(Node(self.file, self._joined(key), self.value[key]) for key in keys)
 
+    def optional(self, key: str) -> "Node | None":
+        """Return a value of an object, and remove it there; None if there is no such key."""
+        if not isinstance(self.value, dict) or key not in self.value:
+            return None
+        return Node(self.file, self._joined(key), self.value.pop(key))
+
     def items(self) -> "list[Node]":
         """Return the items of a list."""
         if not isinstance(self.value, list):

@@ -22,10 +22,10 @@ from crsr_video.track.tracks_file.recording import (
     SHARES,
     VERSION,
     Integers,
-    Person,
     Recording,
     TrackColumns,
     TrackingSettings,
+    TrackSummary,
     Units,
     VideoFacts,
 )
@@ -35,7 +35,7 @@ _KEYS = (
     *("people", "reasons", "cuts", "times", "tracks"),
 )
 _VIDEO_KEYS = ("frames", *(field.name for field in fields(VideoFacts)))
-_PERSON_KEYS = tuple(field.name for field in fields(Person))
+_SUMMARY_KEYS = tuple(field.name for field in fields(TrackSummary) if field.name != "person")
 _TRACK_KEYS = tuple(field.name for field in fields(TrackColumns))
 _LARGEST = 1 << 53
 """Larger whole numbers are not the same to every reader of JSON."""
@@ -121,7 +121,7 @@ def _recording(document: Node) -> Recording:
         generator=generator.text(200),
         video=facts,
         settings=TrackingSettings(min_face.number(0, FARTHEST), lookahead.integer(0, 1000)),
-        people=tuple(_person(item, frames) for item in people.items()),
+        summaries=tuple(_summary(item, frames) for item in people.items()),
         times=ticks,
         cuts=cuts.ascending(),
         reasons=tuple(item.text(200) for item in reasons.items()),
@@ -160,10 +160,13 @@ def _fraction(node: Node) -> Fraction:
     return Fraction(parts[0], parts[1])
 
 
-def _person(node: Node, frames: int) -> Person:
-    key, first, last, start, end, seen, size, thumbnail = node.members(*_PERSON_KEYS)
-    return Person(
+def _summary(node: Node, frames: int) -> TrackSummary:
+    # Files of older versions of the program have no people.
+    person = node.optional("person")
+    key, first, last, start, end, seen, size, thumbnail = node.members(*_SUMMARY_KEYS)
+    return TrackSummary(
         id=key.integer(1, _MAX_ID),
+        person=person.integer(1, _MAX_ID) if person else key.value,
         first_frame=first.integer(0, frames),
         last_frame=last.integer(0, frames),
         first_seconds=start.number(-1e12, 1e12),
@@ -198,13 +201,13 @@ def _in_units(values: NDArray[np.float64], units: int) -> Units:
 
 def _check_references(recording: Recording, file: str) -> None:
     """Check that the IDs, times and reasons exist which other fields refer to."""
-    _check_ids([person.id for person in recording.people], f"{file}: people")
+    _check_ids([summary.id for summary in recording.summaries], f"{file}: people")
     _check_ids([track.id for track in recording.tracks], f"{file}: tracks")
     known = {track.id for track in recording.tracks}
-    for index, person in enumerate(recording.people):
-        if person.id not in known:
-            raise TracksError(f"{file}: people[{index}].id: there is no track {person.id}")
-    known = {person.id for person in recording.people}
+    for index, summary in enumerate(recording.summaries):
+        if summary.id not in known:
+            raise TracksError(f"{file}: people[{index}].id: there is no track {summary.id}")
+    known = {summary.id for summary in recording.summaries}
     if not _all_in(recording.cuts, recording.times):
         raise TracksError(f"{file}: cuts: holds a time that is not in times")
     for index, track in enumerate(recording.tracks):

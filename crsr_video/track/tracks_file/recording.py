@@ -76,11 +76,13 @@ class TrackingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """A summary of one track, for people to read."""
+class TrackSummary:
+    """A summary of one track."""
 
     id: int
     """The track ID."""
+    person: int
+    """Number of the person, which tracks of the same person share."""
     first_frame: int
     """Number of the first frame with the face, from 0."""
     last_frame: int
@@ -140,8 +142,8 @@ class Recording:
     """The facts about the video."""
     settings: TrackingSettings
     """The settings of the tracker."""
-    people: tuple[Person, ...]
-    """Summaries of the tracks, by ID."""
+    summaries: tuple[TrackSummary, ...]
+    """Summaries of the tracks, by ID. `people.people_of` returns the people."""
     times: Integers
     """(frames,) presentation time of every frame in ticks, ascending."""
     cuts: Integers
@@ -149,7 +151,7 @@ class Recording:
     reasons: tuple[str, ...]
     """Why faces are skipped."""
     tracks: tuple[TrackColumns, ...]
-    """The tracks, by ID; the same IDs as in `people`."""
+    """The tracks, by ID; the same IDs as in `summaries`."""
     signatures: str = ""
     """Packed signatures of all frames, see `signatures.unpack`. Empty if there are none."""
 
@@ -196,6 +198,7 @@ class Recorder:
         settings: TrackingSettings,
         generator: str,
         thumbnails: Mapping[int, str] | None = None,
+        people: Mapping[int, int] | None = None,
     ) -> Recording:
         """Return everything so far.
 
@@ -204,15 +207,19 @@ class Recorder:
             settings: The settings of the tracker.
             generator: Program and version.
             thumbnails: ``data:`` addresses of pictures by track ID.
+            people: Numbers of people by track ID. Other tracks have the number of their ID.
         """
-        pictures = thumbnails or {}
+        pictures, numbers = thumbnails or {}, people or {}
         tracks = sorted(self._tracks.items())
         time_base = float(video.time_base)
         return Recording(
             generator=generator,
             video=video,
             settings=settings,
-            people=tuple(_person(key, t, time_base, pictures.get(key)) for key, t in tracks),
+            summaries=tuple(
+                _summary(key, numbers.get(key, key), t, time_base, pictures.get(key))
+                for key, t in tracks
+            ),
             times=np.array(self._times, np.int64),
             cuts=np.array(self._cuts, np.int64),
             reasons=tuple(self._reasons),
@@ -247,9 +254,12 @@ def _in_shares(value: float) -> float:
     return min(max(value, 0.0), 1.0) * SHARES
 
 
-def _person(key: int, track: _GrowingTrack, time_base: float, thumbnail: str | None) -> Person:
-    return Person(
+def _summary(
+    key: int, person: int, track: _GrowingTrack, time_base: float, thumbnail: str | None
+) -> TrackSummary:
+    return TrackSummary(
         id=key,
+        person=person,
         first_frame=track.first_frame,
         last_frame=track.last_frame,
         first_seconds=round(track.pts[0] * time_base, 3),

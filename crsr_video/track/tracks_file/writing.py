@@ -66,7 +66,7 @@ def _pieces(recording: Recording) -> Iterator[str]:
     yield f'"generator": {_text(recording.generator)},\n'
     yield f'"video": {_text(facts)},\n'
     yield f'"settings": {_text(to_json(recording.settings))},\n'
-    yield from _lines("people", map(to_json, recording.people))
+    yield from _lines("people", map(to_json, recording.summaries))
     yield f'"reasons": {_text(list(recording.reasons))},\n'
     yield f'"cuts": {_text(recording.cuts.tolist())},\n'
     yield f'"times": {_text(recording.times.tolist())},\n'

@@ -84,9 +84,9 @@ def test_one_person_is_found_and_portrayed(clip, tmp_path):
     found = analyse(clip, tmp_path / "t.json", sheet=tmp_path / "people.png")
     assert (found.frames, found.faces, found.scenes, found.partial) == (FRAMES, FRAMES, 1, False)
     (person,) = found.people
-    assert (person.id, person.first_frame, person.last_frame) == (1, 0, FRAMES - 1)
+    assert (person.id, person.tracks, person.frames) == (1, (1,), FRAMES)
     recording = tracks_file.read(found.output)
-    assert recording.people == found.people
+    assert tracks_file.people_of(recording) == found.people
     data = base64.b64decode(person.thumbnail.split(",")[1])
     shown = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert shown.shape == (96, 96, 3)
@@ -196,7 +196,7 @@ def test_people_are_turned_off_by_track_id(clip, tracks, tmp_path):
     notices = []
     config = config.with_options(people={}, only=frozenset({7}))
     summary = crsr_video.enhance(clip, tmp_path / "2.mp4", config=config, on_notice=notices.append)
-    assert "no face 7 in what was enhanced; there is only 1" in notices
+    assert "no person 7 in what was enhanced; there is only 1" in notices
     assert set(notices) == set(summary.notices)
 
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from crsr_video.imaging.chips import chip_from_crop, chips
+from crsr_video.imaging.chips import chip_from_crop
 from crsr_video.imaging.geometry import TEMPLATE, apply
+from crsr_video.imaging.tensor_chips import chips
 from crsr_video.weights.packages import load_recognition
 from tests.support.face_models import face_model
 

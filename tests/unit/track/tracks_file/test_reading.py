@@ -9,10 +9,10 @@ import pytest
 
 from crsr_video.errors import TracksError
 from crsr_video.track.tracks_file import (
-    Person,
     Recorder,
     Recording,
     TrackColumns,
+    TrackSummary,
     read,
     write,
 )
@@ -44,7 +44,7 @@ def test_line_endings_of_any_system_are_read(path, newline):
     expected = read(path)
     indented = json.dumps(document(path), indent=1)
     path.write_text(indented, newline=newline)
-    assert read(path).people == expected.people
+    assert read(path).summaries == expected.summaries
 
 
 def test_a_recording_is_the_same_after_writing_and_reading(path):
@@ -53,7 +53,7 @@ def test_a_recording_is_the_same_after_writing_and_reading(path):
     found = read(path)
     assert found.video == FACTS
     assert found.settings == SETTINGS
-    assert found.people == made.people
+    assert found.summaries == made.summaries
     assert found.reasons == ("smaller than 16 px",)
     assert found.times.tolist() == [0, 2, 4, 6]
     assert found.cuts.tolist() == [0, 4]
@@ -81,8 +81,9 @@ def test_faces_are_exact_to_half_a_hundredth_of_a_pixel(path):
     assert second.face(1, ("why",)).skipped == "why"
 
 
-def test_people_summarise_the_tracks():
-    one, three = recording().people
+def test_summaries_of_the_tracks():
+    one, three = recording().summaries
+    assert (one.person, three.person) == (1, 3)
     assert (one.id, one.first_frame, one.last_frame, one.frames) == (1, 0, 3, 4)
     assert (three.first_seconds, three.last_seconds) == (0.16, 0.24)
     assert one.size == pytest.approx(32 / 1.9, abs=0.1)
@@ -93,7 +94,7 @@ def test_people_summarise_the_tracks():
 def test_any_layout_and_order_of_keys_is_read(path):
     whole = document(path)
     path.write_text(json.dumps(whole, indent=3, sort_keys=True))
-    assert read(path).people == recording().people
+    assert read(path).summaries == recording().summaries
 
 
 def test_a_video_without_faces_and_frames_can_be_recorded(path):
@@ -301,7 +302,7 @@ def test_reading_needs_memory_for_one_track_at_a_time(path, rng):
     tracks = [
         TrackColumns(k, times, column(10), column(4), column(), column(), 0 * column()) for k in ids
     ]
-    people = [Person(k, 0, frames - 1, 0.0, 1.0, frames, 30.0, None) for k in ids]
+    people = [TrackSummary(k, k, 0, frames - 1, 0.0, 1.0, frames, 30.0, None) for k in ids]
     made = Recording("test", FACTS, SETTINGS, tuple(people), times, times[:1], (), tuple(tracks))
     write(made, path)
     tracemalloc.start()
