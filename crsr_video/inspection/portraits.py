@@ -142,7 +142,7 @@ def _tile(person: Person) -> Picture:
     shown = np.full((SIDE, SIDE, 3), 224, np.uint8)
     if person.thumbnail:
         jpeg = base64.b64decode(person.thumbnail.removeprefix(_URL_PREFIX))
-        shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        shown = np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
     size = _SHEET_SIDE, _SHEET_SIDE
     large = cv2.resize(shown, size, interpolation=cv2.INTER_CUBIC)
     lines = (

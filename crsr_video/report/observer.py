@@ -203,8 +203,9 @@ class Observer:
             return
         halvings = track.likeness.count // _EMBEDDINGS_BEFORE_HALVING
         track.next_embedding += _EMBED_EVERY << halvings
-        now = self._recogniser.embed(pair.chips())
-        track.likeness.push(seconds, cosine(*now))
+        before, after = self._recogniser.embed(pair.chips())
+        now = before, after
+        track.likeness.push(seconds, cosine(before, after))
         if track.embeddings is not None:
             for gauge, old, new in zip(track.steadiness, track.embeddings, now, strict=True):
                 gauge.push(seconds, cosine(old, new))

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from crsr_video.track import tracks_file
-from crsr_video.track.tracks_file import Person as Group
+from crsr_video.track.tracks_file import Person
 
 
-def read_groups(tracks: Path) -> tuple[Group, ...]:
+def read_groups(tracks: Path) -> tuple[Person, ...]:
     """Return the people of a tracks file, by number.
 
     Raises:
@@ -32,6 +32,6 @@ def regroup(tracks: Path, action: str, chosen: Collection[int]) -> None:
     tracks_file.write(change(tracks_file.read(tracks), chosen), tracks)
 
 
-def facts(group: Group) -> dict[str, object]:
+def facts(person: Person) -> dict[str, object]:
     """Return a person as JSON data."""
-    return asdict(group) | {"thumbnail": group.thumbnail or ""}
+    return asdict(person) | {"thumbnail": person.thumbnail or ""}

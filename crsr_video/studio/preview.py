@@ -20,9 +20,9 @@ from crsr_video.live.quality_controller import FrameTiming, QualityController
 from crsr_video.pipeline import Pipeline, build, replay_for
 from crsr_video.runtime.loading import Networks, load_networks
 from crsr_video.stages.quality import LiveQuality
-from crsr_video.studio.people import Group
 from crsr_video.studio.pictures import face_facts, jpeg_of, packet_of
 from crsr_video.studio.settings import PersonChoice, Settings
+from crsr_video.track.tracks_file import Person
 from crsr_video.types import Frame, TrackedFrame
 
 MAX_WIDTH = 3840
@@ -44,7 +44,7 @@ class Source:
 
     path: Path
     tracks: Path | None = None
-    groups: tuple[Group, ...] = ()
+    groups: tuple[Person, ...] = ()
     result: Path | None = None
     """A finished export, which is shown as the picture after instead of a preview."""
     result_start: float = 0.0

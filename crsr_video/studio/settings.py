@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from crsr_video.errors import ConfigError
-from crsr_video.studio.people import Group
+from crsr_video.track.tracks_file import Person
 
 
 class PersonChoice(BaseModel):
@@ -108,7 +108,7 @@ def format_named(name: str) -> Format:
 
 def enhance_options(
     export: Export,
-    groups: tuple[Group, ...],
+    groups: tuple[Person, ...],
     tracks: Path | None,
     duration: float,
     *,
@@ -150,7 +150,7 @@ def enhance_options(
     return words
 
 
-def face_options(settings: Settings, groups: tuple[Group, ...]) -> list[str]:
+def face_options(settings: Settings, groups: tuple[Person, ...]) -> list[str]:
     """Return ``--face`` options for the people who differ from the default."""
     words = []
     for group in groups:

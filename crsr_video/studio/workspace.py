@@ -27,6 +27,7 @@ from crsr_video.studio.settings import (
     enhance_options,
     format_named,
 )
+from crsr_video.track.tracks_file import Person
 
 _SAMPLE_SECONDS = 2.0
 """Length of the sample by which time and size of an export are estimated."""
@@ -288,7 +289,7 @@ class Workspace:
         stat = item.path.stat()
         return self._tracks / f"{item.id}-{stat.st_size:x}-{stat.st_mtime_ns:x}.tracks.json"
 
-    def _groups(self, item: Item) -> tuple[people.Group, ...]:
+    def _groups(self, item: Item) -> tuple[Person, ...]:
         tracks = self._tracks_file(item)
         return people.read_groups(tracks) if tracks.is_file() else ()
 

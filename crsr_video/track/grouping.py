@@ -215,11 +215,8 @@ def _score(face: Face, frame: Frame) -> float:
 
 def _relative_distance(a: _Track, b: _Track) -> float:
     """Return the distance of two tracks relative to the largest one of one person."""
-    return _relative(np.linalg.norm(a.embedding - b.embedding), min(a.width, b.width))
-
-
-def _relative(distance: float, width: float) -> float:
-    return float(distance / np.interp(width, *_MAX_DISTANCES))
+    limit = np.interp(min(a.width, b.width), *_MAX_DISTANCES)
+    return float(np.linalg.norm(a.embedding - b.embedding) / limit)
 
 
 def _relative_distances(tracks: Sequence[_Track]) -> NDArray[np.float64]:
