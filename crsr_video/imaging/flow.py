@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from crsr_video.imaging.colour import LUMA_WEIGHTS
+
 FloatPicture = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
@@ -22,6 +24,12 @@ _PRESETS = {
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
+_LUMA = np.array(LUMA_WEIGHTS, np.float32)
+
+FLOW_SIDE = 128
+"""Side in pixels of the pictures between which `flows` searches. At 256 flicker falls by another
+1 to 4 %, for six times the CPU time."""
+
 _MAX_MISMATCH_PX = 0.5
 """Forward and backward flow may miss the start by this much, plus a share of their length."""
 
@@ -39,6 +47,36 @@ def dense_flow(now: Bytes, other: Bytes, effort: Effort) -> FloatPicture:
     """
     flow: FloatPicture = cv2.DISOpticalFlow.create(_PRESETS[effort]).calc(now, other, None)
     return flow
+
+
+def flows(pictures: FloatPicture, others: FloatPicture) -> tuple[FloatPicture, FloatPicture]:
+    """Return where the content of small pictures lies in other pictures, and the reverse.
+
+    Args:
+        pictures: (N, 3, S, S) RGB in [0, 1].
+        others: Of the same shape.
+
+    Returns:
+        Flow from pictures to others, and from others to pictures; (N, 2, FLOW_SIDE, FLOW_SIDE)
+        each. Distances x and y are in sides of the picture.
+    """
+    search = cv2.DISOpticalFlow.create(_PRESETS["ultrafast"])
+    found = np.zeros((2, len(pictures), 2, FLOW_SIDE, FLOW_SIDE), np.float32)
+    for index, (one, other) in enumerate(zip(pictures, others, strict=True)):
+        a, b = _searched(one), _searched(other)
+        if not np.array_equal(a, b):  # Between equal pictures it finds some motion, too.
+            found[0, index] = search.calc(a, b, None).transpose(2, 0, 1)
+            found[1, index] = search.calc(b, a, None).transpose(2, 0, 1)
+    found /= FLOW_SIDE
+    return found[0], found[1]
+
+
+def _searched(picture: FloatPicture) -> Bytes:
+    """Return the luma of a picture in 8-bit codes, enlarged for the search."""
+    luma = cv2.resize(
+        np.tensordot(_LUMA, picture, 1), (FLOW_SIDE, FLOW_SIDE), interpolation=cv2.INTER_CUBIC
+    )
+    return np.clip(np.rint(255 * luma), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)

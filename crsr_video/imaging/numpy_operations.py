@@ -5,6 +5,7 @@ resize differently for the two, and results must not change from release to rele
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from crsr_video.imaging.colour import LUMA_WEIGHTS
+from crsr_video.imaging.flow import flows
 from crsr_video.imaging.geometry import Matrix, compose
 from crsr_video.imaging.operations import Kernel, Operations, SampleRequest, Size
 from crsr_video.imaging.resampling import sample
@@ -180,6 +182,24 @@ class NumpyOperations(Operations):
         done = iter(moved)
         return [_joined([next(done) for _ in layer[0]])[None] for layer in layers]
 
+    def flows(
+        self, pictures: FloatPicture, others: FloatPicture
+    ) -> tuple[FloatPicture, FloatPicture]:
+        """Search right here."""
+        return flows(pictures, others)
+
+    def displace(self, pictures: FloatPicture, flow: FloatPicture) -> FloatPicture:
+        """Use OpenCV's remap, channel by channel."""
+        side = pictures.shape[-1]
+        rows, columns = _places(side)
+        moved = np.empty(pictures.shape, np.float32)
+        for picture, (x, y), result in zip(pictures, flow, moved, strict=True):
+            places = columns + side * x, rows + side * y
+            for source, target in zip(picture, result, strict=True):
+                border = cv2.BORDER_REPLICATE
+                cv2.remap(source, *places, cv2.INTER_LINEAR, target, border)
+        return moved
+
     def planes(self, planes: Sequence[Sequence[Plane]]) -> FloatPicture:
         """Convert to float32."""
         return _joined([_joined(own).astype(np.float32) for own in planes])
@@ -248,6 +268,13 @@ def _each(
     for source, target in zip(pictures.transpose(0, 2, 3, 1), interleaved, strict=True):
         operation(source, target)
     return interleaved.transpose(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=8)
+def _places(side: int) -> tuple[FloatPicture, FloatPicture]:
+    """Return the row and the column of each pixel."""
+    rows, columns = np.indices((side, side), np.float32)
+    return rows, columns
 
 
 def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

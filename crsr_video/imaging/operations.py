@@ -156,6 +156,22 @@ class Operations(ABC):
         """
 
     @abstractmethod
+    def flows(self, pictures: Pictures, others: Pictures) -> tuple[Pictures, Pictures]:
+        """Return where the content of pictures lies in others, and the reverse; see `flow.flows`.
+
+        The search runs on the processor, wherever the pictures are.
+        """
+
+    @abstractmethod
+    def displace(self, pictures: Pictures, flow: Pictures) -> Pictures:
+        """Return what pictures show in displaced places, interpolated linearly, edges replicated.
+
+        Args:
+            pictures: (N, C, S, S).
+            flow: (N, 2, S, S): distances x and y in sides of the picture.
+        """
+
+    @abstractmethod
     def planes(self, planes: Sequence[Sequence[Plane]]) -> Pictures:
         """Return integer planes as float32 code values, one list of equal planes per picture."""
 

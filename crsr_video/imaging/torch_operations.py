@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.imaging.colour import LUMA_WEIGHTS, rgb_from_codes
+from crsr_video.imaging.flow import flows
 from crsr_video.imaging.geometry import Matrix, compose, invert
 from crsr_video.imaging.operations import Kernel, Operations, SampleRequest, Size
 from crsr_video.imaging.resampling import plane_from_frame
@@ -185,6 +186,34 @@ class TorchOperations(Operations):
         joined = torch.cat(list(layers), 1)
         moved = resampled(joined, [(width, height)] * len(views), views, target, self.numbers)
         return list(torch.split(moved, [layer.shape[1] for layer in layers], 1))
+
+    def flows(self, pictures: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+        """Download the pictures, search on the processor, and upload the flow."""
+        both = self._transfers.download(torch.stack([pictures, others]))()
+        there, back = flows(*both)
+        return self.numbers(there), self.numbers(back)
+
+    def displace(self, pictures: Tensor, flow: Tensor) -> Tensor:
+        """Interpolate between the four nearest pixels. Without flow, pictures stay as they are.
+
+        Torch's grid sampling would round the places, and change pictures that do not move.
+        """
+        side = pictures.shape[-1]
+        pixels = torch.arange(side, device=pictures.device, dtype=torch.float32)
+        x = (pixels + side * flow[:, 0]).clamp(0, side - 1)[:, None]
+        y = (pixels[:, None] + side * flow[:, 1]).clamp(0, side - 1)[:, None]
+        left, top = x.floor(), y.floor()
+        right, bottom = ((edge + 1).clamp(max=side - 1) for edge in (left, top))
+        flat = pictures.flatten(2)
+
+        def at(row: Tensor, column: Tensor) -> Tensor:
+            places = (row * side + column).long().flatten(2).expand(-1, flat.shape[1], -1)
+            return flat.gather(2, places).view_as(pictures)
+
+        above, below = (
+            torch.lerp(at(row, left), at(row, right), x - left) for row in (top, bottom)
+        )
+        return torch.lerp(above, below, y - top)
 
     def planes(self, planes: Sequence[Sequence[Plane]]) -> Tensor:
         """Upload the planes, padded with arbitrary values to the size of the largest."""

@@ -1,9 +1,12 @@
 """Smooth: average faces over time, so that almost equal frames do not flicker.
 
-Aligned crops of one track lie on top of each other, so neighbours in time can be averaged pixel by
-pixel wherever they show the same thing. Where the face moves within its crop (a blink, a word), the
-consistent crops differ and the neighbour's weight falls to nothing, so nothing smears. With frames
-to come (lookahead) the window is symmetric, and the average has no lag.
+Aligned crops of one track lie almost on top of each other. What still moves within the crop is
+followed by optical flow, and neighbours in time are averaged pixel by pixel wherever they show the
+same thing then. Where they do not (a blink, a word), the neighbour's weight falls to nothing, so
+nothing smears. With frames to come (lookahead) the window is symmetric, and the average has no lag.
+
+Where a track changes its crop size, pictures of both sizes are averaged, which fades from one to
+the other.
 """
 
 from collections import deque
@@ -12,12 +15,59 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crsr_video.imaging.likeness import agreement
-from crsr_video.imaging.operations import Operations, Pictures
+from crsr_video.imaging.operations import Kernel, Operations, Pictures
 from crsr_video.stages.base import Stage, frames_to_hold
 from crsr_video.types import Crop, Face, TrackedFrame
 
 _TOLERANCE = 0.045
 """Difference of two consistent crops, 1 being white, at which a neighbour's weight is 1/e."""
+
+_LONGEST_SECONDS = 0.2
+"""Neighbours that are farther away in time are left out, however few frames lie between."""
+
+_CLEARLY_LESS, _FAINT = 0.15, 2e-4
+"""Share of the difference between two crops by which flow must lower it to be followed wholly, and
+the decrease, 1 being white, up to which it is not followed at all. On still pictures flow follows
+noise: where it was always followed, flicker rose by 1 %."""
+
+_SURROUNDINGS = 1 / 40
+"""Deviation, in crop sides, of the Gaussian over which such differences are averaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Optical flow between a face and the same face one frame before."""
+
+    to_before: Any
+    """(2, F, F): where the content of this frame lies in the frame before."""
+    from_before: Any
+    """(2, F, F): where the content of the frame before lies in this frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A frame of the window."""
+
+    item: TrackedFrame
+    steps: dict[int, _Step]
+    """By track ID."""
+
+    def face(self, track: int) -> Face | None:
+        """Return the face of a track if the networks saw it."""
+        found = (f for f in self.item.faces if f.track == track)
+        return next((f for f in found if f.enhanced and f.consistent), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Neighbour:
+    """The same face in another frame, at the sizes of the face that is averaged."""
+
+    ours: Any
+    """Consistent crop of the face itself, at the resolution of the neighbour's."""
+    consistent: Any
+    enhanced: Any
+    flow: Any
+    """(2, F, F): flow to this neighbour from the one nearer to the face itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +76,8 @@ class _Job:
 
     consistent: Any
     enhanced: Any
-    neighbours: list[tuple[Any, Any]]
-    """Consistent and enhanced pictures, in order of time."""
+    sides: tuple[list[_Neighbour], list[_Neighbour]]
+    """Neighbours before and after, the nearest first."""
 
 
 class Smoother(Stage[TrackedFrame, TrackedFrame]):
@@ -43,7 +93,7 @@ class Smoother(Stage[TrackedFrame, TrackedFrame]):
         self.lookahead = 0 if causal else radius
         self._operations = operations
         self._radius = radius
-        self._window: deque[TrackedFrame] = deque()
+        self._window: deque[_Held] = deque()
         self._next = 0
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
@@ -53,11 +103,11 @@ class Smoother(Stage[TrackedFrame, TrackedFrame]):
     def push_all(self, items: Sequence[TrackedFrame]) -> list[TrackedFrame]:
         """Take several frames, and average all faces of those that are finished together."""
         ready: list[_Ready] = []
-        for item in items:
-            if item.cut:
+        for held in self._with_steps(items):
+            if held.item.cut:
                 ready += self._end_scene()
-            self._window.append(item)
-            ahead = frames_to_hold(self.lookahead, item.frame)
+            self._window.append(held)
+            ahead = frames_to_hold(self.lookahead, held.item.frame)
             while len(self._window) - self._next > ahead:
                 ready.append(self._take())
         return self._averaged(ready)
@@ -71,6 +121,32 @@ class Smoother(Stage[TrackedFrame, TrackedFrame]):
         self._window.clear()
         self._next = 0
 
+    def _with_steps(self, items: Sequence[TrackedFrame]) -> list[_Held]:
+        """Return the frames with the flow of their faces from the frames before."""
+        done = [_Held(item, {}) for item in items]
+        earlier = [*list(self._window)[-1:], *done]
+        pairs: list[tuple[_Held, int, Any, Any]] = []
+        for before, held in zip(earlier, done if self._window else done[1:], strict=False):
+            for face in () if held.item.cut or not self._radius else held.item.faces:
+                old, new = before.face(face.track), held.face(face.track)
+                if old is not None and new is not None:
+                    assert old.consistent and new.consistent
+                    less = min(old.consistent.size, new.consistent.size)
+                    crops = (
+                        c.image if c.size == less else _resized(c.image, less, self._operations)
+                        for c in (new.consistent, old.consistent)
+                    )
+                    pairs.append((held, face.track, *crops))
+        sizes = [now.shape[-1] for _, _, now, _ in pairs]
+        for indices in self._operations.batches(sizes, sizes):
+            chosen = [pairs[index] for index in indices]
+            both = self._operations.flows(
+                *(self._operations.stack([pair[at] for pair in chosen]) for at in (2, 3))
+            )
+            for (held, track, *_), there, back in zip(chosen, *both, strict=True):
+                held.steps[track] = _Step(there, back)
+        return done
+
     def _end_scene(self) -> "list[_Ready]":
         ready = []
         while self._next < len(self._window):
@@ -80,20 +156,39 @@ class Smoother(Stage[TrackedFrame, TrackedFrame]):
 
     def _take(self) -> "_Ready":
         """Return the next frame, and the neighbours of its faces."""
-        centre = self._next
-        first, last = max(0, centre - self._radius), centre + self.lookahead
-        neighbours = [
-            item
-            for index, item in enumerate(self._window)
-            if first <= index <= last and index != centre
-        ]
-        item = self._window[centre]
-        ready = _Ready(item, [_job(face, neighbours) for face in item.faces])
+        item = self._window[self._next].item
+        ready = _Ready(item, [self._job(face) for face in item.faces])
         self._next += 1
         while self._next > frames_to_hold(self._radius, item.frame):
             self._window.popleft()
             self._next -= 1
         return ready
+
+    def _job(self, face: Face) -> _Job | None:
+        """Return the same person's pictures in other frames, as far as they can be compared."""
+        if face.enhanced is None or face.consistent is None or not self._radius:
+            return None
+        before, after = (self._neighbours(face, direction) for direction in (-1, 1))
+        if not before and not after:
+            return None
+        return _Job(face.consistent.image, face.enhanced.image, (before, after))
+
+    def _neighbours(self, face: Face, direction: int) -> list[_Neighbour]:
+        """Return the neighbours before (-1) or after (1) a face of the next frame."""
+        seconds = self._window[self._next].item.frame.seconds
+        found: list[_Neighbour] = []
+        while len(found) < self._radius:
+            at = self._next + direction * (len(found) + 1)
+            if not 0 <= at < len(self._window):
+                break
+            other = self._window[at].face(face.track)
+            step = self._window[max(at, at - direction)].steps.get(face.track)
+            apart = abs(self._window[at].item.frame.seconds - seconds)
+            if other is None or step is None or apart > _LONGEST_SECONDS:
+                break
+            flow = step.to_before if direction < 0 else step.from_before
+            found.append(_neighbour(face, other, flow, self._operations))
+        return found
 
     def _averaged(self, ready: "list[_Ready]") -> list[TrackedFrame]:
         jobs = [job for one in ready for job in one.jobs if job is not None]
@@ -124,43 +219,83 @@ class _Ready:
     """One for each face; faces without neighbours have none."""
 
 
-def _job(face: Face, items: list[TrackedFrame]) -> _Job | None:
-    """Return the same person's pictures in other frames, as far as they can be compared."""
-    if face.enhanced is None or face.consistent is None:
-        return None
-    neighbours = [
-        (other.consistent.image, other.enhanced.image)
-        for item in items
-        for other in item.faces
-        if other.track == face.track
-        and other is not face
-        and other.enhanced is not None
-        and other.consistent is not None
-        and other.consistent.size == face.consistent.size
-    ]
-    return _Job(face.consistent.image, face.enhanced.image, neighbours) if neighbours else None
+def _neighbour(face: Face, other: Face, flow: Any, operations: Operations) -> _Neighbour:
+    """Return another picture of a face at the sizes of this one."""
+    assert face.consistent and face.enhanced and other.consistent and other.enhanced
+    ours, theirs, enhanced = face.consistent.image, other.consistent.image, other.enhanced.image
+    if face.consistent.size != other.consistent.size:
+        # Both are compared at the resolution of the smaller one.
+        less = min(face.consistent.size, other.consistent.size)
+        ours, theirs = (
+            _resized(_resized(picture, less, operations), face.consistent.size, operations)
+            for picture in (ours, theirs)
+        )
+        enhanced = _resized(enhanced, face.enhanced.size, operations)
+    return _Neighbour(ours, theirs, enhanced, flow)
+
+
+def _resized(picture: Any, side: int, operations: Operations) -> Any:
+    kernel: Kernel = "area" if side < picture.shape[-1] else "cubic"
+    return operations.resize(operations.stack([picture]), side, kernel)[0]
 
 
 def _average(jobs: Sequence[_Job], operations: Operations) -> Pictures:
-    """Average pictures of one size with those of their neighbours, in the neighbours' order."""
-    ours = operations.stack([job.consistent for job in jobs])
+    """Average pictures of one size with those of their neighbours."""
     total = 1.0 * operations.stack([job.enhanced for job in jobs])
     weights = 1.0
-    for turn in range(max(len(job.neighbours) for job in jobs)):
-        # A face with fewer neighbours is averaged with itself, with the weight 0.
-        others = [
-            job.neighbours[turn] if turn < len(job.neighbours) else (job.consistent, job.enhanced)
-            for job in jobs
-        ]
-        theirs = operations.stack([consistent for consistent, _ in others])
-        weight = agreement(ours, theirs, total.shape[-1], _TOLERANCE, operations)
-        counts = [float(turn < len(job.neighbours)) for job in jobs]
-        if not all(counts):
-            weight = weight * operations.numbers(counts)[:, None, None, None]
-        enhanced = operations.stack([enhanced for _, enhanced in others])
-        total = operations.add_product(total, enhanced, weight)
-        weights = weights + weight
+    for before_or_after in (0, 1):
+        sides = [job.sides[before_or_after] for job in jobs]
+        flow: Pictures | None = None
+        for turn in range(max(map(len, sides))):
+            # A face with fewer neighbours is averaged with itself, with the weight 0.
+            counts = [float(turn < len(side)) for side in sides]
+            others = [
+                side[turn] if turn < len(side) else _itself(job, jobs, before_or_after)
+                for side, job in zip(sides, jobs, strict=True)
+            ]
+            step = operations.stack([other.flow for other in others])
+            flow = step if flow is None else flow + operations.displace(step, flow)
+            weight, enhanced = _weighted(others, flow, total.shape[-1], operations)
+            if not all(counts):
+                weight = weight * operations.numbers(counts)[:, None, None, None]
+            total = operations.add_product(total, enhanced, weight)
+            weights = weights + weight
     return total / weights
+
+
+def _itself(job: _Job, jobs: Sequence[_Job], before_or_after: int) -> _Neighbour:
+    """Return a face as its own neighbour, with any flow."""
+    some = next(other.sides[before_or_after][0] for other in jobs if other.sides[before_or_after])
+    return _Neighbour(job.consistent, job.consistent, job.enhanced, some.flow)
+
+
+def _weighted(
+    others: Sequence[_Neighbour], flow: Pictures, side: int, operations: Operations
+) -> tuple[Pictures, Pictures]:
+    """Return the weights of neighbours, and their pictures moved to where the content is now.
+
+    Flow is followed only where that clearly lowers the difference.
+    """
+    ours, theirs = (
+        operations.stack(pictures)
+        for pictures in ([o.ours for o in others], [o.consistent for o in others])
+    )
+    size = ours.shape[-1]
+    small = operations.resize(flow, size, "area" if size < flow.shape[-1] else "linear")
+    still, moving = (
+        operations.gaussian_blur(
+            operations.largest_channel(abs(ours - picture)), _SURROUNDINGS * size
+        )
+        for picture in (theirs, operations.displace(theirs, small))
+    )
+    share = ((still - moving - _FAINT) / (_CLEARLY_LESS * still + _FAINT)).clip(0.0, 1.0)
+    followed = operations.gaussian_blur(share, _SURROUNDINGS * size) * small
+    moved = operations.displace(theirs, followed)
+    enhanced = operations.displace(
+        operations.stack([o.enhanced for o in others]),
+        operations.resize(followed, side, "linear"),
+    )
+    return agreement(ours, moved, side, _TOLERANCE, operations), enhanced
 
 
 def _with_picture(face: Face, picture: Any) -> Face:

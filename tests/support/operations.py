@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import torch
 
+from crsr_video.imaging.flow import FLOW_SIDE
 from crsr_video.imaging.numpy_operations import NumpyOperations
 from crsr_video.imaging.torch_operations import TorchOperations
 from crsr_video.runtime.placement import Placement
@@ -15,6 +16,33 @@ from crsr_video.runtime.predictor import Predictor
 CPU = Placement(torch.device("cpu"), torch.float32, "for the test")
 NUMPY = NumpyOperations()
 TORCH = TorchOperations(CPU.device)
+
+
+def _fixed_flow(count: int) -> np.ndarray:
+    """A smooth motion of up to a hundredth of the crop, for each of `count` pictures."""
+    y, x = np.mgrid[:FLOW_SIDE, :FLOW_SIDE] / FLOW_SIDE
+    field = 0.01 * np.stack([np.sin(5 * y + x), np.cos(4 * x - y)])
+    return np.repeat(field[None], count, 0).astype(np.float32)
+
+
+class _NumpyFixedFlow(NumpyOperations):
+    def flows(self, pictures: Any, others: Any) -> tuple[Any, Any]:
+        """The same motion, whatever the pictures show."""
+        del others
+        return _fixed_flow(len(pictures)), -_fixed_flow(len(pictures))
+
+
+class _TorchFixedFlow(TorchOperations):
+    def flows(self, pictures: Any, others: Any) -> tuple[Any, Any]:
+        """The same motion, whatever the pictures show."""
+        del others
+        field = self.numbers(_fixed_flow(len(pictures)))
+        return field, -field
+
+
+NUMPY_FIXED_FLOW, TORCH_FIXED_FLOW = _NumpyFixedFlow(), _TorchFixedFlow(CPU.device)
+"""For parity on pictures that have nothing in common, where the search for motion is chaotic: a
+difference of rounding may lead it elsewhere."""
 
 OPENCV_5 = int(cv2.__version__.split(".")[0]) >= 5
 

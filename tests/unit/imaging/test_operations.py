@@ -1,5 +1,6 @@
 """The torch implementation of every picture operation, beside the one of NumPy and OpenCV."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -118,6 +119,24 @@ def test_arithmetic_agrees(square):
     assert same(lambda o, x: o.largest_channel(x), square)
     assert same(lambda o, x: o.exponential(-x), square)
     assert same(lambda o, x: o.add_scaled(x, [-0.7] * len(x), 1 - x), square)
+
+
+def test_pictures_are_displaced_alike(square, rng):
+    flow = rng.uniform(-0.4, 0.4, (3, 2, *square.shape[-2:])).astype(np.float32)
+    assert same(lambda o, x, f: o.displace(x, f), square, flow, tolerance=1e-3)
+
+
+@pytest.mark.parametrize("operations", [NUMPY, TORCH])
+def test_flow_says_where_the_content_of_a_picture_lies_in_another(operations, rng):
+    still = cv2.GaussianBlur(rng.random((96, 96, 3)).astype(np.float32), (0, 0), 2)
+    still = (0.5 + 4 * (still - 0.5)).transpose(2, 0, 1)
+    here, there = still[None, :, 16:80, 16:80], still[None, :, 14:78, 15:79]  # Down and right.
+    onto, back = operations.flows(*(operations.stack([p[0]]) for p in (here, there)))
+    for flow, sign in ((onto, 1), (back, -1)):
+        x, y = (float(np.median(64 * array(flow)[0, axis, 32:96, 32:96])) for axis in (0, 1))
+        assert (x, y) == pytest.approx((sign * 1, sign * 2), abs=0.1)
+    moved = operations.displace(operations.stack([there[0]]), operations.resize(onto, 64, "area"))
+    assert np.abs(array(moved) - here)[..., 8:-8, 8:-8].mean() < 0.01
 
 
 def test_figures_agree(square):
