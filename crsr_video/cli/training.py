@@ -53,11 +53,12 @@ def prepare(pictures: Path, output: Path, quality: int) -> None:
     ),
     option("--per-track", type=click.IntRange(1), default=12, help="Most faces of one track."),
 )
-def harvest(videos: Sequence[Path], output: Path, **options: Any) -> None:
+def harvest(videos: Sequence[Path], output: Path, **criteria: Any) -> None:
     """Cut aligned faces out of VIDEOS (files or folders) at the size they were filmed in."""
+    from crsr_video.training.harvest import Criteria
     from crsr_video.training.harvest import harvest as run
 
-    counts = run(videos, output, progress=sys.stderr.isatty(), **options)
+    counts = run(videos, output, Criteria(**criteria), progress=sys.stderr.isatty())
     _print_counts("frames and faces", counts, output)
     click.echo(f"next: crsr-video train cr FACES.pack --genuine {output} -o RUN_FOLDER")
 

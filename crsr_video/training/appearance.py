@@ -23,7 +23,7 @@ _TONE_LIMITS = (-30.0, 10.0, 28.0, 41.0)
 """Angles in degrees that separate `TONE_GROUPS` (Del Bino and Bernerd 2013)."""
 
 IRIS_GROUPS = ("dark", "brown", "light")
-"""Iris colours: nearly black, brown or hazel, blue or green or grey."""
+"""Groups of iris colours. Light ones are blue, green or grey."""
 _DARK_IRIS = 20.0
 """CIELAB lightness below which the colour of an iris cannot be told."""
 _BROWN_IRIS = 5.0
@@ -33,11 +33,12 @@ CHEEKS = ((0.345, 0.610), (0.655, 0.610))
 """Centres of the cheeks, (x, y) as fractions of the canonical crop."""
 _CHEEK_RADIUS = 0.035
 EYES = tuple((float(x), float(y)) for x, y in TEMPLATE[:2])
-"""Centres of the eyes, likewise."""
+"""Centres of the eyes, (x, y) as fractions of the canonical crop."""
 IRIS_RADIUS = 0.0227
-"""Mean radius of an iris as a fraction of the crop: 11.7 mm across where pupils are 63 mm apart."""
+"""Mean radius of an iris as a fraction of the crop. Irises are 11.7 mm wide, and pupils 63 mm
+apart."""
 _EYE_SEARCH = 0.03
-"""How far from the landmark the iris may lie, as a fraction of the crop."""
+"""Maximum distance of the iris from the landmark, as a fraction of the crop."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ class Appearance:
     """Skin tone and iris colour of one face."""
 
     skin_ita: float
-    """Individual typology angle of the cheeks, degrees."""
+    """Individual typology angle of the cheeks in degrees."""
     iris_lightness: float
     """CIELAB lightness of the irises, 0 to 100."""
     iris_b: float
-    """CIELAB b of the irises: positive is yellow or brown, negative is blue."""
+    """CIELAB b of the irises, which is positive for brown and negative for blue ones."""
 
 
 def measure(crop: Bytes) -> Appearance:
@@ -63,11 +64,11 @@ def measure(crop: Bytes) -> Appearance:
 
 
 def colour_difference(made: Bytes, truth: Bytes) -> tuple[float, float]:
-    """How far the mean colours of the cheeks and of the irises are apart, in CIELAB.
+    """Return the CIELAB distances of the mean colours of the cheeks and of the irises.
 
     Args:
-        made: Canonical crops of the same face, uint8 (S, S, 3) RGB.
-        truth: Canonical crops of the same face, uint8 (S, S, 3) RGB.
+        made: A canonical crop of a face, uint8 (S, S, 3), RGB.
+        truth: The true crop of the same face.
     """
     found, wanted = _lab(made), _lab(truth)
     side = truth.shape[0]
@@ -82,23 +83,23 @@ def colour_difference(made: Bytes, truth: Bytes) -> tuple[float, float]:
 
 
 def tone_group(skin_ita: float) -> str:
-    """The member of `TONE_GROUPS` for an angle in degrees."""
+    """Return the member of `TONE_GROUPS` for an angle in degrees."""
     return TONE_GROUPS[int(np.searchsorted(_TONE_LIMITS, skin_ita))]
 
 
 def iris_group(lightness: float, b: float) -> str:
-    """The member of `IRIS_GROUPS` for CIELAB values of an iris."""
+    """Return the member of `IRIS_GROUPS` for CIELAB values of an iris."""
     if lightness < _DARK_IRIS:
         return "dark"
     return "brown" if b > _BROWN_IRIS else "light"
 
 
 def iris_centre(lightness: Floats, eye: tuple[float, float]) -> tuple[float, float]:
-    """The middle of an iris: the darkest place of its size near the eye.
+    """Return the centre of an iris, which is the darkest place of its size near the eye.
 
     Args:
         lightness: (S, S).
-        eye: (x, y) where the landmark is, as fractions of the crop.
+        eye: Position (x, y) of the landmark, as fractions of the crop.
 
     Returns:
         (x, y) as fractions of the crop.
@@ -129,7 +130,7 @@ def _disc(side: int, centre: tuple[float, float], radius: float) -> NDArray[np.b
 
 
 def _iris(lab: Floats, eye: tuple[float, float]) -> Floats:
-    """The pixels of one iris, without reflections and most of the pupil; (N, 3)."""
+    """Return the pixels (N, 3) of an iris, without reflections and most of the pupil."""
     side = lab.shape[0]
     centre = iris_centre(lab[..., 0], eye)
     ring = _disc(side, centre, 0.85 * IRIS_RADIUS) & ~_disc(side, centre, 0.35 * IRIS_RADIUS)
@@ -139,10 +140,10 @@ def _iris(lab: Floats, eye: tuple[float, float]) -> Floats:
 
 
 def recoloured(crop: Bytes, rng: np.random.Generator) -> Bytes:
-    """The same face with another skin tone or iris colour, half of the time; uint8 (S, S, 3) RGB.
+    """Change the skin tone or the iris colour of half of the faces, uint8 (S, S, 3), RGB.
 
-    The skin is what has about the colour of the cheeks. Faces of every tone with eyes of every
-    colour teach a network that the one says nothing about the other.
+    Skin is found by its colour, which is close to that of the cheeks. Faces of every tone with eyes
+    of every colour teach a network that one does not predict the other.
     """
     change_skin, change_iris = rng.random(2) < 0.3
     if not (change_skin or change_iris):
@@ -161,14 +162,14 @@ def recoloured(crop: Bytes, rng: np.random.Generator) -> Bytes:
 
 
 _SKIN_SPREAD = np.array([36.0, 12.0, 12.0], np.float32)
-"""How far, in CIELAB, skin differs from the middle of the cheeks."""
+"""Spread of the colour of skin around that of the cheeks, in CIELAB."""
 
 
 def _change_skin(lab: Floats, rng: np.random.Generator) -> None:
     side = lab.shape[0]
     cheeks = np.concatenate([lab[_disc(side, c, _CHEEK_RADIUS)] for c in CHEEKS])
     distance = (((lab - np.median(cheeks, 0)) / _SKIN_SPREAD) ** 2).sum(-1)
-    # Soft, so that highlights and shades of one cheek change alike.
+    # The mask is soft, so that highlights and shadows of a cheek change in the same way.
     mask = cv2.GaussianBlur(np.exp(-0.5 * distance), (0, 0), side / 64)[..., None]
     gain = np.array([rng.uniform(0.65, 1.12), 1, 1], np.float32)
     shift = np.array([0, rng.uniform(-2, 2), rng.uniform(-3, 3)], np.float32)
@@ -181,7 +182,7 @@ def _change_iris(lab: Floats, eye: tuple[float, float], shift: Floats, gain: np.
     places = (np.arange(side, dtype=np.float32) + 0.5) / side
     distance = np.sqrt((places[None] - x) ** 2 + (places[:, None] - y) ** 2)
     inside = 1 / (1 + np.exp(np.minimum((distance / IRIS_RADIUS - 1) * 6, 30)))
-    # Neither reflections nor the white of the eye take the colour.
+    # Reflections and the white of the eye keep their colour.
     dark = 1 / (1 + np.exp((lab[..., 0] - 60) / 6))
     mask = (inside * dark)[..., None].astype(np.float32)
     scale = np.array([gain, 1, 1], np.float32)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 
 from crsr_video.training.degrade import FACTOR, clean
-from crsr_video.training.draws import Draw, Wanted
+from crsr_video.training.draws import Draw, DrawSettings
 from crsr_video.training.losses import charbonnier, discriminator_terms, generator_terms
 from crsr_video.training.method import HIGH, LOW, Method, joined
 from crsr_video.training.run import NetworkSpec, Run
@@ -40,9 +40,9 @@ class CycleAdaptation(Method):
     """G(R(y)) = y."""
 
     @property
-    def wanted(self) -> Wanted:
+    def draw_settings(self) -> DrawSettings:
         """HR and genuine LR of different people."""
-        return Wanted(tiers=self.tiers, genuine=True)
+        return DrawSettings(tiers=self.tiers, genuine=True)
 
     def specs(self) -> dict[str, NetworkSpec]:
         """Return the method's networks without the discriminator of artificial LR."""
@@ -83,10 +83,11 @@ class CycleAdaptation(Method):
 class DegradationFirst(SuperResolution):
     """Learn to degrade from genuine footage, then to super-resolve what was degraded.
 
-    Source: Bulat, Yang and Tzimiropoulos 2018 ("To learn image super-resolution, use a GAN to learn
-        how
-    to do image degradation first"); layers and schedule are ours. As there, the degradation network
-    sees the high-resolution picture.
+    Layers and schedule are ours. As in the source, the degradation network sees the picture of high
+    resolution.
+
+    Source: Bulat, Yang and Tzimiropoulos 2018, "To learn image super-resolution, use a GAN to learn
+    how to do image degradation first".
     """
 
     name: ClassVar[str] = "lrgan"
@@ -100,9 +101,9 @@ class DegradationFirst(SuperResolution):
     """rho(y) = a, against its adversarial term."""
 
     @property
-    def wanted(self) -> Wanted:
+    def draw_settings(self) -> DrawSettings:
         """HR and genuine LR of different people."""
-        return Wanted(tiers=self.tiers, genuine=True)
+        return DrawSettings(tiers=self.tiers, genuine=True)
 
     def specs(self) -> dict[str, NetworkSpec]:
         """Return psi, rho and two discriminators."""

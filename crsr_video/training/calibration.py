@@ -22,11 +22,11 @@ from crsr_video.training.degrade import FACTOR, clean, degrade
 from crsr_video.weights import Pair
 
 MEAN_COST, WORST_COST = 0.05, 0.2
-"""Largest loss of PSNR against the truth in dB, on average and of any one picture: a fortieth and a
-tenth of what the networks gain."""
+"""Maximum loss of PSNR against the truth in dB, on average and of any picture. These are a fortieth
+and a tenth of the gain of the networks."""
 
 SIDES = (32, 64, 128)
-"""Sides in pixels of the crops that run in int8, see `MOST_INT8_PIXELS`."""
+"""Sides in pixels of the crops that run in int8, see `runtime.predictor.MOST_INT8_PIXELS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The pair in int8 against the pair in bf16, in dB, over all pictures."""
+    """Comparison of a pair in int8 with the same pair in bf16, in dB, over all pictures."""
 
     worst: float
-    """Least PSNR of one against the other."""
+    """Lowest PSNR of one against the other."""
     median: float
     mean_cost: float
     """Loss of PSNR against the truth."""
@@ -61,15 +61,15 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Ranges of a pair, and what int8 costs with them on held-out faces."""
+    """Ranges of a pair, and the loss of int8 with them on held-out faces."""
 
     ranges: dict[str, dict[str, list[float]]]
-    """Lowest and highest value by network and step."""
+    """Lowest and highest values by network and step."""
     usual: Agreement
     textured: Agreement
-    """With full texture; the same as `usual` for a pair without a texture head."""
+    """Comparison with full texture, or `usual` for a pair without a texture head."""
     strange: Agreement
-    """In unusual light."""
+    """Comparison in unusual light."""
 
     @property
     def is_good(self) -> bool:
@@ -81,7 +81,7 @@ class Calibration:
 
 
 def calibrate(pair: Pair, faces: Path, rounds: int = 8) -> Calibration:
-    """Measure a pair on training faces, and what int8 costs on held-out ones.
+    """Measure the ranges of a pair on training faces, and the loss of int8 on held-out ones.
 
     Args:
         pair: Networks with weights.
@@ -126,7 +126,7 @@ def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[Sample]:
 
 
 def in_strange_light(samples: Iterable[Sample], rng: np.random.Generator) -> list[Sample]:
-    """Return the samples with contrast and brightness far from the usual."""
+    """Return the samples with unusual contrast and brightness."""
     changed = []
     for sample in samples:
         gain, centre = float(rng.uniform(0.3, 1.7)), float(rng.uniform(0.2, 0.8))

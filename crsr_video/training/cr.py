@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from crsr_video.training.draws import Draw, Wanted
+from crsr_video.training.draws import Draw, DrawSettings
 from crsr_video.training.losses import (
     charbonnier,
     discriminator_terms,
@@ -65,9 +65,9 @@ class Consistification(Method):
     unpaired: Unpaired = Unpaired()
 
     @property
-    def wanted(self) -> Wanted:
+    def draw_settings(self) -> DrawSettings:
         """Artificial and genuine LR of different people."""
-        return Wanted(tiers=self.tiers, genuine=True)
+        return DrawSettings(tiers=self.tiers, genuine=True)
 
     def specs(self) -> dict[str, NetworkSpec]:
         """Return phi, rho, two discriminators, and psi, which stays as it is."""

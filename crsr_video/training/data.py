@@ -43,7 +43,7 @@ TIERS = (Tier(32, 32, 32, 0.3), Tier(64, 64, 8, 0.5), Tier(128, 64, 8, 0.2))
 """Batches of about equal work. The largest faces are seen in patches, for speed."""
 
 GREY = 0.04
-"""Share of the pictures that lose their colour."""
+"""Share of the pictures that become grey."""
 LUMA = torch.tensor(LUMA_WEIGHTS)
 """Weights of red, green and blue in BT.601."""
 
@@ -59,7 +59,7 @@ class Faces:
         Args:
             path: The file, or a folder that holds ``faces.pack``.
             split: "train" or "val".
-            preload: Decode and keep all pictures now: a pack of 60 MB needs about 800 MB.
+            preload: Decode and keep all pictures now. A pack of 60 MB needs about 800 MB.
             kind: Use only pictures of this kind, such as "real".
 
         Raises:
@@ -79,7 +79,7 @@ class Faces:
         self._balance = _balanced([self._pack.pictures[n] for n in self._numbers])
         self._kept: list[Bytes] | None = None
         if preload:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV decodes outside the lock
+            with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV releases the lock.
                 self._kept = list(pool.map(self._pack.read, self._numbers))
 
     def count(self, size: int) -> int:
@@ -114,9 +114,10 @@ class Faces:
 
 
 def _balanced(entries: Sequence[Prepared]) -> NDArray[np.float64]:
-    """Relative probabilities: the square root of what would make all groups equally frequent.
+    """Return relative probabilities that make rare groups of skin and iris more frequent.
 
-    Full balance would show the few faces of rare groups so often that the network memorises them.
+    They are the square root of the probabilities for full balance, which would show the few faces
+    of rare groups so often that the network memorises them.
     """
     groups = [
         None
@@ -152,11 +153,11 @@ def batch(
     """Return random augmented targets, float32 (tier.batch, 3, 4 patch, 4 patch) in [0, 1].
 
     Args:
-        faces: What the batch is drawn from.
+        faces: Faces to draw from.
         tier: Kind of batch.
         rng: Source of every random choice.
-        photographs: What the first half of the batch is drawn from, by default `faces`. Half of it
-            has twice the pixels that are needed, where there are such photographs.
+        photographs: Faces for the first half of the batch. Half of these have twice the pixels
+            that are needed, if there are such photographs. Defaults to `faces`.
         varied: Balance and change skin tones and iris colours.
     """
     side, patch = tier.face * FACTOR, tier.patch * FACTOR
@@ -210,7 +211,7 @@ def jitter(side: int, rng: np.random.Generator) -> Matrix:
 
 
 def shrink(picture: Bytes, side: int) -> Bytes:
-    """Shrink to (side, side, 3) by averaging; the stored sizes are whole multiples."""
+    """Shrink to (side, side, 3) by averaging. Stored sizes are whole multiples of the side."""
     if picture.shape[0] == side:
         return picture
     result: Bytes = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
@@ -224,7 +225,7 @@ def _patch(picture: Bytes, patch: int, rng: np.random.Generator) -> Bytes:
 
 
 def recoloured(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Change brightness, contrast and white balance a little; (N, 3, H, W) in [0, 1] to the same.
+    """Change brightness, contrast and white balance of (N, 3, H, W) in [0, 1] a little.
 
     A few pictures become grey, because networks that have seen only colour tint black-and-white
     video.

@@ -27,21 +27,21 @@ class Draw:
     target: Tensor
     """y, (N, 3, 4T, 4T)."""
     artificial: Tensor
-    """a, (N, 3, T, T): y shrunk."""
+    """a, (N, 3, T, T), which is y after shrinking."""
     degraded: Tensor | None
-    """d, (N, 3, T, T): y as a bad camera and a codec would show it."""
+    """d, (N, 3, T, T), which is y after a camera and a codec."""
     genuine: Tensor | None
-    """g, (N, 3, T, T): faces of other people from real footage."""
+    """g, (N, 3, T, T), which shows other people in real footage."""
     noise: Tensor
     """Normally distributed noise for the reverse network, (N, 2, T, T)."""
     photographs: int = 0
-    """Number of pictures, from the first, that are sure to be photographs."""
+    """Number of pictures at the beginning of the batch that are known to be photographs."""
     face: int = 0
-    """Side of the whole LR face; larger than T if only a patch is shown."""
+    """Side of the whole LR face, which is larger than T if only a patch is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class DrawSettings:
     """Parts of each draw that a method needs."""
 
     tiers: tuple[Tier, ...]
@@ -62,7 +62,7 @@ class Source:
         self,
         faces: Faces,
         genuine: Genuine | None,
-        wanted: Wanted,
+        settings: DrawSettings,
         *,
         seed: int,
         device: str | torch.device = "cpu",
@@ -73,38 +73,38 @@ class Source:
         Args:
             faces: High-resolution faces.
             genuine: Low-resolution faces, if the method needs them.
-            wanted: What the method needs.
+            settings: Parts of the draws that the method needs.
             seed: Seed of every draw.
-            device: Where the pictures go.
+            device: Device of the pictures.
             photographs: The photographs among `faces`, if the method needs them.
 
         Raises:
             TrainingError: The method needs genuine faces, and there are none.
         """
-        if wanted.genuine and genuine is None:
+        if settings.genuine and genuine is None:
             raise TrainingError("this method needs genuine low-resolution faces: use --genuine")
-        self._faces, self._genuine, self._wanted = faces, genuine, wanted
+        self._faces, self._genuine, self._settings = faces, genuine, settings
         self._photographs = photographs
         self._seed, self._device = seed, torch.device(device)
 
     def at(self, step: int) -> Draw:
         """Make the draw of a step."""
-        wanted, photographs = self._wanted, self._photographs
+        settings, photographs = self._settings, self._photographs
         rng = np.random.default_rng((self._seed, step))
-        tier = choose_tier(self._faces, rng, wanted.tiers)
+        tier = choose_tier(self._faces, rng, settings.tiers)
         if photographs is not None and not photographs.count(tier.face * FACTOR):
             photographs = None
-        pictures = batch(self._faces, tier, rng, photographs=photographs, varied=wanted.varied)
+        pictures = batch(self._faces, tier, rng, photographs=photographs, varied=settings.varied)
         target = pictures.to(self._device)
         count, side = len(target), tier.patch
         genuine = None
-        if wanted.genuine and self._genuine is not None:
+        if settings.genuine and self._genuine is not None:
             genuine = self._genuine.batch(side, count, rng).to(self._device)
         noise = torch.from_numpy(rng.standard_normal((count, 2, side, side), np.float32))
         return Draw(
             target,
             clean(target),
-            degrade(target, rng, extra=wanted.extra) if wanted.degraded else None,
+            degrade(target, rng, extra=settings.extra) if settings.degraded else None,
             genuine,
             noise.to(self._device),
             photographs=0 if photographs is None else count // 2,
@@ -118,8 +118,8 @@ def prefetch(make: Callable[[int], Draw], first: int, workers: int) -> Generator
     Args:
         make: Makes the draw of a step.
         first: First step.
-        workers: Threads that make draws ahead of time, until the iterator is closed; with 0, draws
-            are made when they are asked for.
+        workers: Number of threads that make draws ahead of time until the iterator is closed. With
+            0, draws are made on demand.
     """
     if workers == 0:
         while True:

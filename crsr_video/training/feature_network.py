@@ -19,22 +19,22 @@ CHANNELS = (16, 24, 40, 112, 320)
 """Channels of each feature map."""
 
 _TAPS = (0, 2, 4, 10, 15)
-"""Blocks after which the feature maps are taken."""
+"""The blocks after which the feature maps are taken."""
 _HALVING = (1, 3, 5, 11)
-"""Blocks that halve the resolution."""
+"""The blocks that halve the resolution."""
 _BLOCKS = 16
 _EPSILON = 1e-3
 """Epsilon of the batch normalisation."""
 
 
 class FeatureNetwork(nn.Module):
-    """A picture to five feature maps."""
+    """Maps pictures to five feature maps."""
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
         """Build the network.
 
         Args:
-            weights: As in the package's file.
+            weights: Tensors of the file in the package.
         """
         super().__init__()
         self.stem = _folded(weights, "_conv_stem", "_bn0", stride=2)
@@ -47,7 +47,7 @@ class FeatureNetwork(nn.Module):
         """Read the weights.
 
         Args:
-            path: The .pth file; by default the installed package's.
+            path: The .pth file. Defaults to that of the installed package.
 
         Raises:
             WeightsError: The package is not installed, or the file is damaged.
@@ -60,7 +60,7 @@ class FeatureNetwork(nn.Module):
         return read_state(path, cls)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) in [0, 1] to maps (N, C, H / stride, W / stride); see `STRIDES`."""
+        """Map (N, 3, H, W) in [0, 1] to maps (N, C, H / stride, W / stride), see `STRIDES`."""
         x = functional.relu6(self.stem((pictures * 255 - 127) / 128))
         maps = []
         for index, block in enumerate(self.blocks):
@@ -71,7 +71,7 @@ class FeatureNetwork(nn.Module):
 
 
 class _Block(nn.Module):
-    """An inverted residual block: expand, filter each channel, project."""
+    """An inverted residual block, which expands, filters each channel, and projects."""
 
     def __init__(self, weights: dict[str, Tensor], index: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class _SameConvolution(nn.Conv2d):
 
 
 def _folded(weights: dict[str, Tensor], conv: str, norm: str, stride: int = 1) -> nn.Conv2d:
-    """A convolution with the batch normalisation that follows it."""
+    """Return a convolution that includes the batch normalisation after it."""
     kernel = weights[f"{conv}.weight"]
     scale = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + _EPSILON).sqrt()
     out_channels, in_channels, side, _ = kernel.shape

@@ -24,7 +24,7 @@ from crsr_video.training.pack import Pack
 Bytes = NDArray[np.uint8]
 
 USABLE = (0.6, 1.5)
-"""Native sides that are usable for a size, relative to it: beyond, resampling changes too much."""
+"""Range of usable native sides, relative to a size. Others would be resampled too much."""
 _VAL_EVERY = 10
 
 
@@ -36,7 +36,7 @@ class Genuine:
 
         Args:
             path: A pack, the folder of one, or an ``.npz`` file.
-            split: "train" or "val"; None for both.
+            split: "train", "val", or None for both.
 
         Raises:
             TrainingError: There are no such faces, or they are damaged.
@@ -54,7 +54,7 @@ class Genuine:
         return len(self._usable(size))
 
     def batch(self, size: int, n: int, rng: np.random.Generator) -> Tensor:
-        """Return random faces, half of them mirrored; float32 (n, 3, size, size) in [0, 1].
+        """Return random faces, float32 (n, 3, size, size) in [0, 1], half of them mirrored.
 
         Raises:
             TrainingError: There is no face of about that size.
@@ -67,11 +67,11 @@ class Genuine:
         return torch.from_numpy(stack).permute(0, 3, 1, 2).contiguous().float().div_(255)
 
     def all(self, size: int, limit: int | None = None) -> Iterator[Bytes]:
-        """Yield each face once, always in the same order; uint8 (size, size, 3) RGB.
+        """Yield each face once, uint8 (size, size, 3), RGB, always in the same order.
 
         Args:
             size: Side in pixels.
-            limit: Most faces, spread evenly over all.
+            limit: Maximum number of faces, which are evenly spread over all.
 
         Raises:
             TrainingError: There is no face of about that size.
@@ -125,7 +125,7 @@ def _from_array(path: Path, split: str | None) -> Source:
 
 
 def resampled(picture: Bytes, size: int) -> Bytes:
-    """Resample to (size, size, 3): by area if it shrinks, cubic if it grows."""
+    """Resample to (size, size, 3) by area to shrink, and bicubically to enlarge."""
     if picture.shape[:2] == (size, size):
         return picture
     shrinks = size < picture.shape[0]
@@ -137,28 +137,28 @@ def resampled(picture: Bytes, size: int) -> Bytes:
 
 @dataclass(frozen=True)
 class Framing:
-    """A square within the canonical crop, for data that is cut out otherwise."""
+    """A square within the canonical crop, for faces that were cut out in another way."""
 
     scale: float
-    """Its side over the crop's."""
+    """Side of the square, relative to that of the crop."""
     dy: float
-    """How far its middle lies below the crop's, in sides of the crop."""
+    """Distance of its centre below that of the crop, in sides of the crop."""
 
 
 NPZ_FRAME = Framing(scale=0.65, dy=-0.01)
-"""How the research array (detector's boxes of WIDER FACE, enlarged a little) shows faces: from
-brow to chin and ear to ear, hair and neck cut off.
+"""Framing of the research array, whose faces are enlarged boxes of the detector of WIDER FACE. They
+show a face from brow to chin and from ear to ear.
 
-Found by comparing mean faces: of squares within the mean of 1,200 canonical crops, scales 0.4 to
-1.2 and shifts -0.12 to 0.2, this is the most like the mean of the array (correlation of luma 0.90
-about the middle; the whole crop has 0.48)."""
+Mean faces were compared: among squares with scales of 0.4 to 1.2 and shifts of -0.12 to 0.2 within
+the mean of 1,200 canonical crops, this one has the highest correlation of luma with the mean of the
+array (0.90, and 0.48 for the whole crop)."""
 
 
 def framed(picture: Bytes, size: int, frame: Framing = NPZ_FRAME) -> Bytes:
-    """A canonical crop, uint8 (S, S, 3), cut out like other data; uint8 (size, size, 3)."""
+    """Cut uint8 (size, size, 3) out of a canonical crop, uint8 (S, S, 3)."""
     side = picture.shape[0]
     corner = np.array([0.5 - frame.scale / 2, 0.5 + frame.dy - frame.scale / 2]) * side
-    cut = np.hstack([np.eye(2), -corner[:, None]])  # edges lie at -0.5 before and after
+    cut = np.hstack([np.eye(2), -corner[:, None]])  # Edges lie at -0.5 before and after.
     matrix = compose(resize_matrix(size / (frame.scale * side)), cut)
     shown = warp(picture, matrix, size, size)
     result: Bytes = np.rint(shown.clip(0, 255)).astype(np.uint8)
@@ -166,7 +166,7 @@ def framed(picture: Bytes, size: int, frame: Framing = NPZ_FRAME) -> Bytes:
 
 
 class FramedFaces(Faces):
-    """Faces of a pack, cut to show as much of the head as the research data does."""
+    """Faces of a pack that show the same part of the head as the research data."""
 
     def __init__(self, path: Path, split: str, *, kind: str | None = None) -> None:
         """Open the pack; see `Faces`."""
@@ -175,11 +175,11 @@ class FramedFaces(Faces):
         self._cut: dict[tuple[int, int], Bytes] = {}
 
     def count(self, size: int) -> int:
-        """Return how many pictures have at least `size` pixels to a side after cutting."""
+        """Return how many pictures are at least `size` pixels wide after cutting."""
         return self._whole.count(_side_before(size))
 
     def at(self, number: int, size: int) -> Bytes:
-        """Return picture `number` of those, uint8 (S, S, 3), with S `size` or twice that."""
+        """Return picture `number` of those, uint8 (S, S, 3), where S is `size` or twice that."""
         if (number, size) not in self._cut:
             picture = self._whole.at(number, _side_before(size))
             # Larger than needed where possible, so that rotation does not soften it.
@@ -189,5 +189,5 @@ class FramedFaces(Faces):
 
 
 def _side_before(size: int) -> int:
-    """Side in pixels that a picture needs before it is cut to `size`."""
+    """Return the minimum side of a picture in pixels before it is cut to `size`."""
     return math.ceil(size / NPZ_FRAME.scale)

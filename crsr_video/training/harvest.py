@@ -1,10 +1,9 @@
-"""Harvest genuine low-resolution faces from video.
+"""Harvest genuine low-resolution faces from videos.
 
-Each face is aligned as in inference, in a crop of as many pixels as the face covers in its frame,
-so that blur, noise and the codec's artifacts stay those of the footage.
+Each face is aligned as in inference. Its crop has as many pixels as the face covers in its frame,
+so that the blur, the noise and the artifacts of the footage remain.
 """
 
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from crsr_video.errors import DegenerateFaceError, InputError, TrainingError
+from crsr_video.files import sha256_of_file
 from crsr_video.imaging.geometry import (
     FACE_WIDTHS_PER_CROP,
     apply,
@@ -41,55 +41,51 @@ MULTIPLE = 4
 """Sides of crops are whole multiples of this many pixels."""
 
 REASONS = ("unreadable", "unclear", "disputed", "wrong size", "cut off", "flat", "alike")
-"""Why a video, or a face in a frame, is skipped."""
+"""Reasons for which a video, or a face in a frame, is skipped."""
 UNREADABLE, UNCLEAR, DISPUTED, WRONG_SIZE, CUT_OFF, FLAT, ALIKE = REASONS
 
 _THUMBNAIL = 16
 _LOOKS: tuple[tuple[DetectorName, float], ...] = (("short_range", 1.3), ("full_range", 3.0))
-"""Detectors that confirm a face, and the side of what they see relative to the crop's."""
+"""Detectors that confirm a face, and the side of their region relative to that of the crop."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Quality:
+class Criteria:
     """Requirements that a face must meet to be kept."""
 
+    every: int = 5
+    """Only each N-th frame is used."""
+    smallest: float = 12
+    """Minimum width of a face in frame pixels."""
+    largest: float = 160
+    """Maximum width of a face in frame pixels."""
+    per_track: int = 12
+    """Maximum number of faces that are kept of one track, spread over it."""
     confidence: float = 0.6
-    """Least confidence of the tracker, which is low for turned and covered faces too."""
+    """Minimum confidence of the tracker, which is low for turned and covered faces too."""
     inside: float = 0.9
-    """Least share of the crop that lies in the frame."""
+    """Minimum share of the crop that lies in the frame."""
     eyes: float = 0.25
-    """Greatest distance between a detector's eyes and the landmarks, relative to that of the
+    """Maximum distance of the eyes of a detector from the landmarks, relative to that between the
     eyes."""
     contrast: float = 0.04
-    """Least standard deviation of luma in the middle of the crop, relative to white."""
+    """Minimum standard deviation of luma in the middle of the crop, relative to white."""
     change: float = 0.02
-    """Least mean difference of thumbnails from the face of the same track that was kept before."""
+    """Minimum mean difference of thumbnails from the face of the same track that was kept last."""
 
 
 def harvest(
-    videos: Sequence[Path],
-    out: Path,
-    *,
-    every: int = 5,
-    smallest: float = 12,
-    largest: float = 160,
-    per_track: int = 12,
-    quality: Quality | None = None,
-    progress: bool = False,
+    videos: Sequence[Path], out: Path, criteria: Criteria | None = None, *, progress: bool = False
 ) -> dict[str, int]:
     """Cut the faces out of videos and stills, and store them lossless as a pack.
 
     Args:
         videos: Files, or folders whose files are all tried.
-        out: The pack to write; a folder gets a ``faces.pack``.
-        every: Use each N-th frame.
-        smallest: Least width of a face in frame pixels.
-        largest: Largest width of a face in frame pixels.
-        per_track: Most faces that are kept of one track, spread over it.
-        quality: What a face must have to be kept.
-        progress: Draw a progress bar on standard error.
+        out: The pack to write. In a folder, it is called ``faces.pack``.
+        criteria: Requirements of the faces.
+        progress: Whether to draw a progress bar on standard error.
 
     Returns:
         Number of faces in "train" and in "val" (by the video's name), number of "tracks", and
@@ -99,19 +95,19 @@ def harvest(
         TrainingError: There is no usable face, or the pack cannot be written.
         FaceModelError: A face model is missing.
     """
-    files = _files(videos)
-    wanted = _Wanted(every, smallest, largest, per_track, quality or Quality())
+    files, criteria = _files(videos), criteria or Criteria()
     counts: Counter[str] = Counter(dict.fromkeys(("train", "val", "tracks", *REASONS), 0))
     rows: Counter[tuple[str, int]] = Counter()
     if out.is_dir():
         out = out / f"faces{SUFFIX}"
+    parameters = {"kind": KIND, "every": criteria.every, "per_track": criteria.per_track}
     with (
-        PackWriter(out, {"kind": KIND, "every": every, "per_track": per_track}) as pack,
-        Tracker(min_face=smallest) as tracker,
+        PackWriter(out, parameters) as pack,
+        Tracker(min_face=criteria.smallest) as tracker,
         closing(Detector()) as detector,
     ):
         for file in tqdm(files, unit="video", disable=not progress):
-            for entry, picture in _from_video(file, tracker, detector, wanted, counts):
+            for entry, picture in _from_video(file, tracker, detector, criteria, counts):
                 row = rows[entry.split, entry.size]
                 pack.add(replace(entry, row=row), encode(picture, LOSSLESS))
                 rows[entry.split, entry.size] += 1
@@ -121,30 +117,19 @@ def harvest(
     return dict(counts)
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """Arguments of `harvest`."""
-
-    every: int
-    smallest: float
-    largest: float
-    per_track: int
-    quality: Quality
-
-
 @dataclass
-class _TrackFaces:
-    """The faces that are kept of one track, evenly spread over it however long it gets."""
+class TrackFaces:
+    """The faces that are kept of one track, evenly spread over its length."""
 
     pictures: list[Bytes] = field(default_factory=list)
     stride: int = 1
-    """One of so many faces is kept."""
+    """One of this many faces is kept."""
     offered: int = 0
     last: NDArray[np.float32] | None = None
-    """Thumbnail of the last face that was unlike those before."""
+    """Thumbnail of the last face that differed from those before."""
 
     def offer(self, picture: Bytes, most: int) -> None:
-        """Keep a face if its turn has come; beyond `most`, drop every second one."""
+        """Keep one face of `stride`. If there are more than `most`, drop every second one."""
         if self.offered % self.stride == 0:
             self.pictures.append(picture)
         self.offered += 1
@@ -154,7 +139,7 @@ class _TrackFaces:
 
 
 def _files(videos: Sequence[Path]) -> list[Path]:
-    """The files, with folders replaced by every file below them that is not hidden."""
+    """Return the files, with folders replaced by all files below them that are not hidden."""
     files: list[Path] = []
     for path in videos:
         if path.is_dir():
@@ -168,21 +153,20 @@ def _files(videos: Sequence[Path]) -> list[Path]:
 
 
 def _from_video(
-    file: Path, tracker: Tracker, detector: Detector, wanted: _Wanted, counts: Counter[str]
+    file: Path, tracker: Tracker, detector: Detector, criteria: Criteria, counts: Counter[str]
 ) -> Iterator[tuple[Prepared, Bytes]]:
-    """The faces of one video with their index entries, in which the row is still to be set."""
-    tracks: dict[int, _TrackFaces] = {}
+    """Yield the faces of one video with index entries whose row is not yet set."""
+    tracks: dict[int, TrackFaces] = {}
     try:
-        for item in _tracked(file, tracker, wanted.every):
+        for item in _tracked(file, tracker, criteria.every):
             for face in item.faces:
-                reason = _reason_to_skip(item.frame, face, wanted) or _dispute(
-                    item.frame, face, detector, wanted.quality
+                reason = _reason_to_skip(item.frame, face, criteria) or _dispute(
+                    item.frame, face, detector, criteria
                 )
-                reason = reason or _keep(item.frame, face, tracks, wanted)
+                reason = reason or _keep(item.frame, face, tracks, criteria)
                 if reason:
                     counts[reason] += 1
-        with file.open("rb") as source:
-            digest = hashlib.file_digest(source, "sha256").hexdigest()
+        digest = sha256_of_file(file)
     except (InputError, OSError) as error:
         log.warning("skipped: %s", error)
         counts[UNREADABLE] += 1
@@ -208,7 +192,7 @@ def _from_video(
 
 
 def _tracked(file: Path, tracker: Tracker, every: int) -> Iterator[TrackedFrame]:
-    """Each N-th frame of a video with its faces."""
+    """Yield each N-th frame of a video with its faces."""
     index = 0
     for frame in _frames(file):
         for item in tracker.push(frame):
@@ -222,7 +206,7 @@ def _tracked(file: Path, tracker: Tracker, every: int) -> Iterator[TrackedFrame]
 
 
 def _frames(file: Path) -> Iterator[Frame]:
-    """The frames of a video; a still is repeated until the tracker accepts a doubtful face."""
+    """Yield the frames of a video, or a still often enough for the tracker to accept a face."""
     count = 0
     with Reader(file) as decoder:
         for item in decoder:
@@ -233,50 +217,52 @@ def _frames(file: Path) -> Iterator[Frame]:
         yield from [last] * (LOOKS - 1)
 
 
-def _reason_to_skip(frame: Frame, face: Face, wanted: _Wanted) -> str | None:
-    """Why a face is skipped by its place and confidence, if it is."""
+def _reason_to_skip(frame: Frame, face: Face, criteria: Criteria) -> str | None:
+    """Return the reason if a face is skipped because of its place or its confidence."""
     aspect = float(frame.sample_aspect)
     try:
         width = crop_side(face.landmarks, aspect) / FACE_WIDTHS_PER_CROP
         inside = share_inside(face.landmarks, frame.width, frame.height, aspect)
     except DegenerateFaceError:
         return UNCLEAR
-    if not wanted.smallest <= width <= wanted.largest:
+    if not criteria.smallest <= width <= criteria.largest:
         return WRONG_SIZE
-    if face.skipped or face.confidence < wanted.quality.confidence:
+    if face.skipped or face.confidence < criteria.confidence:
         return UNCLEAR
-    return CUT_OFF if inside < wanted.quality.inside else None
+    return CUT_OFF if inside < criteria.inside else None
 
 
-def _dispute(frame: Frame, face: Face, detector: Detector, quality: Quality) -> str | None:
-    """`DISPUTED` if no detector confirms the eyes: the tracker may have slipped off the face."""
+def _dispute(frame: Frame, face: Face, detector: Detector, criteria: Criteria) -> str | None:
+    """Return `DISPUTED` if no detector confirms the eyes, so the tracker may have lost the face."""
     upright_from_frame = view_of(frame).upright_from_frame
     points = apply(upright_from_frame, face.landmarks)
     eyes, side = points[:2], crop_side(points)
-    ((x, y),) = apply(invert(crop_from_frame(points, 1)), [[0.0, 0.0]])  # the crop's middle
+    ((x, y),) = apply(invert(crop_from_frame(points, 1)), [[0.0, 0.0]])  # The middle of the crop.
     across = eyes[1] - eyes[0]
     angle = float(np.arctan2(across[1], across[0]))
     looks = [
         DetectorRun(square(float(x), float(y), times * side, angle), model)
         for model, times in _LOOKS
     ]
-    near = quality.eyes * float(np.hypot(*across))
+    near = criteria.eyes * float(np.hypot(*across))
     found = detector.detect(frame, looks)
     agreed = any(np.hypot(*(other.eyes - eyes).T).max() <= near for other in found)
     return None if agreed else DISPUTED
 
 
-def _keep(frame: Frame, face: Face, tracks: dict[int, _TrackFaces], wanted: _Wanted) -> str | None:
-    """Cut a face out and keep it, or return why it is skipped."""
+def _keep(
+    frame: Frame, face: Face, tracks: dict[int, TrackFaces], criteria: Criteria
+) -> str | None:
+    """Cut a face out and keep it, or return the reason for which it is skipped."""
     picture = native_crop(frame, face)
-    if _contrast(picture) < wanted.quality.contrast:
+    if _contrast(picture) < criteria.contrast:
         return FLAT
-    kept = tracks.setdefault(face.track, _TrackFaces())
+    kept = tracks.setdefault(face.track, TrackFaces())
     thumbnail = _thumbnail(picture)
-    if kept.last is not None and _apart(thumbnail, kept.last) < wanted.quality.change:
+    if kept.last is not None and _apart(thumbnail, kept.last) < criteria.change:
         return ALIKE
     kept.last = thumbnail
-    kept.offer(picture, wanted.per_track)
+    kept.offer(picture, criteria.per_track)
     return None
 
 
@@ -302,7 +288,7 @@ def _thumbnail(picture: Bytes) -> NDArray[np.float32]:
 
 
 def _contrast(picture: Bytes) -> float:
-    """Standard deviation of luma in the middle of the crop."""
+    """Return the standard deviation of luma in the middle of a crop."""
     edge = picture.shape[0] // 4
     middle = picture[edge:-edge, edge:-edge]
     return float(cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY).std()) / 255

@@ -25,7 +25,7 @@ from crsr_video.training.cr import (
     low_generator_terms,
     run_low_resolution,
 )
-from crsr_video.training.draws import Draw, Wanted
+from crsr_video.training.draws import Draw, DrawSettings
 from crsr_video.training.losses import charbonnier, discriminator_terms, generator_terms
 from crsr_video.training.method import HIGH, LOW, Method, joined, scaled_gradient
 from crsr_video.training.run import NetworkSpec, Run
@@ -68,9 +68,9 @@ class Joint(Method):
     """Leave psi as it is; an ablation."""
 
     @property
-    def wanted(self) -> Wanted:
+    def draw_settings(self) -> DrawSettings:
         """Degraded pairs, genuine faces, or both."""
-        return Wanted(
+        return DrawSettings(
             tiers=self.tiers,
             degraded=self.paired is not None,
             genuine=self.unpaired is not None,

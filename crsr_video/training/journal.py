@@ -1,4 +1,4 @@
-"""Output of a run for people: a log, losses as JSON lines, and sample sheets."""
+"""A log, losses as JSON lines, and sample sheets of a run."""
 
 import json
 import logging
@@ -38,11 +38,11 @@ class Journal:
         """Open the journal.
 
         Args:
-            folder: Folder of the run, created if it is missing.
+            folder: Folder of the run, which is created if it is missing.
             every: Steps between log lines.
-            sheet: Draws sample sheets; None writes none.
+            sheet: Draws sample sheets. Without it, none are written.
             sheet_every: Seconds between sample sheets.
-            progress: Draw a progress bar on standard error.
+            progress: Whether to draw a progress bar on standard error.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._every = folder, every
@@ -115,7 +115,7 @@ class SampleSheet:
 
     @torch.inference_mode()
     def __call__(self, run: Run) -> NDArray[np.uint8]:
-        """Draw one row a face: input, bicubic, phi, psi(phi), with texture, truth; (H, W, 3)."""
+        """Draw a row (input, bicubic, phi, psi(phi), with texture, truth) of each face."""
         draw = self._draw
         inputs = (draw.genuine, draw.degraded, draw.artificial)
         low = next(x for x in inputs if x is not None)[:_ROWS].to(run.device)
@@ -132,7 +132,7 @@ class SampleSheet:
 
 
 def _results(network: nn.Module, consistent: Tensor) -> list[Tensor]:
-    """The super-resolver's picture, and the one with full texture if it has a texture head."""
+    """Return the picture of the super-resolver, and one with full texture if it has the head."""
     pictures = [network(consistent)]
     if isinstance(network, SuperResolver) and network.tail is not None:
         pictures.append(pictures[0] + network.tail(network.features(consistent)))

@@ -95,8 +95,8 @@ def generator_terms(
         terms = {f"{name}_adversarial": weight * hinge_generator(found[-1])}
         if truth is not None and matching > 0:
             with torch.no_grad():
-                wanted = discriminator(truth)
-            terms[f"{name}_matching"] = matching * feature_matching(wanted, found)
+                real = discriminator(truth)
+            terms[f"{name}_matching"] = matching * feature_matching(real, found)
     return terms
 
 

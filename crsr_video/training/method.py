@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from crsr_video.training.data import TIERS, Tier
-from crsr_video.training.draws import Draw, Wanted
+from crsr_video.training.draws import Draw, DrawSettings
 from crsr_video.training.run import NetworkSpec, Run
 
 
@@ -94,7 +94,7 @@ class Method(ABC):
 
     @property
     @abstractmethod
-    def wanted(self) -> Wanted:
+    def draw_settings(self) -> DrawSettings:
         """Return the parts of each draw that the method needs."""
 
     @abstractmethod

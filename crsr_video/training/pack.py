@@ -36,9 +36,9 @@ LOSSLESS = 101
 """Quality above OpenCV's scale, for lossless WebP."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a ZIP can state; the real one would make equal packs differ."""
+"""The earliest time of a ZIP archive. With the real time, equal packs would differ."""
 _HEADER_BYTES = 30
-"""Size of an entry's local header before its name; the last four bytes are two lengths."""
+"""Size of an entry's local header before its name. The last four bytes are two lengths."""
 _VAL_PERCENT = 5
 
 
@@ -49,9 +49,9 @@ class Prepared:
     file: str
     """Path of the picture or video below the source folder."""
     split: str
-    """Train or val."""
+    """Name of the split, train or val."""
     kind: str
-    """Real or synthetic, from the list of faces, or genuine if it was cut from video as it is."""
+    """Real or synthetic according to the list of faces, or genuine if it was cut out of a video."""
     person: str
     size: int
     """Side of the stored crop in pixels."""
@@ -60,13 +60,13 @@ class Prepared:
     sha256: str
     """Hash of the source file."""
     licence: str = ""
-    """From the list of faces."""
+    """Licence according to the list of faces."""
     skin_ita: float | None = None
-    """Skin tone, see `training.appearance`; None if it was not measured."""
+    """Skin tone, see `training.appearance`, or None if it was not measured."""
     iris_lightness: float | None = None
-    """CIELAB lightness of the irises; None if it was not measured."""
+    """CIELAB lightness of the irises, or None if it was not measured."""
     iris_b: float | None = None
-    """CIELAB b of the irises; None if it was not measured."""
+    """CIELAB b of the irises, or None if it was not measured."""
 
 
 def split_of(name: str) -> str:
@@ -76,7 +76,7 @@ def split_of(name: str) -> str:
 
 
 def encode(picture: Bytes, quality: int) -> bytes:
-    """Encode a uint8 (H, W, 3) RGB picture as WebP; quality 1 to 100, or `LOSSLESS`."""
+    """Encode a uint8 (H, W, 3) RGB picture as WebP, of a quality from 1 to 100 or `LOSSLESS`."""
     written, data = cv2.imencode(".webp", picture[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
     if not written:
         raise TrainingError("OpenCV was built without WebP, which packs need")
@@ -91,7 +91,7 @@ class PackWriter:
 
         Args:
             path: The pack to write.
-            parameters: How the pictures are made, stored in the index as JSON.
+            parameters: Parameters of the preparation, which the index stores as JSON.
 
         Raises:
             TrainingError: The folder cannot be written to.
@@ -151,7 +151,7 @@ class PackWriter:
     def _discard(self) -> None:
         """Close and remove an unfinished file."""
         try:
-            # Closing an archive writes its directory, which fails where the disk is full.
+            # Closing an archive writes its directory, which fails if the disk is full.
             self._archive.fp = None
             self._file.close()
         except OSError:

@@ -30,7 +30,7 @@ from crsr_video.networks import SuperResolver
 from crsr_video.networks.recognition import RecognitionNetwork
 from crsr_video.track import face_models
 from crsr_video.training.appearance import EYES, IRIS_RADIUS
-from crsr_video.training.draws import Draw, Wanted
+from crsr_video.training.draws import Draw, DrawSettings
 from crsr_video.training.feature_network import CHANNELS, FeatureNetwork
 from crsr_video.training.losses import (
     charbonnier,
@@ -89,9 +89,9 @@ class Perceptual(Method):
     """Learning rate of the discriminator, relative to the trunk's."""
 
     @property
-    def wanted(self) -> Wanted:
+    def draw_settings(self) -> DrawSettings:
         """Degraded pairs of varied faces, half of them photographs."""
-        return Wanted(
+        return DrawSettings(
             tiers=self.tiers, degraded=True, photographs=True, varied=True, extra=self.extra
         )
 
@@ -143,7 +143,7 @@ class Perceptual(Method):
         return {"identity": 0.0, **self._update(run, rate, terms, judged)}
 
     def _inputs(self, draw: Draw) -> Tensor:
-        """Degraded faces, with some clean ones from both halves of the batch; (N, 3, T, T)."""
+        """Return the input (N, 3, T, T), which is degraded except for some faces of both halves."""
         assert draw.degraded is not None
         count = len(draw.target)
         is_clean = torch.zeros(count, dtype=torch.bool)
@@ -153,7 +153,7 @@ class Perceptual(Method):
         return joined(torch.where(mask, draw.artificial, draw.degraded))
 
     def _chroma_term(self, draw: Draw, textured: Tensor) -> Tensor:
-        """Chroma everywhere, and in finer cells at the eyes of whole faces."""
+        """Return the difference of chroma, measured in finer cells at the eyes of whole faces."""
         everywhere = chroma_difference(textured, draw.target)
         if not _is_whole_face(draw):
             return everywhere
@@ -163,7 +163,7 @@ class Perceptual(Method):
     def _identity_term(
         self, run: Run, draw: Draw, small: Tensor, textured: Tensor
     ) -> dict[str, Tensor]:
-        """Identity over the faces that can be recognised, if there are any."""
+        """Return the difference of identity for the faces whose input is good enough."""
         error = (small - draw.artificial).square().mean((1, 2, 3)).sqrt()
         hopeful = error < self.hopeless
         if not (self.identity and _is_whole_face(draw) and bool(hopeful.any())):
@@ -187,7 +187,7 @@ def _is_whole_face(draw: Draw) -> bool:
 def _discriminator_term(
     run: Run, photographs: int, real: list[Tensor], made: list[Tensor]
 ) -> dict[str, Tensor]:
-    """The discriminator's loss, if there are photographs in the batch.
+    """Return the loss of the discriminator if there are photographs in the batch.
 
     Args:
         run: Holds the discriminator.
@@ -209,7 +209,7 @@ def _discriminator_term(
 @lru_cache(maxsize=4)
 @torch.inference_mode(mode=False)
 def _eye_weights(side: int, device: torch.device) -> Tensor:
-    """Weights of the places of a canonical crop, all at the eyes; (S, S) with a mean of one."""
+    """Return weights (S, S) of the pixels of a canonical crop at the eyes, with a mean of one."""
     places = (torch.arange(side) + 0.5) / side
     weights = torch.zeros(side, side)
     for x, y in EYES:
@@ -223,7 +223,7 @@ def _mean(terms: Iterator[Tensor]) -> Tensor:
 
 
 def _augmentation(like: Tensor, step: int, seed: int) -> Callable[[Tensor], Tensor]:
-    """Draw a change of light, place and side that is the same for generated and true pictures.
+    """Draw a change of light, position and side for both generated and true pictures.
 
     A discriminator that sees few faces memorises them unless they are changed (Zhao et al. 2020,
     Karras et al. 2020).

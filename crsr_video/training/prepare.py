@@ -37,28 +37,25 @@ from crsr_video.training.pack import (
     PackWriter,
     Prepared,
     encode,
-    read_index,
     split_of,
 )
 from crsr_video.types import Face
-
-__all__ = ["SIZES", "Prepared", "prepare", "read_index", "size_for"]
 
 Bytes = NDArray[np.uint8]
 
 LIST = "faces.csv"
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
 REASONS = ("unreadable", "too small", "no face", "degenerate", "cut off", "duplicate")
-"""Why a picture, or a face in it, is skipped."""
+"""Reasons for which a picture, or a face in it, is skipped."""
 UNREADABLE, TOO_SMALL, NO_FACE, DEGENERATE, CUT_OFF, DUPLICATE = REASONS
 
 LOOKS = 4
-"""Frames for which a picture is shown to the tracker: it accepts a doubtful face when it has been
-found twice, and looks again after three."""
+"""Number of frames for which the tracker sees a picture. It accepts a doubtful face when it has
+found it twice, and searches again after three frames."""
 _POINTS = ("eye_r", "eye_l", "nose", "mouth_r", "mouth_l")
 _LEAST_CONFIDENCE = 0.5
 _LEAST_INSIDE = 0.8
-"""Share of a crop that the picture must fill."""
+"""Minimum share of a crop that the picture fills."""
 
 log = logging.getLogger(__name__)
 
@@ -95,9 +92,10 @@ def prepare(
 
     Args:
         source: Folder of pictures, with or without a `faces.csv`.
-        out: The pack to write; a folder gets a ``faces.pack``. An existing pack is replaced.
+        out: The pack to write, which replaces an existing one. In a folder, it is called
+            ``faces.pack``.
         quality: WebP quality, 1 to 100; 101 is lossless.
-        progress: Draw a progress bar on standard error.
+        progress: Whether to draw a progress bar on standard error.
 
     Returns:
         Number of crops of each split and size ("train_256"), number of faces that were "skipped",
@@ -141,7 +139,7 @@ def prepare(
 
 
 def aligned(source: Path, face: LocatedFace, size: int) -> Bytes | None:
-    """Return the canonical crop of a face, uint8 (size, size, 3) RGB; None if it cannot be read."""
+    """Return the canonical crop of a face, uint8 (size, size, 3) RGB, or None if unreadable."""
     picture = read_picture(source / face.file)
     if picture is None:
         return None
@@ -153,12 +151,12 @@ def aligned(source: Path, face: LocatedFace, size: int) -> Bytes | None:
 
 
 def size_for(face_width: float) -> int | None:
-    """Return the largest crop that a face of a width in pixels fills; None if it is too small."""
+    """Return the largest crop that a face of a width in pixels fills, or None if there is none."""
     return next((size for size, least in SIZES.items() if face_width >= least), None)
 
 
 def read_picture(path: Path) -> Bytes | None:
-    """Read uint8 (H, W, 3) RGB, upright by its EXIF data; None if it cannot be read."""
+    """Read a picture as uint8 (H, W, 3), RGB, upright by EXIF, or None if unreadable."""
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
@@ -206,8 +204,8 @@ def _from_row(row: dict[str, str], skipped: Skipped) -> LocatedFace | None:
 def detected(folder: Path, skipped: Skipped, *, progress: bool = False) -> list[LocatedFace]:
     """Detect every face that is wide enough in the pictures below a folder.
 
-    A person is a sub-folder, or each picture by itself where there are none; the split follows from
-    the person's name alone. Files with the same picture as an earlier one are skipped.
+    Each sub-folder is one person. Without sub-folders, each picture is one. The split depends on
+    the name of the person only. Pictures that are equal to an earlier one are skipped.
 
     Raises:
         TrainingError: There is no such folder.
@@ -242,7 +240,7 @@ def detected(folder: Path, skipped: Skipped, *, progress: bool = False) -> list[
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """Return all pictures below a folder, in order; links to folders are not followed.
+    """Return all pictures below a folder, in order. Links to folders are not followed.
 
     Raises:
         TrainingError: There is no such folder.
@@ -258,7 +256,7 @@ def picture_files(folder: Path) -> list[Path]:
 
 
 def _faces_in(tracker: Tracker, picture: Bytes) -> list[Face]:
-    """Return what the tracker finds when a picture is shown for some frames."""
+    """Return the faces that the tracker finds in a picture."""
     for index in range(LOOKS):
         (item,) = tracker.push(from_rgb(picture, index))
     tracker.reset()
@@ -266,7 +264,7 @@ def _faces_in(tracker: Tracker, picture: Bytes) -> list[Face]:
 
 
 def _usable_size(face: Face, picture: Bytes, name: str, skipped: Skipped) -> int | None:
-    """The size that a face fills, or None, counted, if it cannot be used."""
+    """Return the size that a face fills. If it cannot be used, count it and return None."""
     try:
         size = size_for(crop_side(face.landmarks) / FACE_WIDTHS_PER_CROP)
         inside = share_inside(face.landmarks, picture.shape[1], picture.shape[0])

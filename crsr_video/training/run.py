@@ -74,13 +74,13 @@ class Run:
         self.seed, self.device = seed, torch.device(device)
         self.step = 0
         self.planned = 0
-        """Steps that the schedule spans; 0 until the speed has been measured."""
+        """Length of the schedule in steps, or 0 before the speed is measured."""
         self.progress = 0.0
         """Position in the schedule, 0 to 1."""
         self.seconds = 0.0
         """Training time so far."""
         self.frozen: dict[str, nn.Module] = {}
-        """Pretrained networks by name; see `pretrained`."""
+        """Pretrained networks by name, see `pretrained`."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             built = {name: KINDS[spec.kind](**spec.arguments) for name, spec in specs.items()}
@@ -147,12 +147,12 @@ class Run:
             clip: Largest gradient norm of each parameter group.
 
         Raises:
-            TrainingError: The loss is not finite; nothing was changed.
+            TrainingError: The loss is not finite. Nothing was changed.
         """
         self._update(self.generator_optimizer, terms, rate, clip)
 
     def update_discriminators(self, terms: dict[str, Tensor], *, rate: float, clip: float) -> None:
-        """Take one optimizer step for the discriminators; see `update_generators`."""
+        """Take one optimizer step for the discriminators, see `update_generators`."""
         self._update(self.discriminator_optimizer, terms, rate, clip)
 
     def _update(

@@ -14,7 +14,7 @@ from torch import Tensor
 from crsr_video import weights
 from crsr_video.errors import TrainingError
 from crsr_video.training.data import Faces
-from crsr_video.training.draws import Source, Wanted, prefetch
+from crsr_video.training.draws import DrawSettings, Source, prefetch
 from crsr_video.training.genuine import FramedFaces, Genuine
 from crsr_video.training.journal import Journal, SampleSheet
 from crsr_video.training.method import Method
@@ -103,9 +103,9 @@ class Session:
         """
         torch.set_num_threads(threads)
         cv2.setNumThreads(1)
-        wanted = self._method.wanted
-        source = self._source("train", wanted)
-        sheet = SampleSheet(self._source("val", _for_sheet(wanted)))
+        settings = self._method.draw_settings
+        source = self._source("train", settings)
+        sheet = SampleSheet(self._source("val", _for_sheet(settings)))
         journal = Journal(
             self._folder,
             every=limits.log_every,
@@ -117,16 +117,16 @@ class Session:
             train(self._method, self.run, source, self._folder, limits, journal, workers=workers)
             journal.write_sheet(self.run)
 
-    def _source(self, split: str, wanted: Wanted) -> Source:
-        genuine = Genuine(self._genuine, split) if self._genuine and wanted.genuine else None
+    def _source(self, split: str, settings: DrawSettings) -> Source:
+        genuine = Genuine(self._genuine, split) if self._genuine and settings.genuine else None
         kind = FramedFaces if self._framing == "wider" else Faces
         return Source(
             kind(self._faces, split),
             genuine,
-            wanted,
+            settings,
             seed=self._seed,
             device=self._device,
-            photographs=kind(self._faces, split, kind="real") if wanted.photographs else None,
+            photographs=kind(self._faces, split, kind="real") if settings.photographs else None,
         )
 
     def _resumed(self) -> Run:
@@ -150,11 +150,11 @@ class Session:
         return run
 
 
-def _for_sheet(wanted: Wanted) -> Wanted:
+def _for_sheet(settings: DrawSettings) -> DrawSettings:
     """A few faces of the largest tier that is trained on, as they are."""
-    largest = max(wanted.tiers, key=lambda tier: tier.patch)
+    largest = max(settings.tiers, key=lambda tier: tier.patch)
     tiers = (replace(largest, batch=_SHEET_FACES, share=1.0),)
-    return replace(wanted, tiers=tiers, photographs=False, varied=False)
+    return replace(settings, tiers=tiers, photographs=False, varied=False)
 
 
 def read_run(path: Path) -> Run:

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from crsr_video.training.draws import Draw, Wanted
+from crsr_video.training.draws import Draw, DrawSettings
 from crsr_video.training.losses import charbonnier, discriminator_terms, generator_terms
 from crsr_video.training.method import HIGH, Method, joined
 from crsr_video.training.run import NetworkSpec, Run
@@ -31,9 +31,9 @@ class SuperResolution(Method):
     """Weight of feature matching."""
 
     @property
-    def wanted(self) -> Wanted:
+    def draw_settings(self) -> DrawSettings:
         """Pairs, which are degraded for blind super-resolution."""
-        return Wanted(tiers=self.tiers, degraded=self.blind)
+        return DrawSettings(tiers=self.tiers, degraded=self.blind)
 
     def specs(self) -> dict[str, NetworkSpec]:
         """Return psi, and a discriminator if one is needed."""

@@ -50,15 +50,16 @@ class ShippedWeights:
     @property
     def path(self) -> Path:
         """Path of the safetensors file."""
-        return _folder() / f"{self.name}.safetensors"
+        return package_folder() / f"{self.name}.safetensors"
 
     @property
     def card(self) -> Path:
         """Path of the model card, which describes data, licence, training, results and limits."""
-        return _folder() / f"{self.name}.md"
+        return package_folder() / f"{self.name}.md"
 
 
-def _folder() -> Path:
+def package_folder() -> Path:
+    """Return the folder of the shipped weights."""
     return Path(str(resources.files("crsr_video.weights")))
 
 
@@ -69,7 +70,7 @@ def shipped() -> tuple[ShippedWeights, ...]:
         WeightsError: The list is missing or damaged.
     """
     try:
-        hashes = json.loads((_folder() / "SHA256.json").read_text())
+        hashes = json.loads((package_folder() / "SHA256.json").read_text())
     except (OSError, ValueError) as error:
         raise WeightsError("the list of shipped weights is missing or damaged") from error
     return tuple(ShippedWeights(name, digest) for name, digest in sorted(hashes.items()))

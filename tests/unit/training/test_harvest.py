@@ -10,7 +10,7 @@ from crsr_video.errors import FaceModelError, TrainingError
 from crsr_video.imaging.geometry import canonical_landmarks
 from crsr_video.io.frames import from_rgb
 from crsr_video.track.face_models import resolve
-from crsr_video.training.harvest import KIND, REASONS, _TrackFaces, harvest, native_crop
+from crsr_video.training.harvest import KIND, REASONS, Criteria, TrackFaces, harvest, native_crop
 from crsr_video.training.pack import Pack, split_of
 from crsr_video.types import Face
 from tests.unit.training.made_faces import portrait
@@ -75,11 +75,11 @@ def test_faces_are_cut_from_videos_and_stills_as_large_as_they_are(folder, tmp_p
 @pytest.mark.usefixtures("models")
 def test_what_is_asked_of_a_face_is_kept_to(folder, tmp_path) -> None:
     with pytest.raises(TrainingError, match="no usable face"):
-        harvest([folder / "still.png"], tmp_path / "faces.pack", smallest=100)
+        harvest([folder / "still.png"], tmp_path / "faces.pack", Criteria(smallest=100))
     with pytest.raises(TrainingError, match="no usable face"):
-        harvest([folder / "still.png"], tmp_path / "faces.pack", largest=30)
+        harvest([folder / "still.png"], tmp_path / "faces.pack", Criteria(largest=30))
     assert list(tmp_path.iterdir()) == []
-    counts = harvest([folder / "sub"], tmp_path / "few.pack", every=1, per_track=4)
+    counts = harvest([folder / "sub"], tmp_path / "few.pack", Criteria(every=1, per_track=4))
     assert 2 <= counts["train"] + counts["val"] <= 4
     assert set(counts) == {"train", "val", "tracks", *REASONS}
 
@@ -93,7 +93,7 @@ def test_nothing_to_harvest_from_is_an_error(tmp_path) -> None:
 
 
 def test_an_faces_is_spread_over_its_track() -> None:
-    faces = _TrackFaces()
+    faces = TrackFaces()
     for number in range(100):
         faces.offer(np.full((1, 1, 3), number, np.uint8), 12)
     numbers = [int(picture[0, 0, 0]) for picture in faces.pictures]

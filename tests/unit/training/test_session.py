@@ -19,7 +19,7 @@ from crsr_video.cli import main
 from crsr_video.errors import TrainingError
 from crsr_video.training.costs import costs
 from crsr_video.training.data import Faces, Tier
-from crsr_video.training.draws import Draw, Source, Wanted, prefetch
+from crsr_video.training.draws import Draw, DrawSettings, Source, prefetch
 from crsr_video.training.genuine import Genuine
 from crsr_video.training.journal import LOSSES, Journal
 from crsr_video.training.method import Schedule
@@ -50,7 +50,7 @@ def genuine(tmp_path_factory) -> Path:
 
 
 def source(pack: Path, method=METHOD) -> Source:
-    return Source(Faces(pack, "train"), None, method.wanted, seed=5)
+    return Source(Faces(pack, "train"), None, method.draw_settings, seed=5)
 
 
 def begun(method=METHOD) -> Run:
@@ -95,7 +95,7 @@ def test_draws_depend_on_their_step_alone(pack: Path) -> None:
 
 
 def test_draws_hold_what_was_wanted(pack: Path, genuine: Path) -> None:
-    wanted = Wanted(tiers=TIERS, genuine=True)
+    wanted = DrawSettings(tiers=TIERS, genuine=True)
     draw = Source(Faces(pack, "train"), Genuine(genuine), wanted, seed=0).at(0)
     assert draw.genuine is not None and draw.genuine.shape == (2, 3, 16, 16)
     assert draw.degraded is None and draw.artificial.shape == (2, 3, 16, 16)
@@ -105,7 +105,7 @@ def test_draws_hold_what_was_wanted(pack: Path, genuine: Path) -> None:
 
 
 def test_half_of_a_draw_are_photographs_where_they_are_wanted(pack: Path) -> None:
-    wanted = Wanted(tiers=TIERS, degraded=True, photographs=True, varied=True, extra=1.0)
+    wanted = DrawSettings(tiers=TIERS, degraded=True, photographs=True, varied=True, extra=1.0)
     faces = Faces(pack, "train")
     one, again = (Source(faces, None, wanted, seed=0, photographs=faces).at(3) for _ in range(2))
     assert one.photographs == 1

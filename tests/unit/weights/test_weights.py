@@ -288,7 +288,7 @@ def test_values_that_are_not_finite_are_refused(path, key, value):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A package folder of our own."""
-    monkeypatch.setattr("crsr_video.weights.loader._folder", lambda: tmp_path)
+    monkeypatch.setattr("crsr_video.weights.loader.package_folder", lambda: tmp_path)
     return tmp_path
 
 
