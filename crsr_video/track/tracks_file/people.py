@@ -78,5 +78,5 @@ def _person(number: int, tracks: list[TrackSummary]) -> Person:
         last_seconds=max(track.last_seconds for track in tracks),
         frames=frames,
         size=round(sum(track.size * track.frames for track in tracks) / frames, 1),
-        thumbnail=best and best.thumbnail,
+        thumbnail=best.thumbnail if best else None,
     )
