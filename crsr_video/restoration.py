@@ -26,6 +26,7 @@ from crsr_video.stages.people import People
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.stages.smooth import Smoother
 from crsr_video.stages.superres import SuperResolveStage
+from crsr_video.track.grouping import PeopleGrouper
 
 _BATCH = {"cpu": 4, "mps": 8, "cuda": 64}
 """Number of crops in a batch by device; larger batches gain nothing."""
@@ -101,11 +102,13 @@ def operations_for(device: torch.device) -> Operations:
 
 
 def _chosen_people(config: EnhancerConfig) -> list[tuple[str, Stage[Any, Any]]]:
-    """Return the stage for single people, where anything was chosen for them."""
+    """Return the stages for single people, where anything was chosen for them."""
     faces = config.faces
-    if not faces.people and faces.only is None and faces.max_faces is None:
+    by_number = bool(faces.people) or faces.only is not None
+    if not by_number and faces.max_faces is None:
         return []
-    return [("people", People(faces.people, only=faces.only, most=faces.max_faces))]
+    people = People(faces.people, only=faces.only, most=faces.max_faces)
+    return [*([("recognise", PeopleGrouper())] if by_number else []), ("people", people)]
 
 
 def _crop_sizes(config: EnhancerConfig) -> CropSizePolicy:

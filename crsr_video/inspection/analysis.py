@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from crsr_video._version import __version__
 from crsr_video.errors import ConfigError
@@ -23,7 +24,7 @@ from crsr_video.track import tracks_file
 from crsr_video.track.grouping import PeopleGrouper
 from crsr_video.track.tracker import PARTS as TRACKER_PARTS
 from crsr_video.track.tracker import Tracker
-from crsr_video.track.tracks_file import Person, Recorder, TrackingSettings
+from crsr_video.track.tracks_file import Person, Recorder, Recording, TrackingSettings
 from crsr_video.types import Frame, TrackedFrame, VideoInfo
 
 
@@ -134,6 +135,20 @@ def analyse(
         damaged=report.damaged,
         notices=tuple(notices),
     )
+
+
+def find_people(
+    source: Path, *, min_face: float, on_progress: Callable[[Progress], None] | None = None
+) -> Recording:
+    """Return what `analyse` writes into a tracks file.
+
+    Raises:
+        CrsrError: The analysis failed.
+    """
+    with TemporaryDirectory(prefix="crsr-video-") as folder:
+        output = Path(folder) / "people.tracks.json"
+        analyse(source, output, min_face=min_face, on_progress=on_progress)
+        return tracks_file.read(output)
 
 
 def _check(

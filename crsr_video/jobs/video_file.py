@@ -13,6 +13,7 @@ from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
 from crsr_video.jobs.summary import Summary
 from crsr_video.runner import Notices, Progress, Runner
+from crsr_video.track.replay import Replay
 from crsr_video.types import Frame
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def enhance_video(
             reports = RunReports(config, Path(source), writer.plan.path, command)
         notices.add(*writer.notices)
         replay = pipeline.replay_for(config, reader.path, reader.info, shift=reader.source.shift)
+        if replay is None and _chooses_people(config) and reader.path.is_file():
+            replay = _replay_of_people(reader, config, on_progress, notices)
         frames = stack.enter_context(
             pipeline.build(config, tracker=replay, networks=networks, in_background=True)
         )
@@ -90,3 +93,22 @@ def enhance_video(
         return summary
     assert frames.placement is not None
     return reports.write(summary, reports.observer.observations(frames.lowered), frames.placement)
+
+
+def _chooses_people(config: Config) -> bool:
+    return bool(config.faces.people) or config.faces.only is not None
+
+
+def _replay_of_people(
+    reader: Reader,
+    config: Config,
+    on_progress: Callable[[Progress], None] | None,
+    notices: Notices,
+) -> Replay:
+    """Find the people of the whole file first, so that they have the numbers of the sheet."""
+    from crsr_video.inspection.analysis import find_people
+
+    notices.add("looking for the people first; a file of 'crsr-video tracks' saves this time")
+    recording = find_people(reader.path, min_face=config.faces.min_face, on_progress=on_progress)
+    ticks = int(reader.source.shift / reader.info.time_base)
+    return Replay(recording, reader.path, shift=ticks, min_face=config.faces.min_face)

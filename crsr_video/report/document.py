@@ -23,8 +23,8 @@ from crsr_video.track import face_models
 from crsr_video.types import RunStatistics
 from crsr_video.versions import library_versions
 
-MAX_TRACKS = 10_000
-"""Maximum number of tracks in a report. The longest ones are kept."""
+MAX_PEOPLE = 10_000
+"""Largest number of people in a report: those seen longest."""
 
 
 def assemble(
@@ -54,7 +54,7 @@ def assemble(
         placement: Device and precision of the networks.
         command: Words of the command line, if there was one.
     """
-    tracks = sorted(observed.tracks, key=lambda track: (-track.frames, track.id))[:MAX_TRACKS]
+    people = sorted(observed.people, key=lambda person: (-person.frames, person.id))[:MAX_PEOPLE]
     return Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         complete=not summary.partial,
@@ -77,7 +77,6 @@ def assemble(
         ),
         faces=statistics.faces,
         enhanced=statistics.enhanced,
-        people=statistics.tracks,
         skipped=dict(sorted(statistics.skipped.items())),
         masks=observed.masks,
         seconds=round(summary.seconds, 3),
@@ -86,8 +85,8 @@ def assemble(
         stages={name: round(seconds, 3) for name, seconds in statistics.stage_seconds.items()}
         | {"report": round(observed.seconds, 3)},
         cuts=observed.cuts,
-        tracks=tuple(sorted(tracks, key=lambda track: track.id)),
-        tracks_left_out=len(observed.tracks) - len(tracks),
+        people=tuple(sorted(people, key=lambda person: person.id)),
+        people_left_out=len(observed.people) - len(people),
         notices=tuple(summary.notices),
     )
 
@@ -139,13 +138,13 @@ def write(report: Report, paths: Sequence[Path]) -> None:
 
 
 def as_json(report: Report) -> str:
-    """Return the report without its pictures, one line for each key and each track."""
+    """Return the report without its pictures, one line for each key and each person."""
     facts = {"format": FORMAT, "version": VERSION, **asdict(report)}
-    tracks = facts.pop("tracks")
-    for track in tracks:
-        track.pop("pictures")
+    people = facts.pop("people")
+    for person in people:
+        person.pop("pictures")
     lines = [f"{_dump(key)}: {_dump(value)}" for key, value in facts.items()]
-    lines.append('"tracks": [' + ",".join("\n" + _dump(track) for track in tracks) + "\n]")
+    lines.append('"people": [' + ",".join("\n" + _dump(person) for person in people) + "\n]")
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 

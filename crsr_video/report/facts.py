@@ -9,8 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FORMAT = "crsr-video report"
-VERSION = 1
+VERSION = 2
 """Version of the schema. It grows when a field is removed or changes its meaning."""
+
+MAX_PICTURES = 3
+"""Maximum number of pictures of each person."""
+PICTURE_GAP_SECONDS = 2.0
+"""Minimum time between two of them."""
 
 UNSPECIFIED = "unspecified"
 """Value of a colour property that the file does not specify."""
@@ -121,10 +126,13 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class TrackFacts:
-    """One face track of the video."""
+class PersonFacts:
+    """One person of the video."""
 
     id: int
+    """Number of the person, see `Face.person`."""
+    tracks: tuple[int, ...]
+    """IDs of the face tracks that show the person."""
     frames: int
     """Number of frames that show the face."""
     enhanced: int
@@ -185,7 +193,7 @@ class FrameFacts:
 class Observations:
     """Facts about faces and frames that an `Observer` gathered during a run."""
 
-    tracks: tuple[TrackFacts, ...] = ()
+    people: tuple[PersonFacts, ...] = ()
     changed: int | None = None
     """Frames with at least one enhanced face, or None if they were not counted."""
     masks: Masks | None = None
@@ -219,8 +227,6 @@ class Report:
     """Faces seen, summed over frames."""
     enhanced: int
     """Faces enhanced, summed over frames."""
-    people: int
-    """Number of face tracks."""
     skipped: Mapping[str, int]
     masks: Masks | None
     seconds: float
@@ -229,7 +235,7 @@ class Report:
     stages: Mapping[str, float]
     """Seconds by stage."""
     cuts: tuple[float, ...]
-    tracks: tuple[TrackFacts, ...]
-    tracks_left_out: int
-    """Number of tracks that are counted but have no entry in `tracks`."""
+    people: tuple[PersonFacts, ...]
+    people_left_out: int
+    """Number of further people, who are seen for less time."""
     notices: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Merge the observations of several parts of a video, for runs that process it in segments."""
+"""Merge what was observed of one person in several tracks, or in several segments of a video."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,17 +7,18 @@ from itertools import chain
 
 from crsr_video.report.curves import MAX_GAP_SECONDS, MAX_POINTS
 from crsr_video.report.facts import (
+    MAX_PICTURES,
+    PICTURE_GAP_SECONDS,
     BackedOff,
     Curve,
     Flicker,
     Identity,
     Masks,
     Observations,
+    PersonFacts,
     Picture,
     Span,
-    TrackFacts,
 )
-from crsr_video.report.observer import MAX_PICTURES, PICTURE_GAP_SECONDS
 
 
 def renumber(part: Observations, ids: Mapping[int, int], shift: float = 0.0) -> Observations:
@@ -28,42 +29,45 @@ def renumber(part: Observations, ids: Mapping[int, int], shift: float = 0.0) -> 
         ids: New track IDs by old track ID.
         shift: Seconds to add to all times.
     """
-    tracks = tuple(
-        _shifted(replace(track, id=ids[track.id]), shift)
-        for track in part.tracks
-        if track.id in ids
+    people = []
+    for person in part.people:
+        tracks = tuple(sorted(ids[track] for track in person.tracks if track in ids))
+        if tracks:
+            is_kept = all(ids.get(track, track) == track for track in person.tracks)
+            number = person.id if is_kept else tracks[0]
+            people.append(_shifted(replace(person, id=number, tracks=tracks), shift))
+    return replace(
+        part, people=tuple(people), cuts=tuple(round(cut + shift, 3) for cut in part.cuts)
     )
-    return replace(part, tracks=tracks, cuts=tuple(round(cut + shift, 3) for cut in part.cuts))
 
 
-def _shifted(track: TrackFacts, shift: float) -> TrackFacts:
+def _shifted(person: PersonFacts, shift: float) -> PersonFacts:
     if shift == 0:
-        return track
+        return person
 
     def at(seconds: float) -> float:
         return round(seconds + shift, 3)
 
     return replace(
-        track,
-        first_seconds=at(track.first_seconds),
-        last_seconds=at(track.last_seconds),
-        spans=tuple(Span(at(s.first_seconds), at(s.last_seconds), s.enhanced) for s in track.spans),
+        person,
+        first_seconds=at(person.first_seconds),
+        last_seconds=at(person.last_seconds),
+        spans=tuple(
+            Span(at(s.first_seconds), at(s.last_seconds), s.enhanced) for s in person.spans
+        ),
         curves={
             name: Curve(tuple(map(at, curve.seconds)), curve.values)
-            for name, curve in track.curves.items()
+            for name, curve in person.curves.items()
         },
-        pictures=tuple(replace(p, seconds=at(p.seconds)) for p in track.pictures),
+        pictures=tuple(replace(p, seconds=at(p.seconds)) for p in person.pictures),
     )
 
 
 def merge(parts: Iterable[Observations]) -> Observations:
     """Merge the observations of consecutive parts that use the same track IDs."""
     parts = list(parts)
-    by_id: dict[int, list[TrackFacts]] = {}
-    for track in chain.from_iterable(part.tracks for part in parts):
-        by_id.setdefault(track.id, []).append(track)
     return Observations(
-        tracks=tuple(_merged_track(by_id[key]) for key in sorted(by_id)),
+        people=merge_people(chain.from_iterable(part.people for part in parts)),
         changed=sum(part.changed or 0 for part in parts),
         masks=_masks([part.masks for part in parts if part.masks is not None]),
         cuts=tuple(chain.from_iterable(part.cuts for part in parts)),
@@ -71,8 +75,20 @@ def merge(parts: Iterable[Observations]) -> Observations:
     )
 
 
-def _merged_track(parts: Sequence[TrackFacts]) -> TrackFacts:
-    """Merge the parts of one track.
+def merge_people(people: Iterable[PersonFacts]) -> tuple[PersonFacts, ...]:
+    """Merge the facts about people who share a number or a track."""
+    groups: list[list[PersonFacts]] = []
+    for person in people:
+        keys = {person.id, *person.tracks}
+        same = [g for g in groups if any(keys & {other.id, *other.tracks} for other in g)]
+        groups = [group for group in groups if group not in same]
+        groups.append([*chain.from_iterable(same), person])
+    merged = (_merged(sorted(group, key=lambda part: part.first_seconds)) for group in groups)
+    return tuple(sorted(merged, key=lambda person: person.id))
+
+
+def _merged(parts: Sequence[PersonFacts]) -> PersonFacts:
+    """Merge the parts of one person.
 
     The median size is approximated by the mean of the parts' medians, weighted by their frames.
     """
@@ -82,8 +98,9 @@ def _merged_track(parts: Sequence[TrackFacts]) -> TrackFacts:
     skipped: Counter[str] = Counter()
     for part in parts:
         skipped.update(part.skipped)
-    return TrackFacts(
-        id=parts[0].id,
+    return PersonFacts(
+        id=min(part.id for part in parts),
+        tracks=tuple(sorted({track for part in parts for track in part.tracks})),
         frames=sum(part.frames for part in parts),
         enhanced=sum(part.enhanced for part in parts),
         first_seconds=min(part.first_seconds for part in parts),
@@ -167,10 +184,10 @@ def _spans(spans: Sequence[Span]) -> tuple[Span, ...]:
     return tuple(joined)
 
 
-def _curves(tracks: Sequence[TrackFacts]) -> dict[str, Curve]:
-    names = dict.fromkeys(name for track in tracks for name in track.curves)
+def _curves(people: Sequence[PersonFacts]) -> dict[str, Curve]:
+    names = dict.fromkeys(name for person in people for name in person.curves)
     return {
-        name: _thinned([track.curves[name] for track in tracks if name in track.curves])
+        name: _thinned([person.curves[name] for person in people if name in person.curves])
         for name in names
     }
 

@@ -16,25 +16,25 @@ from crsr_video.imaging import masks
 from crsr_video.imaging.geometry import nose_offset
 from crsr_video.report.curves import Gauge, Presence
 from crsr_video.report.facts import (
+    MAX_PICTURES,
+    PICTURE_GAP_SECONDS,
     BackedOff,
     Flicker,
     Identity,
     Masks,
     Observations,
+    PersonFacts,
     Picture,
-    TrackFacts,
 )
 from crsr_video.report.measurements import FacePair, Luma, encode_jpeg, flicker
+from crsr_video.report.observations import merge_people
 from crsr_video.stages.base import Lowered
+from crsr_video.track.grouping import PeopleGrouper
 from crsr_video.track.recognition import Embedding, FaceRecogniser, cosine
 from crsr_video.types import Face, Frame, TrackedFrame
 
 DETAILED_TRACKS = 48
 """Curves and pictures are kept for the longest tracks only."""
-MAX_PICTURES = 3
-"""Maximum number of pictures of each face."""
-PICTURE_GAP_SECONDS = 2.0
-"""Minimum time between two pictures of a face."""
 _MEASURE_EVERY = 12
 """Enhanced frames of a face between two measurements."""
 _EMBED_FIRST, _EMBED_EVERY = 54, 60
@@ -90,12 +90,15 @@ class Observer:
     """Compares every frame before and after enhancement.
 
     Args:
-        recogniser: Measures identity. Defaults to none.
+        recogniser: Measures identity, and finds the tracks of one person. Defaults to none.
     """
 
     def __init__(self, recogniser: FaceRecogniser | None = None) -> None:
         self._tracks: dict[int, _Track] = {}
         self._recogniser = recogniser
+        self._grouper = None if recogniser is None else PeopleGrouper(recogniser)
+        self._people: dict[int, int] = {}
+        """Numbers of people by track ID, as a tracks file states them."""
         self._changed_area = Gauge()
         self._cuts: list[float] = []
         self._frames = 0
@@ -121,6 +124,9 @@ class Observer:
         weights = {patch.track: patch.weight for patch in finished.changed}
         for face in item.faces:
             self._note(face, item.frame, finished, weights.get(face.track, 0.0))
+        self._people |= {face.track: face.person for face in item.faces if face.person}
+        if self._grouper is not None:
+            self._grouper.push(item)
         self._seconds += time.perf_counter() - begin
 
     def observations(self, lowered: Mapping[int, Lowered] | None = None) -> Observations:
@@ -130,10 +136,13 @@ class Observer:
             lowered: How back-off reduced the strength, by track ID.
         """
         area, lowered = self._changed_area, lowered or {}
+        people = self._people or (self._grouper.people() if self._grouper else {})
+        found = (
+            _facts(track, people.get(key, key), lowered.get(key))
+            for key, track in sorted(self._tracks.items())
+        )
         return Observations(
-            tracks=tuple(
-                _facts(track, lowered.get(key)) for key, track in sorted(self._tracks.items())
-            ),
+            people=merge_people(found),
             changed=self._changed,
             masks=Masks(area.count, area.mean, area.high) if area.count else None,
             cuts=tuple(self._cuts),
@@ -238,12 +247,13 @@ def _picture_score(pair: FacePair) -> float:
     return min(eye_distance, 120.0) * frontal * certainty * (1.0 if inside else 0.5)
 
 
-def _facts(track: _Track, lowered: Lowered | None) -> TrackFacts:
+def _facts(track: _Track, person: int, lowered: Lowered | None) -> PersonFacts:
     curves = {"size": track.size, "strength": track.strength, "likeness": track.likeness}
     curves |= dict(zip(("flicker_before", "flicker_after"), track.flicker, strict=True))
     size, strength = track.size, track.strength
-    return TrackFacts(
-        id=track.id,
+    return PersonFacts(
+        id=person,
+        tracks=(track.id,),
         frames=track.seen,
         enhanced=track.enhanced,
         first_seconds=round(track.first, 3),

@@ -16,12 +16,12 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from crsr_video.formatting import format_time
-from crsr_video.report.facts import UNSPECIFIED, Curve, MediaFacts, Report, Span, TrackFacts
+from crsr_video.report.facts import UNSPECIFIED, Curve, MediaFacts, PersonFacts, Report, Span
 
-TRACKS_WITH_CARDS = 24
-"""Number of tracks with pictures and plots: the longest ones."""
-TRACKS_IN_TABLE = 500
-"""Number of tracks in the table: the longest ones."""
+PEOPLE_WITH_CARDS = 24
+"""Number of people with pictures and plots: those seen longest."""
+PEOPLE_IN_TABLE = 500
+"""Number of people in the table: those seen longest."""
 
 _UNKNOWN = "unknown"
 _PLOT_WIDTH, _PLOT_HEIGHT = 300.0, 84.0
@@ -72,11 +72,11 @@ class _Bar:
 
 @dataclass(frozen=True, slots=True)
 class _Timeline:
-    """The interval that the timeline shows, and one row of bars for each track."""
+    """The interval that the timeline shows, and one row of bars for each person."""
 
     begin: float
     end: float
-    rows: tuple[tuple[TrackFacts, tuple[_Bar, ...], str], ...]
+    rows: tuple[tuple[PersonFacts, tuple[_Bar, ...], str], ...]
     cuts: tuple[float, ...]
     """Positions of the scene cuts."""
 
@@ -84,10 +84,10 @@ class _Timeline:
 def as_html(report: Report) -> str:
     """Return the page."""
     style, script = _resource("page.css"), _resource("page.js")
-    longest = sorted(report.tracks, key=lambda track: (-track.frames, track.id))
-    cards = sorted(longest[:TRACKS_WITH_CARDS], key=lambda track: track.id)
-    rows = sorted(longest[:TRACKS_IN_TABLE], key=lambda track: track.id)
-    total = len(report.tracks) + report.tracks_left_out
+    longest = sorted(report.people, key=lambda person: (-person.frames, person.id))
+    cards = sorted(longest[:PEOPLE_WITH_CARDS], key=lambda person: person.id)
+    rows = sorted(longest[:PEOPLE_IN_TABLE], key=lambda person: person.id)
+    total = len(report.people) + report.people_left_out
     return (
         _environment()
         .from_string(_resource("page.html"))
@@ -103,9 +103,9 @@ def as_html(report: Report) -> str:
             notices=_notices(report),
             timeline=_timeline(report, cards) if cards else None,
             cards=cards,
-            tracks_without_card=total - len(cards),
+            people_without_card=total - len(cards),
             rows=rows,
-            tracks_without_row=total - len(rows),
+            people_without_row=total - len(rows),
             source=_media_rows(report.source),
             output=_media_rows(report.output),
             settings=_flat(report.settings),
@@ -122,7 +122,7 @@ def _environment() -> Environment:
     environment = Environment(
         autoescape=True, finalize=_clean, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"track_figures": _track_figures, "plots": _plots}
+    environment.globals |= {"person_figures": _person_figures, "plots": _plots}
     environment.filters |= {
         "clock": format_time,
         "count": "{:,}".format,
@@ -159,7 +159,7 @@ def _tiles(report: Report) -> list[tuple[str, str, str]]:
     enhanced = f"{report.enhanced:,} of {report.faces:,} faces enhanced"
     tiles = [
         ("Frames", f"{frames.total:,}", changed),
-        ("People", f"{report.people:,}", enhanced),
+        ("People", f"{len(report.people) + report.people_left_out:,}", enhanced),
     ]
     if masks is not None:
         area = f"on average, at most {masks.highest:.1%}"
@@ -181,9 +181,9 @@ def _notices(report: Report) -> list[str]:
     return notices
 
 
-def _timeline(report: Report, tracks: Sequence[TrackFacts]) -> _Timeline:
-    begin = min(0.0, *(track.first_seconds for track in tracks))
-    last = max(track.last_seconds for track in tracks)
+def _timeline(report: Report, people: Sequence[PersonFacts]) -> _Timeline:
+    begin = min(0.0, *(person.first_seconds for person in people))
+    last = max(person.last_seconds for person in people)
     length = max(last - begin, min(report.output.seconds, 1e6), 0.1)
 
     def position(seconds: float) -> float:
@@ -195,11 +195,11 @@ def _timeline(report: Report, tracks: Sequence[TrackFacts]) -> _Timeline:
 
     rows = tuple(
         (
-            track,
-            tuple(map(bar, track.spans)),
-            "Visible " + ", ".join(map(_span_label, track.spans[:_SPANS_READ_ALOUD])),
+            person,
+            tuple(map(bar, person.spans)),
+            "Visible " + ", ".join(map(_span_label, person.spans[:_SPANS_READ_ALOUD])),
         )
-        for track in tracks
+        for person in people
     )
     return _Timeline(begin, begin + length, rows, tuple(map(position, report.cuts)))
 
@@ -209,31 +209,31 @@ def _span_label(span: Span) -> str:
     return f"{format_time(span.first_seconds)} to {format_time(span.last_seconds)}, {state}"
 
 
-def _track_figures(track: TrackFacts) -> list[tuple[str, str]]:
-    """Return the figures on the card of a track, with their names."""
-    width = f"{track.size_median:.0f} px ({track.size_min:.0f} to {track.size_max:.0f})"
-    rows = [("Enhanced", f"{track.enhanced:,} of {track.frames:,} frames"), ("Width", width)]
-    if track.enhanced:
-        ends = f"{track.strength_min:.2f} to {track.strength_max:.2f}"
-        rows.append(("Strength", f"{track.strength_mean:.2f} ({ends})"))
-    if track.backed_off is not None:
-        taken = track.backed_off
+def _person_figures(person: PersonFacts) -> list[tuple[str, str]]:
+    """Return the figures on the card of a person, with their names."""
+    width = f"{person.size_median:.0f} px ({person.size_min:.0f} to {person.size_max:.0f})"
+    rows = [("Enhanced", f"{person.enhanced:,} of {person.frames:,} frames"), ("Width", width)]
+    if person.enhanced:
+        ends = f"{person.strength_min:.2f} to {person.strength_max:.2f}"
+        rows.append(("Strength", f"{person.strength_mean:.2f} ({ends})"))
+    if person.backed_off is not None:
+        taken = person.backed_off
         share = f"to {taken.mean:.0%} (at least {taken.lowest:.0%})"
         rows.append(("Backed off", f"{share} in {taken.frames:,} frames because of {taken.cause}"))
-    if track.flicker is not None:
-        flicker = f"{track.flicker.before:.2f} before, {track.flicker.after:.2f} after"
+    if person.flicker is not None:
+        flicker = f"{person.flicker.before:.2f} before, {person.flicker.after:.2f} after"
         rows.append(("Flicker", flicker))
-    if track.identity is not None:
-        rows.append(("Likeness", f"{track.identity.likeness_mean:.3f} before to after"))
-        before, after = track.identity.steady_before, track.identity.steady_after
+    if person.identity is not None:
+        rows.append(("Likeness", f"{person.identity.likeness_mean:.3f} before to after"))
+        before, after = person.identity.steady_before, person.identity.steady_after
         if before is not None and after is not None:
             rows.append(("Steadiness", f"{before:.3f} before, {after:.3f} after"))
-    rows += [(f"Unchanged in {count:,} frames", why) for why, count in track.skipped.items()]
+    rows += [(f"Unchanged in {count:,} frames", why) for why, count in person.skipped.items()]
     return rows
 
 
-def _plots(track: TrackFacts) -> list[_Plot]:
-    curves = track.curves
+def _plots(person: PersonFacts) -> list[_Plot]:
+    curves = person.curves
     wanted = [
         ("Width", "px", {"width": curves.get("size")}, None),
         ("Strength", "", {"strength": curves.get("strength")}, 1.0),

@@ -134,7 +134,12 @@ class PeopleGrouper(Stage[TrackedFrame, TrackedFrame]):
         return ("people are not recognised after cuts: run 'crsr-video models --fetch' once",)
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
-        """Return the frame with the number of each person, as far as it is known."""
+        """Return the frame with the number of each person, as far as it is known.
+
+        A frame whose faces have numbers, such as those of a tracks file, is returned as it is.
+        """
+        if all(face.person for face in item.faces):
+            return [item]
         self._frame += 1
         seen = [face for face in item.faces if face.presence >= _MIN_PRESENCE]
         for face in item.faces:

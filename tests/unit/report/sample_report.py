@@ -13,11 +13,11 @@ from crsr_video.report.facts import (
     Identity,
     Masks,
     MediaFacts,
+    PersonFacts,
     Picture,
     Report,
     Span,
     StreamFacts,
-    TrackFacts,
 )
 from crsr_video.report.measurements import encode_jpeg
 
@@ -31,10 +31,11 @@ def flat(colour, side=64):
     return encode_jpeg(np.full((side, side, 3), colour, np.uint8))
 
 
-def track(number, **fields):
+def person(number, **fields):
     seconds = tuple(n / 10 for n in range(40))
-    facts = TrackFacts(
+    facts = PersonFacts(
         id=number,
+        tracks=(number,),
         frames=100 - number,
         enhanced=80,
         first_seconds=0.0,
@@ -61,7 +62,7 @@ def track(number, **fields):
     return replace(facts, **fields)
 
 
-def report(tracks=3, **fields):
+def report(people=3, **fields):
     streams = (
         StreamFacts(0, "video", "h264", "", True, True),
         StreamFacts(1, "audio", "aac", EVIL, False),
@@ -95,7 +96,6 @@ def report(tracks=3, **fields):
         frames=FrameFacts(100, 90, 0, 0, 0, 0, False),
         faces=300,
         enhanced=240,
-        people=tracks,
         skipped={"not seen clearly": 21},
         masks=Masks(9, 0.05, 0.07),
         seconds=12.0,
@@ -103,8 +103,8 @@ def report(tracks=3, **fields):
         fps=9.1,
         stages={"decode": 1.0, "track": 2.5},
         cuts=(2.0,),
-        tracks=tuple(track(number) for number in range(1, tracks + 1)),
-        tracks_left_out=0,
+        people=tuple(person(number) for number in range(1, people + 1)),
+        people_left_out=0,
         notices=(EVIL,),
     )
     return replace(facts, **fields)

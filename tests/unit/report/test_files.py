@@ -48,7 +48,7 @@ def test_the_json_describes_the_run(made):
     assert facts["source"]["path"] == str(folder / NAME)
     assert facts["output"]["bytes"] == (folder / "out.mp4").stat().st_size
     assert all(stream["kept"] for stream in facts["source"]["streams"])
-    (track,) = facts["tracks"]
+    (track,) = facts["people"]
     assert track["frames"] == track["enhanced"] == facts["frames"]["total"] == facts["faces"]
     assert facts["frames"]["changed"] == facts["frames"]["total"]
     assert 0 < facts["masks"]["mean"] <= facts["masks"]["highest"] < 1
@@ -136,7 +136,7 @@ def test_a_page_with_many_faces_stays_small():
     assert page.count("<article") == 24
     assert "1,500 more" in page
     assert len(page) < 2_000_000
-    assert len(json.loads(as_json(many))["tracks"]) == 2000
+    assert len(json.loads(as_json(many))["people"]) == 2000
 
 
 def test_a_damaged_source_is_reported():
@@ -154,7 +154,7 @@ def test_a_damaged_source_is_reported_on_too(tmp_path):
     summary = crsr_video.enhance(clip, tmp_path / "out.mkv", config=config)
     assert summary.partial and summary.reports == (path,)
     facts = json.loads(path.read_text("ascii"))
-    assert (facts["complete"], facts["command"], facts["tracks"]) == (False, [], [])
+    assert (facts["complete"], facts["command"], facts["people"]) == (False, [], [])
     assert facts["frames"]["total"] == summary.statistics.frames
 
 

@@ -58,7 +58,7 @@ def test_counts_times_sizes_and_strengths_are_noted(still):
         return [face] if number >= 10 else []
 
     seen = watch(Observer(), still[:50], faces_of, weight=0.75, cuts=(0, 20))
-    (track,) = seen.tracks
+    (track,) = seen.people
     assert (track.id, track.frames, track.enhanced) == (3, 40, 20)
     assert (track.first_seconds, track.last_seconds) == (0.4, 1.96)
     width = round(FACE.box[2] - FACE.box[0], 1)
@@ -82,7 +82,7 @@ def test_the_changed_area_counts_touched_pixels(still):
 def test_flicker_of_source_and_result_are_separate(still):
     """The source is still, and the result changes by 8 codes in every other frame."""
     seen = watch(Observer(), still[:40], lambda _: [FACE], change_of=lambda n: 8 * (n % 2))
-    measured = seen.tracks[0].flicker
+    measured = seen.people[0].flicker
     assert measured is not None
     assert measured.pairs == 4
     assert measured.before == 0
@@ -108,7 +108,7 @@ def test_pictures_show_the_same_region_before_and_after(still):
     import cv2
 
     seen = watch(Observer(), still[:1], lambda _: [FACE], change_of=lambda _: 40)
-    (picture,) = seen.tracks[0].pictures
+    (picture,) = seen.people[0].pictures
     before, after = (
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(int)
         for data in (picture.before, picture.after)
@@ -132,7 +132,7 @@ def test_back_off_is_reported(still):
     watch(observer, still[:5], lambda _: [FACE])
     lowered = Lowered(frames=4, lowest=0.25, total=2.0)
     lowered.causes[DRIFT] = 4
-    taken = observer.observations({3: lowered}).tracks[0].backed_off
+    taken = observer.observations({3: lowered}).people[0].backed_off
     assert taken is not None
     assert (taken.frames, taken.lowest, taken.mean, taken.cause) == (4, 0.25, 0.5, DRIFT)
 
@@ -153,7 +153,7 @@ class TurningEmbeddings:
 def test_identity_is_sampled(still):
     recogniser = TurningEmbeddings()
     frames = [replace(still[0], pts=n) for n in range(150)]
-    identity = watch(Observer(recogniser), frames, lambda _: [FACE]).tracks[0].identity
+    identity = watch(Observer(recogniser), frames, lambda _: [FACE]).people[0].identity
     assert identity is not None
     assert identity.samples == recogniser.calls == 2  # One in 60 frames, beginning late.
     assert identity.likeness_min == pytest.approx(np.cos(0.2), abs=1e-3)
@@ -172,7 +172,7 @@ def test_details_are_kept_for_the_longest_tracks_only(monkeypatch):
             now = replace(frame, pts=number)
             observer.push(TrackedFrame(now, (face,)), finished(now, [face]))
             number += 1
-    tracks = observer.observations().tracks
+    tracks = observer.observations().people
     assert len(tracks) == 12
     assert {track.id for track in tracks if track.pictures} == {0, 1, 2, 11}
     assert all(track.frames == (30 if track.id < 3 else 10) for track in tracks)
@@ -198,3 +198,22 @@ def test_near_spans_are_joined_and_their_number_is_bounded():
         presence.push(3 + number, bool(number % 2))
     assert len(presence.spans) <= 120
     assert presence.spans[-1].last_seconds == 1002
+
+
+class SameEmbeddings:
+    """Stands in for the recogniser: all faces are alike."""
+
+    def embed(self, chips):
+        return np.ones((len(chips), 2), np.float32)
+
+
+def test_tracks_with_the_same_number_are_one_person(still):
+    faces = [replace(FACE, person=2), replace(FACE, track=4, person=2)]
+    (person,) = watch(Observer(), still[:20], lambda n: [faces[n >= 10]]).people
+    assert (person.id, person.tracks, person.frames) == (2, (3, 4), 20)
+
+
+def test_tracks_are_grouped_by_likeness(still):
+    faces = [FACE, replace(FACE, track=4)]
+    seen = watch(Observer(SameEmbeddings()), still[:20], lambda n: [faces[n >= 10]])
+    assert [person.tracks for person in seen.people] == [(3, 4)]

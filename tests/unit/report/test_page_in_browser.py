@@ -7,7 +7,7 @@ import pytest
 
 from crsr_video.report.page import as_html
 from tests.unit.report.browser import PROGRAM, Browser
-from tests.unit.report.sample_report import AFTER, BEFORE, EVIL, report, track
+from tests.unit.report.sample_report import AFTER, BEFORE, EVIL, person, report
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed")
 
@@ -158,11 +158,11 @@ def test_the_page_fits_a_narrow_window(page, scheme):
 
 
 def test_an_unchanged_person_needs_no_picture(browser, tmp_path):
-    alone = track(
+    alone = person(
         1, enhanced=0, pictures=(), curves={}, flicker=None, identity=None, backed_off=None
     )
     path = tmp_path / "alone.html"
-    path.write_text(as_html(replace(report(), tracks=(alone,))), encoding="utf-8")
+    path.write_text(as_html(replace(report(), people=(alone,))), encoding="utf-8")
     browser.open(path)
     assert browser.value("document.querySelectorAll('article').length") == 1
     assert browser.heard("Log.entryAdded", "Runtime.exceptionThrown") == []
