@@ -215,6 +215,11 @@ class Pipeline(Closing):
         for run in self._runs:
             run.stage.warm_up()
 
+    def set_strength(self, strength: float) -> None:
+        """Apply this share of the correction, 0 to 1, from the next frame on."""
+        for run in self._runs:
+            run.stage.set_strength(strength)
+
     def use_clock(self, clock: Callable[[], float]) -> None:
         """Time the stages by another clock than the wall's, such as `time.process_time`."""
         self._clock = clock

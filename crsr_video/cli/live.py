@@ -1,6 +1,8 @@
 """``crsr-video live``: enhance a stream while it runs."""
 
 import sys
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +14,7 @@ from crsr_video.cli.values import parse_pairs
 from crsr_video.config import Config, OutputSettings, ReadSettings
 
 if TYPE_CHECKING:
-    from crsr_video.live import LiveStatistics, LiveSummary
+    from crsr_video.live import Hooks, LiveStatistics, LiveSummary
 
 _stream_options = section(
     "Streams",
@@ -30,9 +32,8 @@ _stream_options = section(
         "--output",
         "sink",
         metavar="SINK",
-        required=True,
         help="Write to standard output (-), a URL (rtmp, srt, udp, rtsp), a file, a playlist"
-        " (.m3u8) or a virtual camera (camera:).",
+        " (.m3u8) or a virtual camera (camera:). Not needed with --preview.",
     ),
     options.OVERWRITE,
     options.MAX_LATENCY,
@@ -42,7 +43,8 @@ _stream_options = section(
         flag_value=0,
         type=click.IntRange(0, 65535),
         metavar="[PORT]",
-        help="Serve a page for a browser on this machine that shows before and after.",
+        help="Serve a page for a browser on this machine that shows before and after, and sets the"
+        " strength.",
     ),
     options.SECONDS.but(help="Stop after this time.  [default: when the source ends]"),
     options.REPORT,
@@ -120,7 +122,7 @@ def live(
     common: Common,
     /,
     source: str,
-    sink: str,
+    sink: str | None,
     preview: int | None,
     max_latency: float,
     seconds: float | None,
@@ -141,9 +143,12 @@ def live(
 
     \b
     ffmpeg -f v4l2 -i /dev/video0 -f nut - | crsr-video live -i - -o - | ffplay -
+    crsr-video live -i /dev/video0 --preview
     crsr-video live -i /dev/video0 -o camera: --preview
     crsr-video live -i rtsp://camera/stream -o rtmp://server/live/key
     """
+    if sink is None and preview is None:
+        raise click.UsageError("nothing to do: add -o SINK, --preview, or both")
     connecting = {"connect_seconds": connect_timeout, "reconnect": reconnect}
     output = options.take(
         OutputSettings, choices, container=output_format, options=encoder_options, **connecting
@@ -157,12 +162,9 @@ def live(
         **connecting,
     )
     config = Config.from_options(on_error="passthrough", reading=read, output=output, **choices)
-    with LiveReporter(
-        quiet=common.quiet, as_json=as_json, events_to_stderr=sink == "-"
-    ) as reporter:
-        # Imported here because torch takes seconds to load, and wrong options should fail at once.
-        from crsr_video import live
-        from crsr_video.track import litert
+    reporter = LiveReporter(quiet=common.quiet, as_json=as_json, events_to_stderr=sink == "-")
+    with reporter, ExitStack() as stack:
+        from crsr_video import live  # Wrong options should fail before libraries are imported.
 
         settings = live.LiveSettings(
             source=source,
@@ -170,12 +172,34 @@ def live(
             config=config,
             max_latency=max_latency / 1e3,
             seconds=seconds,
-            preview=preview,
         )
-        process.limit_library_threads(config.networks.device)
-        litert.prepare_process()
-        hooks = live.Hooks(reporter.notice, reporter.statistics, reporter.end)
+
+        def prepare() -> None:
+            from crsr_video.track import litert
+
+            process.limit_library_threads(config.networks.device)
+            litert.prepare_process()
+
+        hooks = live.Hooks(reporter.notice, reporter.statistics, reporter.end, prepare)
+        if preview is not None:
+            hooks = _with_page(hooks, preview, config.faces.strength, stack)
         live.run(settings, hooks, command=("crsr-video", *sys.argv[1:]))
+
+
+def _with_page(hooks: "Hooks", port: int, strength: float, stack: ExitStack) -> "Hooks":
+    """Return hooks that also show the run on a page, which is served until the stack is left."""
+    from crsr_video.studio.live_page import LivePage
+
+    page = stack.enter_context(LivePage(port, strength=strength))
+    hooks.notice(f"preview: {page.address}")
+
+    def show_statistics(now: "LiveStatistics") -> None:
+        hooks.statistics(now)
+        page.show_statistics(now.as_json())
+
+    return replace(
+        hooks, statistics=show_statistics, frame=page.show, strength=lambda: page.strength
+    )
 
 
 class LiveReporter(Reporter):
@@ -212,6 +236,7 @@ class LiveReporter(Reporter):
             **statistics.as_json(),
             sink_gone=summary.sink_gone,
             startup_seconds=round(summary.startup_seconds, 3),
+            unenhanced=summary.unenhanced,
             tracks=summary.statistics.tracks,
             damaged=summary.damaged,
             notices=list(summary.notices),

@@ -1,11 +1,7 @@
 """``crsr-video studio``: preview and export in the browser."""
 
-import secrets
-import socket
-import threading
 import webbrowser
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -44,11 +40,9 @@ def studio(
     crsr-video studio ~/Videos
     crsr-video studio interview.mp4
     """
-    import uvicorn
-
     from crsr_video.files import cache_folder
     from crsr_video.studio.app import create_app
-    from crsr_video.studio.connections import LimitedRequests
+    from crsr_video.studio.serving import PageServer, listen
     from crsr_video.studio.workspace import Workspace
     from crsr_video.track import litert
 
@@ -60,39 +54,17 @@ def studio(
         )
     process.limit_library_threads("auto")
     litert.prepare_process()
-    listener = socket.create_server((host, port), family=_family(host))
-    number = listener.getsockname()[1]
-    token = secrets.token_urlsafe(24)
+    place = listen(host, port)
     workspace = Workspace(
         tuple(path for path in paths if path.is_dir()),
         tuple(path for path in paths if path.is_file()),
         work_folder or cache_folder("studio"),
         parallel=jobs,
+        on_loaded=process.finish_loading,
     )
-    names = {host, "127.0.0.1", "localhost", "[::1]"}
-    app = create_app(workspace, token=token, hosts=frozenset(f"{name}:{number}" for name in names))
-    shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{number}/?token={token}"
-    click.echo(f"crsr-video: the studio is at {address}", err=True)
+    app = create_app(workspace, token=place.token, hosts=place.hosts)
+    click.echo(f"crsr-video: the studio is at {place.address}", err=True)
     click.echo("crsr-video: press Ctrl-C to stop it", err=True)
     if not no_browser:
-        webbrowser.open(address)
-
-    class Server(uvicorn.Server):
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            """End what would keep connections open, then stop."""
-            threading.Thread(target=workspace.begin_closing, daemon=True).start()
-            super().handle_exit(sig, frame)
-
-    config = uvicorn.Config(
-        app,
-        http=LimitedRequests,
-        log_level="error",
-        timeout_graceful_shutdown=2,
-        ws_max_size=8 << 20,
-    )
-    Server(config).run(sockets=[listener])
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
+        webbrowser.open(place.address)
+    PageServer(app, place, on_exit=workspace.begin_closing).serve_here()

@@ -47,14 +47,15 @@ class Search:
         self,
         frames: Iterable[tuple[float, Frame]],
         track: Callable[[Frame], TrackedFrame],
+        shown: Moment | None = None,
     ) -> Moment | None:
         """Track frames up to the wanted one, and return it, or the last one before it.
 
         Args:
             frames: Frames with their times, from `begin` on.
             track: Finds the faces of the next frame.
+            shown: The frame before them, if they begin later.
         """
-        shown = None
         for seconds, frame in frames:
             tracked = track(frame)
             if shown is None or seconds <= self.wanted + self.step:

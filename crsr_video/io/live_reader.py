@@ -142,11 +142,6 @@ class LiveReader(Closing):
         """
         return self._arrivals
 
-    def restart_pace(self) -> None:
-        """Count the pace of a paced source from its next frame."""
-        if self._pace is not None:
-            self._pace.restart()
-
     # Opening -------------------------------------------------------------------------------------
 
     def _open_inlet(self) -> pipes.Inlet:

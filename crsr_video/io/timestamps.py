@@ -450,10 +450,6 @@ class Pace:
         self._stop, self._slack, self._clock = stop, slack, clock
         self._start: tuple[Fraction, float] | None = None
 
-    def restart(self) -> None:
-        """Count from the next frame."""
-        self._start = None
-
     def wait(self, seconds: Fraction) -> bool:
         """Wait until the frame of this time is due. Return False if the wait was stopped."""
         now = self._clock()

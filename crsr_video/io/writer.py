@@ -544,7 +544,12 @@ class LiveWriter(OutputWriter):
     # Ending -------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Finish; see `OutputWriter.close`. A network that breaks meanwhile is only a notice."""
+        """Finish; see `OutputWriter.close`. A network that breaks meanwhile is only a notice.
+
+        Raises:
+            OutputError: The network had been lost before, and did not come back.
+        """
+        is_lost = self._connector is not None
         try:
             super().close()
         except EncoderError:
@@ -553,6 +558,11 @@ class LiveWriter(OutputWriter):
             if not self.plan.destination.is_network:
                 raise
             self._on_event(str(error))
+        if is_lost:
+            raise OutputError(
+                f"{self.plan.name}: the connection was lost and did not come back: "
+                f"the last {self._missed} frames were dropped"
+            )
 
     def _finish(self) -> None:
         if self._connector is None:

@@ -12,6 +12,8 @@ from crsr_video.types import Frame
 _MAX_PACKETS = 4096
 _MAX_PACKET_BYTES = 64 << 20
 """Bytes of packets that may wait, beyond which the oldest ones are dropped or written."""
+_PATIENT_FRAMES = 30
+"""Frames that may wait in a patient queue."""
 _MAX_LEAD_SECONDS = 0.1
 """Lead of sound over its frame. A container that sorts both by time has the sound when the frame
 comes, and need not wait for it."""
@@ -48,6 +50,8 @@ class LatestFrameQueue:
         self._max_in_flight = max_in_flight
         self._frames = self._packets = self._packet_bytes = self._in_flight = 0
         self._has_ended = False
+        self.is_patient = False
+        """Frames wait instead of being dropped, up to a second of them."""
         self.dropped = 0
         """Dropped frames."""
         self.dropped_packets = 0
@@ -62,7 +66,8 @@ class LatestFrameQueue:
                 return
             self._items.append(arrival)
             self._count(arrival, 1)
-            while self._frames > self._max_frames:
+            most = _PATIENT_FRAMES if self.is_patient else self._max_frames
+            while self._frames > most:
                 self._drop_frame()
             while self._packets > _MAX_PACKETS or self._packet_bytes > _MAX_PACKET_BYTES:
                 self._drop_packet()
@@ -76,13 +81,18 @@ class LatestFrameQueue:
         with self._changed:
             if not self._changed.wait_for(self._can_take, timeout_seconds) or not self._items:
                 return None
-            if not self._blocks:
+            if not self._blocks and not self.is_patient:
                 self._drop_stale_frames()
             arrival = self._items.popleft()
             self._count(arrival, -1)
             self._in_flight += isinstance(arrival.item, Frame)
             self._changed.notify_all()
             return arrival
+
+    @property
+    def waiting(self) -> int:
+        """Number of frames that wait."""
+        return self._frames
 
     def release(self) -> None:
         """Report that a frame that was taken is finished."""
@@ -99,17 +109,6 @@ class LatestFrameQueue:
         """End the iteration at once."""
         self.end()
         self.clear()
-
-    def start_counting(self) -> tuple[int, int]:
-        """Reset the counts, and return the numbers of frames dropped so far and of those waiting.
-
-        Sound that is older than the waiting frames is dropped too, as nobody would see its frames.
-        """
-        with self._changed:
-            missed, self.dropped, self.dropped_packets = self.dropped, 0, 0
-            while missed and self._items and isinstance(self._items[0].item, Passthrough):
-                self._count(self._items.popleft(), -1)
-            return missed, self._frames
 
     def end(self) -> None:
         """Accept no further items. Those that wait can still be taken."""

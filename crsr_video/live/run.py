@@ -1,7 +1,7 @@
 """A live run, from settings to summary.
 
 The source is opened first, then the output, so that impossible ones fail at once. The networks and
-their libraries take seconds to load, while the source is received already.
+their libraries take seconds to load. Until then the frames of a live source pass unchanged.
 """
 
 import time
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError, InputError, OutputError
+from crsr_video.io.feed import Feed
 from crsr_video.io.live_reader import LiveReader
+from crsr_video.io.pyav import Passthrough
 from crsr_video.io.writer import LiveWriter
 from crsr_video.live.quality_controller import QualityController
 from crsr_video.live.runner import LiveRunner
@@ -25,7 +27,6 @@ from crsr_video.track.recognition import installed_recogniser
 from crsr_video.types import Frame, TrackedFrame
 
 if TYPE_CHECKING:
-    from crsr_video.live.preview import Preview
     from crsr_video.report import Observer
     from crsr_video.report.facts import MediaFacts
     from crsr_video.types import RunStatistics
@@ -47,22 +48,20 @@ class LiveSettings:
     Attributes:
         source: Address of the source: "-" for standard input, a camera, a URL or a file.
         output: Address of the output: "-" for standard output, a URL, a file, or "camera:",
-            optionally followed by the name of a virtual camera.
+            optionally followed by the name of a virtual camera. None writes nothing, for runs that
+            are only watched through `Hooks.frame`.
         config: How frames are read, enhanced and written. Settings of files alone (`scale`,
             `tracks`, `start`, `duration`, `resume`) must have their defaults.
         max_latency: Latency in seconds, from a frame's arrival until it is written, that 95 % of
             the frames should stay below.
         seconds: Time after which the run ends. None means at the end of the source.
-        preview: Port of the preview page on this machine, or 0 for any free one. None means no
-            preview.
     """
 
     source: str
-    output: str
+    output: str | None = None
     config: Config = field(default_factory=Config)
     max_latency: float = MAX_LATENCY_SECONDS
     seconds: float | None = None
-    preview: int | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -96,6 +95,7 @@ class LiveSummary(RunSummary):
     Attributes:
         statistics: Counts of frames and faces, and the time of every stage.
         live: Latencies and rates of the whole run.
+        unenhanced: Frames that passed unchanged while the networks were loaded.
         sink_gone: Whether the run ended because the receiver of the output left.
         reports: Reports that were written.
         output: The file that was written, if the output is a file.
@@ -103,6 +103,7 @@ class LiveSummary(RunSummary):
 
     statistics: "RunStatistics"
     live: LiveStatistics
+    unenhanced: int
     sink_gone: bool
     reports: tuple[Path, ...] = ()
     output: Path | None = None
@@ -125,17 +126,47 @@ class LiveSummary(RunSummary):
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Functions that are called during a run, all from the calling thread.
+    """Functions that are called during a run: from the calling thread, if nothing else is said.
 
     Attributes:
         notice: Called with each notice for the user.
         statistics: Called every second.
         finished: Called at the end, also of an interrupted run.
+        loading: Called when the source flows, before the networks are loaded.
+        frame: Called with each finished frame, from a thread of the run that it must not delay.
+        strength: Returns the share of the correction that is applied, for each frame and from a
+            thread of the run. Defaults to the strength of the settings.
     """
 
     notice: Callable[[str], None] = lambda _: None
     statistics: Callable[[LiveStatistics], None] = lambda _: None
     finished: Callable[[LiveSummary], None] = lambda _: None
+    loading: Callable[[], None] = lambda: None
+    frame: Callable[[TrackedFrame, Frame], None] | None = None
+    strength: Callable[[], float] | None = None
+
+
+class _NoOutput:
+    """Takes everything, and writes nothing."""
+
+    state = "discarding"
+    dropped = 0
+    notices: tuple[str, ...] = ()
+
+    def push(self, frame: Frame) -> None:
+        pass
+
+    def push_packet(self, item: Passthrough) -> None:
+        pass
+
+    def change(self, feed: Feed) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
 
 
 def run(
@@ -174,18 +205,23 @@ class _LiveRun:
             self._feed = self._reader.feed
             self._check_output()
             self._check_reports()
-            self._writer = LiveWriter(
-                settings.output,
-                self._feed,
-                settings.config.output,
-                overwrite=settings.config.job.overwrite,
-                on_event=self._add_event,
-            )
+            self._writer = self._open_output()
             stack.callback(self._writer.abort)
             for notice in self._writer.notices:
                 self._add_event(notice)
-            self._preview = self._open_preview(stack)
             return self._enhance(stack)
+
+    def _open_output(self) -> LiveWriter | _NoOutput:
+        settings = self._settings
+        if settings.output is None:
+            return _NoOutput()
+        return LiveWriter(
+            settings.output,
+            self._feed,
+            settings.config.output,
+            overwrite=settings.config.job.overwrite,
+            on_event=self._add_event,
+        )
 
     def _enhance(self, stack: ExitStack) -> LiveSummary:
         settings, is_live = self._settings, self._reader.is_live
@@ -202,13 +238,15 @@ class _LiveRun:
                 controller=self._controller if is_live else None,
                 watchdog=self._watchdog,
                 drops_frames=is_live,
+                strength=self._hooks.strength or (lambda: settings.config.faces.strength),
             )
         )
-        # While the networks are loaded, a camera or a socket must be read, or its buffers overflow.
-        # What arrives until then is out of date and dropped. A file waits.
-        is_file = Path(settings.source).is_file()
-        if not is_file:
-            self._runner.start_receiving()
+        self._started = time.monotonic()
+        if is_live:
+            self._runner.start()
+            self._add_event("frames pass unenhanced while the networks are loaded")
+            self._pass_on_events()
+        self._hooks.loading()
         from crsr_video import pipeline, report
 
         self._pipeline = stack.enter_context(
@@ -219,12 +257,13 @@ class _LiveRun:
         self._observe(observer)
         for notice in self._pipeline.notices:
             self._add_event(notice)
-        if is_file:
-            self._reader.restart_pace()
-        missed = self._runner.start(self._pipeline)
-        if missed:
-            self._add_event(f"dropped {missed} frames that came while the networks were loaded")
-        self._started = time.monotonic()
+        if is_live:
+            self._runner.use(self._pipeline)
+            seconds = time.monotonic() - self._started
+            self._add_event(f"faces are enhanced from {seconds:.1f} s on")
+        else:
+            self._runner.start(self._pipeline)
+            self._started = time.monotonic()
         try:
             self._supervise()
         except Exception:
@@ -249,7 +288,7 @@ class _LiveRun:
             self._watchdog.look(self._runner.states)
             if now - self._last_statistics >= _STATISTICS_SECONDS:
                 self._last_statistics = now
-                self._show_statistics(self._recent_statistics())
+                self._hooks.statistics(self._recent_statistics())
             if end is not None and now >= end:
                 self._runner.stop()
                 end = None
@@ -275,30 +314,15 @@ class _LiveRun:
                 self._notices[line] = None
             self._hooks.notice(line)
 
-    def _show_statistics(self, statistics: LiveStatistics) -> None:
-        self._hooks.statistics(statistics)
-        if self._preview is not None:
-            self._preview.show_statistics(statistics.as_json())
-
-    def _open_preview(self, stack: ExitStack) -> "Preview | None":
-        if self._settings.preview is None:
-            return None
-        from crsr_video.live.preview import Preview  # The web server is seldom needed.
-
-        preview = stack.enter_context(Preview(self._settings.preview))
-        self._add_event(f"preview: {preview.url}")
-        return preview
-
     def _observe(self, observer: "Observer | None") -> None:
-        preview = self._preview
-        if observer is None and preview is None:
+        show = self._hooks.frame
+        if observer is None or show is None:
+            self._pipeline.observer = observer.push if observer is not None else show
             return
 
         def observe(item: TrackedFrame, done: Frame) -> None:
-            if observer is not None:
-                observer.push(item, done)
-            if preview is not None:
-                preview.show(item.frame, done)
+            observer.push(item, done)
+            show(item, done)
 
         self._pipeline.observer = observe
 
@@ -340,13 +364,14 @@ class _LiveRun:
         total = self._statistics(
             runner.latency, runner.frames_in / seconds, runner.frames_out / seconds, is_total=True
         )
-        self._show_statistics(total)
-        output = Path(self._settings.output)
+        self._hooks.statistics(total)
+        output = Path(self._settings.output or "")
         summary = LiveSummary(
             statistics=self._pipeline.statistics,
             live=total,
             seconds=time.monotonic() - self._begin,
             startup_seconds=self._started - self._begin,
+            unenhanced=runner.frames_passed,
             sink_gone=runner.sink_gone,
             damaged=self._reader.counts.damaged_packets,
             notices=tuple(dict.fromkeys([*self._notices, *self._pipeline.notices])),
@@ -365,7 +390,7 @@ class _LiveRun:
         Raises:
             OutputError: The output is the source.
         """
-        source, output = Path(self._settings.source), Path(self._settings.output)
+        source, output = Path(self._settings.source), Path(self._settings.output or "")
         if source.is_file() and output.is_file() and source.samefile(output):
             raise OutputError(f"{output}: is the source itself")
 
@@ -378,7 +403,7 @@ class _LiveRun:
         report.check_paths(
             job.report,
             Path(self._settings.source),
-            Path(self._settings.output),
+            Path(self._settings.output or ""),
             overwrite=job.overwrite,
         )
 
@@ -403,7 +428,7 @@ class _LiveRun:
     def _describe_output(self, summary: LiveSummary) -> "MediaFacts":
         from crsr_video import report
 
-        path = Path(self._settings.output)
+        path = Path(self._settings.output or "no output")
         if path.is_file():
             try:
                 return report.describe(path)

@@ -9,9 +9,9 @@ bounded by the time that a few frames take, and not by the length of the run.
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from crsr_video.closing import Closing
 from crsr_video.errors import ReaderGoneError
@@ -21,10 +21,12 @@ from crsr_video.live.quality_controller import FrameTiming, QualityController
 from crsr_video.live.queues import LatestFrameQueue, SideStreams
 from crsr_video.live.statistics import LatencyMeter
 from crsr_video.live.watchdog import Watchdog
-from crsr_video.pipeline import Pipeline
 from crsr_video.runner import FrameWriter, Runner
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.types import Frame, TrackedFrame
+
+if TYPE_CHECKING:  # A stream flows before torch is imported.
+    from crsr_video.pipeline import Pipeline
 
 _MAX_IN_FLIGHT = 3
 """Frames in flight: one is tracked, one is enhanced, one is written."""
@@ -35,6 +37,11 @@ _MAX_HURRIED = 2
 """Number of consecutive frames that may skip the networks for that reason."""
 _CLOSING_SECONDS = 2.0
 """Time that the last frames and the end of the output may take."""
+_FADE_SECONDS = 0.5
+"""Time in which the enhancement of a stream that flowed without it grows to its full strength."""
+
+_PATIENCE_SECONDS = 2.0
+"""Time after the beginning of the enhancement in which no frames are dropped for being late."""
 
 
 class LiveSource(Protocol):
@@ -86,6 +93,7 @@ class LiveRunner(Closing):
         controller: Sets `quality`. None keeps the quality as it is.
         watchdog: Watches what every thread does.
         drops_frames: Drop frames that are too late. Otherwise the source waits.
+        strength: Share of the correction that is applied, asked for before each frame.
         closing_seconds: Time that the last frames and the end of the output may take.
     """
 
@@ -99,11 +107,13 @@ class LiveRunner(Closing):
         controller: QualityController | None,
         watchdog: Watchdog,
         drops_frames: bool = True,
+        strength: Callable[[], float] = lambda: 1.0,
         closing_seconds: float = _CLOSING_SECONDS,
     ) -> None:
         self._source, self._sink, self._quality = source, sink, quality
         self._controller, self._max_latency = controller, max_latency_seconds
         self._watchdog, self._closing_seconds = watchdog, closing_seconds
+        self._strength = strength
         self.queue = LatestFrameQueue(
             max_age_seconds=max_latency_seconds / 2,
             max_in_flight=_MAX_IN_FLIGHT,
@@ -123,20 +133,14 @@ class LiveRunner(Closing):
         self._receiver = threading.Thread(target=self._receive, name="live-read", daemon=True)
         self._writer = threading.Thread(target=self._run, name="live-write", daemon=True)
 
-    def start_receiving(self) -> None:
-        """Begin to receive. The newest frames are kept until `start` is called."""
-        self._receiver.start()
-
-    def start(self, pipeline: Pipeline) -> int:
-        """Begin to enhance and to write.
+    def start(self, pipeline: "Pipeline | None" = None) -> None:
+        """Begin to receive and to write.
 
         Args:
-            pipeline: Built for live use, with the same `quality`.
-
-        Returns:
-            Number of frames that were dropped before. No count includes them.
+            pipeline: Built for live use, with the same `quality`. Without one, all frames pass
+                unchanged until `use` is called.
         """
-        missed, self.frames_in = self.queue.start_counting()
+        self.queue.is_patient = pipeline is None
         self._flow = _LiveFlow(
             self.queue,
             pipeline,
@@ -146,11 +150,19 @@ class LiveRunner(Closing):
             controller=self._controller,
             watchdog=self._watchdog,
             latency=self.latency,
+            strength=self._strength,
         )
         self._writer.start()
-        if self._receiver.ident is None:
-            self.start_receiving()
-        return missed
+        self._receiver.start()
+
+    def use(self, pipeline: "Pipeline") -> None:
+        """Enhance by this pipeline from the next frame on.
+
+        If frames passed unchanged before, the enhancement grows to its full strength over half a
+        second. The previous pipeline, if any, may be in use until a few frames later.
+        """
+        assert self._flow is not None
+        self._flow.use(pipeline)
 
     def wait(self, seconds: float) -> bool:
         """Wait up to some seconds, and return whether the run has finished.
@@ -184,6 +196,11 @@ class LiveRunner(Closing):
     def frames_out(self) -> int:
         """Frames that were written."""
         return self._flow.frames_out if self._flow is not None else 0
+
+    @property
+    def frames_passed(self) -> int:
+        """Frames that passed unchanged before there was a pipeline."""
+        return self._flow.frames_passed if self._flow is not None else 0
 
     @property
     def write_busy_seconds(self) -> float:
@@ -229,6 +246,22 @@ class LiveRunner(Closing):
             self._failure = error
 
 
+class _Unchanged:
+    """Returns all frames as they are, like a pipeline that finds no faces."""
+
+    def track(self, frame: Frame | None) -> list[TrackedFrame]:
+        return [] if frame is None else [TrackedFrame(frame)]
+
+    def skip_tracking(self, frame: Frame) -> TrackedFrame:
+        return TrackedFrame(frame)
+
+    def restore(self, item: TrackedFrame | None) -> list[Frame]:
+        return [] if item is None else [item.frame]
+
+    def set_strength(self, strength: float) -> None:
+        """Do nothing."""
+
+
 @dataclass(slots=True)
 class _Ticket:
     """Times of a frame on its way."""
@@ -237,6 +270,8 @@ class _Ticket:
     track: float = 0.0
     restore: float = 0.0
     fresh: bool = True
+    is_enhanced: bool = True
+    """There was a pipeline for this frame."""
 
 
 class _LiveFlow(Runner):
@@ -250,7 +285,7 @@ class _LiveFlow(Runner):
     def __init__(
         self,
         queue: LatestFrameQueue,
-        pipeline: Pipeline,
+        pipeline: "Pipeline | None",
         sink: LiveSink,
         *,
         quality: LiveQuality,
@@ -258,20 +293,30 @@ class _LiveFlow(Runner):
         controller: QualityController | None,
         watchdog: Watchdog,
         latency: LatencyMeter,
+        strength: Callable[[], float],
     ) -> None:
-        super().__init__(queue, pipeline, sink)
-        self._live_pipeline, self._sink, self._queue = pipeline, sink, queue
+        self._stages: Pipeline | _Unchanged = pipeline or _Unchanged()
+        super().__init__(queue, self._stages, sink)
+        self._sink, self._queue, self._strength = sink, queue, strength
+        self._is_enhancing = pipeline is not None
+        self._fades_since: float | None = None
         self._quality, self._controller = quality, controller
         self._max_latency, self._latency = max_latency_seconds, latency
         self._tracking = watchdog.add("track")
         self._restoring = watchdog.add("restore")
         self.writing = watchdog.add("sink")
-        self.frames_out = 0
+        self.frames_out = self.frames_passed = 0
         self._side_streams = SideStreams()
         self._tickets_to_track: deque[_Ticket] = deque()
         self._tickets_to_restore: deque[_Ticket] = deque()
         self._tickets_to_write: deque[_Ticket] = deque()
         self._hurried = self._counted_drops = 0
+
+    def use(self, pipeline: "Pipeline") -> None:
+        """Enhance by this pipeline from the next frame on."""
+        if not self._is_enhancing:
+            self._fades_since = time.monotonic()
+        self._stages, self._is_enhancing = pipeline, True
 
     def read(self) -> Iterator[Any]:
         """Yield what arrives, and note when."""
@@ -279,19 +324,19 @@ class _LiveFlow(Runner):
             if isinstance(arrival.item, Frame):
                 self._tickets_to_track.append(_Ticket(arrival.at))
             elif isinstance(arrival.item, Feed):
-                self._live_pipeline.track(None)  # The people of the previous picture have gone.
+                self._stages.track(None)  # The people of the previous picture have gone.
             yield arrival.item
 
     def track(self, frame: Frame | None) -> list[TrackedFrame]:
         """Find the faces of a frame, unless nothing is enhanced at this quality level."""
         if frame is None:
-            return super().track(None)
+            return self._stages.track(None)
         ticket = self._tickets_to_track.popleft()
         self._tracking.begin("tracking faces")
         if not self._quality.level.enhances and self._quality.faded:
-            found = [self._live_pipeline.skip_tracking(frame)]
+            found = [self._stages.skip_tracking(frame)]
         else:
-            found = super().track(frame)
+            found = self._stages.track(frame)
         ticket.track = self._tracking.end()
         self._tickets_to_restore.append(ticket)
         return found
@@ -299,13 +344,15 @@ class _LiveFlow(Runner):
     def restore(self, item: TrackedFrame | None) -> list[Frame]:
         """Enhance the faces of a frame, without the networks if it would be late."""
         if item is None:
-            done = super().restore(None)
+            done = self._stages.restore(None)
             self._tickets_to_write.extend(_Ticket(time.monotonic()) for _ in done)
             return done
         ticket = self._tickets_to_restore.popleft()
         self._restoring.begin("enhancing a frame")
         self._choose_hurry(ticket.arrived)
-        done = super().restore(item)
+        ticket.is_enhanced = self._is_enhancing
+        self._stages.set_strength(self._strength() * self._faded_in())
+        done = self._stages.restore(item)
         ticket.restore, ticket.fresh = self._restoring.end(), self._quality.fresh
         if not done:  # This was the first field of an interlaced frame.
             self._queue.release()
@@ -339,6 +386,18 @@ class _LiveFlow(Runner):
         finally:
             self.writing.end()
 
+    def _faded_in(self) -> float:
+        """Return how far the enhancement has grown, 0 to 1."""
+        if self._fades_since is None:
+            return 1.0
+        seconds = time.monotonic() - self._fades_since
+        # The first frames take longer, and those that wait meanwhile are shown too.
+        if self._queue.waiting <= 1 or seconds > _PATIENCE_SECONDS:
+            self._queue.is_patient = False
+            if seconds > _FADE_SECONDS:
+                self._fades_since = None
+        return min(1.0, seconds / _FADE_SECONDS)
+
     def _push_packets(self, packets: list[Passthrough]) -> None:
         for packet in packets:
             self._sink.push_packet(packet)
@@ -355,8 +414,9 @@ class _LiveFlow(Runner):
         latency = time.monotonic() - ticket.arrived
         self.frames_out += 1
         self._latency.push(latency)
+        self.frames_passed += not ticket.is_enhanced
         dropped = self._queue.dropped
-        if self._controller is not None:
+        if self._controller is not None and ticket.is_enhanced:
             self._controller.push(
                 FrameTiming(
                     latency=latency,

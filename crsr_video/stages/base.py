@@ -74,6 +74,9 @@ class Stage(ABC, Generic[In, Out]):
     def warm_up(self) -> None:
         """Do once, on nothing, what takes long the first time."""
 
+    def set_strength(self, strength: float) -> None:
+        """Apply this share of the correction, 0 to 1, from the next frame on."""
+
     @property
     def notices(self) -> tuple[str, ...]:
         """Notices about the frames so far, one sentence each."""

@@ -93,6 +93,10 @@ class Paster(Stage[TrackedFrame, Frame]):
         self._scale = scale
         self._upscaler = upscaler
 
+    def set_strength(self, strength: float) -> None:
+        """Apply this share of the correction from the next frame on."""
+        self._strength = strength
+
     def push(self, item: TrackedFrame) -> list[Frame]:
         """Return the finished frame."""
         return self.push_all([item])

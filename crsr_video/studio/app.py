@@ -1,14 +1,12 @@
 """The studio's HTTP API, and the page that uses it."""
 
-import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, Query, Request, WebSocket
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -19,8 +17,9 @@ from crsr_video.errors import CrsrError
 from crsr_video.studio.access import AccessControl
 from crsr_video.studio.camera import CameraSession, camera_devices
 from crsr_video.studio.library import LibraryError
-from crsr_video.studio.preview import MAX_WIDTH, PlaySession
+from crsr_video.studio.playing import MAX_WIDTH, PlaySession
 from crsr_video.studio.settings import FORMATS, Export, Settings
+from crsr_video.studio.sockets import Send, Session, converse
 from crsr_video.studio.workspace import Workspace
 
 _STATIC = Path(str(resources.files("crsr_video.studio"))) / "static"
@@ -45,12 +44,44 @@ class Regrouping(BaseModel):
     people: Annotated[list[int], Field(min_length=1)]
 
 
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def protected_app(
+    title: str, *, token: str, hosts: frozenset[str], lifespan: Lifespan | None = None
+) -> FastAPI:
+    """Return an application that serves the static files to those who have the token.
+
+    Args:
+        title: Name of the application.
+        token: Secret that opens the page; see `access`.
+        hosts: Names and ports by which the application may be addressed.
+        lifespan: Called at its start, and left at its end.
+    """
+    app = FastAPI(
+        title=title,
+        version=__version__,
+        description="Preview and export videos with enhanced faces.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(AccessControl, token=token, hosts=hosts)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    return app
+
+
+def static_page(name: str) -> HTMLResponse:
+    """Return one of the pages."""
+    return HTMLResponse((_STATIC / name).read_text("utf-8"))
+
+
 def create_app(workspace: Workspace, *, token: str, hosts: frozenset[str]) -> FastAPI:
     """Return the studio as an ASGI application.
 
     Args:
         workspace: Files, people, jobs and networks.
-        token: Secret that opens the page; see `access`.
+        token: Secret that opens the page.
         hosts: Names and ports by which the studio may be addressed.
     """
 
@@ -60,16 +91,7 @@ def create_app(workspace: Workspace, *, token: str, hosts: frozenset[str]) -> Fa
         yield
         await run_in_threadpool(workspace.close)
 
-    app = FastAPI(
-        title="crsr-video studio",
-        version=__version__,
-        description="Preview and export videos with enhanced faces.",
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-    )
-    app.add_middleware(AccessControl, token=token, hosts=hosts)
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app = protected_app("crsr-video studio", token=token, hosts=hosts, lifespan=lifespan)
 
     @app.exception_handler(CrsrError)
     async def explain(_: Request, error: CrsrError) -> JSONResponse:
@@ -87,11 +109,11 @@ def create_app(workspace: Workspace, *, token: str, hosts: frozenset[str]) -> Fa
 def _add_pages(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> HTMLResponse:
-        return HTMLResponse((_STATIC / "index.html").read_text("utf-8"))
+        return static_page("index.html")
 
     @app.get("/docs", include_in_schema=False)
     async def documentation() -> HTMLResponse:
-        return HTMLResponse((_STATIC / "docs.html").read_text("utf-8"))
+        return static_page("docs.html")
 
 
 def _add_files(app: FastAPI, workspace: Workspace) -> None:
@@ -138,8 +160,11 @@ def _add_files(app: FastAPI, workspace: Workspace) -> None:
     async def frame(file_id: str, wanted: FrameRequest) -> Response:
         """Return one frame before and after.
 
-        The answer is the length of a JSON header (u32, little-endian), the header, and two JPEG
-        pictures, whose lengths are "before" and "after" in the header.
+        The answer is the length of a JSON header (u32, little-endian), the header, a JPEG of the
+        picture before, and a JPEG of the part that differs after. In the header, "before" and
+        "after" are the lengths of the pictures, "size" is the width and height of the picture
+        after, and "area" is the place of the part in it: left, top, width, height. If nothing
+        differs, "after" is 0.
         """
         data = await run_in_threadpool(
             workspace.frame, file_id, wanted.settings, wanted.at, wanted.width, wanted.job
@@ -238,90 +263,18 @@ def _add_streams(app: FastAPI, workspace: Workspace) -> None:
         says that the packet of that number is on the screen. With ``?job=ID``, the picture after is
         the result of that export.
         """
-        await socket.accept()
-        session = None
-        try:
-            source = await run_in_threadpool(workspace.source, file_id, job)
-            async with _sending(socket) as send:
-                session = PlaySession(source, workspace.loaded, send)
-                async for message in _messages(socket):
-                    await run_in_threadpool(session.receive, message)
-        except CrsrError as error:
-            await _say(socket, {"error": str(error)})
-        finally:
-            if session is not None:
-                await run_in_threadpool(session.close)
+
+        def begin(send: Send) -> Session:
+            return PlaySession(workspace.source(file_id, job), workspace.loaded, send)
+
+        await converse(socket, begin)
 
     @app.websocket("/api/camera")
     async def camera(socket: WebSocket) -> None:
-        """Enhance a camera: JPEG pictures in (from a browser) and out.
+        """Enhance a camera: JPEG pictures in (from a browser), and packets of frames out.
 
         Messages to the server: ``{"command": "open", "source", "strength"}``, where the source is
         "browser" or the path of a device; binary JPEG pictures of the browser's camera;
-        ``{"command": "strength", "strength"}``; ``{"command": "shown"}``.
+        ``{"command": "strength", "strength"}``; ``{"command": "shown", "number"}``.
         """
-        await socket.accept()
-        session = None
-        try:
-            async with _sending(socket) as send:
-                session = CameraSession(workspace.loaded, send)
-                async for message in _messages(socket):
-                    await run_in_threadpool(session.receive, message)
-        except CrsrError as error:
-            await _say(socket, {"error": str(error)})
-        finally:
-            if session is not None:
-                await run_in_threadpool(session.close)
-
-
-async def _messages(socket: WebSocket) -> AsyncIterator[dict[str, Any] | bytes]:
-    """Yield what the page sends, until it goes away. Text that is not JSON ends the connection."""
-    while True:
-        message = await socket.receive()
-        if message["type"] == "websocket.disconnect":
-            return
-        if (data := message.get("bytes")) is not None:
-            yield data
-            continue
-        try:
-            found = json.loads(message.get("text") or "")
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise LibraryError("a message is not a JSON object")
-        yield found
-
-
-@asynccontextmanager
-async def _sending(socket: WebSocket) -> AsyncIterator[Callable[[bytes | str], None]]:
-    """Yield a function that sends a message from any thread, in order."""
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[bytes | str] = asyncio.Queue()
-
-    async def deliver() -> None:
-        while True:
-            message = await queue.get()
-            try:
-                if isinstance(message, bytes):
-                    await socket.send_bytes(message)
-                else:
-                    await socket.send_text(message)
-            except (WebSocketDisconnect, RuntimeError):
-                return
-
-    def send(message: bytes | str) -> None:
-        loop.call_soon_threadsafe(queue.put_nowait, message)
-
-    task = asyncio.create_task(deliver())
-    try:
-        yield send
-    finally:
-        task.cancel()
-
-
-async def _say(socket: WebSocket, message: dict[str, Any]) -> None:
-    try:
-        await socket.send_text(json.dumps(message))
-        await socket.close()
-    except (WebSocketDisconnect, RuntimeError):
-        return
+        await converse(socket, lambda send: CameraSession(workspace.loaded, send))

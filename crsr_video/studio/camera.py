@@ -3,30 +3,36 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, Full, Queue
 from typing import Any
 
 import cv2
 import numpy as np
 
+from crsr_video.closing import Closing
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ConfigError, CrsrError
+from crsr_video.io.feed import Arrival
 from crsr_video.io.frames import from_rgb
 from crsr_video.io.live_reader import LiveReader
-from crsr_video.live.quality_controller import FrameTiming, QualityController
-from crsr_video.live.queues import LatestFrameQueue
-from crsr_video.pipeline import Pipeline, build
+from crsr_video.live.quality_controller import QualityController
+from crsr_video.live.runner import LiveRunner, LiveSource
+from crsr_video.live.watchdog import Watchdog
+from crsr_video.pipeline import build
 from crsr_video.stages.quality import LiveQuality
-from crsr_video.studio.pictures import jpeg_of
-from crsr_video.studio.preview import LoadedNetworks
+from crsr_video.studio.models import LoadedNetworks
+from crsr_video.studio.page_sender import PageSender
+from crsr_video.studio.sockets import Send
 from crsr_video.types import Frame
 
-_MAX_LATENCY = 0.1
+_MAX_LATENCY_SECONDS = 0.1
 _MAX_SIDE = 1920
-_MAX_UNSHOWN = 2
-"""Pictures on their way to the page beyond which frames of a device are dropped."""
 _STATUS_SECONDS = 0.5
+_WAITING_PICTURES = 2
+"""Pictures of a browser's camera that may wait; it sends no more before it gets one back."""
 
 
 def camera_devices() -> list[str]:
@@ -34,189 +40,158 @@ def camera_devices() -> list[str]:
     return sorted(str(path) for path in Path("/dev").glob("video*"))
 
 
-class CameraSession:
-    """Enhances one camera for one page.
+class CameraSession(Closing):
+    """Enhances one camera for one page, under the policy of live runs.
 
     Args:
         networks: Where networks are taken from.
-        send: Sends a message to the page; may be called from any thread.
+        send: Sends a message to the page.
         devices: Addresses of the devices that the page may open.
     """
 
     def __init__(
         self,
         networks: LoadedNetworks,
-        send: Callable[[bytes | str], None],
+        send: Send,
         devices: Callable[[], list[str]] = camera_devices,
     ) -> None:
         self._networks, self._send, self._devices = networks, send, devices
-        self._lock = threading.Lock()
-        self._pipeline: Pipeline | None = None
-        self._quality = LiveQuality()
-        self._controller = QualityController(self._quality, _MAX_LATENCY)
-        self._count = 0
-        self._sent = self._shown = 0
-        self._status = _Status()
-        self._device: _Device | None = None
+        self._strength = 1.0
+        self._browser: _BrowserCamera | None = None
+        self._sender: PageSender | None = None
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def receive(self, message: dict[str, Any] | bytes) -> None:
         """Take a message of the page: a command, or a JPEG picture of its camera.
 
         Raises:
             ConfigError: The message makes no sense.
-            CrsrError: The networks cannot be loaded.
         """
         if isinstance(message, bytes):
-            arrived = time.monotonic()
-            self._count += 1
-            self._enhance(_decoded(message, self._count), arrived)
-        elif message.get("command") == "shown":
-            self._shown = self._sent
+            if self._browser is None:
+                raise ConfigError("open the camera before pictures are sent")
+            self._browser.put(message)
+            return
+        try:
+            self._strength = min(1.0, max(0.0, float(message.get("strength", self._strength))))
+            number = int(message.get("number", 0))
+        except (TypeError, ValueError):
+            raise ConfigError("a message to the camera has a wrong value") from None
+        if message.get("command") == "shown" and self._sender is not None:
+            self._sender.acknowledge(number)
         elif message.get("command") == "open":
-            self._build(message)
             self._open(str(message.get("source", "browser")))
-        elif message.get("command") == "strength":
-            self._build(message)
 
     def close(self) -> None:
-        """Free everything."""
-        if self._device is not None:
-            self._device.close()
-            self._device = None
-        with self._lock:
-            if self._pipeline is not None:
-                self._pipeline.close()
-                self._pipeline = None
+        """Stop, and free everything."""
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
     def _open(self, source: str) -> None:
-        if self._device is not None:
-            self._device.close()
-            self._device = None
-        if source == "browser":
-            return
-        if source not in self._devices():
+        self.close()
+        if source != "browser" and source not in self._devices():
             raise ConfigError(f"{source}: there is no such camera any more")
-        self._device = _Device(source, self._enhance_latest, self._fail)
+        self._closed.clear()
+        quality = LiveQuality()
+        self._sender = PageSender(self._send, width=_MAX_SIDE, quality=quality)
+        self._browser = _BrowserCamera() if source == "browser" else None
+        self._thread = threading.Thread(
+            target=self._run,
+            args=(source, self._sender, quality),
+            name="studio-camera",
+            daemon=True,
+        )
+        self._thread.start()
 
-    def _build(self, message: dict[str, Any]) -> None:
+    def _run(self, source: str, sender: PageSender, quality: LiveQuality) -> None:
         try:
-            strength = float(message.get("strength", 1.0))
-        except (TypeError, ValueError):
-            raise ConfigError("the strength is not a number") from None
-        config = EnhancerConfig.from_options(strength=strength, on_error="passthrough")
-        networks = self._networks.get(config)
-        with self._lock:
-            if self._pipeline is not None:
-                self._pipeline.close()
-            self._pipeline = build(config, live=True, networks=networks, quality=self._quality)
-
-    def _enhance_latest(self, frame: Frame, arrived: float) -> None:
-        """Enhance a frame of a device, unless the page has not shown the last ones yet."""
-        if self._sent - self._shown < _MAX_UNSHOWN:
-            self._enhance(frame, arrived)
-
-    def _enhance(self, frame: Frame, arrived: float) -> None:
-        with self._lock:
-            if self._pipeline is None:
-                raise ConfigError("open the camera before pictures are sent")
-            began = time.monotonic()
-            tracked = self._pipeline.track(frame)
-            found = time.monotonic()
-            done = self._pipeline.restore(tracked[0]) if tracked else []
-            self._sent += 1
-            self._send(jpeg_of(done[0] if done else frame, _MAX_SIDE))
-            end = time.monotonic()
-            fresh = self._quality.fresh
-            self._controller.push(
-                FrameTiming(end - arrived, found - began, end - found, 0.0, fresh=fresh)
-            )
-            facts = self._status.tick(end - arrived, self._quality.level.name)
-        if facts is not None:
-            self._send(json.dumps(facts))
-
-    def _fail(self, message: str) -> None:
-        self._send(json.dumps({"error": message}))
-
-
-class _Device:
-    """Reads a camera of this machine in one thread, and passes its newest frames on in another.
-
-    Args:
-        address: Path of the device.
-        on_frame: Called with a frame and the time of its arrival.
-        on_failure: Called with a message if the device cannot be used.
-    """
-
-    def __init__(
-        self,
-        address: str,
-        on_frame: Callable[[Frame, float], None],
-        on_failure: Callable[[str], None],
-    ) -> None:
-        self._address, self._on_frame, self._on_failure = address, on_frame, on_failure
-        self._queue = LatestFrameQueue(max_frames=1, max_age_seconds=_MAX_LATENCY)
-        self._reader: LiveReader | None = None
-        self._closed = threading.Event()
-        self._threads = [
-            threading.Thread(target=run, name=f"studio-camera-{run.__name__}", daemon=True)
-            for run in (self._read, self._pass_on)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def close(self) -> None:
-        """Stop reading, and close the device."""
-        self._closed.set()
-        if self._reader is not None:
-            self._reader.interrupt()
-        self._queue.interrupt()
-        for thread in self._threads:
-            thread.join()
-
-    def _read(self) -> None:
-        try:
-            with LiveReader(self._address) as self._reader:
-                for arrival in self._reader:
-                    if self._closed.is_set():
-                        return
-                    if isinstance(arrival.item, Frame):
-                        self._queue.put(arrival)
+            if self._browser is not None:
+                self._enhance(self._browser, sender, quality)
+            else:
+                with LiveReader(source) as reader:
+                    self._enhance(_WhileShown(reader, sender), sender, quality)
         except CrsrError as error:
-            self._on_failure(str(error))
-        finally:
-            self._queue.end()
+            self._send(json.dumps({"error": str(error)}))
 
-    def _pass_on(self) -> None:
-        try:
-            for arrival in self._queue:
-                if isinstance(arrival.item, Frame):
-                    self._on_frame(arrival.item, arrival.at)
-        except CrsrError as error:
-            self._on_failure(str(error))
+    def _enhance(self, source: LiveSource, sender: PageSender, quality: LiveQuality) -> None:
+        with LiveRunner(
+            source,
+            sender,
+            quality,
+            max_latency_seconds=_MAX_LATENCY_SECONDS,
+            controller=QualityController(quality, _MAX_LATENCY_SECONDS),
+            watchdog=Watchdog(lambda _: None),
+            strength=lambda: self._strength,
+        ) as runner:
+            runner.start()
+            config = EnhancerConfig.from_options(on_error="passthrough")
+            networks = self._networks.get(config)
+            with build(config, live=True, networks=networks, quality=quality) as pipeline:
+                pipeline.observer = sender.observe
+                runner.use(pipeline)
+                while not runner.wait(_STATUS_SECONDS) and not self._closed.is_set():
+                    facts = {
+                        "fps": runner.latency.recent_rate(),
+                        "latency": runner.latency.recent().p50 / 1e3,
+                        "quality": quality.level.name,
+                    }
+                    self._send(json.dumps(facts))
+                runner.close()  # Before the pipeline that it uses.
 
 
-class _Status:
-    """Figures about the speed that the page shows, twice a second."""
+class _WhileShown:
+    """What a reader yields, without the frames for which the page has no room."""
+
+    def __init__(self, reader: LiveReader, sender: PageSender) -> None:
+        self._reader, self._sender = reader, sender
+
+    @property
+    def state(self) -> str:
+        return self._reader.state
+
+    def __iter__(self) -> Iterator[Arrival]:
+        for arrival in self._reader:
+            if not isinstance(arrival.item, Frame) or self._sender.has_room:
+                yield arrival
+
+    def interrupt(self) -> None:
+        self._reader.interrupt()
+
+
+class _BrowserCamera:
+    """Pictures that a page sends."""
+
+    state = "waiting for the browser"
 
     def __init__(self) -> None:
-        self._begin()
+        self._pictures: Queue[tuple[float, bytes] | None] = Queue(_WAITING_PICTURES)
+        self._stop = threading.Event()
 
-    def tick(self, latency: float, quality: str) -> dict[str, Any] | None:
-        self._frames += 1
-        self._seconds += latency
-        passed = time.monotonic() - self._since
-        if passed < _STATUS_SECONDS:
-            return None
-        facts = {
-            "fps": self._frames / passed,
-            "latency": self._seconds / self._frames,
-            "quality": quality,
-        }
-        self._begin()
-        return facts
+    def put(self, data: bytes) -> None:
+        """Take a JPEG picture. The oldest one is dropped if too many wait."""
+        if self._pictures.full():
+            self._drop_oldest()
+        with suppress(Full):  # The session is ending.
+            self._pictures.put_nowait((time.monotonic(), data))
 
-    def _begin(self) -> None:
-        self._since, self._frames, self._seconds = time.monotonic(), 0, 0.0
+    def __iter__(self) -> Iterator[Arrival]:
+        count = 0
+        while not self._stop.is_set() and (found := self._pictures.get()) is not None:
+            count += 1
+            yield Arrival(_decoded(found[1], count), found[0])
+
+    def interrupt(self) -> None:
+        self._stop.set()
+        self._drop_oldest()
+        with suppress(Full):  # Then the picture that waits ends the iteration.
+            self._pictures.put_nowait(None)
+
+    def _drop_oldest(self) -> None:
+        with suppress(Empty):
+            self._pictures.get_nowait()
 
 
 def _decoded(data: bytes, index: int) -> Frame:

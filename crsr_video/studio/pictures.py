@@ -2,30 +2,57 @@
 
 import json
 import struct
+from dataclasses import replace
 from typing import Any
 
 import cv2
 
-from crsr_video.inspection.upright_pictures import picture_of
+from crsr_video.inspection.upright_pictures import Picture, picture_of
 from crsr_video.types import Face, Frame
 
 JPEG_QUALITY = 88
+_BLOCK = 16
+"""Pixels per side of what JPEG encodes together: pictures of equal blocks have equal pixels."""
+
+Area = tuple[int, int, int, int]
+"""Left, top, width and height in pixels."""
 
 
 def jpeg_of(frame: Frame, width: int) -> bytes:
     """Return a frame as an upright JPEG, at most `width` pixels wide."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    return cv2.imencode(".jpg", picture_of(frame, width), options)[1].tobytes()
+    return _encoded(picture_of(frame, width))
 
 
-def packet_of(header: dict[str, Any], before: bytes, after: bytes) -> bytes:
-    """Return one message for the page.
+def packet_of(header: dict[str, Any], before: Frame, after: Frame, width: int) -> bytes:
+    """Return one message for the page: a frame before, and what differs from it after.
 
     A packet is the length of its header (u32, little-endian), the header as JSON, the JPEG before
-    and the JPEG after. The header has the lengths of both under "before" and "after".
+    and a JPEG of the part that differs after. The header has the lengths of both under "before"
+    and "after". "area" is the place of that part in the picture after: left, top, width and height
+    in pixels of it; "size" is the width and height of that picture. If nothing differs, "after" is
+    0. If the picture after is larger than the one before, or was read from a file, the part is all
+    of it.
+
+    Args:
+        header: Further facts about the frame.
+        before: The frame as it was decoded.
+        after: The same frame, enhanced.
+        width: Largest width of the pictures.
     """
-    text = json.dumps({**header, "before": len(before), "after": len(after)}).encode()
-    return struct.pack("<I", len(text)) + text + before + after
+    original = picture_of(before, width)
+    height, shown_width = original.shape[:2]
+    size, area, changed = (shown_width, height), (0, 0, 0, 0), b""
+    if after.changed and _is_same_size(before, after):
+        area = _changed_area(after, size)
+        changed = _encoded(_part(after, width, area, size))
+    elif after.components is not before.components:
+        picture = picture_of(after, width)
+        size = picture.shape[1], picture.shape[0]
+        area, changed = (0, 0, *size), _encoded(picture)
+    data = _encoded(original)
+    facts = {"before": len(data), "after": len(changed), "area": area, "size": size}
+    text = json.dumps({**header, **facts}).encode()
+    return struct.pack("<I", len(text)) + text + data + changed
 
 
 def face_facts(face: Face, frame: Frame, person_of: dict[int, int]) -> dict[str, Any]:
@@ -36,14 +63,59 @@ def face_facts(face: Face, frame: Frame, person_of: dict[int, int]) -> dict[str,
         frame: The frame before enhancement.
         person_of: Number of the person by track ID; empty before people were found.
     """
-    x0, y0, x1, y1 = face.box
-    left, right = (x0 + 0.5) / frame.width, (x1 + 0.5) / frame.width
-    top, bottom = (y0 + 0.5) / frame.height, (y1 + 0.5) / frame.height
-    for _ in range(frame.rotation // 90 % 4):  # A quarter turn counter-clockwise, as numpy.rot90.
-        left, top, right, bottom = top, 1 - right, bottom, 1 - left
     return {
-        "box": [round(value, 4) for value in (left, top, right, bottom)],
+        "box": [round(value, 4) for value in _upright_shares(face.box, frame)],
         "person": person_of.get(face.track),
         "enhanced": face.enhanced is not None or (face.skipped is None and face.strength > 0),
         "reason": face.skipped,
     }
+
+
+def _encoded(picture: Picture) -> bytes:
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+
+
+def _is_same_size(before: Frame, after: Frame) -> bool:
+    return (before.width, before.height) == (after.width, after.height)
+
+
+def _changed_area(frame: Frame, size: tuple[int, int]) -> Area:
+    """Return the part of an upright picture of a size that holds all patches, in whole blocks."""
+    boxes = [_upright_shares(patch.box, frame) for patch in frame.changed]
+    (left, top), (right, bottom) = (
+        [choose(box[i] for box in boxes) for i in corner]
+        for choose, corner in ((min, (0, 1)), (max, (2, 3)))
+    )
+    width, height = size
+    x0, y0 = (max(0, int(low) // _BLOCK - 1) * _BLOCK for low in (left * width, top * height))
+    x1, y1 = (
+        min(most, (int(high) // _BLOCK + 2) * _BLOCK)
+        for high, most in ((right * width, width), (bottom * height, height))
+    )
+    return x0, y0, max(1, x1 - x0), max(1, y1 - y0)
+
+
+def _part(frame: Frame, width: int, area: Area, size: tuple[int, int]) -> Picture:
+    """Return a part of the upright picture of a frame."""
+    x, y, wide, high = area
+    if size == (frame.width, frame.height) and frame.rotation == 0:
+        layout, planes = frame.layout, []
+        for index, plane in enumerate(frame.components):
+            right, down = (layout.x_shift, layout.y_shift) if index else (0, 0)
+            rows = slice(y >> down, -(-(y + high) >> down))
+            columns = slice(x >> right, -(-(x + wide) >> right))
+            planes.append(plane[rows, columns])
+        return picture_of(replace(frame, components=tuple(planes)), wide)
+    return picture_of(frame, width)[y : y + high, x : x + wide]
+
+
+def _upright_shares(
+    box: tuple[float, float, float, float], frame: Frame
+) -> tuple[float, float, float, float]:
+    """Return a box in frame pixels as shares of the width and height of the upright picture."""
+    x0, y0, x1, y1 = box
+    left, right = (x0 + 0.5) / frame.width, (x1 + 0.5) / frame.width
+    top, bottom = (y0 + 0.5) / frame.height, (y1 + 0.5) / frame.height
+    for _ in range(frame.rotation // 90 % 4):  # A quarter turn counter-clockwise, as numpy.rot90.
+        left, top, right, bottom = top, 1 - right, bottom, 1 - left
+    return left, top, right, bottom

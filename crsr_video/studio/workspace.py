@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from crsr_video.studio.command import CommandRun
 from crsr_video.studio.events import Events
 from crsr_video.studio.jobs import JobQueue
 from crsr_video.studio.library import Item, Library
-from crsr_video.studio.preview import LoadedNetworks, Source, single_frame, thumbnail
+from crsr_video.studio.models import LoadedNetworks
 from crsr_video.studio.settings import (
     Export,
     Settings,
@@ -27,14 +28,15 @@ from crsr_video.studio.settings import (
     enhance_options,
     format_named,
 )
+from crsr_video.studio.single_frames import SingleFrames
+from crsr_video.studio.sources import Source
+from crsr_video.studio.thumbnails import Thumbnails
 from crsr_video.track.tracks_file import Person
 
 _SAMPLE_SECONDS = 2.0
 """Length of the sample by which time and size of an export are estimated."""
 _FACTS = 2000
 """Files whose properties are kept in memory."""
-_THUMBNAILS = 2000
-"""Thumbnails that are kept in memory."""
 
 
 class Workspace:
@@ -45,6 +47,7 @@ class Workspace:
         files: Files that the user named.
         work_folder: Where uploads, tracks and the queue are kept.
         parallel: Exports that may run at a time.
+        on_loaded: Called from another thread when the networks of the preview are loaded.
     """
 
     def __init__(
@@ -54,13 +57,17 @@ class Workspace:
         work_folder: Path,
         *,
         parallel: int = 1,
+        on_loaded: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_loaded = on_loaded
         work_folder.parent.mkdir(parents=True, exist_ok=True)
         with PrivateFolder(work_folder):
             pass  # The list of jobs in it holds commands, so nobody else may have written it.
         self.events = Events()
         self.library = Library(folders, files, work_folder)
         self.loaded = LoadedNetworks()
+        self._frames = SingleFrames(self.loaded)
+        self._thumbnails = Thumbnails()
         self._tracks = work_folder / "tracks"
         self._reports = work_folder / "reports"
         self._tracks.mkdir(exist_ok=True)
@@ -68,7 +75,6 @@ class Workspace:
         self._lock = threading.Lock()
         self._searches: dict[str, CommandRun] = {}
         self._facts: dict[tuple[str, int], dict[str, Any]] = {}
-        self._thumbnails: dict[tuple[str, float, int], bytes] = {}
         self.jobs = JobQueue(
             work_folder / "jobs.json",
             on_change=lambda facts: self.events.publish("jobs", facts),
@@ -90,6 +96,8 @@ class Workspace:
     def close(self) -> None:
         """Stop exports and searches. The next studio continues the exports."""
         self.begin_closing()
+        self._thumbnails.close()
+        self._frames.close()
         self.jobs.close()
         with self._lock:
             searches = list(self._searches.values())
@@ -128,13 +136,7 @@ class Workspace:
 
     def thumbnail(self, file_id: str, at: float, width: int) -> bytes:
         """Return a small JPEG of the frame at a time."""
-        item = self.library.item(file_id)
-        key = (item.id, round(at, 3), width)
-        if key not in self._thumbnails:
-            if len(self._thumbnails) >= _THUMBNAILS:
-                self._thumbnails.clear()
-            self._thumbnails[key] = thumbnail(item.path, at, width)
-        return self._thumbnails[key]
+        return self._thumbnails.get(self.library.item(file_id).path, at, width)
 
     def source(self, file_id: str, job_id: str = "") -> Source:
         """Return a file with what is known of its people.
@@ -156,7 +158,7 @@ class Workspace:
     ) -> bytes:
         """Return a packet with one frame before and after; see `source`."""
         source, fps = self.source(file_id, job_id), self.file_facts(file_id)["fps"]
-        return single_frame(source, settings, self.loaded, at, width, fps=fps)
+        return self._frames.show(source, settings, at, width, fps=fps)
 
     # People ---------------------------------------------------------------------------------------
 
@@ -284,6 +286,7 @@ class Workspace:
             self.loaded.get(EnhancerConfig(), takes_turns=True)
         except CrsrError as error:
             self._report(str(error))
+        self._on_loaded()
 
     def _tracks_file(self, item: Item) -> Path:
         stat = item.path.stat()

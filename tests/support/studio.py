@@ -1,8 +1,10 @@
 """A studio in a process of its own, and a browser that opens it."""
 
+import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -10,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import cv2
+import numpy as np
 
 from tests.support.paths import ROOT
 
@@ -75,6 +80,21 @@ class Studio:
             time.sleep(0.1)
         self.kill()
         raise RuntimeError(f"the studio did not start: {self._log.read_text()}")
+
+
+def parts_of(packet: bytes) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """Return the header of a packet, and the pictures before and after in BGR."""
+    (length,) = struct.unpack_from("<I", packet)
+    header = json.loads(packet[4 : 4 + length])
+    middle = 4 + length + header["before"]
+    before = cv2.imdecode(np.frombuffer(packet[4 + length : middle], np.uint8), cv2.IMREAD_COLOR)
+    if not header["after"]:
+        return header, before, before
+    part = cv2.imdecode(np.frombuffer(packet[middle:], np.uint8), cv2.IMREAD_COLOR)
+    after = cv2.resize(before, header["size"])
+    x, y, width, height = header["area"]
+    after[y : y + height, x : x + width] = part
+    return header, before, after
 
 
 @contextmanager

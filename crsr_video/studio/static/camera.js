@@ -1,7 +1,9 @@
-// A camera, enhanced live. The pictures of a browser's camera travel to the studio as JPEG and come back enhanced.
+// A camera, enhanced live. The pictures of a browser's camera travel to the studio as JPEG, two at a time, and come back
+// enhanced.
 
-import { get, socketTo } from "./api.js";
+import { get, packetOf, socketTo } from "./api.js";
 import { byId, element, showError } from "./page.js";
+import { Viewer } from "./viewer.js";
 
 const WIDTH = 640;
 const QUALITY = 0.85;
@@ -9,6 +11,7 @@ const QUALITY = 0.85;
 export class Camera {
   constructor() {
     this.socket = this.stream = null;
+    this.viewer = new Viewer(byId("camera-picture"), { onPickFace: () => {}, onDivide: () => {} });
     byId("camera-start").addEventListener("click", () => (this.socket ? this.stop() : this.start()));
     const strength = byId("camera-strength");
     strength.addEventListener("input", () => {
@@ -42,7 +45,7 @@ export class Camera {
     const socket = this.socket = socketTo("/api/camera");
     socket.addEventListener("open", () => {
       this.#send({ command: "open", source, strength: Number(byId("camera-strength").value) });
-      if (source === "browser") this.#sendPicture();
+      if (source === "browser") { this.#sendPicture(); this.#sendPicture(); }
     });
     socket.addEventListener("message", (event) => this.#receive(event, source));
     socket.addEventListener("close", () => { if (socket === this.socket) this.stop(); });
@@ -65,14 +68,10 @@ export class Camera {
       byId("camera-status").textContent = `${latency}${message.fps.toFixed(1)} frames per second, ${message.quality}`;
       return;
     }
-    const image = await createImageBitmap(new Blob([event.data], { type: "image/jpeg" }));
-    const canvas = byId("camera-picture");
-    canvas.width = image.width;
-    canvas.height = image.height;
-    canvas.getContext("2d").drawImage(image, 0, 0);
-    image.close();
+    const packet = await packetOf(event.data);
+    this.viewer.show(packet);
+    this.#send({ command: "shown", number: packet.header.number });
     if (source === "browser") this.#sendPicture();
-    else this.#send({ command: "shown" });
   }
 
   // Sends the newest picture of the camera. The next one follows when the answer is there, so that nothing piles up.

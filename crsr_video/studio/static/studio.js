@@ -221,8 +221,8 @@ function onFrame(header) {
   byId("clock").textContent = timeText(header.at);
   byId("scrub").value = Math.round(header.at * player.file.fps);
   byId("scrub").setAttribute("aria-valuetext", timeText(header.at));
-  byId("badge").hidden = !header.note;
-  byId("badge").textContent = header.note ?? "";
+  byId("badge").hidden = !header.reduced;
+  byId("badge").textContent = header.reduced ? `Preview quality: ${header.quality}` : "";
   if (header.fps) byId("speed").textContent = `${header.fps.toFixed(1)} frames per second, ${header.quality}`;
   remember();
 }

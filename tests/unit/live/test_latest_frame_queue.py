@@ -114,13 +114,13 @@ def test_waiting_ends_with_the_queue() -> None:
     assert time.monotonic() - begin < 20
 
 
-def test_frames_dropped_before_the_start_are_counted_and_lose_their_sound() -> None:
-    queue = LatestFrameQueue(max_frames=2, max_age_seconds=10)
-    for arrival in (frame(0), packet(), frame(1), packet(), frame(2), packet(), frame(3)):
-        queue.put(arrival)
-    assert queue.start_counting() == (2, 2)
-    assert taken(queue) == [2, "packet", 3]
-    assert queue.dropped == 0
+def test_a_patient_queue_keeps_late_frames_up_to_a_second_of_them() -> None:
+    queue = LatestFrameQueue(max_frames=2, max_age_seconds=0.0)
+    queue.is_patient = True
+    for number in range(40):
+        queue.put(frame(number))
+    assert (queue.waiting, queue.dropped) == (30, 10)
+    assert taken(queue) == list(range(10, 40))
 
 
 def test_large_packets_are_dropped_before_they_fill_the_memory() -> None:

@@ -123,7 +123,6 @@ class Run:
             drops_frames=not waits,
             closing_seconds=closing_seconds,
         )
-        self.runner.start_receiving()
         self.runner.start(frames)
 
     def __enter__(self) -> LiveRunner:
@@ -236,6 +235,37 @@ def test_a_receiver_that_reads_nothing_is_reported_and_given_up() -> None:
     assert sink.aborted
 
 
+def test_frames_pass_unchanged_and_none_is_dropped_until_there_is_a_pipeline() -> None:
+    strengths: list[float] = []
+
+    class Strength(Delay):
+        def set_strength(self, strength: float) -> None:
+            strengths.append(strength)
+
+    sink, quality = Sink(), LiveQuality()
+    runner = LiveRunner(
+        Source([frame(i) for i in range(60)], pace=0.01),
+        sink,
+        quality,
+        max_latency_seconds=0.08,
+        controller=QualityController(quality, 0.08),
+        watchdog=Watchdog(print),
+        strength=lambda: 0.8,
+    )
+    with runner:
+        runner.start()
+        deadline = time.monotonic() + PATIENCE
+        while len(sink.got) < 20 and time.monotonic() < deadline:
+            time.sleep(0.002)
+        assert strengths == []
+        runner.use(Pipeline([("track", Delay()), ("a", Strength()), ("b", Delay(last=True))]))
+        assert runner.wait(PATIENCE)
+    assert sink.got == list(range(60))
+    assert 20 <= runner.frames_passed <= 60
+    assert strengths == sorted(strengths)
+    assert all(0 <= strength <= 0.8 for strength in strengths)
+
+
 def test_late_frames_skip_the_networks_only_for_a_while() -> None:
     class Slow:
         expected_seconds = 1.0  # Every frame would be late.
@@ -260,7 +290,6 @@ def test_late_frames_skip_the_networks_only_for_a_while() -> None:
         controller=Slow(),
         watchdog=Watchdog(print),
     )
-    runner.start_receiving()
     runner.start(Pipeline([("track", Delay()), ("a", Ration()), ("b", Delay(last=True))]))
     assert runner.wait(PATIENCE)
     runner.close()

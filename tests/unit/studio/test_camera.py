@@ -5,13 +5,13 @@ import threading
 from typing import Any
 
 import cv2
-import numpy as np
 import pytest
 
 from crsr_video.errors import ConfigError
 from crsr_video.studio.camera import CameraSession
-from crsr_video.studio.preview import LoadedNetworks
+from crsr_video.studio.models import LoadedNetworks
 from tests.support.paths import CLIPS
+from tests.support.studio import parts_of
 
 DEVICE = str(CLIPS / "portrait.mp4")
 
@@ -45,20 +45,21 @@ def test_a_device_comes_enhanced_while_the_page_shows_it() -> None:
     session.receive({"command": "open", "source": DEVICE, "strength": 1.0})
     for number in (1, 2):
         page.wait_for(pictures=number)
-        session.receive({"command": "shown"})
+        session.receive({"command": "shown", "number": number})
     session.receive({"command": "strength", "strength": 0.5})
     session.close()
-    picture = cv2.imdecode(np.frombuffer(page.pictures[0], np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (360, 640, 3)
+    header, before, _ = parts_of(page.pictures[0])
+    assert header["number"] == 1
+    assert before.shape == (360, 640, 3)
 
 
-def test_a_page_that_shows_nothing_is_sent_two_pictures() -> None:
+def test_a_page_that_shows_nothing_is_sent_three_pictures() -> None:
     page = Page()
     session = CameraSession(LoadedNetworks(), page.send, lambda: [DEVICE])
     session.receive({"command": "open", "source": DEVICE})
-    page.wait_for(pictures=2)
+    page.wait_for(pictures=3)
     session.close()
-    assert len(page.pictures) == 2
+    assert len(page.pictures) == 3
 
 
 def test_a_device_that_fails_is_explained() -> None:
@@ -69,6 +70,23 @@ def test_a_device_that_fails_is_explained() -> None:
     page.wait_for(messages=1)
     session.close()
     assert missing in page.messages[0]["error"]
+
+
+def test_the_camera_of_a_browser_is_enhanced() -> None:
+    page = Page()
+    session = CameraSession(LoadedNetworks(), page.send)
+    with pytest.raises(ConfigError, match="open the camera"):
+        session.receive(b"a picture")
+    session.receive({"command": "open", "source": "browser"})
+    clip = cv2.VideoCapture(DEVICE)
+    for number in range(1, 4):
+        session.receive(cv2.imencode(".jpg", clip.read()[1])[1].tobytes())
+        page.wait_for(pictures=number)
+        session.receive({"command": "shown", "number": number})
+    session.receive(b"no picture")
+    page.wait_for(messages=1)
+    session.close()
+    assert "JPEG" in page.messages[-1]["error"]
 
 
 @pytest.mark.parametrize("source", [DEVICE, "rtsp://example.org/a", "/dev/video9"])

@@ -1,0 +1,160 @@
+"""Files of the page, and the pipelines that turn their frames into the pictures after."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from crsr_video.config import EnhancerConfig, PersonSettings
+from crsr_video.errors import InputError
+from crsr_video.inspection.single_frame import timed
+from crsr_video.io.reader import Reader
+from crsr_video.pipeline import Pipeline, build, replay_for
+from crsr_video.stages.base import Stage
+from crsr_video.stages.quality import LiveQuality
+from crsr_video.studio.models import LoadedNetworks
+from crsr_video.studio.pictures import jpeg_of
+from crsr_video.studio.settings import PersonChoice, Settings
+from crsr_video.track.tracker import FaceModels, Tracker
+from crsr_video.track.tracks_file import Person
+from crsr_video.types import Frame, TrackedFrame
+
+_SAME_TIME_SECONDS = 0.004
+"""Difference of times up to which frames of a source and a result belong together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of the page, with what is known of its people."""
+
+    path: Path
+    tracks: Path | None = None
+    groups: tuple[Person, ...] = ()
+    result: Path | None = None
+    """A finished export, which is shown as the picture after instead of a preview."""
+    result_start: float = 0.0
+    """Seconds of the source at which the result begins."""
+
+    @property
+    def person_of(self) -> dict[int, int]:
+        """Number of the person by track ID."""
+        return {track: group.id for group in self.groups for track in group.tracks}
+
+
+def config_of(settings: Settings, source: Source) -> EnhancerConfig:
+    """Return the configuration that the page's settings stand for.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+    people: dict[int, PersonSettings] = {}
+    for group in source.groups:
+        choice = settings.people.get(group.id, PersonChoice())
+        if not choice.enabled or choice.strength < 1:
+            made = PersonSettings(enabled=choice.enabled, strength=choice.strength)
+            people[group.id] = made
+    return EnhancerConfig.from_options(
+        strength=settings.strength,
+        texture=settings.texture,
+        scale=settings.scale,
+        model=settings.model,
+        people=people,
+        tracks=source.tracks,
+        on_error="passthrough",
+    )
+
+
+def tracker_of(
+    source: Source, reader: Reader, face_models: FaceModels
+) -> Stage[Frame, TrackedFrame]:
+    """Return what finds the faces of a file: its tracks file if there is one, else a search."""
+    if source.result is not None:
+        return _NoFaces()
+    config = config_of(Settings(), source)
+    replay = replay_for(config, reader.path, reader.info, shift=reader.source.shift)
+    return replay or Tracker(lookahead=0, min_face=config.faces.min_face, face_models=face_models)
+
+
+def pipeline_of(
+    source: Source,
+    settings: Settings,
+    networks: LoadedNetworks,
+    tracker: Stage[Frame, TrackedFrame],
+    quality: LiveQuality,
+    *,
+    start: float,
+    takes_turns: bool = False,
+) -> Pipeline:
+    """Return the pipeline that makes the pictures after of a file.
+
+    Args:
+        source: The file.
+        settings: How faces are enhanced.
+        networks: Where networks are taken from.
+        tracker: First stage, see `tracker_of`. Pipelines for other settings may share it.
+        quality: How much is done for each frame.
+        start: Seconds of the file at which its reader began.
+        takes_turns: See `LoadedNetworks.get`.
+
+    Raises:
+        CrsrError: The networks or the result of the export cannot be loaded.
+    """
+    if source.result is not None:
+        return Pipeline([("track", tracker), ("result", _Result(source, source.result, start))])
+    config = config_of(settings, source)
+    loaded = networks.get(config, takes_turns=takes_turns)
+    return build(config, live=True, tracker=tracker, networks=loaded, quality=quality)
+
+
+def thumbnail(path: Path, at: float, width: int) -> bytes:
+    """Return a JPEG of the frame at a time, as it is.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    with Reader(path, start=max(0.0, at), threads=1) as reader:
+        for item in reader:
+            if isinstance(item, Frame):
+                return jpeg_of(item, width)
+    raise InputError(f"{path.name}: there is no frame at {at:.3f} s")
+
+
+class _NoFaces(Stage[Frame, TrackedFrame]):
+    """Finds no faces."""
+
+    def push(self, item: Frame) -> list[TrackedFrame]:
+        return [TrackedFrame(item)]
+
+
+class _Result(Stage[TrackedFrame, Frame]):
+    """Returns for each frame of a source the frame of the same time of an export."""
+
+    def __init__(self, source: Source, result: Path, start: float) -> None:
+        self._source, self._path, self._start = source, result, start
+        self._reader: Reader | None = None
+        self._frames: Iterator[tuple[float, Frame]] = iter(())
+        self._next: tuple[float, Frame] | None = None
+        self._shown: Frame | None = None
+
+    def push(self, item: TrackedFrame) -> list[Frame]:
+        seconds = self._start + item.frame.seconds
+        if self._reader is None:
+            self._open(seconds)
+        while self._next is not None and self._next[0] <= seconds + _SAME_TIME_SECONDS:
+            self._shown = self._next[1]
+            self._next = next(self._frames, None)
+        frame = item.frame
+        if self._shown is None:
+            return [frame]
+        return [replace(self._shown, pts=frame.pts, time_base=frame.time_base)]
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+    def _open(self, seconds: float) -> None:
+        """Open the result a little before a time of the source."""
+        start = self._source.result_start
+        begin = max(0.0, seconds - start - _SAME_TIME_SECONDS)
+        self._reader = Reader(self._path, start=begin)
+        self._frames = timed(self._reader, begin + start)
+        self._next = next(self._frames, None)
