@@ -44,7 +44,7 @@ def listen(host: str = LOOPBACK, port: int = 0) -> Place:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise OutputError(f"port {port} of {host} cannot be used: {error}") from error
     number = listener.getsockname()[1]
     token = secrets.token_urlsafe(24)

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -139,12 +140,12 @@ def test_only_those_who_have_the_token_see_the_page(page: LivePage) -> None:
 
 
 def test_the_number_of_pages_is_limited(page: LivePage) -> None:
-    watchers = [follow(page) for _ in range(MAX_PAGES)]
-    wait_for(lambda: page.is_watched)
-    with follow(page) as late:
+    page.show_statistics(STATISTICS)
+    with ExitStack() as stack:
+        for _ in range(MAX_PAGES):
+            stack.enter_context(follow(page)).recv(20)
+        late = stack.enter_context(follow(page))
         assert "close one of them" in json.loads(late.recv(20))["error"]
-    for watcher in watchers:
-        watcher.close()
 
 
 def test_an_invalid_picture_is_skipped(page: LivePage) -> None:
@@ -160,11 +161,10 @@ def test_the_end_is_told_and_all_threads_end() -> None:
     before = threading.active_count()
     with LivePage() as page:
         wait_for(lambda: status(page, "/static/live.js") == 200)
-        watcher = follow(page)
-        wait_for(lambda: page.is_watched)
-        threading.Thread(target=page.close).start()
-        assert json.loads(watcher.recv(20)) == {"ended": True}
-        watcher.close()
+        with follow(page) as watcher:
+            wait_for(lambda: page.is_watched)
+            threading.Thread(target=page.close).start()
+            assert json.loads(watcher.recv(20)) == {"ended": True}
     wait_for(lambda: threading.active_count() <= before + 1)
     page.show(*pair())
 
@@ -172,9 +172,5 @@ def test_the_end_is_told_and_all_threads_end() -> None:
 def test_a_taken_port_is_an_error_of_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(
-            OutputError, match=rf"^port {port} of 127.0.0.1 cannot be used: [^\n]+$"
-        ):
+        with pytest.raises(OutputError, match=rf"^port {port} of 127.0.0.1 cannot be used: .+$"):
             LivePage(port)
-    with pytest.raises(OutputError):
-        LivePage(70000)
