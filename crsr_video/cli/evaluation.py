@@ -195,6 +195,13 @@ def evaluate_results(
         help="Measure only these, such as crossing,cuts.  [default: all]",
     ),
     option("--list", "only_list", is_flag=True, help="List the scenes and stop."),
+    option(
+        "--people",
+        "only_people",
+        is_flag=True,
+        help="Measure instead how many people keep their number after cuts. --faces names a folder"
+        " with several pictures of some people.",
+    ),
     option("--frames", type=click.IntRange(min=1), help="Limit each scene to this many frames."),
     option(
         "--faces",
@@ -220,6 +227,7 @@ def evaluate_tracking(
     /,
     scenes: str | None,
     only_list: bool,
+    only_people: bool,
     live: bool,
     json_file: Path | None,
     **values: Any,
@@ -229,6 +237,7 @@ def evaluate_tracking(
     \b
     crsr-video evaluate-tracking --faces faces.pack --backgrounds rooms
     crsr-video evaluate-tracking --scenes crossing,occlusion --live --video overlays
+    crsr-video evaluate-tracking --people --faces portraits
     """
     # Imported here because wrong options should fail at once.
     from crsr_video.evaluation.tracking import running, suite
@@ -243,7 +252,14 @@ def evaluate_tracking(
         if not common.quiet:
             click.echo(f"crsr-video: {name}", err=True)
 
-    report = running.measure(chosen, settings, announce)
+    if only_people:
+        from crsr_video.evaluation.tracking import recurring
+
+        if settings.faces is None:
+            raise click.UsageError("--people needs --faces")
+        report = recurring.measure(settings.faces, settings, announce)
+    else:
+        report = running.measure(chosen, settings, announce)
     click.echo(report.text)
     if json_file:
         report.save(json_file)

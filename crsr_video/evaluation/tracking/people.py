@@ -109,13 +109,14 @@ def _grid(size: int) -> NDArray[np.float64]:
     return np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).astype(np.float64)
 
 
-def people(source: Path | None) -> list[Person]:
+def people(source: Path | None, *, pictures: int = 1) -> list[Person]:
     """Read the people to draw into scenes.
 
     Args:
         source: A pack that the prepare command wrote, whose faces get the landmarks of the
             template, or a folder of pictures with ``faces.csv``, which lists their landmarks.
             Defaults to variants of the portrait that comes with scikit-image.
+        pictures: Most pictures of each person. Several are returned as people of the same name.
 
     Raises:
         ConfigError: If there is no suitable face.
@@ -123,22 +124,23 @@ def people(source: Path | None) -> list[Person]:
     """
     if source is None:
         return _portraits()
-    found = _from_list(source) if (source / LIST).is_file() else _from_pack(source)
+    read = _from_list if (source / LIST).is_file() else _from_pack
+    found = read(source, pictures)
     if not found:
         raise ConfigError(f"{source} contains no sharp face of the held-out set")
     return found
 
 
-def _from_pack(path: Path) -> list[Person]:
+def _from_pack(path: Path, pictures: int) -> list[Person]:
     pack = Pack(path)
-    numbers = _chosen(pack.pictures)
+    numbers = _chosen(pack.pictures, pictures)
     return [person_from(pack.read(n), pack.pictures[n].person or str(n)) for n in numbers]
 
 
-def _from_list(folder: Path) -> list[Person]:
+def _from_list(folder: Path, pictures: int) -> list[Person]:
     found = listed(folder, Skipped())
     made = []
-    for face in (found[n] for n in _chosen(found)):
+    for face in (found[n] for n in _chosen(found, pictures)):
         size = min(face.size, _MAX_CROP_PX)
         crop = aligned(folder, face, size)
         if crop is not None:
@@ -147,16 +149,16 @@ def _from_list(folder: Path) -> list[Person]:
     return made
 
 
-def _chosen(entries: Sequence[Prepared | LocatedFace]) -> list[int]:
-    """Select one picture of each held-out person, preferring photographs and large pictures."""
+def _chosen(entries: Sequence[Prepared | LocatedFace], pictures: int) -> list[int]:
+    """Select pictures of each held-out person, preferring photographs and large pictures."""
     order = sorted(
         (n for n, entry in enumerate(entries) if entry.split == "val"),
         key=lambda n: (entries[n].kind == "synthetic", -entries[n].size, n),
     )
-    first: dict[Any, int] = {}
+    found: dict[Any, list[int]] = {}
     for n in order:
-        first.setdefault(entries[n].person or n, n)
-    return list(first.values())[:MAX_PEOPLE]
+        found.setdefault(entries[n].person or n, []).append(n)
+    return [n for own in list(found.values())[:MAX_PEOPLE] for n in own[:pictures]]
 
 
 def _portraits() -> list[Person]:

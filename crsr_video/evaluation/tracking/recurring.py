@@ -1,0 +1,133 @@
+"""Evaluation of grouping: whether people who come back in later shots keep their number."""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from crsr_video.errors import ConfigError
+from crsr_video.evaluation.tracking.drawing import Backdrops, DrawnFrame, find_backdrops, render
+from crsr_video.evaluation.tracking.people import Person, people
+from crsr_video.evaluation.tracking.running import Report, Settings
+from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot, Sway
+from crsr_video.evaluation.tracking.scoring import match_quality
+from crsr_video.text_table import markdown_table
+from crsr_video.track.grouping import PeopleGrouper
+from crsr_video.track.tracker import Tracker
+from crsr_video.types import TrackedFrame
+
+WIDTHS = (24, 32, 44, 64, 96)
+"""Mean face widths of the scenes in pixels."""
+_SHOTS, _SHOT_FRAMES, _PEOPLE_PER_SCENE = 8, 16, 5
+_PICTURES = 4
+"""Different pictures of each person."""
+
+
+@dataclass
+class Pairs:
+    """Counts of pairs of tracks."""
+
+    same: int = 0
+    """Pairs of one person."""
+    grouped: int = 0
+    """Those pairs of one person that have one number."""
+    different: int = 0
+    """Pairs of two people."""
+    confused: int = 0
+    """Those pairs of two people that have one number."""
+
+
+def count_pairs(names: Mapping[int, str], numbers: Mapping[int, int]) -> Pairs:
+    """Compare the true name of each track with the number that it was given."""
+    found = Pairs()
+    for a, b in combinations(sorted(names), 2):
+        is_one = numbers[a] == numbers[b]
+        if names[a] == names[b]:
+            found.same, found.grouped = found.same + 1, found.grouped + is_one
+        else:
+            found.different, found.confused = found.different + 1, found.confused + is_one
+    return found
+
+
+def measure(
+    faces: Path, settings: Settings, on_scene: Callable[[str], None] = lambda _: None
+) -> Report:
+    """Draw scenes in which people come back after cuts, and count pairs of tracks.
+
+    Args:
+        faces: A folder with ``faces.csv`` that has several pictures of some people.
+        settings: Options.
+        on_scene: Called with the name of each scene before it is run.
+
+    Raises:
+        CrsrError: Something cannot be read, or there are too few people.
+    """
+    cast = people(faces, pictures=_PICTURES)
+    by_name: defaultdict[str, list[int]] = defaultdict(list)
+    for index, person in enumerate(cast):
+        by_name[person.name].append(index)
+    several = [indices for indices in by_name.values() if len(indices) > 1]
+    if len(several) < _PEOPLE_PER_SCENE:
+        raise ConfigError(f"{faces}: fewer than {_PEOPLE_PER_SCENE} people have several pictures")
+    backdrops = find_backdrops(settings.backgrounds, settings.seed)
+    rows = []
+    for width in WIDTHS:
+        on_scene(f"{width} px")
+        found = Pairs()
+        for number in range(max(1, len(several) // _PEOPLE_PER_SCENE)):
+            chosen = several[number * _PEOPLE_PER_SCENE :][:_PEOPLE_PER_SCENE]
+            scene = _scene(width, chosen, settings.seed + number)
+            shown = _run(scene, cast, backdrops, settings)
+            for name in vars(found):
+                setattr(found, name, getattr(found, name) + getattr(shown, name))
+        rows.append((width, found))
+    head = ["width in px", "pairs of one person", "grouped", "pairs of two people", "confused"]
+    cells = [
+        [f"{width}", f"{p.same}", f"{p.grouped}", f"{p.different}", f"{p.confused}"]
+        for width, p in rows
+    ]
+    return Report(markdown_table(head, cells), {str(width): vars(p) for width, p in rows})
+
+
+def _run(scene: Scene, cast: Sequence[Person], backdrops: Backdrops, settings: Settings) -> Pairs:
+    actors = [layer for shot in scene.shots for layer in shot.layers if isinstance(layer, Actor)]
+    truth = {actor.id: cast[actor.person].name for actor in actors}
+    votes: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    grouper, waiting = PeopleGrouper(), deque[DrawnFrame]()
+    with Tracker(lookahead=settings.lookahead, min_face=settings.min_face) as tracker:
+
+        def take(items: Sequence[TrackedFrame]) -> None:
+            for item in items:
+                grouper.push(item)
+                drawn = waiting.popleft().faces
+                for row, column in np.argwhere(match_quality(drawn, item.faces) > 0):
+                    votes[item.faces[column].track][truth[drawn[row].id]] += 1
+
+        for drawn in render(scene, cast, backdrops, seed=settings.seed):
+            waiting.append(drawn)
+            take(tracker.push(drawn.frame))
+        take(tracker.flush())
+    names = {track: counted.most_common(1)[0][0] for track, counted in votes.items()}
+    return count_pairs(names, grouper.people())
+
+
+def _scene(width: float, chosen: Sequence[Sequence[int]], seed: int) -> Scene:
+    """Describe a scene with two people in each shot, shown by another picture each time."""
+    rng = np.random.default_rng([seed, round(width)])
+    times_shown: Counter[int] = Counter()
+    shots = []
+    for number in range(_SHOTS):
+        actors: list[Actor] = []
+        for place, who in enumerate(rng.permutation(len(chosen))[:2]):
+            pictures = chosen[who]
+            picture = pictures[times_shown[int(who)] % len(pictures)]
+            times_shown[int(who)] += 1
+            x, y = 180 + 280 * place + rng.uniform(-40, 40), 240 + rng.uniform(-60, 60)
+            own = width * rng.uniform(0.85, 1.15)
+            key = Key(0, x, y, own, rng.uniform(-12, 12))
+            actors.append(Actor(len(actors) + 10 * number + 1, picture, (key,), Sway(10, 4, 4)))
+        shots.append(Shot(number * _SHOT_FRAMES, tuple(actors), backdrop=number))
+    return Scene(f"{width} px", tuple(shots), _SHOTS * _SHOT_FRAMES, size=(640, 480), blur=0.5)
