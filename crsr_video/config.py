@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OnError = Literal["fail", "passthrough"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+Purpose = Literal["share", "edit", "archive"]
 
 SCALES = (1, 2, 4)
 UPSCALERS = ("lanczos", "cubic")
@@ -99,6 +100,12 @@ class OutputSettings:
             source's codec at a visually lossless setting, and a live stream gets raw video or
             H.264. "copy-like" selects the source's codec at the source's bit rate.
         crf: Constant quality on the encoder's own scale; lower is better.
+        purpose: Codec, quality and container for a use of the result, unless other settings say
+            otherwise: "share" is small and plays everywhere (H.264 in MP4, no larger than the
+            source), "edit" suits editing programs (ProRes in MOV), and "archive" is lossless (FFV1
+            in Matroska).
+        always_encode: Encode a video in which nothing was changed. By default the result is a copy
+            of the source then, unless a setting of the encoder was chosen.
         bitrate: Bits per second. It excludes `crf`.
         preset: Speed preset of the encoder, such as "veryfast".
         options: Further encoder options, passed on unchanged.
@@ -115,6 +122,8 @@ class OutputSettings:
     bitrate: int | None = None
     preset: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    purpose: Purpose | None = None
+    always_encode: bool = False
     strict: bool = False
     reconnect: bool = True
     connect_seconds: float = 10.0
@@ -125,6 +134,7 @@ class OutputSettings:
         Raises:
             ConfigError: A value is out of range, or two of them exclude each other.
         """
+        _check_choice("purpose", self.purpose, (None, *get_args(Purpose)))
         if self.crf is not None and not 0 <= self.crf < math.inf:
             raise ConfigError(f"`crf` must be zero or a positive number, but is {self.crf:g}")
         if self.bitrate is not None and self.bitrate <= 0:

@@ -1,4 +1,4 @@
-"""Times and counts as people read them."""
+"""Times, counts and sizes as people read them."""
 
 
 def format_time(seconds: float) -> str:
@@ -12,5 +12,17 @@ def format_time(seconds: float) -> str:
 
 
 def format_count(number: int, noun: str) -> str:
-    """Return a number and a noun that forms its plural with an s, such as "2 frames"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """Return a number and a noun, such as "1 frame", "2 frames" or "2 people"."""
+    plural = "people" if noun == "person" else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def format_bytes(size: int) -> str:
+    """Return the size of a file, such as "820 kB" or "1.4 GB"."""
+    value, unit = float(size), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if round(value) < 1000:
+            break
+        value, unit = value / 1000, larger
+    digits = 1 if unit != "bytes" and value < 99.95 else 0
+    return f"{value:.{digits}f} {unit}"

@@ -6,7 +6,7 @@ Decoding and encoding stand at either end, in `io`.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from fractions import Fraction
@@ -79,7 +79,12 @@ def build(
     if not in_background:
         loading.result()  # Raises the errors of loading.
     first = ("track", tracker or _tracker(config, live))
-    return Pipeline([first], loading, rescue=config.on_error == "passthrough")
+    return Pipeline(
+        [first],
+        loading,
+        chosen=config.faces.only or (),
+        rescue=config.on_error == "passthrough",
+    )
 
 
 def replay_for(
@@ -115,6 +120,8 @@ class Pipeline(Closing):
         stages: Names and stages in order; the first takes `Frame`, the last returns it.
         loading: Further stages, which may still be loading. Methods that need them wait for them,
             and raise the errors of loading.
+        chosen: Numbers of the people that the user chose. A notice says which of them were never
+            enhanced.
         rescue: Let a frame pass through unchanged when a stage fails on it.
     """
 
@@ -123,6 +130,7 @@ class Pipeline(Closing):
         stages: Iterable[tuple[str, Stage[Any, Any]]],
         loading: "Future[Restoration] | None" = None,
         *,
+        chosen: Collection[int] = (),
         rescue: bool = False,
     ) -> None:
         self._rescue = rescue
@@ -137,6 +145,9 @@ class Pipeline(Closing):
         self._repeats = RepeatedFrames()
         self._counted = RunStatistics()
         self._tracks: set[int] = set()
+        self._chosen = frozenset(chosen)
+        self._enhanced: set[int] = set()
+        self._reasons: dict[int, str] = {}
         self._skipped: Counter[str] = Counter()
         self._notices: tuple[str, ...] = ()
         self.faces_in_view = 0
@@ -172,7 +183,13 @@ class Pipeline(Closing):
     def notices(self) -> tuple[str, ...]:
         """Notices for the user, one sentence each."""
         self._wait_for_stages()
-        return (*self._notices, *(notice for run in self._runs for notice in run.stage.notices))
+        alone = sorted(self._chosen & self._reasons.keys() - self._enhanced)
+        lines = (f"person {n} was left alone in every frame: {self._reasons[n]}" for n in alone)
+        return (
+            *self._notices,
+            *(notice for run in self._runs for notice in run.stage.notices),
+            *lines,
+        )
 
     @property
     def lowered(self) -> dict[int, Lowered]:
@@ -297,6 +314,11 @@ class Pipeline(Closing):
         counted = self._counted
         self.faces_in_view = len(item.faces)
         self._tracks.update(face.track for face in item.faces)
+        for face in item.faces:
+            if face.enhanced is not None:
+                self._enhanced.add(face.person_number)
+            elif face.skipped is not None:
+                self._reasons[face.person_number] = face.skipped
         self._skipped.update(face.skipped for face in item.faces if face.skipped is not None)
         self._counted = replace(
             counted,

@@ -4,7 +4,7 @@ Exit codes:
 
 - 0: done
 - 1: failed
-- 2: wrong usage
+- 2: wrong usage: an option, its value or their combination
 - 3: done, but the source was cut off or damaged
 - 70: a defect of this program
 - 130, 143: stopped by Ctrl-C or SIGTERM
@@ -39,11 +39,18 @@ from crsr_video.cli import (
 )
 from crsr_video.cli.commands import Group, group
 from crsr_video.cli.reporting import EXIT_FAILED, printable
-from crsr_video.errors import CrsrError, ReaderGoneError
+from crsr_video.errors import ConfigError, CrsrError, EncoderError, ReaderGoneError
 
+EXIT_USAGE = 2
 EXIT_DEFECT = 70
 EXIT_READER_GONE = 141
-_OPTION_NAMES = {"container": "--format", "format": "--input-format", "options": "-x"}
+_OPTION_NAMES = {
+    "container": "--format",
+    "format": "--input-format",
+    "options": "-x",
+    "purpose": "--for",
+    "people": "--face",
+}
 """Options whose names differ from those of the settings in Python."""
 
 
@@ -52,12 +59,22 @@ class App(Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command, print its error if it fails, and exit."""
+        is_program = kwargs.pop("standalone_mode", True)
         with process.configured_process():
             try:
-                return super().main(*args, **kwargs)
+                code = super().main(*args, standalone_mode=False, **kwargs)
+                if is_program:
+                    sys.exit(code)
+                return code
+            except click.exceptions.Abort:
+                sys.exit(EXIT_FAILED)
+            except click.ClickException as error:
+                _fail(f"{error.format_message()}{_help_hint(error)}", error.exit_code)
             except ReaderGoneError as error:
                 logging.getLogger("crsr_video").info("%s", error)  # Other filters say nothing.
                 sys.exit(EXIT_READER_GONE)
+            except (ConfigError, EncoderError) as error:
+                _fail(str(error), EXIT_USAGE)
             except CrsrError as error:
                 _fail(str(error), EXIT_FAILED)
             except process.Interrupted as stop:
@@ -71,6 +88,12 @@ class App(Group):
                 lines = str(error).strip().splitlines()
                 text = ": ".join([type(error).__name__, *lines[:1]])
                 _fail(f"internal error, please report it: {text} (-v shows more)", EXIT_DEFECT)
+
+
+def _help_hint(error: click.ClickException) -> str:
+    """How to get help on the command whose usage was wrong."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return "" if context is None else f" ('{context.command_path} -h' shows the options)"
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -1,5 +1,6 @@
 """``crsr-video enhance``: enhance the faces of one video or of many."""
 
+import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import click
 
 from crsr_video.cli import options, process, queue
-from crsr_video.cli.commands import command, option, section
+from crsr_video.cli.commands import Common, command, option, section
 from crsr_video.cli.reporting import EXIT_PARTIAL, Reporter
 from crsr_video.cli.values import is_folder
 from crsr_video.config import PIPE_INPUTS, PIPE_OUTPUTS, Config, OutputSettings, ReadSettings
@@ -30,12 +31,18 @@ _output_options = section(
 
 _encoder_options = section(
     "Size and quality of the video",
+    options.PURPOSE,
     options.CODEC,
     options.CRF,
     options.BITRATE,
     options.PRESET,
     *options.as_rare(
         options.ENCODER_OPTIONS,
+        option(
+            "--always-encode",
+            is_flag=True,
+            help="Encode a video in which nothing was changed, instead of copying it.",
+        ),
         option(
             "--strict",
             is_flag=True,
@@ -104,9 +111,9 @@ _pipe_options = section(
 @_run_options
 @_speed_options
 @_pipe_options
-@click.pass_context
+@click.pass_obj
 def enhance(
-    context: click.Context,
+    common: Common,
     /,
     sources: tuple[Path, ...],
     output: str | None,
@@ -133,26 +140,50 @@ def enhance(
     """
     options.replace_end(choices)
     queue_settings = options.take(queue.QueueSettings, choices)
+    _check_names(sources, output, is_recursive=queue_settings.recursive)
     config = Config.from_options(
         scale=int(scale),
         output=options.take(OutputSettings, choices, options=encoder_options),
         reading=options.take(ReadSettings, choices, format=input_format),
         **choices,
     )
-    quiet = context.obj.quiet
     if queue.is_queue(sources, queue_settings):
         if any(str(path) == "-" for path in (*sources, output)):
             raise ConfigError("'-' is a single video: several inputs need file names")
         code = queue.enhance_all(
-            sources, output, config, queue_settings, quiet=quiet, as_json=as_json
+            sources, output, config, queue_settings, common=common, as_json=as_json
         )
         sys.exit(code)
-    if _enhance_one(sources[0], output, config, quiet=quiet, as_json=as_json):
+    if _enhance_one(sources[0], output, config, common, as_json=as_json):
         sys.exit(EXIT_PARTIAL)
 
 
+def _check_names(sources: tuple[Path, ...], output: str | None, *, is_recursive: bool) -> None:
+    """Refuse inputs and outputs that were probably meant otherwise, and say how to write them.
+
+    Raises:
+        ConfigError: There are such names.
+    """
+    last = sources[-1]
+    is_pair = len(sources) == 2 and output is None and sources[0].is_file()
+    if is_pair and last.suffix and not os.path.lexists(last):
+        raise ConfigError(f"{last}: does not exist: did you mean '-o {last}'?")
+    if len(sources) == 1 and last.is_dir() and not is_recursive:
+        raise ConfigError(
+            f"{last}: is a folder: add --recursive to enhance the videos and pictures in it"
+        )
+    if len(sources) == 1 and output not in (None, "-") and not sources[0].is_dir():
+        path = Path(str(output))
+        if not path.suffix and not is_folder(str(output)):
+            name = f"{path}{sources[0].suffix}"
+            raise ConfigError(
+                f"{path}: is neither a file with an ending nor a folder that exists: use {name} "
+                f"for a file, or {path}/ for a folder"
+            )
+
+
 def _enhance_one(
-    source: Path, place: str | None, config: Config, *, quiet: bool, as_json: bool
+    source: Path, place: str | None, config: Config, common: Common, *, as_json: bool
 ) -> bool:
     """Enhance one video, and return whether its source was damaged."""
     output = None if place is None else Path(place)
@@ -160,7 +191,7 @@ def _enhance_one(
     if str(source) == "-" and (output is None or folder is not None):
         raise ConfigError("standard input has no file name: name the result with -o")
     piped = str(output) == "-"
-    with Reporter(quiet=quiet, as_json=as_json, events_to_stderr=piped) as reporter:
+    with Reporter(common, as_json=as_json, events_to_stderr=piped) as reporter:
         # Imported here because torch takes seconds, and wrong options should fail at once.
         from crsr_video.io.sources import opening
         from crsr_video.jobs import file
@@ -169,6 +200,15 @@ def _enhance_one(
         reporter.start(source)
         if str(source) != "-":
             opening.check_path(source)  # Before anything is downloaded.
+        if config.job.resume and str(source) != "-" and not piped:
+            from crsr_video.jobs import queue as jobs
+
+            job = jobs.make_job(source, Path(), folder, config)
+            if output is not None and folder is None:
+                job = jobs.Job(source, output)
+            if jobs.is_done(job, config):
+                reporter.skip(source, job.output)
+                return False
         process.limit_library_threads(config.networks.device)
         if config.faces.tracks is None:
             litert.prepare_process(reporter.fetching)

@@ -9,9 +9,10 @@ import click
 
 from crsr_video.cli import options, process
 from crsr_video.cli.commands import Common, command, option, section
-from crsr_video.cli.reporting import Reporter, count
+from crsr_video.cli.reporting import Reporter
 from crsr_video.cli.values import parse_pairs
 from crsr_video.config import Config, OutputSettings, ReadSettings
+from crsr_video.formatting import format_count
 
 if TYPE_CHECKING:
     from crsr_video.live import Hooks, LiveStatistics, LiveSummary
@@ -162,7 +163,7 @@ def live(
         **connecting,
     )
     config = Config.from_options(on_error="passthrough", reading=read, output=output, **choices)
-    reporter = LiveReporter(quiet=common.quiet, as_json=as_json, events_to_stderr=sink == "-")
+    reporter = LiveReporter(common, as_json=as_json, events_to_stderr=sink == "-")
     with reporter, ExitStack() as stack:
         from crsr_video import live  # Wrong options should fail before libraries are imported.
 
@@ -224,7 +225,7 @@ class LiveReporter(Reporter):
         process.finish_loading()
         self.event("statistics", **now.as_json())
         if self._shows_bar:
-            line = f"{_statistics_text(now)}, {count(now.faces, 'face')}, {now.level}"
+            line = f"{_statistics_text(now)}, {format_count(now.faces, 'face')}, {now.level}"
             click.echo(f"\r\x1b[Kcrsr-video: {line}", err=True, nl=False)
             self._status_shown = True
 
@@ -242,7 +243,7 @@ class LiveReporter(Reporter):
             notices=list(summary.notices),
             reports=[str(path) for path in summary.reports],
         )
-        frames = count(statistics.frames_out, "frame")
+        frames = format_count(statistics.frames_out, "frame")
         self.say(f"Wrote {frames} in {statistics.seconds:.1f} s: {_statistics_text(statistics)}")
         for path in summary.written:
             self.say(f"Wrote {path}")

@@ -19,7 +19,7 @@ from crsr_video.cli.values import (
     parse_pairs,
     parse_people,
 )
-from crsr_video.config import DECODING, SCALES, UPSCALERS, Precision
+from crsr_video.config import DECODING, SCALES, UPSCALERS, Precision, Purpose
 from crsr_video.errors import ConfigError
 
 T = TypeVar("T")
@@ -119,6 +119,13 @@ RATE = option("--rate", type=FrameRate(), help="Frame rate of raw video.")
 # What is written ----------------------------------------------------------------------------------
 
 OUTPUT = option("-o", "--output", metavar="OUTPUT", type=NamedFile(), help="Write the result here.")
+PURPOSE = option(
+    "--for",
+    "purpose",
+    type=click.Choice(get_args(Purpose)),
+    help="Choose codec, size and container: 'share' is small and plays everywhere, 'edit' suits"
+    " editing programs, and 'archive' is lossless and large.",
+)
 SCALE = option(
     "--scale",
     type=click.Choice([str(scale) for scale in SCALES]),

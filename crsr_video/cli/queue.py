@@ -12,26 +12,29 @@ from typing import TYPE_CHECKING
 import click
 
 from crsr_video.cli import process
-from crsr_video.cli.commands import option, section
+from crsr_video.cli.commands import Common, option, section
 from crsr_video.cli.options import as_rare
 from crsr_video.cli.reporting import (
     EXIT_FAILED,
     EXIT_PARTIAL,
     PROGRESS_SECONDS,
     Reporter,
-    count,
-    damage_text,
-    people_text,
     printable,
     progress_bar,
+)
+from crsr_video.cli.summaries import (
+    damage_text,
     progress_facts,
     summary_facts,
+    summary_text,
+    why_nothing_changed,
 )
 from crsr_video.cli.values import is_folder
 from crsr_video.config import Config
+from crsr_video.formatting import format_count
 
 if TYPE_CHECKING:
-    from crsr_video.jobs.queue import Advanced, Event, Finished, Found, Job
+    from crsr_video.jobs.queue import Advanced, Event, Finished, Found, Job, Overviews
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ def enhance_all(
     config: Config,
     settings: QueueSettings,
     *,
-    quiet: bool,
+    common: Common,
     as_json: bool,
 ) -> int:
     """Enhance several videos.
@@ -131,7 +134,7 @@ def enhance_all(
         place: Folder of all results, or the name of a single one.
         config: Settings of every video.
         settings: Settings of the queue.
-        quiet: Print nothing but errors.
+        common: Options of every command.
         as_json: Print JSON events.
 
     Returns:
@@ -140,17 +143,22 @@ def enhance_all(
     Raises:
         CrsrError: If no video can be started.
     """
-    local = settings.ray is None and settings.jobs in (None, 1)
-    with QueueReporter(quiet=quiet, as_json=as_json, in_this_process=local) as reporter:
+    with QueueReporter(common, as_json=as_json) as reporter:
         # Imported here because torch takes seconds, and wrong options should fail at once.
+        from crsr_video.jobs.queue import Overviews
         from crsr_video.track import litert
 
         found = _find(sources, place, config, settings)
+        overviews = Overviews(config, found.jobs)
+        overviews.refuse(found.refused)
         reporter.begin(found)
-        if found.jobs:
-            litert.prepare_process(reporter.fetching)
-            _run(found.jobs, config, settings, reporter)
-        return reporter.end()
+        try:
+            if found.jobs:
+                litert.prepare_process(reporter.fetching)
+                _run(found.jobs, config, settings, reporter, overviews)
+        finally:
+            overviews.write()
+        return reporter.end(overviews.paths)
 
 
 def _find(
@@ -171,23 +179,31 @@ def _find(
 
 
 def _run(
-    jobs: Sequence["Job"], config: Config, settings: QueueSettings, reporter: "QueueReporter"
+    jobs: Sequence["Job"],
+    config: Config,
+    settings: QueueSettings,
+    reporter: "QueueReporter",
+    overviews: "Overviews",
 ) -> None:
     command = ("crsr-video", *sys.argv[1:])
+
+    def handle(event: "Event") -> None:
+        overviews.handle(event)
+        reporter.handle(event)
+
     if settings.ray is None:
         from crsr_video.jobs import queue
 
-        processes = settings.jobs or 1
-        if processes == 1:
+        if len(jobs) == 1:
             process.limit_library_threads(config.networks.device)
-        queue.run(jobs, config, reporter.handle, processes=processes, command=command)
+        queue.run(jobs, config, handle, processes=settings.jobs or 1, command=command)
         return
     from crsr_video.jobs import cluster
 
     cluster.run(
         jobs,
         config,
-        reporter.handle,
+        handle,
         address=settings.ray,
         resources=cluster.WorkerResources(settings.ray_cpus, settings.ray_gpus),
         workers=settings.jobs,
@@ -197,15 +213,10 @@ def _run(
 
 
 class QueueReporter(Reporter):
-    """Reports many jobs: one progress bar, a line for each video, and the failures at the end.
+    """Reports many jobs: one progress bar, a line for each video, and the failures at the end."""
 
-    Args:
-        in_this_process: This process does the work, so its memory use is that of the work.
-    """
-
-    def __init__(self, *, quiet: bool, as_json: bool, in_this_process: bool) -> None:
-        super().__init__(quiet=quiet, as_json=as_json)
-        self._in_this_process = in_this_process
+    def __init__(self, common: Common, *, as_json: bool) -> None:
+        super().__init__(common, as_json=as_json)
         self._total = self._done = self._enhanced = self._skipped = self._damaged = 0
         self._failures: list[str] = []
         self._running: dict[Path, str] = {}
@@ -268,10 +279,16 @@ class QueueReporter(Reporter):
             case queue.Finished():
                 self._succeed(event)
 
-    def end(self) -> int:
-        """Sum up, and return the exit code."""
+    def end(self, overviews: Sequence[Path] = ()) -> int:
+        """Sum up, and return the exit code.
+
+        Args:
+            overviews: Overviews of all files that were written.
+        """
         self.close_bar()
         self._sum_up(stopped=False)
+        for path in overviews:
+            self.say(f"wrote {path}")
         if self._failures:
             return EXIT_FAILED
         return EXIT_PARTIAL if self._damaged else 0
@@ -292,12 +309,10 @@ class QueueReporter(Reporter):
         summary, source = event.summary, event.job.source
         self._enhanced += 1
         facts = summary_facts(summary)
-        if not self._in_this_process:
+        if self._total > 1:  # Another process did the work.
             facts["peak_memory_mib"] = None
         self.event("summary", source=str(source), **facts)
-        statistics = summary.statistics
-        people = people_text(statistics.enhanced, statistics.faces, statistics.tracks)
-        self._finish_job(source, f"{people}, {summary.fps:.1f} fps, wrote {summary.output}")
+        self._finish_job(source, why_nothing_changed(summary) or summary_text(summary))
         if summary.partial:
             self._damaged += 1
             self.warn(f"{source} is {damage_text(summary)}: the readable frames were enhanced")
@@ -336,7 +351,7 @@ class QueueReporter(Reporter):
         unfinished = f", {self._total - self._done} not done" if stopped else ""
         damaged = f" ({self._damaged} damaged)" if self._damaged else ""
         self.say(
-            f"{count(self._total, 'file')}: {self._enhanced} enhanced{damaged}, "
+            f"{format_count(self._total, 'file')}: {self._enhanced} enhanced{damaged}, "
             f"{self._skipped} skipped, {len(self._failures)} failed{unfinished}"
         )
         if self._total > 1:  # Earlier messages may have scrolled out of view.

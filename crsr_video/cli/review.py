@@ -8,17 +8,11 @@ import click
 
 from crsr_video.cli import options, process
 from crsr_video.cli.commands import Common, command, option, section
-from crsr_video.cli.reporting import (
-    EXIT_PARTIAL,
-    Reporter,
-    count,
-    damage_text,
-    stage_line,
-    timing_facts,
-    timing_line,
-)
+from crsr_video.cli.reporting import EXIT_PARTIAL, Reporter
+from crsr_video.cli.summaries import damage_text, stage_line, timing_facts, timing_line
 from crsr_video.cli.values import NamedFile, Time
 from crsr_video.config import EnhancerConfig
+from crsr_video.formatting import format_count, format_time
 
 if TYPE_CHECKING:
     from crsr_video.inspection.analysis import Analysis
@@ -65,7 +59,7 @@ def tracks(
     crsr-video enhance party.mp4 --tracks party.tracks.json --face 2=off --face 3=strength:0.5
     crsr-video tracks party.mp4 -o tracks.json --draw overlay.mp4
     """
-    with _TracksReporter(quiet=common.quiet, as_json=as_json) as reporter:
+    with _TracksReporter(common, as_json=as_json) as reporter:
         # Imported here because wrong options should fail at once.
         from crsr_video.inspection import analysis
         from crsr_video.io.sources import opening
@@ -89,8 +83,8 @@ def tracks(
 class _TracksReporter(Reporter):
     """Reports an analysis."""
 
-    def __init__(self, *, quiet: bool, as_json: bool) -> None:
-        super().__init__(quiet=quiet, as_json=as_json)
+    def __init__(self, common: Common, *, as_json: bool) -> None:
+        super().__init__(common, as_json=as_json)
         self._bar_label = "finding faces"
 
     def __enter__(self) -> "_TracksReporter":
@@ -102,6 +96,9 @@ class _TracksReporter(Reporter):
         self.event("summary", **_tracks_facts(found))
         for line in _tracks_lines(found):
             self.say(line)
+        self.say_more(
+            timing_line(found, found.frames), *stage_line(found.frames, found.stage_seconds)
+        )
         if found.partial:
             self.warn(f"{found.source} is {damage_text(found)}: the readable frames were analysed")
 
@@ -138,20 +135,18 @@ def _tracks_facts(found: "Analysis") -> dict[str, Any]:
 def _tracks_lines(found: "Analysis") -> list[str]:
     people = found.people
     if people:
-        appearances = count(found.faces, "appearance")
-        scenes = count(found.scenes, "scene")
-        first = f"Found {count(len(people), 'person')} with {appearances} in {scenes}"
+        appearances = format_count(found.faces, "appearance")
+        scenes = format_count(found.scenes, "scene")
+        first = f"Found {format_count(len(people), 'person')} with {appearances} in {scenes}"
     else:
         first = "No face was found"
     longest = sorted(people, key=lambda p: (-p.frames, p.id))[:_MOST_LISTED]
     lines = [
         first,
-        timing_line(found, found.frames),
-        *stage_line(found.frames, found.stage_seconds),
         *(_person_line(person) for person in sorted(longest, key=lambda p: p.id)),
     ]
     if len(people) > len(longest):
-        others = count(len(people) - len(longest), "person")
+        others = format_count(len(people) - len(longest), "person")
         lines.append(f"... and {others} with less screen time")
     lines += [f"Would be left unchanged: {n} x {why}" for why, n in sorted(found.skipped.items())]
     written = (found.output, found.drawing, found.sheet)
@@ -159,13 +154,11 @@ def _tracks_lines(found: "Analysis") -> list[str]:
 
 
 def _person_line(person: "Person") -> str:
-    from crsr_video.formatting import format_time
-
     parts = f"in {len(person.tracks)} parts, " if len(person.tracks) > 1 else ""
     return (
         f"Person {person.id}: {format_time(person.first_seconds)} to "
         f"{format_time(person.last_seconds)}, {parts}"
-        f"{count(person.frames, 'frame')}, face {person.size:.0f} px wide"
+        f"{format_count(person.frames, 'frame')}, face {person.size:.0f} px wide"
     )
 
 
@@ -208,7 +201,6 @@ def preview(
     """
     config = EnhancerConfig.from_options(scale=int(scale), **choices)
     # Imported here because torch takes seconds, and wrong options should fail at once.
-    from crsr_video.formatting import format_time
     from crsr_video.inspection import single_frame
     from crsr_video.track import litert
 
@@ -217,7 +209,7 @@ def preview(
     done = single_frame.preview(source, output, at=at, config=config, overwrite=overwrite)
     if not common.quiet:
         found, place = done.statistics, format_time(done.seconds)
-        text = f"{found.enhanced} of {count(found.faces, 'face')} enhanced"
+        text = f"{found.enhanced} of {format_count(found.faces, 'face')} enhanced"
         click.echo(f"crsr-video: {text if found.faces else 'No face'} at {place}", err=True)
         click.echo(f"crsr-video: Wrote {done.output}", err=True)
 

@@ -19,10 +19,10 @@ _X26X = ("libx264", "libx264rgb", "libx265")
 _QUANTISER = {"qmin": "2", "qmax": "2"}
 """PyAV cannot set the quality of a frame, so these limits allow the encoder one quantiser only."""
 _DEFAULTS: dict[str, dict[str, str]] = {
-    # Close to visually lossless, since the source was compressed once already.
-    "libx264": {"crf": "16", "preset": "medium"},
-    "libx264rgb": {"crf": "16", "preset": "medium"},
-    "libx265": {"crf": "18", "preset": "medium", "a53cc": "1"},
+    # Visually lossless: at least 0.986 SSIM on six clips, see docs/size-and-quality.md.
+    "libx264": {"crf": "20", "preset": "medium"},
+    "libx264rgb": {"crf": "20", "preset": "medium"},
+    "libx265": {"crf": "21", "preset": "medium", "a53cc": "1"},
     "libvpx": {"crf": "8", "deadline": "good", "cpu-used": "4"},
     "libvpx-vp9": {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"},
     "libsvtav1": {"crf": "24", "preset": "7"},

@@ -49,6 +49,9 @@ _FOR_CODEC: dict[str, tuple[str, ...]] = {
 }
 """Encoders of each codec, the preferred one first. Other codecs are replaced by `FALLBACK`."""
 
+_ALIASES = {"h265": "hevc", "x264": "h264", "x265": "hevc"}
+"""Other usual names of codecs."""
+
 _LISTED = (
     *dict.fromkeys(name for names in _FOR_CODEC.values() for name in names),
     *("libx264rgb", "h264_nvenc", "hevc_nvenc", "av1_nvenc", "h264_qsv", "hevc_qsv"),
@@ -128,10 +131,13 @@ def encoder_name(codec: str, asked: str | None, is_rgb: bool) -> tuple[str, tupl
         EncoderError: The encoder that the user chose does not exist.
     """
     if asked is not None:
-        names = (asked, *_FOR_CODEC.get(asked, ()))
+        wanted = _ALIASES.get(asked.lower(), asked.lower())
+        names = (asked, *_FOR_CODEC.get(wanted, ()))
         found = next((name for name in names if find(name)), None)
         if found is None:
-            raise EncoderError(f"there is no video encoder {asked!r} in this FFmpeg")
+            known = "h264, h265, av1, vp9, prores or ffv1"
+            text = f"there is no video encoder {asked!r} in this FFmpeg: use {known}"
+            raise EncoderError(f"{text}, or a name from 'crsr-video doctor'")
         return found, ()
     if codec == "h264" and is_rgb and find("libx264rgb"):
         return "libx264rgb", ()

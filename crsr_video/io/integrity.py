@@ -1,11 +1,15 @@
 """Finds out whether a video file was cut off: FFmpeg reads such a file without an error."""
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+
+from av.error import FFmpegError
 
 from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError
 from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.opening import open_container, packets_of
 from crsr_video.io.sources.targets import recorded_target
 
 _DECLARED = frozenset(("mov", "matroska", "avi", "asf", "flv", "mxf", "nut"))
@@ -83,13 +87,35 @@ def stated_duration(path: Path) -> Fraction | None:
         return Fraction(micro, 1_000_000) if micro else None
 
 
-def have_same_duration(path: Path, other: Path) -> bool:
-    """Return whether two videos have about the same duration, as far as they state it.
+def is_as_long_as_source(path: Path, source: Path) -> bool:
+    """Return whether a result has about the duration of its source, as far as they state it.
+
+    A source that was cut off counts as long as what can be read of it.
 
     Raises:
-        InputError: One of the files is no video, or is cut off.
+        InputError: The result is no video, or is cut off, or the source is no video.
     """
-    first, second = stated_duration(path), stated_duration(other)
-    if first is None or second is None:
+    result = stated_duration(path)
+    try:
+        stated = stated_duration(source)
+    except InputError:
+        stated = Fraction(-1)  # Cut off: what it states says nothing.
+    if result is None or stated is None or _are_close(result, stated):
         return True
+    return _are_close(result, _readable_duration(source))
+
+
+def _are_close(first: Fraction, second: Fraction) -> bool:
     return abs(first - second) <= max(_SLACK_SECONDS, _SLACK_SHARE * max(first, second))
+
+
+def _readable_duration(path: Path) -> Fraction:
+    """Return the time in seconds from the first to the last packet that can be read."""
+    first, last = None, Fraction(0)
+    with open_container(path) as container, suppress(FFmpegError):
+        for packet in packets_of(container):
+            if packet.pts is not None and packet.time_base is not None:
+                begin = packet.pts * packet.time_base
+                first = begin if first is None else min(first, begin)
+                last = max(last, begin + (packet.duration or 0) * packet.time_base)
+    return last - (first or 0)

@@ -47,6 +47,18 @@ _KIN = {
 use the container of the same name."""
 
 
+_PURPOSES = {
+    "share": (".mp4", OutputSettings(codec="h264", crf=25.0)),
+    "edit": (".mov", OutputSettings(codec="prores")),
+    "archive": (".mkv", OutputSettings(codec="ffv1")),
+}
+"""Suffix of the default name and encoder settings for each `OutputSettings.purpose`."""
+
+
+_SHARE_OF_SOURCE = 0.9
+"""Highest bit rate of a video for sharing, over that of its source: the first second exceeds it."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutputPlan:
     """Description of an output: what is written, where it goes, and what is lost."""
@@ -151,8 +163,10 @@ def plan_output(
         ConfigError: A setting does not suit the output, or does not work with a pipe.
     """
     settings, first = settings or OutputSettings(), source.first
+    if output is None and settings.purpose is not None:
+        output = source.path.with_suffix(f".enhanced{_PURPOSES[settings.purpose][0]}")
     destination, suffix, notices = _destination_for(source, output, settings.container)
-    settings = _resolve_copy_like(settings, source, scale)
+    settings = _resolve_copy_like(_resolve_purpose(settings, source, scale), source, scale)
     destination, encoder, notices = _encoder_for(
         source, destination, suffix, settings.codec, notices, is_path_given=output is not None
     )
@@ -331,6 +345,40 @@ def _raw_or_coded(
         notice = f"the raw pictures are written with {encoders.FALLBACK}, visually lossless"
         return encoders.FALLBACK, (notice,)
     return None, ()
+
+
+def usual_suffix(settings: OutputSettings, suffix: str) -> str:
+    """Return the suffix of a default name.
+
+    Args:
+        settings: The user's choices.
+        suffix: The suffix of the source.
+    """
+    return suffix if settings.purpose is None else _PURPOSES[settings.purpose][0]
+
+
+def _resolve_purpose(settings: OutputSettings, source: Source, scale: int) -> OutputSettings:
+    """Replace the purpose by settings of the encoder, which leave those alone that were chosen.
+
+    A video for sharing has a format that every player supports, and a bit rate that does not exceed
+    that of the source.
+    """
+    if settings.purpose is None:
+        return settings
+    usual = _PURPOSES[settings.purpose][1]
+    if settings.codec is not None:
+        return settings
+    has_rate = settings.crf is not None or settings.bitrate is not None
+    crf = settings.crf if has_rate else usual.crf
+    options = dict(settings.options)
+    if settings.purpose == "share":
+        first = source.first
+        if first.width * scale % 2 == first.height * scale % 2 == 0:
+            options.setdefault("pix_fmt", "yuv420p")
+        bits = 0 if has_rate else round(_SHARE_OF_SOURCE * bit_rate(source) * scale)
+        if bits:
+            options = {"maxrate": str(bits), "bufsize": str(bits)} | options
+    return replace(settings, codec=usual.codec, crf=crf, options=options)
 
 
 def _resolve_copy_like(settings: OutputSettings, source: Source, scale: int) -> OutputSettings:

@@ -68,6 +68,7 @@ def enhance_picture(
         seconds=time.perf_counter() - begin,
         startup_seconds=started - begin,
         notices=notices.lines,
+        is_copy=is_same,
     )
     if reports is None:
         return summary
@@ -86,7 +87,7 @@ def _check_picture_settings(source: Path, config: Config) -> None:
     output = [
         (config.output, usual.output, item.name)
         for item in fields(OutputSettings)
-        if item.name != "strict"
+        if item.name not in ("strict", "purpose", "always_encode")
     ]
     job = [(config.job, usual.job, name) for name in ("start", "duration", "resume")]
     for chosen, default, name in (*job, (config.faces, usual.faces, "tracks"), *reading, *output):

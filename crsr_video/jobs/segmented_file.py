@@ -8,6 +8,7 @@ from crsr_video.config import Config
 from crsr_video.jobs import segments
 from crsr_video.jobs.reports import RunReports
 from crsr_video.jobs.summary import Summary
+from crsr_video.jobs.unchanged import replace_by_source
 from crsr_video.runner import Notices, Progress
 from crsr_video.runtime import loading
 
@@ -34,19 +35,23 @@ def enhance_in_segments(
         on_notice=notices.add,
         executor=executor,
     )
+    joined = done.joined
+    is_damaged = joined.report.truncated or done.concealed > 0 or done.damaged > 0
+    is_copy = not is_damaged and replace_by_source(source, joined.plan, config, done.statistics)
     summary = Summary(
         source=source,
-        output=done.joined.plan.path,
-        video=done.joined.video,
-        plan=done.joined.plan,
+        output=joined.plan.path,
+        video=joined.video,
+        plan=joined.plan,
         statistics=done.statistics,
         seconds=time.perf_counter() - begin,
         startup_seconds=done.startup_seconds,
-        truncated=done.joined.report.truncated,
+        truncated=joined.report.truncated,
         concealed=done.concealed,
         damaged=done.damaged,
         resumed=done.resumed,
         notices=done.notices,
+        is_copy=is_copy,
     )
     if reports is None:
         return summary

@@ -19,6 +19,7 @@ class Summary(RunSummary):
         plan: How the output was written.
         statistics: Counts of frames and faces, and the time of every stage.
         resumed: Number of frames that an earlier run had finished, see `JobSettings.resume`.
+        is_copy: Whether nothing was changed, so that the result is a copy of the source.
         reports: Reports that were written, see `JobSettings.report`.
     """
 
@@ -28,6 +29,7 @@ class Summary(RunSummary):
     plan: OutputPlan
     statistics: RunStatistics
     resumed: int = 0
+    is_copy: bool = False
     reports: tuple[Path, ...] = ()
 
     @property

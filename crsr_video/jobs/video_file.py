@@ -12,6 +12,7 @@ from crsr_video.config import Config
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
 from crsr_video.jobs.summary import Summary
+from crsr_video.jobs.unchanged import replace_by_source
 from crsr_video.runner import Notices, Progress, Runner
 from crsr_video.track.replay import Replay
 from crsr_video.types import Frame
@@ -76,6 +77,8 @@ def enhance_video(
         **frames.statistics.stage_seconds,
         "encode": runner.write_seconds,
     }
+    is_damaged = report.truncated or report.concealed > 0 or report.damaged > 0
+    is_copy = not is_damaged and replace_by_source(source, writer.plan, config, frames.statistics)
     summary = Summary(
         source=Path(source),
         output=writer.plan.path,
@@ -88,6 +91,7 @@ def enhance_video(
         concealed=report.concealed,
         damaged=report.damaged,
         notices=notices.lines,
+        is_copy=is_copy,
     )
     if reports is None:
         return summary

@@ -116,6 +116,22 @@ def as_html(report: Report) -> str:
     )
 
 
+def render(template: str, *, filters: Mapping[str, Any], **values: Any) -> str:
+    """Return a page of this package that has the style of reports and no script.
+
+    Args:
+        template: File name of the template.
+        filters: Functions that the template uses as filters.
+        **values: Values of the template.
+    """
+    style = _resource("page.css")
+    environment = _environment().overlay()
+    environment.filters = {**environment.filters, **filters}
+    policy = f"default-src 'none'; img-src data:; style-src {_digest(style)}; base-uri 'none'"
+    page = environment.from_string(_resource(template))
+    return page.render(style=Markup(style), policy=Markup(policy), **values)
+
+
 @cache
 def _environment() -> Environment:
     """Return a template environment that escapes every value."""

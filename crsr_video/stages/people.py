@@ -68,11 +68,9 @@ class People(Stage[TrackedFrame, TrackedFrame]):
         missing = sorted(self._asked - self._seen)
         if not missing:
             return ()
-        there = "no face was found"
-        if self._seen:
-            there = f"there {'is only' if len(self._seen) == 1 else 'are'} {ranges(self._seen)}"
-        wanted = ranges(missing).replace(" and ", " or ")
-        return (f"no person {wanted} in what was enhanced; {there}",)
+        was = "was" if len(missing) == 1 else "were"
+        there = f"the video has {_people(self._seen)}" if self._seen else "no face was found"
+        return (f"{_people(missing)} {was} not found: {there}",)
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
         """Return the frame, with the strength or the reason for skipping set on each face."""
@@ -137,6 +135,11 @@ def _size(face: Face, aspect: float) -> float:
         return crop_side(face.landmarks, aspect) * face.presence
     except DegenerateFaceError:
         return 0.0
+
+
+def _people(ids: Collection[int]) -> str:
+    """Return numbers of people in words, such as "person 3" or "people 1 to 4"."""
+    return f"{'person' if len(ids) == 1 else 'people'} {ranges(ids)}"
 
 
 def ranges(ids: Iterable[int]) -> str:

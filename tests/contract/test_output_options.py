@@ -36,7 +36,7 @@ def test_standard_output_is_refused(
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2, done.output
-    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    errors = [line for line in done.stderr.splitlines() if line.startswith("crsr-video: error: ")]
     assert len(errors) == 1
     assert "'-'" in errors[0]
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]

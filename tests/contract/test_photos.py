@@ -67,9 +67,9 @@ def enhance(source: Path, *words: object, output: str | None = None) -> Path:
     return path
 
 
-def error_of(*words: object) -> str:
+def error_of(*words: object, code: int = 1) -> str:
     result = run("enhance", *words)
-    assert result.exit_code == 1, result.stderr
+    assert result.exit_code == code, result.stderr
     lines = result.stderr.splitlines()
     assert "Traceback" not in result.stderr
     assert lines[-1].startswith("crsr-video: error: ")
@@ -265,7 +265,7 @@ def test_what_a_picture_cannot_have_is_refused_in_one_line(
 ) -> None:
     source = tmp_path / "wall.jpg"
     Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(source)
-    assert f"{name} is for videos, and this is a picture" in error_of(source, *words)
+    assert f"{name} is for videos, and this is a picture" in error_of(source, *words, code=2)
     assert [p.name for p in tmp_path.iterdir()] == ["wall.jpg"]
 
 

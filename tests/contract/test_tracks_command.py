@@ -89,7 +89,7 @@ def test_people_are_chosen_by_number(folder, tmp_path, monkeypatch):
     # 12 frames of person 1, then 12 of persons 1 and 3.
     assert (summary["faces"], summary["tracks"]) == (36, 3)
     assert summary["skipped"] == {"turned off by the user": 12}
-    assert "no person 9 in what was enhanced; there are 1 and 3" in summary["notices"]
+    assert "person 9 was not found: the video has people 1 and 3" in summary["notices"]
 
 
 def test_only_and_max_faces_skip_the_others(folder, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crsr_video.formatting import format_count, format_time
+from crsr_video.formatting import format_bytes, format_count, format_time
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,23 @@ def test_times_have_minutes_and_tenths(seconds: float, text: str) -> None:
 )
 def test_counts_have_the_right_plural(number: int, text: str) -> None:
     assert format_count(number, "frame") == text
+
+
+def test_people_have_a_plural_of_their_own():
+    assert (format_count(1, "person"), format_count(2, "person")) == ("1 person", "2 people")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (145_138, "145 kB"),
+        (999_600, "1.0 MB"),
+        (2_714_086, "2.7 MB"),
+        (3_200_000_000, "3.2 GB"),
+    ],
+)
+def test_sizes_have_units(size, text):
+    assert format_bytes(size) == text

@@ -16,7 +16,13 @@ from crsr_video.jobs.events import (
     Started,
 )
 from crsr_video.jobs.queue.finding import Found, Refused, find, make_job
-from crsr_video.jobs.queue.job_runner import make_folders, removing_empty_folders, run_job
+from crsr_video.jobs.queue.job_runner import (
+    is_done,
+    make_folders,
+    removing_empty_folders,
+    run_job,
+)
+from crsr_video.jobs.queue.overview import Overviews
 from crsr_video.jobs.queue.running import run
 
 __all__ = [
@@ -28,10 +34,12 @@ __all__ = [
     "Job",
     "Noticed",
     "OnEvent",
+    "Overviews",
     "Refused",
     "Skipped",
     "Started",
     "find",
+    "is_done",
     "make_folders",
     "make_job",
     "removing_empty_folders",

@@ -10,7 +10,7 @@ from crsr_video.config import Config
 from crsr_video.errors import ConfigError, CrsrError, InputError
 from crsr_video.io import still_files
 from crsr_video.io.containers import BY_SUFFIX
-from crsr_video.io.output_plan import plan_output
+from crsr_video.io.output_plan import plan_output, usual_suffix
 from crsr_video.io.reader import Reader
 from crsr_video.jobs.events import Job
 
@@ -21,6 +21,11 @@ _READ_ONLY_SUFFIXES = (
     *(".m1v", ".m2v", ".mpv", ".m2t", ".mod", ".tod", ".amv", ".h264", ".264", ".hevc"),
 )
 """Suffixes of videos that can be read but not written."""
+_SOUND_OR_VIDEO = (".ogg",)
+"""Suffixes of files that are taken only if they hold a video."""
+_MOST_NAMES = 5
+"""Number of files that are named in a notice about those that are left out."""
+_HIDDEN = "as hidden"
 SUFFIXES = frozenset((*BY_SUFFIX, *_READ_ONLY_SUFFIXES, *still_files.FORMATS))
 """Suffixes of the files that are taken from folders."""
 
@@ -102,8 +107,9 @@ def make_job(source: Path, subfolder: Path, folder: Path | None, config: Config)
         InputError: The name follows from the content, which cannot be read.
         OutputError: No container holds the result.
     """
-    suffix = source.suffix
-    if suffix.lower() not in BY_SUFFIX and not still_files.is_still(source):
+    is_still = still_files.is_still(source)
+    suffix = source.suffix if is_still else usual_suffix(config.output, source.suffix)
+    if suffix.lower() not in BY_SUFFIX and not is_still:
         with Reader(source) as reader:
             suffix = plan_output(reader.source, None, config.output, scale=config.scale).path.suffix
     if folder is None:
@@ -115,7 +121,13 @@ def make_job(source: Path, subfolder: Path, folder: Path | None, config: Config)
 
 
 def _report_path(pattern: Path, output: Path, subfolder: Path) -> Path:
-    """Return the report of one result. A star stands for the result's name without suffix."""
+    """Return the report of one result. A star stands for the result's name without suffix.
+
+    Without a star the pattern is the name of an overview, with the reports in a folder beside it.
+    """
+    if "*" not in pattern.name:
+        folder = pattern.with_name(f"{pattern.stem}_files")
+        return folder / subfolder / f"{output.name}{pattern.suffix}"
     name = pattern.name.replace("*", output.stem)
     if pattern.parent == Path():
         return output.with_name(name)
@@ -140,12 +152,6 @@ def _check_options(
         raise ConfigError(f"{folder}: several inputs need an output folder, not a file")
     if config.faces.tracks is not None:
         raise ConfigError("a tracks file belongs to one video and cannot be used for several")
-    for pattern in config.job.report:
-        if "*" not in pattern.name:
-            raise ConfigError(
-                f"{pattern}: with several inputs, the name of a report needs a star, "
-                f"such as '*{pattern.suffix}'"
-            )
 
 
 class _Walk:
@@ -189,6 +195,7 @@ class _Walk:
             ConfigError: Results could replace sources.
         """
         any_found = False
+        left_out: dict[str, list[Path]] = {}
         for place, folders, names in os.walk(
             top, onerror=lambda error: self._unreadable(top, error)
         ):
@@ -207,9 +214,14 @@ class _Walk:
             subfolder = here.relative_to(top)
             stems = {Path(name).stem for name in names}
             for name in sorted(names):
-                if _is_wanted(subfolder / name, self._patterns) and not _is_result(name, stems):
+                why = _why_left_out(here / name, subfolder, self._patterns, stems)
+                if why is None:
                     any_found = True
                     yield here / name, subfolder
+                else:
+                    left_out.setdefault(why, []).append(here / name)
+        left_out.pop(_HIDDEN, None)
+        self._found.notices += [_left_out_text(*item) for item in left_out.items()]
         if not any_found:
             wanted = f"no file matches {' or '.join(self._patterns)}" if self._patterns else ""
             self._refuse(top, wanted or "contains no video or picture")
@@ -225,12 +237,43 @@ class _Walk:
         self._found.refused.append(Refused(path, f"{path}: {message}", kind))
 
 
-def _is_wanted(path: Path, patterns: Sequence[str]) -> bool:
-    if path.name.startswith("."):
+def _why_left_out(
+    path: Path, subfolder: Path, patterns: Sequence[str], stems: Container[str]
+) -> str | None:
+    """Return why a file of an input folder is left out, or None if it is enhanced.
+
+    Args:
+        path: The file.
+        subfolder: Its folder relative to the input folder.
+        patterns: Names to take; none means all videos and pictures.
+        stems: Names without suffix of all files in its folder.
+    """
+    name, inner = path.name, str(subfolder / path.name)
+    if name.startswith("."):
+        return _HIDDEN
+    if patterns and not any(fnmatch(inner if "/" in p else name, p) for p in patterns):
+        return "because no --pattern matches"
+    if not patterns and path.suffix.lower() not in SUFFIXES and not _is_ogg_video(path):
+        return "as no video or picture"
+    return "as results of earlier runs" if _is_result(name, stems) else None
+
+
+def _is_ogg_video(path: Path) -> bool:
+    """Return whether a file with a suffix for sound and videos holds a video."""
+    if path.suffix.lower() not in _SOUND_OR_VIDEO:
         return False
-    if not patterns:
-        return path.suffix.lower() in SUFFIXES
-    return any(fnmatch(str(path) if "/" in p else path.name, p) for p in patterns)
+    try:
+        with Reader(path):
+            return True
+    except CrsrError:
+        return False
+
+
+def _left_out_text(why: str, paths: Sequence[Path]) -> str:
+    """Return a sentence about files of a folder that are left out for the same reason."""
+    names = ", ".join(str(path) for path in paths[:_MOST_NAMES])
+    more = f" and {len(paths) - _MOST_NAMES} more" if len(paths) > _MOST_NAMES else ""
+    return f"left out {why}: {names}{more}"
 
 
 def _is_result(name: str, stems: Container[str]) -> bool:

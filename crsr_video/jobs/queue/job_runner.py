@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.errors import CrsrError, InputError, OutputError
 from crsr_video.io import images, pyav, still_files
-from crsr_video.io.integrity import have_same_duration, stated_duration
+from crsr_video.io.integrity import is_as_long_as_source, stated_duration
 from crsr_video.jobs.events import (
     Advanced,
     Failed,
@@ -53,7 +53,7 @@ def run_job(
     try:
         if still_files.is_still(job.source):
             config = _for_pictures(config)
-        if _is_done(job, config):
+        if is_done(job, config):
             on_event(Skipped(job))
             return
         on_event(Started(job))
@@ -70,7 +70,9 @@ def run_job(
         )
         on_event(Finished(job, summary))
     except CrsrError as error:
-        on_event(Failed(job, str(error), type(error).__name__))
+        is_named = any(str(path) in str(error) for path in (job.source, job.output, *job.report))
+        text = str(error) if is_named else f"{job.source}: {error}"
+        on_event(Failed(job, text, type(error).__name__))
     except OSError as error:
         on_event(Failed(job, f"{job.output}: {pyav.reason(error)}", "OutputError"))
     except Exception as error:
@@ -89,7 +91,7 @@ def _for_pictures(config: Config) -> Config:
     )
 
 
-def _is_done(job: Job, config: Config) -> bool:
+def is_done(job: Job, config: Config) -> bool:
     """Return whether a complete result exists that is not older than its source.
 
     The settings of an existing result are unknown: other settings need `JobSettings.overwrite`.
@@ -114,7 +116,7 @@ def _is_done(job: Job, config: Config) -> bool:
     except InputError as error:
         raise OutputError(f"{error}; {advice}") from error
     is_part = options.start > 0 or options.duration is not None
-    if not is_part and not have_same_duration(job.output, job.source):
+    if not is_part and not is_as_long_as_source(job.output, job.source):
         raise OutputError(f"{job.output}: exists, but is not as long as its source; {advice}")
     return True
 

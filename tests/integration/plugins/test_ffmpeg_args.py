@@ -222,20 +222,20 @@ def test_bad_input_is_told_in_a_line(tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told"),
+    ("option", "value", "told", "code"),
     [
-        ("--strength", "nan", "strength must lie between 0 and 1"),
-        ("--min-face", "nan", "min-face must be finite and not negative"),
-        ("--persons", "1;x", "persons: invalid track ID 'x'"),
-        ("--persons", "1\n2", "--persons must be one line"),
-        ("--model", "nope", "unknown model 'nope'"),
-        ("--model", "nope.safetensors", "nope.safetensors: no such file"),
-        ("--tracks", __file__, "not a valid JSON object"),
+        ("--strength", "nan", "strength must lie between 0 and 1", 2),
+        ("--min-face", "nan", "min-face must be finite and not negative", 2),
+        ("--persons", "1;x", "persons: invalid track ID 'x'", 2),
+        ("--persons", "1\n2", "--persons must be one line", 2),
+        ("--model", "nope", "unknown model 'nope'", 1),
+        ("--model", "nope.safetensors", "nope.safetensors: no such file", 2),
+        ("--tracks", __file__, "not a valid JSON object", 1),
     ],
 )
-def test_what_the_server_would_refuse_is_refused_at_once(option, value, told):
+def test_what_the_server_would_refuse_is_refused_at_once(option, value, told, code):
     done = CliRunner().invoke(main, ["ffmpeg-args", str(clips.PORTRAIT), option, value])
-    assert done.exit_code == 1 and done.stdout == ""
+    assert done.exit_code == code and done.stdout == ""
     assert told in done.stderr and len(done.stderr.splitlines()) == 1
 
 
@@ -243,7 +243,7 @@ def test_the_pipe_takes_no_options_of_the_effect(tmp_path):
     source = shutil.copy(clips.PORTRAIT, tmp_path / "a.mp4")
     for option in ("--compare", "--debug"):
         done = CliRunner().invoke(main, ["ffmpeg-args", str(source), "--pipe", option])
-        assert done.exit_code == 1 and f"{option} works only with the effect" in done.stderr
+        assert done.exit_code == 2 and f"{option} works only with the effect" in done.stderr
     printed = args(source, "--pipe", "--strength", "0.5").stdout
     parts = [shlex.split(part) for part in printed.split(" | ")]
     assert [part[0] for part in parts] == ["ffmpeg", "crsr-video", "ffmpeg"]

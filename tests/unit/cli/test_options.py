@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from crsr_video.cli import main
 from crsr_video.cli.commands import command, option, section
-from crsr_video.cli.reporting import count, people_text, printable
+from crsr_video.cli.reporting import printable
+from crsr_video.cli.summaries import people_text
 from crsr_video.cli.values import BitRate, FrameRate, FrameSize, NameList, NumberList, Time
 
 
@@ -98,24 +99,10 @@ def test_every_option_has_a_help_text(path, command):
 
 
 @pytest.mark.parametrize(
-    ("number", "thing", "text"),
-    [
-        (1, "frame", "1 frame"),
-        (0, "face", "0 faces"),
-        (1, "person", "1 person"),
-        (2, "person", "2 people"),
-    ],
-)
-def test_counts_have_the_right_plural(number, thing, text):
-    assert count(number, thing) == text
-
-
-@pytest.mark.parametrize(
     ("counts", "text"),
     [
         ((112, 118, 1), "Enhanced 1 person in 112 of 118 frames"),
         ((300, 340, 3), "Enhanced 3 people in 300 of 340 appearances"),
-        ((0, 0, 0), "No face was found: the picture is unchanged"),
     ],
 )
 def test_summaries_name_people_and_frames(counts, text):

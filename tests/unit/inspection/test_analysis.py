@@ -196,7 +196,7 @@ def test_people_are_turned_off_by_track_id(clip, tracks, tmp_path):
     notices = []
     config = config.with_options(people={}, only=frozenset({7}))
     summary = crsr_video.enhance(clip, tmp_path / "2.mp4", config=config, on_notice=notices.append)
-    assert "no person 7 in what was enhanced; there is only 1" in notices
+    assert "person 7 was not found: the video has person 1" in notices
     assert set(notices) == set(summary.notices)
 
 

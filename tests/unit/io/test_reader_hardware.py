@@ -138,5 +138,5 @@ def test_the_command_line_passes_the_device(
     monkeypatch.setattr("crsr_video.jobs.file.enhance", enhance)
     words = ["enhance", str(clip), "-o", str(tmp_path / "out.mp4")]
     for extra in ([], ["--hwaccel", "cuda"]):
-        assert CliRunner().invoke(main, [*words, *extra]).exit_code == 1
+        assert CliRunner().invoke(main, [*words, *extra]).exit_code == 2
     assert seen == ["none", "cuda"]

@@ -30,12 +30,12 @@ def models() -> None:
     face_models.resolve_all()
 
 
-def complaint(*words: object, feed: bytes = b"") -> str:
+def complaint(*words: object, feed: bytes = b"", code: int = 1) -> str:
     """The one line of an error, and nothing on standard output."""
     command = [*PROGRAM, *map(str, words)]
     done = subprocess.run(command, input=feed, capture_output=True, timeout=LONG, check=False)
     lines = done.stderr.decode().splitlines()
-    assert done.returncode == 1, lines
+    assert done.returncode == code, lines
     assert done.stdout == b""
     assert len(lines) == 1, lines
     assert lines[0].startswith("crsr-video: error: ")
@@ -120,7 +120,9 @@ def test_an_unusable_source_is_an_error_of_one_line(tmp_path: Path) -> None:
     free.close()
     assert "/dev/video99" in complaint("-i", "/dev/video99", "-o", "-")
     assert "127.0.0.1" in complaint("-i", f"rtmp://127.0.0.1:{port}/live/a", "-o", "-")
-    assert "size" in complaint("-i", "-", "--input-format", "rawvideo", "-o", "-", feed=b"abc")
+    assert "size" in complaint(
+        "-i", "-", "--input-format", "rawvideo", "-o", "-", feed=b"abc", code=2
+    )
     assert "standard input" in complaint("-i", "-", "-o", "-", feed=b"YUV4MPEG2 W64 H4")
     assert "standard input" in complaint("-i", "-", "-o", "-", feed=os.urandom(4000))
     assert "standard input" in complaint("-i", "-", "-o", "-", feed=b"")

@@ -59,7 +59,7 @@ def test_the_json_describes_the_run(made):
     assert facts["settings"]["output"]["preset"] == "ultrafast"
     assert {"crsr-video", "torch", "av", "numpy", "ai-edge-litert"} <= facts["versions"].keys()
     assert "face model landmarks" in facts["hashes"]
-    assert f"Wrote {folder / 'report.json'}" in result.stderr
+    assert f" and {folder / 'report.json'}" in result.stderr
 
 
 def test_the_page_is_self_contained_and_escapes(made):

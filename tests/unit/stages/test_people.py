@@ -106,7 +106,7 @@ def test_memory_does_not_grow_with_the_video():
 def test_ids_that_never_occur_are_told():
     stage = People({7: PersonSettings(enabled=False)}, only={1, 9})
     result(stage, *(face(k) for k in (1, 2, 3, 4)))
-    assert stage.notices == ("no person 7 or 9 in what was enhanced; there are 1 to 4",)
+    assert stage.notices == ("people 7 and 9 were not found: the video has people 1 to 4",)
     result(stage, face(7), face(9))
     assert stage.notices == ()
 
@@ -114,11 +114,11 @@ def test_ids_that_never_occur_are_told():
 def test_the_only_face_is_told_in_the_singular():
     stage = People({2: PersonSettings()})
     result(stage, face(1))
-    assert stage.notices == ("no person 2 in what was enhanced; there is only 1",)
+    assert stage.notices == ("person 2 was not found: the video has person 1",)
 
 
 def test_ids_are_told_where_there_is_no_face_at_all():
-    assert People(only={2}).notices == ("no person 2 in what was enhanced; no face was found",)
+    assert People(only={2}).notices == ("person 2 was not found: no face was found",)
 
 
 @pytest.mark.parametrize(

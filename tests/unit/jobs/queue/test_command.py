@@ -176,7 +176,7 @@ def test_quiet_prints_failures_only(clips: Path) -> None:
 def test_conflicting_options_are_refused_before_any_work(clips: Path, tmp_path: Path) -> None:
     twin = make_video(tmp_path / "a.mp4", frames=5)
     result = run(clips / "a.mp4", twin, "-o", tmp_path / "one.mp4")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "need an output folder" in errors(result)[0]
     assert run("--recursive", clips, "--jobs", 0).exit_code == 2
 
@@ -198,7 +198,7 @@ def test_each_result_has_a_report(clips: Path, tmp_path: Path) -> None:
 
 
 def test_a_single_file_is_no_queue(clips: Path) -> None:
-    result = run(clips / "a.mp4", "--jobs", 2)
+    result = run(clips / "a.mp4", "--jobs", 2, "-v")
     assert "Time per frame in ms" in result.stderr
     assert run(clips / "a.mp4").exit_code == 1  # The result exists; a queue would skip it.
 

@@ -55,5 +55,5 @@ def test_restart_without_resume_is_refused(tmp_path: Path) -> None:
         run(source, "-o", output, "--resume").exit_code == 0
     )  # There is nothing to resume in an empty folder.
     result = run(source, "-o", output, "--restart")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "crsr-video: error: --restart requires --resume" in result.stderr

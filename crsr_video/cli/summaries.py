@@ -1,0 +1,209 @@
+"""Summaries of runs: sentences for people, and the fields of JSON events."""
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crsr_video.formatting import format_bytes, format_count
+
+if TYPE_CHECKING:
+    from crsr_video.jobs.summary import Summary
+    from crsr_video.runner import Progress
+
+_MUCH_LARGER = 1.5
+"""Size of a result over that of its source from which the user is told how to get less."""
+
+# Fields of events ---------------------------------------------------------------------------------
+
+
+def progress_facts(state: "Progress") -> dict[str, Any]:
+    """The fields of a progress event."""
+    return {
+        "frames": state.frames,
+        "total": state.total,
+        "fps": round(state.fps, 2),
+        "faces": state.faces,
+    }
+
+
+def summary_facts(summary: "Summary") -> dict[str, Any]:
+    """The fields of a summary event."""
+    statistics = summary.statistics
+    return {
+        "output": str(summary.output),
+        "is_copy": summary.is_copy,
+        "source_bytes": _size_of(summary.source),
+        "output_bytes": _size_of(summary.output),
+        "frames": statistics.frames,
+        "resumed": summary.resumed,
+        "faces": statistics.faces,
+        "enhanced": statistics.enhanced,
+        "tracks": statistics.tracks,
+        "cuts": statistics.cuts,
+        "skipped": statistics.skipped,
+        "passed_through": statistics.passed_through,
+        "concealed": summary.concealed,
+        "damaged": summary.damaged,
+        "truncated": summary.truncated,
+        **timing_facts(summary, statistics.stage_seconds),
+        "encoder": summary.plan.encoder,
+        "pixel_format": summary.plan.pixel_format,
+        "notices": list(summary.notices),
+        "reports": [str(path) for path in summary.reports],
+    }
+
+
+def timing_facts(run: Any, stage_seconds: dict[str, float]) -> dict[str, Any]:
+    """The fields of a summary event about time and memory.
+
+    Args:
+        run: A summary or an analysis, with `seconds`, `startup_seconds` and `fps`.
+        stage_seconds: CPU seconds of each stage.
+    """
+    return {
+        "seconds": round(run.seconds, 3),
+        "startup_seconds": round(run.startup_seconds, 3),
+        "fps": round(run.fps, 2),
+        "stage_seconds": {name: round(s, 3) for name, s in stage_seconds.items()},
+        "peak_memory_mib": peak_memory_mib(),
+    }
+
+
+def peak_memory_mib() -> float | None:
+    """Largest resident size of this process in MiB, or None if the system does not report it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def _size_of(path: Path) -> int | None:
+    """Return the size of a file in bytes, or None if it is no file, such as standard output."""
+    with suppress(OSError):
+        return path.stat().st_size if path.is_file() else None
+    return None
+
+
+# Sentences ----------------------------------------------------------------------------------------
+
+
+def damage_text(run: Any) -> str:
+    """The damage of a source in words, such as "cut off, missing 3 frames".
+
+    Args:
+        run: A summary or an analysis, with `truncated`, `concealed` and `damaged`.
+    """
+    damage = ["cut off"] if run.truncated else []
+    if run.concealed:
+        damage.append(f"damaged in {format_count(run.concealed, 'frame')}")
+    if run.damaged:
+        damage.append(f"missing {format_count(run.damaged, 'frame')}")
+    return ", ".join(damage)
+
+
+def timing_line(run: Any, frames: int) -> str:
+    """Speed and start-up time of a run in words."""
+    done = f"Processed {format_count(frames, 'frame')} in {run.seconds:.1f} s"
+    return f"{done}: {run.fps:.1f} fps after {run.startup_seconds:.1f} s to start"
+
+
+def stage_line(frames: int, stage_seconds: dict[str, float]) -> list[str]:
+    """CPU time of each stage in words, or nothing if there was no frame."""
+    if not frames:
+        return []
+    stages = [f"{name} {s / frames * 1e3:.1f}" for name, s in stage_seconds.items()]
+    return [f"Time per frame in ms: {', '.join(stages)}"]
+
+
+def people_text(enhanced: int, faces: int, people: int) -> str:
+    """How many people were enhanced, and in how many of their appearances.
+
+    Args:
+        enhanced: Enhanced faces, summed over frames.
+        faces: Faces found, summed over frames.
+        people: Number of track IDs.
+    """
+    if people == 1:  # One face per frame.
+        return f"Enhanced 1 person in {enhanced} of {format_count(faces, 'frame')}"
+    return f"Enhanced {format_count(people, 'person')} in {enhanced} of {faces} appearances"
+
+
+def name_of(summary: "Summary") -> str:
+    """Name of the source of a run in messages."""
+    return "standard input" if str(summary.source) == "-" else str(summary.source)
+
+
+def summary_text(summary: "Summary") -> str:
+    """What a run did, in one sentence with the sizes before and after."""
+    statistics = summary.statistics
+    people = people_text(statistics.enhanced, statistics.faces, statistics.tracks)
+    return f"{people}: wrote {written_text(summary)}"
+
+
+def written_text(summary: "Summary") -> str:
+    """The files that a run wrote, and the sizes of its source and result."""
+    before, after = _size_of(summary.source), _size_of(summary.output)
+    text = summary.plan.name
+    if after is not None:
+        text += f", {format_bytes(after)}"
+        if before is not None:
+            text += f" (source: {format_bytes(before)})"
+    return " and ".join([text, *map(str, summary.reports)])
+
+
+def why_nothing_changed(summary: "Summary") -> str | None:
+    """Why the result is like its source, or None if at least one face was enhanced."""
+    statistics, source = summary.statistics, name_of(summary)
+    if statistics.enhanced:
+        return None
+    end = "wrote a copy of it as" if summary.is_copy else "nothing was changed in"
+    end = f"{end} {written_text(summary)}"
+    if statistics.passed_through:
+        frames = format_count(statistics.passed_through, "frame")
+        return f"no frame of {source} could be enhanced: {frames} left unchanged after an error"
+    if not statistics.faces:
+        return f"No face was found in {source}: {end}"
+    absent = [line for line in summary.notices if " not found: the video has " in line]
+    reasons = statistics.skipped
+    if len(reasons) > 1:  # Other people are left alone as the user wishes.
+        reasons = {why: n for why, n in reasons.items() if why != _TURNED_OFF} or reasons
+    causes = absent or [f"{why} ({n} times)" for why, n in sorted(reasons.items())]
+    return f"No face of {source} was enhanced: {', '.join(causes)}; {end}"
+
+
+_TURNED_OFF = "turned off by the user"
+
+
+def advice(summary: "Summary") -> list[str]:
+    """What the user may want to change, in sentences."""
+    statistics, lines = summary.statistics, []
+    alone = sum(n for why, n in statistics.skipped.items() if why != _TURNED_OFF)
+    if statistics.enhanced and alone > statistics.faces // 2:
+        why = max(statistics.skipped, key=lambda reason: statistics.skipped[reason])
+        lines.append(f"most faces were left alone, {statistics.skipped[why]} times because: {why}")
+    if statistics.passed_through and statistics.enhanced:
+        frames = format_count(statistics.passed_through, "frame")
+        lines.append(f"{frames} left unchanged after an error")
+    before, after = _size_of(summary.source), _size_of(summary.output)
+    crf = summary.plan.choice.options.get("crf")
+    if before and after and crf and after > _MUCH_LARGER * before:
+        lines.append(
+            f"the result is {after / before:.1f} times as large as its source: --for share, or a "
+            f"higher --crf than {crf}, makes it smaller"
+        )
+    return lines
+
+
+def detail_lines(summary: "Summary") -> list[str]:
+    """Times, the encoder, and faces that were left alone, in lines."""
+    statistics, plan = summary.statistics, summary.plan
+    crf = plan.choice.options.get("crf")
+    return [
+        timing_line(summary, statistics.frames),
+        *stage_line(statistics.frames, statistics.stage_seconds),
+        f"Encoded by {plan.encoder}, {plan.pixel_format}{f', crf {crf}' if crf else ''}",
+        *(f"Left unchanged: {n} x {why}" for why, n in sorted(statistics.skipped.items())),
+    ]

@@ -1,0 +1,244 @@
+"""Habits that people bring along: names, times, sizes, people who do not exist, second runs."""
+
+import json
+import shutil
+from pathlib import Path
+
+import av
+import pytest
+from click.testing import CliRunner, Result
+
+from crsr_video.cli import main
+from crsr_video.track import face_models
+from tests.support.paths import CLIPS
+from tests.support.video import make_video
+
+QUICK = ["--model", "identity", "--precision", "fp32", "--preset", "ultrafast"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models() -> None:
+    face_models.resolve_all()
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return Path(shutil.copy(CLIPS / "portrait.mp4", tmp_path / "clip.mp4"))
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def error_of(*words: object) -> str:
+    """Return the one line of a usage error."""
+    result = run(*words)
+    assert result.exit_code == 2, result.stderr
+    (line,) = result.stderr.splitlines()
+    return line.removeprefix("crsr-video: error: ")
+
+
+def duration(path: Path) -> float:
+    with av.open(str(path)) as file:
+        return file.streams.video[0].frames / 25
+
+
+# Names --------------------------------------------------------------------------------------------
+
+
+def test_a_second_name_is_taken_for_a_forgotten_option(clip: Path) -> None:
+    output = clip.with_name("out.mp4")
+    assert (
+        error_of("enhance", clip, output)
+        == f"{output}: does not exist: did you mean '-o {output}'?"
+    )
+
+
+def test_a_folder_needs_recursive(tmp_path: Path) -> None:
+    assert "add --recursive" in error_of("enhance", tmp_path)
+
+
+def test_an_output_without_ending_can_be_a_file_or_a_folder(clip: Path) -> None:
+    output = clip.with_name("better")
+    message = error_of("enhance", clip, "-o", output)
+    assert f"use {output}.mp4 for a file, or {output}/ for a folder" in message
+    result = run("enhance", clip, "-o", f"{output}/", "--duration", "0.2", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert (output / "clip.mp4").is_file()
+
+
+@pytest.mark.parametrize("words", [["-y"], ["--overwrite"]])
+def test_overwriting_is_chosen_before_or_after_the_command(clip: Path, words: list[str]) -> None:
+    output = clip.with_name("clip.enhanced.mp4")
+    for before, after in ((words, []), ([], words)):
+        output.write_text("older")
+        result = run(*before, "enhance", clip, *after, "--duration", "0.2", *QUICK)
+        assert result.exit_code == 0, result.stderr
+        assert output.stat().st_size > 1000
+
+
+# Times --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--start", "0:02", "--end", "00:00:02.4"],
+        ["--start", "2", "--duration", "400ms"],
+    ],
+)
+def test_times_are_written_as_ffmpeg_takes_them(clip: Path, words: list[str]) -> None:
+    result = run("enhance", clip, *words, *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert duration(clip.with_name("clip.enhanced.mp4")) == pytest.approx(0.4)
+
+
+def test_an_end_before_the_start_is_refused(clip: Path) -> None:
+    assert "--end must be after --start" in error_of("enhance", clip, "--start", "2", "--end", "1")
+    words = ["--end", "2", "--duration", "1"]
+    assert "--end and --duration exclude each other" in error_of("enhance", clip, *words)
+
+
+# Sizes --------------------------------------------------------------------------------------------
+
+
+def test_the_summary_is_one_sentence_with_both_sizes(clip: Path) -> None:
+    result = run("enhance", clip, "--duration", "0.4", *QUICK)
+    output = clip.with_name("clip.enhanced.mp4")
+    first, *rest = result.stderr.splitlines()
+    assert first.startswith(f"crsr-video: Enhanced 1 person in 10 of 10 frames: wrote {output}, ")
+    assert first.endswith(f" kB (source: {clip.stat().st_size / 1000:.0f} kB)")
+    assert not [line for line in rest if "note:" not in line]
+    again = run("enhance", clip, "--duration", "0.4", *QUICK, "-y", "-v")
+    assert "Time per frame in ms: decode" in again.stderr
+
+
+def test_a_much_larger_result_says_how_to_get_a_smaller_one(clip: Path) -> None:
+    result = run("enhance", clip, *QUICK, "--crf", "10")
+    assert "times as large as its source: --for share, or a higher --crf than 10" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("purpose", "suffix", "codec"),
+    [("share", ".mp4", "h264"), ("edit", ".mov", "prores"), ("archive", ".mkv", "ffv1")],
+)
+def test_purposes_choose_codec_and_container(
+    clip: Path, purpose: str, suffix: str, codec: str
+) -> None:
+    words = ["--for", purpose, "--model", "identity", "--duration", "0.2"]
+    result = run("enhance", clip, *words)
+    assert result.exit_code == 0, result.stderr
+    with av.open(str(clip.with_name(f"clip.enhanced{suffix}"))) as file:
+        assert file.streams.video[0].codec_context.name == codec
+
+
+def test_a_video_for_sharing_is_not_larger_than_its_source(clip: Path) -> None:
+    result = run("enhance", clip, "--for", "share", "--model", "identity")
+    assert result.exit_code == 0, result.stderr
+    assert clip.with_name("clip.enhanced.mp4").stat().st_size < 1.1 * clip.stat().st_size
+
+
+@pytest.mark.parametrize(("name", "codec"), [("h265", "hevc"), ("h264", "h264"), ("ffv1", "ffv1")])
+def test_codecs_have_their_usual_names(clip: Path, name: str, codec: str) -> None:
+    output = clip.with_name("out.mkv")
+    words = ["--codec", name, "--model", "identity", "--duration", "0.2", "-o", output]
+    result = run("enhance", clip, *words)
+    assert result.exit_code == 0, result.stderr
+    with av.open(str(output)) as file:
+        assert file.streams.video[0].codec_context.name == codec
+
+
+# Nothing to do ------------------------------------------------------------------------------------
+
+
+def test_a_person_who_does_not_exist_is_named_loudly(clip: Path) -> None:
+    result = run("-q", "enhance", clip, "--only", "99", "--model", "identity")
+    assert result.exit_code == 0, result.stderr
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("crsr-video: warning: No face of ")
+    assert "person 99 was not found: the video has person 1" in line
+    assert clip.with_name("clip.enhanced.mp4").read_bytes() == clip.read_bytes()
+
+
+def test_a_person_who_is_always_left_alone_is_named_loudly(clip: Path) -> None:
+    tracks = clip.with_name("clip.tracks.json")
+    assert run("tracks", clip).exit_code == 0
+    words = ["--tracks", tracks, "--only", "1", "--min-face", "100", "--model", "identity"]
+    result = run("enhance", clip, *words)
+    assert result.exit_code == 0, result.stderr
+    assert f"warning: No face of {clip} was enhanced: smaller than 100 px" in result.stderr
+    assert "person 1 was left alone in every frame: smaller than 100 px" in result.stderr
+
+
+def test_a_finished_resumable_run_is_done_already(clip: Path) -> None:
+    words = ["enhance", clip, "--resume", *QUICK]
+    assert run(*words).exit_code == 0
+    before = clip.with_name("clip.enhanced.mp4").read_bytes()
+    again = run(*words)
+    assert again.exit_code == 0, again.stderr
+    assert "already done" in again.stderr
+    assert clip.with_name("clip.enhanced.mp4").read_bytes() == before
+
+
+# Many files ---------------------------------------------------------------------------------------
+
+
+def test_a_queue_run_twice_skips_a_cut_off_file_too(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    data = (CLIPS / "portrait.mp4").read_bytes()
+    (tmp_path / "in" / "cut.mp4").write_bytes(data[: len(data) * 2 // 3])
+    make_video(tmp_path / "in" / "whole.mp4", frames=5)
+    words = ["enhance", "--recursive", tmp_path / "in", "-o", tmp_path / "out", *QUICK]
+    assert run(*words).exit_code == 3
+    again = run(*words)
+    assert again.exit_code == 0, again.stderr
+    assert "2 files: 0 enhanced, 2 skipped, 0 failed" in again.stderr
+
+
+def test_files_that_are_left_out_are_listed_with_the_reason(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", frames=3)
+    make_video(tmp_path / "a.enhanced.mp4", frames=3)
+    (tmp_path / "notes.txt").write_text("no video")
+    (tmp_path / "song.ogg").write_bytes(b"OggS no video")
+    result = run("enhance", "--recursive", tmp_path, *QUICK)
+    names = f"{tmp_path / 'notes.txt'}, {tmp_path / 'song.ogg'}"
+    assert f"left out as no video or picture: {names}" in result.stderr
+    assert f"left out as results of earlier runs: {tmp_path / 'a.enhanced.mp4'}" in result.stderr
+
+
+def test_an_overview_links_to_the_reports_of_single_files(tmp_path: Path) -> None:
+    for name in ("a.mp4", "sub/b c.mp4"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        make_video(tmp_path / "in" / name, frames=3)
+    (tmp_path / "in" / "bad.mp4").write_bytes(b"junk")
+    page = tmp_path / "report.html"
+    words = ["enhance", "--recursive", tmp_path / "in", "-o", tmp_path / "out", *QUICK]
+    for _ in range(2):
+        result = run(*words, "--report", page, "--report", tmp_path / "all.json")
+        assert result.exit_code == 1, result.stderr
+        text = page.read_text()
+        assert 'href="report_files/a.mp4.html"' in text
+        assert 'href="report_files/sub/b%20c.mp4.html"' in text
+        assert (tmp_path / "report_files" / "sub" / "b c.mp4.html").is_file()
+        rows = json.loads((tmp_path / "all.json").read_text())["files"]
+        assert [row["state"] for row in rows][1] == "failed"
+        assert "bad.mp4" in rows[1]["message"]
+
+
+def test_a_file_that_kills_the_interpreter_does_not_kill_the_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        make_video(tmp_path / name, frames=3)
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import os, crsr_video.jobs.picture_file as module\n"
+        "module.enhance_picture = lambda *_: os.abort()\n"
+    )
+    (tmp_path / "c.png").write_bytes((CLIPS / "before_after.jpg").read_bytes())
+    monkeypatch.setenv("PYTHONPATH", f"{site}:{CLIPS.parent}")
+    result = run("enhance", tmp_path / "c.png", tmp_path / "a.mp4", tmp_path / "b.mp4", *QUICK)
+    assert result.exit_code == 1
+    assert "c.png: the worker process ended unexpectedly: SIGABRT" in result.stderr
+    assert "3 files: 2 enhanced, 0 skipped, 1 failed" in result.stderr
