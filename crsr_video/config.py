@@ -134,7 +134,8 @@ class OutputSettings:
         Raises:
             ConfigError: A value is out of range, or two of them exclude each other.
         """
-        _check_choice("purpose", self.purpose, (None, *get_args(Purpose)))
+        if self.purpose is not None:
+            _check_choice("purpose", self.purpose, get_args(Purpose))
         if self.crf is not None and not 0 <= self.crf < math.inf:
             raise ConfigError(f"`crf` must be zero or a positive number, but is {self.crf:g}")
         if self.bitrate is not None and self.bitrate <= 0:

@@ -25,6 +25,7 @@ import click
 from crsr_video import __version__
 from crsr_video.cli import (
     benchmarks,
+    configuration,
     doctor,
     enhance,
     evaluation,
@@ -60,9 +61,10 @@ class App(Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command, print its error if it fails, and exit."""
         is_program = kwargs.pop("standalone_mode", True)
+        kwargs["standalone_mode"] = False
         with process.configured_process():
             try:
-                code = super().main(*args, standalone_mode=False, **kwargs)
+                code = super().main(*args, **kwargs)
                 if is_program:
                     sys.exit(code)
                 return code
@@ -120,7 +122,12 @@ def _with_option_names(message: str) -> str:
         "Look": (review.tracks, review.compare),
         "Live": (live.live,),
         "Editors and FFmpeg": (plugins.plugin, plugins.ffmpeg_args, plugins.serve),
-        "Installation": (doctor.doctor, installation.models, installation.completion),
+        "Installation": (
+            doctor.doctor,
+            configuration.config,
+            installation.models,
+            installation.completion,
+        ),
         "Research": (
             benchmarks.bench,
             training.prepare,

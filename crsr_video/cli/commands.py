@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from crsr_video.cli import settings_files
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 GENERAL = "General"
@@ -158,6 +160,12 @@ class Command(click.Command):
         if any(isinstance(parameter, Option) and parameter.rare for parameter in self.params):
             added.append(_HELP_ALL)
         self.params += [_parameter(declared) for declared in added]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line, with default values from the settings files."""
+        if not ctx.resilient_parsing and not isinstance(self, click.Group):
+            settings_files.use(ctx)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section in the order of their first option."""

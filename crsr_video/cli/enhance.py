@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from crsr_video.cli import options, process, queue
+from crsr_video.cli import options, process, queue, settings_files
 from crsr_video.cli.commands import Common, command, option, section
 from crsr_video.cli.reporting import EXIT_PARTIAL, Reporter
 from crsr_video.cli.values import is_folder
@@ -26,6 +26,7 @@ _output_options = section(
     options.SCALE,
     options.UPSCALER.but(rare=True),
     options.REPORT,
+    options.PRESET_NAME,
     options.JSON_EVENTS.but(rare=True),
 )
 
@@ -100,7 +101,13 @@ _pipe_options = section(
 
 @command(short_help="Enhance the faces of videos and pictures.")
 @click.argument(
-    "sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
+    "sources",
+    metavar="INPUT...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    callback=settings_files.keep_source,
 )
 @_output_options
 @options.face_options

@@ -49,6 +49,7 @@ _stream_options = section(
     ),
     options.SECONDS.but(help="Stop after this time.  [default: when the source ends]"),
     options.REPORT,
+    options.PRESET_NAME,
     options.JSON_EVENTS,
 )
 
@@ -210,10 +211,6 @@ class LiveReporter(Reporter):
     """
 
     _status_shown = False
-
-    def __enter__(self) -> "LiveReporter":
-        """Return the reporter."""
-        return self
 
     def notice(self, text: str) -> None:
         """Report something that the user should know."""

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from crsr_video.cli import settings_files
 from crsr_video.cli.commands import OVERWRITE as OVERWRITE
 from crsr_video.cli.commands import Declaration, option, section
 from crsr_video.cli.values import (
@@ -24,7 +25,22 @@ from crsr_video.errors import ConfigError
 
 T = TypeVar("T")
 
-SOURCE = click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+SOURCE = click.argument(
+    "source",
+    metavar="INPUT",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    callback=settings_files.keep_source,
+)
+"""The input, beside which there may be a settings file."""
+PRESET_NAME = option(
+    "--preset-name",
+    metavar="NAME",
+    is_eager=True,
+    expose_value=False,
+    callback=settings_files.keep_preset,
+    help=f"Use the options of this preset in {settings_files.NAME}.",
+)
 
 # Faces and networks -------------------------------------------------------------------------------
 

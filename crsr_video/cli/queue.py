@@ -223,10 +223,6 @@ class QueueReporter(Reporter):
         self._event_times: dict[Path, float] = {}
         self._has_begun = False
 
-    def __enter__(self) -> "QueueReporter":
-        """Return the reporter."""
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -242,7 +238,6 @@ class QueueReporter(Reporter):
         """Report the jobs, and the inputs that were refused."""
         self._has_begun = True
         self._total = len(found.jobs) + len(found.refused)
-        self._in_this_process &= len(found.jobs) == 1
         self.event("queue", total=self._total)
         for text in found.notices:
             self.notice(text)

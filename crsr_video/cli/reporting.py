@@ -5,11 +5,11 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from crsr_video.cli import process, summaries
+from crsr_video.cli import process, settings_files, summaries
 from crsr_video.cli.commands import Common
 from crsr_video.errors import CrsrError
 
@@ -46,8 +46,11 @@ class Reporter:
         self._bar_label = "enhancing"
         self._last_event = 0.0
 
-    def __enter__(self) -> "Reporter":
-        """Return the reporter."""
+    def __enter__(self) -> Self:
+        """Return the reporter, after a notice of each settings file that options come from."""
+        context = click.get_current_context(silent=True)
+        for origin in settings_files.origins_of(context) if context is not None else ():
+            self.notice(f"options from {origin}")
         return self
 
     def __exit__(

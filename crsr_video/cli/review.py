@@ -87,9 +87,6 @@ class _TracksReporter(Reporter):
         super().__init__(common, as_json=as_json)
         self._bar_label = "finding faces"
 
-    def __enter__(self) -> "_TracksReporter":
-        return self
-
     def end(self, found: "Analysis") -> None:
         """Report the end of the analysis."""
         self.close_bar()
@@ -178,6 +175,7 @@ def _person_line(person: "Person") -> str:
     ),
     options.OVERWRITE,
     options.SCALE,
+    options.PRESET_NAME,
 )
 @options.face_options
 @options.network_options

@@ -52,7 +52,8 @@ def test_folders_are_searched_in_order_and_mirrored(tmp_path: Path) -> None:
         ("in/sub/deep/c.avi", "out/sub/deep/c.avi"),
     ]
     assert not found.refused
-    assert not found.notices
+    notes = tmp_path / "in" / "notes.txt"
+    assert found.notices == [f"left out as no video or picture: {notes}"]
 
 
 def test_patterns_select_files(tmp_path: Path) -> None:
@@ -171,8 +172,11 @@ def test_conflicting_options_are_refused(tmp_path: Path) -> None:
 
 def test_each_result_has_its_own_report(tmp_path: Path) -> None:
     inputs = touch(tmp_path / "in", "a.mp4", "sub/b.mp4")
-    with pytest.raises(ConfigError, match="star"):
-        find(inputs, None, Config.from_options(report=(Path("run.html"),)))
+    found = find(inputs, None, Config.from_options(report=(Path("run.html"),)))
+    assert [job.report for job in found.jobs] == [
+        (Path("run_files/a.enhanced.mp4.html"),),
+        (Path("run_files/b.enhanced.mp4.html"),),
+    ]
     config = Config.from_options(report=(Path("*.html"), tmp_path / "reports" / "*.json"))
     found = find([tmp_path / "in"], tmp_path / "out", config, recursive=True)
     assert [job.report for job in found.jobs] == [
