@@ -26,6 +26,9 @@ _ONE_PICTURE_PER_PACKET = frozenset(
 """Not VP8, which has hidden pictures, and not MPEG-4, which may skip some."""
 _REGULAR_STEPS = 5
 """Equal steps of the clock around a longer one that make the longer one a gap."""
+_PICTURES_PER_GAP = 250
+"""Pictures for each gap. A clock that leaps more often belongs to a variable frame rate: recordings
+of screens and phones leave out pictures, and some containers do not state how long others last."""
 _MOST_WAITING = 1024
 """Packets that a decoder may hold back."""
 _LONGEST_SECONDS = 24 * 3600
@@ -71,6 +74,7 @@ class DamageDetector:
         self._step = self._steps = self._duration = 0
         self._has_leapt = False  # Counts as a gap once the clock turns out to be regular.
         self._missing = 0
+        self._pictures = 0
         self._gaps = 0
         self._marked = 0
 
@@ -92,6 +96,7 @@ class DamageDetector:
         pts, last = picture.pts, self._last
         if pts is None:
             return
+        self._pictures += 1
         if pts in self._late:  # It comes out of order, but it comes.
             self._late -= {pts}
             self._missing -= 1
@@ -142,8 +147,13 @@ class DamageDetector:
 
     @property
     def gaps(self) -> int:
-        """Places at which a regular clock leaps over some pictures."""
-        return self._gaps
+        """Places at which a regular clock leaps over some pictures.
+
+        Frequent leaps count only where something else is damaged too.
+        """
+        is_variable = self._gaps > max(2, self._pictures // _PICTURES_PER_GAP)
+        is_sound = not (self.lost or self._marked or self.concealed)
+        return 0 if is_variable and is_sound else self._gaps
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -153,8 +163,9 @@ class DamageDetector:
             notes.append(f"damaged pictures are missing: {self.lost}")
         if self._marked:
             notes.append(f"the file marks {self._marked} packets of its video as damaged")
-        if self._gaps:
-            notes.append(f"pictures seem to be missing: timestamps leap at {self._gaps} places")
+        if self.gaps:
+            places = "1 place" if self.gaps == 1 else f"{self.gaps} places"
+            notes.append(f"pictures seem to be missing: timestamps leap at {places}")
         return tuple(notes)
 
 
