@@ -228,8 +228,8 @@ def enhance_image(
         ValueError: `picture` is neither a path, an array nor a Pillow image.
 
     Example:
-        >>> enhance_image("photo.jpg", strength=0.8)  # doctest: +SKIP
-        PosixPath('photo.enhanced.jpg')
+        >>> enhance_image("photo.jpg", strength=0.8).name
+        'photo.enhanced.jpg'
     """
     if isinstance(picture, (str, Path)):
         if Path(picture).is_file() and not still_files.is_still(picture):

@@ -1,4 +1,6 @@
-"""How Sphinx builds the documentation: ``make docs``."""
+"""How Sphinx builds the documentation (``make docs``) and runs its examples (``make doctest``)."""
+
+from pathlib import Path
 
 from crsr_video import __version__
 
@@ -18,3 +20,24 @@ html_title = "crsr-video"
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+doctest_global_setup = f"""
+import os, shutil, tempfile
+from pathlib import Path
+import crsr_video
+from crsr_video import *
+from PIL import Image
+import numpy as np
+os.chdir(tempfile.mkdtemp())
+clip = Path({str(Path(__file__).parents[1] / "clips" / "portrait.mp4")!r})
+short = Config.from_options(model="identity", duration=0.4, overwrite=True)
+enhance(clip, "interview.mp4", config=short)
+Image.new("RGB", (64, 64), "gray").save("photo.jpg")
+pixels = np.full((64, 64, 3), 128, np.uint8)
+frames = [pixels] * 3
+show = lambda frame: None
+"""
+doctest_global_cleanup = """
+folder = Path.cwd()
+os.chdir("/")
+shutil.rmtree(folder)
+"""

@@ -47,9 +47,9 @@ def enhance(
         CrsrError: The file cannot be enhanced. Nothing is left under the output's name then.
 
     Example:
-        >>> config = Config.from_options(strength=0.8)  # doctest: +SKIP
-        >>> enhance("interview.mp4", "better.mp4", config=config).fps  # doctest: +SKIP
-        41.3
+        >>> config = Config.from_options(strength=0.8, overwrite=True)
+        >>> enhance("interview.mp4", "better.mp4", config=config).statistics.frames
+        10
     """
     chosen = config or Config()
     _check_pipes(source, output, chosen)
