@@ -186,6 +186,52 @@ def evaluate_results(
         measurement.write_slices(slices)
 
 
+@command("evaluate-paper", short_help="Compare the method of the paper with its baselines.")
+@click.argument("faces", type=_EXISTING)
+@section(
+    "Options",
+    option(
+        "--genuine",
+        type=_EXISTING,
+        required=True,
+        help="Real low-resolution faces of about 16 pixels: a harvested pack or an .npz.",
+    ),
+    options.OUTPUT.but(
+        type=_FOLDER, required=True, help="Write runs, weights and report into this folder."
+    ),
+    option(
+        "--seeds",
+        type=NumberList(range(10_000), "a number from 0 to 9999", "N,N"),
+        default="1,2,3",
+        help="Train every method once with each of these seeds.",
+    ),
+    option("--steps", type=click.IntRange(1), default=2000, help="Steps of every method."),
+    option("--size", default="small", help="Network size: small or fast."),
+    option("--limit", type=click.IntRange(3), help="Limit the measured faces of each kind."),
+)
+@click.pass_obj
+def evaluate_paper(common: Common, /, output: Path, **values: Any) -> None:
+    """Train all methods on FACES with equal steps and several seeds, and compare them.
+
+    This takes hours. Finished runs in the output folder are not repeated, so the same command
+    continues. Differences are given with intervals of a paired bootstrap.
+
+    \b
+    crsr-video evaluate-paper faces.pack --genuine wider16.npz -o protocol
+    """
+    # Imported here because torch takes seconds, and wrong options should fail at once.
+    from crsr_video.evaluation.protocol import Settings, compare
+    from crsr_video.evaluation.report import write
+
+    def announce(run: str) -> None:
+        if not common.quiet:
+            click.echo(f"crsr-video: {run}", err=True)
+
+    text = compare(Settings(folder=output, **values), on_run=announce)
+    write(output / "protocol.md", text)
+    click.echo(text + f"\nwrote {output / 'protocol.md'}")
+
+
 @command("evaluate-tracking", short_help="Measure face tracking on scenes with ground truth.")
 @section(
     "Options",

@@ -60,6 +60,7 @@ def measure(
     tiers: Sequence[int] = TIERS,
     count: int = COUNT,
     references: int = COUNT,
+    splits: Sequence[str] = ("train", "val"),
     progress: bool = False,
 ) -> list[Row]:
     """Run every method on real low-resolution faces.
@@ -72,6 +73,7 @@ def measure(
         tiers: Input sizes in pixels.
         count: Limit of the number of faces of each file and input size.
         references: Number of photographs.
+        splits: Splits that the photographs come from.
         progress: Show a progress bar.
 
     Raises:
@@ -85,7 +87,7 @@ def measure(
                 models.notes.append(f"{faces.name} has no faces of about {tier} pixels")
                 continue
             if faces.framing not in known:
-                pictures = reference(folder, _side(tier), references, faces.framing)
+                pictures = reference(folder, _side(tier), references, faces.framing, splits=splits)
                 shown = tqdm(pictures, f"reference, {tier} px", references, disable=not progress)
                 parts = [_features(p, faces.framing, models) for p in shown]
                 known[faces.framing] = _joined(parts)

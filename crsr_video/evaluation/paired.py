@@ -1,6 +1,6 @@
 """Measure every method on degraded faces with ground truth, face by face."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from crsr_video.evaluation.methods import BASELINE, Method
 from crsr_video.evaluation.metrics import CANONICAL, face_region, ssim
 from crsr_video.evaluation.models import MetricModels
 from crsr_video.evaluation.report import Row
-from crsr_video.evaluation.samples import TIERS, as_bytes, batches, samples
+from crsr_video.evaluation.samples import TIERS, Sample, as_bytes, batches, samples
 from crsr_video.imaging.psnr import psnr
 from crsr_video.training.appearance import colour_difference
 from crsr_video.training.genuine import Framing
@@ -63,22 +63,8 @@ def measure(
     """
     rows: list[Row] = []
     for tier in tiers:
-        found: dict[tuple[str, str], list[Scores]] = {}
-        tones: list[str] = []
         faces = samples(folder, tier, limit, seed, framing=framing, degradations=degradations)
-        parts = batches(faces, max(1, _BATCH_PIXELS // (4 * tier) ** 2))
-        for batch in tqdm(parts, f"{tier} px", unit="batch", disable=not progress):
-            comparison = _Comparison(batch.truth, models, framing)
-            tones += batch.tones
-            for kind in degradations:
-                for method in methods:
-                    with models.timed(f"running {method.name}"):
-                        results = method.run(batch.inputs[kind])
-                    found.setdefault((kind, method.name), []).append(comparison.scores(results))
-        joined = {
-            key: {name: np.concatenate([s[name] for s in scores]) for name in scores[0]}
-            for key, scores in found.items()
-        }
+        joined, tones = measure_faces(methods, faces, models, tier, framing, progress=progress)
         groups = {"": np.ones(len(tones), bool)}
         if by_tone:
             groups |= {f", {tone}": np.array(tones) == tone for tone in dict.fromkeys(tones)}
@@ -90,6 +76,38 @@ def measure(
                 )
                 rows.append(_row(tier, kind + suffix, name, own, baseline))
     return rows
+
+
+def measure_faces(
+    methods: Sequence[Method],
+    faces: Iterator[Sample],
+    models: MetricModels,
+    tier: int,
+    framing: Framing,
+    *,
+    progress: bool = False,
+) -> tuple[dict[tuple[str, str], Scores], list[str]]:
+    """Measure every method on every face of one input size.
+
+    Returns:
+        Scores by degradation and name of the method, and the skin tone of each face.
+    """
+    found: dict[tuple[str, str], list[Scores]] = {}
+    tones: list[str] = []
+    parts = batches(faces, max(1, _BATCH_PIXELS // (4 * tier) ** 2))
+    for batch in tqdm(parts, f"{tier} px", unit="batch", disable=not progress):
+        comparison = _Comparison(batch.truth, models, framing)
+        tones += batch.tones
+        for kind, inputs in batch.inputs.items():
+            for method in methods:
+                with models.timed(f"running {method.name}"):
+                    results = method.run(inputs)
+                found.setdefault((kind, method.name), []).append(comparison.scores(results))
+    joined = {
+        key: {name: np.concatenate([s[name] for s in scores]) for name in scores[0]}
+        for key, scores in found.items()
+    }
+    return joined, tones
 
 
 class _Comparison:

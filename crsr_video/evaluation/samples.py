@@ -119,24 +119,30 @@ def _batch(group: list[Sample]) -> Batch:
 
 
 def reference(
-    folder: Path, side: int, count: int, framing: Framing = CANONICAL
+    folder: Path,
+    side: int,
+    count: int,
+    framing: Framing = CANONICAL,
+    *,
+    splits: Sequence[str] = ("train", "val"),
 ) -> Iterator[Tensor]:
     """Yield photographs to compare sets of results with, each (1, 3, side, side).
 
-    They come from the training set and the held-out set, because the comparison needs many
-    photographs, and because the training set does not show the people of the inputs.
+    By default, they come from both splits, because the comparison needs many photographs.
 
     Args:
         folder: Folder of prepared faces.
         side: Side of the photographs in pixels, at most `REFERENCE_SIDE`.
         count: Maximum number of photographs, which are evenly spread over both sets.
         framing: Part of the head to show.
+        splits: Splits that the photographs come from. Photographs of the training set favour
+            methods that imitate them.
 
     Raises:
         TrainingError: If there is no photograph.
     """
     whole = round(side / framing.scale)
-    groups = {split: _large(folder, split, whole, "real") for split in ("train", "val")}
+    groups = {split: _large(folder, split, whole, "real") for split in splits}
     wanted = [(split, number) for split, chosen in groups.items() for number in chosen]
     if not wanted:
         raise TrainingError(f"no photograph in {folder} is {whole} pixels wide")
