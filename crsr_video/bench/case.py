@@ -171,7 +171,7 @@ def measure_stages(case: Case, clip: Path, networks: Networks) -> StageTimes:
         for frame in _enhanced_frames(reader, pipeline, clock):
             frames += 1
             with clock("convert"):
-                picture_of(frame, reader.source.first, writer.plan.pixel_format)
+                picture_of(frame, reader.source.first, writer.plan.shape)
             with clock("encode"):
                 writer.push(frame)
         with clock("encode"):

@@ -36,7 +36,8 @@ BY_SUFFIX = {suffix: name for name, suffixes in SUFFIXES.items() for suffix in s
 
 MOV = frozenset(("mp4", "mov", "3gp", "3g2"))
 MATROSKA = frozenset(("matroska", "webm"))
-PLAIN = ("yuv4mpegpipe", "rawvideo")
+Y4M = "yuv4mpegpipe"
+PLAIN = (Y4M, "rawvideo")
 """Containers that hold nothing but pictures at an even rate: no sound and no timestamps."""
 RAW = frozenset(("nut", *PLAIN))
 """Containers that carry raw pictures through a pipe, unless another codec is chosen."""
@@ -111,7 +112,7 @@ def raw_format(container: str, name: str) -> str:
     """
     if not pixel_formats.is_pixel_format(name) or pixel_formats.pixel_format(name) is None:
         raise EncoderError(f"there is no pixel format {name!r} that can be written raw")
-    if container == "yuv4mpegpipe":
+    if container == Y4M:
         return encoders.nearest_of(list(Y4M_FORMATS), name)
     if container == "rawvideo" or _survives(container, name):
         return name

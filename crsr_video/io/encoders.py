@@ -253,9 +253,13 @@ def _has_alpha(name: str) -> bool:
 
 def _fits(encoder: str, name: str, width: int, height: int) -> bool:
     fmt = pixel_format(name)
-    if encoder == "libx265" and 32 < width <= 48 and height < 32:
-        return False  # x265 3.5 writes past its buffers, as a scan of all sizes up to 130 showed.
-    if fmt is None or encoder not in _EVEN:
+    if fmt is None:
+        return True
+    if encoder == "libx265" and (fmt.alpha or (32 < width <= 48 and height < 32)):
+        # FFmpeg offers alpha, for which the x265 of PyAV was not built. At these sizes, x265 writes
+        # past its buffers, as a scan of sizes up to 130 with four presets showed.
+        return False
+    if encoder not in _EVEN:
         return True
     return width % (1 << fmt.x_shift) == 0 and height % (1 << fmt.y_shift) == 0
 

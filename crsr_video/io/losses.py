@@ -19,6 +19,7 @@ from crsr_video.io.containers import (
     PLAIN,
     TRACK_TITLES,
     UNTAGGED,
+    Y4M,
     holds_stream,
 )
 from crsr_video.io.encoder_options import KEEP_USER_DATA, hdr_options
@@ -27,7 +28,7 @@ from crsr_video.io.pixel_formats import pixel_format
 from crsr_video.io.source import Source, first_packets
 from crsr_video.io.sources.connection import has_separate_alpha
 from crsr_video.io.sources.opening import codec_name
-from crsr_video.io.tags import unusual_tags
+from crsr_video.io.tags import lost_tags, unusual_tags
 from crsr_video.types import FieldOrder, Frame
 
 INTERLACED = frozenset(("libx264", "mpeg2video", "mpeg4", "prores_ks", "dnxhd", "ffv1", RAW))
@@ -39,24 +40,55 @@ _OWN_ASPECT = frozenset(
     )
 )
 """Encoders that write the sample aspect ratio into their own stream."""
-_UNTAGGED_ENCODERS = frozenset((RAW, "ffv1", "ffvhuff", "huffyuv", "utvideo"))
-"""Encoders that do not write what their colours mean."""
-_WORDS = {"yuv4mpegpipe": "Y4M", "rawvideo": "raw video"}
+_LOSSLESS = frozenset((RAW, "ffv1", "ffvhuff", "huffyuv", "utvideo", "magicyuv", "png", "qtrle"))
+_OWN_TAGS = frozenset(
+    (
+        *("libx264", "libx264rgb", "libx265", "mpeg2video", "libsvtav1", "libaom-av1"),
+        *("prores_ks", "png", "h264_nvenc", "hevc_nvenc", "av1_nvenc"),
+    )
+)
+"""Encoders that write into their own stream what their colours mean."""
+_BT601_ONLY = frozenset(("libvpx", "mjpeg"))
+"""Encoders whose decoders take all codes for those of BT.601."""
+_OWN_RANGE = frozenset(
+    (
+        *("libx264", "libx264rgb", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1", "mjpeg"),
+        *("h264_nvenc", "hevc_nvenc", "av1_nvenc"),
+    )
+)
+"""Encoders that write into their own stream whether codes use the full range."""
+_LIMITED_ONLY = frozenset(("mpeg1video", "mpeg2video", "libvpx"))
+"""Encoders whose decoders take all codes for those of the limited range."""
+_MPEG_ASPECTS = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))
+"""Aspect ratios of whole pictures that MPEG has a code for."""
+_WORDS = {Y4M: "Y4M", "rawvideo": "raw video"}
 
 
 def carried_streams(source: Source, container: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the indices of the streams that are copied, and notices about the others."""
-    kept, dropped, packets = [], [], first_packets(source)
+    kept, dropped, packets = list[int](), list[Stream](), first_packets(source)
+    unknown = list[Stream]()
     for stream in source.container.streams:
         if stream.index == source.video.index or stream.discard == Discard.all:
             continue  # MP4 stores chapters as a track; they are written again as chapters.
         if container in MOV and stream.type == "data" and "timecode" in stream.metadata:
             continue  # The time code is written again from the metadata of the video.
-        if holds_stream(container, source.described(stream), packets.get(stream.index)):
+        described = source.described(stream)
+        if container not in PLAIN and stream.type == "audio" and not _sample_rate(described):
+            unknown.append(stream)
+        elif holds_stream(container, described, packets.get(stream.index)):
             kept.append(stream.index)
         else:
             dropped.append(stream)
-    return tuple(kept), left_out(dropped, container)
+    notices = left_out(dropped, container)
+    if unknown:
+        words = count_streams(unknown)
+        notices += (f"left out because it begins too late to be recognized: {words}",)
+    return tuple(kept), notices
+
+
+def _sample_rate(stream: Stream) -> int:
+    return getattr(stream.codec_context, "sample_rate", 0)
 
 
 def left_out(dropped: Iterable[Stream], where: str) -> tuple[str, ...]:
@@ -89,6 +121,8 @@ def tag_notices(source: Source, container: str) -> tuple[str, ...]:
     notices = []
     if BY_SUFFIX.get(source.path.suffix.lower()) != container:  # Else it could not hold them.
         notices += [f"{container} does not hold {what}" for what in _lost_tags(source, container)]
+    if lost := lost_tags(source, container):
+        notices.append(f"{container} does not hold metadata: left out {', '.join(lost)}")
     if container not in CHAPTERS and source.container.chapters():
         notices.append(f"{container} does not hold chapters")
     if container == "mp4" and source.covers and (tags := unusual_tags(source)):
@@ -228,15 +262,45 @@ def picture_notices(first: Frame, container: str, encoder: str) -> tuple[str, ..
         notices.append(f"{container} does not hold the transparency of {encoder}")
     if not hdr_options(encoder, attached)[1]:
         notices.append(f"{encoder} does not hold HDR metadata")
-    if container in UNTAGGED and encoder in _UNTAGGED_ENCODERS:
+    if encoder not in _OWN_TAGS and container not in MOV | MATROSKA:
         tags = _colour_tags(first, container)
         if tags:
             notices.append(f"{container} with {encoder} does not hold the colour tags ({tags})")
-    if first.sample_aspect != 1 and container not in ASPECT and encoder not in _OWN_ASPECT:
+    aspect = first.sample_aspect * Fraction(first.width, first.height)
+    is_rounded = encoder in ("mpeg1video", "mpeg2video") and aspect not in _MPEG_ASPECTS
+    if first.sample_aspect != 1 and is_rounded:
+        notices.append(f"{encoder} does not hold the sample aspect ratio: the nearest one is used")
+    elif first.sample_aspect != 1 and container not in ASPECT and encoder not in _OWN_ASPECT:
         notices.append(
             f"{container} with {encoder} does not hold the sample aspect ratio: square pixels"
         )
     return tuple(notices)
+
+
+def encoded_colours(
+    first: Frame, container: str, encoder: str
+) -> tuple[str, bool, tuple[str, ...]]:
+    """Return the matrix and the range of the codes that are encoded, and notices.
+
+    Colours are converted where every player would take the codes of the source for others. Lossless
+    encoders keep the codes.
+
+    Returns:
+        The name of the matrix, whether codes use the full range, and notices about conversions.
+    """
+    layout = first.layout
+    matrix, full, notices = layout.matrix, layout.full_range, tuple[str, ...]()
+    if layout.family != "yuv" or encoder in _LOSSLESS:
+        return matrix, full, notices
+    if encoder in _BT601_ONLY and matrix != "bt601":
+        notices += (f"{encoder} holds colours of bt601 only: they are converted from {matrix}",)
+        matrix = "bt601"
+    is_tagged = container in MATROSKA or (container == "mp4" and _colour_tags(first, Y4M))
+    keeps_range = encoder in _OWN_RANGE or (is_tagged and encoder not in _LIMITED_ONLY)
+    if full and not keeps_range:
+        notices += (f"{encoder} in {container} does not hold the full range: it is converted",)
+        full = False
+    return matrix, full, notices
 
 
 def _colour_tags(first: Frame, container: str) -> str:
@@ -252,7 +316,7 @@ def _colour_tags(first: Frame, container: str) -> str:
         )
     ]
     if first.layout.full_range and first.layout.family == "yuv":
-        found.append("" if container == "yuv4mpegpipe" else "full range")
+        found.append("" if container == Y4M else "full range")
     return ", ".join(dict.fromkeys(filter(None, found)))
 
 
@@ -262,7 +326,7 @@ def keeps_fields(container: str, encoder: str, *, is_converted: bool) -> bool:
     Encoders look at the mark of each picture, which a conversion loses.
     """
     if encoder == RAW and container in UNTAGGED:
-        return container == "yuv4mpegpipe"
+        return container == Y4M
     return encoder in INTERLACED and not is_converted
 
 

@@ -184,17 +184,22 @@ def plan_output(
         first.layout, choice.pixel_format, (first.width * scale, first.height * scale)
     )
     aspect = first.sample_aspect / losses.stereo_multiplier(source)
+    matrix, full, converted = losses.encoded_colours(first, container, encoder)
+    if converted:
+        shape = replace(shape, matrix=matrix, full_range=full)
+    shape = replace(shape, sample_aspect=aspect, interlaced=source.interlaced)
     carried, left_out = losses.carried_streams(source, container)
     plan = OutputPlan(
         destination,
         choice,
-        replace(shape, sample_aspect=aspect, interlaced=source.interlaced),
+        shape,
         timing,
         options,
         carried,
         (
             *notices,
             *_loss_notices(source, container, choice, timing.tick),
+            *converted,
             *choice.notices,
             *left_out,
         ),

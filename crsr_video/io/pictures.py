@@ -18,8 +18,6 @@ from crsr_video.types import FieldOrder, Frame, PixelLayout
 _FIELD_ORDER = {"top": 2, "bottom": 3}
 """AV_FIELD_TT and AV_FIELD_BB."""
 _TAGGED_MATRICES = {MATRIX_CODES[name] for name in pyav.SWSCALE_MATRICES} | {6}
-_LIMITED_RANGE = 1
-"""AVCOL_RANGE_MPEG."""
 _UNKNOWN = pixel_formats.PixelFormat("", "yuv", 8, 8, 0, 0, ())
 
 
@@ -68,17 +66,26 @@ def shape_for(layout: PixelLayout, pixel_format: str, size: tuple[int, int]) -> 
 # From frames ------------------------------------------------------------------------------------
 
 
-def picture_of(frame: Frame, first: Frame, pixel_format: str) -> VideoFrame:
+def picture_of(frame: Frame, first: Frame, shape: PictureShape) -> VideoFrame:
     """Return the picture to encode: the decoder's own unless it was edited or is converted.
 
     Args:
         frame: The frame.
         first: The first frame of the source, whose colour tags frames without a native one get.
-        pixel_format: FFmpeg's name of the format that is encoded.
+        shape: Pixel format and range that are encoded.
     """
-    picture = own_picture(frame, first)
-    if picture.format.name != pixel_format:
-        picture = pyav.convert(picture, pixel_format)
+    picture, layout = own_picture(frame, first), frame.layout
+    colours = shape.matrix, shape.full_range
+    target = pixel_formats.pixel_format(shape.pixel_format) or _UNKNOWN
+    are_yuv = layout.family == target.family == "yuv"
+    if are_yuv and (layout.matrix, layout.full_range) != colours:
+        size = picture.width, picture.height
+        picture = pyav.convert_colours(picture, shape.pixel_format, size, colours, picture)
+        picture.color_range = pyav.FULL_RANGE if shape.full_range else pyav.LIMITED_RANGE
+        if layout.matrix != shape.matrix:
+            picture.colorspace = MATRIX_CODES[shape.matrix]
+    elif picture.format.name != shape.pixel_format:
+        picture = pyav.convert(picture, shape.pixel_format)
     picture.pict_type = int(PictureType.NONE)  # The encoder chooses, not the source.
     return picture
 
@@ -196,8 +203,8 @@ class Fitter:
         colours: dict[str, Any] = {
             "src_color_range": pyav.FULL_RANGE
             if _is_full_range(picture) or family == "rgb"
-            else _LIMITED_RANGE,
-            "dst_color_range": pyav.FULL_RANGE if self.shape.full_range else _LIMITED_RANGE,
+            else pyav.LIMITED_RANGE,
+            "dst_color_range": pyav.FULL_RANGE if self.shape.full_range else pyav.LIMITED_RANGE,
         }
         if family == "yuv":
             matrix = matrix_name(int(picture.colorspace), picture.width, picture.height)

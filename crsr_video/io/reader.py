@@ -272,11 +272,10 @@ class Reader(Closing):
     def _field_order(self, first: Frame) -> FieldOrder:
         """Return the field order of the first pictures with fields, also if they come later.
 
-        An encoder must know of them before its first picture. Transport streams are joined from
-        parts of any kind, so some pictures in the middle of them are looked at.
+        An encoder must know of them before its first picture. Files are joined from parts of any
+        kind, so some pictures in the middle of them are looked at.
         """
-        may_change = self._connection.format_name in JUMPING_FORMATS and self._inlet is None
-        if first.interlaced != "progressive" or not may_change:
+        if first.interlaced != "progressive" or self._inlet is not None:
             return first.interlaced
         return later_field_order(self._target)
 

@@ -16,6 +16,7 @@ from crsr_video.io import pipes
 from crsr_video.io.container_facts import ContainerFacts
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.opening import PROBE_BYTES, open_container, packets_of
+from crsr_video.io.timestamps import JUMPING_FORMATS
 from crsr_video.types import FieldOrder, Frame, VideoInfo
 
 
@@ -136,7 +137,7 @@ def late_templates(path: Path, container: InputContainer) -> dict[int, Stream]:
     The file is opened again, from a place just before that sound.
     """
     unknown = {s.index: s for s in container.streams.audio if not s.codec_context.sample_rate}
-    if not unknown or container.format.name != "mpegts":
+    if not unknown or container.format.name not in JUMPING_FORMATS:
         return {}
     places = dict[int, int]()
     with open_container(path) as again:

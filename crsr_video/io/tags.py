@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from av.container import OutputContainer
 from av.stream import Stream
 
+from crsr_video.io.containers import PLAIN
 from crsr_video.io.source import Source
 
 if TYPE_CHECKING:
@@ -40,10 +41,26 @@ _BIBLIOGRAPHIC = dict(pair.split(":") for pair in _CODES.split())
 is missing, because QuickTime's table has its newer code."""
 
 
+_IN_RIFF = frozenset(
+    (
+        *("title", "artist", "album", "comment", "copyright", "date", "genre", "language"),
+        *("encoded_by", "performer", "track"),
+    )
+)
+"""Metadata that FFmpeg writes into AVI files."""
+
+
 def unusual_tags(source: Source) -> tuple[str, ...]:
     """Return the metadata for which MP4 has no place but Apple's general table."""
-    names = source.container.metadata
-    return tuple(k for k in names if k not in _ILST and not k.lower().startswith(_STALE))
+    return tuple(name for name in _fresh(source.container.metadata) if name not in _ILST)
+
+
+def lost_tags(source: Source, container: str) -> tuple[str, ...]:
+    """Return the metadata of a file that a container does not hold."""
+    names = _fresh(source.container.metadata)
+    if container == "avi":
+        return tuple(name for name in names if name.lower() not in _IN_RIFF)
+    return tuple(names) if container in ("mpegts", "mpeg", "vob", *PLAIN) else ()
 
 
 def copy_stream_tags(source: Stream, target: Stream, *, mov: bool = False) -> None:

@@ -300,7 +300,7 @@ class Writer(OutputWriter):
             raise
 
     def _picture(self, frame: Frame) -> VideoFrame:
-        return picture_of(frame, self._source.first, self.plan.pixel_format)
+        return picture_of(frame, self._source.first, self.plan.shape)
 
     def push(self, frame: Frame) -> None:
         """Write one frame; see `OutputWriter.push`."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.imaging.geometry import Points, apply, face_width
+from crsr_video.track.frame_clock import FrameClock
 from crsr_video.track.regions import View
 from crsr_video.track.tracks import Track
 from crsr_video.types import Face
@@ -100,13 +101,13 @@ def bandwidth(times: Array, points: Array, at: float, size: float) -> float:
     """Return the width of the smoothing window: wide at rest, and narrow for a fast face.
 
     Args:
-        times: (N,) frame numbers.
+        times: (N,) places of the frames in time, in usual steps between frames.
         points: (N, 2 P) coordinates in pixels.
-        at: The frame.
+        at: The place of the frame.
         size: Size of the face in pixels.
 
     Returns:
-        Sigma in frames.
+        Sigma in usual steps between frames.
     """
     # A face that turns back is at rest for one frame only, so take the speed around it.
     slopes = _slopes(times, points, at + np.array([-2.0, 0.0, 2.0]))
@@ -136,7 +137,8 @@ def shake(times: Array, points: Array, at: float) -> float:
 class OneEuroFilter:
     """A low-pass filter over past frames only, whose cutoff rises with speed.
 
-    Source: Casiez, Roussel, Vogel, "1 Euro filter", CHI 2012. Time is counted in frames.
+    Source: Casiez, Roussel, Vogel, "1 Euro filter", CHI 2012. Time is counted in usual steps
+    between frames; see `FrameClock`.
     """
 
     least_cutoff: float = 0.04
@@ -147,16 +149,17 @@ class OneEuroFilter:
     _value: Array | None = None
     _slope: Array | None = None
 
-    def __call__(self, value: Array, size: float) -> Array:
-        """Filter the next value, (K,), of a face of `size` pixels."""
+    def __call__(self, value: Array, size: float, steps: float = 1.0) -> Array:
+        """Filter the next value, (K,), of a face of `size` pixels, some steps after the last."""
         before, self._latest = self._latest, value
         if before is None or self._value is None or self._slope is None:
             self._value, self._slope = value, np.zeros_like(value)
             return value
-        self._slope = self._slope + _gain(_SPEED_CUTOFF) * (value - before - self._slope)
+        speed_gain = _gain(_SPEED_CUTOFF * steps)
+        self._slope = self._slope + speed_gain * ((value - before) / steps - self._slope)
         # The noise of a resting face is not motion.
         speed = max(0.0, float(np.abs(self._slope).max()) / size - _NOISE_SPEED)
-        gain = _gain(self.least_cutoff + self.per_speed * speed)
+        gain = _gain((self.least_cutoff + self.per_speed * speed) * steps)
         self._value = self._value + gain * (value - self._value)
         return self._value
 
@@ -214,6 +217,8 @@ class FaceSmoother:
         """
         self._lookahead = lookahead
         self._min_face = min_face
+        self.clock = FrameClock()
+        """Places of the frames in time. Without any, frames are evenly spaced."""
         self._histories: dict[int, _History] = {}
 
     def face(
@@ -238,7 +243,7 @@ class FaceSmoother:
             return None
         history = self._histories.setdefault(track.id, _History())
         points, box = self._steady(track, at, history)
-        confidence, yaw = _quality(track, at)
+        confidence, yaw = _quality(track, at, self.clock)
         width = face_width(points)
         wanted = smooth_step(*_CLEAR, confidence) * smooth_step(*_INSIDE, _share_inside(box, view))
         if self._min_face > 0:
@@ -262,10 +267,11 @@ class FaceSmoother:
 
     def _steady(self, track: Track, at: int, history: _History) -> tuple[Points, Array]:
         if self._lookahead > 0:
-            return _smoothed(track, at, self._lookahead)
+            return _smoothed(track, at, self._lookahead, self.clock)
+        steps = self.clock.place(at) - self.clock.place(at - 1)
         latest = track.observations.get(at) or track.latest
-        points = history.points(latest.points.ravel(), latest.size)
-        return points.reshape(5, 2), history.box(latest.box, latest.size)
+        points = history.points(latest.points.ravel(), latest.size, steps)
+        return points.reshape(5, 2), history.box(latest.box, latest.size, steps)
 
     def _reason(self, width: float, yaw: float, presence: float) -> str | None:
         if width < self._min_face:
@@ -275,14 +281,16 @@ class FaceSmoother:
         return "turned too far to a side" if yaw > _PROFILE[0] else "not seen clearly"
 
 
-def _smoothed(track: Track, at: int, reach: int) -> tuple[Points, Array]:
+def _smoothed(track: Track, at: int, reach: int, clock: FrameClock) -> tuple[Points, Array]:
     near = [i for i in track.observations if abs(i - at) <= reach] or [track.last]
-    times = np.array(near, np.float64)
+    times = np.array([clock.place(i) for i in near])
     seen = [track.observations[i] for i in near]
     points = np.array([o.points.ravel() for o in seen])
     values = np.hstack([points, np.array([o.box for o in seen])])
     size = float(np.mean([o.size for o in seen]))
-    at_last = min(at, near[-1])  # After its last observation, the face stays where it was.
+    at_last = clock.place(
+        min(at, near[-1])
+    )  # After its last observation, the face stays where it was.
     # Uncertain observations of a covered or turned face are led by those before and after.
     trust = np.array([_LEAST_WEIGHT + track.confidences[i] for i in near])
     sigma = bandwidth(times, points, at_last, size)
@@ -290,11 +298,11 @@ def _smoothed(track: Track, at: int, reach: int) -> tuple[Points, Array]:
     return smoothed[:10].reshape(5, 2), smoothed[10:]
 
 
-def _quality(track: Track, at: int) -> tuple[float, float]:
+def _quality(track: Track, at: int, clock: FrameClock) -> tuple[float, float]:
     """Return confidence and yaw of a face, averaged over neighbouring frames."""
-    times = np.array(list(track.observations), np.float64)
+    times = np.array([clock.place(i) for i in track.observations])
     values = np.array([(track.confidences[i], abs(o.yaw)) for i, o in track.observations.items()])
-    weight = np.exp(-0.5 * ((times - at) / 2) ** 2) + 1e-12
+    weight = np.exp(-0.5 * ((times - clock.place(at)) / 2) ** 2) + 1e-12
     trust, yaw = weight @ values / weight.sum()
     return float(trust * (1 - smooth_step(*_PROFILE, float(yaw)))), float(yaw)
 

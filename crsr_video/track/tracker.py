@@ -195,6 +195,7 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
             runs = self._schedule.next(view, luma, index, self._track_set.regions)
         self._detect(item, index, scene, runs)
         self._held.append(_HeldFrame(index, item, scene))
+        self._smoother.clock.add(index, item.seconds)
         return self._release(frames_to_hold(self.lookahead, item))
 
     def flush(self) -> list[TrackedFrame]:

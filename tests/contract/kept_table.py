@@ -1,20 +1,25 @@
-"""Measures what each container keeps: the table in docs/what-is-kept.md.
+"""Measures what containers and encoders keep: the tables in docs/what-is-kept.md.
 
-``python -m tests.contract.kept_table`` prints it.
+``python -m tests.contract.kept_table`` prints them.
 """
 
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
 from crsr_video.config import OutputSettings
-from crsr_video.io import picture_properties
+from crsr_video.io import picture_properties, pixel_formats
 from crsr_video.io.containers import BY_SUFFIX, holds_stream
+from crsr_video.types import Frame
 from tests.contract.harness import FAST, MILLI, enhance, frames_of, times
+from tests.support.picture_messages import CAPTIONS, HDR10_PLUS, USER_DATA, with_message
 from tests.support.rich_clips import Extra, bitmap_subtitles, make_rich_clip, text_subtitles
 from tests.support.video import make_video
 
@@ -41,14 +46,137 @@ STREAMS = {
 }
 
 
-def kept_table() -> str:
-    """Return the table in Markdown."""
+def table_of_containers() -> str:
+    """Return what each container keeps, in Markdown."""
     with tempfile.TemporaryDirectory() as folder:
-        rows = list(_rows(Path(folder)))
-    head = "| kept | " + " | ".join(TITLES[s] for s in SUFFIXES) + " |"
-    rule = "|---|" + "---|" * len(SUFFIXES)
+        return _markdown("kept", [TITLES[s] for s in SUFFIXES], _rows(Path(folder)))
+
+
+def table_of_encoders() -> str:
+    """Return what each encoder keeps of the pictures, in Markdown.
+
+    What is not kept must be named, so that --strict refuses it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [
+            (label, [_kept_by(encoder, label, Path(folder)) for encoder in ENCODERS.values()])
+            for label in PICTURES
+        ]
+    return _markdown("kept of pictures", list(ENCODERS), rows)
+
+
+def _markdown(corner: str, titles: list[str], rows: Iterable[tuple[str, list[str]]]) -> str:
+    head = f"| {corner} | {' | '.join(titles)} |"
+    rule = "|---|" + "---|" * len(titles)
     lines = [f"| {label} | {' | '.join(cells)} |" for label, cells in rows]
     return "\n".join([head, rule, *lines])
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder, and the container of its results."""
+
+    name: str
+    suffix: str
+    options: dict[str, str] = field(default_factory=dict)
+
+
+ENCODERS = {
+    "H.264": Encoder("libx264", ".mp4"),
+    "HEVC": Encoder("libx265", ".mp4"),
+    "MPEG-2": Encoder("mpeg2video", ".ts"),
+    "VP9": Encoder("libvpx-vp9", ".webm", {"deadline": "realtime"}),
+    "AV1": Encoder("libsvtav1", ".mp4"),
+    "ProRes": Encoder("prores_ks", ".mov"),
+    "FFV1": Encoder("ffv1", ".mkv"),
+}
+
+QUIET = {"x265-params": "log-level=none"}
+HDR10 = {
+    "x265-params": "log-level=none:max-cll=1000,400:master-display="
+    "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+}
+
+
+def _clip(folder: Path, **options: Any) -> Path:
+    return make_video(folder / "a.mp4", frames=3, **options)
+
+
+def _with_message(folder: Path, message: bytes, codec: str = "libx264") -> Path:
+    options = QUIET if codec == "libx265" else {}
+    return with_message(_clip(folder, codec=codec, options=options), folder / "b.mp4", message)
+
+
+def _side_data(kind: str) -> Callable[[Frame], object]:
+    return lambda frame: picture_properties.side_data(frame.native).get(kind)
+
+
+def _colours(frame: Frame) -> object:
+    native = frame.native
+    return native.color_primaries, native.color_trc, native.colorspace
+
+
+NOTICES = {
+    "full range": "full range|converted",
+    "fields": "interlaced",
+    "transparency": "transparency|converted",
+    "10 bits": "converted",
+    "HDR10 metadata": "HDR metadata",
+}
+"""Parts of the notices about a loss, where they are not the name of the property."""
+
+PICTURES: dict[str, tuple[Callable[[Path], Path], Callable[[Frame], object]]] = {
+    # Makes a source; returns what must be equal in the result.
+    "colour tags": (lambda f: _clip(f, colour=(9, 16, 9, 1)), _colours),
+    "full range": (
+        lambda f: _clip(f, colour=(1, 1, 1, 2)),
+        lambda frame: frame.layout.full_range,
+    ),
+    "limited range beside colour tags": (
+        lambda f: _clip(f, colour=(1, 1, 1, 1)),
+        lambda frame: int(frame.native.color_range),
+    ),
+    "sample aspect": (
+        lambda f: _clip(f, sample_aspect=Fraction(16, 11)),
+        lambda frame: frame.sample_aspect,
+    ),
+    "fields": (
+        lambda f: _clip(f, codec="mpeg2video", options={"flags": "+ildct+ilme"}),
+        lambda frame: frame.interlaced,
+    ),
+    "transparency": (
+        lambda f: make_video(f / "a.mkv", frames=3, codec="ffv1", pix_fmt="yuva420p"),
+        lambda frame: pixel_formats.pixel_format(frame.native.format.name).alpha,
+    ),
+    "10 bits": (
+        lambda f: _clip(f, codec="libx265", pix_fmt="yuv420p10le", options=QUIET),
+        lambda frame: frame.layout.bits,
+    ),
+    "HDR10 metadata": (
+        lambda f: _clip(f, codec="libx265", pix_fmt="yuv420p10le", options=HDR10),
+        _side_data("CONTENT_LIGHT_LEVEL"),
+    ),
+    "HDR10+ metadata": (
+        lambda f: _with_message(f, HDR10_PLUS, "libx265"),
+        _side_data("DYNAMIC_HDR_PLUS"),
+    ),
+    "closed captions": (lambda f: _with_message(f, CAPTIONS), _side_data("A53_CC")),
+    "user data": (lambda f: _with_message(f, USER_DATA), _side_data("SEI_UNREGISTERED")),
+}
+
+
+def _kept_by(encoder: Encoder, label: str, folder: Path) -> str:
+    """Return whether an encoder keeps a property, or else says that it does not."""
+    make, read = PICTURES[label]
+    source, target = make(folder), folder / f"out{encoder.suffix}"
+    settings = OutputSettings(codec=encoder.name, options=encoder.options)
+    run = enhance(source, target, settings, faces=())
+    assert read(run.before[0]), f"the source has no {label}"
+    target.unlink()
+    if read(run.after[0]) == read(run.before[0]):
+        return YES
+    expected = NOTICES.get(label, re.escape(label))
+    return NO if any(re.search(expected, line) for line in run.notices) else "lost silently"
 
 
 def _rows(folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -173,4 +301,4 @@ def _tags(folder: Path, suffix: str, sources: dict[str, Path]) -> dict[str, bool
 
 
 if __name__ == "__main__":
-    print(kept_table())
+    print(table_of_containers(), table_of_encoders(), sep="\n\n")

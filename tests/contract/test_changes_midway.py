@@ -51,6 +51,25 @@ def test_fields_that_begin_midway_are_encoded_as_fields(
     assert marked_as_interlaced(result)[-5:] == [True] * 5
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".nut", ".mpg"])
+def test_fields_that_begin_midway_are_found_in_any_container(tmp_path: Path, suffix: str) -> None:
+    parts = {"codec": "mpeg2video"}, {"codec": "mpeg2video", "options": INTERLACED}
+    stream, source = joined(tmp_path, ".ts", *parts), tmp_path / f"in{suffix}"
+    if not any(marked_as_interlaced(stream)):
+        pytest.skip("the encoder does not mark fields")
+    with av.open(str(stream)) as old, av.open(str(source), "w") as new:
+        copy, clock = new.add_stream_from_template(old.streams.video[0]), 0
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream, packet.pts, packet.dts = copy, clock, clock
+                packet.time_base = Fraction(1, 25)
+                clock += 1
+                new.mux(packet)
+    with Reader(source) as reader:
+        assert reader.source.first.interlaced == "progressive"
+        assert reader.source.interlaced != "progressive"
+
+
 CHANGES: dict[str, tuple[str, dict[str, object], dict[str, object], str]] = {
     "size, ts": (".ts", {}, {"size": (96, 64)}, "picture's size changes"),
     "size, mpg": (

@@ -1,5 +1,7 @@
 """Sound that begins late is carried or named, whatever comes before it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -62,3 +64,60 @@ def test_sound_in_the_middle_only_is_named(tmp_path: Path) -> None:
         for _ in reader:
             pass
         assert "audio" in known or any("left out" in line for line in reader.report.losses)
+
+
+def with_late_sound(path: Path, codec: str, audio: str, seconds: int) -> Path:
+    """Write a video of any container, whose sound begins after some seconds."""
+    plain = make_video(path.parent / "plain.mp4", codec=codec, frames=25 * (seconds + 2))
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        video = target.add_stream_from_template(source.streams.video[0])
+        sound = target.add_stream(audio, 44_100, layout="mono")
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        for packet in packets:
+            packet.stream = video
+        sound.codec_context.open()
+        size = sound.codec_context.frame_size
+        for number in range(40):
+            frame = av.AudioFrame(sound.format.name, "mono", size)
+            for plane in frame.planes:
+                plane.update(bytes(plane.buffer_size))
+            frame.sample_rate, frame.pts = 44_100, seconds * 44_100 + number * size
+            packets += sound.encode(frame)
+        packets += sound.encode(None)
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            target.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "audio"),
+    [
+        (".mpg", "mpeg2video", "mp2"),
+        (".mpg", "mpeg2video", "ac3"),
+        (".flv", "libx264", "aac"),
+        (".nut", "libx264", "aac"),
+    ],
+)
+@pytest.mark.parametrize("seconds", [9, 25])
+def test_late_sound_of_other_containers_is_carried(
+    tmp_path: Path, suffix: str, codec: str, audio: str, seconds: int
+) -> None:
+    source = with_late_sound(tmp_path / f"in{suffix}", codec, audio, seconds)
+    run = enhance(source, tmp_path / "out.mkv", FAST, faces=())
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size]
+    assert len(packets) >= 39
+    assert float(packets[0].pts * packets[0].time_base) == pytest.approx(seconds, abs=1)
+    assert not [line for line in run.notices if "left out" in line]
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mpg"])
+def test_late_sound_of_a_pipe_is_named(tmp_path: Path, suffix: str) -> None:
+    codec = "libx264" if suffix == ".ts" else "mpeg2video"
+    source = with_late_sound(tmp_path / f"in{suffix}", codec, "mp2", 25)
+    command = [sys.executable, "-m", "crsr_video", "enhance", "-", "-o", str(tmp_path / "out.mkv")]
+    options = ["--model", "identity", "--device", "cpu"]
+    data = source.read_bytes()
+    done = subprocess.run([*command, *options], input=data, capture_output=True, check=True)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert container.streams.audio or b"left out" in done.stderr

@@ -1,0 +1,51 @@
+"""Places of frames in time, for smoothing that does not depend on how evenly frames come."""
+
+from collections import deque
+from statistics import median_low
+
+_MEASURED_STEPS = 16
+"""Steps between frames whose lower median is the usual one. The number is even, so that the median
+of steps that alternate does not alternate too."""
+_KEPT_FRAMES = 256
+_EVEN = (0.9, 1.1)
+"""Steps, in usual ones, that count as usual: containers round times to milliseconds."""
+_SHORTEST, _LONGEST = 0.25, 8.0
+"""Bounds of one step: a picture that stands for minutes is not further away than this."""
+
+
+class FrameClock:
+    """Counts time in usual steps between frames.
+
+    A video with an even frame rate counts its frames. In other videos, a frame that comes after
+    twice the usual time is two steps away.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[int, float] = {}
+        self._steps: deque[float] = deque(maxlen=_MEASURED_STEPS)
+        self._seconds = 0.0
+
+    def add(self, index: int, seconds: float) -> None:
+        """Add the next frame.
+
+        Args:
+            index: Number of the frame.
+            seconds: Its timestamp in seconds.
+        """
+        step = 1.0
+        if self._places and seconds > self._seconds:
+            self._steps.append(seconds - self._seconds)
+            step = (seconds - self._seconds) / median_low(self._steps)
+            step = 1.0 if _EVEN[0] < step < _EVEN[1] else min(max(step, _SHORTEST), _LONGEST)
+        self._places[index] = self.place(index - 1) + step if self._places else float(index)
+        self._seconds = seconds
+        if len(self._places) > _KEPT_FRAMES:
+            del self._places[next(iter(self._places))]
+
+    def place(self, index: int) -> float:
+        """Return the place of a frame in usual steps. Unknown frames count as evenly spaced."""
+        if index in self._places or not self._places:
+            return self._places.get(index, float(index))
+        first = next(iter(self._places))
+        known = first if index < first else next(reversed(self._places))
+        return self._places[known] + index - known
