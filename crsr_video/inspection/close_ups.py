@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,15 +15,15 @@ from crsr_video.inspection.contact_sheet import (
     Picture,
     arrange,
     caption,
-    face_region,
     save,
     to_bgr,
 )
 from crsr_video.inspection.frame_pairs import FramePairs, Pair
+from crsr_video.track.grouping import PeopleGrouper
 from crsr_video.track.region_pictures import picture
-from crsr_video.track.regions import Region, view_of
+from crsr_video.track.regions import Region, enlarged_region, face_region, view_of
 from crsr_video.track.tracker import Tracker
-from crsr_video.types import Face, Frame
+from crsr_video.types import Frame, TrackedFrame
 
 SIDE = 256
 """Side of a close-up in pixels. Smaller faces are enlarged by cubic interpolation only."""
@@ -38,7 +38,8 @@ _CAPTION_HEIGHT = 20
 class FaceMoment:
     """One face in one frame: a possible close-up."""
 
-    track: int
+    person: int
+    """Number of the person."""
     pts: int
     """Timestamp of the copy's frame, in units of its time base."""
     seconds: float
@@ -77,50 +78,55 @@ def write_close_ups(
 
 def find_moments(pairs: Iterable[Pair], tracker: Tracker) -> list[FaceMoment]:
     """Return the best moment of each face in every interval of `_SLOT_SECONDS`."""
+    grouper = PeopleGrouper()
     best: dict[tuple[int, int], FaceMoment] = {}
-    for moment in _all_moments(pairs, tracker):
-        key = (moment.track, int(moment.seconds // _SLOT_SECONDS))
+    for track, moment in _all_moments(pairs, tracker, grouper):
+        key = (track, int(moment.seconds // _SLOT_SECONDS))
         if key not in best or moment.score > best[key].score:
             best[key] = moment
-    return list(best.values())
+    people = grouper.people()
+    return [replace(moment, person=people[track]) for (track, _), moment in best.items()]
 
 
 def choose(moments: list[FaceMoment], count: int) -> list[FaceMoment]:
-    """Choose at most `count` moments, spread over the faces and over the time of each face."""
-    tracks: dict[int, list[FaceMoment]] = {}
+    """Choose at most `count` moments, spread over the people and over the time of each person."""
+    people: dict[int, list[FaceMoment]] = {}
     for moment in moments:
-        tracks.setdefault(moment.track, []).append(moment)
-    # If there are more faces than close-ups, large faces and long tracks are preferred.
-    ranked = sorted(tracks.values(), key=_total_score, reverse=True)[:count]
-    shares = _shares([_total_score(track) for track in ranked], [len(t) for t in ranked], count)
-    chosen = [m for track, n in zip(ranked, shares, strict=True) for m in _spread(track, n)]
-    return sorted(chosen, key=lambda moment: (moment.track, moment.pts))
+        people.setdefault(moment.person, []).append(moment)
+    # If there are more people than close-ups, large and long seen faces are preferred.
+    ranked = sorted(people.values(), key=_total_score, reverse=True)[:count]
+    shares = _shares([_total_score(own) for own in ranked], [len(own) for own in ranked], count)
+    chosen = [m for own, n in zip(ranked, shares, strict=True) for m in _spread(own, n)]
+    return sorted(chosen, key=lambda moment: (moment.person, moment.pts))
 
 
-def _all_moments(pairs: Iterable[Pair], tracker: Tracker) -> Iterator[FaceMoment]:
-    """Yield a moment for every face in every frame, except faces that would not be enhanced."""
+def _all_moments(
+    pairs: Iterable[Pair], tracker: Tracker, grouper: PeopleGrouper
+) -> Iterator[tuple[int, FaceMoment]]:
+    """Yield track ID and moment of every face in every frame that would be enhanced."""
     pending: deque[Frame] = deque()
     last: Frame | None = None
     for before, after in pairs:
         if before is not last:  # A repeated frame has already been tracked.
             pending.append(after)
-            for tracked in tracker.push(before):
-                yield from _moments_of(tracked.frame, tracked.faces, pending.popleft())
+            for tracked in grouper.push_all(tracker.push(before)):
+                yield from _moments_of(tracked, pending.popleft())
         last = before
-    for tracked in tracker.flush():
-        yield from _moments_of(tracked.frame, tracked.faces, pending.popleft())
+    for tracked in grouper.push_all(tracker.flush()):
+        yield from _moments_of(tracked, pending.popleft())
 
 
-def _moments_of(before: Frame, faces: Iterable[Face], after: Frame) -> Iterator[FaceMoment]:
-    for face in faces:
+def _moments_of(before: TrackedFrame, after: Frame) -> Iterator[tuple[int, FaceMoment]]:
+    for face in before.faces:
         if face.skipped is None:
-            region = face_region(before, face, _FACE_WIDTHS)
+            region = face_region(before.frame, face, _FACE_WIDTHS)
             score = region.width * face.confidence * face.presence
-            yield FaceMoment(face.track, after.pts, after.seconds, region, score)
+            moment = FaceMoment(face.person, after.pts, after.seconds, region, score)
+            yield face.track, moment
 
 
-def _total_score(track: list[FaceMoment]) -> float:
-    return sum(moment.score for moment in track)
+def _total_score(moments: list[FaceMoment]) -> float:
+    return sum(moment.score for moment in moments)
 
 
 def _shares(weights: list[float], limits: list[int], count: int) -> list[int]:
@@ -138,12 +144,12 @@ def _shares(weights: list[float], limits: list[int], count: int) -> list[int]:
     return shares
 
 
-def _spread(track: list[FaceMoment], count: int) -> list[FaceMoment]:
-    """Return the best moment of each of `count` equal parts of a track.
+def _spread(moments: list[FaceMoment], count: int) -> list[FaceMoment]:
+    """Return the best moment of each of `count` equal parts of the moments of a person.
 
-    The moments keep a minimum distance in time, where the track allows it.
+    They keep a minimum distance in time, where there are enough.
     """
-    ordered = sorted(track, key=lambda moment: moment.pts)
+    ordered = sorted(moments, key=lambda moment: moment.pts)
     min_gap = (ordered[-1].seconds - ordered[0].seconds) / count / 2
     edges = np.linspace(0, len(ordered), count + 1).round().astype(int)
     chosen: list[FaceMoment] = []
@@ -170,11 +176,9 @@ def _tiles(videos: FramePairs, chosen: list[FaceMoment]) -> list[Picture]:
 def _tile(pair: Pair, moment: FaceMoment) -> Picture:
     """Return one face before and after enhancement, one above the other, with captions."""
     before, after = pair
-    region, factor = moment.region, view_of(after).height / view_of(before).height
-    # Both frames show the same area, and its top left corner is at (-0.5, -0.5) in each.
-    x, y = ((value + 0.5) * factor - 0.5 for value in (region.x, region.y))
-    enlarged = Region(x, y, region.width * factor, region.height * factor)
-    title = f"person {moment.track}, {format_time(moment.seconds)}, before"
+    region = moment.region
+    enlarged = enlarged_region(region, view_of(after).height / view_of(before).height)
+    title = f"person {moment.person}, {format_time(moment.seconds)}, before"
     return np.concatenate(
         [
             caption(title, SIDE, _CAPTION_HEIGHT),

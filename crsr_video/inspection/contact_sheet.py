@@ -9,11 +9,8 @@ from numpy.typing import NDArray
 
 from crsr_video.errors import ConfigError, OutputError
 from crsr_video.files import write_file
-from crsr_video.imaging.geometry import apply
 from crsr_video.inspection.drawing import render_text
 from crsr_video.io import pyav
-from crsr_video.track.regions import Region, view_of
-from crsr_video.types import Face, Frame
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) in BGR order, as OpenCV stores it."""
@@ -29,20 +26,6 @@ def check_suffix(path: Path) -> None:
     """Raise ConfigError unless a name ends as a PNG or JPEG file does."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path}: the name of a contact sheet must end in .png, .jpg or .jpeg")
-
-
-def face_region(frame: Frame, face: Face, face_widths: float) -> Region:
-    """Return the upright square around a face.
-
-    Args:
-        frame: Frame that shows the face.
-        face: The face.
-        face_widths: Side of the square, in face widths.
-    """
-    corners = apply(view_of(frame).upright_from_frame, np.reshape(face.box, (2, 2)))
-    (x, y), (width, height) = corners.mean(0), np.abs(corners[1] - corners[0])
-    side = max(2.0, face_widths * float(min(width, height)))
-    return Region(float(x), float(y), side, side)
 
 
 def to_bgr(rgb: NDArray[np.float32]) -> Picture:

@@ -15,12 +15,11 @@ from crsr_video.inspection.contact_sheet import (
     Picture,
     arrange,
     caption,
-    face_region,
     save,
     to_bgr,
 )
 from crsr_video.track.region_pictures import picture
-from crsr_video.track.regions import view_of
+from crsr_video.track.regions import face_region, view_of
 from crsr_video.track.tracks_file import Person
 from crsr_video.types import Face, Frame, TrackedFrame
 
@@ -99,16 +98,15 @@ def _score_without_sharpness(frame: Frame, face: Face) -> float:
     frontal = 1 / (1 + (3 * nose_offset(points)) ** 2)
     upright = 0.75 + 0.25 * float(eyes[0]) / eye_distance
     certainty = 0.1 + 0.9 * face.confidence * face.presence
-    region, view = face_region(frame, face, _FACE_WIDTHS), view_of(frame)
-    inside = _share_inside(region.x, region.side, view.width)
-    inside *= _share_inside(region.y, region.side, view.height)
-    return min(region.side / _FACE_WIDTHS, _USEFUL_WIDTH) * frontal * upright * certainty * inside
+    x0, y0, x1, y1 = face.box
+    inside = _share_inside(x0, x1, frame.width) * _share_inside(y0, y1, frame.height)
+    width = min(face_region(frame, face, 1.0).side, _USEFUL_WIDTH)
+    return width * frontal * upright * certainty * inside
 
 
-def _share_inside(centre: float, side: float, size: float) -> float:
-    """Return the fraction of an interval around `centre` that lies inside the picture."""
-    low, high = max(centre - side / 2, -0.5), min(centre + side / 2, size - 0.5)
-    return max(high - low, 0.0) / side
+def _share_inside(low: float, high: float, length: int) -> float:
+    """Return the fraction of an interval that lies inside the frame."""
+    return max(min(high, length - 0.5) - max(low, -0.5), 0.0) / max(high - low, 1e-6)
 
 
 def _sharpness(shown: NDArray[np.float32]) -> float:

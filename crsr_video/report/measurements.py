@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from crsr_video.imaging.flow import motion_between
 from crsr_video.imaging.geometry import Matrix, compose, crop_from_frame, resize_matrix
-from crsr_video.imaging.resampling import sample
 from crsr_video.imaging.warping import warp
 from crsr_video.track.recognition import Chip, chip_of
+from crsr_video.track.region_pictures import picture
+from crsr_video.track.regions import enlarged_region, face_region
 from crsr_video.types import Face, Frame
 
 Luma = NDArray[np.float32]
@@ -45,15 +46,18 @@ class FacePair:
         before, after = self._matrices(SIDE)
         return _luma(self.before, before), _luma(self.after, after)
 
-    def pictures(self, side: int) -> tuple[Rgb, Rgb]:
-        """Return RGB crops, (side, side, 3) each.
+    def pictures(self, face_widths: float, side: int) -> tuple[Rgb, Rgb]:
+        """Return upright RGB pictures of the head, (side, side, 3) each.
 
-        Raises:
-            DegenerateFaceError: The landmarks do not span a crop.
+        Args:
+            face_widths: Width of the pictured part of the frame, in face widths.
+            side: Side of the pictures in pixels.
         """
+        region = face_region(self.before, self.face, face_widths)
+        enlarged = enlarged_region(region, self.after.height / self.before.height)
         before, after = (
-            np.clip(np.rint(sample(frame, matrix, side, side) * 255), 0, 255).astype(np.uint8)
-            for frame, matrix in zip((self.before, self.after), self._matrices(side), strict=True)
+            np.rint(picture(frame, part, side) * 255).astype(np.uint8)
+            for frame, part in ((self.before, region), (self.after, enlarged))
         )
         return before, after
 

@@ -200,7 +200,7 @@ class Observer:
             return
         width = _FACE_WIDTHS_PER_PICTURE * (pair.face.box[2] - pair.face.box[0])
         side = int(np.clip(round(width * pair.after.width / pair.before.width), *_PICTURE_SIDES))
-        before, after = map(encode_jpeg, pair.pictures(side))
+        before, after = map(encode_jpeg, pair.pictures(_FACE_WIDTHS_PER_PICTURE, side))
         if worst is not None and replaces:
             track.pictures.remove(worst)
         track.pictures.append(_ScoredPicture(score, Picture(round(seconds, 3), before, after)))

@@ -19,8 +19,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.imaging.geometry import Matrix, compose, invert, resize_matrix
-from crsr_video.types import Frame
+from crsr_video.imaging.geometry import Matrix, apply, compose, invert, resize_matrix
+from crsr_video.types import Face, Frame
 
 TILE_PER_FACE = 12.5
 """Side of the smallest tiles over the width of the smallest face to be found."""
@@ -145,3 +145,29 @@ def _tile_centres(length: float, side: float) -> list[float]:
         return [length / 2 - 0.5]
     count = max(1, int(np.ceil((length / side - _TILE_OVERLAP) / (1 - _TILE_OVERLAP) - 1e-6)))
     return [float(c) for c in np.linspace(side / 2, length - side / 2, count) - 0.5]
+
+
+def face_region(frame: Frame, face: Face, face_widths: float) -> Region:
+    """Return the upright square around a face, moved so that it lies inside the frame.
+
+    Args:
+        frame: Frame that shows the face.
+        face: The face.
+        face_widths: Side of the square, in face widths. It is not longer than the frame's sides.
+    """
+    view = view_of(frame)
+    corners = apply(view.upright_from_frame, np.reshape(face.box, (2, 2)))
+    width, height = np.abs(corners[1] - corners[0])
+    side = min(max(2.0, face_widths * float(min(width, height))), view.width, view.height)
+    x, y = (
+        float(np.clip(centre, side / 2 - 0.5, length - side / 2 - 0.5))
+        for centre, length in zip(corners.mean(0), (view.width, view.height), strict=True)
+    )
+    return square(x, y, side)
+
+
+def enlarged_region(region: Region, factor: float) -> Region:
+    """Return the same part of a frame that is larger by a factor."""
+    # The top left corners of both frames are at (-0.5, -0.5).
+    x, y = ((value + 0.5) * factor - 0.5 for value in (region.x, region.y))
+    return Region(x, y, region.width * factor, region.height * factor, region.angle)

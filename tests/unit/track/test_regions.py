@@ -9,7 +9,16 @@ import pytest
 from crsr_video.imaging.geometry import TEMPLATE, apply
 from crsr_video.track.landmarks import REGION_PER_FACE, region_around
 from crsr_video.track.region_pictures import picture
-from crsr_video.track.regions import Region, tile_levels, tiles, view_of
+from crsr_video.track.regions import (
+    Region,
+    enlarged_region,
+    face_region,
+    square,
+    tile_levels,
+    tiles,
+    view_of,
+)
+from tests.support.frames import make_face, make_frame
 from tests.support.tracking import astronaut, frame_of, view_sized
 
 SIZES = [(640, 480), (1920, 1080), (480, 640), (3840, 2160), (100, 100), (2000, 200)]
@@ -80,3 +89,17 @@ def test_the_view_of_wide_pixels_has_square_ones():
     np.testing.assert_allclose(
         apply(view.upright_from_frame, [[-0.5, -0.5], [99.5, 99.5]]), [[-0.5, -0.5], [149.5, 99.5]]
     )
+
+
+@pytest.mark.parametrize(("x", "y"), [(5, 5), (155, 115), (80, 60), (-30, 60)])
+def test_the_region_around_a_face_lies_inside_the_frame(x, y):
+    frame = make_frame("yuv420p", 120, 160, np.random.default_rng(1))
+    region = face_region(frame, make_face(x, y, 60), 1.6)
+    x0, y0, x1, y1 = region.box
+    assert x0 >= -0.5 and y0 >= -0.5 and x1 <= 159.5 and y1 <= 119.5
+    assert region.side == pytest.approx(1.6 * 60 / 1.9, rel=0.3)
+    assert face_region(frame, make_face(x, y, 400), 1.6).side == 120
+
+
+def test_an_enlarged_region_shows_the_same_part():
+    assert enlarged_region(square(9.5, 4.5, 8), 2) == square(19.5, 9.5, 16)
