@@ -150,8 +150,8 @@ class _Comparison:
             found["same"] = same_person(embedded, self._embedded).astype(np.float64)
         if models.reader:
             with timed("landmarks"):
-                pairs = zip(results, self._landmarks, strict=True)
-                found["landmarks"] = np.array([models.reader.distance(*pair) for pair in pairs])
+                seen = zip(results, self._landmarks, strict=True)
+                found["landmarks"] = np.array([models.reader.distance(*one) for one in seen])
             with timed("detector"):
                 found["confidence"] = np.array([models.reader.confidence(r) for r in results])
         return found

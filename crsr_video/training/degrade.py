@@ -228,7 +228,8 @@ def _sharpened(clip: Tensor, amount: float, radius: float) -> Tensor:
     from kornia.filters import gaussian_blur2d  # Importing kornia takes a second.
 
     side = 2 * max(1, round(3 * radius)) + 1
-    return clip + amount * (clip - gaussian_blur2d(clip, side, (radius, radius), "replicate"))
+    soft: Tensor = gaussian_blur2d(clip, side, (radius, radius), "replicate")
+    return clip + amount * (clip - soft)
 
 
 def _colour_noise(clip: Tensor, degradation: Degradation, rng: np.random.Generator) -> Tensor:

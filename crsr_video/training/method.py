@@ -63,6 +63,11 @@ SIZES = {
         reverse={"channels": (16, 32, 64), "middle": 2},
         discriminator_channels=16,
     ),
+    # A super-resolver that costs as much as both networks of "small", for an ablation.
+    "single": Size(
+        superresolver={"channels": (35, 70, 140), "down": (1, 1), "middle": 3, "up": (1, 2)},
+        discriminator_channels=16,
+    ),
     # The shipped size: 2.7 billion multiply-adds for a face from 64 to 256 pixels.
     "fast": Size(superresolver={"tail": 16}),
 }

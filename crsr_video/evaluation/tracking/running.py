@@ -217,8 +217,13 @@ def overlay_video(path: Path, size: tuple[int, int]) -> Iterator[OnFrame]:
         writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*"mp4v"), FRAME_RATE, size)
         if not writer.isOpened():
             raise OutputError(f"cannot write {path}")
+
+        def write_frame(drawn: DrawnFrame, item: TrackedFrame, score: Score) -> None:
+            picture = draw_overlay(drawn, item, score)
+            writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
         try:
-            yield lambda *frame: writer.write(cv2.cvtColor(draw_overlay(*frame), cv2.COLOR_RGB2BGR))
+            yield write_frame
         finally:
             writer.release()
 

@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from crsr_video.cli import main
 from crsr_video.evaluation import protocol
 from crsr_video.evaluation.protocol import PLAN, Settings, bootstrap, report
+from crsr_video.networks import Consistifier, SuperResolver
+from crsr_video.networks.costs import count_macs
+from crsr_video.training.method import SIZES
 from crsr_video.training.options import method
 from crsr_video.training.prepare import prepare
 from tests.unit.training.made_faces import make_folder
@@ -20,6 +24,14 @@ def test_the_interval_covers_the_mean_and_narrows_with_more_seeds() -> None:
     assert low < few.mean() < high and closer < 0.5 < near
     assert near - closer < 0.5 * (high - low)
     assert bootstrap(np.full((3, 5), 0.25)) == (0.25, 0.25)
+
+
+def test_one_network_costs_as_much_as_two() -> None:
+    picture = torch.zeros(1, 3, 16, 16)
+    small, single = SIZES["small"], SIZES["single"]
+    both = [Consistifier(**small.consistifier), SuperResolver(**small.superresolver)]
+    one = count_macs(SuperResolver(**single.superresolver), picture)
+    assert one == pytest.approx(sum(count_macs(part, picture) for part in both), rel=0.03)
 
 
 def test_every_run_of_the_plan_has_known_settings_and_starts_from_an_earlier_one() -> None:
