@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crsr_video.types import Upscaler
 
 OnError = Literal["fail", "passthrough"]
+Region = Literal["face", "head"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 Purpose = Literal["share", "edit", "archive"]
 
@@ -186,6 +187,8 @@ class FaceSettings:
             instead of being searched for.
         backoff: Lower the strength of a face that drifts away from the person's identity, or that
             comes out softer than it was.
+        region: Part of a person that is enhanced: "head" with hair, ears and neck, or "face", which
+            is cheaper.
     """
 
     strength: float = 1.0
@@ -195,6 +198,7 @@ class FaceSettings:
     people: Mapping[int, PersonSettings] = field(default_factory=dict)
     tracks: Path | None = None
     backoff: bool = True
+    region: Region = "head"
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -203,6 +207,7 @@ class FaceSettings:
             ConfigError: A value is out of range.
         """
         _check_share("strength", self.strength)
+        _check_choice("region", self.region, get_args(Region))
         if not 0 <= self.min_face < math.inf:
             raise ConfigError(
                 f"`min_face` must be finite and not negative, but is {self.min_face:g}"

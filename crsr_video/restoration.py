@@ -10,6 +10,7 @@ import torch
 
 from crsr_video import weights
 from crsr_video.config import EnhancerConfig
+from crsr_video.errors import FaceModelError
 from crsr_video.imaging.numpy_operations import NumpyOperations
 from crsr_video.imaging.operations import Operations
 from crsr_video.imaging.torch_operations import TorchOperations
@@ -21,12 +22,15 @@ from crsr_video.stages.base import Stage
 from crsr_video.stages.budget import FaceBudget
 from crsr_video.stages.carry import Carrier
 from crsr_video.stages.consistify import ConsistifyStage
+from crsr_video.stages.head_detail import HeadDetail
+from crsr_video.stages.heads import HeadMasks
 from crsr_video.stages.paste import Paster
 from crsr_video.stages.people import People
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.stages.smooth import Smoother
 from crsr_video.stages.superres import SuperResolveStage
 from crsr_video.track.grouping import PeopleGrouper
+from crsr_video.track.person import PersonModel
 
 _BATCH = {"cpu": 4, "mps": 8, "cuda": 64}
 """Number of crops in a batch by device; larger batches gain nothing."""
@@ -44,7 +48,7 @@ class Restoration:
     placement: Placement
     """Where the networks run."""
     notices: tuple[str, ...]
-    """Notices about settings that the weights do not support."""
+    """Notices about settings that the weights or the face models do not support."""
 
 
 def build_restoration(
@@ -65,9 +69,11 @@ def build_restoration(
     predictors, pair, device = loaded.predictors(), loaded.pair, loaded.placement.device
     here = operations or operations_for(device)
     batch = 1 if live and not here.joins_faces else _BATCH[device.type]
+    heads, lacks = _heads(config, here)
     stages: list[tuple[str, Stage[Any, Any]]] = [
         *_chosen_people(config),
         *([("budget", FaceBudget(quality))] if quality is not None else []),
+        *heads,
         (
             "align",
             Aligner(
@@ -88,12 +94,14 @@ def build_restoration(
                 predictors.super_resolve, here, batch=batch, warm_up_sizes=CROP_SIZES
             ),
         ),
+        *([("head detail", HeadDetail(here))] if heads and not here.joins_faces else []),
         ("smooth", Smoother(here, causal=live)),
         *([("back-off", BackOff(here))] if config.faces.backoff else []),
         *([("carry", Carrier(here, quality))] if quality is not None else []),
         ("paste", Paster(here, config.faces.strength, config.scale, config.upscaler)),
     ]
-    return Restoration(tuple(stages), loaded.placement, _unavailable(config, pair))
+    notices = (*_unavailable(config, pair), *lacks)
+    return Restoration(tuple(stages), loaded.placement, notices)
 
 
 def operations_for(device: torch.device) -> Operations:
@@ -109,6 +117,22 @@ def _chosen_people(config: EnhancerConfig) -> list[tuple[str, Stage[Any, Any]]]:
         return []
     people = People(faces.people, only=faces.only, most=faces.max_faces)
     return [*([("recognise", PeopleGrouper())] if by_number else []), ("people", people)]
+
+
+def _heads(
+    config: EnhancerConfig, operations: Operations
+) -> tuple[list[tuple[str, Stage[Any, Any]]], tuple[str, ...]]:
+    """Return the stage for the masks of heads if they are asked for, and a notice if it cannot be.
+
+    A user who has only the face models of an earlier version lacks the person model.
+    """
+    if config.faces.region == "face":
+        return [], ()
+    try:
+        model = PersonModel()
+    except FaceModelError as error:
+        return [], (f"only faces are enhanced, without hair and neck: {error}",)
+    return [("heads", HeadMasks(model, whole=operations.joins_faces))], ()
 
 
 def _crop_sizes(config: EnhancerConfig) -> CropSizePolicy:

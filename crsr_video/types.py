@@ -47,6 +47,27 @@ class PixelLayout:
         return {"yuv": ((0,), (1, 2)), "rgb": ((0, 1, 2),), "gray": ((0,),)}[self.family]
 
 
+Window = tuple[int, int, int, int]
+"""First row, row after the last, first column and column after the last of a part of a canonical
+crop, in sixteenths of its side. The part may reach beyond the canonical crop, see `Crop.headroom`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadMask:
+    """Where in its crop a head may be changed."""
+
+    shares: NDArray[np.float32]
+    """(M, M) in [0, 1], 0 at the edges: the share of the change. It covers the canonical crop, a
+    headroom of 1/8 of its side, and half as much to the left and to the right."""
+    window: Window
+    """The part of the crop that contains all shares above 0."""
+    has_headroom: bool
+    """The crop must grow by the headroom to contain the head."""
+    is_fresh: bool = True
+    """The networks look at the whole head in this frame, and otherwise at the face only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patch:
     """Region of a finished frame that was changed for one face: the support of its mask."""
@@ -61,6 +82,8 @@ class Patch:
     """Side in pixels of the enhanced crop that was pasted."""
     weight: float
     """The mask's value at its middle, 0 to 1."""
+    shares: NDArray[np.float32] | None = None
+    """The mask of a head, see `HeadMask.shares`. Without one it is the face's ellipse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +161,9 @@ class Crop:
     device, a torch tensor."""
     crop_from_frame: NDArray[np.float64]
     """2x3: crop pixels from frame pixels."""
+    headroom: int = 0
+    """Rows above the canonical square, for hair and hats; half as many columns are added to the
+    left and to the right, so that the crop stays square."""
 
     def __post_init__(self) -> None:
         """Check the shape.
@@ -153,8 +179,17 @@ class Crop:
 
     @property
     def size(self) -> int:
-        """Side in pixels."""
+        """Side in pixels, with the headroom."""
         return int(self.image.shape[1])
+
+    @property
+    def canonical(self) -> "Crop":
+        """The crop without its headroom."""
+        if self.headroom == 0:
+            return self
+        top, left = self.headroom, self.headroom // 2
+        matrix = self.crop_from_frame - [[0, 0, left], [0, 0, top]]
+        return Crop(self.image[:, top:, left : self.size - left], matrix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +222,9 @@ class Face:
     for it."""
     crop: Crop | None = None
     """Added by align: what the frame shows."""
+    head: HeadMask | None = None
+    """Added by heads, before align: the mask of the whole head. Without one only the face is
+    changed."""
     consistent: Crop | None = None
     """Added by consistify: same size, same place."""
     detail: float = 1.0

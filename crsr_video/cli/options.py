@@ -20,7 +20,7 @@ from crsr_video.cli.values import (
     parse_pairs,
     parse_people,
 )
-from crsr_video.config import DECODING, SCALES, UPSCALERS, Precision, Purpose
+from crsr_video.config import DECODING, SCALES, UPSCALERS, Precision, Purpose, Region
 from crsr_video.errors import ConfigError
 
 T = TypeVar("T")
@@ -49,6 +49,12 @@ STRENGTH = option(
     type=click.FloatRange(0, 1),
     default=1.0,
     help="Set how much of the correction is applied; 0 changes nothing.",
+)
+REGION = option(
+    "--region",
+    type=click.Choice(get_args(Region)),
+    default="head",
+    help="Enhance the whole head, with hair, ears and neck, or only the face.",
 )
 MIN_FACE = option(
     "--min-face",
@@ -213,10 +219,10 @@ SECONDS = option(
 
 # Groups of options --------------------------------------------------------------------------------
 
-face_options = section("Faces", STRENGTH, *PEOPLE, MIN_FACE, TRACKS)
+face_options = section("Faces", STRENGTH, REGION, *PEOPLE, MIN_FACE, TRACKS)
 """Add the options that choose faces in a file."""
 
-live_face_options = section("Faces", STRENGTH, *PEOPLE, MIN_FACE)
+live_face_options = section("Faces", STRENGTH, REGION.but(default="face"), *PEOPLE, MIN_FACE)
 """Add the options that choose faces in a stream."""
 
 network_options = section("Quality of faces", MODEL, TEXTURE, BACKOFF)

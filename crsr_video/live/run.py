@@ -59,7 +59,7 @@ class LiveSettings:
 
     source: str
     output: str | None = None
-    config: Config = field(default_factory=Config)
+    config: Config = field(default_factory=lambda: Config.from_options(region="face"))
     max_latency: float = MAX_LATENCY_SECONDS
     seconds: float | None = None
 

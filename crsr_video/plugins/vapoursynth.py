@@ -72,7 +72,7 @@ def enhance(
 
 
 def _config(options: dict[str, Any]) -> EnhancerConfig:
-    given = dict(options)
+    given: dict[str, Any] = {"region": "face", **options}
     if given.get("tracks") is not None:
         given["tracks"] = Path(given["tracks"])
     if given.get("only") is not None:

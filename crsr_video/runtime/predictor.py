@@ -29,6 +29,9 @@ MOST_INT8_PIXELS = 112 * 96
 in bf16 for 112 x 96 pixels; for 128 x 128, where rows are a power of two apart in memory, 61 and
 39."""
 
+Part = tuple[slice, slice]
+"""Rows and columns of a crop, in pixels."""
+
 _SAMPLE = 64
 """Side in pixels of the crop with which ways of launching are measured."""
 
@@ -58,22 +61,23 @@ class Predictor:
                 self.method, forward = _launched(network, placement)
             else:
                 self.method, forward = _fastest(network, placement)
-        if isinstance(network, Consistifier | SuperResolver) and windowed:
-            forward = Windowed(forward, factor(network), windowed)
-        self._forward = forward
+        if isinstance(network, Consistifier | SuperResolver):
+            self._forward = Windowed(forward, factor(network), windowed)
+        else:
+            self._forward = Windowed(forward, 1, ())
 
     method: str
     """How the network is computed, in words that begin with the precision."""
 
     @torch.inference_mode()
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """Run the network."""
+    def __call__(self, pictures: Tensor, part: Part | None = None) -> Tensor:
+        """Run the network for a part of the crops, by default for the faces in them."""
         with self._placement.applied():
-            return self._forward(pictures.to(self._placement.device)).float()
+            return self._forward(pictures.to(self._placement.device), part).float()
 
 
 class Windowed:
-    """A forward pass over the part of a crop that is used: two thirds of it.
+    """A forward pass over the part of a crop that is used: two thirds of it for a face.
 
     Nothing is pasted beyond the mask, so nothing need be computed there. What lies there is shown
     as a network would that has nothing to add.
@@ -81,24 +85,30 @@ class Windowed:
     Args:
         forward: For pictures of any shape whose sides are multiples of four.
         factor: Enlargement by the network, 1 or 4.
-        sides: Sides of the crops of which only the window is computed.
+        sides: Sides of the crops of which only the part for the face is computed. Of smaller crops
+            the whole is always computed.
     """
 
     def __init__(self, forward: Forward, factor: int, sides: Collection[int]) -> None:
         self._forward, self._factor, self._sides = forward, factor, frozenset(sides)
 
-    def __call__(self, picture: Tensor) -> Tensor:
+    def __call__(self, picture: Tensor, part: Part | None = None) -> Tensor:
         """Map float32 (N, 3, S, S) to (N, 3, fS, fS)."""
-        if picture.shape[-1] not in self._sides:
+        side = picture.shape[-1]
+        if part is None and side in self._sides:
+            part = window(side)
+        if part is None or side < min(self._sides, default=side + 1):
             return self._forward(picture)
-        rows, columns = window(picture.shape[-1])
-        part = self._forward(picture[..., rows, columns].contiguous())
+        rows, columns = part
+        computed = self._forward(picture[..., rows, columns].contiguous())
         if self._factor == 1:
             whole = picture.clone()
         else:
             whole = shuffled(phases(picture, self._factor), self._factor)
-        rows, columns = window(picture.shape[-1] * self._factor)
-        whole[..., rows, columns] = part
+        rows, columns = (
+            slice(self._factor * side.start, self._factor * side.stop) for side in part
+        )
+        whole[..., rows, columns] = computed
         return whole
 
 

@@ -42,7 +42,11 @@ class FrameEnhancer(Closing):
         self._shared, self._settings = shared, settings
         people, only = parse_people(settings.persons)
         config = EnhancerConfig.from_options(
-            model=settings.model or "fast", min_face=settings.min_face, people=people, only=only
+            model=settings.model or "fast",
+            min_face=settings.min_face,
+            people=people,
+            only=only,
+            region="head" if EffectFlag.HEAD in settings.flags else "face",
         )
         self._worker = shared.take_worker()
         try:
@@ -204,7 +208,8 @@ class _Enhanced:
 
 def _without_changeable(settings: EffectSettings) -> EffectSettings:
     """Return settings without what may change between two frames."""
-    return replace(settings, strength=0.0, flags=settings.flags & EffectFlag.ORDERED)
+    kept = settings.flags & (EffectFlag.ORDERED | EffectFlag.HEAD)
+    return replace(settings, strength=0.0, flags=kept)
 
 
 def _change(picture: Picture, done: Frame, x0: int, y0: int, x1: int, y1: int) -> _Change:

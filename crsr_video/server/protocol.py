@@ -182,6 +182,8 @@ class EffectFlag(IntFlag):
     """Draw boxes, track IDs and landmarks."""
     ORDERED = 4
     """Every frame comes once and in order, so that faces may be followed from frame to frame."""
+    HEAD = 8
+    """Enhance the whole head, with hair, ears and neck, rather than only the face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,7 @@ class EffectSettings:
         texts = payload.text(), payload.text(), payload.text()
         if not (0 <= strength <= 1 and 0 <= min_face <= MAX_SIDE):  # This is also false for NaN.
             raise ProtocolError("strength or min_face is out of range")
-        if flags & ~int(EffectFlag.COMPARE | EffectFlag.DEBUG | EffectFlag.ORDERED):
+        if flags & ~sum(EffectFlag):
             raise ProtocolError("the settings have switches of another version")
         return cls(strength, min_face, EffectFlag(flags), *texts)
 

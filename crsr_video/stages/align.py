@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging import geometry
 from crsr_video.imaging.colour import LUMA_WEIGHTS
+from crsr_video.imaging.masks import HEADROOM
 from crsr_video.imaging.noise import deviation, power_beyond
 from crsr_video.imaging.operations import Operations
 from crsr_video.imaging.resampling import sample
@@ -204,7 +205,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
             cut = tuple(
                 placed.face
                 if placed.matrix is None
-                else replace(placed.face, crop=Crop(next(pictures), placed.matrix))
+                else replace(placed.face, crop=Crop(next(pictures), placed.matrix, placed.headroom))
                 for placed in faces
             )
             done.append(replace(item, faces=cut))
@@ -237,7 +238,11 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
             detail=0.0 if self._keeps_detail else _replaced(native, side, state),
             presence=face.presence * gain,
         )
-        return _Placed(placed, matrix, side)
+        if face.head is None or not face.head.has_headroom:
+            return _Placed(placed, matrix, side)
+        headroom = side // HEADROOM
+        matrix = geometry.compose([[1.0, 0.0, headroom / 2], [0.0, 1.0, headroom]], matrix)
+        return _Placed(placed, matrix, side + headroom, headroom)
 
     def _examine(self, frame: Frame, face: Face, native: float) -> _TrackState:
         """Return the track's state, measured again when it is due."""
@@ -266,6 +271,7 @@ class _Placed:
     face: Face
     matrix: geometry.Matrix | None = None
     side: int = 0
+    headroom: int = 0
 
     @property
     def crops_wanted(self) -> int:

@@ -78,7 +78,7 @@ class BackOff(Stage[TrackedFrame, TrackedFrame]):
         """Compare the faces of several frames together."""
         faces = [face for item in items for face in item.faces]
         pairs = [
-            (index, face.crop.image, face.enhanced.image)
+            (index, face.crop.canonical.image, face.enhanced.canonical.image)
             for index, face in enumerate(faces)
             if face.crop is not None and face.enhanced is not None and face.skipped is None
         ]

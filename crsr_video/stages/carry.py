@@ -72,7 +72,7 @@ class Carrier(Stage[TrackedFrame, TrackedFrame]):
             kept[face.track] = self._change(face.crop, face.enhanced)
             return face
         before = self._tracks.get(face.track)
-        if before is None or before.age >= _MOST_FRAMES:
+        if before is None or before.age >= _MOST_FRAMES or before.added.shape[-1] % face.crop.size:
             return face
         before.age += 1
         kept[face.track] = before
@@ -89,4 +89,6 @@ class Carrier(Stage[TrackedFrame, TrackedFrame]):
             then = self._operations.resize(then, crop.size, "area")
         share = agreement(small, then, side, _TOLERANCE, self._operations)
         picture = self._operations.resize(small, side, "cubic") + share * before.added
-        return Crop(picture[0], enlarged_crop_matrix(crop.crop_from_frame, side / crop.size))
+        factor = side // crop.size
+        matrix = enlarged_crop_matrix(crop.crop_from_frame, factor)
+        return Crop(picture[0], matrix, factor * crop.headroom)

@@ -23,5 +23,5 @@ class ConsistifyStage(NetworkStage):
         done = []
         for face, picture in zip(faces, results.clip(0.0, 1.0), strict=True):
             assert face.crop is not None
-            done.append(replace(face, consistent=Crop(picture, face.crop.crop_from_frame)))
+            done.append(replace(face, consistent=replace(face.crop, image=picture)))
         return done

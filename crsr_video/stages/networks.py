@@ -1,20 +1,23 @@
 """Common base of the two stages that run a network."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 from torch import Tensor
 
+from crsr_video.imaging.masks import FACE_WINDOW, window
 from crsr_video.imaging.operations import Operations, Pictures
 from crsr_video.stages.base import Stage
-from crsr_video.types import Crop, Face, TrackedFrame
+from crsr_video.types import Crop, Face, HeadMask, TrackedFrame, Window
 
 _MOST_PIXELS = 64 * 64**2
 """Pixels of all crops in one batch. Results are sixteen times as large, and memory is bounded."""
 
-Predict = Callable[[Tensor], Tensor]
-"""Runs a network: float32 (N, 3, S, S) in [0, 1] to float32 (N, 3, S', S')."""
+Predict = Callable[..., Tensor]
+"""Runs a network: float32 (N, 3, S, S) in [0, 1] to float32 (N, 3, S', S').
+
+For heads, the rows and columns of the crops that are needed follow as a second argument."""
 
 
 class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
@@ -55,12 +58,13 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
     def push_all(self, items: Sequence[TrackedFrame]) -> list[TrackedFrame]:
         """Run the network over the faces of several frames."""
         faces = [face for item in items for face in item.faces]
-        by_size: dict[int, list[int]] = {}
+        by_kind: dict[tuple[int, Hashable], list[int]] = {}
         for index, face in enumerate(faces):
             crop = self.input_crop(face)
             if crop is not None:
-                by_size.setdefault(crop.size, []).append(index)
-        for size, indices in by_size.items():
+                part = None if face.head is None else (_part(face.head), crop.headroom)
+                by_kind.setdefault((crop.size, part), []).append(index)
+        for (size, _), indices in by_kind.items():
             count = max(1, min(self._batch, _MOST_PIXELS // size**2))
             for first in range(0, len(indices), count):
                 self._run(faces, indices[first : first + count])
@@ -82,7 +86,9 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
         crops = [crop for face in taken if (crop := self.input_crop(face)) is not None]
         try:
             batch = self._operations.stack([crop.image for crop in crops])
-            predicted = self._predict(self._operations.to_tensor(batch))
+            head = taken[0].head
+            part = () if head is None else (window(crops[0].size, _part(head), crops[0].headroom),)
+            predicted = self._predict(self._operations.to_tensor(batch), *part)
             done = self.with_results(taken, self._operations.from_tensor(predicted))
         except torch.cuda.OutOfMemoryError:
             if len(indices) == 1:
@@ -94,3 +100,8 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
         half = len(indices) // 2
         self._run(faces, indices[:half])
         self._run(faces, indices[half:])
+
+
+def _part(head: HeadMask) -> Window:
+    """Return the part of a crop that the networks must see."""
+    return head.window if head.is_fresh else FACE_WINDOW

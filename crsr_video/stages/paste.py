@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from crsr_video.imaging.colour import codes_from_rgb, rgb_from_codes
 from crsr_video.imaging.geometry import Matrix, compose, invert, resize_matrix, scale_of
-from crsr_video.imaging.masks import face_mask, patch
+from crsr_video.imaging.masks import HEADROOM, face_mask, patch, window
 from crsr_video.imaging.operations import Operations, Pictures
 from crsr_video.imaging.resampling import plane_from_frame
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.stages.base import Stage
-from crsr_video.types import Face, Frame, Patch, PixelLayout, Plane, TrackedFrame, Upscaler
+from crsr_video.types import Crop, Face, Frame, Patch, PixelLayout, Plane, TrackedFrame, Upscaler
 
 _CELLS = 32
 """Cells per side of the crop in which detail is compared."""
@@ -68,7 +68,21 @@ class _Job:
     def kind(self) -> Hashable:
         """Properties that jobs must share to be computed together."""
         assert self.face.crop is not None
-        return self.layout, self.face.crop.size, self.place.size, len(self.regions)
+        part = None if self.face.head is None else (self.face.head.window, self.picture.headroom)
+        return self.layout, self.face.crop.size, self.picture.size, len(self.regions), part
+
+    @property
+    def picture(self) -> Crop:
+        """The enhanced crop."""
+        assert self.face.enhanced is not None
+        return self.face.enhanced
+
+    @property
+    def part(self) -> tuple[slice, slice]:
+        """Rows and columns of the enhanced crop in which the mask lies, and a few more."""
+        if self.face.head is None:
+            return masked_part(self.picture.size)
+        return window(self.picture.size, self.face.head.window, self.picture.headroom)
 
 
 class Paster(Stage[TrackedFrame, Frame]):
@@ -131,10 +145,14 @@ class Paster(Stage[TrackedFrame, Frame]):
 
     def _job(self, frame: Frame, face: Face) -> _Job:
         assert face.enhanced is not None
-        size = face.enhanced.size
-        crop_from_frame = compose(face.enhanced.crop_from_frame, resize_matrix(1 / self._scale))
-        place = patch(face.track, frame, crop_from_frame, size, self._weight(face))
-        rows, columns = masked_part(size)
+        crop_from_frame, canonical_from_frame = (
+            compose(crop.crop_from_frame, resize_matrix(1 / self._scale))
+            for crop in (face.enhanced, face.enhanced.canonical)
+        )
+        shares, size = None if face.head is None else face.head.shares, face.enhanced.canonical.size
+        place = patch(face.track, frame, canonical_from_frame, size, self._weight(face), shares)
+        job = _Job(face, place, frame.layout, ())
+        rows, columns = job.part
         corner = [[1.0, 0.0, columns.start], [0.0, 1.0, rows.start]]
         frame_from_part = compose(invert(crop_from_frame), corner)
         regions: list[_Region] = []
@@ -147,7 +165,7 @@ class Paster(Stage[TrackedFrame, Frame]):
             start = [[1.0, 0.0, -where[1].start], [0.0, 1.0, -where[0].start]]
             region_from_part = compose(start, plane_from_part)
             regions.append(_Region(planes, region_from_part, scale_of(region_from_part)))
-        return _Job(face, place, frame.layout, tuple(regions))
+        return replace(job, regions=tuple(regions))
 
 
 def _layers(boxes: Sequence[tuple[int, int, int, int]]) -> list[int]:
@@ -231,18 +249,30 @@ def _part_pictures(
     The latter two are code values less those of black. The networks saw the crop, whose bicubic
     enlargement is the part of the frame that they answer for.
     """
-    size = jobs[0].place.size
-    rows, columns = masked_part(size)
+    size = jobs[0].picture.size
+    rows, columns = jobs[0].part
     matrix = codes_from_rgb(jobs[0].layout)
     crops = operations.stack([job.face.crop.image for job in jobs if job.face.crop is not None])
-    enhanced = operations.stack(
-        [job.face.enhanced.image for job in jobs if job.face.enhanced is not None]
-    )
+    enhanced = operations.stack([job.picture.image for job in jobs])
     small = operations.mix_channels(crops, matrix)
     seen = operations.resize(small, size, "cubic")[..., rows, columns]
     made = operations.mix_channels(enhanced[..., rows, columns], matrix)
     weights = operations.numbers([job.place.weight for job in jobs])[:, None, None, None]
-    return weights * operations.constant(_part_mask, size), made - seen, seen
+    if jobs[0].face.head is None:
+        mask = operations.constant(_part_mask, size)
+    else:
+        heads = [job.face.head.shares for job in jobs if job.face.head is not None]
+        cells = operations.stack([_in_crop(shares, jobs[0].picture)[None] for shares in heads])
+        mask = operations.resize(cells, size, "linear")[..., rows, columns]
+    return weights * mask, made - seen, seen
+
+
+def _in_crop(shares: NDArray[np.float32], crop: Crop) -> NDArray[np.float32]:
+    """Return the cells of a head's mask that lie in a crop with or without headroom."""
+    if crop.headroom:
+        return shares
+    above = len(shares) // (HEADROOM + 1)
+    return shares[above:, above // 2 : len(shares) - above // 2]
 
 
 @lru_cache(maxsize=8)

@@ -17,7 +17,7 @@ from typing import Any
 from crsr_video.imaging.likeness import agreement
 from crsr_video.imaging.operations import Kernel, Operations, Pictures
 from crsr_video.stages.base import Stage, frames_to_hold
-from crsr_video.types import Crop, Face, TrackedFrame
+from crsr_video.types import Face, TrackedFrame
 
 _TOLERANCE = 0.045
 """Difference of two consistent crops, 1 being white, at which a neighbour's weight is 1/e."""
@@ -186,6 +186,8 @@ class Smoother(Stage[TrackedFrame, TrackedFrame]):
             apart = abs(self._window[at].item.frame.seconds - seconds)
             if other is None or step is None or apart > _LONGEST_SECONDS:
                 break
+            if bool(_headroom(other)) != bool(_headroom(face)):
+                break  # The crop grew, so that pictures do not lie on top of each other.
             flow = step.to_before if direction < 0 else step.from_before
             found.append(_neighbour(face, other, flow, self._operations))
         return found
@@ -232,6 +234,10 @@ def _neighbour(face: Face, other: Face, flow: Any, operations: Operations) -> _N
         )
         enhanced = _resized(enhanced, face.enhanced.size, operations)
     return _Neighbour(ours, theirs, enhanced, flow)
+
+
+def _headroom(face: Face) -> int:
+    return 0 if face.enhanced is None else face.enhanced.headroom
 
 
 def _resized(picture: Any, side: int, operations: Operations) -> Any:
@@ -300,4 +306,4 @@ def _weighted(
 
 def _with_picture(face: Face, picture: Any) -> Face:
     assert face.enhanced is not None
-    return replace(face, enhanced=Crop(picture, face.enhanced.crop_from_frame))
+    return replace(face, enhanced=replace(face.enhanced, image=picture))

@@ -30,8 +30,10 @@ class SuperResolveStage(NetworkStage):
         pictures = without_tint(results, seen, self._operations)
         done = []
         for face, crop, picture in zip(faces, crops, pictures, strict=True):
-            matrix = enlarged_crop_matrix(crop.crop_from_frame, picture.shape[-1] / crop.size)
-            done.append(replace(face, enhanced=Crop(picture, matrix)))
+            factor = picture.shape[-1] // crop.size
+            matrix = enlarged_crop_matrix(crop.crop_from_frame, factor)
+            enhanced = Crop(picture, matrix, factor * crop.headroom)
+            done.append(replace(face, enhanced=enhanced))
         return done
 
 

@@ -127,7 +127,7 @@ class CameraSession(Closing):
             strength=lambda: self._strength,
         ) as runner:
             runner.start()
-            config = EnhancerConfig.from_options(on_error="passthrough")
+            config = EnhancerConfig.from_options(region="face", on_error="passthrough")
             networks = self._networks.get(config)
             with build(config, live=True, networks=networks, quality=quality) as pipeline:
                 pipeline.observer = sender.observe

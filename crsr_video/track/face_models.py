@@ -102,6 +102,14 @@ FACE_MODELS: tuple[FaceModel, ...] = (
         purpose="places 468 landmarks on one face (192 x 192 input)",
     ),
     FaceModel(
+        name="person",
+        member="mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+        sha256="9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+        size=249_505,
+        purpose="separates a head from the background (256 x 256 input)",
+        is_required=False,
+    ),
+    FaceModel(
         name="recognition",
         member="face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
         sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",

@@ -36,14 +36,22 @@ def picture(frame: Frame, region: Region, longest: int) -> FloatPicture:
 def model_input(
     frame: Frame, region: Region, side: int, *, for_landmarks: bool = False
 ) -> FloatPicture:
-    """Return the picture of a square region as a face model takes it.
+    """Return the picture of a square region as a face model takes it, see `square_picture`."""
+    matrix = compose(region.picture_from_upright(side), view_of(frame).upright_from_frame)
+    return square_picture(frame, matrix, side, for_landmarks=for_landmarks)
+
+
+def square_picture(
+    frame: Frame, matrix: Matrix, side: int, *, for_landmarks: bool = False
+) -> FloatPicture:
+    """Return a square picture of a part of a frame as a model takes it.
 
     Pixels are averaged over areas while shrinking, at the planes' own bit depth, in half the time
     of `picture` or less. Landmarks found on it are just as exact, as far as can be measured.
 
     Args:
         frame: The frame.
-        region: The part of it, a square.
+        matrix: 2x3 matrix from frame pixels to pixels of the picture.
         side: Side of the picture in pixels.
         for_landmarks: Enlarge by cubic instead of linear interpolation, and continue the rim of
             the frame beyond it instead of black.
@@ -52,7 +60,6 @@ def model_input(
         float32 (side, side, 3), RGB in [-1, 1].
     """
     layout = frame.layout
-    matrix = compose(region.picture_from_upright(side), view_of(frame).upright_from_frame)
     rgb_matrix, black = rgb_from_codes(layout)
     codes: list[FloatPicture] = []
     for grid in layout.grids:

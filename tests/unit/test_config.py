@@ -55,6 +55,7 @@ def test_sensible_values_are_allowed(good):
         {"scale": -1},
         {"scale": 1.5},
         {"strength": -0.01},
+        {"region": "hair"},
         {"strength": 1.01},
         {"strength": NAN},
         {"texture": 1.5},

@@ -49,7 +49,7 @@ SAME_LAYER = {
 }
 """Parts that may also use their neighbours (their order is checked by Python itself)."""
 
-STAGES = ["people", "budget", "align", "consistify", "superres", "smooth"]
+STAGES = ["people", "budget", "heads", "align", "consistify", "superres", "head_detail", "smooth"]
 STAGES += ["backoff", "carry", "paste"]
 
 BORDER = {"jobs.segments.packets", "report.media", "training.codec"}

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crsr_video.config import Config
+from crsr_video.config import Config, EnhancerConfig
 from crsr_video.errors import WeightsError
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.networks import Bicubic, Identity
@@ -16,7 +16,9 @@ from crsr_video.stages.consistify import ConsistifyStage
 from crsr_video.stages.paste import Paster
 from crsr_video.stages.smooth import Smoother
 from crsr_video.stages.superres import SuperResolveStage
+from crsr_video.track import face_models
 from crsr_video.types import Frame, TrackedFrame
+from tests.support.face_models import face_model
 from tests.support.frames import make_face, make_frame, same_planes
 from tests.support.operations import NUMPY, predicting, predictor
 
@@ -341,3 +343,28 @@ def test_unknown_weights_are_an_error_in_the_background_too():
     with pytest.raises(WeightsError, match="no-such-weights"):
         pipeline.flush()
     pipeline.close()
+
+
+def built(region):
+    config = EnhancerConfig.from_options(region=region, model="identity", device="cpu")
+    with build(config, tracker=FakeTracker((FACE,)), operations=NUMPY) as pipe:
+        everything(pipe, [make_frame("gray", 60, 80, np.random.default_rng(8))])
+        return pipe.notices, tuple(pipe.statistics.stage_seconds)
+
+
+def test_heads_are_looked_for_where_they_are_asked_for():
+    face_model("person")
+    notices, names = built("head")
+    assert notices == ()
+    assert names.index("heads") < names.index("align")
+    assert "heads" not in built("face")[1]
+
+
+def test_without_the_person_model_faces_are_enhanced_with_one_notice(tmp_path, monkeypatch):
+    monkeypatch.setenv("CRSR_VIDEO_CACHE", str(tmp_path))
+    monkeypatch.setattr(face_models, "BUNDLED_FOLDER", tmp_path)
+    (notice,), names = built("head")
+    assert notice.startswith("only faces are enhanced, without hair and neck: ")
+    assert "crsr-video models --fetch" in notice
+    assert "heads" not in names
+    assert built("face")[0] == ()

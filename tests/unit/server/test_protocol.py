@@ -91,7 +91,7 @@ def test_impossible_strengths_are_refused(strength):
 
 
 def test_unknown_switches_are_refused():
-    payload = struct.pack("<ddI", 1.0, 16.0, 8) + 3 * protocol.pack_text("")
+    payload = struct.pack("<ddI", 1.0, 16.0, 16) + 3 * protocol.pack_text("")
     with pytest.raises(ProtocolError, match="switches"):
         protocol.unpack_request(Kind.SETTINGS, payload)
 

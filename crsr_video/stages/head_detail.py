@@ -1,0 +1,104 @@
+"""Head detail: keep what the networks added around a face while they look at the face only.
+
+Hair changes less from frame to frame than eyes and mouths do. So the networks look at the whole
+head every few frames only, see `HeadMask.is_fresh`. In between, this stage adds the earlier change
+around the face, wherever the crops of both frames show the same thing.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.imaging.likeness import agreement
+from crsr_video.imaging.masks import face_mask
+from crsr_video.imaging.operations import Operations, Pictures
+from crsr_video.stages.base import Stage
+from crsr_video.types import Crop, Face, TrackedFrame
+
+_TOLERANCE = 0.09
+"""Difference between two crops, 1 being white, at which the carried share falls to 1/e."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What the networks did to a whole head."""
+
+    crop: Pictures
+    """(1, 3, S, S): the crop that they saw."""
+    consistent: Pictures
+    """(1, 3, S, S): the change of the consistifier."""
+    enhanced: Pictures
+    """(1, 3, f * S, f * S): the change of both networks together."""
+
+
+class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
+    """Completes `Face.consistent` and `Face.enhanced` of heads that are not fresh.
+
+    Args:
+        operations: How pictures are computed, and where.
+    """
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+        self._changes: dict[int, _Change] = {}
+
+    def push(self, item: TrackedFrame) -> list[TrackedFrame]:
+        """Return the frame with whole heads."""
+        if item.cut:
+            self.reset()
+        before, self._changes = self._changes, {}
+        faces = []
+        for face in item.faces:
+            change = before.get(face.track)
+            if face.head is not None and face.crop is not None:
+                if face.consistent is not None and face.enhanced is not None:
+                    if face.head.is_fresh:
+                        change = self._change(face.crop, face.consistent, face.enhanced)
+                    elif change is not None and change.crop.shape[-1] == face.crop.size:
+                        face = self._completed(face, change)
+                if change is not None:
+                    self._changes[face.track] = change
+            faces.append(face)
+        return [replace(item, faces=tuple(faces))]
+
+    def reset(self) -> None:
+        """Forget all heads."""
+        self._changes.clear()
+
+    def _change(self, crop: Crop, consistent: Crop, enhanced: Crop) -> _Change:
+        small, middle, large = (
+            self._operations.stack([one.image]) for one in (crop, consistent, enhanced)
+        )
+        enlarged = self._operations.resize(small, enhanced.size, "cubic")
+        return _Change(small, middle - small, large - enlarged)
+
+    def _completed(self, face: Face, change: _Change) -> Face:
+        """Return a face with the earlier change around it."""
+        assert face.crop is not None
+        assert face.consistent is not None
+        assert face.enhanced is not None
+        small = self._operations.stack([face.crop.image])
+
+        def blended(now: Crop, added: Pictures) -> Crop:
+            plain = small
+            if now.size != small.shape[-1]:
+                plain = self._operations.resize(small, now.size, "cubic")
+            share = agreement(small, change.crop, now.size, _TOLERANCE, self._operations)
+            around = plain + share * added
+            inside = self._operations.constant(_face_in_crop, now.size, now.headroom)
+            picture: Any = around + inside * (self._operations.stack([now.image]) - around)
+            return replace(now, image=picture[0])
+
+        return replace(
+            face,
+            consistent=blended(face.consistent, change.consistent),
+            enhanced=blended(face.enhanced, change.enhanced),
+        )
+
+
+def _face_in_crop(size: int, headroom: int) -> NDArray[np.float32]:
+    """Return the mask of the canonical face in a crop with headroom; (size, size)."""
+    left = headroom // 2
+    return np.pad(face_mask(size - headroom), ((headroom, 0), (left, left)))

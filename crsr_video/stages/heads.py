@@ -1,0 +1,309 @@
+"""Heads: find the soft mask of a whole head, with its hair, ears and neck.
+
+This stage stands before align. A person model separates the head from the background every few
+frames; in between, the mask follows the face, since it lies in the face's crop. The mask ends in
+the background rather than in the hair, gives way to the heads of other people, and always contains
+the mask of the face itself.
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crsr_video.errors import DegenerateFaceError
+from crsr_video.imaging.geometry import Matrix, compose, crop_from_frame, invert
+from crsr_video.imaging.masks import FACE_WINDOW, HEADROOM, face_mask
+from crsr_video.stages.base import Stage
+from crsr_video.types import Face, Frame, HeadMask, TrackedFrame, Window
+
+FloatPicture = NDArray[np.float32]
+
+CANONICAL_CELLS = 64
+"""Cells per side of the canonical crop."""
+_ABOVE = CANONICAL_CELLS // HEADROOM
+CELLS = CANONICAL_CELLS + _ABOVE
+"""Cells per side of a mask."""
+
+_MARGIN = 1 / 8
+"""Share of the segmented square on each side of the mask: the model wants to see shoulders."""
+_GROWTH_CELLS = 2
+"""Cells by which the person is grown, so that the mask falls in the background, not in the hair."""
+_BLUR_CELLS = 1.5
+"""Deviation of the Gaussian that softens the edge, in cells."""
+_CENTRE, _RADII, _SOFTNESS = (0.5, 0.43), (0.54, 0.6), 0.2
+"""Centre and radii of the ellipse that contains every head, as fractions of the crop's side, and
+the fraction of the radius over which it falls: voluminous hair fits, shoulders do not."""
+_EDGE_CELLS = 4
+"""Cells over which a mask falls to zero at the edge of the crop."""
+_INVISIBLE = 1 / 256
+"""Shares below this count as zero."""
+_PACE = 0.3
+"""Share of the way to the newest person that a mask goes in one frame."""
+_FEW_CELLS = 8
+"""Shares that add up to so many cells of hair, or fewer, do not enlarge the part of the crop that
+is computed."""
+_BORDER = 0.25
+"""Width of the soft border between two heads, in radii of a head."""
+_HEAD_CENTRE, _HEAD_RADII = (0.5, 0.5), (0.33, 0.45)
+"""Ellipse of an average head, as fractions of the crop's side, which divides neighbours."""
+_FORGET_AFTER = 30
+"""Frames for which the person of a track that is not seen is kept."""
+
+_WHOLE: Window = (-2, 16, -1, 17)
+_CANONICAL_PART: Window = (0, 16, 0, 16)
+_STEADY_FRAMES = 96
+"""Frames after which the part of the crop may become smaller again."""
+
+
+class PeopleFinder(Protocol):
+    """Separates people from the background, such as `track.person.PersonModel`."""
+
+    def segment(self, frame: Frame, square_from_frame: Matrix) -> FloatPicture:
+        """Return the probability that each place of a square part of a frame shows a person.
+
+        Args:
+            frame: The frame.
+            square_from_frame: 2x3 matrix from frame pixels to fractions of the square.
+
+        Returns:
+            (N, N) in [0, 1], where N is a multiple of 8.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...
+
+
+@dataclass(slots=True)
+class _TrackState:
+    """The person in the crop of one track."""
+
+    newest: FloatPicture
+    """As the model saw it last."""
+    shown: FloatPicture
+    """Follows `newest` without steps."""
+    part: Window = FACE_WINDOW
+    """The part of the crop that was needed lately."""
+    limit: FloatPicture | None = None
+    """The largest mask for that part, which it follows without steps."""
+    has_headroom: bool = False
+    """The head once reached above its crop, which keeps the headroom then."""
+    age: int = 0
+    unseen: int = 0
+
+
+class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
+    """Fills `Face.head`.
+
+    Args:
+        finder: Separates people from the background. This stage closes it.
+        every: Number of frames from one use of `finder` on a face to the next.
+        refresh_every: Number of frames from one look of the networks at a whole head to the next.
+        whole: Let every mask take the whole crop with its headroom, so that all faces can be
+            computed together.
+    """
+
+    def __init__(
+        self, finder: PeopleFinder, *, every: int = 8, refresh_every: int = 4, whole: bool = False
+    ) -> None:
+        self._finder = finder
+        self._every = every
+        self._refresh_every = 1 if whole else refresh_every
+        self._whole = whole
+        self._tracks: dict[int, _TrackState] = {}
+
+    def push(self, item: TrackedFrame) -> list[TrackedFrame]:
+        """Return the frame, whose faces now have masks."""
+        if item.cut:
+            self._tracks.clear()
+        for state in self._tracks.values():
+            state.unseen += 1
+        places = [_canonical_from_frame(item.frame, face) for face in item.faces]
+        faces = []
+        for face, place in zip(item.faces, places, strict=True):
+            if face.skipped is None and place is not None:
+                others = [other for other in places if other is not None and other is not place]
+                face = replace(face, head=self._mask(item.frame, face.track, place, others))
+            faces.append(face)
+        self._tracks = {k: s for k, s in self._tracks.items() if s.unseen < _FORGET_AFTER}
+        return [replace(item, faces=tuple(faces))]
+
+    def reset(self) -> None:
+        """Forget all tracks."""
+        self._tracks.clear()
+
+    def close(self) -> None:
+        """Free the model."""
+        self._finder.close()
+
+    def _mask(self, frame: Frame, track: int, place: Matrix, others: list[Matrix]) -> HeadMask:
+        """Return the mask of one head.
+
+        Args:
+            frame: The frame.
+            track: Track ID of the face.
+            place: Fractions of its canonical crop, from the pixels of the frame.
+            others: The same for the other faces of the frame.
+        """
+        state = self._tracks.get(track)
+        if state is None:
+            person = self._person(frame, place)
+            state = self._tracks[track] = _TrackState(person, person)
+        # Faces take turns, so that no frame waits for all of them.
+        elif (state.age + track) % self._every == 0:
+            state.newest = self._person(frame, place)
+        state.shown = state.shown + _PACE * (state.newest - state.shown)
+        shares = state.shown
+        for other in others:
+            shares = shares * _nearness(place, other)
+        is_fresh = state.age % self._refresh_every == 0 or state.unseen > 1
+        if is_fresh:
+            self._choose_part(state, shares)
+        limit = _limit(state.has_headroom) * _edges(state.part)
+        if state.limit is not None:
+            limit = np.minimum(limit, state.limit + _PACE * (limit - state.limit))
+        state.limit = limit
+        shares = shares * limit
+        # The face is always part of the head, wherever the model sees nobody.
+        shares = np.maximum(shares, _face())
+        state.age += 1
+        state.unseen = 0
+        return HeadMask(shares, state.part, state.has_headroom, is_fresh)
+
+    def _choose_part(self, state: _TrackState, shares: FloatPicture) -> None:
+        """Decide how much of the crop the networks must see of a whole head."""
+        if self._whole:
+            state.part, state.has_headroom = _WHOLE, True
+            return
+        above = (shares * _limit(True))[: _ABOVE + _EDGE_CELLS // 2]
+        state.has_headroom |= float(above.sum()) > _FEW_CELLS
+        needed = _smallest_part(shares * _limit(state.has_headroom))
+        if state.age % _STEADY_FRAMES == 0:
+            state.part = needed
+        else:
+            top, _, left, right = (
+                pick(pair)
+                for pick, pair in zip(
+                    (min, max, min, max), zip(state.part, needed, strict=True), strict=True
+                )
+            )
+            state.part = (top, 16, left, right)
+
+    def _person(self, frame: Frame, canonical_from_frame: Matrix) -> FloatPicture:
+        """Return the person in a crop, grown and softened; (CELLS, CELLS) in [0, 1]."""
+        inner = (1 - 2 * _MARGIN) * CANONICAL_CELLS / CELLS
+        left = _MARGIN + (1 - 2 * _MARGIN) * _ABOVE / 2 / CELLS
+        top = _MARGIN + (1 - 2 * _MARGIN) * _ABOVE / CELLS
+        square_from_canonical = [[inner, 0.0, left], [0.0, inner, top]]
+        seen = self._finder.segment(frame, compose(square_from_canonical, canonical_from_frame))
+        edge = round(_MARGIN * len(seen))
+        person = cv2.resize(
+            seen[edge:-edge, edge:-edge], (CELLS, CELLS), interpolation=cv2.INTER_AREA
+        )
+        grown = cv2.dilate(person, _disc())
+        soft: FloatPicture = cv2.GaussianBlur(grown, (0, 0), _BLUR_CELLS)
+        soft[soft < _INVISIBLE] = 0  # Otherwise the mask would reach far into the background.
+        return soft
+
+
+@lru_cache(maxsize=1)
+def _face() -> FloatPicture:
+    """Return the mask of the face, without its invisible rim at the edge of its part."""
+    left = _ABOVE // 2
+    face = np.pad(face_mask(CANONICAL_CELLS), ((_ABOVE, 0), (left, left)))
+    return face * (_edges(FACE_WINDOW) > 0)
+
+
+@lru_cache(maxsize=2)
+def _limit(has_headroom: bool) -> FloatPicture:
+    """Return the largest mask of any head; 0 at the edges of a crop with or without headroom."""
+    y, x = _fractions()
+    radius = np.hypot((x - _CENTRE[0]) / _RADII[0], (y - _CENTRE[1]) / _RADII[1])
+    ellipse = _smoothstep(np.clip((1 - radius) / _SOFTNESS, 0, 1))
+    return np.minimum(ellipse, _edges(_WHOLE if has_headroom else _CANONICAL_PART))
+
+
+def _fractions() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the positions of rows and of columns of cells, as fractions of the canonical crop."""
+    cells = np.arange(CELLS) + 0.5
+    return (cells[:, None] - _ABOVE) / CANONICAL_CELLS, (cells - _ABOVE / 2) / CANONICAL_CELLS
+
+
+def _smoothstep(ramp: NDArray[np.floating]) -> FloatPicture:
+    return (ramp**2 * (3 - 2 * ramp)).astype(np.float32)
+
+
+def _smallest_part(shares: FloatPicture) -> Window:
+    """Return the smallest part of a crop that contains nearly all of a mask.
+
+    Strips with hardly any hair are left out, since the networks cost as much as the part is large.
+    """
+    step = CANONICAL_CELLS // 16
+    top, bottom, left, right = _WHOLE
+    rows, columns = shares.sum(1), shares.sum(0)
+    while top < 2 and rows[: _ABOVE + (top + 1) * step].sum() <= _FEW_CELLS:
+        top += 1
+    while left < 2 and columns[: _ABOVE // 2 + (left + 1) * step].sum() <= _FEW_CELLS:
+        left += 1
+    while right > 14 and columns[_ABOVE // 2 + (right - 1) * step :].sum() <= _FEW_CELLS:
+        right -= 1
+    return top, bottom, left, right
+
+
+@lru_cache(maxsize=64)
+def _edges(part: Window) -> FloatPicture:
+    """Return a mask that falls softly to zero at the edges of a part of the crop."""
+    step = CANONICAL_CELLS // 16
+    top, bottom, left, right = (edge * step for edge in part)
+    inside = np.zeros((CELLS + 2, CELLS + 2), np.uint8)
+    inside[
+        1 + _ABOVE + top : 1 + _ABOVE + bottom, 1 + _ABOVE // 2 + left : 1 + _ABOVE // 2 + right
+    ] = 1
+    distance = cv2.distanceTransform(inside, cv2.DIST_L1, 3)[1:-1, 1:-1]
+    # The outermost cells are zero, because the edges of the part are repeated where it is pasted.
+    return _smoothstep(np.clip((distance - 1) / _EDGE_CELLS, 0, 1))
+
+
+def _canonical_from_frame(frame: Frame, face: Face) -> Matrix | None:
+    """Return the fractions of a face's canonical crop, from the pixels of its frame; 2x3.
+
+    None stands for landmarks that form no face.
+    """
+    try:
+        unit = crop_from_frame(face.landmarks, 1, float(frame.sample_aspect))
+        invert(unit)
+    except DegenerateFaceError:
+        return None
+    unit[:, 2] += 0.5  # From pixel centres to fractions of the side.
+    return unit
+
+
+def _nearness(ours_from_frame: Matrix, theirs_from_frame: Matrix) -> FloatPicture:
+    """Return where a crop is nearer to its own head than to another one, softly.
+
+    Returns:
+        (CELLS, CELLS) in [0, 1].
+    """
+    m = compose(theirs_from_frame, invert(ours_from_frame))
+    y, x = _fractions()
+    theirs = _radius(m[0, 0] * x + m[0, 1] * y + m[0, 2], m[1, 0] * x + m[1, 1] * y + m[1, 2])
+    nearer: FloatPicture = np.clip((theirs - _radius(x, y)) / _BORDER + 0.5, 0, 1)
+    return nearer.astype(np.float32)
+
+
+def _radius(x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the distance of places in a crop from the head's centre; 1 lies on its ellipse."""
+    (cx, cy), (rx, ry) = _HEAD_CENTRE, _HEAD_RADII
+    radius: NDArray[np.floating] = np.hypot((x - cx) / rx, (y - cy) / ry)
+    return radius
+
+
+@lru_cache(maxsize=1)
+def _disc() -> NDArray[np.uint8]:
+    side = 2 * _GROWTH_CELLS + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
