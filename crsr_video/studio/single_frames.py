@@ -6,15 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from crsr_video.closing import Closing
+from crsr_video.config import EnhancerConfig
 from crsr_video.errors import InputError
 from crsr_video.inspection.single_frame import Moment, Search, search_for, timed
 from crsr_video.io.reader import Reader
+from crsr_video.pipeline import build
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.studio.models import LoadedNetworks
 from crsr_video.studio.page_sender import upright_width
 from crsr_video.studio.pictures import face_facts, packet_of
 from crsr_video.studio.settings import Settings
-from crsr_video.studio.sources import Source, pipeline_of, tracker_of
+from crsr_video.studio.sources import NoFaces, Source, pipeline_of, tracker_of
 from crsr_video.track.tracker import FaceModels
 from crsr_video.types import Frame, TrackedFrame
 
@@ -43,6 +45,14 @@ class SingleFrames(Closing):
         self._face_models: FaceModels | None = None
         self._file: _OpenFile | None = None
         self._closed_files = 0
+
+    def prepare(self) -> None:
+        """Load the networks and the face models, so that the first frame comes soon.
+
+        Raises:
+            CrsrError: They cannot be loaded.
+        """
+        self._executor.submit(self._prepare).result()
 
     def show(
         self, source: Source, settings: Settings, at: float, width: int, *, fps: float
@@ -94,6 +104,12 @@ class SingleFrames(Closing):
         ]
         header = {"at": moment.seconds, "width": upright_width(moment.frame), "faces": faces}
         return packet_of(header, moment.frame, done[0] if done else moment.frame, width)
+
+    def _prepare(self) -> None:
+        self._face_models = self._face_models or FaceModels()
+        networks = self._networks.get(EnhancerConfig(), takes_turns=True)
+        with build(EnhancerConfig(), live=True, tracker=NoFaces(), networks=networks) as pipeline:
+            pipeline.warm_up()
 
     def _open(self, source: Source, search: Search) -> "_OpenFile":
         """Return the open file if the frame can be reached in it, or open it there."""

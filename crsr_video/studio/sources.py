@@ -68,7 +68,7 @@ def tracker_of(
 ) -> Stage[Frame, TrackedFrame]:
     """Return what finds the faces of a file: its tracks file if there is one, else a search."""
     if source.result is not None:
-        return _NoFaces()
+        return NoFaces()
     config = config_of(Settings(), source)
     replay = replay_for(config, reader.path, reader.info, shift=reader.source.shift)
     return replay or Tracker(lookahead=0, min_face=config.faces.min_face, face_models=face_models)
@@ -118,7 +118,7 @@ def thumbnail(path: Path, at: float, width: int) -> bytes:
     raise InputError(f"{path.name}: there is no frame at {at:.3f} s")
 
 
-class _NoFaces(Stage[Frame, TrackedFrame]):
+class NoFaces(Stage[Frame, TrackedFrame]):
     """Finds no faces."""
 
     def push(self, item: Frame) -> list[TrackedFrame]:

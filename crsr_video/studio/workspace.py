@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from crsr_video import weights
-from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ConfigError, CrsrError
 from crsr_video.io.reader import Reader
 from crsr_video.private_folder import PrivateFolder
@@ -283,7 +282,7 @@ class Workspace:
 
     def _load(self) -> None:
         try:
-            self.loaded.get(EnhancerConfig(), takes_turns=True)
+            self._frames.prepare()
         except CrsrError as error:
             self._report(str(error))
         self._on_loaded()
