@@ -120,7 +120,10 @@ def _add_files(app: FastAPI, workspace: Workspace) -> None:
     @app.get("/api/options")
     async def options() -> dict[str, Any]:
         """Return the models and output formats that can be chosen."""
-        formats = [{"name": f.name, "title": f.title, "hint": f.hint} for f in FORMATS]
+        formats = [
+            {"name": f.name, "title": f.title, "hint": f.hint, "qualities": list(f.qualities)}
+            for f in FORMATS
+        ]
         return {"models": workspace.models(), "formats": formats, "version": __version__}
 
     @app.get("/api/files")

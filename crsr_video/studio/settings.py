@@ -1,7 +1,7 @@
 """Settings of the page, and the command line that gives the same result."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -52,43 +52,46 @@ class Format:
     suffix: str | None = None
     """Ending of the result; None: that of the source."""
     options: tuple[str, ...] = ()
-    crf: dict[str, int] | None = None
-    """Constant rate factor for each quality, if the codec has one."""
+    qualities: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Further options for each quality that can be chosen; empty if there is only one."""
 
 
 FORMATS = (
     Format(
-        "same", "Same as the source", "The codec and container of the source, visually lossless."
+        "same",
+        "Same as the source",
+        "The codec and container of the source, visually lossless.",
+        qualities={"smaller": ("--codec", "copy-like"), "normal": ()},
     ),
     Format(
         "share",
         "H.264 for sharing",
-        "Plays everywhere.",
+        "Plays everywhere, and is no larger than the source.",
         ".mp4",
-        ("--codec", "libx264", "-x", "pix_fmt=yuv420p", "--preset", "medium"),
-        {"smaller": 24, "normal": 19, "larger": 15},
+        ("--for", "share"),
+        {"smaller": ("--crf", "28"), "normal": (), "larger": ("--crf", "19")},
     ),
     Format(
         "hevc",
         "HEVC, 10 bits",
         "Half the size of H.264 at the same quality, for newer devices.",
         ".mp4",
-        ("--codec", "libx265", "-x", "pix_fmt=yuv420p10le", "--preset", "medium"),
-        {"smaller": 27, "normal": 21, "larger": 17},
+        ("--codec", "h265", "-x", "pix_fmt=yuv420p10le"),
+        {"smaller": ("--crf", "27"), "normal": ("--crf", "21"), "larger": ("--crf", "17")},
     ),
     Format(
-        "prores",
+        "edit",
         "ProRes for editing",
         "Large files that editing programs handle with ease.",
         ".mov",
-        ("--codec", "prores_ks", "-x", "pix_fmt=yuv422p10le"),
+        ("--for", "edit"),
     ),
     Format(
-        "lossless",
-        "Lossless (FFV1)",
-        "Every pixel as it was computed, for archives.",
+        "archive",
+        "Lossless for archives",
+        "Every pixel as it was computed, in FFV1. Very large files.",
         ".mkv",
-        ("--codec", "ffv1"),
+        ("--for", "archive"),
     ),
 )
 
@@ -142,12 +145,7 @@ def enhance_options(
     if export.end is not None and export.end < duration - 0.001:
         words += ["--duration", f"{max(0.001, export.end - export.start):.3f}"]
     preset = format_named(export.format)
-    words += preset.options
-    if preset.crf is not None:
-        words += ["--crf", str(preset.crf[export.quality])]
-    elif preset.name == "same" and export.quality == "smaller":
-        words += ["--codec", "copy-like"]
-    return words
+    return [*words, *preset.options, *preset.qualities.get(export.quality, ())]
 
 
 def face_options(settings: Settings, groups: tuple[Person, ...]) -> list[str]:

@@ -122,6 +122,7 @@ class NoFaces(Stage[Frame, TrackedFrame]):
     """Finds no faces."""
 
     def push(self, item: Frame) -> list[TrackedFrame]:
+        """Return the frame without faces."""
         return [TrackedFrame(item)]
 
 

@@ -19,6 +19,9 @@ import numpy as np
 from tests.support.paths import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+TOKEN = "a-secret"
+HOST = "127.0.0.1:8000"
+ADDRESS = f"http://{HOST}"
 _ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -80,6 +83,12 @@ class Studio:
             time.sleep(0.1)
         self.kill()
         raise RuntimeError(f"the studio did not start: {self._log.read_text()}")
+
+
+def file_id(client: Any, name: str = "portrait.mp4") -> str:
+    """Return the ID of a file, as the studio's API lists it."""
+    files = client.get("/api/files").json()["files"]
+    return str(next(file["id"] for file in files if file["name"] == name))
 
 
 def parts_of(packet: bytes) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:

@@ -59,10 +59,11 @@ function settingsChanged() {
   byId("texture-value").textContent = `${Math.round(100 * byId("texture").value)} %`;
   const format = state.formats.find(({ name }) => name === byId("format").value);
   byId("format-hint").textContent = format?.hint ?? "";
-  byId("quality").disabled = ["prores", "lossless"].includes(format?.name);
-  const larger = byId("quality").querySelector("[value=larger]");
-  larger.disabled = format?.name === "same"; // Visually lossless is the best that is made without a choice of codec.
-  if (larger.disabled && larger.selected) byId("quality").value = "normal";
+  byId("quality").disabled = !format?.qualities.length;
+  for (const option of byId("quality").options) {
+    option.disabled = !format?.qualities.includes(option.value);
+    if (option.disabled && option.selected) byId("quality").value = "normal";
+  }
   byId("estimate-result").textContent = "";
   player.refresh();
   showCommand();

@@ -16,8 +16,8 @@ EXPECTED = {
     "same": ("h264", "yuv420p"),
     "share": ("h264", "yuv420p"),
     "hevc": ("hevc", "yuv420p10le"),
-    "prores": ("prores", "yuv422p10le"),
-    "lossless": ("ffv1", "yuv420p"),
+    "edit": ("prores", "yuv422p10le"),
+    "archive": ("ffv1", "yuv420p"),
 }
 
 

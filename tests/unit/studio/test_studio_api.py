@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,41 +20,11 @@ from crsr_video.studio.events import Events
 from crsr_video.studio.jobs import JobQueue
 from crsr_video.studio.workspace import Workspace
 from tests.support.paths import CLIPS
-from tests.support.studio import parts_of
+from tests.support.studio import ADDRESS, HOST, TOKEN, file_id, parts_of
 from tests.support.video import make_video
 
-TOKEN = "a-secret"
-HOST = "127.0.0.1:8000"
-ADDRESS = f"http://{HOST}"
 IDENTITY = {"model": "identity"}
 OURS = {"Host": HOST, "Cookie": f"crsr_studio={TOKEN}"}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with a video of a face, and what must never be offered."""
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    shutil.copy(CLIPS / "portrait.mp4", folder)
-    (folder / ".hidden.mp4").write_bytes(b"hidden")
-    (folder / "notes.txt").write_text("private")
-    (tmp_path / "secret.mp4").write_bytes(b"secret")
-    (folder / "link.mp4").symlink_to(tmp_path / "secret.mp4")
-    return folder
-
-
-@pytest.fixture
-def client(folder: Path, tmp_path: Path) -> Iterator[TestClient]:
-    workspace = Workspace((folder,), (), tmp_path / "work")
-    app = create_app(workspace, token=TOKEN, hosts=frozenset({HOST}))
-    with TestClient(app, base_url=ADDRESS) as client:
-        assert client.get(f"/?token={TOKEN}").status_code == 200
-        yield client
-
-
-def file_id(client: TestClient, name: str = "portrait.mp4") -> str:
-    files = client.get("/api/files").json()["files"]
-    return str(next(file["id"] for file in files if file["name"] == name))
 
 
 def write_photo(path: Path) -> Path:
@@ -270,7 +239,7 @@ def test_the_command_line_of_an_export(client: TestClient, folder: Path) -> None
 
 
 def test_an_export_runs_and_its_result_can_be_opened(client: TestClient, folder: Path) -> None:
-    export = {"file": file_id(client), "settings": IDENTITY, "format": "lossless"}
+    export = {"file": file_id(client), "settings": IDENTITY, "format": "archive"}
     export |= {"start": 1.0, "end": 1.4}
     assert client.post("/api/jobs", json=export).status_code == 201
     command = client.post("/api/command", json=export).json()
