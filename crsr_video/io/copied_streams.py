@@ -12,6 +12,7 @@ from av.error import FFmpegError
 from av.rational import AVRational
 from av.stream import AttachmentStream, Disposition, Stream
 
+from crsr_video.io import subtitles
 from crsr_video.io.containers import MATROSKA, MOV, PLAIN, holds_stream
 from crsr_video.io.losses import count_streams, left_out
 from crsr_video.io.pyav import Packet, Passthrough
@@ -94,6 +95,7 @@ class RecordedStreams(StreamCopier):
         super().__init__(output, container)
         self._source, self._carried = source, carried
         self._undecided: dict[int, list[Packet]] = {}
+        self._converters: dict[int, subtitles.SubtitleConverter] = {}
         self.repaired = 0
         """Packets whose times ran backwards and were moved."""
 
@@ -107,10 +109,19 @@ class RecordedStreams(StreamCopier):
             packet = self._source.covers.get(stream.index)
             kind = _PICTURES.get(codec_name(stream) or "", "jpeg")
             self._attach(stream, bytes(packet) if packet is not None else b"", kind)
+        elif encoder := subtitles.encoder_for(self._container, codec_name(stream)):
+            self._add_converted(stream, encoder)
         else:
             self.add(stream.index, self._source.described(stream))
             if self._container == "mpegts":
                 self._streams[stream.index].id = stream.id
+
+    def _add_converted(self, stream: Stream, encoder: str) -> None:
+        template = self._source.described(stream)
+        converter = subtitles.SubtitleConverter(self._output, template, encoder)
+        copy_stream_tags(template, converter.stream, mov=self._container == "mov")
+        self._streams[stream.index] = converter.stream
+        self._templates[stream.index], self._converters[stream.index] = template, converter
 
     def _attach(self, stream: Stream, data: bytes, picture: str | None = None) -> None:
         """Write an attachment; Matroska recognizes covers by their names and types."""
@@ -138,6 +149,12 @@ class RecordedStreams(StreamCopier):
         Matroska stores presentation times only. Where pictures are reordered, FFmpeg knows no
         decoding times of the first ones.
         """
+        converter = self._converters.get(number)
+        if converter is not None:
+            converted = converter.convert(packet)
+            if converted is None:
+                return
+            packet = converted
         waiting = self._undecided.get(number, [])
         is_picture = self._templates[number].type == "video" and packet.pts is not None
         if is_picture and packet.dts is None and number not in self._last:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from av.stream import Discard, Disposition, Stream
 
-from crsr_video.io import picture_properties, pyav
+from crsr_video.io import picture_properties, pyav, subtitles
 from crsr_video.io.containers import (
     ASPECT,
     BY_SUFFIX,
@@ -68,6 +68,7 @@ def carried_streams(source: Source, container: str) -> tuple[tuple[int, ...], tu
     """Return the indices of the streams that are copied, and notices about the others."""
     kept, dropped, packets = list[int](), list[Stream](), first_packets(source)
     unknown = list[Stream]()
+    converted = list[Stream]()
     for stream in source.container.streams:
         if stream.index == source.video.index or stream.discard == Discard.all:
             continue  # MP4 stores chapters as a track; they are written again as chapters.
@@ -78,9 +79,12 @@ def carried_streams(source: Source, container: str) -> tuple[tuple[int, ...], tu
             unknown.append(stream)
         elif holds_stream(container, described, packets.get(stream.index)):
             kept.append(stream.index)
+        elif subtitles.is_convertible(container, described):
+            kept.append(stream.index)
+            converted.append(stream)
         else:
             dropped.append(stream)
-    notices = left_out(dropped, container)
+    notices = (*_converted(converted, container), *left_out(dropped, container))
     if unknown:
         words = count_streams(unknown)
         notices += (f"left out because it begins too late to be recognized: {words}",)
@@ -89,6 +93,12 @@ def carried_streams(source: Source, container: str) -> tuple[tuple[int, ...], tu
 
 def _sample_rate(stream: Stream) -> int:
     return getattr(stream.codec_context, "sample_rate", 0)
+
+
+def _converted(streams: Iterable[Stream], container: str) -> tuple[str, ...]:
+    """Return one notice about all subtitles that are converted."""
+    words = count_streams(streams)
+    return (f"converted to text that {container} can hold: {words}",) if words else ()
 
 
 def left_out(dropped: Iterable[Stream], where: str) -> tuple[str, ...]:

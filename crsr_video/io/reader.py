@@ -349,6 +349,8 @@ class _Pass:
                 return
             if packet.stream_index != self._connection.video.index:
                 if self._is_wanted(packet, time):
+                    if packet.stream.type == "subtitle":
+                        window.cut_packet(packet)
                     window.shift_packet(packet)
                     yield Passthrough(packet.stream_index, packet)
             elif self._skips_to_keyframe and not packet.is_keyframe:

@@ -131,6 +131,13 @@ class Window:
         end = self.end
         return end is not None and time is not None and time >= end + _INTERLEAVING_SECONDS
 
+    def cut_packet(self, packet: Packet) -> None:
+        """Shorten a packet, such as that of a subtitle, that lasts beyond the window."""
+        time = time_of(packet)
+        if self.end is not None and time is not None and packet.duration:
+            ticks = int((self.end - time) / packet.time_base)
+            packet.duration = max(1, min(packet.duration, ticks))
+
     def shift_packet(self, packet: Packet) -> None:
         """Subtract `shift` from the timestamps of a packet."""
         _move(packet, -self.shift)

@@ -17,6 +17,7 @@ import av
 from crsr_video.config import OutputSettings
 from crsr_video.io import picture_properties, pixel_formats
 from crsr_video.io.containers import BY_SUFFIX, holds_stream
+from crsr_video.io.subtitles import encoder_for
 from crsr_video.types import Frame
 from tests.contract.harness import FAST, MILLI, enhance, frames_of, times
 from tests.support.picture_messages import CAPTIONS, HDR10_PLUS, USER_DATA, with_message
@@ -25,7 +26,7 @@ from tests.support.video import make_video
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".ts", ".avi")
 TITLES = {".mp4": "MP4", ".mov": "MOV", ".mkv": "MKV", ".webm": "WebM", ".ts": "TS", ".avi": "AVI"}
-YES, NO = "yes", "no"
+YES, NO, CONVERTED = "yes", "no", "converted"
 
 SETTINGS = {
     ".webm": OutputSettings(codec="libvpx", options={"deadline": "realtime"}),
@@ -197,7 +198,9 @@ def _rows(folder: Path) -> Iterator[tuple[str, list[str]]]:
                     for stream, packet in streams
                     if stream.name in names
                 ]
-                cells.append(YES if found and all(found) else NO)
+                container = BY_SUFFIX[target]
+                is_text = all(encoder_for(container, name) for name in names)
+                cells.append(YES if found and all(found) else CONVERTED if is_text else NO)
         yield label, cells
 
 
