@@ -233,8 +233,7 @@ def test_the_command_line_of_an_export(client: TestClient, folder: Path) -> None
     answer = client.post("/api/command", json=export).json()
     assert answer["command"] == (
         f"crsr-video enhance {folder}/portrait.mp4 -o {folder}/portrait.enhanced.mp4 "
-        "--strength 0.5 --scale 2 --start 1.000 --duration 1.000 --codec libx264 "
-        "-x pix_fmt=yuv420p --preset medium --crf 19"
+        "--strength 0.5 --scale 2 --start 1.000 --duration 1.000 --for share"
     )
 
 
