@@ -15,7 +15,11 @@ extensions = [
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
+default_role = "py:obj"
 html_theme = "furo"
+html_show_copyright = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_title = "crsr-video"
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
@@ -25,13 +29,13 @@ import os, shutil, tempfile
 from pathlib import Path
 import crsr_video
 from crsr_video import *
-from PIL import Image
+import PIL.Image
 import numpy as np
 os.chdir(tempfile.mkdtemp())
 clip = Path({str(Path(__file__).parents[1] / "clips" / "portrait.mp4")!r})
 short = Config.from_options(model="identity", duration=0.4, overwrite=True)
 enhance(clip, "interview.mp4", config=short)
-Image.new("RGB", (64, 64), "gray").save("photo.jpg")
+PIL.Image.new("RGB", (64, 64), "gray").save("photo.jpg")
 pixels = np.full((64, 64, 3), 128, np.uint8)
 frames = [pixels] * 3
 show = lambda frame: None
