@@ -74,19 +74,19 @@ def write_sheet(
 
 
 def _row(sample: Sample, methods: Sequence[Method], tier: int) -> Bytes:
-    """One face from both kinds of input, side by side."""
+    """Return one face from both kinds of input, side by side."""
     return np.concatenate([_half(sample, kind, methods, tier) for kind in DRAWN], axis=1)
 
 
 def _half(sample: Sample, kind: str, methods: Sequence[Method], tier: int) -> Bytes:
-    """One face from one kind of input."""
+    """Return one face from one kind of input."""
     low = sample.inputs[kind]
     pictures = {f"{kind} input, {tier} px": low} | {m.name: m.run(low) for m in methods}
     return _strip(pictures | {"truth": sample.truth}, 4 * tier)
 
 
 def _genuine(methods: Sequence[Method], found: GenuineFaces, tier: int, faces: int) -> list[Bytes]:
-    """Strips of two faces each, with a blank in place of the truth."""
+    """Return strips of two faces each, with a blank cell instead of the truth."""
     count = min(faces, found.source.count(tier))
     blank = torch.ones(1, 3, 4 * tier, 4 * tier)
     halves: list[Bytes] = []
@@ -99,32 +99,27 @@ def _genuine(methods: Sequence[Method], found: GenuineFaces, tier: int, faces: i
     return [np.concatenate(pair, axis=1) for pair in zip(halves[::2], halves[1::2], strict=True)]
 
 
-def _strip(pictures: dict[str, Tensor], side: int) -> Bytes:
-    shown = min(1.0, CELL_PX / side)
-    return np.concatenate([_cell(p, title, shown) for title, p in pictures.items()], axis=1)
+def _strip(pictures: dict[str, Tensor], largest: int) -> Bytes:
+    """Return pictures (1, 3, S, S) in [0, 1] side by side under their titles.
+
+    Small pictures are enlarged by repeating pixels. If the side of the largest one exceeds that of
+    a cell, all of them show the same part around the middle.
+    """
+    shown = min(1.0, CELL_PX / largest)
+    cells = [_cell(picture, title, shown) for title, picture in pictures.items()]
+    return np.concatenate(cells, axis=1)
 
 
 def _cell(picture: Tensor, title: str, shown: float) -> Bytes:
-    """A picture, (1, 3, S, S), under its title.
-
-    Args:
-        picture: Values in [0, 1].
-        title: The title.
-        shown: Share of the side that is shown, around the middle of the face.
-    """
     values = as_bytes(picture[0])
     side, window = values.shape[0], round(values.shape[0] * shown)
     # The middle of the face lies a little below that of the crop.
     top, left = round((side - window) * 0.65), (side - window) // 2
     values = values[top : top + window, left : left + window]
     enlarged = values.repeat(CELL_PX // window, axis=0).repeat(CELL_PX // window, axis=1)
-    return _titled(enlarged, title)
-
-
-def _titled(picture: Bytes, title: str) -> Bytes:
-    header = np.full((TITLE_PX, picture.shape[1], 3), 255, np.uint8)
+    header = np.full((TITLE_PX, enlarged.shape[1], 3), 255, np.uint8)
     cv2.putText(header, title, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
-    cell: Bytes = np.concatenate([header, picture])
+    cell: Bytes = np.concatenate([header, enlarged])
     return cell
 
 
@@ -176,9 +171,9 @@ def write_blind_sheet(
         name = _DEGRADATIONS[number % len(_DEGRADATIONS)]
         low = sample.inputs[name]
         order = [int(i) for i in rng.permutation([1, 2])]
-        pictures = [methods[0].run(low), *(methods[i].run(low) for i in order)]
-        titles = [f"{number + 1}: {name}", "A", "B"]
-        strips.append(np.concatenate(list(map(_scaled_cell, pictures, titles)), 1))
+        pictures = {f"{number + 1}: {name}": methods[0].run(low)}
+        pictures |= {"A": methods[order[0]].run(low), "B": methods[order[1]].run(low)}
+        strips.append(_strip(pictures, 4 * tier))
         key.append({"face": number + 1, "A": methods[order[0]].name, "B": methods[order[1]].name})
     strips += [np.full_like(strips[0], 255)] * (-len(strips) % _COLUMNS)
     rows = [
@@ -189,13 +184,3 @@ def write_blind_sheet(
     write(answers, json.dumps(key, indent=1) + "\n")
     _write_picture(path, np.concatenate(rows))
     return answers
-
-
-def _scaled_cell(picture: Tensor, title: str) -> Bytes:
-    """A picture under its title, resized to the size of a cell."""
-    values = as_bytes(picture[0])
-    if values.shape[0] != CELL_PX:
-        larger = values.shape[0] < CELL_PX
-        method = cv2.INTER_CUBIC if larger else cv2.INTER_AREA
-        values = cv2.resize(values, (CELL_PX, CELL_PX), interpolation=method)
-    return _titled(values, title)

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -30,7 +30,7 @@ from crsr_video.io.reader import Reader
 from crsr_video.track.detection import Detector, DetectorName, DetectorRun
 from crsr_video.track.regions import square, view_of
 from crsr_video.track.tracker import Tracker
-from crsr_video.training.pack import LOSSLESS, SUFFIX, PackWriter, Prepared, encode, split_of
+from crsr_video.training.pack import LOSSLESS, Prepared, encode, new_pack, split_of
 from crsr_video.training.prepare import LOOKS, share_inside
 from crsr_video.types import Face, Frame, TrackedFrame
 
@@ -97,22 +97,17 @@ def harvest(
     """
     files, criteria = _files(videos), criteria or Criteria()
     counts: Counter[str] = Counter(dict.fromkeys(("train", "val", "tracks", *REASONS), 0))
-    rows: Counter[tuple[str, int]] = Counter()
-    if out.is_dir():
-        out = out / f"faces{SUFFIX}"
     parameters = {"kind": KIND, "every": criteria.every, "per_track": criteria.per_track}
     with (
-        PackWriter(out, parameters) as pack,
+        new_pack(out, parameters) as pack,
         Tracker(min_face=criteria.smallest) as tracker,
         closing(Detector()) as detector,
     ):
         for file in tqdm(files, unit="video", disable=not progress):
             for entry, picture in _from_video(file, tracker, detector, criteria, counts):
-                row = rows[entry.split, entry.size]
-                pack.add(replace(entry, row=row), encode(picture, LOSSLESS))
-                rows[entry.split, entry.size] += 1
+                pack.add(entry, encode(picture, LOSSLESS))
                 counts[entry.split] += 1
-        if not rows:
+        if not pack.rows:
             raise TrainingError(f"no usable face in {len(files)} videos")
     return dict(counts)
 

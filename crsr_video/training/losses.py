@@ -55,49 +55,20 @@ def hinge_generator(generated: Tensor) -> Tensor:
     return -generated.float().mean()
 
 
-def feature_matching(real: Sequence[Tensor], generated: Sequence[Tensor]) -> Tensor:
-    """Mean absolute difference between discriminator features of a picture and of its truth.
-
-    Source: Wang et al. 2018 (pix2pixHD).
-
-    Args:
-        real: What `Discriminator` returns for the truth. The last entry, the scores, is ignored.
-        generated: The same for the generated picture.
-    """
-    terms = [
-        functional.l1_loss(g.float(), r.detach().float())
-        for r, g in zip(real[:-1], generated[:-1], strict=True)
-    ]
-    return torch.stack(terms).mean()
-
-
 def generator_terms(
-    name: str,
-    discriminator: nn.Module,
-    generated: Tensor,
-    truth: Tensor | None = None,
-    *,
-    weight: float,
-    matching: float = 0.0,
+    name: str, discriminator: nn.Module, generated: Tensor, *, weight: float
 ) -> dict[str, Tensor]:
-    """Terms that a discriminator contributes to the generator's loss.
+    """Return the term that a discriminator contributes to the generator's loss.
 
     Args:
-        name: Prefix of the terms' names in the log.
+        name: Prefix of the term's name in the log.
         discriminator: A `networks.Discriminator`.
         generated: Generated pictures.
-        truth: Pictures that should have been generated, for feature matching.
-        weight: Weight of the adversarial term.
-        matching: Weight of feature matching.
+        weight: Weight of the term.
     """
     with frozen(discriminator):
-        found = discriminator(generated)
-        terms = {f"{name}_adversarial": weight * hinge_generator(found[-1])}
-        if truth is not None and matching > 0:
-            with torch.no_grad():
-                real = discriminator(truth)
-            terms[f"{name}_matching"] = matching * feature_matching(real, found)
-    return terms
+        scores = discriminator(generated)[-1]
+    return {f"{name}_adversarial": weight * hinge_generator(scores)}
 
 
 def discriminator_terms(

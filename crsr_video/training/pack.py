@@ -10,18 +10,19 @@ import json
 import mmap
 import zipfile
 import zlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.errors import TrainingError
-from crsr_video.files import publish, temporary_name
+from crsr_video.files import replacing
 
 Bytes = NDArray[np.uint8]
 
@@ -84,82 +85,52 @@ def encode(picture: Bytes, quality: int) -> bytes:
 
 
 class PackWriter:
-    """Writes a pack, and publishes it under its name when the context ends without an error."""
+    """Adds pictures to a pack, see `new_pack`.
 
-    def __init__(self, path: Path, parameters: Mapping[str, Any]) -> None:
-        """Open a new pack.
+    Attributes:
+        rows: Number of pictures by split and size.
+    """
 
-        Args:
-            path: The pack to write.
-            parameters: Parameters of the preparation, which the index stores as JSON.
-
-        Raises:
-            TrainingError: The folder cannot be written to.
-        """
-        self._path, self._parameters = path, parameters
-        self._part = temporary_name(path)
-        self._pictures: list[Prepared] = []
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._part.open("wb")
-        except OSError as error:
-            raise self._failed(error) from error
-        self._archive = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self.pictures: list[Prepared] = []
+        self.rows: Counter[tuple[str, int]] = Counter()
 
     def add(self, entry: Prepared, data: bytes) -> None:
-        """Add a picture that `encode` made.
+        """Add a picture that `encode` made. Its row is set here."""
+        self._archive.writestr(_info(len(self.pictures)), data)
+        key = entry.split, entry.size
+        self.pictures.append(replace(entry, row=self.rows[key]))
+        self.rows[key] += 1
 
-        Raises:
-            TrainingError: The disk is full.
-        """
-        try:
-            self._archive.writestr(_info(len(self._pictures)), data)
-        except OSError as error:
-            raise self._failed(error) from error
-        self._pictures.append(entry)
 
-    def __enter__(self) -> Self:
-        return self
+@contextmanager
+def new_pack(path: Path, parameters: Mapping[str, Any]) -> Iterator[PackWriter]:
+    """Write a pack, which gets its name when the block ends without an error.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        except OSError as failure:
-            raise self._failed(failure) from failure
-        finally:
-            self._discard()
+    Args:
+        path: The pack to write. In a folder, it is called ``faces.pack``.
+        parameters: Parameters of the preparation, which the index stores as JSON.
 
-    def _finish(self) -> None:
-        content = {
-            "version": VERSION,
-            "parameters": dict(self._parameters),
-            "pictures": [asdict(entry) for entry in self._pictures],
-        }
-        info = zipfile.ZipInfo(INDEX, _EPOCH)
-        info.compress_type = zipfile.ZIP_DEFLATED
-        self._archive.writestr(info, json.dumps(content, separators=(",", ":")))
-        self._archive.close()
-        self._file.close()
-        publish(self._part, self._path)
-
-    def _discard(self) -> None:
-        """Close and remove an unfinished file."""
-        try:
-            # Closing an archive writes its directory, which fails if the disk is full.
-            self._archive.fp = None
-            self._file.close()
-        except OSError:
-            pass
-        self._part.unlink(missing_ok=True)
-
-    def _failed(self, error: OSError) -> TrainingError:
-        return TrainingError(f"cannot write {self._path}: {error.strerror or error}")
+    Raises:
+        TrainingError: The file cannot be written.
+    """
+    path = path / f"faces{SUFFIX}" if path.is_dir() else path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+            writer = PackWriter(archive)
+            yield writer
+            content = {
+                "version": VERSION,
+                "parameters": dict(parameters),
+                "pictures": [asdict(entry) for entry in writer.pictures],
+            }
+            info = zipfile.ZipInfo(INDEX, _EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, json.dumps(content, separators=(",", ":")))
+    except OSError as error:
+        raise TrainingError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _info(number: int) -> zipfile.ZipInfo:

@@ -33,10 +33,9 @@ from crsr_video.track.tracker import Tracker
 from crsr_video.training.appearance import measure
 from crsr_video.training.pack import (
     SIZES,
-    SUFFIX,
-    PackWriter,
     Prepared,
     encode,
+    new_pack,
     split_of,
 )
 from crsr_video.types import Face
@@ -109,10 +108,7 @@ def prepare(
     has_list = (source / LIST).is_file()
     faces = listed(source, skipped) if has_list else detected(source, skipped, progress=progress)
     faces.sort(key=lambda face: (face.split, face.size))  # stable: in the order of the list
-    if out.is_dir():
-        out = out / f"faces{SUFFIX}"
-    rows: Counter[tuple[str, int]] = Counter()
-    with PackWriter(out, {"quality": quality, "largest": max(SIZES)}) as pack:
+    with new_pack(out, {"quality": quality, "largest": max(SIZES)}) as pack:
         for face in tqdm(faces, unit="face", disable=not progress):
             crop = aligned(source, face, face.size)
             if crop is None:
@@ -124,16 +120,15 @@ def prepare(
                 kind=face.kind,
                 person=face.person,
                 size=face.size,
-                row=rows[face.split, face.size],
+                row=0,
                 sha256=sha256_of_file(source / face.file),
                 licence=face.licence,
                 **asdict(measure(crop)),
             )
             pack.add(entry, encode(crop, quality))
-            rows[face.split, face.size] += 1
-        if not rows:
+        if not pack.rows:
             raise TrainingError(f"no usable face picture in {source}")
-    counts = {f"{split}_{size}": count for (split, size), count in rows.items()}
+    counts = {f"{split}_{size}": count for (split, size), count in pack.rows.items()}
     reasons = {reason: skipped[reason] for reason in REASONS}
     return {**counts, "skipped": skipped.total(), **reasons}
 

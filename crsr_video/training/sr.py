@@ -1,6 +1,6 @@
 """Step 1 of the method, and two baselines: the super-resolver alone.
 
-    L = pix(psi(x), y) + w_a adv(psi(x)) + w_m match(psi(x), y)
+    L = pix(psi(x), y) + w_a adv(psi(x))
 
 with x = a, the artificial LR (conventional super-resolution), or x = d, synthetically degraded
 (blind super-resolution). There is no consistifier and no genuine footage.
@@ -27,8 +27,6 @@ class SuperResolution(Method):
     """Train on degraded input (three quarters) instead of artificial LR alone."""
     adversarial: float = 0.0
     """Weight of the adversarial term; 0 trains without a discriminator."""
-    matching: float = 0.0
-    """Weight of feature matching."""
 
     @property
     def draw_settings(self) -> DrawSettings:
@@ -69,12 +67,5 @@ def from_pairs(
     if not weights.adversarial:
         return generators, {}
     discriminator = run["discriminator_picture"]
-    generators |= generator_terms(
-        "picture",
-        discriminator,
-        generated,
-        target,
-        weight=weights.adversarial,
-        matching=weights.matching,
-    )
+    generators |= generator_terms("picture", discriminator, generated, weight=weights.adversarial)
     return generators, discriminator_terms("picture", discriminator, target, generated)

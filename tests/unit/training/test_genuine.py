@@ -6,7 +6,7 @@ import torch
 
 from crsr_video.errors import TrainingError
 from crsr_video.training.genuine import Framing, Genuine, framed, resampled
-from crsr_video.training.pack import LOSSLESS, PackWriter, Prepared, encode
+from crsr_video.training.pack import LOSSLESS, Prepared, encode, new_pack
 from tests.unit.training.made_faces import picture
 
 ENTRY = Prepared("a.mp4", "train", "genuine", "a/1", 24, 0, "0" * 64)
@@ -15,7 +15,7 @@ ENTRY = Prepared("a.mp4", "train", "genuine", "a/1", 24, 0, "0" * 64)
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
     path = tmp_path_factory.mktemp("genuine") / "faces.pack"
-    with PackWriter(path, {}) as writer:
+    with new_pack(path, {}) as writer:
         for row, (side, split) in enumerate(
             [(16, "train"), (24, "train"), (32, "val"), (48, "train"), (52, "train")]
         ):

@@ -199,9 +199,8 @@ def test_terms_of_both_sides_pull_apart() -> None:
     torch.manual_seed(0)
     discriminator = Discriminator(channels=4, halvings=1)
     real, made = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16, requires_grad=True)
-    terms = generator_terms("picture", discriminator, made, real, weight=1.0, matching=1.0)
-    assert set(terms) == {"picture_adversarial", "picture_matching"}
-    sum(terms.values()).backward()
+    terms = generator_terms("picture", discriminator, made, weight=1.0)
+    terms["picture_adversarial"].backward()
     assert made.grad is not None and made.grad.abs().max() > 0
     assert all(p.grad is None and p.requires_grad for p in discriminator.parameters())
     made.grad = None

@@ -10,9 +10,9 @@ from crsr_video.errors import TrainingError
 from crsr_video.training.pack import (
     LOSSLESS,
     Pack,
-    PackWriter,
     Prepared,
     encode,
+    new_pack,
     read_index,
     split_of,
 )
@@ -21,17 +21,17 @@ from tests.unit.training.made_faces import picture
 ENTRY = Prepared("a.png", "train", "synthetic", "someone", 32, 0, "0" * 64, "made for the test")
 
 
-def write(path, sides=(32, 48, 16), quality=LOSSLESS, **kwargs):
-    with PackWriter(path, {"quality": quality}, **kwargs) as pack:
+def write(path, sides=(32, 48, 16), quality=LOSSLESS):
+    with new_pack(path, {"quality": quality}) as pack:
         for row, side in enumerate(sides):
-            pack.add(replace(ENTRY, size=side, row=row), encode(picture(side, row), quality))
+            pack.add(replace(ENTRY, size=side), encode(picture(side, row), quality))
     return path
 
 
 def test_pictures_and_index_come_back(tmp_path) -> None:
     pack = Pack(write(tmp_path / "faces.pack"))
     assert [entry.size for entry in pack.pictures] == [32, 48, 16]
-    assert pack.pictures[1] == replace(ENTRY, size=48, row=1)
+    assert pack.pictures[1] == replace(ENTRY, size=48)
     assert pack.parameters == {"quality": LOSSLESS}
     for number, side in enumerate((32, 48, 16)):
         np.testing.assert_array_equal(pack.read(number), picture(side, number))
@@ -58,7 +58,7 @@ def test_quality_trades_size_for_likeness() -> None:
 
 def test_nothing_remains_of_a_pack_that_was_given_up(tmp_path) -> None:
     old = write(tmp_path / "faces.pack").read_bytes()
-    with pytest.raises(KeyboardInterrupt), PackWriter(tmp_path / "faces.pack", {}) as pack:
+    with pytest.raises(KeyboardInterrupt), new_pack(tmp_path / "faces.pack", {}) as pack:
         pack.add(ENTRY, b"half")
         raise KeyboardInterrupt
     assert [file.name for file in tmp_path.iterdir()] == ["faces.pack"]
