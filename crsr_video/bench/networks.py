@@ -37,7 +37,7 @@ _COMPARED_FACES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Settings:
     """Parameters of a measurement."""
 
     models: tuple[str, ...] = ("fast",)
@@ -105,12 +105,12 @@ class NetworkFigures:
 
 
 def measure(
-    wanted: Wanted, *, on_batch: Callable[[str], None] = lambda _: None
+    settings: Settings, *, on_batch: Callable[[str], None] = lambda _: None
 ) -> list[NetworkFigures]:
     """Measure every batch. Contenders take turns.
 
     Args:
-        wanted: What to measure.
+        settings: What to measure.
         on_batch: Called with the description of each measurement before it begins.
 
     Raises:
@@ -121,18 +121,20 @@ def measure(
     """
     rows: list[NetworkFigures] = []
     peaks: dict[str, peak.Peak] = {}
-    for model in wanted.models:
-        config = Config.from_options(model=model, device=wanted.device, precision=wanted.precision)
+    for model in settings.models:
+        config = Config.from_options(
+            model=model, device=settings.device, precision=settings.precision
+        )
         # Other programs compute whole crops, so this does too. The pipeline computes a part.
         networks = replace(load_networks(config), windowed=())
-        with contenders.others(wanted.against, model, networks) as others:
+        with contenders.others(settings.against, model, networks) as others:
             players = [contenders.ours(networks), *others]
             comparison = _Comparison(model, networks, players, peaks)
-            for side in wanted.sides:
-                for batch in wanted.batches:
+            for side in settings.sides:
+                for batch in settings.batches:
                     on_batch(f"{model}, {batch} x {side} px")
                     with _memory_errors(batch, side, networks):
-                        rows += comparison.measure(side, batch, wanted.runs)
+                        rows += comparison.measure(side, batch, settings.runs)
     return rows
 
 

@@ -33,7 +33,7 @@ _SERVER_IDLE_SECONDS = "600"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Settings:
     """Parameters of a measurement."""
 
     size: str = "1080p"
@@ -73,12 +73,12 @@ class PluginFigures:
 
 
 def measure(
-    wanted: Wanted, *, on_film: Callable[[str], None] = lambda _: None
+    settings: Settings, *, on_film: Callable[[str], None] = lambda _: None
 ) -> list[PluginFigures]:
     """Measure every film. Passes with the effect and without alternate.
 
     Args:
-        wanted: What to measure.
+        settings: What to measure.
         on_film: Called with the name of each film before it is measured.
 
     Raises:
@@ -87,16 +87,16 @@ def measure(
         PluginError: If no effect is installed and it cannot be compiled.
         WeightsError: If there is no such model.
     """
-    weights.load(wanted.model)  # Fails now rather than in the server.
+    weights.load(settings.model)  # Fails now rather than in the server.
     with tempfile.TemporaryDirectory(prefix="crsr-") as name:
         folder = Path(name)
         environment = _environment(folder)
-        clips = _clips(folder, wanted)
-        with running_server(folder / "s", wanted.model) as process:
+        clips = _clips(folder, settings)
+        with running_server(folder / "s", settings.model) as process:
             rows = []
             for film, faces in FILMS.items():
                 on_film(film)
-                rows.append(_film(film, clips[faces], wanted, environment, process))
+                rows.append(_film(film, clips[faces], settings, environment, process))
             return rows
 
 
@@ -115,13 +115,13 @@ def _environment(folder: Path) -> Mapping[str, str]:
     return os.environ | variables
 
 
-def _clips(folder: Path, wanted: Wanted) -> dict[int, Path]:
+def _clips(folder: Path, settings: Settings) -> dict[int, Path]:
     """Clips by number of faces."""
-    width, height = clip.SIZES[wanted.size]
+    width, height = clip.SIZES[settings.size]
     made = {}
     for faces in sorted(set(FILMS.values())):
         made[faces] = folder / f"{faces}.mp4"
-        clip.write(made[faces], clip.Sample(width, height, faces, wanted.frames))
+        clip.write(made[faces], clip.Sample(width, height, faces, settings.frames))
     return made
 
 
@@ -171,38 +171,38 @@ def _answers(place: Path, model: str, process: "subprocess.Popen[str]") -> bool:
 def _film(
     film: str,
     path: Path,
-    wanted: Wanted,
+    settings: Settings,
     environment: Mapping[str, str],
     server: "subprocess.Popen[str]",
 ) -> PluginFigures:
-    effect = _command(film, path, wanted)
-    plain = [word.replace(f",{_effect(wanted)}", "") for word in effect]
+    effect = _command(film, path, settings)
+    plain = [word.replace(f",{_effect(settings)}", "") for word in effect]
     both: tuple[list[Pass], list[Pass]] = ([], [])
-    for _ in range(1 + wanted.runs):  # The first warms up.
+    for _ in range(1 + settings.runs):  # The first warms up.
         for passes, words in zip(both, (plain, effect), strict=True):
-            passes.append(time_pass(words, wanted.frames, environment, server.pid))
+            passes.append(time_pass(words, settings.frames, environment, server.pid))
     without, with_it = (_median(passes[1:]) for passes in both)
     return PluginFigures(film, without, with_it)
 
 
-def _effect(wanted: Wanted) -> str:
-    return ffmpeg_filters.effect_filter(ffmpeg_filters.EffectParameters(model=wanted.model))
+def _effect(settings: Settings) -> str:
+    return ffmpeg_filters.effect_filter(ffmpeg_filters.EffectParameters(model=settings.model))
 
 
-def _command(film: str, path: Path, wanted: Wanted) -> list[str]:
+def _command(film: str, path: Path, settings: Settings) -> list[str]:
     """An FFmpeg command with the filters of ``ffmpeg-args`` and no encoder."""
     with Reader(path) as decoder:
         first, tags = decoder.source.first, ffmpeg.colour_tags(decoder.source)
     filters = ffmpeg_filters.filter_chain(
         first.layout,
-        ffmpeg_filters.EffectParameters(model=wanted.model),
+        ffmpeg_filters.EffectParameters(model=settings.model),
         size=(first.width, first.height),
         pixel_format="yuv420p",
         tags=tags,
     )
     if film == _STILL:
-        more = wanted.frames - 1
-        filters = f"loop=loop={more}:size=1:start=0,trim=end_frame={wanted.frames},{filters}"
+        more = settings.frames - 1
+        filters = f"loop=loop={more}:size=1:start=0,trim=end_frame={settings.frames},{filters}"
     return ["ffmpeg", "-v", "error", "-i", str(path), "-vf", filters, "-f", "null", "-"]
 
 

@@ -278,7 +278,7 @@ def networks(
     from crsr_video.versions import version_of
 
     process.limit_library_threads(device)
-    wanted = networks.Wanted(
+    settings = networks.Settings(
         models=models,
         batches=batches,
         sides=sides,
@@ -287,8 +287,8 @@ def networks(
         runs=runs,
         against=tuple(dict.fromkeys(against)),
     )
-    rows = networks.measure(wanted, on_batch=_announcer(common.quiet))
-    where = machine() | {name: version_of(name) for name in wanted.against}
+    rows = networks.measure(settings, on_batch=_announcer(common.quiet))
+    where = machine() | {name: version_of(name) for name in settings.against}
     if as_json:
         result = {"machine": where, "networks": [networks.as_dict(row) for row in rows]}
         click.echo(json.dumps(result, indent=1))
@@ -334,11 +334,11 @@ def plugin(common: Common, size: str, frames: int, model: str, runs: int, as_jso
     litert.prepare_process()
     if Path(model).is_file():  # The server runs in another folder.
         model = str(Path(model).absolute())
-    wanted = plugin.Wanted(size=size, frames=frames, model=model, runs=runs)
-    rows = plugin.measure(wanted, on_film=_announcer(common.quiet))
+    settings = plugin.Settings(size=size, frames=frames, model=model, runs=runs)
+    rows = plugin.measure(settings, on_film=_announcer(common.quiet))
     if as_json:
         films = [asdict(row) | {"overhead_ms": row.overhead_ms} for row in rows]
-        click.echo(json.dumps({"machine": machine(), "wanted": asdict(wanted), "films": films}))
+        click.echo(json.dumps({"machine": machine(), "settings": asdict(settings), "films": films}))
     else:
         click.echo(f"{size}, model {model}; milliseconds per frame\n\n{plugin.as_text(rows)}")
 
