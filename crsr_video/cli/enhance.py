@@ -94,7 +94,7 @@ _pipe_options = section(
         ),
         options.SIZE,
         options.PIXEL_FORMAT.but(help="Pixel format of raw video.  [default: yuv420p]"),
-        options.RATE.but(help="Frame rate of raw video.  [default: 25]"),
+        options.RATE.but(help="Frame rate of raw video or of numbered pictures.  [default: 25]"),
     ),
 )
 
@@ -200,12 +200,13 @@ def _enhance_one(
     piped = str(output) == "-"
     with Reporter(common, as_json=as_json, events_to_stderr=piped) as reporter:
         # Imported here because torch takes seconds, and wrong options should fail at once.
+        from crsr_video.io import sequences
         from crsr_video.io.sources import opening
         from crsr_video.jobs import file
         from crsr_video.track import litert
 
         reporter.start(source)
-        if str(source) != "-":
+        if str(source) != "-" and not sequences.is_sequence(source):
             opening.check_path(source)  # Before anything is downloaded.
         if config.job.resume and str(source) != "-" and not piped:
             from crsr_video.jobs import queue as jobs

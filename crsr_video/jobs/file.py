@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError
-from crsr_video.io import pipes, still_files
+from crsr_video.io import pipes, sequences, still_files
 from crsr_video.io.destinations.byte_streams import check_standard_output
 from crsr_video.jobs.summary import Summary
 from crsr_video.runner import Notices, Progress
@@ -59,6 +59,12 @@ def enhance(
         from crsr_video.jobs.picture_file import enhance_picture
 
         return enhance_picture(
+            Path(source), output, chosen, on_progress, notices, command, networks
+        )
+    if sequences.is_sequence(source) or sequences.is_sequence(output):
+        from crsr_video.jobs.sequence_file import enhance_sequence
+
+        return enhance_sequence(
             Path(source), output, chosen, on_progress, notices, command, networks
         )
     if chosen.job.resume:
