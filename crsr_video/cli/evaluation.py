@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from crsr_video.cli import options
+from crsr_video.cli import options, process
 from crsr_video.cli.commands import Common, command, option, section
 from crsr_video.cli.values import NamedFile, NumberList
 
@@ -124,11 +124,9 @@ def evaluate(
     crsr-video evaluate fast mine.safetensors --data faces.pack --videos clips --json results.json
     """
     # Imported here because torch takes seconds, and wrong options should fail at once.
-    import torch
-
     from crsr_video.evaluation.run import Evaluation, Settings
 
-    torch.set_num_threads(threads)
+    process.limit_research_threads(threads)
     with Evaluation(models, Settings(**values)) as evaluation:
         if blind is not None:
             evaluation.write_blind_sheet(blind)
@@ -227,6 +225,7 @@ def evaluate_paper(common: Common, /, output: Path, **values: Any) -> None:
         if not common.quiet:
             click.echo(f"crsr-video: {run}", err=True)
 
+    process.limit_research_threads(1)
     text = compare(Settings(folder=output, **values), on_run=announce)
     write(output / "protocol.md", text)
     click.echo(text + f"\nwrote {output / 'protocol.md'}")

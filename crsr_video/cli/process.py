@@ -102,6 +102,18 @@ def limit_library_threads(device: str) -> None:
         cv2.setNumThreads(1)
 
 
+def limit_research_threads(threads: int) -> None:
+    """Give torch some CPU threads, and OpenCV one, for training and evaluation.
+
+    Data is made by threads of its own, and more threads of OpenCV would disturb them.
+    """
+    import cv2
+    import torch
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)
+
+
 def _open_standard_streams() -> None:
     """Open closed standard streams (``2>&-``), so that no other file gets their descriptors."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from crsr_video.cli import options
+from crsr_video.cli import options, process
 from crsr_video.cli.commands import command, group, option, section
 from crsr_video.cli.values import NamedFile
 
@@ -169,10 +169,11 @@ def _train(
     from crsr_video.training.options import method
     from crsr_video.training.session import Limits, Session
 
+    process.limit_research_threads(threads)
     limits = Limits(steps=steps, minutes=minutes, pause=pause, log_every=log_every)
     session = Session(method(name, size, tiers, changes), faces, output, **options)
     with _logged(output):
-        session.train(limits, threads=threads, workers=workers, progress=sys.stderr.isatty())
+        session.train(limits, workers=workers, progress=sys.stderr.isatty())
     click.echo(f"wrote the run {output}, which the same command continues with more --minutes")
     click.echo(f"next: crsr-video evaluate {output} --data {faces}")
     click.echo(f"      crsr-video train export {output} -o NAME.safetensors --faces {faces}")

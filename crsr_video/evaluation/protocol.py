@@ -144,7 +144,7 @@ def _train(settings: Settings, seed: int, on_run: Callable[[str], None]) -> list
             framing="wider",
             seed=seed,
         )
-        session.train(Limits(steps=steps), threads=1, workers=0, progress=False)
+        session.train(Limits(steps=steps))
         if run.name not in _PARTS:
             path = root / f"{run.name}.safetensors"
             files.append(export(read_run(root / run.name), path))

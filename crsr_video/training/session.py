@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import torch
 from torch import Tensor
 
@@ -89,20 +88,17 @@ class Session:
         self._settings = {**method.settings(), "framing": framing}
         self.run = self._resumed() if (folder / CHECKPOINT).exists() else self._started(start)
 
-    def train(self, limits: Limits, *, threads: int, workers: int, progress: bool) -> None:
+    def train(self, limits: Limits, *, workers: int = 0, progress: bool = False) -> None:
         """Train until `limits` say so.
 
         Args:
             limits: When to stop, log and save.
-            threads: CPU threads for the networks.
-            workers: Threads that make data.
-            progress: Draw a progress bar on standard error.
+            workers: Number of threads that make data.
+            progress: Whether to draw a progress bar on standard error.
 
         Raises:
             TrainingError: The loss is no longer finite, data is damaged, or the disk is full.
         """
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(1)
         settings = self._method.draw_settings
         source = self._source("train", settings)
         sheet = SampleSheet(self._source("val", _for_sheet(settings)))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from crsr_video.errors import ConfigError, FaceModelError, TrainingError
+from crsr_video.errors import ConfigError, TrainingError
 from crsr_video.evaluation.landmarks import Landmarks
 from crsr_video.evaluation.report import VIDEO, as_dicts, as_text
 from crsr_video.evaluation.video import (
@@ -23,8 +23,8 @@ from crsr_video.evaluation.video_measures import Meter, Series
 from crsr_video.imaging.geometry import crop_from_frame
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.io.frames import from_rgb
-from crsr_video.track.face_models import resolve
 from crsr_video.track.regions import Region
+from tests.support.face_models import require_face_models
 from tests.support.frames import landmarks_at
 from tests.support.paths import ROOT
 from tests.support.video import make_video
@@ -41,11 +41,7 @@ class Reader:
 
 @pytest.fixture
 def models():
-    try:
-        for name in ("short_range", "full_range", "landmarks"):
-            resolve(name)
-    except FaceModelError as error:
-        pytest.skip(f"needs MediaPipe's face models: {error}")
+    require_face_models()
 
 
 @pytest.fixture

@@ -6,23 +6,19 @@ import cv2
 import numpy as np
 import pytest
 
-from crsr_video.errors import FaceModelError, TrainingError
+from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import canonical_landmarks
 from crsr_video.io.frames import from_rgb
-from crsr_video.track.face_models import resolve
 from crsr_video.training.harvest import KIND, REASONS, Criteria, TrackFaces, harvest, native_crop
 from crsr_video.training.pack import Pack, split_of
 from crsr_video.types import Face
+from tests.support.face_models import require_face_models
 from tests.unit.training.made_faces import portrait
 
 
 @pytest.fixture(scope="module")
 def models():
-    try:
-        for name in ("short_range", "full_range", "landmarks"):
-            resolve(name)
-    except FaceModelError as error:
-        pytest.skip(f"needs MediaPipe's face models: {error}")
+    require_face_models()
 
 
 def write_clip(path, pictures):

@@ -5,9 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from crsr_video.errors import FaceModelError, TrainingError
+from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import canonical_landmarks, crop_side
-from crsr_video.track.face_models import resolve
 from crsr_video.training.pack import Pack, read_index, split_of
 from crsr_video.training.prepare import (
     Skipped,
@@ -17,16 +16,13 @@ from crsr_video.training.prepare import (
     share_inside,
     size_for,
 )
+from tests.support.face_models import require_face_models
 from tests.unit.training.made_faces import make_folder, picture, portrait, row, write_list
 
 
 @pytest.fixture(scope="module")
 def models():
-    try:
-        for name in ("short_range", "full_range", "landmarks"):
-            resolve(name)
-    except FaceModelError as error:
-        pytest.skip(f"needs MediaPipe's face models: {error}")
+    require_face_models()
 
 
 def found(counts):

@@ -166,7 +166,7 @@ def test_a_length_is_needed_and_is_kept(pack: Path, tmp_path) -> None:
 
 def test_a_session_resumes_only_what_it_began(pack: Path, tmp_path) -> None:
     session = Session(METHOD, pack, tmp_path, seed=1)
-    session.train(Limits(steps=2, until=1), threads=1, workers=0, progress=False)
+    session.train(Limits(steps=2, until=1))
     assert Session(METHOD, pack, tmp_path, seed=1).run.step == 1
     with pytest.raises(TrainingError, match="seed 1, not 2"):
         Session(METHOD, pack, tmp_path, seed=2)

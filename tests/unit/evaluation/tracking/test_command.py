@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from crsr_video.cli import main
-from crsr_video.errors import FaceModelError, OutputError
+from crsr_video.errors import OutputError
 from crsr_video.evaluation.tracking import suite
 from crsr_video.evaluation.tracking.drawing import Backdrops, render
 from crsr_video.evaluation.tracking.people import people
@@ -15,18 +15,14 @@ from crsr_video.evaluation.tracking.results import figures
 from crsr_video.evaluation.tracking.running import overlay_video, run
 from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot
 from crsr_video.evaluation.tracking.scoring import Score
-from crsr_video.track.face_models import resolve
 from crsr_video.types import TrackedFrame
+from tests.support.face_models import require_face_models
 from tests.support.tracking_truth import dotted
 
 
 @pytest.fixture
 def models():
-    try:
-        for name in ("short_range", "full_range", "landmarks"):
-            resolve(name)
-    except FaceModelError as error:
-        pytest.skip(f"needs MediaPipe's face models: {error}")
+    require_face_models()
 
 
 def invoke(*arguments):
