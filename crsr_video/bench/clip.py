@@ -145,7 +145,7 @@ def _view(scene: Bytes, sample: Sample, margin: int, seconds: float) -> Bytes:
 
 @lru_cache(maxsize=1)
 def _soft_face() -> Floats:
-    """face.jpg after the blur: float32 (h, w, 3), BGR, codes from 0 to 255."""
+    """Return face.jpg after the blur, float32 (h, w, 3), BGR, in codes from 0 to 255."""
     data = resources.files("crsr_video.bench").joinpath("face.jpg").read_bytes()
     sharp: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     soft: Floats = cv2.GaussianBlur(sharp.astype(np.float32), (0, 0), _BLUR_SIGMA)

@@ -1,4 +1,4 @@
-"""The benchmark of the networks alone: batches of faces through both, as in the pipeline."""
+"""The benchmark of the networks alone, which enhance batches of faces as in the pipeline."""
 
 import math
 import time
@@ -65,7 +65,7 @@ class NetworkFigures:
     precision: str
     """Precision at which these crops were computed: fp32, bf16, fp16 or int8."""
     device: str
-    """cpu, mps, or the name of a GPU."""
+    """Device of the networks: cpu, mps, or the name of a GPU."""
     threads: int
     """CPU threads of the networks."""
     side: int

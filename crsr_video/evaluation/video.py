@@ -64,12 +64,12 @@ DEGRADED, BICUBIC = "degraded", "bicubic"
 
 
 def baseline(scale: int) -> str:
-    """Name of the method that returns the input."""
+    """Return the name of the method that shows the input."""
     return DEGRADED if scale == 1 else BICUBIC
 
 
 class Methods(Closing):
-    """The input itself, and the pipeline of the product for each model.
+    """Runs the input itself, and the pipeline of the product for each model.
 
     Faces are tracked once for all methods.
 
@@ -158,12 +158,12 @@ class Case:
     """Width of the widest face in the degraded clip in pixels."""
 
     def crop_size(self, scale: int) -> int:
-        """Size of the measured crops: that of the result or of the truth, whichever is smaller."""
+        """Return the size of the measured crops, the smaller one of the result and the truth."""
         width = FACE_WIDTHS_PER_CROP * min(self.face * scale, self.known.width)
         return int(np.clip(round(width), *CROP_SIZES))
 
     def truth(self, picture: Bytes, scale: int) -> Bytes:
-        """An upright frame of the clip at the size of the results, but never enlarged."""
+        """Return an upright frame of the clip at the size of the results, but never enlarged."""
         return (
             shrink(picture, (self.size[0] * scale, self.size[1] * scale)) if self.size else picture
         )
@@ -338,48 +338,32 @@ def measure_videos(
         CrsrError: If a model or a file cannot be read or written.
     """
     clips = clips_in(folder, limit)
+    embedder = _embedder()
+    found: list[tuple[Case, list[Meter]]] = []
     with (
         Methods(models, scale, device=device) as methods,
         FaceReader() as reader,
         TemporaryDirectory() as temporary,
     ):
-        measurement = _ClipMeasurement(methods, reader, _embedder(), frames)
-        found: list[tuple[Case, list[Meter]]] = []
         for clip in tqdm(clips, unit="clip", disable=not progress):
-            found += measurement.measure(clip, faces, seed, Path(temporary))
+            try:
+                known = find_faces(clip, frames)
+            except TrainingError as error:
+                _LOG.warning("%s", error)
+                continue
+            found += [
+                (case, measure_case(case, methods, reader, embedder, frames))
+                for case in cases_of(clip, known, faces, frames, seed, Path(temporary))
+            ]
     if not found:
         raise TrainingError(f"no clip in {folder} shows a face that can be measured")
     return rows_of(found, methods.names, scale)
 
 
 def _embedder() -> Embed | None:
-    """The face-recognition network, or None if it is not installed."""
+    """Return the face-recognition network, or None if it is not installed."""
     try:
         return Embedder()
     except CrsrError as error:
         _LOG.warning("identity is not measured: %s", error)
         return None
-
-
-@dataclass(frozen=True)
-class _ClipMeasurement:
-    """The methods, and the models that measure their results."""
-
-    methods: Methods
-    reader: LandmarkReader
-    embedder: Embed | None
-    frames: int
-
-    def measure(
-        self, clip: Clip, faces: Sequence[int], seed: int, folder: Path
-    ) -> list[tuple[Case, list[Meter]]]:
-        """Measure one clip with all face widths. Without a face, warn and return nothing."""
-        try:
-            known = find_faces(clip, self.frames)
-        except TrainingError as error:
-            _LOG.warning("%s", error)
-            return []
-        return [
-            (case, measure_case(case, self.methods, self.reader, self.embedder, self.frames))
-            for case in cases_of(clip, known, faces, self.frames, seed, folder)
-        ]

@@ -35,9 +35,9 @@ class CycleAdaptation(Method):
     low: float = 0.02
     """Weight of the adversarial term of R(y), at low resolution."""
     there: float = 0.25
-    """R(G(g)) = g."""
+    """Weight of R(G(g)) = g."""
     back: float = 1.0
-    """G(R(y)) = y."""
+    """Weight of G(R(y)) = y."""
 
     @property
     def draw_settings(self) -> DrawSettings:
@@ -94,11 +94,11 @@ class DegradationFirst(SuperResolution):
     adversarial: float = 0.05
     """Weight of the adversarial term of the picture."""
     first: float = 0.33
-    """Share of the schedule in which only the degradation is learnt."""
+    """Share of the schedule in which only the degradation is trained."""
     low: float = 0.05
     """Weight of the adversarial term of rho(y), at low resolution."""
     anchor: float = 1.0
-    """rho(y) = a, against its adversarial term."""
+    """Weight of rho(y) = a, which restrains the adversarial term."""
 
     @property
     def draw_settings(self) -> DrawSettings:

@@ -38,19 +38,19 @@ class FilmedFaces:
     """Geometry and exposure of N clips of F frames. Lengths are in native pixels unless stated."""
 
     size: int
-    """T, the network's input size."""
+    """Input size T of the network."""
     cell: int
-    """c, the side of a cell."""
+    """Side c of a cell."""
     native: Tensor
     """Sides of the faces, (N,)."""
     origin: Tensor
-    """y and x in its cell of the first pixel of each face's crop, (N, F, 2)."""
+    """Position (y, x) of the first pixel of each crop in its cell, (N, F, 2)."""
     defocus: Tensor
-    """Standard deviations of the lens blur, HR pixels, (N,)."""
+    """Standard deviations of the lens blur in HR pixels, (N,)."""
     blur_path: Tensor
-    """Motion blur along y and x, HR pixels, (N, F, 2)."""
+    """Motion blur along y and x in HR pixels, (N, F, 2)."""
     bend: Tensor
-    """Sagitta of the blur's path, relative to its length, (N,)."""
+    """Sagitta of the path of the motion blur, relative to its length, (N,)."""
     noise: Tensor
     """Read and shot noise, relative to white, (N, 2)."""
     is_linear: Tensor
@@ -88,7 +88,7 @@ class FilmedFaces:
         return torch.where(self.is_linear.view(-1, 1, 1, 1, 1), convert(pictures), pictures)
 
     def crop(self, decoded: Tensor) -> Tensor:
-        """Cut the faces out at the network's size; (N, F, 3, c, c) to (N, F, 3, T, T)."""
+        """Cut the faces (N, F, 3, T, T) out of their cells (N, F, 3, c, c)."""
         step = self.native / self.size
         start = self.origin + (0.5 * step - 0.5)[:, None, None]
         steps = step.repeat_interleave(decoded.shape[1])
@@ -96,7 +96,7 @@ class FilmedFaces:
         return crops.clamp_(0, 1).reshape(*decoded.shape[:2], *crops.shape[1:])
 
     def face_masks(self, shift: Tensor) -> Tensor:
-        """Soft masks of the faces after shifts (N, F, 2); (N, F, 1, c, c), 1 in a face."""
+        """Return soft masks (N, F, 1, c, c) of the faces after shifts (N, F, 2)."""
         pixels = torch.arange(self.cell, device=shift.device, dtype=shift.dtype)
         y, x = (
             (pixels - (self.origin + shift)[..., axis, None]) / self.native[:, None, None]
@@ -118,9 +118,9 @@ def place(
     """Place faces in their cells, at random positions in the codec's grid.
 
     Args:
-        hr: (N, F, 3, L, L), for its shape and device.
+        hr: The faces (N, F, 3, L, L), of which only shape and device are used.
         degradations: One for each face.
-        speeds: (N, F, 2), native pixels per frame along y and x.
+        speeds: Native pixels per frame along y and x, (N, F, 2).
         factor: HR pixels for each pixel of the network's input.
         rng: Source of the positions.
     """
@@ -167,8 +167,8 @@ def shifted(
 
     Args:
         seen: One frame of each clip, (N, 3, c, c).
-        filmed: Where the faces are.
-        face: Shifts of the face, (N, K, 2), y and x in native pixels.
+        filmed: Places of the faces.
+        face: Shifts of the face along y and x in native pixels, (N, K, 2).
         background: Shifts of the background.
 
     Returns:

@@ -31,16 +31,18 @@ class Unpaired:
     """Weights of the terms at low resolution."""
 
     adversarial: float = 0.006
-    """phi(g) against artificial LR. The weight is small because the two domains also show different
-    people in different poses, and a strong discriminator would make phi change persons."""
+    """Weight of the adversarial term of phi(g), whose domain is artificial LR. It is small because
+    the two domains also show different people in different poses, and a strong discriminator would
+    make phi change persons."""
     reverse: float = 0.02
-    """rho(a) against genuine LR. The weight is large because phi learns to undo what rho does."""
+    """Weight of the adversarial term of rho(a), whose domain is genuine LR. It is large because phi
+    learns to undo the degradation by rho."""
     keep: float = 0.5
-    """phi(a) = a."""
+    """Weight of phi(a) = a."""
     content: float = 1.0
-    """phi(g) has the low frequencies of g."""
+    """Weight of the difference of the low frequencies of phi(g) and g."""
     toward: float = 1.0
-    """phi(rho(a)) = a."""
+    """Weight of phi(rho(a)) = a."""
 
 
 @dataclass(frozen=True)

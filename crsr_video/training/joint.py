@@ -36,14 +36,14 @@ class Paired:
     """Weights for synthetic pairs, relative to 1 for the picture from degraded input."""
 
     clean: float = 0.5
-    """psi(a') = y."""
+    """Weight of psi(a') = y."""
     clean_share: float = 0.5
-    """Part of each batch that is also super-resolved from its artificial LR, half of it through the
-    consistifier, as clean footage is in use."""
+    """Part of each batch that is also super-resolved from its artificial LR. Half of this part goes
+    through the consistifier, as clean footage does."""
     toward: float = 0.5
-    """phi(d) = a."""
+    """Weight of phi(d) = a."""
     keep: float = 0.25
-    """phi(a) = a."""
+    """Weight of phi(a) = a."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +53,19 @@ class Joint(Method):
     name: ClassVar[str] = "joint"
     paired: Paired | None = Paired()
     unpaired: Unpaired | None = None
-    """Weights at low resolution; None trains without genuine footage."""
+    """Weights at low resolution. Without them, no genuine footage is used."""
     characteristic: bool = True
-    """Keep the terms at low resolution; training without them is an ablation."""
+    """Whether to use the terms at low resolution. Leaving them out is an ablation."""
     pixel: float = 1.0
-    """psi(a) = y, beside genuine footage."""
+    """Weight of psi(a) = y if genuine footage is used."""
     adversarial: float = 0.005
-    """Adversarial weight of psi(phi(g))."""
+    """Weight of the adversarial term of psi(phi(g))."""
     closing: float = 0.0
-    """psi(phi(rho(a))) = y: step 4."""
+    """Weight of psi(phi(rho(a))) = y, which is step 4."""
     coupling: float = 0.1
     """Share of the gradient that passes from any picture into the consistifier."""
     frozen: bool = False
-    """Leave psi as it is; an ablation."""
+    """Whether psi stays as it is, which is an ablation."""
 
     @property
     def draw_settings(self) -> DrawSettings:

@@ -58,7 +58,7 @@ class Truth:
 
     id: int
     box: tuple[float, float, float, float]
-    """x0, y0, x1, y1 from hairline to chin."""
+    """Box (x0, y0, x1, y1) from hairline to chin."""
     points: Points
     """(5, 2) in frame pixels, in the order of `geometry.TEMPLATE`."""
     width: float

@@ -96,7 +96,7 @@ class Failure:
 
     frame: int
     kind: str
-    """missed, skipped, false, hidden or switch."""
+    """Kind of the failure: missed, skipped, false, hidden or switch."""
     id: int
     """ID of the true face, or the track ID if there is no true face."""
     x: float
