@@ -307,7 +307,9 @@ class QueueReporter(Reporter):
         if self._total > 1:  # Another process did the work.
             facts["peak_memory_mib"] = None
         self.event("summary", source=str(source), **facts)
-        self._finish_job(source, why_nothing_changed(summary) or summary_text(summary))
+        self._finish_job(
+            source, why_nothing_changed(summary, is_named=False) or summary_text(summary)
+        )
         if summary.partial:
             self._damaged += 1
             self.warn(f"{source} is {damage_text(summary)}: the readable frames were enhanced")

@@ -154,24 +154,29 @@ def written_text(summary: "Summary") -> str:
     return " and ".join([text, *map(str, summary.reports)])
 
 
-def why_nothing_changed(summary: "Summary") -> str | None:
-    """Why the result is like its source, or None if at least one face was enhanced."""
-    statistics, source = summary.statistics, name_of(summary)
+def why_nothing_changed(summary: "Summary", *, is_named: bool = True) -> str | None:
+    """Why the result is like its source, or None if at least one face was enhanced.
+
+    Args:
+        summary: The summary.
+        is_named: Whether the sentence names the source.
+    """
+    statistics = summary.statistics
     if statistics.enhanced:
         return None
-    end = "wrote a copy of it as" if summary.is_copy else "nothing was changed in"
-    end = f"{end} {written_text(summary)}"
+    place = f" in {name_of(summary)}" if is_named else ""
     if statistics.passed_through:
         frames = format_count(statistics.passed_through, "frame")
-        return f"no frame of {source} could be enhanced: {frames} left unchanged after an error"
+        return f"No frame{place} could be enhanced: {frames} left unchanged after an error"
+    end = f"wrote {'a copy' if summary.is_copy else 'the same picture'} to {written_text(summary)}"
     if not statistics.faces:
-        return f"No face was found in {source}: {end}"
+        return f"No face was found{place}: {end}"
     absent = [line for line in summary.notices if " not found: the video has " in line]
     reasons = statistics.skipped
     if len(reasons) > 1:  # Other people are left alone as the user wishes.
         reasons = {why: n for why, n in reasons.items() if why != _TURNED_OFF} or reasons
     causes = absent or [f"{why} ({n} times)" for why, n in sorted(reasons.items())]
-    return f"No face of {source} was enhanced: {', '.join(causes)}; {end}"
+    return f"No face was enhanced{place}: {', '.join(causes)}; {end}"
 
 
 _TURNED_OFF = "turned off by the user"

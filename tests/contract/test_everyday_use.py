@@ -158,7 +158,7 @@ def test_a_person_who_does_not_exist_is_named_loudly(clip: Path) -> None:
     result = run("-q", "enhance", clip, "--only", "99", "--model", "identity")
     assert result.exit_code == 0, result.stderr
     (line,) = result.stderr.splitlines()
-    assert line.startswith("crsr-video: warning: No face of ")
+    assert line.startswith(f"crsr-video: warning: No face was enhanced in {clip}: ")
     assert "person 99 was not found: the video has person 1" in line
     assert clip.with_name("clip.enhanced.mp4").read_bytes() == clip.read_bytes()
 
@@ -169,7 +169,7 @@ def test_a_person_who_is_always_left_alone_is_named_loudly(clip: Path) -> None:
     words = ["--tracks", tracks, "--only", "1", "--min-face", "100", "--model", "identity"]
     result = run("enhance", clip, *words)
     assert result.exit_code == 0, result.stderr
-    assert f"warning: No face of {clip} was enhanced: smaller than 100 px" in result.stderr
+    assert f"warning: No face was enhanced in {clip}: smaller than 100 px" in result.stderr
     assert "person 1 was left alone in every frame: smaller than 100 px" in result.stderr
 
 

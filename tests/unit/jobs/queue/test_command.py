@@ -60,7 +60,7 @@ def test_a_folder_is_enhanced_once(clips: Path, tmp_path: Path) -> None:
     made = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*")}
     assert made == {"a.mp4", "sub/b.mp4"}
     assert "2 files: 2 enhanced, 0 skipped, 0 failed" in result.stderr
-    assert "notes" not in result.stderr
+    assert f"left out as no video or picture: {clips / 'notes.txt'}" in result.stderr
     again = run(*words)
     assert again.exit_code == 0
     assert f"skipped, {tmp_path / 'out' / 'a.mp4'} exists" in again.stderr
