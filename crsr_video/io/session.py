@@ -32,14 +32,14 @@ class OutputSession(ABC):
             OutputError: It cannot be written.
         """
 
-    def push_packet(self, item: Passthrough) -> None:  # noqa: B027 - a default
+    def push_packet(self, item: Passthrough) -> None:
         """Copy a packet of another stream; outputs without other streams ignore it.
 
         Raises:
             OutputError: It cannot be written.
         """
 
-    def finish(self) -> None:  # noqa: B027 - a default
+    def finish(self) -> None:
         """Write everything that is held back, and the end.
 
         Raises:

@@ -11,6 +11,12 @@ MULTIPLE = 4
 """Height and width must be multiples of this, because the trunk halves them twice."""
 
 
+def begin_at_zero(layer: nn.Conv2d) -> None:
+    """Set the weights and the bias of a layer to zero."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with a ReLU in between; their output is added to the input.
 
@@ -23,8 +29,7 @@ class ResidualBlock(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         # Each block begins as the identity, so depth costs nothing at the start of training.
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+        begin_at_zero(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
@@ -117,8 +122,7 @@ class Tail(nn.Module):
         # Beginning close to the identity replaces a residual connection.
         with torch.no_grad():
             self.second.weight.mul_(0.1).add_(nn.init.dirac_(torch.empty_like(self.second.weight)))
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        begin_at_zero(self.last)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, channels_in, H, W) to float32 (N, 3, 4H, 4W)."""
@@ -162,11 +166,11 @@ def _equal_subpixels(layer: nn.Conv2d) -> None:
     """
     if layer.weight.is_meta:
         return  # Weights will be loaded. Here torch would import its compiler for nothing.
+    begin_at_zero(layer)
     kernel = torch.empty(layer.out_channels // 4, *layer.weight.shape[1:])
     nn.init.kaiming_normal_(kernel, nonlinearity="relu")
     with torch.no_grad():
         layer.weight.copy_(kernel.repeat_interleave(4, 0))
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
 def enlarge(x: Tensor, factor: int) -> Tensor:

@@ -7,7 +7,7 @@ paper are not known to us.
 
 from torch import Tensor, nn
 
-from crsr_video.networks.blocks import Hourglass
+from crsr_video.networks.blocks import Hourglass, begin_at_zero
 
 
 class Consistifier(nn.Module):
@@ -21,8 +21,7 @@ class Consistifier(nn.Module):
         self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
         self.trunk = Hourglass(channels, down=(1, 1), middle=middle, up=(1, 1))
         self.head = nn.Conv2d(channels[0], 3, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        begin_at_zero(self.head)
         self.ranges: dict[str, tuple[float, float]] | None = None
         """Ranges of the activations if they were measured, see `networks.quantised`."""
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crsr_video.networks.blocks import Hourglass
+from crsr_video.networks.blocks import Hourglass, begin_at_zero
 
 
 class Reverse(nn.Module):
@@ -36,8 +36,8 @@ class Reverse(nn.Module):
         self.trunk = Hourglass(channels, down=(1, 1), middle=middle, up=(1, 1))
         self.head = nn.Conv2d(channels[0], 3, 3, padding=1)
         # The network begins close to the identity, but the noise must have an influence.
+        begin_at_zero(self.head)
         nn.init.normal_(self.head.weight, std=1e-3)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, artificial: Tensor, noise: Tensor, picture: Tensor | None = None) -> Tensor:
         """Degrade faces.

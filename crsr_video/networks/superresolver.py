@@ -7,7 +7,7 @@ sixteen sub-pixels of every pixel at once (sub-pixel convolution, Shi et al. 201
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crsr_video.networks.blocks import Hourglass, Tail, enlarge
+from crsr_video.networks.blocks import Hourglass, Tail, begin_at_zero, enlarge
 
 
 class SuperResolver(nn.Module):
@@ -42,8 +42,7 @@ class SuperResolver(nn.Module):
         self.trunk = Hourglass(channels, down=down, middle=middle, up=up)
         self.head = nn.Conv2d(channels[0], 3 * self.factor**2, 3, padding=1)
         # The head begins at zero, so that training begins with the bicubic enlargement.
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        begin_at_zero(self.head)
         self.tail = Tail(channels[0], tail) if tail else None
         self.texture = 0.0
         """Share of the texture head's output that is added to the picture, 0 to 1."""

@@ -30,7 +30,7 @@ class EnhanceFaces:
     )
 
     @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
+    def INPUT_TYPES(cls) -> dict[str, Any]:
         """Return what ComfyUI shows as inputs of the node."""
         return {
             "required": {
@@ -104,7 +104,7 @@ class EnhanceVideoFile:
     DESCRIPTION = "Enhances a video file as a whole and returns the path of the result."
 
     @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
+    def INPUT_TYPES(cls) -> dict[str, Any]:
         """Return what ComfyUI shows as inputs of the node."""
         return {
             "required": {

@@ -13,7 +13,7 @@ from crsr_video.plugins import vapoursynth
 __all__ = ["Enhance"]
 
 
-def Enhance(clip: Any, strength: float = 1.0, **options: Any) -> Any:  # noqa: N802 - filters are named like this
+def Enhance(clip: Any, strength: float = 1.0, **options: Any) -> Any:
     """Enhance the faces of a clip. Everything else remains bit-identical.
 
     Args:

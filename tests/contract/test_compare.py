@@ -14,14 +14,14 @@ from click.testing import CliRunner
 from skimage import data
 
 from crsr_video.cli import main
-from crsr_video.errors import ConfigError, CrsrError, FaceModelError, InputError, OutputError
+from crsr_video.errors import ConfigError, CrsrError, InputError, OutputError
 from crsr_video.inspection.alignment import align
 from crsr_video.inspection.comparison import compare
 from crsr_video.inspection.frame_pairs import FramePairs
 from crsr_video.io import pyav
 from crsr_video.io.reader import Reader
-from crsr_video.track import face_models
 from crsr_video.types import Frame
+from tests.support.face_models import require_face_models
 from tests.support.video import make_video
 
 MILLI = Fraction(1, 1000)
@@ -333,10 +333,7 @@ def test_the_command_prints_the_name_of_the_result(clip: Path, tmp_path: Path) -
 
 @pytest.fixture(scope="module")
 def models() -> None:
-    try:
-        face_models.resolve_all()
-    except FaceModelError as error:
-        pytest.skip(str(error))
+    require_face_models()
 
 
 @pytest.fixture

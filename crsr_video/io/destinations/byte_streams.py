@@ -82,9 +82,7 @@ class ByteStream(ABC):
         """Whether the stream accepts no more data. PyAV writes no trailer to a closed file."""
         return self._is_released or self._cancelled.is_set()
 
-    def wait_until_connected(  # noqa: B027 - most streams have nothing to wait for
-        self, seconds: float, stop: threading.Event
-    ) -> None:
+    def wait_until_connected(self, seconds: float, stop: threading.Event) -> None:
         """Wait until the receiver is connected. Most streams are connected from the start.
 
         Raises:

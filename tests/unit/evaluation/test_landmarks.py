@@ -6,12 +6,8 @@ from crsr_video.errors import FaceModelError
 from crsr_video.evaluation.landmarks import FaceReader, frame_of
 from crsr_video.imaging.geometry import TEMPLATE
 from crsr_video.io.frames import as_rgb
-from crsr_video.track import face_models
 
 from .test_identity import astronaut
-
-here = all(status.present for status in face_models.status())
-needs_models = pytest.mark.skipif(not here, reason="no face models on this machine")
 
 
 def test_a_picture_as_a_frame() -> None:
@@ -26,7 +22,6 @@ def test_missing_models_are_not_fetched(monkeypatch, tmp_path) -> None:
         FaceReader()
 
 
-@needs_models
 @pytest.mark.parametrize("size", [64, 256])
 def test_features_are_found_and_worse_ones_are_farther(size) -> None:
     crop = astronaut(size)[1]

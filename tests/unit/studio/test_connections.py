@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import uvicorn
 
-uvicorn = pytest.importorskip("uvicorn")
-
-from crsr_video.studio import connections  # noqa: E402
+from crsr_video.studio import connections
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
