@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from crsr_video.networks.blocks import use_channels_last
 from crsr_video.weights.packages import package_file, read_state
 
 _SLICES = (2, 2, 3, 3, 3)
@@ -98,4 +99,5 @@ def _convolution(weights: dict[str, Tensor], name: str) -> nn.Conv2d:
         layer.weight.copy_(kernel)
         assert layer.bias is not None
         layer.bias.copy_(weights[name.replace(".weight", ".bias")])
-    return layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    use_channels_last(layer)
+    return layer

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from crsr_video.networks.blocks import use_channels_last
+
 _STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 """Channels and number of blocks of each stage, and whether its first block halves the size."""
 _MAPS = (3, 7, 10)
@@ -50,7 +52,7 @@ class RecognitionNetwork(nn.Module):
         self.mean: Tensor
         self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1))
         self.requires_grad_(False)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        use_channels_last(self)
 
     @classmethod
     def from_dlib(cls, data: bytes) -> "RecognitionNetwork":

@@ -13,6 +13,7 @@ from torch import nn
 
 from crsr_video.errors import DeviceError
 from crsr_video.networks import onednn
+from crsr_video.networks.blocks import use_channels_last
 from crsr_video.runtime.measurements import measured_once
 
 INT8 = "int8"
@@ -189,7 +190,8 @@ def _measure() -> list[float]:
 def seconds_of_convolutions(dtype: torch.dtype) -> float:
     """Measure a few convolutions like those of the networks, the best of some runs."""
     layers = nn.Sequential(*(nn.Conv2d(48, 48, 3, padding=1) for _ in range(3)))
-    layers = layers.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layers = layers.to(dtype=dtype)
+    use_channels_last(layers)
     x = torch.zeros(1, 48, 64, 64, dtype=dtype).to(memory_format=torch.channels_last)
     times = []
     with torch.inference_mode():

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from crsr_video._version import __version__
 from crsr_video.imaging.masks import window
 from crsr_video.networks import Consistifier, SuperResolver
+from crsr_video.networks.blocks import use_channels_last
 from crsr_video.networks.fused import Fused
 from crsr_video.networks.plan import factor
 from crsr_video.networks.quantised import Quantised
@@ -192,9 +193,8 @@ def largest_difference(forward: Forward, network: nn.Module) -> float:
 
 
 def _plain(network: nn.Module, placement: Placement) -> Forward:
-    module: nn.Module = network.to(  # type: ignore[call-overload]
-        device=placement.device, dtype=placement.dtype, memory_format=torch.channels_last
-    )
+    module = network.to(device=placement.device, dtype=placement.dtype)
+    use_channels_last(module)
 
     def forward(pictures: Tensor) -> Tensor:
         done: Tensor = module(pictures.contiguous(memory_format=torch.channels_last))

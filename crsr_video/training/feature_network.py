@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from crsr_video.networks.blocks import use_channels_last
 from crsr_video.weights.packages import package_file, read_state
 
 STRIDES = (2, 4, 8, 16, 32)
@@ -40,7 +41,7 @@ class FeatureNetwork(nn.Module):
         self.stem = _folded(weights, "_conv_stem", "_bn0", stride=2)
         self.blocks = nn.ModuleList(_Block(weights, index) for index in range(_BLOCKS))
         self.requires_grad_(False)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        use_channels_last(self)
 
     @classmethod
     def load(cls, path: Path | None = None) -> "FeatureNetwork":

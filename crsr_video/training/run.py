@@ -20,6 +20,7 @@ from crsr_video.networks import (
     Reverse,
     SuperResolver,
 )
+from crsr_video.networks.blocks import use_channels_last
 
 FORMAT = "crsr-video-training/3"
 
@@ -84,7 +85,8 @@ class Run:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             built = {name: KINDS[spec.kind](**spec.arguments) for name, spec in specs.items()}
-        self.networks = nn.ModuleDict(built).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.networks = nn.ModuleDict(built).to(self.device)
+        use_channels_last(self.networks)
         generators = [name for name, spec in specs.items() if not spec.is_discriminator]
         discriminators = [name for name, spec in specs.items() if spec.is_discriminator]
         self.averages = nn.ModuleDict({name: copy.deepcopy(built[name]) for name in generators})

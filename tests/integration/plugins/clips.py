@@ -1,4 +1,4 @@
-"""Small clips of a real face, lossless, in every kind of colour; and reading videos back."""
+"""Small lossless clips of a real face in many colour formats, and functions that read videos."""
 
 import subprocess
 from fractions import Fraction
@@ -20,20 +20,20 @@ SECONDS = 240.0
 
 @lru_cache(maxsize=4)
 def portrait(count):
-    """The sample clip's first frames as RGB, (N, H, W, 3)."""
+    """Return the first frames of the sample clip as RGB, (N, H, W, 3)."""
     with av.open(str(PORTRAIT)) as file:
         frames = islice(file.decode(video=0), count)
         return np.stack([frame.to_ndarray(format="rgb24") for frame in frames])
 
 
 def fitted(picture, width, height):
-    """The face's part of a picture, at another size."""
+    """Return a picture at another size."""
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
     return frame.reformat(width, height).to_ndarray(format="rgb24")
 
 
 def write(path, pictures, *, pix_fmt="yuv420p", matrix="bt709", full=False, rate=25, pts=None):
-    """Pictures as a lossless video with all its colour tags; returns its path."""
+    """Write pictures as a lossless video with all colour tags, and return its path."""
     code, name = MATRICES[matrix]
     with av.open(str(path), "w") as file:
         stream = file.add_stream("ffv1", rate, options={"level": "3"})
@@ -61,7 +61,7 @@ def write(path, pictures, *, pix_fmt="yuv420p", matrix="bt709", full=False, rate
 
 
 def read(path):
-    """Every frame of a video: its components, as integers."""
+    """Return the components of every frame of a video, as integers."""
     with av.open(str(path)) as file:
         return [
             tuple(np.array(plane, np.int32) for plane in pyav.views(frame))
@@ -70,20 +70,20 @@ def read(path):
 
 
 def times(path):
-    """Presentation times in seconds, from the first frame on."""
+    """Return the presentation times in seconds, counted from the first frame."""
     with av.open(str(path)) as file:
         found = [frame.pts * frame.time_base for frame in file.decode(video=0)]
     return [float(time - found[0]) for time in found]
 
 
 def rgb(path):
-    """Every frame as RGB, with the video's own matrix."""
+    """Return every frame as RGB, converted with the matrix of the video."""
     with av.open(str(path)) as file:
         return [conversion.as_rgb(conversion.from_av(frame)) for frame in file.decode(video=0)]
 
 
 def psnr(one, other, top=255):
-    """Of the worst component of the worst frame, in dB."""
+    """Return the PSNR of the worst component of the worst frame in dB."""
     assert len(one) == len(other)
     errors = [
         np.mean((a - b) ** 2.0)
@@ -94,7 +94,7 @@ def psnr(one, other, top=255):
 
 
 def run(words, *, env=None, cwd=None, check=True, seconds=SECONDS):
-    """A program with nothing on its standard input."""
+    """Run a program without standard input."""
     done = subprocess.run(
         [str(word) for word in words],
         stdin=subprocess.DEVNULL,

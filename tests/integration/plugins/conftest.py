@@ -1,4 +1,4 @@
-"""A home of its own for each test that installs; one effect and one server for all others."""
+"""Fixtures: a home folder for tests that install, and one effect and one server for all others."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory):
-    """A crsr-video that runs this very package."""
+    """A program crsr-video that runs this package."""
     path = tmp_path_factory.mktemp("bin") / "crsr-video"
     path.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m crsr_video "$@"\n')
     path.chmod(0o755)
@@ -46,7 +46,7 @@ def program(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory, program):
-    """A folder with the effect in it, for FREI0R_PATH."""
+    """A folder that contains the compiled effect, for FREI0R_PATH."""
     folder = tmp_path_factory.mktemp("frei0r")
     source = frei0r.source_file(frei0r.EFFECT_SOURCE)
     try:
@@ -71,7 +71,7 @@ def bench(tmp_path_factory):
 
 @pytest.fixture
 def place():
-    """A private folder for a socket; whatever serves there in the end is killed."""
+    """The path of a socket in a private folder. Servers that remain there are killed."""
     with server_helpers.folder() as folder:
         yield folder / "s"
         for process in pids(folder / "s"):
@@ -87,7 +87,7 @@ def needs(*programs):
 
 @pytest.fixture(scope="session")
 def server(program):
-    """An enhancement server of the tests' own, warm; its socket."""
+    """A running enhancement server that has loaded its networks."""
     face_models.resolve_all()
     with Served(program) as served:
         served.wait()
@@ -96,14 +96,17 @@ def server(program):
 
 @pytest.fixture
 def effect(built, server):
-    """The environment in which programs find the effect, and it that server."""
+    """Environment in which programs find the effect, and the effect finds the server."""
     return environment(built, server.socket)
 
 
 def environment(built, path, start=""):
-    """For a program that loads effects.
+    """Return the environment for a program that loads effects.
 
-    Args: start: command that starts a server; nothing: none is started.
+    Args:
+        built: Folder with the effect.
+        path: Path of the socket.
+        start: Command with which the effect starts a server; empty: it starts none.
     """
     told = {"FREI0R_PATH": str(built), "CRSR_SOCKET": str(path), "CRSR_SERVER": start}
     return os.environ | told
@@ -124,7 +127,7 @@ class Served:
         )
 
     def wait(self):
-        """Until it answers with a picture, and so has loaded everything."""
+        """Wait until it answers with a picture, which means that it has loaded everything."""
         for _ in range(900):
             with suppress(OSError):
                 self.pid()
@@ -135,14 +138,14 @@ class Served:
             client.enhance(np.zeros((64, 64, 4), np.uint8))
 
     def pid(self):
-        """Of whoever listens at the socket now."""
+        """Return the ID of the process that listens at the socket."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
             asking.connect(str(self.socket))
             told = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         return struct.unpack("iII", told)[0]
 
     def kill(self):
-        """At once, as if it had crashed."""
+        """Kill it at once, as if it had crashed."""
         os.kill(self.pid(), signal.SIGKILL)
         self._process.wait(10)
 

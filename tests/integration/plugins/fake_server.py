@@ -1,4 +1,4 @@
-"""A server that starts at once and inverts the colours of every frame; for tests of the effect.
+"""A server for tests of the effect, which starts at once and inverts the colours of every frame.
 
 fake_server.py serve --socket PATH
 

@@ -1,4 +1,4 @@
-"""A small host for the effect, both built with the sanitizers for addresses and the like."""
+"""A small host program and the effect, both compiled with sanitizers."""
 
 import os
 import shlex
@@ -19,7 +19,7 @@ SECONDS = 120
 
 
 def compiled(*arguments):
-    """Run the compiler, or skip the test where there is none, or no header, or no sanitizer."""
+    """Run the compiler, or skip the test where something that it needs is missing."""
     if shutil.which("gcc") is None:
         pytest.skip("needs gcc")
     done = subprocess.run(["gcc", *arguments], capture_output=True, text=True, timeout=SECONDS)
@@ -30,19 +30,19 @@ def compiled(*arguments):
 
 
 def pids(path):
-    """Fake servers that were started there."""
+    """Return the IDs of the fake servers that were started there."""
     file = Path(f"{path}.pids")
     return [int(line) for line in file.read_text().split()] if file.exists() else []
 
 
 def fake(mode=""):
-    """The environment in which the effect starts the fake server."""
+    """Return the environment in which the effect starts the fake server."""
     command = f"{shlex.quote(sys.executable)} {shlex.quote(str(HERE / 'fake_server.py'))}"
     return {"CRSR_SERVER": command, "CRSR_FAKE": mode, "PYTHONPATH": str(ROOT)}
 
 
 class Run:
-    """The host at work."""
+    """A run of the host program."""
 
     def __init__(self, bench, place, pictures, options=(), **environment):
         self.shape = pictures[0].shape
@@ -64,13 +64,13 @@ class Run:
         )
 
     def step(self):
-        """Let it do one frame more (with -each=1)."""
+        """Let it process one more frame (with -each=1)."""
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "done\n"
 
     def done(self):
-        """Pictures, and lines on stderr."""
+        """Return the pictures, and the lines on standard error, after the end."""
         _, told = self.process.communicate(timeout=SECONDS)
         assert self.process.returncode == 0, told
         frames = np.frombuffer(self._out.read_bytes(), np.uint8).reshape(-1, *self.shape)

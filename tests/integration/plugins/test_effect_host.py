@@ -1,4 +1,4 @@
-"""The effect in a small host of ours, both built with the sanitizers for addresses and the like."""
+"""The effect in a small host program, both compiled with sanitizers."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from tests.support.server import face_area, portrait
 
 @pytest.fixture(scope="module")
 def server():
-    """A real one, in a thread of ours."""
+    """A real server in a thread of this process."""
     with (
         server_helpers.folder() as folder,
         server_helpers.serving(folder / "s", threads=2) as server,
@@ -138,7 +138,7 @@ def test_after_kill_9_a_frame_passes_and_then_all_is_well_again(bench, place):
 
 
 def zombies(process):
-    """Children of a process, which it should have none of."""
+    """Return the IDs of the children of a process."""
     return Path(f"/proc/{process}/task/{process}/children").read_text().split()
 
 

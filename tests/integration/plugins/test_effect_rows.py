@@ -1,4 +1,4 @@
-"""Rows of frames that FFmpeg pads without a word, in a stand-in for each of its versions."""
+"""Rows of frames that FFmpeg pads without saying so, in a stand-in for each of its versions."""
 
 import numpy as np
 import pytest
@@ -6,16 +6,16 @@ import pytest
 from tests.integration.plugins.sanitized import HERE, SANITIZE, compiled, fake, inverted, run, same
 
 OLD = (8, 44)
-"""Of FFmpeg 5.1."""
+"""Version of libavfilter in FFmpeg 5.1."""
 NEW = (9, 11)
-"""The first that gives effects what they want."""
+"""The first version of libavfilter that does not pad rows."""
 UNSURE = (9, 3)
-"""Of FFmpeg 6.0."""
+"""Version of libavfilter in FFmpeg 6.0."""
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    """Makes a library that calls effects as a version of libavfilter does."""
+    """Compile a library that calls effects as a version of libavfilter does."""
 
     def make(version, alignment=64):
         major, minor = version
@@ -29,7 +29,7 @@ def library(tmp_path_factory):
 
 
 def pictures(width, count=3, height=40):
-    """Edges that are not upright, in noise."""
+    """Return pictures of slanted edges with noise."""
     rng = np.random.default_rng(7)
     y, x = np.mgrid[:height, :width]
     made = []

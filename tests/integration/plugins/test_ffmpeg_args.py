@@ -1,4 +1,4 @@
-"""The command that is printed for FFmpeg: it runs, and keeps what a video has."""
+"""The command that ffmpeg-args prints runs, and keeps the properties of a video."""
 
 import os
 import shlex
@@ -36,7 +36,7 @@ def args(*words):
 
 
 def obey(printed):
-    """Run what was printed, in a shell, as a user would."""
+    """Run the printed command in a shell, as a user would."""
     done = subprocess.run(
         ["sh", "-c", printed.replace("ffmpeg ", "ffmpeg -v error -nostdin -y ", 1)],
         capture_output=True,
@@ -76,7 +76,7 @@ def test_a_no_op_leaves_pictures_and_tags_alone(tmp_path, sampling, matrix, full
 
 
 def test_without_the_chain_a_no_op_harms(tmp_path):
-    """What the chain is for: this measures that the test above could fail."""
+    """FFmpeg's own conversion is worse, so the test above can fail."""
     source = clips.write(tmp_path / "a.mkv", clips.portrait(2), pix_fmt="yuv420p", full=True)
     words = ["ffmpeg", "-v", "error", "-i", source, "-vf", "frei0r=crsr:0", "-c:v", "ffv1"]
     clips.run([*words, "-pix_fmt", "yuv420p", tmp_path / "b.mkv"])

@@ -1,4 +1,4 @@
-"""The effect in FFmpeg, with the true networks: what changes, what does not, and what may fail."""
+"""The effect in FFmpeg, with the shipped networks."""
 
 import shlex
 import subprocess
@@ -19,7 +19,7 @@ FRAMES = 8
 
 
 def numbered(count, width=640, height=360):
-    """Pictures of a face, each with its number as a grey in a corner."""
+    """Return pictures of a face, each with its number as a shade of gray in a corner."""
     pictures = [clips.fitted(p, width, height) for p in clips.portrait(count)]
     for number, picture in enumerate(pictures):
         picture[:16, :16] = 40 + 3 * number
@@ -27,7 +27,7 @@ def numbered(count, width=640, height=360):
 
 
 def words(source, output, *options):
-    """The command that `ffmpeg-args` prints, lossless."""
+    """Return the words of the command that `ffmpeg-args` prints, with a lossless encoder."""
     asked = ["ffmpeg-args", source, "-o", output, "--codec", "ffv1", *options]
     done = CliRunner().invoke(main, [str(word) for word in asked])
     assert done.exit_code == 0, done.stderr
@@ -35,14 +35,14 @@ def words(source, output, *options):
 
 
 def enhanced(source, output, env, *options):
-    """Run it; returns the frames of the result, and what was said."""
+    """Run that command; return the frames of the result and the text on standard error."""
     done = clips.run(words(source, output, *options), env=env)
     return clips.read(output), done.stderr
 
 
 @pytest.fixture
 def nobody(built):
-    """Where there is no server: the effect gives each frame back."""
+    """Environment without a server, where the effect returns each frame unchanged."""
     return environment(built, "/nonexistent/s")
 
 
@@ -52,7 +52,7 @@ def source(tmp_path):
 
 
 def differs(one, other):
-    """Where two frames differ in luma."""
+    """Return a mask of the pixels in which two frames differ in luma."""
     return one[0] != other[0]
 
 
@@ -61,7 +61,7 @@ def numbers(frames):
 
 
 def check(before, plain, after):
-    """Every frame is there, in order, its face changed, and nothing else but by conversion.
+    """Check that every frame is there, in order, and that only its face was changed.
 
     Args: plain: what FFmpeg's conversion alone makes of the source.
     """
@@ -97,7 +97,6 @@ def test_faces_are_changed_and_nothing_else(tmp_path, source, effect, nobody):
 
 
 def test_the_short_form_works(tmp_path, source, effect):
-    """As people type it."""
     short = ["ffmpeg", "-v", "error", "-i", source, "-vf", "frei0r=crsr:0.8", tmp_path / "o.mp4"]
     assert clips.run(short, env=effect).stderr == ""
     assert len(clips.read(tmp_path / "o.mp4")) == FRAMES
@@ -105,7 +104,7 @@ def test_the_short_form_works(tmp_path, source, effect):
 
 @pytest.mark.parametrize("size", [(326, 244), (854, 480), (1366, 768)])
 def test_the_short_form_is_right_where_ffmpeg_pads_rows(tmp_path, size, effect, nobody):
-    """Widths that are no multiple of 16; outside the face nothing differs but by conversion."""
+    """Outside the face, nothing differs from FFmpeg's conversion alone."""
     source = clips.write(tmp_path / "a.mkv", numbered(3, *size), pix_fmt="yuv444p")
 
     def made(name, chain, env):

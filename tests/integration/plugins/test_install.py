@@ -1,4 +1,4 @@
-"""Installing the effect: what comes where, what is refused, and that nothing else is touched."""
+"""Installation of the effect."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def run(*words):
 
 
 def tree(folder):
-    """Every file below a folder, with its contents."""
+    """Return every file below a folder with its content."""
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("built")  # Skips where nothing can be comp
 
 @pytest.fixture
 def installed(home, program):
-    """A home with the effect installed."""
+    """A home folder in which the effect is installed."""
     assert run("install", "--command", program).exit_code == 0
     return home
 

@@ -1,4 +1,4 @@
-"""The effect in MLT, as Kdenlive and Shotcut use it: small projects, rendered without a window."""
+"""The effect in small MLT projects, as Kdenlive and Shotcut use it."""
 
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -27,16 +27,16 @@ PROJECT = """<mlt>
 
 
 def effect_filter(**parameters):
-    """The effect as a project holds it; parameters by their names."""
+    """Return the effect as XML of a project, with parameters by name."""
     told = "".join(f'<property name="{k}">{v}</property>' for k, v in parameters.items())
     return f'<filter><property name="mlt_service">frei0r.crsr</property>{told}</filter>'
 
 
 def melt(words, env):
-    """Run it; what it says.
+    """Run melt, and return its text on standard error.
 
-    Of a render of few frames, melt now and then misses the end, and then waits for ever: on a
-    machine with much to do, without the effect too. So it may have a second attempt.
+    On a busy machine, melt sometimes misses the end of a short render and waits forever, also
+    without the effect. It therefore gets a second attempt.
     """
     line = ["melt", *words, "an=1", "vcodec=ffv1", "terminate_on_pause=1"]
     env = env | {"QT_QPA_PLATFORM": "offscreen"}
@@ -47,7 +47,7 @@ def melt(words, env):
 
 
 def rendered(tmp_path, source, env, filters, *, real_time=-1, count=FRAMES, size=(640, 360)):
-    """Render a project; returns its frames."""
+    """Render a project, and return its frames."""
     project, output = tmp_path / "project.mlt", tmp_path / "rendered.mkv"
     width, height = size
     text = PROJECT.format(
@@ -78,7 +78,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def plain(tmp_path, source, effect):
-    """MLT's own conversion there and back."""
+    """Frames after MLT's conversion to RGB and back, without enhancement."""
     return rendered(tmp_path, source, effect, effect_filter(strength=0))
 
 

@@ -1,4 +1,4 @@
-"""The filter for VapourSynth: under vspipe, and asked for frames in every order."""
+"""The filter for VapourSynth, under vspipe and with frames requested in different orders."""
 
 import os
 import shutil
@@ -58,7 +58,7 @@ def same(one, other):
 
 
 class Stamp(Stage):
-    """A stage that writes into each frame how many came since it was reset, and which."""
+    """A stage that writes into each frame its number and the count of frames since the reset."""
 
     def __init__(self):
         self.seen = []
@@ -73,7 +73,7 @@ class Stamp(Stage):
 
 
 class Untracked(Stage):
-    """A first stage that finds nobody."""
+    """A first stage that finds no faces."""
 
     def push(self, item):
         return [TrackedFrame(item)]
@@ -87,7 +87,7 @@ class Idle(Untracked):
 
 
 class Bare(Stage):
-    """A last stage that gives the frame back."""
+    """A last stage that returns the frame."""
 
     def __init__(self, stamp):
         self.stamp = stamp
@@ -158,7 +158,7 @@ def test_strength_zero_gives_the_frames_back():
 
 
 def test_order_and_threads_do_not_matter_to_the_picture():
-    """All frames at once, as several threads would; and a leap, made up for from the start."""
+    """All frames are requested at once, as several threads do, and then one far away."""
     clip = portrait("yuv420p", 6)
     straight = [planes(f) for f in plugin.enhance(clip, warm_up=6).frames()]
     mixed = plugin.enhance(clip, warm_up=6)
@@ -199,7 +199,7 @@ def test_any_warm_up_goes(warm_up):
 
 
 class Look(Bare):
-    """Keeps what it was given."""
+    """Stores its arguments."""
 
     def push(self, item):
         self.stamp.append(item.frame)
@@ -210,7 +210,7 @@ class Look(Bare):
 
 
 def looked(clip):
-    """The first frame as the pipeline gets it."""
+    """Return the first frame as the pipeline gets it."""
     seen: list[Frame] = []
     stages = [("track", Untracked()), ("noting", Idle()), ("paste", Look(seen))]
     plugin.enhance(clip, make=lambda _: Pipeline(stages)).get_frame(0).close()
