@@ -1,6 +1,5 @@
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -394,6 +393,8 @@ def test_broken_weights(clip: Path, tmp_path: Path, content: bytes, fragment: st
 
 
 def _small_disk() -> None:
+    import resource  # Windows lacks it.
+
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 

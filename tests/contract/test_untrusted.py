@@ -3,7 +3,6 @@
 import ast
 import errno
 import os
-import resource
 import socket
 import threading
 from collections.abc import Iterator
@@ -136,6 +135,8 @@ def test_every_format_on_the_list_is_known() -> None:
 
 
 def _peak() -> float:
+    import resource  # Windows lacks it.
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

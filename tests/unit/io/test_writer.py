@@ -1,7 +1,6 @@
 """The writer of recorded results: what it keeps, refuses, and leaves behind when it fails."""
 
 import os
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -546,6 +545,8 @@ def test_without_a_frame_there_is_no_result(tmp_path: Path) -> None:
 
 @contextmanager
 def _file_size_limit(size: int) -> Iterator[None]:
+    import resource  # Windows lacks it.
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

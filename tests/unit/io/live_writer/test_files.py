@@ -1,6 +1,5 @@
 """Live results in files and HLS folders."""
 
-import resource
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -166,6 +165,8 @@ def test_bit_rate_and_options_reach_the_encoder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".y4m"])
 def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path: Path, suffix: str) -> None:
+    import resource  # Windows lacks it.
+
     target = tmp_path / f"result{suffix}"
     with clip(tmp_path, frames=60, size=(320, 240)) as source:
         writer = open_writer(target, source.feed, bitrate=4_000_000)
