@@ -13,8 +13,9 @@ PORTRAIT = ROOT / "clips" / "portrait.mp4"
 PROBE = """
 import gc, json, os, random, signal, sys, threading, warnings
 import cv2, numpy, torch
+import scipy.cluster.hierarchy  # scipy and sympy add filters for warnings when they are imported.
 try:
-    import sympy  # torch imports it when it first needs it, and it adds a filter for warnings.
+    import sympy  # torch imports it when it first needs it.
 except ImportError:
     pass
 import crsr_video
