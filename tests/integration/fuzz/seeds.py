@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.support.mp4_boxes import clap, with_box
+from tests.support.picture_messages import CAPTIONS, with_message
 from tests.support.video import make_video
 
 SIZE = (96, 64)
@@ -29,6 +31,29 @@ def _made(**options: object) -> Callable[[Path], Path]:
         return make_video(path, size=SIZE, frames=FRAMES, gop=8, **options)
 
     return make
+
+
+def _captioned(path: Path) -> Path:
+    plain = make_video(path.with_name(f"plain-{path.name}"), size=SIZE, frames=FRAMES, gop=8)
+    return with_message(plain, path, CAPTIONS)
+
+
+def _joined(path: Path) -> Path:
+    """Two parts of a transport stream, whose clock starts again."""
+    part = path.with_name(f"part-{path.name}")
+    data = make_video(part, size=SIZE, frames=FRAMES // 2, gop=8, audio=1).read_bytes()
+    path.write_bytes(2 * data)
+    return path
+
+
+def _cropped(path: Path) -> Path:
+    return with_box(make_video(path, size=(112, 80), frames=FRAMES, gop=8), clap(*SIZE))
+
+
+def _chapters(path: Path) -> Path:
+    make_video(path, size=SIZE, frames=FRAMES, gop=8, chapters=True)
+    path.write_bytes(path.read_bytes().replace(b"\x43\x7c\x83und", b"\x43\x7c\x83ger"))
+    return path
 
 
 _FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
@@ -64,6 +89,14 @@ SEEDS: dict[str, Callable[[Path], Path]] = {
     "ffv1.nut": _made(codec="ffv1", audio=1),
     "mjpeg.mkv": _made(codec="mjpeg", pix_fmt="yuvj420p", audio=1),
     "raw.y4m": _y4m,
+    "alpha.webm": _made(codec="libvpx-vp9", pix_fmt="yuva420p", options={"cpu-used": "8"}),
+    "captions.mp4": _captioned,
+    "joined.ts": _joined,
+    "cropped.mp4": _cropped,
+    "chapters.mkv": _chapters,
+    "fields.ts": _made(
+        codec="mpeg2video", options={"flags": "+ildct+ilme"}, metadata={"service_name": "One"}
+    ),
 }
 
 
