@@ -152,12 +152,12 @@ class Enhancer(Closing):
             raise ValueError(
                 f"a picture is a numpy array or a PIL image, not {type(picture).__name__}"
             )
-        from crsr_video.io import images  # loads Pillow, which frames do not need
+        from crsr_video.io import image_writing, images  # loads Pillow, which frames do not need
 
         image = images.from_array(picture) if is_array else images.from_pillow(picture)
         (done,) = [*self._pipeline.push(image.frame), *self._pipeline.flush()]
         self._pipeline.reset()
-        return (images.to_pixels if is_array else images.to_pillow)(image, done)
+        return (image_writing.to_pixels if is_array else image_writing.to_pillow)(image, done)
 
     def reset(self) -> None:
         """Forget all frames and faces, as at the beginning of another video."""

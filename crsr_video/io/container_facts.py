@@ -7,22 +7,23 @@ EN 300 468 (SDT).
 """
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from io import BytesIO, RawIOBase
 from math import ceil, floor
 
-from crsr_video.io import matroska
+from crsr_video.io import matroska, mp4_boxes
 
 _MOST_BYTES = 64 << 20
-"""Maximum number of bytes to read of an MP4 file's movie box or a Matroska file's tracks."""
-_ENTRY_BYTES = 78
-"""Length of the fields of a video sample entry that precede its boxes."""
+"""Maximum number of bytes to read of a Matroska file's tracks."""
 _SERVICE_BYTES = 1 << 20
 """How many bytes of a transport stream are searched for the name of its service."""
 _DOLBY_VISION = (b"dvcC", b"dvvC", b"dvwC")
-_SPHERE = "360-degree mapping"
+_LARGEST_MAPPING = 1 << 16
+"""Bytes of a box that are copied to a result."""
+SPHERE, STEREO = "360-degree mapping", "stereo mode"
+_MAPPINGS = {b"sv3d": SPHERE, b"st3d": STEREO, b"vexu": STEREO}
+"""Boxes that say how to show a picture on a sphere, or to two eyes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,10 @@ class ContainerFacts:
     """Names of properties that no output keeps, such as "stereo mode", for messages."""
     service: tuple[str, str] | None = None
     """Provider and name of the service of a transport stream."""
+    entry_boxes: bytes = b""
+    """Boxes of the sample entry that describe a sphere or two eyes, for results in MP4."""
+    track_boxes: bytes = b""
+    """Boxes of the track for the same purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ class FileFacts:
     def of_track(self, index: int) -> ContainerFacts:
         """Return the metadata of one track together with those of the whole container."""
         own = self.tracks[index] if index < len(self.tracks) else ContainerFacts()
-        return replace(self.common, crop=own.crop, losses=(*own.losses, *self.common.losses))
+        losses = (*own.losses, *self.common.losses)
+        return replace(own, losses=losses, service=self.common.service)
 
 
 def read_facts(file: RawIOBase | BytesIO) -> FileFacts:
@@ -68,7 +74,8 @@ def read_facts(file: RawIOBase | BytesIO) -> FileFacts:
         if head.startswith(b"\x1a\x45\xdf\xa3"):
             return _facts_of_matroska(file)
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            return FileFacts(tracks=tuple(map(_facts_of_mp4_track, _inside(_movie(file), b"trak"))))
+            tracks = mp4_boxes.boxes_at(mp4_boxes.find_movie(file)[1], b"trak")
+            return FileFacts(tracks=tuple(map(_facts_of_mp4_track, tracks)))
         file.seek(0)
         return FileFacts(ContainerFacts(service=_service(file.read(_SERVICE_BYTES))))
     except (OSError, ValueError, struct.error, IndexError, ZeroDivisionError):
@@ -78,69 +85,27 @@ def read_facts(file: RawIOBase | BytesIO) -> FileFacts:
 # MP4 ---------------------------------------------------------------------------------------------
 
 
-def _boxes(data: bytes, at: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the name and content of each box in `data`, starting at offset `at`."""
-    while at + 8 <= len(data):
-        size, name, head = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8], 8
-        if size == 1:
-            size, head = int.from_bytes(data[at + 8 : at + 16]), 16
-        size = size or len(data) - at
-        if size < head:
-            return
-        yield name, data[at + head : at + size]
-        at += size
-
-
-def _inside(data: bytes, *path: bytes) -> Iterator[bytes]:
-    """Yield the contents of all boxes at a path, which names nested boxes from the outside in."""
-    for name, content in _boxes(data):
-        if name == path[0]:
-            if len(path) == 1:
-                yield content
-            else:
-                yield from _inside(content, *path[1:])
-
-
-def _movie(file: RawIOBase | BytesIO) -> bytes:
-    """Return the content of the movie box, or no bytes if the file has none."""
-    at = 0
-    while True:
-        file.seek(at)
-        head = file.read(16)
-        if len(head) < 8:
-            return b""
-        size, begin = int.from_bytes(head[:4]), 8
-        if size == 1:
-            size, begin = int.from_bytes(head[8:16]), 16
-        if head[4:8] == b"moov":
-            file.seek(at + begin)
-            return file.read(min(size - begin, _MOST_BYTES))
-        if size < begin:
-            return b""
-        at += size
+_SPHERICAL_V1 = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
 
 
 def _facts_of_mp4_track(track: bytes) -> ContainerFacts:
-    facts, losses = ContainerFacts(), dict[str, None]()
-    if any(data[:16].hex() == _SPHERICAL_V1 for data in _inside(track, b"uuid")):
-        losses[_SPHERE] = None
-    for table in _inside(track, b"mdia", b"minf", b"stbl", b"stsd"):
-        for _, entry in _boxes(table, 8):
-            for name, content in _boxes(entry, _ENTRY_BYTES):
-                if name == b"clap":
-                    size = struct.unpack(">HH", entry[24:28])
-                    facts = replace(facts, crop=_clean_aperture(content, *size))
-                elif name == b"sv3d":
-                    losses[_SPHERE] = None
-                elif name in (b"st3d", b"vexu"):
-                    losses["stereo mode"] = None
-                elif name in _DOLBY_VISION:
-                    losses["Dolby Vision"] = None
-            break
-    return replace(facts, losses=tuple(losses))
-
-
-_SPHERICAL_V1 = "ffcc8263f8554a938814587a02521fdd"
+    losses, crop = dict[str, None](), None
+    in_entry, in_track = b"", b""
+    for data in mp4_boxes.boxes_at(track, b"uuid"):
+        if data.startswith(_SPHERICAL_V1) and len(data) <= _LARGEST_MAPPING:
+            in_track += mp4_boxes.made(b"uuid", data)
+            losses[SPHERE] = None
+    entry = mp4_boxes.sample_entry(track)
+    for name, content in mp4_boxes.boxes(entry, mp4_boxes.ENTRY_BYTES):
+        if name == b"clap":
+            crop = _clean_aperture(content, *struct.unpack(">HH", entry[24:28]))
+        elif name in _MAPPINGS:
+            losses[_MAPPINGS[name]] = None
+            if name != b"vexu" and len(content) <= _LARGEST_MAPPING:  # It describes a second layer.
+                in_entry += mp4_boxes.made(name, content)
+        elif name in _DOLBY_VISION:
+            losses["Dolby Vision"] = None
+    return ContainerFacts(crop, tuple(losses), None, in_entry, in_track)
 
 
 def _clean_aperture(content: bytes, width: int, height: int) -> Crop | None:
@@ -203,7 +168,7 @@ def _facts_of_track(track: bytes) -> ContainerFacts:
             elif part == _PROJECTION:
                 parts = matroska.parts(value)
                 if {int.from_bytes(v) for k, v in parts if k == _PROJECTION_TYPE} - {0}:
-                    losses[_SPHERE] = None
+                    losses[SPHERE] = None
     return ContainerFacts(Crop(**crop) if crop else None, tuple(losses))
 
 

@@ -11,10 +11,11 @@ from av.stream import AttachmentStream
 
 from crsr_video.io import pyav
 from crsr_video.io.integrity import ends_early, points_past_end
+from crsr_video.io.packet_clocks import JUMPING_FORMATS, RecordingClocks
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.connection import Connection
 from crsr_video.io.sources.opening import PROBE_BYTES, open_container, packets_of
-from crsr_video.io.timestamps import JUMPING_FORMATS, RecordingClocks, time_of
+from crsr_video.io.windows import time_of
 
 _MOST_FAILURES = 3
 """Number of consecutive errors after which reading stops."""

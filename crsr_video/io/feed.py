@@ -8,9 +8,9 @@ import av
 from av.error import FFmpegError
 from av.stream import Stream
 
+from crsr_video.io.picture_times import frame_rate
 from crsr_video.io.pyav import Passthrough
 from crsr_video.io.sources.connection import Connection
-from crsr_video.io.timestamps import frame_rate
 from crsr_video.types import Frame, VideoInfo
 
 _COPIED = ("audio", "subtitle", "data")

@@ -29,6 +29,8 @@ from crsr_video.io import pipes, pyav
 from crsr_video.io.decoding import Form, form_of
 from crsr_video.io.feed import Arrival, Feed
 from crsr_video.io.live_session import LiveSession, SenderGone
+from crsr_video.io.pace import Pace
+from crsr_video.io.packet_clocks import Timeline, common_time_base
 from crsr_video.io.pyav import Passthrough
 from crsr_video.io.reconnecting import FIRST_DELAY_SECONDS, next_delay
 from crsr_video.io.sources.background import (
@@ -38,7 +40,6 @@ from crsr_video.io.sources.background import (
     Stopped,
 )
 from crsr_video.io.sources.targets import Kind, live_target
-from crsr_video.io.timestamps import Pace, Timeline, common_time_base
 from crsr_video.types import Frame
 
 MAX_HELD_BYTES = 64 << 20

@@ -6,10 +6,11 @@ from crsr_video.config import ReadSettings
 from crsr_video.errors import NoVideoError
 from crsr_video.io.decoding import VideoDecoder
 from crsr_video.io.feed import Feed, describe_feed
+from crsr_video.io.packet_clocks import Timeline
+from crsr_video.io.picture_times import PictureTimes
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.background import BackgroundConnection, ConnectionLost
 from crsr_video.io.sources.targets import Target, is_clockless
-from crsr_video.io.timestamps import PictureTimes, Timeline
 from crsr_video.types import Frame
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from av.stream import Discard, Disposition, Stream
 
 from crsr_video.io import picture_properties, pyav, subtitles
+from crsr_video.io.container_facts import SPHERE, STEREO, ContainerFacts
 from crsr_video.io.containers import (
     ASPECT,
     BY_SUFFIX,
@@ -156,7 +157,7 @@ _SIDE_DATA: dict[str, tuple[str, tuple[str, ...]]] = {
         "closed captions",
         ("libx264", "libx264rgb", "libx265", "mpeg2video", "h264_nvenc", "hevc_nvenc"),
     ),
-    "STEREO3D": ("stereo mode", ("libx264", "libx264rgb")),
+    "STEREO3D": (STEREO, ("libx264", "libx264rgb")),
     "SEI_UNREGISTERED": ("user data of the pictures", KEEP_USER_DATA),
     "DYNAMIC_HDR_PLUS": ("HDR10+ metadata", ()),
     "DYNAMIC_HDR_VIVID": ("HDR Vivid metadata", ()),
@@ -168,7 +169,7 @@ _SIDE_DATA: dict[str, tuple[str, tuple[str, ...]]] = {
     "PANSCAN": ("pan and scan", ()),
     "GOP_TIMECODE": ("time codes of the pictures", ()),
     "S12M_TIMECODE": ("time codes of the pictures", ()),
-    "SPHERICAL": ("360-degree mapping", ()),
+    "SPHERICAL": (SPHERE, ()),
     "ICC_PROFILE": ("colour profile", ()),
     "EXIF": ("EXIF data", ()),
 }
@@ -201,16 +202,24 @@ def unkept_properties(source: Source, container: str, encoder: str) -> tuple[str
     else:
         found.pop("transparency", None)
     if stereo_multiplier(source) != 1 and container in MATROSKA:
-        found["stereo mode"] = None
+        found[STEREO] = None
     if source.video.metadata.get("stereo_mode", "mono") != "mono" and container not in MATROSKA:
-        found["stereo mode"] = None
+        found[STEREO] = None
     if not _has_clock_time(source, attached):
         attached.pop("GOP_TIMECODE", None)
     found |= dict.fromkeys(unkept_side_data(attached, encoder))
+    if keeps_mapping(source.facts, container):
+        found.pop(SPHERE, None)
+        found.pop(STEREO, None)
     notices = [f"not kept: {', '.join(found)}"] if found else []
     if source.facts.service is not None and any(source.facts.service) and container != "mpegts":
         notices.append(f"{container} does not hold the name of the service")
     return tuple(notices)
+
+
+def keeps_mapping(facts: ContainerFacts, container: str) -> bool:
+    """Return whether a result says like its source how to show it on a sphere, or to two eyes."""
+    return container in MOV and bool(facts.entry_boxes or facts.track_boxes)
 
 
 def unkept_side_data(kinds: Iterable[str], encoder: str) -> tuple[str, ...]:

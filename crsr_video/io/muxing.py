@@ -9,17 +9,18 @@ import av
 from av.codec.context import Flags, ThreadType
 from av.container import OutputContainer
 from av.error import FFmpegError
+from av.stream import Disposition
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from crsr_video.errors import EncoderError, OutputError
-from crsr_video.io import encoders, limits, picture_properties, pyav
+from crsr_video.io import encoders, limits, mp4_boxes, picture_properties, pyav
 from crsr_video.io.clock import EncoderClock
 from crsr_video.io.containers import MOV
 from crsr_video.io.copied_streams import LiveStreams, RecordedStreams, StreamTemplates
 from crsr_video.io.destinations.byte_streams import ByteStream
 from crsr_video.io.encoder_options import KEEP_USER_DATA, hdr_options, merge_parameters
-from crsr_video.io.losses import INTERLACED, late_side_data
+from crsr_video.io.losses import INTERLACED, keeps_mapping, late_side_data
 from crsr_video.io.muxer_options import keeps_times
 from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.pictures import describe_pictures
@@ -272,9 +273,15 @@ class RecordedMuxer(Muxer):
 
     def finish(self) -> None:
         """Write what the encoder and the copied streams hold, and the end of the container."""
+        streams, facts = self._container.streams, self._source.facts
+        tracks = [s.index for s in streams if not s.disposition & Disposition.attached_pic]
         with self._writing():
             self._others.finish()
         super().finish()
+        if isinstance(self._target, Path) and keeps_mapping(facts, self._plan.container):
+            with self._writing():
+                number = tracks.index(self._stream.index)
+                mp4_boxes.add_to_track(self._target, number, facts.entry_boxes, facts.track_boxes)
 
 
 class LiveMuxer(Muxer):

@@ -49,7 +49,7 @@ class OutputFile:
             self.temporary = temporary_name(path)
             """The hidden name under which the file grows."""
             with pyav.translated(OutputError, f"{path}: cannot be written"):
-                self._claim = _claim(self.temporary)
+                self._locked_file = _create_locked(self.temporary)
         except BaseException:
             self._lock.release()
             raise
@@ -69,8 +69,8 @@ class OutputFile:
         if not self._is_published:
             with suppress(OSError):
                 self.temporary.unlink(missing_ok=True)
-        if self._claim is not None:
-            self._claim.close()
+        if self._locked_file is not None:
+            self._locked_file.close()
         self._lock.release()
 
 
@@ -100,7 +100,7 @@ def check_output(path: Path, source: Path | None, overwrite: bool) -> None:
         raise OutputError(f"{path}: {pyav.reason(error)}") from error
 
 
-def _claim(temporary: Path) -> IO[bytes] | None:
+def _create_locked(temporary: Path) -> IO[bytes] | None:
     """Create a file and lock it: while it is open, `remove_leftovers` does not touch it.
 
     There is no such lock on Windows, which does not remove open files anyway.

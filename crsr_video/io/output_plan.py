@@ -1,7 +1,7 @@
 """Plan an output: its container, encoder, pixel format and copied streams, and what is lost.
 
-A recorded result keeps the properties of its source wherever they can be written. A live result is
-made for low latency, and for the players of its destination.
+A recorded result keeps the properties of its source wherever they can be written. `live_plan` plans
+the results of live sources.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,11 @@ from pathlib import Path
 from crsr_video.config import COPY_LIKE, OutputSettings
 from crsr_video.errors import ConfigError, EncoderError, OutputError
 from crsr_video.io import encoders, losses, muxer_options
-from crsr_video.io.clock import Timing, live_timing, recorded_timing
+from crsr_video.io.clock import Timing, recorded_timing
 from crsr_video.io.containers import (
     BY_SUFFIX,
     FALLBACK,
     MATROSKA,
-    PLAIN,
     RAW,
     SUFFIXES,
     holds_video,
@@ -29,9 +28,7 @@ from crsr_video.io.destinations.address import (
     file_destination,
     standard_output_destination,
 )
-from crsr_video.io.encoder_options import live_settings
 from crsr_video.io.encoders import EncoderChoice
-from crsr_video.io.feed import Feed
 from crsr_video.io.pictures import PictureShape, shape_for
 from crsr_video.io.pixel_formats import pixel_format
 from crsr_video.io.source import Source, bit_rate
@@ -137,9 +134,6 @@ class OutputPlan:
         )
 
 
-# Recorded results -------------------------------------------------------------------------------
-
-
 def plan_output(
     source: Source,
     output: Path | str | None = None,
@@ -172,7 +166,7 @@ def plan_output(
     )
     container = destination.container
     if encoder == encoders.RAW and destination.is_standard_output:
-        settings = _with_raw_format(settings, container, first)
+        settings = with_raw_format(settings, container, first)
     choice = _choose(source, encoder, settings, scale)
     if container == "avi" and encoder in ("libx264", "libx265"):
         choice.options.setdefault("bf", "0")  # AVI cannot store times of reordered frames.
@@ -204,7 +198,7 @@ def plan_output(
             *left_out,
         ),
     )
-    return _checked(plan, settings)
+    return refuse_losses(plan, settings)
 
 
 def _encoder_for(
@@ -252,7 +246,12 @@ def _loss_notices(
     return notices
 
 
-def _checked(plan: OutputPlan, settings: OutputSettings) -> OutputPlan:
+def refuse_losses(plan: OutputPlan, settings: OutputSettings) -> OutputPlan:
+    """Return a plan, unless something is lost although the settings are strict.
+
+    Raises:
+        OutputError: Something is lost.
+    """
     if settings.strict and plan.notices:
         raise OutputError(
             f"{plan.name}: not written because of --strict: {'; '.join(plan.notices)}"
@@ -403,7 +402,7 @@ def _resolve_copy_like(settings: OutputSettings, source: Source, scale: int) -> 
     return replace(settings, codec=None, bitrate=bits * scale if bits else None)
 
 
-def _with_raw_format(settings: OutputSettings, container: str, first: Frame) -> OutputSettings:
+def with_raw_format(settings: OutputSettings, container: str, first: Frame) -> OutputSettings:
     """Set a raw pixel format that the container can hold, like the user's or else the source's."""
     if container == "rawvideo" and "pix_fmt" in settings.options:
         return settings
@@ -428,135 +427,3 @@ def _choose(source: Source, encoder: str, settings: OutputSettings, scale: int) 
 def _is_gif(source: Source) -> bool:
     """Return whether the source is a GIF, whose RGB pictures few players support in a video."""
     return source.info.container == "gif"
-
-
-# Live results -----------------------------------------------------------------------------------
-
-
-def plan_live_output(
-    destination: Destination,
-    feed: Feed,
-    settings: OutputSettings,
-    rate: Fraction | None,
-    notices: tuple[str, ...] = (),
-) -> OutputPlan:
-    """Plan the result of a live source, without opening anything.
-
-    Args:
-        destination: Where the result goes.
-        feed: The source.
-        settings: The user's choices.
-        rate: Frames per second. Defaults to what the source states.
-        notices: Notices about what is lost of the other streams.
-
-    Raises:
-        EncoderError: The encoder does not exist, or does not fit the container or the picture.
-        OutputError: Something is lost although the settings are strict.
-    """
-    first, rate = feed.first, rate or feed.info.rate
-    timing = live_timing(rate, feed.info.time_base)
-    if destination.kind == "camera":
-        plan = _camera_plan(destination, first, timing, notices)
-        return _checked(plan, settings)
-    encoder, found = _live_encoder(settings, destination)
-    choice, size, more = _live_choice(settings, destination, encoder, feed, rate)
-    container = destination.container
-    is_converted = (choice.pixel_format, *size) != (first.layout.name, first.width, first.height)
-    keeps_fields = losses.keeps_fields(container, encoder, is_converted=is_converted)
-    shape = replace(
-        shape_for(first.layout, choice.pixel_format, size),
-        sample_aspect=first.sample_aspect,
-        interlaced=first.interlaced if keeps_fields else "progressive",
-    )
-    plan = OutputPlan(
-        destination,
-        choice,
-        shape,
-        replace(timing, counts_frames=choice.counts_frames),
-        _live_muxer_options(destination, timing.tick),
-        (),
-        tuple(
-            dict.fromkeys(
-                (
-                    *found,
-                    *more,
-                    *choice.notices,
-                    *losses.picture_notices(first, container, encoder),
-                    *losses.field_notices(first.interlaced, encoder, are_kept=keeps_fields),
-                    *notices,
-                )
-            )
-        ),
-        is_live=True,
-    )
-    return _checked(plan, settings)
-
-
-def _camera_plan(
-    destination: Destination, first: Frame, timing: Timing, notices: tuple[str, ...]
-) -> OutputPlan:
-    """Return the plan for a virtual camera.
-
-    Programs expect limited-range BT.601 4:2:0 pictures from a camera.
-    """
-    size = max(2, first.width & ~1), max(2, first.height & ~1)
-    shape = PictureShape(*size, "yuv420p", "bt601", False, first.sample_aspect)
-    if first.rotation:
-        notices += ("a virtual camera does not hold the rotation",)
-    choice = EncoderChoice("", "yuv420p", {})
-    return OutputPlan(destination, choice, shape, timing, notices=notices, is_live=True)
-
-
-def _live_encoder(
-    settings: OutputSettings, destination: Destination
-) -> tuple[str, tuple[str, ...]]:
-    container = destination.container
-    if container in PLAIN and settings.codec not in (None, encoders.RAW):
-        raise EncoderError(f"{container} holds raw pictures only, not {settings.codec}")
-    asked = settings.codec or (encoders.RAW if container in RAW else None)
-    name, notices = encoders.encoder_name("h264", asked, is_rgb=False)
-    # The muxers of HLS and RTSP cannot be tried; they hold the same codecs as MPEG-TS.
-    trial = {"hls": "mpegts", "rtsp": "mpegts"}.get(container, container)
-    if container not in PLAIN and not holds_video(trial, name):
-        raise EncoderError(f"{container} cannot hold {name}'s video")
-    return name, notices
-
-
-def _live_choice(
-    settings: OutputSettings,
-    destination: Destination,
-    encoder: str,
-    feed: Feed,
-    rate: Fraction | None,
-) -> tuple[EncoderChoice, tuple[int, int], tuple[str, ...]]:
-    """Return the encoder with its settings, the size that is encoded, and notices."""
-    first = feed.first
-    size, notices = (first.width, first.height), tuple[str, ...]()
-    container = destination.container
-    if encoder == encoders.RAW:
-        settings = _with_raw_format(settings, container, first)
-        if container == "rawvideo":
-            name = settings.options["pix_fmt"]
-            fps = float(live_timing(rate, feed.info.time_base).rate)
-            notices = (f"raw video: {size[0]}x{size[1]} {name}, {fps:g} frames per second",)
-    else:
-        is_for_players = destination.is_network or container in ("hls", "flv")
-        offered = encoders.pixel_formats(encoder)
-        if is_for_players and "yuv420p" in offered and "pix_fmt" not in settings.options:
-            # Every player and service takes this format, which needs even sizes.
-            settings = replace(settings, options={**settings.options, "pix_fmt": "yuv420p"})
-            even = size[0] & ~1, size[1] & ~1
-            if even != size:
-                was = f"{size[0]}x{size[1]}"
-                notices = (f"pictures of {was} lose their last row or column for players",)
-            size = even
-        settings = live_settings(encoder, settings)
-    bits = feed.info.bit_rate
-    choice = encoders.choose(encoder, settings, first.layout.name, size, rate, bits)
-    return choice, size, notices
-
-
-def _live_muxer_options(destination: Destination, tick: Fraction) -> dict[str, str]:
-    if destination.kind in ("file", "hls"):
-        return muxer_options.live_file_options(destination.container, destination.path, tick)
-    return muxer_options.streaming_options(destination.muxer)

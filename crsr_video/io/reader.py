@@ -18,24 +18,23 @@ so that a writer can decide what to do with each of them.
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-
-from av.stream import Disposition
 
 from crsr_video.closing import Closing
 from crsr_video.config import ReadSettings
 from crsr_video.errors import NoVideoError
 from crsr_video.io import pipes
-from crsr_video.io.decoding import VideoDecoder
-from crsr_video.io.demuxing import Demuxer, position_at
-from crsr_video.io.pyav import Packet, Passthrough
+from crsr_video.io.demuxing import position_at
+from crsr_video.io.packet_clocks import JUMPING_FORMATS
+from crsr_video.io.pyav import Passthrough
+from crsr_video.io.reading_pass import ReadingPass, ReadReport
 from crsr_video.io.sampling import later_field_order
 from crsr_video.io.source import Source, late_templates
 from crsr_video.io.sources.connection import Connection
 from crsr_video.io.sources.targets import recorded_target
-from crsr_video.io.timestamps import JUMPING_FORMATS, PictureTimes, Span, Window, time_of
+from crsr_video.io.windows import Span, Window, time_of
 from crsr_video.types import FieldOrder, Frame, VideoInfo
 
 __all__ = ["Passthrough", "ReadReport", "Reader", "Span"]
@@ -45,26 +44,6 @@ MAX_HELD_BYTES = 256 << 20
 _STEPS_BACK_SECONDS = (0, 10, 60)
 """How far before the wanted time reading starts until a keyframe is found before that time. After
 the last step the file is read from its start."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadReport:
-    """Report of what was read and what was lost."""
-
-    frames: int
-    """Frames that came out."""
-    concealed: int
-    """Frames, among those, in which the decoder concealed damage."""
-    damaged: int
-    """Packets that could not be decoded at all."""
-    made_up: int
-    """Frames whose timestamp was missing or ran backwards, and was replaced."""
-    truncated: bool
-    """Whether the source ends before it should."""
-    notes: tuple[str, ...]
-    """Conversions and the like, one line each."""
-    losses: tuple[str, ...] = ()
-    """Those of the notes that say what the frames and packets do not keep of the source."""
 
 
 class Reader(Closing):
@@ -205,7 +184,7 @@ class Reader(Closing):
         for seconds_back in (*_STEPS_BACK_SECONDS, None) if may_seek else (None,):
             if not self._go_back(seconds_back):
                 continue
-            self._pass = _Pass(
+            self._pass = ReadingPass(
                 self._connection,
                 window,
                 self._like,
@@ -290,141 +269,6 @@ class _Notes(dict[str, None]):
     def add(self, line: str) -> None:
         self[line] = None
         self._on_line(line)
-
-
-class _Pass:
-    """One pass over a source, from the place where it stands."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        window: Window,
-        like: Frame | None,
-        threads: int,
-        note: Callable[[str], None],
-        lose: Callable[[str], None],
-        *,
-        skips_to_keyframe: bool = False,
-    ) -> None:
-        self._connection, self._window, self._base = connection, window, connection.time_base
-        self._note = note
-        self._skips_to_keyframe = skips_to_keyframe
-        begin = None if window.begin is None else round(window.begin / self._base)
-        self._decoder = VideoDecoder(
-            connection, threads=threads, like=like, begin=begin, note=note, lose=lose
-        )
-        self._demuxer = Demuxer(connection, note, lose)
-        self._times = PictureTimes(connection.video)
-        self._earliest: Fraction | None = None
-        self._first_position: int | None = None
-        self._is_done = False
-        self._frames = self._concealed = 0
-        self.covers: dict[int, Packet] = {}
-        """Cover pictures so far, by stream index."""
-        self.first_packets = self._demuxer.first_packets
-        self.skips_video = False
-        """Whether no frame is wanted any more."""
-
-    def began_early(self, latest_position: int | None) -> bool:
-        """Return whether reading has begun before the window, or at its beginning.
-
-        Args:
-            latest_position: Place in the file, in bytes, where reading must have begun. Defaults to
-                its end.
-        """
-        earliest, begin = self._earliest, self._window.begin
-        if begin is None:
-            return True
-        if latest_position is not None and (self._first_position or 0) > latest_position:
-            return False
-        return earliest is not None and earliest <= begin
-
-    def items(self) -> Generator[Frame | Passthrough]:
-        """Yield all wanted frames and packets."""
-        window = self._window
-        for packet in self._demuxer:
-            time = time_of(packet)
-            self._is_done = self._is_done or self.skips_video
-            if self._is_done and window.is_finished(time):
-                return
-            if packet.stream_index != self._connection.video.index:
-                if self._is_wanted(packet, time):
-                    if packet.stream.type == "subtitle":
-                        window.cut_packet(packet)
-                    window.shift_packet(packet)
-                    yield Passthrough(packet.stream_index, packet)
-            elif self._skips_to_keyframe and not packet.is_keyframe:
-                continue  # No decoder can make a picture of it, though some try.
-            elif not self._is_done:
-                if self._first_position is None:
-                    self._first_position = packet.pos or 0
-                self._skips_to_keyframe = False
-                yield from self._decoded(packet)
-        if not self._is_done:
-            yield from self._decoded(None)
-            if not self._is_done:
-                self._decoder.finish()
-        self._decoder.report_damage()
-        if self._times.were_decoding_times:
-            self._note("the timestamps are those of decoding: frames are shown in even steps")
-        self._demuxer.check_end(is_whole=window.end is None)
-
-    def _decoded(self, packet: Packet | None) -> Iterator[Frame]:
-        window, base = self._window, self._base
-        if packet is not None:
-            self._times.packet_sent(packet)
-        for picture in self._decoder.decode(packet):
-            is_behind = picture.pts is not None and window.is_after(picture.pts * base)
-            self._is_done = self._is_done or is_behind
-            if self._is_done:
-                continue
-            pts = self._times.stamp(picture)
-            self._earliest = pts * base if self._earliest is None else self._earliest
-            if window.is_before(pts * base):
-                continue
-            self._frames += 1
-            self._concealed += bool(picture.is_corrupt)
-            yield self._decoder.frame(picture, pts - int(window.shift / base), base)
-
-    def _is_wanted(self, packet: Packet, time: Fraction | None) -> bool:
-        """Return whether a packet of another stream comes out; cover pictures are kept apart."""
-        stream = self._connection.container.streams[packet.stream_index]
-        if stream.disposition & Disposition.attached_pic:
-            self.covers[packet.stream_index] = packet
-            return False
-        return self._window.contains(time)
-
-    def report(self, notes: tuple[str, ...], losses: tuple[str, ...]) -> ReadReport:
-        """Return what was read so far."""
-        return ReadReport(
-            self._frames,
-            self._concealed + self._decoder.silently_concealed,
-            self._decoder.damaged,
-            self._times.made_up,
-            self._demuxer.is_truncated,
-            notes,
-            losses,
-        )
-
-    def why_nothing(self) -> str:
-        """Explain why there is no frame.
-
-        Raises:
-            InputError: The sender of a pipe has failed.
-        """
-        inlet, container = self._connection.inlet, self._connection.format_name
-        if inlet is not None:
-            inlet.check()
-            if container == "rawvideo":
-                return f"its {inlet.received} bytes do not fill one frame of that size"
-            if container.startswith("mov") and not self._frames:
-                return (
-                    "no picture could be decoded: MP4 goes through a pipe only with its index in"
-                    " front (-movflags +faststart); give the file's name, or use NUT"
-                )
-        begin = self._window.begin
-        where = f" after {float(begin):g} s" if begin and self._earliest is not None else ""
-        return f"no picture could be decoded{where}"
 
 
 def _nothing() -> Generator[Frame | Passthrough]:

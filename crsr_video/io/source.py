@@ -14,9 +14,9 @@ from av.video.stream import VideoStream
 from crsr_video.errors import InputError
 from crsr_video.io import pipes
 from crsr_video.io.container_facts import ContainerFacts
+from crsr_video.io.packet_clocks import JUMPING_FORMATS
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.opening import PROBE_BYTES, open_container, packets_of
-from crsr_video.io.timestamps import JUMPING_FORMATS
 from crsr_video.types import FieldOrder, Frame, VideoInfo
 
 

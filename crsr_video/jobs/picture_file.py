@@ -9,7 +9,7 @@ from pathlib import Path
 from crsr_video import pipeline
 from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.errors import ConfigError, OutputError
-from crsr_video.io import images
+from crsr_video.io import image_writing, images
 from crsr_video.io.output_file import OutputFile
 from crsr_video.jobs.reports import RunReports
 from crsr_video.jobs.summary import Summary
@@ -30,14 +30,14 @@ def enhance_picture(
     begin = time.perf_counter()
     _check_picture_settings(source, config)
     path = source.with_stem(f"{source.stem}.enhanced") if output is None else Path(output)
-    kind = images.format_of(path)
+    kind = image_writing.format_of(path)
     with ExitStack() as stack:
         # The name is taken before anything is computed, so that an impossible output fails at once.
         file = OutputFile(path, source, overwrite=config.job.overwrite)
         stack.callback(file.release)
         reports = RunReports(config, source, path, command) if config.job.report else None
         image = images.read(source)
-        lost = (*image.notices, *images.losses(image, kind))
+        lost = (*image.notices, *image_writing.losses(image, kind))
         if lost and config.output.strict:
             raise OutputError(f"{path}: {lost[0]}")
         notices.add(*lost)
@@ -50,7 +50,9 @@ def enhance_picture(
         encoding = time.perf_counter()
         is_same = kind == image.format and not done.changed and config.scale == 1
         try:
-            file.temporary.write_bytes(image.data if is_same else images.encode(image, done, kind))
+            file.temporary.write_bytes(
+                image.data if is_same else image_writing.encode(image, done, kind)
+            )
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
         file.publish()

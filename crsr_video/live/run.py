@@ -15,8 +15,8 @@ from crsr_video.config import Config
 from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.io.feed import Feed
 from crsr_video.io.live_reader import LiveReader
+from crsr_video.io.live_writer import LiveWriter
 from crsr_video.io.pyav import Passthrough
-from crsr_video.io.writer import LiveWriter
 from crsr_video.live.quality_controller import QualityController
 from crsr_video.live.runner import LiveRunner
 from crsr_video.live.statistics import LatencyMeter, LiveStatistics, resident_memory_mib

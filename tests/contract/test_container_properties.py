@@ -15,8 +15,9 @@ from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import OutputError
 from crsr_video.io.container_facts import ContainerFacts, Crop, FileFacts, read_facts
 from crsr_video.io.reader import Reader
-from tests.contract.harness import enhance
-from tests.support.mp4_boxes import clap, dolby_vision, sphere, with_box
+from crsr_video.types import Frame
+from tests.contract.harness import enhance, frames_of, packets
+from tests.support.mp4_boxes import box, clap, dolby_vision, sphere, with_box
 from tests.support.video import make_video
 
 CONFIG = Config.from_options(model="identity", device="cpu", precision="fp32")
@@ -42,16 +43,41 @@ def test_clean_aperture_is_applied(
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
-@pytest.mark.parametrize(("make", "word"), [(sphere, "360-degree"), (dolby_vision, "Dolby Vision")])
+@pytest.mark.parametrize(
+    ("make", "word", "result"),
+    [
+        (sphere, "360-degree", ".mkv"),
+        (sphere, "360-degree", ".ts"),
+        (dolby_vision, "Dolby Vision", ".mp4"),
+    ],
+)
 def test_boxes_without_a_place_are_named(
-    tmp_path: Path, suffix: str, make: Callable[[], bytes], word: str
+    tmp_path: Path, suffix: str, make: Callable[[], bytes], word: str, result: str
 ) -> None:
     source = with_box(make_video(tmp_path / f"in{suffix}"), make())
-    lines: list[str] = []
-    api.enhance(source, tmp_path / "out.mp4", config=CONFIG, on_notice=lines.append)
-    assert any(word in line for line in lines)
+    run = enhance(source, tmp_path / f"out{result}", None, faces=())
+    assert any(word in line for line in run.notices)
     with pytest.raises(OutputError, match=word):
-        api.enhance(source, tmp_path / "strict.mp4", config=STRICT)
+        enhance(source, tmp_path / f"strict{result}", OutputSettings(strict=True), faces=())
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("result", [".mp4", ".mov"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+def test_a_mapping_is_kept_in_mp4(tmp_path: Path, suffix: str, result: str, codec: str) -> None:
+    source = make_video(tmp_path / f"in{suffix}", codec=codec, audio=1, frames=30)
+    source = with_box(source, sphere() + box(b"st3d", bytes(4) + b"\x02"))
+    plain, target = tmp_path / f"plain{result}", tmp_path / f"out{result}"
+    enhance(make_video(tmp_path / "p.mp4", codec=codec, audio=1, frames=30), plain, None, faces=())
+    run = enhance(source, target, OutputSettings(strict=True), faces=())
+    before, after = facts_of(source), facts_of(target)
+    assert after.tracks[0].entry_boxes == before.tracks[0].entry_boxes != b""
+    assert [samples(frame) for frame in run.after] == [samples(f) for f in frames_of(plain)]
+    assert packets(target) == packets(plain)
+
+
+def samples(frame: Frame) -> bytes:
+    return b"".join(component.tobytes() for component in frame.components)
 
 
 def element(kind: int, content: bytes) -> bytes:

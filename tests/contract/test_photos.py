@@ -20,7 +20,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 import crsr_video
 from crsr_video.cli import main
 from crsr_video.errors import ConfigError, CrsrError, InputError
-from crsr_video.io import images, still_files
+from crsr_video.io import image_writing, images, still_files
 from crsr_video.track import face_models
 from tests.support.paths import CLIPS
 
@@ -82,7 +82,7 @@ def opened(path: Path) -> Image.Image:
 
 def pixels(path: Path) -> NDArray[np.int64]:
     image = images.read(path)
-    return images.to_pixels(image, image.frame).astype(np.int64)
+    return image_writing.to_pixels(image, image.frame).astype(np.int64)
 
 
 def assert_only_the_face_changed(before: NDArray[np.int64], after: NDArray[np.int64]) -> None:
@@ -118,7 +118,7 @@ def test_sixteen_bits_and_alpha_are_kept(
     alpha = np.tile(np.arange(portrait.shape[1], dtype=np.uint16) * 97, (portrait.shape[0], 1))
     still = images.from_array(np.dstack([deep, alpha]))
     source = tmp_path / f"photo{suffix}"
-    source.write_bytes(images.encode(still, still.frame, images.format_of(source)))
+    source.write_bytes(image_writing.encode(still, still.frame, image_writing.format_of(source)))
     result = enhance(source)
     written = cv2.imread(str(result), cv2.IMREAD_UNCHANGED)
     assert written.dtype == np.uint16
@@ -161,7 +161,9 @@ def test_metadata_are_kept_also_in_another_format(
     picture = Image.fromarray(portrait[UPRIGHT])
     picture.save(source, exif=exif(), icc_profile=PROFILE, **extra)
     still = images.read(source)
-    data = images.encode(still, still.frame, images.format_of(tmp_path / (output or name)))
+    data = image_writing.encode(
+        still, still.frame, image_writing.format_of(tmp_path / (output or name))
+    )
     result = tmp_path / f"result{Path(output or name).suffix}"
     result.write_bytes(data)
     image = opened(result)
@@ -210,12 +212,12 @@ def test_the_orientation_of_a_deep_picture_is_kept(tmp_path: Path, suffix: str) 
     data = exif(6).tobytes().removeprefix(b"Exif\0\0")
     still = replace(images.from_array(deep), exif=data)
     source = tmp_path / f"photo{suffix}"
-    source.write_bytes(images.encode(still, still.frame, images.format_of(source)))
+    source.write_bytes(image_writing.encode(still, still.frame, image_writing.format_of(source)))
     for _ in range(2):
         again = images.read(source)
         assert again.frame.rotation == 270
-        np.testing.assert_array_equal(images.to_pixels(again, again.frame), deep)
-        source.write_bytes(images.encode(again, again.frame, again.format))
+        np.testing.assert_array_equal(image_writing.to_pixels(again, again.frame), deep)
+        source.write_bytes(image_writing.encode(again, again.frame, again.format))
 
 
 def test_only_the_listed_formats_are_opened(tmp_path: Path) -> None:
@@ -231,7 +233,7 @@ def test_chunks_of_a_png_that_are_safe_to_copy_are_copied(tmp_path: Path) -> Non
     chunk = struct.pack(">I", 3) + private + struct.pack(">I", zlib.crc32(private))
     source.write_bytes(data[:33] + chunk + data[33:])
     still = images.read(source)
-    result = images.encode(still, still.frame, "PNG")
+    result = image_writing.encode(still, still.frame, "PNG")
     assert chunk in result
     assert b"pHYs" in result
 
@@ -303,7 +305,7 @@ def test_damage_anywhere_is_an_input_error(
         path.write_bytes(data)
         try:
             image = images.read(path)
-            images.encode(image, image.frame, "PNG")
+            image_writing.encode(image, image.frame, "PNG")
         except CrsrError:
             refused += 1
     assert refused > 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from crsr_video.config import OutputSettings
 from crsr_video.io.feed import Feed
-from crsr_video.io.writer import LiveWriter
+from crsr_video.io.live_writer import LiveWriter
 
 
 def open_writer(

@@ -124,7 +124,7 @@ def _open(destination: Destination, seconds: float, stop: threading.Event) -> By
         return open_udp(destination)
     if destination.kind == "tcp":
         assert url.port is not None
-        return TcpStream(host, url.port, destination.name, seconds, stop)
+        return TcpStream(host, url.port, destination.name, seconds)
     if destination.kind != "srt":  # The resolver's own errors are clearer than FFmpeg's.
         socket.getaddrinfo(host, None)
     stream = open_relay(destination)

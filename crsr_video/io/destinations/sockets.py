@@ -1,11 +1,7 @@
 """Byte streams over UDP and TCP sockets."""
 
-import errno
-import os
 import select
 import socket
-import threading
-import time
 from urllib.parse import parse_qs
 
 from crsr_video.errors import OutputError
@@ -64,49 +60,16 @@ class TcpStream(PipeStream):
         host: Host name or IP address.
         port: Port of the host.
         name: Name of the destination in messages.
-        seconds: Timeout for connecting, in seconds.
-        stop: Event that cancels the attempt to connect once it is set.
+        seconds: Timeout for connecting to each of the host's addresses, in seconds.
 
     Raises:
-        OSError: The connection is refused or cancelled, or the attempt times out.
+        OSError: The connection is refused, or the attempt times out.
     """
 
-    def __init__(
-        self, host: str, port: int, name: str, seconds: float, stop: threading.Event
-    ) -> None:
-        with _connect(host, port, seconds, stop) as connected:
+    def __init__(self, host: str, port: int, name: str, seconds: float) -> None:
+        with socket.create_connection((host, port), seconds) as connected:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             super().__init__(connected.fileno(), name)
-
-
-def _connect(host: str, port: int, seconds: float, stop: threading.Event) -> socket.socket:
-    """Connect to the first of the host's addresses that accepts the connection."""
-    end, failure = time.monotonic() + seconds, OSError(errno.EHOSTUNREACH, "has no address")
-    for family, kind, _, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        tried = socket.socket(family, kind)
-        try:
-            tried.setblocking(False)
-            code = tried.connect_ex(place)
-            if code in (errno.EINPROGRESS, errno.EWOULDBLOCK):
-                code = _wait_for_connection(tried, end, stop)
-            if code:
-                raise OSError(code, os.strerror(code))
-        except OSError as error:
-            tried.close()
-            failure = error
-            continue
-        return tried
-    raise failure
-
-
-def _wait_for_connection(tried: socket.socket, end: float, stop: threading.Event) -> int:
-    """Return 0 when the socket is connected, or else an error number."""
-    while not select.select([], [tried], [], _POLL_SECONDS)[1]:
-        if stop.is_set():
-            return errno.ECANCELED
-        if time.monotonic() > end:
-            return errno.ETIMEDOUT
-    return tried.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
 def open_udp(destination: Destination) -> UdpStream:

@@ -15,10 +15,11 @@ from crsr_video.files import open_regular
 from crsr_video.io import limits, pipes
 from crsr_video.io.container_facts import FileFacts, read_facts
 from crsr_video.io.damage import sanitize
+from crsr_video.io.packet_clocks import is_arbitrary_start
+from crsr_video.io.picture_times import frame_rate
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.opening import PROBE_BYTES, main_video, open_target, packets_of
 from crsr_video.io.sources.targets import Kind, Target
-from crsr_video.io.timestamps import frame_rate, is_arbitrary_start
 from crsr_video.types import Frame, VideoInfo
 
 _HEAD_BYTES, _TAIL_BYTES = 256, 12

@@ -15,10 +15,11 @@ from crsr_video.errors import InputError, OutputError
 from crsr_video.io import pyav
 from crsr_video.io.containers import holds_video
 from crsr_video.io.output_plan import OutputPlan
+from crsr_video.io.packet_clocks import JUMPING_FORMATS, RecordingClocks
+from crsr_video.io.picture_times import frame_rate
 from crsr_video.io.pyav import Packet
 from crsr_video.io.source import Source
 from crsr_video.io.sources.opening import main_video, open_container, packets_of
-from crsr_video.io.timestamps import JUMPING_FORMATS, RecordingClocks, frame_rate
 
 
 @dataclass(frozen=True, slots=True)

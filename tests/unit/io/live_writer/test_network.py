@@ -15,7 +15,7 @@ import pytest
 
 from crsr_video.errors import OutputError
 from crsr_video.io.destinations.address import without_secrets
-from crsr_video.io.writer import LiveWriter
+from crsr_video.io.live_writer import LiveWriter
 from crsr_video.types import Frame
 from tests.support.live_output import Clip, clip, read
 from tests.support.receiver import Receiver, free_port, pyav_receiver, wait_for_listener
@@ -159,7 +159,8 @@ def test_waiting_for_a_receiver_can_be_cancelled(tmp_path: Path) -> None:
         pump(writer, endless(source), lambda: writer.dropped > 2)
         assert writer.state in ("waiting to reconnect", "connecting")
         before = time.monotonic()
-        writer.close()
+        with pytest.raises(OutputError, match="did not come back"):
+            writer.close()
         assert time.monotonic() - before < 2
     thread.join(5)
 

@@ -13,7 +13,7 @@ import pytest
 from crsr_video.errors import EncoderError, OutputError, ReaderGoneError
 from crsr_video.io.feed import Feed
 from crsr_video.io.frames import from_rgb
-from crsr_video.io.writer import LiveWriter
+from crsr_video.io.live_writer import LiveWriter
 from crsr_video.types import Frame, VideoInfo
 from tests.support.live_output import Clip, Drain, Seen, clip, push_all, read, standard_output
 from tests.support.writing import open_writer

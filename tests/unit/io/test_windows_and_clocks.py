@@ -6,15 +6,9 @@ from fractions import Fraction
 import av
 import pytest
 
-from crsr_video.io.timestamps import (
-    Pace,
-    RecordingClocks,
-    Span,
-    Timeline,
-    Window,
-    common_time_base,
-    time_of,
-)
+from crsr_video.io.pace import Pace
+from crsr_video.io.packet_clocks import RecordingClocks, Timeline, common_time_base
+from crsr_video.io.windows import Span, Window, time_of
 
 TICK = Fraction(1, 90_000)
 MILLISECOND = Fraction(1, 1000)

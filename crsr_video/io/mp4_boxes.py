@@ -1,0 +1,115 @@
+"""Boxes of MP4 and MOV files: reading them, and adding some to a finished file.
+
+Source: ISO/IEC 14496-12. A box is its size in four bytes, its name in four, and its content.
+"""
+
+from collections.abc import Iterator
+from io import BytesIO, RawIOBase
+from pathlib import Path
+
+ENTRY_BYTES = 78
+"""Length of the fields of a video sample entry that precede its boxes."""
+_MOST_BYTES = 64 << 20
+"""Maximum number of bytes to read of a movie box."""
+_HEAD = 8
+_TABLE = (b"mdia", b"minf", b"stbl", b"stsd")
+
+
+def boxes(data: bytes, at: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and content of each box in `data`, starting at offset `at`."""
+    while at + _HEAD <= len(data):
+        size, name, head = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8], _HEAD
+        if size == 1:
+            size, head = int.from_bytes(data[at + 8 : at + 16]), 16
+        size = size or len(data) - at
+        if size < head:
+            return
+        yield name, data[at + head : at + size]
+        at += size
+
+
+def boxes_at(data: bytes, *path: bytes) -> Iterator[bytes]:
+    """Yield the contents of all boxes at a path, which names nested boxes from the outside in."""
+    for name, content in boxes(data):
+        if name == path[0]:
+            if len(path) == 1:
+                yield content
+            else:
+                yield from boxes_at(content, *path[1:])
+
+
+def sample_entry(track: bytes) -> bytes:
+    """Return the content of the first sample entry of a track, or no bytes if it has none."""
+    for table in boxes_at(track, *_TABLE):
+        for _, entry in boxes(table, 8):
+            return entry
+    return b""
+
+
+def made(name: bytes, content: bytes) -> bytes:
+    """Return a box."""
+    return (_HEAD + len(content)).to_bytes(4) + name + content
+
+
+def find_movie(file: RawIOBase | BytesIO) -> tuple[int, bytes]:
+    """Return the position and the content of the movie box; no bytes if the file has none."""
+    at = 0
+    while True:
+        file.seek(at)
+        head = file.read(16)
+        if len(head) < _HEAD:
+            return at, b""
+        size, begin = int.from_bytes(head[:4]), _HEAD
+        if size == 1:
+            size, begin = int.from_bytes(head[8:16]), 16
+        if head[4:8] == b"moov":
+            file.seek(at + begin)
+            return at, file.read(min(size - begin, _MOST_BYTES))
+        if size < begin:
+            return at, b""
+        at += size
+
+
+def add_to_track(path: Path, number: int, in_entry: bytes, in_track: bytes) -> None:
+    """Add boxes to a track of a file whose movie box comes last, so that no position changes.
+
+    Args:
+        path: A file that FFmpeg has written.
+        number: Number of the track in the file.
+        in_entry: Boxes for the end of its first sample entry.
+        in_track: Boxes for the end of the track itself.
+
+    Raises:
+        OSError: The file cannot be changed.
+        ValueError: The movie box does not come last.
+    """
+    with path.open("r+b", buffering=0) as file:
+        at, movie = find_movie(file)
+        if not movie or at + _HEAD + len(movie) != path.stat().st_size:
+            raise ValueError("the movie box does not come last")
+        changed = made(b"moov", _with_boxes(movie, number, in_entry, in_track))
+        file.seek(at)
+        file.write(changed)
+
+
+def _with_boxes(movie: bytes, number: int, in_entry: bytes, in_track: bytes) -> bytes:
+    parts, tracks = [], 0
+    for name, content in boxes(movie):
+        if name == b"trak":
+            if tracks == number:
+                content = _with_entry_boxes(content, _TABLE, in_entry) + in_track
+            tracks += 1
+        parts.append(made(name, content))
+    return b"".join(parts)
+
+
+def _with_entry_boxes(content: bytes, path: tuple[bytes, ...], added: bytes) -> bytes:
+    """Return the content of a box with boxes added to the first sample entry inside it."""
+    if not path:  # The table: eight bytes, and the sample entries.
+        (name, entry), *others = boxes(content, 8)
+        entries = ((name, entry + added), *others)
+        return content[:8] + b"".join(made(*item) for item in entries)
+    return b"".join(
+        made(name, _with_entry_boxes(inside, path[1:], added) if name == path[0] else inside)
+        for name, inside in boxes(content)
+    )

@@ -1,0 +1,97 @@
+"""Frame rates, and increasing timestamps for decoded pictures."""
+
+from collections import deque
+from fractions import Fraction
+
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from crsr_video.io.pyav import Packet
+
+_MOST_SENT, _LASTING_PICTURES = 1024, 32
+_UNTIMED_FORMATS = frozenset(
+    ("h264", "hevc", "vvc", "m4v", "mpegvideo", "cavsvideo", "vc1", "obu", "mjpeg", "ingenient")
+)
+"""FFmpeg's names of the containers without timestamps, for which it assumes 25 frames per second
+unless the stream says otherwise."""
+
+
+def frame_rate(video: VideoStream) -> Fraction | None:
+    """Return the frames per second of a video, as far as its container can be believed.
+
+    The average is right for variable rates too. But it is nonsense where the container only states
+    how fine its clock is, as for DV, and an assumption where there are no timestamps at all.
+    """
+    average, guessed = video.average_rate, video.guessed_rate
+    if not average or not guessed:
+        return average or guessed
+    is_assumed = video.container.format.name in _UNTIMED_FORMATS
+    is_nonsense = average > guessed * Fraction(11, 10) or not 1 <= average <= 1000
+    is_rounded = average.denominator not in (1, 1001) and abs(average - guessed) * 200 < guessed
+    return guessed if is_assumed or is_nonsense or is_rounded else average
+
+
+class PictureTimes:
+    """Gives the pictures of one stream increasing timestamps, in ticks of the stream."""
+
+    def __init__(self, video: VideoStream) -> None:
+        self._video = video
+        self._base = video.time_base or Fraction(1, 1000)
+        # AVI only stores the order of decoding. FFmpeg guesses presentation times, wrongly for
+        # H.264, but the count of decoded pictures grows evenly.
+        self._counts_pictures = video.container.format.name == "avi"
+        self._last: int | None = None
+        self._sent: deque[int] = deque(maxlen=_MOST_SENT)
+        self._latest = -(1 << 63)
+        self._lags: deque[int] = deque(maxlen=_LASTING_PICTURES)
+        self._may_be_decoding_times = not self._counts_pictures
+        self.were_decoding_times = False
+        """Whether timestamps told when pictures are decoded, not when they are shown. A stream
+        without timestamps that was put into MP4 is such a stream."""
+        self.made_up = 0
+        """Pictures whose timestamp was missing or ran backwards."""
+
+    def packet_sent(self, packet: Packet) -> None:
+        """Take note of a packet that goes into the decoder."""
+        if packet.is_discard or not self._may_be_decoding_times:
+            return
+        if packet.pts is None or packet.pts < self._latest:
+            self._may_be_decoding_times = False  # Pictures are reordered, and their times too.
+            self._sent.clear()
+        else:
+            self._latest = packet.pts
+            self._sent.append(packet.pts)
+
+    def stamp(self, picture: VideoFrame) -> int:
+        """Return the timestamp of the next picture."""
+        pts, last = picture.pts, self._last
+        if last is None:  # Now the decoder knows whether it reorders pictures.
+            self._may_be_decoding_times &= self._video.codec_context.has_b_frames
+        if self._counts_pictures and picture.dts is not None:
+            pts = picture.dts
+        elif self._may_be_decoding_times and self._sent:
+            pts = self._next_sent(pts)
+            self.were_decoding_times |= pts != picture.pts
+        if pts is None and picture.dts is not None and (last is None or picture.dts > last):
+            pts = picture.dts
+        elif pts is None:
+            rate = frame_rate(self._video) or Fraction(25)
+            pts = 0 if last is None else last + max(1, round(1 / (rate * self._base)))
+        if last is not None and pts <= last:
+            pts = last + 1
+        self.made_up += pts != picture.pts
+        self._last = pts
+        return pts
+
+    def _next_sent(self, pts: int | None) -> int:
+        """Return the earliest timestamp that no picture has got yet.
+
+        Pictures that the decoder could not make leave timestamps behind, which are passed over as
+        soon as all of the last pictures turn out to be late.
+        """
+        earliest = self._sent.popleft()
+        self._lags.append(0 if pts is None else pts - earliest)
+        if len(self._lags) == _LASTING_PICTURES and min(self._lags) > 0 and self._sent:
+            self._lags.clear()
+            earliest = self._sent.popleft()
+        return earliest

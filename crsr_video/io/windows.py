@@ -1,0 +1,120 @@
+"""The part of a source that is read, and the times of packets."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Self
+
+from crsr_video.io.pyav import Packet
+
+INTERLEAVING_SECONDS = 2
+"""Packets of different streams that belong together lie no further apart in a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a video, in ticks of its own clock."""
+
+    begin: int | None = None
+    """Timestamp of the first wanted frame. Defaults to the first frame."""
+    end: int | None = None
+    """Timestamp of the first frame that is not wanted any more. Defaults to the end."""
+    seek: bool = True
+    """Whether reading may start at a keyframe in the middle instead of the start of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of a source that is read, in seconds of the source's clock."""
+
+    begin: Fraction | None = None
+    """Time of the first wanted frame. Defaults to the first frame."""
+    end: Fraction | None = None
+    """Time from which nothing is wanted any more. Defaults to the end."""
+    shift: Fraction = Fraction(0)
+    """Seconds that are subtracted from all timestamps."""
+    may_seek: bool = True
+    """Whether reading may start at a keyframe in the middle of the file."""
+
+    @classmethod
+    def from_span(cls, span: Span, time_base: Fraction) -> Self:
+        """Return the window of a span; timestamps are not shifted."""
+        begin = None if span.begin is None else span.begin * time_base
+        end = None if span.end is None else span.end * time_base
+        return cls(begin, end, Fraction(0), span.seek)
+
+    @classmethod
+    def from_seconds(
+        cls, start: float, duration: float | None, origin: Fraction, time_base: Fraction
+    ) -> Self:
+        """Return a window whose timestamps are shifted to begin near 0.
+
+        Args:
+            start: Seconds from the beginning of the file.
+            duration: Seconds to read, or None for everything.
+            origin: Time at which the file begins.
+            time_base: Seconds per tick of the video.
+        """
+        begin, shift, end = None, Fraction(0), None
+        if start > 0:  # A whole number of the video's ticks, so that the shift is exact.
+            begin = shift = round((origin + _exact(start)) / time_base) * time_base
+        if duration is not None:
+            end = (origin if begin is None else begin) + _exact(duration)
+        return cls(begin, end, shift)
+
+    def from_zero(self, origin: Fraction, time_base: Fraction) -> Self:
+        """Return the same window with timestamps that begin at zero.
+
+        Args:
+            origin: Time at which the file begins.
+            time_base: Seconds per tick of the video.
+        """
+        return replace(self, shift=round(origin / time_base) * time_base)
+
+    def contains(self, time: Fraction | None) -> bool:
+        """Return whether a packet of this time is wanted. Without a time: if nothing is cut."""
+        if time is None:
+            return self.begin is None
+        return not self.is_before(time) and not self.is_after(time)
+
+    def is_before(self, time: Fraction) -> bool:
+        """Return whether a time precedes the window."""
+        return self.begin is not None and time < self.begin
+
+    def is_after(self, time: Fraction) -> bool:
+        """Return whether a time follows the window."""
+        return self.end is not None and time >= self.end
+
+    def is_finished(self, time: Fraction | None) -> bool:
+        """Return whether everything that follows a packet of this time is behind the window."""
+        end = self.end
+        return end is not None and time is not None and time >= end + INTERLEAVING_SECONDS
+
+    def cut_packet(self, packet: Packet) -> None:
+        """Shorten a packet, such as that of a subtitle, that lasts beyond the window."""
+        time = time_of(packet)
+        if self.end is not None and time is not None and packet.duration:
+            ticks = int((self.end - time) / packet.time_base)
+            packet.duration = max(1, min(packet.duration, ticks))
+
+    def shift_packet(self, packet: Packet) -> None:
+        """Subtract `shift` from the timestamps of a packet."""
+        move_packet(packet, -self.shift)
+
+
+def time_of(packet: Packet) -> Fraction | None:
+    """Return when a packet is due, in seconds, or None if it does not say."""
+    ticks = packet.dts if packet.pts is None else packet.pts
+    return None if ticks is None else ticks * packet.time_base
+
+
+def move_packet(packet: Packet, seconds: Fraction) -> None:
+    """Add seconds to the timestamps of a packet."""
+    offset = round(seconds / packet.time_base)
+    if offset:
+        packet.dts = None if packet.dts is None else packet.dts + offset
+        packet.pts = None if packet.pts is None else packet.pts + offset
+
+
+def _exact(seconds: float) -> Fraction:
+    """Return the decimal fraction that was meant: the float 0.2 lies just above one fifth."""
+    return Fraction(seconds).limit_denominator(1_000_000)
