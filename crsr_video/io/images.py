@@ -48,8 +48,6 @@ _LAYOUTS = {
     ("rgb", 8): PixelLayout("rgb24", "rgb", 8, full_range=True),
     ("rgb", 16): PixelLayout("rgb48le", "rgb", 16, full_range=True),
 }
-_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-"""Pillow's modes by the number of channels."""
 DAMAGE = (
     *(OSError, ValueError, SyntaxError, LookupError, RuntimeError, TypeError, AttributeError),
     *(ArithmeticError, EOFError, struct.error, zlib.error),

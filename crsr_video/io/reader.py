@@ -148,7 +148,7 @@ class Reader(Closing):
 
     def _open(self) -> None:
         self._connection = Connection(self._target, self._inlet, hwaccel=self._hwaccel)
-        is_device = self._connection.video.codec_context.is_hwaccel
+        is_device = self._connection.decoder.is_hwaccel
         if self._hwaccel not in ("none", "auto") and not is_device:
             self._notes.add(f"cannot decode on {self._hwaccel} here: software is used")
 
@@ -169,7 +169,7 @@ class Reader(Closing):
         try:
             return self._find_first_frame()
         except NoVideoError:
-            if not self._connection.video.codec_context.is_hwaccel:
+            if not self._connection.decoder.is_hwaccel:
                 raise
         self._notes.add(f"decoding on {self._hwaccel} returns no pictures: software is used")
         self._hwaccel = "none"

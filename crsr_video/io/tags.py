@@ -58,6 +58,8 @@ def unusual_tags(source: Source) -> tuple[str, ...]:
 def lost_tags(source: Source, container: str) -> tuple[str, ...]:
     """Return the metadata of a file that a container does not hold."""
     names = _fresh(source.container.metadata)
+    if names.get("software", "").startswith("Lavf"):
+        del names["software"]  # FFmpeg's own name, as AVI files have it.
     if container == "avi":
         return tuple(name for name in names if name.lower() not in _IN_RIFF)
     return tuple(names) if container in ("mpegts", "mpeg", "vob", *PLAIN) else ()

@@ -12,6 +12,7 @@ from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import OutputError
 from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
+from tests.contract.harness import enhance
 from tests.support.video import make_video
 
 CONFIG = Config.from_options(model="identity", device="cpu", precision="fp32")
@@ -47,7 +48,7 @@ def test_fields_that_begin_midway_are_encoded_as_fields(
     if not any(marked_as_interlaced(source)):
         pytest.skip("the encoder does not mark fields")
     result = tmp_path / f"out{suffix}"
-    api.enhance(source, result, config=STRICT)
+    enhance(source, result, OutputSettings(strict=True), faces=())
     assert marked_as_interlaced(result)[-5:] == [True] * 5
 
 

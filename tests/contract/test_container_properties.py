@@ -10,8 +10,7 @@ from pathlib import Path
 import av
 import pytest
 
-from crsr_video import api
-from crsr_video.config import Config, OutputSettings
+from crsr_video.config import OutputSettings
 from crsr_video.errors import OutputError
 from crsr_video.io.container_facts import ContainerFacts, Crop, FileFacts, read_facts
 from crsr_video.io.reader import Reader
@@ -19,9 +18,6 @@ from crsr_video.types import Frame
 from tests.contract.harness import enhance, frames_of, packets
 from tests.support.mp4_boxes import box, clap, dolby_vision, sphere, with_box
 from tests.support.video import make_video
-
-CONFIG = Config.from_options(model="identity", device="cpu", precision="fp32")
-STRICT = CONFIG.with_options(output=OutputSettings(strict=True))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
@@ -35,11 +31,10 @@ def test_clean_aperture_is_applied(
     tmp_path: Path, suffix: str, codec: str, aperture: bytes, size: tuple[int, int]
 ) -> None:
     source = with_box(make_video(tmp_path / f"in{suffix}", codec=codec, size=(192, 144)), aperture)
-    lines: list[str] = []
-    api.enhance(source, tmp_path / "out.mp4", config=CONFIG, on_notice=lines.append)
-    with Reader(tmp_path / "out.mp4") as reader:
-        assert (reader.info.width, reader.info.height) == size
-    assert any("cropped to" in line for line in lines)
+    run = enhance(source, tmp_path / "out.mp4", None, faces=())
+    assert (run.after[0].width, run.after[0].height) == size
+    with Reader(source) as reader:
+        assert any("cropped to" in line for line in reader.report.notes)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
@@ -129,23 +124,20 @@ def test_stereo_pictures_keep_their_shape(tmp_path: Path, mode: str, result: str
     with Reader(source) as reader:
         pixels = reader.source.first.sample_aspect
         shown = pixels / (Fraction(1, 2) if mode == "top_bottom" else 2)
-    lines: list[str] = []
-    api.enhance(source, target, config=CONFIG, on_notice=lines.append)
-    with Reader(target) as reader:
-        assert reader.source.first.sample_aspect == shown
-    assert any("stereo mode" in line for line in lines)
+    run = enhance(source, target, None, faces=())
+    assert run.after[0].sample_aspect == shown
+    assert any("stereo mode" in line for line in run.notices)
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
 def test_service_of_a_transport_stream_is_kept(tmp_path: Path, codec: str) -> None:
     names = {"service_provider": "Provider", "service_name": "Channel One"}
     source = make_video(tmp_path / "in.ts", codec=codec, metadata=names)
-    api.enhance(source, tmp_path / "out.ts", config=CONFIG)
+    enhance(source, tmp_path / "out.ts", None, faces=())
     for path in (source, tmp_path / "out.ts"):
         assert facts_of(path).common.service == ("Provider", "Channel One")
-    lines: list[str] = []
-    api.enhance(source, tmp_path / "out.mp4", config=CONFIG, on_notice=lines.append)
-    assert "mp4 does not hold the name of the service" in lines
+    run = enhance(source, tmp_path / "out.mp4", None, faces=())
+    assert "mp4 does not hold the name of the service" in run.notices
 
 
 CHAPTERS = {

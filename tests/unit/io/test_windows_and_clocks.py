@@ -259,18 +259,6 @@ def test_frames_are_held_back_until_they_are_due() -> None:
     assert clock.now == pytest.approx(100 + 3 / 50)
 
 
-def test_a_pace_that_restarts_owes_nothing() -> None:
-    """A file waits while networks are loaded, and is not late afterwards."""
-    clock = Clock()
-    pace = Pace(clock, clock=clock)
-    pace.wait(Fraction(0))
-    clock.now += 10
-    pace.restart()
-    for number in range(4):
-        pace.wait(Fraction(number, 50))
-    assert clock.now == pytest.approx(110 + 3 / 50)
-
-
 @pytest.mark.parametrize(("slack", "caught_up"), [(None, 105.0), (0.5, 105.5)])
 def test_a_source_that_ran_dry_starts_again(slack: float | None, caught_up: float) -> None:
     clock = Clock()

@@ -177,11 +177,12 @@ def test_a_receiver_that_stops_reading_counts_as_gone(tmp_path: Path) -> None:
             "bitrate": 100_000_000,
             "options": {"nal-hrd": "cbr", "x264-params": "filler=1"},
         }
-        with open_writer(feed=source.feed, **settings, on_event=events.append) as writer:
-            frames = endless(source)
-            end = time.monotonic() + 20
-            while not writer.dropped and time.monotonic() < end:
-                writer.push(next(frames))
+        writer = open_writer(feed=source.feed, **settings, on_event=events.append)
+        frames = endless(source)
+        end = time.monotonic() + 20
+        while not writer.dropped and time.monotonic() < end:
+            writer.push(next(frames))
+        writer.abort()
     assert writer.dropped and any("the receiver stopped reading" in event for event in events)
 
 
