@@ -17,6 +17,8 @@ DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "plugins/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
+OTHERS = [ROOT / name for name in ("SECURITY.md", "examples/README.md", "clips/README.md")]
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
 END_OF_COMMAND = {"|", "&&", "||", ";", "<", ">"}
 
@@ -61,6 +63,13 @@ def test_commands_and_options_of_a_document_exist(document: Path) -> None:
     for words in commands_of(document):
         if words[0] != "COMMAND":
             check(words)
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *OTHERS], ids=lambda path: path.name)
+def test_links_of_a_document_lead_to_files(document: Path) -> None:
+    for target in LINK.findall(document.read_text(encoding="utf-8")):
+        if not target.startswith(("http:", "https:", "mailto:")):
+            assert (document.parent / target).exists(), target
 
 
 def test_commands_are_found_in_documents() -> None:
