@@ -43,7 +43,8 @@ class Flow:
 
 def flow_between(before: Picture, now: Picture) -> Flow | None:
     """Motion between two crops, or None if they have too little in common."""
-    motion = motion_between(*(255 * luma(p).clip(0, 1) for p in (before, now)), effort="medium")
+    one, other = (255 * luma(picture).clip(0, 1) for picture in (before, now))
+    motion = motion_between(one, other, "medium")
     face = face_mask(before.shape[0])
     trusted = motion.trusted & face
     return Flow(motion, trusted) if trusted.sum() >= _MIN_AREA * face.sum() else None

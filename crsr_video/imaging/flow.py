@@ -76,7 +76,8 @@ def _searched(picture: FloatPicture) -> Bytes:
     luma = cv2.resize(
         np.tensordot(_LUMA, picture, 1), (FLOW_SIDE, FLOW_SIDE), interpolation=cv2.INTER_CUBIC
     )
-    return np.clip(np.rint(255 * luma), 0, 255).astype(np.uint8)
+    codes: Bytes = np.clip(np.rint(255 * luma), 0, 255).astype(np.uint8)
+    return codes
 
 
 @dataclass(frozen=True)
