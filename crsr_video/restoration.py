@@ -16,7 +16,14 @@ from crsr_video.imaging.operations import Operations
 from crsr_video.imaging.torch_operations import TorchOperations
 from crsr_video.runtime.loading import Networks, load_networks
 from crsr_video.runtime.placement import Placement
-from crsr_video.stages.align import CROP_SIZES, FAST_CROPS, FULL_CROPS, Aligner, CropSizePolicy
+from crsr_video.stages.align import (
+    CROP_SIZES,
+    FAST_CROPS,
+    FULL_CROPS,
+    LIVE_CROPS,
+    Aligner,
+    CropSizePolicy,
+)
 from crsr_video.stages.backoff import BackOff
 from crsr_video.stages.base import Stage
 from crsr_video.stages.budget import FaceBudget
@@ -78,7 +85,7 @@ def build_restoration(
             "align",
             Aligner(
                 here,
-                policy=_crop_sizes(config),
+                policy=_crop_sizes(config, live),
                 keeps_detail=pair.name == weights.IDENTITY,
                 batch=batch,
                 lookahead=0 if live else min(batch - 1, _LONGEST_WAIT),
@@ -91,7 +98,11 @@ def build_restoration(
         (
             "super-resolve",
             SuperResolveStage(
-                predictors.super_resolve, here, batch=batch, warm_up_sizes=CROP_SIZES
+                predictors.super_resolve,
+                here,
+                scale=config.scale,
+                batch=batch,
+                warm_up_sizes=CROP_SIZES,
             ),
         ),
         *([("head detail", HeadDetail(here))] if heads and not here.joins_faces else []),
@@ -135,9 +146,11 @@ def _heads(
     return [("heads", HeadMasks(model, whole=operations.joins_faces))], ()
 
 
-def _crop_sizes(config: EnhancerConfig) -> CropSizePolicy:
+def _crop_sizes(config: EnhancerConfig, live: bool) -> CropSizePolicy:
     """Use small crops where speed was asked for, and the result has no room for more detail."""
-    return FAST_CROPS if config.networks.model == weights.FAST and config.scale == 1 else FULL_CROPS
+    if config.networks.model != weights.FAST or config.scale > 1:
+        return FULL_CROPS
+    return LIVE_CROPS if live else FAST_CROPS
 
 
 def _unavailable(config: EnhancerConfig, pair: weights.Pair) -> tuple[str, ...]:

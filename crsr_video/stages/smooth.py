@@ -232,6 +232,7 @@ def _neighbour(face: Face, other: Face, flow: Any, operations: Operations) -> _N
             _resized(_resized(picture, less, operations), face.consistent.size, operations)
             for picture in (ours, theirs)
         )
+    if face.enhanced.size != other.enhanced.size:
         enhanced = _resized(enhanced, face.enhanced.size, operations)
     return _Neighbour(ours, theirs, enhanced, flow)
 

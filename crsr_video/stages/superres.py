@@ -7,17 +7,42 @@ colour and the light of a face stay the frame's own.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from crsr_video.imaging.geometry import enlarged_crop_matrix
+from crsr_video.imaging.geometry import enlarged_crop_matrix, scale_of
 from crsr_video.imaging.operations import Operations, Pictures
-from crsr_video.stages.networks import NetworkStage
+from crsr_video.stages.networks import NetworkStage, Predict
 from crsr_video.types import Crop, Face
 
 _TINT_CELLS = 8
 """Cells per side of the crop: what varies more slowly than this is tint, not detail."""
 
 
+_ENOUGH_SAMPLES = 4.2
+"""Samples per pixel of the result, along one side, from which an enhanced crop is halved. What
+remains is still twice as fine as the result, and costs a quarter to smooth and to paste."""
+
+
 class SuperResolveStage(NetworkStage):
-    """Fills `Face.enhanced` from `Face.consistent`."""
+    """Fills `Face.enhanced` from `Face.consistent`.
+
+    Args:
+        predict: Runs the network.
+        operations: How pictures are computed, and where.
+        scale: Enlargement of the whole frame, 1, 2 or 4.
+        batch: Largest number of crops of one size in a batch.
+        warm_up_sizes: Sides of the crops for which the network is run in `warm_up`.
+    """
+
+    def __init__(
+        self,
+        predict: Predict,
+        operations: Operations,
+        *,
+        scale: int = 1,
+        batch: int = 1,
+        warm_up_sizes: Sequence[int] = (),
+    ) -> None:
+        super().__init__(predict, operations, batch=batch, warm_up_sizes=warm_up_sizes)
+        self._scale = scale
 
     def input_crop(self, face: Face) -> Crop | None:
         """Return the consistent crop, if the face has one."""
@@ -26,27 +51,45 @@ class SuperResolveStage(NetworkStage):
     def with_results(self, faces: Sequence[Face], results: Pictures) -> list[Face]:
         """Return the faces with the results, which have the tint of their crops."""
         crops = [face.crop for face in faces if face.crop is not None]
-        seen = self._operations.stack([crop.image for crop in crops])
-        pictures = without_tint(results, seen, self._operations)
-        done = []
-        for face, crop, picture in zip(faces, crops, pictures, strict=True):
-            factor = picture.shape[-1] // crop.size
-            matrix = enlarged_crop_matrix(crop.crop_from_frame, factor)
-            enhanced = Crop(picture, matrix, factor * crop.headroom)
-            done.append(replace(face, enhanced=enhanced))
+        factor = results.shape[-1] // crops[0].size
+        halved = [
+            factor * scale_of(crop.crop_from_frame) >= _ENOUGH_SAMPLES * self._scale
+            for crop in crops
+        ]
+        done = list(faces)
+        for half in {*halved}:
+            chosen = [index for index, found in enumerate(halved) if found == half]
+            side = results.shape[-1] // 2 if half else results.shape[-1]
+            made = results if len(chosen) == len(faces) else results[chosen]
+            seen = self._operations.stack([crops[index].image for index in chosen])
+            pictures = without_tint(made, seen, self._operations, side)
+            for index, picture in zip(chosen, pictures, strict=True):
+                crop, enlargement = crops[index], side // crops[index].size
+                matrix = enlarged_crop_matrix(crop.crop_from_frame, enlargement)
+                enhanced = Crop(picture, matrix, enlargement * crop.headroom)
+                done[index] = replace(faces[index], enhanced=enhanced)
         return done
 
 
-def without_tint(pictures: Pictures, seen: Pictures, operations: Operations) -> Pictures:
+def without_tint(
+    pictures: Pictures, seen: Pictures, operations: Operations, side: int | None = None
+) -> Pictures:
     """Replace the slowest variations of pictures by those of other, smaller ones.
 
     Args:
         pictures: (N, 3, S, S).
         seen: (N, 3, s, s).
         operations: Where the pictures are.
+        side: Side of the result. If less than S, what `pictures` add to `seen` is shrunk.
     """
-    side = pictures.shape[-1]
-    enlarged = operations.resize(seen, side, "cubic")
-    coarse = operations.resize(operations.subtract_into(pictures, enlarged), _TINT_CELLS, "area")
-    del enlarged  # Its memory is used again.
-    return operations.subtract_into(pictures, operations.resize(coarse, side, "linear"))
+    large = pictures.shape[-1]
+    enlarged = operations.resize(seen, large, "cubic")
+    added = operations.subtract_into(pictures, enlarged)
+    if side is None or side == large:
+        coarse = operations.resize(added, _TINT_CELLS, "area")
+        del enlarged, added  # Their memory is used again.
+        return operations.subtract_into(pictures, operations.resize(coarse, large, "linear"))
+    added = operations.resize(added, side, "area")
+    coarse = operations.resize(added, _TINT_CELLS, "area")
+    detail = operations.subtract_into(added, operations.resize(coarse, side, "linear"))
+    return operations.resize(seen, side, "cubic") + detail

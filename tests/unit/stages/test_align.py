@@ -161,6 +161,46 @@ def test_noise_does_not_make_a_face_small(measured, noise, size):
     assert aligned(frame, canonical_landmarks(200) + 10).crop.size == size
 
 
+def test_where_there_is_time_a_crop_gives_way_to_one_that_holds_the_face(measured):
+    """What a crop cannot hold stays in the frame."""
+    frame = flat_frame("gray", 300, 300, (0.5, 0.5, 0.5))
+    sizes = {}
+    for native, side in ((98, 80), (106, 80), (115, 60), (280, 60), (115, 100)):
+        measured["side"] = side
+        stage = Aligner(NUMPY, policy=align.FAST_CROPS)
+        (item,) = stage.push(tracked(frame, make_face(150, 150, native)))
+        sizes[native, side] = item.faces[0].crop.size
+    assert sizes == {(98, 80): 64, (106, 80): 128, (115, 60): 64, (280, 60): 64, (115, 100): 128}
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+def test_blocks_are_told_from_edges(bits, rng):
+    layout = "gray" if bits == 8 else "gray10-limited"
+    unit = 2 ** (bits - 8)
+    smooth = 60 + 120 * cv2.GaussianBlur(rng.random((160, 160)), (0, 0), 5)
+    smooth[:, 70:] += 60  # An edge that happens to lie inside a block.
+    blocks = rng.normal(0, 2, (20, 20)).repeat(8, 0).repeat(8, 1)
+    box = (12.0, 9.0, 150.0, 148.0)
+    clean, blocky = (
+        align.block_steps(frame_of(layout, picture * unit), box)
+        for picture in (smooth, smooth + blocks)
+    )
+    assert abs(clean) < 0.3 / 255
+    assert blocky > 1.0 / 255
+
+
+def test_blocks_are_replaced_beyond_the_crop(measured):
+    """They lie on few samples, so the median of fine detail does not see them."""
+    measured["side"] = 50
+    rng = np.random.default_rng(2)
+    blocks = rng.normal(0, 4, (40, 40)).repeat(8, 0).repeat(8, 1)
+    found = [
+        aligned(frame_of("gray", 120 + picture), canonical_landmarks(280) + 10).detail
+        for picture in (0 * blocks, blocks)
+    ]
+    assert found == pytest.approx([0, 1])
+
+
 def test_noise_is_told_from_edges(rng):
     clean = luma_crop(256, 60)
     for noise in (0.004, 0.01, 0.03):
