@@ -42,6 +42,9 @@ from crsr_video.track.person import PersonModel
 _BATCH = {"cpu": 4, "mps": 8, "cuda": 64}
 """Number of crops in a batch by device; larger batches gain nothing."""
 
+_BACK_OFF_AHEAD = 4
+"""Frames by which back-off sees a face go wrong, so that its strength is low by then."""
+
 _LONGEST_WAIT = 15
 """Largest number of frames that wait for a batch to fill: more would fill memory."""
 
@@ -107,7 +110,11 @@ def build_restoration(
         ),
         *([("head detail", HeadDetail(here))] if heads and not here.joins_faces else []),
         ("smooth", Smoother(here, causal=live)),
-        *([("back-off", BackOff(here))] if config.faces.backoff else []),
+        *(
+            [("back-off", BackOff(here, lookahead=0 if live else _BACK_OFF_AHEAD))]
+            if config.faces.backoff
+            else []
+        ),
         *([("carry", Carrier(here, quality))] if quality is not None else []),
         ("paste", Paster(here, config.faces.strength, config.scale, config.upscaler)),
     ]

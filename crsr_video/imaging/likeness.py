@@ -45,6 +45,8 @@ class Comparison:
     """Power of the seen detail beyond its noise."""
     made_detail: float
     """Power of the enhanced detail."""
+    seen_fine: float
+    """Power of the seen detail with its noise."""
 
     @property
     def likeness(self) -> float:
@@ -57,15 +59,27 @@ class Comparison:
         """Power of the enhanced detail over that of the seen; above 1 where it is sharper."""
         return (self.made_detail + _FAINT**2) / (self.seen_detail + _FAINT**2)
 
-    def averaged(self, before: "Comparison") -> "Comparison":
-        """Return the running average of this frame and the frames before."""
-        old, new = _MEMORY, 1 - _MEMORY
+    @property
+    def added(self) -> float:
+        """RMS of the enhanced detail over that of the seen with its noise."""
+        floor = _FAINT**2
+        return float(np.sqrt((self.made_detail + floor) / (self.seen_fine + floor)))
+
+    def averaged(self, before: "Comparison", memory: float = _MEMORY) -> "Comparison":
+        """Return the running average of this frame and the frames before.
+
+        Args:
+            before: The running average so far.
+            memory: Share of the former frames.
+        """
+        old, new = memory, 1 - memory
         return Comparison(
             old * before.seen + new * self.seen,
             old * before.made + new * self.made,
             old * before.shared + new * self.shared,
             old * before.seen_detail + new * self.seen_detail,
             old * before.made_detail + new * self.made_detail,
+            old * before.seen_fine + new * self.seen_fine,
         )
 
 
@@ -103,12 +117,14 @@ def _figures(crops: Pictures, enhanced: Pictures, operations: Operations) -> lis
     mask = operations.constant(_mask_shares, size)
     fine, fine_made = (x - operations.gaussian_blur(x, _DETAIL) for x in (seen, made))
     noise = deviation(operations.medians(abs(fine), operations.constant(_mask_places, size)))
+    power = operations.sums(mask * fine**2)
     columns = [
         operations.sums(weights * a * a),
         operations.sums(weights * b * b),
         operations.sums(weights * a * b),
-        power_beyond(operations.sums(mask * fine**2), noise).clip(0),
+        power_beyond(power, noise).clip(0),
         operations.sums(mask * fine_made**2),
+        power,
     ]
     rows: list[list[float]] = operations.fetch(columns).tolist()
     return rows

@@ -86,7 +86,7 @@ class BackedOff:
     mean: float
     """Mean remaining share over those frames."""
     cause: str
-    """"drift" or "softness"."""
+    """"drift", "softness" or "motion blur"."""
 
 
 @dataclass(frozen=True, slots=True)

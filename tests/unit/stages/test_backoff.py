@@ -11,7 +11,7 @@ from crsr_video.imaging.likeness import compare
 from crsr_video.imaging.resampling import sample
 from crsr_video.networks import Bicubic
 from crsr_video.pipeline import Pipeline, build
-from crsr_video.stages.backoff import DRIFT, SOFTNESS, BackOff
+from crsr_video.stages.backoff import BLUR, DRIFT, SOFTNESS, BackOff
 from crsr_video.stages.base import Stage
 from crsr_video.stages.paste import Paster
 from crsr_video.stages.superres import SuperResolveStage
@@ -209,3 +209,111 @@ def test_the_user_may_refuse_it(wanted):
 
     with build(Config.from_options(model="identity", backoff=wanted), tracker=Nobody(None)) as pipe:
         assert ("back-off" in pipe.statistics.stage_seconds) == wanted
+
+
+# Bursts of motion blur
+
+
+def blurred(image, crop_pixels):
+    return np.stack([cv2.GaussianBlur(channel, (0, 0), crop_pixels) for channel in image])
+
+
+def wandering(seed, count, size=64):
+    """One face in slightly different places, as a track shows it."""
+    face = portrait(seed, size)
+    rng = np.random.default_rng(seed)
+    shifts = rng.uniform(-0.4, 0.4, (count, 2))
+    return [
+        np.stack(
+            [cv2.warpAffine(c, np.float32([[1, 0, x], [0, 1, y]]), (size, size)) for c in face]
+        )
+        for x, y in shifts
+    ]
+
+
+def with_detail_of(seen, other):
+    """An enhanced face whose coarse structure is the seen one's, and its detail another's."""
+    sharp = enlarged(other, sharpen=0.4)
+    return enlarged(seen) + sharp - softened(sharp, 1.6)
+
+
+BURST = range(40, 52)
+
+
+@pytest.fixture
+def burst():
+    """A sharp track with a burst of blur, in which a stranger's detail is added, and the truth."""
+    truth = wandering(21, 80)
+    stranger = portrait(22)
+    faces = []
+    for number, sharp in enumerate(truth):
+        seen = blurred(sharp, 1.6) if number in BURST else sharp
+        made = with_detail_of(seen, stranger) if number in BURST else enlarged(sharp, sharpen=0.6)
+        faces.append(face_of(seen, made))
+    return truth, faces
+
+
+def test_in_a_burst_of_blur_made_up_detail_is_taken_back(frame, burst):
+    _, faces = burst
+    stage = BackOff(NUMPY)
+    course = strengths(stage, frame, faces)
+    assert course[:40] == [1.0] * 40
+    assert max(course[44:52]) < 0.25
+    assert course[-1] == 1.0
+    assert stage.lowered[7].cause == BLUR
+
+
+def test_in_a_burst_the_result_stays_as_close_to_the_sharp_face_as_the_input(frame, burst):
+    """The result is compared with the same frame without blur."""
+    truth, faces = burst
+    course = strengths(BackOff(NUMPY), frame, faces)
+    errors = []
+    for number in range(44, 52):
+        face, sharp = faces[number], enlarged(truth[number])
+        plain = enlarged(face.crop.image)
+        pasted = plain + course[number] * (face.enhanced.image - plain)
+        errors.append([np.square(p - sharp).mean() for p in (plain, face.enhanced.image, pasted)])
+    seen, unchecked, kept = np.sqrt(np.mean(errors, 0))
+    assert unchecked > 1.2 * seen
+    assert kept < 1.05 * seen
+
+
+def test_with_lookahead_the_strength_is_low_when_the_burst_begins(frame, burst):
+    _, faces = burst
+    stage = BackOff(NUMPY, lookahead=4)
+    items = [tracked(replace(frame, pts=n), face) for n, face in enumerate(faces)]
+    done = [out for item in items for out in stage.push(item)]
+    assert [item.frame.pts for item in done] == list(range(76))
+    done += stage.flush()
+    assert [item.frame.pts for item in done] == list(range(80))
+    course = [item.faces[0].strength for item in done]
+    at_once = strengths(BackOff(NUMPY), frame, faces)
+    assert course[:36] == [1.0] * 36
+    assert course[40] < 0.4 < at_once[40]
+    assert all(a <= b for a, b in zip(course, at_once, strict=True))
+
+
+def test_frames_before_a_cut_do_not_wait_for_those_after(frame):
+    seen, other = portrait(25), portrait(26)
+    stage = BackOff(NUMPY, lookahead=4)
+    good, bad = face_of(seen, enlarged(seen)), face_of(seen, enlarged(other))
+    assert stage.push(tracked(frame, good)) == []
+    (before,) = stage.push(tracked(frame, bad, cut=True))
+    (after,) = stage.flush()
+    assert [item.faces[0].strength for item in (before, after)] == [1, 0]
+
+
+def test_video_that_stays_soft_is_enhanced_all_along(frame):
+    faces = [
+        face_of(blurred(sharp, 1.6), enlarged(sharp, sharpen=0.6)) for sharp in wandering(23, 60)
+    ]
+    assert strengths(BackOff(NUMPY), frame, faces) == [1.0] * 60
+
+
+def test_a_face_that_loses_detail_and_gains_none_keeps_its_strength(frame):
+    """As one does that turns away: the networks find as little as there is to be seen."""
+    faces = []
+    for number, sharp in enumerate(wandering(24, 80)):
+        seen = 0.5 + 0.6 * (sharp - 0.5) if number in BURST else sharp
+        faces.append(face_of(seen.astype(np.float32), enlarged(seen, sharpen=0.6)))
+    assert strengths(BackOff(NUMPY), frame, faces) == [1.0] * 80
