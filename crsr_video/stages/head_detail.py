@@ -32,6 +32,11 @@ class _Change:
     enhanced: Pictures
     """(1, 3, f * S, f * S): the change of both networks together."""
 
+    def fits(self, crop: Crop, enhanced: Crop) -> bool:
+        """Whether pictures have the same sizes."""
+        sizes = self.crop.shape[-1], self.enhanced.shape[-1]
+        return sizes == (crop.size, enhanced.size)
+
 
 class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
     """Completes `Face.consistent` and `Face.enhanced` of heads that are not fresh.
@@ -56,7 +61,7 @@ class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
                 if face.consistent is not None and face.enhanced is not None:
                     if face.head.is_fresh:
                         change = self._change(face.crop, face.consistent, face.enhanced)
-                    elif change is not None and change.crop.shape[-1] == face.crop.size:
+                    elif change is not None and change.fits(face.crop, face.enhanced):
                         face = self._completed(face, change)
                 if change is not None:
                     self._changes[face.track] = change
