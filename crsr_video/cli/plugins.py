@@ -203,6 +203,11 @@ def _status_lines(found: "Status", server_running: bool) -> list[str]:
 @section(
     "Faces",
     options.STRENGTH,
+    options.REGION.but(
+        default=None,
+        help="Enhance the whole head, with hair, ears and neck, or only the face."
+        "  [default: face; head with --pipe]",
+    ),
     options.MIN_FACE.but(type=click.FloatRange(0, 256)),
     options.MODEL,
     options.TRACKS.but(type=click.Path(path_type=Path, exists=True, dir_okay=False)),
@@ -284,6 +289,7 @@ def _effect_parameters(values: dict[str, Any]) -> Any:
         debug=values["debug"],
         tracks="" if tracks is None else str(tracks.absolute()),
         persons=values["persons"],
+        head=values["region"] == "head",
     )
 
 
@@ -298,7 +304,7 @@ def _pipe_words(values: dict[str, Any]) -> tuple[str, ...]:
     for name in ("compare", "debug", "tracks", "persons"):
         if values[name]:
             raise ConfigError(f"--{name} works only with the effect, not with --pipe")
-    words: list[str] = []
+    words = [] if values["region"] is None else ["--region", str(values["region"])]
     for name, default in (("strength", 1.0), ("min_face", 16.0), ("model", "fast")):
         if values[name] != default:
             text = values[name] if name == "model" else f"{values[name]:g}"

@@ -60,6 +60,8 @@ class EffectParameters:
     """Absolute path of a tracks file."""
     persons: str = ""
     """Which track IDs to enhance, such as 1,4 or 2=off."""
+    head: bool = False
+    """Enhance the whole head rather than the face."""
 
 
 def effect_filter(parameters: EffectParameters) -> str:
@@ -97,6 +99,7 @@ def _words(parameters: EffectParameters) -> list[str]:
         "y" if parameters.debug else "n",
         parameters.tracks,
         parameters.persons,
+        "y" if parameters.head else "n",
     ]
 
 

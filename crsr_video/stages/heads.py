@@ -109,7 +109,7 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
     """
 
     def __init__(
-        self, finder: PeopleFinder, *, every: int = 8, refresh_every: int = 4, whole: bool = False
+        self, finder: PeopleFinder, *, every: int = 8, refresh_every: int = 8, whole: bool = False
     ) -> None:
         self._finder = finder
         self._every = every

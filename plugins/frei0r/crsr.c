@@ -29,7 +29,7 @@
 #include "link.h"
 #include "rows.h"
 
-enum { STRENGTH, MIN_FACE, MODEL, COMPARE, DEBUG, TRACKS, PERSONS, PARAMETERS };
+enum { STRENGTH, MIN_FACE, MODEL, COMPARE, DEBUG, TRACKS, PERSONS, HEAD, PARAMETERS };
 
 /* The value 1 of min_face is this many pixels. */
 #define LARGEST_MIN_FACE 256.0
@@ -55,6 +55,7 @@ static const f0r_param_info_t parameters[PARAMETERS] = {
     {"debug", F0R_PARAM_BOOL, "Draw boxes, track IDs and landmarks of the faces"},
     {"tracks", F0R_PARAM_STRING, "A file that 'crsr-video tracks' wrote for this video"},
     {"persons", F0R_PARAM_STRING, "Track IDs to enhance, as in the tracks file: 1,4 or 2:off"},
+    {"head", F0R_PARAM_BOOL, "Enhance the whole head, with hair, ears and neck"},
 };
 
 struct effect {
@@ -64,7 +65,7 @@ struct effect {
     atomic_int sliced;
     pthread_mutex_t lock; /* for everything below */
     double strength, min_face;
-    int compare, debug;
+    int compare, debug, head;
     char *texts[PARAMETERS]; /* values of the string parameters, owned by the effect */
     int begun;               /* the first frame has come */
     int by_gstreamer;        /* GStreamer has constructed the effect */
@@ -211,6 +212,7 @@ void f0r_set_param_value(f0r_instance_t instance, f0r_param_t value, int index)
         break;
     case COMPARE: effect->compare = *(double *)value >= 0.5; break;
     case DEBUG: effect->debug = *(double *)value >= 0.5; break;
+    case HEAD: effect->head = *(double *)value >= 0.5; break;
     case MODEL:
     case TRACKS:
     case PERSONS: {
@@ -243,6 +245,7 @@ void f0r_get_param_value(f0r_instance_t instance, f0r_param_t value, int index)
     case MIN_FACE: *(double *)value = effect->min_face; break;
     case COMPARE: *(double *)value = effect->compare; break;
     case DEBUG: *(double *)value = effect->debug; break;
+    case HEAD: *(double *)value = effect->head; break;
     case MODEL:
     case TRACKS:
     case PERSONS: *(char **)value = effect->texts[index]; break; /* The effect keeps it. */
@@ -342,7 +345,7 @@ static enum outcome send_settings(struct effect *effect, int64_t until)
     put_real(w, effect->strength);
     put_real(w, effect->min_face * LARGEST_MIN_FACE);
     put_number(w, (effect->compare ? FLAG_COMPARE : 0) | (effect->debug ? FLAG_DEBUG : 0) |
-                      (effect->ordered ? FLAG_ORDERED : 0), 4);
+                      (effect->ordered ? FLAG_ORDERED : 0) | (effect->head ? FLAG_HEAD : 0), 4);
     put_text(w, effect->texts[MODEL]);
     put_text(w, tracks);
     put_text(w, effect->texts[PERSONS]);

@@ -22,7 +22,7 @@ enum {
 enum { HELLO = 1, BUFFER = 2, SETTINGS = 3, ENHANCE = 4, WELCOME = 128, OKAY = 129, DONE = 130,
        REFUSAL = 131 };
 enum { CODE_VERSION = 2, CODE_SETTINGS = 4, CODE_BUFFER = 5, CODE_FAILED = 6 };
-enum { FLAG_COMPARE = 1, FLAG_DEBUG = 2, FLAG_ORDERED = 4 };
+enum { FLAG_COMPARE = 1, FLAG_DEBUG = 2, FLAG_ORDERED = 4, FLAG_HEAD = 8 };
 
 /* A message that is being written, with space for the header at its beginning. */
 struct writer {

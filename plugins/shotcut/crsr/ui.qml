@@ -12,6 +12,7 @@ Item {
     readonly property string debug: '4'
     readonly property string tracks: '5'
     readonly property string persons: '6'
+    readonly property string head: '7'
     // Width in pixels of a face for which the parameter is 1.
     readonly property int facePixels: 256
     property bool blocked: true
@@ -24,6 +25,7 @@ Item {
         filter.set(debug, 0);
         filter.set(tracks, '');
         filter.set(persons, '');
+        filter.set(head, 0);
     }
 
     function setControls() {
@@ -35,6 +37,7 @@ Item {
         debugBox.checked = filter.getDouble(debug) >= 0.5;
         tracksField.text = filter.get(tracks);
         personsField.text = filter.get(persons);
+        headBox.checked = filter.getDouble(head) >= 0.5;
         blocked = false;
     }
 
@@ -44,7 +47,7 @@ Item {
     }
 
     width: 350
-    height: 260
+    height: 290
     Component.onCompleted: {
         if (filter.isNew) {
             setDefaults();
@@ -66,7 +69,7 @@ Item {
         Shotcut.Preset {
             id: preset
 
-            parameters: [strength, minFace, model, compare, debug, tracks, persons]
+            parameters: [strength, minFace, model, compare, debug, tracks, persons, head]
             Layout.columnSpan: 2
             onPresetSelected: setControls()
         }
@@ -127,6 +130,17 @@ Item {
                 modelCombo.currentIndex = 0;
                 setValue('2', modelCombo.values[0]);
             }
+        }
+
+        Label {
+        }
+
+        CheckBox {
+            id: headBox
+
+            text: qsTr('Enhance the whole head')
+            Layout.columnSpan: 2
+            onToggled: setValue(head, checked ? 1 : 0)
         }
 
         Label {

@@ -44,6 +44,7 @@ def test_reading_the_parameters_starts_nothing(bench, place):
         "debug 0",
         'tracks ""',
         'persons ""',
+        "head 0",
     ]
     assert done.stderr == ""
     assert list(place.parent.iterdir()) == []

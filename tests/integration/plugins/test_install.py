@@ -16,7 +16,7 @@ from crsr_video.errors import PluginError
 from crsr_video.plugins import frei0r, installation
 from tests.integration.plugins.conftest import ROOT, needs
 
-PARAMETERS = ("strength", "min_face", "model", "compare", "debug", "tracks", "persons")
+PARAMETERS = ("strength", "min_face", "model", "compare", "debug", "tracks", "persons", "head")
 
 
 def run(*words):
@@ -228,7 +228,7 @@ def test_kdenlive_s_description_fits_the_effect(built):
     assert root.tag == "effect" and root.get("tag") == root.get("id") == "frei0r.crsr"
     found = {p.get("name"): p for p in root.findall("parameter")}
     assert tuple(found) == frei0r.load(built / "crsr.so").parameters
-    kinds = ("animated", "constant", "list", "bool", "bool", "url", "keywords")
+    kinds = ("animated", "constant", "list", "bool", "bool", "url", "keywords", "bool")
     assert tuple(p.get("type") for p in found.values()) == kinds
     assert all(p.findtext("name") for p in found.values())
     for parameter in found.values():
