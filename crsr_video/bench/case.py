@@ -166,7 +166,7 @@ def measure_stages(case: Case, clip: Path, networks: Networks) -> StageTimes:
     ):
         pipeline.use_clock(time.process_time)
         pipeline.observer = lambda item, _: crops.update(
-            face.crop.size for face in item.faces if face.crop is not None
+            face.crop.canonical.size for face in item.faces if face.crop is not None
         )
         for frame in _enhanced_frames(reader, pipeline, clock):
             frames += 1

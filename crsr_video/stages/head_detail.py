@@ -104,6 +104,10 @@ class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
 
 
 def _face_in_crop(size: int, headroom: int) -> NDArray[np.float32]:
-    """Return the mask of the canonical face in a crop with headroom; (size, size)."""
+    """Return the inner half of the face's mask in a crop with headroom; (size, size).
+
+    The outer half lies near the edge of what the networks see of a face, where they see less well.
+    """
     left = headroom // 2
-    return np.pad(face_mask(size - headroom), ((headroom, 0), (left, left)))
+    inner = (2 * face_mask(size - headroom) - 1).clip(0)
+    return np.pad(inner, ((headroom, 0), (left, left)))

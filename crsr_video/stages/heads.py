@@ -92,7 +92,7 @@ class _TrackState:
     limit: FloatPicture | None = None
     """The largest mask for that part, which it follows without steps."""
     has_headroom: bool = False
-    """The head once reached above its crop, which keeps the headroom then."""
+    """The head once reached beyond its crop, which keeps the headroom then."""
     age: int = 0
     unseen: int = 0
 
@@ -180,8 +180,8 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
         if self._whole:
             state.part, state.has_headroom = _WHOLE, True
             return
-        above = (shares * _limit(True))[: _ABOVE + _EDGE_CELLS // 2]
-        state.has_headroom |= float(above.sum()) > _FEW_CELLS
+        beyond = shares * (_limit(True) - _limit(False))
+        state.has_headroom |= float(beyond.sum()) > 2 * _FEW_CELLS
         needed = _smallest_part(shares * _limit(state.has_headroom))
         if state.age % _STEADY_FRAMES == 0:
             state.part = needed

@@ -85,10 +85,21 @@ def test_strength_zero_changes_nothing() -> None:
 
 def test_a_still_face_gives_a_still_result() -> None:
     picture = frames("portrait.mp4", 1)[0].to_ndarray(format="rgb24")
-    with Enhancer() as enhancer:
+    with Enhancer(region="face") as enhancer:
         results = list(enhancer.enhance([picture] * 24))
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
+
+
+def test_a_still_head_gives_a_result_that_is_still_to_the_eye() -> None:
+    # The networks see the whole head in some frames and the face alone in others.
+    picture = frames("portrait.mp4", 1)[0].to_ndarray(format="rgb24")
+    with Enhancer(region="head") as enhancer:
+        results = [result.astype(int) for result in enhancer.enhance([picture] * 24)]
+    for result in results[1:]:
+        change = np.abs(result - results[0])
+        assert change.max() <= 5
+        assert (change > 2).mean() < 1e-4
 
 
 def test_reset_forgets() -> None:

@@ -43,10 +43,13 @@ def test_only_the_face_changes_and_alpha_stays(shared, settings):
 
 def test_the_result_equals_that_of_the_pipeline(shared):
     pictures = [portrait(dx)[..., :3] for dx in range(4)]
-    with enhancer.Enhancer(Config(), live=True) as direct:
-        wanted = list(direct.enhance(pictures))
-    for mine, theirs in zip(enhanced(shared.path, ORDERED, pictures), wanted, strict=True):
-        assert np.array_equal(mine, theirs)
+    both = EffectFlag.ORDERED | EffectFlag.HEAD
+    for region, flags in (("face", EffectFlag.ORDERED), ("head", both)):
+        with enhancer.Enhancer(Config.from_options(region=region), live=True) as direct:
+            wanted = list(direct.enhance(pictures))
+        found = enhanced(shared.path, EffectSettings(flags=flags), pictures)
+        for mine, theirs in zip(found, wanted, strict=True):
+            assert np.array_equal(mine, theirs)
 
 
 def test_an_unordered_frame_gives_the_same_result_whatever_came_before(shared):
