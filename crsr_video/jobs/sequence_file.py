@@ -14,7 +14,7 @@ from crsr_video import pipeline
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.io import frames as conversion
-from crsr_video.io import images, pyav, sequences
+from crsr_video.io import image_writing, images, pyav, sequences
 from crsr_video.io.reader import Reader
 from crsr_video.jobs.summary import Summary
 from crsr_video.jobs.video_file import enhance_video
@@ -68,7 +68,7 @@ def _enhance_to_pictures(
     networks: loading.Networks | None,
 ) -> Summary:
     begin = time.perf_counter()
-    kind = images.format_of(output)
+    kind = image_writing.format_of(output)
     with ExitStack() as stack:
         if sequences.is_sequence(source):
             pictures = _pictures_of(source, output, config)
@@ -180,10 +180,10 @@ def _encoded(image: images.StillImage | None, frame: Frame, kind: str, scale: in
     """Return the file of a finished frame."""
     if image is None:
         rgb = conversion.from_rgb(conversion.as_rgb(frame), frame.pts)
-        return images.encode(images.StillImage(rgb), rgb, kind)
+        return image_writing.encode(images.StillImage(rgb), rgb, kind)
     if kind == image.format and not frame.changed and scale == 1:
         return image.data
-    return images.encode(image, frame, kind)
+    return image_writing.encode(image, frame, kind)
 
 
 def _describe(last: Frame, count: int) -> VideoInfo:
