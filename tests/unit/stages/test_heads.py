@@ -120,6 +120,18 @@ def test_pixels_outside_a_heads_mask_are_bit_identical(rng, name, parts):
 
 
 @pytest.mark.parametrize("parts", [BALD, VOLUMINOUS_HAIR])
+def test_a_device_pastes_the_same_heads(rng, parts):
+    frame, person = scene(rng, parts)
+    item = invented(with_heads(frame, person, FACE, whole=True), rng)
+    (one,), (other,) = (Paster(operations).push(item) for operations in (NUMPY, TORCH))
+    assert one.changed[0].box == other.changed[0].box
+    outside = ~touched(one)
+    assert np.array_equal(other.components[0][outside], frame.components[0][outside])
+    for a, b in zip(one.components, other.components, strict=True):
+        assert np.abs(a.astype(int) - b).max() <= 1
+
+
+@pytest.mark.parametrize("parts", [BALD, VOLUMINOUS_HAIR])
 def test_an_identity_network_changes_no_bit_of_a_head(rng, parts):
     frame, person = scene(rng, parts)
     item = invented(with_heads(frame, person, FACE), rng, amount=0.0)
