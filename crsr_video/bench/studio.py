@@ -31,6 +31,7 @@ _START_SECONDS = 120.0
 _COOKIE = "crsr_studio"
 _SETTLED_REQUESTS = 30
 """Memory is read for the first time after this number of frames."""
+_MEMORY_SAMPLES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Figures:
     """Resident memory of the studio after the first frames; None where that is unknown."""
     memory_growth_mib: float | None
     """Growth of the resident memory over all further frames."""
+    memory_over_time_mib: tuple[float, ...] = ()
+    """Resident memory at equal intervals while frames at random positions were asked for."""
 
 
 def measure(
@@ -85,11 +88,12 @@ def measure(
 
 def as_text(figures: list[Figures]) -> str:
     """Return the figures as a table."""
-    lines = [f"size    first frame   any frame   {'playing':<42}memory (growth)"]
+    lines = [f"size    first frame   any frame   {'playing':<42}memory (growth), over time"]
     for row in figures:
         memory = "unknown"
         if row.memory_mib is not None:
             memory = f"{row.memory_mib:.0f} MiB ({row.memory_growth_mib:+.0f} MiB)"
+            memory += "".join(f" {mib:.0f}" for mib in row.memory_over_time_mib)
         playing = f"{row.playing_fps:.1f} fps, {row.quality}"
         lines.append(
             f"{row.size:<6}{row.first_frame_seconds:>11.2f} s {row.frame_seconds:>9.2f} s   "
@@ -171,16 +175,19 @@ def _measure(studio: _Studio, size: str, play_seconds: float, scrub_seconds: flo
     rng = random.Random(7)
     spent: list[float] = []
     settled = memory = studio.memory_mib()
-    end = time.monotonic() + scrub_seconds
-    while not spent or time.monotonic() < end:
+    over_time: list[float] = []
+    start = time.monotonic()
+    while not spent or time.monotonic() < start + scrub_seconds:
         began = time.monotonic()
         studio.frame(file_id, rng.uniform(0, 9))
         spent.append(time.monotonic() - began)
         if len(spent) == _SETTLED_REQUESTS:
             settled = studio.memory_mib()
+        if time.monotonic() > start + len(over_time) * scrub_seconds / _MEMORY_SAMPLES:
+            over_time.append(studio.memory_mib() or 0.0)
     memory = studio.memory_mib()
     growth = None if memory is None or settled is None else memory - settled
-    return Figures(size, first, median(spent), fps, quality, settled, growth)
+    return Figures(size, first, median(spent), fps, quality, settled, growth, tuple(over_time))
 
 
 def _header(packet: bytes) -> dict[str, Any]:

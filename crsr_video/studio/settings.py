@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from crsr_video.config import Region
 from crsr_video.errors import ConfigError
 from crsr_video.track.tracks_file import Person
 
@@ -23,6 +24,8 @@ class Settings(BaseModel):
 
     strength: Annotated[float, Field(ge=0, le=1)] = 1.0
     texture: Annotated[float, Field(ge=0, le=1)] = 0.0
+    region: Region = "head"
+    """Part of a person that is enhanced."""
     scale: Literal[1, 2, 4] = 1
     model: str = "fast"
     people: dict[int, PersonChoice] = {}
@@ -131,6 +134,8 @@ def enhance_options(
         words += ["--strength", f"{chosen.strength:g}"]
     if chosen.texture > 0:
         words += ["--texture", f"{chosen.texture:g}"]
+    if chosen.region != "head":
+        words += ["--region", chosen.region]
     if chosen.scale > 1:
         words += ["--scale", str(chosen.scale)]
     if chosen.model != "fast":

@@ -55,6 +55,7 @@ def config_of(settings: Settings, source: Source) -> EnhancerConfig:
     return EnhancerConfig.from_options(
         strength=settings.strength,
         texture=settings.texture,
+        region=settings.region,
         scale=settings.scale,
         model=settings.model,
         people=people,

@@ -40,10 +40,12 @@ class Studio:
     Args:
         folder: Folder with videos.
         work_folder: Folder for uploads and the queue.
+        port: Port, or 0 for a free one.
     """
 
-    def __init__(self, folder: Path, work_folder: Path) -> None:
+    def __init__(self, folder: Path, work_folder: Path, port: int = 0) -> None:
         words = ["studio", str(folder), "--no-browser", "--work-folder", str(work_folder)]
+        words += ["--port", str(port)]
         work_folder.mkdir(parents=True, exist_ok=True)
         self._log = work_folder / "log.txt"
         self._log.unlink(missing_ok=True)

@@ -69,6 +69,7 @@ export class Jobs {
     if (["failed", "cancelled"].includes(job.state)) made.push(button("Retry", act("retry")));
     if (job.state === "done") {
       made.push(button("Play beside the source", () => this.onCompare(job)), button("Open the folder", act("reveal")));
+      made.push(element("a", { href: `/api/files/${job.result_file}/content`, download: "", textContent: "Download" }));
       if (job.has_report) {
         made.push(element("a", { href: `/api/jobs/${job.id}/report`, target: "_blank", textContent: "Report" }));
       }

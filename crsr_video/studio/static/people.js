@@ -11,6 +11,8 @@ export class People {
     this.choices = {};
     this.selected = new Set();
     byId("analyse").addEventListener("click", () => this.#analyse());
+    byId("only").addEventListener("click", () => this.#enhanceOnlySelected());
+    byId("everybody").addEventListener("click", () => this.#enhance(() => true));
     byId("merge").addEventListener("click", () => this.#regroup("merge"));
     byId("split").addEventListener("click", () => this.#regroup("split"));
   }
@@ -62,7 +64,7 @@ export class People {
     byId("analyse-progress").hidden = found.state !== "running";
     byId("people-hint").textContent = file.kind === "image" ? "A still picture has no tracks: all faces are enhanced alike."
       : found.state !== "done" ? "Finding people takes about as long as watching the clip. Each person can then be switched off or get a strength of their own."
-      : this.people.length ? "Click a face here or in the picture to select a person."
+      : this.people.length ? "Click a face here or in the picture to select a person. Hold Ctrl or Shift to select several."
         : "No face was found in this file.";
     for (const person of this.people) this.choices[person.id] ??= { enabled: true, strength: 1 };
     this.#render();
@@ -75,6 +77,14 @@ export class People {
       byId("analyse-progress").hidden = false;
       byId("analyse").disabled = true;
     } catch (error) { showError(error.message); }
+  }
+
+  #enhanceOnlySelected() { this.#enhance((id) => this.selected.has(id)); }
+
+  #enhance(isEnabled) {
+    for (const { id } of this.people) this.choices[id].enabled = isEnabled(id);
+    this.#render();
+    this.onChange();
   }
 
   // Merges or splits the selected people.
@@ -92,6 +102,7 @@ export class People {
     byId("people-list").replaceChildren(...this.people.map((person) => this.#card(person)));
     if (focused) byId(focused)?.focus();
     byId("people-tools").hidden = this.selected.size === 0;
+    byId("everybody").hidden = this.people.every(({ id }) => this.choices[id].enabled);
     byId("merge").disabled = this.selected.size < 2;
     byId("split").disabled = ![...this.selected].some((id) => this.people.find((p) => p.id === id)?.tracks.length > 1);
   }

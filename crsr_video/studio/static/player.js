@@ -45,13 +45,19 @@ export class Player {
   // Shows the frame at the present position with the present settings. There is one request at a time: whatever was
   // asked for meanwhile is answered by one more, so that scrubbing never waits for frames that were passed.
   async refresh() {
-    if (!this.file) return;
+    if (!this.file) return false;
     if (this.playing) {
       this.#send({ command: "settings", settings: this.settings() });
-      return;
+      return true;
     }
     this.isOutdated = true;
-    if (this.isAsking) return;
+    if (this.isAsking) return this.asking;
+    return this.asking = this.#ask();
+  }
+
+  // Returns whether the frame that was asked for last is shown.
+  async #ask() {
+    let isShown = false;
     this.isAsking = true;
     while (this.isOutdated && this.file && !this.playing) {
       this.isOutdated = false;
@@ -61,12 +67,14 @@ export class Player {
           { at, settings: this.settings(), width: this.#width(), job: this.job });
         if (file !== this.file || this.playing) continue;
         this.viewer.show(packet);
+        isShown = true;
         if (at === this.at) this.#follow(packet.header);
       } catch (error) {
-        if (file === this.file && !this.isOutdated) this.onError(error);
+        if (file === this.file && !this.isOutdated) { isShown = false; this.onError(error); }
       }
     }
     this.isAsking = false;
+    return isShown;
   }
 
   toggle() { if (this.playing) this.pause(); else this.play(); }

@@ -11,7 +11,7 @@ import { Viewer } from "./viewer.js";
 
 const THUMBNAILS = 12;
 const TABS = ["edit", "queue", "camera"];
-const CHOICES = ["strength", "texture", "scale", "model", "format", "quality"];
+const CHOICES = ["strength", "texture", "region", "scale", "model", "format", "quality"];
 const MAX_SHOWN_ERRORS = 3;
 const RECONNECT_MILLISECONDS = 3000;
 const STORED = "crsr-studio";
@@ -36,6 +36,7 @@ function settings() {
   return {
     strength: Number(byId("strength").value),
     texture: Number(byId("texture").value),
+    region: byId("region").value,
     scale: Number(byId("scale").value),
     model: byId("model").value || "fast",
     people: people.settings(),
@@ -165,7 +166,7 @@ function enable(isOpen, isVideo) {
 
 async function show(file, stored, job) {
   const still = file.kind === "image";
-  showMessage("");
+  showMessage("Preparing the picture...", { stays: true });
   byId("empty").hidden = true;
   byId("comparing").hidden = !job;
   if (job) byId("comparing-text").textContent = `Left: the source. Right: ${job.output}`;
@@ -178,7 +179,8 @@ async function show(file, stored, job) {
   viewer.clear();
   const picture = player.open(file, { job: job?.id ?? "", at: stored.at ?? job?.start ?? 0 });
   trim.open(file, stored.start, stored.end);
-  await Promise.all([picture, found]);
+  if (await picture) showMessage("");
+  await found;
 }
 
 // Shows the result of an export as the picture after. Its source may have been moved meanwhile.
@@ -250,6 +252,7 @@ function listenToPreview() {
   byId("divider").addEventListener("input", () => { viewer.divider = byId("divider").value / 100; viewer.draw(); });
   byId("zoom").addEventListener("change", () => { viewer.zoom = byId("zoom").value; viewer.draw(); player.refresh(); });
   byId("compare-end").addEventListener("click", () => openFile(player.file.id));
+  document.addEventListener("visibilitychange", () => { if (document.hidden) player.pause(false); });
   const hasOwnKeys = ({ tagName, type, role }) =>
     ["INPUT", "SELECT", "TEXTAREA"].includes(tagName) && type !== "checkbox" || role === "slider" || role === "tab";
   document.addEventListener("keydown", (event) => {

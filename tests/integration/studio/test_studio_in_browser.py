@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.paths import CLIPS
 from tests.support.studio import CHROMIUM, Studio, open_browser, open_file
+from tests.support.video import make_video
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
 from playwright.sync_api import Browser, Page, expect
@@ -184,6 +185,23 @@ def test_a_person_is_found_and_switched_off(page):
     assert difference(picture(page), enhanced) == 0
 
 
+def test_one_click_enhances_only_the_selected_person(page):
+    open_file(page, "two_faces_cut.mp4")
+    find = page.get_by_role("button", name="Find the people")
+    if find.is_visible():
+        find.click()
+    page.get_by_role("button", name="Select person 1").click(timeout=SLOW)
+    wait_for_frame(
+        page, lambda: page.get_by_role("button", name="Enhance only the selected").click()
+    )
+    expect(page.get_by_label("Person 1", exact=True)).to_be_checked()
+    expect(page.get_by_label("Person 2", exact=True)).not_to_be_checked()
+    expect(page.locator("#command")).to_contain_text("--face 2=off")
+    wait_for_frame(page, lambda: page.get_by_role("button", name="Enhance everybody again").click())
+    expect(page.get_by_label("Person 2", exact=True)).to_be_checked()
+    expect(page.locator("#command")).not_to_contain_text("--face")
+
+
 # Export ---------------------------------------------------------------------------------------
 
 
@@ -263,6 +281,43 @@ def test_what_is_no_video_is_explained_and_the_rest_is_added(page):
     expect(page.locator("#export")).to_be_disabled()
     open_file(page, "portrait.mp4")
     expect(page.locator("#message")).to_be_hidden()
+
+
+def test_500_clips_dropped_at_once_are_added_one_after_another(browser, tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    studio = Studio(folder, tmp_path / "work")
+    page = browser.new_page()
+    page.goto(studio.address)
+    data = make_video(tmp_path / "small.mkv", frames=2, size=(64, 48)).read_bytes()
+    drop = """([data, count]) => {
+        const bytes = Uint8Array.from(data), transfer = new DataTransfer();
+        for (let i = 0; i < count; i++) transfer.items.add(new File([bytes], `clip ${i}.mkv`));
+        document.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
+    }"""
+    page.evaluate(drop, [list(data), 500])
+    expect(page.locator("#message")).to_contain_text("of 500")
+    expect(page.locator("#message-text")).to_have_text("500 files were added.", timeout=4 * SLOW)
+    expect(page.locator("#file-list button")).to_have_count(500, timeout=SLOW)
+    expect(page.locator("#export")).to_be_enabled()
+    page.close()
+    studio.kill()
+
+
+def test_a_page_whose_studio_was_started_again_says_what_to_do(browser, folder, tmp_path):
+    studio = Studio(folder, tmp_path / "work")
+    page = browser.new_page()
+    page.goto(studio.address)
+    page.wait_for_selector("#file-list button")
+    studio.kill()
+    expect(page.locator("#message")).to_contain_text("does not answer", timeout=SLOW)
+    port = int(studio.address.split(":")[2].split("/")[0])
+    again = Studio(folder, tmp_path / "work", port=port)
+    expect(page.locator("#message")).to_contain_text("was started again", timeout=SLOW)
+    page.goto(again.address)
+    page.wait_for_selector("#file-list button")
+    page.close()
+    again.kill()
 
 
 def test_a_file_that_vanishes_is_explained(page, folder):
