@@ -195,10 +195,10 @@ def test_one_click_enhances_only_the_selected_person(page):
         page, lambda: page.get_by_role("button", name="Enhance only the selected").click()
     )
     expect(page.get_by_label("Person 1", exact=True)).to_be_checked()
-    expect(page.get_by_label("Person 2", exact=True)).not_to_be_checked()
-    expect(page.locator("#command")).to_contain_text("--face 2=off")
+    expect(page.get_by_label("Person 3", exact=True)).not_to_be_checked()
+    expect(page.locator("#command")).to_contain_text("--face 3=off")
     wait_for_frame(page, lambda: page.get_by_role("button", name="Enhance everybody again").click())
-    expect(page.get_by_label("Person 2", exact=True)).to_be_checked()
+    expect(page.get_by_label("Person 3", exact=True)).to_be_checked()
     expect(page.locator("#command")).not_to_contain_text("--face")
 
 
