@@ -53,7 +53,7 @@ def user_file() -> Path:
 
 def beside(source: Path) -> Path:
     """Return the path of the settings file that belongs to an input."""
-    return (source if os.path.isdir(source) else source.parent) / NAME  # noqa: PTH112
+    return (source if os.path.isdir(source) else source.parent) / NAME
 
 
 def keep_source(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:

@@ -197,7 +197,7 @@ class ReportFile(NamedFile):
 
 def is_folder(path: str) -> bool:
     """Whether a path is an existing folder, or ends with a separator."""
-    return path.endswith(("/", os.sep)) or os.path.isdir(path)  # noqa: PTH112 - never raises
+    return path.endswith(("/", os.sep)) or os.path.isdir(path)
 
 
 def parse_pairs(

@@ -32,9 +32,7 @@ class Inception:
         try:
             with warnings.catch_warnings():  # The format is deprecated.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                network: Any = torch.jit.load(  # type: ignore[no-untyped-call]
-                    str(path), map_location="cpu"
-                )
+                network: Any = torch.jit.load(str(path), map_location="cpu")
         except (OSError, ValueError, RuntimeError) as error:
             raise TrainingError(f"{path} is not a TorchScript file") from error
         self._network = network.eval()

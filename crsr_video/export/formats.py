@@ -81,14 +81,14 @@ def write_torchscript(module: nn.Module, path: Path, metadata: Mapping[str, str]
     """Write an archive for `torch.jit.load`, with the metadata as JSON inside."""
     with _silenced(), torch.inference_mode():
         example = torch.rand(2, 3, 64, 48)
-        traced = torch.jit.freeze(torch.jit.trace(module, example))  # type: ignore[no-untyped-call]
+        traced = torch.jit.freeze(torch.jit.trace(module, example))
         torch.jit.save(traced, str(path), _extra_files={METADATA: json.dumps(dict(metadata))})
 
 
 def open_torchscript(path: Path) -> Forward:
     """Open a file in LibTorch."""
     with _silenced():
-        loaded: Any = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+        loaded: Any = torch.jit.load(str(path))
 
     def run(picture: Tensor) -> Tensor:
         with torch.inference_mode():

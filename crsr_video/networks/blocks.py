@@ -157,7 +157,7 @@ def without_lattice(change: Tensor, factor: int = 4) -> Tensor:
     coarse = functional.avg_pool2d(
         functional.pad(coarse, (1, 1, 1, 1), mode="replicate"), 3, stride=1
     )
-    by_phase = coarse.unflatten(1, (-1, factor**2))  # type: ignore[no-untyped-call]
+    by_phase = coarse.unflatten(1, (-1, factor**2))
     lattice = (by_phase - by_phase.mean(2, keepdim=True)).flatten(1, 2)
     lattice = functional.interpolate(lattice, scale_factor=4, mode="bilinear", align_corners=False)
     return functional.pixel_shuffle(planes - lattice, factor)

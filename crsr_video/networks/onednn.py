@@ -31,7 +31,7 @@ def _is_supported(name: str) -> bool:
 
 
 def _has_onednn() -> bool:
-    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    return bool(torch.backends.mkldnn.is_available())
 
 
 def pack_weight(

@@ -169,7 +169,7 @@ class Run:
             raise TrainingError(f"the loss became {loss.item()} at step {self.step}")
         assert optimizer is not None
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for group in optimizer.param_groups:
             # Each group is clipped on its own, so that a large gradient in one does not
             # shrink the gradients of the others.
@@ -180,7 +180,7 @@ class Run:
     def finish_step(self, decay: float) -> None:
         """Update the moving averages and count the step."""
         # Early in a run, the average forgets faster, so that the first steps soon drop out of it.
-        lerp = get_ema_multi_avg_fn(min(decay, (1 + self.step) / (10 + self.step)))  # type: ignore[no-untyped-call]
+        lerp = get_ema_multi_avg_fn(min(decay, (1 + self.step) / (10 + self.step)))
         for name, average in self.averages.items():
             if self.specs[name].rate:
                 parameters = tuple(p.detach() for p in self.networks[name].parameters())

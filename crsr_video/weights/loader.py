@@ -183,7 +183,7 @@ def _known(model: str) -> ShippedWeights | None:
     path = Path(model)
     if model in known:
         return known[model]
-    if path.suffix == "" and path.name == model and not os.path.exists(path):  # noqa: PTH110 (does not raise on impossible names)
+    if path.suffix == "" and path.name == model and not os.path.exists(path):
         names = ", ".join([*known, IDENTITY])
         raise WeightsError(f"unknown model '{model}': use {names}, or a .safetensors file")
     return None

@@ -407,7 +407,7 @@ def test_a_single_picture_given_as_frames_is_refused_at_once(
     with pytest.raises(ValueError, match="enhance_image"):
         enhancer.enhance(portrait)
     with pytest.raises(ValueError, match="enhance_image"):
-        enhancer.enhance(Image.fromarray(portrait))  # type: ignore[call-overload]
+        enhancer.enhance(Image.fromarray(portrait))
 
 
 def test_wrong_pictures_are_refused(
@@ -421,7 +421,7 @@ def test_wrong_pictures_are_refused(
         with pytest.raises(ValueError, match="picture"):
             enhancer.enhance_image(wrong)
     with pytest.raises(ValueError, match="not list"):
-        enhancer.enhance_image([1])  # type: ignore[call-overload]
+        enhancer.enhance_image([1])
     enhancer.push(portrait)
     with pytest.raises(ValueError, match="inside a video"):
         enhancer.enhance_image(portrait)

@@ -526,7 +526,7 @@ def test_a_slow_reader_causes_backpressure_and_may_leave(
     """Memory stays bounded while the reader waits, and its end is no error."""
     data = large(tmp_path)
     one = started()
-    with make_feeder(one, data):
+    with Feeder(one, data):
         head = one.stdout.read(1 << 16)
         time.sleep(1.0)
         first = bytes_written(one)
@@ -549,7 +549,7 @@ def bytes_written(one: Started) -> int:
     return int(text.split("wchar:")[1].split()[0])
 
 
-class make_feeder:  # noqa: N801 - used like a function
+class Feeder:
     """Feed a process from a thread."""
 
     def __init__(self, one: Started, data: bytes) -> None:
@@ -578,7 +578,7 @@ def test_signals_end_a_run_that_waits(
     """A signal ends a run that waits for its input or its output."""
     one = started()
     data = (clips / "plain.mkv").read_bytes() if blocked == "reading" else large(tmp_path)
-    with make_feeder(one, data):
+    with Feeder(one, data):
         first = one.stdout.read(1000)
         time.sleep(0.5)
         begin = time.monotonic()

@@ -314,7 +314,7 @@ def _leave_out_results(found: Found) -> None:
 
 
 def _is_folder(path: Path) -> bool:
-    return os.path.isdir(path)  # noqa: PTH112 - a Path raises where access is denied
+    return os.path.isdir(path)  # A Path raises where access is denied.
 
 
 def _resolved(path: Path) -> str:

@@ -142,7 +142,7 @@ def removing_empty_folders(jobs: Iterable[Job]) -> Iterator[None]:
         folder
         for parent in parents
         for folder in (parent, *parent.parents)
-        if not os.path.exists(folder)  # noqa: PTH110 - a Path raises where access is denied
+        if not os.path.exists(folder)  # A Path raises where access is denied.
     }
     try:
         yield

@@ -17,23 +17,15 @@ from crsr_video.bench.clip import face_crops
 from crsr_video.bench.networks import NetworkFigures, Settings, as_dict, as_text
 from crsr_video.cli import main
 from crsr_video.config import Config
-from crsr_video.errors import BenchError, DeviceError
+from crsr_video.errors import BenchError
 from crsr_video.imaging.transfers import Transfers
 from crsr_video.networks.costs import count_macs
 from crsr_video.runtime import placement as devices
 from crsr_video.runtime.loading import load_networks
 from crsr_video.runtime.predictor import MOST_INT8_PIXELS
+from tests.support.processor import needs_vnni
 
 CPU = torch.device("cpu")
-
-
-def int8_works():
-    """Whether this processor runs int8."""
-    try:
-        devices.place("cpu", "int8")
-    except DeviceError:
-        return False
-    return True
 
 
 EIGHT = devices.Placement(CPU, torch.bfloat16, "int8, else bf16", int8=True)
@@ -121,7 +113,7 @@ def test_the_peak_names_its_precision(precision):
     assert found.kernel.endswith(f"of {precision}")
 
 
-@pytest.mark.skipif(not int8_works(), reason="needs a processor with VNNI")
+@needs_vnni
 def test_the_peak_of_int8_multiplies_integers():
     kernels = peak.kernels(CPU, "int8", 128)
     assert {multiply().dtype for multiply in kernels.values()} <= {torch.int32, torch.uint8}

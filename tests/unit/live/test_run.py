@@ -79,7 +79,7 @@ def test_a_file_is_enhanced_completely_and_keeps_its_timestamps(
 def test_a_pipe_at_the_pace_of_a_camera_keeps_its_order_and_has_statistics(tmp_path: Path) -> None:
     seconds, told = 3.0, []
     output = tmp_path / "out.mkv"
-    with camera(seconds) as address:
+    with StandInCamera(seconds) as address:
         summary = run(
             settings(address, output, max_latency=5.0, config=IDENTITY),
             Hooks(statistics=told.append),
@@ -95,7 +95,7 @@ def test_a_pipe_at_the_pace_of_a_camera_keeps_its_order_and_has_statistics(tmp_p
     assert told[-1].memory is None or told[-1].memory > 50
 
 
-class camera:  # noqa: N801 - reads as a function
+class StandInCamera:
     """Writes the sample clip into a named pipe, at its own pace, as NUT."""
 
     def __init__(self, seconds: float) -> None:

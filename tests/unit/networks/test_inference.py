@@ -4,20 +4,15 @@ import pytest
 import torch
 from torch.nn import functional
 
-from crsr_video.networks import Consistifier, SuperResolver, onednn
+from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.blocks import enlarge
 from crsr_video.networks.codes import ByteConvolution, Codes, Scale, doubled, smoothing
 from crsr_video.networks.fused import Fused
 from crsr_video.networks.plan import convolutions, run_steps
 from crsr_video.networks.quantised import Observer, Quantised
 from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
+from tests.support.processor import needs_onednn, needs_vnni
 
-needs_onednn = pytest.mark.skipif(
-    not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN"
-)
-needs_vnni = pytest.mark.skipif(
-    not onednn.has_vnni(), reason="this processor cannot multiply bytes by itself"
-)
 SIZES = [(32, 32), (12, 40), (64, 64), (4, 4)]
 
 

@@ -12,13 +12,7 @@ from crsr_video.networks.quantised import Observer, Quantised
 from crsr_video.runtime import measurements, predictor
 from crsr_video.runtime.predictor import Predictor, Windowed
 from tests.support.operations import CPU
-
-needs_onednn = pytest.mark.skipif(
-    not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN"
-)
-needs_vnni = pytest.mark.skipif(
-    not onednn.has_vnni(), reason="this processor cannot multiply bytes by itself"
-)
+from tests.support.processor import needs_onednn, needs_vnni
 
 
 @pytest.fixture(autouse=True)

@@ -357,4 +357,4 @@ def test_the_table_of_models_is_complete() -> None:
         assert model.licence in ("Apache-2.0", "CC0-1.0")
         assert model.is_required <= model.file_name.endswith(".tflite")
     with pytest.raises(dataclasses.FrozenInstanceError):
-        FACE_MODELS[0].size = 0  # type: ignore[misc]
+        FACE_MODELS[0].size = 0

@@ -18,12 +18,9 @@ from crsr_video.training.calibration import Sample, calibrate, compare, crops, w
 from crsr_video.training.data import Faces
 from crsr_video.training.export import export
 from crsr_video.training.prepare import prepare
+from tests.support.processor import needs_vnni
 from tests.unit.training.made_faces import make_folder
 from tests.unit.training.test_export import made
-
-needs_vnni = pytest.mark.skipif(
-    not onednn.has_vnni(), reason="this processor cannot multiply bytes by itself"
-)
 
 
 @pytest.fixture(scope="module")

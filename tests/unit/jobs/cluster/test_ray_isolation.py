@@ -31,11 +31,11 @@ def test_worker_output_is_logged_and_the_printer_restored(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     module = private_module(monkeypatch)
-    module.print_to_stdstream = print  # type: ignore[attr-defined]
+    module.print_to_stdstream = print
     with caplog.at_level(logging.INFO, logger=LOGGER), worker_output_logged():
-        module.print_to_stdstream({"lines": ["a worker died"]}, "ignored")  # type: ignore[attr-defined]
+        module.print_to_stdstream({"lines": ["a worker died"]}, "ignored")
     assert [record.getMessage() for record in caplog.records] == ["Ray: a worker died"]
-    assert module.print_to_stdstream is print  # type: ignore[attr-defined]
+    assert module.print_to_stdstream is print
 
 
 def test_a_version_of_ray_without_the_private_function_still_works(

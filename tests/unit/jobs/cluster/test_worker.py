@@ -43,7 +43,7 @@ def test_a_cluster_worker_enhances_segments(planned: Plan, tmp_path: Path) -> No
         worker.enhance(packed(planned, segment, tmp_path / "parts")) for segment in planned.segments
     ]
     assert all(isinstance(answer, SegmentDone) for answer in done)
-    join(planned, [answer.result for answer in done], tmp_path / "parts")  # type: ignore[union-attr]
+    join(planned, [answer.result for answer in done], tmp_path / "parts")
     assert (tmp_path / "out.mkv").exists()
 
 
