@@ -29,7 +29,8 @@ from crsr_video.runtime.loading import Networks, load_networks
 from crsr_video.runtime.placement import Placement
 from crsr_video.runtime.predictor import MOST_INT8_PIXELS, Predictor
 from crsr_video.stages.base import Stage
-from crsr_video.types import Frame, TrackedFrame
+from crsr_video.stages.networks import head_part
+from crsr_video.types import Crop, Face, Frame, TrackedFrame
 
 _GPU_BATCH = 16
 """Crops that the pipeline gives to a GPU at a time."""
@@ -37,12 +38,21 @@ _PRECISIONS = ("fp32", "bf16", "fp16", devices.INT8)
 
 
 @dataclass(frozen=True, slots=True)
+class ComputedCrop:
+    """Size of a crop without its headroom, and height and width of the part that is computed."""
+
+    size: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class StageTimes:
     """CPU milliseconds per frame of each stage, and the crops that were enhanced."""
 
     stages: dict[str, float]
-    crops: Counter[int]
-    """Number of crops by crop size."""
+    crops: Counter[ComputedCrop]
+    """Number of crops by size and computed part."""
     frames: int
 
 
@@ -158,7 +168,7 @@ def measure_stages(case: Case, clip: Path, networks: Networks) -> StageTimes:
     """Measure the CPU time of each stage, with everything on one thread."""
     config, clock = configuration(case), _StageClock()
     output = output_path(clip)
-    crops, frames = Counter[int](), 0
+    crops, frames = Counter[ComputedCrop](), 0
     with (
         Reader(clip, threads=1, settings=config.reading) as reader,
         Writer(output, reader.source, config.output, overwrite=True, threads=1) as writer,
@@ -166,7 +176,7 @@ def measure_stages(case: Case, clip: Path, networks: Networks) -> StageTimes:
     ):
         pipeline.use_clock(time.process_time)
         pipeline.observer = lambda item, _: crops.update(
-            face.crop.canonical.size for face in item.faces if face.crop is not None
+            _computed(face, face.crop, networks) for face in item.faces if face.crop is not None
         )
         for frame in _enhanced_frames(reader, pipeline, clock):
             frames += 1
@@ -211,14 +221,16 @@ def network_speed(
             is used.
     """
     pair = weights.load(model)  # Loaded again, because running may have rewritten the layers.
-    shapes = {size: _computed_shape(size, networks) for size in times.crops}
-    macs = {size: face_macs(pair, *shape) * times.crops[size] for size, shape in shapes.items()}
+    macs = {
+        crop: face_macs(pair, crop.height, crop.width) * count
+        for crop, count in times.crops.items()
+    }
     faces, total = times.crops.total(), sum(macs.values())
     cpu_ms = (times.stages["consistify"] + times.stages["super-resolve"]) * times.frames
     way = Predictor(pair.superresolver, networks.placement).method
     used = Counter[str]()
-    for size, (height, width) in shapes.items():
-        used[precision_at(way, height * width, networks.placement)] += macs[size]
+    for crop, count in macs.items():
+        used[precision_at(way, crop.height * crop.width, networks.placement)] += count
     if not used.total():  # No faces, or networks without multiplications.
         used = Counter({networks.placement.precision: 1})
     limits = {name: peak.measure(networks.placement.device, name) for name in used}
@@ -226,7 +238,7 @@ def network_speed(
     least_seconds = sum(share / limits[name].rate for name, share in used.items())
     return NetworkSpeed(
         precision=networks.placement.precision,
-        crop=times.crops.most_common(1)[0][0] if faces else 0,
+        crop=times.crops.most_common(1)[0][0].size if faces else 0,
         face_macs=total / faces if faces else 0.0,
         achieved=2 * total / ((gpu_ms or cpu_ms) / 1000) if faces else 0.0,
         peak=used.total() / least_seconds,
@@ -252,12 +264,16 @@ def precision_at(way: str, pixels: int, placement: Placement) -> str:
     return name
 
 
-def _computed_shape(size: int, networks: Networks) -> tuple[int, int]:
-    """Height and width of the part of a crop that is computed."""
-    if size not in networks.windowed:
-        return size, size
-    rows, columns = window(size)
-    return rows.stop - rows.start, columns.stop - columns.start
+def _computed(face: Face, crop: Crop, networks: Networks) -> ComputedCrop:
+    """Return the part of a crop that the networks compute, see `runtime.predictor.Windowed`."""
+    rows = columns = slice(0, crop.size)
+    if crop.size >= min(networks.windowed, default=crop.size + 1):
+        if face.head is not None:
+            rows, columns = window(crop.size, head_part(face.head), crop.headroom)
+        elif crop.size in networks.windowed:
+            rows, columns = window(crop.size)
+    size = crop.size - crop.headroom
+    return ComputedCrop(size, rows.stop - rows.start, columns.stop - columns.start)
 
 
 def face_macs(pair: weights.Pair, height: int, width: int) -> int:
@@ -292,9 +308,9 @@ def _gpu_compute_ms(networks: Networks, times: StageTimes, runs: int) -> float:
         return 0.0
     total = 0.0
     forward = transfers.chain(networks.predictors())
-    for size, count in times.crops.items():
+    for crop, count in times.crops.items():
         batch = min(count, _GPU_BATCH)
-        images = np.zeros((batch, 3, size, size), np.float32)
+        images = np.zeros((batch, 3, crop.size, crop.size), np.float32)
         steps = transfers.measure_steps(forward, transfers_for(device), images, runs)
         total += steps.compute_ms / batch * count
     return total

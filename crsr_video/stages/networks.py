@@ -62,7 +62,7 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
         for index, face in enumerate(faces):
             crop = self.input_crop(face)
             if crop is not None:
-                part = None if face.head is None else (_part(face.head), crop.headroom)
+                part = None if face.head is None else (head_part(face.head), crop.headroom)
                 by_kind.setdefault((crop.size, part), []).append(index)
         for (size, _), indices in by_kind.items():
             count = max(1, min(self._batch, _MOST_PIXELS // size**2))
@@ -87,8 +87,9 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
         try:
             batch = self._operations.stack([crop.image for crop in crops])
             head = taken[0].head
-            part = () if head is None else (window(crops[0].size, _part(head), crops[0].headroom),)
-            predicted = self._predict(self._operations.to_tensor(batch), *part)
+            part = None if head is None else head_part(head)
+            rest = () if part is None else (window(crops[0].size, part, crops[0].headroom),)
+            predicted = self._predict(self._operations.to_tensor(batch), *rest)
             done = self.with_results(taken, self._operations.from_tensor(predicted))
         except torch.cuda.OutOfMemoryError:
             if len(indices) == 1:
@@ -102,6 +103,6 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
         self._run(faces, indices[half:])
 
 
-def _part(head: HeadMask) -> Window:
+def head_part(head: HeadMask) -> Window:
     """Return the part of a crop that the networks must see."""
     return head.window if head.is_fresh else FACE_WINDOW

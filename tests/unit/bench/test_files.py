@@ -26,6 +26,7 @@ from crsr_video.types import Frame
 TINY = Case("360p", 1, "ultrafast", 12, "fast", 1)
 STAGES = {"decode", "track", "align", "consistify", "super-resolve", "smooth", "paste"}
 STAGES |= {"convert", "encode"}
+SMALL, LARGE = (measuring.ComputedCrop(side, side, side) for side in (32, 128))
 STAGE_MS = {"consistify": 1.0, "super-resolve": 9.0}
 
 
@@ -112,13 +113,13 @@ def test_the_peak_of_two_precisions_weights_their_peaks(monkeypatch):
     way = types.SimpleNamespace(method="int8, fused, with bf16 above 64 pixels")
     monkeypatch.setattr(measuring, "Predictor", lambda *_: way)
     networks = types.SimpleNamespace(placement=placement, windowed=())
-    times = measuring.StageTimes(STAGE_MS, Counter({32: 4, 128: 1}), 5)
+    times = measuring.StageTimes(STAGE_MS, Counter({SMALL: 4, LARGE: 1}), 5)
     found = measuring.network_speed("fast", networks, times)
     # A crop of 128 pixels needs sixteen times the work of one of 32.
     assert found.used == {"int8": pytest.approx(0.2), "bf16": pytest.approx(0.8)}
     assert found.peak == pytest.approx(1 / (0.2 / 8e11 + 0.8 / 4e11))
     assert found.achieved == pytest.approx(2 * found.face_macs * 5 / 0.05)
-    times = measuring.StageTimes(STAGE_MS, Counter({32: 4}), 5)
+    times = measuring.StageTimes(STAGE_MS, Counter({SMALL: 4}), 5)
     on_gpu = measuring.network_speed("fast", networks, times, 10)
     assert on_gpu.achieved == pytest.approx(2 * on_gpu.face_macs * 4 / 0.01)
 
@@ -126,7 +127,7 @@ def test_the_peak_of_two_precisions_weights_their_peaks(monkeypatch):
 def test_networks_without_multiplications_have_no_throughput(monkeypatch):
     monkeypatch.setattr(peak, "measure", lambda _, name: peak.Peak(4e11, f"of {name}"))
     networks = load_networks(Config.from_options(model="identity", precision="bf16"))
-    times = measuring.StageTimes(STAGE_MS, Counter({32: 1}), 5)
+    times = measuring.StageTimes(STAGE_MS, Counter({SMALL: 1}), 5)
     found = measuring.network_speed("identity", networks, times)
     assert (found.achieved, found.peak, found.used) == (0, 4e11, {"bf16": 1})
 
