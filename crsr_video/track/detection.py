@@ -47,6 +47,9 @@ _CLOSE_UP_PER_BOX: dict[DetectorName, float] = {"full_range": 6.0, "short_range"
 """Side of a close-up of one face over its box, where each model tells faces best from other things.
 Measured: the other model's score there is 0.5 or more for 99 of 100 faces, for 92 of those 16
 pixels wide, and for one in ten of the things that the first model took for a face."""
+_UPRIGHT_SCORE = 0.8
+"""Score from which a face surely stands the way it was detected. Measured on 240 photographs: faces
+score 0.68 or more, and 0.9 in the median, but seen upside down 0.6, with the eyes at the mouth."""
 _MAX_CLOSE_UPS = 4
 """Close-ups in which the angle of a face must settle."""
 
@@ -258,7 +261,9 @@ class Detector(Closing):
         """Return a candidate as close-ups show it, or None if it is no face."""
         level = self._levelled(frame, face, run.region.angle)
         judged = level and self._confirmed(frame, level, run.detector)
-        return judged if judged and judged.score >= MIN_SCORE else None
+        if judged is None or judged.score < MIN_SCORE:
+            return None
+        return judged if judged.score >= _UPRIGHT_SCORE else self._right_way_up(frame, judged)
 
     def _detect_in_square(self, frame: Frame, tile: Region, name: DetectorName) -> list[Detection]:
         """Return the faces in a square tile, best first."""
@@ -284,6 +289,14 @@ class Detector(Closing):
                 return None
             face = again
         return None
+
+    def _right_way_up(self, frame: Frame, face: Detection) -> Detection:
+        """Return a face as it is detected, or upside down if it scores more that way."""
+        turned = self._close_up(frame, replace(face, eyes=face.eyes[::-1]), "full_range")
+        if turned is None:
+            return face
+        turned = self._confirmed(frame, turned, "full_range")
+        return turned if turned.score > face.score else face
 
     def _confirmed(self, frame: Frame, face: Detection, by: DetectorName) -> Detection:
         """Return a face with the mean score of both models, which seldom share an error."""

@@ -13,7 +13,7 @@ they are tilted. Only the share of the tile counts: enlarging 16-pixel faces cos
 anything.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -101,6 +101,11 @@ class Region:
 def square(x: float, y: float, side: float, angle: float = 0.0) -> Region:
     """Return a square region."""
     return Region(x, y, side, side, angle)
+
+
+def upside_down(region: Region) -> Region:
+    """Return the same region, pictured upside down."""
+    return replace(region, angle=region.angle + np.pi)
 
 
 def view_of(frame: Frame) -> View:

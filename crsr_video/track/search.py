@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.track.detection import DetectorName, DetectorRun
-from crsr_video.track.regions import Region, View, tile_levels
+from crsr_video.track.regions import Region, View, tile_levels, upside_down
 from crsr_video.track.scenes import CameraPath, Luma
 
 _COST: dict[DetectorName, float] = {"full_range": 1.0, "short_range": 0.4}
@@ -35,6 +35,9 @@ _STALE = (90, 450)
 to have changed. The more tiles there are, the larger the number is."""
 _STALE_COST_RATE = 0.4
 """Cost per frame that these repeated searches may have."""
+_UPSIDE_DOWN_EVERY = 8
+"""Searches of the whole frame between two that find faces upside down, which are rare. Their tiles
+are searched less often by the same factor."""
 _SOONEST, _SOONEST_BESIDE_FACE = 12, 24
 """Minimum number of frames between two runs on a tile that keeps changing. The second one applies
 if only the surroundings of tracked faces change, which are mostly their own hair and body."""
@@ -75,11 +78,17 @@ class SearchSchedule:
         cost = sum(_COST[detector] * len(tiles) for detector in _COST for tiles in pyramid)
         stale = int(np.clip(cost / _STALE_COST_RATE, *_STALE))
         self._levels = [_TileLevel(t, name, view, luma, stale) for name in _COST for t in pyramid]
+        # The smallest tiles are most of the work, and faces upside down are seldom in them.
+        turned = ([upside_down(tile) for tile in tiles] for tiles in pyramid[:-1])
+        self._levels += [
+            _TileLevel(t, "full_range", view, luma, stale, _UPSIDE_DOWN_EVERY) for t in turned
+        ]
         self._cost_rate = float(np.clip(cost / _ROUND_FRAMES, *_COST_RATES))
         self._start, self._saved_cost = index, 0.0
         self._camera = CameraPath()
         seen = _Snapshot.of(luma, self._camera.push(luma))
         sweep = [DetectorRun(view.whole), DetectorRun(view.whole, "short_range")]
+        sweep.append(DetectorRun(upside_down(view.whole)))
         return sweep + self._first_runs(seen, index, _MAX_COST_AFTER_CUT - _cost(sweep), [])
 
     def next(
@@ -101,6 +110,8 @@ class SearchSchedule:
             # only every second time.
             if since // self._sweep_every % 2 == 0:
                 runs.append(DetectorRun(view.whole, "short_range"))
+            if since // self._sweep_every % _UPSIDE_DOWN_EVERY == 1:
+                runs.append(DetectorRun(upside_down(view.whole)))
         seen = _Snapshot.of(luma, self._camera.push(luma))
         first = self._first_runs(seen, index, _MAX_COST_AFTER_CUT - _cost(runs), tracked)
         if first:
@@ -113,7 +124,7 @@ class SearchSchedule:
         """Return runs on tiles that full_range has not searched yet, the large ones first."""
         runs: list[DetectorRun] = []
         for level in self._levels:
-            if level.detector == "full_range" and (level.last_run < 0).any():
+            if level.is_first and (level.last_run < 0).any():
                 unseen = np.flatnonzero((level.last_run < 0) & ~level.within(tracked))
                 unseen = unseen[: max(0, int(budget - _cost(runs)))]
                 runs += [level.run(int(tile), seen, index) for tile in unseen]
@@ -165,10 +176,18 @@ class _TileLevel:
     """Tiles of one size, searched by one detector."""
 
     def __init__(
-        self, tiles: list[Region], detector: DetectorName, view: View, luma: Luma, stale: int
+        self,
+        tiles: list[Region],
+        detector: DetectorName,
+        view: View,
+        luma: Luma,
+        stale: int,
+        rarity: int = 1,
     ) -> None:
         self.tiles, self.detector = tiles, detector
-        self._stale = stale
+        self.is_first = detector == "full_range" and rarity == 1
+        """Whether all tiles are searched as soon as a scene begins."""
+        self._stale, self._rarity = stale * rarity, rarity
         self.last_run = np.full(len(tiles), -1)
         """Frame of the last run on each tile; -1 if there was none."""
         self._shape = luma.shape
@@ -183,7 +202,7 @@ class _TileLevel:
         self._boxes = np.array([tile.box for tile in tiles])
         # A large tile is worth more than a small one, because larger faces matter more. A run of
         # short_range is worth less, because most heads are upright enough for full_range too.
-        self._worth = np.sqrt(tiles[0].side) * (1.0 if detector == "full_range" else 0.5)
+        self._worth = np.sqrt(tiles[0].side) * (1.0 if self.is_first else 0.5) / rarity
 
     def within(self, tracked: Sequence[Region]) -> NDArray[np.bool_]:
         """Return which tiles lie inside a tracked face and so cannot contain another one."""
@@ -247,8 +266,9 @@ class _TileLevel:
             most: Maximum number of tiles to return.
         """
         age = index - np.where(self.last_run < 0, start - _STALE[0], self.last_run)
-        changed = (self._change >= _CHANGED) & (age >= _SOONEST)
-        changed |= (self._change_near_faces >= _CHANGED) & (age >= _SOONEST_BESIDE_FACE)
+        soonest, beside_face = self._rarity * _SOONEST, self._rarity * _SOONEST_BESIDE_FACE
+        changed = (self._change >= _CHANGED) & (age >= soonest)
+        changed |= (self._change_near_faces >= _CHANGED) & (age >= beside_face)
         worth = among & (changed | (self.last_run < 0) | (age >= self._stale))
         change = np.maximum(self._change, self._change_near_faces)
         urgency = worth * age**2 * np.clip(change, 1, _NEW) * self._worth

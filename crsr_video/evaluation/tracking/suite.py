@@ -77,7 +77,16 @@ def _tilts() -> list[Scene]:
         )
         for n, (x, width, tilt) in enumerate(((300, 120, 90), (900, 48, -90), (1500, 90, 60)))
     ]
-    return [_one_shot("tilts", *fixed, *small, *turning)]
+    upside_down = [
+        Actor(n + 1, n, _at(200 + 300 * n, 240 + 300 * (n % 2), width, tilt), Sway(10, 4, 4))
+        for n, (width, tilt) in enumerate(
+            ((150, 180), (90, 150), (60, 210), (48, 180), (36, 180), (28, 210))
+        )
+    ]
+    return [
+        _one_shot("tilts", *fixed, *small, *turning),
+        _one_shot("upside-down", *upside_down, backdrop=1),
+    ]
 
 
 def _crossings() -> list[Scene]:

@@ -1,5 +1,6 @@
 """Faces are detected with MediaPipe's models, whatever their size and angle."""
 
+from dataclasses import replace
 from itertools import chain
 
 import cv2
@@ -78,6 +79,16 @@ def test_tilted_heads_are_detected(detector, degrees):
     off = np.degrees(face.angle) - degrees
     assert abs((off + 180) % 360 - 180) < 15
     np.testing.assert_allclose(face.box.reshape(2, 2).mean(0), moved(np.array([160, 104])), atol=9)
+
+
+@pytest.mark.parametrize("degrees", [150, 180, 210])
+@pytest.mark.parametrize("angle", [0.0, np.pi])
+def test_a_face_upside_down_has_its_eyes_below(detector, degrees, angle):
+    picture, moved = turned(astronaut(), degrees)
+    whole = view_of(frame_of(picture)).whole
+    runs = [DetectorRun(replace(whole, angle=angle), name) for name in ANCHOR_GRIDS]
+    for face in detector.detect(frame_of(picture), runs):
+        np.testing.assert_allclose(face.eyes, moved(EYES), atol=6)
 
 
 def test_a_rotated_region_shows_a_lying_face_upright(detector):

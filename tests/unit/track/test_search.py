@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crsr_video.track.detection import DetectorRun
-from crsr_video.track.regions import Region, tile_levels
+from crsr_video.track.regions import Region, tile_levels, upside_down
 from crsr_video.track.search import SearchSchedule
 from tests.support.tracking import view_sized
 
@@ -18,7 +18,7 @@ def tiles_of(view):
 
 def tile_runs(runs, view):
     """Return the runs that are not on the whole frame."""
-    return [run for run in runs if run.region != view.whole]
+    return [run for run in runs if run.region not in (view.whole, upside_down(view.whole))]
 
 
 def cost(runs):
@@ -41,7 +41,19 @@ def test_a_scene_begins_with_a_search_of_everything():
     runs = schedule.begin(view, luma, 0)
     assert runs[:2] == [DetectorRun(view.whole), DetectorRun(view.whole, "short_range")]
     runs += schedule.next(view, luma, 1)
-    assert [run.region for run in runs[2:] if run.detector == "full_range"] == tiles_of(view)
+    tiles = [run.region for run in tile_runs(runs, view) if run.detector == "full_range"]
+    assert tiles == tiles_of(view)
+
+
+def test_large_faces_upside_down_are_searched_for_everywhere_but_seldom():
+    view, luma = view_sized(1280, 720), np.zeros((36, 64), np.float32)
+    schedule = SearchSchedule(12)
+    frames = [schedule.begin(view, luma, 0), *(schedule.next(view, luma, i) for i in range(1, 600))]
+    turned = [run for runs in frames for run in runs if run.region.angle]
+    assert upside_down(view.whole) in [run.region for run in frames[0]]
+    large = {upside_down(tile) for tiles in tile_levels(view, 16.0)[:-1] for tile in tiles}
+    assert {run.region for run in turned} == {*large, upside_down(view.whole)}
+    assert len(turned) < 0.1 * len(frames)
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1920, 1080), (3840, 2160)])
@@ -61,7 +73,7 @@ def test_a_still_scene_needs_few_runs():
     view, luma = view_sized(640, 480), np.zeros((48, 64), np.float32)
     schedule = schedule_after(view, luma)
     runs = [run for index in range(241, 301) for run in schedule.next(view, luma, index)]
-    assert len(runs) - len(tile_runs(runs, view)) == 7
+    assert len(runs) - len(tile_runs(runs, view)) == 8  # One of them is upside down.
     assert len(runs) < 60
 
 
