@@ -125,3 +125,30 @@ def test_a_lookahead_that_the_user_chose_stays() -> None:
     settings = OutputSettings(options={"rc-lookahead": "7"})
     options = encoder_options(encoder, settings, "yuv420p", (16384, 8192), None, 0)
     assert options["rc-lookahead"] == "7"
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "gbrp"])
+@pytest.mark.parametrize("size", [(34, 16), (40, 30), (48, 24)])
+def test_sizes_at_which_x265_writes_past_its_buffers_are_refused(
+    pix_fmt: str, size: tuple[int, int]
+) -> None:
+    for options in ({}, {"pix_fmt": pix_fmt}):
+        with pytest.raises(EncoderError, match=f"libx265 takes no pictures of {size[0]}x{size[1]}"):
+            encoders.choose("libx265", OutputSettings(options=options), pix_fmt, size, None, 0)
+
+
+@pytest.mark.parametrize("size", [(32, 16), (50, 16), (40, 32), (16, 48)])
+def test_sizes_beside_them_are_encoded(tmp_path: Path, size: tuple[int, int]) -> None:
+    source = make_video(tmp_path / "in.mp4", size=size, frames=3)
+    settings = OutputSettings(codec="libx265")
+    with Reader(source) as reader, Writer(tmp_path / "out.mp4", reader.source, settings) as writer:
+        for item in reader:
+            if isinstance(item, Frame):
+                writer.push(item)
+    assert (tmp_path / "out.mp4").stat().st_size > 0
+
+
+def test_x265_gets_no_transparency() -> None:
+    choice = encoders.choose("libx265", OutputSettings(), "yuva420p", (64, 48), None, 0)
+    assert choice.pixel_format == "yuv420p"
+    assert choice.notices == ("libx265 does not hold transparency",)

@@ -310,3 +310,11 @@ def test_of_giant_frames_only_one_is_held_back(monkeypatch):
     numbers = [[item.frame.pts for item in stage.push(one)] for one in sent]
     assert numbers == [[], [0], [1], [2], [3]]
     assert [item.frame.pts for item in stage.flush()] == [4]
+
+
+def test_frames_of_twice_the_giant_size_are_not_held_back(monkeypatch):
+    monkeypatch.setattr("crsr_video.stages.base.GIANT_FRAME_BYTES", 30)
+    stage = Smoother(NUMPY, radius=3)
+    plain = flat_frame("gray", 8, 8, (0.5, 0.5, 0.5))
+    sent = [tracked(replace(plain, pts=pts)) for pts in range(3)]
+    assert [[item.frame.pts for item in stage.push(one)] for one in sent] == [[0], [1], [2]]
