@@ -27,7 +27,7 @@ FRAME = 40
 """Number of the frame in the clip."""
 SIDE, GAP, TITLE = 232, 8, 26
 """Sizes in pixels of a panel, of the space between panels, and of a title."""
-MARGIN = 1.6
+MARGIN = 2.3
 """Side of the part of the frame that is shown, in widths of the face."""
 GAIN = 6
 """Factor by which differences are amplified."""
