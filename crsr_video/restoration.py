@@ -42,7 +42,7 @@ from crsr_video.track.person import PersonModel
 _BATCH = {"cpu": 4, "mps": 8, "cuda": 64}
 """Number of crops in a batch by device; larger batches gain nothing."""
 
-_BACK_OFF_AHEAD = 4
+_BACK_OFF_AHEAD = 6
 """Frames by which back-off sees a face go wrong, so that its strength is low by then."""
 
 _LONGEST_WAIT = 15

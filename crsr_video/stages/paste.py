@@ -26,6 +26,10 @@ from crsr_video.types import Crop, Face, Frame, Patch, PixelLayout, Plane, Track
 _CELLS = 32
 """Cells per side of the crop in which detail is compared."""
 
+_LACKING = 0.5
+"""Share of the added detail up to which the frame counts as lacking it, so that all of it is added.
+Where the frame has all of it, nothing is."""
+
 _FAINT = 1e-4
 """Power, in code values, below which added detail counts as none."""
 
@@ -229,7 +233,8 @@ def _change_planes(jobs: Sequence[_Job], operations: Operations) -> list[Callabl
                 operations,
             )
             kept = operations.numbers([1.0 - detail for detail in details])
-            missing = 1.0 - kept[:, None, None, None] * present
+            held_back = ((present - _LACKING) / (1.0 - _LACKING)).clip(0.0, 1.0)
+            missing = 1.0 - kept[:, None, None, None] * held_back
         change = operations.spread(missing, counts, sizes) * new
         if own is not None:
             change = operations.add_scaled(change, [-detail for detail in details], own)

@@ -380,6 +380,14 @@ def test_detail_that_the_frame_lacks_is_added(waves):
     np.testing.assert_allclose(change_of(0 * detail, detail, 0.0), detail[MIDDLE], atol=1)
 
 
+@pytest.mark.parametrize(("own", "added"), [(0.25, 1.0), (0.45, 1.0), (0.75, 0.5), (1.5, 0.0)])
+def test_detail_that_the_frame_has_a_part_of_is_added_until_it_has_most(waves, own, added):
+    detail, _ = waves
+    change = change_of(own * detail, detail, 0.0)
+    share = float((change * detail[MIDDLE]).sum() / np.square(detail[MIDDLE]).sum())
+    assert share == pytest.approx(added, abs=0.03)
+
+
 def test_unlike_detail_does_not_hinder(waves):
     detail, other = waves
     change = change_of(other, detail, 0.0)
