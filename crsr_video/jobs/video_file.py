@@ -112,7 +112,7 @@ def _replay_of_people(
     """Find the people of the whole file first, so that they have the numbers of the sheet."""
     from crsr_video.inspection.analysis import find_people
 
-    notices.add("looking for the people first; a file of 'crsr-video tracks' saves this time")
+    notices.add("finding the people of the whole file first; a tracks file saves this time")
     recording = find_people(reader.path, min_face=config.faces.min_face, on_progress=on_progress)
     ticks = int(reader.source.shift / reader.info.time_base)
     return Replay(recording, reader.path, shift=ticks, min_face=config.faces.min_face)
