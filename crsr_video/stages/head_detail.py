@@ -6,7 +6,6 @@ around the face, wherever the crops of both frames show the same thing.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,23 +83,25 @@ class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
         assert face.crop is not None
         assert face.consistent is not None
         assert face.enhanced is not None
-        small = self._operations.stack([face.crop.image])
-
-        def blended(now: Crop, added: Pictures) -> Crop:
-            plain = small
-            if now.size != small.shape[-1]:
-                plain = self._operations.resize(small, now.size, "cubic")
-            share = agreement(small, change.crop, now.size, _TOLERANCE, self._operations)
-            around = plain + share * added
-            inside = self._operations.constant(_face_in_crop, now.size, now.headroom)
-            picture: Any = around + inside * (self._operations.stack([now.image]) - around)
-            return replace(now, image=picture[0])
-
+        operations = self._operations
+        small = operations.stack([face.crop.image])
+        share = agreement(small, change.crop, face.crop.size, _TOLERANCE, operations)
+        around = operations.add_product(1.0 * small, change.consistent, share)
+        large = operations.resize(small, face.enhanced.size, "cubic")
+        share = operations.resize(share, face.enhanced.size, "linear")
+        around_enhanced = operations.add_product(large, change.enhanced, share)
         return replace(
             face,
-            consistent=blended(face.consistent, change.consistent),
-            enhanced=blended(face.enhanced, change.enhanced),
+            consistent=self._with_face(face.consistent, around),
+            enhanced=self._with_face(face.enhanced, around_enhanced),
         )
+
+    def _with_face(self, crop: Crop, around: Pictures) -> Crop:
+        """Return a crop with another picture around its face."""
+        inside = self._operations.constant(_face_in_crop, crop.size, crop.headroom)
+        own = self._operations.stack([crop.image])
+        picture = self._operations.add_product(around, own - around, inside)
+        return replace(crop, image=picture[0])
 
 
 def _face_in_crop(size: int, headroom: int) -> NDArray[np.float32]:
