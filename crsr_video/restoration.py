@@ -11,6 +11,7 @@ import torch
 from crsr_video import weights
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import FaceModelError
+from crsr_video.imaging.masks import HEADROOM
 from crsr_video.imaging.numpy_operations import NumpyOperations
 from crsr_video.imaging.operations import Operations
 from crsr_video.imaging.torch_operations import TorchOperations
@@ -80,6 +81,9 @@ def build_restoration(
     here = operations or operations_for(device)
     batch = 1 if live and not here.joins_faces else _BATCH[device.type]
     heads, lacks = _heads(config, here)
+    sizes: tuple[int, ...] = CROP_SIZES
+    if heads and here.joins_faces:  # Every crop has headroom then.
+        sizes = tuple(size + size // HEADROOM for size in CROP_SIZES)
     stages: list[tuple[str, Stage[Any, Any]]] = [
         *_chosen_people(config),
         *([("budget", FaceBudget(quality))] if quality is not None else []),
@@ -96,7 +100,7 @@ def build_restoration(
         ),
         (
             "consistify",
-            ConsistifyStage(predictors.consistify, here, batch=batch, warm_up_sizes=CROP_SIZES),
+            ConsistifyStage(predictors.consistify, here, batch=batch, warm_up_sizes=sizes),
         ),
         (
             "super-resolve",
@@ -105,7 +109,7 @@ def build_restoration(
                 here,
                 scale=config.scale,
                 batch=batch,
-                warm_up_sizes=CROP_SIZES,
+                warm_up_sizes=sizes,
             ),
         ),
         *([("head detail", HeadDetail(here))] if heads and not here.joins_faces else []),

@@ -17,12 +17,13 @@ from crsr_video.runtime.loading import Predictors, load_networks
 from crsr_video.stages.base import Stage
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.types import Frame, TrackedFrame
+from tests.support.face_models import face_model
 from tests.support.frames import make_face, make_frame, same_planes
 from tests.support.operations import NUMPY, TORCH
 from tests.support.paths import ROOT
 
 CLIP = ROOT / "clips" / "portrait.mp4"
-PLAIN = Config.from_options(device="cpu", precision="fp32")
+PLAIN = Config.from_options(device="cpu", precision="fp32", region="face")
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_pictures_are_on_the_processor_unless_the_networks_are_on_cuda(kind):
 
 @pytest.mark.parametrize("options", [{}, {"backoff": False}, {"scale": 2}])
 def test_live_frames_come_back_at_once(options, networks, rng):
-    config = Config.from_options(device="cpu", precision="fp32", **options)
+    config = PLAIN.with_options(**options)
     clip = [make_frame("yuv420p", 90, 130, rng, pts=n) for n in range(3)]
     made = [
         build(
@@ -168,8 +169,11 @@ def test_frames_that_wait_for_a_batch_stay_together(watched, rng, operations):
         assert max(shape[0] for shape in spy.shapes) == 4  # two frames of two faces
 
 
-def test_networks_are_warmed_up_for_all_crop_sizes(watched):
-    build(PLAIN, tracker=Given(), networks=watched, operations=TORCH).warm_up()
-    sizes = [(1, 3, side, side) for side in (32, 64, 128)]
+@pytest.mark.parametrize(("region", "sides"), [("face", (32, 64, 128)), ("head", (36, 72, 144))])
+def test_networks_are_warmed_up_for_all_crop_sizes(watched, region, sides):
+    face_model("person")
+    config = PLAIN.with_options(region=region)
+    build(config, tracker=Given(), networks=watched, operations=TORCH).warm_up()
+    sizes = [(1, 3, side, side) for side in sides]
     assert watched.predictors().consistify.shapes == sizes
     assert watched.predictors().super_resolve.shapes == sizes
