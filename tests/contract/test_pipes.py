@@ -351,6 +351,8 @@ ONE_LINE = {
     "report": (b"", ["--report", "a.html"], "--report needs an input file and an output file"),
     "tracks": (b"", ["--tracks", str(PORTRAIT)], "--tracks belongs to a video file"),
 }
+WRONG_USAGE = frozenset(("no size", "no raw", "format", "resume", "report", "tracks"))
+"""Cases in which an option is wrong, and not the input."""
 
 
 @posix
@@ -358,7 +360,7 @@ ONE_LINE = {
 def test_bad_input_is_reported_in_one_line(name: str) -> None:
     data, words, fragment = ONE_LINE[name]
     done = run(data, *words)
-    assert (done.code, done.data) == (1, b"")
+    assert (done.code, done.data) == (2 if name in WRONG_USAGE else 1, b"")
     lines = done.told.splitlines()
     assert len(lines) == 1, lines
     assert lines[0].startswith("crsr-video: error:")
@@ -369,7 +371,7 @@ def test_bad_input_is_reported_in_one_line(name: str) -> None:
 def test_a_pipe_is_for_one_video(clips: Path) -> None:
     for words in (["--recursive"], [clips / "a.mp4"]):
         done = run(b"", *words)
-        assert (done.code, done.data) == (1, b"")
+        assert (done.code, done.data) == (2, b"")
         assert "several inputs need file names" in done.told
 
 
