@@ -20,7 +20,8 @@ SHOWN_FOLDER = "/home/ada"
 HIDE_PATHS = """(shown) => {
   const folder = /\\/[^ ]*crsr-studio-images-[^/]*/g;
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll(folder, shown);
+  while (texts.nextNode())
+    texts.currentNode.data = texts.currentNode.data.replaceAll(folder, shown);
 }"""
 
 
@@ -85,7 +86,10 @@ def people_and_export(page: Any) -> None:
 def main() -> None:
     """Take all screenshots."""
     IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="crsr-studio-images-") as work, open_browser() as browser:
+    with (
+        tempfile.TemporaryDirectory(prefix="crsr-studio-images-") as work,
+        open_browser() as browser,
+    ):
         folder = Path(work) / "Videos"
         folder.mkdir()
         for name in ("portrait.mp4", "two_faces_cut.mp4", "phone_vfr.mp4"):

@@ -36,6 +36,8 @@ _GRACE_SECONDS = 60.0
 """Time that a run may take to start and to end, in addition to what it plays."""
 _SETTLED_SECONDS = 5.0
 """Memory is read after this time for the first time."""
+_START_TICKS = 5 * TICKS_PER_SECOND
+"""End of the beginning of a run, in ticks of its timestamps."""
 
 PipeUser = Callable[[Any, threading.Event], None]
 """Reads or writes a pipe until its end, or until the event is set."""
@@ -65,6 +67,11 @@ class LiveFigures:
     """Received frames whose timestamp was not later than the one before."""
     outside: Quantiles
     """Milliseconds from the camera's writing to the viewer's reading, including the pipes."""
+    first_frame_ms: float
+    """Milliseconds from the camera's writing of its first frame to the viewer's reading of the
+    first frame: the program starts before, and reads the pipe as soon as it can."""
+    dropped_at_start: int
+    """Frames of the first five seconds that never came out."""
     memory_start: float
     """MiB of the live process, five seconds after its first frame."""
     memory_end: float
@@ -95,6 +102,10 @@ def measure(load: Load, options: Sequence[str] = ()) -> LiveFigures:
         frames_received=viewer.frames,
         out_of_order=viewer.out_of_order,
         outside=viewer.latency.total(),
+        first_frame_ms=1e3 * (viewer.first_at - min(camera.sent.values())),
+        dropped_at_start=len(
+            [pts for pts in camera.sent if pts < _START_TICKS and pts not in viewer.early]
+        ),
         memory_start=start,
         memory_end=end,
         levels=[line for line in process.notices if line.startswith("quality")],
@@ -174,6 +185,10 @@ class Viewer:
         self._sent = sent
         self.latency = LatencyMeter()
         self.frames = self.out_of_order = 0
+        self.first_at = 0.0
+        """`time.monotonic` of the reading of the first frame."""
+        self.early: set[int] = set()
+        """Timestamps of the frames of the first seconds that have come, in ticks."""
 
     def read(self, pipe: IO[bytes], stop: threading.Event) -> None:
         """Read to the end."""
@@ -186,7 +201,12 @@ class Viewer:
                 self.frames += 1
                 self.out_of_order += packet.pts <= last
                 last = packet.pts
-                written = self._sent.get(round(packet.pts * packet.time_base * TICKS_PER_SECOND))
+                ticks = round(packet.pts * packet.time_base * TICKS_PER_SECOND)
+                if self.frames == 1:
+                    self.first_at = now
+                if ticks < _START_TICKS:
+                    self.early.add(ticks)
+                written = self._sent.get(ticks)
                 if written is not None:
                     self.latency.push(now - written)
 
@@ -307,6 +327,8 @@ def as_dict(figures: LiveFigures) -> dict[str, Any]:
         "frames_sent": figures.frames_sent,
         "frames_received": figures.frames_received,
         "out_of_order": figures.out_of_order,
+        "first_frame_ms": figures.first_frame_ms,
+        "dropped_at_start": figures.dropped_at_start,
         "outside_ms": {"p50": outside.p50, "p95": outside.p95, "p99": outside.p99},
         "memory_mib": [figures.memory_start, figures.memory_end],
         "levels": list(figures.levels),
@@ -325,6 +347,8 @@ def as_text(figures: LiveFigures) -> str:
         f"frames: {figures.frames_sent} sent, {summary['frames_in']} in, "
         f"{summary['frames_out']} out, {figures.frames_received} received, "
         f"{summary['dropped']} dropped, {figures.out_of_order} out of order",
+        f"start: first frame after {figures.first_frame_ms:.0f} ms, {summary['unenhanced']} frames "
+        f"before the networks were loaded, {figures.dropped_at_start} dropped in five seconds",
         f"fps: {summary['fps_in']:.2f} in, {summary['fps_out']:.2f} out",
         f"latency in ms: p50 {latency['p50_ms']:.1f}, p95 {latency['p95_ms']:.1f}, "
         f"p99 {latency['p99_ms']:.1f}",

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crsr_video.closing import Closing
@@ -113,7 +113,7 @@ class LiveRunner(Closing):
         self._source, self._sink, self._quality = source, sink, quality
         self._controller, self._max_latency = controller, max_latency_seconds
         self._watchdog, self._closing_seconds = watchdog, closing_seconds
-        self._strength = strength
+        self._strength, self._drops_frames = strength, drops_frames
         self.queue = LatestFrameQueue(
             max_age_seconds=max_latency_seconds / 2,
             max_in_flight=_MAX_IN_FLIGHT,
@@ -215,6 +215,8 @@ class LiveRunner(Closing):
     def _receive(self) -> None:
         try:
             for arrival in self._source:
+                if not self._drops_frames:  # What a file was opened with waited for the networks.
+                    arrival = replace(arrival, at=time.monotonic())
                 if isinstance(arrival.item, Frame):
                     self.frames_in += 1
                     self.arrivals.append(arrival.at)

@@ -155,6 +155,16 @@ def test_the_output_keeps_its_size_when_the_source_changes_its_format(tmp_path: 
     assert sum("96x64" in line for line in told) == 1
 
 
+def test_sound_that_begins_before_the_pictures_has_rising_times_in_flv(tmp_path: Path) -> None:
+    """The sound of the clip begins with a packet before time zero; RTMP carries FLV."""
+    output = tmp_path / "out.flv"
+    run(settings(CLIP, output, config=IDENTITY))
+    with av.open(str(output)) as file:
+        times = [packet.pts for packet in file.demux(audio=0) if packet.pts is not None]
+    assert len(times) > 20
+    assert times == sorted(set(times))
+
+
 def test_an_exception_in_the_calling_thread_still_finishes_the_file(tmp_path: Path) -> None:
     class Stop(BaseException):
         pass
