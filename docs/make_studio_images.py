@@ -80,6 +80,7 @@ def people_and_export(page: Any) -> None:
     take(page, "queue", height=520)
     page.get_by_role("button", name="Play beside the source").first.click()
     page.locator("#comparing").wait_for()
+    page.wait_for_function("document.getElementById('message').hidden", timeout=SLOW)
     take(page, "result")
 
 

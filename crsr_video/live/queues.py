@@ -5,15 +5,15 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from crsr_video.io.feed import Arrival
+from crsr_video.io.feed import Arrival, Feed
 from crsr_video.io.pyav import Passthrough
 from crsr_video.types import Frame
 
 _MAX_PACKETS = 4096
 _MAX_PACKET_BYTES = 64 << 20
 """Bytes of packets that may wait, beyond which the oldest ones are dropped or written."""
-_PATIENT_FRAMES = 30
-"""Frames that may wait in a patient queue."""
+_PATIENT_FRAMES, _PATIENT_BYTES = 90, 128 << 20
+"""Frames that may wait in a patient queue, and their bytes."""
 _MAX_LEAD_SECONDS = 0.1
 """Lead of sound over its frame. A container that sorts both by time has the sound when the frame
 comes, and need not wait for it."""
@@ -51,7 +51,7 @@ class LatestFrameQueue:
         self._frames = self._packets = self._packet_bytes = self._in_flight = 0
         self._has_ended = False
         self.is_patient = False
-        """Frames wait instead of being dropped, up to a second of them."""
+        """Frames wait instead of being dropped, up to a few seconds of them."""
         self.dropped = 0
         """Dropped frames."""
         self.dropped_packets = 0
@@ -66,8 +66,7 @@ class LatestFrameQueue:
                 return
             self._items.append(arrival)
             self._count(arrival, 1)
-            most = _PATIENT_FRAMES if self.is_patient else self._max_frames
-            while self._frames > most:
+            while self._frames > self._most_frames(arrival.item):
                 self._drop_frame()
             while self._packets > _MAX_PACKETS or self._packet_bytes > _MAX_PACKET_BYTES:
                 self._drop_packet()
@@ -122,6 +121,14 @@ class LatestFrameQueue:
             self._items.clear()
             self._frames = self._packets = self._packet_bytes = 0
             self._changed.notify_all()
+
+    def _most_frames(self, item: Frame | Passthrough | Feed) -> int:
+        """Return the number of frames that may wait, if all are like this one."""
+        if not self.is_patient:
+            return self._max_frames
+        if not isinstance(item, Frame):
+            return _PATIENT_FRAMES
+        return max(self._max_frames, min(_PATIENT_FRAMES, _PATIENT_BYTES // item.nbytes))
 
     def _can_take(self) -> bool:
         if not self._items:
