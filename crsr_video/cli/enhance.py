@@ -1,8 +1,9 @@
 """``crsr-video enhance``: enhance the faces of one video or of many."""
 
+import difflib
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from crsr_video.cli.commands import Common, command, option, section
 from crsr_video.cli.reporting import EXIT_PARTIAL, Reporter
 from crsr_video.cli.values import is_folder
 from crsr_video.config import PIPE_INPUTS, PIPE_OUTPUTS, Config, OutputSettings, ReadSettings
-from crsr_video.errors import ConfigError
+from crsr_video.errors import ConfigError, FaceModelError, InputError
 
 _output_options = section(
     "Output",
@@ -172,6 +173,18 @@ def _check_names(sources: tuple[Path, ...], output: str | None, *, is_recursive:
         ConfigError: There are such names.
     """
     last = sources[-1]
+    spaced = Path(" ".join(map(str, sources)))
+    if len(sources) > 1 and not sources[0].exists() and spaced.is_file():
+        raise ConfigError(f"{sources[0]}: no such file: did you mean '{spaced}', in quotes?")
+    if (
+        len(sources) == 1
+        and str(last) != "-"
+        and "%" not in last.name
+        and not os.path.lexists(last)
+    ):
+        alike = _similar_name(last)
+        if alike is not None:
+            raise InputError(f"{last}: no such file: did you mean {alike}?")
     is_pair = len(sources) == 2 and output is None and sources[0].is_file()
     if is_pair and last.suffix and not os.path.lexists(last):
         raise ConfigError(f"{last}: does not exist: did you mean '-o {last}'?")
@@ -187,6 +200,17 @@ def _check_names(sources: tuple[Path, ...], output: str | None, *, is_recursive:
                 f"{path}: is neither a file with an ending nor a folder that exists: use {name} "
                 f"for a file, or {path}/ for a folder"
             )
+
+
+def _similar_name(path: Path) -> Path | None:
+    """Return the file whose name is most like that of a missing one, if there is one."""
+    try:
+        names = [item.name for item in path.parent.iterdir() if not item.name.startswith(".")]
+    except OSError:
+        return None
+    same = [name for name in names if Path(name).stem == path.name]
+    alike = same or difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
+    return path.with_name(alike[0]) if alike else None
 
 
 def _enhance_one(
@@ -220,6 +244,9 @@ def _enhance_one(
         process.limit_library_threads(config.networks.device)
         if config.faces.tracks is None:
             litert.prepare_process(reporter.fetching)
+        else:  # Other networks may still run on LiteRT.
+            with suppress(FaceModelError):
+                litert.prepare_process(fetch=False)
         naming = nullcontext(output) if folder is None else queue.output_in(folder, source, config)
         with naming as name:
             summary = file.enhance(

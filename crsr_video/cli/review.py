@@ -40,6 +40,9 @@ _MOST_LISTED = 20
         help="Write a video with boxes, landmarks and numbers of people drawn in.",
     ),
     options.MIN_FACE.but(help="Mark faces narrower than this many pixels as left unchanged."),
+    options.START,
+    options.END,
+    options.DURATION,
     options.OVERWRITE,
     options.JSON_EVENTS,
 )
@@ -59,6 +62,7 @@ def tracks(
     crsr-video enhance party.mp4 --tracks party.tracks.json --face 2=off --face 3=strength:0.5
     crsr-video tracks party.mp4 -o tracks.json --draw overlay.mp4
     """
+    options.replace_end(choices)
     with _TracksReporter(common, as_json=as_json) as reporter:
         # Imported here because wrong options should fail at once.
         from crsr_video.inspection import analysis
@@ -228,6 +232,9 @@ def preview(
         default=12,
         help="Show at most this many close-ups in a .png or .jpg.",
     ),
+    options.START.but(help="Start at this time of ENHANCED, such as 12.5 or 0:12.5."),
+    options.END.but(help="Stop at this time of ENHANCED."),
+    options.DURATION.but(help="Take only this much of ENHANCED."),
     options.OVERWRITE,
 )
 @click.pass_obj
@@ -246,6 +253,7 @@ def compare(
     crsr-video compare holiday.mp4 holiday.enhanced.mp4 --split -o half.mp4
     crsr-video compare holiday.mp4 holiday.enhanced.mp4 -o faces.png
     """
+    options.replace_end(choices)
     # Imported here because wrong options should fail at once.
     from crsr_video.inspection import comparison, contact_sheet
 

@@ -128,7 +128,9 @@ def people_text(enhanced: int, faces: int, people: int) -> str:
     """
     if people == 1:  # One face per frame.
         return f"Enhanced 1 person in {enhanced} of {format_count(faces, 'frame')}"
-    return f"Enhanced {format_count(people, 'person')} in {enhanced} of {faces} appearances"
+    if enhanced < faces:  # Some of the people may not be enhanced at all.
+        return f"Enhanced {enhanced} of {faces} appearances of {format_count(people, 'person')}"
+    return f"Enhanced {format_count(people, 'person')} in all {faces} appearances"
 
 
 def name_of(summary: "Summary") -> str:

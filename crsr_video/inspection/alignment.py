@@ -3,6 +3,7 @@
 Timestamps are not enough: a copy may show only a part of its source, and still start at zero.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,6 +49,22 @@ class Alignment:
     """Seconds of the source to skip."""
     duration: float | None
     """Seconds of the source to read, or None to read to its end."""
+    copy_start: float = 0.0
+    """Seconds of the copy to skip."""
+    copy_duration: float | None = None
+    """Seconds of the copy to read, or None to read to its end."""
+
+    def of_part(self, start: float, duration: float | None) -> "Alignment":
+        """Return the position of a part of the copy.
+
+        Args:
+            start: Seconds of the copy to skip.
+            duration: Seconds of the copy to read, or None to read to its end.
+        """
+        rest = None if self.duration is None else max(0.5, self.duration - start)
+        if duration is not None:
+            rest = min(duration + 0.5, rest if rest is not None else math.inf)
+        return Alignment(self.offset, self.start + start, rest, start, duration)
 
 
 @dataclass(frozen=True, slots=True)

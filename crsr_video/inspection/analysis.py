@@ -1,5 +1,6 @@
 """Analyse a video: find its faces and write a tracks file, without enhancing anything."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ from crsr_video.inspection.portraits import Portraits, write_people_sheet
 from crsr_video.io.output_file import check_output
 from crsr_video.io.reader import Passthrough, Reader
 from crsr_video.io.sources.opening import check_path
+from crsr_video.io.windows import Span
 from crsr_video.io.writer import Writer
 from crsr_video.runner import Progress, RunSummary, ThreadChain
 from crsr_video.track import tracks_file
@@ -62,6 +64,8 @@ def analyse(
     draw: str | Path | None = None,
     sheet: str | Path | None = None,
     min_face: float = 16.0,
+    start: float = 0.0,
+    duration: float | None = None,
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
@@ -74,6 +78,8 @@ def analyse(
         draw: Also write a video with the faces drawn in.
         sheet: Also write a contact sheet (.png, .jpg) of all people.
         min_face: Faces narrower than this many frame pixels are marked as skipped.
+        start: Seconds of the video to skip.
+        duration: Seconds of the video to analyse. Defaults to everything.
         overwrite: Replace existing results.
         on_progress: Called after every frame, from the calling thread.
         on_notice: Called with each notice for the user.
@@ -88,7 +94,7 @@ def analyse(
     sheet_path = None if sheet is None else Path(sheet)
     _check(path, target, drawing, sheet_path, overwrite, min_face)
     with ExitStack() as stack:
-        reader = stack.enter_context(Reader(path))
+        reader = stack.enter_context(_reader(path, start, duration))
         run = _Run(reader, on_progress)
         encoder = run.open_drawing(drawing, overwrite, stack) if drawing is not None else None
         tracker = stack.enter_context(Tracker(min_face=min_face))
@@ -135,6 +141,19 @@ def analyse(
         damaged=report.damaged,
         notices=tuple(notices),
     )
+
+
+def _reader(path: Path, start: float, duration: float | None) -> Reader:
+    """Return a reader of a part of a video, with the timestamps of the whole video."""
+    if start == 0 and duration is None:
+        return Reader(path)
+    with Reader(path, start=start, duration=duration) as part:
+        base, shift, end = part.info.time_base, part.source.shift, part.source.end
+    span = Span(
+        begin=round(shift / base) if start > 0 else None,
+        end=None if end is None else math.ceil(end / base),
+    )
+    return Reader(path, span=span)
 
 
 def find_people(

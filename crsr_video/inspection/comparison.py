@@ -33,6 +33,8 @@ def compare(
     *,
     split: bool = False,
     faces: int = 12,
+    start: float = 0.0,
+    duration: float | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Show a video and its enhanced copy in one video, or their faces on one contact sheet.
@@ -45,6 +47,8 @@ def compare(
         split: Show the left half of the source and the right half of the copy in one picture,
             instead of both side by side.
         faces: Maximum number of close-ups on a contact sheet.
+        start: Seconds of the copy to skip.
+        duration: Seconds of the copy to show. Defaults to everything.
         overwrite: Replace an existing result.
 
     Returns:
@@ -67,6 +71,8 @@ def compare(
         check_path(video)
         check_output(path, video, overwrite)
     alignment = align(source, copy)
+    if start > 0 or duration is not None:
+        alignment = alignment.of_part(start, duration)
     if is_sheet:
         # Imported here because the tracker loads face models, which only a contact sheet needs.
         from crsr_video.inspection.close_ups import write_close_ups

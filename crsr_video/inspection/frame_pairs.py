@@ -30,18 +30,23 @@ class FramePairs(Closing):
 
     def __init__(self, before: Path, after: Path, alignment: Alignment) -> None:
         with ExitStack() as stack:
-            self.after = stack.enter_context(Reader(after))
+            self.after = stack.enter_context(
+                Reader(after, start=alignment.copy_start, duration=alignment.copy_duration)
+            )
             self.before = stack.enter_context(
                 Reader(before, start=alignment.start, duration=alignment.duration)
             )
             self.first: Pair = (self.before.source.first, self.after.source.first)
             self.scale = size_ratio(*self.first)
             self._files = stack.pop_all()
-        self.offset = alignment.offset
+        self.offset = alignment.offset + self.after.source.shift
         # Offset on the clock of the reader, which starts at the first frame it reads.
-        self._reader_offset = alignment.offset - self.before.source.shift
+        self._reader_offset = self.offset - self.before.source.shift
         begin = start_of(self.after)
-        end = begin + Fraction(self.after.info.seconds)
+        length = Fraction(self.after.info.seconds) - self.after.source.shift
+        if alignment.copy_duration is not None:
+            length = min(length, Fraction(alignment.copy_duration))
+        end = begin + length
         self._part = (begin, end) if alignment.duration else None
 
     def close(self) -> None:

@@ -134,7 +134,7 @@ def preview(
 
 def _enhance_picture(path: Path, config: EnhancerConfig) -> tuple[Moment, Frame, RunStatistics]:
     frame = images.read(path).frame
-    with build(config, live=True) as pipeline:
+    with build(config, live=True, in_background=True) as pipeline:
         tracked = pipeline.track(frame)[0]
         return Moment(0.0, frame, tracked), pipeline.restore(tracked)[0], pipeline.statistics
 
@@ -145,7 +145,7 @@ def _enhance_moment(
     search = search_for(path, at)
     with Reader(path, start=search.begin) as reader:
         replay = replay_for(config, path, reader.info, shift=reader.source.shift)
-        with build(config, live=True, tracker=replay) as pipeline:
+        with build(config, live=True, tracker=replay, in_background=True) as pipeline:
             frames = timed(reader, search.begin)
             moment = search.run(frames, lambda frame: pipeline.track(frame)[0])
             if moment is None:

@@ -292,6 +292,7 @@ def explained_refusals(context: VideoCodecContext) -> Iterator[None]:
     """
     name = context.name
     options = dict(context.options)
+    _refuse_unknown_parameters(context, options)
     try:
         yield
     except (FFmpegError, OSError, ValueError, OverflowError) as error:
@@ -305,14 +306,38 @@ def refusal_of(name: str) -> str:
     return f"{name} {'finds no device here' if is_hardware(name) else 'refuses its settings'}"
 
 
+_PARAMETER = re.compile(r"Error parsing option '([^ =]*)|Unknown option: ([^ .]*)")
+"""How the encoders x264 and x265 report an unknown parameter before they ignore it."""
+
+
+def _refuse_unknown_parameters(context: VideoCodecContext, options: dict[str, str]) -> None:
+    """Refuse parameters within "x264-params" and the like that the encoder would ignore.
+
+    Raises:
+        EncoderError: There is one.
+    """
+    for key, value in options.items():
+        if key.endswith("-params") and value not in ("", "log-level=none"):
+            for line in _log_of(context, options, logging.WARNING):
+                if found := _PARAMETER.search(line):
+                    wrong = found[1] or found[2]
+                    raise EncoderError(f"{context.name}: {key} has no parameter '{wrong}'")
+
+
 def _reason(context: VideoCodecContext, options: dict[str, str]) -> str | None:
-    """Open a copy of an encoder with the log on, and return what it reports."""
+    """Open a copy of an encoder, and return what it reports."""
+    lines = _log_of(context, options, logging.ERROR)
+    return next(filter(None, map(_reworded, lines)), None)
+
+
+def _log_of(context: VideoCodecContext, options: dict[str, str], level: int) -> list[str]:
+    """Open a copy of an encoder with the log on, and return the lines of the log."""
     twin = CodecContext.create(context.name, "w")
     assert isinstance(twin, VideoCodecContext)
     twin.width, twin.height, twin.pix_fmt = context.width, context.height, context.pix_fmt
     twin.time_base, twin.options = context.time_base, options
     before = logging.get_level()
-    logging.set_level(logging.ERROR)
+    logging.set_level(level)
     try:
         with logging.Capture(local=False) as messages:
             twin.open()
@@ -320,7 +345,7 @@ def _reason(context: VideoCodecContext, options: dict[str, str]) -> str | None:
         pass
     finally:
         logging.set_level(before)
-    return next(filter(None, (_reworded(line) for _, _, line in messages)), None)
+    return [line for _, _, line in messages]
 
 
 def _reworded(line: str) -> str | None:

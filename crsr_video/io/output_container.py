@@ -96,6 +96,10 @@ def reconcile(
     other = usual_encoder(container)
     if is_codec_given or other is None:
         kind = f"a {suffix} file" if suffix.startswith(".") else suffix
-        raise EncoderError(f"{encoder} does not fit into {kind}")
+        suited = [
+            name for name in (".mov", ".mkv", ".mp4") if holds_video(BY_SUFFIX[name], encoder)
+        ]
+        advice = f": use {' or '.join(suited)}" if suited else ""
+        raise EncoderError(f"{encoder} does not fit into {kind}{advice}")
     notice = f"{suffix} cannot hold the source's codec, {other} is used"
     return destination, other, (notice,)

@@ -357,3 +357,47 @@ def test_a_gap_in_a_sequence_is_named_and_nothing_is_left(pictures: Path) -> Non
     assert result.exit_code == 1
     assert f"{pictures.parent / 'frame_0010.png'}: is missing in the sequence" in result.stderr
     assert len(list(pictures.parent.iterdir())) == 4
+
+
+def test_tracks_and_compare_take_times_too(clip: Path) -> None:
+    output = clip.with_name("out.mp4")
+    assert run("enhance", clip, "-o", output, *QUICK).exit_code == 0
+    part = clip.with_name("part.mp4")
+    result = run("compare", clip, output, "-o", part, "--start", "0:01", "--end", "0:01.4")
+    assert result.exit_code == 0, result.stderr
+    assert duration(part) == pytest.approx(0.4, abs=0.05)
+    tracks = clip.with_name("t.json")
+    result = run("tracks", clip, "-o", tracks, "--start", "1", "--duration", "0:00.4")
+    assert result.exit_code == 0, result.stderr
+    assert "Found 1 person with 10 appearances" in result.stderr
+    words = ["--tracks", tracks, "--start", "1", "--duration", "0.4", "-y", *QUICK]
+    again = run("enhance", clip, "-o", output, *words)
+    assert again.exit_code == 0, again.stderr
+    assert "Enhanced 1 person in 10 of 10 frames" in again.stderr
+
+
+def test_similar_names_are_suggested(clip: Path) -> None:
+    clip.rename(clip.with_name("my film.mp4"))
+    unquoted = run("enhance", clip.with_name("my"), "film.mp4")
+    assert "did you mean '" in unquoted.stderr
+    for wrong in ("my film", "my flim.mp4"):
+        result = run("enhance", clip.with_name(wrong))
+        assert result.exit_code == 1
+        assert result.stderr.splitlines() == [
+            f"crsr-video: error: {clip.with_name(wrong)}: no such file: "
+            f"did you mean {clip.with_name('my film.mp4')}?"
+        ]
+    late = run("enhance", clip.with_name("my film.mp4"), "--start", "2:00")
+    assert "is only 3.0 s long, but is to start at 120.0 s" in late.stderr
+
+
+@pytest.mark.parametrize(
+    ("codec", "option"), [("h264", "x264-params=foo=1"), ("h265", "x265-params=foo=1")]
+)
+def test_parameters_that_an_encoder_would_ignore_are_refused(
+    clip: Path, codec: str, option: str
+) -> None:
+    words = ["--codec", codec, "-x", option, "--model", "identity"]
+    key = option.partition("=")[0]
+    assert f"{key} has no parameter 'foo'" in error_of("enhance", clip, *words)
+    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]

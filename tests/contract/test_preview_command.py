@@ -70,7 +70,7 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     for words, text, code in (
         ((PORTRAIT, "-o", tmp_path / "a.png"), "--overwrite replaces it", 1),
         ((PORTRAIT, "-o", tmp_path / "a.mp4"), "must end in .png, .jpg or .jpeg", 2),
-        ((PORTRAIT, "--at", "1:00", "-o", tmp_path / "b.png"), "no picture could be decoded", 1),
+        ((PORTRAIT, "--at", "1:00", "-o", tmp_path / "b.png"), "is only 3.0 s long", 1),
         ((tmp_path / "none.mp4",), "no such file", 1),
     ):
         result = run(*words)

@@ -124,7 +124,7 @@ def test_numbers_are_the_same_without_a_tracks_file(folder, tmp_path):
         (["--face", "2=strength:7"], "invalid strength '7' of a face: use a number from 0 to 1"),
         (["--face", "2=strength:nan"], "invalid strength 'nan'"),
         (["--face", "2=strength:"], "invalid strength ''"),
-        (["--face", "3=off", "--face", "2=on"], "face 2 has two settings"),
+        (["--face", "2=off", "--face", "2=on"], "face 2 has two settings"),
         (["--face", "2-1=off"], "invalid range of faces '2-1'"),
         (["--face", "1,x=off"], "invalid track ID 'x'"),
         (["--face", "1-2=off", "--face", "2=on"], "face 2 has two settings"),
@@ -148,7 +148,7 @@ def test_usage_errors_name_the_wrong_part(folder, words, part):
     ("words", "expected"),
     [
         (
-            ["--face", "3=off", "--face", " 3 = strength:0.5", "--face", "4=on"],
+            ["--face", "2=off", "--face", " 3 = strength:0.5", "--face", "4=on"],
             {
                 2: PersonSettings(enabled=False),
                 3: PersonSettings(strength=0.5),

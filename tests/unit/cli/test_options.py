@@ -102,7 +102,8 @@ def test_every_option_has_a_help_text(path, command):
     ("counts", "text"),
     [
         ((112, 118, 1), "Enhanced 1 person in 112 of 118 frames"),
-        ((300, 340, 3), "Enhanced 3 people in 300 of 340 appearances"),
+        ((300, 340, 3), "Enhanced 300 of 340 appearances of 3 people"),
+        ((340, 340, 3), "Enhanced 3 people in all 340 appearances"),
     ],
 )
 def test_summaries_name_people_and_frames(counts, text):
