@@ -25,10 +25,10 @@ _LOG = logging.getLogger(__name__)
 _TOLERANCE = 0.1
 """Largest difference, of 1, of a fast way from the plain network. More is a fault, not rounding."""
 
-MOST_INT8_PIXELS = 112 * 96
-"""Largest crop, in pixels, for which int8 is faster. A super-resolver took 16 ms in int8 and 24 ms
-in bf16 for 112 x 96 pixels; for 128 x 128, where rows are a power of two apart in memory, 61 and
-39."""
+MOST_INT8_PIXELS = 144 * 112
+"""Largest crop, in pixels, for which int8 is faster. A super-resolver took 51 ms in int8 and 86 ms
+in bf16 for 144 x 112 pixels; for 128 x 128, where rows are a power of two apart in memory, 101 and
+85 (CPU time on a busy machine)."""
 
 Part = tuple[slice, slice]
 """Rows and columns of a crop, in pixels."""
