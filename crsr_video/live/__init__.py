@@ -5,7 +5,8 @@ lookahead. When there is not enough time, less is done for each frame, see `qual
 When even that does not help, frames are dropped. The delay never grows.
 """
 
-from crsr_video.live.run import Hooks, LiveSettings, LiveSummary, run
+from crsr_video.live.run import run
+from crsr_video.live.settings import Hooks, LiveSettings, LiveSummary
 from crsr_video.live.statistics import LiveStatistics
 
 __all__ = ["Hooks", "LiveSettings", "LiveStatistics", "LiveSummary", "run"]
