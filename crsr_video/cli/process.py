@@ -4,6 +4,7 @@ Library code leaves all of this alone. A program that embeds the library decides
 `NetworkSettings.threads` and ``cv2.setNumThreads(1)`` give it the speed of the commands.
 """
 
+import ctypes
 import gc
 import importlib
 import os
@@ -77,6 +78,17 @@ def finish_loading() -> None:
     if gc.get_threshold() != _GC_THRESHOLD:
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLD)
+
+
+def release_memory() -> None:
+    """Free what nothing refers to any more, and give free memory back to the system.
+
+    Only glibc is asked for the latter: it keeps what lies between blocks that are in use.
+    """
+    gc.collect()
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # Another C library has no such function.
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def discard_standard_output() -> None:

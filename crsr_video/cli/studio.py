@@ -61,6 +61,7 @@ def studio(
         work_folder or cache_folder("studio"),
         parallel=jobs,
         on_loaded=process.finish_loading,
+        release_memory=process.release_memory,
     )
     app = create_app(workspace, token=place.token, hosts=place.hosts)
     click.echo(f"crsr-video: the studio is at {place.address}", err=True)

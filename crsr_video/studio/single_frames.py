@@ -1,7 +1,7 @@
 """Single frames of the preview, while a file does not play."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -37,10 +37,13 @@ class SingleFrames(Closing):
 
     Args:
         networks: Where networks are taken from.
+        release_memory: Called now and then after files were closed.
     """
 
-    def __init__(self, networks: LoadedNetworks) -> None:
-        self._networks = networks
+    def __init__(
+        self, networks: LoadedNetworks, *, release_memory: Callable[[], object] = gc.collect
+    ) -> None:
+        self._networks, self._release_memory = networks, release_memory
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="studio-frame")
         self._face_models: FaceModels | None = None
         self._file: _OpenFile | None = None
@@ -128,7 +131,7 @@ class SingleFrames(Closing):
         self._file = None
         self._closed_files += 1
         if self._closed_files % _FILES_PER_COLLECTION == 0:
-            gc.collect()
+            self._release_memory()
 
     def _forget(self) -> None:
         self._close_file()

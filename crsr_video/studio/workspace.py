@@ -1,5 +1,6 @@
 """Everything behind the API: files, people, previews and exports."""
 
+import gc
 import shutil
 import subprocess
 import sys
@@ -47,6 +48,7 @@ class Workspace:
         work_folder: Where uploads, tracks and the queue are kept.
         parallel: Exports that may run at a time.
         on_loaded: Called from another thread when the networks of the preview are loaded.
+        release_memory: Called now and then after files were closed.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Workspace:
         *,
         parallel: int = 1,
         on_loaded: Callable[[], None] = lambda: None,
+        release_memory: Callable[[], object] = gc.collect,
     ) -> None:
         self._on_loaded = on_loaded
         work_folder.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +68,7 @@ class Workspace:
         self.events = Events()
         self.library = Library(folders, files, work_folder)
         self.loaded = LoadedNetworks()
-        self._frames = SingleFrames(self.loaded)
+        self._frames = SingleFrames(self.loaded, release_memory=release_memory)
         self._thumbnails = Thumbnails()
         self._tracks = work_folder / "tracks"
         self._reports = work_folder / "reports"
