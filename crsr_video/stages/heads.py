@@ -87,6 +87,8 @@ class _TrackState:
     """As the model saw it last."""
     shown: FloatPicture
     """Follows `newest` without steps."""
+    number: int
+    """Tracks are numbered in order of appearance. Their IDs would depend on earlier videos."""
     part: Window = FACE_WINDOW
     """The part of the crop that was needed lately."""
     limit: FloatPicture | None = None
@@ -116,6 +118,7 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
         self._refresh_every = 1 if whole else refresh_every
         self._whole = whole
         self._tracks: dict[int, _TrackState] = {}
+        self._count = 0
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
         """Return the frame, whose faces now have masks."""
@@ -136,6 +139,7 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
     def reset(self) -> None:
         """Forget all tracks."""
         self._tracks.clear()
+        self._count = 0
 
     def close(self) -> None:
         """Free the model."""
@@ -153,9 +157,10 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
         state = self._tracks.get(track)
         if state is None:
             person = self._person(frame, place)
-            state = self._tracks[track] = _TrackState(person, person)
+            self._count += 1
+            state = self._tracks[track] = _TrackState(person, person, self._count)
         # Faces take turns, so that no frame waits for all of them.
-        elif (state.age + track) % self._every == 0:
+        elif (state.age + state.number) % self._every == 0:
             state.newest = self._person(frame, place)
         state.shown = state.shown + _PACE * (state.newest - state.shown)
         shares = state.shown

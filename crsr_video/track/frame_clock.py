@@ -37,7 +37,8 @@ class FrameClock:
             self._steps.append(seconds - self._seconds)
             step = (seconds - self._seconds) / median_low(self._steps)
             step = 1.0 if _EVEN[0] < step < _EVEN[1] else min(max(step, _SHORTEST), _LONGEST)
-        self._places[index] = self.place(index - 1) + step if self._places else float(index)
+        # Places begin at zero, so that they do not round differently later in a video.
+        self._places[index] = self.place(index - 1) + step if self._places else 0.0
         self._seconds = seconds
         if len(self._places) > _KEPT_FRAMES:
             del self._places[next(iter(self._places))]

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crsr_video.networks.blocks import use_channels_last
-from crsr_video.weights.packages import package_file, read_state
+from crsr_video.training.package_weights import read_state
+from crsr_video.weights.packages import package_file
 
 STRIDES = (2, 4, 8, 16, 32)
 """Pixels of the picture for one pixel of each feature map."""

@@ -72,7 +72,7 @@ def test_faces_are_upright_and_the_matrix_is_kept(tmp_path: Path, name: str, suf
 
 @pytest.mark.parametrize("suffix", [".avi", ".ts"])
 def test_where_a_matrix_cannot_be_written_that_is_said(tmp_path: Path, suffix: str) -> None:
-    source = make_video(tmp_path / "a.mp4", frames=2, rotation=90)
+    source = make_video(tmp_path / "a.mp4", frames=8, rotation=90)
     run = enhance(source, tmp_path / f"b{suffix}", None, faces=())
     container = {".ts": "mpegts", ".avi": "avi"}[suffix]
     assert f"{container} does not hold the rotation" in run.notices

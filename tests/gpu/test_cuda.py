@@ -10,7 +10,8 @@ from crsr_video.config import Config
 from crsr_video.imaging.torch_operations import TorchOperations
 from crsr_video.imaging.transfers import transfers_for
 from crsr_video.networks import SuperResolver
-from crsr_video.pipeline import build, operations_for
+from crsr_video.pipeline import build
+from crsr_video.restoration import operations_for
 from crsr_video.runtime.cuda_graphs import RecordedForward
 from crsr_video.runtime.loading import load_networks
 from crsr_video.runtime.placement import Placement, place

@@ -31,8 +31,9 @@ from tests.support.operations import (
 
 CLOSE = 2e-5
 """Tolerance of pictures, 1 being white: sums are added up in another order."""
-FEW = 0.001
-"""Share of codes that may be rounded to a neighbour, for that reason."""
+FEW = {8: 2e-4, 10: 5e-4, 12: 1.5e-3, 16: 1e-3}
+"""Share of codes that may be rounded to a neighbour, for that reason, by bit depth: the finer the
+codes, the more of them lie where float32 rounds differently. 16-bit codes may differ by 16."""
 
 
 class Wild(torch.nn.Module):
@@ -100,7 +101,7 @@ def assert_alike(ones, others, bits):
     most = 2 ** max(0, bits - 12)
     for difference in differences(ones, others):
         assert difference.max() <= most
-        assert (difference > most / 4).mean() <= FEW
+        assert (difference > most / 4).mean() <= FEW[bits]
 
 
 @pytest.mark.parametrize("name", ALL)
