@@ -8,6 +8,7 @@ start).
 """
 
 import os
+import socket
 import sys
 import threading
 import time
@@ -20,7 +21,8 @@ from crsr_video.server.transport import Connection, ServerSocket, SharedFrame
 MODE = os.environ.get("CRSR_FAKE", "")
 
 
-def converse(channel: Connection) -> None:
+def converse(link: socket.socket) -> None:
+    channel = Connection(link, 20)
     frame = None
     while got := channel.receive(None):
         header, payload, descriptors = got
@@ -39,7 +41,7 @@ def converse(channel: Connection) -> None:
             message = message[:4] + b"\x09\x00" + message[6:]
         if MODE == "noise":
             message = os.urandom(len(message))
-        channel._link.sendall(message)
+        link.sendall(message)
 
 
 def main() -> None:
@@ -55,7 +57,7 @@ def main() -> None:
                 link, _ = place.listener.accept()
             except TimeoutError:
                 return
-            threading.Thread(target=converse, args=(Connection(link, 20),), daemon=True).start()
+            threading.Thread(target=converse, args=(link,), daemon=True).start()
             time.sleep(0)
 
 
