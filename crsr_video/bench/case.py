@@ -33,7 +33,7 @@ from crsr_video.stages.networks import head_part
 from crsr_video.types import Crop, Face, Frame, TrackedFrame
 
 _GPU_BATCH = 16
-"""Crops that the pipeline gives to a GPU at a time."""
+"""Number of crops that the pipeline sends to a GPU in one batch."""
 _PRECISIONS = ("fp32", "bf16", "fp16", devices.INT8)
 
 
@@ -48,7 +48,7 @@ class ComputedCrop:
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """CPU milliseconds per frame of each stage, and the crops that were enhanced."""
+    """CPU time of each stage in milliseconds per frame, and the crops that were enhanced."""
 
     stages: dict[str, float]
     crops: Counter[ComputedCrop]
@@ -99,7 +99,7 @@ def configuration(case: Case) -> Config:
     )
 
 
-# Ways through a clip -----------------------------------------------------------------------------
+# Runs over a clip --------------------------------------------------------------------------------
 
 
 class _NoTracker(Stage[Frame, TrackedFrame]):
@@ -117,7 +117,7 @@ class _NoPaste(Stage[TrackedFrame, Frame]):
 
 
 def transcode(case: Case, clip: Path) -> Speed:
-    """Measure decoding and encoding, through the same threads and queues as enhancing."""
+    """Measure decoding and encoding alone, with the threads and queues that enhancing uses."""
     return _run(case, clip, Pipeline([("track", _NoTracker()), ("paste", _NoPaste())]))
 
 
@@ -141,7 +141,7 @@ def _run(case: Case, clip: Path, pipeline: Pipeline) -> Speed:
 
 
 def output_path(clip: Path) -> Path:
-    """Path of the result of a run."""
+    """Path of the video that a run writes."""
     return clip.with_suffix(".out.mp4")
 
 
@@ -165,7 +165,7 @@ class _StageClock:
 
 
 def measure_stages(case: Case, clip: Path, networks: Networks) -> StageTimes:
-    """Measure the CPU time of each stage, with everything on one thread."""
+    """Measure the CPU time of each stage while everything runs on one thread."""
     config, clock = configuration(case), _StageClock()
     output = output_path(clip)
     crops, frames = Counter[ComputedCrop](), 0
@@ -187,7 +187,7 @@ def measure_stages(case: Case, clip: Path, networks: Networks) -> StageTimes:
         with clock("encode"):
             writer.close()
         stages = pipeline.statistics.stage_seconds
-    # The writer converted every frame once more.
+    # The writer converts every frame again, and that time must not count as encoding.
     clock.seconds["encode"] -= clock.seconds["convert"]
     seconds = {"decode": clock.seconds.pop("decode"), **stages, **clock.seconds}
     return StageTimes({name: 1000 * s / frames for name, s in seconds.items()}, crops, frames)
@@ -211,7 +211,7 @@ def _enhanced_frames(reader: Reader, pipeline: Pipeline, clock: _StageClock) -> 
 def network_speed(
     model: str, networks: Networks, times: StageTimes, gpu_ms: float = 0.0
 ) -> NetworkSpeed:
-    """Throughput of the networks, from the time of their stages.
+    """Compute the throughput of the networks from the times of their stages.
 
     Args:
         model: Name of shipped weights, or path of a file.
@@ -234,7 +234,7 @@ def network_speed(
     if not used.total():  # No faces, or networks without multiplications.
         used = Counter({networks.placement.precision: 1})
     limits = {name: peak.measure(networks.placement.device, name) for name in used}
-    # Work at several precisions takes at least the sum of the times at their peaks.
+    # At best, the work at each precision runs at its peak, and one precision after the other.
     least_seconds = sum(share / limits[name].rate for name, share in used.items())
     return NetworkSpeed(
         precision=networks.placement.precision,
@@ -265,7 +265,7 @@ def precision_at(way: str, pixels: int, placement: Placement) -> str:
 
 
 def _computed(face: Face, crop: Crop, networks: Networks) -> ComputedCrop:
-    """Return the part of a crop that the networks compute, see `runtime.predictor.Windowed`."""
+    """Return the part of a crop that the networks compute (see `runtime.predictor.Windowed`)."""
     rows = columns = slice(0, crop.size)
     if crop.size >= min(networks.windowed, default=crop.size + 1):
         if face.head is not None:
@@ -291,18 +291,21 @@ def device_name(device: torch.device) -> str:
 
 
 def device_peak_bytes(device: torch.device) -> int:
-    """Largest memory of this process's tensors on a GPU since `reset_device_peak`."""
+    """Peak memory of this process's tensors on a GPU since `reset_device_peak`, in bytes."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
 
 
 def reset_device_peak(device: torch.device) -> None:
-    """Measure `device_peak_bytes` from now on."""
+    """Restart the measurement of `device_peak_bytes`."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def _gpu_compute_ms(networks: Networks, times: StageTimes, runs: int) -> float:
-    """Milliseconds of computing on a GPU for all crops, without copies; 0 without a GPU."""
+    """Return the GPU's computing time for all crops in milliseconds, or 0 without a GPU.
+
+    Copies to and from the GPU are not counted.
+    """
     device = networks.placement.device
     if device.type != "cuda":
         return 0.0

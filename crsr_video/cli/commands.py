@@ -1,4 +1,4 @@
-"""Commands and groups: help in sections, and the options that every command has.
+"""Commands and groups with help texts in sections, and the options that every command has.
 
 ``-q``, ``-v``, ``-y`` and ``-h`` work before and after the name of every command.
 """
@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 GENERAL = "General"
 """Heading of the options that every command has."""
 _SHOWS_ALL = "crsr_video.shows_all_options"
-"""Name in `click.Context.meta` of the choice of --help-all."""
+"""Key in `click.Context.meta` that says whether --help-all was given."""
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Common:
     overwrite: bool = False
 
     def apply(self) -> None:
-        """Set the level of the log."""
+        """Set the log level."""
         level = [logging.WARNING, logging.INFO, logging.DEBUG][min(self.verbosity, 2)]
         logging.getLogger("crsr_video").setLevel(logging.ERROR if self.quiet else level)
 
@@ -51,10 +51,10 @@ class Option(click.Option):
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """The declaration of an option, which decorates commands.
+    """The declaration of an option. Calling it with a command adds the option to the command.
 
     Attributes:
-        names: Names of the option, and optionally that of the parameter.
+        names: Names of the option, and optionally the name of the parameter.
         attributes: Arguments of `Option`.
     """
 
@@ -74,7 +74,7 @@ def option(*names: str, **attributes: Any) -> Declaration:
     """Declare an option.
 
     Args:
-        *names: Names of the option, and optionally that of the parameter.
+        *names: Names of the option, and optionally the name of the parameter.
         **attributes: Arguments of `Option`.
     """
     return Declaration(names, attributes)
@@ -92,7 +92,7 @@ def section(title: str, *options: Declaration) -> Callable[[F], F]:
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    """Add the value of an option to those given elsewhere on the command line."""
+    """Merge the value of a common option with values given elsewhere on the command line."""
     common = context.ensure_object(Common)
     if parameter.name == "verbosity":
         common.verbosity += value
@@ -136,7 +136,7 @@ _HELP_ALL = option(
 
 
 def _parameter(declared: Declaration) -> click.Parameter:
-    """Return the option of a declaration."""
+    """Return the click parameter that a declaration creates."""
 
     @declared
     def holder() -> None: ...
@@ -145,7 +145,7 @@ def _parameter(declared: Declaration) -> click.Parameter:
 
 
 class Command(click.Command):
-    """A command whose help text lists options under headings, and that has the common options."""
+    """A command that has the common options, and lists options under headings in its help text."""
 
     def __init__(self, *arguments: Any, **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
@@ -185,10 +185,11 @@ class Command(click.Command):
 
 
 class Group(Command, click.Group):
-    """A group of commands, which may be listed under headings.
+    """A group whose help text may list the commands under headings.
 
     Args:
-        headings: Names of the commands under each heading. Others are listed as "Commands".
+        headings: Commands to add, by heading. Commands that are added later are listed under
+            "Commands".
     """
 
     command_class = Command

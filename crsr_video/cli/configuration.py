@@ -1,4 +1,4 @@
-"""``crsr-video config``: the settings that a command would use, and where each comes from."""
+"""``crsr-video config`` shows the settings that a command would use, and the origin of each."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def config(
         if isinstance(parameter, click.Option) and parameter.expose_value:
             default = parameter.get_default(context)
             if not isinstance(default, bool | int | float | str):
-                default = None  # Some versions of click return an object that stands for nothing.
+                default = None  # Some versions of click return a sentinel if there is no default.
             setting = found.get(str(parameter.name), settings_files.Setting(default, "default"))
             rows.append((max(parameter.opts, key=len), setting.value, setting.origin))
     if as_json:

@@ -27,7 +27,7 @@ REFERENCE_SIDE = 256
 """Largest side in pixels of the faces when two sets of faces are compared.
 
 A canonical crop of 227 pixels has the scale of the recognition network's input, so larger crops add
-nothing. Fewer photographs have twice this size."""
+nothing. Besides, there are fewer photographs of twice this size."""
 
 Bytes = NDArray[np.uint8]
 Item = TypeVar("Item")
@@ -102,7 +102,7 @@ def samples(
 
 
 def batches(found: Iterator[Sample], size: int) -> Iterator[Batch]:
-    """Group faces in batches of up to `size`."""
+    """Group faces into batches of up to `size`."""
     group: list[Sample] = []
     for sample in found:
         group.append(sample)
@@ -126,14 +126,14 @@ def reference(
     *,
     splits: Sequence[str] = ("train", "val"),
 ) -> Iterator[Tensor]:
-    """Yield photographs to compare sets of results with, each (1, 3, side, side).
+    """Yield photographs with which sets of results are compared, each (1, 3, side, side).
 
     By default, they come from both splits, because the comparison needs many photographs.
 
     Args:
         folder: Folder of prepared faces.
         side: Side of the photographs in pixels, at most `REFERENCE_SIDE`.
-        count: Maximum number of photographs, which are evenly spread over both sets.
+        count: Maximum number of photographs, which are evenly spread over the splits.
         framing: Part of the head to show.
         splits: Splits that the photographs come from. Photographs of the training set favour
             methods that imitate them.

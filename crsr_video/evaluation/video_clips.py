@@ -1,8 +1,8 @@
 """Sharp clips, their faces, and their degraded copies.
 
 Two files named ``X_pristine.*`` and ``X_distorted.*`` are a pair: a clip with its degraded copy.
-Of any other clip, a degraded copy is made: it is shrunk as by a distant camera, gets sensor noise,
-and is encoded at a low quality.
+For any other clip, a degraded copy is made: its frames are shrunk as if the camera were far away,
+sensor noise is added, and the result is encoded at a low quality.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,13 +35,13 @@ _PRISTINE, _DISTORTED = "_pristine", "_distorted"
 """Endings of the names of a pair, before the suffix."""
 
 _MIN_SHARE = 0.5
-"""A face is measured if it is visible in this share of the frames, and has this share of the width
-of the widest face."""
+"""A face is measured if it is visible in at least this share of the frames, and if its width is at
+least this share of the width of the widest face."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A sharp clip, and its degraded copy if there is a file of it."""
+    """A sharp clip, and the file of its degraded copy if there is one."""
 
     name: str
     path: Path
@@ -68,10 +68,10 @@ def clips_in(folder: Path, limit: int | None = None) -> list[Clip]:
 
     Args:
         folder: Folder of videos.
-        limit: Take only this many, evenly spread.
+        limit: Maximum number of clips, which are evenly spread over the folder. Defaults to all.
 
     Raises:
-        TrainingError: If there is no clip, or half of a pair is missing.
+        TrainingError: If there is no clip, or one file of a pair is missing.
     """
     files = {p.stem: p for p in sorted(folder.glob("*")) if p.suffix.lower() in SUFFIXES}
     clips = [
@@ -159,7 +159,7 @@ QUALITIES = {
     "libvpx-vp9": (36, 52),
     "mpeg4": (7, 16),
 }
-"""Ranges of constant quality by encoder (a fixed quantiser for MPEG-4), from mild to bad."""
+"""Range of constant quality of each encoder (a fixed quantiser for MPEG-4), best quality first."""
 
 _MAX_NOISE = 0.03
 """Largest standard deviation of sensor noise if white is 1. Half of the clips have none."""
@@ -169,7 +169,7 @@ _PIXEL_FORMAT = "yuv420p"
 
 @dataclass(frozen=True)
 class ClipDegradation:
-    """Degradation of a clip after it was shrunk."""
+    """Degradation of a clip after it has been shrunk."""
 
     encoder: str
     """Name of the FFmpeg encoder."""
@@ -193,12 +193,15 @@ def _generator(name: str, face: int, seed: int) -> np.random.Generator:
 
 
 def shrunk_size(width: int, height: int, factor: float) -> tuple[int, int]:
-    """Width and height after shrinking by a factor, even because of 4:2:0 subsampling."""
+    """Width and height after scaling by a factor. Both are even, for 4:2:0 subsampling."""
     return max(1, round(width * factor / 2)) * 2, max(1, round(height * factor / 2)) * 2
 
 
 def shrink(picture: Bytes, size: tuple[int, int]) -> Bytes:
-    """Shrink a picture to (width, height) by area, as a sensor samples. It is never enlarged."""
+    """Shrink a picture to (width, height) by averaging areas, as a sensor does.
+
+    A picture that is no wider than that is returned unchanged.
+    """
     if size[0] >= picture.shape[1]:
         return picture
     smaller: Bytes = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
@@ -243,7 +246,10 @@ def write_degraded(
 
 
 def _noisy(picture: Bytes, noise: float, rng: np.random.Generator) -> Bytes:
-    """Add sensor noise. Two thirds of its power grow with the light."""
+    """Add sensor noise. At white, a third of its variance is constant, and the rest is shot noise.
+
+    The variance of shot noise is proportional to the brightness.
+    """
     if not noise:
         return picture
     values: NDArray[np.float32] = picture.astype(np.float32)
@@ -253,7 +259,7 @@ def _noisy(picture: Bytes, noise: float, rng: np.random.Generator) -> Bytes:
 
 
 def _as_frames(pictures: Iterable[Bytes], rate: Fraction) -> Iterator[Frame]:
-    """Frames for an encoder from pictures (H, W, 3), RGB."""
+    """Convert RGB pictures (H, W, 3) to frames for an encoder."""
     for number, picture in enumerate(pictures):
         height, width = picture.shape[:2]
         rgb = pyav.blank(width, height, "rgb24")
@@ -264,7 +270,7 @@ def _as_frames(pictures: Iterable[Bytes], rate: Fraction) -> Iterator[Frame]:
 
 
 def _described(source: Source, first: Frame, rate: Fraction) -> Source:
-    """The source with the properties of the frame `first`."""
+    """Return the source with the properties of the frame `first` and the given frame rate."""
     info = replace(
         source.info,
         width=first.width,

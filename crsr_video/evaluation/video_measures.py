@@ -1,7 +1,7 @@
 """Measures on aligned crops of one face, frame by frame.
 
-The crops of all methods and of the truth are cut along the landmarks of the truth, so a pixel of a
-crop is the same place of the face in all of them.
+The landmarks of the ground truth align the crops of all methods and of the ground truth itself, so
+the same pixel shows the same part of the face in all crops.
 """
 
 from collections.abc import Callable
@@ -22,19 +22,19 @@ from crsr_video.imaging.psnr import psnr
 from crsr_video.track.regions import Region
 
 _TRUTH = ""
-"""Key of the truth among the methods."""
+"""Key of the ground truth in dictionaries of the methods."""
 
 
 class LandmarkReader(Protocol):
     """Finds landmarks, as `landmarks.FaceReader` does."""
 
     def landmarks(self, picture: Tensor, region: Region | None = None) -> Landmarks:
-        """Find five points of a canonical crop, (3, S, S) in [0, 1]."""
+        """Find the five landmarks in a canonical crop, (3, S, S) in [0, 1]."""
         ...
 
 
 Embed = Callable[[Tensor], NDArray[np.float64]]
-"""Identity embedding, as by `identity.Embedder`: (N, 3, S, S) in [0, 1] to (N, D)."""
+"""Computes embeddings (N, D) of (N, 3, S, S) in [0, 1], as `identity.Embedder` does."""
 
 
 def face_quality(made: Picture, truth: Picture) -> tuple[float, float]:
@@ -44,7 +44,7 @@ def face_quality(made: Picture, truth: Picture) -> tuple[float, float]:
 
 
 def as_tensor(picture: Picture) -> Tensor:
-    """(S, S, 3) to (1, 3, S, S)."""
+    """Convert (S, S, 3) to (1, 3, S, S)."""
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
 
 
@@ -65,7 +65,7 @@ class Meter:
 
     Args:
         reader: Finds landmarks.
-        embedder: Identity embedding. Without it, identity is not measured.
+        embedder: Computes identity embeddings. If it is None, identity is not measured.
         every: Distance in frames between two measurements of identity.
     """
 
@@ -79,11 +79,11 @@ class Meter:
         self._frames = 0
 
     def skip(self) -> None:
-        """Note that the face is not visible, so the next frame has no predecessor."""
+        """Record that the face is not visible, so the next frame is not compared with the last."""
         self._truth, self._points = None, {}
 
     def push(self, truth: Picture, results: dict[str, Picture]) -> None:
-        """Measure a frame, given crops of equal size by method."""
+        """Measure a frame, given the crop of the truth and one of equal size for each method."""
         for name, picture in results.items():
             series = self.series.setdefault(name, Series())
             quality, structure = face_quality(picture, truth)
@@ -120,7 +120,7 @@ class Meter:
             self._series_of(name).motion.append(float(apart) / max(seen.eye_distance, 1e-6))
 
     def _points_in(self, picture: Tensor, seen: Landmarks) -> Points:
-        """Landmarks within the region of the truth, so that the model sees both in the same way."""
+        """Find landmarks in the region of the truth, so that the model sees both crops alike."""
         return self._reader.landmarks(picture, seen.region).points
 
     def _measure_identity(self, tensors: dict[str, Tensor], embedder: Embed) -> None:

@@ -29,7 +29,7 @@ SIDE = 256
 """Side of a close-up in pixels. Smaller faces are enlarged by cubic interpolation only."""
 _FACE_WIDTHS = 1.75
 _SLOT_SECONDS = 0.1
-"""Length of an interval. Only the best moment of each face in it is kept, which limits memory."""
+"""Length of an interval. To limit memory, only its best moment of each face is kept."""
 _COLUMNS = 6
 _CAPTION_HEIGHT = 20
 
@@ -41,9 +41,9 @@ class FaceMoment:
     person: int
     """Number of the person."""
     pts: int
-    """Timestamp of the copy's frame, in units of its time base."""
+    """Timestamp of the frame in the enhanced copy, in units of the copy's time base."""
     seconds: float
-    """Timestamp of the copy's frame, in seconds."""
+    """Timestamp of the frame in the enhanced copy, in seconds."""
     region: Region
     """Region of the close-up in upright coordinates of the source frame."""
     score: float
@@ -93,7 +93,7 @@ def choose(moments: list[FaceMoment], count: int) -> list[FaceMoment]:
     people: dict[int, list[FaceMoment]] = {}
     for moment in moments:
         people.setdefault(moment.person, []).append(moment)
-    # If there are more people than close-ups, large and long seen faces are preferred.
+    # If there are more people than close-ups, faces that are large and long in view are preferred.
     ranked = sorted(people.values(), key=_total_score, reverse=True)[:count]
     shares = _shares([_total_score(own) for own in ranked], [len(own) for own in ranked], count)
     chosen = [m for own, n in zip(ranked, shares, strict=True) for m in _spread(own, n)]
@@ -103,7 +103,7 @@ def choose(moments: list[FaceMoment], count: int) -> list[FaceMoment]:
 def _all_moments(
     pairs: Iterable[Pair], tracker: Tracker, grouper: PeopleGrouper
 ) -> Iterator[tuple[int, FaceMoment]]:
-    """Yield track ID and moment of every face in every frame that would be enhanced."""
+    """Yield the track ID and the moment of every face that would be enhanced in each frame."""
     pending: deque[Frame] = deque()
     last: Frame | None = None
     for before, after in pairs:
@@ -130,10 +130,11 @@ def _total_score(moments: list[FaceMoment]) -> float:
 
 
 def _shares(weights: list[float], limits: list[int], count: int) -> list[int]:
-    """Return how many of `count` close-ups each face gets.
+    """Return how many of `count` close-ups each person gets.
 
-    Each face gets one. The others are distributed by D'Hondt's method: each goes to the face that
-    then has the highest weight per close-up. No face gets more than its limit.
+    Each person gets one. The others are distributed one by one by D'Hondt's method: each goes to
+    the person with the highest weight per close-up after getting it. No person gets more than
+    their limit.
     """
     shares = [1] * len(weights)
     for _ in range(count - len(weights)):
@@ -145,9 +146,9 @@ def _shares(weights: list[float], limits: list[int], count: int) -> list[int]:
 
 
 def _spread(moments: list[FaceMoment], count: int) -> list[FaceMoment]:
-    """Return the best moment of each of `count` equal parts of the moments of a person.
+    """Divide the moments of a person into `count` equal parts, and return the best of each part.
 
-    They keep a minimum distance in time, where there are enough.
+    The chosen moments keep a minimum distance in time if the parts have moments that allow it.
     """
     ordered = sorted(moments, key=lambda moment: moment.pts)
     min_gap = (ordered[-1].seconds - ordered[0].seconds) / count / 2

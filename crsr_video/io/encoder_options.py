@@ -32,10 +32,10 @@ _DEFAULTS: dict[str, dict[str, str]] = {
     "hevc_nvenc": {"preset": "p5", "rc": "vbr", "cq": "21", "b": "0"},
     "av1_nvenc": {"preset": "p5", "rc": "vbr", "cq": "26", "b": "0"},
     **dict.fromkeys(MPEG_FAMILY, _QUANTISER),
-    "mjpeg": _QUANTISER | {"strict": "unofficial"},  # Otherwise it accepts full range only.
+    "mjpeg": _QUANTISER | {"strict": "unofficial"},  # The default accepts full range only.
 }
 _NO_BITRATE_CEILING = frozenset((*_X26X, "libsvtav1", "dnxhd", "prores_ks"))
-"""Encoders that get no bit rate besides the quality, because it would not be an upper limit."""
+"""Encoders that do not treat a bit rate as an upper limit, and so get only a quality."""
 _PRESETS = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"),
     *("veryslow", "placebo"),
@@ -56,7 +56,7 @@ _PROFILES = {
         {"DNXHR LB": "dnxhr_lb", "DNXHR SQ": "dnxhr_sq", "DNXHR HQ": "dnxhr_hq"},
     ),
 }
-"""By encoder: pixel formats that allow the profiles, and the encoder's option for each profile."""
+"""Pixel formats that allow the profiles, and the option for each profile, by encoder."""
 _QUALITY_KEYS = ("crf", "cq", "qmin", "qmax", "rc")
 _RATE_KEYS = frozenset(("b", "qp", "global_quality", "cqp", *_QUALITY_KEYS))
 
@@ -102,8 +102,8 @@ def encoder_options(
     fmt = pixel_formats.pixel_format(pixel_format)
     check_options(name, options, fmt.bits if fmt else 8)
     if name.startswith("libvpx") and fmt is not None and fmt.alpha:
-        options.setdefault("auto-alt-ref", "0")  # Hidden pictures have no transparency.
-    if name == "libx265":  # Otherwise it prints its log to the terminal.
+        options.setdefault("auto-alt-ref", "0")  # Alternate reference frames cannot have alpha.
+    if name == "libx265":  # By default, x265 prints its log to the terminal.
         return merge_parameters(options, {"x265-params": "log-level=none"})
     return options
 
@@ -117,7 +117,7 @@ def _rate_control(
 ) -> dict[str, str]:
     """Return the options for quality or bit rate."""
     options = dict(_DEFAULTS.get(encoder.name, {}))
-    # Some encoders need a maximum bit rate besides the quality. It is far above what they use.
+    # Some encoders need a maximum bit rate besides the quality. This one is far above actual rates.
     ample = max(2 * source_bit_rate, round(size[0] * size[1] * float(rate or 25) / 4), 1_000_000)
     if settings.bitrate is not None:
         options = {k: v for k, v in options.items() if k not in _QUALITY_KEYS}
@@ -166,7 +166,7 @@ _FEW_FRAMES: dict[str, dict[str, str]] = {
     "libvpx-vp9": _LIBVPX_FEW,
     "libaom-av1": _LIBVPX_FEW,
 }
-"""Options that make an encoder buffer few frames, for giant frames. By default, x264 buffers 50."""
+"""Options for giant frames, so that encoders buffer few of them. By default, x264 buffers 50."""
 
 
 def merge_parameters(options: dict[str, str], more: dict[str, str]) -> dict[str, str]:
@@ -212,13 +212,13 @@ def live_settings(encoder: str, settings: OutputSettings) -> OutputSettings:
 # Values that encoders would change silently -----------------------------------------------------
 
 _QP_PER_BIT = 6
-"""How many quantisers x264 and x265 add for each bit per sample beyond eight."""
+"""Number by which the highest quantiser of x264 and x265 grows with each bit beyond eight."""
 _QUANTISERS = (1, 31)
 """Lowest and highest quantiser of the MPEG family and of JPEG."""
 _BITRATE = (1000, (1 << 31) - 1)
 """Lowest and highest bit rate, in bits per second.
 
-Encoders count in thousands, and PyAV stores the number in 32 bits."""
+Encoders count in thousands of bits per second, and PyAV stores the rate in 32 bits."""
 _X264 = {"crf": (-1, 51), "crf_max": (-1, 51), "qp": (-1, 51), "bf": (-1, 16), "refs": (-1, 16)}
 _X265 = {"crf": (-1, 51), "qp": (-1, 51)}
 _RANGES: dict[str, dict[str, tuple[int, int]]] = {

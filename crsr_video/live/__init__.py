@@ -1,8 +1,8 @@
 """Enhance live streams within a latency budget.
 
-`run` moves frames from a source to an output through the same stages as for files, without
-lookahead. When there is not enough time, less is done for each frame, see `quality_controller`.
-When even that does not help, frames are dropped. The delay never grows.
+`run` passes frames from a source to an output through the same stages as for files, but without
+lookahead. If processing is too slow for the stream, `quality_controller` reduces the work per
+frame. If that is not enough, frames are dropped, so that the delay never grows.
 """
 
 from crsr_video.live.run import run

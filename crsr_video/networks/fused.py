@@ -1,7 +1,8 @@
-"""The networks on a CPU with fused operations of oneDNN, in bf16 or float32.
+"""Run the networks on a CPU with fused operations of oneDNN, in bf16 or float32.
 
-The results are those of the modules. A ReLU or a sum is computed while the result of a convolution
-is still in a register, and weights are put into the layout of the processor only once.
+The operations are those of the PyTorch modules. A ReLU or a sum is computed while the result of a
+convolution is still in a register. Weights are converted to the layout of the processor only once
+for each shape of the input.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class _Layer:
 
 
 class Fused:
-    """A network for inference on the CPU, from and to float32 (N, 3, H, W).
+    """A network for inference on the CPU. Its input and output are float32 (N, 3, H, W).
 
     Args:
         network: The network, whose weights are copied.
@@ -56,16 +57,16 @@ class Fused:
         return run_steps(self._network, self, picture)
 
     def stem(self, picture: Tensor) -> Tensor:
-        """Compute the first convolution. `plan.Backend` describes all steps."""
+        """Compute the first convolution. All steps are described in `plan.Backend`."""
         x = (picture - 0.5).to(self._dtype).contiguous(memory_format=torch.channels_last)
         return self._convolved("stem", x, "none")
 
     def relu(self, name: str, x: Tensor) -> Tensor:
-        """Compute both in one call of oneDNN."""
+        """Compute a convolution and its ReLU in one call of oneDNN."""
         return self._convolved(name, x, "relu")
 
     def add(self, name: str, x: Tensor, onto: Tensor) -> Tensor:
-        """Compute both in one call of oneDNN, in the memory of `onto`."""
+        """Add a convolution to `onto` in one call of oneDNN, which overwrites `onto`."""
         layer = self._layer(name, x)
         return onednn.convolve_onto(onto, x, layer.weight, layer.bias, layer.stride, layer.padding)
 
@@ -76,18 +77,18 @@ class Fused:
         return onto.add_(large)
 
     def head(self, x: Tensor, picture: Tensor) -> Tensor:
-        """Add the correction to the enlarged picture in float32, see `blocks.enlarge`."""
+        """Add the correction to the enlarged picture in float32 (see `blocks.enlarge`)."""
         change = self._convolved("head", x, "none").float()
         if self._factor == 1:
             return picture + change
         return shuffled(change.add_(phases(picture, self._factor)), self._factor)
 
     def widen(self, name: str, x: Tensor) -> Tensor:
-        """Convolve in one call of oneDNN, then copy."""
+        """Compute a convolution and its ReLU in one call of oneDNN, then rearrange the pixels."""
         return widened(self._convolved(name, x, "relu"))
 
     def texture(self, name: str, x: Tensor, picture: Tensor, share: float) -> Tensor:
-        """Add the correction in float32."""
+        """Add a share of the correction to the picture in float32."""
         change = without_lattice(self._convolved(name, x, "none").float())
         return picture.add_(change, alpha=share)
 

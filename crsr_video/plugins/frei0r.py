@@ -1,4 +1,4 @@
-"""The frei0r effect: its source files, how it is compiled, and how it is loaded."""
+"""Find the source files of the frei0r effect, compile the effect, and load it."""
 
 import ctypes
 import os
@@ -36,7 +36,7 @@ _NO_HEADER = (
     "Fedora: dnf install frei0r-devel; Homebrew: brew install frei0r)"
 )
 _INCLUDE_FOLDERS = ("/opt/homebrew/include", "/usr/local/include", "/opt/local/include")
-"""Folders of package managers in which a compiler may not look for headers by default."""
+"""Header folders of package managers. Some compilers do not search them by default."""
 
 # Constants from frei0r.h.
 _FILTER = 0
@@ -69,12 +69,12 @@ def c_sources() -> tuple[Path, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """A C compiler, with the options and the folders that it needs here."""
+    """A C compiler, with the options and the folders that it needs on this machine."""
 
     command: tuple[str, ...]
     """The program, followed by the options from $CC."""
     include_folders: tuple[str, ...] = ()
-    """Additional folders in which it looks for headers."""
+    """Additional folders in which the compiler looks for headers."""
 
     def run(self, arguments: Sequence[str]) -> str:
         """Run the compiler, and return its output.

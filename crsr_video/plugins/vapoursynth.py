@@ -1,8 +1,9 @@
-"""A filter for VapourSynth on the same pipeline as everything else.
+"""A VapourSynth filter that runs the same pipeline as the command line.
 
-VapourSynth requests frames in parallel and in any order, and the pipeline tracks faces from frame
-to frame. So every request comes with the frames before it: those that the pipeline has not had yet
-are enhanced first, in order. Only a jump begins again, some frames before its target.
+VapourSynth requests frames in parallel and in any order, but the pipeline tracks faces from frame
+to frame. Therefore, every requested frame comes with the frames before it. Those that the pipeline
+has not processed yet are enhanced first, in order. After a jump, the pipeline is reset and starts
+some frames before the target of the jump.
 """
 
 import threading
@@ -26,8 +27,8 @@ from crsr_video.types import FieldOrder, Frame, PixelLayout, Plane
 
 _FAMILIES = {vs.YUV: "yuv", vs.RGB: "rgb", vs.GRAY: "gray"}
 _COSITED = {0: (True, False), 1: (False, False), 2: (True, True), 3: (False, True)}
-"""Whether chroma is cosited horizontally and vertically, by _ChromaLocation: left, centre, top
-left, top."""
+"""Whether chroma is cosited horizontally and vertically, by the value of _ChromaLocation: 0 is
+left, 1 centre, 2 top left, 3 top."""
 _FIELDS: dict[int, FieldOrder] = {1: "bottom", 2: "top"}
 _BITS = range(8, 17)
 
@@ -64,7 +65,7 @@ def enhance(
     layout = _layout(clip)
     times = None if config.faces.tracks is None else _times(config.faces.tracks, clip)
     built = make(config) if make is not None else _build(config)
-    # Frames that are requested together may be as far apart as this.
+    # Frames that are requested in parallel are at most this far apart.
     reach = max(warm_up, 2 * vs.core.num_threads)
     ordered = FrameOrderer(built, layout, warm_up, reach=reach, times=times)
     history = [clip, *(_delayed(clip, by) for by in range(1, reach + 1))]
@@ -129,16 +130,16 @@ def _layout(clip: Any) -> PixelLayout:
 
 
 def _delayed(clip: Any, by: int) -> Any:
-    """Return the clip delayed by some frames, which are copies of its first frame."""
+    """Return the clip delayed by some frames. It begins with copies of its first frame."""
     by = min(by, clip.num_frames)
     late = clip[0] * by
     return late if by == clip.num_frames else late + clip[: clip.num_frames - by]
 
 
 class FrameOrderer:
-    """Sends frames that are requested in any order through a pipeline in their own order.
+    """Passes frames through a pipeline in order, although they are requested in any order.
 
-    It may be used by several threads.
+    Several threads may use it at the same time.
     """
 
     def __init__(
@@ -154,10 +155,10 @@ class FrameOrderer:
 
         Args:
             frames: The pipeline.
-            layout: The pixel layout of the clip. Properties of its frames are added.
+            layout: The pixel layout of the clip. The properties of each frame complete it.
             warm_up: Frames that are processed before the target of a jump.
-            reach: Frames before each one that come with it.
-            times: Presentation time of every frame. Defaults to its number.
+            reach: Number of preceding frames that come with each requested frame.
+            times: Presentation time of every frame. Defaults to the numbers of the frames.
         """
         self._frames, self._layout, self._times = frames, layout, times
         self._warm_up, self._reach = warm_up, reach
@@ -179,7 +180,7 @@ class FrameOrderer:
         return f[0] if planes is None else _written(f[0], planes)
 
     def _advance(self, n: int, history: list[Any]) -> None:
-        """Enhance a frame, and those before it that the pipeline has not had."""
+        """Enhance a frame, after the frames before it that the pipeline has not processed yet."""
         first = self._next
         if not n - self._reach <= first <= n:
             self._frames.reset()
@@ -191,7 +192,7 @@ class FrameOrderer:
         self._next = n + 1
 
     def _keep(self, number: int, planes: tuple[Plane, ...] | None) -> None:
-        """Keep a frame, which another thread may have requested meanwhile."""
+        """Keep the planes of a frame, because another thread may have requested it meanwhile."""
         self._finished[number] = planes
         self._finished.move_to_end(number)
         while len(self._finished) > 2 * self._reach:
@@ -216,7 +217,7 @@ def _layout_of_frame(layout: PixelLayout, props: Any, width: int, height: int) -
     full = layout.full_range
     if "_Range" in props:
         full = int(props["_Range"]) == 1
-    elif "_ColorRange" in props:  # Older versions have the opposite values.
+    elif "_ColorRange" in props:  # The older property, in which 0 is full range and 1 limited.
         full = int(props["_ColorRange"]) == 0
     if layout.family == "rgb":
         full = True
@@ -241,7 +242,7 @@ def _aspect(props: Any) -> Fraction:
 
 
 def _written(picture: Any, planes: tuple[Plane, ...]) -> Any:
-    """Return a copy of a frame with other samples and the same properties."""
+    """Return a copy of a frame with the given samples and the properties of the original."""
     result = picture.copy()
     for number, plane in enumerate(planes):
         np.copyto(np.asarray(result[number]), plane)

@@ -4,9 +4,9 @@ client            asks a server, in Python
 service           answers many clients at once, each in a conversation of its own
 frame_enhancer    enhances the frames of one client
 recorded_faces    finds a client's frames in a tracks file, by their content
-shared_models     holds what all clients share: networks, face models, threads
-protocol          messages as values and as bytes
-transport         the socket, connections, shared memory
+shared_models     holds the networks, face models and threads that all clients share
+protocol          defines the messages, and converts them to and from bytes
+transport         provides the socket, the connections and the shared memory
 
 ``docs/server-protocol.md`` describes the protocol.
 """

@@ -1,7 +1,7 @@
-"""Super-resolve: make four times the pixels of a consistent crop.
+"""Enlarge consistent crops by super-resolution.
 
-This is the second half of the method, see `networks.superresolver`. The networks add detail; the
-colour and the light of a face stay the frame's own.
+This is the second half of the method (see `networks.superresolver`). The networks add only detail.
+A face keeps the colour and the brightness that it has in the frame.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,13 @@ from crsr_video.stages.networks import NetworkStage, Predict
 from crsr_video.types import Crop, Face
 
 _TINT_CELLS = 8
-"""Cells per side of the crop: what varies more slowly than this is tint, not detail."""
+"""Cells per side of the crop. Variations that are slower than a cell are tint, not detail."""
 
 
 _ENOUGH_SAMPLES = 4.2
-"""Samples per pixel of the result, along one side, from which an enhanced crop is halved. What
-remains is still twice as fine as the result, and costs a quarter to smooth and to paste."""
+"""An enhanced crop is halved if it has at least this many samples per pixel of the result, along
+one side. The halved crop still has twice the resolution of the result, and smoothing and pasting
+it cost a quarter as much."""
 
 
 class SuperResolveStage(NetworkStage):
@@ -26,7 +27,7 @@ class SuperResolveStage(NetworkStage):
 
     Args:
         predict: Runs the network.
-        operations: How pictures are computed, and where.
+        operations: Picture operations, on the device of the pictures.
         scale: Enlargement of the whole frame, 1, 2 or 4.
         batch: Largest number of crops of one size in a batch.
         warm_up_sizes: Sides of the crops for which the network is run in `warm_up`.
@@ -74,20 +75,21 @@ class SuperResolveStage(NetworkStage):
 def without_tint(
     pictures: Pictures, seen: Pictures, operations: Operations, side: int | None = None
 ) -> Pictures:
-    """Replace the slowest variations of pictures by those of other, smaller ones.
+    """Replace the tint of pictures, which is their slow variations, by that of smaller pictures.
 
     Args:
         pictures: (N, 3, S, S).
-        seen: (N, 3, s, s).
-        operations: Where the pictures are.
-        side: Side of the result. If less than S, what `pictures` add to `seen` is shrunk.
+        seen: The smaller pictures, (N, 3, s, s).
+        operations: Picture operations, on the device of the pictures.
+        side: Side of the result, S by default. If it is less than S, the difference between
+            `pictures` and the enlarged `seen` is shrunk to it.
     """
     large = pictures.shape[-1]
     enlarged = operations.resize(seen, large, "cubic")
     added = operations.subtract_into(pictures, enlarged)
     if side is None or side == large:
         coarse = operations.resize(added, _TINT_CELLS, "area")
-        del enlarged, added  # Their memory is used again.
+        del enlarged, added  # The next pictures can then reuse their memory.
         return operations.subtract_into(pictures, operations.resize(coarse, large, "linear"))
     added = operations.resize(added, side, "area")
     coarse = operations.resize(added, _TINT_CELLS, "area")

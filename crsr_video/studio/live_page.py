@@ -1,7 +1,7 @@
-"""The page of ``crsr-video live --preview``: frames before and after, figures, and a strength.
+"""The page of ``crsr-video live --preview``.
 
-Pictures are made only while a page shows them, and only as often as their share of the processor
-allows.
+It shows frames before and after enhancement and statistics, and it sets the strength. Pictures are
+made only while a page shows them, and only as often as `MAX_RATE` and `CPU_SHARE` allow.
 """
 
 import json
@@ -27,11 +27,11 @@ from crsr_video.types import Frame, TrackedFrame
 MAX_WIDTH = 960
 """Width in pixels to which larger pictures are reduced."""
 MAX_RATE = 15
-"""Pictures per second."""
+"""Maximum number of pictures per second."""
 CPU_SHARE = 0.15
-"""Share of one processor core that pictures may take."""
+"""Maximum share of one processor core for making pictures."""
 MAX_PAGES = 4
-"""Pages that may be open at a time."""
+"""Maximum number of pages that are open at the same time."""
 _STARTING_SECONDS = 10.0
 
 
@@ -40,15 +40,15 @@ class LivePage(Closing):
 
     Args:
         port: Port on this machine, or 0 for any free one.
-        strength: Share of the correction that is applied at first.
+        strength: Initial share of the correction that is applied, from 0 to 1.
 
     Raises:
-        OutputError: The port is taken or may not be used.
+        OutputError: The port is in use, or its use is not permitted.
     """
 
     def __init__(self, port: int = 0, *, strength: float = 1.0) -> None:
         self.strength = strength
-        """Share of the correction that the page asks for."""
+        """Share of the correction that is applied, from 0 to 1. Pages may change it."""
         place = listen(port=port)
         self.address = place.address
         """Address of the page."""
@@ -69,7 +69,7 @@ class LivePage(Closing):
             thread.start()
 
     def show(self, item: TrackedFrame, after: Frame) -> None:
-        """Show a finished frame if a page has room and it is time for a picture. Never blocks."""
+        """Show a finished frame if a page is ready and the next picture is due. Never blocks."""
         if self._pair is not None or time.monotonic() < self._next_time or not self.is_watched:
             return
         with self._changed:
@@ -83,7 +83,7 @@ class LivePage(Closing):
 
     @property
     def is_watched(self) -> bool:
-        """Whether a page has room for a picture."""
+        """Whether any page is ready for another picture."""
         return any(session.has_room for session in self._sessions)
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class LivePage(Closing):
         return session
 
     def leave(self, session: "_Session") -> None:
-        """Forget a page that was closed."""
+        """Remove the session of a page that was closed."""
         self._sessions.remove(session)
 
     def _send(self, message: str) -> None:
@@ -158,7 +158,7 @@ class LivePage(Closing):
 
 
 class _Session:
-    """One page."""
+    """The connection to one open page."""
 
     def __init__(self, page: LivePage, send: Send) -> None:
         self._page, self.send = page, send
@@ -166,14 +166,14 @@ class _Session:
 
     @property
     def has_room(self) -> bool:
-        """Whether the page has shown the last picture that it got."""
+        """Whether the page has shown the last picture that was sent to it."""
         return self._shown >= self.sent
 
     def receive(self, message: dict[str, Any] | bytes) -> None:
-        """Take a message of the page.
+        """Handle a message from the page.
 
         Raises:
-            ConfigError: The message makes no sense.
+            ConfigError: The message is invalid.
         """
         if not isinstance(message, dict):
             raise ConfigError("the preview of a stream takes no pictures")
@@ -186,7 +186,7 @@ class _Session:
             raise ConfigError("a message to the preview has a wrong value") from None
 
     def close(self) -> None:
-        """Forget the page."""
+        """Remove this session from the live page."""
         self._page.leave(self)
 
 
@@ -195,4 +195,4 @@ def _packet(number: int, before: Frame, after: Frame) -> bytes | None:
     try:
         return packet_of(header, before, after, MAX_WIDTH)
     except (cv2.error, ValueError, ArithmeticError):
-        return None  # A strange picture must not end the run.
+        return None  # A picture that cannot be encoded must not end the run.

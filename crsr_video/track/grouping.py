@@ -1,10 +1,10 @@
-"""Group tracks by likeness: which tracks, such as those before and after a cut, show one person.
+"""Group the tracks that show the same person, such as those before and after a cut.
 
-A few sharp frames of each track are embedded by the recognition network. Tracks whose embeddings
-are close are one person, unless both are seen at the same time. A person has the number of its
-first track, so that other tracks never change the numbers that exist.
+The recognition network embeds a few good frames of each track. Tracks whose embeddings are close
+belong to one person, unless both are seen at the same time. The number of a person is the ID of
+their first track, so that later tracks never change existing numbers.
 
-Measured by `crsr-video evaluate-tracking --people`.
+`crsr-video evaluate-tracking --people` measures the accuracy of the grouping.
 """
 
 from array import array
@@ -29,25 +29,27 @@ from crsr_video.track.recognition import (
 from crsr_video.types import Face, Frame, TrackedFrame
 
 _MAX_DISTANCES = ((24.0, 40.0, 60.0), (0.28, 0.42, 0.47))
-"""Face widths in pixels, and the distances up to which embeddings of faces of such a width show one
-person. Small faces look more alike. On real clips the closest strangers were 0.32, 0.40 and 0.50
-apart, and halves of 90 of 100 tracks less than 0.27."""
+"""Face widths in pixels, and the maximum distance of two embeddings of one person at each width.
+
+The limits are lower for small faces, which look more alike. On real clips, the closest embeddings
+of different people were 0.32, 0.40 and 0.50 apart. The embeddings of the two halves of one track
+were less than 0.27 apart for 90 of 100 tracks."""
 _MIN_WIDTH_PX = 20.0
 """Width of a face below which it cannot be recognised."""
 _USEFUL_WIDTH_PX = 120.0
-"""Width above which a face is recognised no better."""
+"""Width of a face above which recognition does not improve."""
 _MAX_SAMPLES = 5
-"""Frames of each track that are embedded."""
+"""Maximum number of frames of each track that are embedded."""
 _SAMPLE_GAP = 6
-"""Least distance of two of them in frames."""
+"""Minimum distance in frames between two embedded frames of a track."""
 _BETTER = 1.3
-"""A further frame replaces the worst one if its score is higher by this factor."""
+"""A new frame replaces the worst embedded frame if its score is higher by this factor."""
 _MIN_PRESENCE = 0.5
-"""Least presence of a face that counts as seen; a track that fades out overlaps the next one."""
+"""Minimum presence of a face that counts as seen. A track that fades out overlaps the next one."""
 _MAX_OVERLAP = 3
-"""Frames in which two tracks of one person may be seen at the same time."""
+"""Maximum number of frames in which two tracks of one person may be seen at the same time."""
 _MAX_TRACKS = 2000
-"""Tracks that are grouped, the longest ones. The others remain people of their own."""
+"""Maximum number of tracks that are grouped. Each track beyond the longest ones stays separate."""
 _STRANGERS = 1e6
 """Relative distance of two tracks that cannot be one person."""
 
@@ -60,7 +62,7 @@ class _Sample:
     frame: int
     width: float
     chip: Chip | None
-    """The picture that is embedded, until it is."""
+    """The picture to embed, or None once it has been embedded."""
     embedding: Embedding = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
@@ -70,7 +72,7 @@ class _Track:
 
     id: int
     person: int
-    """The number of the person, as far as it is known while frames pass."""
+    """The number of the person, as far as it is known from the frames so far."""
     samples: list[_Sample] = field(default_factory=list)
     frames: "array[int]" = field(default_factory=lambda: array("I"))
     """Numbers of the frames in which the face is seen, ascending."""
@@ -94,7 +96,7 @@ class _Track:
         return score > (0 if len(self.samples) < _MAX_SAMPLES else _BETTER * worst)
 
     def add(self, sample: _Sample) -> None:
-        """Add a sample, in place of the worst one if there are too many."""
+        """Add a sample. It replaces the worst one if the track has the maximum number."""
         if len(self.samples) >= _MAX_SAMPLES:
             self.samples.remove(min(self.samples, key=lambda other: other.score))
         self.samples.append(sample)
@@ -110,8 +112,8 @@ class _Track:
 class PeopleGrouper(Stage[TrackedFrame, TrackedFrame]):
     """Finds out which tracks show the same person.
 
-    The frames that pass get the numbers that are known by then (`Face.person`). At the end,
-    `people` returns the numbers that all frames of the tracks give.
+    Each frame that passes gets the numbers that are known at that time (`Face.person`). After the
+    last frame, `people` returns the final numbers, which take all frames into account.
     """
 
     def __init__(self, recogniser: FaceRecogniser | None = None) -> None:
@@ -119,7 +121,7 @@ class PeopleGrouper(Stage[TrackedFrame, TrackedFrame]):
 
         Args:
             recogniser: Computes the embeddings. Defaults to the installed network, which is loaded
-                when there are two tracks. Without it every track is a person.
+                when there are two tracks. If none is installed, every track is its own person.
         """
         self._recogniser = recogniser
         self._has_looked = recogniser is not None
@@ -219,7 +221,7 @@ def _score(face: Face, frame: Frame) -> float:
 
 
 def _relative_distance(a: _Track, b: _Track) -> float:
-    """Return the distance of two tracks relative to the largest one of one person."""
+    """Return the distance of two tracks, divided by the maximum distance for one person."""
     limit = np.interp(min(a.width, b.width), *_MAX_DISTANCES)
     return float(np.linalg.norm(a.embedding - b.embedding) / limit)
 

@@ -1,9 +1,9 @@
-"""Degrade high-resolution faces to low resolution, by shrinking or as cameras and codecs do.
+"""Make low-resolution (LR) faces from high-resolution (HR) ones.
 
-A camera blurs by lens and motion, samples, adds noise, processes and compresses. Then the crop is
-resampled to the network's input size, which is seldom the size that the face really had. `degrade`
-follows this order. Its ranges are our choice, not those of the paper, which learns from genuine
-footage.
+`clean` only shrinks them. `degrade` imitates cameras and codecs: lens and motion blur the picture,
+the sensor samples it and adds noise, and the camera processes and compresses it. Then the crop is
+resampled to the network's input size, which is seldom the original size of the face. The ranges of
+these degradations are our own choice. The paper learns from genuine footage instead.
 """
 
 from collections.abc import Sequence
@@ -29,17 +29,17 @@ from crsr_video.training.degradations import (
 from crsr_video.training.optics import Grid, resampled
 
 FACTOR = 4
-"""HR pixels for each LR pixel, along a side."""
+"""Ratio of the side of an HR picture to the side of its LR picture."""
 _LARGEST_AGE = 3
-"""Maximum number of frames from a cut to the frame, if the bit rate is limited."""
+"""Maximum number of frames from a cut through the returned frame, if the bit rate is limited."""
 _FRAMES_BEFORE_CUT = 4
-"""Minimum number of frames from the key frame to the cut."""
+"""Minimum number of frames between the key frame and the cut."""
 
 Picture = NDArray[np.float32]
 
 
 def clean(hr: Tensor) -> Tensor:
-    """Return the artificial LR, which is shrunk four times, bicubically with antialiasing.
+    """Return LR faces, shrunk by `FACTOR` with bicubic interpolation and antialiasing.
 
     Args:
         hr: (N, 3, 4T, 4T) in [0, 1].
@@ -55,13 +55,13 @@ def clean(hr: Tensor) -> Tensor:
 def degrade(
     hr: Tensor, rng: np.random.Generator, *, video: float = 0.5, extra: float = 0.0
 ) -> Tensor:
-    """Return LR of faces with random degradations.
+    """Return LR faces with random degradations.
 
     Args:
         hr: (N, 3, 4T, 4T) in [0, 1], on any device.
         rng: Source of every random choice.
-        video: Share of batches that are compressed by a video codec instead of JPEG.
-        extra: Share of pictures with one of `degradations.EXTRA_KINDS`.
+        video: Probability that the batch is compressed by a video codec instead of JPEG.
+        extra: Probability that a picture gets one of `degradations.EXTRA_KINDS`.
 
     Returns:
         (N, 3, T, T) in [0, 1], on the same device.
@@ -77,13 +77,13 @@ def apply(
     compression: Compression | None,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Return LR of faces with given degradations.
+    """Return LR faces with the given degradations.
 
     Args:
         hr: (N, 3, 4T, 4T) in [0, 1].
         degradations: One for each face.
         compression: Video compression of the whole batch, or None for JPEG.
-        rng: Source of noise and of the place in the codec's grid.
+        rng: Source of the noise and of the face's position in the codec's grid of blocks.
     """
     speeds = np.array([[_velocity(d)] for d in degradations])
     filmed = place(hr[:, None], degradations, speeds, FACTOR, rng)
@@ -98,16 +98,16 @@ def apply(
         clip = _process_in_camera(clip, degradations, rng)
         if compression.bits_per_pixel is not None:
             cut = number - int(rng.integers(0, _LARGEST_AGE))
-            # Before the cut, the clip shows other faces upside down.
+            # The frames before the cut show other faces of the batch, upside down.
             clip[:, :cut] = clip[:, :cut].roll(1, 0).flip(-2)
         decoded = compress_video(clip, degradations, compression)[:, number : number + 1]
     return filmed.crop(_process_after_decoding(decoded, degradations))[:, 0]
 
 
 def _times(compression: Compression, rng: np.random.Generator) -> range:
-    """Draw the numbers of the frames to compress, of which 0 is the one to return.
+    """Draw the numbers of the frames to compress. Frame 0 is the one that `apply` returns.
 
-    The first frame is a key frame, which is never returned, because most frames of a video are not.
+    The first number is below 0: it is a key frame, and most frames of a video are not key frames.
     """
     if compression.bits_per_pixel is not None:
         return range(-_LARGEST_AGE - _FRAMES_BEFORE_CUT, 2)
@@ -131,22 +131,22 @@ def _with_neighbours(
     times: Sequence[int],
     rng: np.random.Generator,
 ) -> Tensor:
-    """Return the frames around one, in which face and background move independently.
+    """Return a frame with its neighbours. The face and the background move independently.
 
     Args:
         seen: The frame at time 0, (N, 1, 3, c, c).
-        filmed: Places of the faces.
-        speeds: Speeds of the faces, (N, 1, 2).
+        filmed: Positions of the faces.
+        speeds: Velocities of the faces, (N, 1, 2).
         times: Numbers of the frames.
         rng: Source of the background's motion.
 
     Returns:
         (N, len(times), 3, c, c).
     """
-    # In long clips, motion goes back and forth, so that faces stay in their cells.
+    # In long clips, faces move back and forth, so that they stay in their cells.
     time = np.abs((np.asarray(times, np.float64)[:, None] - 6) % 24 - 12) - 6
     angles = rng.uniform(0, 2 * np.pi, len(speeds))
-    # Most cameras stand still.
+    # Half of the backgrounds stand still, as if filmed from a tripod.
     speed = np.where(
         rng.random(len(speeds)) < 0.5, MAX_SPEED_PX * rng.random(len(speeds)) ** 2, 0.0
     )
@@ -166,7 +166,10 @@ def compress_stills(filmed: Tensor, degradations: Sequence[Degradation]) -> Tens
 def compress_video(
     filmed: Tensor, degradations: Sequence[Degradation], compression: Compression
 ) -> Tensor:
-    """Compress clips (N, F, 3, c, c) as tiles of one video, and light ones as JPEG."""
+    """Compress clips (N, F, 3, c, c) as tiles of one video.
+
+    Clips with a light degradation are compressed as JPEG instead.
+    """
     if compression.second is not None:
         once = compress_video(filmed, degradations, replace(compression, second=None))
         side = max(2, round(filmed.shape[-1] * compression.rescale / 2) * 2)
@@ -224,7 +227,7 @@ def _process_after_decoding(decoded: Tensor, degradations: Sequence[Degradation]
 
 
 def _sharpened(clip: Tensor, amount: float, radius: float) -> Tensor:
-    """Add the difference of a clip (F, 3, c, c) from its Gaussian blur, times `amount`."""
+    """Sharpen a clip (F, 3, c, c): add `amount` times its difference from its Gaussian blur."""
     from kornia.filters import gaussian_blur2d  # Importing kornia takes a second.
 
     side = 2 * max(1, round(3 * radius)) + 1
@@ -233,7 +236,7 @@ def _sharpened(clip: Tensor, amount: float, radius: float) -> Tensor:
 
 
 def _colour_noise(clip: Tensor, degradation: Degradation, rng: np.random.Generator) -> Tensor:
-    """Return noise (F, 3, c, c) of opposite signs in the colours, in grains of some pixels."""
+    """Return coarse noise (F, 3, c, c) whose channels sum to 0, so that it changes only colour."""
     frames, _, height, width = clip.shape
     coarse = [max(2, round(side / degradation.chroma_grain)) for side in (height, width)]
     noise = torch.from_numpy(rng.standard_normal((frames, 3, *coarse), np.float32)).to(clip)
@@ -250,7 +253,7 @@ def _denoised(clip: Tensor, strength: float) -> Tensor:
 
 
 def _combed(clip: Tensor, shift: float) -> Tensor:
-    """Displace every second row sideways, as if it was taken at another moment."""
+    """Shift every second row sideways, as in an interlaced picture of a moving face."""
     start = clip.new_tensor([[0.0, -shift]]).expand(len(clip), 2)
     grid = Grid(start, clip.new_ones(len(clip)), clip.shape[-1])
     result = clip.clone()

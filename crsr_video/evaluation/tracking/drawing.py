@@ -1,7 +1,6 @@
-"""Scenes as frames, and the ground truth of each frame.
+"""Draw the frames of a scene, and compute the ground truth of each frame.
 
-The truth is computed, not measured: every head is drawn through one transform, and its landmarks
-go through the same transform.
+The ground truth is exact, because the transform that draws a head also maps its landmarks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -76,7 +75,7 @@ class Layer:
     what: Actor | Occluder
     where: Pose
     matrix: Matrix
-    """2x3, to the frame from pixels of the crop, or from the half axes of an occluder."""
+    """2x3 matrix that maps pixels of the crop, or half axes of an occluder, to frame pixels."""
     person: Person | None = None
 
     def alpha(self, points: Points) -> Floats:
@@ -88,7 +87,7 @@ class Layer:
         return opaque(self.what, own, self.where.width)
 
     def near(self, other: "Layer") -> bool:
-        """Whether the two might overlap."""
+        """Whether the two layers might overlap."""
         apart = np.hypot(self.where.x - other.where.x, self.where.y - other.where.y)
         return bool(apart < 1.5 * (self.reach + other.reach))
 
@@ -145,7 +144,7 @@ def placed(layer: Actor | Occluder, shot: Shot, index: int, cast: Sequence[Perso
 
 
 def opaque(what: Occluder, own: Floats, width: float) -> Floats:
-    """Opacity of an occluder at points in units of its half axes, with an edge of one pixel."""
+    """Opacity of an occluder at points in units of its half axes. Its edge is one pixel wide."""
     halves = np.array([width / 2, width * what.height / 2])
     if what.look == "hand":
         inwards = (1 - np.hypot(own[..., 0], own[..., 1])) * halves.min()
@@ -174,7 +173,9 @@ class Backdrops:
     _cache: dict[tuple[int, int, int], Bytes] = field(default_factory=dict)
 
     def picture(self, number: int, width: int, height: int) -> Bytes:
-        """Background `number`, modulo their count: uint8 (height, width, 3), RGB, read-only.
+        """Background `number`, modulo the number of backgrounds.
+
+        The result is RGB, uint8 (height, width, 3), and must not be changed.
 
         Raises:
             ConfigError: If the file is not a picture.
@@ -196,7 +197,7 @@ class Backdrops:
 def find_backdrops(source: Path | None, seed: int) -> Backdrops:
     """Find backgrounds: a picture, a video (its first frame), or a folder of both.
 
-    They must not show a face, because every face that the tracker finds there counts as false.
+    The backgrounds must not show faces, because a face found in them counts as a false positive.
 
     Raises:
         ConfigError: If there is no file.
@@ -258,7 +259,7 @@ def generate_backdrop(width: int, height: int, rng: np.random.Generator) -> Byte
 
 FRAME_RATE = 30
 _LAYOUT = PixelLayout("yuv420p", "yuv", 8, 1, 1, "bt601", x_cosited=True, y_cosited=True)
-"""Layout of OpenCV's conversion, which takes chroma from the first pixel of four."""
+"""Layout of OpenCV's conversion, which takes chroma from the first of each four pixels."""
 _SKIN = np.array([205.0, 158.0, 132.0])
 _BOARD_OFFSET = (0.37, 0.23)
 """Offset of the background that a board shows, as a share of the frame."""
@@ -291,7 +292,7 @@ def render(
         cast: People to show.
         backdrops: Backgrounds.
         seed: Seed of the noise.
-        frames: Limit of the number of frames.
+        frames: Maximum number of frames. Defaults to all.
     """
     rng = np.random.default_rng([seed, *scene.name.encode()])
     width, height = scene.size
@@ -376,7 +377,7 @@ def _area(
 
 
 def _grain(scene: Scene, rng: np.random.Generator) -> Noise | None:
-    """Noise for frames of a scene, or None if it has none."""
+    """Noise for the frames of a scene, or None if the scene has no noise."""
     if scene.noise <= 0:
         return None
     shape = (scene.size[1] + _MARGIN, scene.size[0] + _MARGIN, 3)
@@ -385,7 +386,7 @@ def _grain(scene: Scene, rng: np.random.Generator) -> Noise | None:
 
 
 def _frame(picture: Bytes, index: int) -> Frame:
-    """A frame as a decoder returns it."""
+    """Convert an RGB picture to a frame as a decoder returns it."""
     height, width = picture.shape[:2]
     codes = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420).ravel()
     luma, quarter = width * height, width * height // 4

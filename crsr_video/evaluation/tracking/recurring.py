@@ -1,4 +1,4 @@
-"""Evaluation of grouping: whether people who come back in later shots keep their number."""
+"""Evaluate the grouping of tracks: people who return in later shots should keep their number."""
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -33,11 +33,11 @@ class Pairs:
     same: int = 0
     """Pairs of one person."""
     grouped: int = 0
-    """Those pairs of one person that have one number."""
+    """Pairs of one person whose tracks have the same number, as they should."""
     different: int = 0
     """Pairs of two people."""
     confused: int = 0
-    """Those pairs of two people that have one number."""
+    """Pairs of two people whose tracks have the same number by mistake."""
 
 
 def count_pairs(names: Mapping[int, str], numbers: Mapping[int, int]) -> Pairs:
@@ -59,7 +59,7 @@ def measure(
 
     Args:
         faces: A folder with ``faces.csv`` that has several pictures of some people.
-        settings: Options.
+        settings: Settings of the evaluation.
         on_scene: Called with the name of each scene before it is run.
 
     Raises:
@@ -115,7 +115,7 @@ def _run(scene: Scene, cast: Sequence[Person], backdrops: Backdrops, settings: S
 
 
 def _scene(width: float, chosen: Sequence[Sequence[int]], seed: int) -> Scene:
-    """Describe a scene with two people in each shot, shown by another picture each time."""
+    """Describe a scene with two people in each shot. Pictures of a person take turns."""
     rng = np.random.default_rng([seed, round(width)])
     times_shown: Counter[int] = Counter()
     shots = []

@@ -1,4 +1,4 @@
-"""Addresses of results: what kind of destination they name, and the container written there."""
+"""Parse the address of a result into the kind of destination and the container written there."""
 
 import re
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class Destination:
 
     @property
     def is_file(self) -> bool:
-        """Whether the result is a single file, which appears when it is complete."""
+        """Whether the result is a single file. It appears only when it is complete."""
         return self.kind == "file"
 
     @property
@@ -65,12 +65,12 @@ class Destination:
 
     @property
     def is_network(self) -> bool:
-        """Whether the connection can break, and can be made again."""
+        """Whether the result goes over a network connection, which can break and be reopened."""
         return self.kind in NETWORK
 
     @property
     def muxer(self) -> str:
-        """The container that leaves this process; the relay process makes RTSP of NUT."""
+        """The container that this process writes. For RTSP, it is NUT, for the relay process."""
         return "nut" if self.container == "rtsp" else self.container
 
 
@@ -83,7 +83,7 @@ def standard_output_destination(container: str | None) -> Destination:
     """Return the destination for standard output.
 
     Args:
-        container: FFmpeg's name, or a short one such as "y4m". NUT by default.
+        container: FFmpeg's name, or a short one such as "y4m". Defaults to NUT.
 
     Raises:
         OutputError: The container cannot be written to a pipe.
@@ -100,7 +100,7 @@ def parse_address(address: str, container: str | None = None) -> Destination:
         container: FFmpeg's name, or a short one such as "y4m". The default depends on the address.
 
     Raises:
-        OutputError: Nothing can be written to the address, or not in this container.
+        OutputError: The address is not a valid destination, or does not accept the container.
     """
     if address == "-":
         return standard_output_destination(container)
@@ -156,7 +156,7 @@ def _file(address: str, asked: str | None) -> Destination:
 
 
 def without_secrets(address: str) -> str:
-    """Return a URL as it may be printed: without user, password, stream key and query."""
+    """Return a URL without user, password, stream key and query, so that it is safe to print."""
     scheme, _, rest = address.partition("://")
     rest = rest.partition("?")[0]
     host, slash, path = rest.partition("/")
