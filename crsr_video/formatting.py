@@ -1,4 +1,4 @@
-"""Times, counts and sizes as people read them."""
+"""Functions that format times, counts and file sizes for people to read."""
 
 
 def format_time(seconds: float) -> str:

@@ -1,4 +1,7 @@
-"""Real low-resolution faces without ground truth: sets of results compared with photographs."""
+"""Evaluation on real low-resolution faces, which have no ground truth.
+
+The set of results of each method is compared with a set of photographs.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +31,7 @@ FeatureSets = dict[str, Features]
 """Features by name, with a row for each picture."""
 
 COUNT = 1000
-"""Number of photographs, and of faces of each file and input size."""
+"""Default limit of the number of photographs, and of faces of each file and input size."""
 _BATCH = 8
 
 
@@ -36,7 +39,7 @@ class Source(Protocol):
     """A file of real low-resolution faces, see `training.genuine`."""
 
     def count(self, size: int) -> int:
-        """Number of faces for inputs of `size` pixels."""
+        """Return the number of faces for inputs of `size` pixels."""
 
     def all(self, size: int, limit: int | None = None) -> Iterator[Bytes]:
         """Yield up to `limit` faces, uint8 (size, size, 3), RGB."""
@@ -104,7 +107,7 @@ def measure(
 
 
 def _side(tier: int) -> int:
-    """Side of the pictures when sets are compared."""
+    """Return the side in pixels of the photographs with which results are compared."""
     return min(4 * tier, REFERENCE_SIDE)
 
 
@@ -116,7 +119,7 @@ def _results(
     models: MetricModels,
     progress: bool,
 ) -> dict[str, FeatureSets]:
-    """Features of the results of all methods for one file."""
+    """Return the features of the results of all methods for one file."""
     found: dict[str, list[FeatureSets]] = {method.name: [] for method in methods}
     inputs = torch.stack([as_tensor(face) for face in faces.source.all(tier, count)])
     groups = torch.split(inputs, _BATCH)
@@ -134,7 +137,7 @@ def _results(
 
 
 def _features(pictures: Tensor, framing: Framing, models: MetricModels) -> FeatureSets:
-    """All features of (N, 3, S, S) in [0, 1] at the size of the reference."""
+    """Return all features of pictures (N, 3, S, S) in [0, 1], shrunk to the reference size."""
     found: FeatureSets = {}
     factor = pictures.shape[-1] // REFERENCE_SIDE
     seen = functional.avg_pool2d(pictures, factor) if factor > 1 else pictures
@@ -152,7 +155,7 @@ def _joined(parts: Sequence[FeatureSets]) -> FeatureSets:
 
 
 def _figures(results: FeatureSets, shown: FeatureSets, known: FeatureSets) -> dict[str, float]:
-    """Measures of the results of a method.
+    """Return the measures of the results of a method.
 
     Args:
         results: Features of the results.

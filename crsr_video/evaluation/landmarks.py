@@ -1,4 +1,4 @@
-"""Landmarks of a result, and the confidence that it shows a face, by the models of the tracker."""
+"""Measures results with the tracker's models: landmarks, and confidence that a face is shown."""
 
 from dataclasses import dataclass
 
@@ -36,13 +36,13 @@ class Landmarks:
 
 
 class FaceReader(Closing):
-    """The mesh model and the detector. Close it after use."""
+    """Reads faces with the mesh model and the detector. Close it after use."""
 
     def __init__(self) -> None:
         """Load the models.
 
         Raises:
-            FaceModelError: If a model is missing. Nothing is fetched.
+            FaceModelError: If a model is missing. Missing models are not fetched.
         """
         missing = [s.model.name for s in face_models.status() if not s.present]
         if missing:
@@ -75,13 +75,13 @@ class FaceReader(Closing):
         return Landmarks(observation.points, observation.seen_in)
 
     def distance(self, picture: Tensor, truth: Landmarks) -> float:
-        """Mean distance of five landmarks from those of the truth, in eye distances."""
+        """Return the mean distance of five landmarks from those of the truth, in eye distances."""
         found = self.landmarks(picture, truth.region)
         apart = np.linalg.norm(found.points - truth.points, axis=1)
         return float(apart.mean()) / max(truth.eye_distance, 1e-6)
 
     def confidence(self, picture: Tensor) -> float:
-        """Score of the best face that the detector finds in a crop, from 0 to 1."""
+        """Return the score of the best face that the detector finds in a crop, from 0 to 1."""
         side = picture.shape[-1]
         middle = (side - 1) / 2
         run = DetectorRun(square(middle, middle, side), "short_range")
@@ -89,6 +89,6 @@ class FaceReader(Closing):
 
 
 def frame_of(picture: Tensor) -> Frame:
-    """A picture, (3, H, W) in [0, 1], as a frame for the face models."""
+    """Return a picture, (3, H, W) in [0, 1], as a frame for the face models."""
     codes = picture.detach().float().clamp(0, 1).mul(255).round().byte()
     return from_rgb(codes.permute(1, 2, 0).contiguous().numpy(), 0)

@@ -1,9 +1,9 @@
-"""The video evaluation: closeness to the truth and steadiness of every method.
+"""Evaluation on video: how close each method comes to the ground truth, and how much it flickers.
 
-Every method gets the same degraded clips. Its results are measured in crops of the face that are
-cut along the landmarks of the sharp clip. Flicker is the change that the optical flow of the sharp
-clip does not explain, divided by the flicker of the degraded clip after bicubic enlargement.
-Clips without a sharp original are measured by `results`.
+All methods enhance the same degraded clips. Their results are measured in crops of the face, which
+are aligned by the landmarks of the sharp clip. Flicker is the change between frames that the
+optical flow of the sharp clip does not explain, divided by the flicker of the degraded clip after
+bicubic enlargement. The module `results` measures clips that have no sharp original.
 """
 
 import logging
@@ -60,7 +60,8 @@ from crsr_video.types import Frame, TrackedFrame
 
 
 DEGRADED, BICUBIC = "degraded", "bicubic"
-"""The input itself, as it is or enlarged. Flicker of all methods is relative to it."""
+"""Names of the methods that show the input itself, unchanged or enlarged. The flicker of every
+method is divided by that of the input."""
 
 
 def baseline(scale: int) -> str:
@@ -69,13 +70,13 @@ def baseline(scale: int) -> str:
 
 
 class Methods(Closing):
-    """Runs the input itself, and the pipeline of the product for each model.
+    """The evaluated methods: the input itself, and one pipeline of the product for each model.
 
     Faces are tracked once for all methods.
 
     Args:
-        models: Models with options, see `methods.parse_variant`. A super-resolver alone is left
-            out, because the product never runs it alone.
+        models: Models with options, see `methods.parse_variant`. A super-resolver alone is
+            skipped, because the product never runs it alone.
         scale: Enlargement: 1, 2 or 4.
         device: Device of the networks.
 
@@ -127,7 +128,7 @@ class Methods(Closing):
                 yield {baseline(self.scale): large, **results}
 
     def _tracked(self, frames: Iterable[Frame]) -> Iterator[TrackedFrame | None]:
-        """Yield frames with faces, then None. Without a pipeline, faces are not needed."""
+        """Yield frames with their faces, then None. Without a pipeline, no faces are tracked."""
         tracker = next(iter(self._pipelines.values()), None)
         for frame in frames:
             yield from tracker.track(frame) if tracker else [TrackedFrame(frame)]
@@ -140,7 +141,7 @@ class Methods(Closing):
 
 
 CROP_SIZES = (64, 384)
-"""Smallest and largest size of the measured crops in pixels."""
+"""Smallest and largest side of the measured crops in pixels."""
 
 
 @dataclass(frozen=True)
@@ -151,19 +152,19 @@ class Case:
     known: KnownFaces
     degraded: Path
     group: str
-    """Group in the table."""
+    """Group of rows in the table to which the case belongs."""
     size: tuple[int, int] | None
     """Width and height of the degraded clip if it was made here, or None for a pair."""
     face: float
     """Width of the widest face in the degraded clip in pixels."""
 
     def crop_size(self, scale: int) -> int:
-        """Return the size of the measured crops, the smaller one of the result and the truth."""
+        """Return the side of the measured crops: the smaller of those in result and truth."""
         width = FACE_WIDTHS_PER_CROP * min(self.face * scale, self.known.width)
         return int(np.clip(round(width), *CROP_SIZES))
 
     def truth(self, picture: Bytes, scale: int) -> Bytes:
-        """Return an upright frame of the clip at the size of the results, but never enlarged."""
+        """Return an upright frame of the clip, shrunk to the size of the results if larger."""
         return (
             shrink(picture, (self.size[0] * scale, self.size[1] * scale)) if self.size else picture
         )
@@ -176,11 +177,11 @@ def cases_of(
 
     Args:
         clip: The sharp clip.
-        known: Its faces.
+        known: The faces of the clip.
         faces: Face widths in pixels.
         count: Number of frames.
         seed: Seed of the degradations.
-        folder: Folder for the degraded clip. Each one replaces the one before.
+        folder: Folder for the degraded clip. Each clip overwrites the one before.
 
     Raises:
         InputError: If a file cannot be read.
@@ -206,7 +207,7 @@ def measure_case(
     side = case.crop_size(methods.scale)
     meters = {track: Meter(reader, embedder) for track in sorted(case.known.tracks)}
     results = methods.run(decoded(case.degraded, count))
-    # The files of a pair may differ in length; the common part is measured.
+    # The files of a pair may differ in length; only the common part is measured.
     for picture, points, results_of_frame in zip(
         upright(case.clip.path, count), case.known.points, results, strict=False
     ):
@@ -226,7 +227,7 @@ class Place:
     """Place of a face in a picture, and in any enlarged or shrunk copy of it."""
 
     crop_from_picture: Matrix
-    """2x3."""
+    """2x3 transform from pixels of the picture to pixels of the crop."""
     width: int
     """Width of the picture in its own pixels."""
     height: int
@@ -245,7 +246,7 @@ class Place:
 Values = NDArray[np.float64]
 
 ALL = "all"
-"""Group of all cases."""
+"""Name of the group that holds all cases."""
 
 
 def rows_of(
@@ -322,7 +323,7 @@ def measure_videos(
     Args:
         models: Names of shipped weights, or .safetensors files.
         folder: Sharp clips, and pairs of files (see `video_clips`).
-        limit: Take only this many clips, evenly spread.
+        limit: Maximum number of clips, which are taken evenly from the whole folder.
         seed: Seed of the degradations.
         progress: Show a progress bar.
         scale: Enlargement: 1, 2 or 4.

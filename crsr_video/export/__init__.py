@@ -1,4 +1,4 @@
-"""Export the networks for other programs, as ONNX or TorchScript files that are checked.
+"""Export the networks for other programs, as ONNX or TorchScript files whose results are checked.
 
 `docs/export.md` describes how to use such a file.
 """
@@ -26,7 +26,8 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
 BOUNDS = {"fp32": 1e-4, "fp16": 2e-2}
-"""Greatest difference of the exported network from ours, of 1, that rounding explains."""
+"""Largest differences from the results of our network that rounding explains, by precision of the
+exported network. White is 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,10 @@ class Exported:
     path: Path
     """The file."""
     difference: float | None
-    """Greatest difference from our network, of 1. None if no runtime is installed."""
+    """Largest difference from the results of our network, where white is 1. None if no runtime is
+    installed."""
     pictures: int
-    """Number of pictures on which that was measured."""
+    """Number of batches on which the difference was measured."""
 
 
 def export(
@@ -58,7 +60,7 @@ def export(
         model: Name of a shipped model, or a safetensors file.
         path: The file to write.
         format: The format of the file.
-        part: The network, or both in a chain.
+        part: The network to export, or "pair" for both in a chain.
         precision: Precision of the weights and inner layers.
         overwrite: Replace an existing file.
 
@@ -100,7 +102,7 @@ def _check_path(path: Path, overwrite: bool) -> None:
 
 
 def _metadata(pair: weights.Pair, part: Part, precision: Precision) -> dict[str, str]:
-    """Return the metadata of the file, all texts because ONNX has no other types."""
+    """Return the metadata of the file. All values are text, because ONNX allows no other type."""
     factor = 1 if part == "consistifier" else 4
     shipped = pair.name in {item.name for item in weights.shipped()}
     return {

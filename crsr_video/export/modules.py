@@ -16,7 +16,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 
 class PortableSuperResolver(nn.Module):
-    """A super-resolver whose bicubic enlargement is a layer with weights.
+    """A super-resolver that computes its bicubic enlargement with a convolution.
 
     The network may be converted to float16. Input, output and the enlargement stay float32.
     """
@@ -37,7 +37,7 @@ class PortableSuperResolver(nn.Module):
 
 
 class Chain(nn.Module):
-    """Both networks, with the clipping of the pipeline between them."""
+    """Both networks in sequence, with the clipping that the pipeline applies between them."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Comparison of an exported file with the networks."""
+"""Comparison of an exported file's results with those of the networks."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,11 +11,11 @@ from crsr_video.export.modules import Part, reference
 from crsr_video.weights import Pair
 
 SHAPES = ((1, 32, 32), (3, 16, 24), (2, 20, 36))
-"""Batch size, height and width of the pictures, which differ from those during the export."""
+"""Batch size, height and width of the test batches. They differ from those used in the export."""
 
 
 def pictures() -> Iterator[Tensor]:
-    """Yield noise, and smooth pictures with an edge and grain, like crops of faces."""
+    """Yield batches of noise, and of smooth pictures with an edge and grain, like face crops."""
     generator = torch.Generator().manual_seed(11)
     for count, height, width in SHAPES:
         yield torch.rand(count, 3, height, width, generator=generator)
@@ -28,13 +28,13 @@ def pictures() -> Iterator[Tensor]:
 
 @torch.inference_mode()
 def check(pair: Pair, part: Part, opened: Callable[[Tensor], Tensor], bound: float) -> float:
-    """Return the greatest difference between a file and the networks, of 1.
+    """Return the largest difference between results of a file and the networks; white is 1.
 
     Args:
         pair: The networks.
         part: The exported part of them.
         opened: Function that runs the exported file.
-        bound: The greatest difference that is accepted.
+        bound: The largest difference that is accepted.
 
     Raises:
         ExportError: The difference exceeds the bound, or the result has another shape.

@@ -1,8 +1,8 @@
-"""Positions of pixels: similarity transforms, canonical crops and every half-pixel rule.
+"""Pixel coordinates: similarity transforms, canonical crops and all rules for half pixels.
 
-Convention used everywhere: points are (x, y), pixel centres lie at integers, so an image of
-width W covers [-0.5, W - 0.5]. A transform is a 2x3 float64 matrix A with ``y = A @ [x, 1]``,
-named ``target_from_source``.
+The whole project follows one convention. Points are (x, y), and pixel centres lie at integers, so
+an image of width W covers [-0.5, W - 0.5]. A transform is a 2x3 float64 matrix A with
+``y = A @ [x, 1]``, and its name has the form ``target_from_source``.
 """
 
 import numpy as np
@@ -14,16 +14,17 @@ Matrix = NDArray[np.float64]
 Points = NDArray[np.float64]
 
 FACE_WIDTHS_PER_CROP = 1.9
-"""Side of a canonical crop in face widths: hair, ears and chin fit, shoulders do not."""
+"""Side of a canonical crop in face widths. Hair, ears and chin fit into it, but not shoulders."""
 
 TEMPLATE: Points = np.array(
     [[0.378, 0.470], [0.622, 0.470], [0.500, 0.619], [0.392, 0.724], [0.608, 0.724]]
 )
 """The canonical face: right eye (image left), left eye, nose tip, right and left mouth corner,
-as fractions of the crop side. The mean shape of the training faces, made symmetric."""
+as fractions of the crop side. It is the mean shape of the training faces, made symmetric."""
 
 _FARTHEST = 1e9
-"""Pixels. Landmarks beyond count as infinite, since their squares might be."""
+"""Largest coordinate of landmarks in pixels. Larger ones count as infinite, because their squares
+may overflow."""
 
 
 def canonical_landmarks(size: int) -> Points:
@@ -52,14 +53,14 @@ def invert(matrix: ArrayLike) -> Matrix:
     """
     (a, b, c), (d, e, f) = _rows(matrix)
     area = a * e - b * d
-    if not abs(area) >= 1e-12:  # true for NaN
+    if not abs(area) >= 1e-12:  # The condition is true for NaN.
         raise DegenerateFaceError("transform is singular")
     p, q, s, t = e / area, -b / area, -d / area, a / area
     return np.array([[p, q, -p * c - q * f], [s, t, -s * c - t * f]])
 
 
 def _rows(matrix: ArrayLike) -> list[list[float]]:
-    """Return a 2x3 matrix as Python numbers, several times faster than arrays for so few."""
+    """Return a 2x3 matrix as Python numbers, several times faster than such a small array."""
     rows: list[list[float]] = np.asarray(matrix, np.float64).tolist()
     return rows
 
@@ -72,7 +73,7 @@ def apply(matrix: ArrayLike, points: ArrayLike) -> Points:
 
 
 def resize_matrix(x_factor: float, y_factor: float | None = None) -> Matrix:
-    """Return coordinates in an image resized by a factor, from those in the original; 2x3.
+    """Return the transform from an image to a copy that is resized by a factor; 2x3.
 
     The edges of both images coincide: -0.5 maps to -0.5, hence the offset (factor - 1) / 2.
     """
@@ -81,19 +82,20 @@ def resize_matrix(x_factor: float, y_factor: float | None = None) -> Matrix:
 
 
 def enlarged_crop_matrix(crop_from_frame: ArrayLike, factor: float) -> Matrix:
-    """Return the coordinates in a crop that was enlarged by a factor, from the frame's; 2x3."""
+    """Return the transform from a frame to a crop that was enlarged by a factor; 2x3."""
     return compose(resize_matrix(factor), crop_from_frame)
 
 
 def chroma_matrix(x_shift: int, y_shift: int, x_cosited: bool, y_cosited: bool) -> Matrix:
-    """Return coordinates in a subsampled plane, from those in the luma plane; 2x3.
+    """Return the transform from the luma plane to a subsampled plane; 2x3.
 
     Args:
         x_shift: log2 of the horizontal subsampling, 1 for 4:2:0.
         y_shift: log2 of the vertical subsampling, 1 for 4:2:0.
-        x_cosited: Samples lie on the first luma column of their group, as MPEG-2's "left" does;
-            otherwise in the middle.
-        y_cosited: Samples lie on the first luma row of their group; otherwise in the middle.
+        x_cosited: Whether samples lie on the first luma column of their group, as with the siting
+            "left" of MPEG-2. Otherwise they lie in the middle.
+        y_cosited: Whether samples lie on the first luma row of their group. Otherwise they lie in
+            the middle.
     """
     fx, fy = 2.0**-x_shift, 2.0**-y_shift
     tx = 0.0 if x_cosited else (fx - 1) / 2
@@ -110,9 +112,9 @@ def scale_of(matrix: ArrayLike) -> float:
 def similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
     """Return the least-squares rotation, uniform scale and shift from `source` to `target`; 2x3.
 
-    With the points as complex numbers z and w about their means, the best factor in
-    w = c z is sum(conj(z) w) / sum(|z|^2): scale is |c|, rotation its angle, and no reflection
-    can occur.
+    Let z and w be the points as complex numbers, relative to their means. The best factor c in
+    w = c z is sum(conj(z) w) / sum(|z|^2). The scale is |c|, the rotation is the angle of c, and
+    no reflection can occur.
 
     Raises:
         DegenerateFaceError: Points coincide, or are not finite.
@@ -133,7 +135,7 @@ def similarity(source: ArrayLike, target: ArrayLike) -> Matrix:
 
 
 def crop_from_frame(landmarks: ArrayLike, size: int, sample_aspect: float = 1.0) -> Matrix:
-    """Return the alignment of a face: canonical crop coordinates from frame coordinates; 2x3.
+    """Return the transform that aligns a face: from the frame to the canonical crop; 2x3.
 
     Args:
         landmarks: (5, 2) in frame pixels, in the order of `TEMPLATE`.
@@ -152,14 +154,14 @@ def crop_from_frame(landmarks: ArrayLike, size: int, sample_aspect: float = 1.0)
 
 
 def crop_side(landmarks: ArrayLike, sample_aspect: float = 1.0) -> float:
-    """Return the native size of a face: the side of its canonical crop in the frame's rows."""
+    """Return the native size of a face: the side of its canonical crop in rows of the frame."""
     return (
         1.0 / scale_of(crop_from_frame(landmarks, 1, sample_aspect)) * float(np.sqrt(sample_aspect))
     )
 
 
 def nose_offset(landmarks: NDArray[np.float64]) -> float:
-    """Return how far the nose lies off the middle between the eyes, in eye distances.
+    """Return the distance of the nose from the middle between the eyes, in eye distances.
 
     The offset is measured along the line between the eyes, so it is 0 for a frontal face.
     """
@@ -169,7 +171,7 @@ def nose_offset(landmarks: NDArray[np.float64]) -> float:
 
 
 def face_width(landmarks: ArrayLike, sample_aspect: float = 1.0) -> float:
-    """Return the width of a face in frame pixels (of the frame's height), by its landmarks.
+    """Return the width of a face, in rows of the frame, computed from its landmarks.
 
     Args:
         landmarks: (5, 2) in frame pixels.
@@ -185,11 +187,11 @@ def face_width(landmarks: ArrayLike, sample_aspect: float = 1.0) -> float:
 
 
 def bounds(matrix: ArrayLike, size: int) -> tuple[float, float, float, float]:
-    """Return the axis-aligned box (x0, y0, x1, y1) that a crop of `size` covers after `matrix`."""
+    """Return the bounding box (x0, y0, x1, y1) of a crop of `size` that is mapped by `matrix`."""
     low, high = -0.5, size - 0.5
     ends = []
     for a, b, c in _rows(matrix):
-        # The least and the most of a sum are the sums of the least and the most.
+        # The smallest and largest sums are the sums of the smallest and largest terms.
         spans = [sorted((k * low, k * high)) for k in (a, b)]
         ends.append([c + spans[0][i] + spans[1][i] for i in (0, 1)])
     (x0, x1), (y0, y1) = ends

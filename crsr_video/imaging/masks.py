@@ -25,7 +25,7 @@ _SOFTNESS = 0.35
 """Fraction of the radius over which the mask falls from one to zero."""
 
 HEADROOM = 8
-"""The canonical crop has so many times the side of the headroom of a head."""
+"""Side of the canonical crop divided by the headroom that is added to it for a head."""
 
 _REACH_OF_FRAME, _REACH_OF_CROP = 3, 2
 """Number of samples beyond the ellipse that resampling may change. The first counts samples of the
@@ -45,7 +45,7 @@ FACE_WINDOW: Window = (2, 16, 2, 14)
 
 
 def window(size: int, part: Window = FACE_WINDOW, headroom: int = 0) -> tuple[slice, slice]:
-    """Return the rows and columns of a crop, in pixels, for a part of it.
+    """Return the rows and columns, in pixels, of a part of a crop.
 
     Args:
         size: Side of the crop in pixels, with its headroom.
@@ -59,7 +59,7 @@ def window(size: int, part: Window = FACE_WINDOW, headroom: int = 0) -> tuple[sl
 
 
 def _ramp(radius: NDArray[np.float64], softness: float = _SOFTNESS) -> FloatPicture:
-    """Return mask values for distances from the centre: 1 in the middle, 0 from the ellipse on."""
+    """Return mask values for distances from the centre: 1 in the middle, 0 outside the ellipse."""
     ramp = np.clip((1.0 - radius) / softness, 0.0, 1.0)
     # Smoothstep avoids a visible line where the ramp begins or ends.
     mask: FloatPicture = (ramp**2 * (3.0 - 2.0 * ramp)).astype(np.float32)
@@ -85,10 +85,10 @@ def patch(
         shares: The mask over the crop, see `HeadMask.shares`. Defaults to the face's ellipse.
     """
     unit = compose(resize_matrix(1 / size), crop_from_frame)
-    unit[:, 2] += 0.5  # From pixel centres to fractions of the side.
+    unit[:, 2] += 0.5  # This converts pixel centres to fractions of the side.
     place = invert(unit)
     if shares is None:
-        # Half the bounding box of the ellipse, which is tighter than that of the square around it.
+        # This is half the ellipse's bounding box, which is tighter than that of its square.
         spread = np.hypot(place[:, 0] * _RADII[0], place[:, 1] * _RADII[1])
         middle = place[:, :2] @ _CENTRE + place[:, 2]
     else:
@@ -106,7 +106,7 @@ def patch(
 def _extent(shares: FloatPicture) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the first and last x, and the first and last y, where a head's mask is above zero.
 
-    They are fractions of the canonical crop. Between cells the mask is interpolated linearly.
+    The values are fractions of the canonical crop. The mask is interpolated linearly between cells.
     """
     ends = []
     for axis in (0, 1):
@@ -120,13 +120,13 @@ def _extent(shares: FloatPicture) -> tuple[tuple[float, float], tuple[float, flo
 
 
 def _cells_from_crop(count: int) -> tuple[float, tuple[float, float]]:
-    """Return the cells of a head's mask per side of the canonical crop, and those before it.
+    """Return how many cells of a head's mask span the canonical crop, and how many precede it.
 
     Args:
         count: Cells per side of the mask.
 
     Returns:
-        The number per side, and the numbers to the left of the canonical crop and above it.
+        The number of cells per side of the canonical crop, and the numbers to its left and above.
     """
     headroom = count / (HEADROOM + 1)
     return count - headroom, (headroom / 2, headroom)
@@ -139,7 +139,7 @@ def _reach(frame: Frame, unit: Matrix, size: int) -> float:
 
 
 def _stretch(matrix: Matrix) -> float:
-    """Return the factor by which a transform enlarges, in the direction of most enlargement."""
+    """Return the largest factor by which a transform enlarges in any direction."""
     return float(np.linalg.norm(matrix[:, :2], 2))
 
 
@@ -160,10 +160,10 @@ def mask(frame: Frame) -> FloatPicture:
 
 
 def touched(frame: Frame) -> Mask:
-    """Return which pixels of a finished frame may differ because faces were pasted; (H, W).
+    """Return which pixels of a finished frame may differ because faces were pasted: (H, W).
 
-    All other pixels are bit-identical. If a chroma sample may differ, so may all pixels that share
-    it.
+    All other pixels are bit-identical. If a chroma sample may differ, all pixels that share it
+    may differ too.
     """
     result = np.zeros((frame.height, frame.width), np.bool_)
     for part in frame.changed:
@@ -187,7 +187,7 @@ def _at_pixels(part: Patch, cells: FloatPicture, rim: int) -> FloatPicture:
     Args:
         part: The patch.
         cells: The mask, with `rim` more cells on each side.
-        rim: Number of cells.
+        rim: Number of cells that were added on each side.
     """
     x0, y0, x1, y1 = part.box
     crop_from_box = compose(part.crop_from_frame, [[1.0, 0.0, x0], [0.0, 1.0, y0]])
@@ -203,7 +203,7 @@ def _at_pixels(part: Patch, cells: FloatPicture, rim: int) -> FloatPicture:
 
 
 def _radii(part: Patch) -> NDArray[np.float64]:
-    """Return the distances of a patch's pixels from the centre; 1 lies on the ellipse."""
+    """Return each pixel's distance from the mask's centre, which is 1 on the ellipse."""
     x0, y0, x1, y1 = part.box
     x, y = np.arange(x0, x1), np.arange(y0, y1)[:, None]
     m = part.crop_from_frame

@@ -1,4 +1,4 @@
-"""How much of the power of fine detail is noise."""
+"""Estimates how much of the power of fine detail is noise."""
 
 from typing import TypeVar
 
@@ -8,24 +8,25 @@ from numpy.typing import NDArray
 Values = TypeVar("Values", float, NDArray[np.float64])
 
 _DEVIATION_PER_MEDIAN = 1.4826
-"""Standard deviation of a normal distribution over the median of its absolute values."""
+"""Standard deviation of a normal distribution divided by the median of its absolute values."""
 
 _NOISE_TOLERANCE = 1.35
-"""Noise power counts this many times, since codecs and cameras make noise a little spiky."""
+"""Factor on the noise power. Noise of codecs and cameras has slightly more outliers than a normal
+distribution."""
 
 
 def deviation(median: Values) -> Values:
     """Estimate the standard deviation of noise from the median of absolute fine detail.
 
-    Detail sits on few pixels (edges) and noise on all of them, so the median, which few pixels do
-    not move, measures the noise.
+    Detail is found in few pixels (edges) and noise in all of them. A few pixels do not change the
+    median, so the median measures the noise.
     """
     return _DEVIATION_PER_MEDIAN * median
 
 
 def power_beyond(power: Values, noise: Values) -> Values:
-    """Return the part of `power` that noise of the deviation `noise` does not explain.
+    """Return the part of `power` that noise of the standard deviation `noise` does not explain.
 
-    The result is negative where the noise explains more than there is.
+    The result is negative where the noise would explain more power than there is.
     """
     return power - _NOISE_TOLERANCE * noise**2

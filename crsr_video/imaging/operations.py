@@ -1,9 +1,9 @@
-"""The picture operations that stages are written with.
+"""The picture operations of which stages are composed.
 
 A stage states its formula once, over these operations and ordinary arithmetic (`+`, `*`, `abs`,
 `clip`), and gets its `Operations` in its constructor. `numpy_operations` computes with NumPy and
 OpenCV on the processor; `torch_operations` computes many faces at once on a device. A parity test
-holds the two together.
+checks that both agree.
 
 "Pictures" are float32 arrays (N, C, H, W) of the implementation's own kind: NumPy arrays or torch
 tensors. Pictures of different sizes may share one batch: each fills the top left corner of its
@@ -34,7 +34,7 @@ SampleRequest = tuple[Frame, Matrix, int]
 
 
 class Operations(ABC):
-    """Operations on pictures in one memory, the processor's or a device's."""
+    """Operations on pictures in the memory of the processor or of one device."""
 
     joins_faces: bool
     """Whether several faces are computed at once. Otherwise every batch holds one face."""
@@ -44,22 +44,22 @@ class Operations(ABC):
         """Group the indices of pictures that are to be computed together.
 
         Args:
-            kinds: For each picture, what all pictures of a batch must share.
+            kinds: One key for each picture. All pictures of a batch have equal keys.
             sides: The longest side of each picture in pixels. Memory limits how many large
                 pictures share a batch.
         """
 
     @abstractmethod
     def stack(self, pictures: Sequence[Any]) -> Pictures:
-        """Join pictures (C, H, W) of one size, wherever they are, into one batch."""
+        """Join pictures (C, H, W) of one size, wherever they are stored, into one batch."""
 
     @abstractmethod
     def numbers(self, values: Any) -> Any:
-        """Return nested lists of numbers, or an array, as float32 where the pictures are."""
+        """Return nested lists of numbers, or an array, as float32 in the memory of the pictures."""
 
     @abstractmethod
     def constant(self, make: Callable[..., NDArray[np.float32]], *arguments: Hashable) -> Any:
-        """Return what a pure function gives for these arguments, kept where the pictures are."""
+        """Return the result of a pure function, perhaps cached, in the memory of the pictures."""
 
     @abstractmethod
     def fetch(self, values: Sequence[Any]) -> NDArray[np.float64]:
@@ -87,21 +87,21 @@ class Operations(ABC):
 
     @abstractmethod
     def mix_channels(self, pictures: Pictures, matrix: NDArray[np.float32]) -> Pictures:
-        """Multiply the channels of every pixel by a matrix (M, C); returns (N, M, H, W)."""
+        """Return the channels of every pixel multiplied by a matrix (M, C): (N, M, H, W)."""
 
     @abstractmethod
     def subtract_into(self, pictures: Pictures, others: Pictures) -> Pictures:
-        """Return `pictures` minus `others`, perhaps in the memory of `others`."""
+        """Return `pictures` minus `others`; the result may overwrite `others`."""
 
     @abstractmethod
     def add_product(self, total: Pictures, pictures: Pictures, weights: Pictures) -> Pictures:
-        """Return `total` plus `pictures` times `weights`, perhaps in the memory of `total`."""
+        """Return `total` plus `pictures` times `weights`; the result may overwrite `total`."""
 
     @abstractmethod
     def add_scaled(
         self, pictures: Pictures, factors: Sequence[float], others: Pictures
     ) -> Pictures:
-        """Return `pictures` plus `others`, each of the latter times its factor."""
+        """Return `pictures` plus `others`, each of which is multiplied by its factor."""
 
     @abstractmethod
     def sums(self, pictures: Pictures) -> Any:
@@ -113,7 +113,7 @@ class Operations(ABC):
 
         Args:
             pictures: (N, 1, H, W).
-            places: Numbers of the samples, row by row, from `constant`.
+            places: Indices of the samples, counted row by row, as returned by `constant`.
         """
 
     @abstractmethod
@@ -144,11 +144,11 @@ class Operations(ABC):
     def warp(
         self, layers: Sequence[Pictures], transforms: Sequence[Matrix], sizes: Sequence[Size]
     ) -> list[Pictures]:
-        """Resample layers that lie on one grid, antialiased where they shrink, edges replicated.
+        """Resample layers of one grid, with antialiasing where they shrink; edges are replicated.
 
         Args:
-            layers: (N, C, H, W) each, C of any number.
-            transforms: For each of the N, target coordinates from those of the layers, 2x3.
+            layers: Arrays (N, C, H, W), each with any number of channels C.
+            transforms: One 2x3 transform from the layers to the target for each of the N pictures.
             sizes: Width and height of each target.
 
         Returns:
@@ -157,23 +157,23 @@ class Operations(ABC):
 
     @abstractmethod
     def flows(self, pictures: Pictures, others: Pictures) -> tuple[Pictures, Pictures]:
-        """Return where the content of pictures lies in others, and the reverse; see `flow.flows`.
+        """Return the optical flow from pictures to others, and the reverse; see `flow.flows`.
 
         The search runs on the processor, wherever the pictures are.
         """
 
     @abstractmethod
     def displace(self, pictures: Pictures, flow: Pictures) -> Pictures:
-        """Return what pictures show in displaced places, interpolated linearly, edges replicated.
+        """Sample pictures linearly at displaced positions; edges are replicated.
 
         Args:
             pictures: (N, C, S, S).
-            flow: (N, 2, S, S): distances x and y in sides of the picture.
+            flow: Displacements x and y as fractions of the picture's side, (N, 2, S, S).
         """
 
     @abstractmethod
     def planes(self, planes: Sequence[Sequence[Plane]]) -> Pictures:
-        """Return integer planes as float32 code values, one list of equal planes per picture."""
+        """Return integer planes as float32 code values; planes of a picture have one size."""
 
     @abstractmethod
     def add_to_planes(
@@ -184,18 +184,18 @@ class Operations(ABC):
         Args:
             planes: Views that are written to, one list for each picture.
             before: What `Operations.planes` returned for them.
-            change: In code values, of the same shape.
+            change: The change in code values, of the same shape.
             bits: Depth of the planes.
 
         Returns:
-            A function to call last: the planes hold the sum once it returns.
+            A function that must be called last. The planes hold the sum once it has returned.
         """
 
     @abstractmethod
     def low_pass(
         self, pictures: Pictures, scales: Sequence[float], sizes: Sequence[Size]
     ) -> Pictures:
-        """Limit each picture to the band of one that is `1 / scale` as large.
+        """Limit each picture to the frequencies that a picture `1 / scale` as large can hold.
 
         A picture whose scale is at most 1 stays as it is.
         """

@@ -1,4 +1,4 @@
-"""Chips of crops that are torch tensors, through which gradients pass."""
+"""Cuts chips out of crops that are torch tensors, and lets gradients pass through."""
 
 from functools import lru_cache
 
@@ -29,9 +29,9 @@ def chips(crops: Tensor, scale: float = 1.0, dy: float = 0.0) -> Tensor:
 @lru_cache(maxsize=16)
 @torch.inference_mode(mode=False)
 def _weights(side: int, axis: int, scale: float, dy: float, device: torch.device) -> Tensor:
-    """Return weights (150, S) of the crop's rows (axis 0) or columns (1) in those of the chip.
+    """Return weights (150, S) that turn a crop's rows (axis 0) or columns (1) into a chip's.
 
-    Crops and chips are both upright, so two such matrices resample a picture.
+    Crops and chips are both upright, so one matrix for each axis suffices to resample a picture.
     """
     matrix = chip_from_crop(side, scale, dy)
     step = 1 / matrix[1 - axis, 1 - axis]

@@ -1,7 +1,7 @@
 """Standard input and named pipes as files that FFmpeg reads.
 
 Reading waits in short steps, so that a run can be stopped while the other end of the pipe does
-nothing. FFmpeg calls `read` from C, which exceptions cannot cross: they are kept in `error`, and
+nothing. FFmpeg calls `read` from C, which exceptions cannot cross. They are kept in `error`, and
 `check` raises them later.
 """
 
@@ -26,27 +26,27 @@ except ImportError:  # Windows
     fcntl = None
 
 INPUT = "standard input"
-"""Its name in messages."""
+"""Name of standard input in messages."""
 
 _POLL_MS = 100
-"""How long one wait lasts before the pipe checks whether it should stop."""
+"""Milliseconds to wait for data before checking whether reading should stop."""
 _HEAD_BYTES, _TAIL_BYTES = 512, 12
 """Bytes from the beginning and the end of a stream that are kept."""
 _PIPE_BYTES = 1 << 20
-"""Requested size of the system's buffer: fewer switches between the processes."""
+"""Requested size of the system's pipe buffer. A large buffer saves switches between processes."""
 _LARGEST_READ = 1 << 20
 _SILENCE_SECONDS = 0.5
-"""A shorter wait for data is no silence."""
+"""Waits for data that are shorter than this do not count as silence."""
 _STREAM_STARTS = (
     (b"nut/multimedia container\0", b"nut/multimedia container\0"),
     (b"YUV4MPEG2 ", b"YUV4MPEG2 "),
     (b"\0\0\0\x09\0\0\0\0", b"FLV\x01"),
     (b"\x42\x82\x88matroska", b"\x1a\x45\xdf\xa3"),
 )
-"""For NUT, Y4M, Flash Video and Matroska: bytes that only occur where a stream begins, and the very
-first bytes of a stream."""
+"""For NUT, Y4M, Flash Video and Matroska: a byte sequence that occurs only at the beginning of a
+stream, and the first bytes of such a stream."""
 _START_REACH = 64
-"""Bytes within which the beginning of a stream can be recognised."""
+"""Number of bytes at the beginning of a stream by which it can be recognised."""
 
 
 def is_standard(path: str | Path | None) -> bool:
@@ -57,7 +57,7 @@ def is_standard(path: str | Path | None) -> bool:
 def redirected_file() -> Path | None:
     """Return a path of the file that standard input was redirected from, as in ``< video.mp4``.
 
-    A file can be opened twice and read from anywhere, which a pipe cannot.
+    Unlike a pipe, a file can be opened twice and read from any position.
     """
     with suppress(OSError):
         path = Path("/dev/stdin")
@@ -72,8 +72,8 @@ class Inlet:
     Args:
         descriptor: File descriptor to read from; its owner closes it.
         name: Name of the pipe in messages.
-        splits_streams: Whether streams that follow each other in the pipe are kept apart: one ends
-            where the next one begins, and `next_stream` continues with it.
+        splits_streams: Whether to separate consecutive streams in the pipe. Reading then ends where
+            the next stream begins, and `next_stream` continues with that one.
 
     Raises:
         InputError: The descriptor is a terminal, or is closed.
@@ -99,7 +99,7 @@ class Inlet:
         self.read_at = time.monotonic()
         """`time.monotonic` when the last bytes were read."""
         self.silent_seconds = 0.0
-        """Time so far in which nothing came for more than a moment."""
+        """Total duration so far of the waits that lasted longer than `_SILENCE_SECONDS`."""
         self._waits_since: float | None = None
         self._start_stream()
         _set_binary(descriptor)
@@ -112,9 +112,9 @@ class Inlet:
         self.head = b""
         """The first bytes of the stream."""
         self.tail = b""
-        """The last bytes so far."""
+        """The last bytes of the stream that were read so far."""
         self.received = 0
-        """Bytes of the stream so far."""
+        """Number of bytes of the stream that were read so far."""
 
     @property
     def has_next_stream(self) -> bool:
@@ -132,7 +132,7 @@ class Inlet:
         return 0.0 if since is None else time.monotonic() - since
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; none at the end, or once reading was stopped or failed."""
+        """Return up to `size` bytes, or none at the end or after reading was stopped or failed."""
         if self._has_ended:
             return b""
         if self._ahead:
@@ -147,7 +147,7 @@ class Inlet:
         return data
 
     def peek(self, size: int) -> bytes:
-        """Return the next `size` bytes, or fewer at the end; they stay to be read."""
+        """Return the next `size` bytes, or fewer at the end, without consuming them."""
         while len(self._ahead) < size and (more := self._receive(size - len(self._ahead))):
             self._ahead += more
         return self._ahead[:size]
@@ -178,7 +178,8 @@ class Inlet:
                     self.is_exhausted = not data
                     self.read_at = time.monotonic()
                     return data
-        except BaseException as error:  # Also from a signal handler: FFmpeg would drop it.
+        except BaseException as error:
+            # FFmpeg would discard any exception, including one raised by a signal handler.
             self.error = error
         finally:
             self._waits_since = None
@@ -187,7 +188,7 @@ class Inlet:
         return b""
 
     def _up_to_next_stream(self, data: bytes) -> bytes:
-        """Return what lies before the beginning of another stream, and keep the rest for it."""
+        """Return the bytes before the next stream begins, and keep the rest for that stream."""
         if self._mark is None:
             if self.received < _HEAD_BYTES:
                 starts = (pair for pair in _STREAM_STARTS if self.head.startswith(pair[1]))
@@ -208,11 +209,11 @@ class Inlet:
 
 
 class InletWindow(io.RawIOBase):
-    """The first bytes of an inlet as a file in which one can move back and forth.
+    """A seekable file that shows the first bytes of an inlet.
 
     Args:
-        inlet: The pipe; nothing is taken from it.
-        most: Bytes that may be held. The file seems to end there.
+        inlet: The pipe. Its bytes are not consumed.
+        most: Largest number of bytes to buffer. The file appears to end there.
     """
 
     def __init__(self, inlet: Inlet, most: int) -> None:
@@ -226,7 +227,7 @@ class InletWindow(io.RawIOBase):
         return position
 
     def read(self, size: int = -1) -> bytes:
-        """Return the bytes from here on."""
+        """Return up to `size` bytes from the current position, or none if they exceed `most`."""
         if not 0 <= size <= self._most - self._position:
             return b""
         data = self._inlet.peek(self._position + size)[self._position :]
@@ -243,7 +244,7 @@ def _waiter(descriptor: int, event: int) -> Callable[[], bool]:
 
 def _enlarge(descriptor: int) -> None:
     if fcntl is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
-        with suppress(OSError):  # It is no pipe, or the user has too many.
+        with suppress(OSError):  # It is not a pipe, or the user's limit is reached.
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 

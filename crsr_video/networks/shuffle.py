@@ -13,10 +13,10 @@ _REACH = 2
 
 
 def shuffled(x: Tensor, factor: int) -> Tensor:
-    """Return `functional.pixel_shuffle` of float32 (N, 3 * f * f, H, W), channels last.
+    """Return `functional.pixel_shuffle` of a channels-last float32 tensor (N, 3 * f * f, H, W).
 
-    Four neighbouring sub-pixels of a row lie side by side before and after. Moving them as one
-    value of 16 bytes takes a sixth of the time.
+    Four neighbouring sub-pixels of a row are adjacent in memory before and after the shuffle.
+    Moving them as one value of 16 bytes takes a sixth of the time.
     """
     if factor != 4 or not x.is_contiguous(memory_format=torch.channels_last):
         return functional.pixel_shuffle(x, factor).contiguous()
@@ -27,7 +27,7 @@ def shuffled(x: Tensor, factor: int) -> Tensor:
 
 
 def subpixels_first(weight: Tensor) -> Tensor:
-    """Sort the output channels of a convolution before a pixel shuffle by 2 for `widened`.
+    """Reorder a convolution's output channels so that `widened` can replace a pixel shuffle by 2.
 
     Args:
         weight: Weights (4C, ...) or biases (4C,); channel 4c + s is sub-pixel s of channel c.
@@ -37,10 +37,10 @@ def subpixels_first(weight: Tensor) -> Tensor:
 
 
 def widened(x: Tensor) -> Tensor:
-    """Return the pixel shuffle by 2 of channels that `subpixels_first` has sorted.
+    """Return the pixel shuffle by 2 of channels that `subpixels_first` has reordered.
 
-    The channels of two neighbouring sub-pixels lie side by side before and after, so they are moved
-    together.
+    The channels of two neighbouring sub-pixels are adjacent in memory before and after the shuffle,
+    so they are moved together.
 
     Args:
         x: (N, 4C, H, W), channels last.
@@ -55,7 +55,7 @@ def widened(x: Tensor) -> Tensor:
 
 
 def phases(picture: Tensor, factor: int) -> Tensor:
-    """Compute the sub-pixels of `blocks.enlarge`, before they are put in their places.
+    """Compute the sub-pixels of `blocks.enlarge`, before they are moved to their positions.
 
     Args:
         picture: float32 (N, 3, H, W).

@@ -19,14 +19,14 @@ from crsr_video.formatting import format_time
 from crsr_video.report.facts import UNSPECIFIED, Curve, MediaFacts, PersonFacts, Report, Span
 
 PEOPLE_WITH_CARDS = 24
-"""Number of people with pictures and plots: those seen longest."""
+"""Largest number of people with pictures and plots. The people who are seen longest are shown."""
 PEOPLE_IN_TABLE = 500
-"""Number of people in the table: those seen longest."""
+"""Largest number of people in the table. The people who are seen longest are listed."""
 
 _UNKNOWN = "unknown"
 _PLOT_WIDTH, _PLOT_HEIGHT = 300.0, 84.0
 _AXIS_ENDS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
-"""Round numbers, times a power of ten, at which the axis of a plot may end."""
+"""The axis of a plot ends at one of these numbers times a power of ten."""
 _TIMELINE_WIDTH = 1000
 _SPANS_READ_ALOUD = 12
 
@@ -82,7 +82,7 @@ class _Timeline:
 
 
 def as_html(report: Report) -> str:
-    """Return the page."""
+    """Return the report as an HTML page."""
     style, script = _resource("page.css"), _resource("page.js")
     longest = sorted(report.people, key=lambda person: (-person.frames, person.id))
     cards = sorted(longest[:PEOPLE_WITH_CARDS], key=lambda person: person.id)
@@ -117,7 +117,7 @@ def as_html(report: Report) -> str:
 
 
 def render(template: str, *, filters: Mapping[str, Any], **values: Any) -> str:
-    """Return a page of this package that has the style of reports and no script.
+    """Render a template of this package as a page with the style of reports and no script.
 
     Args:
         template: File name of the template.
@@ -167,7 +167,7 @@ def _digest(text: str) -> str:
 
 
 def _tiles(report: Report) -> list[tuple[str, str, str]]:
-    """Return title, figure and explanation of the tiles at the top."""
+    """Return the title, figure and explanation of each tile at the top of the page."""
     frames, masks = report.frames, report.masks
     changed = f"{frames.resumed:,} from an earlier run"
     if frames.changed is not None:
@@ -226,7 +226,7 @@ def _span_label(span: Span) -> str:
 
 
 def _person_figures(person: PersonFacts) -> list[tuple[str, str]]:
-    """Return the figures on the card of a person, with their names."""
+    """Return the names and values of the figures on the card of a person."""
     width = f"{person.size_median:.0f} px ({person.size_min:.0f} to {person.size_max:.0f})"
     rows = [("Enhanced", f"{person.enhanced:,} of {person.frames:,} frames"), ("Width", width)]
     if person.enhanced:

@@ -35,7 +35,7 @@ VIDEOS = frozenset(
 )
 IMAGES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"])
 MAX_FILES = 5000
-"""Files of a folder that are listed."""
+"""Maximum number of files of each folder that are listed."""
 MAX_UPLOAD_BYTES = 64 << 30
 _MAX_NAME = 200
 
@@ -80,7 +80,7 @@ class Library:
         self._known: dict[str, Item] = {}
 
     def items(self) -> list[Item]:
-        """Return every file that may be opened, those of the user first, sorted by name."""
+        """Return all files that may be opened: the user's by name, then the uploads by age."""
         found = [_item(path) for path in self._files if path.is_file()]
         for folder in self._folders:
             paths = (path for path in folder.rglob("*") if _is_offered(path, folder))
@@ -96,11 +96,11 @@ class Library:
         """Return one file.
 
         Raises:
-            LibraryError: There is no such file any more.
+            LibraryError: The file does not exist any more.
         """
         with self._lock:
             found = self._results.get(item_id) or self._known.get(item_id)
-        if found is None:  # A file that is new in its folder.
+        if found is None:  # The file may be new in its folder.
             found = next((item for item in self.items() if item.id == item_id), None)
         if found is None or found.path.is_symlink() or not found.path.is_file():
             raise LibraryError("this file is not there any more")
@@ -114,14 +114,15 @@ class Library:
         return item.id
 
     async def store(self, name: str, chunks: AsyncIterator[bytes]) -> Item:
-        """Store an upload. It appears only when it is complete.
+        """Store an upload, which is listed only once it is complete.
 
         Args:
-            name: The file's name on the user's machine; only its ending decides where it is stored.
-            chunks: Content, part by part.
+            name: The file's name on the user's machine. Only its extension is used in the path.
+            chunks: Consecutive parts of the content.
 
         Raises:
-            LibraryError: The file is neither a video nor an image, too large, or the disk is full.
+            LibraryError: The file is not a video or image, is empty or too large, or cannot be
+                written.
         """
         ending = Path(name).suffix.lower()
         if ending not in VIDEOS | IMAGES:
@@ -153,7 +154,11 @@ class Library:
         return item
 
     def may_write(self, path: Path) -> bool:
-        """Return whether a result may be written there: beside sources, or into own folders."""
+        """Return whether a result may be written to a path.
+
+        The path may lie, at any depth, in the user's folders, in the folders that hold the user's
+        files, or in the folder of results.
+        """
         parent = path.parent.resolve()
         allowed = (*self._folders, *(file.parent for file in self._files), self.results_folder)
         return any(parent == folder or folder in parent.parents for folder in allowed)
@@ -161,7 +166,7 @@ class Library:
     def default_output(
         self, item: Item, suffix: str, is_taken: Callable[[Path], bool] = Path.exists
     ) -> Path:
-        """Return a free name for a result: beside the source, or in the folder of results."""
+        """Return an unused path for a result: beside the source, or in the folder of results."""
         stem = Path(item.name).stem
         folder = self.results_folder if item.uploaded else item.path.parent
         path = folder / f"{stem}.enhanced{suffix}"

@@ -1,4 +1,4 @@
-"""Frames as JPEG pictures for the page, and the packets that carry a frame before and after."""
+"""Encodes frames as JPEG for the page, and packs each frame before and after enhancement."""
 
 import json
 import struct
@@ -12,7 +12,7 @@ from crsr_video.types import Face, Frame
 
 JPEG_QUALITY = 88
 _BLOCK = 16
-"""Pixels per side of what JPEG encodes together: pictures of equal blocks have equal pixels."""
+"""Side in pixels of the blocks that JPEG encodes. Equal blocks decode to equal pixels."""
 
 Area = tuple[int, int, int, int]
 """Left, top, width and height in pixels."""
@@ -24,14 +24,14 @@ def jpeg_of(frame: Frame, width: int) -> bytes:
 
 
 def packet_of(header: dict[str, Any], before: Frame, after: Frame, width: int) -> bytes:
-    """Return one message for the page: a frame before, and what differs from it after.
+    """Return one message for the page: a frame before enhancement, and the area that changed.
 
-    A packet is the length of its header (u32, little-endian), the header as JSON, the JPEG before
-    and a JPEG of the part that differs after. The header has the lengths of both under "before"
-    and "after". "area" is the place of that part in the picture after: left, top, width and height
-    in pixels of it; "size" is the width and height of that picture. If nothing differs, "after" is
-    0. If the picture after is larger than the one before, or was read from a file, the part is all
-    of it.
+    A packet holds the length of its header (u32, little-endian), the header as JSON, a JPEG of the
+    frame before enhancement, and a JPEG of the changed area of the enhanced frame. In the header,
+    "before" and "after" are the lengths of the two JPEGs in bytes. "size" is the width and height
+    of the enhanced picture. "area" is the left, top, width and height of the changed area in pixels
+    of that picture. If nothing changed, "after" is 0. If the enhanced picture is larger than the
+    original, or was read from a file, the area is the whole picture.
 
     Args:
         header: Further facts about the frame.
@@ -56,7 +56,9 @@ def packet_of(header: dict[str, Any], before: Frame, after: Frame, width: int) -
 
 
 def face_facts(face: Face, frame: Frame, person_of: dict[int, int]) -> dict[str, Any]:
-    """Return what the page draws of a face: its box as shares of the upright picture.
+    """Return the facts about a face that the page shows.
+
+    The box is in fractions of the width and height of the upright picture.
 
     Args:
         face: A face of the frame.
@@ -80,7 +82,7 @@ def _is_same_size(before: Frame, after: Frame) -> bool:
 
 
 def _changed_area(frame: Frame, size: tuple[int, int]) -> Area:
-    """Return the part of an upright picture of a size that holds all patches, in whole blocks."""
+    """Return the area, in whole blocks, of an upright picture of `size` that holds all patches."""
     boxes = [_upright_shares(patch.box, frame) for patch in frame.changed]
     (left, top), (right, bottom) = (
         [choose(box[i] for box in boxes) for i in corner]
@@ -96,7 +98,7 @@ def _changed_area(frame: Frame, size: tuple[int, int]) -> Area:
 
 
 def _part(frame: Frame, width: int, area: Area, size: tuple[int, int]) -> Picture:
-    """Return a part of the upright picture of a frame."""
+    """Return an area of the upright picture of a frame."""
     x, y, wide, high = area
     if size == (frame.width, frame.height) and frame.rotation == 0:
         layout, planes = frame.layout, []
@@ -112,10 +114,11 @@ def _part(frame: Frame, width: int, area: Area, size: tuple[int, int]) -> Pictur
 def _upright_shares(
     box: tuple[float, float, float, float], frame: Frame
 ) -> tuple[float, float, float, float]:
-    """Return a box in frame pixels as shares of the width and height of the upright picture."""
+    """Return a box in frame pixels as fractions of the upright picture's width and height."""
     x0, y0, x1, y1 = box
     left, right = (x0 + 0.5) / frame.width, (x1 + 0.5) / frame.width
     top, bottom = (y0 + 0.5) / frame.height, (y1 + 0.5) / frame.height
-    for _ in range(frame.rotation // 90 % 4):  # A quarter turn counter-clockwise, as numpy.rot90.
+    for _ in range(frame.rotation // 90 % 4):
+        # Each step is a quarter turn counter-clockwise, like that of numpy.rot90.
         left, top, right, bottom = top, 1 - right, bottom, 1 - left
     return left, top, right, bottom

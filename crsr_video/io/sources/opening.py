@@ -1,4 +1,4 @@
-"""Opens a source with care: within the limits, and nothing that the source refers to."""
+"""Opens sources safely: within `limits`, and without opening other files that they refer to."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -21,9 +21,9 @@ from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.targets import Kind, Target, recorded_target
 
 PROBE_BYTES = 32 << 20
-"""Bytes in which every stream should have begun."""
+"""Number of bytes from the beginning of a source within which every stream should begin."""
 _BUFFER_BYTES = 1 << 18
-"""Bytes that FFmpeg reads from a pipe at once."""
+"""Number of bytes that FFmpeg reads from a pipe at once."""
 _Y4M = b"YUV4MPEG2"
 _HEAD_BYTES = 1024
 _NOT_FOLLOWED = "is damaged, or lists or describes other files, which is not followed"
@@ -37,7 +37,7 @@ _REFUSED = {
     b"m=video": "a description of a session (sdp)",
     b"MLVI": "Magic Lantern raw video (mlv)",
 }
-"""Formats that open other files, by what their files contain."""
+"""Formats that refer to other files, by bytes that such files contain near their beginning."""
 _DEVICE_ERRORS = {
     errno.ENOENT: "no such device",
     errno.ENODEV: "no such device",
@@ -53,7 +53,7 @@ def check_path(path: Path) -> None:
     """Check that a path is a file that can be read.
 
     Raises:
-        InputError: It is missing, empty, unreadable, or not a regular file.
+        InputError: The file is missing, empty, unreadable, or not a regular file.
     """
     try:
         if path.is_dir():
@@ -75,11 +75,11 @@ def open_container(path: Path, hwaccel: str = "none", *, skipped_bytes: int = 0)
 
     Args:
         path: Path of the file.
-        hwaccel: As in `ReadSettings`. Software decodes where the device does not work.
-        skipped_bytes: Bytes at the beginning of the file that are not looked at.
+        hwaccel: See `ReadSettings`. Decoding falls back to software if the device does not work.
+        skipped_bytes: Number of bytes to skip at the beginning of the file.
 
     Raises:
-        InputError: The file is no media file, refers to other files, or is beyond `limits`.
+        InputError: The file is not a media file, refers to other files, or exceeds `limits`.
     """
     target = recorded_target(path, ReadSettings())
     if skipped_bytes:
@@ -100,12 +100,12 @@ def open_target(
     Args:
         target: The source.
         inlet: The pipe through which the source comes, if any.
-        hwaccel: As in `ReadSettings`.
-        timeout: Seconds after which FFmpeg gives up opening, and waiting for a packet. A pipe has
-            none.
+        hwaccel: See `ReadSettings`.
+        timeout: Seconds after which FFmpeg stops opening the source, and seconds after which it
+            stops waiting for a packet. A pipe has no timeout.
 
     Raises:
-        InputError: The source is no media, cannot be reached, or is beyond `limits`.
+        InputError: The source is not media, cannot be reached, or exceeds `limits`.
         NoVideoError: The pipe is empty.
     """
     _look_ahead(target, inlet)
@@ -137,7 +137,7 @@ def open_target(
 
 
 def _look_ahead(target: Target, inlet: pipes.Inlet | None) -> None:
-    """Check what would keep FFmpeg busy for hours, or what it cannot explain."""
+    """Reject sources that FFmpeg would read for hours, or whose errors it cannot explain."""
     is_matroska = target.format in (None, "matroska")
     if inlet is not None:
         if is_matroska:
@@ -216,7 +216,7 @@ def _head(target: Target) -> bytes:
     return b""
 
 
-# What an opened source holds ---------------------------------------------------------------------
+# Contents of an opened source --------------------------------------------------------------------
 
 
 def main_video(container: InputContainer, name: Path | str) -> VideoStream:
@@ -251,13 +251,13 @@ def packets_of(
 ) -> Iterator[Packet]:
     """Yield all packets of some streams, or of all streams, in the file's order.
 
-    A stream that begins after the file was opened, as in transport streams and Flash Video, is
-    left out; PyAV stumbles over it at the very end.
+    A stream that begins after the file was opened, as can happen in transport streams and Flash
+    Video, is skipped. PyAV raises an IndexError for such a stream at the end of the file.
 
     Args:
         container: The container.
         *streams: The streams. Defaults to all.
-        on_unknown: Called if there was a stream that is left out.
+        on_unknown: Called at the end if such a stream was skipped.
     """
     packets = container.demux(*streams)
     while True:
@@ -272,7 +272,7 @@ def packets_of(
 
 
 def raw_frame_bytes(target: Target) -> int:
-    """Return the bytes of one frame of raw video, as FFmpeg counts them.
+    """Return the number of bytes of one frame of raw video, as FFmpeg counts them.
 
     Raises:
         InputError: FFmpeg does not know the pixel format.
