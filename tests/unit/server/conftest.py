@@ -16,5 +16,8 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Server]:
     """One server for all tests that do it no harm; its socket is `shared.path`."""
-    with server_helpers.folder() as path, server_helpers.serving(path / "s", threads=2) as server:
+    with (
+        server_helpers.folder() as path,
+        server_helpers.serving(path / "s", threads=2, idle=0) as server,
+    ):
         yield server
