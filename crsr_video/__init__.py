@@ -1,4 +1,4 @@
-"""Video face enhancement that leaves the rest of the picture alone.
+"""Enhances the faces in a video and leaves the rest of the picture unchanged.
 
     import crsr_video
     crsr_video.enhance("interview.mp4", "better.mp4")
@@ -43,7 +43,7 @@ _HOMES = {
     "enhance": "jobs.file",
     "enhance_image": "api",
 }
-"""Module of every public name."""
+"""The module that defines each public name."""
 
 __all__ = [
     "Config",

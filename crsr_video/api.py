@@ -51,7 +51,7 @@ class Enhancer(Closing):
             `EnhancerConfig.from_options`. They replace those of `config`.
 
     Raises:
-        ConfigError: A setting needs a file: `tracks`, or a setting of files.
+        ConfigError: A setting needs a file: `tracks`, `reading`, `output` or `job`.
         DeviceError: The device or the precision is not available.
         WeightsError: The weights cannot be loaded.
         FaceModelError: The face models cannot be loaded.
@@ -81,13 +81,13 @@ class Enhancer(Closing):
     @overload
     def push(self, frame: "VideoFrame") -> "list[VideoFrame]": ...
     def push(self, frame: Any) -> list[Any]:
-        """Take a frame, and return those that are finished, in order.
+        """Process a frame, and return the finished frames in order.
 
         Args:
             frame: An ``av.VideoFrame``, or a uint8 array (H, W, 3) in RGB.
 
         Raises:
-            ValueError: The frame is something else, or this object is closed.
+            ValueError: The frame has another type or shape, or this object is closed.
         """
         if self._is_closed:
             raise ValueError("this Enhancer is closed")
@@ -130,7 +130,7 @@ class Enhancer(Closing):
     @overload
     def enhance_image(self, picture: "Image") -> "Image": ...
     def enhance_image(self, picture: Any) -> Any:
-        """Return one picture enhanced, which belongs to no sequence.
+        """Return an enhanced copy of a single picture that is not part of a video.
 
         Args:
             picture: A uint8 or uint16 array, (H, W) for gray, (H, W, 3) in RGB or (H, W, 4) with
@@ -140,8 +140,8 @@ class Enhancer(Closing):
             An object of the same kind. A Pillow image keeps its metadata and its orientation.
 
         Raises:
-            ValueError: The picture is something else, this object is closed, or it still holds
-                frames of a video.
+            ValueError: The picture has another type or shape, this object is closed, or it still
+                holds frames of a video.
         """
         if self._is_closed:
             raise ValueError("this Enhancer is closed")

@@ -5,14 +5,14 @@ from typing import Self
 
 
 class Closing(ABC):
-    """A context manager that closes itself when it is left, by an exception too."""
+    """A context manager that closes itself when its block ends, even by an exception."""
 
     def __enter__(self) -> Self:
         """Return this object."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close."""
+        """Close this object."""
         self.close()
 
     @abstractmethod

@@ -1,7 +1,7 @@
-"""All settings of all products, in groups by purpose, checked when they are made.
+"""All settings of all products, grouped by purpose. They are checked when they are created.
 
-In messages, names between backticks are names of settings in Python; the command line shows its
-own option names instead.
+In messages, a name between backticks is the name of a setting in Python. The command line replaces
+it by the name of the option.
 """
 
 import math
@@ -45,21 +45,21 @@ class ReadSettings:
 
     Attributes:
         format: Container, or kind of camera, such as "nut", "rawvideo" or "v4l2". It is detected by
-            default. A file states its own; `PIPE_INPUTS` lists those of standard input.
+            default. A file states its own format; `PIPE_INPUTS` lists those of standard input.
         size: Width and height of raw video, or the size that is requested from a camera.
         pixel_format: FFmpeg's name of the pixel format of raw video (yuv420p by default), or the
             format that is requested from a camera.
         rate: Frames per second of raw video (25 by default), or the rate requested from a camera.
-        hwaccel: Kind of device that decodes a file, one of `DECODING`. "auto" takes the first one
-            that works.
+        hwaccel: Kind of device that decodes a file, one of `DECODING`. "auto" selects the first
+            one that works.
         options: Further options for FFmpeg's demuxer or protocol.
         realtime: Play a file at its own pace, as if a camera sent it.
         loop: With `realtime`, start again at the end of the file. Timestamps keep growing.
-        connect_seconds: Timeout for the first frame. A run fails after it at its start, and
-            connects again later on.
+        connect_seconds: Timeout for the first frame of a connection. If it expires at the start,
+            the run fails. If it expires later on, the source is connected to again.
         stall_seconds: A network source that sends nothing for this long is connected to again.
         reconnect: Whether a network source or a camera is connected to again after its connection
-            broke.
+            breaks.
     """
 
     format: str | None = None
@@ -96,7 +96,8 @@ class OutputSettings:
     Settings that are None follow the source, or the destination of a live run.
 
     Attributes:
-        container: Container format. A file's suffix decides it. Standard output defaults to NUT.
+        container: Container format. The suffix of a file decides it. Standard output defaults to
+            NUT.
         codec: FFmpeg encoder or codec name, such as "libx264" or "hevc". By default a file gets the
             source's codec at a visually lossless setting, and a live stream gets raw video or
             H.264. "copy-like" selects the source's codec at the source's bit rate.
@@ -105,15 +106,16 @@ class OutputSettings:
             otherwise: "share" is small and plays everywhere (H.264 in MP4, no larger than the
             source), "edit" suits editing programs (ProRes in MOV), and "archive" is lossless (FFV1
             in Matroska).
-        always_encode: Encode a video in which nothing was changed. By default the result is a copy
-            of the source then, unless a setting of the encoder was chosen.
-        bitrate: Bits per second. It excludes `crf`.
+        always_encode: Encode the video even if nothing in it was changed. By default, the result is
+            then a copy of the source, unless a setting of the encoder was chosen.
+        bitrate: Bits per second. It cannot be combined with `crf`.
         preset: Speed preset of the encoder, such as "veryfast".
         options: Further encoder options, passed on unchanged.
-        strict: Refuse, before anything is written, an output that cannot keep everything: a stream
-            that the container does not hold, another codec or pixel format, rounded timestamps.
+        strict: Refuse, before anything is written, an output that cannot keep everything, for
+            example because the container cannot hold a stream, the codec or the pixel format
+            changes, or timestamps are rounded.
         reconnect: Whether a live run connects again to a network destination after its connection
-            broke.
+            breaks.
         connect_seconds: Timeout for connecting to a network destination.
     """
 
@@ -182,9 +184,9 @@ class FaceSettings:
         max_faces: Enhance at most this many faces at a time, the largest ones first. None means
             all faces.
         only: Track IDs of the people to enhance. None means everybody.
-        people: Settings of single people, by track ID.
-        tracks: A tracks file of the same video, as `analyse` writes. Faces are taken from it
-            instead of being searched for.
+        people: Settings of individual people, by track ID.
+        tracks: A tracks file of the same video, as `analyse` writes it. Faces are taken from it
+            instead of being detected.
         backoff: Lower the strength of a face that drifts away from the person's identity, or that
             comes out softer than it was.
         region: Part of a person that is enhanced: "head" with hair, ears and neck, or "face", which
@@ -261,8 +263,8 @@ class JobSettings:
         start: Seconds of the source to skip.
         duration: Seconds to enhance. None means up to the end.
         overwrite: Replace an existing output file.
-        resume: Work in segments that are kept beside the output, so that a run that was stopped
-            for any reason can be continued.
+        resume: Work in segments that are kept beside the output, so that a run can be continued
+            after it was stopped for any reason.
         restart: With `resume`, discard the segments of an earlier run and start again.
         report: Report files to write: .json for programs, .html for people.
     """
@@ -293,7 +295,7 @@ class JobSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnhancerConfig:
-    """How frames are enhanced, wherever they come from: files, streams, editors, `Enhancer`.
+    """How frames are enhanced, whether they come from files, streams, editors or `Enhancer`.
 
     Attributes:
         faces: Which faces are enhanced, and how strongly.
@@ -332,7 +334,7 @@ class EnhancerConfig:
 
     @classmethod
     def from_options(cls, **options: Any) -> Self:
-        """Build a configuration from the names of single settings, such as ``strength=0.8``.
+        """Build a configuration from individual settings, such as ``strength=0.8``.
 
         Args:
             **options: Fields of this class, and of its groups of settings (see `options`).
@@ -343,7 +345,7 @@ class EnhancerConfig:
         return cls().with_options(**options)
 
     def with_options(self, **options: Any) -> Self:
-        """Return a copy in which single settings are replaced.
+        """Return a copy in which individual settings are replaced.
 
         Args:
             **options: As for `from_options`.
@@ -372,7 +374,8 @@ class EnhancerConfig:
     def options(self) -> dict[str, Any]:
         """Return all settings by name, without the division into groups.
 
-        Settings of reading and of the output, whose names occur twice, stay together.
+        The settings of reading and of the output stay in their groups, because both groups use some
+        of the same names.
         """
         groups = {group.name for group in self._groups()}
         found = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -399,7 +402,7 @@ class Config(EnhancerConfig):
             leaves the frame unchanged.
         reading: How the source is read.
         output: How the result is encoded and delivered.
-        job: Part of the video to enhance, overwriting, resuming, reports.
+        job: Part of the video to enhance, and settings for overwriting, resuming and reports.
     """
 
     reading: ReadSettings = field(default_factory=ReadSettings)
@@ -438,7 +441,7 @@ def _check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
         raise ConfigError(f"`{name}` must be {known}, not {value}")
 
 
-# Settings of single people, as users write them --------------------------------------------------
+# Settings of individual people, as users write them ----------------------------------------------
 
 _MAX_RANGE = 100_000
 """Largest number of track IDs in a range."""
@@ -451,13 +454,13 @@ def parse_people(text: str) -> tuple[dict[int, PersonSettings], frozenset[int] |
     Args:
         text: Words with spaces or semicolons between them. A word is a list of track IDs
             (``1,4-6``) or the setting of some of them (``2=off``, ``3,5=strength:0.5``). A colon
-            may replace the equals sign, which some programs reserve for themselves.
+            may replace the equals sign, which some programs reserve for their own syntax.
 
     Returns:
         Values of `FaceSettings.people` and of `FaceSettings.only`.
 
     Raises:
-        ConfigError: A word is neither, or a person has two settings.
+        ConfigError: A word is neither a list nor a setting, or a person has two settings.
     """
     people: dict[int, PersonSettings] = {}
     only: set[int] = set()
@@ -476,7 +479,7 @@ def add_person_settings(people: dict[int, PersonSettings], word: str) -> None:
     """Add the setting of some people, such as ``2=off`` or ``3,5=strength:0.5``, to `people`.
 
     Raises:
-        ConfigError: The word is something else, or a person has a setting already.
+        ConfigError: The word is not such a setting, or a person already has a setting.
     """
     found = re.search("[=:]", word)
     if found is None:
@@ -492,7 +495,7 @@ def parse_track_ids(text: str) -> list[int]:
     """Return the track IDs of a list such as ``1,4,6-9``.
 
     Raises:
-        ConfigError: The text is something else.
+        ConfigError: The text is not a list of track IDs.
     """
     found: list[int] = []
     for part in text.split(","):

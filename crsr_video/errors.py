@@ -18,7 +18,7 @@ they enter (``raise ... from error``), so that callers need to catch `CrsrError`
     ├── ExportError            a network cannot be exported, or its export computes other values
     ├── DegenerateFaceError    landmarks do not define an alignment
     ├── ServerError            the enhancement server cannot be run or reached
-    │   ├── ProtocolError      received bytes are not the server's protocol
+    │   ├── ProtocolError      received bytes do not follow the server's protocol
     │   └── VersionError       the other side has another version
     ├── BenchError             a measurement failed
     ├── ClusterError           the cluster cannot be reached, or its machines are unsuitable
@@ -87,11 +87,11 @@ class ServerError(CrsrError):
 
 
 class ProtocolError(ServerError):
-    """Received bytes are not the server's protocol."""
+    """Received bytes do not follow the server's protocol."""
 
 
 class VersionError(ServerError):
-    """Server and client have versions that do not understand each other."""
+    """Server and client have incompatible versions."""
 
 
 class ClusterError(CrsrError):

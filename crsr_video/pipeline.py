@@ -1,6 +1,6 @@
 """The pipeline: track, align, consistify, super-resolve, smooth, back off, paste.
 
-Decoding and encoding stand at either end, in `io`.
+Decoding comes before it and encoding after it; both are in `io`.
 """
 
 import threading
@@ -50,7 +50,7 @@ def build(
         config: What is enhanced, and how.
         live: Use no lookahead anywhere, so that each frame comes back at once.
         tracker: First stage. By default faces are searched for.
-        quality: Tells the stages from frame to frame how much there is time for.
+        quality: Tells the stages, frame by frame, how much work there is time for.
         networks: The loaded networks of this configuration. By default they are loaded.
         operations: Where crops, warps and masks are computed. By default beside the networks on
             CUDA, otherwise on the processor.
@@ -139,7 +139,7 @@ class Pipeline(Closing):
         self._placement: Placement | None = None
         self._clock = time.perf_counter
         self.loaded_at = time.perf_counter()
-        """Reading of `time.perf_counter` when all stages were there."""
+        """Value of `time.perf_counter` when all stages were loaded."""
         self._add_stages(stages, is_end=loading is None)
         self._weaver = fields.Weaver()
         self._repeats = RepeatedFrames()
@@ -151,7 +151,7 @@ class Pipeline(Closing):
         self._skipped: Counter[str] = Counter()
         self._notices: tuple[str, ...] = ()
         self.faces_in_view = 0
-        """Number of faces in the frame that was finished last."""
+        """Number of faces in the last frame that entered the statistics."""
         self.counts_frame: Callable[[Frame], bool] = lambda _: True
         """Decides which frames enter the statistics; a warm-up, for example, does not."""
         self.observer: Callable[[TrackedFrame, Frame], None] | None = None
@@ -197,7 +197,7 @@ class Pipeline(Closing):
         return {track: found for run in self._runs for track, found in run.stage.lowered.items()}
 
     def push(self, frame: Frame) -> list[Frame]:
-        """Take a frame; return those that are finished."""
+        """Take a frame, and return the frames that are now finished."""
         return [done for item in self.track(frame) for done in self.restore(item)]
 
     def flush(self) -> list[Frame]:
@@ -208,13 +208,13 @@ class Pipeline(Closing):
     def track(self, frame: Frame | None) -> list[TrackedFrame]:
         """Run the first stage only: half of `push`, or of `flush` when there is no frame.
 
-        The two halves may run in two threads: they share nothing but what travels.
+        The two halves may run in two threads, because they share only the items that are passed on.
         """
         first = self._loaded_runs[0]
         return first.flush() if frame is None else first.push_all([frame])
 
     def skip_tracking(self, frame: Frame) -> TrackedFrame:
-        """Return a frame without searching for faces, instead of `track` without lookahead."""
+        """Return a frame without searching it. Without lookahead, this may replace `track`."""
         self._loaded_runs[0].reset()
         return TrackedFrame(frame)
 
@@ -228,7 +228,7 @@ class Pipeline(Closing):
         return self._woven(done)
 
     def warm_up(self) -> None:
-        """Do once, on nothing, what takes long the first time."""
+        """Warm up every stage, so that the first frame takes no longer than later ones."""
         for run in self._runs:
             run.stage.warm_up()
 
@@ -238,7 +238,7 @@ class Pipeline(Closing):
             run.stage.set_strength(strength)
 
     def use_clock(self, clock: Callable[[], float]) -> None:
-        """Time the stages by another clock than the wall's, such as `time.process_time`."""
+        """Time the stages with another clock than wall time, such as `time.process_time`."""
         self._clock = clock
         for run in self._loaded_runs:
             run.clock = clock
@@ -251,7 +251,7 @@ class Pipeline(Closing):
         self._repeats.reset()
 
     def close(self) -> None:
-        """Free detectors and the like, once loading has ended."""
+        """Wait until loading has ended, and close all stages."""
         if self._loading is not None:
             wait([self._loading])
             if self._loading.exception() is None:
@@ -265,7 +265,7 @@ class Pipeline(Closing):
         return self._loaded_runs
 
     def _wait_for_stages(self) -> None:
-        """Wait until all stages are there. Any thread may call this.
+        """Wait until all stages are loaded. Any thread may call this.
 
         Raises:
             CrsrError: The stages cannot be loaded.
@@ -329,12 +329,12 @@ class Pipeline(Closing):
         )
 
     def _woven(self, done: list[Frame]) -> list[Frame]:
-        """Return whole frames again, where interlaced ones went in."""
+        """Join the fields of interlaced frames into whole frames again."""
         return [whole for frame in done for whole in self._weaver.push(frame)]
 
 
 class _StageRun:
-    """A stage with its time, and with frames passed through where it fails."""
+    """Runs a stage, measures its time, and passes frames through if it fails."""
 
     def __init__(
         self, name: str, stage: Stage[Any, Any], rescue: bool, clock: Callable[[], float]
@@ -367,7 +367,7 @@ class _StageRun:
         self.stage.reset()
 
     def _attempt(self, act: Callable[[], list[Any]], new: list[Any]) -> list[Any]:
-        """Return what a stage returns; where it fails, frames without faces."""
+        """Return the results of a stage, or frames without faces if it fails."""
         try:
             done = act()
         except Exception:
@@ -380,7 +380,7 @@ class _StageRun:
 
     def _passed_through(self, new: list[Any]) -> list[Any]:
         """Empty a stage that failed. Several new items are tried again one by one."""
-        # The stage's state is in doubt, so whatever was inside leaves it without faces.
+        # The stage's state is in doubt, so the items it held back pass through without faces.
         self.stage.reset()
         done = [plain for item in self._inside for plain in self._without_faces(item)]
         self._inside.clear()

@@ -1,8 +1,8 @@
-"""A folder that nobody but the user of this process can have filled.
+"""A folder into which only the user of this process can have put files.
 
 Its files are reached through an open descriptor of the folder, so that they stay the same even if
-somebody puts a link under the folder's name. Windows, which has no such descriptors, reaches them
-by their paths.
+somebody puts a link under the folder's name. On Windows, which has no such descriptors, they are
+reached by their paths.
 """
 
 import os
@@ -32,8 +32,8 @@ class PrivateFolder(Closing):
         path: The folder.
 
     Raises:
-        OutputError: Somebody else has made the folder or could have put files into it, or something
-            else has its name.
+        OutputError: Another user owns the folder or can write to it, or its name belongs to a link
+            or a file.
         OSError: The folder cannot be created or opened.
     """
 
@@ -76,7 +76,7 @@ class PrivateFolder(Closing):
         return True
 
     def open(self, name: str, flags: int = os.O_RDONLY) -> FileIO:
-        """Open a regular file of the folder, unbuffered; never a link, a pipe or a device.
+        """Open a regular file of the folder, unbuffered. Links, pipes and devices are refused.
 
         Raises:
             OSError: The file cannot be opened, or is not a regular file.
@@ -87,13 +87,13 @@ class PrivateFolder(Closing):
         """Remove a file, or a link but not its target.
 
         Raises:
-            OSError: It cannot be removed.
+            OSError: The file cannot be removed.
         """
         with suppress(FileNotFoundError):
             os.unlink(self._at(name), dir_fd=self._descriptor)
 
     def sync(self) -> None:
-        """Make the names in the folder durable, where the system can do that."""
+        """Flush the names of the folder's files to disk, if the system supports it."""
         if self._descriptor is not None:
             with suppress(OSError):
                 os.fsync(self._descriptor)
@@ -102,7 +102,7 @@ class PrivateFolder(Closing):
         """Check that the path still leads to this folder, before others use the path.
 
         Raises:
-            OutputError: Somebody has put something else under the name.
+            OutputError: The path leads to something else.
         """
         if self._descriptor is None:
             return
@@ -115,7 +115,7 @@ class PrivateFolder(Closing):
         return name if self._descriptor is not None else str(self.path / name)
 
     def _check_owner(self) -> None:
-        """Raise OutputError unless the folder is as this user would make it."""
+        """Raise OutputError if another user owns the folder or can write to it."""
         assert self._descriptor is not None
         found = os.fstat(self._descriptor)
         user, writers = os.geteuid(), 0

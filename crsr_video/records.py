@@ -26,7 +26,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: type[T], value: Any) -> T:
-    """Convert JSON types back to a dataclass, as its field types say.
+    """Convert JSON types back to a dataclass, according to its field types.
 
     Fields without a value keep their default; unknown fields are ignored.
 

@@ -41,13 +41,13 @@ from crsr_video.track.grouping import PeopleGrouper
 from crsr_video.track.person import PersonModel
 
 _BATCH = {"cpu": 4, "mps": 8, "cuda": 64}
-"""Number of crops in a batch by device; larger batches gain nothing."""
+"""Number of crops in a batch, by device. Larger batches are not faster."""
 
 _BACK_OFF_AHEAD = 6
-"""Frames by which back-off sees a face go wrong, so that its strength is low by then."""
+"""Lookahead of back-off in frames, so that the strength is low before a face goes wrong."""
 
 _LONGEST_WAIT = 15
-"""Largest number of frames that wait for a batch to fill: more would fill memory."""
+"""Largest number of frames that wait for a full batch. More would take too much memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +127,12 @@ def build_restoration(
 
 
 def operations_for(device: torch.device) -> Operations:
-    """Return operations beside the networks on CUDA, otherwise on the processor."""
+    """Return operations that run on CUDA if the networks do, and otherwise on the processor."""
     return TorchOperations(device) if device.type == "cuda" else NumpyOperations()
 
 
 def _chosen_people(config: EnhancerConfig) -> list[tuple[str, Stage[Any, Any]]]:
-    """Return the stages for single people, where anything was chosen for them."""
+    """Return the stages that select people, or none if no setting is about single people."""
     faces = config.faces
     by_number = bool(faces.people) or faces.only is not None
     if not by_number and faces.max_faces is None:
@@ -144,7 +144,7 @@ def _chosen_people(config: EnhancerConfig) -> list[tuple[str, Stage[Any, Any]]]:
 def _heads(
     config: EnhancerConfig, operations: Operations
 ) -> tuple[list[tuple[str, Stage[Any, Any]]], tuple[str, ...]]:
-    """Return the stage for the masks of heads if they are asked for, and a notice if it cannot be.
+    """Return the stage for head masks if heads are enhanced, or a notice if it cannot run.
 
     A user who has only the face models of an earlier version lacks the person model.
     """
@@ -158,7 +158,7 @@ def _heads(
 
 
 def _crop_sizes(config: EnhancerConfig, live: bool) -> CropSizePolicy:
-    """Use small crops where speed was asked for, and the result has no room for more detail."""
+    """Return small crop sizes for the fast model if the result has no room for more detail."""
     if config.networks.model != weights.FAST or config.scale > 1:
         return FULL_CROPS
     return LIVE_CROPS if live else FAST_CROPS

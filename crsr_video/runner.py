@@ -18,21 +18,22 @@ from typing import Any, Protocol, Self
 from crsr_video.types import Frame, TrackedFrame
 
 QUEUE_ITEMS = 4
-"""Items between two threads: enough to hide jitter, few enough for 4K frames in memory."""
+"""Maximum number of items that wait between two threads. It is large enough to hide jitter, and
+small enough to hold 4K frames in memory."""
 QUEUE_BYTES = 256 << 20
-"""Bytes between two threads. One item is always allowed, however large it is."""
+"""Maximum number of bytes that wait between two threads. One item of any size is always allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come.
+    """Progress of a run.
 
     Attributes:
-        frames: Finished frames.
-        total: Estimated number of frames in all, or 0 if it is unknown.
+        frames: Number of finished frames.
+        total: Estimated total number of frames, or 0 if it is unknown.
         seconds: Time since the first frame was read.
-        faces: Faces in the latest frame.
-        resumed: Those of the finished frames that an earlier run had finished.
+        faces: Number of faces in the latest frame.
+        resumed: Number of the finished frames that an earlier run had finished.
     """
 
     frames: int
@@ -49,11 +50,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """Summary of a finished run: enhancing, analysing or live.
+    """Summary of a finished run, which enhanced a file, analysed one, or was live.
 
     Attributes:
         seconds: Duration of the whole run.
-        startup_seconds: Part of that before the first frame.
+        startup_seconds: Part of that duration before the first frame.
         truncated: Whether the source ended early. All frames that exist were processed.
         concealed: Number of frames in which the decoder concealed damage.
         damaged: Number of video packets that could not be decoded.
@@ -73,16 +74,16 @@ class RunSummary:
         return self.truncated or self.concealed > 0 or self.damaged > 0
 
     def rate_of(self, frames: int) -> float:
-        """Return the frames per second of the run without its start."""
+        """Return the frames per second of the run, not counting the time before the first frame."""
         running = self.seconds - self.startup_seconds
         return frames / running if running > 0 else 0.0
 
 
 class Notices:
-    """Lines that the user should read: each is passed on once, and kept.
+    """Collects notices for the user, and passes each one on only once.
 
     Args:
-        on_notice: Called with each new line.
+        on_notice: Called with each new notice.
     """
 
     def __init__(self, on_notice: Callable[[str], None] | None = None) -> None:
@@ -90,7 +91,7 @@ class Notices:
         self._lines: dict[str, None] = {}
 
     def add(self, *lines: str) -> None:
-        """Pass on the lines that are new."""
+        """Add notices, and pass on those that are new."""
         for line in lines:
             if line not in self._lines:
                 self._lines[line] = None
@@ -99,7 +100,7 @@ class Notices:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """All lines so far, in order."""
+        """All notices so far, in order."""
         return tuple(self._lines)
 
 
@@ -111,7 +112,7 @@ class FrameReader(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """End the iteration soon. Any thread may call this."""
+        """Make the iteration end soon. Any thread may call this."""
         ...
 
 
@@ -128,7 +129,7 @@ class FrameWriter(Protocol):
 
 
 class FramePipeline(Protocol):
-    """The stages of a pipeline, in two halves that may run in two threads."""
+    """The stages of a pipeline, in two parts that may run in different threads."""
 
     def track(self, frame: Frame | None) -> list[TrackedFrame]:
         """Run the first stage. None ends the stream."""
@@ -143,10 +144,10 @@ class Runner:
     """Enhances a video from its first frame to its last, as fast as its slowest thread allows.
 
     Args:
-        reader: Where frames and packets come from.
-        pipeline: What is done to the frames. Packets bypass it, and keep their place in the order.
-        writer: Where both go.
-        on_frame: Called with every finished frame, from the calling thread.
+        reader: Source of the frames and packets.
+        pipeline: Processes the frames. Packets bypass it, and keep their place in the order.
+        writer: Destination of the frames and packets.
+        on_frame: Called in the calling thread with every finished frame.
     """
 
     queue_items = QUEUE_ITEMS
@@ -167,10 +168,10 @@ class Runner:
         """Time spent on writing so far, such as on encoding."""
 
     def run(self) -> None:
-        """Move everything, and return when the last item is written.
+        """Move all items from the reader to the writer, and return after the last one is written.
 
         Raises:
-            BaseException: Whatever was raised in any of the threads, all of which have ended then.
+            BaseException: Any exception that a thread raised. By then, all threads have ended.
         """
         with ThreadChain(
             self._tracked(),
@@ -188,7 +189,7 @@ class Runner:
                     self._on_frame(item)
 
     def read(self) -> Iterator[Any]:
-        """Yield what the reader yields, and measure its time."""
+        """Yield the reader's items, and add the time that reading takes to `read_seconds`."""
         items = iter(self._reader)
         while True:
             begin = time.perf_counter()
@@ -203,11 +204,11 @@ class Runner:
         return self._pipeline.track(frame)
 
     def restore(self, item: TrackedFrame | None) -> list[Frame]:
-        """Enhance the faces of a frame, in a thread of its own. None ends the stream."""
+        """Enhance the faces of a frame, in the enhancing thread. None ends the stream."""
         return self._pipeline.restore(item)
 
     def write(self, item: Any) -> bool:
-        """Write a frame or a packet, and return whether the run goes on."""
+        """Write a frame or a packet, and return whether the run should continue."""
         if isinstance(item, Frame):
             self._writer.push(item)
         else:
@@ -232,17 +233,17 @@ class Runner:
 
 
 class ThreadChain:
-    """Runs a source and the steps after it in a thread each, and yields the last step's items.
+    """Runs a source and the steps after it in one thread each, and yields the last step's items.
 
-    To be used as a context manager. Leaving it ends and joins every thread. What a thread raises is
-    raised again by the iteration, after the items that came before it.
+    Use it as a context manager. Leaving the context ends and joins every thread. If a thread raises
+    an exception, the iteration raises it again, after the items that came before it.
 
         with ThreadChain(read(), enhance) as finished:
             for item in finished:
                 write(item)
 
     Args:
-        source: Iterated in the first thread.
+        source: An iterable that is iterated in the first thread.
         *steps: Each takes the previous thread's items and returns an iterable of its own, which is
             iterated in the next thread.
         items: Number of items that may wait between two threads.
@@ -313,11 +314,11 @@ def _run_step(
 
 
 class _Stopped(BaseException):
-    """The chain is stopping: the thread ends without finishing its work."""
+    """Raised in a thread when the chain stops, so that it ends without finishing its work."""
 
 
 class _Queue:
-    """Items between two threads, bounded in number and bytes."""
+    """A queue of items between two threads, limited in number and in bytes."""
 
     def __init__(self, items: int, max_bytes: int) -> None:
         self._most_items, self._most_bytes = items, max_bytes
@@ -344,13 +345,13 @@ class _Queue:
             self._changed.notify_all()
 
     def end(self, error: BaseException | None = None) -> None:
-        """Let the iteration end after the items that wait, by an error if there is one."""
+        """End the iteration after all waiting items, and raise the error there if there is one."""
         with self._changed:
             self._is_ended, self._error = True, error
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Let both threads end at once."""
+        """Discard all waiting items, and make both threads end soon."""
         with self._changed:
             self._is_stopped = True
             self._items.clear()
@@ -372,7 +373,7 @@ class _Queue:
                 self._changed.notify_all()
             yield item
             del item  # A frame must not stay in memory while the thread waits for the next one.
-            if size:  # No other giant frame may wait while the thread works on this one.
+            if size:  # A giant frame counts until the thread has finished with it.
                 with self._changed:
                     self._bytes -= size
                     self._changed.notify_all()
@@ -386,7 +387,7 @@ class _Queue:
 
 
 def _size_of(item: Any) -> int:
-    """Return the size of an item in bytes. Packets are small, and count as nothing."""
+    """Return the size of an item in bytes. Packets are small and count as 0 bytes."""
     match item:
         case TrackedFrame():
             return _size_of(item.frame)

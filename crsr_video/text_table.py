@@ -13,7 +13,7 @@ def markdown_table(
 
     Args:
         header: Column titles.
-        rows: Cells, one sequence of `len(header)` strings a row.
+        rows: Cells, one sequence of `len(header)` strings for each row.
         left_columns: Indices of the columns that hold words. All others are aligned to the right.
     """
     grid = [header, *rows]

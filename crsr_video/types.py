@@ -1,4 +1,4 @@
-"""The data that travels between the stages. Everything is frozen: a stage replaces, never mutates.
+"""The data that passes between the stages. It is frozen: stages replace objects, not modify them.
 
 Points are (x, y) in frame pixels with pixel centres at integers (see `geometry`). Pictures for
 networks are RGB in [0, 1].
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
-"""One component of a frame, (H, W): a view into the decoder's memory, which is read-only."""
+"""One component of a frame, (H, W). It is a read-only view of the decoder's memory."""
 
 Family = Literal["yuv", "rgb", "gray"]
 FieldOrder = Literal["progressive", "top", "bottom"]
@@ -21,7 +21,7 @@ FieldOrder = Literal["progressive", "top", "bottom"]
 
 @dataclass(frozen=True, slots=True)
 class PixelLayout:
-    """How code values make a picture: everything needed to convert to RGB and back."""
+    """How code values form a picture: all properties needed to convert them to RGB and back."""
 
     name: str
     """FFmpeg's name of the pixel format, such as "yuv420p10le"."""
@@ -29,17 +29,17 @@ class PixelLayout:
     bits: int
     """Depth of a component; code values lie in [0, 2**bits)."""
     x_shift: int = 0
-    """log2 of how much narrower chroma is than luma; 1 for 4:2:0 and 4:2:2."""
+    """log2 of the width of luma over that of chroma; 1 for 4:2:0 and 4:2:2."""
     y_shift: int = 0
-    """log2 of how much lower chroma is than luma; 1 for 4:2:0."""
+    """log2 of the height of luma over that of chroma; 1 for 4:2:0."""
     matrix: str = "bt709"
     """One of `colour.MATRICES`; meaningless for RGB and gray."""
     full_range: bool = False
-    """Codes use the whole range (JPEG) rather than 16..235 (times 2**(bits - 8))."""
+    """Whether codes use the whole range (JPEG) rather than 16..235 (times 2**(bits - 8))."""
     x_cosited: bool = True
-    """Chroma lies on every second luma column (MPEG-2, H.264) or between two (JPEG)."""
+    """Whether chroma lies on every second luma column (MPEG-2, H.264) or between two (JPEG)."""
     y_cosited: bool = False
-    """Chroma lies on every second luma row, as in most BT.2020 video, or between two."""
+    """Whether chroma lies on every second luma row (most BT.2020 video) or between two."""
 
     @property
     def grids(self) -> tuple[tuple[int, ...], ...]:
@@ -49,23 +49,23 @@ class PixelLayout:
 
 Window = tuple[int, int, int, int]
 """First row, row after the last, first column and column after the last of a part of a canonical
-crop, in sixteenths of its side. The part may reach beyond the canonical crop, see `Crop.headroom`.
-"""
+crop, in sixteenths of its side. The part may extend beyond the canonical crop; see
+`Crop.headroom`."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeadMask:
-    """Where in its crop a head may be changed."""
+    """The part of a crop in which a head may be changed."""
 
     shares: NDArray[np.float32]
-    """(M, M) in [0, 1], 0 at the edges: the share of the change. It covers the canonical crop, a
-    headroom of 1/8 of its side, and half as much to the left and to the right."""
+    """(M, M) in [0, 1], 0 at the edges: the share of the change that is applied. The array covers
+    the canonical crop, a headroom of 1/8 of its side, and half as much to the left and right."""
     window: Window
     """The part of the crop that contains all shares above 0."""
     has_headroom: bool
-    """The crop must grow by the headroom to contain the head."""
+    """Whether the crop must grow by the headroom to contain the head."""
     is_fresh: bool = True
-    """The networks look at the whole head in this frame, and otherwise at the face only."""
+    """Whether the networks process the whole head in this frame, and not only the face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +75,15 @@ class Patch:
     track: int
     """Track ID of the face."""
     box: tuple[int, int, int, int]
-    """x0, y0, x1, y1 in frame pixels, half-open: no sample outside differs because of this face."""
+    """x0, y0, x1, y1 in frame pixels, half-open. This face changes no sample outside the box."""
     crop_from_frame: NDArray[np.float64]
-    """2x3: places in the face's canonical crop, from (0, 0) to (1, 1), from frame coordinates."""
+    """2x3 matrix from frame pixels to the face's canonical crop, which spans (0, 0) to (1, 1)."""
     size: int
     """Side in pixels of the enhanced crop that was pasted."""
     weight: float
-    """The mask's value at its middle, 0 to 1."""
+    """Value of the mask in the middle, 0 to 1."""
     shares: NDArray[np.float32] | None = None
-    """The mask of a head, see `HeadMask.shares`. Without one it is the face's ellipse."""
+    """Mask of a head (see `HeadMask.shares`). With None, the mask is the ellipse of the face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,32 +91,32 @@ class Frame:
     """One decoded picture with its native planes."""
 
     components: tuple[Plane, ...]
-    """(Y, U, V), (R, G, B) or (Y,); alpha stays in `native` and is never touched."""
+    """(Y, U, V), (R, G, B) or (Y,). Alpha stays in `native` and is never changed."""
     layout: PixelLayout
     pts: int
     """Presentation time in units of `time_base`."""
     time_base: Fraction
     rotation: int = 0
-    """Degrees counter-clockwise, one of 0, 90, 180, 270: turned by so much, faces stand upright. A
-    mirrored display matrix is reduced to its rotation, since faces are found in mirrors too."""
+    """Rotation that turns faces upright, in degrees counter-clockwise: 0, 90, 180 or 270. Of a
+    display matrix that also mirrors, only the rotation counts, as mirrored faces are found too."""
     sample_aspect: Fraction = Fraction(1)
-    """Width of a pixel over its height."""
+    """Width of a pixel divided by its height."""
     native: Any = None
-    """The decoder's own frame, opaque to the stages. It keeps the planes alive and carries what the
-    stages do not look at (alpha, side data)."""
+    """The decoder's own frame, opaque to the stages. It keeps the planes alive and carries the
+    data that the stages do not use (alpha, side data)."""
     edited: bool = False
-    """`components` differ from `native`."""
+    """Whether `components` differ from `native`."""
     interlaced: FieldOrder = "progressive"
-    """The field that is shown first, where the lines of two fields alternate."""
+    """The field that is shown first, if the lines of two fields alternate in this frame."""
     interlaced_frame: "Frame | None" = None
     """For a single field, the frame that it was taken from."""
     is_second_field: bool = False
-    """This is the later field of an interlaced frame."""
+    """Whether this is the later field of an interlaced frame."""
     changed: tuple[Patch, ...] = ()
-    """Added by paste: outside of these patches every sample is as it was."""
+    """Added by the paste stage: outside these patches, every sample is unchanged."""
 
     def __post_init__(self) -> None:
-        """Check what every stage relies on.
+        """Check the properties on which every stage relies.
 
         Raises:
             ValueError: There is a wrong number of components, or one of the wrong kind.
@@ -160,7 +160,7 @@ class Crop:
     """(3, S, S) float32 RGB, nominally in [0, 1]: a NumPy array or, where the stages compute on a
     device, a torch tensor."""
     crop_from_frame: NDArray[np.float64]
-    """2x3: crop pixels from frame pixels."""
+    """2x3 matrix from frame pixels to crop pixels."""
     headroom: int = 0
     """Rows above the canonical square, for hair and hats; half as many columns are added to the
     left and to the right, so that the crop stays square."""
@@ -179,7 +179,7 @@ class Crop:
 
     @property
     def size(self) -> int:
-        """Side in pixels, with the headroom."""
+        """Side in pixels, including the headroom."""
         return int(self.image.shape[1])
 
     @property
@@ -194,7 +194,7 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face in one frame; stages fill in what they add."""
+    """One face in one frame. Each stage fills in the fields that it adds."""
 
     track: int
     """Track ID: stable over the frames of one scene, and never reused in a run."""
@@ -203,36 +203,36 @@ class Face:
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1 of the face itself (hairline to chin) in frame pixels."""
     confidence: float
-    """Probability that this is a face, seen well enough to align by; 0 to 1."""
+    """Probability, 0 to 1, that this is a face and is visible well enough for alignment."""
     presence: float = 1.0
-    """0 to 1: rises as a face enters and falls as it leaves, so that nothing pops."""
+    """0 to 1. It rises as a face appears and falls as it disappears, to avoid abrupt changes."""
     strength: float = 1.0
     """Share of the run's strength that this face gets, 0 to 1."""
     person: int = 0
     """Number of the person: the lowest of the track IDs that show the same person. 0 if people were
-    not told apart, which makes every track a person."""
+    not identified; every track then counts as a person."""
     skipped: str | None = None
-    """Why this face is left alone, in words for the report. An enhanced face has no reason."""
+    """Reason why this face is left alone, in words for the report. None if it is enhanced."""
     fresh: bool = True
-    """The networks look at the face in this frame; otherwise an earlier change is carried along."""
+    """Whether the networks process the face in this frame. If not, an earlier change is reused."""
     largest_crop: int | None = None
-    """Side in pixels of the largest crop that there is time for. Defaults to any size."""
+    """Side in pixels of the largest crop that there is time for. None means any size."""
     ideal_crop: int = 0
-    """Added by align: side in pixels of the crop that suits the face, whether or not there is time
-    for it."""
+    """Added by the align stage: side in pixels of the crop that suits the face, even if there is no
+    time for it."""
     crop: Crop | None = None
-    """Added by align: what the frame shows."""
+    """Added by the align stage: the face as the frame shows it."""
     head: HeadMask | None = None
-    """Added by heads, before align: the mask of the whole head. Without one only the face is
-    changed."""
+    """Added by the heads stage, before align: the mask of the whole head. With None, only the face
+    is changed."""
     consistent: Crop | None = None
-    """Added by consistify: same size, same place."""
+    """Added by the consistify stage, with the same size and place as `crop`."""
     detail: float = 1.0
-    """Added by align: share of the frame's detail beyond the crop's band that is replaced (1)
-    rather than kept (0)."""
+    """Added by the align stage: share of the frame's detail above the crop's frequency band that is
+    replaced (1) rather than kept (0)."""
     enhanced: Crop | None = None
-    """Added by super-resolve, four times the size of `crop`, and averaged over time by smooth; may
-    overshoot [0, 1] a little."""
+    """Added by the super-resolve stage, with four times the size of `crop`. The smooth stage
+    averages it over time. Values may slightly overshoot [0, 1]."""
 
     @property
     def person_number(self) -> int:
@@ -242,12 +242,12 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class TrackedFrame:
-    """The one item that flows from track to paste."""
+    """A frame and its faces: the item that the stages pass on, from track to paste."""
 
     frame: Frame
     faces: tuple[Face, ...] = ()
     cut: bool = False
-    """This is the first frame of a new scene: no state may be carried over from before."""
+    """Whether this frame begins a new scene, into which no earlier state may be carried over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +294,7 @@ class VideoInfo:
 
 
 Upscaler = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
-"""Enlarges a picture. Takes float32 (H, W, 3) RGB, nominally in [0, 1] but not clipped, and the
-scale, 2 or 4; returns float32 (H * scale, W * scale, 3). The edges of both pictures must coincide,
-so that faces fit their heads: the middle of pixel x of the source comes to lie at
-x * scale + (scale - 1) / 2 of the result."""
+"""A function that enlarges a picture. It takes float32 (H, W, 3) RGB, nominally in [0, 1] but not
+clipped, and the scale, 2 or 4. It returns float32 (H * scale, W * scale, 3). The edges of both
+pictures must coincide, so that faces fit their heads: the centre of pixel x of the source lies at
+x * scale + (scale - 1) / 2 in the result."""

@@ -1,4 +1,4 @@
-"""Versions of the libraries that compute the result."""
+"""Versions of the libraries that affect the result."""
 
 from importlib.metadata import PackageNotFoundError, version
 

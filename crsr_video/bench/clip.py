@@ -1,9 +1,9 @@
 """The generated clip of the benchmarks: a moving camera, a textured scene and some faces.
 
 The face is Eileen Collins's, from NASA's portrait (public domain), blurred to about 60 pixels of
-detail per side of a crop, which is a face that a user would want to enhance. The scene is made of
-shapes and noise at every scale, with grain over it, so that an encoder has about as much to do as
-with real footage.
+detail per side of a crop, so that it resembles a face that a user would want to enhance. The scene
+is made of shapes and noise at every scale, with grain over it, so that an encoder has about as much
+to do as with real footage.
 """
 
 from collections.abc import Iterator
@@ -31,17 +31,17 @@ _FACE_WIDTH = 95.0
 _NOSE = (164.0, 118.0)
 _CROP_CENTRE, _CROP_RADIUS = (164.0, 112.0), 100.0
 _HEAD_CENTRE, _HEAD_RADII = (164.0, 112.0), (82.0, 118.0)
-"""Ellipse of head, hair and collar."""
+"""Ellipse that contains the head, the hair and the collar."""
 _BLUR_SIGMA = 1.2
 
-# The scene, as shares of the frame.
+# Geometry of the scene, as fractions of the frame.
 _FACE_SHARE = 0.13
-"""Width of a face, as a share of the frame's height."""
+"""Width of a face, as a fraction of the frame's height."""
 _PLACES = ((0.50, 0.46), (0.17, 0.62), (0.80, 0.60), (0.36, 0.80))
 _MARGIN = 0.06
 """The scene extends beyond the frame by this share on each side, so that the camera can move."""
 _GRAIN_SIGMA = 2.2
-"""In 8-bit codes."""
+"""Standard deviation of the grain in 8-bit codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Sample:
     width: int
     height: int
     faces: int
-    """From 0 to 4."""
+    """Number of faces, from 0 to 4."""
     frames: int
 
 
@@ -95,7 +95,7 @@ def pictures(sample: Sample) -> Iterator[Bytes]:
 
 
 def face_crops(count: int, size: int) -> Floats:
-    """Crops of the face, each rotated, shifted, lit and noisy in its own way.
+    """Return crops of the face, each with its own rotation, shift, brightness and noise.
 
     Returns:
         float32 (count, 3, size, size), RGB in [0, 1]; the same in every call.
@@ -115,7 +115,7 @@ def face_crops(count: int, size: int) -> Floats:
 
 
 def _draw_scene(width: int, height: int, rng: np.random.Generator) -> Bytes:
-    """Soft and hard shapes, and texture at every scale."""
+    """Draw a scene with soft and hard shapes, and with texture at every scale."""
     picture = np.zeros((height, width, 3), np.float32)
     for octave in range(2, 9):
         cells = (2**octave * width // height, 2**octave)
@@ -134,7 +134,7 @@ def _draw_scene(width: int, height: int, rng: np.random.Generator) -> Bytes:
 
 
 def _view(scene: Bytes, sample: Sample, margin: int, seconds: float) -> Bytes:
-    """The part of the scene in a camera that pans slowly and is held by hand."""
+    """Return the part of the scene that a slowly panning, hand-held camera shows."""
     x = margin * (1 - 0.8 * np.cos(0.5 * seconds)) + 1.5 * np.sin(7 * seconds)
     y = margin * (1 + 0.5 * np.sin(0.4 * seconds)) + 1.5 * np.sin(9 * seconds + 1)
     matrix = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
@@ -153,7 +153,7 @@ def _soft_face() -> Floats:
 
 
 def _head() -> tuple[Floats, Floats]:
-    """The face, (h, w, 3) BGR, and its opacity, (h, w, 1)."""
+    """Return the face, (h, w, 3) BGR, and its opacity, (h, w, 1)."""
     picture = _soft_face()
     y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
     (cx, cy), (rx, ry) = _HEAD_CENTRE, _HEAD_RADII
@@ -162,7 +162,7 @@ def _head() -> tuple[Floats, Floats]:
 
 
 def _pose(sample: Sample, number: int, seconds: float) -> NDArray[np.float64]:
-    """Matrix (2x3) from face.jpg to the frame. Each face sways, nods and tilts at its own pace."""
+    """Return the matrix (2x3) from face.jpg to the frame. Each face moves in its own phase."""
     phase = 1.7 * number
     scale = _FACE_SHARE * sample.height / _FACE_WIDTH * (1 + 0.04 * np.sin(0.9 * seconds + phase))
     tilt = np.radians(5) * np.sin(1.1 * seconds + phase)

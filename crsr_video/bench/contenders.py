@@ -21,14 +21,14 @@ from crsr_video.runtime.loading import Networks
 
 Images = NDArray[np.float32]
 Run = Callable[[Images], Images]
-"""From (N, 3, S, S) to (N, 3, 4S, 4S), RGB in [0, 1]."""
+"""A function that enhances (N, 3, S, S) to (N, 3, 4S, 4S), RGB in [0, 1]."""
 
 OURS = "crsr-video"
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Networks on a GPU, and the copies to it and back."""
+    """The networks on a GPU, and the transfers to and from it."""
 
     forward: transfers.Forward
     ways: Transfers
@@ -43,9 +43,9 @@ class Contender:
     way: str
     """How the networks are run."""
     precision: Callable[[int], str]
-    """Precision by crop size."""
+    """Returns the precision at which crops of a given side are computed."""
     stream: Stream | None = None
-    """Several batches overlap if this is given."""
+    """Networks and transfers for batches that overlap. None means one batch after the other."""
 
     def run_many(self, images: Images, count: int) -> None:
         """Run the same batch several times."""
@@ -57,7 +57,10 @@ class Contender:
 
 
 def ours(networks: Networks) -> Contender:
-    """The networks as the pipeline runs them. On a GPU, values between them stay there."""
+    """Return a contender that runs the networks as the pipeline does.
+
+    On a GPU, the values that pass from one network to the other stay on the GPU.
+    """
     device, predictors = networks.placement.device, networks.predictors()
     method, forward = predictors.super_resolve.method, transfers.chain(predictors)
 
@@ -74,7 +77,7 @@ def ours(networks: Networks) -> Contender:
 
 
 def streamed(way: str, precision: Callable[[int], str], stream: Stream) -> Contender:
-    """A contender whose batches overlap with their copies."""
+    """Return a contender that computes one batch while it copies others."""
 
     def run(images: Images) -> Images:
         return transfers.stream_batches(stream.forward, stream.ways, images, 1)
@@ -84,7 +87,7 @@ def streamed(way: str, precision: Callable[[int], str], stream: Stream) -> Conte
 
 @contextmanager
 def others(names: tuple[str, ...], model: str, networks: Networks) -> Iterator[list[Contender]]:
-    """Other programs with the same weights, on the same device with as many threads.
+    """Yield contenders for other programs: same weights, device and number of threads.
 
     Raises:
         BenchError: If a program is missing or does not support the device.
@@ -111,7 +114,7 @@ def _import(name: str) -> Any:
 
 
 def threads_of(networks: Networks) -> int:
-    """CPU threads of the networks, which other programs get too."""
+    """Return the number of CPU threads of the networks, which other programs also get."""
     return networks.placement.threads or torch.get_num_threads()
 
 
@@ -137,7 +140,7 @@ def _onnxruntime(module: Any, path: Path, networks: Networks) -> Contender:
 
 
 def _openvino(module: Any, path: Path, networks: Networks) -> Contender:
-    """OpenVINO at bf16 if the networks run at bf16 or int8, and at fp32 otherwise."""
+    """Return OpenVINO at bf16 if the networks run at bf16 or int8, and at fp32 otherwise."""
     placement = networks.placement
     if placement.device.type != "cpu":
         raise BenchError("OpenVINO is compared on the CPU only")
@@ -163,4 +166,4 @@ OTHERS: dict[str, Callable[[Any, Path, Networks], Contender]] = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
 }
-"""Functions that make the contenders, by the name of the program."""
+"""For each program, the function that makes its contender."""

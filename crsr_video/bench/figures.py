@@ -10,7 +10,7 @@ class Case:
     size: str
     """A key of `clip.SIZES`."""
     faces: int
-    """Faces in every frame, from 0 to 4."""
+    """Number of faces in every frame, from 0 to 4."""
     preset: str
     """Preset of the x264 encoder."""
     frames: int
@@ -20,12 +20,12 @@ class Case:
     device: str = "auto"
     precision: str = "auto"
     hwaccel: str = "none"
-    """Kind of device that decodes, for enhancing as well as for transcoding."""
+    """Kind of hardware device that decodes the clip, both for enhancing and for transcoding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Milliseconds per frame of one way through a clip."""
+    """Time per frame, in milliseconds, of one way to process a clip."""
 
     wall_ms: float
     cpu_ms: float
@@ -51,9 +51,9 @@ class NetworkSpeed:
     """Operations per second, two for a multiply-add: per second of CPU time on a CPU, and per
     second of elapsed time on a GPU."""
     peak: float
-    """The same of the fastest product of large matrices, weighted by the precisions in use."""
+    """Operations per second of the fastest large matrix product, weighted by precisions in use."""
     used: dict[str, float] = field(default_factory=dict)
-    """Share of the multiply-adds by precision. Large crops may use another one than small ones."""
+    """Share of the multiply-adds by precision. Large and small crops may use different ones."""
     peak_kernel: str = ""
     """Functions that multiplied the matrices."""
     way: str = ""
@@ -80,8 +80,8 @@ class CaseFigures:
     device_bytes: int = 0
     """Largest memory on the GPU, or 0 without one."""
     transfer_ms: float | None = 0.0
-    """Milliseconds per frame of copies to and from the GPU: 0 without one, and None if it does not
-    report them."""
+    """Milliseconds per frame of copies to and from the GPU: 0 without one, and None if the GPU does
+    not report them."""
     notices: tuple[str, ...] = ()
     """Notices of the decoder, for instance that a device is missing."""
 

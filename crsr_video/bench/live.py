@@ -33,14 +33,14 @@ _LOOP_SECONDS = 2.0
 """Length of the clip, which is played forward and backward."""
 _MIN_SIDE_PX = 64
 _GRACE_SECONDS = 60.0
-"""Time that a run may take to start and to end, in addition to what it plays."""
+"""Time that a run may take to start and to end, in addition to the length of the video."""
 _SETTLED_SECONDS = 5.0
-"""Memory is read after this time for the first time."""
+"""Time after which the memory of the live process is read for the first time."""
 _START_TICKS = 5 * TICKS_PER_SECOND
-"""End of the beginning of a run, in ticks of its timestamps."""
+"""Timestamp, in ticks, before which a frame counts as part of the start of a run."""
 
 PipeUser = Callable[[Any, threading.Event], None]
-"""Reads or writes a pipe until its end, or until the event is set."""
+"""A function that reads or writes a pipe until its end, or until the event is set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +66,15 @@ class LiveFigures:
     out_of_order: int
     """Received frames whose timestamp was not later than the one before."""
     outside: Quantiles
-    """Milliseconds from the camera's writing to the viewer's reading, including the pipes."""
+    """Milliseconds from when the camera writes a frame until the viewer reads it, including the
+    pipes."""
     first_frame_ms: float
-    """Milliseconds from the camera's writing of its first frame to the viewer's reading of the
-    first frame: the program starts before, and reads the pipe as soon as it can."""
+    """Milliseconds from when the camera writes its first frame until the viewer reads its first
+    frame. The live process starts before the camera does, and reads the pipe as soon as it can."""
     dropped_at_start: int
-    """Frames of the first five seconds that never came out."""
+    """Number of frames of the first five seconds that the viewer never received."""
     memory_start: float
-    """MiB of the live process, five seconds after its first frame."""
+    """Memory of the live process in MiB, five seconds after its first frame."""
     memory_end: float
     levels: Sequence[str]
     """Notices about changes of quality."""
@@ -82,10 +83,10 @@ class LiveFigures:
 
 
 def measure(load: Load, options: Sequence[str] = ()) -> LiveFigures:
-    """Play a clip into a live run, and measure.
+    """Play a clip into a live run, and return the measured results.
 
     Args:
-        load: What to play.
+        load: Video to play.
         options: Further options of ``crsr-video live``.
 
     Raises:
@@ -114,7 +115,7 @@ def measure(load: Load, options: Sequence[str] = ()) -> LiveFigures:
 
 
 def pictures(load: Load) -> list[Bytes]:
-    """Frames to play, as arrays of yuv420p in the layout of PyAV.
+    """Return the frames to play, as yuv420p arrays in PyAV's layout.
 
     Raises:
         BenchError: If the size is odd or too small for the generated clip.
@@ -133,15 +134,16 @@ def pictures(load: Load) -> list[Bytes]:
 
 
 def video_size(picture: Bytes) -> tuple[int, int]:
-    """Width and height of a frame of `pictures`."""
+    """Return the width and height of a frame that `pictures` returned."""
     return picture.shape[1], picture.shape[0] * 2 // 3
 
 
 class Camera:
-    """Writes frames as raw video in NUT, each at its time, forward and backward without an end.
+    """Writes frames as raw video in NUT, each when it is due, alternately forward and backward.
 
     Attributes:
-        sent: `time.monotonic` of the writing of each frame, by its timestamp.
+        sent: Time at which each frame was written, as `time.monotonic` gives it, by the timestamp
+            of the frame.
     """
 
     def __init__(self, pictures: list[Bytes], rate: Fraction, seconds: float) -> None:
@@ -186,9 +188,9 @@ class Viewer:
         self.latency = LatencyMeter()
         self.frames = self.out_of_order = 0
         self.first_at = 0.0
-        """`time.monotonic` of the reading of the first frame."""
+        """Time at which the first frame was read, as `time.monotonic` gives it."""
         self.early: set[int] = set()
-        """Timestamps of the frames of the first seconds that have come, in ticks."""
+        """Timestamps, in ticks, of the frames received from the first five seconds."""
 
     def read(self, pipe: IO[bytes], stop: threading.Event) -> None:
         """Read to the end."""
@@ -212,7 +214,7 @@ class Viewer:
 
 
 class LiveProcess:
-    """``crsr-video live`` from standard input to standard output in a process of its own.
+    """Runs ``crsr-video live`` from standard input to standard output in a separate process.
 
     Attributes:
         statistics: Statistics events.
@@ -231,11 +233,11 @@ class LiveProcess:
         self._stop = threading.Event()
 
     def run(self, write: PipeUser, read: PipeUser, timeout_seconds: float) -> None:
-        """Run to the end, with one thread each that writes, reads the video and reads the events.
+        """Run to the end, with three threads: to write the input, read the output and read events.
 
         Args:
-            write: Writes standard input.
-            read: Reads standard output.
+            write: Function that writes to the standard input of the process.
+            read: Function that reads from the standard output of the process.
             timeout_seconds: The run is killed after this time.
 
         Raises:
@@ -269,7 +271,7 @@ class LiveProcess:
                     thread.join(10)
 
     def require_summary(self) -> dict[str, Any]:
-        """The summary event.
+        """Return the summary event.
 
         Raises:
             CrsrError: If there was none.
@@ -279,7 +281,11 @@ class LiveProcess:
         return self._summary
 
     def memory(self, after_seconds: float) -> tuple[float, float]:
-        """Memory in MiB this long after the start, and at the end; 0 if not reported."""
+        """Return the memory in MiB at a time and at the end, or 0 if it was not reported.
+
+        Args:
+            after_seconds: The time, in seconds after the first frame.
+        """
         known = [(s["seconds"], s["memory_mib"] or 0.0) for s in self.statistics]
         first = next((mib for seconds, mib in known if seconds >= after_seconds), 0.0)
         return first, known[-1][1] if known else 0.0

@@ -1,4 +1,4 @@
-"""The machine and the versions of a measurement."""
+"""Description of the machine and the software versions of a measurement."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from crsr_video.versions import library_versions
 
 
 def machine() -> dict[str, str]:
-    """System, processor, number of cores and versions, by name."""
+    """Return the system, the processor, the number of cores and the versions, by name."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
@@ -21,12 +21,12 @@ def machine() -> dict[str, str]:
 
 
 def machine_line(facts: dict[str, str]) -> str:
-    """Facts about a machine on one line."""
+    """Return facts about a machine on one line."""
     return ", ".join(f"{name} {value}" for name, value in facts.items())
 
 
 def processor() -> str:
-    """Name of the processor."""
+    """Return the name of the processor."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():

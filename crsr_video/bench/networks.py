@@ -1,4 +1,4 @@
-"""The benchmark of the networks alone, which enhance batches of faces as in the pipeline."""
+"""The benchmark of the networks alone: they enhance batches of faces as in the pipeline."""
 
 import math
 import time
@@ -29,11 +29,11 @@ from crsr_video.runtime.loading import Networks, load_networks
 from crsr_video.text_table import markdown_table
 
 _MIN_SECONDS = 0.05
-"""Shortest timed interval. Small batches are repeated."""
+"""Shortest timed interval. A small batch is repeated until it takes this long."""
 _MIN_STREAMED_BATCHES = 8
-"""Batches in a row on a GPU, so that copies of one overlap with the computing of another."""
+"""Least number of batches in one timing on a GPU, so that copies and computation overlap."""
 _COMPARED_FACES = 4
-"""Faces of a batch whose result is compared with that of fp32."""
+"""Number of faces of each batch that are compared with the result at fp32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class NetworkFigures:
     side: int
     batch: int
     ms: float
-    """From arrays to arrays. On a GPU, copies overlap with other batches."""
+    """Elapsed time from input to output arrays. On a GPU, copies overlap with other batches."""
     cpu_ms: float
     """CPU time of all threads."""
     face_macs: int
@@ -79,16 +79,16 @@ class NetworkFigures:
     achieved: float
     """Operations per second, as in `figures.NetworkSpeed`."""
     peak: float
-    """The same of the fastest product of large matrices at this precision."""
+    """Operations per second of the fastest product of large matrices at this precision."""
     peak_kernel: str
     upload_ms: float | None
-    """Copy to the GPU, measured alone; None without a GPU."""
+    """Time of the copy to the GPU, measured alone; None without a GPU."""
     compute_ms: float | None
     download_ms: float | None
     device_bytes: int
-    """Largest memory on the GPU, weights included; 0 without a GPU."""
+    """Peak memory on the GPU, including the weights; 0 without a GPU."""
     psnr: float | None
-    """Difference from the result of fp32 in dB, or None if nothing was compared."""
+    """PSNR in dB against the result at fp32, or None if there is only one contender."""
 
     @property
     def faces_per_second(self) -> float:
@@ -97,7 +97,7 @@ class NetworkFigures:
 
     @property
     def transfer_share(self) -> float:
-        """Share of the copies in the sum of all steps; 0 without a GPU."""
+        """Time of the copies as a share of the time of all steps; 0 without a GPU."""
         up, compute, down = (
             step or 0.0 for step in (self.upload_ms, self.compute_ms, self.download_ms)
         )
@@ -107,7 +107,7 @@ class NetworkFigures:
 def measure(
     settings: Settings, *, on_batch: Callable[[str], None] = lambda _: None
 ) -> list[NetworkFigures]:
-    """Measure every batch. Contenders take turns.
+    """Measure every model, crop size and batch size. The contenders take turns.
 
     Args:
         settings: What to measure.
@@ -125,7 +125,7 @@ def measure(
         config = Config.from_options(
             model=model, device=settings.device, precision=settings.precision
         )
-        # Other programs compute whole crops, so this does too. The pipeline computes a part.
+        # Other programs compute whole crops, so the networks do too. The pipeline computes a part.
         networks = replace(load_networks(config), windowed=())
         with contenders.others(settings.against, model, networks) as others:
             players = [contenders.ours(networks), *others]
@@ -154,7 +154,7 @@ class _Comparison:
     ) -> None:
         self._model, self._networks, self._players = model, networks, players
         self._device, self._peaks = networks.placement.device, peaks
-        self._plain = weights.load(model)  # Loaded again, because running rewrites the layers.
+        self._plain = weights.load(model)  # Loaded again: a run rewrites the layers.
 
     def measure(self, side: int, batch: int, runs: int) -> list[NetworkFigures]:
         """Return a row for each contender."""
@@ -226,7 +226,7 @@ class _Comparison:
 
 
 def _timed(player: Contender, images: Images, repeats: int) -> tuple[float, float]:
-    """Elapsed seconds and CPU seconds of one batch."""
+    """Return the elapsed seconds and the CPU seconds of one batch."""
     wall, cpu = time.perf_counter(), time.process_time()
     player.run_many(images, repeats)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -256,7 +256,7 @@ def _memory_errors(batch: int, side: int, networks: Networks) -> Iterator[None]:
 
 
 def as_dict(row: NetworkFigures) -> dict[str, Any]:
-    """A row for JSON, with derived values."""
+    """Return a row for JSON, with derived values."""
     return asdict(row) | {
         "faces_per_second": row.faces_per_second,
         "peak_share": row.achieved / row.peak,
@@ -265,7 +265,7 @@ def as_dict(row: NetworkFigures) -> dict[str, Any]:
 
 
 def as_text(machine: Mapping[str, str], rows: Sequence[NetworkFigures]) -> str:
-    """A table of the results with notes."""
+    """Return a table of the results, followed by notes."""
     compared = any(row.psnr is not None for row in rows)
     on_gpu = any(row.upload_ms is not None for row in rows)
     header = ["model", "computed by", "precision", "crop", "batch", "ms", "CPU ms", "faces/s"]

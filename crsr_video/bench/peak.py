@@ -12,9 +12,9 @@ from crsr_video.networks import onednn
 from crsr_video.runtime.placement import INT8
 
 _CPU_SIDE = 1024
-"""Side of the matrices. A core multiplies them in some milliseconds."""
+"""Side of the matrices on a CPU. One core multiplies them in a few milliseconds."""
 _GPU_SIDE = 8192
-"""A GPU needs large matrices to be fully used."""
+"""Side of the matrices on a GPU, which only large matrices keep fully busy."""
 _PRODUCTS_PER_TIMING = 4
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -27,17 +27,17 @@ class Peak:
     """Peak throughput of one device at one precision."""
 
     rate: float
-    """Operations per second, two for a multiply-add: per second of CPU time on a CPU, and per
-    second of elapsed time on a GPU."""
+    """Operations per second, where a multiply-add counts as two. The seconds are CPU time on a CPU,
+    and elapsed time on a GPU."""
     kernel: str
-    """The function that reached it."""
+    """Name of the function that reached this rate."""
 
 
 @torch.inference_mode()
 def measure(
     device: torch.device, precision: str, *, seconds: float = 0.4, side: int | None = None
 ) -> Peak:
-    """Measure the fastest product of two large square matrices.
+    """Measure the throughput of the fastest function that multiplies two large square matrices.
 
     Args:
         device: CPU or GPU.
@@ -47,7 +47,7 @@ def measure(
 
     Raises:
         KeyError: If the precision is unknown.
-        BenchError: If no kernel of this device has the precision.
+        BenchError: If no kernel of this device supports the precision.
     """
     side = side or (_CPU_SIDE if device.type == "cpu" else _GPU_SIDE)
     found: list[Peak] = []
@@ -75,8 +75,8 @@ def kernels(device: torch.device, precision: str, side: int) -> dict[str, Multip
 
 
 def _best_rate(multiply: Multiply, device: torch.device, side: int, seconds: float) -> float:
-    """The best of many timings, because disturbances only make a product slower."""
-    # Other processes may run meanwhile, so on a CPU only its own time counts.
+    """Return the best of many timings, because disturbances only make a product slower."""
+    # Other processes may run at the same time, so on a CPU only this process's time counts.
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     multiply()[0, 0].item()
     best, end = 0.0, clock() + seconds
@@ -92,7 +92,7 @@ def _best_rate(multiply: Multiply, device: torch.device, side: int, seconds: flo
 
 @contextmanager
 def _same_rounding_as_convolutions(device: torch.device) -> Iterator[None]:
-    """Let products round to TF32 if convolutions may. By default only convolutions may."""
+    """Allow TF32 in matrix products if convolutions may use it, as only they may by default."""
     if device.type != "cuda" or not torch.backends.cudnn.allow_tf32:
         yield
         return

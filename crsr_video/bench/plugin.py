@@ -1,6 +1,7 @@
-"""The benchmark of the effect in FFmpeg: its time beyond the conversion to RGB and back.
+"""Benchmark of the effect in FFmpeg: the time that it adds to the conversion to RGB and back.
 
-FFmpeg decodes a clip, converts it and discards it, with the effect in the middle and without.
+FFmpeg decodes a clip, converts it to RGB and back, and discards the result, once with the effect in
+between and once without it.
 """
 
 import os
@@ -40,7 +41,7 @@ class Settings:
     """A key of `clip.SIZES`."""
     frames: int = 100
     model: str = "identity"
-    """Networks of the effect's server. The identity shows the cost of everything else."""
+    """Networks that the effect's server runs. "identity" shows the cost of everything else."""
     runs: int = 3
     """Number of measurements. Results are medians."""
 
@@ -75,7 +76,7 @@ class PluginFigures:
 def measure(
     settings: Settings, *, on_film: Callable[[str], None] = lambda _: None
 ) -> list[PluginFigures]:
-    """Measure every film. Passes with the effect and without alternate.
+    """Measure every film. Passes without the effect and with it alternate.
 
     Args:
         settings: What to measure.
@@ -87,7 +88,7 @@ def measure(
         PluginError: If no effect is installed and it cannot be compiled.
         WeightsError: If there is no such model.
     """
-    weights.load(settings.model)  # Fails now rather than in the server.
+    weights.load(settings.model)  # Report an unknown model here, not in the server.
     with tempfile.TemporaryDirectory(prefix="crsr-") as name:
         folder = Path(name)
         environment = _environment(folder)
@@ -101,7 +102,7 @@ def measure(
 
 
 def _environment(folder: Path) -> Mapping[str, str]:
-    """Environment in which FFmpeg loads the installed effect, or one that is compiled now."""
+    """Return an environment in which FFmpeg finds the effect; compile it if none is installed."""
     host = status.ffmpeg()
     if host.path is None:
         raise BenchError("there is no ffmpeg on the search path")
@@ -116,7 +117,7 @@ def _environment(folder: Path) -> Mapping[str, str]:
 
 
 def _clips(folder: Path, settings: Settings) -> dict[int, Path]:
-    """Clips by number of faces."""
+    """Write the clips, and return their paths by number of faces."""
     width, height = clip.SIZES[settings.size]
     made = {}
     for faces in sorted(set(FILMS.values())):
@@ -127,7 +128,7 @@ def _clips(folder: Path, settings: Settings) -> dict[int, Path]:
 
 @contextmanager
 def running_server(place: Path, model: str) -> Iterator["subprocess.Popen[str]"]:
-    """A server for this measurement, with its networks loaded."""
+    """Run a server for this measurement. The block begins when its networks are loaded."""
     words = ["serve", "--socket", str(place), "--idle", _SERVER_IDLE_SECONDS, "--model", model]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
         process = subprocess.Popen(
@@ -153,7 +154,7 @@ def running_server(place: Path, model: str) -> Iterator["subprocess.Popen[str]"]
 
 
 def _answers(place: Path, model: str, process: "subprocess.Popen[str]") -> bool:
-    """Wait until the server has loaded everything, and return whether it has."""
+    """Wait until the server has loaded everything. Return False if it ended or took too long."""
     settings = EffectSettings(model=model)
     end = time.monotonic() + _SERVER_TIMEOUT_SECONDS
     while time.monotonic() < end and process.poll() is None:
@@ -178,7 +179,7 @@ def _film(
     effect = _command(film, path, settings)
     plain = [word.replace(f",{_effect(settings)}", "") for word in effect]
     both: tuple[list[Pass], list[Pass]] = ([], [])
-    for _ in range(1 + settings.runs):  # The first warms up.
+    for _ in range(1 + settings.runs):  # The first round is a warm-up.
         for passes, words in zip(both, (plain, effect), strict=True):
             passes.append(time_pass(words, settings.frames, environment, server.pid))
     without, with_it = (_median(passes[1:]) for passes in both)
@@ -190,7 +191,7 @@ def _effect(settings: Settings) -> str:
 
 
 def _command(film: str, path: Path, settings: Settings) -> list[str]:
-    """An FFmpeg command with the filters of ``ffmpeg-args`` and no encoder."""
+    """Return an FFmpeg command with the filters of ``ffmpeg-args`` and no encoder."""
     with Reader(path) as decoder:
         first, tags = decoder.source.first, ffmpeg.colour_tags(decoder.source)
     filters = ffmpeg_filters.filter_chain(
@@ -210,7 +211,7 @@ def time_pass(words: list[str], frames: int, environment: Mapping[str, str], ser
     """Run FFmpeg once and measure it.
 
     Raises:
-        BenchError: If FFmpeg failed, or the effect let frames pass unchanged.
+        BenchError: If FFmpeg fails, prints an error or takes too long.
     """
     before, serving = _children_seconds(), _seconds_of(server)
     begin = time.perf_counter()
@@ -235,13 +236,13 @@ def time_pass(words: list[str], frames: int, environment: Mapping[str, str], ser
 
 
 def _children_seconds() -> float:
-    """CPU seconds of all child processes that have ended."""
+    """Return the CPU seconds of all child processes that have ended."""
     used = os.times()
     return used.children_user + used.children_system
 
 
 def _seconds_of(process: int) -> float:
-    """CPU seconds of a running process, or 0 if the system does not report them."""
+    """Return the CPU seconds of a running process, or 0 if the system does not report them."""
     try:
         fields = (
             Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
@@ -260,7 +261,7 @@ def _median(passes: list[Pass]) -> Pass:
 
 
 def as_text(rows: Sequence[PluginFigures]) -> str:
-    """The results as a table."""
+    """Return the results as a Markdown table."""
     header = ["film", "conversion", "with the effect", "difference"]
     header += ["CPU of conversion", "CPU of ffmpeg", "CPU of the server"]
     lines = [

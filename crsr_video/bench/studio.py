@@ -1,6 +1,6 @@
-"""The benchmark of the studio: how soon and how smoothly its preview shows enhanced frames.
+"""Benchmark of how soon and how smoothly the studio's preview shows enhanced frames.
 
-A studio is started as a user would start it, and asked through its HTTP API as its page would.
+It starts a studio as a user would, and sends requests to its HTTP API as the studio's page would.
 """
 
 import http.client
@@ -30,19 +30,19 @@ _CLIP_FRAMES = 250
 _START_SECONDS = 120.0
 _COOKIE = "crsr_studio"
 _SETTLED_REQUESTS = 30
-"""Memory is read for the first time after this number of frames."""
+"""Number of requested frames after which the resident memory is first recorded."""
 _MEMORY_SAMPLES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Results of one size of the picture, with one face."""
+    """Results for one picture size, with one face in the picture."""
 
     size: str
     first_frame_seconds: float
-    """From the request until the first enhanced frame is there, after the file was opened."""
+    """Time from the first request for a frame to its arrival. The file is already open."""
     frame_seconds: float
-    """Median over frames at random positions."""
+    """Median time from request to arrival over frames at random positions."""
     playing_fps: float
     """Frames per second that arrive while the file plays."""
     quality: str
@@ -52,7 +52,7 @@ class Figures:
     memory_growth_mib: float | None
     """Growth of the resident memory over all further frames."""
     memory_over_time_mib: tuple[float, ...] = ()
-    """Resident memory at equal intervals while frames at random positions were asked for."""
+    """Resident memory at equal intervals while frames at random positions were requested."""
 
 
 def measure(
@@ -62,12 +62,12 @@ def measure(
     scrub_seconds: float,
     on_size: Callable[[str], None] = lambda _: None,
 ) -> list[Figures]:
-    """Return the figures of generated clips.
+    """Measure the studio with generated clips, and return the figures.
 
     Args:
         sizes: Names from `clip.SIZES`.
-        play_seconds: Time for which a clip plays; it is 10 seconds long.
-        scrub_seconds: Time for which frames at random positions are asked for.
+        play_seconds: Maximum time for which a clip is played. Each clip is 10 seconds long.
+        scrub_seconds: Time for which frames at random positions are requested.
         on_size: Called with each size before it is measured.
 
     Raises:
@@ -81,7 +81,8 @@ def measure(
             width, height = clip.SIZES[size]
             clip.write(folder / f"{size}.mp4", clip.Sample(width, height, 1, _CLIP_FRAMES))
         with _studio(folder, Path(name) / "work") as studio:
-            # The networks are loaded in the background: nobody clicks before that.
+            # The networks are loaded in the background. This request waits for them, so that the
+            # time to load them is not measured.
             studio.frame(studio.file_id(f"{sizes[0]}.mp4"), 1.0)
             return [_measure(studio, size, play_seconds, scrub_seconds) for size in sizes]
 
@@ -108,7 +109,7 @@ def as_json(figures: list[Figures]) -> str:
 
 
 class _Studio:
-    """A running studio, as its page sees it."""
+    """Client of a running studio, which sends the same requests as the studio's page."""
 
     def __init__(self, process: subprocess.Popen[str], host: str, token: str) -> None:
         self._process, self._host = process, host
@@ -121,7 +122,7 @@ class _Studio:
         self._connection.request(method, path, text, headers)
         answer = self._connection.getresponse()
         data = answer.read()
-        self._connection.close()  # The server closes connections that rest for five seconds.
+        self._connection.close()  # The server closes connections idle for five seconds.
         if answer.status != 200:
             raise BenchError(f"the studio answered {path} with {answer.status}: {data[:200]!r}")
         return data
@@ -146,7 +147,7 @@ class _Studio:
                     message = socket.recv(timeout=_START_SECONDS)
                 except (ConnectionClosed, TimeoutError):
                     break
-                if isinstance(message, str):  # The end of the file.
+                if isinstance(message, str):  # Text marks the end of the file.
                     break
                 header = _header(message)
                 times.append(time.monotonic())

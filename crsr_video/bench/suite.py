@@ -1,4 +1,4 @@
-"""The benchmark of whole files: all cases in processes of their own, and tables of the results."""
+"""Benchmark of whole files: runs each case in its own process, and formats results as tables."""
 
 import json
 import subprocess
@@ -104,7 +104,7 @@ def _measure_in_child(case: Case, path: Path) -> CaseFigures:
 
 
 def measure_job(job: str) -> dict[str, Any]:
-    """Measure the case of `_measure_in_child` in this process.
+    """Measure one case in this process, which `_measure_in_child` has started.
 
     Args:
         job: Case and path of the clip, as JSON.

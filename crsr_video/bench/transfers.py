@@ -49,7 +49,7 @@ def measure_steps(forward: Forward, ways: Transfers, images: Images, runs: int) 
         forward: Networks on the device.
         ways: Transfers to the device and back.
         images: The batch.
-        runs: Number of measurements, after one that warms up.
+        runs: Number of measurements after the first one, which only warms up.
     """
     times: list[tuple[float, float, float]] = []
     for _ in range(1 + runs):
@@ -75,7 +75,7 @@ def upload(ways: Transfers, images: Images) -> torch.Tensor:
 
 
 def stream_batches(forward: Forward, ways: Transfers, images: Images, count: int) -> Images:
-    """Run the same batch several times, with the copies of one beside the computing of the next.
+    """Run the same batch several times, and copy each result while the next one is computed.
 
     Returns:
         The last result.
@@ -92,7 +92,7 @@ def stream_batches(forward: Forward, ways: Transfers, images: Images, count: int
 
 
 def profiled_copies_ms(act: Callable[[], object]) -> float | None:
-    """Milliseconds of copying to and from the GPU during a call, by the GPU's own counters.
+    """Milliseconds of copying to and from the GPU during a call, from the GPU's own counters.
 
     Returns:
         None if the counters may not be read on this machine.
@@ -107,7 +107,7 @@ def copies_ms(events: Iterable[tuple[str, float]]) -> float | None:
     """Milliseconds of the copies among profiler events, or None if there is no copy.
 
     Args:
-        events: CUPTI's names of events, and microseconds.
+        events: CUPTI's name and the microseconds of each event.
     """
     copies = [microseconds for name, microseconds in events if _COPY_EVENT.match(name)]
     return sum(copies) / 1000 if copies else None

@@ -73,7 +73,7 @@ class App(Group):
             except click.ClickException as error:
                 _fail(f"{error.format_message()}{_help_hint(error)}", error.exit_code)
             except ReaderGoneError as error:
-                logging.getLogger("crsr_video").info("%s", error)  # Other filters say nothing.
+                logging.getLogger("crsr_video").info("%s", error)  # Other filters end silently.
                 sys.exit(EXIT_READER_GONE)
             except (ConfigError, EncoderError) as error:
                 _fail(str(error), EXIT_USAGE)
@@ -107,7 +107,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 def _with_option_names(message: str) -> str:
-    """Replace names of settings in Python, which stand between backticks, by option names."""
+    """Replace names of settings in Python, which stand between backticks, with option names."""
     return re.sub(
         "`([a-z_]+)`",
         lambda name: _OPTION_NAMES.get(name[1], "--" + name[1].replace("_", "-")),
@@ -154,4 +154,4 @@ def main() -> None:
     crsr-video doctor                            # checks the installation
     """
     logging.basicConfig(format="crsr-video: %(message)s")
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # Damage of pictures is our own message.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # We report damaged pictures.

@@ -113,7 +113,7 @@ def _measure(
     from crsr_video.track import litert
 
     litert.prepare_process()
-    devices.place(device, precision)  # Fails now rather than after the first clip was made.
+    devices.place(device, precision)  # Fail before the first clip is generated.
     cases = [
         Case(size, count, preset, frames, model, runs, device, precision, hwaccel)
         for preset in presets

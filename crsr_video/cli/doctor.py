@@ -1,4 +1,4 @@
-"""``crsr-video doctor``: what is installed, whether it works, and how to get what is missing."""
+"""The command ``crsr-video doctor``, which checks the installation and names remedies."""
 
 import importlib.util
 import json
@@ -18,7 +18,8 @@ from crsr_video.cli.commands import command
 from crsr_video.errors import CrsrError
 
 State = Literal["ok", "todo", "none", "FAIL"]
-"""Works; is fetched on first use; an optional part that is not installed; is broken."""
+"""State of a part: "ok" if it works, "todo" if it is fetched on first use, "none" if it is optional
+and not installed, and "FAIL" if it is missing or broken."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ OPTIONAL_PARTS = (
     ),
     _extra("browser", "the tests of the studio in a browser", "playwright"),
 )
-"""Parts that doctor lists, and that it does not miss."""
+"""Parts that the command lists, but that do not make it fail if they are missing."""
 
 
 @command(short_help="Check the installation and measure its speed.")
@@ -193,7 +194,7 @@ def _self_test(device: str) -> str:
     runs, begin = 0, 0.0
     while runs < 2 or time.perf_counter() - begin < 1.0:
         if runs == 1:
-            begin = time.perf_counter()  # The first run only warms up.
+            begin = time.perf_counter()  # The first run is a warm-up.
         result = networks[1](networks[0](crop))
         runs += 1
     if result.shape != (1, 3, 256, 256) or not result.isfinite().all():

@@ -167,10 +167,11 @@ def enhance(
 
 
 def _check_names(sources: tuple[Path, ...], output: str | None, *, is_recursive: bool) -> None:
-    """Refuse inputs and outputs that were probably meant otherwise, and say how to write them.
+    """Refuse names of inputs and outputs that look like mistakes, and suggest what to write.
 
     Raises:
-        ConfigError: There are such names.
+        ConfigError: A name has to be written in another way.
+        InputError: The input does not exist, but a file with a similar name does.
     """
     last = sources[-1]
     spaced = Path(" ".join(map(str, sources)))
@@ -203,7 +204,7 @@ def _check_names(sources: tuple[Path, ...], output: str | None, *, is_recursive:
 
 
 def _similar_name(path: Path) -> Path | None:
-    """Return the file whose name is most like that of a missing one, if there is one."""
+    """Return the file whose name is most similar to that of a missing one, or None."""
     try:
         names = [item.name for item in path.parent.iterdir() if not item.name.startswith(".")]
     except OSError:
@@ -231,7 +232,7 @@ def _enhance_one(
 
         reporter.start(source)
         if str(source) != "-" and not sequences.is_sequence(source):
-            opening.check_path(source)  # Before anything is downloaded.
+            opening.check_path(source)  # Fail before anything is downloaded.
         if config.job.resume and str(source) != "-" and not piped:
             from crsr_video.jobs import queue as jobs
 

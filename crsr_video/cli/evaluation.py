@@ -1,4 +1,4 @@
-"""``crsr-video evaluate`` and its relatives: quality of weights, of results and of tracking."""
+"""The ``evaluate`` commands, which measure the quality of weights, of results and of tracking."""
 
 from pathlib import Path
 from typing import Any

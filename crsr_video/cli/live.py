@@ -189,7 +189,7 @@ def live(
 
 
 def _with_page(hooks: "Hooks", port: int, strength: float, stack: ExitStack) -> "Hooks":
-    """Return hooks that also show the run on a page, which is served until the stack is left."""
+    """Return hooks that also show the run on a web page, which is served until `stack` closes."""
     from crsr_video.studio.live_page import LivePage
 
     page = stack.enter_context(LivePage(port, strength=strength))

@@ -32,7 +32,7 @@ SOURCE = click.argument(
     is_eager=True,
     callback=settings_files.keep_source,
 )
-"""The input, beside which there may be a settings file."""
+"""The input. A settings file may lie beside it."""
 PRESET_NAME = option(
     "--preset-name",
     metavar="NAME",
@@ -86,7 +86,7 @@ PEOPLE = (
         help="Enhance at most the N largest faces of a frame.",
     ),
 )
-"""Options that choose people; they become fields of `Config`."""
+"""Options that choose people. Their values become fields of `Config`."""
 MODEL = option(
     "--model",
     metavar="NAME|PATH",
@@ -226,14 +226,14 @@ live_face_options = section("Faces", STRENGTH, REGION.but(default="face"), *PEOP
 """Add the options that choose faces in a stream."""
 
 network_options = section("Quality of faces", MODEL, TEXTURE, BACKOFF)
-"""Add the options of the networks that change the result."""
+"""Add the options of the networks that affect the result."""
 
 speed_options = section("Performance", DEVICE, PRECISION)
-"""Add the options of the networks that change their speed."""
+"""Add the options of the networks that affect their speed."""
 
 
 def as_rare(*options: Declaration) -> tuple[Declaration, ...]:
-    """Return options that only --help-all lists."""
+    """Return copies of the options that only --help-all lists."""
     return tuple(declared.but(rare=True) for declared in options)
 
 
@@ -241,19 +241,19 @@ def as_rare(*options: Declaration) -> tuple[Declaration, ...]:
 
 
 def take(kind: type[T], choices: dict[str, Any], **others: Any) -> T:
-    """Return settings, and remove their values from those of all options.
+    """Build a settings object from option values, and remove these values from `choices`.
 
     Args:
-        kind: A dataclass, whose fields have the names of the options' parameters.
-        choices: The values of the options.
-        **others: Fields that come from elsewhere.
+        kind: Dataclass of the settings. Its fields have the names of the options' parameters.
+        choices: Values of all options, by parameter name.
+        **others: Values of fields that do not come from options.
     """
     names = {item.name for item in fields(kind)} & choices.keys()  # type: ignore[arg-type]
     return kind(**{name: choices.pop(name) for name in names}, **others)
 
 
 def replace_end(choices: dict[str, Any]) -> None:
-    """Replace the value of --end by that of --duration.
+    """Convert the value of --end into a duration.
 
     Raises:
         ConfigError: Both were given, or the end is not after the start.

@@ -98,7 +98,7 @@ def _program(chosen: Path | None) -> Path:
     """The crsr-video program that the effect should start.
 
     Raises:
-        PluginError: If there is none.
+        PluginError: If there is no such program.
     """
     from crsr_video.errors import PluginError
 
@@ -106,7 +106,7 @@ def _program(chosen: Path | None) -> Path:
     beside_python = Path(sys.executable).parent / "crsr-video"
     for path in (chosen, running if running.name.startswith("crsr-video") else None, beside_python):
         if path is not None and path.is_file() and os.access(path, os.X_OK):
-            return path.absolute()  # Not resolved, since a link may lead into an environment.
+            return path.absolute()  # Links stay unresolved: they may lead into an environment.
     raise PluginError("there is no program crsr-video beside this Python; name it with --command")
 
 
@@ -250,7 +250,10 @@ def ffmpeg_args(common: Common, /, source: Path, **values: Any) -> None:
 
 
 def _check_effect_options(values: dict[str, Any]) -> None:
-    """Refuse values that the effect's server would refuse while frames pass unchanged.
+    """Check the values for the effect before a command is printed.
+
+    The effect's server would refuse a wrong value only while FFmpeg runs, and every frame would
+    then pass unchanged.
 
     Raises:
         ConfigError: If a value is out of its range.

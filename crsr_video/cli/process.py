@@ -83,7 +83,7 @@ def finish_loading() -> None:
 def release_memory() -> None:
     """Free what nothing refers to any more, and give free memory back to the system.
 
-    Only glibc is asked for the latter: it keeps what lies between blocks that are in use.
+    Only glibc has a function for the latter. It otherwise keeps free memory between blocks in use.
     """
     gc.collect()
     if sys.platform == "linux":
@@ -105,8 +105,8 @@ def limit_library_threads(device: str) -> None:
     Pictures of faces are small, so more OpenCV threads would raise the total CPU time by a third.
 
     Args:
-        device: The setting for the device. "auto" counts as a CPU, because only torch knows
-            better, and loading it takes a second.
+        device: The setting for the device. "auto" counts as a CPU, because only torch can
+            find a GPU, and loading torch takes a second.
     """
     import cv2
 
@@ -117,7 +117,7 @@ def limit_library_threads(device: str) -> None:
 def limit_research_threads(threads: int) -> None:
     """Give torch some CPU threads, and OpenCV one, for training and evaluation.
 
-    Data is made by threads of its own, and more threads of OpenCV would disturb them.
+    Separate threads prepare the data, and more threads of OpenCV would compete with them.
     """
     import cv2
     import torch

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
-    """How several videos are found and shared out."""
+    """How several videos are found and distributed over processes or machines."""
 
     recursive: bool
     patterns: tuple[str, ...]
@@ -92,23 +92,23 @@ queue_options = section(
         ),
     ),
 )
-"""Add the options of `QueueSettings`."""
+"""Decorator that adds the options of `QueueSettings` to a command."""
 
 
 def is_queue(sources: Sequence[Path], settings: QueueSettings) -> bool:
-    """Whether the options ask for more than one video on this machine."""
+    """Return whether the options ask for several inputs, or for a Ray cluster."""
     asked = settings.recursive or settings.patterns or settings.ray is not None
     return bool(asked) or len(sources) > 1
 
 
 @contextmanager
 def output_in(folder: Path, source: Path, config: Config) -> Iterator[Path]:
-    """Make a folder and yield the name of a result in it.
+    """Create a folder, and yield the path of the result in it.
 
-    A folder that was made here is removed if nothing was written into it.
+    A folder that was created here is removed if nothing is written into it.
 
     Raises:
-        CrsrError: If the folder cannot be made, or the source cannot be read.
+        CrsrError: If the folder cannot be created, or the source cannot be read.
     """
     from crsr_video.jobs.queue import Job, make_folders, make_job, removing_empty_folders
 
@@ -131,7 +131,7 @@ def enhance_all(
 
     Args:
         sources: Files and folders.
-        place: Folder of all results, or the name of a single one.
+        place: Folder of all results, or the path of a single result.
         config: Settings of every video.
         settings: Settings of the queue.
         common: Options of every command.
@@ -229,7 +229,7 @@ class QueueReporter(Reporter):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the progress bar, and sum up the finished jobs if the queue was interrupted."""
+        """Close the progress bar, and print a summary if the queue was interrupted."""
         if error is not None and self._has_begun:
             self._sum_up(stopped=True)
         super().__exit__(kind, error, trace)
@@ -275,10 +275,10 @@ class QueueReporter(Reporter):
                 self._succeed(event)
 
     def end(self, overviews: Sequence[Path] = ()) -> int:
-        """Sum up, and return the exit code.
+        """Print a summary, and return the exit code.
 
         Args:
-            overviews: Overviews of all files that were written.
+            overviews: Paths of the overview files that were written.
         """
         self.close_bar()
         self._sum_up(stopped=False)

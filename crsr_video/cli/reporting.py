@@ -27,10 +27,11 @@ PROGRESS_SECONDS = 0.5
 class Reporter:
     """Reports one run, for people on standard error or for programs as JSON events.
 
-    Used as a context manager: the progress bar is closed, and a failure becomes an event.
+    Use it as a context manager. On exit, it closes the progress bar, and reports a failure as an
+    event.
 
     Args:
-        common: Options of every command: how much is printed.
+        common: Options of every command, which say how much is printed.
         as_json: Print JSON events instead of text.
         events_to_stderr: Print the events to standard error, because a video goes to standard
             output.
@@ -47,7 +48,7 @@ class Reporter:
         self._last_event = 0.0
 
     def __enter__(self) -> Self:
-        """Return the reporter, after a notice of each settings file that options come from."""
+        """Report each settings file that options come from, and return the reporter."""
         context = click.get_current_context(silent=True)
         for origin in settings_files.origins_of(context) if context is not None else ():
             self.notice(f"options from {origin}")
@@ -74,7 +75,7 @@ class Reporter:
         self.say(f"note: {text}")
 
     def skip(self, source: Path, output: Path) -> None:
-        """Report that the result exists already, and is complete."""
+        """Report that the result already exists and is complete."""
         self.event("skipped", source=str(source), output=str(output))
         self.say(f"already done: {output} is complete (-y makes it again)")
 
@@ -93,7 +94,7 @@ class Reporter:
         if self._shows_bar:
             if self._bar is None:
                 self._bar = progress_bar(state.total, self._bar_label, " frames")
-                self._bar.initial = self._bar.n = state.resumed  # Not part of this run's speed.
+                self._bar.initial = self._bar.n = state.resumed  # Not counted in the speed.
             self._bar.set_postfix_str(f"faces={state.faces}", refresh=False)
             self._bar.update(state.frames - self._bar.n)
         now = time.monotonic()
@@ -116,15 +117,15 @@ class Reporter:
         for line in hints:
             self.notice(line)
         self.say_more(*summaries.detail_lines(summary))
-        self.event("summary", **summaries.summary_facts(summary))  # The last of all events.
+        self.event("summary", **summaries.summary_facts(summary))  # This is the last event.
 
     def event(self, event: str, **facts: Any) -> None:
-        """Print a JSON event, if events were asked for."""
+        """Print a JSON event, if the user asked for events."""
         if self._json:
             click.echo(json.dumps({"event": event, **facts}), err=self._events_to_stderr)
 
     def say(self, line: str) -> None:
-        """Print a line for people, unless they asked for none."""
+        """Print a line for people, unless --quiet or --json was given."""
         if self._prints_text:
             self._clear_bar()
             click.echo(f"crsr-video: {printable(line)}", err=True)
@@ -154,7 +155,7 @@ class Reporter:
 
 
 def progress_bar(total: int, label: str, unit: str, *, scale: bool = False) -> Any:
-    """A progress bar on standard error."""
+    """Return a progress bar on standard error."""
     from tqdm import tqdm
 
     return tqdm(
@@ -169,7 +170,7 @@ def progress_bar(total: int, label: str, unit: str, *, scale: bool = False) -> A
 
 
 def printable(text: str) -> str:
-    """Text on one line, with unprintable characters as Python escapes them.
+    """Return a text on one line, with unprintable characters escaped as in Python.
 
     File names may contain line breaks and terminal control sequences.
     """

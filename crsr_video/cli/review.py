@@ -1,4 +1,4 @@
-"""``crsr-video tracks``, ``preview`` and ``compare``: look at people, and at what is changed."""
+"""``crsr-video tracks``, ``preview`` and ``compare``: show people, and what enhancement changes."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crsr_video.track.tracks_file import Person
 
 _MOST_LISTED = 20
-"""People who are printed one by one. The tracks file contains all of them."""
+"""Maximum number of people who are printed one by one. The tracks file contains all of them."""
 
 
 @command(short_help="Find and number the people of a video.")

@@ -1,8 +1,8 @@
 """Settings files: values of options from ``crsr-video.toml``, with named presets.
 
 The user's own file is in the configuration folder of the system. Another one may lie beside the
-input. Values of the command line come first, then a preset, the file beside the input, and the
-user's file.
+input. A value on the command line takes precedence over a preset, a preset over the file beside the
+input, and that file over the user's own file.
 """
 
 import os
@@ -38,7 +38,7 @@ class Setting:
 
 @dataclass(slots=True)
 class _Given:
-    """What the command line says about settings files."""
+    """Input and preset that the command line names, and the origins of the settings in use."""
 
     source: Path | None = None
     preset: str | None = None
@@ -57,7 +57,7 @@ def beside(source: Path) -> Path:
 
 
 def keep_source(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
-    """Use the settings file beside an input, which the value of an argument names."""
+    """Use the settings file beside the input that the value of an argument names."""
     source = value[0] if isinstance(value, tuple) else value
     if source is not None and str(source) != "-":
         _given(context).source = Path(source)
@@ -93,7 +93,7 @@ def settings_of(
 
     Args:
         command: The command.
-        context: Context of the command, or of the command that asks.
+        context: Click context of the command, or of the command that asks for its settings.
         source: Input of the command, if it has one.
         preset: Name of a preset.
 
@@ -130,7 +130,7 @@ def _given(context: click.Context) -> _Given:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """Return the tables of a settings file, or none if there is no file."""
+    """Return the tables of a settings file, or an empty mapping if there is no file."""
     try:
         with open_regular(path, follow_links=True) as file:
             text = file.read(_MAX_BYTES + 1)

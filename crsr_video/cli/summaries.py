@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from crsr_video.runner import Progress
 
 _MUCH_LARGER = 1.5
-"""Size of a result over that of its source from which the user is told how to get less."""
+"""Ratio of result size to source size above which the user is told how to get a smaller file."""
 
 # Fields of events ---------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ def peak_memory_mib() -> float | None:
 
 
 def _size_of(path: Path) -> int | None:
-    """Return the size of a file in bytes, or None if it is no file, such as standard output."""
+    """Return the size of a file in bytes, or None if it is not a file, such as standard output."""
     with suppress(OSError):
         return path.stat().st_size if path.is_file() else None
     return None
@@ -175,7 +175,7 @@ def why_nothing_changed(summary: "Summary", *, is_named: bool = True) -> str | N
         return f"No face was found{place}: {end}"
     absent = [line for line in summary.notices if " not found: the video has " in line]
     reasons = statistics.skipped
-    if len(reasons) > 1:  # Other people are left alone as the user wishes.
+    if len(reasons) > 1:  # What the user turned off needs no explanation.
         reasons = {why: n for why, n in reasons.items() if why != _TURNED_OFF} or reasons
     causes = absent or [f"{why} ({n} times)" for why, n in sorted(reasons.items())]
     return f"No face was enhanced{place}: {', '.join(causes)}; {end}"

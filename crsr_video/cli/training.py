@@ -122,7 +122,7 @@ _training_options = section(
 
 
 def _add_method(name: str, text: str) -> None:
-    """Add a command that trains with a method."""
+    """Add a command that trains with the method of this name."""
 
     def command(**options: Any) -> None:
         variant = options.pop("variant", None)
@@ -231,7 +231,7 @@ def calibrate(faces: Path, model: str, rounds: int) -> None:
 
 
 def _calibrate(model: str, faces: Path, rounds: int = 8) -> tuple[str, bool]:
-    """Calibrate weights; returns the outcome in words, and whether int8 can be used."""
+    """Calibrate weights, and return the outcome in words and whether int8 can be used."""
     from crsr_video import weights
     from crsr_video.training import calibration
 

@@ -1,4 +1,4 @@
-"""Types of the values of options: each turns a text into a value, or says why it cannot."""
+"""Types of option values. Each converts a text to a value, or explains why it cannot."""
 
 import os
 import re
@@ -24,7 +24,7 @@ _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 class Value(_ParamType):
-    """A type of values. Its name is what the help text shows in their place."""
+    """Base class of option types. The help text shows `name` in place of a value."""
 
     def get_metavar(self, *_: Any, **__: Any) -> str:
         """Return the name, which click would show in capitals."""
@@ -44,7 +44,7 @@ class Value(_ParamType):
         """Return the value of a text.
 
         Raises:
-            ConfigError: The text is no such value.
+            ConfigError: The text is not a valid value of this type.
         """
 
 
@@ -95,7 +95,7 @@ class FrameRate(Value):
 
 
 class Time(Value):
-    """A time in a video as FFmpeg takes it, such as 12.5, 0:12.5, 1:02:03.5 or 200ms.
+    """A time in a video in FFmpeg's notation, such as 12.5, 0:12.5, 1:02:03.5 or 200ms.
 
     Args:
         above_zero: Whether zero is refused.
@@ -107,7 +107,7 @@ class Time(Value):
         self._above_zero = above_zero
 
     def parse(self, text: str) -> float:
-        """Return seconds."""
+        """Return the time in seconds."""
         found = _TIME.fullmatch(text)
         if found is None:
             raise ConfigError(f"invalid time '{text}': {_TIME_FORMS}")
@@ -126,14 +126,14 @@ class NumberList(Value):
     Args:
         allowed: Accepted numbers in ascending order.
         meaning: Description of an accepted number in the error message.
-        name: What the help text shows.
+        name: Placeholder for the value in the help text.
     """
 
     def __init__(self, allowed: Sequence[int], meaning: str, name: str = "N,N") -> None:
         self._allowed, self._meaning, self.name = allowed, meaning, name
 
     def parse(self, text: str) -> tuple[int, ...]:
-        """Return the different numbers in the order given."""
+        """Return the numbers in the given order, without repetitions."""
         names = [name.strip() for name in text.split(",")]
         most_digits = len(str(self._allowed[-1]))
         for name in names:
@@ -144,7 +144,7 @@ class NumberList(Value):
 
 
 class NameList(Value):
-    """Names out of a fixed set, separated by commas."""
+    """Names from a fixed set, separated by commas."""
 
     name = "NAMES"
 
@@ -171,7 +171,7 @@ class TrackIds(Value):
 
 
 class NamedFile(click.Path):
-    """The path of a file. "-" is refused, because other commands take it for standard output."""
+    """The path of a file. "-" is refused, because it means standard output elsewhere."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(path_type=Path, **attributes)
@@ -213,7 +213,7 @@ def parse_pairs(
 def parse_people(
     context: click.Context, parameter: click.Parameter, values: Sequence[str]
 ) -> dict[int, PersonSettings]:
-    """Return the settings of single people from the values of a repeated ID=SETTING option."""
+    """Return the settings of individual people from the values of a repeated ID=SETTING option."""
     people: dict[int, PersonSettings] = {}
     try:
         for value in values:

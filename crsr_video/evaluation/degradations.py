@@ -1,7 +1,8 @@
 """Fixed degradations for tables, each of which shows one defect of real footage.
 
-Lengths are HR pixels, four of which make a pixel of the input. Noise and the place in the codec's
-grid come from a random generator that is seeded by the face, so every method gets the same input.
+Lengths are in HR pixels; four of them are as long as one pixel of the input. The noise and the
+position in the codec's grid are drawn from a random generator that is seeded by the face, so every
+method gets the same input.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from crsr_video.training.degradations import Compression, Degradation
 from crsr_video.training.degrade import apply, clean, degrade
 
 Degrader = Callable[[Tensor, np.random.Generator], Tensor]
-"""High-resolution faces (N, 3, 4T, 4T) and a random generator to low-resolution ones."""
+"""Maps high-resolution faces (N, 3, 4T, 4T) and a random generator to low-resolution faces."""
 
 
 def _fixed(degradation: Degradation, compression: Compression | None = None) -> Degrader:
@@ -60,7 +61,8 @@ FIXED: dict[str, Degrader] = {
     "rate-starved": _h264(0, bits_per_pixel=0.5),
     "linear light": _fixed(_degradation(2.4, 4.0, 75, shot_noise=4 / 255, is_linear=True)),
 }
-"""One row of a table each: blur, noise and JPEG 75; the same, stronger, and JPEG 35; H.264; an
-unsharp mask before JPEG 70; two fields of different moments; curved motion blur; low light with
-coloured noise after a noise filter; H.264 at two sizes, one after the other; H.264 24 frames after
-the key frame; H.264 shortly after a cut at a limited bit rate; blur and noise in linear light."""
+"""Degradations by the name of their row in a table. In this order: artificial low resolution; blur,
+noise and JPEG 75; stronger blur and noise with JPEG 35; H.264; an unsharp mask before JPEG 70; two
+fields captured at different times; curved motion blur; low light with colour noise and a noise
+filter; H.264 twice, at two sizes; H.264 24 frames after the key frame; H.264 shortly after a cut at
+a limited bit rate; blur and noise in linear light."""

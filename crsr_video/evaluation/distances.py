@@ -1,6 +1,6 @@
-"""Distances between two sets of pictures by their features: Frechet distance and KID.
+"""Distances between two sets of pictures, computed from their features: Frechet distance and KID.
 
-Both depend on the number of pictures, so compare only values for equal numbers.
+Both distances depend on the number of pictures, so compare only values for equal numbers.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ Features = NDArray[np.float64]
 
 
 def frechet_distance(a: Features, b: Features) -> float:
-    """Frechet distance of two Gaussians with the means and covariances of the sets.
+    """Return the Frechet distance of two Gaussians with the means and covariances of the sets.
 
     |m - n|^2 + tr(A) + tr(B) - 2 tr((A B)^1/2). The last trace equals that of (A^1/2 B A^1/2)^1/2,
     which is symmetric, so its eigenvalues are real and not negative even for few pictures.
 
-    Source: Dowson and Landau 1982; Heusel et al. 2017 for pictures.
+    Source: Dowson and Landau 1982; Heusel et al. 2017 for its use on pictures.
 
     Args:
         a: Features (N, D).
@@ -37,10 +37,11 @@ def frechet_distance(a: Features, b: Features) -> float:
 
 
 def kid(a: Features, b: Features) -> tuple[float, float]:
-    """Kernel inception distance: unbiased squared MMD with the kernel (x.y / D + 1)^3.
+    """Return the kernel inception distance: unbiased squared MMD with kernel (x.y / D + 1)^3.
 
     The standard error is computed by the jackknife, which leaves out each picture once. The usual
-    spread over overlapping subsets goes to zero with more subsets, however few pictures there are.
+    method takes it from many overlapping subsets. That estimate approaches zero as the number of
+    subsets grows, however few pictures there are.
 
     Source: Binkowski et al. 2018, "Demystifying MMD GANs"; Efron and Stein 1981 for the jackknife.
 
@@ -65,12 +66,12 @@ def kid(a: Features, b: Features) -> tuple[float, float]:
 
 
 def _within(total: Features, count: int) -> Features:
-    """Mean of the kernel over pairs of different pictures."""
+    """Return the mean of the kernel over pairs of different pictures, given the sum over them."""
     return total / (count * (count - 1))
 
 
 def _left_out(xx: Features, xy: Features, yy: Features) -> float:
-    """Jackknife variance from the pictures of one set."""
+    """Return the part of the jackknife variance that comes from leaving out pictures of `xx`."""
     n, m = xy.shape
     without = (
         _within(xx.sum() - 2 * xx.sum(1), n - 1)
@@ -81,16 +82,16 @@ def _left_out(xx: Features, xy: Features, yy: Features) -> float:
 
 
 def kernel(x: Features, y: Features) -> Features:
-    """(x.y / D + 1)^3 of all pairs of rows, (N, D) and (M, D) to (N, M)."""
+    """Return (x.y / D + 1)^3 for all pairs of rows of (N, D) and (M, D), as (N, M)."""
     values: Features = (x @ y.T / x.shape[1] + 1) ** 3
     return values
 
 
 def spread(features: Features) -> Features:
-    """Scale rows to the length sqrt(D), so that x.y / D in the kernel is their cosine.
+    """Scale rows to the length sqrt(D), so that x.y / D in the kernel is the cosine of two rows.
 
-    Embeddings of a recognition network are short and have many dimensions. Without scaling, the
-    products in the kernel are almost zero, and only the means would count.
+    Embeddings of a recognition network are short vectors with many dimensions. Without scaling, the
+    products in the kernel would be almost zero, and only the means would count.
     """
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     scaled: Features = features / np.maximum(lengths, 1e-12) * np.sqrt(features.shape[1])

@@ -2,7 +2,8 @@
 
 Flicker is the change of luma from frame to frame that the motion of a reference does not explain.
 A sharper picture changes more where motion is estimated imperfectly, so flicker is also measured at
-equal sharpness: the fine detail of each version is first scaled to the power of the reference's.
+equal sharpness: the fine detail of each version is first scaled until its power equals that of the
+reference's fine detail.
 """
 
 from collections.abc import Mapping
@@ -22,19 +23,19 @@ Picture = NDArray[np.float32]
 _LUMA = np.array(LUMA_WEIGHTS, np.float32)
 
 _MIN_AREA = 0.1
-"""A pair of frames is skipped if the flow explains a smaller share of the face."""
+"""Share of the face that the flow must explain; otherwise the pair of frames is skipped."""
 
 _FINE = 1 / 64
-"""Deviation, in crop sides, of the Gaussian beyond which detail counts as fine."""
+"""Standard deviation, relative to the crop's side, of the blur that removes fine detail."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Motion of a face from the frame before, where it is known."""
+    """Motion of a face since the previous frame, where it is known."""
 
     motion: Motion
     trusted: NDArray[np.bool_]
-    """(S, S): inside the face, with equal forward and backward flow."""
+    """Mask (S, S) of the pixels inside the face whose forward and backward flow agree."""
 
     def change(self, before: Picture, now: Picture) -> float:
         """Mean absolute difference of lumas (S, S) that motion does not explain."""
@@ -69,30 +70,30 @@ class Steadiness:
     """Measures of one version of a face, with one value per frame or pair of frames."""
 
     change: list[float] = field(default_factory=list)
-    """See `Flow.change`; white is 1."""
+    """Values of `Flow.change`, where white is 1."""
     equal_change: list[float] = field(default_factory=list)
-    """The same at the sharpness of the reference."""
+    """Values of `Flow.change` at the sharpness of the reference."""
     detail: list[float] = field(default_factory=list)
     """Mean square of the fine detail in each frame."""
 
     def gain(self, reference: "Steadiness") -> float:
-        """RMS of the fine detail over that of the reference."""
+        """RMS of the fine detail divided by that of the reference."""
         return float(np.sqrt(sum(self.detail) / max(sum(reference.detail), 1e-12)))
 
 
 def flicker(series: Steadiness, reference: Steadiness) -> float:
-    """Mean change over that of the reference."""
+    """Mean change divided by that of the reference."""
     return float(np.mean(series.change) / max(float(np.mean(reference.change)), 1e-6))
 
 
 def flicker_at_equal_sharpness(series: Steadiness, reference: Steadiness) -> float:
-    """Mean change at the sharpness of the reference, over that of the reference."""
+    """Mean change at the sharpness of the reference, divided by that of the reference."""
     return float(np.mean(series.equal_change) / max(float(np.mean(reference.change)), 1e-6))
 
 
 @dataclass(frozen=True)
 class _Bands:
-    """Coarse and fine part of a luma."""
+    """Coarse and fine part of the luma of a crop."""
 
     coarse: Picture
     fine: Picture
@@ -106,7 +107,7 @@ class FlickerMeter:
     """Measures versions of one face, frame by frame.
 
     Args:
-        reference: Name of the version whose sharpness the others are brought to.
+        reference: Name of the version to whose sharpness the others are scaled.
     """
 
     def __init__(self, reference: str) -> None:
@@ -121,7 +122,7 @@ class FlickerMeter:
         Args:
             series: Measures by version, to which those of this frame are added.
             crops: Crops of equal size by version.
-            flow: Motion from the frame before, or None if it is not known.
+            flow: Motion since the previous frame, or None if it is not known.
         """
         bands = {name: _bands(luma(crop)) for name, crop in crops.items()}
         mask = face_mask(next(iter(crops.values())).shape[0])
@@ -131,7 +132,7 @@ class FlickerMeter:
         if flow is None:
             return
         for name, band in bands.items():
-            # The gain over all frames so far, since that of one frame would flicker itself.
+            # The gain is that of all frames so far, because the gain of one frame would flicker.
             gain = series[name].gain(series[self._reference])
             changes = (flow.change(before[name].at(g), band.at(g)) for g in (1.0, gain))
             for values, change in zip(

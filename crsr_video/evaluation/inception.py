@@ -1,6 +1,6 @@
 """Features of an Inception network, for the standard Frechet distance (FID).
 
-The weights are not part of this package. They are read from a file of the user.
+The weights are not part of this package. They are read from a file that the user provides.
 """
 
 import warnings
@@ -19,15 +19,16 @@ class Inception:
     """An Inception network from a TorchScript file.
 
     The common file is `inception-2015-12-05.pt` of NVIDIA's StyleGAN repositories. It takes uint8
-    (N, 3, H, W), resizes pictures itself, and returns features with `return_features=True`. A file
-    without this option is called with pictures only. Run a file only if you trust it.
+    (N, 3, H, W), resizes pictures itself, and returns features with `return_features=True`. A
+    network without this option is called with the pictures only. A TorchScript file is a program:
+    load it only if you trust it.
     """
 
     def __init__(self, path: Path) -> None:
         """Load a file.
 
         Raises:
-            TrainingError: If it is not a TorchScript file.
+            TrainingError: If the file is not a TorchScript file.
         """
         try:
             with warnings.catch_warnings():  # The format is deprecated.

@@ -1,4 +1,4 @@
-"""Methods that are compared: functions from a small face to one that is four times larger."""
+"""Methods to compare. Each is a function that enlarges a small face four times."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Variant:
     """A model with options, written as MODEL[:psi][:texture=SHARE]."""
 
     text: str
-    """The text of the user."""
+    """The text that the user gave."""
     model: str
     """Name of shipped weights, path of a file, or folder of a training run."""
     alone: bool = False
@@ -71,7 +71,7 @@ def _share(text: str) -> float:
 
 
 def variants(texts: Sequence[str]) -> dict[str, Variant]:
-    """Parse models, by short name, or by their full text if short names are equal.
+    """Parse models. The keys are short names, or full texts where short names are equal.
 
     Raises:
         ConfigError: If the same model is named twice.
@@ -95,15 +95,15 @@ class Method:
 
     name: str
     run: Callable[[Tensor], Tensor]
-    """(N, 3, T, T) in [0, 1] to (N, 3, 4T, 4T), float32, clamped to [0, 1]."""
+    """Maps (N, 3, T, T) in [0, 1] to (N, 3, 4T, 4T), float32, clamped to [0, 1]."""
     model: str = ""
-    """The text of the user, or empty for the baseline."""
+    """The text that the user gave, or an empty string for the baseline."""
     sha256: str = ""
     """Hash of the checkpoint."""
 
 
 def methods(models: Sequence[str], *, bf16: bool = False) -> list[Method]:
-    """The baseline and a method for every model.
+    """Return the baseline and a method for every model.
 
     Args:
         models: Models with options, see `parse_variant`.
@@ -123,7 +123,7 @@ def methods(models: Sequence[str], *, bf16: bool = False) -> list[Method]:
 
 
 def runner(network: nn.Module, *, bf16: bool = False) -> Callable[[Tensor], Tensor]:
-    """A network as a function, with float32 output in [0, 1]."""
+    """Return a function that runs a network and returns float32 output in [0, 1]."""
 
     @torch.inference_mode()
     def run(low: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def face_region(picture: Tensor, framing: Framing = CANONICAL) -> Tensor:
 def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
     """Return the structural similarity of each picture as a mean over pixels and channels, (N,).
 
-    Source: Wang et al. 2004, with its Gaussian window and constants, in kornia.
+    Source: Wang et al. 2004. Computed by kornia with the paper's Gaussian window and constants.
 
     Args:
         prediction: (N, C, H, W), clamped to [0, 1], with at least 11 pixels on each side.

@@ -1,4 +1,4 @@
-"""The networks that measure results. Those that are not installed are left out, with a note."""
+"""The networks that measure results. Missing ones are left out, with a note."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -22,7 +22,7 @@ from crsr_video.training.genuine import Framing
 
 Values = NDArray[np.float64]
 Scores = dict[str, Values]
-"""Values of each face, (N,), by name of the measure."""
+"""One value per face, (N,), by name of the measure."""
 
 HIGHER_IS_BETTER = {"psnr", "ssim", "same", "confidence"}
 WORST_SHARE = 0.05
@@ -49,7 +49,7 @@ def measure(
     Args:
         methods: Methods to compare. The first one is the baseline.
         folder: Folder of prepared faces.
-        models: Networks with which results are measured.
+        models: Networks that measure the results.
         tiers: Input sizes in pixels.
         limit: Maximum number of faces for each input size.
         seed: Seed of the degradations.
@@ -90,7 +90,7 @@ def measure_faces(
     """Measure every method on every face of one input size.
 
     Returns:
-        Scores by degradation and name of the method, and the skin tone of each face.
+        The scores by degradation and name of the method, and the skin tone of each face.
     """
     found: dict[tuple[str, str], list[Scores]] = {}
     tones: list[str] = []
@@ -111,7 +111,7 @@ def measure_faces(
 
 
 class _Comparison:
-    """Compares results with a batch of ground truth, whose features it computes only once."""
+    """Compares results with a batch of ground truth. Features of the truth are computed once."""
 
     def __init__(self, truth: Tensor, models: MetricModels, framing: Framing) -> None:
         self._truth, self._models, self._framing = truth, models, framing
@@ -160,7 +160,7 @@ class _Comparison:
 def _row(tier: int, kind: str, name: str, scores: Scores, baseline: Scores) -> Row:
     figures = {measure: float(values.mean()) for measure, values in scores.items()}
     figures |= {f"{m}_worst": worst(v, m in HIGHER_IS_BETTER) for m, v in scores.items()}
-    figures.pop("same_worst", None)  # The share of only a few faces means nothing.
+    figures.pop("same_worst", None)  # A share computed over only a few faces means nothing.
     if name != BASELINE:
         gains = scores["psnr"] - baseline["psnr"]
         figures |= {"gain": float(gains.mean()), "better": float((gains > 0).mean())}
@@ -168,6 +168,6 @@ def _row(tier: int, kind: str, name: str, scores: Scores, baseline: Scores) -> R
 
 
 def worst(values: Values, higher_is_better: bool) -> float:
-    """Return the mean of the worst 5 % of the values, at least of one value."""
+    """Return the mean of the worst 5 % of the values, but of at least one value."""
     ordered = np.sort(values) if higher_is_better else np.sort(values)[::-1]
     return float(ordered[: max(1, round(WORST_SHARE * len(values)))].mean())

@@ -1,8 +1,9 @@
-"""The comparison of the paper's protocol: 16 to 64 pixels, several seeds, equal steps.
+"""The comparison in the paper's protocol: 16 to 64 pixels, several seeds, equal steps.
 
 Every method is trained for the same number of steps from the same starting weights, once for each
-seed. Differences between CR and the other methods are given with 95 % intervals of a bootstrap that
-draws seeds and faces with replacement. Faces are paired: all methods see the same input.
+seed. Two ablations start from scratch instead, and take as many steps in total. Differences between
+CR and the other methods are given with 95 % intervals of a bootstrap that draws seeds and faces
+with replacement. Faces are paired: all methods see the same input.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,13 +45,13 @@ class Training:
     method: str
     """A key of `training.options.METHODS`."""
     start: str = ""
-    """Name of the run from whose weights this one starts."""
+    """Name of the run whose final weights this run starts from. Empty to start from scratch."""
     share: float = 1.0
     """Length of the run, relative to the number of steps."""
     changes: tuple[str, ...] = ()
-    """Changed settings of the method."""
+    """Settings that differ from the method's own, as NAME=VALUE."""
     size: str = ""
-    """Network size. Defaults to that of the comparison."""
+    """Network size. Defaults to the size of the comparison."""
 
 
 _SLOW = ("schedule.peak=2e-4",)
@@ -70,9 +71,9 @@ PLAN = (
     Training("cr, from scratch", "footage", share=2.0, changes=_JOINT),
     Training("one network", "blind", share=2.0, changes=("adversarial=0.005",), size="single"),
 )
-"""All runs in their order. The last four are ablations."""
+"""All runs, in the order in which they are trained. The last four are ablations."""
 _PARTS = ("start", "consistifier")
-"""Runs from which others start, and which are not compared."""
+"""Runs that only provide weights for other runs, and are not compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +83,15 @@ class Settings:
     faces: Path
     """Pack of prepared faces."""
     genuine: Path
-    """Real low-resolution faces of about 16 pixels, a pack or an .npz file."""
+    """A pack or an .npz file of real low-resolution faces of about 16 pixels."""
     folder: Path
     """Folder for the runs. Finished runs in it are not repeated."""
     seeds: tuple[int, ...] = (1, 2, 3)
     steps: int = 2000
-    """Length of every method's training, after as many steps that all of them share."""
+    """Training steps of every method, after a shared run of the same number of steps."""
     size: str = "small"
     limit: int | None = None
-    """Maximum number of paired faces, and of real ones."""
+    """Maximum number of paired faces, and of real low-resolution faces."""
 
 
 def compare(settings: Settings, *, on_run: Callable[[str], None] = lambda _: None) -> str:
@@ -129,7 +130,7 @@ def compare(settings: Settings, *, on_run: Callable[[str], None] = lambda _: Non
 
 
 def _train(settings: Settings, seed: int, on_run: Callable[[str], None]) -> list[Path]:
-    """Train all methods with one seed, and return the weights of those that are compared."""
+    """Train all methods with one seed, and return the weights files of those compared."""
     root = settings.folder / f"seed{seed}"
     files = []
     for run in PLAN:
@@ -152,11 +153,11 @@ def _train(settings: Settings, seed: int, on_run: Callable[[str], None]) -> list
 
 
 def bootstrap(differences: Values, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of a mean over seeds and faces, both drawn with replacement.
+    """Return the 95 % bootstrap interval of a mean, drawing seeds and faces with replacement.
 
     Args:
         differences: Paired differences, (seeds, faces).
-        seed: Seed of the draws.
+        seed: Seed of the random draws.
     """
     rng = np.random.default_rng(seed)
     seeds, faces = differences.shape
@@ -207,7 +208,7 @@ def report(
 def _table(
     scores: Mapping[str, Mapping[str, Values]], measures: Mapping[str, tuple[str, float]]
 ) -> str:
-    """Return a table of means with standard errors over seeds, and of the differences of `OURS`."""
+    """Return a table of means with standard errors over seeds, and of `OURS` minus each method."""
     known = [measure for measure in measures if all(measure in found for found in scores.values())]
     header = ["method", *(title for m in known for title in (m, f"{OURS} minus it"))]
     rows = []

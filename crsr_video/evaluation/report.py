@@ -16,7 +16,7 @@ class Row:
     """Results of one method for one kind of input at one input size."""
 
     tier: int
-    """Side of the input in pixels, or the enlargement of a video."""
+    """Side of the input in pixels, or the enlargement factor of a video."""
     input: str
     """Name of the degradation, of the file of real low-resolution faces, or of a group of clips."""
     method: str

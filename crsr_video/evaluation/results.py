@@ -1,7 +1,7 @@
 """Flicker and sharpness of finished videos, measured against their source without a ground truth.
 
-The faces of the source are tracked once. Crops of each face are cut out of the source and out of
-every result in the same place, and compared as in `flicker`, with the source as the reference.
+The faces of the source are tracked once. Each face is cut out at the same place in the source and
+in every result. The crops are compared as in `flicker`, with the source as the reference.
 """
 
 import json
@@ -35,7 +35,7 @@ SOURCE = "source"
 """Name of the source among the results."""
 
 MIN_PAIRS = 10
-"""Faces that are seen in fewer pairs of frames are left out."""
+"""A face that is seen in fewer pairs of consecutive frames is left out."""
 
 _EYE_ROW = float(TEMPLATE[0, 1])
 """Row of the eyes as a fraction of the crop."""
@@ -54,11 +54,11 @@ class ResultRow:
     """Track ID, or None for all faces together."""
     result: str
     pairs: int
-    """Pairs of neighbouring frames that were measured."""
+    """Number of pairs of consecutive frames that were measured."""
     flicker: float
-    """Change that motion does not explain, divided by that of the source."""
+    """Change between frames that motion does not explain, relative to that of the source."""
     flicker_at_equal_sharpness: float
-    """The same after the fine detail was scaled to that of the source."""
+    """Flicker after the fine detail was scaled to the strength of that of the source."""
     gain: float
     """RMS of the fine detail divided by that of the source."""
 
@@ -81,7 +81,7 @@ class ResultMeasurement:
 
     Args:
         source: The video that was enhanced.
-        results: The finished videos, with all frames of the source, perhaps enlarged.
+        results: The finished videos. They have all frames of the source, and may be larger.
         frames: Number of frames to measure. None means all.
 
     Raises:
@@ -112,7 +112,7 @@ class ResultMeasurement:
         self._faces = lasting
 
     def rows(self) -> list[ResultRow]:
-        """Rows for each face and each result, then for all faces together."""
+        """Return a row for each face and result, and then the means over several faces."""
         rows = [
             _row(track, name, face.series[name], face.series[SOURCE])
             for track, face in sorted(self._faces.items())
@@ -123,9 +123,9 @@ class ResultMeasurement:
         return rows
 
     def write_slices(self, path: Path) -> None:
-        """Write a PNG of slices over time: the row through the eyes, frame below frame.
+        """Write a PNG of slices over time: the row of pixels through the eyes, one line per frame.
 
-        Each face has a row of pictures, with the source on the left and the results after it.
+        Each face has a row of pictures: the source on the left, and the results to its right.
 
         Raises:
             TrainingError: The file cannot be written.
@@ -167,7 +167,7 @@ class ResultMeasurement:
 
 
 def as_text(rows: Sequence[ResultRow]) -> str:
-    """The rows as a table."""
+    """Return the rows as a table."""
     header = ["face", "result", "pairs", "flicker", "equally sharp", "gain"]
     cells = [
         [
@@ -197,7 +197,7 @@ def save(path: Path, rows: Sequence[ResultRow]) -> None:
 
 
 def _unique_names(results: Sequence[Path]) -> list[str]:
-    """File names without suffix where they differ, otherwise whole paths."""
+    """Return the file names without suffix if all differ, and otherwise the whole paths."""
     stems = [path.stem for path in results]
     return stems if len({SOURCE, *stems}) > len(stems) else [str(path) for path in results]
 
@@ -220,7 +220,7 @@ def _row(track: int, name: str, series: Steadiness, source: Steadiness) -> Resul
 
 
 def _mean_row(rows: Sequence[ResultRow]) -> ResultRow:
-    """Mean over faces, weighted by the pairs of frames."""
+    """Return the mean over faces, weighted by the number of pairs of frames."""
     weights = [row.pairs for row in rows]
     flickers, equal, gains = (
         float(np.average(values, weights=weights))

@@ -38,10 +38,10 @@ def write_sheet(
 ) -> None:
     """Write a PNG with input, all methods and ground truth side by side.
 
-    Each input size has `faces` rows with the clean input on the left and the degraded input on the
-    right, then half as many real low-resolution faces of each file, two in a row. Small pictures
-    are enlarged by repeating pixels, and large ones show their middle, because resampling would
-    hide differences.
+    Each input size has `faces` rows, with the clean input on the left and the degraded input on the
+    right. Below them, half as many real low-resolution faces from each file follow, two in a row.
+    Small pictures are enlarged by repeating pixels, and only the middle of large ones is shown,
+    because resampling would hide differences.
 
     Args:
         path: The PNG file.
@@ -50,20 +50,20 @@ def write_sheet(
         tiers: Input sizes.
         faces: Number of faces of each input size.
         real: Show photographs instead of synthetic faces. Such a sheet must not be published,
-            because the people in them have not agreed.
+            because the people in them have not consented.
         seed: Seed of the degradations.
         genuine: Real low-resolution faces.
         framing: Part of the head that the methods were trained to see.
 
     Raises:
-        TrainingError: If the file cannot be written, or there are no such faces.
+        TrainingError: If the file cannot be written, or there is no face to show.
     """
     strips: list[Bytes] = []
     for tier in tiers:
         kind = "real" if real else "synthetic"
         try:
             chosen = list(samples(folder, tier, faces, seed, kind, framing))
-        except TrainingError:  # The sheet may consist of other input sizes.
+        except TrainingError:  # Other input sizes may still have faces.
             chosen = []
         strips += [_row(sample, methods, tier) for sample in chosen]
         for found in genuine:
@@ -74,12 +74,12 @@ def write_sheet(
 
 
 def _row(sample: Sample, methods: Sequence[Method], tier: int) -> Bytes:
-    """Return one face from both kinds of input, side by side."""
+    """Return the strips of one face for both kinds of input, side by side."""
     return np.concatenate([_half(sample, kind, methods, tier) for kind in DRAWN], axis=1)
 
 
 def _half(sample: Sample, kind: str, methods: Sequence[Method], tier: int) -> Bytes:
-    """Return one face from one kind of input."""
+    """Return the strip of one face for one kind of input."""
     low = sample.inputs[kind]
     pictures = {f"{kind} input, {tier} px": low} | {m.name: m.run(low) for m in methods}
     return _strip(pictures | {"truth": sample.truth}, 4 * tier)
@@ -102,8 +102,8 @@ def _genuine(methods: Sequence[Method], found: GenuineFaces, tier: int, faces: i
 def _strip(pictures: dict[str, Tensor], largest: int) -> Bytes:
     """Return pictures (1, 3, S, S) in [0, 1] side by side under their titles.
 
-    Small pictures are enlarged by repeating pixels. If the side of the largest one exceeds that of
-    a cell, all of them show the same part around the middle.
+    Small pictures are enlarged by repeating pixels. If the largest picture does not fit into a
+    cell, all of them are cropped to the same part around the middle.
     """
     shown = min(1.0, CELL_PX / largest)
     cells = [_cell(picture, title, shown) for title, picture in pictures.items()]
@@ -143,13 +143,14 @@ _DEGRADATIONS = ("mild", "hard", "H.264 crf 33")
 def write_blind_sheet(
     path: Path, methods: Sequence[Method], folder: Path, *, tier: int = 64, seed: int = 0
 ) -> Path:
-    """Write a PNG of triples: the input, and the results of two models, named A and B.
+    """Write a PNG of triples: the baseline's result, and those of two models, named A and B.
 
-    The order of the models is random for each face. The key is written beside the sheet as JSON.
+    The order of the models is random for each face. A JSON file beside the sheet, the key, tells
+    which model is A and which is B.
 
     Args:
         path: The PNG file.
-        methods: The baseline and two models, see `methods.methods`.
+        methods: The baseline and two models, as `methods.methods` returns them.
         folder: Prepared faces.
         tier: Side of the input in pixels.
         seed: Seed of the degradations and of the order.
@@ -158,7 +159,7 @@ def write_blind_sheet(
         Path of the key.
 
     Raises:
-        ConfigError: If there are not two models.
+        ConfigError: If the number of models is not two.
         TrainingError: If a file cannot be written.
     """
     if len(methods) != 3:

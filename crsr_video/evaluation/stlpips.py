@@ -44,7 +44,7 @@ class STLPIPS(nn.Module):
         """Load the weights.
 
         Args:
-            path: The .pth file; that of the installed package by default.
+            path: The .pth file. Defaults to that of the installed package.
 
         Raises:
             WeightsError: If the package is not installed, or the file is damaged.

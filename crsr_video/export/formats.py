@@ -61,7 +61,7 @@ def write_onnx(module: nn.Module, path: Path, metadata: Mapping[str, str]) -> No
 
 
 def open_onnx(path: Path) -> Forward | None:
-    """Open a file in ONNX Runtime on the CPU. Returns None if that is not installed."""
+    """Open a file in ONNX Runtime on the CPU. Return None if ONNX Runtime is not installed."""
     try:
         import onnxruntime
     except ImportError:

@@ -34,8 +34,9 @@ def chip_from_crop(size: int = 1, scale: float = 1.0, dy: float = 0.0) -> Matrix
 
     Args:
         size: Side of the picture in pixels.
-        scale: Side of the picture in sides of the canonical crop.
-        dy: Distance of its centre below the centre of the crop, in sides of the crop.
+        scale: Side of the picture, as a multiple of the side of the canonical crop.
+        dy: Distance of the picture's centre below the centre of the crop, as a multiple of the side
+            of the crop.
     """
     corner = np.array([0.5, 0.5 + dy]) - scale / 2
     points = (_CROP_POINTS - corner) / scale

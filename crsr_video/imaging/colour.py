@@ -1,9 +1,9 @@
 """Conversion between code values and RGB: the only module that knows YUV matrices and ranges.
 
-All functions work on float32 arrays whose last axis holds the components, on pictures already
-sampled to a common grid; `geometry` knows where samples lie. RGB here is the non-linear R'G'B' that
-the video carries: networks were trained on such pictures, and transfer functions (PQ and HLG too)
-pass through untouched.
+Most functions work on float32 arrays whose last axis holds the components. The components must
+already be sampled on a common grid; `geometry` knows where samples lie. RGB here means the
+non-linear R'G'B' that the video carries. Networks were trained on such pictures, and transfer
+functions, including PQ and HLG, are never applied or undone.
 """
 
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ MATRICES: dict[str, tuple[float, float]] = {
 """Luma weights (Kr, Kb) of the non-constant-luminance matrices of ITU-T H.273, table 4."""
 
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
-"""BT.601 weights of red, green and blue, for luma that only measures and never reaches a frame."""
+"""BT.601 weights of red, green and blue, for luma used in measurements and never in a frame."""
 
 MATRIX_CODES: dict[str, int] = {"bt709": 1, "fcc": 4, "bt601": 5, "smpte240m": 7, "bt2020": 9}
-"""matrix_coefficients codes of H.273 by name; FFmpeg uses the same."""
+"""matrix_coefficients codes of H.273 by name. FFmpeg uses the same codes."""
 
 _NAMES = {code: name for name, code in MATRIX_CODES.items()} | {6: "bt601"}
 
@@ -53,7 +53,8 @@ def rgb_from_codes(layout: PixelLayout) -> tuple[FloatArray, FloatArray]:
         return (np.eye(3) / luma_span).astype(np.float32), np.zeros(3, np.float32)
     kr, kb = MATRICES[layout.matrix]
     kg = 1 - kr - kb
-    # Y = kr R + kg G + kb B, Cb = (B - Y) / (2 (1 - kb)), Cr = (R - Y) / (2 (1 - kr)), solved.
+    # Y = kr R + kg G + kb B, Cb = (B - Y) / (2 (1 - kb)), Cr = (R - Y) / (2 (1 - kr)).
+    # The matrix is the solution of these equations for R, G and B.
     rgb_from_ycc = np.array(
         [
             [1.0, 0.0, 2 * (1 - kr)],
@@ -70,10 +71,10 @@ def rgb_from_codes(layout: PixelLayout) -> tuple[FloatArray, FloatArray]:
 
 @lru_cache(maxsize=32)
 def codes_from_rgb(layout: PixelLayout) -> FloatArray:
-    """Return the linear part of the map back, (C, 3), for differences: codes = M @ rgb."""
+    """Return the (C, 3) matrix M that maps RGB differences to code differences: codes = M @ rgb."""
     matrix, _ = rgb_from_codes(layout)
     if layout.family == "gray":
-        # A grey frame takes the luma of a coloured correction (BT.709 weights).
+        # A correction in colour changes a grey frame by its luma (BT.709 weights).
         kr, kb = MATRICES["bt709"]
         luma: FloatArray = np.array([[kr, 1 - kr - kb, kb]], np.float32) / matrix[0, 0]
         return luma
@@ -81,22 +82,22 @@ def codes_from_rgb(layout: PixelLayout) -> FloatArray:
 
 
 def to_rgb(codes: FloatArray, layout: PixelLayout) -> FloatArray:
-    """Convert code values (..., C) to RGB (..., 3); in [0, 1] for legal codes, not clipped."""
+    """Convert code values (..., C) to RGB (..., 3), without clipping illegal codes to [0, 1]."""
     matrix, offset = rgb_from_codes(layout)
     return ((codes - offset) @ matrix.T).astype(np.float32, copy=False)
 
 
 def luma_of(planes: Sequence[FloatArray], layout: PixelLayout) -> FloatArray:
-    """Return luma in [0, 1], clipped: the video's own, or BT.709 luma of an RGB picture.
+    """Return luma clipped to [0, 1]: the video's own luma, or BT.709 luma of an RGB picture.
 
     Args:
-        planes: Code values of equal shapes: the first component, or all three of RGB.
-        layout: Of the frame that the planes belong to.
+        planes: Code values: the first component alone, or all three of RGB in equal shapes.
+        layout: Pixel layout of the frame that the planes belong to.
     """
     matrix, offset = rgb_from_codes(layout)
     kr, kb = MATRICES["bt709"]
     weights = (kr, 1 - kr - kb, kb) if layout.family == "rgb" else (1.0,)
-    # Luma is what all three of RGB are where there is no chroma.
+    # Without chroma, red, green and blue all equal luma, so any row of the matrix gives its scale.
     shares = [weight * (plane - offset[0]) for weight, plane in zip(weights, planes, strict=True)]
     luma: FloatArray = np.clip(matrix[0, 0] * sum(shares), 0, 1, dtype=np.float32)
     return luma
@@ -109,7 +110,7 @@ def to_codes(rgb: FloatArray, layout: PixelLayout) -> FloatArray:
 
 
 def delta_to_codes(delta: FloatArray, layout: PixelLayout) -> FloatArray:
-    """Convert a change of RGB (..., 3) to the change of code values (..., C) that makes it."""
+    """Convert a change of RGB (..., 3) to the corresponding change of code values (..., C)."""
     codes: FloatArray = delta @ codes_from_rgb(layout).T
     return codes
 
@@ -117,8 +118,8 @@ def delta_to_codes(delta: FloatArray, layout: PixelLayout) -> FloatArray:
 def matrix_name(tag: int, width: int, height: int) -> str:
     """Return the name in `MATRICES` of a matrix_coefficients code of H.273.
 
-    Where the stream does not say (code 2, and anything unknown), players decide by the size:
-    standard definition is BT.601, everything larger BT.709.
+    If the code is "unspecified" (2) or unknown, the size decides, as it does in players: standard
+    definition is BT.601, and everything larger is BT.709.
     """
     small = height < 720 and width < 1280
     return _NAMES.get(tag, "bt601" if small else "bt709")

@@ -14,15 +14,15 @@ from crsr_video.imaging.geometry import Matrix, apply, compose
 from crsr_video.types import Face, Frame, Patch, Plane, TrackedFrame
 
 _LEAST_ROWS = 4
-"""Rows of the lowest plane; a smaller frame holds no face and is not split."""
+"""Minimum number of rows in the smallest plane. A smaller frame holds no face and is not split."""
 
 
 def split(item: TrackedFrame) -> tuple[TrackedFrame, ...]:
-    """Return the two fields of an interlaced frame in order of time; any other frame as it is.
+    """Return the two fields of an interlaced frame in order of time, or any other frame unchanged.
 
-    Faces were found in the frame and are the same in both fields. Pixels of a field are twice as
-    high. 4:2:0 chroma of a field lies a quarter of a line off its place in a progressive frame,
-    which is not corrected.
+    The faces were found in the whole frame, and both fields get the same ones. A pixel of a field
+    is twice as high as a pixel of the frame. In 4:2:0 video, the chroma of a field lies a quarter
+    of a line away from its place in a progressive frame. This is not corrected.
     """
     frame = item.frame
     rows = min(len(plane) for plane in frame.components)
@@ -45,7 +45,7 @@ def _field(item: TrackedFrame, parity: int, second: bool) -> TrackedFrame:
 
 
 def _field_from_frame(parity: int) -> Matrix:
-    """Return the transform by which line 2 y + parity of the frame is line y of the field."""
+    """Return the transform that maps line 2 y + parity of the frame to line y of the field."""
     return np.array([[1.0, 0.0, 0.0], [0.0, 0.5, -parity / 2]])
 
 
@@ -56,13 +56,13 @@ def _moved(face: Face, matrix: Matrix) -> Face:
 
 
 class Weaver:
-    """Weaves the fields that `split` made together again; other frames pass through."""
+    """Weaves the two fields from `split` into one frame again. Other frames pass unchanged."""
 
     def __init__(self) -> None:
         self._waiting: Frame | None = None
 
     def push(self, frame: Frame) -> list[Frame]:
-        """Return the finished frame once its second field has come."""
+        """Take a frame or a field. Return the finished frame, or nothing after a first field."""
         if frame.interlaced_frame is None:
             return [frame]
         if not frame.is_second_field:
@@ -73,7 +73,7 @@ class Weaver:
         return [_woven(frame.interlaced_frame, pair)]
 
     def reset(self) -> None:
-        """Forget a field that waits for its second one."""
+        """Discard a first field whose second field has not arrived yet."""
         self._waiting = None
 
 

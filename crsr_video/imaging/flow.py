@@ -17,7 +17,7 @@ FloatPicture = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 Effort = Literal["ultrafast", "fast", "medium"]
-"""Effort of the search; the CPU time roughly doubles from one to the next."""
+"""Effort of the search. The CPU time roughly doubles from each level to the next."""
 
 _PRESETS = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
@@ -31,11 +31,12 @@ FLOW_SIDE = 128
 1 to 4 %, for six times the CPU time."""
 
 _MAX_MISMATCH_PX = 0.5
-"""Forward and backward flow may miss the start by this much, plus a share of their length."""
+"""Largest trusted distance between a pixel and the place where backward plus forward flow takes it.
+A share of the length of the flow is added."""
 
 
 def dense_flow(now: Bytes, other: Bytes, effort: Effort) -> FloatPicture:
-    """Return how far each pixel of a picture has to move to find itself in another picture.
+    """Return the displacement from each pixel of a picture to its content in another picture.
 
     Args:
         now: (H, W) luma.
@@ -54,17 +55,17 @@ def flows(pictures: FloatPicture, others: FloatPicture) -> tuple[FloatPicture, F
 
     Args:
         pictures: (N, 3, S, S) RGB in [0, 1].
-        others: Of the same shape.
+        others: Pictures of the same shape.
 
     Returns:
         Flow from pictures to others, and from others to pictures; (N, 2, FLOW_SIDE, FLOW_SIDE)
-        each. Distances x and y are in sides of the picture.
+        each. Distances x and y are fractions of the side of the picture.
     """
     search = cv2.DISOpticalFlow.create(_PRESETS["ultrafast"])
     found = np.zeros((2, len(pictures), 2, FLOW_SIDE, FLOW_SIDE), np.float32)
     for index, (one, other) in enumerate(zip(pictures, others, strict=True)):
         a, b = _searched(one), _searched(other)
-        if not np.array_equal(a, b):  # Between equal pictures it finds some motion, too.
+        if not np.array_equal(a, b):  # Even equal pictures would show some motion.
             found[0, index] = search.calc(a, b, None).transpose(2, 0, 1)
             found[1, index] = search.calc(b, a, None).transpose(2, 0, 1)
     found /= FLOW_SIDE
@@ -85,11 +86,11 @@ class Motion:
     """Positions of the pixels of a picture in an earlier one."""
 
     x: FloatPicture
-    """(H, W), columns."""
+    """Columns, (H, W)."""
     y: FloatPicture
-    """(H, W), rows."""
+    """Rows, (H, W)."""
     trusted: NDArray[np.bool_]
-    """(H, W): forward and backward flow agree."""
+    """Whether forward and backward flow agree, (H, W)."""
 
     def moved(self, before: FloatPicture) -> FloatPicture:
         """Return the earlier picture, (H, W), moved to where its content is now."""

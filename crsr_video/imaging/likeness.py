@@ -1,4 +1,4 @@
-"""How alike two pictures of a face are, in the band that both hold."""
+"""Similarity of two pictures of a face, in the frequency band that both contain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,18 +17,19 @@ from crsr_video.imaging.operations import Operations, Pictures
 FloatPicture = NDArray[np.float32]
 
 _FINE, _COARSE = 1 / 64, 1 / 12
-"""Deviations, in crop sides, of the Gaussians between which a face's structure lies. Coarser
-variation is tint, which is the frame's own anyway; finer variation is mostly noise."""
+"""Standard deviations, in crop sides, of the two Gaussians whose difference is a face's structure.
+Coarser variation is tint, which the result takes from the frame. Finer variation is mostly noise.
+"""
 _CELLS = 64
 """Largest side of the pictures in which structure is compared."""
 _DETAIL = 1.0
-"""Deviation in crop pixels of the Gaussian beyond which detail lies."""
+"""Standard deviation, in crop pixels, of the Gaussian blur. What it removes is the detail."""
 _FAINT = 0.004
-"""RMS of luma, 1 being white. Structure and detail fainter than this decide nothing."""
+"""RMS of luma, where 1 is white. Structure and detail fainter than this have little influence."""
 _FEATURE = 0.08
-"""Deviation, in crop sides, of the surroundings of eyes, nose and mouth."""
+"""Standard deviation, in crop sides, of the weight around the eyes, the nose and the mouth."""
 _MEMORY = 0.8
-"""Share of former frames in a running average: single frames are noisy."""
+"""Share of earlier frames in a running average. It is used because single frames are noisy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +37,17 @@ class Comparison:
     """Power of structure and detail over a face, in one frame or averaged over several."""
 
     seen: float
-    """Power of the seen structure."""
+    """Power of the structure in the original crop."""
     made: float
-    """Power of the enhanced structure."""
+    """Power of the structure in the enhanced crop."""
     shared: float
-    """Mean product of the seen and the enhanced structure."""
+    """Mean product of the structures in the original and in the enhanced crop."""
     seen_detail: float
-    """Power of the seen detail beyond its noise."""
+    """Power of the detail in the original crop, without its noise."""
     made_detail: float
-    """Power of the enhanced detail."""
+    """Power of the detail in the enhanced crop."""
     seen_fine: float
-    """Power of the seen detail with its noise."""
+    """Power of the detail in the original crop, including its noise."""
 
     @property
     def likeness(self) -> float:
@@ -56,21 +57,21 @@ class Comparison:
 
     @property
     def kept(self) -> float:
-        """Power of the enhanced detail over that of the seen; above 1 where it is sharper."""
+        """Power of the enhanced detail over that of the original; above 1 if it is sharper."""
         return (self.made_detail + _FAINT**2) / (self.seen_detail + _FAINT**2)
 
     @property
     def added(self) -> float:
-        """RMS of the enhanced detail over that of the seen with its noise."""
+        """RMS of the enhanced detail over that of the original including its noise."""
         floor = _FAINT**2
         return float(np.sqrt((self.made_detail + floor) / (self.seen_fine + floor)))
 
     def averaged(self, before: "Comparison", memory: float = _MEMORY) -> "Comparison":
-        """Return the running average of this frame and the frames before.
+        """Return the running average of this frame and the frames before it.
 
         Args:
             before: The running average so far.
-            memory: Share of the former frames.
+            memory: Share of the earlier frames.
         """
         old, new = memory, 1 - memory
         return Comparison(
@@ -91,7 +92,7 @@ def compare(
     Args:
         crops: Pictures (3, S, S), RGB in [0, 1].
         enhanced: The enhanced pictures (3, f * S, f * S).
-        operations: Where the pictures are.
+        operations: Operations on the device that holds the pictures.
     """
     kinds = [(crop.shape[-1], large.shape[-1]) for crop, large in zip(crops, enhanced, strict=True)]
     found: dict[int, Comparison] = {}
@@ -146,13 +147,13 @@ def _mask_shares(size: int) -> FloatPicture:
 
 @lru_cache(maxsize=8)
 def _mask_places(size: int) -> FloatPicture:
-    """Return the numbers of the samples inside the face mask, row by row."""
+    """Return the flat indices of the samples inside the face mask."""
     return np.flatnonzero(face_mask(size) > 0).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
 def structure_weights(size: int) -> FloatPicture:
-    """Return where structure counts: eyes, nose and mouth, less so the rest of the face; sum 1."""
+    """Return weights with the sum 1, which are highest around the eyes, the nose and the mouth."""
     y, x = np.mgrid[:size, :size]
     near = np.zeros((size, size))
     for px, py in canonical_landmarks(size):
@@ -164,9 +165,9 @@ def structure_weights(size: int) -> FloatPicture:
 
 @lru_cache(maxsize=8)
 def enlarge_and_shrink_kernel(factor: int) -> FloatPicture:
-    """Return the filter that a cubic enlargement and an area average amount to; (7,), sum 1.
+    """Return the filter equivalent to a cubic enlargement and an area average; (7,), sum 1.
 
-    It shows a crop as it would be if no network had changed it.
+    Applied to a crop, it gives what the comparison would see if no network had changed the crop.
     """
     impulse = np.zeros((1, 7), np.float32)
     impulse[0, 3] = 1.0
@@ -178,14 +179,14 @@ def enlarge_and_shrink_kernel(factor: int) -> FloatPicture:
 def agreement(
     ours: Pictures, others: Pictures, side: int, tolerance: float, operations: Operations
 ) -> Pictures:
-    """Return where two pictures of a face show the same thing, from 0 to 1.
+    """Return for each pixel how far two pictures of a face show the same thing, from 0 to 1.
 
     Args:
         ours: (N, 3, S, S).
-        others: Of the same shape.
+        others: Pictures of the same shape.
         side: Side of the result in pixels.
-        tolerance: Difference, 1 being white, at which the result is 1/e.
-        operations: Where the pictures are.
+        tolerance: Difference at which the result is 1/e, where 1 is white.
+        operations: Operations on the device that holds the pictures.
 
     Returns:
         (N, 1, side, side).

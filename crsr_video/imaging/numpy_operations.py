@@ -1,7 +1,8 @@
 """Picture operations with NumPy and OpenCV, one face at a time.
 
-Pictures are planar or interleaved in memory, as they come: OpenCV rounds the last bit of a cubic
-resize differently for the two, and results must not change from release to release.
+A picture may be planar or interleaved in memory. The two layouts are not unified, because OpenCV
+rounds the last bit of a cubic resize differently for them, and results must not change from release
+to release.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -28,7 +29,7 @@ _KERNELS = {"cubic": cv2.INTER_CUBIC, "linear": cv2.INTER_LINEAR, "area": cv2.IN
 _LUMA = np.array(LUMA_WEIGHTS, np.float32)
 
 _CHANNELS = 4
-"""Channels that OpenCV's filters take at once."""
+"""Maximum number of channels that OpenCV's filters process at once."""
 
 
 class NumpyOperations(Operations):
@@ -52,7 +53,7 @@ class NumpyOperations(Operations):
     def constant(
         self, make: Callable[..., NDArray[np.float32]], *arguments: Hashable
     ) -> FloatPicture:
-        """Call the function."""
+        """Call `make`, and return its result."""
         return make(*arguments)
 
     def fetch(self, values: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
@@ -60,7 +61,7 @@ class NumpyOperations(Operations):
         return np.stack(values, 1).astype(np.float64)
 
     def to_tensor(self, pictures: FloatPicture) -> torch.Tensor:
-        """Share the memory with a tensor."""
+        """Return a tensor that shares the memory."""
         return torch.from_numpy(pictures)
 
     def from_tensor(self, tensor: torch.Tensor) -> FloatPicture:
@@ -78,7 +79,7 @@ class NumpyOperations(Operations):
         return largest
 
     def luma(self, pictures: FloatPicture) -> FloatPicture:
-        """Multiply by the weights."""
+        """Multiply by the luma weights, and add up the channels."""
         return _joined([np.tensordot(_LUMA, picture, 1)[None] for picture in pictures])
 
     def mix_channels(self, pictures: FloatPicture, matrix: NDArray[np.float32]) -> FloatPicture:
@@ -102,7 +103,7 @@ class NumpyOperations(Operations):
     def add_scaled(
         self, pictures: FloatPicture, factors: Sequence[float], others: FloatPicture
     ) -> FloatPicture:
-        """Use OpenCV's fused multiplication and addition."""
+        """Use OpenCV's `scaleAdd`, which multiplies and adds in one pass."""
         done = np.empty_like(pictures)
         for index, factor in enumerate(factors):
             for one, other, result in zip(pictures[index], others[index], done[index], strict=True):
@@ -185,7 +186,7 @@ class NumpyOperations(Operations):
     def flows(
         self, pictures: FloatPicture, others: FloatPicture
     ) -> tuple[FloatPicture, FloatPicture]:
-        """Search right here."""
+        """Run the search on the processor before returning."""
         return flows(pictures, others)
 
     def displace(self, pictures: FloatPicture, flow: FloatPicture) -> FloatPicture:
@@ -211,7 +212,7 @@ class NumpyOperations(Operations):
         change: FloatPicture,
         bits: int,
     ) -> Callable[[], None]:
-        """Write at once."""
+        """Write to the planes before returning. The returned function does nothing."""
         del before
         top = 2**bits - 1
         for own, changes in zip(planes, change, strict=True):
@@ -283,4 +284,4 @@ def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 
 def _nothing() -> None:
-    """Do nothing, since everything is done."""
+    """Do nothing, because `add_to_planes` has already written the planes."""

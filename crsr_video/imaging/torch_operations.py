@@ -1,8 +1,9 @@
 """Picture operations in torch, for many faces at once.
 
 Resizing or filtering a crop along one axis is linear, so each such operation can be written as a
-matrix. To get it, OpenCV applies the operation to the identity matrix once. The OpenCV and torch
-implementations then agree by construction, and the products are float32 on every device.
+matrix. OpenCV computes this matrix once, by applying the operation to the identity matrix. The
+OpenCV and torch implementations then agree by construction, and the products are float32 on every
+device.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -39,7 +40,7 @@ class TorchOperations(Operations):
     """Operations on torch tensors of one device.
 
     Args:
-        device: Where the pictures are.
+        device: Device that holds the pictures.
         transfers: Copies data to and from the device. Defaults to the fastest way for the device.
     """
 
@@ -74,7 +75,7 @@ class TorchOperations(Operations):
         return self._transfers.upload(host)
 
     def constant(self, make: Callable[..., NDArray[np.float32]], *arguments: Hashable) -> Tensor:
-        """Upload the result at the first call, and then return it from a cache."""
+        """Return the result of `make`, which is uploaded at the first call and then cached."""
         key = (make, arguments)
         if key not in self._constants:
             self._constants[key] = torch.from_numpy(make(*arguments)).to(self.device)
@@ -188,7 +189,7 @@ class TorchOperations(Operations):
         return list(torch.split(moved, [layer.shape[1] for layer in layers], 1))
 
     def flows(self, pictures: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-        """Download the pictures, search on the processor, and upload the flow."""
+        """Download the pictures, compute the flow on the CPU, and upload it."""
         both = self._transfers.download(torch.stack([pictures, others]))()
         there, back = flows(*both)
         return self.numbers(there), self.numbers(back)
@@ -196,7 +197,7 @@ class TorchOperations(Operations):
     def displace(self, pictures: Tensor, flow: Tensor) -> Tensor:
         """Interpolate between the four nearest pixels. Without flow, pictures stay as they are.
 
-        Torch's grid sampling would round the places, and change pictures that do not move.
+        Torch's grid sampling would round the positions, and so change pictures that do not move.
         """
         side = pictures.shape[-1]
         pixels = torch.arange(side, device=pictures.device, dtype=torch.float32)
@@ -307,7 +308,7 @@ class TorchOperations(Operations):
 
 
 class _Part:
-    """The part that a crop sees of the planes that share one grid.
+    """The part of the planes on one grid that a crop sees.
 
     Args:
         planes: The planes, cut to the part that is seen.
@@ -362,7 +363,7 @@ def _operator(size: int, vertical: Callable[[FloatPicture], FloatPicture]) -> Fl
 def _interpolation(few: Tensor, many: Tensor, cells: int, pixels: int) -> Tensor:
     """Return matrices (N, pixels, cells) that enlarge `few` cells linearly to `many` pixels.
 
-    Places and borders are those of OpenCV's linear resize.
+    Sample positions and borders are those of OpenCV's linear resize.
     """
     few, many = few[:, None, None], many[:, None, None]
     pixel = torch.arange(pixels, device=few.device, dtype=torch.float32)[:, None]

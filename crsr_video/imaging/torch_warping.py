@@ -1,10 +1,10 @@
 """Resample many pictures at once, each under its own transform: `warping.warp` in torch.
 
-As there, the part that a target sees is low-pass filtered where it shrinks, and sampled with Keys'
-cubic kernel (a = -3/4), which OpenCV and torch share. Shrinking and filtering along an axis is
-linear, so together they are one matrix for rows and one for columns. Matrix products are used
-rather than convolutions (and so rather than kornia), because GPUs may round the latter to eleven
-bits, which would be visible in twelve-bit video.
+As in `warping.warp`, the part that a target sees is low-pass filtered where it shrinks, and sampled
+with Keys' cubic kernel (a = -3/4), which OpenCV and torch share. Shrinking and filtering along an
+axis are linear, so one matrix for the rows and one for the columns do both. Matrix products are
+used instead of convolutions (and therefore instead of kornia), because GPUs may round the operands
+of convolutions to eleven bits, which would be visible in twelve-bit video.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from crsr_video.imaging.geometry import Matrix, compose, invert, resize_matrix, 
 from crsr_video.imaging.warping import seen_region
 
 Numbers = Callable[[Any], Tensor]
-"""Puts nested lists of numbers on the device as float32."""
+"""A function that puts nested lists of numbers on the device as float32."""
 
 _POSITIONS_PER_PIXEL = 32 if int(cv2.__version__.partition(".")[0]) < 5 else None
 """OpenCV before version 5 rounds positions to 1/32 pixel before it samples."""
@@ -33,19 +33,19 @@ class View:
     """The part of a picture that a target sees, and how it is sampled."""
 
     box: tuple[int, int, int, int]
-    """left, top, right, bottom in the picture's pixels, half-open; may reach beyond it."""
+    """Left, top, right, bottom in the picture's pixels, half-open. It may exceed the picture."""
     cells: tuple[int, int]
-    """Columns and rows after shrinking by averages; those of the box without."""
+    """Columns and rows after shrinking by averages, or those of the box if it is not shrunk."""
     target_from_cells: Matrix
 
     @cached_property
     def scale(self) -> float:
-        """Scale of the remaining shrinking, at most 1."""
+        """Scale from cells to the target, at most 1."""
         return min(1.0, scale_of(self.target_from_cells))
 
     @property
     def axes(self) -> list[list[float]]:
-        """For x and y: first pixel, pixels per cell, number of cells, scale."""
+        """First pixel, pixels per cell, number of cells and scale, for x and for y."""
         left, top, right, bottom = self.box
         return [
             [first, length / cells, cells, self.scale]
@@ -56,7 +56,7 @@ class View:
 
 
 def view(size: tuple[int, int], target_from_source: Matrix, side: int, *, rim: int = 0) -> View:
-    """Return what a target sees of a picture.
+    """Return the part of a picture that a target sees.
 
     Args:
         size: Width and height of the picture.
@@ -73,7 +73,7 @@ def view(size: tuple[int, int], target_from_source: Matrix, side: int, *, rim: i
     lengths = (right - left, bottom - top)
     columns, rows = lengths
     if scale < 0.5:
-        # Far shrinking: averages first, as `warp` does, keep the filter small.
+        # Averaging before strong shrinking keeps the filter small, as in `warp`.
         columns, rows = (max(1, round(length / int(1 / scale))) for length in lengths)
         moved = compose(moved, invert(resize_matrix(columns / lengths[0], rows / lengths[1])))
     return View((left, top, right, bottom), (columns, rows), moved)
@@ -90,8 +90,8 @@ def resampled(
 
     Args:
         pictures: float32 (N, C, H, W).
-        sizes: Width and height of each picture; the rest holds any finite values.
-        views: One for each picture. Beyond its edges a picture is replicated.
+        sizes: Width and height of each picture. The rest of its array may hold any finite values.
+        views: One view for each picture. A picture is extended by replicating its edges.
         target: Width and height of all targets.
         numbers: Puts lists of numbers on the device.
 
@@ -101,7 +101,7 @@ def resampled(
     axes = numbers([seen.axes for seen in views])
     edges = numbers(sizes)
     steps = numbers([invert(seen.target_from_cells) for seen in views])
-    # Two at least, since a grid's ends are at -1 and 1.
+    # There must be at least two cells, because the ends of a grid are at -1 and 1.
     counts = [max(2, *(seen.cells[axis] for seen in views)) for axis in (0, 1)]
     reach = max(reach_of(seen.scale) for seen in views)
     columns, rows = (
@@ -128,7 +128,7 @@ def shrinking(axis: Tensor, length: Tensor, cells: int, pixels: int, reach: int)
 
     Args:
         axis: (N, 4), see `View.axes`.
-        length: (N,), pixels of each picture; further columns are zero.
+        length: (N,), pixels of each picture. Columns beyond them are zero.
         cells: Rows of the matrices.
         pixels: Columns of the matrices.
         reach: Reach of the widest filter in cells.
@@ -143,7 +143,7 @@ def shrinking(axis: Tensor, length: Tensor, cells: int, pixels: int, reach: int)
 
 
 def _averages(low: Tensor, pitch: Tensor, length: Tensor, pixels: int) -> Tensor:
-    """Shares of pixels in cells that begin at `low`; the first and last pixel are replicated."""
+    """Return the shares of pixels in cells that begin at `low`, with replicated end pixels."""
     pixel = torch.arange(pixels, device=low.device, dtype=torch.float32)
     begin = torch.where(pixel == 0, -torch.inf, pixel)
     end = torch.where(pixel == length - 1, torch.inf, pixel + 1)
@@ -153,14 +153,14 @@ def _averages(low: Tensor, pitch: Tensor, length: Tensor, pixels: int) -> Tensor
 
 
 def _keys(d: Tensor) -> Tensor:
-    """Keys' cubic kernel with a = -1/2 at distances `d`, as in `warping.antialias_kernel`."""
+    """Return Keys' cubic kernel (a = -1/2) at distances `d`, as `warping.antialias_kernel`."""
     near = (1.5 * d - 2.5) * d**2 + 1
     far = ((-0.5 * d + 2.5) * d - 4) * d + 2
     return torch.where(d <= 1, near, torch.where(d < 2, far, 0.0))
 
 
 def _grid(cells_from_target: Tensor, counts: Sequence[int], target: tuple[int, int]) -> Tensor:
-    """Sampling grid for torch, (N, height, width, 2): the first and last cell are at -1 and 1."""
+    """Return torch's sampling grid, (N, height, width, 2), with the end cells at -1 and 1."""
     x, y = (torch.arange(n, device=cells_from_target.device, dtype=torch.float32) for n in target)
     a, b, c = cells_from_target[:, :, None, None].unbind(-1)
     places = a * x + b * y[:, None] + c

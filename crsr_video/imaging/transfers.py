@@ -21,7 +21,7 @@ class Transfers:
         return torch.empty(shape, dtype=dtype)
 
     def upload(self, host: Tensor) -> Tensor:
-        """Return the tensor on the device. Work that is launched from now on can use it."""
+        """Return the tensor on the device. Work that is launched after this call can use it."""
         return host.to(self.device)
 
     def download(self, tensor: Tensor) -> Callable[[], Array]:
@@ -46,7 +46,7 @@ class CudaTransfers(Transfers):
         return torch.empty(shape, dtype=dtype, pin_memory=True)
 
     def upload(self, host: Tensor) -> Tensor:
-        """Start an upload. Only work that the device is given later waits for it."""
+        """Start an upload. Only work that is launched after this call waits for it."""
         with torch.cuda.stream(self._up):
             tensor = host.to(self.device, non_blocking=True)
         work = torch.cuda.current_stream(self.device)
@@ -56,7 +56,7 @@ class CudaTransfers(Transfers):
         return tensor
 
     def download(self, tensor: Tensor) -> Callable[[], Array]:
-        """Start a download, which waits for the work launched so far but delays no later work."""
+        """Start a download. It waits for work launched so far, but does not delay later work."""
         host = self.host_memory(tuple(tensor.shape), tensor.dtype)
         self._down.wait_stream(torch.cuda.current_stream(self.device))
         tensor.record_stream(self._down)

@@ -1,4 +1,4 @@
-"""Resample pictures under a transform, with antialiasing if they shrink.
+"""Resample pictures with an affine transform, with antialiasing if they shrink.
 
 In this module, a picture is an array of shape (H, W) or (H, W, C), of any float or unsigned integer
 type.
@@ -16,8 +16,8 @@ Picture = NDArray[Any]
 FloatPicture = NDArray[np.float32]
 
 _KERNEL_MARGIN = 3
-"""Margin in pixels around what is read: OpenCV's cubic kernel reaches two pixels to each side, and
-one more absorbs rounding."""
+"""Margin in pixels around the region that is read. OpenCV's cubic kernel reaches two pixels to each
+side, and one more pixel absorbs rounding."""
 
 
 def antialias_kernel(scale: float) -> FloatPicture:
@@ -53,15 +53,15 @@ def warp(picture: Picture, target_from_source: Matrix, width: int, height: int) 
         height: Height of the target in pixels.
 
     Returns:
-        float32 (height, width) or (height, width, C), in the value range of `picture`, which cubic
-        interpolation can overshoot.
+        float32 (height, width) or (height, width, C), in the value range of `picture`. Cubic
+        interpolation can overshoot this range.
 
     Raises:
         DegenerateFaceError: The transform is singular.
     """
     scale = scale_of(target_from_source)
     rows, columns = picture.shape[:2]
-    # `seen_region` needs a square target. At worst, this reads some pixels too many.
+    # `seen_region` needs a square target. At worst, this reads more pixels than needed.
     left, top, right, bottom = seen_region((columns, rows), target_from_source, max(width, height))
     region = picture[top:bottom, left:right].astype(np.float32, copy=False)
     moved = compose(target_from_source, np.array([[1.0, 0.0, left], [0.0, 1.0, top]]))

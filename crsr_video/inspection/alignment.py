@@ -25,8 +25,8 @@ Luma = NDArray[np.float32]
 
 MAX_DIFFERENCE = 20.0
 """Largest mean difference between matching pictures, in 8-bit levels, after the mean brightness of
-each was subtracted. In a measurement, copies differed by about 1, and 95 of 100 other scenes by
-more than 40."""
+each was subtracted. When this was measured, copies differed from their sources by about 1, and 95
+of 100 unrelated scenes differed by more than 40."""
 _PROBES = 24
 _PROBE_SECONDS = 5
 """The first frames of the copy are searched for in the source: at most `_PROBES` frames, from at
@@ -55,7 +55,7 @@ class Alignment:
     """Seconds of the copy to read, or None to read to its end."""
 
     def of_part(self, start: float, duration: float | None) -> "Alignment":
-        """Return the position of a part of the copy.
+        """Return the position within the source of a part of the copy.
 
         Args:
             start: Seconds of the copy to skip.
@@ -90,8 +90,8 @@ class _Candidate:
 def align(before: Path, after: Path) -> Alignment:
     """Find the position of a copy within its source.
 
-    If both are about equally long, only the first frames of the source are compared. Otherwise
-    the source is read once.
+    If both have about the same length, only the first frames of the source are compared. Otherwise
+    the whole source is read once.
 
     Raises:
         InputError: A video cannot be read.
@@ -148,7 +148,7 @@ def size_ratio(before: Frame, after: Frame) -> int:
 
 
 def _search(source: Reader, probes: list[_Thumbnail], is_full_copy: bool) -> _Candidate | None:
-    """Return the best candidate. For a full copy, only the beginning of the source is searched."""
+    """Return the best candidate, or None. For a full copy, search only the start of the source."""
     candidates = _candidates(_thumbnails(source), probes)
     if is_full_copy:
         first = exact_seconds(source.source.first) - probes[0].time
@@ -173,9 +173,9 @@ def _thumbnails(reader: Reader) -> Iterator[_Thumbnail]:
 
 
 def _candidates(thumbnails: Iterator[_Thumbnail], probes: list[_Thumbnail]) -> Iterator[_Candidate]:
-    """Compare the probes with the source at each of its frames, and yield the results.
+    """Compare the probes with the source, starting at each source frame, and yield the results.
 
-    No more source frames are held in memory than the probes span in time.
+    Only as many source frames are held in memory as cover the time span of the probes.
     """
     held: deque[_Thumbnail] = deque()
     span = probes[-1].time - probes[0].time
@@ -199,7 +199,7 @@ def _candidate(held: deque[_Thumbnail], probes: list[_Thumbnail], first: bool) -
 
 
 def _best(candidates: Iterator[_Candidate]) -> _Candidate | None:
-    """Return the candidate with the smallest difference. A plausible one wins if nearly as good."""
+    """Return the candidate with the smallest difference, but prefer a plausible near-equal one."""
     best: _Candidate | None = None
     plausible: list[_Candidate] = []
     for candidate in candidates:

@@ -85,7 +85,7 @@ def analyse(
         on_notice: Called with each notice for the user.
 
     Raises:
-        CrsrError: The analysis failed. Nothing is left under the names of the results then.
+        CrsrError: The analysis failed. No partial file is left under the name of a result.
     """
     begin = time.perf_counter()
     path = Path(source)
@@ -144,7 +144,7 @@ def analyse(
 
 
 def _reader(path: Path, start: float, duration: float | None) -> Reader:
-    """Return a reader of a part of a video, with the timestamps of the whole video."""
+    """Return a reader for a part of a video that keeps the timestamps of the whole video."""
     if start == 0 and duration is None:
         return Reader(path)
     with Reader(path, start=start, duration=duration) as part:
@@ -178,12 +178,13 @@ def _check(
     overwrite: bool,
     min_face: float,
 ) -> None:
-    """Refuse results that cannot be written before anything is read.
+    """Check, before anything is read, that all results can be written.
 
     Raises:
         InputError: The source cannot be read.
         OutputError: A result exists or cannot be written.
-        ConfigError: `min_face` is out of range, or two results have the same name.
+        ConfigError: `min_face` is out of range, two results have the same name, or the sheet does
+            not have the suffix of a PNG or JPEG file.
     """
     check_path(source)
     if not 0 <= min_face < tracks_file.FARTHEST:
@@ -198,7 +199,7 @@ def _check(
 
 
 class _Run:
-    """Moves frames from the reader through the tracker to everything that is made from them."""
+    """Passes frames from the reader through the tracker to the recorder, portraits and drawing."""
 
     def __init__(self, reader: Reader, on_progress: Callable[[Progress], None] | None) -> None:
         self._reader, self._on_progress = reader, on_progress

@@ -48,7 +48,7 @@ def compare(
             instead of both side by side.
         faces: Maximum number of close-ups on a contact sheet.
         start: Seconds of the copy to skip.
-        duration: Seconds of the copy to show. Defaults to everything.
+        duration: Seconds of the copy to show. Defaults to the rest of the copy.
         overwrite: Replace an existing result.
 
     Returns:
@@ -91,7 +91,7 @@ def _default_output(after: Path) -> Path:
 def _write_video(
     before: Path, after: Path, alignment: Alignment, output: Path, *, split: bool, overwrite: bool
 ) -> None:
-    """Write a video that shows both, with the source's audio and the copy's timestamps."""
+    """Write a video that shows both videos, with the source's audio and the copy's timestamps."""
     with FramePairs(before, after, alignment) as videos:
         canvas = _ComparisonCanvas(videos, split=split)
         settings = playable_settings(output, canvas.bits)
@@ -138,7 +138,7 @@ class _ComparisonCanvas:
         self._before_label, self._after_label = labels
 
     def draw(self, pair: Pair) -> Frame:
-        """Return one frame that shows both, with the timestamp of the copy's frame."""
+        """Return one frame that shows both frames, with the timestamp of the copy's frame."""
         before, after = pair
         width = self._canvas.width * (1 if self._split else 2)
         picture, planes = self._canvas.blank(width)

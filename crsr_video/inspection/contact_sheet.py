@@ -23,7 +23,7 @@ _MARGIN = 2
 
 
 def check_suffix(path: Path) -> None:
-    """Raise ConfigError unless a name ends as a PNG or JPEG file does."""
+    """Raise ConfigError unless a path has the suffix of a PNG or JPEG file."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path}: the name of a contact sheet must end in .png, .jpg or .jpeg")
 
@@ -42,7 +42,7 @@ def caption(text: str, width: int, height: int) -> Picture:
 
 
 def arrange(tiles: Sequence[Picture], columns: int) -> Picture:
-    """Return tiles of equal size in rows, on white."""
+    """Arrange tiles of equal size in rows on a white sheet."""
     rows = -(-len(tiles) // columns)
     height, width = tiles[0].shape[0] + _GAP, tiles[0].shape[1] + _GAP
     sheet = np.full((rows * height + _GAP, columns * width + _GAP, 3), 255, np.uint8)
@@ -56,7 +56,7 @@ def save(sheet: Picture, path: Path) -> None:
     """Write a sheet.
 
     Raises:
-        OutputError: The file cannot be written. Nothing is left then.
+        OutputError: The file cannot be written. No part of it is left.
     """
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if path.suffix.lower() != ".png" else []
     encoded, data = cv2.imencode(path.suffix.lower(), sheet, options)

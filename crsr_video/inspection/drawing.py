@@ -24,9 +24,10 @@ Alpha = NDArray[np.float32]
 Planes = tuple[Plane, ...]
 
 _BLACK, _WHITE, _NEUTRAL = 16, 235, 128
-"""8-bit codes of limited range. In full range they are almost black and almost white."""
+"""8-bit codes of limited range. Read as full range, they are almost black and almost white."""
 _FONT, _FONT_SCALE, _FONT_STROKE = cv2.FONT_HERSHEY_SIMPLEX, 2.0, 4
-"""Text is drawn large and then shrunk: small text is ugly and differs between OpenCV releases."""
+"""Text is drawn large and then shrunk, because OpenCV draws small text badly, and differently in
+different releases."""
 
 
 class UprightCanvas:
@@ -80,7 +81,7 @@ class UprightCanvas:
                 dst_color_range=2 if self.full_range else 1,
                 interpolation="BICUBIC",
             )
-        # Rotation shifts chroma by half a luma pixel against its siting, the same in every frame.
+        # Rotation shifts chroma by half a luma pixel from its siting, equally in every frame.
         turned = [np.rot90(plane, frame.rotation // 90) for plane in pyav.views(native)]
         return tuple(
             plane[: self.height >> bool(i), : self.width >> bool(i)]
@@ -111,7 +112,7 @@ def upright_size(frame: Frame) -> tuple[int, int, Fraction]:
 
 
 def playable_settings(path: Path, bits: int = 8, preset: str | None = None) -> OutputSettings:
-    """Return settings for a codec that plays almost anywhere, if the container takes it."""
+    """Return settings for a codec that plays almost anywhere, if the container supports it."""
     codec = "libx264" if bits == 8 else "libx265"
     container = BY_SUFFIX.get(path.suffix.lower())
     if container is None or not holds_video(container, codec):

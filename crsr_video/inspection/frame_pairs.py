@@ -1,4 +1,4 @@
-"""Decode a video and its enhanced copy together, and pair the frames of the same moment."""
+"""Decode a video and its enhanced copy together, and pair frames that show the same moment."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -40,7 +40,7 @@ class FramePairs(Closing):
             self.scale = size_ratio(*self.first)
             self._files = stack.pop_all()
         self.offset = alignment.offset + self.after.source.shift
-        # Offset on the clock of the reader, which starts at the first frame it reads.
+        # The offset on the clock of the reader, which starts at the first frame that it reads.
         self._reader_offset = self.offset - self.before.source.shift
         begin = start_of(self.after)
         length = Fraction(self.after.info.seconds) - self.after.source.shift
@@ -54,10 +54,11 @@ class FramePairs(Closing):
         self._files.close()
 
     def pairs(self, on_packet: Callable[[Passthrough], None] | None = None) -> Iterator[Pair]:
-        """Yield every frame of the copy together with the frame that the source shows then.
+        """Yield every frame of the copy together with the frame that the source shows at its time.
 
         Args:
-            on_packet: Receives the source's other packets, with timestamps on the copy's clock.
+            on_packet: Called with each packet of the source's other streams that lies within the
+                copy. Its timestamps are on the copy's clock.
         """
         shown = _ShownFrames(self._source_frames(on_packet), self.before.info.rate)
         time = Fraction(0)
@@ -65,7 +66,7 @@ class FramePairs(Closing):
             if isinstance(item, Frame):
                 time = exact_seconds(item)
                 yield shown.at(time + self._reader_offset), item
-        if self._part is not None:  # The file may have claimed to be longer than it is.
+        if self._part is not None:  # The copy may be shorter than its header states.
             self._part = self._part[0], min(self._part[1], time + shown.frame_seconds)
         shown.drain()
 
@@ -89,7 +90,7 @@ class FramePairs(Closing):
 
 
 class _ShownFrames:
-    """The frame that a video shows at increasing times."""
+    """Finds the frame that a video shows at a time. Times must not decrease."""
 
     def __init__(self, frames: Iterator[Frame], rate: Fraction | None) -> None:
         self._frames = frames

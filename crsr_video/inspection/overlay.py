@@ -26,9 +26,9 @@ from crsr_video.types import Face, Frame, TrackedFrame
 _HUE_STEP = 0.381966
 """Golden section of the colour circle: the hues of consecutive numbers differ clearly."""
 _GREY = 0.6
-"""Luma of a skipped face, 1 being white."""
+"""Luma of the outline of a skipped face, where 1 is white."""
 _SUBPIXEL_BITS = 3
-"""Fractional bits of the coordinates that OpenCV draws at."""
+"""Number of fractional bits in the coordinates that are passed to OpenCV."""
 
 
 class Overlay:
@@ -110,7 +110,7 @@ class Overlay:
     def _draw_caption(
         self, planes: Planes, face: Face, x: float, top: float, bottom: float
     ) -> None:
-        """Write ID and confidence above the box, or below it if there is no room above."""
+        """Write person number and confidence above the box, or below it if there is no room."""
         text = f"{face.person_number}  {face.confidence:.2f}"
         if face.skipped is not None:
             text += f"  {face.skipped}"

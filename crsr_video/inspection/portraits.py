@@ -1,4 +1,4 @@
-"""The best picture of every person in a video, and a contact sheet of these pictures."""
+"""Select the best picture of every person in a video, and draw a contact sheet of them."""
 
 import base64
 from collections.abc import Sequence
@@ -27,16 +27,16 @@ SIDE = 96
 """Side of a portrait in pixels."""
 _FACE_WIDTHS = 1.6
 _USEFUL_WIDTH = 160.0
-"""Width of a face in pixels above which its portrait does not get any better."""
+"""Width of a face in pixels above which a larger face does not give a better portrait."""
 _HALF_SHARP = 0.02
 """Mean absolute Laplacian at which a picture counts as half sharp, for luma in [0, 1]."""
 _JPEG_QUALITY = 88
 _URL_PREFIX = "data:image/jpeg;base64,"
 _EXAMINE_EVERY = 8
-"""One frame in this many is considered in any case, as the face may have become sharper."""
+"""One frame in this many is always examined, because the face may have become sharper."""
 _BETTER = 1.05
-"""Other frames are considered only if their score without regard to sharpness is greater than that
-of the best frame by this factor."""
+"""Other frames are examined only if their score without regard to sharpness exceeds that of the
+best frame by this factor."""
 _SHEET_SIDE = 144
 """Side of a portrait on the sheet in pixels."""
 _CAPTION_HEIGHTS = (22, 16, 16)
@@ -68,7 +68,7 @@ class Portraits:
 
     @property
     def urls(self) -> dict[int, str]:
-        """Portraits as ``data:`` URLs, by track ID."""
+        """The portraits as ``data:`` URLs, by track ID."""
         jpegs = {key: best.jpeg for key, best in self._best.items() if best.jpeg}
         return {key: _URL_PREFIX + base64.b64encode(jpeg).decode() for key, jpeg in jpegs.items()}
 
@@ -89,7 +89,7 @@ class Portraits:
 
 
 def _score_without_sharpness(frame: Frame, face: Face) -> float:
-    """Return a score that is highest for large, frontal, upright, unclipped and certain faces."""
+    """Return a score that is high for large, frontal, upright, unclipped and certain faces."""
     points = apply(view_of(frame).upright_from_frame, face.landmarks)
     eyes = points[1] - points[0]
     eye_distance = float(np.hypot(*eyes))
@@ -117,7 +117,7 @@ def _sharpness(shown: NDArray[np.float32]) -> float:
 
 
 def write_people_sheet(people: Sequence[Person], path: Path) -> str | None:
-    """Write the portraits of all people, in the order of their numbers.
+    """Write a contact sheet with the portraits of all people, ordered by their numbers.
 
     Returns:
         A notice for the user if the sheet does not show everybody, else None.

@@ -26,7 +26,7 @@ _WARM_UP_FRAMES = 4
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The frame of a video at a time."""
+    """A frame of a video, and its time."""
 
     seconds: float
     """Time of the frame in the file."""
@@ -36,7 +36,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Begin and end of the search for the frame at a given time, in seconds."""
+    """Time range of the search for one frame, in seconds."""
 
     begin: float
     wanted: float
@@ -49,12 +49,12 @@ class Search:
         track: Callable[[Frame], TrackedFrame],
         shown: Moment | None = None,
     ) -> Moment | None:
-        """Track frames up to the wanted one, and return it, or the last one before it.
+        """Track frames up to the wanted one. Return that frame, or the last one before it.
 
         Args:
             frames: Frames with their times, from `begin` on.
             track: Finds the faces of the next frame.
-            shown: The frame before them, if they begin later.
+            shown: The frame that was tracked last, if `frames` continue after it.
         """
         for seconds, frame in frames:
             tracked = track(frame)
@@ -66,7 +66,7 @@ class Search:
 
 
 def search_for(path: Path, at: float, *, fps: float | None = None) -> Search:
-    """Return how the frame at a time is found.
+    """Return the search that finds the frame at a time.
 
     Args:
         path: The file.
@@ -86,7 +86,7 @@ def search_for(path: Path, at: float, *, fps: float | None = None) -> Search:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A picture of one frame before and after that was written."""
+    """A picture file that shows one frame before and after."""
 
     output: Path
     seconds: float
@@ -154,7 +154,7 @@ def _enhance_moment(
 
 
 def timed(reader: Reader, start: float) -> Iterator[tuple[float, Frame]]:
-    """Yield the frames of a reader with their times in the file, of which it skipped `start`."""
+    """Yield frames with their times in the file, of which the reader skipped `start` seconds."""
     for item in reader:
         if isinstance(item, Frame):
             yield start + item.seconds, item

@@ -13,7 +13,8 @@ Picture = NDArray[np.uint8]
 def picture_of(frame: Frame, width: int) -> Picture:
     """Return a frame as an upright BGR picture with square pixels.
 
-    Planes are resized before colours are converted, in 8 bits: fast, and exact enough to look at.
+    Planes are resized in 8 bits before colours are converted, which is fast
+    and exact enough for viewing.
 
     Args:
         frame: Any frame.

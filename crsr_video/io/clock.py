@@ -1,7 +1,8 @@
-"""Timestamps on their way through an encoder.
+"""Conversion of timestamps before and after an encoder.
 
-Most encoders take the time of a frame in the container's own ticks and return it on the packet.
-Others only count frames: their packets get the times back that the counts stand for.
+Most encoders take the time of a frame in the container's own ticks and return it with the packet.
+Others only number the frames. In their packets, these numbers are replaced by the times of the
+frames.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,21 +15,21 @@ from crsr_video.io.source import Source, frame_times
 from crsr_video.types import Frame, VideoInfo
 
 _LONGEST_REORDERING = 60
-"""Seconds between decoding and presentation, beyond which an encoder's times are not trusted."""
+"""Seconds from decoding to presentation above which an encoder's decoding time is corrected."""
 _MPEG4_TICKS = 65535
 """MPEG-4 counts time in 16 bits."""
 _MPEG_RATES = (
     *(Fraction(n, 1001) for n in (24000, 30000, 60000)),
     *(Fraction(n) for n in (24, 25, 30, 50, 60)),
 )
-"""The frame rates that MPEG-1 and MPEG-2 have a code for."""
+"""The frame rates that MPEG-1 and MPEG-2 can store."""
 _AVI_RATES = (
     *(Fraction(n, 1001) for n in (24000, 30000)),
     *(Fraction(n) for n in (25, 30, 50, 60, 100, 120, 240, 500, 1000)),
 )
 """Ticks per second of AVI files with a variable frame rate."""
 _INVISIBLE_SECONDS = Fraction(1, 100)
-"""A frame may be moved by so much if an AVI file can have a coarser tick then."""
+"""Time by which a frame may be moved so that an AVI file can have a coarser tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Timing:
 
 
 def recorded_timing(source: Source, container: str, encoder: str, *, counts_frames: bool) -> Timing:
-    """Return the timing of a recorded result, which keeps the source's times where it can."""
+    """Return the timing of a recorded result, which keeps the source's times if possible."""
     info = source.info
     if container == "avi":
         tick = avi_tick(info, lambda: frame_times(source))
@@ -66,8 +67,8 @@ def live_timing(
 
     Args:
         rate: Frames per second, if known.
-        time_base: Tick of the present source. The result's tick divides it, and is a millisecond or
-            less, since a later source may need it.
+        time_base: Tick of the present source. The result's tick is this tick or a whole fraction of
+            it, and at most a millisecond, since a later source may need that precision.
         counts_frames: Whether the encoder only counts frames.
     """
     fine = time_base <= Fraction(1, 1000)
@@ -89,8 +90,9 @@ def nominal_rate(rate: Fraction | None, encoder: str) -> Fraction:
 def avi_tick(info: VideoInfo, times: Callable[[], Sequence[Fraction]]) -> Fraction:
     """Return the tick of an AVI file, in which a frame may begin at every tick.
 
-    It is the source's own if that is coarse, or else the duration of a frame. Where frames follow
-    each other more closely than that, it is the longest usual duration that keeps them apart.
+    It is the source's own tick if that is at least 4 ms, or else the duration of a frame. If frames
+    follow each other more closely than that, it is the longest tick of `_AVI_RATES` that keeps them
+    apart and moves none of them visibly.
 
     Args:
         info: Properties of the source.
@@ -109,12 +111,12 @@ def _are_apart(times: Sequence[Fraction], tick: Fraction) -> bool:
     """Return whether no two frames get the same tick, and none is moved visibly."""
     rounded = [round(time / tick) for time in times]
     moved = [at * tick - time for time, at in zip(times, rounded, strict=True)]
-    unevenness = max(moved, default=0) - min(moved, default=0)  # Moving all alike is no harm.
+    unevenness = max(moved, default=0) - min(moved, default=0)  # A common shift is harmless.
     return all(a < b for a, b in pairwise(rounded)) and unevenness <= 2 * _INVISIBLE_SECONDS
 
 
 class EncoderClock:
-    """Gives frames the times that an encoder takes, and packets those that a container takes."""
+    """Converts the times of frames for the encoder, and those of packets for the container."""
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
@@ -157,11 +159,11 @@ class EncoderClock:
         self._last_decoded = packet.dts
 
     def _restore_counted(self, packet: Packet) -> None:
-        """Replace the count of frames by the times that they stand for.
+        """Replace the frame numbers in a packet by times.
 
-        An encoder that reorders starts with decoding times before the first frame: they go back by
-        as many frame durations as it counts. Any other decoding time is that of the frame with this
-        count, so both kinds grow.
+        An encoder that reorders frames begins with negative decoding numbers. Number -n becomes the
+        time n frame durations before the first frame. Any other decoding number becomes the time of
+        the frame with that number. Decoding times therefore always increase.
         """
         index, decoded = packet.pts or 0, packet.dts if packet.dts is not None else packet.pts or 0
         tick, rate = self._timing.tick, self._timing.rate

@@ -1,9 +1,9 @@
 """Reads container metadata that PyAV does not expose: crops, 360-degree mappings, Dolby Vision.
 
-MP4 stores it in boxes of the sample entry, Matroska in elements of the track and of the chapters. A
-transport stream names its service in a table. Sources: ISO/IEC 14496-12 (`clap`), Google's
-Spherical Video V2 (`st3d`, `sv3d`), Dolby's streams within ISO media (`dvcC`), RFC 9559 (Matroska),
-EN 300 468 (SDT).
+MP4 stores this metadata in boxes of the track and its sample entry, and Matroska in elements of the
+track and the chapters. A transport stream names its service in a table. Sources: ISO/IEC 14496-12
+(`clap`), Google's Spherical Video V2 (`st3d`, `sv3d`), Dolby's streams within ISO media (`dvcC`),
+RFC 9559 (Matroska), EN 300 468 (SDT).
 """
 
 import struct
@@ -17,13 +17,13 @@ from crsr_video.io import matroska, mp4_boxes
 _MOST_BYTES = 64 << 20
 """Maximum number of bytes to read of a Matroska file's tracks."""
 _SERVICE_BYTES = 1 << 20
-"""How many bytes of a transport stream are searched for the name of its service."""
+"""Number of bytes of a transport stream that are searched for the name of its service."""
 _DOLBY_VISION = (b"dvcC", b"dvvC", b"dvwC")
 _LARGEST_MAPPING = 1 << 16
-"""Bytes of a box that are copied to a result."""
+"""Maximum size in bytes of a box that is copied to a result."""
 SPHERE, STEREO = "360-degree mapping", "stereo mode"
 _MAPPINGS = {b"sv3d": SPHERE, b"st3d": STEREO, b"vexu": STEREO}
-"""Boxes that say how to show a picture on a sphere, or to two eyes."""
+"""Boxes that describe a 360-degree or stereoscopic picture, with their names in messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ContainerFacts:
     service: tuple[str, str] | None = None
     """Provider and name of the service of a transport stream."""
     entry_boxes: bytes = b""
-    """Boxes of the sample entry that describe a sphere or two eyes, for results in MP4."""
+    """Boxes of the sample entry for 360-degree or stereoscopic video, for results in MP4."""
     track_boxes: bytes = b""
     """Boxes of the track for the same purpose."""
 
@@ -61,7 +61,7 @@ class FileFacts:
     """Metadata of each track, in the order of the file."""
 
     def of_track(self, index: int) -> ContainerFacts:
-        """Return the metadata of one track together with those of the whole container."""
+        """Return the metadata of one track together with that of the whole container."""
         own = self.tracks[index] if index < len(self.tracks) else ContainerFacts()
         losses = (*own.losses, *self.common.losses)
         return replace(own, losses=losses, service=self.common.service)
@@ -173,7 +173,7 @@ def _facts_of_track(track: bytes) -> ContainerFacts:
 
 
 def _losses_of_chapters(content: bytes) -> tuple[str, ...]:
-    """Return what FFmpeg does not read of chapters: it knows one list of times and titles."""
+    """Return the features of chapters that FFmpeg drops: it reads one list of times and titles."""
     editions = [edition for kind, edition in matroska.parts(content) if kind == _EDITION]
     losses = {"several editions of chapters": None} if len(editions) > 1 else dict[str, None]()
     for edition in editions:
@@ -199,7 +199,7 @@ def _languages(display: bytes) -> set[bytes]:
 _DEFAULT_SERVICE = ("FFmpeg", "Service01")
 """Provider and name that FFmpeg's muxer writes if the user has not named the service."""
 _SYNCHRONIZED = 8
-"""Packets at the beginning that must start with the byte that marks packets."""
+"""Number of packets at the beginning that must start with the sync byte."""
 _PACKET_BYTES, _SERVICE_PID, _SERVICE_TABLE, _SERVICE_DESCRIPTOR = 188, 0x11, 0x42, 0x48
 
 
@@ -221,7 +221,7 @@ def _service(data: bytes) -> tuple[str, str] | None:
 
 
 def _described_service(table: bytes) -> tuple[str, str] | None:
-    at = 16  # Descriptors of the first service, after the header of the table.
+    at = 16  # The first service's descriptors follow the table's header.
     while at + 2 < len(table):
         kind, length = table[at], table[at + 1]
         if kind == _SERVICE_DESCRIPTOR:

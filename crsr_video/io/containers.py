@@ -30,23 +30,23 @@ SUFFIXES = {
     "asf": (".wmv", ".asf"),
     "nut": (".nut",),
 }
-"""Containers that are written, and the suffixes of their files, the usual one first. Ogg is
-missing: PyAV's FFmpeg has no Theora encoder, and other codecs in Ogg keep no presentation times."""
+"""Containers that can be written, and the suffixes of their files, the usual one first. Ogg is
+missing: PyAV's FFmpeg has no Theora encoder, and other codecs lose their timestamps in Ogg."""
 BY_SUFFIX = {suffix: name for name, suffixes in SUFFIXES.items() for suffix in suffixes}
 
 MOV = frozenset(("mp4", "mov", "3gp", "3g2"))
 MATROSKA = frozenset(("matroska", "webm"))
 Y4M = "yuv4mpegpipe"
 PLAIN = (Y4M, "rawvideo")
-"""Containers that hold nothing but pictures at an even rate: no sound and no timestamps."""
+"""Containers that hold only pictures at a constant frame rate: no sound and no timestamps."""
 RAW = frozenset(("nut", *PLAIN))
-"""Containers that carry raw pictures through a pipe, unless another codec is chosen."""
+"""Containers that carry raw pictures through a pipe unless another codec is chosen."""
 CHAPTERS = MOV | MATROSKA | {"asf", "nut"}
 """Containers that hold chapters."""
 LANGUAGES = MOV | MATROSKA | {"mpegts", "asf", "nut"}
 TRACK_TITLES = MOV | MATROSKA | {"avi", "nut"}
 DISPOSITIONS = frozenset(("matroska", "mp4", "nut"))
-"""Containers that hold the language, the title and the purpose of a track."""
+"""Containers that hold the disposition of a track, such as default or forced."""
 ASPECT = MOV | {"asf", "nut", "yuv4mpegpipe"}
 """Containers that hold the sample aspect ratio; PyAV cannot set it for the others."""
 UNTAGGED = frozenset(("nut", *PLAIN))
@@ -69,7 +69,7 @@ Y4M_FORMATS: dict[str, str] = {
 
 _DEMUXERS = {"webm": "matroska", "3gp": "mp4", "3g2": "mp4", "vob": "mpeg"}
 _MPEG_AUDIO = ("mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float")
-"""Layers that containers do not distinguish, but packets do."""
+"""MPEG audio codecs, by decoder. Containers do not distinguish them, but packets do."""
 _COVER = Disposition.attached_pic
 _ONLY = {
     "webm": ("vp8", "vp9", "av1"),
@@ -78,9 +78,9 @@ _ONLY = {
     "mpegts": ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"),
     **dict.fromkeys(PLAIN, ("rawvideo",)),
 }
-"""Video codecs of containers into which FFmpeg would also write what no player reads."""
+"""Video codecs that players read, for containers into which FFmpeg also writes other codecs."""
 _NEVER = {"mov": ("vp8", "vp9", "av1")}
-"""Video codecs that FFmpeg refuses only when it writes the header."""
+"""Video codecs that FFmpeg refuses for a container only when it writes the header."""
 
 
 def holds_video(container: str, encoder: str) -> bool:
@@ -105,10 +105,10 @@ def usual_encoder(container: str) -> str | None:
 
 
 def raw_format(container: str, name: str) -> str:
-    """Return the pixel format closest to another one that a container can hold raw.
+    """Return the pixel format closest to `name` among those that a container can hold raw.
 
     Raises:
-        EncoderError: There is none, or no pixel format of this name.
+        EncoderError: There is no such pixel format, or no pixel format has this name.
     """
     if not pixel_formats.is_pixel_format(name) or pixel_formats.pixel_format(name) is None:
         raise EncoderError(f"there is no pixel format {name!r} that can be written raw")
@@ -124,7 +124,7 @@ def raw_format(container: str, name: str) -> str:
 
 @lru_cache(maxsize=512)
 def _survives(container: str, name: str) -> bool:
-    """Return whether a raw picture that is written to a container is read again as it was."""
+    """Return whether a container gives back the pixel format of a raw picture written to it."""
     trial = io.BytesIO()
     try:
         with av.open(trial, "w", format=container) as output:
@@ -145,22 +145,22 @@ def _survives(container: str, name: str) -> bool:
 
 
 def holds_stream(container: str, stream: Stream, packet: bytes | None = None) -> bool:
-    """Return whether a container can hold a stream as it is, and gives it back.
+    """Return whether a container can hold a copy of a stream, from which it can be read again.
 
-    Found out by trying: some muxers write a stream under a name that no player reads, or break the
-    whole file with it.
+    This is found out by a trial: some muxers write a stream under a name that no player reads, or
+    the stream breaks the whole file.
 
     Args:
         container: FFmpeg's name of the muxer.
         stream: The stream.
-        packet: A packet of the stream, so that the trial can be read again.
+        packet: A packet of the stream. With it, the trial file is also read again.
     """
     if container in PLAIN:
         return False
     if stream.type == "attachment":
         return container == "matroska"
     if stream.type == "video" and stream.disposition & _COVER:
-        return container in ("matroska", "mp4")  # The MOV muxer drops them silently.
+        return container in ("matroska", "mp4")  # The MOV muxer drops covers silently.
     trial = io.BytesIO()
     try:
         _write_trial(trial, container, stream, packet)
@@ -169,7 +169,7 @@ def holds_stream(container: str, stream: Stream, packet: bytes | None = None) ->
     if packet is None:
         return stream.type != "data"
     found = _read_trial(trial, container)
-    # One packet may be too little to recognize sound, so there only another name counts.
+    # One packet may not suffice to recognize audio or video, so only another codec name counts.
     if found is None:
         return stream.type in ("audio", "video")
     name = codec_name(stream)
@@ -193,7 +193,7 @@ def _write_trial(trial: io.BytesIO, container: str, stream: Stream, data: bytes 
 
 
 def _read_trial(trial: io.BytesIO, container: str) -> str | None:
-    """Return the name of the codec that is found in a trial, if any."""
+    """Return the name of the codec that is found in a trial file, if any."""
     trial.seek(0)
     try:
         with av.open(trial, format=_DEMUXERS.get(container, container)) as again:

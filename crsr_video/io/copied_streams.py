@@ -22,7 +22,7 @@ from crsr_video.io.tags import copy_stream_tags
 
 _COVER = Disposition.attached_pic
 _MOST_UNDECIDED = 64
-"""Packets that wait for a decoding time. No codec reorders more than 16 pictures."""
+"""Maximum number of packets that wait for a decoding time. Codecs reorder at most 16 pictures."""
 _PICTURES = {"png": "png", "mjpeg": "jpeg", "bmp": "bmp", "gif": "gif", "webp": "webp"}
 
 
@@ -41,13 +41,13 @@ class StreamCopier(ABC):
         self._last: dict[int, int] = {}
 
     def add(self, number: int, template: Stream) -> None:
-        """Add a copy of a stream, whose packets are pushed under a number."""
+        """Add a copy of a stream. Its packets are pushed with the given number."""
         added = self._output.add_stream_from_template(template, opaque=True)
         copy_stream_tags(template, added, mov=self._container == "mov")
         self._streams[number], self._templates[number] = added, template
 
     def holds(self, number: int) -> bool:
-        """Return whether there is a stream of this number."""
+        """Return whether a stream with this number was added."""
         return number in self._streams
 
     def push(self, number: int, packet: Packet) -> None:
@@ -70,17 +70,17 @@ class StreamCopier(ABC):
             self._output.mux(packet)
 
     def _is_gap(self, number: int, packet: Packet) -> bool:
-        """Return whether a packet only fills a gap of a text track, as MP4's muxer does itself."""
+        """Return whether a packet only fills a gap of a text track. MP4's muxer fills gaps too."""
         is_text = codec_name(self._templates[number]) == "mov_text"
         return self._container in MOV and is_text and packet.size == 2
 
     @abstractmethod
     def _is_in_order(self, number: int, packet: Packet) -> bool:
-        """Return whether a packet may be written; muxers refuse decoding times that do not grow."""
+        """Return whether a packet may be written. Muxers refuse decoding times that decrease."""
 
 
 class RecordedStreams(StreamCopier):
-    """The streams of a recorded source: everything is kept, attachments and covers too.
+    """Copies the streams of a recorded source, including attachments and covers.
 
     Args:
         output: The container that is written.
@@ -97,10 +97,10 @@ class RecordedStreams(StreamCopier):
         self._undecided: dict[int, list[Packet]] = {}
         self._converters: dict[int, subtitles.SubtitleConverter] = {}
         self.repaired = 0
-        """Packets whose times ran backwards and were moved."""
+        """Number of packets whose times ran backwards and were corrected."""
 
     def add_from_source(self, stream: Stream) -> None:
-        """Add a stream of the source, if it is to be copied."""
+        """Add a stream of the source if it is one of those to copy."""
         if stream.index not in self._carried:
             return
         if isinstance(stream, AttachmentStream):
@@ -124,29 +124,29 @@ class RecordedStreams(StreamCopier):
         self._templates[stream.index], self._converters[stream.index] = template, converter
 
     def _attach(self, stream: Stream, data: bytes, picture: str | None = None) -> None:
-        """Write an attachment; Matroska recognizes covers by their names and types."""
+        """Write an attachment. In Matroska, a cover is recognized by its name and type."""
         tags = stream.metadata
         if not data:
             return
         usual = f"cover.{picture}" if picture else f"attachment{stream.index}"
         usual_kind = f"image/{picture}" if picture else "application/octet-stream"
         name, kind = tags.get("filename", usual), tags.get("mimetype", usual_kind)
-        # FFmpeg takes these two as UTF-8 only; the metadata then restores what they were.
+        # FFmpeg accepts these two in UTF-8 only. The metadata then restores the original values.
         name, kind = (text.encode(errors="replace").decode() for text in (name, kind))
         added = self._output.add_attachment(name, kind, data)
         added.metadata.update(tags)
 
     def add_covers(self) -> None:
-        """Write cover pictures, which are single packets before all others."""
+        """Write each cover picture as a single packet. Call this before `push`."""
         for index, packet in self._source.covers.items():
             if self.holds(index):
                 packet.pts = packet.dts = 0
                 self.push(index, packet)
 
     def push(self, number: int, packet: Packet) -> None:
-        """Copy a packet; the first pictures of a stream wait for the first decoding time.
+        """Copy a packet. The first pictures of a stream wait until a decoding time is known.
 
-        Matroska stores presentation times only. Where pictures are reordered, FFmpeg knows no
+        Matroska stores presentation times only. If pictures are reordered, FFmpeg does not know the
         decoding times of the first ones.
         """
         converter = self._converters.get(number)
@@ -188,7 +188,7 @@ class RecordedStreams(StreamCopier):
             self._push_waiting(number, None)
 
     def _is_in_order(self, number: int, packet: Packet) -> bool:
-        """Move packets whose times ran backwards, and write all of them."""
+        """Correct a packet whose time ran backwards, and return True for every packet."""
         last, dts = self._last.get(number), packet.dts
         may_repeat = self._streams[number].type == "subtitle" or self._container in MATROSKA
         earliest = None if last is None else last + (not may_repeat)
@@ -202,7 +202,7 @@ class RecordedStreams(StreamCopier):
 
 
 def _decoding_times(packets: list[Packet], known: int | None) -> list[int]:
-    """Return decoding times for the first packets of a stream: they grow, and precede display.
+    """Return increasing decoding times, none later than display, for a stream's first packets.
 
     Args:
         packets: The packets, in order of decoding.
@@ -220,12 +220,12 @@ def _decoding_times(packets: list[Packet], known: int | None) -> list[int]:
 
 
 class LiveStreams(StreamCopier):
-    """The streams of a live source, as `StreamTemplates` describes them.
+    """Copies the streams of a live source, which `StreamTemplates` describes.
 
     Args:
         output: The container that is written.
         container: FFmpeg's name of its muxer.
-        keeps_times: Whether packets before time zero, which would move all times, are left out.
+        keeps_times: Whether to leave out packets before time zero, which would shift all times.
     """
 
     def __init__(self, output: OutputContainer, container: str, *, keeps_times: bool) -> None:
@@ -233,14 +233,14 @@ class LiveStreams(StreamCopier):
         self._keeps_times = keeps_times
 
     def push(self, number: int, packet: Packet) -> None:
-        """Copy a packet. Those without a time, or from before time zero, are left out."""
+        """Copy a packet, unless it has no time, or is before time zero and times are kept."""
         moment = packet.dts if packet.dts is not None else packet.pts
         if moment is not None and moment < 0 and self._keeps_times:
-            return  # An audio encoder's priming samples.
+            return  # These are the priming samples of an audio encoder.
         super().push(number, without_adts(packet) if self._container in _BARE_AAC else packet)
 
     def _is_in_order(self, number: int, packet: Packet) -> bool:
-        """Leave out packets that sources repeat after they were connected to again."""
+        """Return False for packets without a time, or repeated by a source after reconnection."""
         last, dts = self._last.get(number), packet.dts
         if dts is None or (last is not None and dts <= last):
             return False
@@ -251,19 +251,19 @@ class LiveStreams(StreamCopier):
 class StreamTemplates:
     """Descriptions of the streams that a live result copies.
 
-    The streams of a source end with it, but a result may have to be started anew later. So their
-    descriptions are kept in a container that is never written.
+    The streams of a source are closed with it, but another result may have to be started later.
+    Their descriptions are therefore kept in a container that is never written.
 
     Args:
         streams: The streams of the source besides its video.
-        container: FFmpeg's name of the result's muxer; empty for a camera.
+        container: FFmpeg's name of the result's muxer, or empty for a virtual camera.
     """
 
     def __init__(self, streams: tuple[Stream, ...], container: str) -> None:
         self._container = _HOLDERS.get(container, container)
         self._known = _ONLY.get(container)
         self.kept: dict[int, Stream] = {}
-        """Templates by a number that stays the same when the source changes."""
+        """Templates of the copied streams. Their numbers stay the same when the source changes."""
         self._numbers: dict[int, int] = {}
         if container and container not in PLAIN:
             self._holder = av.open(io.BytesIO(), "w", format=self._container)
@@ -310,16 +310,16 @@ class StreamTemplates:
 
 
 _HOLDERS = {"hls": "mpegts", "rtsp": "nut"}
-"""Containers that stand for those that cannot be opened without writing."""
+"""Substitutes for containers that cannot be opened without writing."""
 _ONLY = {
     "flv": ("aac", "mp3", "mp3float", "speex"),
     "rtsp": ("aac", "mp2", "mp3", "mp2float", "mp3float", "ac3", "opus", "pcm_alaw", "pcm_mulaw"),
 }
-"""Audio codecs that players of a container support, where FFmpeg would write more."""
+"""Audio codecs that players of a container support. FFmpeg itself would write more."""
 
 
 def _key(stream: Stream) -> tuple[Any, ...]:
-    """Return what two streams have in common whose packets may follow each other."""
+    """Return a key that is equal for streams whose packets may continue each other."""
     context = stream.codec_context
     data = bytes(context.extradata or b"") if context is not None else b""
     rate = getattr(context, "sample_rate", None)
@@ -330,7 +330,7 @@ def _key(stream: Stream) -> tuple[Any, ...]:
 # Source: ISO/IEC 14496-3, 1.6.2.1 (AudioSpecificConfig) and 1.A.2 (ADTS).
 
 _BARE_AAC = frozenset({"mp4", "mov", "flv"})
-"""Containers that describe AAC once, before a frame was seen, and hold frames without headers."""
+"""Containers that describe AAC once, before the first frame, and store frames without headers."""
 _RATES = (
     *(96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050),
     *(16_000, 12_000, 11_025, 8_000, 7_350),
@@ -339,7 +339,7 @@ _LOW_COMPLEXITY = 2
 
 
 def _describe_aac(kept: Stream, stream: Stream) -> None:
-    """Add the description of AAC from a transport stream, which repeats it in every frame."""
+    """Add an AAC description, which a transport stream has only in the header of each frame."""
     context = stream.codec_context
     if context is None or context.extradata:
         return
@@ -350,7 +350,7 @@ def _describe_aac(kept: Stream, stream: Stream) -> None:
 
 
 def aac_config(rate: int, channels: int) -> bytes | None:
-    """Return the AudioSpecificConfig of AAC, or None if it does not fit into two bytes.
+    """Return AAC's AudioSpecificConfig of two bytes, or None for other rates or channels.
 
     Args:
         rate: Samples per second.

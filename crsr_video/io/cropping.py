@@ -1,4 +1,4 @@
-"""Crops pictures to the area that their container says a player should show."""
+"""Crops pictures to the area that a player should show according to the container."""
 
 from collections.abc import Callable
 from fractions import Fraction

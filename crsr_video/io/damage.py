@@ -2,10 +2,10 @@
 
 A decoder that cannot use a packet may raise an error, or return a concealed picture that is marked
 as corrupt. It may also return nothing at all. `DamageDetector` finds that by comparing what went
-into the decoder with what came out. A demuxer that loses its way in a damaged file continues where
-it finds its way again, which only shows as a gap in the timestamps.
+into the decoder with what came out. A demuxer that loses synchronization in a damaged file
+continues where it finds the next packet, which shows only as a gap in the timestamps.
 
-FFV1, the codec of archives, has checksums, but FFmpeg conceals a picture whose checksum fails
+FFV1, a codec for archives, has checksums, but FFmpeg conceals a picture whose checksum fails
 without marking it. Source: RFC 9043, section 4.9: a slice ends with its size in 24 bits, an error
 status of 8 bits, and a CRC of 32 bits if the stream has any. Slices are found from the end of a
 packet backwards.
@@ -23,24 +23,24 @@ _ONE_PICTURE_PER_PACKET = frozenset(
         *("prores", "dnxhd", "cfhd", "huffyuv", "utvideo", "png"),
     )
 )
-"""Not VP8, which has hidden pictures, and not MPEG-4, which may skip some."""
+"""Codecs with one picture per packet. VP8 has hidden pictures, and MPEG-4 may skip some."""
 _REGULAR_STEPS = 5
-"""Equal steps of the clock around a longer one that make the longer one a gap."""
+"""Number of equal steps of the clock, before or after a longer step, that make it a gap."""
 _PICTURES_PER_GAP = 250
-"""Pictures for each gap. A clock that leaps more often belongs to a variable frame rate: recordings
-of screens and phones leave out pictures, and some containers do not state how long others last."""
+"""Minimum number of pictures per gap. More frequent leaps indicate a variable frame rate, since
+recordings of screens and phones leave out pictures, and some containers do not store durations."""
 _MOST_WAITING = 1024
-"""Packets that a decoder may hold back."""
+"""Maximum number of packets that a decoder is assumed to hold back."""
 _LONGEST_SECONDS = 24 * 3600
-"""A packet that claims to last longer is not believed."""
+"""Longest plausible duration of a packet. A longer one is removed."""
 _LATEST_TICKS = 1 << 61
-"""A later timestamp would overflow 64 bits in calculations."""
+"""Latest plausible timestamp. A later one could overflow 64 bits in calculations."""
 _FFV1_FOOTER = 8
 _REVERSED_BITS = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
 def sanitize(packet: Packet) -> None:
-    """Remove timestamps and durations that no clock has: muxers refuse them, and sums overflow."""
+    """Remove impossible timestamps and durations. Muxers refuse them, and their sums overflow."""
     if packet.pts is not None and abs(packet.pts) > _LATEST_TICKS:
         packet.pts = None
     if packet.dts is not None and abs(packet.dts) > _LATEST_TICKS:
@@ -58,7 +58,7 @@ class DamageDetector:
 
     Args:
         codec: FFmpeg's name of the codec.
-        begin: Timestamp before which pictures are not wanted, in ticks. Defaults to all.
+        begin: Ignore pictures before this timestamp in ticks. Defaults to checking all pictures.
     """
 
     def __init__(self, codec: str, begin: int | None = None) -> None:
@@ -72,14 +72,14 @@ class DamageDetector:
         self._late: set[int] = set()
         self._last: int | None = None
         self._step = self._steps = self._duration = 0
-        self._has_leapt = False  # Counts as a gap once the clock turns out to be regular.
+        self._has_leapt = False  # This counts as a gap once the clock proves regular.
         self._missing = 0
         self._pictures = 0
         self._gaps = 0
         self._marked = 0
 
     def packet_sent(self, packet: Packet) -> None:
-        """Take note of a packet that goes into the decoder."""
+        """Record a packet that is sent to the decoder."""
         self._marked += packet.is_corrupt
         if self._may_have_checksums and packet.pts is not None:
             if has_valid_ffv1_checksums(bytes(packet)):
@@ -90,14 +90,14 @@ class DamageDetector:
             self._waiting.add(packet.pts)
 
     def picture_received(self, picture: VideoFrame) -> None:
-        """Take note of a picture that comes out, in order of presentation."""
+        """Record a picture that the decoder returns. Call it in order of presentation."""
         if picture.interlaced_frame:  # Each of its fields may have a packet.
             self._counts = False
         pts, last = picture.pts, self._last
         if pts is None:
             return
         self._pictures += 1
-        if pts in self._late:  # It comes out of order, but it comes.
+        if pts in self._late:  # It is out of order, but not missing.
             self._late -= {pts}
             self._missing -= 1
         is_unsound = pts in self._unsound
@@ -114,7 +114,7 @@ class DamageDetector:
         self._last, self._duration = pts if last is None else max(pts, last), picture.duration
 
     def _check_step(self, step: int) -> None:
-        """Compare a step of the clock with those before it."""
+        """Compare the time between two pictures with the steps before it."""
         times = round(step / self._step) if self._step else 1
         rounding = min(1 + times // 2, self._step / 4)
         if times < 1 or abs(step - times * self._step) > rounding:
@@ -124,32 +124,32 @@ class DamageDetector:
             if self._steps == _REGULAR_STEPS:
                 self._gaps, self._has_leapt = self._gaps + self._has_leapt, False
         else:
-            has_leapt = self._duration < 0.7 * step  # Else the picture before was meant to last.
+            has_leapt = self._duration < 0.7 * step  # Otherwise the last picture was long.
             self._gaps += has_leapt and self._steps >= _REGULAR_STEPS
             self._has_leapt |= has_leapt and self._steps < _REGULAR_STEPS
             self._steps = 0
 
     def finish(self) -> None:
-        """Take note that the decoder has returned everything: what still waits is missing."""
+        """Count the remaining packets as missing, once the decoder has returned everything."""
         if self._last is not None:
             self._missing += sum(time > self._last for time in self._waiting)
         self._waiting.clear()
 
     @property
     def concealed(self) -> int:
-        """Pictures that fail their checksums, but that the decoder does not mark as corrupt."""
+        """Number of pictures that fail their checksums, but are not marked as corrupt."""
         return self._concealed if self._has_checksums else 0
 
     @property
     def lost(self) -> int:
-        """Packets without a picture, for codecs in which every packet makes one."""
+        """Number of packets without a picture, for codecs in which every packet yields one."""
         return self._missing if self._counts else 0
 
     @property
     def gaps(self) -> int:
-        """Places at which a regular clock leaps over some pictures.
+        """Number of places at which a regular clock leaps over some pictures.
 
-        Frequent leaps count only where something else is damaged too.
+        Frequent leaps count only if there is other damage too.
         """
         is_variable = self._gaps > max(2, self._pictures // _PICTURES_PER_GAP)
         is_sound = not (self.lost or self._marked or self.concealed)
@@ -157,7 +157,7 @@ class DamageDetector:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what the user should know, one line each."""
+        """Notices for the user, one line each."""
         notes = []
         if self.lost:
             notes.append(f"damaged pictures are missing: {self.lost}")
@@ -181,7 +181,7 @@ def has_valid_ffv1_checksums(packet: bytes) -> bool:
 
 
 def ffv1_crc(data: bytes) -> int:
-    """Return FFV1's CRC of some bytes, with its bits reversed; 0 for data with its own CRC.
+    """Return FFV1's CRC of data with its bits reversed, or 0 if the data ends with its own CRC.
 
     zlib's CRC has the same polynomial, but takes the least significant bit first, and inverts the
     register before and after.

@@ -16,13 +16,13 @@ from crsr_video.io.sources.connection import Connection
 from crsr_video.types import Frame
 
 Form = tuple[int, int, str, str, bool]
-"""Width, height, pixel format and colour matrix of frames, and whether their samples use the full
-range."""
+"""Width, height, pixel format and colour matrix of frames, and whether samples use the full range
+of values."""
 
 _MOST_THREADS = 8
 """Maximum number of decoding threads, because each one holds a frame or two in memory."""
 _MOST_SLICE_THREADS = 4
-"""Maximum number of threads that decode slices of one picture. More do not make it faster."""
+"""Maximum number of threads that decode slices of one picture. More threads are not faster."""
 _UPRIGHT = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 """The identity matrix, which is assumed for a picture without a display matrix."""
 
@@ -40,11 +40,13 @@ class VideoDecoder:
         connection: The opened source.
         threads: Threads of the decoder, or 0 for as many as are useful.
         low_delay: Whether to return every picture as early as possible.
-        like: Frame to whose form all pictures are converted. Defaults to the first frame.
-        follows_changes: Whether frames keep the form of their pictures instead, even if it changes.
-        begin: Timestamp in ticks before which damage does not count. By default, all damage does.
+        like: Frame whose form all pictures are converted to. Defaults to the first frame.
+        follows_changes: Whether each frame keeps the form of its picture instead, even if the form
+            changes during the video.
+        begin: Timestamp in ticks before which damage is not counted. By default, all damage is.
         note: Called with each notice for the user.
-        lose: Called with each notice about what the frames do not keep. Defaults to `note`.
+        lose: Called with each notice about a property of the video that the frames do not keep.
+            Defaults to `note`.
     """
 
     def __init__(
@@ -126,8 +128,8 @@ class VideoDecoder:
     def _is_other_raw_size(self, packet: Packet) -> bool:
         """Return whether a packet holds a raw picture that is larger than the first one.
 
-        This happens where a second stream follows in a pipe. The decoder would take part of such a
-        packet for a whole picture, because raw video does not state the size of its pictures.
+        This happens when a second stream follows the first one in a pipe. The decoder would mistake
+        part of such a packet for a whole picture, because raw video does not state its frame size.
         """
         if self._context.name != "rawvideo":
             return False
@@ -139,7 +141,7 @@ class VideoDecoder:
         return True
 
     def frame(self, picture: VideoFrame, pts: int, time_base: Fraction) -> Frame:
-        """Convert a picture to a frame of the wanted form.
+        """Convert a picture to a frame of the requested form.
 
         Args:
             picture: The decoded picture, which the frame owns afterwards.
@@ -179,7 +181,7 @@ class VideoDecoder:
         return round(picture.rotation / 90) * 90 % 360
 
     def _check_changes(self, rotation: int) -> None:
-        """Report changes of the pixel shape and the rotation, which an output cannot follow."""
+        """Report changes of the pixel shape and of the rotation, which an output cannot follow."""
         if self._follows_changes:
             return
         aspect = limits.aspect(self._context.sample_aspect_ratio)
@@ -199,7 +201,7 @@ class VideoDecoder:
             )
 
     def _converted(self, picture: VideoFrame, form: Form, wanted: Form) -> VideoFrame:
-        """Convert a picture that is not of the wanted form, or that cannot be read natively."""
+        """Convert a picture that lacks the requested form or cannot be read natively."""
         name = picture.format.name
         if form != wanted:
             self._lose(_change(wanted, form))

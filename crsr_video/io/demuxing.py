@@ -38,7 +38,7 @@ class Demuxer:
     ) -> None:
         self._connection, self._note, self._lose = connection, note, lose or note
         self.is_truncated = False
-        """Whether the source ends before it should."""
+        """Whether the source ends too early or is damaged."""
         self._reached: Fraction | None = None
         self._read_to = 0
         self._ends_corrupt = False
@@ -48,8 +48,8 @@ class Demuxer:
         self.first_packets: dict[int, bytes] | None = None
         """First packet of each stream other than the video, by stream index.
 
-        Streams that begin too late in the source are missing. None if the source is not a pipe,
-        because other sources can be opened a second time."""
+        Streams that begin too late in the source are missing. The value is None if the source is
+        not a pipe, because other sources can be opened a second time."""
         if connection.inlet is not None:
             self.first_packets = self._read_ahead()
 
@@ -60,7 +60,7 @@ class Demuxer:
     def _read_ahead(self) -> dict[int, bytes]:
         """Return the first packets of the streams of a pipe, other than the video.
 
-        Iteration later yields all packets that were read ahead.
+        Packets that are read ahead here are yielded later by the iteration.
         """
         streams, video = self._connection.container.streams, self._connection.video
         silent = {s.index for s in streams if isinstance(s, AttachmentStream)}
@@ -103,7 +103,7 @@ class Demuxer:
         self._ends_corrupt = bool(packet.is_corrupt)
 
     def check_end(self, *, is_whole: bool) -> None:
-        """Check whether the source was cut off, which FFmpeg does not report, and notify the user.
+        """Check whether the source was cut off, and notify the user. FFmpeg does not report this.
 
         Args:
             is_whole: Whether the source should have been read to its end.
@@ -124,13 +124,13 @@ class Demuxer:
 
 
 def position_at(path: Path, time: Fraction) -> int | None:
-    """Return where in a file, in bytes, the packets of a time in seconds begin.
+    """Return the position in a file, in bytes, at which the packets of a time in seconds begin.
 
-    The packets before that time are read without decoding them. A clock that starts again gives
-    the same times to several places, of which seeking may find any.
+    All packets up to that time are read, but not decoded. Seeking is not used: if the clock starts
+    again, several places have the same time, and seeking may find any of them.
 
     Returns:
-        The position, or None if another clock begins before that time.
+        The position, or None if the clock changes before that time is reached.
     """
     clocks, position = RecordingClocks(), 0
     with open_container(path) as container, suppress(FFmpegError):

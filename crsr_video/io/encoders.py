@@ -1,4 +1,4 @@
-"""Video encoders: which one follows a source, with which pixel format and options."""
+"""Choice of the video encoder for a source, and of its pixel format and options."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ _FOR_CODEC: dict[str, tuple[str, ...]] = {
     "png": ("png",),
     "qtrle": ("qtrle",),
 }
-"""Encoders of each codec, the preferred one first. Other codecs are replaced by `FALLBACK`."""
+"""Encoders of each codec, in order of preference. Other codecs are replaced by `FALLBACK`."""
 
 _ALIASES = {"h265": "hevc", "x264": "h264", "x265": "hevc"}
 """Other usual names of codecs."""
@@ -62,7 +62,7 @@ _HARDWARE = ("_nvenc", "_qsv", "_vaapi", "_amf", "_videotoolbox", "_mf")
 _COUNTING = frozenset((*MPEG_FAMILY, "libxvid", "libtheora"))
 """Encoders that only count frames, or whose clock has too few bits for a container's ticks."""
 _EVEN = frozenset(("libx264", "libx264rgb", "libx265", "libsvtav1", "prores_ks", "dnxhd"))
-"""Encoders that refuse a picture whose size its subsampled chroma does not divide."""
+"""Encoders that refuse a width or height that is not a multiple of the chroma subsampling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ def choose(
 
 
 def conversion_notices(what: str, source_format: str, target: str) -> tuple[str, ...]:
-    """Return what a conversion of the pixel format loses.
+    """Return notices about what a conversion of the pixel format loses.
 
     Args:
         what: Encoder or container for which pictures are converted.
@@ -214,7 +214,7 @@ def nearest_format(encoder: str, name: str, width: int, height: int) -> str:
     """Return the encoder's pixel format that is closest to a source's.
 
     Raises:
-        EncoderError: The encoder takes none at this size.
+        EncoderError: The encoder takes no pixel format at this size.
     """
     offered = pixel_formats(encoder)
     if not offered:
@@ -256,8 +256,8 @@ def _fits(encoder: str, name: str, width: int, height: int) -> bool:
     if fmt is None:
         return True
     if encoder == "libx265" and (fmt.alpha or (32 < width <= 48 and height < 32)):
-        # FFmpeg offers alpha, for which the x265 of PyAV was not built. At these sizes, x265 writes
-        # past its buffers, as a scan of sizes up to 130 with four presets showed.
+        # FFmpeg lists alpha formats, but PyAV's x265 was built without alpha. At the sizes above,
+        # x265 writes past its buffers: a scan of sizes up to 130 with four presets showed this.
         return False
     if encoder not in _EVEN:
         return True
@@ -268,7 +268,7 @@ def refuse_unknown(options: Iterable[str], encoder: str) -> None:
     """Refuse options that the encoder did not recognize.
 
     Raises:
-        EncoderError: There is one.
+        EncoderError: There is such an option.
     """
     names = ", ".join(sorted(options))
     if names:
@@ -285,7 +285,7 @@ _VALUE = re.compile(r"Unable to parse \"(\S+)\" option value \"(.*)\"")
 def explained_refusals(context: VideoCodecContext) -> Iterator[None]:
     """Turn the failure to open an encoder into one line that says which setting is wrong.
 
-    FFmpeg names it only in its log, which is off by default.
+    FFmpeg names the setting only in its log, which is off by default.
 
     Raises:
         EncoderError: The encoder could not be opened.
@@ -302,7 +302,7 @@ def explained_refusals(context: VideoCodecContext) -> Iterator[None]:
 
 
 def refusal_of(name: str) -> str:
-    """Return what most likely happened when an encoder could not be set up."""
+    """Return the most likely reason why an encoder could not be set up."""
     return f"{name} {'finds no device here' if is_hardware(name) else 'refuses its settings'}"
 
 
@@ -314,7 +314,7 @@ def _refuse_unknown_parameters(context: VideoCodecContext, options: dict[str, st
     """Refuse parameters within "x264-params" and the like that the encoder would ignore.
 
     Raises:
-        EncoderError: There is one.
+        EncoderError: There is such a parameter.
     """
     for key, value in options.items():
         if key.endswith("-params") and value not in ("", "log-level=none"):

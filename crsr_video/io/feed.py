@@ -18,23 +18,23 @@ _COPIED = ("audio", "subtitle", "data")
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A connected live source, as a writer needs to know it.
+    """The properties of a connected live source that a writer needs.
 
-    A new feed follows every reconnection and every change of the picture's form; timestamps keep
-    growing.
+    A new feed is sent after every reconnection and every change of the picture's form. Timestamps
+    keep growing from one feed to the next.
     """
 
     info: VideoInfo
     first: Frame
-    """The first frame: pixel format, colour and rotation as they really are. It also comes as an
-    `Arrival`."""
+    """The first frame, which shows the actual pixel format, colour and rotation. It is also sent as
+    an `Arrival`."""
     others: tuple[Stream, ...] = ()
     """Streams that a writer may copy; `Passthrough.stream` is their `index`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An item of a live source, and when it arrived."""
+    """An item of a live source, with the time of its arrival."""
 
     item: Frame | Passthrough | Feed
     at: float
@@ -47,10 +47,10 @@ def describe_feed(connection: Connection, first: Frame, *, has_rate: bool) -> Fe
     Args:
         connection: The opened source.
         first: Its first frame.
-        has_rate: Whether the source states a frame rate that can be believed.
+        has_rate: Whether the source states a frame rate that can be trusted.
     """
     video = connection.video
-    # What FFmpeg guesses alone comes last: it may count fields.
+    # FFmpeg's own guess comes last, because it may count fields instead of frames.
     average = frame_rate(video) if video.average_rate else None
     rate = average or video.codec_context.framerate or video.guessed_rate
     info = replace(
@@ -76,7 +76,7 @@ def _copied_streams(connection: Connection) -> tuple[Stream, ...]:
         try:
             copy = output.add_stream_from_template(stream, opaque=True)
         except (FFmpegError, ValueError):
-            output.add_data_stream()  # It keeps the place.
+            output.add_data_stream()  # A placeholder, so that later streams keep their indices.
             continue
         copy.metadata.update(stream.metadata)
         copy.time_base = stream.time_base or Fraction(1, 1000)

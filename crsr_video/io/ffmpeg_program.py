@@ -1,4 +1,4 @@
-"""Finds an `ffmpeg` program for protocols that PyAV's own FFmpeg was built without."""
+"""Find an `ffmpeg` program for protocols that PyAV's own FFmpeg was built without."""
 
 import shutil
 import subprocess
@@ -7,7 +7,7 @@ from typing import Literal
 
 
 def find_ffmpeg(protocol: str, direction: Literal["input", "output"]) -> str | None:
-    """Return the path of an `ffmpeg` program that speaks a protocol, or None if there is none.
+    """Return the path of an `ffmpeg` program that supports a protocol, or None if there is none.
 
     Args:
         protocol: FFmpeg's name of the protocol, such as "srt".

@@ -75,5 +75,5 @@ def from_av(picture: Any) -> Frame:
 
 
 def as_av(frame: Frame) -> Any:
-    """Return a frame as an ``av.VideoFrame`` with the side data and alpha of its native picture."""
+    """Return a frame as an ``av.VideoFrame``, with side data and alpha from its native picture."""
     return own_picture(frame)

@@ -1,7 +1,7 @@
-"""Decoding on a graphics card, where FFmpeg was built for it and a device works.
+"""Decoding on a graphics card, if FFmpeg was built for it and a device works.
 
-Nothing here is required: software decodes whatever a device cannot. A device returns pictures in
-its own layout (NV12, P010), and does not report what it has concealed.
+No device is required: whatever a device cannot decode is decoded in software. A device returns
+pictures in its own layout (NV12, P010), and does not report damage that it concealed.
 """
 
 import logging
@@ -20,7 +20,7 @@ def usable_kinds(built: Callable[[], Sequence[str]] = hwdevices_available) -> tu
     """Return the kinds of device that this FFmpeg could decode on, the most useful first.
 
     Args:
-        built: Lists what FFmpeg was built with.
+        built: Lists the kinds of device that FFmpeg was built with.
     """
     known = set(built())
     return tuple(kind for kind in _KINDS if kind in known)
@@ -35,14 +35,14 @@ def open_accelerated(
     make_device: Callable[..., Any] = HWAccel,
     **options: Any,
 ) -> Any:
-    """Open a container that decodes on a device if one works, and by software otherwise.
+    """Open a container that is decoded on a device if one works, and in software otherwise.
 
     Args:
-        source: What to open, as for `av.open`.
+        source: The file to open, as for `av.open`.
         wanted: Kind of device, "auto" for the first one that works, or "none".
         open_source: Opens the container.
         built: Lists the kinds of device that FFmpeg was built with.
-        make_device: Makes a device that hands pictures back to main memory.
+        make_device: Creates a device that copies its pictures back to main memory.
         options: Further options of `av.open`.
     """
     kinds = usable_kinds(built) if wanted == "auto" else () if wanted == "none" else (wanted,)

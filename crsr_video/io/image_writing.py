@@ -1,7 +1,8 @@
-"""Still pictures are written back, with the metadata of their sources.
+"""Write still pictures with the metadata of their sources.
 
-A file of the same format keeps its metadata as they are: segments of JPEG, chunks of PNG, tags of
-TIFF. Another format gets EXIF data, colour profile and XMP, as far as it holds them.
+A result in the format of its source keeps the metadata unchanged: segments of JPEG, chunks of PNG,
+tags of TIFF. A result in another format gets the EXIF data, the colour profile and XMP, as far as
+the format can hold them.
 """
 
 import io
@@ -34,7 +35,7 @@ from crsr_video.io.still_files import FORMATS
 from crsr_video.types import Frame
 
 _LOSSY_QUALITY = 95
-"""Quality of lossy results whose source does not state its own. Nobody sees a difference."""
+"""Quality of lossy results, if the source does not state one. The loss is not visible."""
 
 
 def format_of(path: Path) -> str:
@@ -54,7 +55,7 @@ def format_of(path: Path) -> str:
 
 
 def losses(image: StillImage, name: str) -> tuple[str, ...]:
-    """Return what a format cannot hold of a picture, one sentence each."""
+    """Return one sentence for each property of a picture that a format cannot hold."""
     found = []
     if image.alpha is not None and name == "JPEG":
         found.append("JPEG has no transparency: it is lost")
@@ -87,7 +88,7 @@ def to_pillow(image: StillImage, frame: Frame) -> Image.Image:
 
 
 def encode(image: StillImage, frame: Frame, name: str) -> bytes:
-    """Return the file of a finished frame.
+    """Return the content of an image file with a finished frame.
 
     Args:
         image: The picture that was read.
@@ -140,12 +141,13 @@ def _metadata(image: StillImage) -> dict[str, Any]:
 
 
 def _bmp(_: StillImage, pixels: Pixels) -> bytes:
-    has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4  # Which Pillow does not write.
+    has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4  # Pillow does not write these.
     return _saved_by_opencv(pixels, ".bmp") if has_alpha else _saved(_as_pillow(pixels), "BMP")
 
 
 def _webp(image: StillImage, pixels: Pixels) -> bytes:
-    # The picture chunk comes after the alpha, and a lossless one has both in one.
+    # A lossy picture chunk comes after the alpha chunk. A lossless one (VP8L) also holds the alpha,
+    # so it comes at the beginning of the file.
     is_lossless = image.format != "WEBP" or b"VP8L" in image.data[:4096]
     is_lossless = is_lossless and image.format != "JPEG"
     options = {"lossless": True, "exact": True} if is_lossless else {"quality": _LOSSY_QUALITY}
@@ -156,7 +158,7 @@ def _webp(image: StillImage, pixels: Pixels) -> bytes:
 
 
 def _jpeg(image: StillImage, pixels: Pixels) -> bytes:
-    """Return a JPEG file: with the tables and segments of a JPEG source, else of high quality."""
+    """Return a JPEG file with the tables and segments of a JPEG source, or else of high quality."""
     opaque: Any = np.ascontiguousarray(pixels[..., :3]) if pixels.ndim == 3 else pixels
     picture = _as_pillow(opaque)
     tables = image.info.get("quantization")
@@ -182,8 +184,8 @@ def _jpeg(image: StillImage, pixels: Pixels) -> bytes:
 def _jpeg_metadata(data: bytes) -> Iterator[bytes]:
     """Yield the application segments and comments before the picture, as they are.
 
-    The index of further pictures (MPF) and Adobe's note on the colour transform do not fit the
-    result.
+    The index of further pictures (MPF) and Adobe's note on the colour transform are left out,
+    because they do not apply to the result.
     """
     place = 2
     while place + 4 <= len(data) and data[place] == 0xFF:
@@ -204,7 +206,7 @@ def _jpeg_metadata(data: bytes) -> Iterator[bytes]:
 # PNG ----------------------------------------------------------------------------------------------
 
 _KEPT_CHUNKS = (b"iCCP", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
-"""Chunks that describe colours. Others are copied if they say that this is safe."""
+"""Chunks that describe colours. Other chunks are copied if they are marked as safe to copy."""
 
 
 def _png(image: StillImage, pixels: Pixels) -> bytes:
@@ -257,7 +259,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _tiff(image: StillImage, pixels: Pixels) -> bytes:
-    """Return a TIFF file in one strip. Pillow writes no RGB with 16 bits, but helps with tags."""
+    """Return a TIFF file in one strip. Pillow cannot write RGB with 16 bits, but writes tags."""
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     directory = TiffImagePlugin.ImageFileDirectory_v2()
     for number, kind, value in image.info.get("tags") or _made_tags(image):

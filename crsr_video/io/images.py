@@ -1,4 +1,4 @@
-"""Still pictures: files, Pillow images and arrays, read as one frame.
+"""Read still pictures from files, Pillow images and arrays as single frames.
 
     image = images.read(Path("photo.jpg"))
     data = image_writing.encode(image, enhanced_frame, "JPEG")
@@ -34,7 +34,7 @@ from crsr_video.io.still_files import FORMATS
 from crsr_video.types import Frame, PixelLayout, Plane, VideoInfo
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-"""(H, W) for gray, (H, W, 2) with alpha, (H, W, 3) for RGB, (H, W, 4) with alpha."""
+"""(H, W) for gray, (H, W, 2) for gray and alpha, (H, W, 3) for RGB, (H, W, 4) for RGB and alpha."""
 
 MAX_BYTES = 2 << 30
 """Largest file that is read."""
@@ -63,12 +63,12 @@ LAYOUT_TAGS = frozenset(
 """Tags that describe how the pixels are stored."""
 PROFILE_TAG, XMP_TAG = 34675, 700
 DIRECTORY_TAGS = (34665, 34853)
-"""Tags of the EXIF data and the position, which are directories of their own."""
+"""Tags of the EXIF data and of the position (GPS), which are directories of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class StillImage:
-    """A picture that was read, with everything that its result takes over."""
+    """A picture that was read, with all properties that its result keeps."""
 
     frame: Frame
     """The picture without its alpha."""
@@ -76,14 +76,14 @@ class StillImage:
     format: str = ""
     """Pillow's name of the file format, such as "JPEG". Empty where there was no file."""
     data: bytes = b""
-    """The file."""
+    """Content of the file."""
     exif: bytes = b""
-    """EXIF data, from their TIFF header on."""
+    """EXIF data, starting with their TIFF header."""
     profile: bytes = b""
     """ICC colour profile."""
     xmp: bytes = b""
     info: Mapping[Any, Any] = field(default_factory=dict)
-    """Pillow's further properties of the picture."""
+    """Other properties of the picture that Pillow reports."""
     notices: tuple[str, ...] = ()
     """Notices about parts of the file that were not read."""
 
@@ -105,7 +105,7 @@ def describe(image: StillImage) -> VideoInfo:
 
 
 def plan(path: Path, name: str, frame: Frame) -> OutputPlan:
-    """Return how a result is written, in the terms of videos.
+    """Return the output plan of a result, in the terms of videos.
 
     Args:
         path: Path of the result.
@@ -162,10 +162,10 @@ def read(path: Path) -> StillImage:
 
 
 def from_array(pixels: Pixels) -> StillImage:
-    """Return an array as a picture; nothing is copied.
+    """Return an array as a picture, without copying it.
 
     Raises:
-        ValueError: The array has another shape or type, or is empty.
+        ValueError: The array has an unsupported shape or type, or is empty.
     """
     shape = pixels.shape
     is_shape = pixels.ndim == 2 or (pixels.ndim == 3 and shape[2] in (3, 4))
@@ -262,7 +262,7 @@ def _deep_pixels(image: Image.Image, data: bytes) -> Pixels | None:
 
 
 def _without_orientation(data: bytes) -> bytes:
-    """Return a TIFF file whose orientation is upright: OpenCV turns such pictures, unlike others.
+    """Return a TIFF file with its orientation set to upright, since OpenCV would rotate it.
 
     Raises:
         InputError: The file is a BigTIFF, whose tags are stored in another way.
@@ -280,7 +280,7 @@ def _without_orientation(data: bytes) -> bytes:
 
 
 def swapped(pixels: Any) -> Pixels:
-    """Return pixels with red and blue exchanged, as OpenCV orders them."""
+    """Exchange red and blue, to convert between RGB and OpenCV's BGR."""
     if pixels.ndim == 3:
         pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
     return np.ascontiguousarray(pixels)

@@ -1,4 +1,4 @@
-"""Finds out whether a video file was cut off: FFmpeg reads such a file without an error."""
+"""Detection of video files that were cut off, which FFmpeg reads without an error."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -13,20 +13,21 @@ from crsr_video.io.sources.opening import open_container, packets_of
 from crsr_video.io.sources.targets import recorded_target
 
 _DECLARED = frozenset(("mov", "matroska", "avi", "asf", "flv", "mxf", "nut"))
-"""Containers whose header states the duration; for others FFmpeg measures what is there."""
+"""Containers whose header states the duration; for others, FFmpeg derives it from the data."""
 _HEAD_BYTES = 256
 _SHORTEST_INDEX = 20
-"""Bytes of NUT's index, which ends with its own length in eight bytes, and a checksum."""
+"""Minimum bytes of a NUT index, which ends with its own length in eight bytes, and a checksum."""
 _SLACK_SECONDS, _SLACK_SHARE = Fraction(2), Fraction(1, 50)
-"""By how much durations may differ, and by which share of the longer one: audio may end later."""
+"""Differences of durations to allow, in seconds and as a share of the longer one. The larger of the
+two counts. Durations differ because audio may end later."""
 
 
 def points_past_end(connection: Connection, read_to: int | None = None) -> bool:
-    """Return whether a source points behind its own end.
+    """Return whether a source refers to data beyond its own end, or ends within a picture.
 
-    MP4's index, and AVI's or Matroska's outermost chunk, say how far the file goes. A Y4M file says
-    nothing of the kind, but may end in the middle of a picture. NUT as FFmpeg writes it ends with
-    an index, also in a pipe.
+    MP4's index, and AVI's or Matroska's outermost chunk, state where the file ends. A Y4M file does
+    not state this, but may end in the middle of a picture. NUT files that FFmpeg wrote end with an
+    index, even in a pipe.
 
     Args:
         connection: The source; a pipe must have been read to its end.
@@ -49,7 +50,7 @@ def points_past_end(connection: Connection, read_to: int | None = None) -> bool:
 
 
 def _matroska_end(head: bytes) -> int:
-    """Return where the outermost element of a Matroska file ends, or 0 if it does not say."""
+    """Return where the outermost element of a Matroska file ends, or 0 if this is unknown."""
     at = head.find(b"\x18\x53\x80\x67") + 4
     if at < 4 or at == len(head) or not head[at]:
         return 0
@@ -78,7 +79,7 @@ def stated_duration(path: Path) -> Fraction | None:
     """Return the duration in seconds that a video file states, or None if it states none.
 
     Raises:
-        InputError: The file is no video, or is cut off.
+        InputError: The file is not a video, or is cut off.
     """
     with Connection(recorded_target(path, ReadSettings())) as connection:
         if points_past_end(connection):
@@ -90,16 +91,16 @@ def stated_duration(path: Path) -> Fraction | None:
 def is_as_long_as_source(path: Path, source: Path) -> bool:
     """Return whether a result has about the duration of its source, as far as they state it.
 
-    A source that was cut off counts as long as what can be read of it.
+    For a source that was cut off, the duration of its readable part counts.
 
     Raises:
-        InputError: The result is no video, or is cut off, or the source is no video.
+        InputError: The result is not a video or is cut off, or the source is not a video.
     """
     result = stated_duration(path)
     try:
         stated = stated_duration(source)
     except InputError:
-        stated = Fraction(-1)  # Cut off: what it states says nothing.
+        stated = Fraction(-1)  # The duration that a damaged source states is useless.
     if result is None or stated is None or _are_close(result, stated):
         return True
     return _are_close(result, _readable_duration(source))

@@ -1,7 +1,8 @@
-"""Limits on what a file may claim. Everything beyond them is refused, or ignored with a message.
+"""Limits on the values that a file may state. Larger values are refused, or ignored with a message.
 
-A header is only a claim: nothing may be allocated, opened or waited for because of it alone. These
-limits lie far beyond what cameras and editors make, and a file within them is read.
+A header may be wrong or malicious, so nothing may be allocated, opened or waited for on its word
+alone. These limits lie far beyond the files that cameras and editors write. Files within them are
+read.
 """
 
 from collections.abc import Sized
@@ -11,27 +12,31 @@ from pathlib import Path
 from crsr_video.errors import InputError
 
 MAX_SIDE = 16384
-"""Pixels along one side of a frame."""
+"""Maximum number of pixels along one side of a frame."""
 MAX_PIXELS = 1 << 27
-"""Pixels of a frame: 16K video (15360x8640) fits."""
+"""Maximum number of pixels of a frame. 16K video (15360x8640) has fewer."""
 MAX_STREAMS = 300
-"""Attachments are streams too. FFmpeg may hold 1.5 MB for each stream before the first picture."""
+"""Maximum number of streams, including attachments. FFmpeg may hold 1.5 MB for each stream before
+the first picture."""
 MAX_CHAPTERS = 10_000
 MAX_ATTACHED = 256 << 20
-"""Bytes of all attachments together, such as fonts: they are held in memory."""
+"""Maximum total size in bytes of all attachments, such as fonts, which are held in memory."""
 MAX_TAGS = 1 << 22
-"""Characters of the metadata of a file and all its streams, names and values together."""
+"""Maximum number of characters in the names and values of all metadata of a file and its
+streams."""
 MAX_ASPECT = 20
-"""A pixel that claims to be wider or higher than this is taken for a square one."""
+"""Maximum ratio of a pixel's longer side to its shorter side. If a file states a larger ratio, its
+pixels are treated as square."""
 OPENING_SECONDS = 60.0
 """Timeout for opening a file."""
 DECODING_BYTES = 2 << 30
-"""Bytes of pictures that decoding threads may hold: giant frames get fewer threads."""
+"""Maximum number of bytes of pictures that all decoding threads may hold. Giant frames therefore
+get fewer threads."""
 GIANT_PIXELS = 1 << 26
-"""Encoders hold few frames with more pixels than this, which is twice 8K video."""
+"""Number of pixels, twice that of 8K video, above which encoders may hold only a few frames."""
 
 PROTOCOLS = "file"
-"""FFmpeg's protocols that a file may use; only to read itself, see `FORMATS`."""
+"""FFmpeg's protocols that a file may use. It can use them only to read itself; see `FORMATS`."""
 
 FORMATS = (
     *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "live_flv", "kux", "asf"),
@@ -47,14 +52,15 @@ FORMATS = (
     *("psd_pipe", "pcx_pipe"),
     *("mp3", "aac", "wav", "flac", "aiff", "caf", "ac3", "eac3", "dts", "w64", "wv", "srt", "ass"),
 )
-"""FFmpeg's names of the formats that are read: containers, elementary streams and single pictures,
-each complete in itself. Sound and subtitles are among them to report that they hold no picture.
-Missing is whatever opens other files (hls, dash, concat, sdp, imf, image2, mlv, vobsub, avisynth),
-devices, and formats that take any text for a picture."""
+"""FFmpeg's names of the formats that are read: containers, elementary streams and single pictures.
+Each of them is complete in one file. Formats of audio and subtitles are included so that the error
+message can say that such a file holds no picture. Three groups are left out: formats that open
+other files (hls, dash, concat, sdp, imf, image2, mlv, vobsub, avisynth), devices, and formats that
+accept any text as a picture."""
 
 
 def opening_options() -> dict[str, str]:
-    """Return FFmpeg's options under which a file is opened, but nothing that it refers to.
+    """Return FFmpeg's options that open a file, but no other file that it refers to.
 
     FFmpeg checks the list of formats as soon as it knows the format, before its demuxer runs.
     """
@@ -66,7 +72,7 @@ def opening_options() -> dict[str, str]:
 
 
 def stream_options() -> dict[str, str]:
-    """Return FFmpeg's options for every decoder, also while a file is opened."""
+    """Return FFmpeg's options for all decoders, including those that run while a file is opened."""
     return {"max_pixels": str(MAX_PIXELS)}
 
 
@@ -89,7 +95,7 @@ def check_size(name: Path | str, width: int, height: int) -> None:
 def check_counts(
     name: Path | str, *, streams: Sized, chapters: Sized, attached: int, tags: int
 ) -> None:
-    """Refuse a source that would fill the memory, and the result, with anything but video.
+    """Refuse a source that would fill the memory and the result with data other than video.
 
     Args:
         name: Name of the source in messages.
@@ -99,7 +105,7 @@ def check_counts(
         tags: Characters of all metadata.
 
     Raises:
-        InputError: There is too much of one of them.
+        InputError: One of the counts is beyond its limit.
     """
     for what, count, most in (
         ("streams", len(streams), MAX_STREAMS),
@@ -112,15 +118,15 @@ def check_counts(
 
 
 def threads_for(threads: int, width: int, height: int) -> int:
-    """Return how many of some decoding threads may run for frames of a size.
+    """Return the number of decoding threads, at most `threads`, that frames of this size allow.
 
-    A thread holds about two pictures, of at most four bytes per pixel in all but rare formats.
+    A thread holds about two pictures. A pixel takes at most four bytes in all but rare formats.
     """
     return max(1, min(threads, DECODING_BYTES // max(8 * width * height, 1)))
 
 
 def aspect(claimed: Fraction | None) -> Fraction:
-    """Return the width of a pixel over its height as a file claims it, or 1 if it cannot be."""
+    """Return a stated pixel aspect ratio (width over height), or 1 if it is missing or absurd."""
     if claimed is None or not Fraction(1, MAX_ASPECT) <= claimed <= MAX_ASPECT:
         return Fraction(1)
     return claimed

@@ -1,4 +1,4 @@
-"""Plan the output of a live source: for low latency, and for the players of its destination."""
+"""Plan the output of a live source for low latency and for the players of its destination."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -36,12 +36,12 @@ def plan_live_output(
         destination: Where the result goes.
         feed: The source.
         settings: The user's choices.
-        rate: Frames per second. Defaults to what the source states.
-        notices: Notices about what is lost of the other streams.
+        rate: Frames per second. Defaults to the rate that the source states.
+        notices: Notices about losses in the other streams.
 
     Raises:
         EncoderError: The encoder does not exist, or does not fit the container or the picture.
-        OutputError: Something is lost although the settings are strict.
+        OutputError: Something would be lost, and the settings are strict.
     """
     first, rate = feed.first, rate or feed.info.rate
     timing = live_timing(rate, feed.info.time_base)
@@ -105,7 +105,7 @@ def _live_encoder(
         raise EncoderError(f"{container} holds raw pictures only, not {settings.codec}")
     asked = settings.codec or (encoders.RAW if container in RAW else None)
     name, notices = encoders.encoder_name("h264", asked, is_rgb=False)
-    # The muxers of HLS and RTSP cannot be tried; they hold the same codecs as MPEG-TS.
+    # The muxers of HLS and RTSP cannot be tried, but they hold the same codecs as MPEG-TS.
     trial = {"hls": "mpegts", "rtsp": "mpegts"}.get(container, container)
     if container not in PLAIN and not holds_video(trial, name):
         raise EncoderError(f"{container} cannot hold {name}'s video")
@@ -119,7 +119,7 @@ def _live_choice(
     feed: Feed,
     rate: Fraction | None,
 ) -> tuple[EncoderChoice, tuple[int, int], tuple[str, ...]]:
-    """Return the encoder with its settings, the size that is encoded, and notices."""
+    """Return the encoder with its settings, the size of the encoded pictures, and notices."""
     first = feed.first
     size, notices = (first.width, first.height), tuple[str, ...]()
     container = destination.container

@@ -1,17 +1,18 @@
-"""Reads a live source, past damage, changes of form, silences and broken connections.
+"""Read a live source across damage, changes of form, silences and broken connections.
 
-What ends a source, and what only interrupts it:
+The kind of a source decides whether an event ends the source or only interrupts it:
 
-- A pipe ends when the other side closes it. Another stream in the same pipe continues it.
+- A pipe ends when the other side closes it. If another stream follows in the same pipe, reading
+  continues with that stream.
 - A file ends at its end, or starts again (`loop`).
-- A network source ends where it says so itself: at the end of an HLS playlist, at a TCP or HTTP
-  connection that is closed in order, at RTMP's word for it, at the end of a recording behind RTSP.
-  Everything else is an interruption, and so is silence: the source is connected to again. Live RTSP
-  and SRT sources that end are connected to again too, because a restarted sender looks the same.
-  UDP never ends.
-- A camera that fails is connected to again.
+- A network source ends only when it signals its end: at the end of an HLS playlist, when a TCP or
+  HTTP connection is closed in order, at RTMP's message for the end of a stream, or at the end of a
+  recording behind RTSP. Everything else, including silence, is an interruption, after which the
+  reader reconnects. The reader also reconnects to a live RTSP or SRT source that ends, because a
+  restarted sender looks the same. UDP never ends.
+- After a failure of a camera, the reader reconnects to it.
 
-Only the first connection must succeed at once.
+The first connection is not retried: it must succeed at once.
 """
 
 import os
@@ -43,11 +44,11 @@ from crsr_video.io.sources.targets import Kind, live_target
 from crsr_video.types import Frame
 
 MAX_HELD_BYTES = 64 << 20
-"""Bytes of other streams' packets that are kept while waiting for the first frame."""
+"""Maximum size in bytes of the packets of other streams that are kept before the first frame."""
 _DAMAGE_NOTICE_SECONDS = 5.0
-"""Damage is reported at most once in this time."""
+"""Minimum time between two reports of damage."""
 _DRY_SECONDS = 0.5
-"""A source in pieces that is this late has run dry: its pace starts again."""
+"""Delay after which a source that arrives in pieces counts as run dry, so that pacing restarts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class LiveCounts:
     packets: int = 0
     """Packets of all streams."""
     damaged_packets: int = 0
-    """Packets and reads that nothing could be made of."""
+    """Packets and reads that yielded no usable data."""
     damaged_frames: int = 0
     """Pictures in which the decoder concealed damage."""
     reconnections: int = 0
@@ -67,12 +68,12 @@ class LiveCounts:
 
 
 class LiveReader(Closing):
-    """An opened live source: a context manager, and an iterable of arrivals, in one thread.
+    """An opened live source: a context manager, and an iterable of arrivals for one thread.
 
     Args:
         address: "-" for standard input, a camera, a URL or a file.
         settings: How the source is read.
-        on_event: Called with a line whenever something happens that the user should know.
+        on_event: Called with one line of text for each event that the user should know about.
 
     Raises:
         InputError: There is no such source, or it sends no picture in time.
@@ -81,7 +82,7 @@ class LiveReader(Closing):
     """
 
     feed: Feed
-    """The present connection."""
+    """Description of the current connection."""
     state: str
     """Current activity of the reader, or what it waits for."""
 
@@ -116,15 +117,15 @@ class LiveReader(Closing):
 
     @property
     def is_live(self) -> bool:
-        """Whether frames come at their own pace, so that a slow consumer must drop some."""
+        """Whether frames arrive at their own pace, so that a slow consumer must drop some."""
         return self._target.is_live
 
     def interrupt(self) -> None:
-        """Make the iteration end soon, wherever it waits. Any thread may call this."""
+        """End the iteration soon, whatever it is waiting for. Any thread may call this."""
         self._stop.set()
 
     def close(self) -> None:
-        """Close the source, but not while another thread iterates. Frames stay valid."""
+        """Close the source. No other thread may be iterating over it. Frames stay valid."""
         self._stop.set()
         self._incoming.close()
         self._disconnect()
@@ -134,12 +135,12 @@ class LiveReader(Closing):
         self.state = "closed"
 
     def __iter__(self) -> Iterator[Arrival]:
-        """Yield what arrives, in order: the first frame, or sound before it, comes first.
+        """Yield all arrivals in order, beginning with the first frame or the audio before it.
 
         A second iteration continues where the first one stopped.
 
         Raises:
-            InputError: The source broke off for good.
+            InputError: The connection was lost and cannot be restored.
         """
         return self._arrivals
 
@@ -156,7 +157,7 @@ class LiveReader(Closing):
         return pipes.Inlet(descriptor, name, splits_streams=True)
 
     def _read_first_frame(self) -> list[Arrival]:
-        """Return what comes up to the first frame."""
+        """Return all arrivals up to and including the first frame."""
         taken: list[Arrival] = []
         for arrival in self._incoming:
             if isinstance(arrival.item, Feed):
@@ -176,7 +177,7 @@ class LiveReader(Closing):
     # Connections ---------------------------------------------------------------------------------
 
     def _run(self) -> Generator[Arrival]:
-        """Yield everything of all connections."""
+        """Yield the arrivals of all connections, one after the other."""
         try:
             connection: BackgroundConnection | None = self._connect()
             while connection is not None:
@@ -205,7 +206,7 @@ class LiveReader(Closing):
             self._connection = None
 
     def _session(self, connection: BackgroundConnection) -> Generator[Arrival, None, str | None]:
-        """Yield everything of one connection, and return why it was lost, or None at its end."""
+        """Yield the arrivals of a connection. Return why it was lost, or None if it ended."""
         try:
             session = LiveSession(
                 connection,
@@ -227,7 +228,7 @@ class LiveReader(Closing):
         return None
 
     def _next_connection(self, problem: str | None) -> BackgroundConnection | None:
-        """Return the connection that follows one that has ended, or was lost by a problem."""
+        """Return the next connection after one that ended or was lost, or None if there is none."""
         self._disconnect()
         if problem is not None and self.counts.frames == 0:
             raise InputError(f"{self._target.name}: {problem}")
@@ -244,11 +245,11 @@ class LiveReader(Closing):
         return self._connect()
 
     def _reconnect(self, problem: str) -> BackgroundConnection:
-        """Connect again, for as long as it takes.
+        """Reconnect. For a network source or a camera, try until it succeeds.
 
         Raises:
-            InputError: The settings forbid it, or it cannot help.
-            Stopped: The run is to end.
+            InputError: The settings forbid reconnecting, or the source cannot be reconnected to.
+            Stopped: The iteration was interrupted.
         """
         name, delay = self._target.name, FIRST_DELAY_SECONDS
         is_lasting = self._target.kind in (Kind.NETWORK, Kind.DEVICE)
@@ -278,7 +279,7 @@ class LiveReader(Closing):
     # Items ---------------------------------------------------------------------------------------
 
     def _announced(self, session: LiveSession) -> Generator[Arrival]:
-        """Yield the items of a connection; its feed, and then its sound, precede its frames."""
+        """Yield the items of a connection: its feed first, then held packets, then its frames."""
         held: deque[tuple[Passthrough, float]] = deque()
         size = 0
         self._is_announced = self._settings.loop and self._form is not None
@@ -316,7 +317,7 @@ class LiveReader(Closing):
         self.state = "waiting for data"
 
     def _timeline_of(self, connection: BackgroundConnection) -> Timeline:
-        """Return the one clock of the run, ready for a connection."""
+        """Return the timeline that all connections share, prepared for this connection."""
         if self._timeline is None:
             kind = self._target.kind
             self._timeline = Timeline(
@@ -331,7 +332,7 @@ class LiveReader(Closing):
     # Events --------------------------------------------------------------------------------------
 
     def _count(self, **more: int) -> None:
-        """Add to the counts, and report damage now and then."""
+        """Add to the counts, and report damage at limited intervals."""
         values = {name: getattr(self.counts, name) + count for name, count in more.items()}
         self.counts = replace(self.counts, **values)
         if not more.keys() & {"damaged_packets", "damaged_frames"}:
@@ -348,7 +349,7 @@ class LiveReader(Closing):
         self._on_event(f"{self._target.name}: {line}")
 
     def _report_silence(self, seconds: float) -> None:
-        """Report once that a pipe or a camera sends nothing; it is waited for."""
+        """Report once that a pipe or a camera sends nothing. The reader goes on waiting for it."""
         if seconds > self._settings.stall_seconds and not self._is_silent and self.counts.frames:
             self._is_silent = True
             self._count(stalls=1)

@@ -15,7 +15,7 @@ from crsr_video.types import Frame
 
 
 class SenderGone(ConnectionLost):
-    """The sender has stopped, for good or for a moment: the receiver cannot tell which."""
+    """The sender has stopped. The receiver cannot tell whether it will come back."""
 
 
 class LiveSession:
@@ -28,7 +28,8 @@ class LiveSession:
         target: The target that was opened.
         settings: How the target is read.
         timeline: The clock of the whole run, already prepared for this connection.
-        count: Called with fields of `LiveCounts` as keywords, and the number to add to each.
+        count: Called with the names of fields of `LiveCounts` as keywords. Each value is added to
+            its field.
         report: Called with each notice for the user.
     """
 
@@ -52,7 +53,7 @@ class LiveSession:
         self._read_to = 0
 
     def items(self) -> Iterator[tuple[Frame | Packet, float]]:
-        """Yield frames, and packets of other streams, each with its time of arrival.
+        """Yield frames and the packets of other streams, each with its time of arrival.
 
         Raises:
             ConnectionLost: The connection failed.
@@ -92,7 +93,7 @@ class LiveSession:
             yield self._decoder.frame(picture, pts, self._timeline.time_base), at
 
     def describe(self, first: Frame) -> Feed:
-        """Return what a writer needs to know about the connection, given its first frame."""
+        """Return the properties of the connection that a writer needs, given its first frame."""
         return describe_feed(self._opened, first, has_rate=not self._is_clockless)
 
     def check_end(self) -> None:

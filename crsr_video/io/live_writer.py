@@ -1,4 +1,4 @@
-"""Write the result of a live source with low latency, past broken connections."""
+"""Write the result of a live source with low latency, and reconnect after a broken connection."""
 
 import threading
 import time
@@ -29,23 +29,23 @@ from crsr_video.io.writer import OutputWriter
 from crsr_video.types import Frame
 
 _STALLED_SECONDS = 5.0
-"""A network receiver that reads nothing for so long counts as gone."""
+"""A network receiver that reads nothing for this long counts as gone."""
 _STEADY_SECONDS = 10.0
-"""After a connection that held for so long, the first attempt to reconnect comes soon."""
+"""After a connection that lasted this long, the first attempt to reconnect is made soon."""
 
 
 class LiveWriter(OutputWriter):
     """Writes the result of a live source with low latency.
 
-    While a network is disconnected, frames are dropped and counted; every new connection starts
-    with headers and a keyframe. Only the first connection is not tried again.
+    While a network is disconnected, frames are dropped and counted. Every new connection starts
+    with headers and a keyframe. The first connection is attempted only once.
 
     Args:
         address: "-" for standard output, "camera:" with or without a name, a URL, or a path.
         feed: The source.
         settings: The user's choices.
         overwrite: Whether an existing file may be replaced.
-        rate: Frames per second, by default as the source claims.
+        rate: Frames per second. Defaults to the rate that the source states.
         on_event: Called with a line about each later event, also from other threads.
 
     Raises:
@@ -100,9 +100,9 @@ class LiveWriter(OutputWriter):
         return self._fitter.fit(own_picture(frame, self._feed.first), frame.sample_aspect)
 
     def change(self, feed: Feed) -> None:
-        """Continue with a source that has another size or format, or was connected to again.
+        """Continue after the source has changed its size or format, or has been reconnected.
 
-        Frames are fitted into the size that the result has, and sound is copied if it is the same.
+        Frames are fitted into the size of the result, and audio is copied if it has not changed.
         """
         with self._guard:
             old, new = self._feed.first, feed.first
@@ -129,7 +129,7 @@ class LiveWriter(OutputWriter):
         return connector.state if connector is not None else super().state
 
     def _connect(self) -> None:
-        """Make the first connection, which is not tried again.
+        """Make the first connection, which is attempted only once.
 
         Raises:
             OutputError: There is no connection within `connect_seconds`.
@@ -154,7 +154,7 @@ class LiveWriter(OutputWriter):
         self._connected_at = time.monotonic()
 
     def _connected_session(self) -> OutputSession | None:
-        """Return the session, on a new connection as soon as there is one."""
+        """Return the session. As soon as there is a new connection, begin a session on it."""
         connector = self._connector
         if connector is not None and (stream := connector.result()) is not None:
             self._retry_delay, self._connector = connector.delay, None
@@ -168,7 +168,7 @@ class LiveWriter(OutputWriter):
         self._missed += 1
 
     def _handle_break(self, error: OutputError) -> None:
-        """Connect again, where that is possible and wanted."""
+        """Begin to reconnect if the destination is a network and the settings allow it."""
         reconnects = self.plan.destination.is_network and self._settings.reconnect
         is_cancelled = self._stream is not None and self._stream.closed
         if not reconnects or is_cancelled:
@@ -198,10 +198,10 @@ class LiveWriter(OutputWriter):
     # Ending -------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Finish; see `OutputWriter.close`. A network that breaks meanwhile is only a notice.
+        """Finish; see `OutputWriter.close`. A network error while closing is only a notice.
 
         Raises:
-            OutputError: The network had been lost before, and did not come back.
+            OutputError: The connection was lost earlier, and did not come back.
         """
         is_lost = self._connector is not None
         try:

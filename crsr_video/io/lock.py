@@ -1,4 +1,4 @@
-"""Locks on the names of results: one run at a time writes a file.
+"""Locks on the names of results, so that only one run at a time writes a file.
 
 The filelock library is not used: it empties the lock file before it knows whether it is locked, so
 it cannot tell who holds a lock.
@@ -17,14 +17,14 @@ from crsr_video.errors import OutputError
 from crsr_video.files import open_regular
 
 _LONGEST = 240
-"""Bytes of a name that leave room for the prefix and the suffix."""
+"""Maximum length of a file name, in bytes, that leaves room for the prefix and the suffix."""
 
 
 class NameLock(Closing):
     """A lock on the name of a file, held through a hidden file beside it.
 
-    The system releases it when its process dies, and the next one takes over the hidden file. On
-    file systems without locks, nothing is locked.
+    The operating system releases the lock when the process that holds it dies. The next process
+    then reuses the hidden file. On file systems without locks, nothing is locked.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,7 +59,7 @@ class NameLock(Closing):
             self._file.write(f"{os.getpid()} {platform.node()}".encode())
 
     def release(self) -> None:
-        """Release the lock. May be called twice."""
+        """Release the lock. Further calls do nothing."""
         file, self._file = self._file, None
         if file is None:
             return
@@ -74,14 +74,14 @@ class NameLock(Closing):
         self.release()
 
     def _is_current(self, file: FileIO) -> bool:
-        """Return whether the open file still has the name of the lock."""
+        """Return whether the name of the lock still refers to the open file."""
         with suppress(OSError):
             return os.path.samestat(os.fstat(file.fileno()), self._lock.stat())
         return False
 
 
 def lock_name(path: Path) -> Path:
-    """Return the hidden file that stands for a name."""
+    """Return the path of the hidden file through which a name is locked."""
     name = path.name
     while len(os.fsencode(name)) > _LONGEST:
         name = name[1:]
@@ -98,7 +98,7 @@ def _opened(path: Path) -> FileIO:
 
 
 def _check_only_name(file: FileIO, path: Path) -> None:
-    """Close a file that also has another name, and raise OSError: it may be somebody's file."""
+    """Close the file and raise OSError if it has another name, as it may be a file of the user."""
     if os.fstat(file.fileno()).st_nlink > 1:
         file.close()
         raise OSError(errno.EMLINK, f"{path.name} is also another file; remove it", str(path))
@@ -130,7 +130,7 @@ def _holder(file: FileIO) -> str:
     with suppress(OSError, ValueError):
         number, node = file.read(300).decode().split(" ", 1)
         if not re.fullmatch(r"[\w.-]+", node):
-            return ""  # Nothing else is the name of a machine, and it is printed.
+            return ""  # The text is printed, so only a valid machine name is accepted.
         where = "" if node == platform.node() else f" on {node}"
         return f" (process {int(number)}{where})"
     return ""

@@ -33,7 +33,7 @@ from crsr_video.io.tags import lost_tags, unusual_tags
 from crsr_video.types import FieldOrder, Frame
 
 INTERLACED = frozenset(("libx264", "mpeg2video", "mpeg4", "prores_ks", "dnxhd", "ffv1", RAW))
-"""Encoders that can mark a picture as made of two fields."""
+"""Encoders that can mark a picture as interlaced."""
 _OWN_ASPECT = frozenset(
     (
         *("libx264", "libx264rgb", "libx265", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"),
@@ -48,9 +48,9 @@ _OWN_TAGS = frozenset(
         *("prores_ks", "png", "h264_nvenc", "hevc_nvenc", "av1_nvenc"),
     )
 )
-"""Encoders that write into their own stream what their colours mean."""
+"""Encoders that write the colour tags into their own stream."""
 _BT601_ONLY = frozenset(("libvpx", "mjpeg"))
-"""Encoders whose decoders take all codes for those of BT.601."""
+"""Encoders of formats whose decoders interpret all codes as BT.601."""
 _OWN_RANGE = frozenset(
     (
         *("libx264", "libx264rgb", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1", "mjpeg"),
@@ -59,7 +59,7 @@ _OWN_RANGE = frozenset(
 )
 """Encoders that write into their own stream whether codes use the full range."""
 _LIMITED_ONLY = frozenset(("mpeg1video", "mpeg2video", "libvpx"))
-"""Encoders whose decoders take all codes for those of the limited range."""
+"""Encoders of formats whose decoders interpret all codes as limited range."""
 _MPEG_ASPECTS = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))
 """Aspect ratios of whole pictures that MPEG has a code for."""
 _WORDS = {Y4M: "Y4M", "rawvideo": "raw video"}
@@ -130,7 +130,7 @@ def _kind(stream: Stream) -> str:
 def tag_notices(source: Source, container: str) -> tuple[str, ...]:
     """Return notices about chapters and metadata that are lost."""
     notices = []
-    if BY_SUFFIX.get(source.path.suffix.lower()) != container:  # Else it could not hold them.
+    if BY_SUFFIX.get(source.path.suffix.lower()) != container:  # Else nothing can be lost.
         notices += [f"{container} does not hold {what}" for what in _lost_tags(source, container)]
     if lost := lost_tags(source, container):
         notices.append(f"{container} does not hold metadata: left out {', '.join(lost)}")
@@ -173,12 +173,12 @@ _SIDE_DATA: dict[str, tuple[str, tuple[str, ...]]] = {
     "ICC_PROFILE": ("colour profile", ()),
     "EXIF": ("EXIF data", ()),
 }
-"""Side data of pictures in words, and the encoders that write it into their own stream."""
+"""Names of side data for messages, and the encoders that write it into their own stream."""
 _STATIC_HDR = frozenset(("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"))
 
 
 def stereo_multiplier(source: Source) -> Fraction:
-    """Return by how much FFmpeg widens pixels because a picture holds those of two eyes."""
+    """Return the factor by which FFmpeg widens pixels if a picture holds the views of two eyes."""
     mode = source.video.metadata.get("stereo_mode", "")
     if mode in ("left_right", "right_left", "col_interleaved_lr", "col_interleaved_rl"):
         return Fraction(2)
@@ -188,7 +188,7 @@ def stereo_multiplier(source: Source) -> Fraction:
 
 
 def unkept_properties(source: Source, container: str, encoder: str) -> tuple[str, ...]:
-    """Return one notice about the properties of the pictures that no result keeps.
+    """Return notices about properties of the pictures, and a service name, that are not kept.
 
     Args:
         source: The source.
@@ -218,7 +218,7 @@ def unkept_properties(source: Source, container: str, encoder: str) -> tuple[str
 
 
 def keeps_mapping(facts: ContainerFacts, container: str) -> bool:
-    """Return whether a result says like its source how to show it on a sphere, or to two eyes."""
+    """Return whether a result keeps the metadata for spherical or stereoscopic display."""
     return container in MOV and bool(facts.entry_boxes or facts.track_boxes)
 
 
@@ -238,7 +238,7 @@ def late_side_data(kinds: Set[str], encoder: str) -> tuple[str, ...]:
 
     Args:
         kinds: FFmpeg's names of side data that the first picture does not have.
-        encoder: FFmpeg's name of the encoder, which was told only of the first picture's.
+        encoder: FFmpeg's name of the encoder, which was set up for the first picture's side data.
     """
     words = unkept_side_data(kinds - {"GOP_TIMECODE"}, encoder)  # Every group of pictures has one.
     words += ("HDR metadata",) if kinds & _STATIC_HDR else ()
@@ -247,7 +247,7 @@ def late_side_data(kinds: Set[str], encoder: str) -> tuple[str, ...]:
 
 
 def _has_clock_time(source: Source, attached: Mapping[str, bytes]) -> bool:
-    """Return whether the first time code of MPEG says more than how much of the file has passed.
+    """Return whether the first MPEG time code differs from the time since the start of the file.
 
     Its bits are a flag, 5 of hours, 6 of minutes, a marker, 6 of seconds and 6 of frames.
     """
@@ -263,7 +263,7 @@ def _has_alpha(frame: Frame) -> bool:
 
 
 def keeps_alpha(container: str, encoder: str) -> bool:
-    """Return whether a container keeps the transparency that an encoder takes.
+    """Return whether a container keeps the transparency that an encoder accepts.
 
     VP8 and VP9 encode it as a second video, for which only Matroska has a place.
     """
@@ -271,7 +271,7 @@ def keeps_alpha(container: str, encoder: str) -> bool:
 
 
 def picture_notices(first: Frame, container: str, encoder: str) -> tuple[str, ...]:
-    """Return notices about properties of the pictures that are lost, fields excepted."""
+    """Return notices about lost properties of the pictures, except interlacing."""
     attached = picture_properties.side_data(first.native)
     notices = []
     is_turned = first.rotation or picture_properties.display_matrix(attached) is not None
@@ -301,7 +301,7 @@ def encoded_colours(
 ) -> tuple[str, bool, tuple[str, ...]]:
     """Return the matrix and the range of the codes that are encoded, and notices.
 
-    Colours are converted where every player would take the codes of the source for others. Lossless
+    Colours are converted where every player would misinterpret the codes of the source. Lossless
     encoders keep the codes.
 
     Returns:
@@ -323,7 +323,7 @@ def encoded_colours(
 
 
 def _colour_tags(first: Frame, container: str) -> str:
-    """Return the colour tags of a frame in words; Y4M has a place for the range."""
+    """Return the colour tags of a frame in words, without the range for Y4M, which can hold it."""
     if first.native is None:
         return ""
     found = [
@@ -340,9 +340,9 @@ def _colour_tags(first: Frame, container: str) -> str:
 
 
 def keeps_fields(container: str, encoder: str, *, is_converted: bool) -> bool:
-    """Return whether a result can say that its pictures are made of two fields.
+    """Return whether a result can mark its pictures as interlaced.
 
-    Encoders look at the mark of each picture, which a conversion loses.
+    Encoders read the mark of each picture, and a conversion loses this mark.
     """
     if encoder == RAW and container in UNTAGGED:
         return container == Y4M
@@ -350,7 +350,7 @@ def keeps_fields(container: str, encoder: str, *, is_converted: bool) -> bool:
 
 
 def field_notices(order: FieldOrder, encoder: str, *, are_kept: bool) -> tuple[str, ...]:
-    """Return a notice if pictures made of two fields cannot be marked."""
+    """Return a notice if interlaced pictures cannot be marked as such."""
     if order == "progressive" or are_kept:
         return ()
     return (f"{encoder} cannot mark interlaced pictures here: the picture stays interlaced",)

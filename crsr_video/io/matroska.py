@@ -1,8 +1,8 @@
 """The elements of Matroska files, and limits on chapters and attachments.
 
-FFmpeg compares every chapter with all before it and cannot be interrupted meanwhile, so a file of a
-few megabytes could keep it busy for an hour. It reads all attachments into memory. This module
-walks over the elements that FFmpeg reads on opening, without their content: those before the first
+FFmpeg compares every chapter with all before it, and this cannot be interrupted, so a file of a few
+megabytes could keep it busy for an hour. It reads all attachments into memory. This module visits
+the elements that FFmpeg reads on opening, without reading their content: those before the first
 cluster, and those that the index (SeekHead) points to.
 
 Sources: RFC 9559 (Matroska) and RFC 8794 (EBML). An element is an identifier, a length and content.
@@ -41,27 +41,28 @@ class Element(NamedTuple):
     begin: int
     """Position of its content."""
     length: int
-    """Bytes of its content. An unknown length is the greatest one that can be written."""
+    """Bytes of its content. An unknown length is the largest value of the length field."""
 
 
 def check_sizes(path: Path) -> None:
     """Check the chapters and the attachments of a file.
 
     Raises:
-        InputError: There is more of them than FFmpeg can read in reasonable time and memory.
+        InputError: They are larger than FFmpeg can read in reasonable time and memory.
     """
     try:
         with open_regular(path, follow_links=True) as file:
             _check(elements(file), str(path))
     except OSError:
-        return  # FFmpeg reports it.
+        return  # FFmpeg reports this error later.
 
 
 def check_sizes_of_pipe(file: RawIOBase, name: str) -> None:
-    """Check a stream that can only be read in order, so that its index is not followed.
+    """Check a stream that can only be read in order. Its index is therefore not followed.
 
     Raises:
-        InputError: There is more of chapters or attachments than FFmpeg can read.
+        InputError: The chapters or attachments are larger than FFmpeg can read in reasonable time
+            and memory.
     """
     _check(elements(file, follow=False), name)
 
@@ -83,7 +84,7 @@ def elements(file: RawIOBase | BytesIO, *, follow: bool = True) -> Iterator[Elem
     """Yield the elements before the first cluster.
 
     Args:
-        file: A file, which may be no Matroska file.
+        file: A file. Nothing is yielded if it is not a Matroska file.
         follow: Whether to yield the chapters and attachments that the index points to as well.
     """
     head = _element(file, 0)

@@ -1,6 +1,7 @@
-"""Boxes of MP4 and MOV files: reading them, and adding some to a finished file.
+"""Read the boxes of MP4 and MOV files, and add boxes to a finished file.
 
-Source: ISO/IEC 14496-12. A box is its size in four bytes, its name in four, and its content.
+Source: ISO/IEC 14496-12. A box consists of its size in four bytes, its name in four bytes, and its
+content.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 ENTRY_BYTES = 78
 """Length of the fields of a video sample entry that precede its boxes."""
 _MOST_BYTES = 64 << 20
-"""Maximum number of bytes to read of a movie box."""
+"""Maximum number of bytes that are read from a movie box."""
 _HEAD = 8
 _TABLE = (b"mdia", b"minf", b"stbl", b"stsd")
 
@@ -29,7 +30,7 @@ def boxes(data: bytes, at: int = 0) -> Iterator[tuple[bytes, bytes]]:
 
 
 def boxes_at(data: bytes, *path: bytes) -> Iterator[bytes]:
-    """Yield the contents of all boxes at a path, which names nested boxes from the outside in."""
+    """Yield the contents of all boxes at a path of box names, of which the first is outermost."""
     for name, content in boxes(data):
         if name == path[0]:
             if len(path) == 1:
@@ -39,7 +40,7 @@ def boxes_at(data: bytes, *path: bytes) -> Iterator[bytes]:
 
 
 def sample_entry(track: bytes) -> bytes:
-    """Return the content of the first sample entry of a track, or no bytes if it has none."""
+    """Return the content of the first sample entry of a track, or b"" if it has none."""
     for table in boxes_at(track, *_TABLE):
         for _, entry in boxes(table, 8):
             return entry
@@ -47,12 +48,12 @@ def sample_entry(track: bytes) -> bytes:
 
 
 def made(name: bytes, content: bytes) -> bytes:
-    """Return a box."""
+    """Return a box of this name and content as bytes."""
     return (_HEAD + len(content)).to_bytes(4) + name + content
 
 
 def find_movie(file: RawIOBase | BytesIO) -> tuple[int, bytes]:
-    """Return the position and the content of the movie box; no bytes if the file has none."""
+    """Return the position and the content of the movie box. Without one, the content is b""."""
     at = 0
     while True:
         file.seek(at)
@@ -71,13 +72,13 @@ def find_movie(file: RawIOBase | BytesIO) -> tuple[int, bytes]:
 
 
 def add_to_track(path: Path, number: int, in_entry: bytes, in_track: bytes) -> None:
-    """Add boxes to a track of a file whose movie box comes last, so that no position changes.
+    """Add boxes to a track of a file. The movie box must come last, so that no other data moves.
 
     Args:
         path: A file that FFmpeg has written.
         number: Number of the track in the file.
-        in_entry: Boxes for the end of its first sample entry.
-        in_track: Boxes for the end of the track itself.
+        in_entry: Boxes to append to the first sample entry of the track.
+        in_track: Boxes to append to the track itself.
 
     Raises:
         OSError: The file cannot be changed.
@@ -105,7 +106,7 @@ def _with_boxes(movie: bytes, number: int, in_entry: bytes, in_track: bytes) -> 
 
 def _with_entry_boxes(content: bytes, path: tuple[bytes, ...], added: bytes) -> bytes:
     """Return the content of a box with boxes added to the first sample entry inside it."""
-    if not path:  # The table: eight bytes, and the sample entries.
+    if not path:  # The box is the table, which holds eight bytes and then the sample entries.
         (name, entry), *others = boxes(content, 8)
         entries = ((name, entry + added), *others)
         return content[:8] + b"".join(made(*item) for item in entries)

@@ -13,7 +13,7 @@ from crsr_video.io.tags import unusual_tags
 
 
 def recorded_options(source: Source, container: str, tick: Fraction) -> dict[str, str]:
-    """Return the options under which presentation times come out as they went in.
+    """Return the options that keep presentation times unchanged.
 
     Args:
         source: The source.
@@ -23,13 +23,13 @@ def recorded_options(source: Source, container: str, tick: Fraction) -> dict[str
     if container in MOV:
         options = {"video_track_timescale": str(tick.denominator)}
         options["movie_timescale"] = str(_movie_timescale(source, tick.denominator))
-        # The muxer writes either that table or a cover.
+        # The muxer writes either the table of these tags or a cover, not both.
         if unusual_tags(source) and not (container == "mp4" and source.covers):
             options["movflags"] = "+use_metadata_tags"
         return options
     if container == "mpegts":
         return {"mpegts_copyts": "1", "avoid_negative_ts": "disabled"}
-    if container == "nut":  # NUT has no times below zero.
+    if container == "nut":  # NUT cannot store times below zero.
         early = source.earliest < 0
         return {"avoid_negative_ts": "make_non_negative" if early else "disabled"}
     if container in ("mpeg", "vob"):
@@ -38,18 +38,19 @@ def recorded_options(source: Source, container: str, tick: Fraction) -> dict[str
 
 
 def recorded_pipe_options(encoder: str) -> dict[str, str]:
-    """Return further options for standard output: every packet leaves at once."""
+    """Return further options for standard output, so that every packet leaves at once."""
     options = {"flush_packets": "1"}
     if encoder == "rawvideo":
-        # Microseconds between streams. Packets come in order, and raw pictures are large.
+        # Microseconds to wait for other streams. Packets come in order, and raw pictures are large.
         options["max_interleave_delta"] = "200000"
     return options
 
 
 def _movie_timescale(source: Source, video: int) -> int:
-    """Return the clock of edit lists, which hold the start of every track: exact for all of them.
+    """Return the timescale of the edit lists, which hold the start of every track.
 
-    Chapters use it too, and their lengths must fit into 32 bits.
+    It is exact for all tracks if it does not become too large: chapters use it too, and their
+    lengths must fit into 32 bits.
     """
     chapters = source.container.chapters()
     lengths = [(c["end"] - c["start"]) * (c["time_base"] or 0) for c in chapters]
@@ -63,9 +64,9 @@ def _movie_timescale(source: Source, video: int) -> int:
 # Live results -----------------------------------------------------------------------------------
 
 _ONE_TICK = {"max_interleave_delta": "1"}
-"""Video waits for late sound no longer than until the next frame."""
+"""Video waits for late audio only until the next frame."""
 _SOON = {"max_interleave_delta": "500000"}
-"""In a file, video waits for late sound for half a second, but not for sound that has ended."""
+"""In a file, video waits half a second for late audio, but not for audio that has ended."""
 _SHIFTED = {"avoid_negative_ts": "make_zero"}
 """Times count from the first packet."""
 _KEPT = {"avoid_negative_ts": "make_non_negative"}
@@ -76,9 +77,9 @@ _STREAMED: dict[str, dict[str, str]] = {
     "matroska": {"cluster_time_limit": "0", "live": "1", **_KEPT, **_ONE_TICK},
     "flv": {"flvflags": "no_duration_filesize", **_SHIFTED, **_ONE_TICK},
 }
-"""Muxers whose bytes leave at once: without an index, which would grow, or any buffer."""
+"""Options of the muxers that send bytes at once, without a buffer and without a growing index."""
 _FRAGMENTS = {"movflags": "frag_keyframe+delay_moov+default_base_moof", **_SHIFTED}
-"""MP4 whose index does not grow with the run, and of which a crash spares all but the end."""
+"""Fragmented MP4. Its index does not grow with the run, and a crash loses only the end."""
 _FILES: dict[str, dict[str, str]] = {
     **dict.fromkeys(MOV, _FRAGMENTS),
     "matroska": _SHIFTED,
@@ -91,7 +92,7 @@ _FILES: dict[str, dict[str, str]] = {
 
 
 def streaming_options(container: str) -> dict[str, str]:
-    """Return the options under which every packet leaves at once."""
+    """Return the options that make every packet leave at once."""
     return {"flush_packets": "1", **_STREAMED.get(container, {})}
 
 
@@ -113,5 +114,5 @@ def live_file_options(container: str, path: Path, tick: Fraction) -> dict[str, s
 
 
 def keeps_times(options: Mapping[str, str]) -> bool:
-    """Return whether the times of a live result come out as they went in."""
+    """Return whether these options keep the times of a live result unchanged."""
     return options.items() >= _KEPT.items()

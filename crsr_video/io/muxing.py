@@ -1,4 +1,4 @@
-"""One encoded output: frames through an encoder, and packets of other streams, into a container."""
+"""One encoded output: a container with encoded frames and with packets of other streams."""
 
 from abc import abstractmethod
 from contextlib import AbstractContextManager, suppress
@@ -31,25 +31,25 @@ from crsr_video.io.tags import copy_container_tags, copy_stream_tags
 from crsr_video.types import Frame
 
 _BUFFER = 1 << 20
-"""Bytes that FFmpeg writes at once: a whole picture wherever possible."""
+"""Size of FFmpeg's write buffer in bytes, so that a whole picture is usually written at once."""
 _SLICES, _MANY_PIXELS = 2, 600_000
-"""Threads of a live encoder, and the size of a picture from which a slice is worth one."""
+"""Number of slices, and threads, of a live encoder for pictures of more than this many pixels."""
 _LONGEST_WAIT = 10_000
-"""Ticks before the first frame of an AVI file that are filled with empty packets."""
+"""Most ticks before the first frame of an AVI file that are filled with empty packets."""
 
 
 class Muxer(OutputSession):
     """Encodes frames, and writes them and the packets of other streams into a container.
 
     Args:
-        target: A stream, or a path where FFmpeg writes itself.
-        plan: What is written.
-        sample: A picture with the colour tags of those to come.
-        first: The first frame, with the side data of those to come.
+        target: A stream, or a path to which FFmpeg itself writes.
+        plan: Plan of the output.
+        sample: A picture with the colour tags of the pictures to come.
+        first: The first frame, with the side data of the frames to come.
 
     Raises:
         EncoderError: The encoder refuses its settings.
-        OutputError: Nothing can be written.
+        OutputError: The container cannot be written.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ class Muxer(OutputSession):
             marks_fields = choice.encoder in INTERLACED
             describe_pictures(context, shape, self._sample, marks_fields=marks_fields)
             if self._plan.container in MOV and context.codec.canonical_name == "hevc":
-                context.codec_tag = "hvc1"  # The only one that Apple's players know.
+                context.codec_tag = "hvc1"  # Apple's players know no other tag.
             self._configure()
             options = self._with_side_data(dict(choice.options))
-            if options.get("b", "").isdigit():  # Some encoders check one against the other.
+            if options.get("b", "").isdigit():  # Some encoders compare the two.
                 context.bit_rate_tolerance = max(int(options["b"]), 128_000)
             context.options = options
             with encoders.explained_refusals(context):
@@ -108,10 +108,14 @@ class Muxer(OutputSession):
 
     @abstractmethod
     def _configure(self) -> None:
-        """Set what recorded and live encoders differ in."""
+        """Configure the encoder in the ways in which recorded and live outputs differ."""
 
     def _with_side_data(self, options: dict[str, str]) -> dict[str, str]:
-        """Pass on the rotation, HDR metadata and user data that the first frame has."""
+        """Pass on the rotation, HDR metadata and user data of the first frame.
+
+        Returns:
+            The encoder options, with those that the side data needs.
+        """
         attached = picture_properties.side_data(self._first.native)
         if "SEI_UNREGISTERED" in attached and self._plan.encoder in KEEP_USER_DATA:
             options = {"udu_sei": "1"} | options
@@ -125,7 +129,7 @@ class Muxer(OutputSession):
     # Writing ------------------------------------------------------------------------------------
 
     def _encode(self, picture: VideoFrame | None) -> None:
-        """Encode a picture, or with None everything that is held back, and write the packets."""
+        """Encode a picture and write the packets. None flushes what the encoder holds back."""
         self.state = "encoding"
         with pyav.translated(EncoderError, f"{self._plan.encoder} failed"):
             packets: list[Packet] = self._context.encode(picture)
@@ -142,7 +146,7 @@ class Muxer(OutputSession):
     # Ending -------------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Write what the encoder holds, and the end of the container.
+        """Write the frames that the encoder still holds, and the end of the container.
 
         Raises:
             OutputError: The container cannot be written.
@@ -161,14 +165,14 @@ class Muxer(OutputSession):
 
 
 class RecordedMuxer(Muxer):
-    """A muxer that keeps the times, the metadata and all streams of a recorded source.
+    """A muxer that keeps the timestamps, the metadata and all streams of a recorded source.
 
     Args:
         target: As for `Muxer`.
         plan: As for `Muxer`.
         sample: As for `Muxer`.
         source: The source.
-        threads: Threads of the encoder, 0 for its own choice.
+        threads: Number of threads of the encoder. With 0, the encoder chooses it.
     """
 
     def __init__(
@@ -201,11 +205,11 @@ class RecordedMuxer(Muxer):
     def _configure(self) -> None:
         width, height = self._plan.shape.size
         self._context.thread_count = self._threads
-        if width * height > limits.GIANT_PIXELS:  # Other threads hold frames of their own.
+        if width * height > limits.GIANT_PIXELS:  # Frame threads hold a frame each.
             self._context.thread_type = ThreadType.SLICE
         copy_stream_tags(self._source.video, self._stream)
         if self._plan.has_separate_alpha:
-            self._stream.metadata["alpha_mode"] = "1"  # Players look for it in the track.
+            self._stream.metadata["alpha_mode"] = "1"  # Players look for it here.
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -216,14 +220,14 @@ class RecordedMuxer(Muxer):
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """Losses while the result was written that the plan did not foresee."""
+        """Losses that occurred while the result was written, and that the plan did not foresee."""
         found = late_side_data(self._late_kinds, self._plan.encoder)
         line = "interlaced pictures begin midway: they are not marked as interlaced"
         return (line, *found) if self._loses_fields else found
 
     @property
     def parameters(self) -> bytes:
-        """Data that decoders need before the first picture."""
+        """Headers that decoders need before the first picture (FFmpeg's extradata)."""
         return bytes(self._context.extradata or b"")
 
     def push(self, picture: VideoFrame, frame: Frame) -> None:
@@ -240,7 +244,7 @@ class RecordedMuxer(Muxer):
         """Write a packet that another encoder with the same settings made.
 
         Args:
-            packet: A packet in decoding order, with all its times in ticks of the container.
+            packet: The next packet in decoding order, with all its times in ticks of the container.
 
         Raises:
             OutputError: The container cannot be written.
@@ -252,7 +256,7 @@ class RecordedMuxer(Muxer):
             self._container.mux(packet)
 
     def _begin_video(self, ticks: int) -> None:
-        """Fill the time before the first frame in AVI, which knows no other way to start later."""
+        """Fill the time before the first frame in AVI, which cannot start a stream later."""
         if self._has_video:
             return
         self._has_video = True
@@ -272,7 +276,7 @@ class RecordedMuxer(Muxer):
                 self._others.push(item.stream, item.packet)
 
     def finish(self) -> None:
-        """Write what the encoder and the copied streams hold, and the end of the container."""
+        """Write what the encoder and the copied streams still hold, and end the container."""
         streams, facts = self._container.streams, self._source.facts
         tracks = [s.index for s in streams if not s.disposition & Disposition.attached_pic]
         with self._writing():
@@ -285,7 +289,7 @@ class RecordedMuxer(Muxer):
 
 
 class LiveMuxer(Muxer):
-    """A muxer with low latency, whose source may change and whose times always grow.
+    """A muxer with low latency. Its source may change, and its timestamps always increase.
 
     Args:
         target: As for `Muxer`.
@@ -321,7 +325,7 @@ class LiveMuxer(Muxer):
         shape, rate = self._plan.shape, self._plan.timing.rate
         slices = _SLICES if shape.width * shape.height > _MANY_PIXELS else 1
         self._context.thread_type, self._context.thread_count = ThreadType.SLICE, slices
-        self._context.gop_size = max(1, round(10 * rate))  # `_is_keyframe` is exact.
+        self._context.gop_size = max(1, round(10 * rate))  # `_is_keyframe` sets keyframes.
 
     def push(self, picture: VideoFrame, frame: Frame) -> None:
         """Encode and write a picture with the times of its frame."""
@@ -331,13 +335,13 @@ class LiveMuxer(Muxer):
         pts, time_base = self._clock.stamp(frame, picture.duration)
         ticks = round(pts * time_base / base)
         if self._last is not None:
-            ticks = max(ticks, self._last + 1)  # Another source may have had finer ticks.
+            ticks = max(ticks, self._last + 1)  # An earlier source may have had finer ticks.
         self._last = ticks
         picture.pts, picture.time_base = ticks, base
         self._encode(picture)
 
     def _is_keyframe(self, frame: Frame) -> bool:
-        """Place keyframes by the clock: dropped frames would stretch a counted group."""
+        """Decide by timestamps: if frames were counted, dropped ones would delay a keyframe."""
         now, last = frame.pts * frame.time_base, self._last_keyframe
         if last is not None and now - last < self._plan.keyframe_seconds:
             return False
@@ -352,6 +356,6 @@ class LiveMuxer(Muxer):
                 self._others.push(number, item.packet)
 
     def finish(self) -> None:
-        """Write what the encoder holds, and the end of the container."""
+        """Write the frames that the encoder still holds, and the end of the container."""
         self._copies_video = self._last is None  # An encoder without a frame has nothing to flush.
         super().finish()

@@ -1,4 +1,4 @@
-"""Choose the container of a recorded result, and with it the name of the file."""
+"""Choose the container of a recorded result, and the name of the file, which depends on it."""
 
 from pathlib import Path
 
@@ -32,12 +32,13 @@ def destination_for(
 ) -> tuple[Destination, str, tuple[str, ...]]:
     """Return the destination, its suffix and notices.
 
-    The suffix of the output selects the container. Without an output, the result gets a container
-    like the source's.
+    The suffix of the output selects the container. Without an output, the result gets a
+    container like that of the source.
 
     Raises:
         OutputError: The suffix belongs to no container that can be written.
-        ConfigError: The container was chosen for a file, or a pipe gives the result no name.
+        ConfigError: A container was chosen for a file, or the source is a pipe, which has no name
+            for the result to follow.
     """
     if output is not None and str(output) == "-":
         destination = standard_output_destination(container)
@@ -86,7 +87,7 @@ def reconcile(
     """Change the container or the encoder, whichever the user did not choose.
 
     Raises:
-        EncoderError: The user chose both, or nothing fits.
+        EncoderError: The user chose both, or no other container or encoder fits.
     """
     container = destination.container
     if not is_path_given and holds_video(FALLBACK, encoder):

@@ -44,7 +44,7 @@ class OutputFile:
             with pyav.translated(OutputError, f"{path}: cannot be written"):
                 self._lock.take()
         try:
-            check_output(path, source, overwrite)  # The last holder of the lock may have made it.
+            check_output(path, source, overwrite)  # The last lock holder may have made it.
             remove_leftovers(path)
             self.temporary = temporary_name(path)
             """The hidden name under which the file grows."""
@@ -58,7 +58,7 @@ class OutputFile:
         """Give the complete file its name.
 
         Raises:
-            OutputError: It cannot be renamed.
+            OutputError: The file cannot be renamed.
         """
         with pyav.translated(OutputError, f"{self.path}: cannot be written"):
             publish(self.temporary, self.path)
@@ -83,7 +83,7 @@ def check_output(path: Path, source: Path | None, overwrite: bool) -> None:
         overwrite: Whether an existing file may be replaced.
 
     Raises:
-        OutputError: It may not, or cannot.
+        OutputError: The result may not or cannot be written.
     """
     try:
         if path.is_dir():
@@ -135,6 +135,6 @@ def _is_own(file: FileIO) -> bool:
 
 
 def remove_traces(path: Path) -> None:
-    """Remove everything that a killed run has left of a file, its lock included."""
+    """Remove everything that a killed run has left of a file, including its lock."""
     with suppress(CrsrError, OSError), NameLock(path):
         remove_leftovers(path)

@@ -1,4 +1,4 @@
-"""Plan an output: its container, encoder, pixel format and copied streams, and what is lost.
+"""Plan an output: choose container, encoder, pixel format and copied streams, and list losses.
 
 A recorded result keeps the properties of its source wherever they can be written. `live_plan` plans
 the results of live sources.
@@ -39,7 +39,8 @@ _PURPOSES = {
 
 
 _SHARE_OF_SOURCE = 0.9
-"""Highest bit rate of a video for sharing, over that of its source: the first second exceeds it."""
+"""Maximum bit rate of a video for sharing, as a share of the source's bit rate. It is below 1
+because the first second exceeds the maximum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class OutputPlan:
 
     @property
     def has_separate_alpha(self) -> bool:
-        """Whether the container keeps the transparency as a second video, as of VP8 and VP9."""
+        """Whether the container keeps the transparency as a second video, as for VP8 and VP9."""
         fmt, is_vpx = pixel_format(self.pixel_format), self.encoder.startswith("libvpx")
         return fmt is not None and fmt.alpha and is_vpx and self.container in MATROSKA
 
@@ -216,7 +217,7 @@ def _codec(source: Source) -> str:
 def _loss_notices(
     source: Source, container: str, choice: EncoderChoice, tick: Fraction
 ) -> tuple[str, ...]:
-    """Return notices about what is lost of the times, the pictures and the metadata."""
+    """Return notices about losses of timestamps, picture properties and metadata."""
     first, encoder = source.first, choice.encoder
     is_converted = choice.pixel_format != first.layout.name
     keeps_fields = losses.keeps_fields(container, encoder, is_converted=is_converted)
@@ -278,7 +279,9 @@ def usual_suffix(settings: OutputSettings, suffix: str) -> str:
 
 
 def _resolve_purpose(settings: OutputSettings, source: Source, scale: int) -> OutputSettings:
-    """Replace the purpose by settings of the encoder, which leave those alone that were chosen.
+    """Replace the purpose by encoder settings, without changing those that the user chose.
+
+    If the user chose a codec, the purpose has no effect on the encoder settings.
 
     A video for sharing has a format that every player supports, and a bit rate that does not exceed
     that of the source.
@@ -319,7 +322,7 @@ def _resolve_copy_like(settings: OutputSettings, source: Source, scale: int) -> 
 
 
 def with_raw_format(settings: OutputSettings, container: str, first: Frame) -> OutputSettings:
-    """Set a raw pixel format that the container can hold, like the user's or else the source's."""
+    """Set a raw pixel format that the container can hold, similar to the user's or the source's."""
     if container == "rawvideo" and "pix_fmt" in settings.options:
         return settings
     name = raw_format(container, settings.options.get("pix_fmt", first.layout.name))

@@ -1,4 +1,4 @@
-"""The pace of files that are played as if a camera sent them."""
+"""Timing of files that are played at their own frame rate, as if a camera sent them."""
 
 import threading
 from collections.abc import Callable
@@ -10,10 +10,10 @@ class Pace:
     """Waits until frames of a file are due, as if a camera sent them.
 
     Args:
-        stop: Ends every wait.
-        slack: Seconds of delay after which the pace starts again, as for a source in pieces that
-            ran dry. It never does by default.
-        clock: Returns the time in seconds.
+        stop: Event that ends every wait.
+        slack: Seconds of delay after which the timing starts again from the current frame. This is
+            for a source in pieces that can run dry. By default, the timing never starts again.
+        clock: Function that returns the time in seconds.
     """
 
     def __init__(
@@ -27,7 +27,11 @@ class Pace:
         self._start: tuple[Fraction, float] | None = None
 
     def wait(self, seconds: Fraction) -> bool:
-        """Wait until the frame of this time is due. Return False if the wait was stopped."""
+        """Wait until the frame with this timestamp is due. Return False if the wait was stopped.
+
+        Args:
+            seconds: Timestamp of the frame in seconds.
+        """
         now = self._clock()
         if self._start is None:
             self._start = seconds, now

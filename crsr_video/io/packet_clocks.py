@@ -1,7 +1,7 @@
-"""Clocks of packets that jump, in one recording and over all connections of a live source.
+"""Corrects packet clocks that jump, in a recording or between the connections of a live source.
 
-Packets are moved before they are decoded, all streams by the same amount, so that audio stays in
-sync with its picture.
+The timestamps of packets are shifted before decoding, in all streams by the same amount, so that
+audio stays in sync with the picture.
 """
 
 from collections import deque
@@ -11,29 +11,29 @@ from crsr_video.io.pyav import Packet
 from crsr_video.io.windows import INTERLEAVING_SECONDS, move_packet
 
 JUMPING_FORMATS = frozenset(("mpegts", "mpeg"))
-"""FFmpeg's names of the containers whose clock may start again in the middle of a file."""
+"""FFmpeg's names of the containers whose clock may restart in the middle of a file."""
 _BACK_SECONDS = Fraction(1, 2)
 """A decoding time that falls by more than this belongs to another recording."""
 _LEAP_SECONDS = Fraction(10)
 """A clock that leaps further ahead, in all streams, belongs to another recording. FFmpeg's own
 programs close gaps of the same length."""
 _EARLIEST_START_SECONDS, _LATEST_START_SECONDS = Fraction(-1, 20), Fraction(2)
-"""A transport stream that begins earlier or later has a clock that says nothing about the
-recording. Sound may begin a little before zero, as encoders of sound do."""
+"""Range of usual start times. If a transport stream begins earlier or later, its start time is
+arbitrary. Sound may begin a little before zero, because of the delay of its encoder."""
 _LIVE_LEAP_SECONDS, _PIPE_LEAP_SECONDS = 3, 60
-"""How far a clock may run ahead of the time that has passed: for a source that is sent as it
-happens, and for one that may be read as fast as possible."""
+"""How far a clock may run ahead of real time, for a source that is sent in real time, and for a
+source that may be read as fast as possible."""
 _SAME_SHIFT_SECONDS = Fraction(1, 2)
 """An earlier shift applies again if it brings a timestamp this close to the expected one."""
 _LONGEST_REORDERING_SECONDS = 10
-"""A presentation time that lies further from its decoding time is wrong."""
+"""Maximum plausible difference between presentation time and decoding time."""
 _COARSEST_BASE = Fraction(1, 1000)
 _FINE_BASES = (Fraction(1, 90_000), Fraction(1, 360_000))
-"""All usual frame rates and their NTSC variants are exact in the second one."""
+"""The second time base represents all usual frame rates and their NTSC variants exactly."""
 
 
 def is_arbitrary_start(container: str, origin: Fraction) -> bool:
-    """Return whether the time at which a file begins says nothing about the recording.
+    """Return whether the start time of a file is arbitrary, and not part of the recording.
 
     Args:
         container: FFmpeg's name of the container.
@@ -44,12 +44,12 @@ def is_arbitrary_start(container: str, origin: Fraction) -> bool:
 
 
 class RecordingClocks:
-    """Keeps timestamps growing, without gaps, where recordings with own clocks were joined.
+    """Makes timestamps continuous where recordings with separate clocks were joined.
 
     Transport streams carry a clock that may jump back where one recording ends and the next one
     begins, or leap ahead. Every stream then continues where it stopped, and all streams are moved
-    by the same amount. A pause of one stream is no leap as long as another stream goes on. FFmpeg
-    itself undoes the ordinary wrap of the clock after 26 hours.
+    by the same amount. A pause of one stream is no leap as long as another stream continues. FFmpeg
+    itself corrects the regular wraparound of the clock after 26 hours.
     """
 
     def __init__(self) -> None:
@@ -60,17 +60,17 @@ class RecordingClocks:
         self._last: dict[int, Fraction] = {}
         self._ends: dict[int, Fraction] = {}
         self.leaps = 0
-        """How often the clock has leapt ahead."""
+        """Number of times that the clock has leapt ahead."""
         self.restarts = 0
-        """How often the clock has started again."""
+        """Number of times that the clock has restarted."""
 
     @property
     def is_steady(self) -> bool:
-        """Whether there was only one clock so far."""
+        """Whether only one clock has occurred so far."""
         return len(self._shifts) <= 1
 
     def move(self, packet: Packet) -> None:
-        """Put a packet on the clock of the first recording. Call it in the file's order."""
+        """Shift a packet to the clock of the first recording. Call it in the order of the file."""
         ticks = packet.pts if packet.dts is None else packet.dts
         if ticks is None:
             return
@@ -90,8 +90,8 @@ class RecordingClocks:
     def _recording_of(self, time: Fraction, present: int, *, has_leapt: bool) -> int:
         """Return the number of the recording that a stream continues with.
 
-        Another stream may have begun it already. After one wrong timestamp, the recording before
-        it continues.
+        Another stream may have entered this recording already. After a single wrong timestamp, the
+        previous recording continues.
         """
         end = max(self._ends.values())
         for number in reversed(range(len(self._shifts))):
@@ -112,17 +112,17 @@ class RecordingClocks:
 
 
 class Timeline:
-    """One clock for a live run, whatever the clocks of its connections do.
+    """One continuous clock for a live run with several connections.
 
-    The shift changes where a clock starts again: at a new connection, where it falls back (a loop,
-    a wrap, a restarted sender), and where it leaps ahead although no time has passed.
+    The shift changes where a source's clock restarts: at a new connection, where it falls back (a
+    loop, a wraparound, a restarted sender), and where it leaps ahead of real time.
 
     Args:
         time_base: Seconds per tick of the frames' timestamps.
-        counts_pauses: Whether the time between two connections passes on this clock too. Otherwise
-            the next connection follows without a gap.
-        is_sent_live: Whether the source is sent as it happens, so that its clock cannot run far
-            ahead of real time.
+        counts_pauses: Whether the clock includes the time between two connections. Otherwise the
+            next connection follows without a gap.
+        is_sent_live: Whether the source is sent in real time, so that its clock cannot run far
+            ahead.
     """
 
     def __init__(self, time_base: Fraction, *, counts_pauses: bool, is_sent_live: bool) -> None:
@@ -144,11 +144,11 @@ class Timeline:
         self._is_new_connection = self._latest is not None
 
     def move(self, packet: Packet, arrived_at: float) -> None:
-        """Put a packet on the run's clock. Call it for each packet, in order of arrival.
+        """Shift a packet to the run's clock. Call it for each packet, in order of arrival.
 
         Args:
             packet: The packet, which is changed.
-            arrived_at: `time.monotonic` of its arrival.
+            arrived_at: Value of `time.monotonic` at its arrival.
         """
         ticks = packet.pts if packet.dts is None else packet.dts
         if ticks is None or not packet.time_base:
@@ -173,9 +173,9 @@ class Timeline:
         return time < last - _BACK_SECONDS or time > last + passed + self._leap
 
     def _new_shift(self, time: Fraction, arrived_at: float) -> Fraction:
-        """Return an earlier shift that fits again, as after one wrong timestamp, or a new one.
+        """Return an earlier shift that fits again, as after a wrong timestamp, or else a new shift.
 
-        Another stream may have started again before this one, and has then set the shift for all.
+        If another stream restarted before this one, its shift is found here too.
         """
         now = self._expected(arrived_at)
         if not self._is_new_connection:
@@ -200,7 +200,7 @@ class Timeline:
             self._end = max(self._end, end)
 
     def stamp(self, seconds: Fraction | None, arrived_at: float) -> int:
-        """Return a frame's timestamp in ticks: increasing, by its arrival if it has no time."""
+        """Return a frame's increasing timestamp in ticks, from its arrival if it has no time."""
         if seconds is not None:
             ticks = round(seconds / self.time_base)
         elif self._frame is None:
@@ -214,7 +214,7 @@ class Timeline:
 
 
 def common_time_base(first: Fraction) -> Fraction:
-    """Return a time base for all connections: that of the first one, or a finer one."""
+    """Return a time base for all connections: that of the first if it is usable, or a finer one."""
     if 0 < first <= _COARSEST_BASE:
         return first
     exact = (base for base in _FINE_BASES if (first / base).denominator == 1 and first > 0)

@@ -14,11 +14,12 @@ from av.video.frame import VideoFrame
 from crsr_video.types import FieldOrder
 
 _FOUND_BY_FILTER = {"ICC_PROFILE": 15, "EXIF": 31}
-"""Side data that is found without reading it, by the numbers of FFmpeg's AVFrameSideDataType."""
-_KINDS: Any = SideDataType  # Typed as no enumeration.
+"""Side data whose presence is detected without reading it. The values are the numbers of FFmpeg's
+AVFrameSideDataType."""
+_KINDS: Any = SideDataType  # PyAV's type hints do not declare it as an enumeration.
 _NAMED = {kind.value for kind in _KINDS}
 _UNREADABLE_SIDE_DATA = (15, *(number for number in range(48) if number not in _NAMED))
-"""Numbers of the side data that PyAV must not touch, and of those that it has no name for."""
+"""Numbers of the kinds of side data that PyAV must not touch, or has no name for."""
 
 
 _ENCODER_NOTES = tuple(
@@ -33,14 +34,14 @@ _ENCODER_NOTES = tuple(
 
 
 class PictureFilter:
-    """FFmpeg filters in a row.
+    """A chain of FFmpeg filters.
 
-    The graph of the filters is kept while pictures are of one kind, because making it takes longer
-    than copying a picture of 1080p.
+    The filter graph is kept as long as the pictures have the same size and format, because building
+    it takes longer than copying a 1080p picture.
 
     Args:
-        filters: Names of FFmpeg's filters, each with its arguments. Without any, a picture comes
-            out as a second reference to the same samples, with its side data.
+        filters: Names of FFmpeg's filters, each with its arguments. Without any filter, the result
+            is a second reference to the same samples, with the same side data.
     """
 
     def __init__(self, *filters: tuple[str, str]) -> None:
@@ -82,12 +83,14 @@ class PictureFilter:
 class SideDataReader:
     """Reads the side data of the pictures of one video.
 
-    A filter first removes what PyAV cannot read: it frees the metadata of a colour profile twice,
-    which crashes the interpreter, and one kind without a name in PyAV would hide all others.
-    Colour profiles and EXIF data are therefore found by a filter, and returned without content.
+    A filter first removes the side data that PyAV cannot read. PyAV frees the metadata of a colour
+    profile twice, which crashes the interpreter, and a single kind that PyAV has no name for would
+    hide all others. Colour profiles and EXIF data are therefore detected by a filter, and returned
+    without their content.
 
-    The property ``frame.side_data`` is avoided: the frame keeps its value, which holds the frame,
-    and such a cycle keeps the picture in memory until the garbage collector runs.
+    The property ``frame.side_data`` is avoided, because it creates a reference cycle: the frame
+    keeps the returned object, which refers to the frame. The picture would then stay in memory
+    until the garbage collector runs.
     """
 
     def __init__(self) -> None:
@@ -100,12 +103,12 @@ class SideDataReader:
         }
 
     def read(self, picture: VideoFrame) -> dict[str, bytes]:
-        """Return the side data of a picture that say something, by FFmpeg's names."""
+        """Return the side data of a picture that carry information, by FFmpeg's names."""
         readable = self._readable(picture)
         if readable is None:
             return {}
-        container: Any = SideDataContainer  # Typed without its argument.
-        items = container(readable)  # Typed as a dictionary, but iterates over its values.
+        container: Any = SideDataContainer  # PyAV's type hints omit the argument.
+        items = container(readable)  # Unlike the dictionary of its type hint, it yields values.
         found = {
             item.type.name: bytes(item)
             for item in items
@@ -140,31 +143,32 @@ def display_matrix(attached: dict[str, bytes]) -> tuple[int, ...] | None:
 
 
 def mirrors(matrix: tuple[int, ...]) -> bool:
-    """Return whether a display matrix shows a picture as in a mirror."""
+    """Return whether a display matrix mirrors the picture."""
     a, b, _, c, d = matrix[:5]
     return a * d - b * c < 0
 
 
 def turn(matrix: tuple[int, ...]) -> int:
-    """Return the counter-clockwise degrees, a multiple of 90, that set a picture upright.
+    """Return the counter-clockwise rotation in degrees, a multiple of 90, that a player applies.
 
-    A player maps (x, y), with y downwards, to (a x + c y, b x + d y). Where this mirrors the
-    picture too, the result is what remains once the shown picture is mirrored back sideways: faces
-    are upright then.
+    A player maps (x, y), with y downwards, to (a x + c y, b x + d y). If the matrix also mirrors
+    the picture, the result is the rotation that remains after the shown picture is mirrored back
+    horizontally. Faces are upright after that rotation.
 
     Args:
-        matrix: a, b, u, c, d, v, x, y, w, as FFmpeg stores them.
+        matrix: The numbers a, b, u, c, d, v, x, y, w, in FFmpeg's order.
     """
     a, b = matrix[:2]
     if mirrors(matrix):
-        a = -a  # The x of the shown picture, mirrored back.
+        a = -a  # This mirrors the x coordinate of the shown picture back.
     return round(-math.degrees(math.atan2(b, a)) / 90) * 90 % 360
 
 
 def field_order(picture: VideoFrame) -> FieldOrder:
     """Return which field of a picture comes first.
 
-    PyAV only says whether a picture has fields, so a filter is asked that passes on a match.
+    PyAV only reports whether a picture has fields. The order comes from a filter that passes only
+    pictures whose top field is first.
     """
     if not picture.interlaced_frame:
         return "progressive"

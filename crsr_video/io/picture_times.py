@@ -17,10 +17,11 @@ unless the stream says otherwise."""
 
 
 def frame_rate(video: VideoStream) -> Fraction | None:
-    """Return the frames per second of a video, as far as its container can be believed.
+    """Return the frames per second of a video, or None if they are unknown.
 
-    The average is right for variable rates too. But it is nonsense where the container only states
-    how fine its clock is, as for DV, and an assumption where there are no timestamps at all.
+    FFmpeg's average rate is correct for variable rates too. But it is nonsense if the container
+    only states the resolution of its clock, as for DV, an assumption if there are no timestamps at
+    all, and inexact if timestamps are rounded. FFmpeg's guessed rate is returned in these cases.
     """
     average, guessed = video.average_rate, video.guessed_rate
     if not average or not guessed:
@@ -46,13 +47,14 @@ class PictureTimes:
         self._lags: deque[int] = deque(maxlen=_LASTING_PICTURES)
         self._may_be_decoding_times = not self._counts_pictures
         self.were_decoding_times = False
-        """Whether timestamps told when pictures are decoded, not when they are shown. A stream
-        without timestamps that was put into MP4 is such a stream."""
+        """Whether the timestamps were times of decoding instead of presentation. This is the case
+        after a stream without timestamps was put into MP4."""
         self.made_up = 0
-        """Pictures whose timestamp was missing or ran backwards."""
+        """Number of pictures whose timestamp was replaced, for example because it was missing or
+        ran backwards."""
 
     def packet_sent(self, packet: Packet) -> None:
-        """Take note of a packet that goes into the decoder."""
+        """Record the timestamp of a packet that is sent to the decoder."""
         if packet.is_discard or not self._may_be_decoding_times:
             return
         if packet.pts is None or packet.pts < self._latest:
@@ -65,7 +67,7 @@ class PictureTimes:
     def stamp(self, picture: VideoFrame) -> int:
         """Return the timestamp of the next picture."""
         pts, last = picture.pts, self._last
-        if last is None:  # Now the decoder knows whether it reorders pictures.
+        if last is None:  # By its first picture, the decoder knows whether it reorders pictures.
             self._may_be_decoding_times &= self._video.codec_context.has_b_frames
         if self._counts_pictures and picture.dts is not None:
             pts = picture.dts
@@ -84,10 +86,11 @@ class PictureTimes:
         return pts
 
     def _next_sent(self, pts: int | None) -> int:
-        """Return the earliest timestamp that no picture has got yet.
+        """Return the earliest timestamp that was not given to a picture yet.
 
-        Pictures that the decoder could not make leave timestamps behind, which are passed over as
-        soon as all of the last pictures turn out to be late.
+        If the decoder fails to decode a picture, its timestamp stays unused, and all later pictures
+        get times that are too early. One timestamp is skipped when this was the case for each of
+        the last `_LASTING_PICTURES` pictures.
         """
         earliest = self._sent.popleft()
         self._lags.append(0 if pts is None else pts - earliest)

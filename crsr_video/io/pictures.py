@@ -1,4 +1,4 @@
-"""Pictures for an encoder: made of frames, and brought into the shape that the encoder expects."""
+"""Make pictures from frames, and convert them to the shape that an encoder expects."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -38,7 +38,7 @@ class PictureShape:
     x_cosited: bool = True
     """See `PixelLayout`."""
     interlaced: FieldOrder = "progressive"
-    """How pictures are marked, if the result can say so."""
+    """Field order with which pictures are marked, if the result can store it."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -47,7 +47,7 @@ class PictureShape:
 
 
 def shape_for(layout: PixelLayout, pixel_format: str, size: tuple[int, int]) -> PictureShape:
-    """Return the shape in another pixel format that keeps matrix and range where it can.
+    """Return a shape in another pixel format, with the matrix and range of the frames if possible.
 
     Args:
         layout: Layout of the frames.
@@ -67,11 +67,11 @@ def shape_for(layout: PixelLayout, pixel_format: str, size: tuple[int, int]) -> 
 
 
 def picture_of(frame: Frame, first: Frame, shape: PictureShape) -> VideoFrame:
-    """Return the picture to encode: the decoder's own unless it was edited or is converted.
+    """Return the picture to encode. It is the decoder's own unless edited or converted.
 
     Args:
         frame: The frame.
-        first: The first frame of the source, whose colour tags frames without a native one get.
+        first: The first frame of the source. Frames without a native picture get its colour tags.
         shape: Pixel format and range that are encoded.
     """
     picture, layout = own_picture(frame, first), frame.layout
@@ -86,12 +86,12 @@ def picture_of(frame: Frame, first: Frame, shape: PictureShape) -> VideoFrame:
             picture.colorspace = MATRIX_CODES[shape.matrix]
     elif picture.format.name != shape.pixel_format:
         picture = pyav.convert(picture, shape.pixel_format)
-    picture.pict_type = int(PictureType.NONE)  # The encoder chooses, not the source.
+    picture.pict_type = int(PictureType.NONE)  # The encoder chooses the picture type.
     return picture
 
 
 def own_picture(frame: Frame, first: Frame | None = None) -> VideoFrame:
-    """Return the picture in the frame's own pixel format, with all that its native one carries."""
+    """Return a picture in the frame's own pixel format, with the metadata of its native picture."""
     native = frame.native
     if native is None:
         picture = pyav.blank(frame.width, frame.height, frame.layout.name)
@@ -127,7 +127,7 @@ def _enlarged(native: VideoFrame, frame: Frame) -> VideoFrame:
 
 
 def _scaled(native: VideoFrame, width: int, height: int) -> VideoFrame:
-    """Scale with FFmpeg, only for what it carries over: the samples are replaced later."""
+    """Scale with FFmpeg, which keeps the side data. The samples are replaced later."""
     scale = picture_properties.PictureFilter(("scale", f"{width}:{height}:flags=neighbor"))
     picture = scale(native)
     if picture is None or picture.format.name != native.format.name:
@@ -140,7 +140,7 @@ def _scaled(native: VideoFrame, width: int, height: int) -> VideoFrame:
 
 
 class Fitter:
-    """Brings pictures of any size and format into one shape; those that have it stay untouched.
+    """Converts pictures of any size and format to one shape, unless they have it already.
 
     A live output keeps its shape when its source changes.
     """
@@ -164,7 +164,7 @@ class Fitter:
         return self._converted(picture, self.shape.size)
 
     def _is_crop(self, size: tuple[int, int]) -> bool:
-        """Return whether only an odd last row or column is in the way."""
+        """Return whether the picture exceeds the shape by at most one row and one column."""
         surplus = size[0] - self.shape.width, size[1] - self.shape.height
         return surplus != (0, 0) and set(surplus) <= {0, 1}
 
@@ -220,7 +220,7 @@ class Fitter:
         proportion = Fraction(picture.width, picture.height) * aspect / shape.sample_aspect
         width = min(shape.width, round(shape.height * proportion))
         height = min(shape.height, round(shape.width / proportion))
-        width, height = max(2, width & ~1), max(2, height & ~1)  # Whole chroma samples.
+        width, height = max(2, width & ~1), max(2, height & ~1)  # Chroma samples stay whole.
         if shape.width - width < 2 and shape.height - height < 2:
             return self._converted(picture, shape.size)
         small = self._converted(picture, (width, height))
@@ -273,12 +273,12 @@ def _cropped(picture: VideoFrame, width: int, height: int) -> VideoFrame:
 def describe_pictures(
     context: VideoCodecContext, shape: PictureShape, sample: VideoFrame, *, marks_fields: bool
 ) -> None:
-    """Set size, pixel format and colour of the pictures to come on an encoder.
+    """Tell an encoder the size, pixel format and colour of the pictures that it will receive.
 
     Args:
         context: The encoder, before it is opened.
         shape: Shape of the pictures.
-        sample: A picture with the colour tags of those to come.
+        sample: A picture with the same colour tags as the pictures to encode.
         marks_fields: Whether the encoder can mark interlaced pictures in its own stream.
     """
     context.width, context.height, context.pix_fmt = *shape.size, shape.pixel_format
@@ -294,7 +294,7 @@ def describe_pictures(
 
 
 def _matrix_code(shape: PictureShape, sample: VideoFrame) -> int:
-    """Return the matrix tag; an untagged picture gets one if players would guess another."""
+    """Return the sample's matrix tag, or the shape's if the sample's means another matrix."""
     tag, fmt = int(sample.colorspace), pixel_formats.pixel_format(sample.format.name)
     if fmt is None or fmt.family != "yuv" or matrix_name(tag, *shape.size) == shape.matrix:
         return tag

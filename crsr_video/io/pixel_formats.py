@@ -1,7 +1,7 @@
-"""How FFmpeg's pixel formats store their components.
+"""Descriptions of how FFmpeg's pixel formats store their components.
 
-A pixel format is a list of channels, each a strided view of one plane. So planar, half-planar
-(NV12) and packed (RGB24, YUYV) pictures are read and written by the same few lines.
+A pixel format is described as a list of channels, each a strided view of one plane. The same code
+can therefore read and write planar, half-planar (NV12) and packed (RGB24, YUYV) pictures.
 """
 
 from functools import lru_cache
@@ -43,22 +43,22 @@ _PACKED: dict[str, tuple[tuple[int, int], ...]] = {
     "ya16le": ((0, 2), (1, 2)),
 }
 _HIGH_BITS = ("p010", "p012", "p016", "p210", "p212", "p216", "p410", "p412", "p416")
-"""Half-planar formats whose bits are the highest of 16; they count as 16-bit pictures."""
+"""Half-planar formats that use the highest bits of 16-bit samples. They are treated as 16-bit."""
 
 
 class PixelFormat(NamedTuple):
-    """How a pixel format of FFmpeg stores its components."""
+    """Description of how a pixel format of FFmpeg stores its components."""
 
     name: str
     family: Family
     bits: int
     """Codes lie in [0, 2**bits)."""
     coded_bits: int
-    """Bits that are used; the lowest `bits - coded_bits` are zero."""
+    """Number of bits that are used. The lowest `bits - coded_bits` bits are zero."""
     x_shift: int
     y_shift: int
     channels: tuple[Channel, ...]
-    """One per component, alpha last."""
+    """One channel for each component, with alpha last."""
 
     @property
     def components(self) -> int:
@@ -71,7 +71,7 @@ class PixelFormat(NamedTuple):
         return len(self.channels) > self.components
 
     def same_codes(self, other: "PixelFormat") -> bool:
-        """Return whether a picture can change between the formats with all samples unchanged."""
+        """Return whether a picture can be converted to another format without changing samples."""
         return self[1:6] == other[1:6]
 
 

@@ -29,7 +29,7 @@ LIMITED_RANGE = 1
 SCALING_FLAGS = int(
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 )
-"""How swscale interpolates."""
+"""Interpolation flags for swscale."""
 SWSCALE_MATRICES = {
     "bt601": "ITU601",
     "bt709": "ITU709",
@@ -37,7 +37,7 @@ SWSCALE_MATRICES = {
     "fcc": "FCC",
     "smpte240m": "SMPTE240M",
 }
-"""PyAV's names of the colour matrices that swscale converts with."""
+"""PyAV's names of the colour matrices that swscale can convert."""
 
 if TYPE_CHECKING:  # Generic for the type checker only.
     Packet: TypeAlias = av.Packet[Any]
@@ -52,7 +52,7 @@ class Passthrough:
     stream: int
     """Index of its stream in the source."""
     packet: Packet
-    """The packet; only readers and writers look into it."""
+    """The packet, which only readers and writers inspect."""
 
 
 def plane_rows(plane: VideoPlane) -> Bytes:
@@ -65,7 +65,7 @@ def views(frame: VideoFrame, *, alpha: bool = False) -> tuple[Plane, ...]:
     """Return the components of a frame as views into its planes, without padding.
 
     Args:
-        frame: A picture; nothing is copied.
+        frame: A picture, whose memory the views share.
         alpha: Whether transparency is included, as the last component.
 
     Raises:
@@ -91,17 +91,17 @@ def _view(
     first, last = channel.offset, channel.offset + (width - 1) * channel.step + 1
     if fmt.bits == 8:
         return rows[:, first : last : channel.step]
-    # First the bytes of the samples, then the samples: a row need not hold a whole number of them.
+    # The bytes are cut before they are viewed as samples, since a row may end within a sample.
     samples: Plane = rows[:, 2 * first : 2 * last].view(np.uint16)
     return samples[:, :: channel.step]
 
 
 def layout(frame: VideoFrame, codec: str = "", *, name: str | None = None) -> PixelLayout:
-    """Return how the codes of a frame make a picture.
+    """Return the pixel layout of a frame, which says how its codes make a picture.
 
-    FFmpeg's decoders know where chroma lies, but PyAV does not expose it. It is taken from the
-    convention of the codec: in the middle for JPEG and MPEG-1, at the top left for BT.2020 4:2:0,
-    left for all others.
+    FFmpeg's decoders know the chroma siting, but PyAV does not expose it. It is therefore taken
+    from the convention of the codec: centred for JPEG and MPEG-1, at the top left for BT.2020
+    4:2:0, and at the left for all others.
 
     Args:
         frame: A picture.
@@ -136,7 +136,7 @@ def layout(frame: VideoFrame, codec: str = "", *, name: str | None = None) -> Pi
 def write(frame: VideoFrame, components: tuple[Plane, ...]) -> None:
     """Copy components into a writable frame of the same size.
 
-    Samples of P010 and the like are rounded to the bits that are coded.
+    Samples of padded formats such as P010 are rounded to the coded number of bits.
     """
     fmt = pixel_format(frame.format.name)
     idle = fmt.bits - fmt.coded_bits if fmt else 0
@@ -160,8 +160,8 @@ def blank(width: int, height: int, name: str) -> VideoFrame:
 def copy(frame: VideoFrame) -> VideoFrame:
     """Return a writable copy with all side data (closed captions, HDR) and alpha.
 
-    PyAV cannot copy side data. But a filter graph without a filter returns a second reference to
-    the same picture and its side data, whose samples are copied once it is made writable.
+    PyAV cannot copy side data. However, a filter graph without a filter returns a second reference
+    to the same picture and its side data. Making this reference writable copies the samples.
     """
     twin = _thread.reference(frame)
     assert twin is not None
@@ -180,7 +180,7 @@ _thread = _Thread()
 
 
 def convert(frame: VideoFrame, name: str, size: tuple[int, int] | None = None) -> VideoFrame:
-    """Return a frame in another pixel format: by samples where that is exact, else by swscale.
+    """Convert a frame to another pixel format: sample by sample if that is exact, else by swscale.
 
     Args:
         frame: A picture.
@@ -207,7 +207,7 @@ def convert_colours(
     colours: tuple[str, bool],
     like: VideoFrame,
 ) -> VideoFrame:
-    """Return a frame whose colours are coded in another way, and look the same.
+    """Return a frame that looks the same, but whose colours are coded in another way.
 
     Args:
         frame: A picture.
@@ -257,7 +257,7 @@ def copy_colour(source: VideoFrame, target: VideoFrame) -> None:
 
 
 def colour_name(kind: str, code: int) -> str:
-    """Return the name of a colour tag, or "" if it says nothing.
+    """Return the name of a colour tag, or "" if it is unspecified or reserved.
 
     Args:
         kind: "primaries", "transfer" or "matrix".

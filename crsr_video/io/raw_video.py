@@ -1,7 +1,7 @@
-"""Raw video: pictures one after the other, in Y4M with a header, and no timestamps.
+"""Raw video: consecutive pictures without timestamps, and with headers in Y4M.
 
-Source of the Y4M header: mjpegtools' yuv4mpeg(5), and FFmpeg's extensions for more bits, gray and
-alpha.
+Source of the Y4M header: mjpegtools' yuv4mpeg(5), and FFmpeg's extensions for higher bit depths,
+gray and alpha.
 """
 
 from collections.abc import Callable
@@ -23,22 +23,23 @@ from crsr_video.types import Frame
 
 _FRAME = b"FRAME\n"
 _LONGEST_GAP = 1.0
-"""Seconds that are filled with repeated pictures; after a longer gap the count starts anew."""
+"""Longest gap in seconds that is filled with repeated pictures. A longer one resets the count."""
 
 
 class RawVideo(OutputSession):
     """Writes raw pictures to a stream.
 
-    A recorded result holds every frame once. A live one holds a steady rate, because readers expect
-    evenly spaced frames: missing ones are replaced by the one before, surplus ones are dropped.
+    A recorded result holds every frame once. A live result has a steady rate, because readers
+    expect evenly spaced frames: a missing frame is replaced by the previous one, and surplus frames
+    are dropped.
 
     Args:
-        stream: Where the pictures go.
-        plan: What is written.
+        stream: Stream that receives the pictures.
+        plan: Plan of the output.
         on_drop: Called for every frame that is dropped.
 
     Raises:
-        EncoderError: The plan has options that raw video does not know.
+        EncoderError: The plan has options that raw video does not support.
         OutputError: The pixel format has no raw form, or nothing can be written.
     """
 
@@ -62,10 +63,10 @@ class RawVideo(OutputSession):
                 stream.write(y4m_header(plan.shape, plan.timing.rate))
 
     def push(self, picture: VideoFrame, frame: Frame) -> None:
-        """Write a picture, or what a steady rate makes of it.
+        """Write a picture. To hold a steady rate, repeat the previous one first, or drop this one.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The picture cannot be written.
         """
         repeats = 0 if self._rate is None else self._rate.repeats(frame.pts * frame.time_base)
         if repeats is None:

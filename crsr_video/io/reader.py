@@ -5,15 +5,16 @@
             if isinstance(item, Frame):
                 ...
 
-Frames come in order of presentation, and their planes are those of the decoder. Packets of audio,
-subtitles and data come between them, as `Passthrough`, in the order of the file. A damaged file
-yields what can be read, and `report` says what was lost.
+Frames come in presentation order, and their planes are those of the decoder. Packets of audio,
+subtitles and data come between the frames, as `Passthrough`, in the order of the file. A damaged
+file yields everything that can be read, and `report` lists what was lost.
 
 Standard input is read once and in order. Its packets are read ahead until every stream has begun,
-so that a writer can decide what to do with each of them.
+so that a writer can decide what to do with each stream.
 
-`Frame.rotation` is what the display matrix asks for, counter-clockwise:
-``numpy.rot90(plane, rotation // 90)`` is upright. A phone that was held upright usually gives 270.
+`Frame.rotation` is the counter-clockwise rotation that the display matrix requests, in degrees:
+``numpy.rot90(plane, rotation // 90)`` is upright. The value is usually 270 for a phone that was
+held upright.
 """
 
 from collections import deque
@@ -40,34 +41,34 @@ from crsr_video.types import FieldOrder, Frame, VideoInfo
 __all__ = ["Passthrough", "ReadReport", "Reader", "Span"]
 
 MAX_HELD_BYTES = 256 << 20
-"""Bytes of other streams' packets that are kept while waiting for the first frame."""
+"""Maximum number of bytes in packets of other streams that are kept until the first frame."""
 _STEPS_BACK_SECONDS = (0, 10, 60)
-"""How far before the wanted time reading starts until a keyframe is found before that time. After
-the last step the file is read from its start."""
+"""Distances before the wanted time from which reading is tried, in this order, until a keyframe is
+found before that time. After the last one, the file is read from its start."""
 
 
 class Reader(Closing):
-    """An opened video: a context manager, and an iterable of frames and packets, once.
+    """An opened video. It is a context manager, and can be iterated over once.
 
     Args:
         path: Path of a file, or "-" for standard input.
         start: Seconds from the beginning of the file. Timestamps are shifted to begin near 0.
         duration: Seconds to read, or None for everything.
-        span: What to read, instead of `start` and `duration`. Timestamps are left as they are.
+        span: Part to read, instead of `start` and `duration`. Timestamps are left as they are.
         like: A frame with the size and pixel format that all frames are converted to. Defaults to
             the first one.
         threads: Threads of the decoder, or 0 for as many as are useful.
-        settings: What standard input holds, and what decodes.
+        settings: Format of standard input, and the kind of device that decodes.
 
     Raises:
-        InputError: The source is missing, unreadable, or no media file.
+        InputError: The source is missing, unreadable, or not a media file.
         NoVideoError: It is a media file, but no picture in it can be decoded.
         ConfigError: The settings do not fit the source.
     """
 
     info: VideoInfo
     source: Source
-    """The source as a writer needs to know it."""
+    """Properties of the source that a writer needs."""
 
     def __init__(
         self,
@@ -89,7 +90,7 @@ class Reader(Closing):
         self._like = like
         self._threads, self._hwaccel = threads, settings.hwaccel
         self.path = Path(path)
-        """Path of the file, also where standard input was redirected from one."""
+        """Path of the file, even if it is read by redirecting it to standard input."""
         if pipes.is_standard(path) and settings.format is None:
             self.path = pipes.redirected_file() or self.path
         self._target = recorded_target(self.path, settings)
@@ -116,12 +117,12 @@ class Reader(Closing):
             raise
 
     def interrupt(self) -> None:
-        """Make the iteration in another thread end soon if it waits for standard input."""
+        """End an iteration in another thread soon if it is waiting for standard input."""
         if self._inlet is not None:
             self._inlet.interrupt()
 
     def close(self) -> None:
-        """Close the source; frames that came out stay valid."""
+        """Close the source. Frames that were already yielded stay valid."""
         self._held.clear()
         self._items.close()
         self._connection.close()
@@ -141,7 +142,7 @@ class Reader(Closing):
 
     @property
     def report(self) -> ReadReport:
-        """Report so far; final once the iteration has ended."""
+        """The report so far, which is complete once the iteration has ended."""
         return self._pass.report(tuple(self._notes), tuple(self._losses))
 
     # Opening -------------------------------------------------------------------------------------
@@ -153,9 +154,10 @@ class Reader(Closing):
             self._notes.add(f"cannot decode on {self._hwaccel} here: software is used")
 
     def _check_clock(self) -> None:
-        """Make sure that no wrong place is taken for the beginning of the window.
+        """Find the place in the file where the window begins, if its time may be ambiguous.
 
-        Times may come twice where the clock of a container can start again.
+        The clock of some containers can restart, and the same time then occurs at several places.
+        If the clock restarts before the window, the reader does not seek.
         """
         begin, may_jump = self._window.begin, self._connection.format_name in JUMPING_FORMATS
         if begin is None or self._inlet is not None or not may_jump:
@@ -178,7 +180,7 @@ class Reader(Closing):
         return self._find_first_frame()
 
     def _find_first_frame(self) -> Frame:
-        """Read up to the first wanted frame, from further back if the index was wrong."""
+        """Read up to the first wanted frame. Start further back if the file's index was wrong."""
         window, first = self._window, None
         may_seek = window.may_seek and window.begin is not None and self._inlet is None
         for seconds_back in (*_STEPS_BACK_SECONDS, None) if may_seek else (None,):
@@ -202,7 +204,7 @@ class Reader(Closing):
         return first
 
     def _go_back(self, seconds: int | None) -> bool:
-        """Go to a keyframe some seconds before the window, or to the very start (None)."""
+        """Go to a keyframe some seconds before the window, or to the start of the file if None."""
         begin = self._window.begin
         if begin is None or self._inlet is not None:
             return True  # Nothing was read yet.
@@ -214,7 +216,7 @@ class Reader(Closing):
         return True
 
     def _read_first_frame(self) -> Frame | None:
-        """Read up to the first frame, and keep what comes before it."""
+        """Read up to the first frame, and keep it and the packets before it."""
         held = 0
         for item in self._items:
             self._held.append(item)
@@ -249,10 +251,10 @@ class Reader(Closing):
         )
 
     def _field_order(self, first: Frame) -> FieldOrder:
-        """Return the field order of the first pictures with fields, also if they come later.
+        """Return the field order of the first frame, or of a later one if only that has fields.
 
-        An encoder must know of them before its first picture. Files are joined from parts of any
-        kind, so some pictures in the middle of them are looked at.
+        An encoder must know about fields before its first picture. A file may be joined from
+        progressive and interlaced parts, so some pictures in its middle are examined.
         """
         if first.interlaced != "progressive" or self._inlet is not None:
             return first.interlaced
@@ -260,7 +262,7 @@ class Reader(Closing):
 
 
 class _Notes(dict[str, None]):
-    """Lines for the user, each once. The parts that add to them do not keep the reader alive."""
+    """Distinct lines for the user. Objects that only add lines do not keep the reader alive."""
 
     def __init__(self, on_line: Callable[[str], None] = lambda _line: None) -> None:
         super().__init__()

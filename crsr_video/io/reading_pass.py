@@ -1,4 +1,4 @@
-"""One pass over a recorded source: its packets become frames and packets of other streams."""
+"""One pass over a recorded source: it yields frames, and the packets of other streams."""
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ class ReadReport:
     """Report of what was read and what was lost."""
 
     frames: int
-    """Frames that came out."""
+    """Number of frames that were yielded."""
     concealed: int
-    """Frames, among those, in which the decoder concealed damage."""
+    """Number of these frames in which the decoder concealed damage."""
     damaged: int
-    """Packets that could not be decoded at all."""
+    """Number of packets that could not be decoded at all."""
     made_up: int
-    """Frames whose timestamp was missing or ran backwards, and was replaced."""
+    """Number of frames whose timestamp was replaced, because it was missing or ran backwards."""
     truncated: bool
-    """Whether the source ends before it should."""
+    """Whether the source ends too early or is damaged."""
     notes: tuple[str, ...]
-    """Conversions and the like, one line each."""
+    """Notices about conversions and losses, one line each."""
     losses: tuple[str, ...] = ()
-    """Those of the notes that say what the frames and packets do not keep of the source."""
+    """The notes about content of the source that the frames and packets do not keep."""
 
 
 class ReadingPass:
-    """One pass over a source, from the place where it stands."""
+    """One pass over a source, from its current position on."""
 
     def __init__(
         self,
@@ -63,17 +63,17 @@ class ReadingPass:
         self._is_done = False
         self._frames = self._concealed = 0
         self.covers: dict[int, Packet] = {}
-        """Cover pictures so far, by stream index."""
+        """Cover pictures that were found so far, by stream index."""
         self.first_packets = self._demuxer.first_packets
         self.skips_video = False
-        """Whether no frame is wanted any more."""
+        """Whether the caller wants no more frames."""
 
     def began_early(self, latest_position: int | None) -> bool:
         """Return whether reading has begun before the window, or at its beginning.
 
         Args:
-            latest_position: Place in the file, in bytes, where reading must have begun. Defaults to
-                its end.
+            latest_position: Position in the file, in bytes, up to which reading must have begun.
+                None allows any position.
         """
         earliest, begin = self._earliest, self._window.begin
         if begin is None:
@@ -97,7 +97,7 @@ class ReadingPass:
                     window.shift_packet(packet)
                     yield Passthrough(packet.stream_index, packet)
             elif self._skips_to_keyframe and not packet.is_keyframe:
-                continue  # No decoder can make a picture of it, though some try.
+                continue  # It cannot be decoded without a keyframe, although some decoders try.
             elif not self._is_done:
                 if self._first_position is None:
                     self._first_position = packet.pos or 0
@@ -130,7 +130,7 @@ class ReadingPass:
             yield self._decoder.frame(picture, pts - int(window.shift / base), base)
 
     def _is_wanted(self, packet: Packet, time: Fraction | None) -> bool:
-        """Return whether a packet of another stream comes out; cover pictures are kept apart."""
+        """Return whether to yield a packet of another stream. Cover pictures go to `covers`."""
         stream = self._connection.container.streams[packet.stream_index]
         if stream.disposition & Disposition.attached_pic:
             self.covers[packet.stream_index] = packet
@@ -153,7 +153,7 @@ class ReadingPass:
         """Explain why there is no frame.
 
         Raises:
-            InputError: The sender of a pipe has failed.
+            InputError: The program that writes to a pipe has failed.
         """
         inlet, container = self._connection.inlet, self._connection.format_name
         if inlet is not None:

@@ -1,4 +1,4 @@
-"""Looks at some pictures in the middle of a file, where its properties may have changed."""
+"""Sample pictures throughout a file, because properties may change after its first frame."""
 
 from contextlib import suppress
 
@@ -13,13 +13,13 @@ from crsr_video.io.sources.targets import Target
 from crsr_video.types import FieldOrder
 
 _PLACES = 12
-"""Places that are looked at, evenly spread over the file."""
+"""Number of places at which a picture is examined, evenly spread over the file."""
 _MOST_PACKETS = 300
-"""Packets of the video that are read at each place in search of a keyframe."""
+"""Maximum number of video packets that are read at each place to find a keyframe."""
 
 
 def later_field_order(target: Target) -> FieldOrder:
-    """Return the field order of the first sampled picture with fields.
+    """Return the field order of the first sampled picture with fields, else "progressive".
 
     Args:
         target: The source, which is opened again.

@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"%(?:0([1-9]))?d")
 
 
 def is_sequence(path: str | Path | None) -> bool:
-    """Return whether a path is the pattern of a sequence, and not the name of a file."""
+    """Return whether a path is the pattern of a sequence, and not an existing file."""
     if path is None:
         return False
     place = Path(path)
@@ -25,7 +25,7 @@ def is_sequence(path: str | Path | None) -> bool:
 
 
 def file_of(pattern: Path, number: int) -> Path:
-    """Return the path of a picture of a sequence."""
+    """Return the path of the picture with this number."""
     return pattern.with_name(_NUMBER.sub(lambda m: f"{number:0{m[1] or 1}d}", pattern.name))
 
 
@@ -33,7 +33,7 @@ def files_of(pattern: Path) -> dict[int, Path]:
     """Return the pictures of a sequence by number, in order.
 
     Raises:
-        InputError: There is none, or one of them is missing.
+        InputError: There are no pictures, or a number is missing between them.
     """
     before, after = (re.escape(part) for part in _split(pattern.name))
     wanted = re.compile(rf"{before}(\d+){after}")
@@ -59,7 +59,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def join(pattern: Path, target: Path, rate: Fraction) -> None:
-    """Copy the pictures of a sequence into one QuickTime file, without encoding them again.
+    """Copy the pictures of a sequence into one QuickTime file without re-encoding them.
 
     Args:
         pattern: The pattern of the sequence.
@@ -67,7 +67,7 @@ def join(pattern: Path, target: Path, rate: Fraction) -> None:
         rate: Frames per second.
 
     Raises:
-        InputError: The pictures cannot be read, or are of a kind that no video holds.
+        InputError: The pictures cannot be read, or a QuickTime file cannot hold their format.
     """
     first = next(iter(files_of(pattern)))
     options = {"framerate": str(rate), "start_number": str(first), "protocol_whitelist": "file"}

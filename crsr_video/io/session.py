@@ -1,4 +1,4 @@
-"""The interface of one output that is being written, whatever its form."""
+"""The common interface of all outputs while they are being written."""
 
 from abc import ABC, abstractmethod
 
@@ -9,7 +9,7 @@ from crsr_video.types import Frame
 
 
 class OutputSession(ABC):
-    """One output between its beginning and its end; a network output starts several."""
+    """One output from its beginning to its end. A network output may start several sessions."""
 
     state = "writing"
     """Current activity of a call: "encoding" or "writing"."""
@@ -21,7 +21,7 @@ class OutputSession(ABC):
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """Those of the notices that say what the output does not keep."""
+        """The notices about properties that the output does not keep."""
         return ()
 
     @abstractmethod
@@ -33,14 +33,14 @@ class OutputSession(ABC):
         """
 
     def push_packet(self, item: Passthrough) -> None:
-        """Copy a packet of another stream; outputs without other streams ignore it.
+        """Copy a packet of another stream. Outputs without other streams ignore it.
 
         Raises:
             OutputError: It cannot be written.
         """
 
     def finish(self) -> None:
-        """Write everything that is held back, and the end.
+        """Write all buffered data and finish the output.
 
         Raises:
             OutputError: It cannot be written.

@@ -30,31 +30,32 @@ class Source:
     """The stream that is decoded."""
     info: VideoInfo
     first: Frame
-    """The first frame: pixel format, colour and rotation as they really are."""
+    """The first frame, which has the actual pixel format, colour and rotation."""
     covers: Mapping[int, Packet] = field(default_factory=dict)
-    """Cover pictures by stream index; some containers want them before the first frame."""
+    """Cover pictures by stream index. Some containers need them before the first frame."""
     shift: Fraction = Fraction(0)
     """Seconds that were subtracted from all timestamps."""
     end: Fraction | None = None
-    """Time in seconds, on the source's own clock, where reading stops. Defaults to the end."""
+    """Time on the source's own clock, in seconds, at which reading stops. Defaults to the end."""
     earliest: Fraction = Fraction(0)
-    """Least time, in seconds, of the first frame and of the packets before it. It is negative where
-    sound begins below zero."""
+    """Earliest time, in seconds, of the first frame and of the packets before it. It is negative if
+    audio begins before zero."""
     beginnings: Mapping[int, bytes] | None = None
-    """First packet of every other stream, by index, as far as they come soon. None if the source
-    can be opened a second time."""
+    """First packet of every other stream that begins early enough, by index. None if the source can
+    be opened a second time."""
 
     interlaced: FieldOrder = "progressive"
     """Field order of the pictures that have fields, which may begin after the first frame."""
 
     facts: ContainerFacts = field(default_factory=ContainerFacts)
-    """Properties of the pictures that the file states and PyAV does not pass on."""
+    """Properties of the pictures that the file states, but PyAV does not expose."""
 
     late_templates: Mapping[int, Stream] = field(default_factory=dict)
-    """Descriptions of streams that begin late, by index: nothing was known of them at first."""
+    """Descriptions of streams that begin late, by index. They were unknown when the file was
+    opened."""
 
     def described(self, stream: Stream) -> Stream:
-        """Return a stream of the source with what is known of it now."""
+        """Return the late description of a stream if there is one, or else the stream itself."""
         return self.late_templates.get(stream.index, stream)
 
     @property
@@ -71,7 +72,7 @@ class Source:
 def bit_rate(source: Source) -> int:
     """Return the bit rate of the video in bits per second, or 0 if it is unknown.
 
-    Where the container does not state it, the file is read once, without decoding.
+    If the container does not state the bit rate, the file is read once, without decoding.
     """
     stated = source.info.bit_rate or source.video.metadata.get("BPS", "")
     if str(stated).isdigit() and int(stated) > 0:
@@ -82,15 +83,15 @@ def bit_rate(source: Source) -> int:
         try:
             packets = packets_of(container, container.streams[source.video.index])
             size = sum(packet.size for packet in packets)
-        except FFmpegError:  # The file is cut off: its size says nothing.
+        except FFmpegError:  # A truncated file has only some of the packets.
             return 0
     return round(8 * size / source.info.seconds)
 
 
 def first_packets(source: Source) -> dict[int, bytes]:
-    """Return the first packet of every stream but the video, by index, as far as they come soon.
+    """Return the first packet of every stream but the video that begins early enough, by index.
 
-    A file is opened a second time, so that the first reading goes on undisturbed.
+    A file is opened a second time, so that reading from the first one is not disturbed.
     """
     if source.beginnings is not None:
         return dict(source.beginnings)
@@ -132,9 +133,9 @@ def frame_times(source: Source) -> tuple[Fraction, ...]:
 
 
 def late_templates(path: Path, container: InputContainer) -> dict[int, Stream]:
-    """Return descriptions of the sound that begins after FFmpeg has looked at a file, by index.
+    """Return descriptions of audio streams that begin after the part of a file that FFmpeg probes.
 
-    The file is opened again, from a place just before that sound.
+    They are found by opening the file again at a place just before the stream begins.
     """
     unknown = {s.index: s for s in container.streams.audio if not s.codec_context.sample_rate}
     if not unknown or container.format.name not in JUMPING_FORMATS:
@@ -148,7 +149,7 @@ def late_templates(path: Path, container: InputContainer) -> dict[int, Stream]:
                 break
     found = dict[int, Stream]()
     for index, place in places.items():
-        # Tables stand before the sound, more often in some files than in others.
+        # The tables that describe a stream precede its audio, at distances that differ by file.
         for distance in _BYTES_BEFORE_SOUND:
             stream = _stream_after(path, place - distance, unknown[index].id)
             if stream is not None:
@@ -161,7 +162,7 @@ _BYTES_BEFORE_SOUND = (4 << 10, 32 << 10, 256 << 10, 2 << 20)
 
 
 def _stream_after(path: Path, place: int, identifier: int) -> Stream | None:
-    """Return a stream as it is described after some position of its file, if it is."""
+    """Return an audio stream as FFmpeg describes it from a position of its file on, or None."""
     with suppress(InputError):
         container = open_container(path, skipped_bytes=max(0, place))
         for stream in container.streams.audio:

@@ -1,4 +1,4 @@
-"""Which files are still pictures."""
+"""Tell still pictures from videos."""
 
 from pathlib import Path
 
@@ -21,7 +21,8 @@ FORMATS = {
 def is_still(path: str | Path) -> bool:
     """Return whether a file is a still picture, by its suffix; animated files are videos.
 
-    A damaged or missing file with the suffix of a picture counts as one.
+    A damaged or unreadable file with the suffix of a picture counts as a picture. A missing file
+    does not.
     """
     place = Path(path)
     if place.suffix.lower() not in FORMATS or not place.is_file():

@@ -38,7 +38,7 @@ def encoder_for(container: str, codec: str | None) -> str | None:
 
 
 def is_convertible(container: str, template: Stream) -> bool:
-    """Return whether a stream holds text subtitles that are converted for a container."""
+    """Return whether a stream holds text subtitles that must and can be converted."""
     encoder = encoder_for(container, codec_name(template))
     if encoder is None:
         return False
@@ -60,9 +60,9 @@ def _decoder_of(template: Stream) -> SubtitleCodecContext:
 
 
 def _configure(encoder: Any, decoder: SubtitleCodecContext, tick: Fraction) -> None:
-    """Open an encoder for what a decoder returns."""
+    """Open an encoder for the subtitles that a decoder returns."""
     header = decoder.subtitle_header
-    if not header:  # Some ASS streams lack it; that of SubRip has usual values.
+    if not header:  # Some ASS streams lack a header; SubRip's has the usual values.
         plain = CodecContext.create("srt", "r")
         assert isinstance(plain, SubtitleCodecContext)
         plain.open()
@@ -74,7 +74,7 @@ def _configure(encoder: Any, decoder: SubtitleCodecContext, tick: Fraction) -> N
 class SubtitleConverter:
     """Adds a stream of text subtitles to an output, and converts the packets of another one.
 
-    The words and simple styles such as italics are kept, positions and fonts are not.
+    The words and simple styles such as italics are kept; positions and fonts are not.
 
     Args:
         output: The container that is written.

@@ -1,4 +1,4 @@
-"""Metadata and chapters on their way from a source to a result."""
+"""Functions that copy metadata and chapters from a source to a result."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -31,14 +31,14 @@ _PACKED_STEREO = frozenset(
 ) | {f"{way}_interleaved_{order}" for way in ("row", "col") for order in ("lr", "rl")}
 """Stereo modes for which FFmpeg's Matroska muxer would narrow the picture."""
 _STALE_VIDEO = ("bps", "number_of_bytes", "number_of_frames", "_statistics", "alpha_mode")
-"""Metadata that is wrong after the video was encoded again."""
+"""Metadata that becomes wrong when the video is encoded again."""
 _CODES = (
     "deu:ger nld:dut ell:gre isl:ice zho:chi ron:rum ces:cze slk:slo fas:per sqi:alb msa:may "
     "hye:arm kat:geo eus:baq cym:wel mya:bur bod:tib mkd:mac"
 )
 _BIBLIOGRAPHIC = dict(pair.split(":") for pair in _CODES.split())
-"""The two codes of a language in ISO 639-2 where they differ: terminology to bibliography. French
-is missing, because QuickTime's table has its newer code."""
+"""Bibliographic code (ISO 639-2/B) of each language by its terminological code (ISO 639-2/T), where
+the two differ. French is missing, because QuickTime's table has its terminological code."""
 
 
 _IN_RIFF = frozenset(
@@ -51,15 +51,15 @@ _IN_RIFF = frozenset(
 
 
 def unusual_tags(source: Source) -> tuple[str, ...]:
-    """Return the metadata for which MP4 has no place but Apple's general table."""
+    """Return the names of the metadata that MP4 can store only in Apple's general table."""
     return tuple(name for name in _fresh(source.container.metadata) if name not in _ILST)
 
 
 def lost_tags(source: Source, container: str) -> tuple[str, ...]:
-    """Return the metadata of a file that a container does not hold."""
+    """Return the names of the metadata of a file that a container does not hold."""
     names = _fresh(source.container.metadata)
     if names.get("software", "").startswith("Lavf"):
-        del names["software"]  # FFmpeg's own name, as AVI files have it.
+        del names["software"]  # AVI files store FFmpeg's own name here.
     if container == "avi":
         return tuple(name for name in names if name.lower() not in _IN_RIFF)
     return tuple(names) if container in ("mpegts", "mpeg", "vob", *PLAIN) else ()
@@ -71,8 +71,8 @@ def copy_stream_tags(source: Stream, target: Stream, *, mov: bool = False) -> No
     Args:
         source: The stream that is read.
         target: The stream that is written.
-        mov: Whether the target is in QuickTime, whose muxer knows some languages by their older
-            codes only.
+        mov: Whether the target is in QuickTime, whose muxer knows only the bibliographic
+            codes of some languages.
     """
     tags = _fresh(source.metadata, is_video=source.type == "video")
     if "name" in tags and "title" not in tags:
@@ -97,13 +97,13 @@ def copy_container_tags(source: Source, output: OutputContainer) -> None:
 
 
 def _fresh(metadata: Mapping[str, str], *, is_video: bool = False) -> dict[str, str]:
-    """Return metadata without what the muxer writes itself, or what a new encoding makes wrong."""
+    """Return metadata without keys that the muxer writes, or that become wrong by encoding."""
     stale = _STALE + _STALE_VIDEO if is_video else _STALE
     return {k: v for k, v in metadata.items() if not k.lower().startswith(stale)}
 
 
 def _chapters(source: Source) -> "list[Chapter]":
-    """Return the chapters within the part of the source that is read, on its clock."""
+    """Return the chapters of the part that is read, with times shifted as those of its frames."""
     result: list[Chapter] = []
     for chapter in source.container.chapters():
         base = chapter["time_base"] or Fraction(1, 1000)

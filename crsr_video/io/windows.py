@@ -1,4 +1,4 @@
-"""The part of a source that is read, and the times of packets."""
+"""The part of a source that is read, and helpers for the timestamps of packets."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -7,7 +7,8 @@ from typing import Self
 from crsr_video.io.pyav import Packet
 
 INTERLEAVING_SECONDS = 2
-"""Packets of different streams that belong together lie no further apart in a file."""
+"""Largest difference between the times of packets of different streams that are neighbours in a
+file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +16,9 @@ class Span:
     """A part of a video, in ticks of its own clock."""
 
     begin: int | None = None
-    """Timestamp of the first wanted frame. Defaults to the first frame."""
+    """Timestamp of the first frame of the part. Defaults to the first frame of the video."""
     end: int | None = None
-    """Timestamp of the first frame that is not wanted any more. Defaults to the end."""
+    """Timestamp of the first frame after the part. Defaults to the end of the video."""
     seek: bool = True
     """Whether reading may start at a keyframe in the middle instead of the start of the file."""
 
@@ -27,17 +28,18 @@ class Window:
     """The part of a source that is read, in seconds of the source's clock."""
 
     begin: Fraction | None = None
-    """Time of the first wanted frame. Defaults to the first frame."""
+    """Time of the first frame to read. Defaults to the first frame of the source."""
     end: Fraction | None = None
-    """Time from which nothing is wanted any more. Defaults to the end."""
+    """Time at which the part ends; a frame of this time is not read. Defaults to the end of the
+    source."""
     shift: Fraction = Fraction(0)
-    """Seconds that are subtracted from all timestamps."""
+    """Number of seconds that is subtracted from all timestamps."""
     may_seek: bool = True
     """Whether reading may start at a keyframe in the middle of the file."""
 
     @classmethod
     def from_span(cls, span: Span, time_base: Fraction) -> Self:
-        """Return the window of a span; timestamps are not shifted."""
+        """Return the window for a span. Its timestamps are not shifted."""
         begin = None if span.begin is None else span.begin * time_base
         end = None if span.end is None else span.end * time_base
         return cls(begin, end, Fraction(0), span.seek)
@@ -71,7 +73,10 @@ class Window:
         return replace(self, shift=round(origin / time_base) * time_base)
 
     def contains(self, time: Fraction | None) -> bool:
-        """Return whether a packet of this time is wanted. Without a time: if nothing is cut."""
+        """Return whether a packet of this time lies in the window.
+
+        A packet without a time does if the window has no beginning.
+        """
         if time is None:
             return self.begin is None
         return not self.is_before(time) and not self.is_after(time)
@@ -85,12 +90,12 @@ class Window:
         return self.end is not None and time >= self.end
 
     def is_finished(self, time: Fraction | None) -> bool:
-        """Return whether everything that follows a packet of this time is behind the window."""
+        """Return whether all packets that follow one of this time come after the window."""
         end = self.end
         return end is not None and time is not None and time >= end + INTERLEAVING_SECONDS
 
     def cut_packet(self, packet: Packet) -> None:
-        """Shorten a packet, such as that of a subtitle, that lasts beyond the window."""
+        """Shorten a packet, such as one of a subtitle, if it lasts beyond the end of the window."""
         time = time_of(packet)
         if self.end is not None and time is not None and packet.duration:
             ticks = int((self.end - time) / packet.time_base)
@@ -102,13 +107,13 @@ class Window:
 
 
 def time_of(packet: Packet) -> Fraction | None:
-    """Return when a packet is due, in seconds, or None if it does not say."""
+    """Return the presentation time of a packet in seconds, or None if it has no timestamp."""
     ticks = packet.dts if packet.pts is None else packet.pts
     return None if ticks is None else ticks * packet.time_base
 
 
 def move_packet(packet: Packet, seconds: Fraction) -> None:
-    """Add seconds to the timestamps of a packet."""
+    """Add a number of seconds to the timestamps of a packet."""
     offset = round(seconds / packet.time_base)
     if offset:
         packet.dts = None if packet.dts is None else packet.dts + offset
@@ -116,5 +121,5 @@ def move_packet(packet: Packet, seconds: Fraction) -> None:
 
 
 def _exact(seconds: float) -> Fraction:
-    """Return the decimal fraction that was meant: the float 0.2 lies just above one fifth."""
+    """Return the decimal number that a float stands for: the float 0.2 is not exactly one fifth."""
     return Fraction(seconds).limit_denominator(1_000_000)

@@ -1,10 +1,10 @@
-"""Write a video: frames through an encoder, all other streams unchanged.
+"""Write a video: encode its frames, and copy all other streams unchanged.
 
 There is one writer for all destinations. Files, pipes, virtual cameras and networks differ in where
 the bytes go, and in what happens when the receiver is slow or gone; see `destinations`.
 
-A file appears under its name only when it is complete: until then it grows beside it under a hidden
-name, and is removed if anything goes wrong.
+A file gets its final name only when it is complete. Until then, it has a hidden name in the same
+folder, and it is removed if writing fails.
 """
 
 import threading
@@ -41,16 +41,17 @@ _FLUSHING_SECONDS = 5.0
 
 
 class OutputWriter(Closing):
-    """A result that is being written; `Writer` and `live_writer.LiveWriter` open one.
+    """Base class of `Writer` and `live_writer.LiveWriter`, which write one result each.
 
-    As a context manager, it aborts when it is left by an exception. One thread at a time pushes;
-    `interrupt`, `close` and `abort` may be called from any thread.
+    As a context manager, it aborts if the block raises an exception. Only one thread may push at a
+    time. `interrupt`, `close` and `abort` may be called from any thread.
     """
 
     plan: OutputPlan
     """Plan of what is written and what is lost."""
     dropped: int
-    """Frames that came while a network was disconnected, or that a steady rate had no room for."""
+    """Number of frames that were dropped because a network was disconnected or because they
+    exceeded a constant frame rate."""
 
     def __init__(self, plan: OutputPlan) -> None:
         self.plan, self.dropped = plan, 0
@@ -88,7 +89,7 @@ class OutputWriter(Closing):
     def _open_target(
         self, source: Path | None, *, overwrite: bool, exclusive: bool = True
     ) -> ByteStream | Path:
-        """Open standard output or a file, or name the path where FFmpeg writes a folder."""
+        """Open standard output or a file, or return the path of a folder that FFmpeg writes."""
         destination = self.plan.destination
         if destination.is_standard_output:
             self._stream = StandardOutput()
@@ -108,7 +109,7 @@ class OutputWriter(Closing):
         """Write one frame, in presentation order; wait while a reader is slow.
 
         Raises:
-            ReaderGoneError: The reader of standard output has closed it, which is not a fault.
+            ReaderGoneError: The reader of standard output has closed it. This is not a failure.
             OutputError: The result cannot be written.
         """
         with self._guard, self._writing():
@@ -120,10 +121,11 @@ class OutputWriter(Closing):
             self._frames += 1
 
     def push_packet(self, item: Passthrough) -> None:
-        """Copy a packet of another stream; it is ignored where the result holds no such stream.
+        """Copy a packet of another stream. It is ignored if the result has no such stream.
 
-        Containers want all streams in order, so a live video waits for sound of its own time or
-        later, for a frame at most: push sound ahead of its frame to lose no time.
+        Containers need all streams in order of time. A live video therefore waits for sound of the
+        same or a later time, but for at most one frame. Push sound before its frame to avoid this
+        delay.
 
         Raises:
             ReaderGoneError: As for `push`.
@@ -177,7 +179,7 @@ class OutputWriter(Closing):
             stream.cancel()
 
     def close(self) -> None:
-        """Write what is left, finish, and give a file its name. May be called twice.
+        """Write the remaining data, and give a file its final name. May be called twice.
 
         Raises:
             OutputError: The result could not be completed; nothing is left under its name.
@@ -193,7 +195,7 @@ class OutputWriter(Closing):
             self._guard.release()
 
     def _end(self, *, finish: bool) -> None:
-        """Finish if that is wanted and possible, and free all resources."""
+        """Finish the result if `finish` is set, and free all resources."""
         failed, self._is_busy = True, True
         try:
             if finish:
@@ -244,9 +246,9 @@ class Writer(OutputWriter):
         output: Path of the result, by default beside the source; "-" is standard output.
         source: The opened source; see `Reader.source`.
         settings: The user's choices.
-        scale: Size of the frames over the source's.
+        scale: Factor by which the frames are larger than those of the source.
         overwrite: Whether an existing file may be replaced.
-        threads: Threads of the encoder, 0 for its own choice.
+        threads: Number of encoder threads. With 0, the encoder chooses.
         plan: A plan to follow instead of one for `output` and `settings`.
         exclusive: Whether other writers of the same file are locked out.
 
@@ -300,8 +302,9 @@ class Writer(OutputWriter):
     def push_packet(self, item: Passthrough) -> None:
         """Copy a packet of another stream; see `OutputWriter.push_packet`.
 
-        Packets overtake the frames that the stages hold back. A muxer sorts them, but would have to
-        hold frames to do so, and raw ones are too large for that: so packets wait here instead.
+        Packets overtake the frames that the stages hold back. A muxer can restore the order, but it
+        holds frames to do so, and raw frames are too large for that. With raw frames, the packets
+        wait here instead.
         """
         if self._holds_packets_back:
             self._waiting.append(item)
@@ -314,10 +317,10 @@ class Writer(OutputWriter):
             super().push_packet(self._waiting.popleft())
 
     def check_losses(self, losses: Iterable[str]) -> None:
-        """Refuse a strict result that did not keep everything; to be called before `close`.
+        """Refuse a result with losses if the settings are strict. Call this before `close`.
 
         Args:
-            losses: What was lost while the source was read; see `ReadReport.losses`.
+            losses: Losses that occurred while the source was read; see `ReadReport.losses`.
 
         Raises:
             OutputError: Something was lost although the settings are strict.
@@ -329,7 +332,7 @@ class Writer(OutputWriter):
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """Losses while the result was written that the plan did not foresee."""
+        """Losses that occurred during writing and that the plan does not list."""
         return () if self._session is None else self._session.losses
 
     @property
@@ -343,7 +346,7 @@ class Writer(OutputWriter):
         return self._muxer.parameters
 
     def push_encoded(self, packet: Packet) -> None:
-        """Write a packet of the video that another encoder with the same settings made.
+        """Write a packet of the video stream from another encoder with the same settings.
 
         Args:
             packet: A packet in decoding order, with all its times in units of `tick`.
@@ -361,7 +364,7 @@ class Writer(OutputWriter):
 
 
 def _due(packet: Packet) -> Fraction:
-    """Return when a packet is to be written, in seconds; at once, if it has no time."""
+    """Return the time in seconds at which a packet is due: at once if it has no timestamp."""
     ticks = packet.pts if packet.dts is None else packet.dts
     return _AT_ONCE if ticks is None else ticks * packet.time_base
 

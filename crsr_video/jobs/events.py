@@ -76,7 +76,7 @@ OnEvent = Callable[[Event], None]
 
 
 def describe_error(error: Exception) -> str:
-    """Return the message of an error in one line. Unexpected errors ask for a bug report."""
+    """Return an error's message in one line. That of an unexpected error asks for a bug report."""
     message = " ".join(str(error).split())
     if isinstance(error, CrsrError):
         return message

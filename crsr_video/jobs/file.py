@@ -79,7 +79,7 @@ def enhance(
 
 
 def _check_pipes(source: str | Path, output: str | Path | None, config: Config) -> None:
-    """Refuse settings that need files where a pipe is read or written.
+    """Refuse settings that need files if the source or the output is a pipe.
 
     Raises:
         ConfigError: A setting needs a file.

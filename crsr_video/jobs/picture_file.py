@@ -26,13 +26,13 @@ def enhance_picture(
     command: Sequence[str],
     networks: loading.Networks | None,
 ) -> Summary:
-    """Enhance a still picture. One without any face is copied as it is."""
+    """Enhance a still picture. If nothing changes, not even the format, the file is copied."""
     begin = time.perf_counter()
     _check_picture_settings(source, config)
     path = source.with_stem(f"{source.stem}.enhanced") if output is None else Path(output)
     kind = image_writing.format_of(path)
     with ExitStack() as stack:
-        # The name is taken before anything is computed, so that an impossible output fails at once.
+        # The name is reserved before any computation, so that an impossible output fails at once.
         file = OutputFile(path, source, overwrite=config.job.overwrite)
         stack.callback(file.release)
         reports = RunReports(config, source, path, command) if config.job.report else None

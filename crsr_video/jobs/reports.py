@@ -1,4 +1,4 @@
-"""Reports of a run over one file."""
+"""Write the reports of a run over one file."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,12 +16,12 @@ class RunReports:
 
     Args:
         config: All settings of the run.
-        source: The file that is read.
-        output: The file that is written.
+        source: The file that the run reads.
+        output: The file that the run writes.
         command: Command line to show in the reports.
 
     Attributes:
-        observer: Collects what the reports show, frame by frame.
+        observer: Collects the observations for the reports, frame by frame.
 
     Raises:
         CrsrError: A report cannot be written, or would replace a file of the run.

@@ -22,7 +22,7 @@ def enhance_in_segments(
     command: Sequence[str],
     executor: segments.SegmentExecutor | None,
 ) -> Summary:
-    """Enhance a video in segments, see `JobSettings.resume`."""
+    """Enhance a video in segments, as `JobSettings.resume` requests."""
     begin = time.perf_counter()
     reports = None
     if config.job.report:

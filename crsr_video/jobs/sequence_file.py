@@ -1,4 +1,4 @@
-"""Enhance image sequences, such as ``frame_%04d.png``: as source, as result, or as both."""
+"""Enhance image sequences such as ``frame_%04d.png``, as the source, the result or both."""
 
 import shutil
 import tempfile
@@ -34,7 +34,7 @@ def enhance_sequence(
     command: Sequence[str],
     networks: loading.Networks | None,
 ) -> Summary:
-    """Enhance a sequence, or write a video as a sequence, see `crsr_video.jobs.file.enhance`."""
+    """Enhance a sequence, or write a video as one. See `crsr_video.jobs.file.enhance`."""
     for name, value in (("resume", config.job.resume), ("report", config.job.report)):
         if value:
             raise ConfigError(f"{source}: `{name}` does not work with image sequences")
@@ -52,7 +52,7 @@ def enhance_sequence(
 
 
 def _for_players(config: Config) -> object:
-    """Return output settings for H.264 as players expect it, unless the user chose otherwise."""
+    """Return settings for H.264 that all players support, unless the user chose otherwise."""
     output = config.output
     if output.codec is not None or output.purpose is not None:
         return output
@@ -139,7 +139,7 @@ def _pictures_of(
 def _video_frames(
     source: Path, config: Config
 ) -> Iterator[Iterator[tuple[int, images.StillImage | None, Frame]]]:
-    """Open a video, and yield its frames with numbers from 1 on."""
+    """Open a video, and yield an iterator over its frames, numbered from 1."""
     job = config.job
     with Reader(source, start=job.start, duration=job.duration, settings=config.reading) as reader:
         found = (item for item in reader if isinstance(item, Frame))
@@ -148,10 +148,10 @@ def _video_frames(
 
 @contextmanager
 def _new_pictures(output: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield the pattern of hidden pictures, which get their names when the block succeeds.
+    """Yield a pattern in a hidden folder, whose pictures are moved to `output` on success.
 
     Raises:
-        OutputError: Pictures of these names exist, or cannot be written.
+        OutputError: Pictures with these names exist, or they cannot be written.
     """
     if not output.parent.is_dir():
         raise OutputError(f"{output.parent}: no such folder")
@@ -177,7 +177,7 @@ def _new_pictures(output: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def _encoded(image: images.StillImage | None, frame: Frame, kind: str, scale: int) -> bytes:
-    """Return the file of a finished frame."""
+    """Return the content of the file of a finished frame."""
     if image is None:
         rgb = conversion.from_rgb(conversion.as_rgb(frame), frame.pts)
         return image_writing.encode(images.StillImage(rgb), rgb, kind)

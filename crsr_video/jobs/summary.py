@@ -34,5 +34,5 @@ class Summary(RunSummary):
 
     @property
     def fps(self) -> float:
-        """Frames per second of the whole run, without its start."""
+        """Frames per second of this run, without resumed frames and the startup time."""
         return self.rate_of(self.statistics.frames - self.resumed)

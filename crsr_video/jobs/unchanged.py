@@ -1,4 +1,4 @@
-"""Results of runs that changed nothing: a copy of the source, instead of another encoding of it."""
+"""Replace the result of a run that changed nothing by a copy of the source, without encoding it."""
 
 import shutil
 from pathlib import Path
@@ -15,19 +15,19 @@ from crsr_video.types import RunStatistics
 def replace_by_source(
     source: str | Path, plan: OutputPlan, config: Config, statistics: RunStatistics
 ) -> bool:
-    """Replace a finished result by a copy of its source, if no frame differs from it.
+    """Replace a finished result by a copy of its source, if no frame was changed.
 
-    This happens only if the result is to be like its source: of the same container, as long, and
-    with no setting of the encoder.
+    This happens only if the result has the container and the length of its source, and if the
+    settings for reading and for the encoder are the defaults.
 
     Args:
         source: The source, which was read to its end without damage.
-        plan: How the result was written.
+        plan: Plan by which the result was written.
         config: Settings of the run.
         statistics: Counts of the run.
 
     Returns:
-        Whether the result is a copy.
+        Whether the result was replaced by a copy.
 
     Raises:
         OutputError: The copy cannot be written.

@@ -30,7 +30,7 @@ def enhance_video(
     command: Sequence[str],
     networks: "Networks | None",
 ) -> Summary:
-    """Enhance a video from its beginning to its end, see `crsr_video.jobs.file.enhance`."""
+    """Enhance a video from its beginning to its end. See `crsr_video.jobs.file.enhance`."""
     begin = time.perf_counter()
     job = config.job
     with ExitStack() as stack:
@@ -45,7 +45,7 @@ def enhance_video(
         )
         reports = None
         if job.report:
-            from crsr_video.jobs.reports import RunReports  # loads modules that others do not need
+            from crsr_video.jobs.reports import RunReports  # Only reports need these modules.
 
             reports = RunReports(config, Path(source), writer.plan.path, command)
         notices.add(*writer.notices)
@@ -109,7 +109,7 @@ def _replay_of_people(
     on_progress: Callable[[Progress], None] | None,
     notices: Notices,
 ) -> Replay:
-    """Find the people of the whole file first, so that they have the numbers of the sheet."""
+    """Find the people of the whole file first, so that their numbers match the sheet's."""
     from crsr_video.inspection.analysis import find_people
 
     notices.add("finding the people of the whole file first; a tracks file saves this time")

@@ -1,4 +1,4 @@
-"""Interfaces of what a live run reads from and writes to."""
+"""Interfaces of the source and the sink of a live run."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -33,7 +33,7 @@ class LiveSink(FrameWriter, Protocol):
         ...
 
     def change(self, feed: Feed) -> None:
-        """Adapt to a feed with another picture or other streams."""
+        """Adapt to a feed with another picture format or other streams."""
         ...
 
     def close(self) -> None:
@@ -41,5 +41,5 @@ class LiveSink(FrameWriter, Protocol):
         ...
 
     def abort(self) -> None:
-        """Give up, also from another thread while `push` waits."""
+        """Stop at once. Another thread may call this while `push` waits."""
         ...

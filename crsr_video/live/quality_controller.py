@@ -1,7 +1,8 @@
 """Choose the quality level from the time that frames take.
 
-The level goes down at once when the work does not fit. It goes up only when the work would fit with
-room to spare, and after a step up that had to be taken back, the next one waits longer.
+The level goes down at once when frames take too much time. It goes up only when the additional work
+is predicted to fit with room to spare. After a step up that had to be taken back, the controller
+waits longer before the next one.
 """
 
 import time
@@ -14,13 +15,13 @@ import numpy as np
 from crsr_video.stages.quality import LiveQuality, QualityLevel
 
 _WINDOW_SECONDS = 1.5
-"""Past that is looked at."""
+"""Length of the window of recent frames that are considered."""
 _MIN_FRAMES = 5
 _LATE_SHARE = 0.85
 """Share of the allowed latency from which a frame counts as late."""
 _MAX_LATE = (2, 0.06)
-"""Number of late frames in the window, and their share, that are no reason to step down. A scene
-cut, where the whole frame is searched for faces, makes one frame late."""
+"""Late or dropped frames in the window that are tolerated: this number, or this share of all frames
+if that is more. At a scene cut one frame is late, because all of it is searched for faces."""
 _CALM_SHARE = 0.7
 """Share of the allowed latency below which a step up may be tried."""
 _MAX_LOAD = 0.95
@@ -28,15 +29,15 @@ _MAX_LOAD = 0.95
 _MAX_PREDICTED_LOAD = 0.8
 """Share of the time that the work may take after a step up, by prediction."""
 _START_SECONDS = 0.5
-"""Time at the beginning that does not count."""
+"""Time at the beginning of a run that is not considered."""
 _SETTLING_SECONDS = 0.7
-"""Time after a step in which its effect is awaited."""
+"""Time to wait after a step until its effect can be seen."""
 _FIRST_CALM_SECONDS, _LONGEST_CALM_SECONDS = 2.0, 60.0
-"""Calm time before a step up, at first and at most."""
+"""Calm time that is needed before a step up: initial and maximum value."""
 _RELAPSE_SECONDS = 10.0
 """A step down this soon after a step up means that the step up was too early."""
 _MIN_SAVING = 0.8
-"""A step down must reduce the networks' work to this share, or its level is skipped."""
+"""A step down must reduce the networks' work to less than this share, or its level is skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ class FrameTiming:
         latency: From its arrival until it was written.
         track: Time in the track stage.
         restore: Time in all other stages.
-        write: Time in the writer. A slow receiver is no reason to do less.
-        fresh: Whether the networks saw the frame.
+        write: Time in the writer. A slow receiver is no reason to lower the quality.
+        fresh: Whether the networks processed the frame.
         dropped: Number of frames that were dropped since the previous frame.
     """
 
@@ -83,16 +84,16 @@ class QualityController:
         self._frames: deque[tuple[float, FrameTiming]] = deque()
         self._calm_seconds = _FIRST_CALM_SECONDS
         self._since = self._calm_since = self._raised_at = float("-inf")
-        # Average times in the restore stages, of frames that the networks saw and of the others.
+        # Average times in the restore stages, for frames that the networks process and for others.
         self._fresh_seconds = self._carried_seconds = 0.0
         self.steps = 0
         """Number of changes of the level."""
 
     def push(self, frame: FrameTiming) -> None:
-        """Take the times of a frame that was just written."""
+        """Add the times of a frame that was just written, and change the level if necessary."""
         now = self._clock()
         if self._since == float("-inf"):
-            # The first frame is searched as a whole, and those after it wait for that.
+            # All of the first frame is searched for faces, and later frames wait for it.
             self._since = self._calm_since = now + _START_SECONDS
         self._frames.append((now, frame))
         while self._frames[0][0] < max(now - _WINDOW_SECONDS, self._since):
@@ -105,7 +106,7 @@ class QualityController:
 
     @property
     def expected_seconds(self) -> float:
-        """Expected time of a frame in the restore stages if the networks see it."""
+        """Expected time in the restore stages for a frame that the networks process."""
         return self._fresh_seconds
 
     def _average(self, frame: FrameTiming) -> None:
@@ -128,7 +129,7 @@ class QualityController:
         return max(now - self._frames[0][0], 1e-3)
 
     def _overload(self, now: float) -> str:
-        """Return why there is too much work, or an empty text if there is not."""
+        """Return the reason why there is too much work, or an empty string if there is not."""
         frames = [frame for _, frame in self._frames]
         span = self._span_seconds(now)
         track = sum(frame.track for frame in frames[1:]) / span
@@ -171,8 +172,8 @@ class QualityController:
         index = self._next_better_index()
         work = quality.demand.work(quality.level)
         if work > 0:
-            # If the networks see every frame, the time of the other stages is unknown. Half of the
-            # total is a fair guess.
+            # If the networks process every frame, the time of the other stages is unknown. Half of
+            # the total is a reasonable guess.
             other = min(self._carried_seconds or self._fresh_seconds / 2, self._fresh_seconds)
             networks = (self._fresh_seconds - other) / quality.level.every
             predicted = other + networks * quality.demand.work(quality.levels[index]) / work
@@ -185,7 +186,7 @@ class QualityController:
         self._step(index, now, "there is time again")
 
     def _next_better_index(self) -> int:
-        """Return the next better level, past those that are equal for the faces in view."""
+        """Return the index of the next better level, past levels that now take the same work."""
         quality = self._quality
         demand, levels = quality.demand, quality.levels
         index = quality.index - 1

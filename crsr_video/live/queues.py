@@ -1,4 +1,4 @@
-"""Queues of a live run: frames that newer ones replace, and packets that wait for their frames."""
+"""Queues of a live run: one drops frames that are too old, one holds packets for their frames."""
 
 import threading
 import time
@@ -11,27 +11,27 @@ from crsr_video.types import Frame
 
 _MAX_PACKETS = 4096
 _MAX_PACKET_BYTES = 64 << 20
-"""Bytes of packets that may wait, beyond which the oldest ones are dropped or written."""
+"""Maximum number of bytes of waiting packets. Beyond it, the oldest are dropped or written."""
 _PATIENT_FRAMES, _PATIENT_BYTES = 90, 128 << 20
-"""Frames that may wait in a patient queue, and their bytes."""
+"""Maximum number of frames that wait in a patient queue, and of their bytes."""
 _MAX_LEAD_SECONDS = 0.1
-"""Lead of sound over its frame. A container that sorts both by time has the sound when the frame
-comes, and need not wait for it."""
+"""Time by which sound is written before its frame. A container that sorts packets by time then
+already has the sound when the frame arrives, and need not wait for it."""
 _MAX_WAIT_SECONDS = 1.0
-"""After this time a packet is written without its frame, which may never come."""
+"""Time after which a packet is written without waiting for its frame, which may never come."""
 
 
 class LatestFrameQueue:
-    """Items that have arrived, in order. It is bounded, and never blocks a live sender.
+    """A bounded queue of the items that have arrived, in order. It never blocks a live sender.
 
-    Frames that are too old when their turn comes, or too many, are dropped in favour of newer ones,
-    so that the delay does not grow. Changes of the feed are never dropped.
+    If frames are too old when their turn comes, or if too many frames wait, the oldest frames are
+    dropped, so that the delay does not grow. Changes of the feed are never dropped.
 
     Args:
         max_frames: Number of frames that may wait.
-        max_age_seconds: Age up to which a frame is worth starting with.
-        max_in_flight: Number of frames that may have been taken and not yet released.
-        blocks: Let the sender wait instead of dropping frames. For files.
+        max_age_seconds: Age above which a frame is dropped if a newer one waits.
+        max_in_flight: Number of frames that may have been taken but not yet released.
+        blocks: Let the sender wait instead of dropping frames. This is for files.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class LatestFrameQueue:
         self._frames = self._packets = self._packet_bytes = self._in_flight = 0
         self._has_ended = False
         self.is_patient = False
-        """Frames wait instead of being dropped, up to a few seconds of them."""
+        """Whether up to a few seconds of frames wait instead of being dropped."""
         self.dropped = 0
-        """Dropped frames."""
+        """Number of dropped frames."""
         self.dropped_packets = 0
-        """Dropped packets of other streams."""
+        """Number of dropped packets of other streams."""
 
     def put(self, arrival: Arrival) -> None:
-        """Append an item. Does nothing after `end`."""
+        """Append an item. After `end`, this method does nothing."""
         with self._changed:
             while self._blocks and self._frames >= self._max_frames and not self._has_ended:
                 self._changed.wait()
@@ -73,9 +73,9 @@ class LatestFrameQueue:
             self._changed.notify_all()
 
     def take(self, timeout_seconds: float | None = None) -> Arrival | None:
-        """Return the next item, or None if there was none in time or there will be none.
+        """Return the next item, or None after the timeout or if no further items will come.
 
-        Frames are returned only while few enough of them are in flight, see `release`.
+        A frame is returned only while fewer than `max_in_flight` are in flight; see `release`.
         """
         with self._changed:
             if not self._changed.wait_for(self._can_take, timeout_seconds) or not self._items:
@@ -94,7 +94,7 @@ class LatestFrameQueue:
         return self._frames
 
     def release(self) -> None:
-        """Report that a frame that was taken is finished."""
+        """Report that a frame taken from the queue is finished."""
         with self._changed:
             self._in_flight -= 1
             self._changed.notify_all()
@@ -110,7 +110,7 @@ class LatestFrameQueue:
         self.clear()
 
     def end(self) -> None:
-        """Accept no further items. Those that wait can still be taken."""
+        """Accept no further items. Items that wait can still be taken."""
         with self._changed:
             self._has_ended = True
             self._changed.notify_all()
@@ -123,7 +123,7 @@ class LatestFrameQueue:
             self._changed.notify_all()
 
     def _most_frames(self, item: Frame | Passthrough | Feed) -> int:
-        """Return the number of frames that may wait, if all are like this one."""
+        """Return the number of frames that may wait if all are as large as this one."""
         if not self.is_patient:
             return self._max_frames
         if not isinstance(item, Frame):
@@ -169,9 +169,9 @@ class LatestFrameQueue:
 class SideStreams:
     """Packets of sound and other streams, held until a frame of about their time is written.
 
-    Packets pass in microseconds, and frames in tens of milliseconds. If packets were written at
-    once, players would get sound long before its frame, and containers that sort by time would
-    wait.
+    A packet passes through in microseconds, but a frame takes tens of milliseconds. If packets were
+    written at once, players would get sound long before its frame, and containers that sort by time
+    would wait for the frame.
     """
 
     def __init__(self) -> None:
@@ -186,7 +186,7 @@ class SideStreams:
         return self.due(now)
 
     def reach(self, seconds: float, now: float | None = None) -> list[Passthrough]:
-        """Return the packets to write before a frame with a timestamp in seconds."""
+        """Return the packets to write before a frame with this timestamp in seconds."""
         self._reached_seconds = seconds
         return self.due(now)
 
@@ -218,7 +218,7 @@ class SideStreams:
 
 
 def _seconds(item: Passthrough) -> float:
-    """Return the timestamp of a packet in seconds; without one, it is due at once."""
+    """Return the timestamp of a packet in seconds. A packet without one is due at once."""
     packet = item.packet
     ticks = packet.pts if packet.pts is not None else packet.dts
     if ticks is None or packet.time_base is None:

@@ -1,7 +1,8 @@
 """A live run, from settings to summary.
 
-The source is opened first, then the output, so that impossible ones fail at once. The networks and
-their libraries take seconds to load. Until then the frames of a live source pass unchanged.
+The source is opened first and then the output, so that errors in them are reported at once. The
+networks and their libraries take seconds to load. Until they are loaded, the frames of a live
+source pass unchanged.
 """
 
 import time
@@ -29,15 +30,15 @@ if TYPE_CHECKING:
     from crsr_video.report.facts import MediaFacts
 
 _TICK_SECONDS = 0.25
-"""Interval between two looks at the threads."""
+"""Interval between two checks of the run's threads."""
 _STATISTICS_SECONDS = 1.0
 _RECENT_SECONDS = 2.0
 _MAX_NOTICES = 200
-"""Different notices that are kept for the report."""
+"""Maximum number of distinct notices that are kept for the report."""
 
 
 class _NoOutput:
-    """Takes everything, and writes nothing."""
+    """An output that discards everything."""
 
     state = "discarding"
     dropped = 0
@@ -70,13 +71,13 @@ def run(
         command: Command line to show in a report.
 
     Raises:
-        CrsrError: The source or the output cannot be used, or one broke for good.
+        CrsrError: The source or the output cannot be used, or has failed permanently.
     """
     return _LiveRun(settings, hooks or Hooks(), tuple(command)).run()
 
 
 class _LiveRun:
-    """One run; `run` may be called once."""
+    """One run. Call `run` only once."""
 
     def __init__(self, settings: LiveSettings, hooks: Hooks, command: tuple[str, ...]) -> None:
         self._settings, self._hooks, self._command = settings, hooks, command
@@ -160,7 +161,7 @@ class _LiveRun:
             self._end()
             raise
         except BaseException:
-            # An interruption is the usual end of an endless run, and has a summary like any other.
+            # An endless run usually ends by an interruption, and has a summary like any other run.
             self._end()
             self._hooks.finished(self._summarise(observer))
             raise
@@ -191,7 +192,7 @@ class _LiveRun:
     # Events -------------------------------------------------------------------------------------
 
     def _add_event(self, line: str) -> None:
-        """Keep a line of any thread until the calling thread passes it on."""
+        """Queue a line from any thread until the thread that called `run` passes it on."""
         self._events.append(line)
 
     def _report_step(self, level: QualityLevel, reason: str) -> None:

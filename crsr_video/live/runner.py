@@ -1,9 +1,9 @@
-"""The runner of live streams: the latest frame wins, and the latency stays within its budget.
+"""The runner of live streams, which drops old frames to keep the latency within its budget.
 
-Four threads work between a reader and a writer: one receives, and the three of `Runner` track,
-enhance and write. No more than `_MAX_IN_FLIGHT` frames are between the queue and the writer at any
-time. Other frames wait in the queue, and are dropped there when newer ones come. So the delay is
-bounded by the time that a few frames take, and not by the length of the run.
+Four threads work between a reader and a writer: one receives frames, and the three of `Runner`
+track, enhance and write them. No more than `_MAX_IN_FLIGHT` frames are between the queue and the
+writer at any time. Other frames wait in the queue, and are dropped there when newer ones come.
+Therefore, the delay is at most the processing time of a few frames, however long the run lasts.
 """
 
 import threading
@@ -26,37 +26,37 @@ from crsr_video.runner import Runner
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.types import Frame, TrackedFrame
 
-if TYPE_CHECKING:  # A stream flows before torch is imported.
+if TYPE_CHECKING:  # A stream starts before torch is imported.
     from crsr_video.pipeline import Pipeline
 
 _MAX_IN_FLIGHT = 3
 """Frames in flight: one is tracked, one is enhanced, one is written."""
 _IN_TIME_SHARE = 0.7
-"""Share of the allowed latency within which a frame should be written. A frame that would be later
-is not shown to the networks, so that those behind it are in time again."""
+"""Share of the allowed latency within which a frame should be written. A frame that would be
+written later skips the networks, so that the frames behind it are in time again."""
 _MAX_HURRIED = 2
 """Number of consecutive frames that may skip the networks for that reason."""
 _CLOSING_SECONDS = 2.0
 """Time that the last frames and the end of the output may take."""
 _FADE_SECONDS = 0.5
-"""Time in which the enhancement of a stream that flowed without it grows to its full strength."""
+"""Time over which the enhancement grows to its full strength if the stream began without it."""
 
 _PATIENCE_SECONDS = 2.0
-"""Time after the beginning of the enhancement in which no frames are dropped for being late."""
+"""Maximum time after the enhancement begins in which no frames are dropped for being late."""
 
 
 class LiveRunner(Closing):
-    """Runs until the source ends, the receiver of the output leaves, or `stop` is called.
+    """Runs a live stream until the source ends, the receiver disconnects, or `stop` is called.
 
     Args:
         source: An open reader. It is not closed by this object.
         sink: An open writer. It is closed by this object.
-        quality: How much is done for each frame.
+        quality: The quality level in use, which the stages share.
         max_latency_seconds: Latency that 95 % of the frames should stay below.
         controller: Sets `quality`. None keeps the quality as it is.
-        watchdog: Watches what every thread does.
-        drops_frames: Drop frames that are too late. Otherwise the source waits.
-        strength: Share of the correction that is applied, asked for before each frame.
+        watchdog: Reports threads that are stuck.
+        drops_frames: Whether frames that are too late are dropped. Otherwise the source waits.
+        strength: Called before each frame. Returns the share of the correction that is applied.
         closing_seconds: Time that the last frames and the end of the output may take.
     """
 
@@ -100,7 +100,7 @@ class LiveRunner(Closing):
         """Begin to receive and to write.
 
         Args:
-            pipeline: Built for live use, with the same `quality`. Without one, all frames pass
+            pipeline: A pipeline for live use with the same `quality`. Without one, all frames pass
                 unchanged until `use` is called.
         """
         self.queue.is_patient = pipeline is None
@@ -119,10 +119,10 @@ class LiveRunner(Closing):
         self._receiver.start()
 
     def use(self, pipeline: "Pipeline") -> None:
-        """Enhance by this pipeline from the next frame on.
+        """Enhance frames with this pipeline from the next frame on.
 
         If frames passed unchanged before, the enhancement grows to its full strength over half a
-        second. The previous pipeline, if any, may be in use until a few frames later.
+        second. The previous pipeline, if any, may still be in use for a few frames.
         """
         assert self._flow is not None
         self._flow.use(pipeline)
@@ -139,12 +139,12 @@ class LiveRunner(Closing):
         return is_done
 
     def stop(self) -> None:
-        """End soon. Frames that were taken from the queue are still written."""
+        """End the run soon. Frames that were taken from the queue are still written."""
         self._source.interrupt()
         self.queue.end()
 
     def close(self) -> None:
-        """End, and join all threads. A writer that takes too long is aborted."""
+        """End the run, and join all threads. A writer that takes too long is aborted."""
         self.stop()
         if self._writer.is_alive():
             self._writer.join(self._closing_seconds)
@@ -178,7 +178,7 @@ class LiveRunner(Closing):
     def _receive(self) -> None:
         try:
             for arrival in self._source:
-                if not self._drops_frames:  # What a file was opened with waited for the networks.
+                if not self._drops_frames:  # The first items of a file waited for the networks.
                     arrival = replace(arrival, at=time.monotonic())
                 if isinstance(arrival.item, Frame):
                     self.frames_in += 1
@@ -229,18 +229,18 @@ class _Unchanged:
 
 @dataclass(slots=True)
 class _Ticket:
-    """Times of a frame on its way."""
+    """Arrival and processing times of one frame."""
 
     arrived: float
     track: float = 0.0
     restore: float = 0.0
     fresh: bool = True
     is_enhanced: bool = True
-    """There was a pipeline for this frame."""
+    """Whether there was a pipeline for this frame."""
 
 
 class _LiveFlow(Runner):
-    """Moves frames from the queue to the writer, each with a ticket that notes its times.
+    """Moves frames from the queue to the writer, each with a ticket that records its times.
 
     The stages have no lookahead, so that frames and tickets stay in the same order.
     """
@@ -278,13 +278,13 @@ class _LiveFlow(Runner):
         self._hurried = self._counted_drops = 0
 
     def use(self, pipeline: "Pipeline") -> None:
-        """Enhance by this pipeline from the next frame on."""
+        """Enhance frames with this pipeline from the next frame on."""
         if not self._is_enhancing:
             self._fades_since = time.monotonic()
         self._stages, self._is_enhancing = pipeline, True
 
     def read(self) -> Iterator[Any]:
-        """Yield what arrives, and note when."""
+        """Yield the arriving items, and record when frames arrive."""
         for arrival in self._queue:
             if isinstance(arrival.item, Frame):
                 self._tickets_to_track.append(_Ticket(arrival.at))
@@ -325,7 +325,7 @@ class _LiveFlow(Runner):
         return done
 
     def write(self, item: Any) -> bool:
-        """Write an item, and the packets of other streams that are due before it."""
+        """Write an item after the packets of other streams that are due before it."""
         if isinstance(item, Passthrough):
             self._push_packets(self._side_streams.push(item))
         elif isinstance(item, Feed):
@@ -343,7 +343,7 @@ class _LiveFlow(Runner):
         return True
 
     def finish(self) -> None:
-        """Write the packets that wait, and finish the output."""
+        """Write the waiting packets, and finish the output."""
         self._push_packets(self._side_streams.flush())
         self.writing.begin("finishing the output")
         try:
@@ -352,11 +352,11 @@ class _LiveFlow(Runner):
             self.writing.end()
 
     def _faded_in(self) -> float:
-        """Return how far the enhancement has grown, 0 to 1."""
+        """Return the share of its full strength that the enhancement has reached, 0 to 1."""
         if self._fades_since is None:
             return 1.0
         seconds = time.monotonic() - self._fades_since
-        # The first frames take longer, and those that wait meanwhile are shown too.
+        # The first frames take longer, and the frames that wait in the meantime are shown too.
         if self._queue.waiting <= 1 or seconds > _PATIENCE_SECONDS:
             self._queue.is_patient = False
             if seconds > _FADE_SECONDS:
@@ -371,7 +371,7 @@ class _LiveFlow(Runner):
         """Let a frame that would be late skip the networks."""
         expected = self._controller.expected_seconds if self._controller is not None else 0.0
         is_late = time.monotonic() - arrived + expected > _IN_TIME_SHARE * self._max_latency
-        # Not for many frames: the time of the networks is only known while they work.
+        # Only a few frames may do so, because the networks' time is measured only while they run.
         self._quality.hurry = is_late and self._hurried < _MAX_HURRIED
         self._hurried = self._hurried + 1 if self._quality.hurry else 0
 

@@ -21,13 +21,13 @@ class LiveSettings:
     Attributes:
         source: Address of the source: "-" for standard input, a camera, a URL or a file.
         output: Address of the output: "-" for standard output, a URL, a file, or "camera:",
-            optionally followed by the name of a virtual camera. None writes nothing, for runs that
-            are only watched through `Hooks.frame`.
-        config: How frames are read, enhanced and written. Settings of files alone (`scale`,
-            `tracks`, `start`, `duration`, `resume`) must have their defaults.
+            optionally followed by the name of a virtual camera. With None, nothing is
+            written, for runs whose frames only `Hooks.frame` receives.
+        config: How frames are read, enhanced and written. Settings for files only
+            (`scale`, `tracks`, `start`, `duration`, `resume`) must have their defaults.
         max_latency: Latency in seconds, from a frame's arrival until it is written, that 95 % of
             the frames should stay below.
-        seconds: Time after which the run ends. None means at the end of the source.
+        seconds: Time after which the run ends. With None, it ends with the source.
     """
 
     source: str
@@ -68,8 +68,8 @@ class LiveSummary(RunSummary):
     Attributes:
         statistics: Counts of frames and faces, and the time of every stage.
         live: Latencies and rates of the whole run.
-        unenhanced: Frames that passed unchanged while the networks were loaded.
-        sink_gone: Whether the run ended because the receiver of the output left.
+        unenhanced: Number of frames that passed unchanged while the networks were loaded.
+        sink_gone: Whether the run ended because the receiver of the output closed it.
         reports: Reports that were written.
         output: The file that was written, if the output is a file.
     """
@@ -83,7 +83,7 @@ class LiveSummary(RunSummary):
 
     @property
     def partial(self) -> bool:
-        """Always False, as losses are part of every live run."""
+        """Always False, because every live run may lose frames."""
         return False
 
     @property
@@ -99,16 +99,16 @@ class LiveSummary(RunSummary):
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Functions that are called during a run: from the calling thread, if nothing else is said.
+    """Functions that a run calls, from the thread that called it unless stated otherwise.
 
     Attributes:
         notice: Called with each notice for the user.
         statistics: Called every second.
-        finished: Called at the end, also of an interrupted run.
-        loading: Called when the source flows, before the networks are loaded.
-        frame: Called with each finished frame, from a thread of the run that it must not delay.
-        strength: Returns the share of the correction that is applied, for each frame and from a
-            thread of the run. Defaults to the strength of the settings.
+        finished: Called at the end, even if the run was interrupted.
+        loading: Called when the source delivers, before the networks are loaded.
+        frame: Called with each finished frame, from a thread of the run, which it must not delay.
+        strength: Called for each frame, from a thread of the run. Returns the share of the
+            correction that is applied. Defaults to the strength of the settings.
     """
 
     notice: Callable[[str], None] = lambda _: None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 _BIN_SECONDS = 0.0005
-"""Resolution of the latencies of a whole run."""
+"""Resolution at which the latencies of a whole run are stored."""
 _BINS = 20_000
 
 
@@ -26,10 +26,10 @@ class Quantiles:
 
 
 class LatencyMeter:
-    """Counts latencies in bounded memory.
+    """Collects latencies in bounded memory.
 
     Args:
-        window_seconds: Length of the recent past.
+        window_seconds: Length of the recent past that `recent` and `recent_rate` cover.
     """
 
     def __init__(self, window_seconds: float = 2.0) -> None:
@@ -39,7 +39,7 @@ class LatencyMeter:
         self._most = 0.0
 
     def push(self, seconds: float, now: float | None = None) -> None:
-        """Count the latency of a frame that was just written."""
+        """Add the latency of a frame that was just written."""
         now = time.monotonic() if now is None else now
         self._recent.append((now, seconds))
         self._expire(now)
@@ -79,7 +79,7 @@ class LatencyMeter:
 
 @dataclass(frozen=True, slots=True)
 class LiveStatistics:
-    """Statistics of the recent past of a run, or of all of it.
+    """Statistics of the recent past of a run, or of the whole run.
 
     Attributes:
         seconds: Time since the first frame.
@@ -94,9 +94,9 @@ class LiveStatistics:
         faces: Faces in the latest frame.
         faces_seen: Faces, summed over all frames.
         enhanced: Enhanced faces, summed over all frames.
-        stages: Milliseconds per frame of every stage.
-        reconnections: Times that the source was connected to again.
-        memory: Memory of this process in MiB, or None if the system does not tell.
+        stages: Average milliseconds per frame in each stage.
+        reconnections: Number of times that the source was connected to again.
+        memory: Memory of this process in MiB, or None if the system does not report it.
     """
 
     seconds: float
@@ -116,7 +116,7 @@ class LiveStatistics:
     memory: float | None
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values, rounded to their precision."""
+        """Return a dictionary for JSON, with values rounded to their precision."""
         facts = asdict(self)
         facts["latency"] = {f"{name}_ms": round(ms, 1) for name, ms in facts["latency"].items()}
         facts["stages"] = {name: round(ms, 2) for name, ms in self.stages.items()}
@@ -127,7 +127,7 @@ class LiveStatistics:
 
 
 def resident_memory_mib() -> float | None:
-    """Return the memory of this process in MiB, or None if the system does not tell."""
+    """Return the memory of this process in MiB, or None if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     except (OSError, IndexError, ValueError):

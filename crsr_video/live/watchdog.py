@@ -31,11 +31,11 @@ class Activity:
 
 
 class Watchdog:
-    """Reports each activity that is stuck, once, and when it goes on.
+    """Reports each stuck activity once, and reports when it continues.
 
     Args:
         report: Called with a line of text.
-        stuck_seconds: Duration of one action from which it counts as stuck.
+        stuck_seconds: Duration above which an action counts as stuck.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Watchdog:
         return self._activities[-1]
 
     def look(self, states: dict[str, str] | None = None) -> None:
-        """Report what has changed since the last look.
+        """Report the activities that got stuck or continued since the last call.
 
         Args:
             states: Further details by the name of an activity.

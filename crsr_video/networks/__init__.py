@@ -1,6 +1,6 @@
-"""The networks, as torch modules from tensors to tensors.
+"""The networks, as torch modules that map tensors to tensors.
 
-Networks that make pictures take float32 (N, 3, H, W), RGB in [0, 1], with H and W multiples of
+Networks that output pictures take float32 (N, 3, H, W), RGB in [0, 1], with H and W multiples of
 `MULTIPLE`. Their output is not clamped, and may leave the range a little.
 """
 

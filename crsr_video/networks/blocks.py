@@ -164,13 +164,13 @@ def without_lattice(change: Tensor, factor: int = 4) -> Tensor:
 
 
 def _equal_subpixels(layer: nn.Conv2d) -> None:
-    """Initialise the convolution before a pixel shuffle so that all sub-pixels begin equal.
+    """Initialise the convolution before a pixel shuffle so that all sub-pixels start equal.
 
     Sub-pixels that begin with different weights leave a checkerboard pattern (ICNR, Aitken et al.
     2017).
     """
     if layer.weight.is_meta:
-        return  # Weights will be loaded. Here torch would import its compiler for nothing.
+        return  # Weights are loaded later. Initialising would import torch's compiler.
     begin_at_zero(layer)
     kernel = torch.empty(layer.out_channels // 4, *layer.weight.shape[1:])
     nn.init.kaiming_normal_(kernel, nonlinearity="relu")

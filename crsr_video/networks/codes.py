@@ -1,4 +1,4 @@
-"""Convolutions of bytes, with which `quantised` computes."""
+"""Convolutions of quantised activations, which `quantised` uses."""
 
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ class ByteConvolution:
     Args:
         weight: float32 (O, I, K, K).
         bias: float32 (O,).
-        x: An input of the shape and scale that the convolution will get.
+        x: An example with the shape and the scale of the later inputs.
         stride: As in `nn.Conv2d`.
         padding: As in `nn.Conv2d`, with zeros.
         groups: As in `nn.Conv2d`.
@@ -60,8 +60,8 @@ class ByteConvolution:
     ) -> None:
         steps = weight.abs().amax((1, 2, 3)).clamp_min(1e-8) / _LARGEST
         codes = (weight / steps.view(-1, 1, 1, 1)).round()
-        # oneDNN is slow if the code of zero is not 0, so it gets 0 in any case. The bias makes up
-        # for what this adds to every sum, and the border of zeros is added beforehand.
+        # oneDNN is slow if the code of zero is not 0, so it always gets 0. The bias compensates for
+        # what this adds to every sum, and the border of zeros is added before the convolution.
         shift = x.scale.step * x.scale.zero * steps * codes.sum((1, 2, 3))
         self._bias = bias - shift
         self._border = padding if x.scale.zero else 0
@@ -88,7 +88,7 @@ class ByteConvolution:
             x: Codes of the input.
             result: Scale of the result.
             then: "none" or "relu".
-            onto: Codes to which the result is added, in their memory.
+            onto: Codes to which the result is added in place. With them, `then` has no effect.
         """
         scale = (result.step, result.zero, torch.uint8)
         if onto is None:

@@ -1,8 +1,8 @@
-"""The consistifier, which removes what a camera and a codec did to a small face.
+"""The consistifier, which removes the degradation of a small face by the camera and the codec.
 
-Its output has the same size, and is to look like a perfect picture after shrinking, without blur,
-noise and blocks. It is our reconstruction of the method's first network: the layer counts of the
-paper are not known to us.
+Its output has the size of its input, and should look like a perfect picture that was shrunk:
+without blur, noise or compression blocks. It is our reconstruction of the method's first network,
+because the layer counts of the paper are not known to us.
 """
 
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from crsr_video.networks.blocks import Hourglass, begin_at_zero
 
 
 class Consistifier(nn.Module):
-    """The first network, from low resolution to low resolution.
+    """The first network, which maps low resolution to low resolution.
 
     It begins as the identity, because clean input must pass through unchanged.
     """
@@ -23,7 +23,7 @@ class Consistifier(nn.Module):
         self.head = nn.Conv2d(channels[0], 3, 3, padding=1)
         begin_at_zero(self.head)
         self.ranges: dict[str, tuple[float, float]] | None = None
-        """Ranges of the activations if they were measured, see `networks.quantised`."""
+        """Ranges of the activations, if they were measured; see `networks.quantised`."""
 
     def forward(self, genuine: Tensor) -> Tensor:
         """Map (N, 3, H, W) in [0, 1] to (N, 3, H, W)."""

@@ -1,4 +1,4 @@
-"""Discriminators, which judge in training whether a picture belongs to a domain."""
+"""Discriminators, which judge during training whether a picture belongs to a domain."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,12 +12,13 @@ from torch.nn.utils.parametrizations import spectral_norm
 class Discriminator(nn.Module):
     """Maps a picture to scores of its patches, which are above zero for real pictures.
 
-    It judges patches instead of whole pictures (Isola et al. 2017), because it would memorise the
-    few faces that there are. Spectral normalisation bounds its slope (Miyato et al. 2018).
+    It judges patches instead of whole pictures (Isola et al. 2017), because it would otherwise
+    memorise the few faces in the training data. Spectral normalisation bounds its slope (Miyato et
+    al. 2018).
 
     Args:
         channels: Channels of the first layer. Each halving doubles them, up to eight times.
-        halvings: How often the resolution is halved. More halvings make the patches larger.
+        halvings: Number of times that the resolution is halved. More make the patches larger.
     """
 
     def __init__(self, channels: int = 32, halvings: int = 2) -> None:
@@ -32,7 +33,7 @@ class Discriminator(nn.Module):
         self.verdict = spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
 
     def forward(self, picture: Tensor) -> list[Tensor]:
-        """Map (N, 3, H, W) in [0, 1] to the features of every layer, and the scores as the last."""
+        """Map (N, 3, H, W) in [0, 1] to the features of every layer, followed by the scores."""
         with _full_precision_on_cuda(picture):
             x = picture - 0.5
             features: list[Tensor] = []
@@ -48,8 +49,8 @@ class FeatureDiscriminator(nn.Module):
     Each map has a small head behind a fixed random mixture of its channels, so that the head cannot
     rely on the few channels that differ most between real and generated pictures (projected GANs,
     Sauer et al. 2021). All trained layers are spectrally normalised, which bounds the differences
-    that a head can express. Fine detail differs by little: without gains, the heads of the finest
-    maps learnt nothing in 400 steps.
+    that a head can express. Real and generated pictures differ little in fine detail: without
+    gains, the heads of the finest maps learnt nothing in 400 steps.
 
     Args:
         channels: Channels of each feature map.
@@ -57,8 +58,8 @@ class FeatureDiscriminator(nn.Module):
         strides: Stride of the first layer of each head.
         pixels: Channels of the first layer of the head that judges pixels.
         seed: Seed of the random mixtures.
-        gains: Factors of the scores of each head.
-        pixels_gain: Factor of the scores of the head that judges pixels.
+        gains: Factor for the scores of each head.
+        pixels_gain: Factor for the scores of the head that judges pixels.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class FeatureDiscriminator(nn.Module):
 
         Args:
             pictures: (N, 3, H, W) in [0, 1].
-            maps: Their feature maps. Only as many as there are heads are used.
+            maps: Feature maps of the pictures, at least one for each head. Others are ignored.
 
         Returns:
             A map of scores from each head, above zero for real pictures.
@@ -109,7 +110,7 @@ class FeatureDiscriminator(nn.Module):
             scores = []
             for index, head in enumerate(self.heads):
                 mixed = functional.conv2d(maps[index], getattr(self, f"mixture_{index}"))
-                # Unit vectors: heads judge the kind of a pattern, not its strength.
+                # With unit vectors, the heads judge the kind of a pattern and not its strength.
                 unit = functional.normalize(mixed.float(), dim=1) * mixed.shape[1] ** 0.5
                 scores.append(self._gains[index] * head(unit))
             scores.append(self._pixels_gain * self.pixels(4 * (pictures - 0.5)))
@@ -117,9 +118,10 @@ class FeatureDiscriminator(nn.Module):
 
 
 def _full_precision_on_cuda(x: Tensor) -> torch.autocast:
-    """Return the present autocast, or none on CUDA.
+    """Return the current autocast setting, with autocast disabled on CUDA.
 
-    There, autocast breaks spectral normalisation (https://github.com/pytorch/pytorch/issues/125544).
+    On CUDA, autocast breaks spectral normalisation
+    (https://github.com/pytorch/pytorch/issues/125544).
     """
     kind = x.device.type
     enabled = kind != "cuda" and torch.is_autocast_enabled(kind)

@@ -1,4 +1,4 @@
-"""Networks without weights, with which the pipeline runs in tests and in comparisons."""
+"""Networks without weights, for tests of the pipeline and as a baseline in comparisons."""
 
 from torch import Tensor, nn
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 
 def has_vnni() -> bool:
-    """Return whether processor and torch multiply bytes (VNNI).
+    """Return whether the processor and torch support products of bytes (VNNI).
 
-    Without VNNI, products are added up in 16 bits, which overflow.
+    Without VNNI, products are added up in 16 bits, which can overflow.
     """
     known = all(hasattr(torch.ops.onednn, n) for n in ("qconv_prepack", "qconv2d_pointwise"))
     return known and _is_supported("_is_vnni_supported") and _has_onednn()
@@ -48,7 +48,7 @@ def pack_weight(
 def convolve(
     x: Tensor, weight: Tensor, bias: Tensor, stride: list[int], padding: list[int], *, relu: bool
 ) -> Tensor:
-    """Convolve, and apply a ReLU while the result is still in a register."""
+    """Convolve, and if `relu` is set, apply a ReLU while the result is still in a register."""
     done: Tensor = torch.ops.mkldnn._convolution_pointwise(
         *(x, weight, bias, padding, stride, [1, 1], 1, "relu" if relu else "none", [], ""),
     )
@@ -58,7 +58,7 @@ def convolve(
 def convolve_onto(
     onto: Tensor, x: Tensor, weight: Tensor, bias: Tensor, stride: list[int], padding: list[int]
 ) -> Tensor:
-    """Add a convolution to a tensor, in its memory."""
+    """Add the convolution of `x` to the tensor `onto` in place."""
     done: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
         *(onto, x, weight, bias, padding, stride, [1, 1], 1),
         *("add", 1.0, None, [], None),
@@ -91,7 +91,7 @@ def convolve_bytes(*arguments: Any) -> Tensor:
 
 
 def convolve_bytes_onto(*arguments: Any) -> Tensor:
-    """Add a convolution of bytes to bytes; see ``qconv2d_pointwise.binary``."""
+    """Add a convolution of bytes to bytes; the arguments are ``qconv2d_pointwise.binary``'s."""
     done: Tensor = torch.ops.onednn.qconv2d_pointwise.binary(*arguments)
     return done
 

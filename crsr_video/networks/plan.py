@@ -1,4 +1,4 @@
-"""The order of the steps in the two networks of inference, whatever computes the steps.
+"""The order of the steps of both networks at inference, independent of what computes the steps.
 
 For training, the modules compute every sum and every ReLU as a step of its own. For inference, the
 same graph is computed in larger steps: a convolution with its ReLU, or with the sum after it. A
@@ -30,7 +30,7 @@ class Backend(Protocol[_State]):
     """
 
     def stem(self, picture: Tensor) -> _State:
-        """Compute the first convolution, of float32 (N, 3, H, W) in [0, 1]."""
+        """Compute the first convolution. The picture is float32 (N, 3, H, W) in [0, 1]."""
 
     def relu(self, name: str, x: _State) -> _State:
         """Compute a convolution and a ReLU."""
@@ -48,7 +48,7 @@ class Backend(Protocol[_State]):
         """Compute a convolution, a ReLU and a pixel shuffle by 2."""
 
     def texture(self, name: str, x: _State, picture: Tensor, share: float) -> Tensor:
-        """Add a share of a convolution with three channels to the picture."""
+        """Add the result of a convolution with three channels, times `share`, to the picture."""
 
 
 def run_steps(network: InferenceNetwork, backend: Backend[_State], picture: Tensor) -> Tensor:

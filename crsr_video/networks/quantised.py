@@ -1,9 +1,10 @@
-"""The networks on a CPU in int8, which takes half the time of bf16 on processors with VNNI.
+"""Run the networks on a CPU in int8, which takes half as long as bf16 on processors with VNNI.
 
 Activations are unsigned bytes, whose ranges were measured once on faces. Weights are signed bytes
 with a scale for every output channel (Krishnamoorthi 2018, "Quantizing deep convolutional networks
-for efficient inference"). Sums are exact in 32 bits, so a result does not depend on the rest of the
-batch. Only the correction is quantised: the picture to which it is added stays in float32.
+for efficient inference"). Sums are exact in 32 bits, so the result for a picture does not depend on
+the rest of its batch. Only the correction is quantised. The picture to which it is added stays in
+float32.
 """
 
 from collections.abc import Mapping
@@ -25,18 +26,18 @@ from crsr_video.networks.plan import (
 from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
 
 Ranges = Mapping[str, tuple[float, float]]
-"""Lowest and highest usual value after each step, by the name of the convolution."""
+"""Lowest and highest usual value of the result of each step, by the name of its convolution."""
 
 _FINE = 8
-"""Steps into which a code of the input is divided, so that rounding the input costs nothing."""
+"""Number of fine steps per code of the input, so that rounding the input loses almost nothing."""
 
 _STRAY = 3e-5
-"""Share of the values at either end that may lie outside a range. Clipping them loses less than
-all other values gain from finer steps."""
+"""Share of the values at each end that may lie outside a range. Clipping these values costs less
+precision than finer steps give to all others."""
 
 
 def _mixed(name: str) -> str:
-    """Return the name of the range in an `Upsampling` after its convolution."""
+    """Return the name of the range that follows the convolution of an `Upsampling`."""
     return f"{name}.low"
 
 
@@ -52,32 +53,32 @@ class Observer:
         return self._noted("stem", self._layers["stem"](picture - 0.5))
 
     def relu(self, name: str, x: Tensor) -> Tensor:
-        """Compute both, and record the range of the result."""
+        """Compute a convolution and a ReLU, and record the range of the result."""
         return self._noted(name, functional.relu(self._layers[name](x)))
 
     def add(self, name: str, x: Tensor, onto: Tensor) -> Tensor:
-        """Compute both, and record the range of the result."""
+        """Compute a convolution, add it to `onto`, and record the range of the result."""
         return self._noted(name, onto + self._layers[name](x))
 
     def upsample(self, name: str, x: Tensor, onto: Tensor) -> Tensor:
-        """Record the range of the convolution, and that of the sum."""
+        """Add an `Upsampling` to `onto`, and record the ranges of its convolution and the sum."""
         mixed = self._noted(_mixed(name), self._layers[name](x))
         large = functional.interpolate(mixed, scale_factor=2, mode="bilinear")
         return self._noted(name, onto + large)
 
     def head(self, x: Tensor, picture: Tensor) -> Tensor:
-        """Return the picture. Nothing is recorded, because it is not quantised."""
+        """Return the picture. Its range is not recorded, because the picture is not quantised."""
         change: Tensor = self._layers["head"](x)
         if self._factor == 1:
             return picture + change
         return enlarge(picture, self._factor) + functional.pixel_shuffle(change, self._factor)
 
     def widen(self, name: str, x: Tensor) -> Tensor:
-        """Record the range before the pixel shuffle."""
+        """Compute a convolution, a ReLU and a pixel shuffle. Record the range after the ReLU."""
         return functional.pixel_shuffle(self.relu(name, x), 2)
 
     def texture(self, name: str, x: Tensor, picture: Tensor, share: float) -> Tensor:
-        """Return the picture. Nothing is recorded, because it is not quantised."""
+        """Return the picture. Its range is not recorded, because the picture is not quantised."""
         return picture + share * without_lattice(self._layers[name](x))
 
     def _noted(self, name: str, x: Tensor) -> Tensor:
@@ -91,15 +92,15 @@ class Observer:
 
 
 class Quantised:
-    """A network for inference on the CPU, from and to float32 (N, 3, H, W).
+    """A network in int8 for inference on the CPU, whose input and output are float32 (N, 3, H, W).
 
     Args:
         network: The network, whose weights are copied.
-        ranges: Ranges of this network, from an `Observer`.
+        ranges: Ranges that an `Observer` recorded for this network.
 
     Raises:
         KeyError: The ranges belong to another network.
-        RuntimeError: oneDNN refuses a layer.
+        RuntimeError: oneDNN cannot run a layer.
     """
 
     def __init__(self, network: InferenceNetwork, ranges: Ranges) -> None:
@@ -107,7 +108,7 @@ class Quantised:
         self._factor = factor(network)
         self._scales = {name: Scale.of(low, high) for name, (low, high) in ranges.items()}
         self._layers: dict[tuple[str, torch.Size], ByteConvolution] = {}
-        # Layers are kept by shape, because each shape of input needs its own layout of weights.
+        # There is a layer for each input shape, because each shape needs its own weight layout.
         with torch.inference_mode():
             run_steps(network, self, sample(network))
 
@@ -116,7 +117,7 @@ class Quantised:
         return run_steps(self._network, self, picture)
 
     def stem(self, picture: Tensor) -> Codes:
-        """Convolve the input, whose fine part has channels of its own beside the codes."""
+        """Convolve the input, which is split into channels of coarse codes and of fine steps."""
         levels = (picture * (255 * _FINE)).round_().clamp_(0, 255 * _FINE)
         coarse = torch.floor(levels / _FINE)
         split = torch.cat([coarse, levels - coarse * _FINE], 1)
@@ -125,33 +126,33 @@ class Quantised:
         return self._layer("stem", x)(x, self._scales["stem"])
 
     def relu(self, name: str, x: Codes) -> Codes:
-        """Compute both in one call of oneDNN."""
+        """Compute the convolution and the ReLU in one call of oneDNN."""
         return self._layer(name, x)(x, self._scales[name], then="relu")
 
     def add(self, name: str, x: Codes, onto: Codes) -> Codes:
-        """Compute both in one call of oneDNN, in the memory of `onto`."""
+        """Compute the convolution and the sum in one call of oneDNN, in the memory of `onto`."""
         return self._layer(name, x)(x, self._scales[name], onto=onto)
 
     def upsample(self, name: str, x: Codes, onto: Codes) -> Codes:
-        """Mix the channels, double the resolution, and smooth while adding."""
+        """Mix the channels, double the resolution, and smooth the result while adding it."""
         mixed = self._layer(name, x)(x, self._scales[_mixed(name)])
         large = Codes(doubled(mixed.data), mixed.scale)
         return self._smooth(name, large)(large, self._scales[name], onto=onto)
 
     def head(self, x: Codes, picture: Tensor) -> Tensor:
-        """Add the correction in float32."""
+        """Add the correction to the picture in float32."""
         change = self._layer("head", x).values(x)
         if self._factor == 1:
             return picture + change
         return shuffled(change.add_(phases(picture, self._factor)), self._factor)
 
     def widen(self, name: str, x: Codes) -> Codes:
-        """Convolve in one call of oneDNN, then copy."""
+        """Compute the convolution and the ReLU in one call of oneDNN, then shuffle the pixels."""
         wide = self.relu(name, x)
         return Codes(widened(wide.data), wide.scale)
 
     def texture(self, name: str, x: Codes, picture: Tensor, share: float) -> Tensor:
-        """Add the correction in float32."""
+        """Add the texture to the picture in float32."""
         return picture.add_(without_lattice(self._layer(name, x).values(x)), alpha=share)
 
     def _layer(self, name: str, x: Codes) -> ByteConvolution:
@@ -180,7 +181,7 @@ class Quantised:
 
 
 def _framed(split: Tensor) -> Tensor:
-    """Pad both parts of the input with 0.5, which is zero for the first convolution."""
+    """Pad both parts of the input with codes of 0.5, which the first convolution treats as zero."""
     middle = 255 * _FINE // 2
     coarse = functional.pad(split[:, :3], (1, 1, 1, 1), value=middle // _FINE)
     fine = functional.pad(split[:, 3:], (1, 1, 1, 1), value=middle % _FINE)

@@ -1,8 +1,8 @@
 """dlib's face-recognition network as a torch module, through which gradients pass.
 
 The network is Davis King's `dlib_face_recognition_resnet_model_v1` (weights in the public domain,
-CC0), a ResNet with 29 convolutions. It maps a face to 128 numbers, and pictures of one person to
-numbers that lie close together. Its input is a chip, see `imaging.chips`.
+CC0), a ResNet with 29 convolutions. It maps a face to 128 numbers, which are close together for
+pictures of the same person. Its input is a face chip; see `imaging.chips`.
 """
 
 from math import prod
@@ -105,7 +105,7 @@ class _Block(nn.Module):
 
 
 def _padded(x: Tensor, shape: list[int]) -> Tensor:
-    """Pad with zeros behind the last channel, row and column, as dlib adds unequal tensors."""
+    """Pad with zeros after the last channel, row and column, as dlib does before an addition."""
     channels, height, width = (want - have for want, have in zip(shape, x.shape[1:], strict=True))
     return functional.pad(x, (0, width, 0, height, 0, channels))
 

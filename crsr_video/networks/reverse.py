@@ -1,7 +1,7 @@
 """The reverse network, which degrades a perfect small face as a camera and a codec would.
 
-It learns from genuine footage how that differs from shrunken pictures, and makes pairs from which
-the other two networks learn. It is called rho in our reconstruction, and used in training only.
+It learns from genuine footage how such footage differs from shrunken pictures, and makes pairs from
+which the other two networks learn. Our reconstruction calls it rho. It is used in training only.
 """
 
 import torch
@@ -12,13 +12,13 @@ from crsr_video.networks.blocks import Hourglass, begin_at_zero
 
 
 class Reverse(nn.Module):
-    """Maps artificial LR to genuine LR of the same size.
+    """Maps artificial low-resolution pictures (LR) to genuine LR of the same size.
 
-    A clean face has many degraded versions, among which the input noise chooses.
+    A clean face has many degraded versions. The noise in the input chooses one of them.
     """
 
     noise = 2
-    """Channels of noise, drawn from a normal distribution."""
+    """Number of noise channels in the input. The noise is drawn from a normal distribution."""
 
     def __init__(
         self, channels: tuple[int, int, int] = (24, 48, 96), middle: int = 3, factor: int = 1

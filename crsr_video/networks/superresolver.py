@@ -1,4 +1,4 @@
-"""The super-resolver, which enlarges a consistent small face four times.
+"""The super-resolver, which enlarges the small face from the consistifier four times.
 
 All convolutions of the fidelity head run at the resolution of the input. The last one writes the
 sixteen sub-pixels of every pixel at once (sub-pixel convolution, Shi et al. 2016).
@@ -11,10 +11,10 @@ from crsr_video.networks.blocks import Hourglass, Tail, begin_at_zero, enlarge
 
 
 class SuperResolver(nn.Module):
-    """Maps LR to HR, which is the sum of the bicubic enlargement and a correction.
+    """Maps a small face to a large one, which is a bicubic enlargement plus a correction.
 
-    One trunk has two heads. One of them is trained for fidelity, and leaves out uncertain detail.
-    The other one, the tail, is trained to add plausible texture to the picture of the first.
+    A trunk has two heads. The first one is trained for fidelity, and leaves out uncertain detail.
+    The second one, called the tail, is trained to add plausible texture to the result of the first.
     """
 
     factor = 4
@@ -41,13 +41,13 @@ class SuperResolver(nn.Module):
         self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
         self.trunk = Hourglass(channels, down=down, middle=middle, up=up)
         self.head = nn.Conv2d(channels[0], 3 * self.factor**2, 3, padding=1)
-        # The head begins at zero, so that training begins with the bicubic enlargement.
+        # The head starts with weights of zero, so training starts from the bicubic enlargement.
         begin_at_zero(self.head)
         self.tail = Tail(channels[0], tail) if tail else None
         self.texture = 0.0
         """Share of the texture head's output that is added to the picture, 0 to 1."""
         self.ranges: dict[str, tuple[float, float]] | None = None
-        """Ranges of the activations if they were measured, see `networks.quantised`."""
+        """Ranges of the activations, or None if not measured; see `networks.quantised`."""
 
     def forward(self, consistent: Tensor) -> Tensor:
         """Map (N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W)."""

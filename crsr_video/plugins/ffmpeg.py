@@ -23,7 +23,7 @@ _FALLBACK_ENCODER = "libx264"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command, or several that are joined by pipes."""
+    """One command, or several commands that are connected by pipes."""
 
     parts: tuple[tuple[str, ...], ...]
     """The programs with their arguments."""
@@ -70,7 +70,7 @@ def through_effect(
             size=(first.width, first.height),
             pixel_format=plan.pixel_format,
             tags=colour_tags(source),
-            # The faces in a tracks file have positions in the picture as it is stored.
+            # The positions in a tracks file refer to the stored picture, before rotation.
             rotation=0 if chosen.tracks else first.rotation,
             interlaced=first.interlaced,
         )
@@ -116,7 +116,7 @@ def through_pipe(
         # afterwards, because a pipe holds no display matrix.
         reading = ["-c:v", "ffv1", "-level", "3"] if first.rotation else ["-c", "copy"]
         container = "matroska" if first.rotation else "nut"
-        tags = tag_filter(colour_tags(source))  # Raw pictures in a pipe have none.
+        tags = tag_filter(colour_tags(source))  # Raw video in a pipe has no colour tags.
         filters = ",".join(part for part in (tags, f"format={plan.pixel_format}") if part)
         decode = (
             *("ffmpeg", "-v", "error", "-i", _file_argument(path)),
@@ -148,7 +148,7 @@ def colour_tags(source: Source) -> ColourTags:
 
 
 def _plan(reader: Reader, output: Path | None, settings: OutputSettings | None) -> OutputPlan:
-    """Return what ``crsr-video enhance`` would write, with an encoder that the FFmpeg here has."""
+    """Return the plan of ``crsr-video enhance``, with an encoder that the installed FFmpeg has."""
     plan = plan_output(reader.source, output, settings)
     if plan.path.exists() and plan.path.samefile(reader.path):
         raise OutputError(f"{plan.path}: the output is the input itself")
@@ -164,7 +164,7 @@ def _plan(reader: Reader, output: Path | None, settings: OutputSettings | None) 
 def _stream_arguments(source: Source, plan: OutputPlan, file: int) -> list[str]:
     """Return the arguments that select the streams, in the source's order.
 
-    The video is from the first input, everything else from the input of number `file`.
+    The video comes from the first input, and everything else from the input with the number `file`.
     """
     words: list[str] = []
     for stream in source.container.streams:
@@ -201,7 +201,7 @@ def _timing_arguments(source: Source, plan: OutputPlan, at: str) -> list[str]:
 
 
 def _limits_of_effect(source: Source) -> tuple[str, ...]:
-    """Return what the effect cannot keep of this video."""
+    """Return notices about properties of this video that the effect cannot preserve."""
     notices = []
     bits = source.first.layout.bits
     if bits > 8:
@@ -218,7 +218,7 @@ def _limits_of_effect(source: Source) -> tuple[str, ...]:
 
 
 def _problems_of_ffmpeg(*, needs_effect: bool = True) -> tuple[str, ...]:
-    """Return what is missing on this machine."""
+    """Return notices about what FFmpeg on this machine lacks for the command."""
     host = status.ffmpeg()
     if host.path is None:
         return ("there is no ffmpeg on the search path",)
@@ -230,6 +230,6 @@ def _problems_of_ffmpeg(*, needs_effect: bool = True) -> tuple[str, ...]:
 
 
 def _file_argument(path: Path) -> str:
-    """Return a file name that FFmpeg does not take for an option or an address."""
+    """Return a path in a form that FFmpeg cannot mistake for an option or an address."""
     text = str(path)
     return f"file:{text}" if ":" in text or text.startswith("-") else text

@@ -1,6 +1,7 @@
 """FFmpeg filters around the effect: the conversion to RGBA and back, with exact colours.
 
-By itself, FFmpeg converts with the matrix of standard definition, and loses range and tags.
+Without them, FFmpeg converts with the matrix of standard definition, and loses the range and the
+colour tags.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from crsr_video.types import FieldOrder, PixelLayout
 
 _SCALE_FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int"
 _MATRICES = {"bt601": "smpte170m"}
-"""Names of the scale filter that differ from ours."""
+"""Matrices whose names in the scale filter differ from those of `PixelLayout`."""
 
 # FFmpeg's names of the codes of ITU-T H.273.
 _PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film"}
@@ -33,7 +34,7 @@ MIN_FACE_UNIT = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourTags:
-    """The colour tags of a video: codes of ITU-T H.273."""
+    """The colour tags of a video, as codes of ITU-T H.273."""
 
     primaries: int = 2
     transfer: int = 2
@@ -44,16 +45,16 @@ class ColourTags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectParameters:
-    """The parameters of the effect, in its order."""
+    """The parameters of the effect, in the order in which it declares them."""
 
     strength: float = 1.0
-    """Share of the correction, 0 to 1."""
+    """Share of the correction that is applied, 0 to 1."""
     min_face: float = 16.0
     """Width in pixels below which faces are left alone."""
     model: str = "fast"
     """Name of a shipped model, or absolute path of weights."""
     compare: bool = False
-    """Show the left half before and the right half after."""
+    """Leave the left half of the frame as it was."""
     debug: bool = False
     """Draw boxes and landmarks."""
     tracks: str = ""
@@ -145,7 +146,7 @@ def filter_chain(
 
 
 def _scale(side: str, layout: PixelLayout, is_interlaced: bool) -> str:
-    """Return the conversion on one side of the effect. RGB needs none but an order of channels."""
+    """Return the conversion on one side of the effect. RGB needs no conversion."""
     if layout.family == "rgb":
         return ""
     interlaced = ":interl=1" if is_interlaced else ""

@@ -1,4 +1,4 @@
-"""Install the effect and the editors' descriptions of it for one user, and remove them again."""
+"""Install or remove the effect and its descriptions for video editors, for one user."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from crsr_video.errors import PluginError
 from crsr_video.plugins import frei0r
 
 EFFECT_FILE = "crsr.so"
-"""The file name everywhere, on macOS too, because FFmpeg looks for no other."""
+"""The file name on every system, including macOS, because FFmpeg looks only for this name."""
 _MANIFEST_FORMAT = 1
 _PROGRAM_MODE = 0o755
 _TEXT_MODE = 0o644
@@ -29,11 +29,11 @@ class Places:
     """Folders and files of one user. None of them needs to exist."""
 
     frei0r: Path
-    """Folder in which FFmpeg and MLT look for effects without being configured."""
+    """Folder in which FFmpeg and MLT look for effects by default."""
     kdenlive: Path
     """Kdenlive's folder of effect descriptions."""
     shotcut: Path | None
-    """Shotcut's own folder of filters, the only one that it reads, if the user has named it."""
+    """Shotcut's own folder of filters, the only one that it reads, or None if not requested."""
     manifest: Path
     """The list of installed files."""
 
@@ -76,16 +76,16 @@ class Manifest:
     version: str
     """Version of crsr-video that installed them."""
     command: str
-    """The ``crsr-video`` program with which the effect starts its server."""
+    """The ``crsr-video`` program that the effect runs to start its server."""
     source: str
     """SHA-256 of everything that the effect was compiled from."""
     files: dict[Path, str] = field(default_factory=dict)
-    """The written files with their SHA-256."""
+    """SHA-256 of each installed file, by path."""
     folders: tuple[Path, ...] = ()
     """Folders that were created for them, outermost first."""
 
     def is_changed(self, path: Path) -> bool:
-        """Return whether a file exists, but not as it was installed."""
+        """Return whether a file exists and differs from the installed one."""
         return os.path.lexists(path) and _digest_of_file(path) != self.files.get(path)
 
 
@@ -140,9 +140,9 @@ class InstallResult:
     files: tuple[Path, ...]
     """All files that are installed now."""
     written: tuple[Path, ...]
-    """Those of them that were new or different before."""
+    """The files among them that were missing or different before."""
     removed: tuple[Path, ...]
-    """Files of an earlier installation that this one does not have."""
+    """Removed files of an earlier installation that are no longer needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class UninstallResult:
     files: tuple[Path, ...]
     """The removed files."""
     kept: tuple[Path, ...]
-    """Files that the user has changed since."""
+    """Files that were not removed, because the user has changed them."""
 
 
 def install(places: Places, *, command: Path, force: bool = False) -> InstallResult:
@@ -160,12 +160,12 @@ def install(places: Places, *, command: Path, force: bool = False) -> InstallRes
 
     Args:
         places: Where to install.
-        command: The ``crsr-video`` program with which the effect starts its server.
-        force: Replace files that are not from crsr-video, or were changed since.
+        command: The ``crsr-video`` program that the effect runs to start its server.
+        force: Replace files that are not from crsr-video, or that were changed.
 
     Raises:
-        PluginError: The effect cannot be compiled here, or a file is in the way. Nothing has
-            changed then.
+        PluginError: The effect cannot be compiled here, a file is in the way (in both cases,
+            nothing has changed), or a file cannot be written.
     """
     if not hasattr(os, "memfd_create"):
         raise PluginError("the effect needs Linux: this system has no memory that can be sealed")
@@ -188,7 +188,7 @@ def install(places: Places, *, command: Path, force: bool = False) -> InstallRes
     try:
         created = _create_folders(path.parent for path in (places.manifest, *contents))
         current = replace(current, folders=tuple(dict.fromkeys((*folders, *created))))
-        # Write the list first, so that it names every file even if an error follows.
+        # Write the list first, so that it contains every file even if an error follows.
         _write_manifest(current, places.manifest)
         for path in written:
             mode = _PROGRAM_MODE if path == places.effect else _TEXT_MODE
@@ -205,7 +205,7 @@ def uninstall(places: Places, *, force: bool = False) -> UninstallResult:
 
     Args:
         places: Where to uninstall.
-        force: Remove also files that were changed since.
+        force: Also remove files that were changed.
 
     Raises:
         PluginError: Nothing is installed, or something cannot be removed.
@@ -220,7 +220,7 @@ def uninstall(places: Places, *, force: bool = False) -> UninstallResult:
     except OSError as error:
         raise PluginError(f"{error.filename}: {error.strerror}") from error
     for folder in reversed(manifest.folders):
-        with suppress(OSError):  # Other files are in it.
+        with suppress(OSError):  # It contains other files.
             folder.rmdir()
     return UninstallResult(tuple(removed), tuple(kept))
 
@@ -280,7 +280,7 @@ def _remove(paths: Iterable[Path]) -> list[Path]:
 
 
 def _put(path: Path, data: bytes, *, mode: int) -> None:
-    """Write a complete file. A program that has loaded the old one keeps it."""
+    """Replace a file atomically. A program that has loaded the old file keeps it."""
     # The temporary name does not end in ".so", because a program may be searching the folder.
     with files.replacing(path, suffix="") as temporary:
         temporary.write_bytes(data)
@@ -292,7 +292,7 @@ def _digest(data: bytes) -> str:
 
 
 def _digest_of_file(path: Path) -> str:
-    """Return the digest of a file, or a text that is no digest if it cannot be read."""
+    """Return the digest of a file, or "unreadable" if it cannot be read."""
     try:
         return files.sha256_of_file(path)
     except OSError:

@@ -36,7 +36,7 @@ class Host:
     version: str = ""
     """Its version."""
     able: bool = False
-    """It can load frei0r effects."""
+    """Whether it can load frei0r effects."""
     effect: Path | None = None
     """The effect that it would load, if it finds one."""
 
@@ -74,7 +74,7 @@ def gstreamer() -> Host:
 
 
 def ffmpeg_encoders() -> frozenset[str]:
-    """Return the video encoders of the ffmpeg on the search path; none if there is no ffmpeg."""
+    """Return the video encoders of the ffmpeg on the search path, or none without an ffmpeg."""
     path = shutil.which("ffmpeg")
     if path is None:
         return frozenset()
@@ -83,7 +83,7 @@ def ffmpeg_encoders() -> frozenset[str]:
 
 
 def ffmpeg_has_fps_mode() -> bool:
-    """Return whether ffmpeg has -fps_mode in place of -vsync, as FFmpeg 5.1 and later have."""
+    """Return whether ffmpeg has -fps_mode, which replaces -vsync since FFmpeg 5.1."""
     path = shutil.which("ffmpeg")
     found = re.match(r"(\d+)\.(\d+)", _version_of([path, "-version"])) if path else None
     return found is None or (int(found.group(1)), int(found.group(2))) >= (5, 1)
@@ -97,7 +97,7 @@ def ffmpeg_effect_folders() -> tuple[Path, ...]:
 
 
 def mlt_effect_folders() -> tuple[Path, ...]:
-    """Return the folders in which MLT looks, in order: only the configured ones, if there are."""
+    """Return the folders in which MLT looks, in order. Configured folders replace all others."""
     named = os.environ.get("MLT_FREI0R_PLUGIN_PATH") or os.environ.get("FREI0R_PATH") or ""
     if named:
         return tuple(Path(part) for part in named.split(":") if part)
@@ -105,7 +105,7 @@ def mlt_effect_folders() -> tuple[Path, ...]:
 
 
 def gstreamer_effect_folders() -> tuple[Path, ...]:
-    """Return the folders in which GStreamer looks: only those of FREI0R_PATH, if it is set."""
+    """Return the folders in which GStreamer looks: if FREI0R_PATH is set, only those in it."""
     if named := os.environ.get("FREI0R_PATH"):
         return tuple(Path(part) for part in named.split(":"))
     return ffmpeg_effect_folders()
@@ -121,7 +121,7 @@ def _version_of(words: list[str], before: str = "") -> str:
 
 
 def _output_of(words: list[str]) -> str:
-    """Return the output and errors of a program; nothing if it cannot be run."""
+    """Return the output and the errors of a program, or an empty text if it cannot be run."""
     try:
         done = subprocess.run(
             words,
@@ -144,7 +144,7 @@ class FileState:
     path: Path
     """The file."""
     state: Literal["ok", "missing", "changed"]
-    """Whether it is as it was installed."""
+    """Whether the file is still as it was installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,23 +156,23 @@ class Status:
     installed: str | None
     """Version of crsr-video that installed the effect, if it is installed."""
     current: bool
-    """The effect was compiled from the source of this crsr-video."""
+    """Whether the effect was compiled from the source of this crsr-video."""
     command: str
     """The program with which the effect starts its server."""
     runnable: bool
-    """That program exists."""
+    """Whether the program in `command` exists."""
     files: tuple[FileState, ...]
     """The installed files."""
     effect: Effect | None
     """The effect, if it can be loaded."""
     trouble: str
-    """Why it cannot be loaded."""
+    """Why the effect cannot be loaded, or an empty text if it can."""
     hosts: tuple[Host, ...]
-    """The programs that may load it."""
+    """The programs that may load the effect."""
 
     @property
     def works(self) -> bool:
-        """The effect can be loaded, is current, and finds its server's program."""
+        """Whether the effect can be loaded, is current and complete, and its server can start."""
         is_complete = all(file.state == "ok" for file in self.files)
         return self.effect is not None and self.current and self.runnable and is_complete
 

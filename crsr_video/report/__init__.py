@@ -1,6 +1,6 @@
 """Reports of finished runs: JSON for programs and one HTML page for people.
 
-An `Observer` gathers facts while frames pass, `assemble` adds what is known about the files and the
+An `Observer` gathers facts while frames pass, `assemble` adds facts about the files and the
 machine, and `write` creates the files. ``docs/report-json.md`` documents the JSON.
 """
 

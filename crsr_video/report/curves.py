@@ -7,7 +7,7 @@ from crsr_video.report.facts import Curve, Span
 MAX_POINTS = 240
 MAX_SPANS = 120
 MAX_GAP_SECONDS = 0.5
-"""A face that is missing for longer begins a new span."""
+"""A face that was missing for longer than this begins a new span."""
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class Gauge:
         return [*self._points, *([_mean(self._pending)] if self._pending else [])]
 
     def drop_curve(self) -> None:
-        """Keep the totals only."""
+        """Delete the curve, and keep only the totals."""
         self._points, self._pending = [], []
 
 
@@ -80,7 +80,7 @@ class Presence:
         self._spans: list[Span] = []
 
     def push(self, seconds: float, enhanced: bool) -> None:
-        """Note that the face is visible at this time."""
+        """Record that the face is visible at this time."""
         last = self._spans[-1] if self._spans else None
         if (
             last is not None
@@ -102,7 +102,7 @@ class Presence:
         )
 
     def _join_nearest(self) -> None:
-        """Join the two spans with the shortest gap; the longer one says whether it is enhanced."""
+        """Join the two spans with the shortest gap. The longer one determines `enhanced`."""
         neighbours = zip(self._spans, self._spans[1:], strict=False)
         gaps = [b.first_seconds - a.last_seconds for a, b in neighbours]
         at = gaps.index(min(gaps))

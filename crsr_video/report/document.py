@@ -24,7 +24,7 @@ from crsr_video.types import RunStatistics
 from crsr_video.versions import library_versions
 
 MAX_PEOPLE = 10_000
-"""Largest number of people in a report: those seen longest."""
+"""Largest number of people in a report. The people seen longest are kept."""
 
 
 def assemble(
@@ -45,8 +45,8 @@ def assemble(
     Args:
         summary: Outcome of the run.
         statistics: Counts of frames and faces, and the time of every stage.
-        observed: What an `Observer` gathered.
-        fps: Frames per second after the start.
+        observed: Facts that an `Observer` gathered.
+        fps: Frames per second after start-up.
         resumed: Number of frames that an earlier run finished.
         source: Properties of the source.
         output: Properties of the result.
@@ -175,7 +175,7 @@ def _versions() -> dict[str, str]:
 
 
 def _hashes(config: EnhancerConfig) -> dict[str, str]:
-    """Return SHA-256 of the weights and, if faces were searched for, of the face models."""
+    """Return the SHA-256 of the weights and, if faces were searched for, of the face models."""
     pair = weights.load(config.networks.model)
     found = {f"weights {pair.name}": pair.sha256}
     if config.faces.tracks is None:

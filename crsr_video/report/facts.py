@@ -15,7 +15,7 @@ VERSION = 2
 MAX_PICTURES = 3
 """Maximum number of pictures of each person."""
 PICTURE_GAP_SECONDS = 2.0
-"""Minimum time between two of them."""
+"""Minimum time between two pictures of a person."""
 
 UNSPECIFIED = "unspecified"
 """Value of a colour property that the file does not specify."""
@@ -84,7 +84,7 @@ class BackedOff:
     lowest: float
     """Smallest remaining share of the strength."""
     mean: float
-    """Mean remaining share over those frames."""
+    """Mean remaining share over the frames with reduced strength."""
     cause: str
     """"drift", "softness" or "motion blur"."""
 
@@ -100,14 +100,15 @@ class Identity:
     steady_before: float | None
     """Similarity between consecutive samples of the source, or None for a single sample."""
     steady_after: float | None
-    """The same for the result. A lower value means that the identity drifts."""
+    """Similarity between consecutive samples of the result. A lower value means that the identity
+    drifts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flicker:
     """Mean absolute change of luma between neighbouring frames, in 8-bit codes.
 
-    Measured on the aligned face, after motion compensation.
+    It is measured on the aligned face, after motion compensation.
     """
 
     pairs: int
@@ -155,14 +156,14 @@ class PersonFacts:
     """Number of frames in which the face was left unchanged, by reason."""
     spans: tuple[Span, ...] = ()
     curves: Mapping[str, Curve] = field(default_factory=dict)
-    """"size", "strength", "flicker_before", "flicker_after" and "likeness"."""
+    """Curves by name: "size", "strength", "flicker_before", "flicker_after" and "likeness"."""
     pictures: tuple[Picture, ...] = ()
-    """Shown on the page, but not part of the JSON report."""
+    """Pictures for the page, which are not part of the JSON report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """Share of the picture that was changed, over a sample of the frames."""
+    """Share of the picture that was changed, measured on a sample of the frames."""
 
     frames: int
     mean: float
@@ -237,5 +238,5 @@ class Report:
     cuts: tuple[float, ...]
     people: tuple[PersonFacts, ...]
     people_left_out: int
-    """Number of further people, who are seen for less time."""
+    """Number of people that are not in `people` because they are seen for less time."""
     notices: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Measurements on a face before and after enhancement, at the same place of both frames."""
+"""Measurements of a face before and after enhancement, at the same position in both frames."""
 
 from dataclasses import dataclass
 
@@ -62,7 +62,7 @@ class FacePair:
         return before, after
 
     def chips(self) -> tuple[Chip, Chip]:
-        """Return the pictures that the recognition network takes, before and after.
+        """Return the inputs of the recognition network, before and after enhancement.
 
         Raises:
             DegenerateFaceError: The landmarks do not span a crop.
@@ -71,7 +71,7 @@ class FacePair:
         return chip_of(self.before, before), chip_of(self.after, after)
 
     def _matrices(self, size: int) -> tuple[Matrix, Matrix]:
-        """Return the transforms from the pixels of either frame to those of a crop."""
+        """Return the transforms from the pixels of each frame to those of a crop."""
         matrix = crop_from_frame(self.face.landmarks, size, float(self.before.sample_aspect))
         scale = self.after.width / self.before.width
         return matrix, compose(matrix, resize_matrix(1 / scale))
@@ -96,7 +96,7 @@ def flicker(earlier: tuple[Luma, Luma], later: tuple[Luma, Luma]) -> tuple[float
 
     Args:
         earlier: Luma crops of a face before and after enhancement.
-        later: The same of the next frame.
+        later: The same two crops of the next frame.
 
     Returns:
         Mean absolute change before and after enhancement in 8-bit codes, or None if the flow

@@ -36,7 +36,7 @@ def describe_feed(address: str, feed: Feed, seconds: float) -> MediaFacts:
     Args:
         address: Address of the stream.
         feed: The opened stream.
-        seconds: Duration that was read or written.
+        seconds: Duration of the part that was read or written.
     """
     info, first = feed.info, feed.first
     native = first.native

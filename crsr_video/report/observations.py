@@ -1,4 +1,4 @@
-"""Merge what was observed of one person in several tracks, or in several segments of a video."""
+"""Merge the observations of one person from several tracks, or from several segments of a video."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -193,7 +193,7 @@ def _curves(people: Sequence[PersonFacts]) -> dict[str, Curve]:
 
 
 def _thinned(parts: Sequence[Curve]) -> Curve:
-    """Concatenate curves, and average neighbouring points so that at most `MAX_POINTS` remain."""
+    """Concatenate curves, and average neighbouring points so that at most `MAX_POINTS` are left."""
     seconds = [s for part in parts for s in part.seconds]
     values = [v for part in parts for v in part.values]
     step = -(-len(values) // MAX_POINTS)
@@ -206,7 +206,7 @@ def _thinned(parts: Sequence[Curve]) -> Curve:
 
 
 def _pictures(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
-    """Select the first picture, the last one and one in between, all well apart in time."""
+    """Drop pictures too close in time, and keep at most the first, a middle and the last one."""
     apart: list[Picture] = []
     for picture in pictures:
         if not apart or picture.seconds - apart[-1].seconds >= PICTURE_GAP_SECONDS:

@@ -1,7 +1,7 @@
-"""Gather the facts of a report while frames pass, in bounded memory and little time.
+"""Gather the facts of a report during a run, in bounded memory and little time.
 
-Cheap facts are noted for every face in every frame. Expensive ones are sampled: flicker on pairs of
-neighbouring frames, identity about once in 60 frames, and a few good pictures of each face.
+Cheap facts are recorded for every face in every frame. Expensive ones are sampled: flicker on pairs
+of neighbouring frames, identity about once in 60 frames, and a few good pictures of each face.
 """
 
 import time
@@ -34,20 +34,20 @@ from crsr_video.track.recognition import Embedding, FaceRecogniser, cosine
 from crsr_video.types import Face, Frame, TrackedFrame
 
 DETAILED_TRACKS = 48
-"""Curves and pictures are kept for the longest tracks only."""
+"""Number of tracks whose curves and pictures are kept: the longest ones."""
 _MEASURE_EVERY = 12
 """Enhanced frames of a face between two measurements."""
 _EMBED_FIRST, _EMBED_EVERY = 54, 60
-"""Enhanced frames before the first embedding and between embeddings, the slowest measurement."""
+"""Enhanced frames before the first embedding and between two. Embeddings take the most time."""
 _EMBEDDINGS_BEFORE_HALVING = 64
-"""The sampling rate of embeddings is halved after each such number of them."""
+"""The sampling rate of embeddings is halved each time this number of them was taken."""
 _MASKS_EVERY = 12
 """Frames between two measurements of the changed area."""
 _MAX_CUTS = 400
 _BETTER = 1.15
 """A picture replaces another one if its score is higher by this factor."""
 _FIRST_FRAME_PENALTY = 0.8
-"""Factor for the score of a track's first picture: codec and smoothing have only just begun."""
+"""Factor for the score of a track's first picture, because codec and smoothing have just begun."""
 _PICTURE_SIDES = (128, 320)
 """Smallest and largest side of a picture in pixels."""
 _FACE_WIDTHS_PER_PICTURE = 1.9
@@ -110,7 +110,7 @@ class Observer:
         """Observe a frame.
 
         Args:
-            item: The source frame and its faces, just before they are pasted.
+            item: The source frame and its faces, just before the enhanced faces are pasted.
             finished: The finished frame.
         """
         begin = time.perf_counter()
@@ -181,7 +181,7 @@ class Observer:
                     gauge.push(pair.before.seconds, change)
         track.lumas = pair.lumas() if turn == 0 else None
         track.last_frame = self._frames
-        # Rarely in the first frames of a face, which is still being faded in.
+        # Seldom done in the first frames of a face, because it is still being faded in.
         if turn == _MEASURE_EVERY // 2 or (track.measured == 1 and not track.pictures):
             self._take_picture(track, pair)
             self._identify(track, pair)
@@ -235,7 +235,7 @@ class Observer:
 
 
 def _picture_score(pair: FacePair) -> float:
-    """Rate a picture of a face: large, frontal, and detected with confidence is best."""
+    """Rate a picture of a face. Large, frontal and confidently detected faces score best."""
     face = pair.face
     eye_distance = float(np.hypot(*(face.landmarks[1] - face.landmarks[0])))
     if eye_distance < 1e-6:

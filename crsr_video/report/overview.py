@@ -17,25 +17,26 @@ _MARKS = (
     '<meta name="generator" content="crsr-video overview">',
     '"format": "crsr-video overview"',
 )
-"""Texts near the beginning of a page and of a JSON document that only an overview contains."""
+"""Texts that only an overview contains near its beginning: first as a page, then as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewRow:
-    """What became of one file.
+    """The outcome for one file.
 
     Attributes:
         source: The file.
         output: Its result.
-        state: Whether it was enhanced, existed already, or failed.
-        message: Why it failed, or what is damaged.
+        state: "enhanced"; "unchanged" if no face was enhanced; "skipped" if the result existed
+            already; or "failed".
+        message: Reason for a failure, or description of the damage in the file.
         people: Number of track IDs.
         faces: Faces found, summed over frames.
         enhanced: Enhanced faces, summed over frames.
         frames: Number of frames.
         source_bytes: Size of the source.
         output_bytes: Size of the result.
-        page: Report of this file, relative to the overview.
+        page: Path of the report on this file, relative to the overview.
     """
 
     source: str

@@ -29,7 +29,7 @@ _LARGEST = 64
 _WARM_UP = 3
 _RUNS = 20
 _NEVER = 1e9
-"""Seconds that count for a way that does not work."""
+"""Time in seconds that stands for a way that does not work."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class RecordedForward:
     """A forward pass that is recorded once for each shape.
 
     All shapes share their memory: one recording runs at a time, and its result is copied. Batches
-    are split into powers of two, so that few shapes are recorded. Once recording fails, the forward
-    pass is launched step by step from then on.
+    are split into powers of two, so that few shapes are recorded. After recording has failed once,
+    the forward pass is launched step by step.
     """
 
     def __init__(self, forward: Forward, largest: int = _LARGEST) -> None:
@@ -62,7 +62,7 @@ class RecordedForward:
         return self._forward(x)
 
     def run(self, x: Tensor) -> Tensor:
-        """Replay the recording of this shape, which is made now if there is none.
+        """Replay the recording of this shape, and make it first if there is none.
 
         Raises:
             RuntimeError: The forward pass cannot be recorded.
@@ -93,7 +93,7 @@ class RecordedForward:
 
 
 def powers(count: int, largest: int) -> list[int]:
-    """Return a number as a sum of powers of two, none above `largest`, in falling order."""
+    """Split a number into powers of two, none above `largest`, in descending order."""
     sizes = [largest] * (count // largest)
     rest = count % largest
     return sizes + [1 << bit for bit in reversed(range(rest.bit_length())) if rest >> bit & 1]
@@ -106,14 +106,14 @@ def fastest_launch(
     subject: str,
     seconds: Callable[[Forward, Tensor], float] | None = None,
 ) -> tuple[str, Forward]:
-    """Return the faster way for a few crops and for many, measured once on a machine.
+    """Return the faster way for a few crops and for many, measured once per machine.
 
     Args:
         forward: Runs the network kernel by kernel.
-        recorded: Runs the same as a recording.
+        recorded: Runs the same network as a recording.
         sample: One picture, (1, 3, S, S).
-        subject: Device, network and versions: what the result depends on.
-        seconds: Measures one way on one batch.
+        subject: Device, network and versions, on which the result depends.
+        seconds: Measures one way on one batch. Defaults to `seconds_per_pass`.
 
     Returns:
         The name of the way, and the forward pass.
@@ -154,7 +154,7 @@ def _seconds_or_never(
 
 
 def seconds_per_pass(way: Forward, batch: Tensor) -> float:
-    """Measure one pass: the mean of some, after a warm-up."""
+    """Return the mean time of a pass in seconds, measured after a warm-up."""
     for _ in range(_WARM_UP):
         way(batch)
     torch.cuda.synchronize(batch.device)

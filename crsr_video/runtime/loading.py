@@ -8,9 +8,9 @@ from crsr_video.runtime.placement import Placement, place
 from crsr_video.runtime.predictor import Predictor
 
 _WINDOWED = (64, 128)
-"""Sides of crops of which only the part is computed that is pasted: the face comes out the same
-(talking faces of 48 and 96 pixels within 0.005 dB), in two thirds of the time. Crops of 32 pixels
-lose 0.1 to 0.4 dB by it."""
+"""Sides of the crops for which the networks compute only the part that is pasted. The face comes
+out the same (within 0.005 dB for talking faces of 48 and 96 pixels), in two thirds of the time.
+Crops of 32 pixels would lose 0.1 to 0.4 dB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Networks:
     pair: weights.Pair
     placement: Placement
     windowed: tuple[int, ...] = ()
-    """Sides of crops of which only the part is computed that is pasted."""
+    """Sides of the crops for which the networks compute only the part that is pasted."""
     shared: Predictors | None = None
     """Predictors of all pipelines, if these take turns in one thread."""
 
@@ -69,6 +69,6 @@ def resolve_placement(config: EnhancerConfig) -> Placement:
 def _resolve(config: EnhancerConfig) -> tuple[weights.Pair, Placement]:
     networks = config.networks
     placement = place(networks.device, networks.precision, threads=networks.threads)
-    with placement.applied():  # More threads check weights slower than one beside other work.
+    with placement.applied():  # Beside other work, one thread checks weights fastest.
         pair = weights.load(networks.model).with_texture(networks.texture)
     return pair, placement.for_weights(int8=pair.eight_bits)

@@ -1,8 +1,8 @@
 """Measurements of this machine that are made once and then kept in the user's cache.
 
-What a stopwatch says on a busy machine changes from run to run, and so would the pictures that
-depend on it. There is one small file for each measurement. A damaged file is measured again; of two
-processes that measure at the same time, both use what the first has written.
+Timings on a busy machine vary from run to run, and so would pictures that depend on them. Each
+measurement is kept in one small file. If the file is damaged, the measurement is repeated. If two
+processes measure at the same time, both use the result that was written first.
 """
 
 import hashlib
@@ -23,15 +23,15 @@ def folder() -> Path:
 def measured_once(
     question: str, subject: str, count: int, measure: Callable[[], list[float]]
 ) -> list[float]:
-    """Return the kept result of a measurement; measure now if there is none.
+    """Return the stored result of a measurement, or measure now if there is none.
 
-    A cache that cannot be written is no error.
+    No error is raised if the cache cannot be written.
 
     Args:
-        question: What is measured, one word.
-        subject: Everything that the result depends on: device, versions.
+        question: Name of the measurement, one word.
+        subject: Everything that the result depends on, such as the device and versions.
         count: Number of values in a result.
-        measure: Makes the measurement.
+        measure: Function that makes the measurement.
     """
     path = folder() / f"{question}-{hashlib.sha256(subject.encode()).hexdigest()[:16]}.json"
     known = _read(path, subject, count)

@@ -1,4 +1,4 @@
-"""The device and the precision in which the networks run."""
+"""The device on which the networks run, and their precision."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ INT8 = "int8"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 _PROBE_SPEEDUP = 1.3
-"""Half precision is chosen on a CPU only if it is this much faster: it costs some accuracy."""
+"""Bfloat16 is chosen on a CPU only if it is this much faster, because it costs some accuracy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Placement:
     dtype: torch.dtype
     reason: str
     int8: bool = False
-    """Run networks in int8 whose ranges are known, and others in `dtype`."""
+    """Whether networks with known activation ranges run in int8, and only the others in `dtype`."""
     fallback_reason: str = ""
     """With `int8`, the reason for `dtype`."""
     threads: int | None = None
@@ -41,7 +41,7 @@ class Placement:
 
     @property
     def precision(self) -> str:
-        """Its short name: fp32, bf16, fp16 or int8."""
+        """Short name of the precision: fp32, bf16, fp16 or int8."""
         if self.int8:
             return INT8
         return next(name for name, dtype in _DTYPES.items() if dtype == self.dtype)
@@ -50,7 +50,7 @@ class Placement:
         """Return the placement for given weights.
 
         Args:
-            int8: The activation ranges of these weights are known.
+            int8: Whether the activation ranges of these weights are known.
         """
         if not self.int8 or int8:
             return self
@@ -61,13 +61,14 @@ class Placement:
     def applied(self) -> Iterator[None]:
         """Run networks in the block with these threads, and with exact fp32 on CUDA.
 
-        Both are restored afterwards. The number of threads is a setting of the calling thread.
+        Both settings are restored afterwards. The number of threads is set for the calling thread
+        only.
         """
         threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         if self.device.type == "cuda":
-            # TF32 keeps 10 bits where networks compute in fp32, and bands become visible.
+            # TF32 would keep 10 mantissa bits where networks compute in fp32: bands become visible.
             torch.backends.cudnn.allow_tf32 = False
         try:
             yield
@@ -168,7 +169,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def _fast(device: torch.device) -> Placement:
-    """Choose the fastest floating point that is accurate enough."""
+    """Choose the fastest floating-point precision that is accurate enough."""
     if device.type == "cuda":
         return Placement(device, torch.float16, "fp16 on CUDA: tensor cores")
     if device.type == "mps":
@@ -188,7 +189,7 @@ def _measure() -> list[float]:
 
 
 def seconds_of_convolutions(dtype: torch.dtype) -> float:
-    """Measure a few convolutions like those of the networks, the best of some runs."""
+    """Return the least time of several runs of a few convolutions like those of the networks."""
     layers = nn.Sequential(*(nn.Conv2d(48, 48, 3, padding=1) for _ in range(3)))
     layers = layers.to(dtype=dtype)
     use_channels_last(layers)

@@ -1,4 +1,4 @@
-"""Run a network on its device, in the fastest way that works there."""
+"""Run a network on its device with the fastest implementation that works there."""
 
 import copy
 import hashlib
@@ -23,33 +23,34 @@ from crsr_video.runtime.placement import INT8, Placement, processor
 _LOG = logging.getLogger(__name__)
 
 _TOLERANCE = 0.1
-"""Largest difference, of 1, of a fast way from the plain network. More is a fault, not rounding."""
+"""Largest accepted difference between a fast implementation and the plain network, for pictures in
+[0, 1]. A larger difference is a fault, not rounding."""
 
 MOST_INT8_PIXELS = 144 * 112
-"""Largest crop, in pixels, for which int8 is faster. A super-resolver took 51 ms in int8 and 86 ms
-in bf16 for 144 x 112 pixels; for 128 x 128, where rows are a power of two apart in memory, 101 and
-85 (CPU time on a busy machine)."""
+"""Largest crop, in pixels, for which int8 is faster. For 144 x 112 pixels, a super-resolver took
+51 ms in int8 and 86 ms in bf16. For 128 x 128 pixels, where rows are a power of two apart in
+memory, it took 101 ms and 85 ms (CPU time on a busy machine)."""
 
 Part = tuple[slice, slice]
 """Rows and columns of a crop, in pixels."""
 
 _SAMPLE = 64
-"""Side in pixels of the crop with which ways of launching are measured."""
+"""Side in pixels of the crop with which ways of launching kernels are measured."""
 
 _MISSING = (RuntimeError, NotImplementedError, AttributeError, TypeError, KeyError)
-"""Errors where an operation is missing, or takes other arguments in this version of torch."""
+"""Errors if this version of torch lacks an operation, or the operation takes other arguments."""
 
 
 class Predictor:
     """A network on its device.
 
-    Call it with float32 (N, 3, S, S) in [0, 1], in any memory. It returns float32 (N, 3, S', S') on
-    its device.
+    Call it with float32 (N, 3, S, S) in [0, 1] on any device. It returns float32 (N, 3, S', S') on
+    its own device.
 
     Args:
-        network: May be moved to the device and its precision.
+        network: The network, which may be moved to the device and converted to its precision.
         placement: Device and precision.
-        windowed: Sides of crops of which only the part is computed that is pasted.
+        windowed: Sides of those crops for which only the pasted part is computed.
     """
 
     def __init__(
@@ -68,26 +69,26 @@ class Predictor:
             self._forward = Windowed(forward, 1, ())
 
     method: str
-    """How the network is computed, in words that begin with the precision."""
+    """Description of how the network is computed. It begins with the precision."""
 
     @torch.inference_mode()
     def __call__(self, pictures: Tensor, part: Part | None = None) -> Tensor:
-        """Run the network for a part of the crops, by default for the faces in them."""
+        """Run the network for a part of the crops, which defaults to the part for the face."""
         with self._placement.applied():
             return self._forward(pictures.to(self._placement.device), part).float()
 
 
 class Windowed:
-    """A forward pass over the part of a crop that is used: two thirds of it for a face.
+    """A forward pass over the part of a crop that is used, which is two thirds of it for a face.
 
-    Nothing is pasted beyond the mask, so nothing need be computed there. What lies there is shown
-    as a network would that has nothing to add.
+    Nothing outside the mask is pasted, so nothing needs to be computed there. The result there is
+    that of a network without any correction.
 
     Args:
-        forward: For pictures of any shape whose sides are multiples of four.
-        factor: Enlargement by the network, 1 or 4.
-        sides: Sides of the crops of which only the part for the face is computed. Of smaller crops
-            the whole is always computed.
+        forward: Forward pass for pictures of any shape whose sides are multiples of four.
+        factor: Factor by which the network enlarges pictures, 1 or 4.
+        sides: Sides of the crops for which only the part for the face is computed. Crops smaller
+            than all of these are always computed as a whole.
     """
 
     def __init__(self, forward: Forward, factor: int, sides: Collection[int]) -> None:
@@ -114,7 +115,7 @@ class Windowed:
 
 
 class _BySize:
-    """Runs small pictures one way and large ones another, which is made when it is first needed."""
+    """Runs small and large pictures differently. The way for large ones is made when needed."""
 
     def __init__(self, small: Forward, make_large: Callable[[], Forward]) -> None:
         self._small, self._make_large = small, make_large
@@ -129,7 +130,7 @@ class _BySize:
 
 
 def _fastest(network: nn.Module, placement: Placement) -> tuple[str, Forward]:
-    """Return the fastest way on a CPU that gives the network's own result."""
+    """Return the name and forward pass of the fastest way that gives the network's own result."""
     if placement.device.type == "cpu" and isinstance(network, Consistifier | SuperResolver):
         for name, make in _fast_ways(network, placement):
             try:
@@ -138,7 +139,7 @@ def _fastest(network: nn.Module, placement: Placement) -> tuple[str, Forward]:
                     return name, forward
                 _LOG.info("%s: computes something else here", name)
             except _MISSING as error:
-                # Not a fault, since these operations are no part of torch's stable interface.
+                # This is no fault, because these operations are not in torch's stable interface.
                 _LOG.info("%s: %s", name, str(error).partition("\n")[0])
     fine = placement.for_weights(int8=False)
     return f"{fine.precision}, {STEP_BY_STEP}", _plain(network, placement)
@@ -147,11 +148,11 @@ def _fastest(network: nn.Module, placement: Placement) -> tuple[str, Forward]:
 def _fast_ways(
     network: Consistifier | SuperResolver, placement: Placement
 ) -> Iterator[tuple[str, Callable[[], Forward]]]:
-    """Yield the names of fast ways and what makes them, the fastest first."""
+    """Yield the name of each fast way and a function that makes it, with the fastest first."""
     ranges = network.ranges
     fine = placement.for_weights(int8=False)
     if placement.int8 and ranges is not None:
-        # The larger pictures get a copy, since `_plain` changes the network that is quantised.
+        # Larger pictures use a copy, because `_plain` would change the network that is quantised.
         yield (
             f"{INT8}, fused, with {fine.precision} above {MOST_INT8_PIXELS} pixels",
             lambda: _BySize(
@@ -162,10 +163,10 @@ def _fast_ways(
 
 
 def _agrees(name: str, forward: Forward, network: Consistifier | SuperResolver) -> bool:
-    """Return whether a way gives the network's own result but for rounding.
+    """Return whether a fast way gives the network's own result apart from rounding.
 
-    That depends on processor, versions and weights only, so it is measured once on a machine.
-    Measuring takes a third of the time in which a network is made ready.
+    The answer depends only on processor, versions and weights, so it is measured once per machine.
+    The measurement takes a third of the time that preparing a network takes.
     """
     subject = f"{processor()} crsr-video {__version__} {name} {_fingerprint(network)}"
     (difference,) = measured_once(
@@ -175,7 +176,7 @@ def _agrees(name: str, forward: Forward, network: Consistifier | SuperResolver) 
 
 
 def _fingerprint(network: Consistifier | SuperResolver) -> str:
-    """Return the SHA-256 of the present weights, texture and all, and of their ranges."""
+    """Return the SHA-256 of the network's present weights, texture strength and ranges."""
     texture = network.texture if isinstance(network, SuperResolver) else 0.0
     found = hashlib.sha256(repr((type(network).__name__, network.ranges, texture)).encode())
     for name, value in network.state_dict().items():
@@ -186,7 +187,7 @@ def _fingerprint(network: Consistifier | SuperResolver) -> str:
 
 @torch.inference_mode()
 def largest_difference(forward: Forward, network: nn.Module) -> float:
-    """Return the largest difference of a way from the network's own result, of 1."""
+    """Return the largest difference from the network's own result, for a picture in [0, 1]."""
     picture = torch.linspace(0.2, 0.8, 3 * 16 * 16).reshape(1, 3, 16, 16)
     dtype = next(network.parameters()).dtype
     return float((forward(picture) - network(picture.to(dtype)).float()).abs().max())

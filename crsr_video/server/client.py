@@ -1,4 +1,4 @@
-"""Ask a server, from Python.
+"""Python client of the server that enhances frames.
 
 with Client() as client:
     better = client.enhance(picture)  # uint8 (H, W, 4) RGBA, or (H, W, 3) RGB
@@ -51,10 +51,10 @@ class Result:
     """An enhanced picture.
 
     Attributes:
-        picture: The picture, of the shape that was given.
-        changed: Whether any pixel may differ from before.
+        picture: The enhanced picture, in the shape of the original one.
+        changed: Whether any pixel may differ from the original picture.
         seen: Number of faces in the picture.
-        enhanced: Number of those that were enhanced.
+        enhanced: Number of faces that were enhanced.
         notice: Notice for the user, if any.
     """
 
@@ -66,19 +66,19 @@ class Result:
 
 
 class Client(Closing):
-    """A connection to the server, for one thread, to be closed or used as a context manager.
+    """A connection to the server, for one thread. Close it, or use it as a context manager.
 
     Args:
         settings: How pictures are enhanced. `change` replaces them later.
-        path: Path of the socket. Defaults to the user's server, see `socket_path`.
+        path: Path of the socket. Defaults to the socket of the user's server; see `socket_path`.
         command: Command that starts a server if there is none; ``--socket PATH`` is added. Defaults
-            to ``-m crsr_video serve`` of this Python. An empty command starts nothing.
+            to this Python with ``-m crsr_video serve``. If it is empty, no server is started.
         timeout: Seconds that a frame may take.
         start_timeout: Seconds that the server may take to start and to load a model.
 
     Raises:
         ServerError: There is no server, it belongs to another user, or it refuses the settings.
-        VersionError: The server is of another version.
+        VersionError: The server has another version.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Client(Closing):
             raise
 
     def change(self, settings: EffectSettings, *, timeout: float | None = None) -> str:
-        """Use other settings from the next picture on, and return the server's notice if any.
+        """Use other settings from the next picture on, and return the server's notice, or "".
 
         Raises:
             ServerError: The settings cannot be used.
@@ -116,17 +116,17 @@ class Client(Closing):
         """Return a picture with its faces enhanced.
 
         Args:
-            picture: uint8 (H, W, 4) RGBA or (H, W, 3) RGB. It stays as it is.
-            seconds: Time of the picture, for the log.
+            picture: uint8 (H, W, 4) RGBA or (H, W, 3) RGB. It is not modified.
+            seconds: Time of the picture in seconds, for the log.
 
         Raises:
             ServerError: The server has gone, or could not enhance the picture.
-            ValueError: The array is something else.
+            ValueError: The array has another type or shape, or is empty or too large.
         """
         return self.process(picture, seconds).picture
 
     def process(self, picture: Picture, seconds: float = math.nan) -> Result:
-        """Do the same as `enhance`, and return counts of faces too."""
+        """Enhance a picture like `enhance`, and return counts of faces with it."""
         _check_picture(picture)
         height, width, channels = picture.shape
         shared = self._shared_frame(width, height)
@@ -138,14 +138,14 @@ class Client(Closing):
         return Result(result, answer.changed, answer.seen, answer.enhanced, answer.notice)
 
     def close(self) -> None:
-        """Leave the server."""
+        """Disconnect from the server, and free the shared memory."""
         self._connection.close()
         if self._frame is not None:
             self._frame.close()
             self._frame = None
 
     def _shared_frame(self, width: int, height: int) -> SharedFrame:
-        """Return shared memory for frames of that size."""
+        """Return memory for frames of this size that is shared with the server."""
         shape = Buffer(width, height)
         if self._frame is None or self._frame.shape != shape:
             frame, descriptor = SharedFrame.create(shape)
@@ -175,7 +175,7 @@ class Client(Closing):
 
         Raises:
             ServerError: The server has gone, does not answer, or refuses.
-            VersionError: The server is of another version.
+            VersionError: The server has another version.
         """
         self._sequence += 1
         try:
@@ -233,7 +233,7 @@ def _check_picture(picture: Picture) -> None:
 
 
 def _try_connect(path: Path) -> socket.socket | None:
-    """Return a connection, or None if nobody listens."""
+    """Return a connected socket, or None if no server is listening."""
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         link.connect(str(path))
@@ -247,7 +247,7 @@ def _try_connect(path: Path) -> socket.socket | None:
 
 
 def _start(command: Sequence[str], path: Path) -> None:
-    """Start a server that keeps running after this process, and is not its child."""
+    """Start a server that is not a child of this process and keeps running after it."""
     with suppress(OSError):
         subprocess.run(
             ["/bin/sh", "-c", '"$@" >>"$0" 2>&1 </dev/null &', f"{path}.log", *command],

@@ -1,4 +1,4 @@
-"""Enhance the frames of one client, each as soon as it comes."""
+"""Enhance the frames of one client, each as soon as it arrives."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from crsr_video.types import Face, Frame, PixelLayout, TrackedFrame
 
 _RGB = PixelLayout("rgb24", "rgb", 8, full_range=True)
 _ROW_STEP = 16
-"""One of this many rows is compared to see whether a frame is the previous one again."""
+"""Distance between the rows that are compared to see whether a frame repeats the previous one."""
 _GREEN, _GREY, _WHITE = (64, 255, 64), (160, 160, 160), 255
 
 Picture = NDArray[np.uint8]
@@ -31,7 +31,7 @@ class FrameEnhancer(Closing):
     """Enhances the frames of one client in place.
 
     Args:
-        shared: What all clients share.
+        shared: The models and workers that all clients share.
         settings: How the frames are enhanced.
 
     Raises:
@@ -60,7 +60,7 @@ class FrameEnhancer(Closing):
         self._last: _Enhanced | None = None
 
     def change(self, settings: EffectSettings) -> bool:
-        """Take other settings, and return False if they need another `FrameEnhancer`."""
+        """Apply other settings, or return False if they need another `FrameEnhancer`."""
         if _without_changeable(settings) != _without_changeable(self._settings):
             return False
         self._settings = settings
@@ -169,7 +169,7 @@ class _TrackStage(Stage[Frame, TrackedFrame]):
         return []
 
     def reset(self) -> None:
-        """Start again, with track IDs too, so that a frame alone has the same ones each time."""
+        """Restart the track IDs too, so that a frame on its own has the same IDs each time."""
         self._stage = self._create()
 
 
@@ -198,7 +198,7 @@ class _Enhanced:
     faces: tuple[Face, ...]
 
     def is_of(self, picture: Picture, strength: float) -> bool:
-        """Return whether a picture is that frame as it was before."""
+        """Return whether a picture and strength are those from which this result was computed."""
         return (
             self.strength == strength
             and np.array_equal(self.rows, picture[::_ROW_STEP])
@@ -207,7 +207,7 @@ class _Enhanced:
 
 
 def _without_changeable(settings: EffectSettings) -> EffectSettings:
-    """Return settings without what may change between two frames."""
+    """Return settings without the values that may change between two frames."""
     kept = settings.flags & (EffectFlag.ORDERED | EffectFlag.HEAD)
     return replace(settings, strength=0.0, flags=kept)
 

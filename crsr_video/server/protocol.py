@@ -1,7 +1,7 @@
 """Messages between the server and its clients, as values and as bytes.
 
-``docs/server-protocol.md`` describes the protocol. Nothing is assumed about received bytes: what is
-not a valid message raises `ProtocolError`.
+``docs/server-protocol.md`` describes the protocol. Nothing is assumed about received bytes:
+an invalid message raises `ProtocolError`, and one of another version raises `VersionError`.
 """
 
 import math
@@ -19,10 +19,10 @@ HEADER = struct.Struct("<4sHHII")
 """Magic, version, kind, sequence number, payload length. This is the same in every version."""
 MAX_PAYLOAD = 1 << 14
 MAX_TEXT = 4096
-"""Bytes of a text in UTF-8."""
+"""Maximum length of a text in bytes of UTF-8."""
 MAX_SIDE = 16384
 MAX_PIXELS = 1 << 26
-"""Pixels of a frame, such as 8192 x 8192."""
+"""Maximum number of pixels in a frame, such as 8192 x 8192."""
 
 
 class Kind(IntEnum):
@@ -70,7 +70,7 @@ def pack(kind: Kind, sequence: int, payload: bytes = b"") -> bytes:
 
 
 def pack_text(value: str) -> bytes:
-    """Return a text as bytes: on one line, and cut to `MAX_TEXT`."""
+    """Return the length and bytes of a text, made one line and cut to `MAX_TEXT` bytes."""
     line = "".join(c if ord(c) >= 32 and ord(c) != 127 else " " for c in value)
     data = line.encode("utf-8", "replace")[:MAX_TEXT]
     data = data.decode("utf-8", "ignore").encode()  # Drop a character that was cut in two.
@@ -181,7 +181,7 @@ class EffectFlag(IntFlag):
     DEBUG = 2
     """Draw boxes, track IDs and landmarks."""
     ORDERED = 4
-    """Every frame comes once and in order, so that faces may be followed from frame to frame."""
+    """Frames arrive once each and in order, so that faces may be tracked from frame to frame."""
     HEAD = 8
     """Enhance the whole head, with hair, ears and neck, rather than only the face."""
 
@@ -195,7 +195,7 @@ class EffectSettings:
         min_face: Faces narrower than this many pixels are left alone.
         flags: Switches.
         model: Name of shipped weights, or absolute path of a safetensors file.
-        tracks: Absolute path of a tracks file, or an empty text.
+        tracks: Absolute path of a tracks file, or an empty text to detect the faces.
         persons: People to enhance and their settings, as `config.parse_people` reads them.
     """
 
@@ -277,7 +277,7 @@ def unpack_request(kind: int, payload: bytes) -> Request:
 
 
 class RefusalCode(IntEnum):
-    """Why a request was refused."""
+    """The reason for which a request was refused."""
 
     PROTOCOL = 1
     """The message is invalid. The connection ends."""

@@ -1,7 +1,7 @@
-"""Faces of a tracks file for frames that are recognised by their content.
+"""Look up the faces of a frame in a tracks file by the content of the frame.
 
-An editor shows the frames of a video in any order, and without their timestamps. Because a frame is
-looked up by what it shows, it has the same faces wherever and whenever it appears.
+An editor requests the frames of a video in any order, and without their timestamps. Because a frame
+is looked up by its content, it gets the same faces wherever it appears in the editor's timeline.
 """
 
 from dataclasses import dataclass, replace
@@ -16,16 +16,16 @@ from crsr_video.track.tracks_file import Recording, VideoFacts, signatures
 from crsr_video.types import Face, Frame, TrackedFrame
 
 _MAX_DIFFERENCE = 0.15
-"""RMS difference of two normalised thumbnails up to which they show the same frame."""
+"""Largest RMS difference between two normalised thumbnails that count as the same frame."""
 _MIN_DEVIATION = 1.0
-"""Smallest deviation, in levels of 255, by which a thumbnail is normalised. A black frame would
-otherwise look like any noise."""
+"""Smallest standard deviation, in 8-bit levels, by which a thumbnail is divided. Otherwise, the
+noise of a black frame would be amplified, and could match any other noise."""
 _ASPECT_TOLERANCE = 0.01
-"""Relative difference of two aspect ratios that differ by rounding only."""
+"""Largest relative difference between two aspect ratios that counts as a rounding error."""
 _BLOCK = 4
-"""Side of the blocks of a thumbnail that are averaged for a first comparison."""
+"""Side, in thumbnail pixels, of the blocks that are averaged for the first comparison."""
 _CANDIDATES = 256
-"""Frames that are compared in full after the first comparison."""
+"""Number of frames that are compared in full after the first comparison."""
 
 
 class TracksIndex:
@@ -35,7 +35,7 @@ class TracksIndex:
         recording: The tracks file.
 
     Raises:
-        TracksError: It holds no thumbnails of the frames, or damaged ones.
+        TracksError: The thumbnails of the frames are missing from the file, or damaged.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -47,7 +47,7 @@ class TracksIndex:
     def find(self, thumbnail: signatures.Signature) -> int | None:
         """Return the timestamp of the most similar frame, or None if no frame is similar.
 
-        Of several equal frames, the first one is returned.
+        If several frames are equally similar, the first one is returned.
         """
         if not len(self._fine):
             return None
@@ -64,7 +64,7 @@ class TracksIndex:
 
 
 def _normalised(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return rows of mean 0 and deviation 1, so that a change of contrast makes no difference."""
+    """Return rows with mean 0 and deviation 1, so that brightness and contrast do not matter."""
     centred = rows - rows.mean(1, keepdims=True)
     deviation = np.maximum(np.sqrt(np.square(centred).mean(1, keepdims=True)), _MIN_DEVIATION)
     normalised: NDArray[np.float32] = centred / deviation
@@ -80,7 +80,7 @@ def _block_means(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class PictureArea:
-    """Rectangle of a host's frames in which it shows a video, upright.
+    """Rectangle of the host application's frames in which an upright video is shown.
 
     Attributes:
         x: Left edge in pixels.
@@ -98,7 +98,7 @@ class PictureArea:
 
     @classmethod
     def fit(cls, video: VideoFacts, width: int, height: int) -> "PictureArea":
-        """Return the area of a video in frames of a size: all, or centred between equal bars."""
+        """Return the area of a video in frames of a size: the whole frame, or part between bars."""
         is_turned = video.rotation // 90 % 2 == 1
         coded = (video.height, video.width) if is_turned else (video.width, video.height)
         pixel_aspect = 1 / video.sample_aspect if is_turned else video.sample_aspect
@@ -112,18 +112,18 @@ class PictureArea:
 
     @property
     def scale(self) -> float:
-        """Frame pixels per pixel of the video, along the columns of the upright picture."""
+        """Frame pixels per video pixel in the vertical direction of the upright picture."""
         is_turned = self.video.rotation // 90 % 2 == 1
         return self.height / (self.video.width if is_turned else self.video.height)
 
     def cut(self, frame: Frame) -> Frame:
-        """Return the video's part of a frame."""
+        """Return the part of a frame that shows the video."""
         rows, columns = slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
         return replace(frame, components=tuple(p[rows, columns] for p in frame.components))
 
     def map_points(self, coded: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map (N, 2) points of the coded video to points of the frames."""
-        # In shares of the picture from edge to edge, which turning and scaling do not change.
+        # Turning is done in fractions of the picture's width and height, so any size works.
         part = (coded + 0.5) / (self.video.width, self.video.height)
         for _ in range(self.video.rotation // 90 % 4):
             part = np.stack([part[:, 1], 1 - part[:, 0]], 1)  # The right edge becomes the top.
@@ -140,12 +140,12 @@ class PictureArea:
 
 
 class RecordedFaces(Stage[Frame, TrackedFrame]):
-    """The track stage of a client with a tracks file. It has no lookahead.
+    """The tracking stage of a client that uses a tracks file. It has no lookahead.
 
     Args:
         index: The tracks file.
-        path: Its path, for messages.
-        min_face: Faces narrower than this, in pixels of the host's frames, are left alone.
+        path: Path of the tracks file, for messages.
+        min_face: Faces narrower than this, in pixels of the host's frames, are not enhanced.
     """
 
     def __init__(self, index: TracksIndex, path: Path, min_face: float) -> None:
@@ -174,12 +174,12 @@ class RecordedFaces(Stage[Frame, TrackedFrame]):
         return [TrackedFrame(item, faces, recorded.cut)]
 
     def reset(self) -> None:
-        """Let the next frame begin a scene."""
+        """Treat the next frame as the beginning of a scene."""
         if self._replay is not None:
             self._replay.reset()
 
     def _prepared(self, frame: Frame) -> tuple[PictureArea, Replay]:
-        """Return the area and the faces for frames of this size, which rarely changes."""
+        """Return the area and the replay for frames of this size, and keep them for later."""
         size = frame.width, frame.height
         if self._area is None or self._replay is None or self._size != size:
             self._size = size

@@ -1,4 +1,4 @@
-"""The server of one user, with a thread and a conversation for each client."""
+"""The enhancement server of one user, with a thread and a conversation for each client."""
 
 import logging
 import os
@@ -32,20 +32,20 @@ _log = logging.getLogger(__name__)
 
 MAX_CLIENTS = 64
 MESSAGE_SECONDS = 5.0
-"""Timeout for a greeting, for the rest of a message, and until an answer is read."""
+"""Timeout for receiving a greeting or the rest of a message, and for sending an answer."""
 _SILENT_FACTOR = 10
-"""The server ends in spite of connected clients if they are silent this many times `idle`."""
+"""Multiple of `idle` after which the server ends although silent clients are still connected."""
 _TICK_SECONDS = 0.5
-"""Interval between two looks at the clock."""
+"""Interval at which the server checks whether it is idle."""
 _CLOSING_SECONDS = 15.0
-"""Time in which all that was begun may end when the server is closed."""
+"""Maximum time to wait for unfinished work when the server is closed."""
 
 
 class Server(Closing):
-    """Answers clients until it is stopped, or until no client has come for a while.
+    """Answers clients until it is stopped, or until it has been idle for some time.
 
     Args:
-        place: The socket to listen at, which is closed with this object.
+        place: The socket to listen on, which is closed together with this object.
         idle: Seconds without a client after which the server ends. 0 means never.
         threads: Number of frames that are enhanced at the same time.
     """
@@ -65,19 +65,19 @@ class Server(Closing):
         self._loader: threading.Thread | None = None
 
     def run(self) -> None:
-        """Serve, and return when it is time to end."""
+        """Serve clients, and return when the server was stopped or has been idle for too long."""
         try:
             self._serve()
         finally:
             self.ended = True
 
     def preload(self, model: str) -> None:
-        """Load a model in a thread, while the first clients are already answered."""
+        """Load a model in a separate thread, so that the first clients need not wait for it."""
         self._loader = threading.Thread(target=self._load, args=(model,), daemon=True)
         self._loader.start()
 
     def stop(self) -> None:
-        """Let `run` return soon. Signal handlers and other threads may call this."""
+        """Make `run` return soon. Signal handlers and other threads may call this."""
         self._is_stopping = True
         with suppress(OSError):
             self._stopper.send(b"x")
@@ -138,7 +138,7 @@ class Server(Closing):
         thread.start()
 
     def _check_client(self, connection: Connection) -> None:
-        """Refuse other users, and clients that are too many.
+        """Refuse clients of other users, and clients beyond the maximum number.
 
         Raises:
             ServerError: The client is refused.
@@ -207,10 +207,10 @@ class _Conversation(Closing):
         self._refusal = "no settings were sent"
 
     def answer(self, kind: int, payload: bytes, descriptors: list[int]) -> Answer:
-        """Answer a request. The descriptors that came with it are closed in any case.
+        """Answer a request. The descriptors that came with it are always closed.
 
         Raises:
-            ProtocolError: The request is invalid, or not allowed now. The conversation is over.
+            ProtocolError: The request is invalid, or not allowed now. The conversation must end.
         """
         with ExitStack() as stack:
             for descriptor in descriptors:
@@ -277,7 +277,8 @@ class _Conversation(Closing):
         try:
             return self._enhancer.enhance(self._frame.picture)
         except Exception as error:
-            # The picture is written to last, so it is unchanged. Other clients must not suffer.
+            # The result is written into the picture only at the end, so the picture is unchanged.
+            # An error of one client must not affect the others.
             _log.warning("%s: a frame failed", self._name, exc_info=True)
             return Refusal(RefusalCode.FAILED, f"{type(error).__name__}: {error}")
 

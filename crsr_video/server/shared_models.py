@@ -26,15 +26,15 @@ from crsr_video.track.tracker import FaceModels
 _T = TypeVar("_T")
 
 MAX_MODELS = 4
-"""Models that are loaded at the same time."""
+"""Maximum number of models that each worker keeps loaded."""
 MAX_TRACKS_FILES = 8
-"""Tracks files that are held at the same time."""
+"""Maximum number of tracks files that are held at the same time."""
 MAX_FRAME_BYTES = 4 << 30
-"""Bytes of frames that all clients together may share with the server."""
+"""Maximum number of bytes of frames that all clients together may share with the server."""
 
 
 class ModelCache(Generic[_T]):
-    """Keeps the objects that were used last, and finds every object that is still in use.
+    """Keeps the most recently used objects, and finds every object that is still in use.
 
     Args:
         size: Number of objects that are kept.
@@ -69,7 +69,7 @@ class ModelCache(Generic[_T]):
 
 
 class _Task(Generic[_T]):
-    """Something that a worker does for a waiting thread."""
+    """A function that a worker calls for a waiting thread."""
 
     def __init__(self, function: Callable[[], _T]) -> None:
         self._function: Callable[[], _T] | None = function
@@ -78,7 +78,7 @@ class _Task(Generic[_T]):
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Do it, in the thread of the worker."""
+        """Call the function, in the thread of the worker."""
         assert self._function is not None
         try:
             self._result.append(self._function())
@@ -89,7 +89,7 @@ class _Task(Generic[_T]):
             self._is_done.set()
 
     def wait(self) -> _T:
-        """Return the result or raise the exception, in the thread that waits."""
+        """Wait, and return the result or raise the exception in the waiting thread."""
         self._is_done.wait()
         error, self._error = self._error, None
         if error is None:
@@ -97,7 +97,7 @@ class _Task(Generic[_T]):
         try:
             raise error
         finally:
-            del error  # It refers to this frame, and would keep everything alive.
+            del error  # Its traceback refers to this frame and would keep it alive.
 
 
 class WorkerThread(Closing):
@@ -114,7 +114,7 @@ class WorkerThread(Closing):
         self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
         self._thread.start()
         self.users = 0
-        """Number of clients whose frames are enhanced here."""
+        """Number of clients whose frames this worker enhances."""
         self._face_models: FaceModels | None = None
         self._planes: list[NDArray[np.uint8]] = []
         self._networks: ModelCache[Networks] = ModelCache(MAX_MODELS, "models")
@@ -133,17 +133,17 @@ class WorkerThread(Closing):
         return waiting.wait()
 
     def face_models(self) -> FaceModels:
-        """Return the face models, which are loaded once. For use in a task.
+        """Return the face models, which are loaded once. Call this inside a task.
 
         Raises:
-            FaceModelError: They cannot be loaded.
+            FaceModelError: The face models cannot be loaded.
         """
         if self._face_models is None:
             self._face_models = FaceModels()
         return self._face_models
 
     def networks(self, model: str) -> Networks:
-        """Return the networks of a model, which are loaded once. For use in a task.
+        """Return the networks of a model, which are loaded once. Call this inside a task.
 
         Raises:
             ServerError: Too many other models are in use.
@@ -154,18 +154,18 @@ class WorkerThread(Closing):
         return self._networks.get(model, lambda: loading.load_networks(config).taking_turns())
 
     def split(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
-        """Return R, G and B, (H, W) each, of an RGBA picture (H, W, 4), until the next call."""
+        """Return the planes R, G and B of an RGBA picture (H, W, 4), valid until the next call."""
         if not self._planes or self._planes[0].shape != picture.shape[:2]:
             self._planes = [np.empty(picture.shape[:2], np.uint8) for _ in range(4)]
         cv2.split(picture, self._planes)
         return tuple(self._planes[:3])
 
     def close(self) -> None:
-        """Finish the tasks that were begun, and release the models."""
+        """Finish all tasks that were submitted, and release the models."""
         self.close_within(None)
 
     def close_within(self, seconds: float | None) -> bool:
-        """Close, and return whether all tasks ended in time; otherwise they are abandoned."""
+        """Close, and return whether all tasks ended in time. Otherwise, the rest is abandoned."""
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
@@ -181,11 +181,11 @@ class WorkerThread(Closing):
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             task.run()
-            task = None  # What it refers to, such as a model, must not live until the next task.
+            task = None  # Its objects, such as a model, must not live until the next task.
 
 
 class SharedModels(Closing):
-    """Everything that exists once for all clients.
+    """The resources that all clients share.
 
     Args:
         threads: Number of frames that are enhanced at the same time.
@@ -210,10 +210,10 @@ class SharedModels(Closing):
             worker.users -= 1
 
     def preload(self, model: str) -> None:
-        """Load what the first client of a model will need.
+        """Load the networks and the face models before the first client needs them.
 
         Raises:
-            CrsrError: It cannot be loaded.
+            CrsrError: They cannot be loaded.
         """
         for worker in self._workers:
             worker.run(partial(_preload, worker, model))
@@ -222,7 +222,7 @@ class SharedModels(Closing):
         """Return a tracks file, which is read once as long as it does not change.
 
         Raises:
-            TracksError: It cannot be used.
+            TracksError: The file cannot be used.
             ServerError: Too many other files are in use.
         """
         try:
@@ -237,7 +237,7 @@ class SharedModels(Closing):
         """Claim memory for a frame, or give it back with a negative size.
 
         Raises:
-            ServerError: There is not enough left.
+            ServerError: There is not enough memory left.
         """
         with self._lock:
             if self._frame_bytes + size > MAX_FRAME_BYTES:
@@ -245,11 +245,11 @@ class SharedModels(Closing):
             self._frame_bytes += size
 
     def close(self) -> None:
-        """Finish the tasks that were begun, and release the models."""
+        """Finish all tasks that were submitted, and release the models."""
         self.close_within(None)
 
     def close_within(self, seconds: float | None) -> bool:
-        """Close, and return whether all tasks ended in time; otherwise they are abandoned."""
+        """Close, and return whether all tasks ended in time. Otherwise, the rest is abandoned."""
         end = None if seconds is None else time.monotonic() + seconds
         is_done = True
         for worker in self._workers:

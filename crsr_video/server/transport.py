@@ -1,4 +1,4 @@
-"""How messages and frames travel: the socket's place, connections, and shared memory."""
+"""Transport of messages and frames: the socket's path, connections, and shared memory."""
 
 import array
 import mmap
@@ -30,9 +30,10 @@ Picture = NDArray[np.uint8]
 
 _NAME = "server.sock"
 _BACKLOG = 64
-"""Clients that may wait to be accepted."""
+"""Maximum number of clients that wait to be accepted."""
 _MAX_PATH = 107
-"""Bytes of a socket's path on Linux, without the final zero. On macOS 103; `bind` reports that."""
+"""Maximum length of a socket's path in bytes on Linux, without the final zero. It is 103 on macOS,
+where `bind` reports a longer path."""
 
 _SEALS = getattr(fcntl, "F_SEAL_SHRINK", 0x2) | getattr(fcntl, "F_SEAL_SEAL", 0x1)
 _GET_SEALS = getattr(fcntl, "F_GET_SEALS", 1034)
@@ -113,7 +114,7 @@ class ServerSocket(Closing):
         path: Where the socket is created. Its folder must be closed to others.
 
     Raises:
-        ServerError: Another server is there, or the socket cannot be created.
+        ServerError: Another server uses the path, or the socket cannot be created.
     """
 
     def __init__(self, path: Path) -> None:
@@ -132,7 +133,7 @@ class ServerSocket(Closing):
             try:
                 _remove_dead_socket(path)
                 self.listener.bind(str(path))
-                path.chmod(0o600)  # Until here the folder keeps others out.
+                path.chmod(0o600)  # Until here, only the folder's mode keeps others out.
                 self.listener.listen(_BACKLOG)
             except OSError as error:
                 raise ServerError(f"{path}: cannot create a socket: {error.strerror}") from error
@@ -152,7 +153,7 @@ def _remove_dead_socket(path: Path) -> None:
     """Remove the socket of a server that was killed.
 
     Raises:
-        ServerError: Something else is there.
+        ServerError: The path exists and is not a socket.
     """
     try:
         found = path.lstat()
@@ -167,7 +168,7 @@ def _remove_dead_socket(path: Path) -> None:
 
 
 class Connection(Closing):
-    """One end of a connection: messages in, messages out, and no wait without a limit.
+    """One end of a connection, which sends and receives messages with time limits.
 
     Args:
         link: A connected stream socket, which is closed with this object.
@@ -217,7 +218,7 @@ class Connection(Closing):
         self._link.sendall(data)
 
     def shut_down(self) -> None:
-        """End the connection from another thread. A thread that receives learns it at once."""
+        """End the connection from another thread. A thread in `receive` stops waiting at once."""
         with suppress(OSError):
             self._link.shutdown(socket.SHUT_RDWR)
 
@@ -234,7 +235,7 @@ class Connection(Closing):
         return int(struct.unpack("3i", data)[1])
 
     def close(self) -> None:
-        """End the connection, and close the descriptors that nobody has taken."""
+        """End the connection, and close the descriptors that `receive` has not returned."""
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors = []
@@ -276,7 +277,7 @@ class SharedFrame(Closing):
     """One frame in memory that two processes share.
 
     Args:
-        descriptor: A memory file that is sealed against shrinking. It remains the caller's.
+        descriptor: A memory file that is sealed against shrinking. The caller still owns it.
         shape: Size of the frame.
 
     Raises:
@@ -305,12 +306,12 @@ class SharedFrame(Closing):
 
     @classmethod
     def create(cls, shape: Buffer) -> "tuple[Self, int]":
-        """Create memory for frames of that size, and return it with its descriptor.
+        """Create memory for frames of a size, and return it with its descriptor.
 
         The caller sends the descriptor to the other process, and closes it.
 
         Raises:
-            ServerError: There is no memory, or this system has no such memory.
+            ServerError: Memory has run out, or this system has no memory that can be sealed.
         """
         try:
             descriptor = os.memfd_create("crsr-video", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -325,7 +326,7 @@ class SharedFrame(Closing):
             raise ServerError(f"no memory for a frame: {error.strerror}") from error
 
     def close(self) -> None:
-        """Unmap the memory, or leave that to the last array that still refers to it."""
+        """Unmap the memory, or let the last array that still refers to it do so."""
         self.picture = np.empty((0, 0, 4), np.uint8)
         with suppress(BufferError):
             self._map.close()

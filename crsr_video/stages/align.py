@@ -1,8 +1,8 @@
 """Align: cut a canonical crop for each tracked face, at the smallest size that keeps its detail.
 
 A face's size and the detail that it holds are different things: a 300-pixel face that a codec has
-blurred to 60 pixels of detail is a 60-pixel face. The networks do most for small inputs, so each
-track gets the smallest crop size that loses nothing that is really there.
+blurred to 60 pixels of detail is a 60-pixel face. The networks improve small inputs most, so each
+track gets the smallest crop size that loses no real detail.
 """
 
 from collections import deque
@@ -32,28 +32,31 @@ LARGEST_PROBE = 512
 
 _MEASURE_FIRST = 5
 _MEASURE_EVERY = 12
-"""A track's detail is measured on its first frames, then now and then: it changes slowly."""
+"""A track's detail is measured on this many first frames, and then at this interval in frames,
+because it changes slowly."""
 
 _MEASUREMENTS = 9
-"""Length of the median over a track's measurements: codecs make single frames sharper or softer."""
+"""Number of a track's latest measurements whose median is used, because codecs make single frames
+sharper or softer."""
 
 _FORGET_AFTER = 300
-"""Frames for which the measurements of a track that is not seen are kept."""
+"""Number of frames for which the measurements of a track that is out of view are kept."""
 
 _DETAIL_LEVEL = 0.006
-"""RMS of luma, 1 being white, under which lost detail is not missed: about 1.5 8-bit codes."""
+"""RMS of luma (1 is white) below which lost detail is not noticed: about 1.5 8-bit codes."""
 
 _NOISE_LEVELS = (0.4 / 255, 1.0 / 255)
-"""RMS of the finest noise from which, and at which wholly, it is removed. Codecs leave little of
-it: a clean webcam shows 0.3 codes, a visibly noisy and then compressed clip 1.2."""
+"""RMS of the finest noise at which its removal begins, and at which all of it is removed. Codecs
+leave little of it: 0.3 codes in a clean webcam clip, and 1.2 codes in a visibly noisy clip after
+compression."""
 
 _BLOCK = 8
 """Side of the blocks of JPEG, MPEG and most other codecs, in samples."""
 
 _BLOCK_LEVELS = (0.6 / 255, 1.4 / 255)
-"""Steps at block borders, beyond the steps elsewhere, from which, and at which wholly, what lies
-beyond the crop's band is replaced. Measured steps are 1.1 to 1.6 codes in MPEG-1, MPEG-4 and coarse
-H.264, and up to 0.3 codes in clips without visible blocks."""
+"""Excess of the steps at block borders over those elsewhere, at which the replacement of detail
+beyond the crop's band begins, and at which it is complete. Measured values are 1.1 to 1.6 codes in
+MPEG-1, MPEG-4 and coarse H.264, and up to 0.3 codes in clips without visible blocks."""
 
 _LUMA = np.array(LUMA_WEIGHTS, np.float32)
 
@@ -63,23 +66,24 @@ class CropSizePolicy:
     """Rules for how small the crop of a face may be."""
 
     hidden: float
-    """Share of its native size that a noisy face is taken to hold, whatever was measured."""
+    """Least detail that a noisy face is assumed to hold, as a share of its native size."""
     medium: float
-    """Detail, in pixels per side, that any face of that size is taken to hold."""
+    """Least detail, in pixels per side, that any face is assumed to hold, up to 0.8 of its native
+    size."""
     holds: Mapping[int, float]
-    """Largest detail, in pixels per side, that a crop of a given side serves."""
+    """Largest detail, in pixels per side, for which a crop of a given side is used."""
     native_share: float = np.inf
-    """A crop that cannot hold the measured detail gives way to the next larger one if the face's
-    native size exceeds this share of that. What a crop cannot hold stays in the frame, with what a
-    codec has done to it."""
+    """If a crop cannot hold the measured detail, the next larger crop is used instead, provided
+    that the face's native size exceeds this share of the larger crop's side. Detail that a crop
+    cannot hold stays in the frame, together with any compression artifacts in it."""
 
     def crop_size(self, detail: float, measured: float = 0.0, native: float = 0.0) -> int:
         """Return the smallest crop for a face.
 
         Args:
-            detail: Pixels of detail per side that it should hold.
+            detail: Pixels of detail per side that the crop should hold.
             measured: Pixels of detail per side that were measured.
-            native: Side of a crop with the frame's own resolution, in pixels.
+            native: Side, in pixels, of a crop at the frame's own resolution.
         """
         size = next((size for size, most in self.holds.items() if most >= detail), CROP_SIZES[-1])
         larger = [s for s in CROP_SIZES if size < s and native > self.native_share * s]
@@ -87,25 +91,25 @@ class CropSizePolicy:
 
 
 LIVE_CROPS = CropSizePolicy(hidden=0.65, medium=50.0, holds={32: 42.0, 64: 100.0})
-"""For live enhancement. What lies beyond a crop's band is faint then, and stays (see `_replaced`).
-The largest crop costs four times the work of the one before, so it is used for the finest detail
-only."""
+"""For live enhancement. With these limits, detail beyond a crop's band is faint, and is kept (see
+`_replaced`). The largest crop takes four times the work of the next smaller one, so it is used for
+the finest detail only."""
 
 FAST_CROPS = replace(LIVE_CROPS, native_share=0.8)
-"""For speed where there is time. On two webcam clips with crops of 115 pixels, flicker falls by
-another 7 to 8 % where crops of 128 pixels take the place of 64."""
+"""For fast enhancement that need not run live. On two webcam clips with crops of 115 pixels,
+flicker falls by another 7 to 8 % if crops of 128 pixels replace those of 64."""
 
 FULL_CROPS = CropSizePolicy(hidden=0.8, medium=80.0, holds={32: 28.0, 64: 60.0})
-"""For quality: crops about as large as the face is in its frame, or larger, so that nothing is lost
-on the way in. Degraded talking faces of 24 and 48 pixels gain 0.3 dB by it, for up to four times
-the work. Sides between the trained ones (48, 96) gave less."""
+"""For quality: crops are about as large as the face is in its frame, or larger, so that cropping
+loses nothing. Degraded talking faces of 24 and 48 pixels gain 0.3 dB for up to four times the work.
+Sides between the trained ones (48, 96) gained less."""
 
 _HYSTERESIS = 1.15
-"""A track changes its crop size only if its detail is this factor beyond the border."""
+"""A track changes its crop size only if its detail is beyond the border by this factor."""
 
 
 def detail_side(picture: NDArray[np.float32]) -> float:
-    """Return how many pixels per side would be enough to hold what a crop shows.
+    """Return how many pixels per side are enough to hold the detail in a crop.
 
     The crop is shrunk and enlarged again to ever smaller sizes, until detail is lost.
 
@@ -130,7 +134,7 @@ def detail_side(picture: NDArray[np.float32]) -> float:
 def lost_at(picture: NDArray[np.float32], size: int) -> tuple[float, float]:
     """Return the detail and the noise that a crop loses when it is shrunk to `size`.
 
-    Both are RMS of luma; detail is what noise does not explain.
+    Both are RMS of luma. Detail is the part of the loss that noise does not explain.
     """
     side = picture.shape[0]
     inner = slice(round(0.2 * side), round(0.9 * side))
@@ -165,31 +169,31 @@ class _TrackState:
 
     @property
     def noise(self) -> float:
-        """RMS of luma of the finest noise."""
+        """RMS of the finest noise in luma."""
         return float(np.median(self.noises))
 
     @property
     def noisiness(self) -> float:
-        """0 for a clean track, 1 for one whose noise is to be removed."""
+        """Degree from 0 to 1 to which noise is to be removed: 0 for a clean track."""
         return _ramp(self.noise, _NOISE_LEVELS)
 
     @property
     def blockiness(self) -> float:
-        """0 for a track without blocks, 1 for one whose blocks are to be removed."""
+        """Degree from 0 to 1 to which blocks are to be removed: 0 for a track without blocks."""
         return _ramp(float(np.median(self.steps)), _BLOCK_LEVELS)
 
 
 class Aligner(Stage[TrackedFrame, TrackedFrame]):
-    """Cuts crops, and collects frames until their crops fill a batch of the networks.
+    """Cuts crops, and collects frames until their crops fill a batch for the networks.
 
-    Frames that leave together stay together in the stages that follow.
+    Frames that are returned together stay together in the following stages.
 
     Args:
-        operations: How pictures are computed, and where.
-        policy: How small crops may be.
-        keeps_detail: Never let what lies beyond a crop's band be replaced. For networks that put
-            nothing in its place.
-        batch: Number of crops at which frames go on.
+        operations: Implementation of the picture operations on some device.
+        policy: Rules for how small crops may be.
+        keeps_detail: Whether detail beyond a crop's band is always kept. This is for networks that
+            do not replace it.
+        batch: Number of crops at which the waiting frames are returned.
         lookahead: Number of frames that may wait for a batch to fill.
     """
 
@@ -211,7 +215,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
         self._tracks: dict[int, _TrackState] = {}
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
-        """Decide on the crops of a frame; cut those of all waiting frames once it is time."""
+        """Choose the crops of a frame. If a batch is full or cannot wait, cut all waiting crops."""
         if item.cut:
             self._tracks.clear()
         placed = [self._place(item.frame, face) for face in item.faces]
@@ -227,7 +231,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
         return []
 
     def flush(self) -> list[TrackedFrame]:
-        """Cut the crops of all frames that wait."""
+        """Cut the crops of all waiting frames, and return the frames."""
         waiting, self._waiting = self._waiting, []
         requests = [
             (item.frame, placed.matrix, placed.side)
@@ -248,7 +252,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
         return done
 
     def reset(self) -> None:
-        """Forget all tracks and the frames that wait."""
+        """Forget all tracks and all waiting frames."""
         self._waiting.clear()
         self._tracks.clear()
 
@@ -281,7 +285,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
         return _Placed(placed, matrix, side + headroom, headroom)
 
     def _examine(self, frame: Frame, face: Face, native: float) -> _TrackState:
-        """Return the track's state, measured again when it is due."""
+        """Return the track's state. Measure it again if that is due."""
         state = self._tracks.setdefault(face.track, _TrackState(CROP_SIZES[0]))
         if state.age < _MEASURE_FIRST or state.age % _MEASURE_EVERY == 0:
             side, noise = _measure(frame, face, native)
@@ -295,7 +299,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
         return state
 
     def _forget(self) -> None:
-        """Drop tracks that have been away for long, so that state stays bounded."""
+        """Drop tracks that have been out of view for long, so that memory stays bounded."""
         for state in self._tracks.values():
             state.unseen += 1
         self._tracks = {k: s for k, s in self._tracks.items() if s.unseen < _FORGET_AFTER}
@@ -303,7 +307,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A face, and the crop that it is to get, if any."""
+    """A face, and the position and size of its crop, if it gets one."""
 
     face: Face
     matrix: geometry.Matrix | None = None
@@ -312,7 +316,7 @@ class _Placed:
 
     @property
     def crops_wanted(self) -> int:
-        """1 if the networks will see a crop of this face, else 0."""
+        """1 if the networks will process a crop of this face, else 0."""
         return int(self.matrix is not None and self.face.fresh)
 
 
@@ -332,7 +336,8 @@ def block_steps(frame: Frame, box: tuple[float, float, float, float]) -> float:
         box: x0, y0, x1, y1 of the face in frame pixels.
 
     Returns:
-        Mean of rows and columns, 1 being white; 0 for faces of fewer than four blocks.
+        Mean over both directions, where 1 is white, or 0 if the face is less than four blocks wide
+        or high.
     """
     plane = frame.components[1 if frame.layout.family == "rgb" else 0]
     height, width = plane.shape
@@ -346,7 +351,7 @@ def block_steps(frame: Frame, box: tuple[float, float, float, float]) -> float:
 
 
 def _block_step(samples: NDArray[np.float32]) -> float:
-    """Return the excess of the steps between the columns of neighbouring blocks."""
+    """Return the mean excess of the steps between horizontally neighbouring blocks."""
     steps = np.abs(np.diff(samples, axis=1)).mean(0)
     # A step is compared with those next to it, so that edges of the face count on both sides.
     excess = steps[1:-1] - 0.5 * (steps[:-2] + steps[2:])
@@ -360,9 +365,9 @@ def _ramp(value: float, ends: tuple[float, float]) -> float:
 def _detail_to_hold(native: float, state: _TrackState, policy: CropSizePolicy) -> float:
     """Return how many pixels of detail per side the crop should hold.
 
-    Noise and blocks hide detail from the measurement, though not from the networks. So a noisy face
-    is taken to hold a good part of its size at least, and the smallest crop is for small faces
-    only, or they would come out softer than they went in.
+    Noise and blocks hide detail from the measurement, though not from the networks. A noisy face is
+    therefore assumed to hold at least a large share of its native size. The smallest crop is used
+    for small faces only, because larger faces would become softer.
     """
     hidden = policy.hidden * native * state.noisiness
     return max(state.side, hidden, min(0.8 * native, policy.medium))
@@ -371,7 +376,7 @@ def _detail_to_hold(native: float, state: _TrackState, policy: CropSizePolicy) -
 def _steady_crop_size(
     state: _TrackState, detail: float, native: float, policy: CropSizePolicy
 ) -> int:
-    """Return the crop size for `detail`, but the old one while near its borders."""
+    """Return the crop size for `detail`, or the present one if `detail` is near its borders."""
     low, now, high = (
         policy.crop_size(detail * factor, state.side * factor, native * factor)
         for factor in (1 / _HYSTERESIS, 1.0, _HYSTERESIS)
@@ -380,10 +385,10 @@ def _steady_crop_size(
 
 
 def _replaced(native: float, size: int, state: _TrackState) -> float:
-    """Return the share of what lies beyond the crop's band that is replaced.
+    """Return the share of the frame's detail beyond the crop's band that is replaced.
 
-    That band is worth replacing where the frame is much larger than the crop, is noisy or shows the
-    blocks of a codec, and has no more detail than the crop holds. Everywhere else it stays.
+    It is worth replacing if the face is much larger in the frame than in the crop, is noisy or
+    shows the blocks of a codec, and has no more detail than the crop holds. Otherwise it is kept.
     """
     room = np.clip(native / size - 1.0, 0.0, 1.0)
     fits = np.clip((1.3 - state.side / size) / 0.4, 0.0, 1.0)
@@ -391,5 +396,5 @@ def _replaced(native: float, size: int, state: _TrackState) -> float:
 
 
 def _gain(side: float) -> float:
-    """Return the useful share of the correction: all up to the largest crop, none at twice it."""
+    """Return the useful share of the correction: 1 up to the largest crop, 0 from twice that."""
     return float(np.clip(2.0 - side / CROP_SIZES[-1], 0.0, 1.0))

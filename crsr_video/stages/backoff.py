@@ -1,13 +1,15 @@
-"""Back off: use less of an enhanced face that is no longer the face that was seen.
+"""Use less of an enhanced face if it no longer shows the face in the source.
 
-Between smooth and paste. Each enhanced crop is shrunk to the size of the crop that it was made
-from, and compared with that. The networks may add detail beyond the crop's band, but within it they
-must show the same face (no drift), at least as sharply as it was seen (no softening). A track's
-strength changes slowly, so that nothing flickers.
+This stage runs between the stages smooth and paste. It shrinks each enhanced crop to the size of
+the source crop that it was made from, and compares the two. The networks may add detail that is
+finer than the pixels of the source crop. Below that limit, the result must show the same face (no
+drift), and must be at least as sharp as the source (no softening). The strength of a track changes
+slowly, so that the result does not flicker.
 
-A burst of motion blur passes these tests, since the result is compared with the blurred face
-itself. It shows in the detail of every frame: where much less is seen than usual in the same track,
-and most of the result is made up, the networks have guessed a face that may be somebody else's.
+A burst of motion blur passes these tests, because the result is compared with the blurred face
+itself. It is detected by the amount of detail in each frame. If a frame shows much less detail than
+is usual in its track, and the networks add much more than usual, they have guessed a face that may
+be somebody else's.
 """
 
 from collections import deque
@@ -22,59 +24,65 @@ from crsr_video.stages.base import Lowered, Stage, frames_to_hold
 from crsr_video.types import Face, TrackedFrame
 
 DRIFT, SOFTNESS, BLUR = "drift", "softness", "motion blur"
-"""Causes for which a face's strength is lowered."""
+"""Reasons for lowering the strength of a face."""
 
 _LIKENESS = (0.80, 0.90)
-"""Correlation with the seen face at which nothing, and at which everything is used."""
+"""Correlation with the source face up to which the enhanced face is not used, and from which it is
+used fully."""
 _KEPT = (0.60, 0.90)
-"""Remaining share of the seen detail's power at which nothing, and at which everything is used."""
+"""Power of the enhanced detail, relative to that of the source detail, up to which the enhanced
+face is not used, and from which it is used fully."""
 
 _USUAL_FRAMES = 90
-"""Frames that tell what is usual in a track. A burst of a second does not move it, and video that
-stays soft becomes the usual."""
+"""Number of recent frames that determine the usual detail of a track. A burst of one second hardly
+changes it, but after a longer time, soft video becomes the usual."""
 _SHARP_QUANTILE = 0.75
-"""Quantile of their detail that is the usual: people who come nearer gain detail."""
+"""Quantile of the detail in these frames that counts as usual. It is above the median, because
+people who come nearer gain detail."""
 _FEWEST_FRAMES = 12
-"""Frames after which a track has a usual detail."""
+"""Minimum number of frames from which the usual detail of a track is computed."""
 _SEEN = (0.70, 0.86)
-"""RMS of the seen detail, over the usual, at which a face counts as blurred, and as sharp."""
+"""RMS of the source detail, relative to the usual, up to which a face counts as fully blurred, and
+from which it counts as sharp."""
 _ADDED = (1.10, 1.26)
-"""RMS of the enhanced over the seen detail, relative to the usual, at which a face counts as seen,
-and as made up. In a burst of motion blur of a walking woman (`mpf_walkers_enter_leave`, 3.2 s) both
-figures reach 0.6 and 1.4; faces that turn away lose detail too, but gain no more than usual."""
+"""RMS of the enhanced detail over that of the source detail, relative to the usual, up to which a
+face counts as genuine, and from which it counts as made up. In a burst of motion blur of a walking
+woman (`mpf_walkers_enter_leave`, 3.2 s), the value compared with `_SEEN` reaches 0.6 and this one
+1.4. Faces that turn away also lose detail, but the networks add no more to them than usual."""
 _LEAST_IN_BLUR = 0.15
-"""Remaining share of the strength of a face whose detail is made up in a burst of blur."""
+"""Share of its strength that a face keeps if it is fully blurred and made up."""
 _BLUR_MEMORY = 0.4
-"""Share of former frames in the average by which blur is judged: bursts begin suddenly."""
+"""Weight of earlier frames in the running average that detects blur. It is small, because bursts
+begin suddenly."""
 
 _PACE, _BLUR_PACE = 1 / 8, 1 / 3
-"""Share of its strength that a face may lose in one frame, and may lose in one frame of blur; it
-regains it at half the former pace."""
+"""Largest share of its strength that a face may lose in one frame, first in general, then because
+of blur. In both cases, a face regains its strength at half of the first value per frame."""
 _DEAD_BAND = 0.06
-"""Smaller changes of the strength are not made."""
+"""Changes of the share that are smaller than this are not made."""
 _FORGET_AFTER = 60
-"""Frames for which the state of a face that is not seen is kept."""
+"""Number of frames for which the state of a track is kept while its face is not seen."""
 
 _NOTICE_BELOW = 0.5
-"""Remaining share of its strength below which the user gets a notice about a face."""
+"""If the remaining share of a face's strength falls below this, the user gets a notice."""
 
 
 @dataclass(slots=True)
 class _State:
-    """Running average and present share of one track."""
+    """Running averages and current share of one track."""
 
     comparison: Comparison
     recent: Comparison
     size: int
     """Side of the crop in pixels."""
     share: float = 1.0
-    """Share of its strength that the face has now."""
+    """Current share of its strength that the face keeps."""
     cause: str = DRIFT
-    """Why the share was lowered last."""
+    """Reason for which the share was last lowered."""
     seen: deque[float] = field(default_factory=lambda: deque(maxlen=_USUAL_FRAMES))
-    """Power of the seen detail in the last frames."""
+    """Power of the source detail, with its noise, in recent frames."""
     added: deque[float] = field(default_factory=lambda: deque(maxlen=_USUAL_FRAMES))
-    """`Comparison.added` in the last frames."""
+    """Values of `Comparison.added` in recent frames."""
     unseen: int = 0
 
     def push(self, now: Comparison, size: int) -> None:
@@ -90,7 +98,11 @@ class _State:
         self.added.append(now.added)
 
     def judge(self, *, sudden: bool = False) -> None:
-        """Move the share towards what the averages ask for, or set it at once."""
+        """Move the share towards the value that the averages ask for.
+
+        Args:
+            sudden: Set the share to that value at once.
+        """
         shares = {
             DRIFT: _ramp(self.comparison.likeness, _LIKENESS),
             SOFTNESS: _ramp(self.comparison.kept, _KEPT),
@@ -103,7 +115,7 @@ class _State:
         self.share = wanted if sudden else _stepped(self.share, wanted, pace)
 
     def _share_in_blur(self) -> float:
-        """Return the share that is left where detail is missing and made up."""
+        """Return the share that a face keeps, from how much detail is missing and made up."""
         if len(self.seen) < _FEWEST_FRAMES:
             return 1.0
         usual_seen = float(np.quantile(self.seen, _SHARP_QUANTILE))
@@ -116,7 +128,7 @@ class _State:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A frame that waits, with the shares of its faces."""
+    """A frame that is held back, with the shares of its faces."""
 
     item: TrackedFrame
     shares: dict[int, tuple[float, str]]
@@ -127,9 +139,9 @@ class BackOff(Stage[TrackedFrame, TrackedFrame]):
     """Lowers the strength of faces that drift, come out softer than they were, or are made up.
 
     Args:
-        operations: How pictures are computed, and where.
-        lookahead: Number of frames by which the strength is lowered ahead of the frame that asks
-            for it, because a face goes wrong faster than its strength may change.
+        operations: Picture operations on the device in use.
+        lookahead: Number of frames by which the strength is lowered in advance. This is needed
+            because a face can go wrong faster than its strength may change.
     """
 
     def __init__(self, operations: Operations, *, lookahead: int = 0) -> None:
@@ -141,12 +153,12 @@ class BackOff(Stage[TrackedFrame, TrackedFrame]):
 
     @property
     def lowered(self) -> dict[int, Lowered]:
-        """How far the strength of faces was lowered; only faces that lost something are listed."""
+        """Decrease of strength by track ID. Only faces whose strength was lowered are included."""
         return self._lowered
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Whether any strength was lowered by much."""
+        """Notice for the user if the strength of any face was lowered by much."""
         count = sum(lowered.lowest < _NOTICE_BELOW for lowered in self._lowered.values())
         if not count:
             return ()
@@ -154,11 +166,11 @@ class BackOff(Stage[TrackedFrame, TrackedFrame]):
         return (f"less enhancement was applied to {faces} that came out wrong; see the report",)
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
-        """Return the frame, with the strength of faces that went wrong lowered."""
+        """Take a frame, and return finished frames, in which faces that went wrong are weaker."""
         return self.push_all([item])
 
     def push_all(self, items: Sequence[TrackedFrame]) -> list[TrackedFrame]:
-        """Compare the faces of several frames together."""
+        """Take several frames, whose faces are compared together, and return finished frames."""
         faces = [face for item in items for face in item.faces]
         pairs = [
             (index, face.crop.canonical.image, face.enhanced.canonical.image)
@@ -181,11 +193,11 @@ class BackOff(Stage[TrackedFrame, TrackedFrame]):
         return done
 
     def flush(self) -> list[TrackedFrame]:
-        """Finish the frames that wait."""
+        """Finish the frames that are held back."""
         return [self._released() for _ in range(len(self._waiting))]
 
     def reset(self) -> None:
-        """Forget all frames and faces; what was lowered is kept for the report."""
+        """Discard all frames and tracks. The contents of `lowered` are kept for the report."""
         self._waiting.clear()
         self._tracks.clear()
 
@@ -197,10 +209,10 @@ class BackOff(Stage[TrackedFrame, TrackedFrame]):
         return _Judged(item, shares)
 
     def _judge(self, face: Face, now: Comparison | None) -> tuple[float, str]:
-        """Return the share of a face's strength, and why it was lowered last."""
+        """Return the share that a face keeps of its strength, and why it was last lowered."""
         state = self._tracks.get(face.track)
         if now is None:
-            # What is carried along from an earlier frame is as strong as it was there.
+            # A result that is reused from an earlier frame keeps the share that it had there.
             return (1.0, DRIFT) if state is None or face.fresh else (state.share, state.cause)
         assert face.crop is not None
         if state is None:
@@ -220,7 +232,7 @@ class BackOff(Stage[TrackedFrame, TrackedFrame]):
             seen = [
                 judged.shares[face.track] for judged in self._waiting if face.track in judged.shares
             ]
-            # A face that is left alone in this frame has nothing to lose.
+            # A face that is not enhanced in this frame needs no lowering in advance.
             share, cause = min(seen) if face.enhanced is not None or not face.fresh else seen[0]
             if share < 1.0 and face.fresh and not first.item.frame.is_second_field:
                 self._count(face.track, share, cause)
@@ -241,7 +253,7 @@ def _ramp(value: float, ends: tuple[float, float]) -> float:
 
 
 def _stepped(share: float, wanted: float, pace: float) -> float:
-    """Take one frame's step towards the wanted share; small differences are ignored."""
+    """Return the share after one frame's step towards the wanted one. Ignore small differences."""
     if abs(wanted - share) < _DEAD_BAND and 0.0 < wanted < 1.0:
         return share
     return share + min(max(wanted - share, -pace), _PACE / 2)

@@ -1,4 +1,4 @@
-"""The contract of every stage between decode and encode."""
+"""The interface of every stage between decoding and encoding."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -21,7 +21,7 @@ class Lowered:
     lowest: float = 1.0
     """Smallest remaining share of the strength."""
     total: float = 0.0
-    """Sum over those frames of the remaining share."""
+    """Sum of the remaining shares in these frames."""
     causes: Counter[str] = field(default_factory=Counter)
     """Number of frames by cause."""
 
@@ -37,12 +37,12 @@ class Lowered:
 
 
 GIANT_FRAME_BYTES = 200_000_000
-"""A frame above this size is held back alone, and one of twice the size is not held back at all.
-8K 4:4:4 frames of 10 bits are smaller."""
+"""Size from which only one frame is held back at a time. From twice this size, none is held back.
+Frames of 8K 4:4:4 with 10 bits are smaller than this."""
 
 
 def frames_to_hold(wanted: int, frame: Frame) -> int:
-    """Return how many frames like this one may be held back, of a wanted number."""
+    """Return how many frames of this size may be held back if `wanted` is the preferred number."""
     most = 2 - frame.nbytes // GIANT_FRAME_BYTES
     return wanted if most == 2 else min(wanted, max(most, 0))
 
@@ -51,31 +51,31 @@ class Stage(ABC, Generic[In, Out]):
     """One step from decoded to enhanced frames. Items go in and come out in presentation order."""
 
     lookahead: int = 0
-    """Largest number of frames held back, which bounds memory whatever the clip's length."""
+    """Largest number of frames held back. It bounds the memory, however long the clip is."""
 
     @abstractmethod
     def push(self, item: In) -> list[Out]:
-        """Take one item; return those that are finished."""
+        """Take one item, and return the items that are finished."""
 
     def push_all(self, items: Sequence[In]) -> list[Out]:
-        """Take several items at once, which a stage may compute together."""
+        """Take several items, which a stage may compute together, and return finished ones."""
         return [done for item in items for done in self.push(item)]
 
     def flush(self) -> list[Out]:
-        """Finish everything that is held back, at the end of the stream."""
+        """Finish and return all items that are held back, at the end of the stream."""
         return []
 
     def reset(self) -> None:
         """Forget everything that was seen."""
 
     def close(self) -> None:
-        """Free detectors and the like."""
+        """Free resources such as detectors."""
 
     def warm_up(self) -> None:
-        """Do once, on nothing, what takes long the first time."""
+        """Do the work that takes long the first time, with empty input."""
 
     def set_strength(self, strength: float) -> None:
-        """Apply this share of the correction, 0 to 1, from the next frame on."""
+        """Set the share of the correction, 0 to 1, that is applied from the next frame on."""
 
     @property
     def notices(self) -> tuple[str, ...]:

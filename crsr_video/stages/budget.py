@@ -1,7 +1,8 @@
-"""Budget: decide for every face how much may be done for it in this frame.
+"""Budget: decide how much work each face gets in this frame.
 
-Only in live enhancement, before align; see `quality`. No face appears or disappears at once: a face
-that must do without enhancement fades out over some frames, and in again.
+This stage runs only in live enhancement, before align; see `quality`. Enhancement never starts or
+stops abruptly: where there is no time for a face, its enhancement fades out over some frames, and
+it fades in again later.
 """
 
 from dataclasses import replace
@@ -13,11 +14,11 @@ from crsr_video.types import Face, TrackedFrame
 _PACE = 1 / 8
 """Share of its strength that a face gains or loses in one frame."""
 _ADVANTAGE = 1.3
-"""Factor on the size of an enhanced face, so that two of one size do not take turns."""
+"""Factor on the size of a face that is enhanced already, so that equal faces do not take turns."""
 
 
 class FaceBudget(Stage[TrackedFrame, TrackedFrame]):
-    """Marks each face with what there is time for.
+    """Marks each face with the enhancement that there is time for.
 
     Args:
         quality: The present quality level.
@@ -66,7 +67,7 @@ class FaceBudget(Stage[TrackedFrame, TrackedFrame]):
     def _marked(self, face: Face, chosen: bool, fresh: bool, level: QualityLevel) -> Face:
         if face.skipped is not None:
             return face
-        # A face that was never seen before comes in by its presence already.
+        # The presence of a new face already fades it in, so its share starts at 1 if chosen.
         share = self._shares.get(face.track, float(chosen))
         share = min(share + _PACE, 1.0) if chosen else max(share - _PACE, 0.0)
         self._shares[face.track] = share

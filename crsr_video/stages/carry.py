@@ -41,8 +41,9 @@ class Carrier(Stage[TrackedFrame, TrackedFrame]):
     """Applies the change of an earlier frame to faces that the networks did not see.
 
     Args:
-        operations: How pictures are computed, and where.
-        quality: Its demand is set to the crop sizes that the faces in view would need.
+        operations: Picture operations, on the processor or a GPU.
+        quality: Quality of the live run. This stage sets its demand to the crop sizes that the
+            faces in view would need.
     """
 
     def __init__(self, operations: Operations, quality: LiveQuality) -> None:

@@ -1,4 +1,4 @@
-"""Consistify: make a genuine low-resolution crop look like a shrunken perfect picture.
+"""Consistify: make a genuine low-resolution crop look like a downscaled perfect picture.
 
 This is the first half of the method, see `networks.consistifier`.
 """
@@ -15,7 +15,7 @@ class ConsistifyStage(NetworkStage):
     """Fills `Face.consistent` from `Face.crop`."""
 
     def input_crop(self, face: Face) -> Crop | None:
-        """Return the crop of a face that is due for the networks."""
+        """Return the crop of a face, or None if the networks do not run on it in this frame."""
         return face.crop if face.fresh else None
 
     def with_results(self, faces: Sequence[Face], results: Pictures) -> list[Face]:

@@ -1,8 +1,8 @@
-"""Head detail: keep what the networks added around a face while they look at the face only.
+"""Head detail: keeps the detail around a face in frames of which the networks see the face only.
 
-Hair changes less from frame to frame than eyes and mouths do. So the networks look at the whole
-head every few frames only, see `HeadMask.is_fresh`. In between, this stage adds the earlier change
-around the face, wherever the crops of both frames show the same thing.
+Hair changes less from frame to frame than eyes and mouths do. The networks therefore process the
+whole head only every few frames (see `HeadMask.is_fresh`). In the frames between, this stage adds
+the earlier change around the face, wherever the crops of both frames show the same thing.
 """
 
 from dataclasses import dataclass, replace
@@ -17,22 +17,22 @@ from crsr_video.stages.base import Stage
 from crsr_video.types import Crop, Face, TrackedFrame
 
 _TOLERANCE = 0.09
-"""Difference between two crops, 1 being white, at which the carried share falls to 1/e."""
+"""Difference between two crops, where 1 is white, at which 1/e of the change is carried over."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What the networks did to a whole head."""
+    """The change that the networks made to a whole head."""
 
     crop: Pictures
-    """(1, 3, S, S): the crop that they saw."""
+    """(1, 3, S, S): the input crop."""
     consistent: Pictures
     """(1, 3, S, S): the change of the consistifier."""
     enhanced: Pictures
     """(1, 3, f * S, f * S): the change of both networks together."""
 
     def fits(self, crop: Crop, enhanced: Crop) -> bool:
-        """Whether pictures have the same sizes."""
+        """Return whether the change has the sizes of these crops."""
         sizes = self.crop.shape[-1], self.enhanced.shape[-1]
         return sizes == (crop.size, enhanced.size)
 
@@ -41,7 +41,7 @@ class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
     """Completes `Face.consistent` and `Face.enhanced` of heads that are not fresh.
 
     Args:
-        operations: How pictures are computed, and where.
+        operations: Operations on the device that holds the pictures.
     """
 
     def __init__(self, operations: Operations) -> None:
@@ -79,7 +79,7 @@ class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
         return _Change(small, middle - small, large - enlarged)
 
     def _completed(self, face: Face, change: _Change) -> Face:
-        """Return a face with the earlier change around it."""
+        """Return the face, with the earlier change added around it."""
         assert face.crop is not None
         assert face.consistent is not None
         assert face.enhanced is not None
@@ -107,7 +107,7 @@ class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
 def _face_in_crop(size: int, headroom: int) -> NDArray[np.float32]:
     """Return the inner half of the face's mask in a crop with headroom; (size, size).
 
-    The outer half lies near the edge of what the networks see of a face, where they see less well.
+    The outer half lies near the edge of the networks' input, where their results are less good.
     """
     left = headroom // 2
     inner = (2 * face_mask(size - headroom) - 1).clip(0)

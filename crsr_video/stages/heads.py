@@ -1,9 +1,9 @@
 """Heads: find the soft mask of a whole head, with its hair, ears and neck.
 
-This stage stands before align. A person model separates the head from the background every few
-frames; in between, the mask follows the face, since it lies in the face's crop. The mask ends in
-the background rather than in the hair, gives way to the heads of other people, and always contains
-the mask of the face itself.
+This stage runs before align. A person model separates the head from the background every few
+frames. In between, the mask moves with the face, because it is defined in the face's crop. The mask
+ends in the background rather than in the hair, excludes the heads of other people, and always
+contains the mask of the face itself.
 """
 
 from dataclasses import dataclass, replace
@@ -29,29 +29,29 @@ CELLS = CANONICAL_CELLS + _ABOVE
 """Cells per side of a mask."""
 
 _MARGIN = 1 / 8
-"""Share of the segmented square on each side of the mask: the model wants to see shoulders."""
+"""Margin on each side of the mask, as a share of the segmented square, to include shoulders."""
 _GROWTH_CELLS = 2
-"""Cells by which the person is grown, so that the mask falls in the background, not in the hair."""
+"""Cells by which the person is dilated, so that the mask fades outside the hair."""
 _BLUR_CELLS = 1.5
-"""Deviation of the Gaussian that softens the edge, in cells."""
+"""Standard deviation of the Gaussian that softens the edge, in cells."""
 _CENTRE, _RADII, _SOFTNESS = (0.5, 0.43), (0.54, 0.6), 0.2
 """Centre and radii of the ellipse that contains every head, as fractions of the crop's side, and
-the fraction of the radius over which it falls: voluminous hair fits, shoulders do not."""
+the fraction of the radius over which it fades. It includes voluminous hair, but not shoulders."""
 _EDGE_CELLS = 4
 """Cells over which a mask falls to zero at the edge of the crop."""
 _INVISIBLE = 1 / 256
-"""Shares below this count as zero."""
+"""Mask values below this are set to zero."""
 _PACE = 0.3
-"""Share of the way to the newest person that a mask goes in one frame."""
+"""Share of the difference to the newest mask by which a mask changes in one frame."""
 _FEW_CELLS = 8
-"""Shares that add up to so many cells of hair, or fewer, do not enlarge the part of the crop that
+"""Strips of a mask that add up to at most this many cells do not enlarge the part of the crop that
 is computed."""
 _BORDER = 0.25
 """Width of the soft border between two heads, in radii of a head."""
 _HEAD_CENTRE, _HEAD_RADII = (0.5, 0.5), (0.33, 0.45)
-"""Ellipse of an average head, as fractions of the crop's side, which divides neighbours."""
+"""Ellipse of an average head, as fractions of the crop's side. It separates adjacent heads."""
 _FORGET_AFTER = 30
-"""Frames for which the person of a track that is not seen is kept."""
+"""Number of frames for which the state of an unseen track is kept."""
 
 _WHOLE: Window = (-2, 16, -1, 17)
 _CANONICAL_PART: Window = (0, 16, 0, 16)
@@ -81,20 +81,20 @@ class PeopleFinder(Protocol):
 
 @dataclass(slots=True)
 class _TrackState:
-    """The person in the crop of one track."""
+    """State of the mask of one track."""
 
     newest: FloatPicture
-    """As the model saw it last."""
+    """The person in the last output of the model."""
     shown: FloatPicture
-    """Follows `newest` without steps."""
+    """The current mask, which follows `newest` smoothly."""
     number: int
-    """Tracks are numbered in order of appearance. Their IDs would depend on earlier videos."""
+    """Number in order of appearance. Unlike the track ID, it does not depend on earlier videos."""
     part: Window = FACE_WINDOW
-    """The part of the crop that was needed lately."""
+    """The part of the crop that was needed recently."""
     limit: FloatPicture | None = None
-    """The largest mask for that part, which it follows without steps."""
+    """Upper limit of the mask, which follows changes of that part smoothly."""
     has_headroom: bool = False
-    """The head once reached beyond its crop, which keeps the headroom then."""
+    """Whether the head has ever reached beyond its crop. The headroom is then kept."""
     age: int = 0
     unseen: int = 0
 
@@ -104,10 +104,10 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
 
     Args:
         finder: Separates people from the background. This stage closes it.
-        every: Number of frames from one use of `finder` on a face to the next.
-        refresh_every: Number of frames from one look of the networks at a whole head to the next.
-        whole: Let every mask take the whole crop with its headroom, so that all faces can be
-            computed together.
+        every: `finder` is applied to each face once in this many frames.
+        refresh_every: The networks process a whole head once in this many frames.
+        whole: Whether every mask covers the whole crop with its headroom, so that all faces can
+            be computed together.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
         self._count = 0
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
-        """Return the frame, whose faces now have masks."""
+        """Return the frame with a mask for each face that is enhanced."""
         if item.cut:
             self._tracks.clear()
         for state in self._tracks.values():
@@ -151,8 +151,8 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
         Args:
             frame: The frame.
             track: Track ID of the face.
-            place: Fractions of its canonical crop, from the pixels of the frame.
-            others: The same for the other faces of the frame.
+            place: Matrix from frame pixels to fractions of the face's canonical crop.
+            others: The same matrix for each of the other faces of the frame.
         """
         state = self._tracks.get(track)
         if state is None:
@@ -174,14 +174,14 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
             limit = np.minimum(limit, state.limit + _PACE * (limit - state.limit))
         state.limit = limit
         shares = shares * limit
-        # The face is always part of the head, wherever the model sees nobody.
+        # The face is always part of the head, even where the model finds no person.
         shares = np.maximum(shares, _face())
         state.age += 1
         state.unseen = 0
         return HeadMask(shares, state.part, state.has_headroom, is_fresh)
 
     def _choose_part(self, state: _TrackState, shares: FloatPicture) -> None:
-        """Decide how much of the crop the networks must see of a whole head."""
+        """Choose the part of the crop that the networks must process for a whole head."""
         if self._whole:
             state.part, state.has_headroom = _WHOLE, True
             return
@@ -200,7 +200,7 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
             state.part = (top, 16, left, right)
 
     def _person(self, frame: Frame, canonical_from_frame: Matrix) -> FloatPicture:
-        """Return the person in a crop, grown and softened; (CELLS, CELLS) in [0, 1]."""
+        """Return the dilated, softened mask of the person in a crop, (CELLS, CELLS) in [0, 1]."""
         inner = (1 - 2 * _MARGIN) * CANONICAL_CELLS / CELLS
         left = _MARGIN + (1 - 2 * _MARGIN) * _ABOVE / 2 / CELLS
         top = _MARGIN + (1 - 2 * _MARGIN) * _ABOVE / CELLS
@@ -218,7 +218,7 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
 
 @lru_cache(maxsize=1)
 def _face() -> FloatPicture:
-    """Return the mask of the face, without its invisible rim at the edge of its part."""
+    """Return the mask of the face, set to zero at the edges of `FACE_WINDOW`."""
     left = _ABOVE // 2
     face = np.pad(face_mask(CANONICAL_CELLS), ((_ABOVE, 0), (left, left)))
     return face * (_edges(FACE_WINDOW) > 0)
@@ -226,7 +226,7 @@ def _face() -> FloatPicture:
 
 @lru_cache(maxsize=2)
 def _limit(has_headroom: bool) -> FloatPicture:
-    """Return the largest mask of any head; 0 at the edges of a crop with or without headroom."""
+    """Return the upper limit of any mask. It is 0 at the edges of the crop or its headroom."""
     y, x = _fractions()
     radius = np.hypot((x - _CENTRE[0]) / _RADII[0], (y - _CENTRE[1]) / _RADII[1])
     ellipse = _smoothstep(np.clip((1 - radius) / _SOFTNESS, 0, 1))
@@ -246,7 +246,7 @@ def _smoothstep(ramp: NDArray[np.floating]) -> FloatPicture:
 def _smallest_part(shares: FloatPicture) -> Window:
     """Return the smallest part of a crop that contains nearly all of a mask.
 
-    Strips with hardly any hair are left out, since the networks cost as much as the part is large.
+    Nearly empty strips are left out, because the cost of the networks grows with the area.
     """
     step = CANONICAL_CELLS // 16
     top, bottom, left, right = _WHOLE
@@ -275,21 +275,21 @@ def _edges(part: Window) -> FloatPicture:
 
 
 def _canonical_from_frame(frame: Frame, face: Face) -> Matrix | None:
-    """Return the fractions of a face's canonical crop, from the pixels of its frame; 2x3.
+    """Return the 2x3 matrix from frame pixels to fractions of a face's canonical crop.
 
-    None stands for landmarks that form no face.
+    Return None if the landmarks do not form a face.
     """
     try:
         unit = crop_from_frame(face.landmarks, 1, float(frame.sample_aspect))
         invert(unit)
     except DegenerateFaceError:
         return None
-    unit[:, 2] += 0.5  # From pixel centres to fractions of the side.
+    unit[:, 2] += 0.5  # Convert pixel centres to fractions of the side.
     return unit
 
 
 def _nearness(ours_from_frame: Matrix, theirs_from_frame: Matrix) -> FloatPicture:
-    """Return where a crop is nearer to its own head than to another one, softly.
+    """Return a soft mask of the places in a crop that are nearer to its own head than to another.
 
     Returns:
         (CELLS, CELLS) in [0, 1].
@@ -302,7 +302,7 @@ def _nearness(ours_from_frame: Matrix, theirs_from_frame: Matrix) -> FloatPictur
 
 
 def _radius(x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the distance of places in a crop from the head's centre; 1 lies on its ellipse."""
+    """Return the distance from the head's centre, which is 1 on the head's ellipse."""
     (cx, cy), (rx, ry) = _HEAD_CENTRE, _HEAD_RADII
     radius: NDArray[np.floating] = np.hypot((x - cx) / rx, (y - cy) / ry)
     return radius

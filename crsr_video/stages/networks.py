@@ -12,20 +12,21 @@ from crsr_video.stages.base import Stage
 from crsr_video.types import Crop, Face, HeadMask, TrackedFrame, Window
 
 _MOST_PIXELS = 64 * 64**2
-"""Pixels of all crops in one batch. Results are sixteen times as large, and memory is bounded."""
+"""Maximum number of pixels of all crops in one batch. Results are sixteen times as large, so
+this limit bounds the memory."""
 
 Predict = Callable[..., Tensor]
-"""Runs a network: float32 (N, 3, S, S) in [0, 1] to float32 (N, 3, S', S').
+"""A function that runs a network on float32 (N, 3, S, S) in [0, 1], and returns (N, 3, S', S').
 
-For heads, the rows and columns of the crops that are needed follow as a second argument."""
+For heads, a second argument names the rows and columns of the crops that are needed."""
 
 
 class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
-    """Runs a network over the crops of all faces of frames that come together.
+    """Runs a network on the crops of all faces of frames that arrive together.
 
     Args:
         predict: Runs the network.
-        operations: How pictures are computed, and where.
+        operations: Picture operations on the device in use.
         batch: Largest number of crops of one size in a batch.
         warm_up_sizes: Sides of the crops for which the network is run in `warm_up`.
     """
@@ -45,7 +46,7 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
 
     @abstractmethod
     def input_crop(self, face: Face) -> Crop | None:
-        """Return the crop that goes into the network; without one the face is left out."""
+        """Return the crop that goes into the network, or None to leave the face out."""
 
     @abstractmethod
     def with_results(self, faces: Sequence[Face], results: Pictures) -> list[Face]:
@@ -81,7 +82,7 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
             self._predict(self._operations.to_tensor(blank))
 
     def _run(self, faces: list[Face], indices: Sequence[int]) -> None:
-        """Replace some faces; a batch for which the device has too little memory is halved."""
+        """Replace some faces by their results. Halve a batch that is too large for the memory."""
         taken = [faces[index] for index in indices]
         crops = [crop for face in taken if (crop := self.input_crop(face)) is not None]
         try:

@@ -1,10 +1,10 @@
-"""Paste: bring enhanced faces back, as a masked change in the frame's own planes.
+"""Paste enhanced faces back into a frame, as a masked change of the frame's own planes.
 
-What is added is a difference: the enhanced picture minus what the frame shows there. Where the mask
-is zero nothing is touched, bit for bit, and an identity network changes nothing anywhere.
+The change is the difference between the enhanced picture and the frame. Samples outside the mask
+keep all their bits, and an identity network changes nothing.
 
-All of it happens in code values and on the planes' own samples, so the cost of a face follows its
-size in the frame, and the frame is never resampled.
+All computations use code values and the planes' own samples. The cost of a face therefore depends
+on its size in the frame, and the frame is never resampled.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -24,20 +24,21 @@ from crsr_video.stages.base import Stage
 from crsr_video.types import Crop, Face, Frame, Patch, PixelLayout, Plane, TrackedFrame, Upscaler
 
 _CELLS = 32
-"""Cells per side of the crop in which detail is compared."""
+"""Number of cells per side of the crop. Detail is compared in each cell."""
 
 _LACKING = 0.5
-"""Share of the added detail up to which the frame counts as lacking it, so that all of it is added.
-Where the frame has all of it, nothing is."""
+"""If the frame has at most this share of the added detail, all of the detail is added. If the frame
+has all of it, nothing is added. In between, the amount falls linearly."""
 
 _FAINT = 1e-4
 """Power, in code values, below which added detail counts as none."""
 
 _MARGIN = 4
-"""Pixels of the crop around the mask that are looked at too: twice what filters may reach."""
+"""Margin around the mask in pixels of the crop, which is twice the reach of the filters."""
 
 _CHROMA_REACH = 4
-"""Pixels that share a chroma sample of 4:1:1 video: faces so close count as overlapping."""
+"""Number of pixels that share a chroma sample of 4:1:1 video. Faces that are closer than this count
+as overlapping."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class _Region:
     planes: tuple[Plane, ...]
     """Views into the frame's own copies, which are written to."""
     region_from_part: Matrix
-    """These samples from the masked part of the crop, 2x3."""
+    """2x3 matrix from the masked part of the crop to these samples."""
     scale: float
     """Samples per pixel of the crop."""
 
@@ -66,7 +67,7 @@ class _Job:
     place: Patch
     layout: PixelLayout
     regions: tuple[_Region, ...]
-    """One for each grid of components that has samples there."""
+    """One region for each grid of components that has samples in the patch."""
 
     @property
     def kind(self) -> Hashable:
@@ -83,20 +84,20 @@ class _Job:
 
     @property
     def part(self) -> tuple[slice, slice]:
-        """Rows and columns of the enhanced crop in which the mask lies, and a few more."""
+        """Rows and columns of the enhanced crop that contain the mask, and a few more."""
         if self.face.head is None:
             return masked_part(self.picture.size)
         return window(self.picture.size, self.face.head.window, self.picture.headroom)
 
 
 class Paster(Stage[TrackedFrame, Frame]):
-    """Pastes the faces of frames that come together, together.
+    """Pastes the faces of all frames that arrive together in common batches.
 
     Args:
-        operations: How pictures are computed, and where.
+        operations: Picture operations on the device in use.
         strength: Share of the correction that is applied, 0 to 1.
         scale: Enlargement of the whole frame, 1, 2 or 4.
-        upscaler: How the background is enlarged, see `upscaling`.
+        upscaler: Method that enlarges the background; see `upscaling`.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class Paster(Stage[TrackedFrame, Frame]):
 
 
 def _layers(boxes: Sequence[tuple[int, int, int, int]]) -> list[int]:
-    """Return for each face how many others lie below it; it is pasted after those."""
+    """Return the layer of each face, which is above those of all earlier faces that it overlaps."""
     depths: list[int] = []
     for x0, y0, x1, y1 in boxes:
         below = [
@@ -194,13 +195,13 @@ def _paste(jobs: Sequence[_Job], operations: Operations) -> None:
     finish: list[Callable[[], None]] = []
     for indices in operations.batches(kinds, [max(job.regions[0].size) for job in jobs]):
         finish += _change_planes([jobs[index] for index in indices], operations)
-    # What was computed first is written while a device computes the rest.
+    # The first results are written while a device computes the rest.
     for write in finish:
         write()
 
 
 def _change_planes(jobs: Sequence[_Job], operations: Operations) -> list[Callable[[], None]]:
-    """Compute the changes of faces of one kind, and return what writes them."""
+    """Compute the changes of faces of one kind, and return functions that write them."""
     layout, size = jobs[0].layout, jobs[0].place.size
     details = [job.face.detail for job in jobs]
     mask, added, seen = _part_pictures(jobs, operations)
@@ -220,7 +221,7 @@ def _change_planes(jobs: Sequence[_Job], operations: Operations) -> list[Callabl
         planes = operations.planes([region.planes for region in regions])
         own: Pictures | None = None
         if looks_beyond:
-            # The part of each plane beyond the crop, as far as the enhanced picture's band reaches.
+            # The detail of each plane beyond the crop's band, up to that of the enhanced picture.
             own = operations.low_pass(planes - (rest[0] + black[channels]), scales, sizes)
         if missing is None:
             assert own is not None
@@ -249,10 +250,10 @@ def _change_planes(jobs: Sequence[_Job], operations: Operations) -> list[Callabl
 def _part_pictures(
     jobs: Sequence[_Job], operations: Operations
 ) -> tuple[Pictures, Pictures, Pictures]:
-    """Return the mask, what was added and what was seen, in the masked part of the crops.
+    """Return the mask, the added detail and the enlarged input, in the masked part of the crops.
 
-    The latter two are code values less those of black. The networks saw the crop, whose bicubic
-    enlargement is the part of the frame that they answer for.
+    The added detail and the input are code values minus those of black. The input is the bicubic
+    enlargement of the crop, which is the part of the frame that the networks replace.
     """
     size = jobs[0].picture.size
     rows, columns = jobs[0].part
@@ -282,7 +283,7 @@ def _in_crop(shares: NDArray[np.float32], crop: Crop) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=8)
 def masked_part(size: int) -> tuple[slice, slice]:
-    """Return the rows and columns of a crop in which its mask lies, and a few more."""
+    """Return the rows and columns of a crop that contain its mask, and a few more."""
     mask = face_mask(size)
     shown = [np.flatnonzero(mask.max(axis)) for axis in (1, 0)]
     rows, columns = (
@@ -318,11 +319,11 @@ def _present(
     counts: Sequence[tuple[int, int]],
     operations: Operations,
 ) -> Pictures:
-    """Return how much of the added detail the frame has already, in [0, 1], coarsely.
+    """Return the share of the added detail that the frame already has, in [0, 1], for each cell.
 
-    The frame may have detail of its own beyond the crop's band. As far as that is what the networks
-    found too, theirs must not be added once more. Locally, this is the least-squares factor by
-    which `added` explains `own`.
+    The frame may have detail of its own beyond the crop's frequency band. Where the networks found
+    the same detail, it must not be added again. In each cell, the share is the least-squares factor
+    by which `added` explains `own`.
     """
     shared, power = (operations.cell_means(x * added, sizes, counts) for x in (own, added))
     return (shared / (power + _FAINT)).clip(0.0, 1.0)

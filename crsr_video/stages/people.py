@@ -19,7 +19,7 @@ _ADVANTAGE = 1.25
 """Factor on the size of a face that is already among the largest, so that two faces of similar size
 do not take turns."""
 _PACE = 1 / 6
-"""Largest change of a weight in one frame, so that one face fades out while another fades in."""
+"""Largest change of a weight in one frame. One face fades out while another fades in."""
 _STEADY = 0.1
 """Weight of a new measurement in the running average of a face's size."""
 _FORGET_AFTER = 60
@@ -34,7 +34,7 @@ class _Claim:
 
     size: float
     weight: float = 0.0
-    """1 while the face is enhanced, 0 while it is not, in between while it fades, -1 at first."""
+    """1 if the face is enhanced, 0 if not, in between while it fades, and -1 at first."""
     chosen: bool = False
     unseen: int = 0
 
@@ -43,9 +43,10 @@ class People(Stage[TrackedFrame, TrackedFrame]):
     """Marks each face with the user's settings for its person.
 
     Args:
-        faces: Settings by number of the person.
+        faces: Settings by person number.
         only: Numbers of the people to enhance. Defaults to all.
-        most: Number of faces to enhance at a time, the largest ones. Defaults to all.
+        most: Maximum number of faces to enhance at a time; the largest are chosen. Defaults to
+            all.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class People(Stage[TrackedFrame, TrackedFrame]):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """One notice about the chosen people who never occurred, or none."""
+        """A notice about chosen people who were never found, if there are any."""
         missing = sorted(self._asked - self._seen)
         if not missing:
             return ()
@@ -119,7 +120,7 @@ class People(Stage[TrackedFrame, TrackedFrame]):
     def _weigh(self, face: Face, chosen: bool) -> Face:
         claim = self._claims[face.track]
         goal = float(chosen)
-        if claim.weight < 0:  # In the first frame of a face, which the tracker fades in.
+        if claim.weight < 0:  # This is the first frame of the face. The tracker fades it in.
             claim.weight = goal
         claim.weight += min(max(goal - claim.weight, -_PACE), _PACE)
         claim.chosen = chosen
@@ -130,7 +131,7 @@ class People(Stage[TrackedFrame, TrackedFrame]):
 
 
 def _size(face: Face, aspect: float) -> float:
-    """Return the size by which faces are ranked; a face that fades in or out counts less."""
+    """Return the size by which faces are ranked. A face that fades in or out ranks lower."""
     try:
         return crop_side(face.landmarks, aspect) * face.presence
     except DegenerateFaceError:
@@ -138,7 +139,7 @@ def _size(face: Face, aspect: float) -> float:
 
 
 def _people(ids: Collection[int]) -> str:
-    """Return numbers of people in words, such as "person 3" or "people 1 to 4"."""
+    """Return person numbers in words, such as "person 3" or "people 1 to 4"."""
     return f"{'person' if len(ids) == 1 else 'people'} {ranges(ids)}"
 
 

@@ -1,8 +1,7 @@
-"""Quality levels of live enhancement, from the best to leaving all faces alone.
+"""Quality levels of live enhancement, from full quality to no enhancement.
 
-The upper levels are cheaper ways to the same picture; the lower ones leave faces out. Where a
-network is left out for a frame, the change that it made to the frame before is carried along with
-the face.
+The upper levels enhance all faces at decreasing cost. The lower ones leave faces out. If a network
+is skipped for a frame, the change that it made to the previous frame is moved along with the face.
 """
 
 from collections.abc import Sequence
@@ -14,15 +13,15 @@ NO_TIME = "there is no time for it"
 
 @dataclass(frozen=True, slots=True)
 class QualityLevel:
-    """How much is done for each frame."""
+    """Limits on the work for each frame."""
 
     name: str
     largest_crop: int
     """Side in pixels of the largest crop that goes into the networks."""
     every: int
-    """The networks see one of so many frames."""
+    """The networks process one frame out of this many."""
     most_faces: int | None
-    """Number of faces that are enhanced, the largest ones. Defaults to all."""
+    """Maximum number of faces that are enhanced, the largest ones. None stands for all."""
 
     @property
     def enhances(self) -> bool:
@@ -60,25 +59,25 @@ class Demand:
 
 
 class LiveQuality:
-    """The present quality level and demand, shared by the quality controller and the stages.
+    """The current quality level and demand, shared by the quality controller and the stages.
 
     Args:
-        levels: The best first.
+        levels: All levels, the best first.
     """
 
     def __init__(self, levels: Sequence[QualityLevel] = QUALITY_LEVELS) -> None:
         self.levels = tuple(levels)
         self.index = 0
         self.hurry = False
-        """The next frame is late, so nothing is computed anew for it if that can be avoided."""
+        """Whether the next frame is late. If so, nothing is computed anew for it if possible."""
         self.fresh = True
-        """The networks saw the last frame."""
+        """Whether the networks processed the last frame."""
         self.demand = Demand()
         """Demand of the frame that was aligned last."""
         self.faded = False
-        """Nothing is enhanced, and earlier changes have faded out completely."""
+        """Whether nothing is enhanced and all earlier changes have faded out completely."""
 
     @property
     def level(self) -> QualityLevel:
-        """The present level."""
+        """The current level."""
         return self.levels[self.index]

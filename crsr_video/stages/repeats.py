@@ -1,7 +1,7 @@
-"""Gives a frame that repeats the one before it the same result.
+"""Give a frame that repeats the frame before it the same result.
 
-The stages see other neighbours of every frame, so two equal pictures come out slightly different.
-In a video in which some frames are doubled, that shows as a twitch at each of them.
+The stages also look at the neighbours of a frame, so the results of two equal frames differ
+slightly. In a video in which some frames are doubled, the difference is visible as a twitch.
 """
 
 from dataclasses import dataclass, replace
@@ -11,14 +11,15 @@ import numpy as np
 from crsr_video.types import Frame, TrackedFrame
 
 _MOST_REPEATS = 3
-"""Results that are used again in a row. A face that fades in on a still picture must go on."""
+"""Maximum number of times in a row that a result is reused. The number is limited so that a face
+that is fading in on a still picture continues to do so."""
 _SAMPLED_ROWS = 61
-"""Distance of the rows that are compared before all others."""
+"""Distance between the rows that are compared first, before the comparison of whole planes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    """A frame with faces, and what became of it."""
+    """A frame with enhanced faces, and its result."""
 
     item: TrackedFrame
     result: Frame
@@ -26,21 +27,21 @@ class _Finished:
 
 
 class RepeatedFrames:
-    """Compares every frame with the one before it."""
+    """Compares every frame with the frame before it, and reuses the result if both are equal."""
 
     def __init__(self) -> None:
         self._last: dict[bool, _Finished] = {}
 
     def reset(self) -> None:
-        """Forget all frames."""
+        """Discard the frames that are kept for comparison."""
         self._last.clear()
 
     def settled(self, item: TrackedFrame, result: Frame) -> Frame:
-        """Return the result of a frame, or that of the frame before it if both are equal.
+        """Return the result of a frame, or that of the frame before it if the frames are equal.
 
         Args:
             item: The frame as it was decoded, with its faces.
-            result: What the stages have made of it.
+            result: The result of the stages for this frame.
         """
         field = item.frame.is_second_field  # A field is compared with the same field.
         last, repeats = self._last.get(field), 0
@@ -59,9 +60,9 @@ class RepeatedFrames:
 
 
 def _with_own_memory(frame: Frame) -> Frame:
-    """Return a frame that stays as it is when its source reuses the memory of its picture.
+    """Return a frame that stays unchanged if the memory of its picture is reused.
 
-    Frames of a decoder own their memory. Arrays belong to the caller, who may fill them again.
+    Frames from a decoder own their memory. Arrays belong to the caller, who may overwrite them.
     """
     if frame.native is not None:
         return frame

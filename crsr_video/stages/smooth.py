@@ -1,9 +1,9 @@
 """Smooth: average faces over time, so that almost equal frames do not flicker.
 
 Aligned crops of one track lie almost on top of each other. What still moves within the crop is
-followed by optical flow, and neighbours in time are averaged pixel by pixel wherever they show the
-same thing then. Where they do not (a blink, a word), the neighbour's weight falls to nothing, so
-nothing smears. With frames to come (lookahead) the window is symmetric, and the average has no lag.
+followed by optical flow. After that, neighbours in time are averaged pixel by pixel wherever they
+show the same thing. Where they do not (a blink, a word), the neighbour's weight falls to zero, so
+nothing smears. With lookahead, the window is symmetric, and the average has no lag.
 
 Where a track changes its crop size, pictures of both sizes are averaged, which fades from one to
 the other.
@@ -23,15 +23,16 @@ _TOLERANCE = 0.045
 """Difference of two consistent crops, 1 being white, at which a neighbour's weight is 1/e."""
 
 _LONGEST_SECONDS = 0.2
-"""Neighbours that are farther away in time are left out, however few frames lie between."""
+"""Neighbours that are farther away in time are left out, even if few frames lie between."""
 
 _CLEARLY_LESS, _FAINT = 0.15, 2e-4
-"""Share of the difference between two crops by which flow must lower it to be followed wholly, and
-the decrease, 1 being white, up to which it is not followed at all. On still pictures flow follows
-noise: where it was always followed, flicker rose by 1 %."""
+"""Flow is followed fully where it lowers the difference between two crops by at least the first
+value, a share of that difference. It is not followed where it lowers the difference by less than
+the second value, 1 being white. On still pictures, flow follows noise: flicker rose by 1 % when
+flow was always followed."""
 
 _SURROUNDINGS = 1 / 40
-"""Deviation, in crop sides, of the Gaussian over which such differences are averaged."""
+"""Standard deviation, in crop sides, of the Gaussian that averages such differences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class _Held:
 
     item: TrackedFrame
     steps: dict[int, _Step]
-    """By track ID."""
+    """Flow from and to the frame before, by track ID."""
 
     def face(self, track: int) -> Face | None:
         """Return the face of a track if the networks saw it."""
@@ -97,7 +98,7 @@ class Smoother(Stage[TrackedFrame, TrackedFrame]):
         self._next = 0
 
     def push(self, item: TrackedFrame) -> list[TrackedFrame]:
-        """Take a frame; return the one that has now seen its whole window."""
+        """Take a frame, and return the frame whose window is now complete."""
         return self.push_all([item])
 
     def push_all(self, items: Sequence[TrackedFrame]) -> list[TrackedFrame]:
@@ -113,7 +114,7 @@ class Smoother(Stage[TrackedFrame, TrackedFrame]):
         return self._averaged(ready)
 
     def flush(self) -> list[TrackedFrame]:
-        """Finish all frames with the neighbours that there are."""
+        """Finish all frames with the neighbours that are available."""
         return self._averaged(self._end_scene())
 
     def reset(self) -> None:
@@ -187,7 +188,7 @@ class Smoother(Stage[TrackedFrame, TrackedFrame]):
             if other is None or step is None or apart > _LONGEST_SECONDS:
                 break
             if bool(_headroom(other)) != bool(_headroom(face)):
-                break  # The crop grew, so that pictures do not lie on top of each other.
+                break  # Only one crop has headroom, so the pictures are not aligned.
             flow = step.to_before if direction < 0 else step.from_before
             found.append(_neighbour(face, other, flow, self._operations))
         return found
@@ -271,7 +272,7 @@ def _average(jobs: Sequence[_Job], operations: Operations) -> Pictures:
 
 
 def _itself(job: _Job, jobs: Sequence[_Job], before_or_after: int) -> _Neighbour:
-    """Return a face as its own neighbour, with any flow."""
+    """Return a face as its own neighbour. Its weight will be 0, so any flow will do."""
     some = next(other.sides[before_or_after][0] for other in jobs if other.sides[before_or_after])
     return _Neighbour(job.consistent, job.consistent, job.enhanced, some.flow)
 

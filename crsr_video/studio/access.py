@@ -1,4 +1,4 @@
-"""Access control: only a browser that was given the address with the token may use the studio."""
+"""Access control: only a browser that has opened the address with the token may use the studio."""
 
 import secrets
 from http.cookies import SimpleCookie
@@ -14,14 +14,14 @@ COOKIE = "crsr_studio"
 class AccessControl:
     """ASGI middleware that checks the cookie, `Host` and `Origin` of every request.
 
-    The first visit has the token in its address (``/?token=...``). It is answered with a cookie and
-    a redirection to the same address without the token. Checking `Host` keeps other names from
+    The address of the first visit contains the token (``/?token=...``). The response sets a cookie
+    and redirects to the same address without the token. Checking `Host` keeps other names from
     being resolved to this machine (DNS rebinding); checking `Origin` keeps other pages out.
 
     Args:
         app: The application to protect.
-        token: The secret.
-        hosts: Values of `Host` that are accepted, such as "127.0.0.1:8321".
+        token: The secret token.
+        hosts: Accepted values of `Host`, such as "127.0.0.1:8321".
     """
 
     def __init__(self, app: ASGIApp, *, token: str, hosts: frozenset[str]) -> None:

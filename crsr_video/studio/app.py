@@ -56,7 +56,7 @@ def protected_app(
         title: Name of the application.
         token: Secret that opens the page; see `access`.
         hosts: Names and ports by which the application may be addressed.
-        lifespan: Called at its start, and left at its end.
+        lifespan: Context manager that is entered at the start, and left at the end.
     """
     app = FastAPI(
         title=title,

@@ -1,4 +1,4 @@
-"""A camera, enhanced live: the browser's own, or a device of this machine."""
+"""Live enhancement of a camera: the browser's own, or a device of this machine."""
 
 import json
 import threading
@@ -33,7 +33,8 @@ _MAX_LATENCY_SECONDS = 0.1
 _MAX_SIDE = 1920
 _STATUS_SECONDS = 0.5
 _WAITING_PICTURES = 2
-"""Pictures of a browser's camera that may wait; it sends no more before it gets one back."""
+"""Number of pictures of a browser's camera that may wait. The browser sends no more before it gets
+one back."""
 
 
 def camera_devices() -> list[str]:
@@ -45,7 +46,7 @@ class CameraSession(Closing):
     """Enhances one camera for one page, under the policy of live runs.
 
     Args:
-        networks: Where networks are taken from.
+        networks: The loaded networks.
         send: Sends a message to the page.
         devices: Addresses of the devices that the page may open.
     """
@@ -64,10 +65,10 @@ class CameraSession(Closing):
         self._thread: threading.Thread | None = None
 
     def receive(self, message: dict[str, Any] | bytes) -> None:
-        """Take a message of the page: a command, or a JPEG picture of its camera.
+        """Handle a message from the page: a command, or a JPEG picture of its camera.
 
         Raises:
-            ConfigError: The message makes no sense.
+            ConfigError: The message is invalid.
         """
         if isinstance(message, bytes):
             if self._browser is None:
@@ -140,11 +141,11 @@ class CameraSession(Closing):
                         "quality": quality.level.name,
                     }
                     self._send(json.dumps(facts))
-                runner.close()  # Before the pipeline that it uses.
+                runner.close()  # The runner uses the pipeline, so it closes first.
 
 
 class _WhileShown:
-    """What a reader yields, without the frames for which the page has no room."""
+    """The items of a reader, without the frames for which the page has no room."""
 
     def __init__(self, reader: LiveReader, sender: PageSender) -> None:
         self._reader, self._sender = reader, sender
@@ -172,7 +173,7 @@ class _BrowserCamera:
         self._stop = threading.Event()
 
     def put(self, data: bytes) -> None:
-        """Take a JPEG picture. The oldest one is dropped if too many wait."""
+        """Queue a JPEG picture. The oldest one is dropped if too many wait."""
         if self._pictures.full():
             self._drop_oldest()
         with suppress(Full):  # The session is ending.
@@ -187,7 +188,7 @@ class _BrowserCamera:
     def interrupt(self) -> None:
         self._stop.set()
         self._drop_oldest()
-        with suppress(Full):  # Then the picture that waits ends the iteration.
+        with suppress(Full):  # If the queue is full, the iteration ends after one more picture.
             self._pictures.put_nowait(None)
 
     def _drop_oldest(self) -> None:

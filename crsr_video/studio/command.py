@@ -1,4 +1,4 @@
-"""Runs of the command line in child processes, which may crash without harm to the studio."""
+"""Runs the command line in child processes, whose crashes do not harm the studio."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import Any
 
 PROGRAM = (sys.executable, "-m", "crsr_video")
 _STOP_SECONDS = 3.0
-"""Time in which a run may end by itself. Killing it loses little: exports are resumable."""
+"""Time that a run has to end by itself. Killing it loses little: exports are resumable."""
 
 
 class CommandRun:
@@ -50,7 +50,7 @@ class CommandRun:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the run to stop, as Ctrl-C does; it leaves nothing half-written."""
+        """Ask the run to stop, as Ctrl-C does. The run leaves no incomplete files."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
 
@@ -59,7 +59,7 @@ class CommandRun:
         self._thread.join()
 
     def wait(self) -> None:
-        """Wait until the run has ended and `on_end` was called; kill it if it does not end."""
+        """Wait until `on_end` was called. Kill the run if it does not end in time."""
         self._thread.join(_STOP_SECONDS)
         if self._thread.is_alive():
             self._kill()
@@ -69,7 +69,7 @@ class CommandRun:
         if sys.platform == "win32":
             self._process.kill()
         else:
-            os.killpg(self._process.pid, signal.SIGKILL)  # With the processes that it started.
+            os.killpg(self._process.pid, signal.SIGKILL)  # This includes its child processes.
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -86,7 +86,7 @@ class CommandRun:
         self._on_end(code, self._message(code))
 
     def _message(self, code: int) -> str:
-        """Return why the run failed, or an empty text. Exit code 3 is a success with damage."""
+        """Return why the run failed, or an empty text. Exit code 3 means success with damage."""
         with self._stderr as file:
             file.seek(0)
             last = next((line for line in reversed(file.read().splitlines()) if line.strip()), "")

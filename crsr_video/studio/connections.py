@@ -10,10 +10,11 @@ REQUEST_SECONDS = 10.0
 
 
 class LimitedRequests(H11Protocol):
-    """A connection that is closed if a request has begun and its headers do not come in time.
+    """A connection that is closed if the headers of a request do not arrive in time.
 
-    Otherwise other users of this machine could open connections that send a byte now and then until
-    the process has no file descriptors left.
+    The time counts from the opening of the connection, or from the beginning of a later request.
+    Without this limit, other users of this machine could open connections that send a byte now and
+    then, until the process has no file descriptors left.
     """
 
     _timer: asyncio.TimerHandle | None = None

@@ -1,4 +1,4 @@
-"""Server-sent events: everything that the page follows without asking."""
+"""Server-sent events: messages that the page receives without polling."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The queue of exports. Jobs are resumable runs, so they go on after a restart of the studio."""
+"""The queue of exports. It is stored, so jobs continue after a restart of the studio."""
 
 import json
 import secrets
@@ -20,12 +20,12 @@ _PUBLISH_SECONDS = 0.5
 
 
 class JobError(CrsrError):
-    """A job cannot do what was asked of it."""
+    """A request about a job cannot be fulfilled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One export and how far it is."""
+    """One export and its progress."""
 
     id: str
     source: str
@@ -58,7 +58,7 @@ class Job:
 
     @property
     def command(self) -> list[str]:
-        """Words of the command that runs this job."""
+        """Arguments of the command that runs this job."""
         words = ["enhance", self.source, "-o", self.output, *self.options, "--json"]
         if self.resumable:
             words += ["--resume"]
@@ -67,7 +67,7 @@ class Job:
         return words
 
     def facts(self) -> dict[str, Any]:
-        """Return what the page is shown."""
+        """Return the values that are sent to the page."""
         left = (self.total - self.frames) / self.fps if self.fps > 0 and self.total else None
         shown = asdict(self)
         for key in ("options", "source", "resumable", "report"):
@@ -81,10 +81,10 @@ class Job:
 
 
 class JobQueue:
-    """Runs jobs one after another (or several at a time), and remembers them in a file.
+    """Runs jobs one after another or several at a time, and stores the queue in a file.
 
     Args:
-        path: Where the queue is kept.
+        path: File in which the queue is stored.
         on_change: Called with the facts of all jobs whenever something changes.
         on_done: Called with the path of a result; returns the ID by which the page opens it.
         on_problem: Called with a message when the queue cannot be stored.
@@ -110,7 +110,7 @@ class JobQueue:
         self._published = 0.0
 
     def start(self) -> None:
-        """Go on with what an earlier studio left."""
+        """Continue the jobs that an earlier studio left unfinished."""
         with self._lock:
             for job in list(self._jobs.values()):
                 if job.state == "running":
@@ -128,7 +128,7 @@ class JobQueue:
         """Return one job.
 
         Raises:
-            JobError: There is none of that ID.
+            JobError: There is no job with that ID.
         """
         with self._lock:
             if job_id not in self._jobs:
@@ -136,7 +136,7 @@ class JobQueue:
             return self._jobs[job_id]
 
     def writes(self, path: Path) -> bool:
-        """Return whether a job that is not finished writes a result there."""
+        """Return whether an unfinished job writes its result to this path."""
         with self._lock:
             return any(j.output == str(path) and j.state in _OPEN for j in self._jobs.values())
 
@@ -156,16 +156,17 @@ class JobQueue:
 
         Args:
             source: File to enhance.
-            name: What the page calls it.
-            source_id: ID by which the page opens it.
+            name: Name of the source on the page.
+            source_id: ID by which the page opens the source.
             output: Path of the result.
             options: Options of ``crsr-video enhance``.
-            resumable: The source is a video, which is enhanced in segments and gets a report.
+            resumable: Whether the source is a video. Videos are enhanced in segments and get a
+                report.
             reports: Folder for the report.
             start: Seconds of the source at which the result begins.
 
         Raises:
-            JobError: Another job that is not finished writes the same result.
+            JobError: Another unfinished job writes the same result.
         """
         with self._lock:
             if self.writes(output):
@@ -189,15 +190,15 @@ class JobQueue:
             return self._jobs[key]
 
     def pause(self, job_id: str) -> None:
-        """Stop a running job in such a way that it can go on."""
+        """Stop a running or waiting job, so that it can be resumed."""
         self._stop(job_id, "paused", {"running", "waiting"})
 
     def cancel(self, job_id: str) -> None:
-        """Stop a job for good. What it finished so far stays until the job is removed."""
+        """Stop an unfinished job, and mark it as cancelled. `resume` can start it again."""
         self._stop(job_id, "cancelled", {"running", "waiting", "paused"})
 
     def resume(self, job_id: str) -> None:
-        """Go on with a paused, cancelled or failed job."""
+        """Put a paused, cancelled or failed job into the queue again."""
         with self._lock:
             job = self.job(job_id)
             if job.state not in ("paused", "cancelled", "failed"):
@@ -207,7 +208,7 @@ class JobQueue:
             self._run_waiting()
 
     def remove(self, job_id: str) -> None:
-        """Take a finished job off the list. Its result stays."""
+        """Remove a finished, failed or cancelled job from the queue. Its result is kept."""
         with self._lock:
             if self.job(job_id).state in _OPEN:
                 raise JobError("cancel the export before it is removed")
@@ -215,7 +216,7 @@ class JobQueue:
             self._save()
 
     def begin_closing(self) -> None:
-        """Ask all runs to stop, and start no others."""
+        """Ask all runs to stop, and prevent new runs."""
         with self._lock:
             self._closed = True
             runs = list(self._runs.values())
@@ -223,7 +224,7 @@ class JobQueue:
             run.stop()
 
     def close(self) -> None:
-        """Stop all runs; the next studio goes on with them."""
+        """Stop all runs. The next studio continues them."""
         self.begin_closing()
         with self._lock:
             runs = list(self._runs.values())
@@ -301,7 +302,7 @@ class JobQueue:
 
 
 def _read(path: Path) -> list[Job]:
-    """Return the jobs of a file; nothing if there is none, or it is damaged."""
+    """Return the jobs in a file, or an empty list if the file is missing or damaged."""
     try:
         return [
             Job(**{**facts, "options": tuple(facts["options"])})

@@ -7,7 +7,7 @@ from crsr_video.config import EnhancerConfig
 from crsr_video.runtime.loading import Networks, load_networks
 
 _LOADED = 4
-"""Networks that stay in memory."""
+"""Maximum number of networks that stay in memory."""
 
 
 class LoadedNetworks:
@@ -18,12 +18,12 @@ class LoadedNetworks:
         self._loaded: dict[tuple[str, float, bool], Networks] = {}
 
     def get(self, config: EnhancerConfig, *, takes_turns: bool = False) -> Networks:
-        """Return the networks of a configuration; the last ones stay loaded.
+        """Return the networks of a configuration. Those used most recently stay loaded.
 
         Args:
             config: The configuration.
-            takes_turns: All pipelines with these networks run in one thread. They are then built
-                in a fraction of the time.
+            takes_turns: Whether all pipelines with these networks run in one thread. Building
+                such a pipeline takes a fraction of the time.
         """
         key = (config.networks.model, config.networks.texture, takes_turns)
         with self._lock:

@@ -1,4 +1,4 @@
-"""Sends finished frames to a page, no more than it can show."""
+"""Sends finished frames to a page, but no more than the page can show."""
 
 import time
 from collections import deque
@@ -12,13 +12,13 @@ from crsr_video.studio.sockets import Send
 from crsr_video.types import Frame, TrackedFrame
 
 _MAX_UNSHOWN = 3
-"""Packets on their way to a page beyond which there is no room for another one."""
+"""Maximum number of packets that a page has been sent and has not shown yet."""
 _RATE_WINDOW = 30
 """Frames over which the frame rate is averaged."""
 
 
 class PageSender:
-    """The end of a live run: sends its frames to one page, before and after.
+    """Output of a live run that sends each frame to one page, before and after enhancement.
 
     Args:
         send: Sends a message to the page.
@@ -26,7 +26,7 @@ class PageSender:
         quality: Quality of the run, which the page shows.
         start: Seconds of the source at which the run begins.
         person_of: Number of the person by track ID.
-        number: Number of the last packet that the page was sent before.
+        number: Number of the last packet that the page received from an earlier run.
     """
 
     state = "sending"
@@ -50,19 +50,19 @@ class PageSender:
 
     @property
     def has_room(self) -> bool:
-        """Whether the page shows frames as fast as they are sent."""
+        """Whether the page can take another packet."""
         return self.number - self._shown < _MAX_UNSHOWN
 
     def acknowledge(self, number: int) -> None:
-        """Take note that the page has shown a packet."""
+        """Record that the page has shown a packet."""
         self._shown = max(self._shown, number)
 
     def observe(self, item: TrackedFrame, _: Frame) -> None:
-        """Take a frame with its faces, before `push` is called with the finished frame."""
+        """Store a frame with its faces, until `push` is called with the finished frame."""
         self._seen[item.frame.pts] = item
 
     def push(self, frame: Frame) -> None:
-        """Send a finished frame, unless there is no room any more."""
+        """Send a finished frame, or drop it if the page cannot take another packet."""
         item = self._seen.pop(frame.pts, None) or TrackedFrame(frame)
         if not self.has_room:
             return
@@ -81,16 +81,16 @@ class PageSender:
         self._send(packet_of(header, before, frame, self.width))
 
     def push_packet(self, item: Passthrough) -> None:
-        """Ignore packets of other streams: a page plays no sound."""
+        """Ignore packets of other streams, because the page plays no sound."""
 
     def change(self, feed: Feed) -> None:
-        """Do nothing: every packet has the size of its pictures."""
+        """Do nothing, because every packet contains the size of its pictures."""
 
     def close(self) -> None:
         """Do nothing."""
 
     def abort(self) -> None:
-        """Do nothing: sending never waits."""
+        """Do nothing, because sending never blocks."""
 
     def _rate(self) -> float:
         if len(self._times) < 2:

@@ -1,4 +1,4 @@
-"""The people of a file, as its tracks file groups them. The page merges and splits them there."""
+"""The people of a file, as its tracks file groups them. The page merges and splits them in it."""
 
 from collections.abc import Collection
 from dataclasses import asdict

@@ -33,9 +33,9 @@ _MAX_LATENCY_SECONDS = 0.15
 _LATE_SECONDS = 0.15
 """Delay of the decoder beyond which frames are left out."""
 _FAR_BEHIND_SECONDS = 1.0
-"""Delay, for example after a pause of the machine, after which playing begins anew."""
+"""Delay, such as after a pause of the machine, beyond which the clock restarts at this frame."""
 _TICK_SECONDS = 0.02
-"""Interval between two looks at what the page wants."""
+"""Interval between two checks for new requests of the page."""
 
 
 class PlaySession(Closing):
@@ -43,7 +43,7 @@ class PlaySession(Closing):
 
     Args:
         source: The file.
-        networks: Where networks are taken from.
+        networks: The loaded networks.
         send: Sends a message to the page.
     """
 
@@ -60,10 +60,10 @@ class PlaySession(Closing):
         self._thread.start()
 
     def receive(self, message: dict[str, Any] | bytes) -> None:
-        """Take a message of the page.
+        """Handle a message from the page.
 
         Raises:
-            ConfigError: The message makes no sense.
+            ConfigError: The message is invalid.
         """
         if not isinstance(message, dict):
             raise ConfigError("a playing file takes no pictures")
@@ -98,14 +98,14 @@ class PlaySession(Closing):
             self._send(json.dumps({"error": str(error)}))
 
     def _next_begin(self) -> float | None:
-        """Wait until the page wants to play from a time on; None at the end of the session."""
+        """Wait for a request to play, and return its start, or None if the session was closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_closed or self._begin is not None)
             begin, self._begin, self._has_new_settings = self._begin, None, False
             return None if self._is_closed else begin
 
     def _play(self, begin: float, face_models: FaceModels) -> bool:
-        """Play from a time on. Return whether the end of the file was reached."""
+        """Play from a start time, and return whether the end of the file was reached."""
         quality = LiveQuality()
         person_of = self._source.person_of
         sender = PageSender(

@@ -20,12 +20,12 @@ _MAX_MESSAGE_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page is served, and the secret that opens it.
+    """Address at which a page is served, and the token that gives access to it.
 
     Attributes:
         listener: The listening socket.
         address: Address of the page, with the token.
-        token: The secret.
+        token: The secret token.
         hosts: Values of the header `Host` by which the page may be addressed.
     """
 
@@ -36,7 +36,7 @@ class Place:
 
 
 def listen(host: str = LOOPBACK, port: int = 0) -> Place:
-    """Return a place on a port of this machine; 0 takes a free one.
+    """Listen on a port of this machine. Port 0 stands for any free one.
 
     Raises:
         OutputError: The port is taken or may not be used.
@@ -59,13 +59,13 @@ def listen(host: str = LOOPBACK, port: int = 0) -> Place:
 
 
 class PageServer(uvicorn.Server):
-    """Serves an application until it is told to stop, in the main thread by a signal.
+    """Serves an application until it is told to stop. In the main thread, a signal stops it too.
 
     Args:
         app: The application.
-        place: Where it is served.
-        on_exit: Called in another thread when the server is to stop. It ends what would keep
-            connections open.
+        place: The place at which it is served.
+        on_exit: Called in another thread when the server is to stop. It has to end everything that
+            would keep connections open.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class Format:
     title: str
     hint: str
     suffix: str | None = None
-    """Ending of the result; None: that of the source."""
+    """File name extension of the result. Defaults to that of the source."""
     options: tuple[str, ...] = ()
     qualities: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Further options for each quality that can be chosen; empty if there is only one."""
@@ -103,7 +103,7 @@ def format_named(name: str) -> Format:
     """Return a preset.
 
     Raises:
-        ConfigError: There is none of that name.
+        ConfigError: There is no preset of that name.
     """
     found = next((preset for preset in FORMATS if preset.name == name), None)
     if found is None:
@@ -124,7 +124,7 @@ def enhance_options(
 
     Args:
         export: What the page chose.
-        groups: The people of the file, which choices are about.
+        groups: The people of the file, to whom the choices refer.
         tracks: The file's tracks, if it was analysed.
         duration: Length of the source in seconds.
         is_image: The source is a still picture, which has no codec, start or end.

@@ -21,22 +21,22 @@ from crsr_video.track.tracker import FaceModels
 from crsr_video.types import Frame, TrackedFrame
 
 _FORWARD_FRAMES = 12
-"""Frames that are decoded on from the last one; beyond that it is faster to seek."""
+"""Farthest frame ahead that is reached by decoding. Beyond that, it is faster to seek."""
 _FILES_PER_COLLECTION = 8
-"""Files after which garbage is collected. PyAV's containers and streams refer to each other, so a
-closed decoder keeps its memory (3 MB at 640x480) until then, and Python itself collects the old
-objects of a process with many of them once in minutes."""
+"""Number of closed files after which garbage is collected. PyAV's containers and streams refer to
+each other, so a closed decoder keeps its memory (3 MB at 640x480) until then. Python itself
+collects old objects only every few minutes if a process has many of them."""
 
 
 class SingleFrames(Closing):
     """Shows single frames of files, one at a time and all in one thread.
 
-    The file that was shown last stays open. Other settings need neither decoding nor tracking again
-    then, and the frames that follow are decoded on. One thread and one set of face models keep the
-    memory flat, because libraries keep memory for each thread and each model that they have seen.
+    The file that was shown last stays open. A change of settings therefore needs no new decoding or
+    tracking, and the next frames need no seeking. One thread and one set of face models keep memory
+    use constant, because libraries keep memory for each thread and each model that they have seen.
 
     Args:
-        networks: Where networks are taken from.
+        networks: The networks in memory.
         release_memory: Called now and then after files were closed.
     """
 
@@ -53,7 +53,7 @@ class SingleFrames(Closing):
         """Load the networks and the face models, so that the first frame comes soon.
 
         Raises:
-            CrsrError: They cannot be loaded.
+            CrsrError: The networks or the face models cannot be loaded.
         """
         self._executor.submit(self._prepare).result()
 
@@ -115,7 +115,7 @@ class SingleFrames(Closing):
             pipeline.warm_up()
 
     def _open(self, source: Source, search: Search) -> "_OpenFile":
-        """Return the open file if the frame can be reached in it, or open it there."""
+        """Return the open file if it reaches the frame soon, or open the file near the frame."""
         version = _version(source)
         if self._file is not None and self._file.version == version and self._file.reaches(search):
             return self._file
@@ -141,7 +141,7 @@ class SingleFrames(Closing):
 
 
 class _OpenFile(Closing):
-    """A file from a time on, and the frame that was shown last."""
+    """A file that is read from a given time on, and the frame that was shown last."""
 
     def __init__(self, source: Source, version: Any, begin: float, face_models: FaceModels) -> None:
         self.version, self.begin = version, begin
@@ -165,7 +165,7 @@ class _OpenFile(Closing):
         )
 
     def find(self, search: Search) -> Moment | None:
-        """Return the wanted frame; None if there is none."""
+        """Return the wanted frame, or None if there is none."""
         if not self._is_shown(search):
             self._moment = search.run(self._frames, self._track, self._moment)
         return self._moment
@@ -184,6 +184,6 @@ class _OpenFile(Closing):
 
 
 def _version(source: Source) -> tuple[Any, ...]:
-    """Return what differs between two states of the files of a source."""
+    """Return paths and modification times of a source's files, which differ after a change."""
     files = (source.path, source.tracks, source.result)
     return (*files, *(path.stat().st_mtime_ns for path in files if path is not None))

@@ -1,4 +1,4 @@
-"""Conversations with a page over a WebSocket."""
+"""Exchange messages with a page over a WebSocket."""
 
 import asyncio
 import json
@@ -17,22 +17,22 @@ Send = Callable[[bytes | str], None]
 
 
 class Session(Protocol):
-    """What answers one page."""
+    """Handles the messages of one page."""
 
     def receive(self, message: dict[str, Any] | bytes) -> None:
-        """Take a message of the page."""
+        """Handle a message from the page."""
         ...
 
     def close(self) -> None:
-        """Free everything."""
+        """Free all resources."""
         ...
 
 
 async def converse(socket: WebSocket, begin: Callable[[Send], Session]) -> None:
-    """Pass messages of a page to a session until the page goes away or the session fails.
+    """Pass messages from a page to a session until the page goes away or the session fails.
 
     Args:
-        socket: The connection, which was not accepted yet.
+        socket: The connection, which has not been accepted yet.
         begin: Returns the session. Like all its methods, it is called in another thread.
     """
     await socket.accept()

@@ -1,4 +1,4 @@
-"""Files of the page, and the pipelines that turn their frames into the pictures after."""
+"""Files that the page has opened, and the pipelines that enhance their frames."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,18 +19,18 @@ from crsr_video.track.tracks_file import Person
 from crsr_video.types import Frame, TrackedFrame
 
 _SAME_TIME_SECONDS = 0.004
-"""Difference of times up to which frames of a source and a result belong together."""
+"""Maximum time difference between matching frames of a source and its result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of the page, with what is known of its people."""
+    """A file that the page has opened, with the people that were found in it."""
 
     path: Path
     tracks: Path | None = None
     groups: tuple[Person, ...] = ()
     result: Path | None = None
-    """A finished export, which is shown as the picture after instead of a preview."""
+    """A finished export, which is shown as the enhanced picture instead of a preview."""
     result_start: float = 0.0
     """Seconds of the source at which the result begins."""
 
@@ -41,7 +41,7 @@ class Source:
 
 
 def config_of(settings: Settings, source: Source) -> EnhancerConfig:
-    """Return the configuration that the page's settings stand for.
+    """Return the configuration for the page's settings.
 
     Raises:
         ConfigError: A value is out of range.
@@ -67,7 +67,7 @@ def config_of(settings: Settings, source: Source) -> EnhancerConfig:
 def tracker_of(
     source: Source, reader: Reader, face_models: FaceModels
 ) -> Stage[Frame, TrackedFrame]:
-    """Return what finds the faces of a file: its tracks file if there is one, else a search."""
+    """Return the stage that finds faces: a replay of the tracks file, a tracker, or `NoFaces`."""
     if source.result is not None:
         return NoFaces()
     config = config_of(Settings(), source)
@@ -85,14 +85,14 @@ def pipeline_of(
     start: float,
     takes_turns: bool = False,
 ) -> Pipeline:
-    """Return the pipeline that makes the pictures after of a file.
+    """Return the pipeline that makes the enhanced pictures of a file.
 
     Args:
         source: The file.
         settings: How faces are enhanced.
-        networks: Where networks are taken from.
+        networks: The loaded networks.
         tracker: First stage, see `tracker_of`. Pipelines for other settings may share it.
-        quality: How much is done for each frame.
+        quality: Quality of the enhancement, which can change during the run.
         start: Seconds of the file at which its reader began.
         takes_turns: See `LoadedNetworks.get`.
 
@@ -107,7 +107,7 @@ def pipeline_of(
 
 
 def thumbnail(path: Path, at: float, width: int) -> bytes:
-    """Return a JPEG of the frame at a time, as it is.
+    """Return a JPEG of the unchanged frame at a time.
 
     Raises:
         InputError: The file cannot be read.
@@ -120,7 +120,7 @@ def thumbnail(path: Path, at: float, width: int) -> bytes:
 
 
 class NoFaces(Stage[Frame, TrackedFrame]):
-    """Finds no faces."""
+    """A tracker that finds no faces."""
 
     def push(self, item: Frame) -> list[TrackedFrame]:
         """Return the frame without faces."""
@@ -128,7 +128,7 @@ class NoFaces(Stage[Frame, TrackedFrame]):
 
 
 class _Result(Stage[TrackedFrame, Frame]):
-    """Returns for each frame of a source the frame of the same time of an export."""
+    """Replaces each frame of a source by the frame of an export at the same time."""
 
     def __init__(self, source: Source, result: Path, start: float) -> None:
         self._source, self._path, self._start = source, result, start

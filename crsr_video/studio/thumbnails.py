@@ -1,4 +1,4 @@
-"""Small pictures of frames, made one at a time, and kept up to a number of bytes."""
+"""Thumbnails of frames, made one at a time, and cached up to a total number of bytes."""
 
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +10,11 @@ from crsr_video.studio.sources import thumbnail
 _MAX_BYTES = 32 << 20
 
 Key = tuple[Path, int, float, int]
-"""Path, time of its last change, seconds, width."""
+"""Path, modification time of the file in nanoseconds, time of the frame in seconds, and width."""
 
 
 class Thumbnails(Closing):
-    """Makes thumbnails in a thread of its own, and keeps those that were asked for last."""
+    """Makes thumbnails in a separate thread, and caches the most recently requested ones."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="studio-thumbnail")
@@ -22,7 +22,7 @@ class Thumbnails(Closing):
         self._bytes = 0
 
     def get(self, path: Path, at: float, width: int) -> bytes:
-        """Return a small JPEG of the frame at a time.
+        """Return a JPEG of the frame at a time in seconds, reduced to a width in pixels.
 
         Raises:
             InputError: The file cannot be read.
@@ -31,7 +31,7 @@ class Thumbnails(Closing):
         return self._executor.submit(self._get, key).result()
 
     def close(self) -> None:
-        """Finish the thumbnail in progress, and make no others."""
+        """Finish the thumbnail in progress, and cancel all others."""
         self._executor.shutdown(cancel_futures=True)
 
     def _get(self, key: Key) -> bytes:

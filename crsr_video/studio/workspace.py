@@ -34,13 +34,13 @@ from crsr_video.studio.thumbnails import Thumbnails
 from crsr_video.track.tracks_file import Person
 
 _SAMPLE_SECONDS = 2.0
-"""Length of the sample by which time and size of an export are estimated."""
+"""Length of the sample from which time and size of an export are estimated."""
 _FACTS = 2000
-"""Files whose properties are kept in memory."""
+"""Maximum number of files whose properties are kept in memory."""
 
 
 class Workspace:
-    """One studio.
+    """The state and the operations of one studio.
 
     Args:
         folders: Folders that the user named.
@@ -231,7 +231,7 @@ class Workspace:
         return job.facts()
 
     def estimate(self, export: Export) -> dict[str, float]:
-        """Return seconds and bytes that an export will take, from a sample of its frames.
+        """Estimate the seconds and bytes that an export will take, from a sample of its frames.
 
         Raises:
             CrsrError: The sample cannot be enhanced.

@@ -1,8 +1,8 @@
 """Coarse appearance of a face, enough to tell the people of one scene apart.
 
-It is a thumbnail of head and collar without its mean brightness, as a unit vector. On real clips
-the same person a second later correlates by 0.55 and more in 95 of 100 cases, different people by
-less than 0.5.
+It is a thumbnail of head and collar without its mean brightness, as a unit vector. On real clips,
+thumbnails of one person a second apart have a correlation of at least 0.55 in 95 of 100 cases.
+Thumbnails of different people have a correlation below 0.5.
 """
 
 import cv2
@@ -17,15 +17,15 @@ Appearance = NDArray[np.float32]
 SIDE = 16
 """Side of the thumbnail in pixels."""
 _BLANK_LENGTH = 0.2
-"""Length of a vector that is mostly noise: that of contrast 0.02 all over the head."""
+"""Length of a vector that is mostly noise, like that of a contrast of 0.02 all over the head."""
 _COVERED = (0.4, 0.7)
-"""Similarity at which a face counts as fully covered, and as not covered."""
+"""Similarities at which a face counts as fully covered and as not covered."""
 _LEARNING_RATE = (0.02, 0.1)
 """Rates at which the known appearance follows a covered face, and one in plain view."""
 
 
 def _head_weights() -> NDArray[np.float32]:
-    """Return how much each pixel belongs to the person and not to the place; (SIDE, SIDE, 1)."""
+    """Return weights (SIDE, SIDE, 1) that favour pixels of the person over the background."""
     across = (np.arange(SIDE) - (SIDE - 1) / 2) / (SIDE / 2)
     weight = np.exp(-0.5 * ((across / 0.4) ** 2 + (across[:, None] / 0.5) ** 2))
     return weight[..., None].astype(np.float32)
@@ -48,12 +48,12 @@ def appearance(picture: FloatPicture) -> Appearance:
 
 
 def similarity(a: Appearance, b: Appearance) -> float:
-    """Return the correlation of two appearances: 1 is the same, 0 unrelated."""
+    """Return the correlation of two appearances: 1 for the same picture, 0 for unrelated ones."""
     return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-9))
 
 
 def visibility(similarity_to_known: float) -> float:
-    """Return how far a face so similar to its known appearance is in plain view, 0 to 1."""
+    """Return how visible a face is, 0 to 1, from its similarity to its known appearance."""
     return float(np.interp(similarity_to_known, _COVERED, (0.0, 1.0)))
 
 

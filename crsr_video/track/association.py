@@ -1,4 +1,4 @@
-"""Association: which detection belongs to which track, and which track a shared face belongs to."""
+"""Associate detections with tracks, and decide which of two tracks keeps a shared face."""
 
 from dataclasses import replace
 
@@ -11,29 +11,30 @@ from crsr_video.track.regions import Region
 from crsr_video.track.tracks import DETECTED_FACE_SCORE, SEARCH_FRAMES, Track
 
 _SAME_FACE = 0.5
-"""Share of the smaller face that two regions of one face have in common."""
+"""Share of the smaller face above which two overlapping regions show one face."""
 _SAME_PLACE_IOU = 0.45
 _CLEARLY_BETTER = 0.3
 _EYES_AGREE, _EYES_DISAGREE = (0.05, 0.09), (0.14, 0.22)
-"""Distance between the eyes as two models see them, in face sizes: none to little, and too much."""
+"""Distances between the eye positions of two models, in face sizes. Over the first range, agreement
+falls from full to none. Over the second, the score falls to zero."""
 _UNLIKE = 0.15
-"""Difference of similarity from which the track that looks less like itself loses a face."""
+"""Difference in similarity above which the track with the lower similarity loses a shared face."""
 _NEAR = 0.5
-"""Face sizes within which a face is where it is expected."""
+"""Distance in face sizes within which a face counts as being at its expected position."""
 _SPREAD = 0.1
-"""Face sizes added to that for each frame in which the face was not observed."""
+"""Increase of that distance for each frame in which the face was not observed."""
 _FARTHEST = 2.5
-"""Face sizes beyond which a lost face is not looked for."""
+"""Distance in face sizes from which a lost face is not searched for."""
 _YOUNG = 12
-"""Frames in which a new track may turn out to be a lost one."""
+"""Number of frames in which a new track may be recognised as a lost one."""
 _RECOGNISED = 0.55
-"""Similarity from which it does."""
+"""Similarity above which a new track is recognised as a lost one."""
 _LEAST_SIMILARITY = (0.2, 0.45)
 """Least similarity of a face that was just lost, and of one that was lost longer ago."""
 
 
 def match_detections(expected: list[Region], found: list[Detection]) -> list[tuple[int, int]]:
-    """Match faces in view with detections, so that the overlap in total is largest.
+    """Match faces in view with detections so that they overlap most and lie closest in total.
 
     Args:
         expected: The region of each track in this frame.
@@ -51,10 +52,10 @@ def match_detections(expected: list[Region], found: list[Detection]) -> list[tup
 
 
 def match_lost(lost: list[Track], index: int, found: list[Observation]) -> list[tuple[int, int]]:
-    """Match lost faces with observations that no track has, by place and by appearance.
+    """Match lost faces with observations that belong to no track, by place and by appearance.
 
-    The longer a face has been lost, the farther it may have gone, and the more it must look like
-    itself.
+    The longer a face has been lost, the farther it may have gone, and the more similar its
+    appearance must be.
 
     Returns:
         Pairs of indices (track, observation), each index at most once.
@@ -82,7 +83,7 @@ def recognised(tracks: list[Track], index: int) -> list[tuple[Track, Track]]:
 def _cost_of_return(
     track: Track, index: int, seen: Observation, least_similarity: float | None = None
 ) -> float:
-    """Return the cost of taking an observation for a lost face; infinite if it cannot be.
+    """Return the cost of matching an observation with a lost face, infinite if they cannot match.
 
     By default, the similarity must be higher the longer ago the face was lost.
     """
@@ -112,10 +113,11 @@ def _cheapest(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
 
 
 def confirmed_by(face: Detection, observation: Observation) -> Observation:
-    """Return an observation made where a detector saw a face, its score by how far both agree.
+    """Return an observation of a detected face, with its score adjusted to how far both agree.
 
-    They are compared by the distance of the eyes over the size of the face: up to 0.14 where both
-    are right, beyond 0.2 where the mesh lies on hair or beside a profile.
+    The measure is the distance between their eye positions, divided by the size of the face. It is
+    at most 0.14 where both are right, and above 0.2 where the mesh lies on hair or beside a
+    profile.
     """
     offset = np.linalg.norm(observation.points[:2] - face.eyes, axis=1).max()
     off = float(offset) / observation.size
@@ -125,7 +127,7 @@ def confirmed_by(face: Detection, observation: Observation) -> Observation:
 
 
 def is_same_face(a: Region, b: Region) -> bool:
-    """Return whether two regions of one frame show one face: half of the smaller is in both."""
+    """Return whether two regions of one frame overlap by half of the smaller face."""
     first, second = _face_box(a), _face_box(b)
     shared = np.clip(np.minimum(first, second)[2:] - np.maximum(first, second)[:2], 0, None).prod()
     return bool(shared > _SAME_FACE * min(a.side, b.side) ** 2 / REGION_PER_FACE**2)
@@ -137,22 +139,22 @@ def is_same_place(a: Region, b: Region) -> bool:
 
 
 def worse_track(a: Track, b: Track, index: int) -> Track:
-    """Return which of two tracks that share one face in this frame does not belong there."""
+    """Return the track that should lose a face that two tracks share in this frame."""
     like = [track.similarity(track.observations[index]) for track in (a, b)]
     if abs(like[0] - like[1]) > _UNLIKE:
         return a if like[0] < like[1] else b
     trust = [t.detector_score * (1 + t.observations[index].face_score) for t in (a, b)]
     if abs(trust[0] - trust[1]) > _CLEARLY_BETTER:
         return a if trust[0] < trust[1] else b
-    # They are equally good, so one slipped off a face that was covered: the one that has strayed.
+    # Both fit equally well, so the one that has strayed farther slipped off a covered face.
     return max(a, b, key=lambda track: (surprise(track, index), track.id))
 
 
 def surprise(track: Track, index: int) -> float:
-    """Return the distance of a track from where its past leads, in face sizes."""
+    """Return the distance of a track from the position that its past predicts, in face sizes."""
     past = [i for i in track.observations if index - SEARCH_FRAMES <= i < index - 2]
     if len(past) < 2:
-        return np.inf  # A new track on another's face has to go.
+        return np.inf  # A new track on the face of another track must yield.
     a, b = track.observations[past[0]], track.observations[past[-1]]
     start, end = a.region.centre, b.region.centre
     due = end + (end - start) / (past[-1] - past[0]) * (index - past[-1])
@@ -165,7 +167,7 @@ def _face_box(region: Region) -> NDArray[np.float64]:
 
 
 def distance(a: Region, b: Region) -> float:
-    """Return the distance between two faces in sizes of the smaller, more if the sizes differ."""
+    """Return the distance of two faces in sizes of the smaller, plus a penalty if sizes differ."""
     sizes = sorted((a.side / REGION_PER_FACE, b.side / REGION_PER_FACE))
     between = float(np.hypot(*(a.centre - b.centre)))
     return between / sizes[0] + max(0.0, sizes[1] / sizes[0] - 1.6)

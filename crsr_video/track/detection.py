@@ -1,8 +1,9 @@
 """Face detection with MediaPipe's two detectors, on the whole frame and on tiles of it.
 
-Both are single-shot detectors: at every anchor, a fixed point of the input, they give a score for a
-face there, and where its box and its features lie from the anchor. Their answers are decoded as in
-MediaPipe's published graphs `face_detection_short_range` and `face_detection_full_range`.
+Both are single-shot detectors: for every anchor, a fixed point of the input, they give the score of
+a face there, and the positions of its box and its features relative to the anchor. Their answers
+are decoded as in MediaPipe's published graphs `face_detection_short_range` and
+`face_detection_full_range`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,30 +29,32 @@ DetectorName = Literal["full_range", "short_range"]
 MIN_SCORE = 0.4
 """Lower scores are noise."""
 MAX_DETECTIONS = 128
-"""Detections that are kept per frame, the best ones."""
+"""Largest number of detections per frame. The best ones are kept."""
 _MAX_LOGIT = 100.0
 _MAX_ANSWERS = 256
-"""Answers above the least score that are decoded, the best ones. A face has about ten."""
+"""Largest number of answers that are decoded, best first. A face has about ten answers."""
 _SAME_ANSWER_IOU = 0.3
 _SAME_FACE_IOU = 0.35
 _FLAT_RANGE = 0.15
-"""Range of brightness, of 2, up to which a patch cannot contain a part of a face."""
+"""Range of brightness, out of 2, below which a patch cannot show a part of a face."""
 _PATCHES = 8
-"""Patches per side of the input for this test: not much wider than the smallest faces."""
+"""Patches per side of the input for this test. They are not much wider than the smallest faces."""
 _REGION_PER_BOX = 1.6
-"""Side of the landmark model's region over that of a detector's box: the mesh reaches from chin to
-hairline, the box only to the brows."""
+"""Side of the landmark model's region divided by that of a detector's box. The mesh reaches from
+the chin to the hairline, but the box only to the brows."""
 _TILTED = 0.6
-"""Angle to the detector's input, in radians, from which a face is detected again, level."""
+"""Angle in radians, relative to the input, from which a face is detected again with level eyes."""
 _CLOSE_UP_PER_BOX: dict[DetectorName, float] = {"full_range": 6.0, "short_range": 4.0}
-"""Side of a close-up of one face over its box, where each model tells faces best from other things.
-Measured: the other model's score there is 0.5 or more for 99 of 100 faces, for 92 of those 16
-pixels wide, and for one in ten of the things that the first model took for a face."""
+"""Side of a close-up of one face divided by that of its box, at which each model best distinguishes
+faces from other objects. Measured: the other model's score is then 0.5 or more for 99 of 100 faces,
+for 92 of 100 faces that are 16 pixels wide, and for one in ten of the objects that the first model
+mistook for a face."""
 _UPRIGHT_SCORE = 0.8
-"""Score from which a face surely stands the way it was detected. Measured on 240 photographs: faces
-score 0.68 or more, and 0.9 in the median, but seen upside down 0.6, with the eyes at the mouth."""
+"""Score from which the detected orientation of a face is certain. Measured on 240 photographs:
+faces score 0.68 or more, with a median of 0.9. Seen upside down, they score 0.6, and the eyes are
+detected at the mouth."""
 _MAX_CLOSE_UPS = 4
-"""Close-ups in which the angle of a face must settle."""
+"""Largest number of close-ups after which the angle of a face must have settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class AnchorGrid:
     side: int
     """Side of the detector's input in pixels."""
     layers: tuple[tuple[int, int], ...]
-    """For each output layer: pixels between anchors, and how many share a point."""
+    """For each output layer, the pixels between points and the number of anchors at each point."""
 
     @property
     def anchors(self) -> Array:
@@ -104,7 +107,7 @@ class SingleShotDetector:
 
         Args:
             pixels: float32 (side, side, 3), RGB in [-1, 1].
-            min_score: The least score.
+            min_score: The minimum score.
 
         Returns:
             Boxes and scores as from `decode_answers`.
@@ -125,7 +128,7 @@ def decode_answers(
             features, all in pixels of the input, counted from the anchor.
         logits: (N,) scores before the logistic function.
         anchors: (N, 2) positions of the anchors.
-        min_score: The least score.
+        min_score: The minimum score.
 
     Returns:
         Boxes (M, 16) as in `raw`, but counted from the edge of the input, and scores (M,).
@@ -141,11 +144,11 @@ def decode_answers(
 
 
 def merge_answers(found: Array, scores: Array) -> tuple[Array, Array]:
-    """Return one answer per face: the mean of those that overlap the best one, by score.
+    """Return one answer per face: the score-weighted mean of those that overlap the best one.
 
     Args:
         found: (N, 16), beginning with x, y, width and height.
-        scores: (N,), falling.
+        scores: (N,), in descending order.
     """
     corners = np.hstack([found[:, :2] - found[:, 2:4] / 2, found[:, :2] + found[:, 2:4] / 2])
     merged: list[Array] = []
@@ -173,7 +176,7 @@ class Detection:
     """One detected face in upright coordinates."""
 
     box: Array
-    """x0, y0, x1, y1: brows to chin; a square about the middle of the face, however tilted."""
+    """x0, y0, x1, y1: a square about the middle of the face, from brows to chin, at any tilt."""
     eyes: Points
     """(2, 2): right eye, left eye."""
     score: float
@@ -199,7 +202,7 @@ class Detection:
 
 
 class Detector(Closing):
-    """Both detectors; to be closed, or used as a context manager."""
+    """Runs both detectors. It must be closed, or used as a context manager."""
 
     def __init__(self, models: Path | None = None) -> None:
         """Load the models.
@@ -229,7 +232,7 @@ class Detector(Closing):
             frame: The frame.
             runs: Which detectors to run on which parts.
             tracked: Regions of faces that are tracked in this frame. Detections of them are
-                accepted without the close-ups by which a new face is judged.
+                accepted without the close-ups that verify a new face.
 
         Returns:
             At most MAX_DETECTIONS faces, best first, each once.
@@ -258,7 +261,7 @@ class Detector(Closing):
         return [face for face in faces if _is_complete(face, tile, view)]
 
     def _judged(self, frame: Frame, face: Detection, run: DetectorRun) -> Detection | None:
-        """Return a candidate as close-ups show it, or None if it is no face."""
+        """Return a candidate as close-ups show it, or None if it is not a face."""
         level = self._levelled(frame, face, run.region.angle)
         judged = level and self._confirmed(frame, level, run.detector)
         if judged is None or judged.score < MIN_SCORE:
@@ -276,7 +279,7 @@ class Detector(Closing):
         return [_detection(face, score, upright_from_picture) for face, score in found]
 
     def _levelled(self, frame: Frame, face: Detection, angle: float) -> Detection | None:
-        """Return a tilted face as it is detected with level eyes, or None if it is not.
+        """Return a tilted face as it is detected with level eyes, or None if it is not found again.
 
         The short-range model detects faces that lie on their side, but measures their angle badly.
         """
@@ -291,7 +294,7 @@ class Detector(Closing):
         return None
 
     def _right_way_up(self, frame: Frame, face: Detection) -> Detection:
-        """Return a face as it is detected, or upside down if it scores more that way."""
+        """Return a face as it was detected, or turned upside down if it scores higher that way."""
         turned = self._close_up(frame, replace(face, eyes=face.eyes[::-1]), "full_range")
         if turned is None:
             return face
@@ -299,17 +302,17 @@ class Detector(Closing):
         return turned if turned.score > face.score else face
 
     def _confirmed(self, frame: Frame, face: Detection, by: DetectorName) -> Detection:
-        """Return a face with the mean score of both models, which seldom share an error."""
+        """Return a face with the mean score of both models, which seldom make the same error."""
         other: DetectorName = "short_range" if by == "full_range" else "full_range"
         again = self._close_up(frame, face, other)
         if again is None:
             return replace(face, score=face.score / 2)
         score = (face.score + again.score) / 2
-        # The short-range model's input shows the face larger, so it places it better.
+        # The short-range model's input shows the face larger, so it locates the face better.
         return replace(again if other == "short_range" else face, score=score)
 
     def _close_up(self, frame: Frame, face: Detection, name: DetectorName) -> Detection | None:
-        """Return the same face as detected in an input of its own, with level eyes."""
+        """Return the same face as detected in an input of its own, with level eyes, or None."""
         x, y = face.centre
         side = _CLOSE_UP_PER_BOX[name] * float(face.box[2] - face.box[0])
         region = square(float(x), float(y), side, face.angle)
@@ -362,7 +365,7 @@ def _same_pose(face: Region, tracked: Region) -> bool:
 
 
 def _detection(answer: Array, score: float, upright_from_picture: Matrix) -> Detection:
-    # The models count from the edge of the picture, where the centre of a pixel is at one half.
+    # The models count from the edge of the picture, so the first pixel's centre is at one half.
     moved = apply(upright_from_picture, answer[[0, 1, 4, 5, 6, 7]].reshape(3, 2) - 0.5)
     half = scale_of(upright_from_picture) * max(answer[2], answer[3]) / 2
     corners = np.concatenate([moved[0] - half, moved[0] + half])
@@ -372,7 +375,7 @@ def _detection(answer: Array, score: float, upright_from_picture: Matrix) -> Det
 def _is_complete(face: Detection, tile: Region, view: View) -> bool:
     """Return whether a tile shows all of a face, or as much of it as the frame shows.
 
-    Of a face that the tile cuts, another tile shows more.
+    If the tile cuts off a part of a face, another tile shows more of it.
     """
     x, y = face.centre
     half = (face.box[2] - face.box[0]) / 2

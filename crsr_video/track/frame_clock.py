@@ -1,16 +1,17 @@
-"""Places of frames in time, for smoothing that does not depend on how evenly frames come."""
+"""Positions of frames in time, so that smoothing does not depend on evenly spaced frames."""
 
 from collections import deque
 from statistics import median_low
 
 _MEASURED_STEPS = 16
-"""Steps between frames whose lower median is the usual one. The number is even, so that the median
-of steps that alternate does not alternate too."""
+"""Number of recent steps between frames. Their lower median is the usual step. The number is even,
+so that the median of alternating steps does not alternate too."""
 _KEPT_FRAMES = 256
 _EVEN = (0.9, 1.1)
-"""Steps, in usual ones, that count as usual: containers round times to milliseconds."""
+"""Range of steps, relative to the usual step, that count as usual. Containers round timestamps to
+milliseconds."""
 _SHORTEST, _LONGEST = 0.25, 8.0
-"""Bounds of one step: a picture that stands for minutes is not further away than this."""
+"""Bounds of one step in usual steps, even after a picture that was shown for minutes."""
 
 
 class FrameClock:

@@ -21,12 +21,12 @@ REGION_PER_FACE = 1.5
 """Side of the model's region over the longer side of the mesh, as in MediaPipe's own graph."""
 _MAX_CORRECTIONS = 2
 _MAX_OFFSET, _MAX_LOG_SIZE = 0.06, 0.25
-"""Offset over side, and logarithm of the size ratio, from which the model is run again."""
+"""Ratio of offset to side, and logarithm of the size ratio, from which the model is run again."""
 _HOPELESS_SCORE = 1e-3
 """Face score below which the model is not run again."""
 
 # Points of the mesh; "right" is the person's own right, on the left of the picture. They were
-# chosen to lie where the training faces have theirs: each within 0.01 face widths on average.
+# chosen to match the landmarks of the training faces: each is within 0.01 face widths on average.
 _RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
 _LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
 _NOSE = (1, 1, 4)  # People mark the tip a third of the way from 1 up to 4.
@@ -61,7 +61,7 @@ class Observation:
 
 
 class LandmarkModel(Closing):
-    """The landmark model; to be closed, or used as a context manager."""
+    """The landmark model. Close it after use, or use it as a context manager."""
 
     def __init__(self, models: Path | None = None) -> None:
         """Load the model.
@@ -77,7 +77,7 @@ class LandmarkModel(Closing):
 
     @property
     def runs(self) -> int:
-        """How often the model was run."""
+        """Number of times that the model was run."""
         return self._model.runs
 
     def close(self) -> None:
@@ -87,8 +87,8 @@ class LandmarkModel(Closing):
     def observe(self, frame: Frame, region: Region) -> Observation:
         """Return the face that the model sees in a region, even where there may be none.
 
-        The model is right only about a face in the middle of its input. Where it finds the face
-        elsewhere, it is run again there.
+        The model is accurate only for a face in the middle of its input. If it finds the face
+        elsewhere, it is run again around that place.
         """
         observation = self._run(frame, region)
         for _ in range(_MAX_CORRECTIONS):

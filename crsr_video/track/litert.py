@@ -1,6 +1,6 @@
-"""One of MediaPipe's models on LiteRT, MediaPipe's own runtime.
+"""MediaPipe's models, run on LiteRT, the runtime that MediaPipe itself uses.
 
-LiteRT gives the same answers as MediaPipe's Tasks API in a third of the time, and runs the model
+LiteRT gives the same results as MediaPipe's Tasks API in a third of the time, and can run a model
 on any part of a picture.
 """
 
@@ -19,7 +19,7 @@ from crsr_video.track import face_models
 from crsr_video.track.face_models import OnProgress
 
 FloatPicture = NDArray[np.float32]
-"""Pixels as (height, width, 3), RGB."""
+"""RGB pixels as a (height, width, 3) array."""
 
 
 class LiteRtModel:
@@ -49,11 +49,11 @@ class LiteRtModel:
             for detail in self._interpreter.get_output_details()
         }
         self.runs = 0
-        """How often the model was run."""
+        """Number of times that the model was run."""
 
     @property
     def output_shapes(self) -> frozenset[tuple[int, ...]]:
-        """Shapes of the outputs, by which they are told apart."""
+        """Shapes of the outputs. Each output has a different shape, which identifies it."""
         return frozenset(self._outputs)
 
     def run(self, pixels: FloatPicture) -> None:
@@ -63,12 +63,12 @@ class LiteRtModel:
         self.runs += 1
 
     def output(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Return a copy of the output of that shape, as the last run left it."""
+        """Return a copy of the output with this shape from the latest run."""
         values: NDArray[np.float32] = self._interpreter.get_tensor(self._outputs[shape])
         return values
 
     def close(self) -> None:
-        """Free the model, which cannot be run any more."""
+        """Free the model. It cannot be run afterwards."""
         self._interpreter = None
 
 
@@ -76,13 +76,13 @@ def prepare_process(progress: OnProgress | None = None, *, fetch: bool = True) -
     """Fetch missing face models, and start LiteRT without its message on the terminal.
 
     When a process loads its first model, LiteRT writes "INFO: Created TensorFlow Lite XNNPACK
-    delegate for CPU." from C++, and no variable or option turns that off. So this function
-    silences file descriptor 2 of the whole process for a moment, and only the entry point of a
-    process may call it: a command, or a worker process that crsr-video started.
+    delegate for CPU." from C++, and no variable or option turns that off. This function therefore
+    silences file descriptor 2 of the whole process for a moment. Only the entry point of a process
+    may call it: a command, or a worker process that crsr-video started.
 
     Args:
         progress: Callback for the progress of a download.
-        fetch: False forbids the download.
+        fetch: Whether missing models may be downloaded.
 
     Raises:
         FaceModelError: A model is missing and cannot be fetched, or cannot be run.

@@ -1,4 +1,4 @@
-"""People and background: MediaPipe's selfie segmentation model, run on one part of a frame."""
+"""Separate people from the background with MediaPipe's selfie segmentation model."""
 
 from pathlib import Path
 
@@ -17,16 +17,17 @@ _SIDE = 256
 
 
 class PersonModel(Closing):
-    """The person model; to be closed, or used as a context manager."""
+    """The person segmentation model. Close it after use, or use it as a context manager."""
 
     def __init__(self, models: Path | None = None) -> None:
         """Load the model.
 
         Args:
-            models: Folder with the model files. Defaults to where `face_models` finds them.
+            models: Folder with the model files. Defaults to the folder that `face_models` finds.
 
         Raises:
-            FaceModelError: The model is not on this machine, or cannot be run. It is not fetched.
+            FaceModelError: The model is not on this machine, or cannot be run. It is never
+                downloaded here.
         """
         self._model = LiteRtModel(resolve("person", directory=models, fetch=False))
         (self._shape,) = self._model.output_shapes
@@ -36,14 +37,14 @@ class PersonModel(Closing):
         self._model.close()
 
     def segment(self, frame: Frame, square_from_frame: Matrix) -> NDArray[np.float32]:
-        """Return the probability that each place of a square part of a frame shows a person.
+        """Return the probability of a person for each pixel of a square part of a frame.
 
         Args:
             frame: The frame.
             square_from_frame: 2x3 matrix from frame pixels to fractions of the square.
 
         Returns:
-            (256, 256) in [0, 1].
+            The probabilities, (256, 256) in [0, 1].
         """
         picture_from_square = [[_SIDE, 0.0, -0.5], [0.0, _SIDE, -0.5]]
         matrix = compose(picture_from_square, square_from_frame)

@@ -1,7 +1,7 @@
-"""Face recognition: an embedding of a face, which is similar for all pictures of one person.
+"""Compute embeddings of faces, which are similar for all pictures of the same person.
 
-The network is dlib's, see `networks.recognition`. torch takes a second to load, so this module
-imports it only when a face is embedded.
+The network is dlib's; see `networks.recognition`. Importing torch takes a second, so this module
+imports it only when the network is needed.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from crsr_video.track import face_models
 from crsr_video.types import Frame
 
 Embedding = NDArray[np.float32]
-"""(128,)"""
+"""Embedding of one face, (128,)."""
 Chip = NDArray[np.float32]
 """The network's input, (150, 150, 3), RGB in [0, 1]."""
 
 
 def chip_of(frame: Frame, crop_from_frame: Matrix) -> Chip:
-    """Return the chip of a face.
+    """Return the network's input for a face.
 
     Args:
         frame: The frame.
-        crop_from_frame: 2x3 transform from its pixels to a canonical crop with a side of 1.
+        crop_from_frame: 2x3 transform from frame pixels to a canonical crop with a side of 1.
     """
     return sample(frame, compose(chip_from_crop(), crop_from_frame), CHIP, CHIP).clip(0, 1)
 
@@ -36,14 +36,14 @@ def chip_of(frame: Frame, crop_from_frame: Matrix) -> Chip:
 def cosine(a: Embedding, b: Embedding) -> float:
     """Return the cosine similarity of two embeddings.
 
-    All embeddings of this network have similar directions. Two people reach about 0.85, two
-    photographs of one person 0.95.
+    All embeddings of this network have similar directions. The similarity is about 0.85 for two
+    people, and 0.95 for two photographs of the same person.
     """
     return float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
 
 
 def installed_recogniser() -> "FaceRecogniser | None":
-    """Return the recogniser, or None if its file is not on this machine or damaged."""
+    """Return the recogniser, or None if its file is missing on this machine or damaged."""
     try:
         return FaceRecogniser()
     except CrsrError:
@@ -51,13 +51,16 @@ def installed_recogniser() -> "FaceRecogniser | None":
 
 
 class FaceRecogniser:
-    """Computes embeddings: those of two people are about 0.8 apart, of one person 0.2 to 0.5."""
+    """Computes embeddings of faces.
+
+    The distance between embeddings of two people is about 0.8, and 0.2 to 0.5 for one person.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         """Load the network.
 
         Args:
-            path: The file of its weights. Defaults to where `face_models` finds it.
+            path: The file with its weights. Defaults to the file that `face_models` finds.
 
         Raises:
             FaceModelError: The file is not on this machine. It is not downloaded.
@@ -68,7 +71,7 @@ class FaceRecogniser:
 
         path = path or face_models.resolve("recognition", fetch=False)
         self._network = load_recognition(path)
-        # Beside decoders and encoders, two threads take ten times as long as one.
+        # While decoders and encoders run, two threads take ten times as long as one.
         self._placement = place("cpu", "fp32", threads=1)
 
     def embed(self, chips: Sequence[Chip]) -> NDArray[np.float32]:

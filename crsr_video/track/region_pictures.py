@@ -22,7 +22,7 @@ def picture(frame: Frame, region: Region, longest: int) -> FloatPicture:
 
     Args:
         frame: The frame.
-        region: The part of it.
+        region: The part of the frame.
         longest: Longer side of the picture in pixels.
 
     Returns:
@@ -46,15 +46,15 @@ def square_picture(
 ) -> FloatPicture:
     """Return a square picture of a part of a frame as a model takes it.
 
-    Pixels are averaged over areas while shrinking, at the planes' own bit depth, in half the time
-    of `picture` or less. Landmarks found on it are just as exact, as far as can be measured.
+    A picture is shrunk by averaging areas at the planes' own bit depth, which takes at most half
+    the time of `picture`. No difference in the accuracy of landmarks was measured.
 
     Args:
         frame: The frame.
         matrix: 2x3 matrix from frame pixels to pixels of the picture.
         side: Side of the picture in pixels.
-        for_landmarks: Enlarge by cubic instead of linear interpolation, and continue the rim of
-            the frame beyond it instead of black.
+        for_landmarks: Enlarge the first component by cubic instead of linear interpolation, and
+            repeat the edge of the frame outside it instead of showing black.
 
     Returns:
         float32 (side, side, 3), RGB in [-1, 1].
@@ -83,7 +83,7 @@ class _PartOfPlane:
     rows: slice
     columns: slice
     shrunk: tuple[int, int] | None
-    """Width and height to which the samples are averaged first."""
+    """Width and height to which the samples are first averaged, or None for no averaging."""
     picture_from_part: Matrix
     """2x3 matrix from the samples, after averaging, to the pixels of the picture."""
 

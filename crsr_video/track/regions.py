@@ -1,16 +1,15 @@
 """Regions of a frame in upright coordinates, and the tiles in which faces are searched for.
 
-Everything inside this package is in *upright coordinates*: the frame's own pixels (as many to a
-height as the frame has rows), stretched in x by the sample aspect ratio and turned as a player
-would. So "left" is left, a circle is a circle, and only the tracker's last step goes back to the
-frame.
+All positions inside this package are in *upright coordinates*: the frame's own pixels, stretched in
+x by the sample aspect ratio and then rotated as a player would rotate them. So "left" is left and a
+circle is a circle. Only the last step of the tracker converts back to frame pixels.
 
 Detectors shrink their input, so a small face is found only in a tile of the frame in which it is
-large enough. Measured on real faces pasted into real scenes at known sizes: of faces a tenth of a
-tile wide the full-range model finds 96 of 100, of those an eleventh to an eighth at least 90, and
-nearly all up to half of the tile. The short-range model finds them from an eighth on, but however
-they are tilted. Only the share of the tile counts: enlarging 16-pixel faces costs neither model
-anything.
+large enough. This was measured on real faces pasted into real scenes at known sizes. The
+full-range model finds 96 of 100 faces that are a tenth of a tile wide, at least 90 of 100 that are
+an eleventh to an eighth wide, and nearly all larger faces up to half of the tile. The short-range
+model finds faces only from an eighth of the tile on, but at any tilt. Only the size relative to the
+tile matters: enlarging 16-pixel faces does not make either model worse.
 """
 
 from dataclasses import dataclass, replace
@@ -84,16 +83,16 @@ class Region:
         return Region(self.x + dx, self.y + dy, self.width, self.height, self.angle)
 
     def picture_size(self, longest: int) -> tuple[int, int]:
-        """Return width and height of a picture of the region, its longer side in pixels given."""
+        """Return the width and height of the region's picture, whose longer side is `longest`."""
         scale = longest / self.side
         return max(1, round(self.width * scale)), max(1, round(self.height * scale))
 
     def picture_from_upright(self, longest: int) -> Matrix:
-        """Return the 2x3 matrix from upright coordinates to the pixels of such a picture."""
+        """Return the 2x3 matrix from upright coordinates to the pixels of that picture."""
         width, height = self.picture_size(longest)
         c, s = np.cos(self.angle), np.sin(self.angle)
         turned = np.array([[c, s, -c * self.x - s * self.y], [-s, c, s * self.x - c * self.y]])
-        # The centre of the region lies in the middle of the picture, between pixels if even.
+        # The region's centre is in the middle of the picture, between two pixels if even in size.
         fx, fy = width / self.width, height / self.height
         return compose([[fx, 0, (width - 1) / 2], [0, fy, (height - 1) / 2]], turned)
 
@@ -104,7 +103,7 @@ def square(x: float, y: float, side: float, angle: float = 0.0) -> Region:
 
 
 def upside_down(region: Region) -> Region:
-    """Return the same region, pictured upside down."""
+    """Return the same region, rotated by 180 degrees."""
     return replace(region, angle=region.angle + np.pi)
 
 
@@ -132,7 +131,7 @@ def tile_levels(view: View, min_face: float) -> list[list[Region]]:
         min_face: Width in pixels of the smallest face to be found.
 
     Returns:
-        For each size of tiles, the tiles row by row. None if the whole frame is small enough.
+        For each size of tiles, the tiles row by row. Empty if the whole frame is small enough.
     """
     longest, finest = max(view.width, view.height), TILE_PER_FACE * min_face
     octaves = max(0, int(np.ceil(np.log2(longest / finest) - _OCTAVE_SLACK)))
@@ -158,7 +157,7 @@ def face_region(frame: Frame, face: Face, face_widths: float) -> Region:
     Args:
         frame: Frame that shows the face.
         face: The face.
-        face_widths: Side of the square, in face widths. It is not longer than the frame's sides.
+        face_widths: Side of the square, in face widths. It is limited to the sides of the frame.
     """
     view = view_of(frame)
     corners = apply(view.upright_from_frame, np.reshape(face.box, (2, 2)))
@@ -172,7 +171,7 @@ def face_region(frame: Frame, face: Face, face_widths: float) -> Region:
 
 
 def enlarged_region(region: Region, factor: float) -> Region:
-    """Return the same part of a frame that is larger by a factor."""
+    """Return the region that covers the same part of a frame enlarged by a factor."""
     # The top left corners of both frames are at (-0.5, -0.5).
     x, y = ((value + 0.5) * factor - 0.5 for value in (region.x, region.y))
     return Region(x, y, region.width * factor, region.height * factor, region.angle)

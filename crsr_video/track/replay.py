@@ -1,4 +1,4 @@
-"""The tracking stage from a tracks file: the faces of each frame by its time, without detection."""
+"""The tracking stage that looks up the faces of each frame in a tracks file, by its time."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from crsr_video.types import Face, Frame, TrackedFrame
 class Replay(Stage[Frame, TrackedFrame]):
     """Returns the recorded faces of each frame.
 
-    It has no lookahead and no memory, so frames may be left out.
+    The faces of a frame do not depend on other frames, so frames may be left out.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class Replay(Stage[Frame, TrackedFrame]):
 
         Args:
             recording: The content of a tracks file of the same video.
-            name: The tracks file, for messages.
+            name: Path of the tracks file, shown in messages.
             shift: Ticks by which the frames' times are earlier than the video's own
                 (`Source.shift`).
             min_face: Width in frame pixels below which a face is skipped.
@@ -68,7 +68,7 @@ class Replay(Stage[Frame, TrackedFrame]):
         return [TrackedFrame(item, tuple(face for face in faces if face is not None), cut)]
 
     def reset(self) -> None:
-        """Begin a scene with the next frame."""
+        """Begin a new scene with the next frame."""
         self._has_begun = False
 
     def _has_frame(self, pts: int) -> bool:

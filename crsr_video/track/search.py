@@ -1,4 +1,4 @@
-"""Schedule of the search for faces: the whole frame when a scene begins, later a few tiles a frame.
+"""Schedule the search for faces: the whole frame when a scene begins, then a few tiles per frame.
 
 A tracked face needs no detector, and a new face can only appear where the picture changes. Content
 that a camera movement brings into view counts as a change. Content that the movement only shifts
@@ -34,10 +34,10 @@ _STALE = (90, 450)
 """Minimum and maximum number of frames after which a tile is searched again although nothing seems
 to have changed. The more tiles there are, the larger the number is."""
 _STALE_COST_RATE = 0.4
-"""Cost per frame that these repeated searches may have."""
+"""Maximum average cost per frame of these repeated searches, before `_STALE` limits them."""
 _UPSIDE_DOWN_EVERY = 8
-"""Searches of the whole frame between two that find faces upside down, which are rare. Their tiles
-are searched less often by the same factor."""
+"""One in this many searches of the whole frame also looks for upside-down faces, which are rare.
+Tiles are searched for such faces less often by the same factor."""
 _SOONEST, _SOONEST_BESIDE_FACE = 12, 24
 """Minimum number of frames between two runs on a tile that keeps changing. The second one applies
 if only the surroundings of tracked faces change, which are mostly their own hair and body."""
@@ -157,7 +157,7 @@ class SearchSchedule:
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """A thumbnail to be compared with later ones."""
+    """A thumbnail that is compared with later ones."""
 
     camera: NDArray[np.float64]
     """Position of the camera, as `CameraPath.push` returns it."""

@@ -1,4 +1,4 @@
-"""Smoothing: from the observations of a track to faces that are steady and do not lag or pop."""
+"""Smoothing: turns the observations of a track into steady faces that do not lag or pop."""
 
 from dataclasses import dataclass, field
 from math import radians
@@ -17,35 +17,35 @@ Array = NDArray[np.float64]
 RAMP = 5
 """Frames over which a face appears or disappears."""
 SIZE_RAMP = 1.15
-"""Width over the least one at which the presence of a face is full."""
+"""Factor on the minimum face width from which the presence of a face is full."""
 _PROFILE = (radians(35), radians(55))
-"""Yaw from which a face counts less, and at which it does not count."""
+"""Yaw from which a face counts less, and from which it does not count."""
 _CLEAR = (0.25, 0.5)
 """Confidence up to which a face does not count, and from which it counts fully."""
 _INSIDE = (0.4, 0.75)
-"""The same for the share of the face that is inside the frame."""
+"""Share of a face inside the frame up to which it does not count, and from which it does fully."""
 _LEAST_WEIGHT = 0.02
 _REST_SIGMA = 3.0
 _LEAST_SIGMA = 0.5
 _SPEED_SIGMA = 1.5
 _SHAKE_REACH = 3
-"""Frames to either side in which a shaken camera shows."""
+"""Number of frames on either side in which camera shake is measured."""
 _HALF_SHAKE = 0.03
-"""Face sizes of shake at which the window is half as wide as without."""
+"""Shake, in face sizes, that halves the width of the window."""
 _NOISE_SHAKE = 0.03
-"""Share of the points' extent by which noise makes them jump at most."""
+"""Largest jump of the points that noise causes, as a share of their extent."""
 _HALF_SPEED = 0.012
-"""Face sizes per frame at which the window is half as wide as for a face at rest."""
+"""Speed, in face sizes per frame, at which the window is half as wide as for a face at rest."""
 _SPEED_CUTOFF = 0.06
-"""Cutoff for the speed itself if only the past is known, in cycles per frame."""
+"""Cutoff, in cycles per frame, of the filter for the speed itself if only the past is known."""
 _NOISE_SPEED = 0.005
-"""Face sizes per frame by which noise seems to move a resting face."""
+"""Apparent speed of a resting face that noise causes, in face sizes per frame."""
 
 
 def local_fit(
     times: Array, values: Array, at: float, sigma: float, trust: Array | None = None
 ) -> tuple[Array, Array]:
-    """Return value and slope at one time of a straight line fitted to its neighbourhood.
+    """Fit a straight line to the samples near a time, and return its value and slope there.
 
     Straight motion passes unchanged, whatever the weights and however unevenly the samples lie, so
     there is no lag, and gaps and ends need no special case.
@@ -61,7 +61,7 @@ def local_fit(
         The value (K,) and the slope (K,) per unit of time.
     """
     offset = times - at
-    # In a gap both of its sides must count, however narrow the window.
+    # The samples on both sides of a gap must count, however narrow the window is.
     before, after = offset[offset <= 0], offset[offset >= 0]
     gap = max(-before.max(), after.min()) if before.size and after.size else np.abs(offset).min()
     weight = np.exp(-0.5 * (offset / max(sigma, gap / 2)) ** 2)
@@ -90,7 +90,7 @@ def _slopes(times: Array, values: Array, at: Array) -> Array:
     offset -= (weight * offset).sum(1, keepdims=True)
     pull = weight * offset
     spread = (pull * offset).sum(1, keepdims=True)
-    # The weights are about their mean, so a common offset of all values cancels.
+    # `pull` sums to zero, so subtracting one value from all values does not change the slopes.
     slopes: Array = np.where(
         spread < 1e-9, 0.0, pull @ (values - values[0]) / np.maximum(spread, 1e-9)
     )
@@ -101,13 +101,13 @@ def bandwidth(times: Array, points: Array, at: float, size: float) -> float:
     """Return the width of the smoothing window: wide at rest, and narrow for a fast face.
 
     Args:
-        times: (N,) places of the frames in time, in usual steps between frames.
+        times: (N,) times of the frames, in units of the usual step between frames.
         points: (N, 2 P) coordinates in pixels.
-        at: The place of the frame.
+        at: Time of the frame in the same unit.
         size: Size of the face in pixels.
 
     Returns:
-        Sigma in usual steps between frames.
+        Sigma in the same unit.
     """
     # A face that turns back is at rest for one frame only, so take the speed around it.
     slopes = _slopes(times, points, at + np.array([-2.0, 0.0, 2.0]))
@@ -137,20 +137,20 @@ def shake(times: Array, points: Array, at: float) -> float:
 class OneEuroFilter:
     """A low-pass filter over past frames only, whose cutoff rises with speed.
 
-    Source: Casiez, Roussel, Vogel, "1 Euro filter", CHI 2012. Time is counted in usual steps
-    between frames; see `FrameClock`.
+    Source: Casiez, Roussel, Vogel, "1 Euro filter", CHI 2012. The unit of time is the usual
+    step between frames; see `FrameClock`.
     """
 
     least_cutoff: float = 0.04
     """Cutoff at rest, in cycles per frame."""
     per_speed: float = 20.0
-    """Cutoff added for each face size per frame."""
+    """Increase of the cutoff for each face size per frame of speed."""
     _latest: Array | None = None
     _value: Array | None = None
     _slope: Array | None = None
 
     def __call__(self, value: Array, size: float, steps: float = 1.0) -> Array:
-        """Filter the next value, (K,), of a face of `size` pixels, some steps after the last."""
+        """Filter the next value, (K,), of a face of `size` pixels, `steps` after the last value."""
         before, self._latest = self._latest, value
         if before is None or self._value is None or self._slope is None:
             self._value, self._slope = value, np.zeros_like(value)
@@ -170,12 +170,12 @@ def _gain(cutoff: float) -> float:
 
 
 def fade_out(at: int, last: int, horizon: int, lookahead: int) -> float:
-    """Return the greatest presence that a face may have which was last observed at `last`.
+    """Return the maximum presence of a face that was last observed at `last`.
 
     Args:
         at: The frame.
         last: Frame of the last observation.
-        horizon: The latest known frame. A face that is observed there is not about to go.
+        horizon: The latest known frame. A face that is observed there does not fade.
         lookahead: Frames known ahead. With enough of them the face has faded by `last`;
             otherwise it fades afterwards.
     """
@@ -291,7 +291,7 @@ def _smoothed(track: Track, at: int, reach: int, clock: FrameClock) -> tuple[Poi
     at_last = clock.place(
         min(at, near[-1])
     )  # After its last observation, the face stays where it was.
-    # Uncertain observations of a covered or turned face are led by those before and after.
+    # Observations of a covered or turned face are uncertain, so the others weigh more.
     trust = np.array([_LEAST_WEIGHT + track.confidences[i] for i in near])
     sigma = bandwidth(times, points, at_last, size)
     smoothed = local_fit(times, values, at_last, sigma, trust)[0]

@@ -32,7 +32,7 @@ from crsr_video.track.tracks import (
 from crsr_video.types import Frame
 
 MAX_TRACKS = 128
-"""Faces that are tracked at once. Further ones are left alone until there is room."""
+"""Maximum number of faces tracked at once. Further faces are ignored until there is room."""
 _UNCONFIRMED_FRAMES = 24
 """Frames after which a track that no second detection has confirmed is dropped."""
 _UNCONFIRMED_SEARCH_EVERY = 3
@@ -41,24 +41,24 @@ _DOUBTFUL_SCORE = 0.5
 _SCORE_NOISE = 0.1
 _HOPELESS_SCORE = 0.05
 _BESIDE_LOST = 1.0
-"""Face sizes from a lost face within which a new one needs two detections."""
+"""Distance from a lost face, in face sizes, within which a new face needs two detections."""
 _MAX_SETTLING_RUNS = 2
-"""Runs of the landmark model until a new face is observed as it will be in later frames."""
+"""Maximum number of additional runs of the landmark model that let a new face's region settle."""
 _SAME_WAY_UP = 0.5
-"""Cosine of the angle between two eye lines above which they are about the same."""
+"""Cosine of the angle between two eye lines above which both faces are about the same way up."""
 _CLEARLY_SURER = 0.05
-"""Detector's score that a face which stands another way up must have more than the track."""
+"""Amount by which the detector's score of a face in another orientation must exceed the track's."""
 _MISSED_FACTOR = 0.7
-"""Factor on a track's detector score if a detector should have found the face and did not."""
+"""Factor for a track's detector score if a detector should have found its face but did not."""
 _MIN_SIMILARITY = 0.25
-"""Similarity below which the mesh has slipped on to something else."""
+"""Similarity below which the mesh is assumed to have slipped to something else."""
 _MAX_EXTRA_RUNS = 4
-"""Detector runs for single tracks in one frame. Further ones wait."""
+"""Maximum number of detector runs for single tracks in one frame. Further runs wait."""
 _RUN_PER_REGION: dict[DetectorName, float] = {"full_range": 6.0, "short_range": 2.5}
-"""Side of a detector's run for one track over the landmark model's region, where the detector
-scores highest."""
+"""Side of a detector run for one track, relative to that of the landmark model's region. Detectors
+score highest at these ratios."""
 _MIN_SHARE: dict[DetectorName, float] = {"full_range": 1 / 10, "short_range": 1 / 6}
-"""Least side of the landmark model's region over that of a run in which the face is found."""
+"""Least side of the landmark model's region, relative to a run's, for the run to find the face."""
 
 PastFrames = list[tuple[int, Frame]]
 """Earlier frames of the scene with their numbers, latest first."""
@@ -81,11 +81,11 @@ class TrackSet:
         self._track_ids = track_ids
         self._min_size = min_size
         self.memory_frames = 30
-        """Frames for which a lost face keeps its track ID."""
+        """Number of frames for which a lost face keeps its track ID."""
         self.tracks: list[Track] = []
         """The current tracks, and those of faces lost recently."""
         self.refused = 0
-        """Faces that were left alone because there were too many."""
+        """Number of times that a new face was ignored because there were too many tracks."""
 
     @property
     def regions(self) -> list[Region]:
@@ -103,7 +103,7 @@ class TrackSet:
         Args:
             frame: The frame.
             index: Its number.
-            camera_shift: Motion of the picture since the frame before, (x, y) in pixels.
+            camera_shift: Motion of the picture since the previous frame, (x, y) in pixels.
         """
         for track in self.tracks:
             track.camera_shift = track.camera_shift + camera_shift
@@ -137,8 +137,8 @@ class TrackSet:
             past: Earlier frames of this scene, in which new faces are traced back.
 
         Returns:
-            The confirmed tracks that are observed in this frame, and the IDs of tracks that turned
-            out to be others.
+            The confirmed tracks that are observed in this frame, and the IDs of tracks that were
+            merged into others because they show the same face.
         """
         known = {track.id for track in self.tracks if track.confirmed and track.last == index}
         here = [track for track in self.tracks if track.last == index]
@@ -179,7 +179,7 @@ class TrackSet:
         Args:
             index: The number of the frame.
             usual_interval: Frames between two such runs for a track in doubt.
-            runs: The runs that take place anyway.
+            runs: The runs that are already scheduled for this frame.
         """
         waiting = [(index - max(t.last_detection, t.last_search), t) for t in self.tracks]
         due = [(age, t) for age, t in waiting if age >= _interval(t, index, usual_interval)]
@@ -196,7 +196,7 @@ class TrackSet:
     def _reconcile(
         self, track: Track, face: Detection, frame: Frame, index: int, past: PastFrames
     ) -> None:
-        """Note the detection of a face in view, which may not be where the mesh is."""
+        """Update a track by the detection that matches it. The two may disagree about the place."""
         now = track.latest
         is_turned = bool(np.cos(now.region.angle - face.region.angle) < _SAME_WAY_UP)
         if is_turned and face.score > track.detector_score + _CLEARLY_SURER:
@@ -205,11 +205,11 @@ class TrackSet:
         agrees = is_same_place(now.region, face.region)
         is_sure = now.face_score > _DOUBTFUL_SCORE
         if is_sure and not agrees and face.score <= track.detector_score:
-            return  # This is a part of the face, taken for a face in the corner of a tile.
+            return  # The detector took a part of the face at the edge of a tile for a whole face.
         track.note_detection(index, face.score)
         if is_sure and agrees:
             return
-        # The detector knows better where the face is than a mesh in doubt.
+        # The detector is more reliable about the face's place than a doubtful mesh.
         seen = self._observe_detection(frame, face)
         is_worse = seen.face_score < now.face_score - _SCORE_NOISE
         if is_worse or not self._is_credible(track, seen):
@@ -222,16 +222,16 @@ class TrackSet:
     def _observe_anew(
         self, track: Track, face: Detection, frame: Frame, index: int, past: PastFrames
     ) -> None:
-        """Observe a face again that was taken for one that stands another way up."""
+        """Restart the track of a face that was observed in a wrong orientation."""
         seen = self._observe_detection(frame, face)
         if face_confidence(face.score, seen.face_score, seen.size) >= MIN_CONFIDENCE:
             track.restart(index, seen, face.score)
             self._trace_back(track, past)
 
     def _resume(self, track: Track, face: Detection, seen: Observation, index: int) -> None:
-        """Continue the track of a lost face that was detected.
+        """Continue the track of a lost face that was detected again.
 
-        Where the mesh does not fit, as in profile, that lowers the confidence but keeps the track.
+        A mesh that does not fit, as in profile, lowers the confidence, but does not end the track.
         """
         track.note_detection(index, face.score)
         track.trust_like(seen)
@@ -239,12 +239,12 @@ class TrackSet:
             track.add(index, seen)
 
     def _observe_detection(self, frame: Frame, face: Detection) -> Observation:
-        """Observe a detected face, in the region from which later frames will start too."""
+        """Observe a detected face in the region that later frames will also start from."""
         first = self._landmark_model.observe(frame, face.region)
         if first.face_score < _HOPELESS_SCORE and not is_plausible(face.region, first.region):
             return replace(first, region=face.region)  # No mesh fits, so trust the detector.
         seen = self._landmark_model.observe(frame, first.region)
-        # Settle where the next frame will be observed if the face rests, so that it does rest.
+        # Repeat until the region stays the same for a resting face, so that its landmarks rest too.
         for _ in range(_MAX_SETTLING_RUNS):
             if following_region(seen, np.zeros(2)) == seen.seen_in:
                 break
@@ -262,7 +262,7 @@ class TrackSet:
         track = Track(next(self._track_ids), face.score, last_detection=index)
         track.trust_like(seen)
         track.add(index, seen)
-        # A face that shows up where another has just been lost is likely half of that face.
+        # A face that appears where another one has just been lost is probably half of that face.
         lost = [t for t in self.tracks if t.confirmed and t.last < index]
         is_beside_lost = any(
             distance(t.expected_region(index), seen.region) < _BESIDE_LOST for t in lost
@@ -271,7 +271,7 @@ class TrackSet:
         self.tracks.append(track)
 
     def _trace_back(self, track: Track, past: PastFrames) -> None:
-        """Observe a face, newly found or found again, in the frames before."""
+        """Observe a face that was just found, or found again, in the earlier frames."""
         region = track.latest.region
         for index, frame in past:
             known = track.observations.get(index)
@@ -306,7 +306,7 @@ class TrackSet:
         return index - track.last > (self.memory_frames if track.confirmed else 2)
 
     def _separate(self, index: int) -> None:
-        """Take a face from one of two tracks that share it."""
+        """Remove this frame's observation from the worse of two tracks that share a face."""
         here = [track for track in self.tracks if index in track.observations]
         for a, b in combinations(here, 2):
             if index not in a.observations or index not in b.observations:
@@ -337,7 +337,7 @@ def _region_in(track: Track, index: int) -> Region:
 
 
 def _run_around(region: Region, *, is_lost: bool) -> DetectorRun:
-    """Return a run for one track: far around if the face is lost, else cheaply at its place."""
+    """Return a run for one track: a wide one if its face is lost, else a cheap one around it."""
     detector: DetectorName = "full_range" if is_lost else "short_range"
     side = _RUN_PER_REGION[detector] * region.side
     return DetectorRun(square(region.x, region.y, side, region.angle), detector)

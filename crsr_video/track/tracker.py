@@ -25,25 +25,25 @@ from crsr_video.types import Frame, TrackedFrame
 PARTS = ("cuts", "detect", "landmarks", "associate", "smooth")
 """Steps of the tracker that are timed, in the order of the work."""
 _MIN_SIZE = 0.75
-"""Size of a face worth tracking over the least width that is enhanced, because it may yet grow."""
+"""Width from which a face is tracked, relative to `min_face`, as the face may still grow."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerStatistics:
-    """Counts and times since a tracker was made."""
+    """Counts and times since a tracker was created."""
 
     frames: int = 0
-    """Frames that were tracked."""
+    """Number of frames that were tracked."""
     cuts: int = 0
-    """Scenes after the first one."""
+    """Number of scenes after the first one."""
     tracks: int = 0
-    """Faces with a track ID of their own."""
+    """Number of faces with a track ID of their own."""
     detector_runs: int = 0
-    """Runs of the detectors."""
+    """Number of runs of the detectors."""
     landmark_runs: int = 0
-    """Runs of the landmark model."""
+    """Number of runs of the landmark model."""
     refused: int = 0
-    """How often a face was left alone because too many were tracked already."""
+    """Number of times a face was left alone because too many were already tracked."""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
     """Seconds spent on each of PARTS."""
 
@@ -55,7 +55,7 @@ class FaceModels(Closing):
         """Load the models.
 
         Args:
-            models: Folder with the model files. Defaults to where `face_models` finds them.
+            models: Folder with the model files. By default, `face_models` finds them.
 
         Raises:
             FaceModelError: A model is missing or cannot be run.
@@ -78,11 +78,11 @@ class _Scene:
     """The latest frame so far."""
     is_open: bool = True
     tracks: dict[int, Track] = field(default_factory=dict)
-    """Confirmed tracks by ID, including those that ended but are still to be shown."""
+    """Confirmed tracks by ID, including those that ended but appear in frames still held back."""
 
 
 class _FrameRate:
-    """Measures the frame rate by the timestamps of the frames."""
+    """Measures the frame rate from the timestamps of the frames."""
 
     _BOUNDS = (15, 150)
 
@@ -91,7 +91,7 @@ class _FrameRate:
         self._period_seconds = 1 / 25
 
     def frames_in(self, seconds: float, frame: Frame) -> int:
-        """Take the next frame, and return how many like it last for so long."""
+        """Take the next frame, and return how many frames this duration has, within `_BOUNDS`."""
         before, self._previous = self._previous, frame.seconds
         if before is not None and 0 < frame.seconds - before < 1:
             self._period_seconds += 0.1 * (frame.seconds - before - self._period_seconds)
@@ -108,11 +108,11 @@ class _HeldFrame:
 
 
 class Tracker(Closing, Stage[Frame, TrackedFrame]):
-    """Detects faces and tracks them: one track ID per face in a scene, steady landmarks, no lag.
+    """Detects and tracks faces, with one track ID per face in a scene and steady landmarks.
 
-    Detectors search the whole frame when a scene begins, and a part of it every few frames later;
-    in between, the landmark model follows each face. Close the tracker, or use it as a context
-    manager.
+    Detectors search the whole frame when a scene begins, and a part of it every few frames after
+    that. In the frames between, the landmark model follows each face. Close the tracker, or use it
+    as a context manager.
     """
 
     def __init__(
@@ -127,15 +127,18 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
         """Load the models.
 
         Args:
-            lookahead: Frames to hold back, so that smoothing has no lag, gaps can be filled, and
-                a face is known to come or go. With 0 every frame is returned at once.
+            lookahead: Number of frames to hold back, so that smoothing has no lag, gaps can be
+                filled, and faces that will appear or disappear are known in advance. With 0, every
+                frame is returned at once.
             min_face: Width in frame pixels below which a face is marked as skipped.
-            models: Folder with the model files. Defaults to where `face_models` finds them.
-            sweep_every: Frames between two searches of the whole frame. Tiles come in between.
-            face_models: Loaded models, which remain the caller's. Counts of runs are theirs.
+            models: Folder with the model files. By default, `face_models` finds them.
+            sweep_every: Number of frames between two searches of the whole frame. In the frames
+                between, tiles are searched.
+            face_models: Loaded models. The caller closes them. If trackers share them, the counts
+                of runs in `statistics` include the runs of all these trackers.
 
         Raises:
-            ValueError: `lookahead` is negative or `sweep_every` below 1.
+            ValueError: `lookahead` is negative, or `sweep_every` is below 1.
             FaceModelError: A model is missing or cannot be run.
         """
         if lookahead < 0 or sweep_every < 1:
@@ -155,7 +158,7 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
 
     @property
     def statistics(self) -> TrackerStatistics:
-        """Counts and times since the tracker was made."""
+        """Counts and times since the tracker was created."""
         return TrackerStatistics(
             frames=self._frames,
             cuts=self._cuts,
@@ -174,7 +177,7 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
         return (f"more than {MAX_TRACKS} faces at once: the others were left alone",)
 
     def push(self, item: Frame) -> list[TrackedFrame]:
-        """Take the next frame, and return those that are complete, in order."""
+        """Take the next frame, and return the frames that are complete, in order."""
         index = self._frames
         self._frames += 1
         with self._timed("cuts"):
@@ -218,7 +221,7 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
         self._held: deque[_HeldFrame] = deque()
 
     def close(self) -> None:
-        """Free the models, unless they are the caller's."""
+        """Free the models, unless they belong to the caller."""
         if self._owns_models:
             self._models.close()
 
@@ -263,7 +266,7 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
         self._confirmed += len(scene.tracks) - before
 
     def _release(self, keep: int) -> list[TrackedFrame]:
-        """Complete all held frames but the last `keep`."""
+        """Complete and return all held frames except the last `keep`."""
         with self._timed("smooth"):
             done = []
             while len(self._held) > keep:
@@ -281,7 +284,7 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
         return TrackedFrame(held.frame, tuple(face for face in faces if face), cut=begins)
 
     def _forget(self, index: int, scene: _Scene) -> None:
-        """Drop what no later frame needs."""
+        """Drop the state that no later frame needs."""
         is_over = not scene.is_open and index >= scene.last
         scene.tracks = {
             track_id: track

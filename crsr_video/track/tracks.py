@@ -10,7 +10,7 @@ from crsr_video.track.landmarks import Observation
 from crsr_video.track.regions import Region, square
 
 SEARCH_FRAMES = 8
-"""Frames for which a lost face is looked for where it should be."""
+"""Number of frames for which a lost face is searched for at its expected position."""
 MEMORY_SECONDS = 1.25
 """Seconds for which a lost face keeps its track ID, in case a detector finds it again."""
 MIN_CONFIDENCE = 0.3
@@ -20,8 +20,8 @@ SURE_SCORE = 0.6
 DETECTED_FACE_SCORE = 0.1
 """Least face score of an observation whose eyes are where a detector sees them."""
 _SLACK = 0.03
-"""Share of its side by which the model's region may be off before it follows the face. So it rests
-on a resting face, and the landmarks rest too."""
+"""Share of its side by which the model's region may be off before it follows the face. The region
+thus stays still on a still face, and so do the landmarks."""
 _UNCHANGED = 0.7
 """Similarity of a face that has not changed since it was last observed."""
 _TRUST_IN_SIZE = ((0.05, 0.5), (0.2, 1.0))
@@ -32,8 +32,8 @@ def face_confidence(detector_score: float, face_score: float, size: float) -> fl
     """Return the confidence that an observation is of a face, 0 to 1.
 
     The landmark model's face score is reliable for large sharp faces, but low for most faces below
-    40 pixels even when the points are right. There the detector's score counts, less the more the
-    face score contradicts it.
+    40 pixels even when the points are right. For these, the detector's score counts, and counts
+    less the more the face score contradicts it.
 
     Args:
         detector_score: The latest score of a detector.
@@ -47,7 +47,7 @@ def face_confidence(detector_score: float, face_score: float, size: float) -> fl
 
 @dataclass(slots=True, eq=False)
 class Track:
-    """One face over the frames of one scene, as far as they are still needed."""
+    """One face over the frames of one scene. Observations that are no longer needed are dropped."""
 
     id: int
     """The track ID."""
@@ -56,25 +56,25 @@ class Track:
     observations: dict[int, Observation] = field(default_factory=dict)
     """Observations by frame number, ascending."""
     confidences: dict[int, float] = field(default_factory=dict)
-    """Confidence by frame number that the observation is of this face in plain view."""
+    """Confidence that the observation shows this face unobstructed, by frame number."""
     detections: int = 1
-    """Frames in which a detector found the face."""
+    """Number of frames in which a detector found the face."""
     last_detection: int = 0
-    """The latest such frame."""
+    """The latest frame in which a detector found the face."""
     last_search: int = 0
     """Frame in which a detector was last run for this track."""
     confirmed: bool = False
-    """Enough detectors agree that this is a face."""
+    """Whether enough detections agree that this is a face."""
     velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-    """Motion of the centre in pixels per frame, without that of the camera."""
+    """Motion of the centre in pixels per frame, without the motion of the camera."""
     camera_shift: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-    """Motion of the picture by the camera since the last observation, in pixels."""
+    """Motion of the picture caused by the camera since the last observation, in pixels."""
     region: Region | None = None
     """The landmark model's region for the frame after the last observation."""
     birth: tuple[int, Observation] | None = None
     """The first frame, and the observation in it."""
     least_face_score: float = 0.0
-    """Least face score of its observations, since a detector agreed with one."""
+    """Minimum to which face scores are raised after a detector agreed with an observation."""
     appearance: Appearance | None = None
     """The known appearance of the face."""
 
@@ -113,7 +113,10 @@ class Track:
         return similarity(self.appearance, observation.appearance)
 
     def with_least_face_score(self, index: int, observation: Observation) -> Observation:
-        """Return an observation with the face score of the last one that a detector confirmed."""
+        """Return an observation whose face score is raised to `least_face_score`.
+
+        It is returned as it is if the last detection is too old or the face looks different.
+        """
         is_old = index - self.last_detection > SEARCH_FRAMES
         is_better = observation.face_score >= self.least_face_score
         if is_old or is_better or self.similarity(observation) < _UNCHANGED:
@@ -132,8 +135,8 @@ class Track:
             max_gap: Frames without an observation that a run may bridge.
 
         Returns:
-            The frame; it is before `index` if the face is not observed in any frame soon after
-            it, and None if it is not observed up to it at all.
+            The frame. It is before `index` if the face is not observed at or soon after `index`.
+            None if the face is not observed at or before `index`.
         """
         end = max((i for i in self.observations if i <= index), default=None)
         for later in self.observations:
@@ -151,7 +154,7 @@ class Track:
             self.region = self.latest.region.moved(*self.velocity)
 
     def absorb(self, other: "Track") -> None:
-        """Continue as another track that turned out to be the same face."""
+        """Take over the observations and the state of a later track that is of the same face."""
         self.observations.update(other.observations)
         self.confidences.update(other.confidences)
         self.velocity, self.region = other.velocity, other.region
@@ -170,7 +173,7 @@ class Track:
         self.add(index, observation)
 
     def trust_like(self, observation: Observation) -> None:
-        """Accept later observations at the face score of one that a detector agreed with."""
+        """Set `least_face_score` from an observation that a detector agreed with."""
         self.least_face_score = min(observation.face_score, DETECTED_FACE_SCORE)
 
     def note_detection(self, index: int, score: float) -> None:
@@ -196,7 +199,7 @@ class Track:
 
 
 def is_plausible(expected: Region, found: Region) -> bool:
-    """Return whether a face can be in this region that was expected in another."""
+    """Return whether a face that was expected in one region can be in another."""
     jump = float(np.hypot(*(found.centre - expected.centre))) / expected.side
     return jump < 0.35 and 0.6 < found.side / expected.side < 1.6
 
@@ -204,7 +207,7 @@ def is_plausible(expected: Region, found: Region) -> bool:
 def following_region(observation: Observation, velocity: NDArray[np.float64]) -> Region:
     """Return the landmark model's region for the next frame."""
     before, ahead = observation.seen_in, observation.region.moved(*velocity)
-    # An uncertain observation moves the region but does not resize it, which would run away.
+    # An uncertain observation moves the region but hardly resizes it, or its size would drift.
     share = float(np.interp(observation.face_score, *_TRUST_IN_SIZE))
     side = before.side + share * (ahead.side - before.side)
     return _steadied(before, square(ahead.x, ahead.y, side, ahead.angle))

@@ -1,9 +1,9 @@
 """Skin tone and iris colour of a face, measured in its canonical crop.
 
 Skin tone is the individual typology angle (ITA) of the cheeks, the usual measure in dermatology
-(Chardon, Cretois and Hourseau 1991): ``atan((L - 50) / b)`` in CIELAB, in degrees. High angles are
-light skin, negative ones dark skin. Lighting and white balance of the photograph move the angle, so
-the groups are rough; they serve to balance draws and to report results by group.
+(Chardon, Cretois and Hourseau 1991): ``atan((L - 50) / b)`` in CIELAB, in degrees. High angles mean
+light skin, and negative angles dark skin. The lighting and the white balance of a photograph affect
+the angle, so the groups are rough. They are used to balance draws and to report results by group.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _TONE_LIMITS = (-30.0, 10.0, 28.0, 41.0)
 IRIS_GROUPS = ("dark", "brown", "light")
 """Groups of iris colours. Light ones are blue, green or grey."""
 _DARK_IRIS = 20.0
-"""CIELAB lightness below which the colour of an iris cannot be told."""
+"""CIELAB lightness below which the colour of an iris cannot be determined."""
 _BROWN_IRIS = 5.0
 """CIELAB b above which an iris counts as brown."""
 
@@ -35,8 +35,8 @@ _CHEEK_RADIUS = 0.035
 EYES = tuple((float(x), float(y)) for x, y in TEMPLATE[:2])
 """Centres of the eyes, (x, y) as fractions of the canonical crop."""
 IRIS_RADIUS = 0.0227
-"""Mean radius of an iris as a fraction of the crop. Irises are 11.7 mm wide, and pupils 63 mm
-apart."""
+"""Mean radius of an iris as a fraction of the crop. An iris is 11.7 mm wide, and the
+pupils are 63 mm apart."""
 _EYE_SEARCH = 0.03
 """Maximum distance of the iris from the landmark, as a fraction of the crop."""
 
@@ -50,7 +50,7 @@ class Appearance:
     iris_lightness: float
     """CIELAB lightness of the irises, 0 to 100."""
     iris_b: float
-    """CIELAB b of the irises, which is positive for brown and negative for blue ones."""
+    """CIELAB b of the irises, which is positive for brown irises and negative for blue ones."""
 
 
 def measure(crop: Bytes) -> Appearance:
@@ -140,10 +140,10 @@ def _iris(lab: Floats, eye: tuple[float, float]) -> Floats:
 
 
 def recoloured(crop: Bytes, rng: np.random.Generator) -> Bytes:
-    """Change the skin tone or the iris colour of half of the faces, uint8 (S, S, 3), RGB.
+    """Change the skin tone, the iris colour or both in half of all crops, uint8 (S, S, 3), RGB.
 
-    Skin is found by its colour, which is close to that of the cheeks. Faces of every tone with eyes
-    of every colour teach a network that one does not predict the other.
+    Skin is found by its colour, which is close to that of the cheeks. Faces of every skin tone with
+    eyes of every colour teach a network that the one does not predict the other.
     """
     change_skin, change_iris = rng.random(2) < 0.3
     if not (change_skin or change_iris):
@@ -162,7 +162,7 @@ def recoloured(crop: Bytes, rng: np.random.Generator) -> Bytes:
 
 
 _SKIN_SPREAD = np.array([36.0, 12.0, 12.0], np.float32)
-"""Spread of the colour of skin around that of the cheeks, in CIELAB."""
+"""Standard deviations of the colour of skin from that of the cheeks, in CIELAB."""
 
 
 def _change_skin(lab: Floats, rng: np.random.Generator) -> None:

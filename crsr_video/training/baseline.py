@@ -1,7 +1,7 @@
 """Baselines that use genuine footage, trained by the same loop on the same pictures.
 
-They are domain adaptation by cycle consistency, end to end, and a degradation GAN before
-super-resolution. Conventional and blind super-resolution are in `training.sr`.
+They are end-to-end domain adaptation by cycle consistency, and a degradation GAN that is trained
+before super-resolution. Conventional and blind super-resolution are in `training.sr`.
 """
 
 from dataclasses import dataclass
@@ -35,9 +35,9 @@ class CycleAdaptation(Method):
     low: float = 0.02
     """Weight of the adversarial term of R(y), at low resolution."""
     there: float = 0.25
-    """Weight of R(G(g)) = g."""
+    """Weight of the cycle term R(G(g)) = g."""
     back: float = 1.0
-    """Weight of G(R(y)) = y."""
+    """Weight of the cycle term G(R(y)) = y."""
 
     @property
     def draw_settings(self) -> DrawSettings:
@@ -81,10 +81,10 @@ class CycleAdaptation(Method):
 
 @dataclass(frozen=True, kw_only=True)
 class DegradationFirst(SuperResolution):
-    """Learn to degrade from genuine footage, then to super-resolve what was degraded.
+    """Learn degradation from genuine footage, and then super-resolution of degraded pictures.
 
-    Layers and schedule are ours. As in the source, the degradation network sees the picture of high
-    resolution.
+    Layers and schedule are ours. As in the source, the degradation network sees the high-resolution
+    picture.
 
     Source: Bulat, Yang and Tzimiropoulos 2018, "To learn image super-resolution, use a GAN to learn
     how to do image degradation first".
@@ -98,7 +98,7 @@ class DegradationFirst(SuperResolution):
     low: float = 0.05
     """Weight of the adversarial term of rho(y), at low resolution."""
     anchor: float = 1.0
-    """Weight of rho(y) = a, which restrains the adversarial term."""
+    """Weight of the term rho(y) = a, which restrains the adversarial term."""
 
     @property
     def draw_settings(self) -> DrawSettings:

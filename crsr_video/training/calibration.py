@@ -1,4 +1,4 @@
-"""Calibrate trained networks for int8 inference: measure ranges of activations, and the loss."""
+"""Calibrate networks for int8: measure the ranges of activations, and the loss of PSNR."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ from crsr_video.training.degrade import FACTOR, clean, degrade
 from crsr_video.weights import Pair
 
 MEAN_COST, WORST_COST = 0.05, 0.2
-"""Maximum loss of PSNR against the truth in dB, on average and of any picture. These are a fortieth
+"""Maximum loss of PSNR against the truth in dB, on average and for any picture. They are a fortieth
 and a tenth of the gain of the networks."""
 
 SIDES = (32, 64, 128)
@@ -31,7 +31,7 @@ SIDES = (32, 64, 128)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Pictures on which a pair is measured."""
+    """Pictures on which a pair of networks is measured."""
 
     seen: Tensor
     """float32 (N, 3, S, S) in [0, 1]."""
@@ -44,10 +44,10 @@ class Agreement:
     """Comparison of a pair in int8 with the same pair in bf16, in dB, over all pictures."""
 
     worst: float
-    """Lowest PSNR of one against the other."""
+    """Lowest PSNR between the two outputs."""
     median: float
     mean_cost: float
-    """Loss of PSNR against the truth."""
+    """Mean loss of PSNR against the truth."""
     worst_cost: float
     pictures: int
 
@@ -61,7 +61,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Ranges of a pair, and the loss of int8 with them on held-out faces."""
+    """Ranges of a pair, and the loss of int8 with these ranges on held-out faces."""
 
     ranges: dict[str, dict[str, list[float]]]
     """Lowest and highest values by network and step."""
@@ -85,12 +85,12 @@ def calibrate(pair: Pair, faces: Path, rounds: int = 8) -> Calibration:
 
     Args:
         pair: Networks with weights.
-        faces: A pack.
-        rounds: Number of samples of twelve faces.
+        faces: A pack of faces.
+        rounds: Number of samples per crop size, of four faces each.
 
     Raises:
-        TrainingError: The pair has other networks, the processor has no int8 instructions, or the
-            pack has no face that is large enough.
+        TrainingError: The pair has networks of another kind, the processor has no int8
+            instructions, or the pack has no face that is large enough.
     """
     _networks(pair)
     if not devices.place("cpu").int8:
@@ -106,7 +106,7 @@ def calibrate(pair: Pair, faces: Path, rounds: int = 8) -> Calibration:
 
 
 def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[Sample]:
-    """Draw samples of three degraded faces and a clean one of each size.
+    """Draw samples of one size each, with three degraded faces and a clean one.
 
     Raises:
         TrainingError: No face is large enough.
@@ -140,7 +140,7 @@ def measure(pair: Pair, samples: Iterable[Sample]) -> dict[str, dict[str, list[f
     """Return the ranges of both networks, rounded to six decimals.
 
     Raises:
-        TrainingError: The pair has other networks.
+        TrainingError: The pair has networks of another kind.
     """
     first, second = _networks(pair.with_texture(1.0))
     observers = Observer(first), Observer(second)
@@ -195,7 +195,7 @@ def write(path: Path, sha256: str, ranges: Mapping[str, Mapping[str, list[float]
     Args:
         path: The calibration file.
         sha256: Hash of the weights.
-        ranges: By network and step.
+        ranges: Lowest and highest values by network and step.
 
     Raises:
         TrainingError: The file is damaged, or cannot be written.

@@ -1,6 +1,6 @@
 """Faces as cameras film them, each at its own size and place in a square cell.
 
-For a video codec, the cells of a batch are tiles of one frame, so that it is encoded at once.
+For a video codec, the cells of a batch are tiles of one frame, so that one call encodes them.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,9 +24,10 @@ from crsr_video.training.optics import (
 )
 
 _MARGIN_PX = 6
-"""Minimum distance in native pixels of a face from the edge of its cell. Deblocking reaches 3."""
+"""Minimum distance in native pixels of a face from the edge of its cell. Deblocking reaches 3
+pixels."""
 _BLOCK_PX = 16
-"""Cells begin on the grid of macroblocks, and faces anywhere within their cells."""
+"""Side of a macroblock. Cells begin on the grid of macroblocks, but faces lie anywhere in them."""
 _FACE = (0.53, 0.5, 0.40, 0.32)
 """Centre (y, x) and half axes of an oval around a canonical face, as fractions of the crop."""
 _EDGE = 12.0
@@ -63,7 +64,7 @@ class FilmedFaces:
             hr: (N, F, 3, L, L).
 
         Returns:
-            (N, F, 3, c, c), in linear light for the faces of `is_linear`.
+            (N, F, 3, c, c), in linear light where `is_linear` is set.
         """
         hr = self._where_linear(hr, light_from_codes)
         frames = hr.shape[1]
@@ -152,7 +153,7 @@ def place(
 
 
 def _noise(degradation: Degradation) -> tuple[float, float]:
-    """Return read and shot noise, whose strength is given for codes, where noise is added."""
+    """Return read and shot noise, converted from codes to linear light if noise is added there."""
     read, shot = degradation.read_noise, degradation.shot_noise
     return (read / BLACK_SLOPE, shot / WHITE_SLOPE) if degradation.is_linear else (read, shot)
 
@@ -169,7 +170,7 @@ def shifted(
         seen: One frame of each clip, (N, 3, c, c).
         filmed: Places of the faces.
         face: Shifts of the face along y and x in native pixels, (N, K, 2).
-        background: Shifts of the background.
+        background: Shifts of the background, in the same form.
 
     Returns:
         (N, K, 3, c, c).

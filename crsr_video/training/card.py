@@ -1,4 +1,4 @@
-"""The card of shipped weights: data, recipe, figures and limits."""
+"""The model card of shipped weights: data, recipe, figures and limits."""
 
 import json
 from collections import Counter
@@ -72,8 +72,8 @@ def write_card(
         run: The run that was exported.
         faces: The pack that it was trained on.
         figures: Markdown file with figures, which is included as it is.
-        hardware: What the run was trained on.
-        commands: Commands that trained, in order.
+        hardware: Hardware on which the run was trained.
+        commands: Commands of the training, in order.
         int8: Outcome of the calibration.
         anchor: Earlier weights, towards which the exported ones were moved.
 
@@ -108,7 +108,7 @@ def _source(entry: Prepared) -> str:
 
 
 def _header(entries: list[Prepared]) -> str:
-    """YAML that model registries read."""
+    """Return the YAML header that model registries read."""
     datasets = "".join(f"\n- {name}" for name in sorted({_source(entry) for entry in entries}))
     metrics = "".join(f"\n- {name}" for name in ("psnr", "ssim", "st-lpips", "identity distance"))
     return f"---\nlicense: mit\ndatasets:{datasets}\nmetrics:{metrics}\n---\n"

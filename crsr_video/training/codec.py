@@ -1,4 +1,4 @@
-"""Compression artifacts in small pictures, made by encoding and decoding them."""
+"""Add compression artifacts to small pictures by encoding and decoding them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _EXACT = (
 )
 _RATE = 25
 _BUFFERS = 4
-"""The buffer of a limited bit rate holds the bits of a quarter of a second."""
+"""Inverse of the rate-control buffer's size in seconds: it holds the bits of 1/4 second."""
 _LEAST = 64
 """Smallest side in pixels. x265 writes beyond its memory if both sides are 48."""
 
@@ -88,14 +88,15 @@ def compress(
     """Encode and decode a clip, in which frames are predicted from others.
 
     Args:
-        frames: (H, W, 3) of one size; uint8, or float in [0, 1].
+        frames: (H, W, 3) arrays of one size, either uint8 or float in [0, 1].
         codec: Encoder and decoder.
         quantiser: Quantiser in the codec's own scale. Lower values are better.
         has_b_frames: Use B frames if the codec has them.
-        bits_per_pixel: Bit rate of the clip, with a small buffer. It replaces the quantiser.
+        bits_per_pixel: Bit rate of the clip, enforced with a small rate-control buffer. If given,
+            the quantiser is ignored.
 
     Returns:
-        As many uint8 frames of the same size.
+        The decoded frames as uint8, equal in number and size to the given ones.
 
     Raises:
         TrainingError: The encoder or the decoder refused or lost frames.
@@ -123,7 +124,7 @@ def compress(
 
 
 def _video_frame(picture: NDArray[Any], number: int) -> av.VideoFrame:
-    """Convert to 4:2:0 (which needs even sides), limited range, BT.601 matrix."""
+    """Return a padded frame in limited-range BT.601 4:2:0, which needs even sides."""
     height, width = picture.shape[:2]
     pixels = np.asarray(picture if picture.dtype == np.uint8 else to_bytes(picture), np.uint8)
     below, beside = (max(side + side % 2, _LEAST) - side for side in (height, width))
@@ -139,8 +140,8 @@ def _video_frame(picture: NDArray[Any], number: int) -> av.VideoFrame:
 
 
 def _pixels(frame: av.VideoFrame) -> Bytes:
-    # Decoders say that chroma lies at the left, `_video_frame` put it in the middle: without its
-    # tags the frame is read as it was written, not half a chroma sample aside.
+    # Decoders tag chroma as left-aligned, but `_video_frame` has centred it. Without the tags,
+    # chroma is read where it was written, not shifted by half a sample.
     untagged = av.VideoFrame.from_ndarray(frame.to_ndarray(), format="yuv420p")
     pixels: Any = untagged.reformat(
         format="rgb24",
@@ -168,17 +169,17 @@ def _decode(codec: Codec, packets: Sequence[Any]) -> list[av.VideoFrame]:
 
 
 def to_bytes(picture: NDArray[Any]) -> Bytes:
-    """Convert values in [0, 1] to codes, rounded."""
+    """Convert values in [0, 1] to rounded 8-bit codes."""
     codes: Bytes = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     return codes
 
 
 def jpeg(picture: Picture, quality: int) -> Picture:
-    """Encode and decode as JPEG with halved chroma, at a quality of 1 to 100.
+    """Encode a picture as JPEG with subsampled chroma, and decode it.
 
     Args:
         picture: float32 (H, W, 3) in [0, 1].
-        quality: Quality on the scale of libjpeg.
+        quality: Quality on the scale of libjpeg, from 1 to 100.
 
     Returns:
         float32 (H, W, 3) in [0, 1].

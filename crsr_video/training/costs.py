@@ -56,7 +56,7 @@ def _inputs(network: nn.Module, side: int) -> list[Tensor]:
 
 
 def as_text(rows: list[Cost]) -> str:
-    """Return a Markdown table with a line for each network."""
+    """Return a Markdown table with a row for each network."""
     cells = [
         [
             row.size,

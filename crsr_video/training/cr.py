@@ -4,10 +4,11 @@
     L_rho = w_r adv(rho(a))
     both  + w_t |phi(rho(a)) - a|
 
-The last term is paired supervision: rho makes degraded versions of a, whose clean version is known.
-The opposite cycle, rho(phi(g)) = g, is left out, because it rewards phi for hiding in its output
-what rho needs to restore the noise. The super-resolver takes no part, but is kept in the
-checkpoint.
+Here phi is the consistifier, rho is the reverse network, a is artificial LR, and g is genuine LR.
+The last term is paired supervision: rho makes degraded versions of a, so their clean version is
+known. The opposite cycle, rho(phi(g)) = g, is left out, because it rewards phi for hiding in its
+output the information that rho needs to restore the noise. The super-resolver is not trained in
+this step, but is kept in the checkpoint.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Unpaired:
     adversarial: float = 0.006
     """Weight of the adversarial term of phi(g), whose domain is artificial LR. It is small because
     the two domains also show different people in different poses, and a strong discriminator would
-    make phi change persons."""
+    make phi change the identity of people."""
     reverse: float = 0.02
     """Weight of the adversarial term of rho(a), whose domain is genuine LR. It is large because phi
     learns to undo the degradation by rho."""
@@ -68,11 +69,11 @@ class Consistification(Method):
 
     @property
     def draw_settings(self) -> DrawSettings:
-        """Artificial and genuine LR of different people."""
+        """Settings of draws with artificial and genuine LR, which show different people."""
         return DrawSettings(tiers=self.tiers, genuine=True)
 
     def specs(self) -> dict[str, NetworkSpec]:
-        """Return phi, rho, two discriminators, and psi, which stays as it is."""
+        """Return phi, rho, two discriminators, and the super-resolver, which does not change."""
         return {
             "consistifier": self._consistifier(),
             "superresolver": self._superresolver(rate=0),
@@ -82,7 +83,7 @@ class Consistification(Method):
         }
 
     def step(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
-        """Update once."""
+        """Update the networks once."""
         with run.autocast():
             low = run_low_resolution(run, draw)
             generators = low_generator_terms(run, low, draw, self.unpaired)
@@ -102,7 +103,7 @@ def run_low_resolution(run: Run, draw: Draw) -> LowResolution:
 def low_generator_terms(
     run: Run, low: LowResolution, draw: Draw, weights: Unpaired
 ) -> dict[str, Tensor]:
-    """Losses of phi and rho at low resolution, which are the characteristic regularisation."""
+    """Return the losses of phi and rho at low resolution: the characteristic regularisation."""
     genuine, artificial = draw.genuine, draw.artificial
     assert genuine is not None
     domains = (
@@ -121,7 +122,7 @@ def low_generator_terms(
 
 
 def low_discriminator_terms(run: Run, low: LowResolution, draw: Draw) -> dict[str, Tensor]:
-    """Losses of the discriminators of both domains of low resolution."""
+    """Return the losses of the discriminators of both low-resolution domains."""
     assert draw.genuine is not None
     domains = (
         ("artificial", draw.artificial, low.consistent),

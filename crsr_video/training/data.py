@@ -1,4 +1,4 @@
-"""Batches of high-resolution faces, each drawn with its step's own random generator."""
+"""Batches of high-resolution faces. Each step draws its batch with its own random generator."""
 
 import os
 from bisect import bisect_left
@@ -32,7 +32,7 @@ class Tier:
     face: int
     """Side of the whole LR face in pixels."""
     patch: int
-    """Side of the LR patch that is shown in pixels."""
+    """Side in pixels of the LR patch that the network sees."""
     batch: int
     """Pictures in a batch."""
     share: float
@@ -40,7 +40,7 @@ class Tier:
 
 
 TIERS = (Tier(32, 32, 32, 0.3), Tier(64, 64, 8, 0.5), Tier(128, 64, 8, 0.2))
-"""Batches of about equal work. The largest faces are seen in patches, for speed."""
+"""Batches of about equal work. Of the largest faces, the network sees patches, for speed."""
 
 GREY = 0.04
 """Share of the pictures that become grey."""
@@ -79,7 +79,7 @@ class Faces:
         self._balance = _balanced([self._pack.pictures[n] for n in self._numbers])
         self._kept: list[Bytes] | None = None
         if preload:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV releases the lock.
+            with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV releases the GIL.
                 self._kept = list(pool.map(self._pack.read, self._numbers))
 
     def count(self, size: int) -> int:
@@ -104,7 +104,7 @@ class Faces:
         """Return picture `number` of those at least `size` wide, smallest first, as it is stored.
 
         Raises:
-            IndexError: There are not so many pictures.
+            IndexError: There are fewer pictures than that.
             TrainingError: The picture is damaged.
         """
         if not 0 <= number < self.count(size):
@@ -116,8 +116,8 @@ class Faces:
 def _balanced(entries: Sequence[Prepared]) -> NDArray[np.float64]:
     """Return relative probabilities that make rare groups of skin and iris more frequent.
 
-    They are the square root of the probabilities for full balance, which would show the few faces
-    of rare groups so often that the network memorises them.
+    They are the square roots of the probabilities for full balance. Full balance would show the few
+    faces of rare groups so often that the network memorises them.
     """
     groups = [
         None
@@ -156,8 +156,8 @@ def batch(
         faces: Faces to draw from.
         tier: Kind of batch.
         rng: Source of every random choice.
-        photographs: Faces for the first half of the batch. Half of these have twice the pixels
-            that are needed, if there are such photographs. Defaults to `faces`.
+        photographs: Faces for the first half of the batch. About half of these are at least
+            twice as wide as needed, if there are such photographs. Defaults to `faces`.
         varied: Balance and change skin tones and iris colours.
     """
     side, patch = tier.face * FACTOR, tier.patch * FACTOR

@@ -1,4 +1,4 @@
-"""Random parameters of the degradations that cameras, codecs and editors cause."""
+"""Draw random parameters of the degradations that cameras, codecs and editors cause."""
 
 from dataclasses import dataclass, replace
 
@@ -63,7 +63,7 @@ class Degradation:
 
 @dataclass(frozen=True)
 class Compression:
-    """How a batch is compressed as video."""
+    """Parameters of the video compression of a batch."""
 
     codec: Codec
     quantiser: int
@@ -72,12 +72,12 @@ class Compression:
     depth: int | None = None
     """Number of frames since the key frame, or None for a random number from 1 to 5."""
     bits_per_pixel: float | None = None
-    """Bit rate that replaces the quantiser. Shortly before the frame, there is a cut, for which the
-    bits do not suffice."""
+    """Bit rate that is used instead of the quantiser, if not None. There is a cut shortly before
+    the frame, for which this bit rate is too low."""
     rescale: float = 1.0
-    """Size at which a platform compresses the video a second time, relative to the first size."""
+    """Size of the video in the second compression, relative to its size in the first."""
     second: "Compression | None" = None
-    """The second compression, if there is one."""
+    """The second compression, such as that of a video platform, or None if there is none."""
 
 
 def draw_degradation(rng: np.random.Generator, extra: float = 0.0) -> Degradation:
@@ -86,9 +86,9 @@ def draw_degradation(rng: np.random.Generator, extra: float = 0.0) -> Degradatio
     One in four degradations is light, so that networks do not learn to make good footage worse.
 
     Args:
-        rng: Source of every random choice.
-        extra: Probability that one of `EXTRA_KINDS` is added. If it is not 0, blur and noise act
-            on linear light.
+        rng: Generator for all random choices.
+        extra: Probability that one of `EXTRA_KINDS` is added. If it is greater than 0, blur and
+            noise always act on linear light.
     """
     basic = _basic(rng)
     if extra <= 0:
@@ -132,7 +132,7 @@ def with_extra(basic: Degradation, kind: str, rng: np.random.Generator) -> Degra
 
     - sharpened: halos of an unsharp mask in the camera, in an editor, or in both
     - shaken: long and curved motion blur
-    - dark: low light with strong, coloured noise, which a noise filter has smeared in most cases
+    - dark: low light with strong, coloured noise, which in most cases a noise filter has smeared
     - combed: interlaced video, in which each frame holds two fields from different moments
     """
     if kind == "sharpened":
@@ -173,7 +173,7 @@ def draw_compression(rng: np.random.Generator, extra: float = 0.0) -> Compressio
     """Draw a codec and a quality. Low quality is slightly less likely than high quality.
 
     Args:
-        rng: Source of every random choice.
+        rng: Generator for all random choices.
         extra: Probability of one of three complications: a second compression at another size, a
             frame far from the key frame, or a limited bit rate with a cut before the frame.
     """

@@ -1,8 +1,8 @@
 """The pictures of each training step, made ahead of time by threads.
 
-Every draw has a random generator of its own, seeded by the run's seed and the step. So step k of a
-run sees the same pictures however often the run was interrupted, and however many threads there
-are.
+Every draw has its own random generator, seeded by the run's seed and the step. Step k of a run
+therefore sees the same pictures, however often the run was interrupted and however many threads
+there are.
 """
 
 from collections import deque
@@ -25,13 +25,13 @@ class Draw:
     """Pictures for one step, in [0, 1], on the run's device."""
 
     target: Tensor
-    """y, (N, 3, 4T, 4T)."""
+    """y, (N, 3, 4T, 4T): the high-resolution pictures."""
     artificial: Tensor
-    """a, (N, 3, T, T), which is y after shrinking."""
+    """a, (N, 3, T, T): y after shrinking."""
     degraded: Tensor | None
-    """d, (N, 3, T, T), which is y after a camera and a codec."""
+    """d, (N, 3, T, T): y after simulation of a camera and a codec."""
     genuine: Tensor | None
-    """g, (N, 3, T, T), which shows other people in real footage."""
+    """g, (N, 3, T, T): other people in genuine footage."""
     noise: Tensor
     """Normally distributed noise for the reverse network, (N, 2, T, T)."""
     photographs: int = 0
@@ -50,13 +50,13 @@ class DrawSettings:
     photographs: bool = False
     """Whether the first half of each batch must be photographs."""
     varied: bool = False
-    """Whether skin tones and iris colours are balanced and changed."""
+    """Whether skin tones and iris colours are balanced, and changed in some pictures."""
     extra: float = 0.0
-    """Share of pictures with one of `degradations.EXTRA_KINDS`."""
+    """Share of pictures that get one of the degradations in `degradations.EXTRA_KINDS`."""
 
 
 class Source:
-    """Makes the draw of any step."""
+    """Makes the draw of any step of a run."""
 
     def __init__(
         self,

@@ -25,9 +25,9 @@ _SHIPPED = ("consistifier", "superresolver")
 class Anchor:
     """Earlier weights, towards which exported weights are moved.
 
-    The mean of weights before and after fine-tuning is as good as the former on what they were
-    trained for, and keeps most of what the latter have learnt besides. Source: Wortsman et al.
-    2022, "Robust fine-tuning of zero-shot models".
+    The mean of the weights before and after fine-tuning is as good as the earlier weights on their
+    own task, and keeps most of what fine-tuning has added. Source: Wortsman et al. 2022, "Robust
+    fine-tuning of zero-shot models".
     """
 
     pair: Pair

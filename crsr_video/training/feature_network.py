@@ -16,7 +16,7 @@ from crsr_video.training.package_weights import read_state
 from crsr_video.weights.packages import package_file
 
 STRIDES = (2, 4, 8, 16, 32)
-"""Pixels of the picture for one pixel of each feature map."""
+"""Distance in picture pixels between neighbouring pixels of each feature map."""
 CHANNELS = (16, 24, 40, 112, 320)
 """Channels of each feature map."""
 
@@ -62,7 +62,7 @@ class FeatureNetwork(nn.Module):
         return read_state(path, cls)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """Map (N, 3, H, W) in [0, 1] to maps (N, C, H / stride, W / stride), see `STRIDES`."""
+        """Map (N, 3, H, W) in [0, 1] to maps (N, C, H / stride, W / stride); see `STRIDES`."""
         x = functional.relu6(self.stem((pictures * 255 - 127) / 128))
         maps = []
         for index, block in enumerate(self.blocks):
@@ -94,7 +94,7 @@ class _Block(nn.Module):
 
 
 class _SameConvolution(nn.Conv2d):
-    """A convolution padded as TensorFlow pads, with which these weights were trained."""
+    """A convolution with the padding of TensorFlow, with which these weights were trained."""
 
     def forward(self, x: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]

@@ -24,7 +24,8 @@ from crsr_video.training.pack import Pack
 Bytes = NDArray[np.uint8]
 
 USABLE = (0.6, 1.5)
-"""Range of usable native sides, relative to a size. Others would be resampled too much."""
+"""Range of usable native sides, relative to the requested size. Others would be resampled too
+much."""
 _VAL_EVERY = 10
 
 
@@ -57,7 +58,7 @@ class Genuine:
         """Return random faces, float32 (n, 3, size, size) in [0, 1], half of them mirrored.
 
         Raises:
-            TrainingError: There is no face of about that size.
+            TrainingError: There is no face of about this size.
         """
         usable = self._some(size)
         chosen = usable[rng.integers(len(usable), size=n)]
@@ -74,7 +75,7 @@ class Genuine:
             limit: Maximum number of faces, which are evenly spread over all.
 
         Raises:
-            TrainingError: There is no face of about that size.
+            TrainingError: There is no face of about this size.
         """
         usable = self._some(size)
         count = min(limit or len(usable), len(usable))
@@ -142,7 +143,7 @@ class Framing:
     scale: float
     """Side of the square, relative to that of the crop."""
     dy: float
-    """Distance of its centre below that of the crop, in sides of the crop."""
+    """Distance of the square's centre below that of the crop, relative to the side of the crop."""
 
 
 NPZ_FRAME = Framing(scale=0.65, dy=-0.01)
@@ -179,10 +180,10 @@ class FramedFaces(Faces):
         return self._whole.count(_side_before(size))
 
     def at(self, number: int, size: int) -> Bytes:
-        """Return picture `number` of those, uint8 (S, S, 3), where S is `size` or twice that."""
+        """Return picture `number` of those counted, uint8 (S, S, 3); S is `size` or twice that."""
         if (number, size) not in self._cut:
             picture = self._whole.at(number, _side_before(size))
-            # Larger than needed where possible, so that rotation does not soften it.
+            # The cut is larger than needed where possible, so that rotation does not soften it.
             larger = size * min(2, int(picture.shape[0] * NPZ_FRAME.scale / size))
             self._cut[number, size] = framed(picture, larger)
         return self._cut[number, size]

@@ -56,24 +56,25 @@ class Criteria:
     """Requirements that a face must meet to be kept."""
 
     every: int = 5
-    """Only each N-th frame is used."""
+    """Only every N-th frame is used, where N is this number."""
     smallest: float = 12
     """Minimum width of a face in frame pixels."""
     largest: float = 160
     """Maximum width of a face in frame pixels."""
     per_track: int = 12
-    """Maximum number of faces that are kept of one track, spread over it."""
+    """Maximum number of faces that are kept from one track, spread over its length."""
     confidence: float = 0.6
     """Minimum confidence of the tracker, which is low for turned and covered faces too."""
     inside: float = 0.9
     """Minimum share of the crop that lies in the frame."""
     eyes: float = 0.25
-    """Maximum distance of the eyes of a detector from the landmarks, relative to that between the
-    eyes."""
+    """Maximum distance between a detector's eye positions and the landmarks, relative to the
+    distance between the eyes."""
     contrast: float = 0.04
     """Minimum standard deviation of luma in the middle of the crop, relative to white."""
     change: float = 0.02
-    """Minimum mean difference of thumbnails from the face of the same track that was kept last."""
+    """Minimum mean difference between the thumbnails of a face and of the last different face of
+    the same track."""
 
 
 def harvest(
@@ -83,7 +84,7 @@ def harvest(
 
     Args:
         videos: Files, or folders whose files are all tried.
-        out: The pack to write. In a folder, it is called ``faces.pack``.
+        out: The pack to write. If this is a folder, ``faces.pack`` in it.
         criteria: Requirements of the faces.
         progress: Whether to draw a progress bar on standard error.
 
@@ -118,13 +119,13 @@ class TrackFaces:
 
     pictures: list[Bytes] = field(default_factory=list)
     stride: int = 1
-    """One of this many faces is kept."""
+    """One face out of this many is kept."""
     offered: int = 0
     last: NDArray[np.float32] | None = None
-    """Thumbnail of the last face that differed from those before."""
+    """Thumbnail of the last face that differed enough from the one before."""
 
     def offer(self, picture: Bytes, most: int) -> None:
-        """Keep one face of `stride`. If there are more than `most`, drop every second one."""
+        """Keep one face out of `stride`. If more than `most` are kept, drop every second one."""
         if self.offered % self.stride == 0:
             self.pictures.append(picture)
         self.offered += 1
@@ -187,7 +188,7 @@ def _from_video(
 
 
 def _tracked(file: Path, tracker: Tracker, every: int) -> Iterator[TrackedFrame]:
-    """Yield each N-th frame of a video with its faces."""
+    """Yield every N-th frame of a video with its faces."""
     index = 0
     for frame in _frames(file):
         for item in tracker.push(frame):
@@ -201,7 +202,7 @@ def _tracked(file: Path, tracker: Tracker, every: int) -> Iterator[TrackedFrame]
 
 
 def _frames(file: Path) -> Iterator[Frame]:
-    """Yield the frames of a video, or a still often enough for the tracker to accept a face."""
+    """Yield the frames of a video. Repeat a still often enough for the tracker to accept a face."""
     count = 0
     with Reader(file) as decoder:
         for item in decoder:

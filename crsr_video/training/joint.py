@@ -1,17 +1,17 @@
-"""Steps 3 and 4 of the method: both networks together, each with its own task.
+"""Steps 3 and 4 of the method: train both networks together, each for its own task.
 
-From synthetic pairs (d, y), where d is y degraded like video:
+The loss on synthetic pairs (d, y), where d is y degraded like video, is:
 
     L = pix(psi(phi(d)), y) + w pix(psi(a'), y) + w_t |phi(d) - a| + w_k |phi(a) - a|
 
-with a' either a or phi(a). From unpaired genuine LR g besides:
+where a' is either a or phi(a). The loss on unpaired genuine LR g is:
 
     L = w_h adv(psi(phi(g))) + w pix(psi(a), y) + w_4 pix(psi(phi(rho(a))), y) + L_low
 
-where L_low is all of step 2 (see `training.cr`). The terms at low resolution are the characteristic
-regularisation: they keep the consistifier from doing the super-resolver's work. Gradients from a
-picture into phi are multiplied by `coupling`. w_4 trains psi on what phi really outputs, which
-never quite equals a shrunken picture; it goes beyond the paper.
+where L_low is the whole loss of step 2 (see `training.cr`). The terms at low resolution are the
+characteristic regularisation: they keep the consistifier from doing the super-resolver's work.
+Gradients from a picture into phi are multiplied by `coupling`. The term with w_4 trains psi on real
+outputs of phi, which never quite equal a shrunken picture. This term is not in the paper.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from crsr_video.training.run import NetworkSpec, Run
 
 @dataclass(frozen=True, kw_only=True)
 class Paired:
-    """Weights for synthetic pairs, relative to 1 for the picture from degraded input."""
+    """Weights of the terms of synthetic pairs. The picture from degraded input has weight 1."""
 
     clean: float = 0.5
     """Weight of psi(a') = y."""
@@ -48,14 +48,14 @@ class Paired:
 
 @dataclass(frozen=True, kw_only=True)
 class Joint(Method):
-    """Train phi and psi, from synthetic pairs, genuine footage, or both."""
+    """Train phi and psi on synthetic pairs, genuine footage, or both."""
 
     name: ClassVar[str] = "joint"
     paired: Paired | None = Paired()
     unpaired: Unpaired | None = None
-    """Weights at low resolution. Without them, no genuine footage is used."""
+    """Weights of the terms at low resolution. If None, no genuine footage is used."""
     characteristic: bool = True
-    """Whether to use the terms at low resolution. Leaving them out is an ablation."""
+    """Whether to use the terms of step 2 at low resolution. False is an ablation."""
     pixel: float = 1.0
     """Weight of psi(a) = y if genuine footage is used."""
     adversarial: float = 0.005
@@ -63,13 +63,13 @@ class Joint(Method):
     closing: float = 0.0
     """Weight of psi(phi(rho(a))) = y, which is step 4."""
     coupling: float = 0.1
-    """Share of the gradient that passes from any picture into the consistifier."""
+    """Factor on the gradient that passes from any picture into the consistifier."""
     frozen: bool = False
-    """Whether psi stays as it is, which is an ablation."""
+    """Whether psi is not trained. True is an ablation."""
 
     @property
     def draw_settings(self) -> DrawSettings:
-        """Degraded pairs, genuine faces, or both."""
+        """Settings that draw degraded pairs, genuine faces, or both."""
         return DrawSettings(
             tiers=self.tiers,
             degraded=self.paired is not None,
@@ -77,7 +77,7 @@ class Joint(Method):
         )
 
     def specs(self) -> dict[str, NetworkSpec]:
-        """Return phi and psi, and with genuine footage rho and the discriminators too."""
+        """Return phi and psi, and also rho and the discriminators if genuine footage is used."""
         specs = {
             "consistifier": self._consistifier(),
             "superresolver": self._superresolver(rate=0.0 if self.frozen else 1.0),
@@ -92,7 +92,7 @@ class Joint(Method):
         return specs
 
     def step(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
-        """Update once."""
+        """Update the networks once."""
         generators: dict[str, Tensor] = {}
         discriminators: dict[str, Tensor] = {}
         with run.autocast():

@@ -1,4 +1,4 @@
-"""A log, losses as JSON lines, and sample sheets of a run."""
+"""The log of a training run, its losses as JSON lines, and its sample sheets."""
 
 import json
 import logging
@@ -132,7 +132,7 @@ class SampleSheet:
 
 
 def _results(network: nn.Module, consistent: Tensor) -> list[Tensor]:
-    """Return the picture of the super-resolver, and one with full texture if it has the head."""
+    """Return the super-resolver's picture, and one with full texture if it has a texture head."""
     pictures = [network(consistent)]
     if isinstance(network, SuperResolver) and network.tail is not None:
         pictures.append(pictures[0] + network.tail(network.features(consistent)))

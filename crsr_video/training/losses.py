@@ -1,9 +1,9 @@
 """Loss functions.
 
-Notation of the method, as we reconstructed it: y is a perfect picture, a is the low-resolution
-picture made from y, d is a after synthetic degradation, and g is a genuine low-resolution picture.
-phi is the consistifier, psi the super-resolver and rho the reverse network. All losses are scalars:
-means over all values, computed in float32.
+Notation of the method, as we reconstructed it: `y` is a perfect picture, `a` is the low-resolution
+picture made from `y`, `d` is the picture `a` after synthetic degradation, and `g` is a genuine
+low-resolution picture. `phi` is the consistifier, `psi` is the super-resolver and `rho` is the
+reverse network. All losses are scalars: means over all values, computed in float32.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ def low_frequency_difference(prediction: Tensor, target: Tensor, cells: int) -> 
 
 
 def hinge_discriminator(real: Tensor, generated: Tensor) -> Tensor:
-    """Loss of a discriminator, which wants real scores above 1 and generated ones below -1.
+    """Loss of a discriminator. It is 0 if real scores exceed 1 and generated ones are below -1.
 
     Source: Lim and Ye 2017, Miyato et al. 2018.
     """
@@ -51,7 +51,7 @@ def hinge_discriminator(real: Tensor, generated: Tensor) -> Tensor:
 
 
 def hinge_generator(generated: Tensor) -> Tensor:
-    """Loss of a generator, which wants high scores."""
+    """Loss of a generator, which decreases as the scores of its pictures increase."""
     return -generated.float().mean()
 
 
@@ -81,7 +81,7 @@ def discriminator_terms(
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Skip the gradients of a network's weights, since the generator's step would discard them."""
+    """Compute no gradients of a network's weights, because the generator's step discards them."""
     trained = [p for p in network.parameters() if p.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
@@ -97,7 +97,7 @@ def feature_difference(generated: Sequence[Tensor], truth: Sequence[Tensor]) -> 
 
     Args:
         generated: Feature maps of a frozen network for the generated pictures, (N, C, H, W) each.
-        truth: The same network's maps of the truth.
+        truth: Feature maps of the same network for the ground truth.
     """
     terms = [
         functional.l1_loss(g.float(), t.float()) / t.float().abs().mean().clamp_min(1e-6)
@@ -112,8 +112,8 @@ def identity_difference(
     """One minus the cosine similarity of two embeddings, plus a tenth of `feature_difference`.
 
     Args:
-        generated: What `networks.recognition.RecognitionNetwork` returns.
-        truth: The same for the truth.
+        generated: Output of `networks.recognition.RecognitionNetwork` for the generated pictures.
+        truth: Output of the same network for the ground truth.
     """
     cosine = functional.cosine_similarity(generated[0].float(), truth[0].float()).mean()
     return 1 - cosine + 0.1 * feature_difference(generated[1], truth[1])
@@ -122,13 +122,13 @@ def identity_difference(
 def chroma_difference(
     generated: Tensor, truth: Tensor, cell: int = 8, weights: Tensor | None = None
 ) -> Tensor:
-    """Difference of chroma averaged over cells: added texture may change luma, but not colour.
+    """Difference of chroma after averaging over cells, so that added texture changes only luma.
 
     Args:
         generated: (N, 3, H, W).
         truth: (N, 3, H, W).
         cell: Side in pixels of the square cells over which chroma is averaged.
-        weights: Weight of each pixel, (H, W) with a mean of one; by default all are equal.
+        weights: Weight of each pixel, (H, W) with a mean of 1. By default, all weights are equal.
     """
     difference = generated.float() - truth.float()
     chroma = torch.einsum("kc,nchw->nkhw", _CHROMA.to(difference), difference)

@@ -15,17 +15,22 @@ from crsr_video.training.run import NetworkSpec, Run
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Learning rate: a linear warm-up, then half a cosine down to a floor."""
+    """Schedule of the learning rate: a linear warm-up, then half a cosine down to a floor."""
 
     peak: float = 4e-4
     """Highest learning rate."""
     floor: float = 1e-5
     """Learning rate at the end."""
     warmup: int = 100
-    """Steps until the highest rate."""
+    """Number of steps of the warm-up."""
 
     def rate(self, step: int, progress: float) -> float:
-        """Return the learning rate at a step; `progress` (0 to 1) of the schedule is done."""
+        """Return the learning rate at a step.
+
+        Args:
+            step: Number of the step, from 0.
+            progress: Fraction of the schedule that is done, 0 to 1.
+        """
         cosine = (1 + math.cos(math.pi * min(progress, 1.0))) / 2
         warmup = min(1.0, (step + 1) / max(1, self.warmup))
         return (self.floor + (self.peak - self.floor) * cosine) * warmup
@@ -56,7 +61,7 @@ SIZES = {
         reverse={"channels": (4, 4, 4), "middle": 1},
         discriminator_channels=4,
     ),
-    # For comparisons in minutes: the paper's protocol, 16 to 64 pixels.
+    # For comparisons that take minutes, by the paper's protocol: from 16 to 64 pixels.
     "small": Size(
         consistifier={"channels": (16, 32, 64), "middle": 2},
         superresolver={"channels": (32, 64, 128), "down": (1, 1), "middle": 3, "up": (1, 2)},
@@ -68,18 +73,18 @@ SIZES = {
         superresolver={"channels": (35, 70, 140), "down": (1, 1), "middle": 3, "up": (1, 2)},
         discriminator_channels=16,
     ),
-    # The shipped size: 2.7 billion multiply-adds for a face from 64 to 256 pixels.
+    # The shipped size. It takes 2.7 billion multiply-adds to enlarge a face from 64 to 256 pixels.
     "fast": Size(superresolver={"tail": 16}),
 }
 """Network sizes by name."""
 
 LOW, HIGH = 2, 3
-"""Halvings of the discriminators of low and of high resolution."""
+"""Number of halvings of the resolution in the low- and the high-resolution discriminator."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC):
-    """A training method. Its fields are its settings; a run can only be resumed with the same."""
+    """A training method. Its fields are its settings, which must not change if a run is resumed."""
 
     name: ClassVar[str]
     size: str = "fast"
@@ -91,10 +96,10 @@ class Method(ABC):
     clip: float = 0.5
     """Largest gradient norm of a network; discriminators may have ten times as much."""
     discriminator_channels: int = 0
-    """Channels of the discriminators' first layer; 0 takes those of the size."""
+    """Channels of the discriminators' first layer, or 0 to use the number that `size` defines."""
 
     def settings(self) -> dict[str, Any]:
-        """Return everything that decides the result, except data and length."""
+        """Return all settings that affect the result, except the data and the training length."""
         return asdict(self)
 
     @property
@@ -108,7 +113,7 @@ class Method(ABC):
 
     @abstractmethod
     def step(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
-        """Update the networks once at a learning rate; returns weighted loss terms by name."""
+        """Update the networks once at a learning rate, and return weighted loss terms by name."""
 
     def _update(
         self,
@@ -117,7 +122,7 @@ class Method(ABC):
         generators: dict[str, Tensor],
         discriminators: dict[str, Tensor],
     ) -> dict[str, float]:
-        """Update both sides, and return their terms as numbers."""
+        """Update the generators and discriminators, and return their loss terms as numbers."""
         run.update_generators(generators, rate=rate, clip=self.clip)
         if discriminators:
             run.update_discriminators(discriminators, rate=rate, clip=10 * self.clip)
@@ -140,10 +145,10 @@ class Method(ABC):
 
 
 def joined(*pictures: Tensor) -> Tensor:
-    """Concatenate batches, so that a network runs once; (N, 3, H, W)."""
+    """Concatenate batches of (N, 3, H, W), so that a network runs only once for all of them."""
     return torch.cat(pictures).contiguous(memory_format=torch.channels_last)
 
 
 def scaled_gradient(x: Tensor, factor: float) -> Tensor:
-    """Return the same values with gradients multiplied by a factor on their way back."""
+    """Return the same values. In the backward pass, gradients are multiplied by a factor."""
     return x if factor == 1 else x.detach() + factor * (x - x.detach())

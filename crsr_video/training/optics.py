@@ -1,7 +1,7 @@
-"""Camera optics on tensors of any device: blur, sampling, noise, and the transfer to light.
+"""Camera optics on tensors of any device: blur, sampling, noise, and conversion to linear light.
 
-A picture is resampled by one matrix for each axis, so that blur, change of size and shift are a
-single filter. Pixel centres lie at integers. Beyond its edge, a picture is mirrored.
+A picture is resampled with one matrix for each axis, so that blur, change of size and shift form a
+single filter. Pixel centres lie at integers. A picture is mirrored at its edges.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 _PIXEL = 1 / 12
-"""Variance of a pixel's own width in square pixels, since a sample of the source is a mean too."""
+"""Variance of a box of one pixel: each source pixel is itself the mean over such a box."""
 BLACK_SLOPE, WHITE_SLOPE = 4.5, 1.099 * 0.45
 """Slopes of the transfer function of BT.709, from light to codes, at black and at white."""
 _TOE = 0.018
@@ -23,14 +23,14 @@ Profile = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Grid:
-    """Sampling positions in square pictures, for a batch of B."""
+    """Sampling positions in a batch of B square pictures."""
 
     start: Tensor
     """y and x of the first sample, (B, 2)."""
     step: Tensor
     """Source pixels from one sample to the next, (B,)."""
     side: int
-    """Samples along each axis."""
+    """Number of samples along each axis."""
 
     def positions(self, axis: int) -> Tensor:
         """Return the positions of samples along y (0) or x (1) in source pixels; (B, side)."""
@@ -38,17 +38,17 @@ class Grid:
         return self.start[:, axis, None] + count * self.step[:, None]
 
     def of(self, chosen: Tensor) -> "Grid":
-        """Return the grid of some of the pictures, by a mask (B,)."""
+        """Return the grid of the pictures that a mask (B,) selects."""
         return Grid(self.start[chosen], self.step[chosen], self.side)
 
 
 def sensor(pictures: Tensor, grid: Grid, defocus: Tensor) -> Tensor:
-    """Average over square sensor cells, which are as wide as the grid's step, behind a lens.
+    """Blur pictures by defocus, and average them over square cells as wide as the grid's step.
 
     Args:
         pictures: (B, 3, S, S).
         grid: Places of the cells.
-        defocus: Standard deviations in source pixels, (B,).
+        defocus: Standard deviations of the blur in source pixels, (B,).
 
     Returns:
         (B, 3, side, side).
@@ -68,14 +68,14 @@ def sensor(pictures: Tensor, grid: Grid, defocus: Tensor) -> Tensor:
 
 
 def resampled(pictures: Tensor, grid: Grid) -> Tensor:
-    """Resample with Keys' cubic kernel, a = -1/2 (1981), stretched where the grid is coarser.
+    """Resample with the cubic kernel of Keys (1981), a = -1/2, stretched if the grid is coarser.
 
     Args:
         pictures: (B, 3, S, S).
         grid: Places of the samples.
 
     Returns:
-        (B, 3, side, side); may overshoot.
+        (B, 3, side, side). Values may overshoot.
     """
     stretch = grid.step.clamp(min=1)[:, None, None]
 
@@ -93,14 +93,14 @@ def resampled(pictures: Tensor, grid: Grid) -> Tensor:
 def exposed(
     pictures: Tensor, grid: Grid, defocus: Tensor, path: Tensor, bend: Tensor | None = None
 ) -> Tensor:
-    """Average `sensor` along the path of the picture while the shutter is open.
+    """Average the result of `sensor` along the path of the picture while the shutter is open.
 
     Args:
         pictures: (B, 3, S, S).
         grid: Places of the cells.
-        defocus: Standard deviations in source pixels, (B,).
-        path: y and x from the shutter's opening to its closing, source pixels, (B, 2).
-        bend: Sagitta of the path, relative to its length, (B,); by default it is straight.
+        defocus: Standard deviations of the blur in source pixels, (B,).
+        path: y and x of the movement while the shutter is open, in source pixels, (B, 2).
+        bend: Sagitta of the path, relative to its length, (B,). By default, the path is straight.
 
     Returns:
         (B, 3, side, side).
@@ -144,8 +144,8 @@ def add_noise(pictures: Tensor, read: Tensor, shot: Tensor, rng: np.random.Gener
 
     Args:
         pictures: (B, 3, H, W) in [0, 1].
-        read: Standard deviation in black, (B,).
-        shot: Standard deviation that is added in white, (B,).
+        read: Standard deviation of the noise in black, (B,).
+        shot: Standard deviation of the noise that is added to it in white, (B,).
         rng: Seeds a generator on the pictures' device.
     """
     generator = torch.Generator(pictures.device).manual_seed(int(rng.integers(2**62)))
@@ -164,7 +164,7 @@ def _matrix(positions: Tensor, length: int, reach: float, profile: Profile) -> T
     """Return the weights (B, side, length) of source pixels at each position.
 
     Args:
-        positions: In source pixels, (B, side).
+        positions: Positions in source pixels, (B, side).
         length: Number of source pixels.
         reach: Distance beyond which the profile is zero.
         profile: Function from distances (B, side, taps) to weights.

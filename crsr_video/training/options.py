@@ -1,4 +1,4 @@
-"""Build a training method from words on a command line."""
+"""Build a training method from command-line arguments."""
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -30,13 +30,13 @@ _Settings = TypeVar("_Settings")
 
 
 def method(name: str, size: str, tiers: Sequence[str], changes: Sequence[str]) -> Method:
-    """Return a training method with the settings that were asked for.
+    """Return a training method with the requested settings.
 
     Args:
         name: A key of `METHODS`.
         size: A key of `SIZES`.
-        tiers: Texts for `tier` to parse. If there are none, the default tiers are used.
-        changes: Texts for `changed` to apply, one after the other.
+        tiers: Texts that `tier` parses. If there are none, the default tiers are used.
+        changes: Texts that `changed` applies, one after the other.
 
     Raises:
         TrainingError: A name or a value is not allowed.

@@ -1,8 +1,8 @@
-"""Packs: files of aligned face crops, of which single pictures can be read.
+"""Packs: files of aligned face crops, from which single pictures can be read.
 
 A pack is a ZIP archive. ``index.json`` describes the pictures and how they were made, and
 ``crops/000000.webp`` and so on are the pictures, stored without further compression, so that a
-picture is found by its offset. Packs of the same content are equal byte by byte.
+picture is found by its offset. Packs with the same content are identical byte by byte.
 """
 
 import hashlib
@@ -106,10 +106,10 @@ class PackWriter:
 
 @contextmanager
 def new_pack(path: Path, parameters: Mapping[str, Any]) -> Iterator[PackWriter]:
-    """Write a pack, which gets its name when the block ends without an error.
+    """Write a pack. The file gets its name only if the block ends without an error.
 
     Args:
-        path: The pack to write. In a folder, it is called ``faces.pack``.
+        path: The pack to write. If this is a folder, the pack is ``faces.pack`` in it.
         parameters: Parameters of the preparation, which the index stores as JSON.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Read weights of other projects' networks that are PyTorch files."""
+"""Read weights of other projects' networks that are stored in PyTorch files."""
 
 import pickle
 from collections.abc import Callable

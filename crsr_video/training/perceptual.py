@@ -5,14 +5,14 @@
         + w_c chroma(T, y) + w_t |x - a|
 
 A pixel loss alone leaves out what is uncertain; the other terms make T look like a photograph. F is
-a constant in all terms of T, so only the pixel loss trains the fidelity head. The trunk serves both
-heads; gradients that reach it from the terms of T are multiplied by `coupling`.
+treated as a constant in all terms of T, so only the pixel loss trains the fidelity head. The trunk
+serves both heads; gradients that reach it from the terms of T are multiplied by `coupling`.
 
 feat compares feature maps of EfficientNet-lite0 (ImageNet), and id compares embeddings of dlib's
 face-recognition network. Both networks are frozen (see `feature_network`, `networks.recognition`).
 adv is a projected discriminator on the same maps, without the map of the lowest resolution, whose
-gradient draws a lattice. Only photographs are shown to it as real. The method is ours, not the
-paper's.
+gradient causes a lattice pattern. Only photographs are shown to it as real. The method is ours, not
+the paper's.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,10 +46,10 @@ from crsr_video.training.run import NetworkSpec, Run
 from crsr_video.weights.packages import load_recognition
 
 _JUDGED_MAPS = 4
-"""Feature maps that the discriminator sees: all but the coarsest."""
+"""Number of feature maps that the discriminator sees: all but the coarsest."""
 _WINDOW_PX = 160
-"""Side of the part of a picture that the feature network sees. Half of a step's time went into
-whole pictures of 256 pixels, and texture does not need them."""
+"""Side of the part of a picture that the feature network sees. With whole pictures of 256 pixels,
+it took half of a step's time, and texture does not need them."""
 _WHOLE_FACE_PX = 64
 """Least side in LR pixels of a whole face whose identity and eyes are compared."""
 
@@ -71,12 +71,12 @@ class Perceptual(Method):
     chroma: float = 1.0
     """Weight of chroma(T, y)."""
     toward: float = 0.5
-    """Weight of phi(x) = a."""
+    """Weight of the term that keeps x close to a."""
     coupling: float = 0.1
     """Share of the gradient that passes from the terms of T into the trunk. With 0.5, fidelity fell
     by 0.1 to 0.3 dB in 500 steps."""
     hopeless: float = 0.09
-    """Root mean square difference of d and a, of 1, above which id(T, y) does not count."""
+    """RMS difference between phi's input and a, out of 1, above which id(T, y) does not count."""
     clean_share: float = 0.25
     """Part of each batch whose input is a."""
     extra: float = 0.35
@@ -143,7 +143,7 @@ class Perceptual(Method):
         return {"identity": 0.0, **self._update(run, rate, terms, judged)}
 
     def _inputs(self, draw: Draw) -> Tensor:
-        """Return the input (N, 3, T, T), which is degraded except for some faces of both halves."""
+        """Return the input (N, 3, T, T), which is degraded except for some faces in both halves."""
         assert draw.degraded is not None
         count = len(draw.target)
         is_clean = torch.zeros(count, dtype=torch.bool)
@@ -191,7 +191,7 @@ def _discriminator_term(
 
     Args:
         run: Holds the discriminator.
-        photographs: Number of true pictures, from the first, that are photographs.
+        photographs: Number of true pictures at the start of the batch that are photographs.
         real: True pictures and their feature maps.
         made: Generated pictures and their feature maps.
     """
@@ -223,7 +223,7 @@ def _mean(terms: Iterator[Tensor]) -> Tensor:
 
 
 def _augmentation(like: Tensor, step: int, seed: int) -> Callable[[Tensor], Tensor]:
-    """Draw a change of light, position and side for both generated and true pictures.
+    """Return a random change of light, position and side for generated and true pictures alike.
 
     A discriminator that sees few faces memorises them unless they are changed (Zhao et al. 2020,
     Karras et al. 2020).

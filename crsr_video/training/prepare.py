@@ -49,8 +49,8 @@ REASONS = ("unreadable", "too small", "no face", "degenerate", "cut off", "dupli
 UNREADABLE, TOO_SMALL, NO_FACE, DEGENERATE, CUT_OFF, DUPLICATE = REASONS
 
 LOOKS = 4
-"""Number of frames for which the tracker sees a picture. It accepts a doubtful face when it has
-found it twice, and searches again after three frames."""
+"""Number of times that a picture is given to the tracker. The tracker accepts a doubtful face only
+when it has detected it twice, and searches for it again after three frames."""
 _POINTS = ("eye_r", "eye_l", "nose", "mouth_r", "mouth_l")
 _LEAST_CONFIDENCE = 0.5
 _LEAST_INSIDE = 0.8
@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LocatedFace:
-    """A face whose place in a picture is known."""
+    """A face whose position in a picture is known."""
 
     file: str
     """Path below the source folder."""
@@ -70,7 +70,7 @@ class LocatedFace:
     person: str
     licence: str
     size: int
-    """Side of the crop that it fills, one of `SIZES`."""
+    """Side of the largest crop that the face fills, one of `SIZES`."""
     landmarks: tuple[tuple[float, float], ...]
     """Five points (x, y) in picture pixels, in the order of `geometry.TEMPLATE`."""
 
@@ -79,7 +79,7 @@ class Skipped(Counter[str]):
     """Counts skipped pictures and faces by reason, and logs each."""
 
     def add(self, reason: str, file: str) -> None:
-        """Count one."""
+        """Count and log one skipped picture or face."""
         self[reason] += 1
         log.info("%s: skipped, %s", file, reason)
 
@@ -91,14 +91,14 @@ def prepare(
 
     Args:
         source: Folder of pictures, with or without a `faces.csv`.
-        out: The pack to write, which replaces an existing one. In a folder, it is called
-            ``faces.pack``.
+        out: The pack to write, which replaces an existing one. If this is a folder, the pack is
+            called ``faces.pack`` in it.
         quality: WebP quality, 1 to 100; 101 is lossless.
         progress: Whether to draw a progress bar on standard error.
 
     Returns:
-        Number of crops of each split and size ("train_256"), number of faces that were "skipped",
-        and how many of these for each of `REASONS`.
+        Number of crops for each split and size (such as "train_256"), number of "skipped" pictures
+        and faces, and the number of these for each of `REASONS`.
 
     Raises:
         TrainingError: There is no usable face, or the pack cannot be written.
@@ -107,7 +107,7 @@ def prepare(
     skipped = Skipped()
     has_list = (source / LIST).is_file()
     faces = listed(source, skipped) if has_list else detected(source, skipped, progress=progress)
-    faces.sort(key=lambda face: (face.split, face.size))  # stable: in the order of the list
+    faces.sort(key=lambda face: (face.split, face.size))  # Equal keys keep their order.
     with new_pack(out, {"quality": quality, "largest": max(SIZES)}) as pack:
         for face in tqdm(faces, unit="face", disable=not progress):
             crop = aligned(source, face, face.size)
@@ -146,12 +146,12 @@ def aligned(source: Path, face: LocatedFace, size: int) -> Bytes | None:
 
 
 def size_for(face_width: float) -> int | None:
-    """Return the largest crop that a face of a width in pixels fills, or None if there is none."""
+    """Return the side of the largest crop that a face of this width fills, or None."""
     return next((size for size, least in SIZES.items() if face_width >= least), None)
 
 
 def read_picture(path: Path) -> Bytes | None:
-    """Read a picture as uint8 (H, W, 3), RGB, upright by EXIF, or None if unreadable."""
+    """Return a picture as uint8 (H, W, 3) RGB, rotated as EXIF says, or None if unreadable."""
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
@@ -199,8 +199,9 @@ def _from_row(row: dict[str, str], skipped: Skipped) -> LocatedFace | None:
 def detected(folder: Path, skipped: Skipped, *, progress: bool = False) -> list[LocatedFace]:
     """Detect every face that is wide enough in the pictures below a folder.
 
-    Each sub-folder is one person. Without sub-folders, each picture is one. The split depends on
-    the name of the person only. Pictures that are equal to an earlier one are skipped.
+    All pictures in the same sub-folder are taken to show one person, named after it. Each picture
+    directly in the folder is taken to show a different person. The split depends only on the name
+    of the person. A picture that equals an earlier one is skipped.
 
     Raises:
         TrainingError: There is no such folder.
@@ -259,7 +260,7 @@ def _faces_in(tracker: Tracker, picture: Bytes) -> list[Face]:
 
 
 def _usable_size(face: Face, picture: Bytes, name: str, skipped: Skipped) -> int | None:
-    """Return the size that a face fills. If it cannot be used, count it and return None."""
+    """Return the crop size that a face fills. If the face is unusable, count it and return None."""
     try:
         size = size_for(crop_side(face.landmarks) / FACE_WIDTHS_PER_CROP)
         inside = share_inside(face.landmarks, picture.shape[1], picture.shape[0])

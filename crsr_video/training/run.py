@@ -45,7 +45,8 @@ class NetworkSpec:
     rate: float = 1.0
     """Learning rate as a multiple of the run's. A network with rate 0 is used but not trained."""
     rates_by_prefix: dict[str, float] = field(default_factory=dict)
-    """Further factors on the rate of the parameters whose names begin with a prefix, by prefix."""
+    """Further factors on the rate of parameters, by the prefix of their names. Only the first
+    matching prefix counts."""
     is_discriminator: bool = False
     """Discriminators have an optimizer of their own, and no moving average."""
 
@@ -132,7 +133,7 @@ class Run:
         return found
 
     def average(self, name: str) -> nn.Module:
-        """Return the moving average of a network, which is what is evaluated and shipped."""
+        """Return the moving average of a network, which is evaluated and shipped in its place."""
         found: nn.Module = self.averages[name]
         return found
 
@@ -179,7 +180,7 @@ class Run:
 
     def finish_step(self, decay: float) -> None:
         """Update the moving averages and count the step."""
-        # Early in a run, the average forgets faster, so that the first steps soon drop out of it.
+        # Early in a run, the average forgets faster, so that the first steps soon lose weight.
         lerp = get_ema_multi_avg_fn(min(decay, (1 + self.step) / (10 + self.step)))
         for name, average in self.averages.items():
             if self.specs[name].rate:
@@ -284,7 +285,7 @@ def load(path: Path, device: str = "cpu") -> Run:
 def check_same(
     run: Run, method: str, settings: dict[str, Any], specs: dict[str, NetworkSpec]
 ) -> None:
-    """Check that a run is resumed with the method, settings and networks of its start.
+    """Check that a run is resumed with the method, settings and networks it was started with.
 
     Raises:
         TrainingError: The run was started with another method, setting or network.

@@ -1,4 +1,4 @@
-"""A training run in a folder: start or resume it, and the loop of every method."""
+"""Starts or resumes a training run in a folder, and contains the loop of every method."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ from crsr_video.training.run import Run, check_same, load, save
 CHECKPOINT = "checkpoint.pt"
 
 _STEPS_TO_MEASURE = 20
-"""Steps after which the speed is known well enough to plan the schedule."""
+"""Number of steps after which the speed is known well enough to plan the schedule."""
 _SHEET_FACES = 6
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """When to stop, log and save."""
+    """Limits and intervals: when to stop, log and save."""
 
     steps: int | None = None
     """Length of the schedule. A run with a number of steps can be repeated exactly."""
@@ -39,7 +39,7 @@ class Limits:
     until: int | None = None
     """Pause at this step, in the middle of the schedule."""
     pause: float | None = None
-    """Pause after so many minutes of this call."""
+    """Pause after this call has trained for this many minutes."""
     log_every: int = 25
     """Steps between log lines."""
     save_every: float = 120.0
@@ -49,7 +49,7 @@ class Limits:
 
 
 class Session:
-    """A run in a folder: a new one, or the one that the folder holds."""
+    """A training run in a folder, which is new or continues the run in that folder."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Session:
             folder: Folder of the run.
             genuine: A pack of harvested faces, or an .npz file.
             start: Folders of runs, checkpoints or weights files whose weights a new run starts
-                from. For each network, the first that has it counts.
+                from. Each network is taken from the first one that contains it.
             framing: "canonical", or "wider" for faces cut as in the .npz file.
             seed: Seed of the networks and of every draw.
             device: "cpu", "cuda" or "cuda:N".
@@ -93,7 +93,7 @@ class Session:
 
         Args:
             limits: When to stop, log and save.
-            workers: Number of threads that make data.
+            workers: Number of threads that prepare data.
             progress: Whether to draw a progress bar on standard error.
 
         Raises:
@@ -147,14 +147,14 @@ class Session:
 
 
 def _for_sheet(settings: DrawSettings) -> DrawSettings:
-    """A few faces of the largest tier that is trained on, as they are."""
+    """Return settings that draw a few unvaried faces of the largest tier."""
     largest = max(settings.tiers, key=lambda tier: tier.patch)
     tiers = (replace(largest, batch=_SHEET_FACES, share=1.0),)
     return replace(settings, tiers=tiers, photographs=False, varied=False)
 
 
 def read_run(path: Path) -> Run:
-    """Read a run by its folder or its checkpoint.
+    """Read a run from its folder or its checkpoint.
 
     Raises:
         TrainingError: There is no checkpoint, or it is damaged.
@@ -168,7 +168,7 @@ def starting_weights(path: Path) -> dict[str, dict[str, Tensor]]:
     A discriminator has no average, so its own weights are returned.
 
     Raises:
-        TrainingError: The file is neither of them, or damaged.
+        TrainingError: The file is neither a run nor a weights file, or it is damaged.
         WeightsError: The weights file cannot be used.
     """
     if path.suffix == ".safetensors" or not path.exists():
@@ -192,11 +192,11 @@ def train(
     *,
     workers: int = 0,
 ) -> Run:
-    """Train until the schedule ends or `limits` pause it, with checkpoints on the way.
+    """Train until the schedule ends or `limits` pause it, and save checkpoints regularly.
 
     Raises:
-        TrainingError: There is no length, the loss is no longer finite, or the disk is full. The
-            checkpoint in `folder` is the last good one.
+        TrainingError: `limits` has no length, the loss is no longer finite, or the disk is full.
+            The checkpoint in `folder` is the last good one.
     """
     if not (limits.steps or limits.minutes):
         raise TrainingError("training needs a length: use --steps or --minutes")
@@ -225,7 +225,7 @@ def train(
 
 
 class _Clock:
-    """Training time, speed, and what is due."""
+    """Measures training time and speed, and decides when to stop and when to save."""
 
     def __init__(self, run: Run, limits: Limits) -> None:
         self._run, self._limits = run, limits
@@ -253,11 +253,11 @@ class _Clock:
         return True
 
     def _elapsed(self) -> float:
-        """Seconds of this call."""
+        """Return the seconds since this call began."""
         return time.perf_counter() - self._began
 
     def _replan(self) -> None:
-        """Fit the remaining steps to the remaining time."""
+        """Plan the number of steps that fits into the remaining time."""
         run, minutes = self._run, self._limits.minutes
         if minutes is None or self._limits.steps:
             return

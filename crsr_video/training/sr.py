@@ -1,4 +1,4 @@
-"""Step 1 of the method, and two baselines: the super-resolver alone.
+"""Training of the super-resolver alone: step 1 of the method, and two baselines.
 
     L = pix(psi(x), y) + w_a adv(psi(x))
 
@@ -24,13 +24,13 @@ class SuperResolution(Method):
 
     name: ClassVar[str] = "sr"
     blind: bool = False
-    """Train on degraded input (three quarters) instead of artificial LR alone."""
+    """Replace three quarters of the artificial LR input by degraded input."""
     adversarial: float = 0.0
     """Weight of the adversarial term; 0 trains without a discriminator."""
 
     @property
     def draw_settings(self) -> DrawSettings:
-        """Pairs, which are degraded for blind super-resolution."""
+        """Settings for pairs, whose input is degraded for blind super-resolution."""
         return DrawSettings(tiers=self.tiers, degraded=self.blind)
 
     def specs(self) -> dict[str, NetworkSpec]:
@@ -41,7 +41,7 @@ class SuperResolution(Method):
         return specs
 
     def step(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
-        """Update once."""
+        """Train for one step, and return the loss terms by name."""
         small = draw.artificial
         if draw.degraded is not None:
             plain = len(small) // 4
@@ -54,12 +54,12 @@ class SuperResolution(Method):
 def from_pairs(
     run: Run, small: Tensor, target: Tensor, weights: "SuperResolution"
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Loss terms of the super-resolver and of its discriminator, from pairs.
+    """Return the loss terms of the super-resolver and of its discriminator for pairs.
 
     Args:
         run: Holds the super-resolver, and the discriminator if its weight is not zero.
         small: Input of the super-resolver, (N, 3, T, T).
-        target: (N, 3, 4T, 4T).
+        target: The ground truth, (N, 3, 4T, 4T).
         weights: Gives the weights of the terms.
     """
     generated = run["superresolver"](joined(small))

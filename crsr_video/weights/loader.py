@@ -29,7 +29,7 @@ FAST = "fast"
 """Name of the shipped weights."""
 
 IDENTITY = "identity"
-"""Name of the pair of networks without weights, which only enlarges bicubically."""
+"""Name of the pair of networks without weights, which only performs bicubic enlargement."""
 
 _LARGEST_BYTES = 512 * 2**20
 """Maximum size of a weights file. A larger file cannot belong to these networks."""
@@ -37,7 +37,7 @@ _LARGEST_HEADER_BYTES = 2**20
 """Maximum size of the header, which names only a few hundred tensors."""
 
 Ranges = dict[str, tuple[float, float]]
-"""Lowest and highest usual values in a network, see `networks.quantised.Ranges`."""
+"""Usual range of values at each step of a network. See `networks.quantised.Ranges`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +133,9 @@ class Pair:
         return isinstance(self.superresolver, SuperResolver) and self.superresolver.tail is not None
 
     def with_texture(self, share: float) -> "Pair":
-        """Return a pair that adds this share, 0 to 1, of the texture head's output.
+        """Return a pair that adds this share (0 to 1) of the texture head's output.
 
-        Return the pair itself if it has no texture head, or if the share is 0.
+        Return this pair itself if it has no texture head, or if the share is 0.
         """
         if not self.has_texture or share == 0:
             return self
@@ -177,7 +177,7 @@ def _known(model: str) -> ShippedWeights | None:
     """Return the shipped weights of this name, or None if the model must be a file.
 
     Raises:
-        WeightsError: The model is a name, but no shipped weights have it.
+        WeightsError: The model is a name, but no shipped weights have this name.
     """
     known = {weights.name: weights for weights in shipped()}
     path = Path(model)
@@ -259,7 +259,7 @@ def _build(
         if key.startswith(f"{prefix}.")
     }
     try:
-        with torch.device("meta"):  # allocates nothing before the shapes are compared
+        with torch.device("meta"):  # This allocates nothing before the shapes are compared.
             built = network(**_arguments(metadata[prefix]))
         built.load_state_dict(own, assign=True)
     except (LookupError, TypeError, ValueError, RuntimeError) as error:

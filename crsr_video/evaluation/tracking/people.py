@@ -113,10 +113,11 @@ def people(source: Path | None, *, pictures: int = 1) -> list[Person]:
     """Read the people to draw into scenes.
 
     Args:
-        source: A pack that the prepare command wrote, whose faces get the landmarks of the
-            template, or a folder of pictures with ``faces.csv``, which lists their landmarks.
+        source: A pack that the prepare command wrote, or a folder of pictures with a ``faces.csv``
+            that lists their landmarks. Faces of a pack get the landmarks of the template.
             Defaults to variants of the portrait that comes with scikit-image.
-        pictures: Most pictures of each person. Several are returned as people of the same name.
+        pictures: Maximum number of pictures of each person. Each picture is returned as a separate
+            person of the same name.
 
     Raises:
         ConfigError: If there is no suitable face.

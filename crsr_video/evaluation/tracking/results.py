@@ -16,7 +16,7 @@ from crsr_video.text_table import markdown_table
 Values = NDArray[np.float64]
 
 MAX_ERROR = 0.15
-"""A face is misplaced if its mean landmark error in face widths is larger."""
+"""Mean landmark error, in face widths, above which a face counts as misplaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Figures:
     """Due faces, summed over frames."""
     recall: float
     recalls: tuple[float, ...]
-    """By `scoring.CLASSES`."""
+    """Recall for each class of face widths in `scoring.CLASSES`."""
     precision: float
     precisions: tuple[float, ...]
     false: int
@@ -46,15 +46,16 @@ class Figures:
     misplaced: int
     """Faces with a mean landmark error above `MAX_ERROR`, where a wrong face would be pasted."""
     deviation: float
-    """Mean distance of landmarks from their own mean place on each face, in face widths. A constant
-    offset, as of a person whose features differ from the template, does not count."""
+    """Mean distance of each landmark from its mean position on the same face, in face widths. A
+    constant offset does not count, such as that of a person whose features differ from the
+    template."""
     jitter: float
     """Root mean square of the motion of landmarks relative to the truth, in pixels per frame."""
     jitter_max: float
-    """The largest such motion."""
+    """Largest motion of a landmark relative to the truth, in pixels per frame."""
 
     def as_dict(self) -> dict[str, object]:
-        """The figures for JSON, rounded, with None in place of NaN."""
+        """Return the figures for JSON, rounded, with None in place of NaN."""
         return {key: _rounded(value) for key, value in asdict(self).items()}
 
 
@@ -67,7 +68,7 @@ def _rounded(value: object) -> object:
 
 
 def figures(scores: Sequence[Score]) -> Figures:
-    """Figures of some scenes together. Every face of every frame has the same weight."""
+    """Return the figures of several scenes together. Each face in each frame weighs the same."""
     kinds = range(len(CLASSES))
     due = [sum(s.due[k] for s in scores) for k in kinds]
     hits = [sum(s.hits[k] for s in scores) for k in kinds]
@@ -114,14 +115,14 @@ def _is_misplaced(pair: Pair) -> bool:
 
 
 def _distances(pairs: Sequence[Pair]) -> Values:
-    """Landmark errors in face widths."""
+    """Return the landmark errors in face widths."""
     return np.concatenate(
         [np.zeros(0), *(np.linalg.norm(p.error, axis=1) / p.truth.width for p in pairs)]
     )
 
 
 def deviation(pairs: Sequence[Pair]) -> Values:
-    """Distances of landmarks from their own mean place on each face, in face widths."""
+    """Return the distance of each landmark from its mean position on the face, in face widths."""
     by_face: dict[int, list[Values]] = {}
     for pair in pairs:
         eyes = (pair.truth.points[1] - pair.truth.points[0]) @ np.array([1, 1j])
@@ -132,7 +133,7 @@ def deviation(pairs: Sequence[Pair]) -> Values:
 
 
 def jitter(pairs: Sequence[Pair]) -> Values:
-    """Motion of each landmark between successive frames, minus the true motion, in pixels."""
+    """Return each landmark's motion between successive frames minus the true one, in pixels."""
     by_face: dict[tuple[int, int], list[Pair]] = {}
     for pair in pairs:
         by_face.setdefault((pair.truth.id, pair.track), []).append(pair)
@@ -177,7 +178,7 @@ per frame in ms."""
 
 
 def as_text(results: Sequence[Result]) -> str:
-    """Tables of quality, time and face widths."""
+    """Return tables of quality, time and face widths."""
     rows = [[r.scene.name, str(r.frames), *_cells(figures([r.score])), *_more(r)] for r in results]
     frames = str(sum(r.frames for r in results))
     rows.append([TOTAL, frames, *_cells(figures([r.score for r in results])), "", ""])
@@ -217,7 +218,7 @@ def _number(value: float, places: int) -> str:
 
 
 def _times(results: Sequence[Result]) -> str:
-    """Mean time per frame by part of the tracker."""
+    """Return a table of the mean time per frame by part of the tracker."""
     parts = list(dict.fromkeys(part for r in results for part in r.milliseconds))
     head = ["ms per frame", *parts, "sum"]
     rows = [
@@ -232,7 +233,7 @@ def _times(results: Sequence[Result]) -> str:
 
 
 def _sizes(results: Sequence[Result]) -> str:
-    """Recall and precision by face width, over all scenes."""
+    """Return a table of recall and precision by face width, over all scenes."""
     total = figures([result.score for result in results])
     rows = [
         [title, _number(recall, 3), _number(precision, 3)]
@@ -242,7 +243,7 @@ def _sizes(results: Sequence[Result]) -> str:
 
 
 def as_dicts(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """An entry for each scene with the results of each face, and one for all scenes together."""
+    """Return an entry for each scene with the results of each face, and one for all scenes."""
     rows: list[dict[str, Any]] = [
         {
             "scene": r.scene.name,
@@ -263,7 +264,7 @@ def as_dicts(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 
 def by_face(score: Score) -> list[dict[str, Any]]:
-    """Results of every true face that was due in any frame."""
+    """Return the results of every true face that was due in any frame."""
     rows = []
     for face_id, due in sorted(score.due_frames.items()):
         own = [pair for pair in score.pairs if pair.truth.id == face_id]
@@ -282,7 +283,7 @@ def by_face(score: Score) -> list[dict[str, Any]]:
 
 
 def failures(found: Sequence[Failure]) -> list[dict[str, Any]]:
-    """Failures, with those of one kind and face in successive frames joined into one."""
+    """Return the failures. Those of one kind and face in successive frames are joined into one."""
     runs: list[dict[str, Any]] = []
     latest: dict[tuple[str, int], dict[str, Any]] = {}
     for one in found:

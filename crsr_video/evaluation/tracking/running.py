@@ -1,4 +1,4 @@
-"""Scenes through the tracker: running, scoring, and overlay videos of the results."""
+"""Run the tracker on drawn scenes, score the results, and write overlay videos of them."""
 
 import json
 import os
@@ -40,13 +40,13 @@ class Settings:
     """Options of the evaluation."""
 
     faces: Path | None = None
-    """Source of the cast; see `people.people`."""
+    """Source of the people in the scenes; see `people.people`."""
     backgrounds: Path | None = None
     """Source of backgrounds; see `drawing.find_backdrops`."""
     lookahead: int = 8
     min_face: float = 16.0
     frames: int | None = None
-    """Limit of the number of frames of each scene."""
+    """Maximum number of frames of each scene. Defaults to all of them."""
     seed: int = 0
     video: Path | None = None
     """Folder for overlay videos."""
@@ -71,11 +71,11 @@ class Report:
 def measure(
     chosen: Sequence[Scene], settings: Settings, on_scene: Callable[[str], None] = lambda _: None
 ) -> Report:
-    """Run scenes.
+    """Run the tracker on scenes, and return the results.
 
     Args:
-        chosen: The scenes.
-        settings: Options.
+        chosen: The scenes to run.
+        settings: Options of the evaluation.
         on_scene: Called with the name of each scene before it is run.
 
     Raises:
@@ -116,7 +116,7 @@ def measure(
 
 
 OnFrame = Callable[[DrawnFrame, TrackedFrame, Score], None]
-"""Called with each frame after it was scored."""
+"""A function that is called with each frame after the frame was scored."""
 
 
 def run(
@@ -138,8 +138,8 @@ def run(
         cast: People to show.
         backdrops: Backgrounds.
         lookahead: Lookahead of the tracker in frames.
-        min_face: Narrowest face that the tracker uses, in pixels.
-        frames: Limit of the number of frames.
+        min_face: Width in pixels of the narrowest face that the tracker uses.
+        frames: Maximum number of frames. Defaults to all of them.
         seed: Seed of the noise.
         models: Folder of the face models.
         on_frame: Called with each frame after it was scored.
@@ -229,7 +229,7 @@ def overlay_video(path: Path, size: tuple[int, int]) -> Iterator[OnFrame]:
 
 
 def draw_overlay(drawn: DrawnFrame, item: TrackedFrame, score: Score) -> Bytes:
-    """A frame with boxes and landmarks drawn in: uint8 (H, W, 3), RGB."""
+    """Return a frame with boxes and landmarks drawn into it, as uint8 (H, W, 3) in RGB."""
     picture = np.ascontiguousarray(as_rgb(drawn.frame)).copy()
     for truth in drawn.faces:
         _draw(picture, truth.box, truth.points, _colour(truth), f"{truth.id}", below=True)

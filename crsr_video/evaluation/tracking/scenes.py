@@ -1,6 +1,6 @@
-"""Descriptions of scenes, and the place of everything in them in each frame.
+"""Descriptions of scenes, and the pose of every face and occluder in each frame.
 
-Lengths are frame pixels, times are frames, and tilts are degrees. A positive tilt turns a head
+Lengths are in frame pixels, times in frames, and tilts in degrees. A positive tilt turns a head
 clockwise.
 """
 
@@ -15,7 +15,7 @@ from crsr_video.imaging.geometry import FACE_WIDTHS_PER_CROP, Matrix
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Place of something at one time. Between two keys it moves straight at a constant speed."""
+    """Pose of a layer at one time. Between two keys, all values change linearly."""
 
     at: float
     x: float
@@ -28,20 +28,20 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Sway:
-    """A small endless loop around the path."""
+    """A small periodic motion around the path."""
 
     x: float = 0.0
-    """Amplitude, as are `y` and `tilt`."""
+    """Amplitude of x. `y` and `tilt` are amplitudes too."""
     y: float = 0.0
     tilt: float = 0.0
     period: float = 60.0
     phase: float = 0.0
-    """In turns."""
+    """Phase as a fraction of the period."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Place of something in one frame."""
+    """Pose of a layer in one frame."""
 
     x: float
     y: float
@@ -79,11 +79,11 @@ class Shot:
 
     start: int
     layers: tuple[Actor | Occluder, ...]
-    """From back to front."""
+    """Faces and occluders, from back to front."""
     backdrop: int = 0
     """Number of the background."""
     shake: float = 0.0
-    """Amplitude of a hand-held camera."""
+    """Amplitude of the shake of a hand-held camera."""
     pan: tuple[float, float] = (0.0, 0.0)
     """Motion of the whole picture per frame."""
 
@@ -103,12 +103,12 @@ class Scene:
     """Standard deviation of the blur of the lens."""
 
     def shot(self, index: int) -> Shot:
-        """The shot of a frame."""
+        """Return the shot that contains a frame."""
         return [shot for shot in self.shots if shot.start <= index][-1]
 
 
 def pose(what: Actor | Occluder, shot: Shot, index: int) -> Pose:
-    """Place of a layer in a frame, including the motion of the camera."""
+    """Return the pose of a layer in a frame, including the motion of the camera."""
     times = [key.at for key in what.keys]
     x, y, width, tilt = (
         float(np.interp(index, times, [getattr(key, name) for key in what.keys]))
@@ -125,7 +125,7 @@ def pose(what: Actor | Occluder, shot: Shot, index: int) -> Pose:
 
 
 def camera(shot: Shot, index: int) -> tuple[float, float]:
-    """Motion of the whole picture in a frame, (x, y)."""
+    """Return the shift (x, y) of the whole picture in a frame."""
     t = index - shot.start
     # Several frequencies, which together repeat only after more frames than any scene has.
     x = np.sin(0.37 * t) + 0.6 * np.sin(0.83 * t + 1) + 0.3 * np.sin(1.9 * t + 2)
@@ -134,7 +134,7 @@ def camera(shot: Shot, index: int) -> tuple[float, float]:
 
 
 def frame_from_crop(where: Pose, size: int) -> Matrix:
-    """Matrix (2x3) from a canonical crop of `size` pixels to the frame.
+    """Return the matrix (2x3) from a canonical crop of `size` pixels to the frame.
 
     The centre of the oval of the face lies at the centre of the pose.
     """

@@ -7,9 +7,9 @@ A true face is *due* if at least half of it is visible and three quarters of it 
 frame. A face that is covered (inside the frame, but less than a tenth visible) must not be found.
 Everything in between, and faces narrower than 16 pixels, may be found or not.
 
-In each frame, true and tracked faces are paired one to one. Pairs of the frame before are kept as
-long as they match, then as many due faces as possible get a pair, then the nearest are taken (as in
-CLEAR MOT; Bernardin and Stiefelhagen 2008).
+In each frame, true and tracked faces are paired one to one. Pairs of the previous frame are kept as
+long as they match. Then as many due faces as possible get a partner, and among the remaining
+choices the best match wins (as in CLEAR MOT; Bernardin and Stiefelhagen 2008).
 """
 
 from collections import Counter
@@ -25,10 +25,10 @@ from crsr_video.imaging.geometry import Points
 from crsr_video.types import Face
 
 CLASSES: tuple[tuple[float, float], ...] = ((16, 24), (24, 32), (32, 64), (64, np.inf))
-"""Ranges of face widths in pixels, without the upper bound."""
+"""Ranges of face widths in pixels, excluding the upper bound."""
 MIN_WIDTH_PX = 16.0
 MIN_VISIBLE, MIN_INSIDE = 0.5, 0.75
-"""Shares of a face that make it due."""
+"""Smallest visible share, and smallest share inside the frame, of a face that is due."""
 MAX_COVERED_VISIBLE = 0.1
 """A face is covered if a smaller share of it is visible."""
 _MIN_OVERLAP, _MAX_DISTANCE, _MAX_SIZE_RATIO = 0.4, 0.5, 2.0
@@ -56,7 +56,7 @@ def is_usable(face: Face) -> bool:
 
 
 def match_quality(truths: Sequence[Truth], faces: Sequence[Face]) -> NDArray[np.float64]:
-    """Match quality of every true face (row) and tracked face (column).
+    """Return the match quality of every true face (row) with every tracked face (column).
 
     Returns:
         0 without a match, and otherwise the overlap of the boxes plus the closeness of the centres,
@@ -76,7 +76,7 @@ def match_quality(truths: Sequence[Truth], faces: Sequence[Face]) -> NDArray[np.
 
 
 _KEPT_PAIR, _DUE_PAIR = 1000.0, 10.0
-"""Added to the match quality of a pair of the frame before, and of a pair with a due face."""
+"""Bonuses on the match quality: for a pair of the previous frame, and for a due face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,9 @@ class Score:
     """Due faces by `CLASSES`, summed over frames."""
     hits: list[int] = field(default_factory=lambda: [0] * len(CLASSES))
     false: list[int] = field(default_factory=lambda: [0] * len(CLASSES))
-    """False faces by their own width. The smallest count to the first class."""
+    """False faces by the class of their own width. Narrower faces count in the first class."""
     skipped: int = 0
-    """Due faces that were tracked, but are not usable."""
+    """Due faces that were tracked, but not as usable faces."""
     hidden: int = 0
     """False faces that match a covered face."""
     switches: int = 0
@@ -124,15 +124,15 @@ class Score:
     pairs: list[Pair] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     overlaps: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """Frames in which a true face and a track match, by both IDs."""
+    """Number of frames in which a due face and a track match, by both IDs."""
     tracked: Counter[int] = field(default_factory=Counter)
-    """Frames of each track, except for matches with faces that are not due."""
+    """Number of frames of each track, except those in which its partner is not due."""
     due_frames: Counter[int] = field(default_factory=Counter)
-    """Frames in which each true face was due."""
+    """Number of frames in which each true face was due."""
 
     @property
     def id_true(self) -> int:
-        """Frames that are right with the best assignment of tracks to true faces."""
+        """Number of correct frames under the best assignment of tracks to true faces."""
         return _best(self.overlaps)
 
 
@@ -142,11 +142,11 @@ class Scorer:
 
     score: Score = field(default_factory=Score)
     _partners: dict[int, int] = field(default_factory=dict)
-    """Track of each true face in the frame before."""
+    """Track ID of each true face in the previous frame."""
     _known: dict[int, int] = field(default_factory=dict)
-    """Track of each true face when it was last found."""
+    """Track ID of each true face when it was last found."""
     _lost: set[int] = field(default_factory=set)
-    """True faces that were found, and missed since."""
+    """IDs of the true faces that were found once and have been missed since."""
 
     def add_frame(self, index: int, truths: Sequence[Truth], faces: Sequence[Face]) -> None:
         """Compare the faces of the next frame."""
@@ -174,7 +174,7 @@ class Scorer:
     def _paired(
         self, truths: Sequence[Truth], usable: Sequence[Face], near: NDArray[np.float64]
     ) -> list[tuple[int, int]]:
-        """Pairs of indices, (true, tracked)."""
+        """Return pairs of indices, (true, tracked)."""
         worth = near.copy()
         for i, truth in enumerate(truths):
             for j, face in enumerate(usable):
@@ -227,7 +227,7 @@ class Scorer:
 
 
 def _best(overlaps: Counter[tuple[int, int]]) -> int:
-    """Most frames that are right if every true face has one track and every track one face."""
+    """Return the most correct frames if true faces and tracks are assigned one to one."""
     if not overlaps:
         return 0
     truths, tracks = (sorted({pair[k] for pair in overlaps}) for k in (0, 1))

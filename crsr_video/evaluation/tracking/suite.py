@@ -1,4 +1,4 @@
-"""The fixed suite of scenes."""
+"""The fixed suite of test scenes for the tracking evaluation."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -18,10 +18,10 @@ def _at(x: float, y: float, width: float, tilt: float = 0.0) -> tuple[Key, ...]:
 def _grid(
     size: tuple[int, int], columns: int, rows: int, low: float, high: float, *, drift: float = 1.0
 ) -> tuple[Actor, ...]:
-    """Faces side by side that sway a little, with widths evenly spread from `low` to `high`."""
+    """Return a grid of faces that sway a little, with widths evenly spread from `low` to `high`."""
     total = columns * rows
     widths = np.linspace(low, high, total)
-    # Neighbours differ in size. A step that shares no factor with the count visits all faces.
+    # Neighbours differ in size. A step that shares no factor with the count visits all widths.
     step = next(s for s in range(round(total * 0.38) or 1, total + 2) if np.gcd(s, total) == 1)
     actors = []
     for n in range(total):
@@ -34,7 +34,7 @@ def _grid(
 
 
 def _one_shot(name: str, *layers: Actor | Occluder, **more: object) -> Scene:
-    """A scene with a single shot."""
+    """Return a scene with a single shot."""
     shot_names = ("backdrop", "shake", "pan")
     of_shot = {key: more.pop(key) for key in shot_names if key in more}
     return Scene(name, (Shot(0, layers, **of_shot),), **more)  # type: ignore[arg-type]
@@ -90,7 +90,7 @@ def _tilts() -> list[Scene]:
 
 
 def _crossings() -> list[Scene]:
-    """People who pass in front of others, who are hidden for about half a second."""
+    """People who pass in front of other people and hide them for about half a second."""
     return [
         _one_shot(
             "crossing",
@@ -108,7 +108,7 @@ def _crossings() -> list[Scene]:
         ),
         _one_shot(
             "turn-back",
-            # They meet, one is partly covered, and both go back.
+            # The two people meet, one is partly covered, and both go back.
             Actor(1, 6, (Key(0, 500, 500, 80), Key(44, 930, 500, 80), Key(89, 500, 500, 80))),
             Actor(2, 7, (Key(0, 1400, 505, 84), Key(44, 980, 505, 84), Key(89, 1400, 505, 84))),
             backdrop=1,
@@ -117,23 +117,23 @@ def _crossings() -> list[Scene]:
 
 
 def _occlusions() -> list[Scene]:
-    """Things in front of faces, for up to a second."""
+    """Objects that cover faces for up to a second."""
     return [
         _one_shot(
             "occlusion",
             Actor(1, 0, _at(400, 400, 100), Sway(20, 6, 3)),
             Actor(2, 1, _at(1000, 420, 60), Sway(20, 6, 3, 50)),
             Actor(3, 2, _at(1500, 400, 36), Sway(10, 3, 3, 70)),
-            # A hand in front of a face: 27 frames from fully visible to fully visible.
+            # A hand in front of a face, which is not fully visible for 27 frames.
             Occluder((Key(25, 400, 1300, 150), Key(33, 400, 410, 150), Key(52, 400, 410, 150),
                       Key(60, 400, 1300, 150)), 1.3, "hand"),
-            # Boards that pass in front of two others.
+            # Boards that pass in front of the other two faces.
             Occluder((Key(0, 300, 420, 130), Key(89, 1700, 420, 130)), 2.5, "wall"),
             Occluder((Key(30, 1800, 400, 60), Key(60, 1200, 400, 60)), 2.0, "wall"),
         ),
         _one_shot(
             "hands",
-            # Hands that cover a part only, so the faces must still be found.
+            # Hands that cover only a part of each face, so the faces must still be found.
             Actor(1, 3, _at(200, 220, 80), Sway(10, 4, 3)),
             Actor(2, 4, _at(450, 220, 50), Sway(10, 4, 3, 50)),
             Occluder((Key(15, 120, 420, 50), Key(30, 185, 260, 50), Key(60, 215, 262, 50),
@@ -187,7 +187,7 @@ def _motions() -> list[Scene]:
     return [
         _one_shot(
             "fast",
-            # Up to a third of the face width per frame.
+            # The faces move by up to a third of their width per frame.
             Actor(1, 0, _at(960, 400, 80), Sway(380, 0, 5, 90)),
             Actor(2, 1, _at(960, 750, 50), Sway(200, 40, 8, 75)),
             blur=0.8,
@@ -217,7 +217,7 @@ def _stills() -> list[Scene]:
 
 
 def _crowds() -> list[Scene]:
-    """Many faces at once, and no face."""
+    """Scenes with many faces at once, and one scene without any face."""
     return [
         _one_shot("crowd-30", *_grid(HD, 6, 5, 24, 90, drift=0.7), frames=45, backdrop=3),
         _one_shot("crowd-120", *_grid(HD, 15, 8, 18, 56, drift=0.7), frames=24, backdrop=1),
@@ -239,7 +239,7 @@ NAMES = tuple(scene.name for scene in SUITE)
 
 
 def scenes(names: Sequence[str] = ()) -> list[Scene]:
-    """Scenes of the suite in its order, or all of them if no name is given.
+    """Return the named scenes in the order of the suite, or all scenes if no name is given.
 
     Raises:
         ConfigError: If a name is unknown.

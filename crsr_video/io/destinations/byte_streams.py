@@ -155,8 +155,8 @@ class PipeStream(ByteStream):
     def _open_again(self, number: int) -> int:
         """Return a new descriptor for the same file, in non-blocking mode for a pipe or socket.
 
-        Blocking mode belongs to the open file description, which other processes may share. A pipe
-        is therefore opened again where the system allows it, and not only duplicated.
+        Blocking mode belongs to the open file description, which other processes may share. Where
+        the system allows it, a pipe is therefore opened again instead of being duplicated.
         """
         kind = os.fstat(number).st_mode
         if stat.S_ISFIFO(kind) and Path("/proc/self/fd").is_dir():

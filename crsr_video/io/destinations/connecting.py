@@ -1,4 +1,4 @@
-"""Connections to network destinations: made within a timeout, and again after they broke."""
+"""Connect to network destinations within a timeout, and reconnect after a connection breaks."""
 
 import socket
 import threading
@@ -20,9 +20,9 @@ class Connector:
     Args:
         destination: A network address.
         seconds: Timeout of one attempt.
-        retry_delay: Seconds before the first attempt, after which it tries until it succeeds. With
-            None there is a single attempt, at once.
-        on_event: Called with a line when the reason of the failures changes.
+        retry_delay: Seconds before the first attempt, which is repeated until one succeeds. If this
+            is None, there is a single attempt, at once.
+        on_event: Called with the error message of a failure if it differs from the previous one.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Connector:
         self._stop = threading.Event()
         self._result: Queue[ByteStream | BaseException] = Queue(1)
         self.state = "connecting"
-        """"connecting" or "waiting to reconnect"."""
+        """Current activity: "connecting" or "waiting to reconnect"."""
         self.delay = retry_delay or FIRST_DELAY_SECONDS
         """Seconds before the next attempt."""
         self._retries = retry_delay is not None
@@ -45,10 +45,10 @@ class Connector:
         self._thread.start()
 
     def result(self, seconds: float = 0.0) -> ByteStream | None:
-        """Return the stream as soon as there is a connection, or None.
+        """Return the connected stream, or None if there is no connection yet.
 
         Args:
-            seconds: How long to wait for it.
+            seconds: Maximum time to wait for the connection.
 
         Raises:
             OutputError: The only attempt failed.
@@ -129,7 +129,7 @@ def _open(destination: Destination, seconds: float, stop: threading.Event) -> By
         socket.getaddrinfo(host, None)
     stream = open_relay(destination)
     try:
-        if destination.container != "rtsp":  # RTSP connects once it has received the header.
+        if destination.container != "rtsp":  # RTSP connects after it receives the header.
             stream.wait_until_connected(seconds, stop)
     except BaseException:
         stream.release()

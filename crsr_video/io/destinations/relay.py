@@ -1,8 +1,8 @@
 """Byte streams through a relay: a child process that speaks a network protocol.
 
-PyAV's FFmpeg connects and writes to RTMP and RTSP without a timeout, and holds Python's lock while
-it connects. A child process can be killed at any time. PyAV's FFmpeg lacks SRT, so there the relay
-is an ffmpeg program.
+PyAV's FFmpeg connects and writes to RTMP and RTSP without a timeout, and holds the GIL while it
+connects. A child process, in contrast, can be killed at any time. PyAV's FFmpeg does not support
+SRT, so the relay for SRT is an ffmpeg program.
 """
 
 import errno
@@ -22,20 +22,20 @@ from crsr_video.io.destinations.byte_streams import ByteStream, PipeStream
 from crsr_video.io.ffmpeg_program import find_ffmpeg
 
 _EMPTY_PACKETS = (b"\x47\x1f\xff\x10" + b"\xff" * 184) * 7
-"""Null packets of MPEG-TS: the ffmpeg program connects when it has received something."""
+"""Null packets of MPEG-TS. The ffmpeg program connects only after it has received some data."""
 _ENDING_SECONDS = 3.0
 """How long the child may take to end the connection properly."""
 _POLL_SECONDS = 0.05
 _SCRIPT = Path(__file__).with_name("relay_process.py")
 _NEW_SESSION = sys.platform != "win32"
-"""The child runs in a session of its own, so that Ctrl+C does not reach it."""
+"""Whether the child runs in a session of its own, so that Ctrl+C does not reach it."""
 _PASS_BYTES = (
     *("-hide_banner", "-nostdin", "-nostats", "-loglevel", "info"),
     *("-probesize", "32", "-analyzeduration", "0", "-fflags", "nobuffer"),
     *("-f", "data", "-raw_packet_size", "1316", "-blocksize", "1316", "-i", "pipe:0"),
     *("-map", "0", "-c", "copy", "-flush_packets", "1", "-f", "data"),
 )
-"""Arguments under which the ffmpeg program passes bytes on unchanged."""
+"""Arguments with which the ffmpeg program passes on bytes unchanged."""
 
 
 class RelayStream(ByteStream):
@@ -43,7 +43,7 @@ class RelayStream(ByteStream):
 
     Args:
         command: The child's command line.
-        begin: Bytes that the child gets first.
+        begin: Bytes that are sent to the child first.
         ready: Beginning of the line on standard error that reports a connection.
         name: Name for messages.
 
@@ -75,7 +75,7 @@ class RelayStream(ByteStream):
         """Wait until the child reports that it is connected.
 
         Raises:
-            OSError: It failed, it did not connect in time, or `stop` was set.
+            OSError: The child failed or did not connect in time, or `stop` was set.
         """
         end = time.monotonic() + seconds
         while not self._is_ready.wait(_POLL_SECONDS):
@@ -87,7 +87,7 @@ class RelayStream(ByteStream):
                 raise TimeoutError(errno.ETIMEDOUT, f"no answer within {seconds:g} s")
 
     def send(self, view: memoryview) -> int:
-        """Write some of the data."""
+        """Write some of the data, and return the number of bytes written."""
         try:
             return self._pipe.send(view)
         except BrokenPipeError as error:
@@ -111,7 +111,7 @@ class RelayStream(ByteStream):
                 self._lines.append(text.rpartition("://")[2].partition(": ")[2] or text)
 
     def finish(self) -> None:
-        """Let the child send what it has, and end the connection."""
+        """Let the child send the data that it still has, and end the connection."""
         self._pipe.release()
         with suppress(OSError):
             assert self._process.stdin is not None
@@ -132,7 +132,7 @@ class RelayStream(ByteStream):
 
 
 def open_relay(destination: Destination) -> RelayStream:
-    """Start a child that speaks the destination's protocol. It is not connected yet.
+    """Start a child that speaks the destination's protocol. The child is not connected yet.
 
     Raises:
         OutputError: No program on this machine supports the protocol.

@@ -1,4 +1,4 @@
-"""Relay between a writer and the network, run as a script in a process of its own.
+"""Relay between a writer and the network. This module runs as a script in a separate process.
 
 It imports nothing from this package. The first line of standard input is JSON ("url", "mode",
 "options"), and the stream follows: bytes that are passed on unchanged, or a NUT stream whose
@@ -23,9 +23,10 @@ _SYNCPOINT = b"NK\xe4\xad\xee\xca\x45\x69" + b"\x06" + bytes(6)
 class _Input:
     """Standard input as a file for PyAV.
 
-    FFmpeg wants to see a frame before it returns from opening the stream, but frames come only
-    after the connection is made. The header holds everything that is needed, so while the stream
-    is opened, a short pause counts as its end. NUT's demuxer also needs a sync point there.
+    FFmpeg waits for a frame before it returns from opening the stream, but frames are sent only
+    after the connection is made. The header holds everything that is needed. Therefore, while the
+    stream is being opened, a short pause in the input is reported as the end of the file. Before
+    that end, NUT's demuxer also needs a sync point.
     """
 
     name = "standard input"
@@ -60,7 +61,7 @@ def _report(text: str) -> None:
 
 
 def pass_bytes(url: str, options: dict[str, str]) -> None:
-    """Send standard input unchanged."""
+    """Send the bytes of standard input unchanged."""
     with av.open(url, "w", format="data", container_options=options) as output:
         stream = output.add_data_stream()
         output.start_encoding()
@@ -75,7 +76,7 @@ def pass_bytes(url: str, options: dict[str, str]) -> None:
 
 
 def pass_packets(url: str, options: dict[str, str], container: str) -> None:
-    """Send the packets of a NUT stream in another container."""
+    """Send the packets of the NUT stream on standard input in another container."""
     quick = {"probesize": "32", "analyzeduration": "0", "fflags": "nobuffer"}
     given = _Input()
     with (
@@ -93,7 +94,7 @@ def pass_packets(url: str, options: dict[str, str], container: str) -> None:
 
 
 def main() -> None:
-    """Carry out the order on the first line of standard input."""
+    """Read the request from the first line of standard input, and carry it out."""
     try:
         order = json.loads(_first_line() or b"{}")
         options = {"flush_packets": "1", "max_interleave_delta": "1", **order.get("options", {})}

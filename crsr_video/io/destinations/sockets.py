@@ -13,12 +13,12 @@ _DATAGRAM = 7 * _TS_PACKET
 """Bytes per datagram: as many whole MPEG-TS packets as fit into an Ethernet frame."""
 _SEND_BUFFER = 1 << 20
 _TTL = 16
-"""Routers that a multicast packet may cross; the same default as in FFmpeg."""
+"""Number of routers that a multicast packet may cross. FFmpeg has the same default."""
 _POLL_SECONDS = 0.1
 
 
 class UdpStream(ByteStream):
-    """MPEG-TS stream sent as UDP datagrams. Sending works even if nobody receives.
+    """MPEG-TS stream sent as UDP datagrams. Sending works even without a receiver.
 
     Raises:
         OSError: The host is unknown or unreachable.
@@ -73,7 +73,7 @@ class TcpStream(PipeStream):
 
 
 def open_udp(destination: Destination) -> UdpStream:
-    """Open a UDP stream; "pkt_size" and "ttl" in the query of the URL work as in FFmpeg.
+    """Open a UDP stream. "pkt_size" and "ttl" in the query of the URL work as in FFmpeg.
 
     Raises:
         OutputError: The query contains an unknown or invalid option.

@@ -1,10 +1,10 @@
-"""Opens and demuxes a live source in a thread of its own, so that waiting for it can always end.
+"""Background thread that opens and demuxes a live source, so that its reader can stop at any time.
 
-FFmpeg waits for the network inside its own code, where no other thread can interrupt it. So nobody
-waits for FFmpeg here: the reader waits for this thread's queue, in short steps, and may leave at
-any time. The thread then ends by itself: at once if it reads a pipe, and after PyAV's own timeout
-if FFmpeg waits for the network. It closes whatever it has opened. Signals also cannot get lost in
-FFmpeg, since Python handles them in the main thread.
+FFmpeg waits for the network inside its own code, where no other thread can interrupt it. The
+reader therefore never waits for FFmpeg: it waits for this thread's queue, in short steps, and may
+leave at any time. The thread then ends by itself: at once if it reads a pipe, and after PyAV's own
+timeout if FFmpeg waits for the network. It closes whatever it has opened. Signals cannot
+get lost in FFmpeg either, since Python handles them in the main thread.
 """
 
 import queue
@@ -30,15 +30,15 @@ _QUEUED_PACKETS = 4
 _CAMERA_POLL_SECONDS = 0.002
 _GRACE_SECONDS = 0.5
 _MOST_FAILURES = 500
-"""Errors in a row after which a source is given up."""
+"""Number of errors in a row after which reading a source ends."""
 _PIECES = 4
-"""How much longer the silences of a source are that comes in pieces."""
+"""Factor on the stall timeout of a source that comes in pieces, whose silences are longer."""
 _JOIN_SECONDS = 1.0
-"""How long closing waits for the thread. FFmpeg may keep it for longer; it needs no help then."""
+"""How long closing waits for the thread. If FFmpeg blocks it longer, it ends by itself later."""
 
 
 class ConnectionLost(Exception):  # noqa: N818 - not an error for the user: the reader reconnects
-    """A connection is of no use any more; the text says why."""
+    """A connection cannot be used any more. The message says why."""
 
 
 class Stalled(ConnectionLost):
@@ -46,7 +46,7 @@ class Stalled(ConnectionLost):
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
-    """The run is to end."""
+    """The run must end."""
 
 
 class _Received(NamedTuple):
@@ -55,7 +55,7 @@ class _Received(NamedTuple):
 
 
 _Event = Connection | _Received | Exception | None
-"""None: the source has ended."""
+"""`None` means that the source has ended."""
 
 
 class BackgroundConnection(Closing):
@@ -66,8 +66,9 @@ class BackgroundConnection(Closing):
         settings: Timeouts, and options of protocols.
         inlet: The pipe through which the source comes, if any.
         stop: Set when the run is to end.
-        on_silence: Called with seconds, at every look while a pipe or a camera sends nothing.
-        on_damage: Called for every read of which nothing could be made.
+        on_silence: Called repeatedly with the seconds of silence, while a pipe or a camera that has
+            sent pictures sends nothing.
+        on_damage: Called for every read error after which reading goes on.
 
     Raises:
         InputError: The source cannot be opened, or not in time.
@@ -91,7 +92,7 @@ class BackgroundConnection(Closing):
         self._closing = threading.Event()
         self._events: queue.Queue[_Event] = queue.Queue(_QUEUED_PACKETS)
         self._deadline = time.monotonic() + settings.connect_seconds
-        """Until when the first picture must have come."""
+        """Latest `time.monotonic` at which the first picture must have come."""
         self.has_pictures = False
         """Whether any picture was decoded; set by the reader."""
         self._fruitless = 0.0
@@ -118,7 +119,7 @@ class BackgroundConnection(Closing):
     # In the reader's thread ----------------------------------------------------------------------
 
     def picture_decoded(self) -> None:
-        """Take note that the packets can be decoded."""
+        """Note that a picture was decoded."""
         self.has_pictures, self._fruitless = True, 0.0
 
     def packets(self) -> Iterator[tuple[Packet, float]]:
@@ -167,7 +168,7 @@ class BackgroundConnection(Closing):
 
         Args:
             waited: Seconds of the wait so far.
-            busy: Seconds, among those, in which a pipe sent something.
+            busy: Seconds of this wait in which a pipe was not silent.
         """
         if not self.has_pictures:
             if time.monotonic() > self._deadline:
@@ -187,7 +188,7 @@ class BackgroundConnection(Closing):
         return max(self._settings.connect_seconds, self._stall_seconds)
 
     def _check_pictures(self) -> None:
-        """Raise if packets come, but nothing can be made of them."""
+        """Raise if packets come, but no picture can be decoded from them."""
         if not self.has_pictures:
             if time.monotonic() > self._deadline:
                 raise self._too_late()
@@ -205,7 +206,7 @@ class BackgroundConnection(Closing):
         return InputError(f"{self._target.name}: sent no picture within {seconds:g} s")
 
     def _handle(self, error: Exception) -> None:
-        """Continue after damaged bytes, or raise what the error amounts to."""
+        """Continue after damaged bytes, or raise the exception that ends the connection."""
         if isinstance(error, ExitError):  # PyAV's timeout.
             raise (self._stalled() if self.has_pictures else self._too_late()) from error
         if not isinstance(error, (FFmpegError, OSError)):
@@ -244,7 +245,7 @@ class BackgroundConnection(Closing):
                 self._relay.close()
 
     def _open(self) -> Connection:
-        # Later than the reader's own deadlines, so that the reader always says what happened.
+        # These timeouts are longer than the reader's own, so that the reader reports the problem.
         timeout = 2 * self._settings.connect_seconds, self._stall_seconds + _GRACE_SECONDS
         try:
             return Connection(self._target, self._inlet, timeout=timeout, waits_for_facts=False)
@@ -287,7 +288,7 @@ class BackgroundConnection(Closing):
         )
 
     def _put(self, event: _Event) -> None:
-        """Hand an event to the reader; if it has left, the event is dropped."""
+        """Hand an event to the reader, or drop the event if the reader has left."""
         while not self._closing.is_set():
             try:
                 self._events.put(event, timeout=POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""An opened source: its container, the video stream in it, and its packets past damage."""
+"""An opened source: its container, the video stream in it, and its packets, also after damage."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -35,8 +35,8 @@ class Connection(Closing):
         inlet: The pipe through which it comes, if any; it stays open.
         hwaccel: As in `ReadSettings`.
         timeout: As for `open_target`.
-        waits_for_facts: Whether a pipe is read ahead for what PyAV does not say of its container,
-            which may take a while.
+        waits_for_facts: Whether a pipe is read ahead for facts about its container that PyAV does
+            not provide. This may take a while.
 
     Raises:
         InputError: The source cannot be opened.
@@ -61,18 +61,18 @@ class Connection(Closing):
             self.container.close()
             raise
         self.decoder = _decoder_for(self.video)
-        """The decoder of the video, which is not always that of the stream."""
+        """The decoder of the video, which is not always the decoder that PyAV chose."""
         self.facts = facts.of_track(self.video.index)
         """Properties of the pictures that the file states and PyAV does not pass on."""
         self.time_base = self.video.time_base or Fraction(1, 1000)
         """Seconds per tick of the video stream."""
         self.has_unknown_streams = False
-        """Whether streams have come that nothing was known of when the source was opened."""
+        """Whether streams have come that were not known when the source was opened."""
         self.gave_up = False
         """Whether reading has ended because of too many errors in a row."""
 
     def _read_facts(self, waits: bool) -> FileFacts:
-        """Return the metadata of a file, or of a pipe, from which nothing is taken."""
+        """Return the metadata of a file or a pipe. Bytes of a pipe are not consumed."""
         if self.inlet is not None and waits:
             return read_facts(pipes.InletWindow(self.inlet, PROBE_BYTES))
         with suppress(OSError, ValueError):
@@ -97,7 +97,7 @@ class Connection(Closing):
 
     @property
     def has_arbitrary_start(self) -> bool:
-        """Whether the time at which the source begins says nothing about the recording."""
+        """Whether the start time of the source is arbitrary, and unrelated to the recording."""
         return is_arbitrary_start(self.format_name, self.origin)
 
     def seek(self, time: Fraction) -> bool:
@@ -114,11 +114,11 @@ class Connection(Closing):
     def packets(
         self, on_error: Callable[[Exception], None], most_failures: int
     ) -> Iterator[Packet]:
-        """Yield the packets of all streams, past damage.
+        """Yield the packets of all streams, and continue after damage.
 
         Args:
             on_error: Called with every error of the demuxer; it may raise to give up.
-            most_failures: Errors in a row after which nothing more is expected.
+            most_failures: Number of errors in a row after which reading ends.
         """
         failures = 0
         while failures < most_failures:
@@ -192,7 +192,7 @@ def _decoder_for(video: VideoStream) -> VideoCodecContext:
         return video.codec_context
     try:
         decoder = CodecContext.create(name, "r")
-    except (FFmpegError, ValueError):  # This FFmpeg was built without it.
+    except (FFmpegError, ValueError):  # This FFmpeg was built without this decoder.
         return video.codec_context
     assert isinstance(decoder, VideoCodecContext)
     decoder.extradata = video.codec_context.extradata

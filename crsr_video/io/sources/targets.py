@@ -1,4 +1,4 @@
-"""Interpretation of a source address: its kind, and the options with which FFmpeg opens it.
+"""Interpret the address of a source: determine its kind, and FFmpeg's options to open it.
 
 Nothing is opened here. A source may use only the protocols that its own address needs: a playlist
 from the network cannot make anybody read local files, and a file cannot connect to anything.
@@ -20,7 +20,7 @@ from crsr_video.io import limits, pipes, pixel_formats
 
 PIPE_NAMES = ("-", "pipe:", "pipe:0")
 DEVICES = ("v4l2", "avfoundation", "dshow", "lavfi")
-"""FFmpeg's names of the kinds of cameras, and of its generator of test pictures."""
+"""FFmpeg's names of the camera interfaces, and of its generator of test pictures (lavfi)."""
 
 _HTTP = "http,https,httpproxy,tcp,tls,crypto"
 _RTMP = "rtmp,rtmps,rtmpt,rtmpts,ffrtmphttp,http,https,tcp,tls"
@@ -33,7 +33,7 @@ PROTOCOLS = {
     **dict.fromkeys(("udp", "udplite"), "udp,udplite"),
     **dict.fromkeys(("tcp", "tls"), "tcp,tls"),
 }
-"""FFmpeg's protocols that may be used for an address, by its scheme."""
+"""FFmpeg's protocols that may be used for an address, by the scheme of the address."""
 RELAYED = ("srt", "rist")
 """Schemes that PyAV's FFmpeg lacks, but that an `ffmpeg` program may have."""
 
@@ -46,10 +46,10 @@ _DEMUXERS = {
     "video4linux2": "v4l2",
     "video4linux": "v4l2",
 }
-"""FFmpeg's names of demuxers that have a more common name."""
+"""FFmpeg's names of demuxers, by more common names for the same formats."""
 _LIVE_FORMATS = ("hls", "rtsp", "rtp", "rtp_mpegts", "webvtt")
 _FORCED_FORMATS = ("rawvideo", "image2pipe")
-"""Formats that any bytes could be: only read when they are requested."""
+"""Formats that any data could have. They are read only if they are requested."""
 _CLOCKLESS = ("h264", "hevc", "m4v", "mpegvideo", "mjpeg", "mpjpeg", "obu", "image2pipe", "vvc")
 _LIVE_ANALYSIS = {"analyzeduration": "1000000", "fpsprobesize": "0"}
 """One second is enough to find all streams; the frame rate is not needed."""
@@ -72,21 +72,21 @@ class Target:
     name: str
     """Name in messages: the address without a password."""
     url: str
-    """Address for FFmpeg. Of a pipe: "-", or the path of a FIFO."""
+    """Address for FFmpeg. For a pipe, this is "-" or the path of a FIFO."""
     format: str | None = None
-    """FFmpeg's name of the demuxer; detected by default."""
+    """FFmpeg's name of the demuxer, or None to detect the format."""
     options: dict[str, str]
-    """Options for FFmpeg's demuxer: limits, what the settings ask for, and the user's own."""
+    """Options for FFmpeg's demuxer: limits, options from the settings, and options of the user."""
     is_relayed: bool = False
     """Whether an `ffmpeg` program receives the source and passes it on through a pipe."""
     is_paced: bool = False
     """Whether frames are held back until they are due."""
     comes_in_pieces: bool = False
-    """Whether the source arrives some seconds at a time (HLS), with longer silences."""
+    """Whether the source arrives in pieces of some seconds (HLS), with silences between them."""
 
     @property
     def is_live(self) -> bool:
-        """Whether frames come at their own pace rather than as fast as they are read."""
+        """Whether frames arrive at their own pace rather than as fast as they are read."""
         return self.is_paced or self.kind is not Kind.FILE
 
     @property
@@ -105,7 +105,7 @@ def recorded_target(path: Path, settings: ReadSettings) -> Target:
         if settings.format is not None:
             raise ConfigError("input-format is for standard input only: a file states its own")
         _check_shape(settings, None)
-        # FFmpeg takes the name of a .jpg for a numbered sequence, which would open other files.
+        # FFmpeg would treat the name of a .jpg as a numbered sequence, and open other files.
         form = "jpeg_pipe" if path.suffix.lower() in (".jpg", ".jpeg", ".jpe") else None
         return Target(
             kind=Kind.FILE, name=str(path), url=f"file:{path}", format=form, options=_options()
@@ -124,7 +124,7 @@ def live_target(address: str, settings: ReadSettings) -> Target:
 
     Raises:
         ConfigError: The settings do not fit the source.
-        InputError: The address is no source, or this system cannot read it.
+        InputError: The address does not name a source, or this system cannot read it.
     """
     if not address:
         raise InputError("a source is needed: -, a camera, a URL or a file")
@@ -135,7 +135,7 @@ def live_target(address: str, settings: ReadSettings) -> Target:
 
 
 def is_clockless(target: Target, demuxer: str, settings: ReadSettings) -> bool:
-    """Return whether FFmpeg invents the timestamps, so that times of arrival are better."""
+    """Return whether FFmpeg makes up the timestamps, so that arrival times should replace them."""
     comes_live = target.is_live and not target.is_paced
     return demuxer in _CLOCKLESS and settings.rate is None and comes_live
 
@@ -215,7 +215,8 @@ def _network(address: str, settings: ReadSettings, scheme: str) -> Target:
     extra = {"rtsp_transport": "tcp"} if scheme in ("rtsp", "rtsps") else {}
     if scheme == "udp":  # A full buffer loses datagrams, but need not end the run.
         extra |= {"overrun_nonfatal": "1", "reuse": "1"}
-    if "listen" in settings.options.get("rtsp_flags", ""):  # Its default is out of its own range.
+    # The default of FFmpeg's listen_timeout lies outside the range that FFmpeg itself allows.
+    if "listen" in settings.options.get("rtsp_flags", ""):
         extra |= {"listen_timeout": str(math.ceil(settings.connect_seconds))}
     whitelists = _options(name, PROTOCOLS[scheme], _LIVE_FORMATS)
     return Target(
@@ -235,8 +236,8 @@ def _device(address: str, settings: ReadSettings, name: str) -> Target:
     shape = {} if name == "lavfi" else _check_shape(settings, name, is_live=True)
     if name == "v4l2" and "pixel_format" in shape:
         shape["input_format"] = shape.pop("pixel_format")
-    # 4 is AVFMT_FLAG_NONBLOCK, which has no name: cameras are polled, since a call that waits for
-    # a picture could not be ended.
+    # The option has no name for AVFMT_FLAG_NONBLOCK, whose value is 4. Cameras are polled, because
+    # a call that waits for a picture could not be interrupted.
     options = {"fflags": "+4", "max_streams": str(limits.MAX_STREAMS)}
     return Target(
         kind=Kind.DEVICE,
@@ -280,7 +281,7 @@ def _demuxer(settings: ReadSettings, more_formats: tuple[str, ...] = ()) -> str 
 def _options(
     name: str | None = None, protocols: str = limits.PROTOCOLS, more_formats: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """Return the limits under which a source is opened."""
+    """Return FFmpeg's options that limit how a source may be opened."""
     formats = dict.fromkeys((*limits.FORMATS, *more_formats, *([name] if name else ())))
     return {
         **limits.opening_options(),
@@ -295,12 +296,13 @@ def _check_shape(
     """Return size, pixel format and rate as FFmpeg's options.
 
     Raises:
-        ConfigError: They are given for a source that tells them itself, or are impossible.
+        ConfigError: The source states these values itself, or a value is impossible.
         InputError: The size is beyond the limits.
     """
     shape = {}
     takes_shape = name == "rawvideo" or name in DEVICES
-    has_rate = settings.rate is not None and not is_live  # Live: also for streams without times.
+    # A live source may also have a rate if it is a stream without timestamps.
+    has_rate = settings.rate is not None and not is_live
     if not takes_shape and (settings.size or settings.pixel_format or has_rate):
         sources = "--input-format rawvideo" + (" and cameras" if is_live else "")
         raise ConfigError(f"size, pixel-format and rate are for {sources} only")

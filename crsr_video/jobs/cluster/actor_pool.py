@@ -1,7 +1,7 @@
-"""Workers as Ray actors, which take segments of all videos.
+"""A pool of workers, which are Ray actors and enhance segments of all videos.
 
 Ray chooses the machines, starts the workers and restarts those that died. The segment of a worker
-that died goes to the next free one, because a lost machine may not come back.
+that died goes to the next free worker, because a lost machine may not come back.
 """
 
 import os
@@ -29,9 +29,9 @@ from crsr_video.jobs.cluster.worker import (
 from crsr_video.jobs.segments import Plan, Segment, SegmentResult, compatibility
 
 MAX_RETRIES = 3
-"""How often a dead worker is restarted, and how often a segment is tried again."""
+"""Number of times that a dead worker is restarted, and that a segment is tried again."""
 START_SECONDS = 180.0
-"""Time in which the first worker must be ready, and in which one must return if all have died."""
+"""Timeout for workers to start, and for a worker to come back after all of them have died."""
 _POLL_SECONDS = 0.2
 _MAX_REASON = 300
 """Maximum length of an error message that is quoted from Ray."""
@@ -43,7 +43,7 @@ class WorkerResources:
 
     cpus: float = 1.0
     gpus: float = 0.0
-    """A fraction lets several workers share a GPU."""
+    """GPUs of one worker. With a fraction, several workers share a GPU."""
 
     def count_workers(self, nodes: Iterable[dict[str, Any]]) -> int:
         """Return how many workers fit into a cluster.
@@ -80,7 +80,7 @@ class _Task:
     folder: Path
     batch: _Batch
     failures: int = 0
-    """Number of workers that died with it."""
+    """Number of workers that died while they enhanced this segment."""
 
     def is_visible_here(self) -> bool:
         """Return whether this machine sees the source and the work folder."""
@@ -88,10 +88,10 @@ class _Task:
 
 
 class ActorPool:
-    """Workers of a cluster. `enhance` may be called from many threads, the rest from one.
+    """Workers of a cluster. Only `enhance` may be called from several threads at the same time.
 
     Args:
-        ray: The `ray` module, connected.
+        ray: The `ray` module, connected to a cluster.
         check: Called repeatedly while the pool waits. It may raise an exception.
         on_notice: Called with each notice for the user.
     """
@@ -107,9 +107,9 @@ class ActorPool:
         self._waiting: deque[_Task] = deque()
         self._idle: list[Any] = []
         self._preparing: dict[Any, Any] = {}
-        """Actors that are getting ready, by Ray's reference of the call."""
+        """Actors that are getting ready, by Ray's reference to the call."""
         self._busy: dict[Any, tuple[Any, _Task]] = {}
-        """Actors that enhance a segment, by Ray's reference of the call."""
+        """Actors that enhance a segment, by Ray's reference to the call."""
         self._actors: list[Any] = []
         self._reasons: dict[str, None] = {}
         """Why workers were left out."""
@@ -124,7 +124,7 @@ class ActorPool:
         """Start as many workers as fit into the cluster.
 
         Args:
-            config: Settings of the work.
+            config: Settings of the enhancement.
             resources: Resources that each worker takes.
             limit: Maximum number of workers, if any.
 
@@ -161,7 +161,7 @@ class ActorPool:
             task.batch.answers.put(WorkerFailure("stopped", "ClusterError"))
 
     def _await_workers(self) -> None:
-        """Wait until all workers are ready or the time is over.
+        """Wait until all workers are ready, or until `START_SECONDS` have passed.
 
         Raises:
             ClusterError: No worker is ready.
@@ -184,7 +184,7 @@ class ActorPool:
     def _finish_preparing(self, call: Any, actor: Any) -> None:
         try:
             answer = self._ray.get(call)
-        except Exception as error:  # For example, crsr-video is not installed there.
+        except Exception as error:  # For example, crsr-video is not installed on that machine.
             self._leave_out(actor, f"a worker cannot be started: {_last_line(error)}")
             return
         if isinstance(answer, WorkerReady):
@@ -194,7 +194,7 @@ class ActorPool:
             self._leave_out(actor, answer.message)
 
     def _leave_out(self, actor: Any | None, reason: str) -> None:
-        """Do without a worker from now on."""
+        """Stop using a worker, and notify the user once of each reason."""
         if actor is not None:
             self._ray.kill(actor)
         if reason not in self._reasons:
@@ -210,10 +210,10 @@ class ActorPool:
         folder: Path,
         on_result: Callable[[SegmentResult], None],
     ) -> Iterable[str]:
-        """Have segments enhanced, and wait for all of them. This is a `SegmentExecutor`.
+        """Let the workers enhance segments, and wait for all. This method is a `SegmentExecutor`.
 
         Raises:
-            ClusterError: A segment cannot be enhanced. No worker uses the folder any more then.
+            ClusterError: A segment cannot be enhanced. By then, no worker uses the folder any more.
         """
         batch, notices = _Batch(), dict[str, None]()
         for segment in segments:
@@ -238,7 +238,7 @@ class ActorPool:
     # Thread that talks to Ray --------------------------------------------------------------------
 
     def serve(self, is_over: Callable[[], bool]) -> None:
-        """Pass segments to workers and results back until `is_over` returns True.
+        """Pass segments to the workers, and results back, until `is_over` returns True.
 
         Raises:
             ClusterError: All workers are lost.
@@ -275,7 +275,7 @@ class ActorPool:
             self._busy[call] = actor, task
 
     def _receive(self) -> bool:
-        """Wait briefly for an answer. Return False if no call is under way."""
+        """Wait briefly for answers and handle them. Return False if no call is in progress."""
         calls = [*self._preparing, *self._busy]
         if not calls:
             return False
@@ -291,7 +291,7 @@ class ActorPool:
         try:
             answer = self._ray.get(call)
         except self._ray.exceptions.RayActorError as error:
-            self._prepare(actor)  # Ray restarts it if it can.
+            self._prepare(actor)  # Ray restarts the worker if it can.
             if task.failures < MAX_RETRIES:
                 self._waiting.appendleft(replace(task, failures=task.failures + 1))
                 return
@@ -314,7 +314,7 @@ def _failure(task: _Task, error: Exception) -> WorkerFailure:
 
 
 def _checked(answer: SegmentDone | WorkerFailure, folder: Path) -> SegmentDone:
-    """Return an answer whose file is here as the worker wrote it.
+    """Return an answer after checking that this machine sees the file that the worker wrote.
 
     Raises:
         ClusterError: The segment was not enhanced, or its file is missing or differs.
@@ -336,6 +336,6 @@ def _checked(answer: SegmentDone | WorkerFailure, folder: Path) -> SegmentDone:
 
 
 def _last_line(error: BaseException) -> str:
-    """Return the last line of Ray's long error messages."""
+    """Return the last line of an error message, because those of Ray are long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:_MAX_REASON]

@@ -19,11 +19,11 @@ from crsr_video.jobs.cluster.ray_isolation import (
 
 LOCAL = "local"
 PORT_SECONDS = 10.0
-"""Time in which the port of a cluster must accept a connection."""
+"""Timeout for connecting to the port of a cluster."""
 ANSWER_SECONDS = 60.0
-"""Time in which the cluster must then answer."""
+"""Timeout for the answer of the cluster after that."""
 _OBJECT_STORE_BYTES = 80 << 20
-"""Ray's minimum: only descriptions of segments travel through its shared memory."""
+"""Ray's minimum, which suffices because only descriptions of segments use its shared memory."""
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Makes Ray listen on the loopback interface only."""
@@ -39,7 +39,7 @@ except Exception as error:
     reason = " ".join(str(error).split()).rpartition("ray.exceptions.")[2]
     sys.exit(reason or type(error).__name__)
 """
-"""Connects in a process of its own and prints the innermost reason if that fails."""
+"""Program of a separate process, which connects and prints the innermost cause of a failure."""
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def connected(address: str) -> Iterator[Any]:
             _check_reachable(address)
         import ray
 
-        logging.getLogger("ray").setLevel(logging.ERROR)  # Importing Ray sets it, too.
+        logging.getLogger("ray").setLevel(logging.ERROR)  # Importing Ray also sets the level.
         with worker_output_logged():
             with sigterm_restored():
                 _start(ray, address)
@@ -77,7 +77,7 @@ def _host(address: str) -> str:
     """Return the host of an address.
 
     Raises:
-        ClusterError: This is not an address.
+        ClusterError: The text is not a valid address.
     """
     host, colon, port = address.rpartition(":")
     if not colon or not host or "/" in address or not port.isdigit() or int(port) > 65535:

@@ -18,7 +18,7 @@ _logger = logging.getLogger(__name__)
 
 
 class DeferredSignals:
-    """Defers signals to `check` while it is used as a context manager in the main thread.
+    """Defers signals until `check` is called, as a context manager in the main thread.
 
     Ray turns exceptions that a signal handler raises inside its code into internal errors.
     """
@@ -69,7 +69,7 @@ def sigterm_restored() -> Iterator[None]:
 
 @contextmanager
 def environment_defaults(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables that the user has not set, while the block runs."""
+    """While the block runs, set those environment variables that the user has not set."""
     new = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(new)
     try:
@@ -84,7 +84,7 @@ def worker_output_logged() -> Iterator[None]:
     """Log the messages of Ray's processes, which Ray would print on standard output.
 
     Ray has no public setting for this. If a version of Ray lacks the private function, nothing is
-    changed, and the messages appear on standard output.
+    changed, and the messages still appear on standard output.
     """
     try:
         worker: Any = import_module("ray._private.worker")

@@ -1,4 +1,4 @@
-"""The worker that runs on each machine of a cluster. It knows nothing of Ray and never raises."""
+"""The worker that runs on each machine of a cluster. It does not use Ray and never raises."""
 
 import os
 import pickle
@@ -34,14 +34,14 @@ class SegmentDone:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFailure:
-    """Something could not be done."""
+    """A worker could not be prepared, or could not enhance a segment."""
 
     message: str
     """One line that includes the name of the machine."""
     kind: str
     """Name of the exception class."""
     files_unseen: bool = False
-    """Whether the machine does not see the files; another machine may."""
+    """Whether the machine cannot access the files, so that another machine may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ class WorkerReady:
 
 
 def packed(*things: Any) -> bytes:
-    """Serialise things for another machine, which may have a version that does not know them."""
+    """Serialise objects so that any machine accepts them, even if it lacks their classes."""
     return pickle.dumps(things)
 
 
 class ClusterWorker:
-    """Enhances segments of any video. The networks stay loaded.
+    """Enhances segments of any video. The networks stay loaded between segments.
 
     Args:
         threads: Number of threads of the networks on a CPU.
@@ -114,7 +114,7 @@ class ClusterWorker:
             cv2.setNumThreads(1)  # This process belongs to the worker, and shares the machine.
 
     def _worker_for(self, plan: Plan) -> SegmentWorker:
-        """Return the worker of the last segment if that segment had the same plan."""
+        """Return the worker of the last segment if it had the same plan, or else a new one."""
         key = packed(plan)
         if self._worker is None or key != self._plan:
             if self._worker is not None:
@@ -129,7 +129,7 @@ class ClusterWorker:
 
 
 def _unseen_file(plan: Plan, folder: Path) -> str | None:
-    """Return a message on the first file that this machine cannot use, or None."""
+    """Return a message about the first path that this machine cannot use, or None."""
     advice = "--ray needs storage that all machines have under the same path"
     for path, mode, what in ((plan.source, os.R_OK, "read"), (folder, os.W_OK, "written to")):
         end = time.monotonic() + VISIBILITY_SECONDS
@@ -143,7 +143,7 @@ def _unseen_file(plan: Plan, folder: Path) -> str | None:
 
 
 def _unpacked(load: bytes) -> Any:
-    """Return what was packed.
+    """Return the objects that `packed` serialised.
 
     Raises:
         InputError: The load comes from an incompatible version.

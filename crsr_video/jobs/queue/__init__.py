@@ -1,7 +1,7 @@
 """Many videos, one after another or several at a time.
 
-`find` turns files and folders into jobs. `run` does several jobs in worker processes, so that
-neither a failed job nor a crash of the interpreter stops the others.
+`find` turns files and folders into jobs. `run` executes several jobs in worker processes, so
+that neither a failed job nor a crash of the interpreter stops the others.
 """
 
 from crsr_video.jobs.events import (

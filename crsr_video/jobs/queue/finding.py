@@ -1,4 +1,4 @@
-"""Turn files and folders into jobs: find videos and pictures, name results, leave out own ones."""
+"""Turn files and folders into jobs: find sources, name results, and leave out earlier results."""
 
 import os
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ _READ_ONLY_SUFFIXES = (
 _SOUND_OR_VIDEO = (".ogg",)
 """Suffixes of files that are taken only if they hold a video."""
 _MOST_NAMES = 5
-"""Number of files that are named in a notice about those that are left out."""
+"""Largest number of files that are named in a notice about files that are left out."""
 _HIDDEN = "as hidden"
 SUFFIXES = frozenset((*BY_SUFFIX, *_READ_ONLY_SUFFIXES, *still_files.FORMATS))
 """Suffixes of the files that are taken from folders."""
@@ -94,8 +94,8 @@ def find(
 def make_job(source: Path, subfolder: Path, folder: Path | None, config: Config) -> Job:
     """Return the job for a source, with the names of its result and reports.
 
-    The suffix of the result is that of the source if such files can be written; otherwise it
-    follows from the content.
+    The result has the suffix of the source if such files can be written. Otherwise, the suffix
+    depends on the content of the source.
 
     Args:
         source: A video or a picture.
@@ -104,8 +104,8 @@ def make_job(source: Path, subfolder: Path, folder: Path | None, config: Config)
         config: Settings of the run.
 
     Raises:
-        InputError: The name follows from the content, which cannot be read.
-        OutputError: No container holds the result.
+        InputError: The suffix depends on the content, which cannot be read.
+        OutputError: No container can hold the result.
     """
     is_still = still_files.is_still(source)
     suffix = source.suffix if is_still else usual_suffix(config.output, source.suffix)
@@ -121,9 +121,9 @@ def make_job(source: Path, subfolder: Path, folder: Path | None, config: Config)
 
 
 def _report_path(pattern: Path, output: Path, subfolder: Path) -> Path:
-    """Return the report of one result. A star stands for the result's name without suffix.
+    """Return the path of one result's report. A star stands for the result's name without suffix.
 
-    Without a star the pattern is the name of an overview, with the reports in a folder beside it.
+    A pattern without a star names an overview, and the reports are in a folder beside it.
     """
     if "*" not in pattern.name:
         folder = pattern.with_name(f"{pattern.stem}_files")
@@ -202,7 +202,7 @@ class _Walk:
             here = Path(place)
             if self._folder is not None and _resolved(here) == _resolved(self._folder):
                 if self._overwrite and (names or folders):
-                    # Own results cannot be told from somebody's videos, which would be lost.
+                    # Results and the user's videos look alike, and a video could be lost.
                     raise ConfigError(
                         f"{here}: is inside {top} and not empty, so --overwrite could replace "
                         "a source"
@@ -284,7 +284,7 @@ def _is_result(name: str, stems: Container[str]) -> bool:
 
 
 def _refuse_clashes(found: Found) -> None:
-    """Refuse all jobs that would write the same file: nobody can tell which one was meant."""
+    """Refuse all jobs that would write the same file, because it is unclear which one is meant."""
     refused: dict[Job, str] = {}
     owners: dict[Path, Job] = {}
     for job in found.jobs:
@@ -299,7 +299,7 @@ def _refuse_clashes(found: Found) -> None:
 
 
 def _leave_out_results(found: Found) -> None:
-    """Leave out results of other jobs, which a second run over ``*.mp4`` would find."""
+    """Leave out sources that are results of other jobs, as in a second run over ``*.mp4``."""
     makers = {_resolved(job.output): job for job in found.jobs}
     kept = []
     for job in found.jobs:
@@ -314,7 +314,7 @@ def _leave_out_results(found: Found) -> None:
 
 
 def _is_folder(path: Path) -> bool:
-    return os.path.isdir(path)  # A Path raises where access is denied.
+    return os.path.isdir(path)  # `Path.is_dir` raises where access is denied.
 
 
 def _resolved(path: Path) -> str:

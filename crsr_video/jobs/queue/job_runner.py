@@ -1,4 +1,4 @@
-"""Do one job: enhance a file unless its result exists, in folders that are made when needed."""
+"""Run one job: enhance a file unless its result exists, and make the folders that it needs."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,11 +40,11 @@ def run_job(
 ) -> None:
     """Enhance one video or picture unless its result exists. Errors become events.
 
-    Settings of the queue that are for videos do not concern its pictures.
+    Settings that only apply to videos are ignored for pictures.
 
     Args:
         job: The job.
-        config: Settings of the job; its reports are those of the job.
+        config: Settings of the job, except for its reports, which `job` lists.
         on_event: Receives all events.
         command: Words of the command line, for reports.
         networks: Loaded networks of this configuration, if any.
@@ -80,7 +80,7 @@ def run_job(
 
 
 def _for_pictures(config: Config) -> Config:
-    """Return settings without those that are for videos."""
+    """Return the settings without those that only apply to videos."""
     return config.with_options(
         start=0.0,
         duration=None,
@@ -94,10 +94,12 @@ def _for_pictures(config: Config) -> Config:
 def is_done(job: Job, config: Config) -> bool:
     """Return whether a complete result exists that is not older than its source.
 
-    The settings of an existing result are unknown: other settings need `JobSettings.overwrite`.
+    The settings that an existing result was made with are unknown. To apply other settings, use
+    `JobSettings.overwrite`.
 
     Raises:
-        OutputError: There is another file under the name of the result. It is not touched.
+        OutputError: The existing file is older than the source, shorter, or damaged. It is left
+            as it is.
     """
     options = config.job
     if options.overwrite or not job.output.exists() or not job.source.exists():
@@ -148,7 +150,7 @@ def removing_empty_folders(jobs: Iterable[Job]) -> Iterator[None]:
         yield
     finally:
         for folder in sorted(missing, key=lambda path: len(path.parts), reverse=True):
-            with suppress(OSError):  # The folder is not empty, as it should be.
+            with suppress(OSError):  # A folder that contains results is kept.
                 folder.rmdir()
 
 

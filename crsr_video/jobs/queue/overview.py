@@ -1,4 +1,4 @@
-"""Collects what becomes of the jobs of a queue, for the overview of all of them."""
+"""Collect the outcomes of the jobs of a queue, and write them to overview files."""
 
 import os
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from crsr_video.report.overview import OverviewRow, is_overview, write_overview
 
 
 class Overviews:
-    """The overviews that the settings of a queue ask for: reports whose names have no star.
+    """The overview files of a queue: those reports in its settings whose names contain no ``*``.
 
     Args:
         config: Settings of the queue.
-        jobs: All jobs. A report that belongs to one of them is no overview.
+        jobs: All jobs. A report that belongs to one of them is not an overview.
 
     Raises:
-        OutputError: Another file has the name of an overview.
+        OutputError: A file that is not an overview has the name of one, and may not be replaced.
     """
 
     def __init__(self, config: Config, jobs: Sequence[Job]) -> None:
@@ -38,7 +38,7 @@ class Overviews:
             )
 
     def handle(self, event: Event) -> None:
-        """Add the end of a job."""
+        """Add the outcome of a job, if the event is the end of one."""
         match event:
             case Skipped(job):
                 self._rows.append(self._row(job, state="skipped"))

@@ -116,7 +116,7 @@ class ProcessPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End all processes: let them finish if all is well, else stop them."""
+        """End all processes: stop them after an exception, and otherwise let them finish."""
         for worker in self.workers:
             if kind is None:
                 worker.assign(None)
@@ -200,7 +200,7 @@ def _remove_leftovers(job: Job) -> None:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C, permanently in a process started here: the main process stops its workers."""
+    """Block Ctrl-C. A process started meanwhile keeps it blocked: the main process will stop it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

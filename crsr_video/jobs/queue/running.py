@@ -1,4 +1,4 @@
-"""Do all jobs of a queue."""
+"""Run all jobs of a queue."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ def run(
     processes: int = 1,
     command: Sequence[str] = (),
 ) -> None:
-    """Do all jobs. Each process loads the networks once.
+    """Run all jobs. Each process loads the networks once.
 
-    A single job is done in this process. Several jobs are done in worker processes, even if there
-    is only one at a time: a file that crashes the interpreter then ends only its own job.
+    A single job runs in this process. Several jobs run in worker processes, even if only one runs
+    at a time, so that a file that crashes the interpreter ends only its own job.
 
     Args:
         jobs: The jobs.
         config: Settings of all jobs.
         on_event: Receives all events, in the calling thread. An exception that it raises ends all
             processes.
-        processes: Number of jobs that are done at the same time.
+        processes: Maximum number of jobs that run at the same time.
         command: Words of the command line, for reports.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Everything that the frames of a result depend on, as text that can be compared.
+"""Describes, as comparable text, everything that the frames of a result depend on.
 
-A resumed run, and every worker of a cluster, must agree with the plan in all of this.
+A resumed run and every worker of a cluster must agree with the plan in all of these values.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from crsr_video.versions import library_versions
 INDEPENDENT = ("overwrite", "resume", "restart", "report", "threads")
 """Settings that do not change the frames."""
 _MAX_VALUE = 40
-"""Longer values, which are mostly checksums, are shortened in messages."""
+"""Length beyond which values, mostly checksums, are shortened in messages."""
 
 
 def versions(config: Config) -> dict[str, str]:
-    """Return the versions of everything that computes, and checksums of the weights.
+    """Return the versions of this program and its libraries, and checksums of the weights.
 
     Raises:
         WeightsError: There are no weights of that name.

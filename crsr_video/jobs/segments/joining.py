@@ -1,4 +1,4 @@
-"""Join segments: write their packets one after another, beside the source's other streams."""
+"""Join segments: write their packets in order, together with the source's other streams."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ class Joined:
     video: VideoInfo
     """Properties of the source."""
     report: ReadReport
-    """Report about reading the other streams of the source."""
+    """Report on reading the other streams of the source."""
     notices: tuple[str, ...]
 
 
@@ -45,7 +45,7 @@ def join(
         results: Results of all segments.
         folder: Folder of the segment files.
         overwrite: Replace an existing result.
-        exclusive: Lock the name of the result. False if the caller holds the lock.
+        exclusive: Whether to lock the name of the result. False if the caller holds the lock.
 
     Raises:
         OutputError: Segments are missing or do not fit together, or the file cannot be written.
@@ -94,7 +94,8 @@ def _in_order(plan: Plan, results: Iterable[SegmentResult]) -> list[SegmentResul
 def _check_parameters(paths: Sequence[Path], writer: Writer) -> None:
     """Raise OutputError if a decoder would need new parameters in the middle of the result."""
     found = {codec_parameters(path) for path in paths}
-    # Some writers know no parameters in advance. FFmpeg then finds them in the first packet.
+    # Some writers do not know the parameters in advance. FFmpeg then takes them from the first
+    # packet.
     found |= {writer.parameters} if writer.parameters else set()
     if len(found) > 1:
         raise OutputError(f"{paths[0].parent}: the segments were encoded with different parameters")
@@ -124,7 +125,7 @@ class _JoinedVideo:
         self._next = next(self._packets, None)
 
     def push_until(self, seconds: Fraction | None) -> None:
-        """Write the packets that are decoded up to a time in seconds; None writes all the rest."""
+        """Write the packets with decoding times up to `seconds`, or all the rest if it is None."""
         while self._next is not None:
             due = (self._next.dts or 0) * self._writer.tick
             if seconds is not None and due > seconds:
@@ -156,7 +157,7 @@ def _timed_packets(
         durations = (ticks for count, ticks in part.durations for _ in range(count))
         pts_in_order = sorted((p.pts or 0, p.time_base) for p in packets(path))
         for (pts, tick), duration in zip(pts_in_order, durations, strict=True):
-            # NUT uses its own time base, which divides that of the source.
+            # NUT uses its own time base, a whole fraction of the source's.
             ticks = round((part.first * time_base + pts * tick - shift) / clock)
             last = ticks if last is None else max(ticks, last + 1)
             timing[pts] = last, round(duration * time_base / clock)

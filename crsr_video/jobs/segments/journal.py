@@ -1,7 +1,7 @@
 """A journal that survives crashes and power failures.
 
-Each line is a JSON object with its own checksum, and is on the disk before anything relies on it. A
-torn or damaged line, and everything after it, counts as not written.
+Each line is a JSON object with its own checksum, and is on the disk before anything relies on it.
+An incomplete or damaged line, and everything after it, counts as not written.
 """
 
 import io
@@ -36,9 +36,9 @@ class Journal:
         """Add a record. It is on the disk when this method returns.
 
         Raises:
-            OSError: The record cannot be written. The journal is unchanged then.
+            OSError: The record cannot be written. In this case the journal is unchanged.
         """
-        record = json.loads(json.dumps(record))  # As it will be read: all keys are strings.
+        record = json.loads(json.dumps(record))  # As `_read` returns it: all keys are strings.
         body = json.dumps(record, ensure_ascii=False, sort_keys=True)
         line = json.dumps({"check": _checksum(body), "record": record}, ensure_ascii=False)
         data = f"{line}\n".encode("utf-8", "surrogateescape")

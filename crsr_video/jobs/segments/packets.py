@@ -1,6 +1,7 @@
 """Packets of sources and of segment files, without decoding.
 
-A segment is a NUT file, which keeps any time base and almost any codec; other codecs go into MOV.
+A segment is a NUT file, which keeps any time base and almost any codec. Other codecs are stored in
+MOV, and video with a separate alpha stream in Matroska.
 """
 
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ class Index:
 
 
 def index(path: Path) -> Index:
-    """Read through a video without decoding it.
+    """Return the presentation times of a video, read from its packets without decoding them.
 
     Raises:
         InputError: The file cannot be opened.
@@ -47,14 +48,14 @@ def index(path: Path) -> Index:
         step = max(1, round(1 / ((frame_rate(video) or Fraction(25)) * base)))
         clocks = RecordingClocks() if container.format.name in JUMPING_FORMATS else None
         times: list[int] = []
-        # AVI stores decoding times only, which says nothing about reordered frames.
+        # AVI stores decoding times only, so the presentation times of reordered frames are unknown.
         keys, exact, last = set(), container.format.name != "avi", -step
         try:
             streams = container.streams if clocks is not None else (video,)
             for packet in packets_of(container, *streams):
                 if not packet.size:
                     continue
-                if clocks is not None:  # All streams count for the clock.
+                if clocks is not None:  # The clock depends on all streams.
                     clocks.move(packet)
                     exact &= clocks.is_steady
                 if packet.stream_index != video.index:
@@ -80,9 +81,9 @@ _CONTAINERS = {".nut": "nut", ".mov": "mov", ".mkv": "matroska"}
 
 
 def segment_suffix(result: OutputPlan) -> str:
-    """Return the suffix of a container that stores the video of a result as the result needs it."""
+    """Return the suffix of a container that stores the video in the form that the result needs."""
     if result.has_separate_alpha:
-        return ".mkv"  # Only Matroska holds it. Its rounded times are those of the result.
+        return ".mkv"  # Only Matroska can. It rounds times as the result does.
     return ".nut" if holds_video("nut", result.encoder) else ".mov"
 
 
@@ -119,7 +120,7 @@ def packets(path: Path) -> Iterator[Packet]:
 
 
 def codec_parameters(path: Path) -> bytes:
-    """Return what a decoder must know before the first packet of a segment file.
+    """Return the parameters that a decoder needs before the first packet of a segment file.
 
     Raises:
         OutputError: The file cannot be read.

@@ -1,4 +1,4 @@
-"""Divide a video into segments, from its packets alone and the same way on every machine."""
+"""Divide a video into segments by its packets alone, with the same result on every machine."""
 
 import os
 from dataclasses import dataclass
@@ -13,17 +13,18 @@ from crsr_video.jobs.segments import compatibility, packets
 from crsr_video.runtime import loading
 
 SEGMENT_FRAMES = 600
-"""A crash loses at most this many frames. Shorter segments repeat the warm-up more often."""
+"""Approximate number of frames in a segment, which is what a crash can lose. Shorter segments
+repeat the warm-up more often."""
 WARM_UP_FRAMES = 48
-"""Frames that are processed before a segment. Measured against runs without segments: with a tracks
-file no pixel differs. Without one, changed pixels differ at the boundary by 0 to 4 of 255 codes
-RMS, depending on the clip and not on the length of the warm-up (24 to 96 frames), because a tracker
-that searches at intervals never sees exactly the same."""
+"""Number of frames that are processed before a segment. Compared with runs without segments, no
+pixel differs if there is a tracks file. Without one, enhanced pixels at the boundary differ by 0 to
+4 of 255 code values (RMS). This depends on the clip and not on the length of the warm-up (24 to 96
+frames), because a tracker that searches at intervals never sees exactly the same frames."""
 _MIN_FRAMES = 2
 """H.264 encoders could mistake two segments of one frame for two fields of one picture."""
 MAX_THREADS = 16
-"""Maximum of x265. The number of encoder threads is part of the plan because the result depends on
-it, and the machine that resumes a run may have a different number of cores."""
+"""Maximum number of threads in x265. The number of encoder threads is part of the plan because the
+result depends on it, and the machine that resumes a run may have a different number of cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Plan:
     """Time after the last wanted frame, or None for the end of the source."""
     segments: tuple[Segment, ...]
     versions: dict[str, str]
-    """Versions of everything that computes. A worker with other versions is refused."""
+    """Versions of the software and weights in use. A worker with other versions is refused."""
 
     @property
     def frames(self) -> int:
@@ -84,7 +85,7 @@ def plan(
     length: int | None = None,
     warm_up: int | None = None,
 ) -> Plan:
-    """Divide a video into segments. It is read once, but not decoded.
+    """Divide a video into segments. Its packets are read once, but not decoded.
 
     Args:
         source: A video file.

@@ -1,4 +1,4 @@
-"""Results of segments, as workers return them and as the journal stores them."""
+"""Results of segments, which workers return and the journal stores."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -25,7 +25,7 @@ class SegmentResult:
     first: int
     """Time of the first frame, which is zero in the file."""
     durations: tuple[tuple[int, int], ...]
-    """Durations in presentation order as runs (count, ticks), because NUT does not store them."""
+    """Run lengths (count, ticks) of durations in presentation order. NUT does not store them."""
     delay: int
     """Number of frames by which decoding precedes presentation."""
     statistics: RunStatistics
@@ -35,7 +35,7 @@ class SegmentResult:
     leaving: dict[int, Boxes]
     """Faces in the last frames of the segment, by timestamp."""
     tracks: tuple[int, ...]
-    """Track IDs of the segment itself."""
+    """Track IDs of the segment's own frames."""
     concealed: int = 0
     """Number of frames that the decoder repaired."""
     damaged: int = 0
@@ -51,7 +51,7 @@ def add_statistics(parts: Iterable[RunStatistics], tracks: int) -> RunStatistics
 
     Args:
         parts: Statistics of the parts.
-        tracks: Number of people in the whole, which is not the sum.
+        tracks: Number of people in the whole, which may differ from the sum.
     """
     total: dict[str, Any] = {}
     for part in parts:
@@ -61,19 +61,19 @@ def add_statistics(parts: Iterable[RunStatistics], tracks: int) -> RunStatistics
 
 
 def subtract_statistics(now: RunStatistics, before: RunStatistics, tracks: int) -> RunStatistics:
-    """Return what was added to statistics between two moments.
+    """Return the difference between the statistics of two moments.
 
     Args:
         now: The later statistics.
         before: The earlier statistics.
-        tracks: Number of people in between, which is not the difference.
+        tracks: Number of people in between, which may differ from the difference of counts.
     """
     grown = {f.name: _plus(getattr(now, f.name), getattr(before, f.name), -1) for f in fields(now)}
     return RunStatistics(**grown | {"tracks": tracks})
 
 
 def _plus(total: Any, more: Any, sign: int) -> Any:
-    """Add (or subtract) numbers, and tables of numbers by key."""
+    """Add or subtract two numbers, or two tables of numbers key by key."""
     if not isinstance(more, Mapping):
         return (total or 0) + sign * more
     table = dict(total or {})

@@ -1,8 +1,8 @@
-"""A run that can be killed at any moment, and continues where it was.
+"""A run that can be killed at any moment, and later continues where it stopped.
 
 Beside the result there is a folder ``.NAME.resume`` with a journal and a file for each finished
 segment. A segment is finished once the journal lists it, which happens after its file is on the
-disk. When the result is complete, it gets its name and the folder is removed.
+disk. When the result is complete, it gets its final name and the folder is removed.
 """
 
 import time
@@ -35,8 +35,8 @@ OnProgress = Callable[[Progress], None]
 SegmentExecutor = Callable[
     [Plan, Sequence[Segment], Path, Callable[[SegmentResult], None]], Iterable[str]
 ]
-"""Enhances segments of a plan into a folder, in any order, and passes each result to the callback
-in the calling thread. Returns notices for the user."""
+"""A function that enhances segments of a plan into a folder, in any order. It passes each result to
+the callback in the calling thread, and returns notices for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class Outcome:
     resumed: int
     """Number of frames that earlier runs finished."""
     concealed: int
-    """Number of frames that the decoder repaired."""
+    """Number of frames in which the decoder concealed damage."""
     damaged: int
     """Number of video packets that could not be decoded."""
     notices: tuple[str, ...]
     config: Config
-    """Settings with the device and precision that were determined when the work was begun."""
+    """Settings with the device and the precision that were chosen when the work began."""
     observed: report.Observations = field(default_factory=report.Observations)
     """Observations for a report, if one was requested."""
 
@@ -120,7 +120,7 @@ def _os_errors_translated(output: Path) -> Iterator[None]:
 
 @contextmanager
 def _saying_that_work_is_kept() -> Iterator[None]:
-    """Add to write errors that no finished work is lost."""
+    """Add to the messages of write errors that finished work is kept."""
     advice = "finished work is kept, and the same command resumes it"
     try:
         yield
@@ -148,7 +148,7 @@ class _Run:
         self._started: float | None = None
 
     def finish(self, executor: SegmentExecutor | None) -> Outcome:
-        """Enhance what is left, join all segments and sum up."""
+        """Enhance the missing segments, join all segments, and return the outcome."""
         work, config, notices = self._work, self._config, self._notices
         if work.results:
             notices.add(f"resuming after {self._resumed} frames that an earlier run finished")
@@ -176,7 +176,7 @@ class _Run:
         return [self._work.results[number] for number in sorted(self._work.results)]
 
     def _enhance(self, executor: SegmentExecutor | None) -> None:
-        """Enhance the missing segments, and note each as soon as it is on the disk."""
+        """Enhance the missing segments, and record each one as soon as it is on the disk."""
         work = self._work
         missing = [s for s in work.plan.segments if s.number not in work.results]
         if missing and executor is not None:
@@ -246,7 +246,7 @@ class _Run:
 
 
 def _describe_joined(plan: Plan) -> Joined:
-    """Return what `join` returned to an earlier run that was stopped after it."""
+    """Return what `join` returned to an earlier run that was stopped after joining."""
     config = plan.config
     with Reader(plan.source, start=config.job.start, duration=config.job.duration) as reader:
         result = plan_output(reader.source, plan.output, config.output, scale=config.scale)

@@ -1,6 +1,6 @@
 """Find out which tracks of neighbouring segments show the same person.
 
-Each segment numbers its tracks on its own. The last frames of a segment are also the end of the
+Each segment numbers its tracks independently. The last frames of a segment are also the end of the
 next segment's warm-up, so the same faces have the same boxes there.
 """
 
@@ -17,7 +17,7 @@ _MIN_IOU = 0.4
 
 
 def match_tracks(results: Iterable[SegmentResult]) -> list[dict[int, int]]:
-    """Return, for each segment in order, the track IDs of the whole video by its own IDs."""
+    """Return, for each segment in order, a mapping of its track IDs to those of the whole video."""
     new_ids, tables = count(1), []
     leaving: dict[int, Boxes] = {}
     known: dict[int, int] = {}

@@ -1,6 +1,6 @@
 """The folder that keeps the finished segments of a result, and the journal that lists them.
 
-The first record of the journal describes the run. Each further record says that a segment is on the
+The first record of the journal describes the run. Each further record states that a segment is on
 disk, or that joining has begun or ended.
 """
 
@@ -27,7 +27,8 @@ _FORMAT = 2
 _JOURNAL = "journal.jsonl"
 _SEGMENT = r"segment[0-9]{6,9}\.(nut|mov|mkv)"
 _OWN_FILES = re.compile(rf"{_SEGMENT}|\.segment[0-9]{{6,9}}\.[0-9a-f]{{8}}\.part\.(nut|mov|mkv)")
-"""Segments and their unfinished versions. Nothing else is ever read or removed."""
+"""Names of segments and of their unfinished versions. Apart from the journal, no other file is read
+or removed."""
 _JOINING: Record = {"joining": True}
 _JOINED: Record = {"joined": True}
 
@@ -56,7 +57,7 @@ def work_folder_of(output: Path) -> Path:
 
 
 class WorkFolder:
-    """The work on one result. The name of the result must be locked.
+    """The stored work on one result. The caller must have locked the name of the result.
 
     Args:
         folder: The folder, which stays open for as long as this object is used.
@@ -64,14 +65,14 @@ class WorkFolder:
     """
 
     plan: Plan
-    """The plan of the run, after `open`."""
+    """The plan of the run. It is set by `open`."""
 
     def __init__(self, folder: PrivateFolder, on_notice: Callable[[str], None]) -> None:
         self._folder = folder
         self.results: dict[int, SegmentResult] = {}
         """Finished segments by number."""
         self.is_joined = False
-        """Whether the result already has its name."""
+        """Whether the result is complete under its final name."""
         self._on_notice = on_notice
         self._is_open = False
 
@@ -80,7 +81,7 @@ class WorkFolder:
         """Path of the folder, for workers that write segments, and for FFmpeg.
 
         Raises:
-            OutputError: Somebody has put something else under the name of the folder.
+            OutputError: Something else now exists under the name of the folder.
         """
         self._folder.check_name()
         return self._folder.path
@@ -119,7 +120,7 @@ class WorkFolder:
         self._remove_incomplete_files()
 
     def add(self, result: SegmentResult) -> None:
-        """Note that a segment is on the disk.
+        """Record that a segment is on disk.
 
         Raises:
             OSError: The journal cannot be written.
@@ -128,7 +129,7 @@ class WorkFolder:
         self.results[result.number] = result
 
     def begin_joining(self) -> None:
-        """Note that a file under the name of the result is the result from now on.
+        """Record that, from now on, a file under the name of the result is the result.
 
         Raises:
             OSError: The journal cannot be written.
@@ -136,7 +137,7 @@ class WorkFolder:
         self._journal.append(_JOINING)
 
     def end_joining(self) -> None:
-        """Note that the result has its name.
+        """Record that the result is complete under its final name.
 
         Raises:
             OSError: The journal cannot be written.
@@ -145,13 +146,13 @@ class WorkFolder:
         self.is_joined = True
 
     def clear(self) -> None:
-        """Remove all files, the journal last because it says that the result is complete."""
+        """Remove all files, with the journal last because it may record a complete result."""
         for name in self._files():
             self._folder.unlink(name)
         self._folder.unlink(_JOURNAL)
 
     def remove(self) -> None:
-        """Remove all files, and the folder if nothing else is in it."""
+        """Remove all files, and the folder unless it contains something else."""
         self.clear()
         with suppress(OSError):
             self._folder.path.rmdir()
@@ -190,7 +191,7 @@ class WorkFolder:
         """Return the plan of the earlier run.
 
         Raises:
-            OutputError: Its result would differ from that of this run.
+            OutputError: The result of the earlier run would differ from the result of this one.
         """
         record = self._journal.records[0]
         prefix, advice = f"{self._folder.path}: contains work begun", "--restart discards it"
@@ -226,7 +227,7 @@ class WorkFolder:
         )
 
     def _load_results(self) -> None:
-        """Keep the segments whose files are as the journal says."""
+        """Load the results whose segment files match the journal."""
         records = [r["segment"] for r in self._journal.records if "segment" in r]
         found = {r.number: r for r in (from_json(SegmentResult, record) for record in records)}
         for result in found.values():
@@ -241,7 +242,7 @@ class WorkFolder:
                 self._on_notice(f"segment {number + 1} is damaged and is enhanced again")
 
     def _was_joined(self, found: dict[int, SegmentResult]) -> bool:
-        """Return whether the earlier run was stopped after the result had got its name."""
+        """Return whether the earlier run was stopped after the result had its final name."""
         records, output = self._journal.records, self.plan.output
         if len(found) < len(self.plan.segments) or not output.exists():
             return False
@@ -274,14 +275,14 @@ class WorkFolder:
 
 
 def _check_header(header: _Header) -> None:
-    """Raise ValueError if no run can have written a header."""
+    """Raise ValueError if no run could have written this header."""
     numbers = [segment.number for segment in header.segments]
     if numbers != list(range(len(numbers))) or not 1 <= header.threads <= MAX_THREADS:
         raise ValueError("impossible segments or threads")
 
 
 def _check_result(result: SegmentResult, plan: Plan) -> None:
-    """Raise ValueError if no worker can have returned a result."""
+    """Raise ValueError if no worker could have returned this result."""
     if not 0 <= result.number < len(plan.segments):
         raise ValueError("unknown segment")
     frames = sum(count for count, _ in result.durations)

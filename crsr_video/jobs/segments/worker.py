@@ -1,4 +1,4 @@
-"""Enhance one segment: reset all state, process the warm-up, write a closed file."""
+"""Enhance one segment: reset all state, process the warm-up, and write a complete file."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ class SegmentWorker(Closing):
 
     Args:
         plan: A plan, possibly made on another machine that sees the source under the same path.
-        networks: Loaded networks of the plan's settings, if any.
+        networks: Networks that were loaded with the plan's settings, if there are any.
 
     Raises:
         InputError: Other versions are installed here than where the plan was made.
@@ -73,7 +73,7 @@ class SegmentWorker(Closing):
             on_frame: Called after each finished frame.
 
         Raises:
-            CrsrError: The segment cannot be enhanced. None of its files is left then.
+            CrsrError: The segment cannot be enhanced. None of its files is left.
         """
         frames, config = self._pipeline, self._plan.config
         frames.reset()
@@ -125,7 +125,7 @@ class SegmentWorker(Closing):
         )
 
     def _open_source(self, whole: Reader, segment: Segment, stack: ExitStack) -> Reader:
-        """Open the source at the warm-up."""
+        """Open the source at the start of the warm-up."""
         plan = self._plan
         span = Span(segment.warm_up, plan.end, plan.can_seek)
         try:
@@ -154,7 +154,7 @@ class SegmentWorker(Closing):
             overwrite=True,
             threads=plan.threads,
             plan=packets.segment_plan(result, folder / name, whole.source),
-            exclusive=False,  # A worker that was given up may still be writing.
+            exclusive=False,  # An abandoned worker may still be writing.
         )
 
 
@@ -181,7 +181,7 @@ class _FaceLog:
         """The segment's own track IDs, by the tracker's IDs."""
 
     def add(self, item: TrackedFrame) -> None:
-        """Note the faces of a frame."""
+        """Record the faces of a frame."""
         pts = _source_pts(item.frame)
         boxes = {self._id(face.track): face.box for face in item.faces}
         if self._segment.is_warm_up(pts):
@@ -195,7 +195,7 @@ class _FaceLog:
 
 
 class _SegmentRunner(Runner):
-    """Enhances one segment. Earlier frames are the warm-up, and the first later one ends the run.
+    """Enhances one segment. Frames before it are the warm-up. The first one after it ends the run.
 
     The timestamps of the segment file start at zero, because some containers require it. Damage is
     counted inside the segment only.
@@ -205,7 +205,7 @@ class _SegmentRunner(Runner):
         frames: The pipeline in its initial state.
         writer: The segment file.
         segment: The segment.
-        faces: Notes the faces of all tracked frames.
+        faces: Records the faces of all tracked frames.
         on_finished: Called after each finished frame.
     """
 
@@ -243,7 +243,7 @@ class _SegmentRunner(Runner):
             self.damaged += self._source.report.damaged - before.damaged
 
     def track(self, frame: Frame | None) -> list[TrackedFrame]:
-        """Find the faces of a frame, and note them."""
+        """Find the faces of a frame, and record them."""
         found = super().track(frame)
         for item in found:
             self._faces.add(item)

@@ -1,4 +1,4 @@
-"""Tracks as a file: who is in a video, where and when. It is written once and reused by later runs.
+"""A file that states who is in a video, where and when. It is written once and reused later.
 
     recording       the content of such a file, and how it is collected from tracked frames
     people          which tracks are the same person; merging and splitting people

@@ -1,4 +1,4 @@
-"""A JSON document from an untrusted file: read in little memory, and checked value by value."""
+"""A JSON document from an untrusted file, read in little memory and checked value by value."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from crsr_video.errors import TracksError
 
 _LARGEST = 1 << 62
 _SHOWN_CHARACTERS = 40
-"""Characters of a wrong value that a message shows."""
+"""Maximum number of characters of a wrong value in a message."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -49,7 +49,7 @@ class Node:
         return tuple(Node(self.file, self._joined(key), self.value[key]) for key in keys)
 
     def optional(self, key: str) -> "Node | None":
-        """Return a value of an object, and remove it there; None if there is no such key."""
+        """Remove a value from an object and return it, or return None if there is no such key."""
         if not isinstance(self.value, dict) or key not in self.value:
             return None
         return Node(self.file, self._joined(key), self.value.pop(key))
@@ -161,7 +161,7 @@ class Node:
 class JsonDocument:
     """A JSON object whose long lists are converted item by item.
 
-    So only one item at a time exists as Python objects, which need ten times the memory of arrays.
+    Thus only one item at a time is a Python object, which needs ten times the memory of an array.
     """
 
     def __init__(self, text: str, file: str) -> None:
@@ -267,11 +267,11 @@ def _shortened(text: str) -> str:
 
 
 def _within(values: list[Any], low: float, high: float) -> NDArray[np.float64] | None:
-    """Return the values as an array, or None if one of them is no number within the bounds."""
+    """Return the values as an array, or None if one of them is not a number within bounds."""
     if not set(map(type, values)) <= {int, float}:
         return None
     try:
         found = np.array(values, np.float64)
-    except OverflowError:  # A whole number is beyond all floating-point ones.
+    except OverflowError:  # A whole number is too large for float64.
         return None
     return found if ((low <= found) & (found <= high)).all() else None  # This is false for NaN.

@@ -1,7 +1,7 @@
 """The people of a tracks file. A person has one or more tracks, such as one before and after a cut.
 
 Each track states the number of its person. `grouping` finds these numbers by likeness, and users
-correct them here or in the file:
+correct them with these functions or in the file:
 
     recording = tracks_file.read(path)
     tracks_file.people_of(recording)                        # persons 1, 2 and 5
@@ -44,7 +44,7 @@ def people_of(recording: Recording) -> tuple[Person, ...]:
 
 
 def merge_people(recording: Recording, numbers: Collection[int]) -> Recording:
-    """Return a recording in which several people are one, under the lowest of their numbers."""
+    """Return a recording in which several people are merged, under the lowest of their numbers."""
     lowest = min(numbers, default=0)
     tracks = (track for track in recording.summaries if track.person in numbers)
     return renumber_people(recording, {track.id: lowest for track in tracks})
@@ -57,7 +57,7 @@ def split_people(recording: Recording, numbers: Collection[int]) -> Recording:
 
 
 def renumber_people(recording: Recording, people: Mapping[int, int]) -> Recording:
-    """Return a recording with other numbers of people, by track ID. Other tracks keep theirs."""
+    """Return a recording with new person numbers by track ID. Other tracks keep their numbers."""
     return replace(
         recording,
         summaries=tuple(

@@ -38,11 +38,11 @@ _VIDEO_KEYS = ("frames", *(field.name for field in fields(VideoFacts)))
 _SUMMARY_KEYS = tuple(field.name for field in fields(TrackSummary) if field.name != "person")
 _TRACK_KEYS = tuple(field.name for field in fields(TrackColumns))
 _LARGEST = 1 << 53
-"""Larger whole numbers are not the same to every reader of JSON."""
+"""Not every reader of JSON represents larger whole numbers exactly."""
 _MAX_ID = 1 << 31
 _MAX_REASONS = 1000
 _MAX_THUMBNAIL = 1 << 20
-"""Characters of a thumbnail."""
+"""Maximum length of a thumbnail in characters."""
 
 
 def read(
@@ -61,8 +61,8 @@ def read(
         max_lists: The greatest number of lists and objects.
 
     Raises:
-        TracksError: The file cannot be read, is too large, is no tracks file, has another version,
-            or has a wrong value in some field, which is named.
+        TracksError: The file cannot be read, is too large, is not a tracks file, has another
+            version, or has a wrong value in a field, which the message names.
     """
     path = Path(path)
     text = _load(path, max_bytes, max_values, max_lists)
@@ -73,7 +73,7 @@ def read(
     if head["version"].value != VERSION or type(head["version"].value) is not int:
         advice = "another version of crsr-video wrote the file: run 'crsr-video tracks' again"
         head["version"].fail(f"{VERSION} ({advice})")
-    # Errors in tracks come after the version, because other versions may have other tracks.
+    # The version is checked before the tracks, because other versions may have other tracks.
     for track in found.get("tracks", ()) if isinstance(found.get("tracks"), list) else ():
         if isinstance(track, TracksError):
             raise track
@@ -200,7 +200,7 @@ def _in_units(values: NDArray[np.float64], units: int) -> Units:
 
 
 def _check_references(recording: Recording, file: str) -> None:
-    """Check that the IDs, times and reasons exist which other fields refer to."""
+    """Check that the IDs, times and reasons that other fields refer to exist."""
     _check_ids([summary.id for summary in recording.summaries], f"{file}: people")
     _check_ids([track.id for track in recording.tracks], f"{file}: tracks")
     known = {track.id for track in recording.tracks}

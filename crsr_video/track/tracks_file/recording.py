@@ -1,7 +1,7 @@
-"""The content of a tracks file, and how it is collected from tracked frames.
+"""The content of a tracks file, and a recorder that collects it from tracked frames.
 
-Positions are whole hundredths of a pixel, so that writing and reading again loses nothing, and a
-face takes 80 bytes per frame.
+Positions are whole hundredths of a pixel, so writing and reading them again loses nothing. A face
+takes 80 bytes per frame.
 """
 
 from array import array
@@ -23,24 +23,25 @@ VERSION = 1
 HUNDREDTHS = 100
 """Units of a position per pixel."""
 SHARES = 10_000
-"""Units of confidence and presence per one: they are kept with four decimals."""
+"""Units of confidence and presence per 1.0. They are stored with four decimals."""
 
 MAX_BYTES = 256 << 20
-"""Size of a file: about an hour and a half of ten faces."""
+"""Maximum size of a file in bytes, which is enough for about an hour and a half with ten faces."""
 MAX_VALUES = 40_000_000
-"""Values in a file, all lists together."""
+"""Maximum number of values in all lists of a file together."""
 MAX_LISTS = 8_000_000
-"""Lists and objects in a file."""
+"""Maximum number of lists and objects in a file."""
 MAX_FACES = 2_000_000
-"""Faces summed over frames, which fit into these limits."""
+"""Maximum number of faces, summed over all frames. A file with this many faces is within the limits
+above."""
 FARTHEST = 1_000_000.0
-"""Pixels from the corner at which a position cannot be right."""
+"""Distance from the corner of the frame, in pixels, from which a position must be wrong."""
 _COLUMNS = 17
-"""Numbers per face besides the time: landmarks, box, confidence, presence, reason."""
+"""Number of values per face besides the time: landmarks, box, confidence, presence and reason."""
 
 Integers = NDArray[np.int64]
 Units = NDArray[np.int32]
-"""Whole hundredths or shares."""
+"""Integers in units of `HUNDREDTHS` or `SHARES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +53,17 @@ class VideoFacts:
     height: int
     """Height of the frames as coded."""
     time_base: Fraction
-    """Seconds per tick; all times are in ticks."""
+    """Seconds per tick. All times are in ticks."""
     rotation: int
-    """Degrees, counter-clockwise, by which a player turns the picture; for information."""
+    """Counter-clockwise rotation, in degrees, that a player applies. Only for information."""
     sample_aspect: Fraction
-    """Width of a pixel over its height; for information."""
+    """Width of a pixel divided by its height. Only for information."""
     bytes: int
-    """Size of the file."""
+    """Size of the file in bytes."""
     seconds: float
-    """Duration according to the container; 0 if it has none."""
+    """Duration that the container states, or 0 if it states none."""
     sha256: str
-    """See `fingerprint.fingerprint_of`."""
+    """Fingerprint of the file; see `fingerprint.fingerprint_of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class TrackingSettings:
     min_face: float = 16.0
     """Width in frame pixels below which faces are marked as skipped."""
     lookahead: int = 8
-    """Frames that the tracker knew ahead."""
+    """Lookahead of the tracker in frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +97,12 @@ class TrackSummary:
     size: float
     """Median width of the face in pixels."""
     thumbnail: str | None
-    """``data:`` address of a small JPEG, if there is one."""
+    """``data:`` URL of a small JPEG, or None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackColumns:
-    """One face over its frames, with one column per property."""
+    """One track, with a column for each property of its face and a row for each frame."""
 
     id: int
     """The track ID."""
@@ -116,7 +117,8 @@ class TrackColumns:
     presence: Units
     """(N,) in `SHARES`."""
     skipped: Units
-    """(N,) 0 if enhanced; n if skipped for reason n - 1 of `Recording.reasons`."""
+    """(N,): 0 if the face is enhanced, or n if it is skipped for reason n - 1 of
+    `Recording.reasons`."""
 
     def face(self, row: int, reasons: tuple[str, ...]) -> Face:
         """Return the face of one row."""
@@ -137,34 +139,34 @@ class Recording:
     """The content of a tracks file."""
 
     generator: str
-    """Program and version that wrote it."""
+    """Program that wrote the file, with its version."""
     video: VideoFacts
     """The facts about the video."""
     settings: TrackingSettings
     """The settings of the tracker."""
     summaries: tuple[TrackSummary, ...]
-    """Summaries of the tracks, by ID. `people.people_of` returns the people."""
+    """Summaries of the tracks, ordered by ID. `people.people_of` returns the people."""
     times: Integers
     """(frames,) presentation time of every frame in ticks, ascending."""
     cuts: Integers
     """Times of the frames that begin a scene."""
     reasons: tuple[str, ...]
-    """Why faces are skipped."""
+    """Reasons for which faces are skipped."""
     tracks: tuple[TrackColumns, ...]
-    """The tracks, by ID; the same IDs as in `summaries`."""
+    """The tracks, ordered by ID. The IDs are the same as in `summaries`."""
     signatures: str = ""
-    """Packed signatures of all frames, see `signatures.unpack`. Empty if there are none."""
+    """Packed signatures of all frames; see `signatures.unpack`. Empty if there are none."""
 
 
 @dataclass(slots=True)
 class _GrowingTrack:
-    """One face so far."""
+    """A track as recorded so far."""
 
     first_frame: int
     last_frame: int = 0
     pts: "array[int]" = field(default_factory=lambda: array("q"))
     values: "array[int]" = field(default_factory=lambda: array("i"))
-    """`_COLUMNS` per frame."""
+    """Values of the face, `_COLUMNS` of them per frame."""
     widths: "array[float]" = field(default_factory=lambda: array("f"))
 
 
@@ -180,7 +182,7 @@ class Recorder:
         self._signatures = SignaturePacker()
 
     def add(self, item: TrackedFrame) -> None:
-        """Take the next frame.
+        """Add the next frame.
 
         Raises:
             TracksError: There are more faces than a file may hold.
@@ -200,14 +202,15 @@ class Recorder:
         thumbnails: Mapping[int, str] | None = None,
         people: Mapping[int, int] | None = None,
     ) -> Recording:
-        """Return everything so far.
+        """Return the recording of all frames that were added so far.
 
         Args:
             video: The facts about the video.
             settings: The settings of the tracker.
-            generator: Program and version.
-            thumbnails: ``data:`` addresses of pictures by track ID.
-            people: Numbers of people by track ID. Other tracks have the number of their ID.
+            generator: Program that writes the file, with its version.
+            thumbnails: ``data:`` URLs of pictures, by track ID.
+            people: Numbers of people, by track ID. For tracks that are not in it, the number is the
+                track ID.
         """
         pictures, numbers = thumbnails or {}, people or {}
         tracks = sorted(self._tracks.items())

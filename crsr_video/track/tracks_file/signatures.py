@@ -1,6 +1,7 @@
 """Signatures of frames: tiny pictures by which a frame is recognised.
 
-An editor gives its effects a picture, and a time that means something else in every editor.
+They are needed because the time that an editor passes to its effects with each picture has a
+different meaning in every editor.
 """
 
 import base64
@@ -17,20 +18,20 @@ from crsr_video.types import Frame
 
 ROWS, COLUMNS = 12, 16
 _SUBCELLS = 8
-"""8-bit values per side of a cell that are averaged from areas first; their rounding cancels."""
+"""Samples per side to which each cell is first reduced. Averaging them cancels their rounding."""
 _STEPS = 16
-"""Steps per level of 255."""
+"""Number of stored steps for each of the 255 levels of luma."""
 _LUMA = np.array(LUMA_WEIGHTS)
 _CELLS = ROWS * COLUMNS
 MAX_FRAMES = 2_000_000
-"""Frames that can be recognised: 22 hours at 25 frames per second."""
+"""Maximum number of frames with signatures: 22 hours at 25 frames per second."""
 
 Signature = NDArray[np.float32]
-"""Luma in levels of 255: (ROWS, COLUMNS), or (frames, ROWS * COLUMNS)."""
+"""Luma from 0 to 255, of shape (ROWS, COLUMNS), or (frames, ROWS * COLUMNS) for several frames."""
 
 
 def signature_of(frame: Frame) -> Signature:
-    """Return the luma of a frame, upright as a player shows it, in (ROWS, COLUMNS) cells."""
+    """Return the luma of a frame in (ROWS, COLUMNS) cells, rotated as a player shows it."""
     turns = frame.rotation // 90 % 4
     rows, columns = (COLUMNS, ROWS) if turns % 2 else (ROWS, COLUMNS)
     fine = (columns * _SUBCELLS, rows * _SUBCELLS)
@@ -45,7 +46,7 @@ def signature_of(frame: Frame) -> Signature:
 
 
 class SignaturePacker:
-    """Packs signatures as they come."""
+    """Packs the signatures of successive frames into text."""
 
     def __init__(self) -> None:
         self._compressor = zlib.compressobj(9)
@@ -53,14 +54,14 @@ class SignaturePacker:
         self._before = np.zeros(_CELLS, np.uint16)
 
     def add(self, signature: Signature) -> None:
-        """Take the signature of the next frame."""
+        """Add the signature of the next frame."""
         now = np.rint(signature.ravel() * _STEPS).astype(np.uint16)
-        # Most differences, modulo 65536, are small and compress well.
+        # Most differences (modulo 65536) are small, so they compress well.
         self._packed += self._compressor.compress((now - self._before).astype("<u2").tobytes())
         self._before = now
 
     def text(self) -> str:
-        """Return all signatures so far, as they are stored in a tracks file."""
+        """Return all signatures added so far, as text for a tracks file."""
         rest = self._compressor.copy().flush()
         return base64.b64encode(bytes(self._packed) + rest).decode()
 
@@ -69,7 +70,7 @@ def unpack(text: str, frames: int) -> Signature:
     """Return the signatures of all frames, float32 (frames, ROWS * COLUMNS).
 
     Raises:
-        TracksError: The text does not hold the signatures of so many frames.
+        TracksError: The text does not hold the signatures of exactly this number of frames.
     """
     if frames > MAX_FRAMES:
         raise TracksError(f"pictures: {frames} frames are too many to be recognised")
