@@ -234,7 +234,7 @@ def network_speed(
     if not used.total():  # No faces, or networks without multiplications.
         used = Counter({networks.placement.precision: 1})
     limits = {name: peak.measure(networks.placement.device, name) for name in used}
-    # At best, the work at each precision runs at its peak, and one precision after the other.
+    # Lower bound: each precision runs at its own peak throughput, one after the other.
     least_seconds = sum(share / limits[name].rate for name, share in used.items())
     return NetworkSpeed(
         precision=networks.placement.precision,

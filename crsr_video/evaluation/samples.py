@@ -126,7 +126,7 @@ def reference(
     *,
     splits: Sequence[str] = ("train", "val"),
 ) -> Iterator[Tensor]:
-    """Yield photographs with which sets of results are compared, each (1, 3, side, side).
+    """Yield photographs to compare sets of results with, each (1, 3, side, side).
 
     By default, they come from both splits, because the comparison needs many photographs.
 
@@ -152,7 +152,7 @@ def reference(
 
 
 def _large(folder: Path, split: str, side: int, kind: str = "") -> dict[int, tuple[str, str, str]]:
-    """Return file, kind and skin tone of all large enough faces, by their number in `Faces`."""
+    """Return file, kind and skin tone of all faces that are large enough, by number in `Faces`."""
     entries = sorted(
         (e for e in read_index(folder) if e.split == split and e.size >= side),
         key=lambda e: (e.size, e.row),  # `Faces.at` uses this order.

@@ -22,7 +22,7 @@ from crsr_video.imaging.psnr import psnr
 from crsr_video.track.regions import Region
 
 _TRUTH = ""
-"""Key of the ground truth in dictionaries of the methods."""
+"""Key of the ground truth in dictionaries that are keyed by method."""
 
 
 class LandmarkReader(Protocol):
@@ -120,7 +120,7 @@ class Meter:
             self._series_of(name).motion.append(float(apart) / max(seen.eye_distance, 1e-6))
 
     def _points_in(self, picture: Tensor, seen: Landmarks) -> Points:
-        """Find landmarks in the region of the truth, so that the model sees both crops alike."""
+        """Find landmarks in the truth's face region, so that the model sees all crops alike."""
         return self._reader.landmarks(picture, seen.region).points
 
     def _measure_identity(self, tensors: dict[str, Tensor], embedder: Embed) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from crsr_video.errors import ExportError
 
 OPSET = 18
-"""Oldest opset of ONNX in which every layer has its present meaning."""
+"""Oldest ONNX opset that defines every layer as it is defined today."""
 
 INPUT, OUTPUT = "image", "picture"
 """Names of the input and the output."""
@@ -29,7 +29,9 @@ Forward = Callable[[Tensor], Tensor]
 
 
 def write_onnx(module: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write one file with the weights, for any batch size, and heights and widths divisible by 4.
+    """Write one ONNX file that contains the weights.
+
+    The exported network accepts any batch size, and heights and widths divisible by 4.
 
     Raises:
         ExportError: A package is not installed.

@@ -31,7 +31,7 @@ from crsr_video.types import Frame
 _STALLED_SECONDS = 5.0
 """A network receiver that reads nothing for this long counts as gone."""
 _STEADY_SECONDS = 10.0
-"""After a connection that lasted this long, the first attempt to reconnect is made soon."""
+"""If a connection lasted longer than this, reconnecting starts with the shortest delay."""
 
 
 class LiveWriter(OutputWriter):
@@ -46,10 +46,10 @@ class LiveWriter(OutputWriter):
         settings: The user's choices.
         overwrite: Whether an existing file may be replaced.
         rate: Frames per second. Defaults to the rate that the source states.
-        on_event: Called with a line about each later event, also from other threads.
+        on_event: Called with a line about each later event, possibly from another thread.
 
     Raises:
-        OutputError: The result cannot be written, or there is no connection in time.
+        OutputError: The result cannot be written, or no connection is made in time.
         ReaderGoneError: The reader of standard output has closed it already.
     """
 
@@ -154,7 +154,7 @@ class LiveWriter(OutputWriter):
         self._connected_at = time.monotonic()
 
     def _connected_session(self) -> OutputSession | None:
-        """Return the session. As soon as there is a new connection, begin a session on it."""
+        """Return the current session. If a new connection has been made, begin a session on it."""
         connector = self._connector
         if connector is not None and (stream := connector.result()) is not None:
             self._retry_delay, self._connector = connector.delay, None
@@ -198,7 +198,7 @@ class LiveWriter(OutputWriter):
     # Ending -------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Finish; see `OutputWriter.close`. A network error while closing is only a notice.
+        """Finish; see `OutputWriter.close`. A network error here becomes a notice.
 
         Raises:
             OutputError: The connection was lost earlier, and did not come back.

@@ -178,7 +178,7 @@ _STATIC_HDR = frozenset(("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"))
 
 
 def stereo_multiplier(source: Source) -> Fraction:
-    """Return the factor by which FFmpeg widens pixels if a picture holds the views of two eyes."""
+    """Return the factor by which FFmpeg widens pixels in stereoscopic pictures."""
     mode = source.video.metadata.get("stereo_mode", "")
     if mode in ("left_right", "right_left", "col_interleaved_lr", "col_interleaved_rl"):
         return Fraction(2)
@@ -188,7 +188,7 @@ def stereo_multiplier(source: Source) -> Fraction:
 
 
 def unkept_properties(source: Source, container: str, encoder: str) -> tuple[str, ...]:
-    """Return notices about properties of the pictures, and a service name, that are not kept.
+    """Return notices about picture properties, and about a service name, that are not kept.
 
     Args:
         source: The source.
@@ -249,7 +249,8 @@ def late_side_data(kinds: Set[str], encoder: str) -> tuple[str, ...]:
 def _has_clock_time(source: Source, attached: Mapping[str, bytes]) -> bool:
     """Return whether the first MPEG time code differs from the time since the start of the file.
 
-    Its bits are a flag, 5 of hours, 6 of minutes, a marker, 6 of seconds and 6 of frames.
+    From high to low, a time code has a flag, 5 bits for hours, 6 for minutes, a marker bit, 6 bits
+    for seconds and 6 for frames.
     """
     code = int.from_bytes(attached.get("GOP_TIMECODE", b"")[:8], sys.byteorder)
     stated = 3600 * (code >> 19 & 31) + 60 * (code >> 13 & 63) + (code >> 6 & 63)
@@ -263,7 +264,7 @@ def _has_alpha(frame: Frame) -> bool:
 
 
 def keeps_alpha(container: str, encoder: str) -> bool:
-    """Return whether a container keeps the transparency that an encoder accepts.
+    """Return whether a container keeps the transparency that an encoder writes.
 
     VP8 and VP9 encode it as a second video, for which only Matroska has a place.
     """
@@ -299,7 +300,7 @@ def picture_notices(first: Frame, container: str, encoder: str) -> tuple[str, ..
 def encoded_colours(
     first: Frame, container: str, encoder: str
 ) -> tuple[str, bool, tuple[str, ...]]:
-    """Return the matrix and the range of the codes that are encoded, and notices.
+    """Return the colour matrix and the range of the encoded video, and notices.
 
     Colours are converted where every player would misinterpret the codes of the source. Lossless
     encoders keep the codes.
@@ -323,7 +324,7 @@ def encoded_colours(
 
 
 def _colour_tags(first: Frame, container: str) -> str:
-    """Return the colour tags of a frame in words, without the range for Y4M, which can hold it."""
+    """Return the colour tags of a frame in words. Omit the range for Y4M, which can hold it."""
     if first.native is None:
         return ""
     found = [

@@ -2,7 +2,7 @@
 
 Its output has the size of its input, and should look like a perfect picture that was shrunk:
 without blur, noise or compression blocks. It is our reconstruction of the method's first network,
-because the layer counts of the paper are not known to us.
+because the paper's layer counts are not known.
 """
 
 from torch import Tensor, nn

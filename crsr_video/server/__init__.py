@@ -1,7 +1,7 @@
 """Enhance frames for plug-ins and other programs, over a local socket.
 
-client            asks a server, in Python
-service           answers many clients at once, each in a conversation of its own
+client            sends frames to a server, from Python
+service           serves many clients at once, each over its own connection
 frame_enhancer    enhances the frames of one client
 recorded_faces    finds a client's frames in a tracks file, by their content
 shared_models     holds the networks, face models and threads that all clients share

@@ -18,11 +18,12 @@ this limit bounds the memory."""
 Predict = Callable[..., Tensor]
 """A function that runs a network on float32 (N, 3, S, S) in [0, 1], and returns (N, 3, S', S').
 
-For heads, a second argument names the rows and columns of the crops that are needed."""
+For faces with a head mask, a second argument gives the rows and columns of the crops for which
+results are needed."""
 
 
 class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
-    """Runs a network on the crops of all faces of frames that arrive together.
+    """Runs a network on the face crops of all frames that arrive together.
 
     Args:
         predict: Runs the network.
@@ -82,7 +83,7 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
             self._predict(self._operations.to_tensor(blank))
 
     def _run(self, faces: list[Face], indices: Sequence[int]) -> None:
-        """Replace some faces by their results. Halve a batch that is too large for the memory."""
+        """Replace some faces by their results. If GPU memory runs out, run two half batches."""
         taken = [faces[index] for index in indices]
         crops = [crop for face in taken if (crop := self.input_crop(face)) is not None]
         try:

@@ -22,15 +22,16 @@ from crsr_video.imaging.geometry import Matrix, apply, compose, invert, resize_m
 from crsr_video.types import Face, Frame
 
 TILE_PER_FACE = 12.5
-"""Side of the smallest tiles over the width of the smallest face to be found."""
+"""Side of the smallest tiles divided by the width of the smallest face to be found."""
 _TILE_OVERLAP = 0.25
 _OCTAVE_SLACK = 0.3
-"""Part of an octave by which the tile sizes may lie farther apart than by a factor of two."""
+"""Octaves by which the range of tile sizes may exceed whole factors of two before another size of
+tiles is added."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The upright picture of frames of one shape."""
+    """Size of the upright picture of frames of one shape, and the matrices to and from it."""
 
     width: float
     """Width of the upright picture in its square pixels."""
@@ -88,11 +89,11 @@ class Region:
         return max(1, round(self.width * scale)), max(1, round(self.height * scale))
 
     def picture_from_upright(self, longest: int) -> Matrix:
-        """Return the 2x3 matrix from upright coordinates to the pixels of that picture."""
+        """Return the 2x3 matrix from upright coordinates to pixels of the region's picture."""
         width, height = self.picture_size(longest)
         c, s = np.cos(self.angle), np.sin(self.angle)
         turned = np.array([[c, s, -c * self.x - s * self.y], [-s, c, s * self.x - c * self.y]])
-        # The region's centre is in the middle of the picture, between two pixels if even in size.
+        # The region's centre is in the middle of the picture, between two if its size is even.
         fx, fy = width / self.width, height / self.height
         return compose([[fx, 0, (width - 1) / 2], [0, fy, (height - 1) / 2]], turned)
 
@@ -124,14 +125,14 @@ def _view(frame_width: int, frame_height: int, aspect: float, turns: int) -> Vie
 
 
 def tile_levels(view: View, min_face: float) -> list[list[Region]]:
-    """Return the tiles that cover a frame, by size from large to small.
+    """Return the tiles that cover a frame, for each tile size, largest first.
 
     Args:
         view: The view of the frame.
         min_face: Width in pixels of the smallest face to be found.
 
     Returns:
-        For each size of tiles, the tiles row by row. Empty if the whole frame is small enough.
+        A list of tiles, row by row, for each size. Empty if the whole frame is small enough.
     """
     longest, finest = max(view.width, view.height), TILE_PER_FACE * min_face
     octaves = max(0, int(np.ceil(np.log2(longest / finest) - _OCTAVE_SLACK)))

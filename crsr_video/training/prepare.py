@@ -50,11 +50,11 @@ UNREADABLE, TOO_SMALL, NO_FACE, DEGENERATE, CUT_OFF, DUPLICATE = REASONS
 
 LOOKS = 4
 """Number of times that a picture is given to the tracker. The tracker accepts a doubtful face only
-when it has detected it twice, and searches for it again after three frames."""
+after a second detection, and searches for it again after three frames, so four are needed."""
 _POINTS = ("eye_r", "eye_l", "nose", "mouth_r", "mouth_l")
 _LEAST_CONFIDENCE = 0.5
 _LEAST_INSIDE = 0.8
-"""Minimum share of a crop that the picture fills."""
+"""Minimum share of a crop that lies inside the picture."""
 
 log = logging.getLogger(__name__)
 
@@ -97,12 +97,12 @@ def prepare(
         progress: Whether to draw a progress bar on standard error.
 
     Returns:
-        Number of crops for each split and size (such as "train_256"), number of "skipped" pictures
-        and faces, and the number of these for each of `REASONS`.
+        Number of crops for each split and size (such as "train_256"), total number of
+        skipped pictures and faces ("skipped"), and their number for each of `REASONS`.
 
     Raises:
         TrainingError: There is no usable face, or the pack cannot be written.
-        FaceModelError: There is no list, and a face model is missing.
+        FaceModelError: There is no ``faces.csv``, and a face model is missing.
     """
     skipped = Skipped()
     has_list = (source / LIST).is_file()
@@ -197,7 +197,7 @@ def _from_row(row: dict[str, str], skipped: Skipped) -> LocatedFace | None:
 
 
 def detected(folder: Path, skipped: Skipped, *, progress: bool = False) -> list[LocatedFace]:
-    """Detect every face that is wide enough in the pictures below a folder.
+    """Detect the faces in all pictures below a folder, except faces that are too small.
 
     All pictures in the same sub-folder are taken to show one person, named after it. Each picture
     directly in the folder is taken to show a different person. The split depends only on the name

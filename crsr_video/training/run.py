@@ -45,10 +45,11 @@ class NetworkSpec:
     rate: float = 1.0
     """Learning rate as a multiple of the run's. A network with rate 0 is used but not trained."""
     rates_by_prefix: dict[str, float] = field(default_factory=dict)
-    """Further factors on the rate of parameters, by the prefix of their names. Only the first
-    matching prefix counts."""
+    """Additional learning rate factors by prefix of the parameter names. If several prefixes match
+    a name, the first one applies."""
     is_discriminator: bool = False
-    """Discriminators have an optimizer of their own, and no moving average."""
+    """Whether this is a discriminator. All discriminators share an optimizer of their own, and have
+    no moving average."""
 
 
 class Run:
@@ -133,7 +134,7 @@ class Run:
         return found
 
     def average(self, name: str) -> nn.Module:
-        """Return the moving average of a network, which is evaluated and shipped in its place."""
+        """Return the moving average of a network, which is evaluated and shipped instead."""
         found: nn.Module = self.averages[name]
         return found
 
@@ -180,14 +181,14 @@ class Run:
 
     def finish_step(self, decay: float) -> None:
         """Update the moving averages and count the step."""
-        # Early in a run, the average forgets faster, so that the first steps soon lose weight.
+        # Early in a run, the decay is smaller, so that the average soon forgets the first steps.
         lerp = get_ema_multi_avg_fn(min(decay, (1 + self.step) / (10 + self.step)))
         for name, average in self.averages.items():
             if self.specs[name].rate:
                 parameters = tuple(p.detach() for p in self.networks[name].parameters())
                 lerp(tuple(average.parameters()), parameters, 0)
         if self.planned:
-            # If `planned` changes during a run, the rest of the schedule spans the steps left.
+            # If `planned` changes during a run, the rest is spread over the remaining steps.
             self.progress += (1 - self.progress) / max(1, self.planned - self.step)
         self.step += 1
 

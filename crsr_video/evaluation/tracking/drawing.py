@@ -75,7 +75,7 @@ class Layer:
     what: Actor | Occluder
     where: Pose
     matrix: Matrix
-    """2x3 matrix that maps pixels of the crop, or half axes of an occluder, to frame pixels."""
+    """2x3 matrix to frame pixels, from pixels of the crop or units of an occluder's half axes."""
     person: Person | None = None
 
     def alpha(self, points: Points) -> Floats:
@@ -259,7 +259,7 @@ def generate_backdrop(width: int, height: int, rng: np.random.Generator) -> Byte
 
 FRAME_RATE = 30
 _LAYOUT = PixelLayout("yuv420p", "yuv", 8, 1, 1, "bt601", x_cosited=True, y_cosited=True)
-"""Layout of OpenCV's conversion, which takes chroma from the first of each four pixels."""
+"""Layout of OpenCV's conversion, which takes chroma from the first pixel of each 2x2 block."""
 _SKIN = np.array([205.0, 158.0, 132.0])
 _BOARD_OFFSET = (0.37, 0.23)
 """Offset of the background that a board shows, as a share of the frame."""
@@ -386,7 +386,7 @@ def _grain(scene: Scene, rng: np.random.Generator) -> Noise | None:
 
 
 def _frame(picture: Bytes, index: int) -> Frame:
-    """Convert an RGB picture to a frame as a decoder returns it."""
+    """Convert an RGB picture to a frame like those that a decoder returns."""
     height, width = picture.shape[:2]
     codes = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420).ravel()
     luma, quarter = width * height, width * height // 4

@@ -1,4 +1,4 @@
-"""An opened source: its container, the video stream in it, and its packets, also after damage."""
+"""An open source: its container, its video stream, and its packets, even if some are damaged."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -24,23 +24,23 @@ from crsr_video.types import Frame, VideoInfo
 
 _HEAD_BYTES, _TAIL_BYTES = 256, 12
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""Decoders that return the transparency of a codec, which FFmpeg's own decoders leave out."""
+"""Decoders by codec that also return transparency, which FFmpeg's own decoders leave out."""
 
 
 class Connection(Closing):
-    """A source from its opening to its end.
+    """An open source, with its container, video stream and decoder.
 
     Args:
         target: The source.
-        inlet: The pipe through which it comes, if any; it stays open.
-        hwaccel: As in `ReadSettings`.
+        inlet: The pipe that the source is read from, if any. It is not closed.
+        hwaccel: Hardware decoding, as in `ReadSettings`.
         timeout: As for `open_target`.
         waits_for_facts: Whether a pipe is read ahead for facts about its container that PyAV does
             not provide. This may take a while.
 
     Raises:
         InputError: The source cannot be opened.
-        NoVideoError: It holds no video.
+        NoVideoError: The source holds no video.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Connection(Closing):
 
     @property
     def origin(self) -> Fraction:
-        """Time at which the source begins, in seconds, as far as its header says."""
+        """Time at which the source begins, in seconds, according to its header."""
         return Fraction(self.container.start_time or 0, 1_000_000)
 
     @property
@@ -126,7 +126,7 @@ class Connection(Closing):
                 packets = packets_of(self.container, on_unknown=self._note_unknown_stream)
                 for packet in packets:
                     if packet.size == 0 and packet.dts is None:  # PyAV's mark of the end.
-                        deque(packets, maxlen=0)  # There is one for each stream.
+                        deque(packets, maxlen=0)  # Each stream has such a mark.
                         return
                     failures = 0
                     sanitize(packet)
@@ -134,7 +134,7 @@ class Connection(Closing):
                 return
             except FFmpegError as error:
                 on_error(error)
-                # A camera that has no picture yet is polled.
+                # A camera that has no picture yet is asked again, without counting a failure.
                 is_waiting = isinstance(error, BlockingIOError) and self.target.kind is Kind.DEVICE
                 failures += not is_waiting
         self.gave_up = True
@@ -161,7 +161,7 @@ class Connection(Closing):
             return head, file.read(_TAIL_BYTES)
 
     def describe(self, first: Frame) -> VideoInfo:
-        """Return what is known of the source once its first frame was decoded."""
+        """Return what is known about the source after its first frame has been decoded."""
         video, micro = self.video, self.container.duration
         seconds = Fraction(micro, 1_000_000) if micro else (video.duration or 0) * self.time_base
         rate = frame_rate(video)

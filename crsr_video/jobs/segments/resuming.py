@@ -120,7 +120,7 @@ def _os_errors_translated(output: Path) -> Iterator[None]:
 
 @contextmanager
 def _saying_that_work_is_kept() -> Iterator[None]:
-    """Add to the messages of write errors that finished work is kept."""
+    """Extend the messages of write errors by the advice that finished work is kept."""
     advice = "finished work is kept, and the same command resumes it"
     try:
         yield
@@ -246,7 +246,7 @@ class _Run:
 
 
 def _describe_joined(plan: Plan) -> Joined:
-    """Return what `join` returned to an earlier run that was stopped after joining."""
+    """Rebuild the return value of `join` if an earlier run was stopped after joining."""
     config = plan.config
     with Reader(plan.source, start=config.job.start, duration=config.job.duration) as reader:
         result = plan_output(reader.source, plan.output, config.output, scale=config.scale)
