@@ -25,7 +25,7 @@ class _Errors(logging.Handler):
 
 @pytest.fixture(autouse=True)
 def no_logged_errors() -> Iterator[None]:
-    """Fail any test during which an error is logged: errors are raised, never only told."""
+    """Fail any test during which an error is logged: errors are raised, never only logged."""
     handler = _Errors()
     root = logging.getLogger()
     root.addHandler(handler)
@@ -34,6 +34,13 @@ def no_logged_errors() -> Iterator[None]:
     finally:
         root.removeHandler(handler)
     assert not handler.lines, f"logged: {handler.lines}"
+
+
+@pytest.fixture(autouse=True)
+def usual_log_level() -> Iterator[None]:
+    """Undo the log level that a command with --quiet or --verbose sets for its process."""
+    yield
+    logging.getLogger("crsr_video").setLevel(logging.NOTSET)
 
 
 @pytest.fixture
