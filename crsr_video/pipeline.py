@@ -159,7 +159,7 @@ class Pipeline(Closing):
 
     @property
     def placement(self) -> "Placement | None":
-        """Where the networks run; None for stages without networks."""
+        """Device and precision of the networks, or None if no stage has any."""
         self._wait_for_stages()
         return self._placement
 

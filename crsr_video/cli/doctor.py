@@ -29,7 +29,7 @@ class _Finding:
     state: State
     text: str
     remedy: str = ""
-    """What to do if the part is missing or broken."""
+    """Advice for a part that is missing or broken."""
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ PRECISION = option(
     help="Run the networks in this number format.",
 )
 
-# What is read -------------------------------------------------------------------------------------
+# Input --------------------------------------------------------------------------------------------
 
 START = option(
     "--start",
@@ -138,7 +138,7 @@ SIZE = option("--size", type=FrameSize(), help="Frame size of raw video, such as
 PIXEL_FORMAT = option("--pixel-format", metavar="NAME", help="Pixel format of raw video.")
 RATE = option("--rate", type=FrameRate(), help="Frame rate of raw video.")
 
-# What is written ----------------------------------------------------------------------------------
+# Output -------------------------------------------------------------------------------------------
 
 OUTPUT = option("-o", "--output", metavar="OUTPUT", type=NamedFile(), help="Write the result here.")
 PURPOSE = option(

@@ -139,7 +139,7 @@ def name_of(summary: "Summary") -> str:
 
 
 def summary_text(summary: "Summary") -> str:
-    """What a run did, in one sentence with the sizes before and after."""
+    """Summary of a run in one sentence, with the sizes before and after."""
     statistics = summary.statistics
     people = people_text(statistics.enhanced, statistics.faces, statistics.tracks)
     return f"{people}: wrote {written_text(summary)}"
@@ -185,7 +185,7 @@ _TURNED_OFF = "turned off by the user"
 
 
 def advice(summary: "Summary") -> list[str]:
-    """What the user may want to change, in sentences."""
+    """Advice about settings that the user may want to change, in sentences."""
     statistics, lines = summary.statistics, []
     alone = sum(n for why, n in statistics.skipped.items() if why != _TURNED_OFF)
     if statistics.enhanced and alone > statistics.faces // 2:

@@ -8,6 +8,7 @@ from crsr_video.config import Config
 from crsr_video.errors import ConfigError
 from crsr_video.io import pipes, sequences, still_files
 from crsr_video.io.destinations.byte_streams import check_standard_output
+from crsr_video.jobs.file_run import FileRun
 from crsr_video.jobs.summary import Summary
 from crsr_video.runner import Notices, Progress
 
@@ -53,29 +54,32 @@ def enhance(
     """
     chosen = config or Config()
     _check_pipes(source, output, chosen)
-    notices = Notices(on_notice)
+    run = FileRun(
+        source=source,
+        output=output,
+        config=chosen,
+        on_progress=on_progress or (lambda _: None),
+        notices=Notices(on_notice),
+        command=tuple(command),
+        networks=networks,
+        executor=executor,
+    )
     # Each kind of run loads modules that the others do not need.
     if still_files.is_still(source):
         from crsr_video.jobs.picture_file import enhance_picture
 
-        return enhance_picture(
-            Path(source), output, chosen, on_progress, notices, command, networks
-        )
+        return enhance_picture(run)
     if sequences.is_sequence(source) or sequences.is_sequence(output):
         from crsr_video.jobs.sequence_file import enhance_sequence
 
-        return enhance_sequence(
-            Path(source), output, chosen, on_progress, notices, command, networks
-        )
+        return enhance_sequence(run)
     if chosen.job.resume:
         from crsr_video.jobs.segmented_file import enhance_in_segments
 
-        return enhance_in_segments(
-            Path(source), output, chosen, on_progress, notices, command, executor
-        )
+        return enhance_in_segments(run)
     from crsr_video.jobs.video_file import enhance_video
 
-    return enhance_video(source, output, chosen, on_progress, notices, command, networks)
+    return enhance_video(run)
 
 
 def _check_pipes(source: str | Path, output: str | Path | None, config: Config) -> None:

@@ -1,7 +1,6 @@
 """Enhance one still picture."""
 
 import time
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
@@ -11,42 +10,34 @@ from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.errors import ConfigError, OutputError
 from crsr_video.io import image_writing, images
 from crsr_video.io.output_file import OutputFile
+from crsr_video.jobs.file_run import FileRun
 from crsr_video.jobs.reports import RunReports
 from crsr_video.jobs.summary import Summary
-from crsr_video.runner import Notices, Progress
-from crsr_video.runtime import loading
+from crsr_video.runner import Progress
 
 
-def enhance_picture(
-    source: Path,
-    output: str | Path | None,
-    config: Config,
-    on_progress: Callable[[Progress], None] | None,
-    notices: Notices,
-    command: Sequence[str],
-    networks: loading.Networks | None,
-) -> Summary:
+def enhance_picture(run: FileRun) -> Summary:
     """Enhance a still picture. If nothing changes, not even the format, the file is copied."""
     begin = time.perf_counter()
+    source, config, notices = Path(run.source), run.config, run.notices
     _check_picture_settings(source, config)
-    path = source.with_stem(f"{source.stem}.enhanced") if output is None else Path(output)
+    path = source.with_stem(f"{source.stem}.enhanced") if run.output is None else Path(run.output)
     kind = image_writing.format_of(path)
     with ExitStack() as stack:
         # The name is reserved before any computation, so that an impossible output fails at once.
         file = OutputFile(path, source, overwrite=config.job.overwrite)
         stack.callback(file.release)
-        reports = RunReports(config, source, path, command) if config.job.report else None
+        reports = RunReports(config, source, path, run.command) if config.job.report else None
         image = images.read(source)
         lost = (*image.notices, *image_writing.losses(image, kind))
         if lost and config.output.strict:
             raise OutputError(f"{path}: {lost[0]}")
         notices.add(*lost)
-        stages = stack.enter_context(pipeline.build(config, networks=networks))
+        stages = stack.enter_context(pipeline.build(config, networks=run.networks))
         stages.observer = None if reports is None else reports.observer.push
         started = time.perf_counter()
         (done,) = [*stages.push(image.frame), *stages.flush()]
-        if on_progress is not None:
-            on_progress(Progress(1, 1, time.perf_counter() - started, stages.faces_in_view))
+        run.on_progress(Progress(1, 1, time.perf_counter() - started, stages.faces_in_view))
         encoding = time.perf_counter()
         is_same = kind == image.format and not done.changed and config.scale == 1
         try:

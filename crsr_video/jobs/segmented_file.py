@@ -1,39 +1,30 @@
 """Enhance one video file in segments, so that a stopped run can be resumed."""
 
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from crsr_video.config import Config
 from crsr_video.jobs import segments
+from crsr_video.jobs.file_run import FileRun
 from crsr_video.jobs.reports import RunReports
 from crsr_video.jobs.summary import Summary
 from crsr_video.jobs.unchanged import replace_by_source
-from crsr_video.runner import Notices, Progress
 from crsr_video.runtime import loading
 
 
-def enhance_in_segments(
-    source: Path,
-    output: str | Path | None,
-    config: Config,
-    on_progress: Callable[[Progress], None] | None,
-    notices: Notices,
-    command: Sequence[str],
-    executor: segments.SegmentExecutor | None,
-) -> Summary:
+def enhance_in_segments(run: FileRun) -> Summary:
     """Enhance a video in segments, as `JobSettings.resume` requests."""
     begin = time.perf_counter()
+    source, output, config = Path(run.source), run.output, run.config
     reports = None
     if config.job.report:
-        reports = RunReports(config, source, Path(output or source), command)
+        reports = RunReports(config, source, Path(output or source), run.command)
     done = segments.enhance_resumably(
         source,
         output,
         config,
-        on_progress=on_progress or (lambda _: None),
-        on_notice=notices.add,
-        executor=executor,
+        on_progress=run.on_progress,
+        on_notice=run.notices.add,
+        executor=run.executor,
     )
     joined = done.joined
     is_damaged = joined.report.truncated or done.concealed > 0 or done.damaged > 0

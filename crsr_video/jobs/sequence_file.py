@@ -4,69 +4,59 @@ import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from crsr_video import pipeline
-from crsr_video.config import Config
+from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.io import frames as conversion
 from crsr_video.io import image_writing, images, pyav, sequences
 from crsr_video.io.reader import Reader
+from crsr_video.jobs.file_run import FileRun
 from crsr_video.jobs.summary import Summary
 from crsr_video.jobs.video_file import enhance_video
-from crsr_video.runner import Notices, Progress
-from crsr_video.runtime import loading
+from crsr_video.runner import Progress
 from crsr_video.types import Frame, VideoInfo
 
 _USUAL_RATE = Fraction(25)
 
 
-def enhance_sequence(
-    source: Path,
-    output: str | Path | None,
-    config: Config,
-    on_progress: Callable[[Progress], None] | None,
-    notices: Notices,
-    command: Sequence[str],
-    networks: loading.Networks | None,
-) -> Summary:
+def enhance_sequence(run: FileRun) -> Summary:
     """Enhance a sequence, or write a video as one. See `crsr_video.jobs.file.enhance`."""
+    source, output, config = Path(run.source), run.output, run.config
     for name, value in (("resume", config.job.resume), ("report", config.job.report)):
         if value:
             raise ConfigError(f"{source}: `{name}` does not work with image sequences")
     if output is None:
         output = source.with_name(f"{source.stem}.enhanced{source.suffix}")
     if sequences.is_sequence(output):
-        return _enhance_to_pictures(source, Path(output), config, on_progress, notices, networks)
+        return _enhance_to_pictures(source, Path(output), run)
     with tempfile.TemporaryDirectory() as folder:
         joined = Path(folder) / "joined.mov"
         sequences.join(source, joined, config.reading.rate or _USUAL_RATE)
         reading = replace(config.reading, rate=None)
         chosen = config.with_options(reading=reading, output=_for_players(config))
-        summary = enhance_video(joined, output, chosen, on_progress, notices, command, networks)
+        summary = enhance_video(replace(run, source=joined, output=output, config=chosen))
     return replace(summary, source=source)
 
 
-def _for_players(config: Config) -> object:
-    """Return settings for H.264 that all players support, unless the user chose otherwise."""
-    output = config.output
+def _for_players(config: Config) -> OutputSettings:
+    """Return settings for H.264 that all players support, unless the user chose otherwise.
+
+    The joined pictures are only an intermediate file, so they are never copied to the result.
+    """
+    output = replace(config.output, always_encode=True)
     if output.codec is not None or output.purpose is not None:
         return output
     return replace(output, codec="libx264", options={"pix_fmt": "yuv420p", **output.options})
 
 
-def _enhance_to_pictures(
-    source: Path,
-    output: Path,
-    config: Config,
-    on_progress: Callable[[Progress], None] | None,
-    notices: Notices,
-    networks: loading.Networks | None,
-) -> Summary:
+def _enhance_to_pictures(source: Path, output: Path, run: FileRun) -> Summary:
+    config = run.config
     begin = time.perf_counter()
     kind = image_writing.format_of(output)
     with ExitStack() as stack:
@@ -75,7 +65,7 @@ def _enhance_to_pictures(
         else:
             pictures = stack.enter_context(_video_frames(source, config))
         writing = stack.enter_context(_new_pictures(output, overwrite=config.job.overwrite))
-        stages = stack.enter_context(pipeline.build(config, networks=networks))
+        stages = stack.enter_context(pipeline.build(config, networks=run.networks))
         started, finished = time.perf_counter(), 0
         waiting: deque[tuple[int, images.StillImage | None]] = deque()
         last: Frame | None = None
@@ -87,9 +77,8 @@ def _enhance_to_pictures(
                 file = sequences.file_of(writing, number)
                 file.write_bytes(_encoded(image, frame, kind, config.scale))
                 finished, last = finished + 1, frame
-                if on_progress is not None:
-                    seconds = time.perf_counter() - started
-                    on_progress(Progress(finished, 0, seconds, stages.faces_in_view))
+                seconds = time.perf_counter() - started
+                run.on_progress(Progress(finished, 0, seconds, stages.faces_in_view))
 
         for number, image, frame in pictures:
             waiting.append((number, image))
@@ -97,7 +86,7 @@ def _enhance_to_pictures(
         write(stages.flush())
         if last is None:
             raise InputError(f"{source}: no picture could be decoded")
-        notices.add(*stages.notices)
+        run.notices.add(*stages.notices)
         statistics = stages.statistics
     return Summary(
         source=source,
@@ -107,7 +96,7 @@ def _enhance_to_pictures(
         statistics=statistics,
         seconds=time.perf_counter() - begin,
         startup_seconds=started - begin,
-        notices=notices.lines,
+        notices=run.notices.lines,
     )
 
 

@@ -1,38 +1,26 @@
 """Enhance one video file from its beginning to its end."""
 
 import time
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from crsr_video import pipeline
 from crsr_video.config import Config
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
+from crsr_video.jobs.file_run import FileRun
 from crsr_video.jobs.summary import Summary
 from crsr_video.jobs.unchanged import replace_by_source
-from crsr_video.runner import Notices, Progress, Runner
+from crsr_video.runner import Progress, Runner
 from crsr_video.track.replay import Replay
 from crsr_video.types import Frame
 
-if TYPE_CHECKING:
-    from crsr_video.runtime.loading import Networks
 
-
-def enhance_video(
-    source: str | Path,
-    output: str | Path | None,
-    config: Config,
-    on_progress: Callable[[Progress], None] | None,
-    notices: Notices,
-    command: Sequence[str],
-    networks: "Networks | None",
-) -> Summary:
+def enhance_video(run: FileRun) -> Summary:
     """Enhance a video from its beginning to its end. See `crsr_video.jobs.file.enhance`."""
     begin = time.perf_counter()
-    job = config.job
+    source, config, notices, job = run.source, run.config, run.notices, run.config.job
     with ExitStack() as stack:
         reader = stack.enter_context(
             Reader(source, start=job.start, duration=job.duration, settings=config.reading)
@@ -40,20 +28,24 @@ def enhance_video(
         # The encoder is opened before the networks, so that an impossible output fails at once.
         writer = stack.enter_context(
             Writer(
-                output, reader.source, config.output, scale=config.scale, overwrite=job.overwrite
+                run.output,
+                reader.source,
+                config.output,
+                scale=config.scale,
+                overwrite=job.overwrite,
             )
         )
         reports = None
         if job.report:
             from crsr_video.jobs.reports import RunReports  # Only reports need these modules.
 
-            reports = RunReports(config, Path(source), writer.plan.path, command)
+            reports = RunReports(config, Path(source), writer.plan.path, run.command)
         notices.add(*writer.notices)
         replay = pipeline.replay_for(config, reader.path, reader.info, shift=reader.source.shift)
         if replay is None and _chooses_people(config) and reader.path.is_file():
-            replay = _replay_of_people(reader, config, on_progress, notices)
+            replay = _replay_of_people(reader, run)
         frames = stack.enter_context(
-            pipeline.build(config, tracker=replay, networks=networks, in_background=True)
+            pipeline.build(config, tracker=replay, networks=run.networks, in_background=True)
         )
         frames.observer = None if reports is None else reports.observer.push
         started = time.perf_counter()
@@ -62,9 +54,8 @@ def enhance_video(
         def count(_: Frame) -> None:
             nonlocal finished
             finished += 1
-            if on_progress is not None:
-                seconds = time.perf_counter() - started
-                on_progress(Progress(finished, reader.info.frames, seconds, frames.faces_in_view))
+            seconds = time.perf_counter() - started
+            run.on_progress(Progress(finished, reader.info.frames, seconds, frames.faces_in_view))
 
         runner = Runner(reader, frames, writer, on_frame=count)
         runner.run()
@@ -103,16 +94,12 @@ def _chooses_people(config: Config) -> bool:
     return bool(config.faces.people) or config.faces.only is not None
 
 
-def _replay_of_people(
-    reader: Reader,
-    config: Config,
-    on_progress: Callable[[Progress], None] | None,
-    notices: Notices,
-) -> Replay:
+def _replay_of_people(reader: Reader, run: FileRun) -> Replay:
     """Find the people of the whole file first, so that their numbers match the sheet's."""
     from crsr_video.inspection.analysis import find_people
 
-    notices.add("finding the people of the whole file first; a tracks file saves this time")
-    recording = find_people(reader.path, min_face=config.faces.min_face, on_progress=on_progress)
+    min_face = run.config.faces.min_face
+    run.notices.add("finding the people of the whole file first; a tracks file saves this time")
+    recording = find_people(reader.path, min_face=min_face, on_progress=run.on_progress)
     ticks = int(reader.source.shift / reader.info.time_base)
-    return Replay(recording, reader.path, shift=ticks, min_face=config.faces.min_face)
+    return Replay(recording, reader.path, shift=ticks, min_face=min_face)

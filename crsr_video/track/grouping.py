@@ -68,7 +68,7 @@ class _Sample:
 
 @dataclass(slots=True)
 class _Track:
-    """What is known about one track so far."""
+    """Embeddings and frame numbers of one track so far."""
 
     id: int
     person: int

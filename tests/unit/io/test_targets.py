@@ -24,7 +24,7 @@ def test_addresses_have_a_kind() -> None:
         "srt://host:9000": Kind.NETWORK,
         "http://host/a.m3u8": Kind.NETWORK,
         "clip.mp4": Kind.FILE,
-        "file:///tmp/a.mp4": Kind.FILE,
+        "file:///videos/a.mp4": Kind.FILE,
         "a:b.mp4": Kind.FILE,
     }
     assert {address: target(address).kind for address in kinds} == kinds

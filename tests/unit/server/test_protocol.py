@@ -23,7 +23,7 @@ REQUESTS = (
     Hello("melt"),
     Buffer(1920, 1080),
     EffectSettings(
-        0.5, 20.0, EffectFlag.DEBUG | EffectFlag.ORDERED, "fast", "/tmp/ä t.json", "1,4 2=off"
+        0.5, 20.0, EffectFlag.DEBUG | EffectFlag.ORDERED, "fast", "/videos/ä t.json", "1,4 2=off"
     ),
     Enhance(1.5),
 )
