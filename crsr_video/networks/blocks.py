@@ -114,10 +114,13 @@ class Tail(nn.Module):
     Args:
         channels_in: Number of channels of the trunk's features.
         channels: Number of channels at twice the input's resolution.
+        refinement: Number of residual blocks that adapt the trunk's features, which are trained
+            for fidelity, to texture.
     """
 
-    def __init__(self, channels_in: int, channels: int) -> None:
+    def __init__(self, channels_in: int, channels: int, refinement: int = 0) -> None:
         super().__init__()
+        self.refine = blocks(channels_in, refinement)
         self.first = nn.Conv2d(channels_in, 4 * channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         self.third = nn.Conv2d(channels, 4 * channels, 3, padding=1)
@@ -131,7 +134,7 @@ class Tail(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, channels_in, H, W) to float32 (N, 3, 4H, 4W)."""
-        x = functional.pixel_shuffle(functional.relu(self.first(features)), 2)
+        x = functional.pixel_shuffle(functional.relu(self.first(self.refine(features))), 2)
         x = functional.relu(self.third(functional.relu(self.second(x))))
         change: Tensor = self.last(functional.pixel_shuffle(x, 2))
         return without_lattice(change.float())

@@ -55,20 +55,22 @@ def run_steps(network: InferenceNetwork, backend: Backend[_State], picture: Tens
     """Return the result of a network for float32 (N, 3, H, W) in [0, 1]."""
 
     def blocks(name: str, x: _State) -> _State:
-        count = len(network.trunk.get_submodule(name)._modules)
-        for block in (f"trunk.{name}.{index}" for index in range(count)):
+        count = len(list(network.get_submodule(name).children()))
+        for block in (f"{name}.{index}" for index in range(count)):
             x = backend.add(f"{block}.second", backend.relu(f"{block}.first", x), x)
         return x
 
-    full = blocks("full_down", backend.stem(picture))
-    half = blocks("half_down", backend.relu("trunk.to_half", full))
-    quarter = blocks("quarter", backend.relu("trunk.to_quarter", half))
-    half = blocks("half_up", backend.upsample("trunk.from_quarter.mix", quarter, half))
-    full = blocks("full_up", backend.upsample("trunk.from_half.mix", half, full))
+    full = blocks("trunk.full_down", backend.stem(picture))
+    half = blocks("trunk.half_down", backend.relu("trunk.to_half", full))
+    quarter = blocks("trunk.quarter", backend.relu("trunk.to_quarter", half))
+    half = blocks("trunk.half_up", backend.upsample("trunk.from_quarter.mix", quarter, half))
+    full = blocks("trunk.full_up", backend.upsample("trunk.from_half.mix", half, full))
     drawn = backend.head(full, picture)
     if not isinstance(network, SuperResolver) or network.tail is None or network.texture == 0:
         return drawn
-    x = backend.widen("tail.third", backend.relu("tail.second", backend.widen("tail.first", full)))
+    refined = blocks("tail.refine", full)
+    x = backend.relu("tail.second", backend.widen("tail.first", refined))
+    x = backend.widen("tail.third", x)
     return backend.texture("tail.last", x, drawn, network.texture)
 
 

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -57,6 +58,7 @@ SIZES = {
             "middle": 1,
             "up": (1, 1),
             "tail": 4,
+            "refinement": 1,
         },
         reverse={"channels": (4, 4, 4), "middle": 1},
         discriminator_channels=4,
@@ -74,7 +76,7 @@ SIZES = {
         discriminator_channels=16,
     ),
     # The shipped size. It takes 2.7 billion multiply-adds to enlarge a face from 64 to 256 pixels.
-    "fast": Size(superresolver={"tail": 16}),
+    "fast": Size(superresolver={"tail": 16, "refinement": 2}),
 }
 """Network sizes by name."""
 
@@ -131,9 +133,12 @@ class Method(ABC):
     def _consistifier(self, rate: float = 1.0) -> NetworkSpec:
         return NetworkSpec("consistifier", SIZES[self.size].consistifier, rate)
 
-    def _superresolver(self, rate: float = 1.0, **rates_by_prefix: float) -> NetworkSpec:
-        prefixes = {f"{name}.": value for name, value in rates_by_prefix.items()}
-        return NetworkSpec("superresolver", SIZES[self.size].superresolver, rate, prefixes)
+    def _superresolver(
+        self, rate: float = 1.0, rates: Mapping[str, float] | None = None
+    ) -> NetworkSpec:
+        """Return the spec of psi, with additional factors of the rate by prefix in `rates`."""
+        arguments = SIZES[self.size].superresolver
+        return NetworkSpec("superresolver", arguments, rate, dict(rates or {}))
 
     def _reverse(self, **arguments: int) -> NetworkSpec:
         return NetworkSpec("reverse", SIZES[self.size].reverse | arguments)

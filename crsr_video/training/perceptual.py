@@ -77,6 +77,8 @@ class Perceptual(Method):
     by 0.1 to 0.3 dB in 500 steps."""
     hopeless: float = 0.09
     """RMS difference between phi's input and a, out of 1, above which id(T, y) does not count."""
+    frozen: bool = False
+    """Whether phi, the trunk and the fidelity head keep their weights."""
     clean_share: float = 0.25
     """Part of each batch whose input is a."""
     extra: float = 0.35
@@ -98,8 +100,10 @@ class Perceptual(Method):
     def specs(self) -> dict[str, NetworkSpec]:
         """Return phi, psi with its tail, and the discriminator."""
         return {
-            "consistifier": self._consistifier(rate=self.consistifier_rate),
-            "superresolver": self._superresolver(tail=self.tail_rate),
+            "consistifier": self._consistifier(0.0 if self.frozen else self.consistifier_rate),
+            "superresolver": self._superresolver(
+                rates={"tail.": self.tail_rate, "": 0.0 if self.frozen else 1.0}
+            ),
             "discriminator_texture": NetworkSpec(
                 "feature_discriminator",
                 {"channels": CHANNELS[:_JUDGED_MAPS]},
@@ -115,9 +119,10 @@ class Perceptual(Method):
         network = run.pretrained("features", FeatureNetwork.load)
         small, target = self._inputs(draw), draw.target
         with run.autocast():
-            consistent = run["consistifier"](small)
-            features = super_resolver.features(consistent)
-            faithful = super_resolver.draw(consistent, features)
+            with torch.set_grad_enabled(not self.frozen):
+                consistent = run["consistifier"](small)
+                features = super_resolver.features(consistent)
+                faithful = super_resolver.draw(consistent, features)
             change = super_resolver.tail(scaled_gradient(features, self.coupling))
             textured = faithful.detach() + change
             augment = _augmentation(textured, run.step, run.seed)

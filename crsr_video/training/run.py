@@ -103,14 +103,14 @@ class Run:
         groups = []
         for name in names:
             spec, network = self.specs[name], self.networks[name]
-            network.requires_grad_(spec.rate > 0)
             by_rate: dict[float, list[nn.Parameter]] = {}
             for key, parameter in network.named_parameters():
                 factors = [
                     f for prefix, f in spec.rates_by_prefix.items() if key.startswith(prefix)
                 ]
                 rate = spec.rate * (factors[0] if factors else 1.0)
-                if parameter.requires_grad:
+                parameter.requires_grad_(rate > 0)
+                if rate > 0:
                     by_rate.setdefault(rate, []).append(parameter)
             groups += [{"params": found, "rate": rate} for rate, found in by_rate.items()]
         if not groups:

@@ -38,7 +38,7 @@ def networks():
 
 def textured():
     """A super-resolver with a texture head whose correction is as strong as the other's."""
-    network = trained(lambda: SuperResolver((8, 12, 16), (2, 1), 1, (1, 2), tail=8))
+    network = trained(lambda: SuperResolver((8, 12, 16), (2, 1), 1, (1, 2), tail=8, refinement=1))
     with torch.no_grad():
         network.tail.last.weight.mul_(0.02)
     network.texture = 0.7

@@ -145,6 +145,17 @@ def test_only_the_pixel_loss_trains_the_fidelity_head() -> None:
     assert not torch.equal(*(s["superresolver.tail.last.weight"] for s in states))
 
 
+def test_frozen_perceptual_training_changes_only_the_texture_head() -> None:
+    run = begun(tiny("perceptual", frozen=True))
+    before = {name: value.clone() for name, value in run.networks.state_dict().items()}
+    tiny("perceptual", frozen=True).step(run, draw(), 1e-3)
+    after = run.networks.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    generators = {name for name in changed if not name.startswith("discriminator")}
+    assert "superresolver.tail.last.weight" in generators
+    assert all(name.startswith("superresolver.tail.") for name in generators)
+
+
 def test_the_terms_of_the_texture_reach_the_trunk_by_their_coupling() -> None:
     states = []
     for coupling in (0.0, 1.0):
