@@ -46,3 +46,11 @@ def usual_log_level() -> Iterator[None]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20240229)
+
+
+@pytest.fixture(scope="session")
+def face_models() -> None:
+    """Fail a test that needs MediaPipe's models where they are missing. Nothing is downloaded."""
+    from tests.support.face_models import require_face_models  # Imports OpenCV.
+
+    require_face_models()

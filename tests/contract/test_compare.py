@@ -21,7 +21,6 @@ from crsr_video.inspection.frame_pairs import FramePairs
 from crsr_video.io import pyav
 from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
-from tests.support.face_models import require_face_models
 from tests.support.video import make_video
 
 MILLI = Fraction(1, 1000)
@@ -331,11 +330,6 @@ def test_the_command_prints_the_name_of_the_result(clip: Path, tmp_path: Path) -
 # Sheets ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def models() -> None:
-    require_face_models()
-
-
 @pytest.fixture
 def portrait(tmp_path: Path) -> Path:
     """Return a video of a face that moves to the right by a pixel per frame."""
@@ -352,7 +346,7 @@ def portrait(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 @pytest.mark.parametrize(("scale", "name"), [(1, "c.png"), (2, "c.jpg")])
 def test_a_sheet_shows_faces_before_and_after(
     portrait: Path, tmp_path: Path, scale: int, name: str
@@ -375,12 +369,12 @@ def test_a_sheet_shows_faces_before_and_after(
     assert_only(tmp_path, "face.mp4", "b.mp4", name)
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 def test_a_sheet_needs_a_face(clip: Path, tmp_path: Path) -> None:
     assert_fails(InputError, "no face was found", clip, clip, tmp_path / "c.png")
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 def test_a_sheet_on_a_full_disk_leaves_nothing(
     portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

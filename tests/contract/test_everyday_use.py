@@ -1,36 +1,19 @@
 """Habits that people bring along: names, times, sizes, people who do not exist, second runs."""
 
 import json
-import shutil
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 
-from crsr_video.cli import main
-from crsr_video.track import face_models
-from tests.support.paths import CLIPS
+from tests.support.cli import QUICK, run
+from tests.support.paths import CLIPS, PORTRAIT
 from tests.support.video import make_video
 
-QUICK = ["--model", "identity", "--precision", "fp32", "--preset", "ultrafast"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models() -> None:
-    face_models.resolve_all()
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    return Path(shutil.copy(CLIPS / "portrait.mp4", tmp_path / "clip.mp4"))
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words])
+pytestmark = pytest.mark.usefixtures("face_models")
 
 
 def error_of(*words: object) -> str:
@@ -188,7 +171,7 @@ def test_a_finished_resumable_run_is_done_already(clip: Path) -> None:
 
 def test_a_queue_run_twice_skips_a_cut_off_file_too(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    data = (CLIPS / "portrait.mp4").read_bytes()
+    data = (PORTRAIT).read_bytes()
     (tmp_path / "in" / "cut.mp4").write_bytes(data[: len(data) * 2 // 3])
     make_video(tmp_path / "in" / "whole.mp4", frames=5)
     words = ["enhance", "--recursive", tmp_path / "in", "-o", tmp_path / "out", *QUICK]
@@ -266,7 +249,7 @@ def subtitles_of(path: Path) -> list[tuple[float, float, str]]:
 
 def with_subtitles(path: Path) -> Path:
     """Write a clip of three seconds whose last subtitle lasts for eight."""
-    with av.open(str(CLIPS / "portrait.mp4")) as source, av.open(str(path), "w") as file:
+    with av.open(str(PORTRAIT)) as source, av.open(str(path), "w") as file:
         video = file.add_stream_from_template(source.streams.video[0])
         text = file.add_stream("srt")
         text.time_base = text.codec_context.time_base = Fraction(1, 1000)
@@ -311,7 +294,7 @@ def test_subrip_becomes_mp4_text_and_ends_with_the_part(tmp_path: Path) -> None:
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Write five frames of a clip as PNG files, and return their pattern."""
-    with av.open(str(CLIPS / "portrait.mp4")) as file:
+    with av.open(str(PORTRAIT)) as file:
         for number, frame in zip(range(8, 13), file.decode(video=0), strict=False):
             frame.to_image().save(tmp_path / f"frame_{number:04d}.png")
     return tmp_path / "frame_%04d.png"

@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.paths import CLIPS, ROOT
+from tests.support.paths import CLIPS, PORTRAIT, ROOT
 from tests.support.studio import Studio
 from tests.unit.training.made_faces import portrait
-
-PORTRAIT = str(CLIPS / "portrait.mp4")
 
 
 def run(name: str, *arguments: str, code: str = "") -> str:
@@ -27,25 +25,25 @@ def run(name: str, *arguments: str, code: str = "") -> str:
 
 
 def test_one_file(tmp_path: Path) -> None:
-    assert "75 frames at " in run("enhance_file.py", PORTRAIT, str(tmp_path / "a.mp4"))
+    assert "75 frames at " in run("enhance_file.py", str(PORTRAIT), str(tmp_path / "a.mp4"))
     assert (tmp_path / "a.mp4").exists()
 
 
 def test_a_folder_whose_damaged_file_does_not_stop_the_rest(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.mp4").write_text("not a video")
-    (tmp_path / "in" / "b.mp4").write_bytes(Path(PORTRAIT).read_bytes())
+    (tmp_path / "in" / "b.mp4").write_bytes(PORTRAIT.read_bytes())
     run("enhance_folder.py", str(tmp_path / "in"), str(tmp_path / "out"))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.mp4"]
 
 
 def test_frames_from_opencv(tmp_path: Path) -> None:
-    run("opencv_frames.py", PORTRAIT, str(tmp_path / "frames"))
+    run("opencv_frames.py", str(PORTRAIT), str(tmp_path / "frames"))
     assert len(list((tmp_path / "frames").iterdir())) == 8
 
 
 def test_frames_from_pyav() -> None:
-    lines = run("pyav_frames.py", PORTRAIT).splitlines()
+    lines = run("pyav_frames.py", str(PORTRAIT)).splitlines()
     assert len(lines) == 75
     assert any(float(line.split()[2]) > 0.1 for line in lines)
 
@@ -67,7 +65,7 @@ def test_a_live_window_without_a_screen() -> None:
     code = (
         "import runpy, sys, cv2; shown = []; cv2.imshow = lambda name, frame: shown.append(frame)\n"
         "cv2.waitKey = lambda _: ord('q') if len(shown) == 5 else 0\n"
-        f"sys.argv = ['live_window.py', {PORTRAIT!r}]\n"
+        f"sys.argv = ['live_window.py', {str(PORTRAIT)!r}]\n"
         f"runpy.run_path({str(ROOT / 'examples' / 'live_window.py')!r}, run_name='__main__')\n"
         "print(len(shown))"
     )
@@ -78,7 +76,7 @@ def test_a_live_window_without_a_screen() -> None:
 def test_the_http_api_of_a_studio(tmp_path: Path) -> None:
     folder = tmp_path / "videos"
     folder.mkdir()
-    (folder / "a.mp4").write_bytes(Path(PORTRAIT).read_bytes())
+    (folder / "a.mp4").write_bytes(PORTRAIT.read_bytes())
     studio = Studio(folder, tmp_path / "work")
     try:
         assert "done: " in run("http_api.py", studio.address, "a.mp4")

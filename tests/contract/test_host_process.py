@@ -6,9 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.paths import ROOT
-
-PORTRAIT = ROOT / "clips" / "portrait.mp4"
+from tests.support.paths import PORTRAIT, ROOT
 
 PROBE = """
 import gc, json, os, random, signal, sys, threading, warnings

@@ -1,99 +1,33 @@
-"""Still pictures at the command line and in Python: what changes, and what is kept."""
+"""Still pictures at the command line: what changes, and what is refused."""
 
-import io
 import json
 import logging
 import shutil
 import struct
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image
 
-import crsr_video
-from crsr_video.cli import main
-from crsr_video.errors import ConfigError, CrsrError, InputError
+from crsr_video.errors import CrsrError
 from crsr_video.io import image_writing, images, still_files
-from crsr_video.track import face_models
-from tests.support.paths import CLIPS
+from tests.support.cli import run
+from tests.support.paths import PORTRAIT
+from tests.support.photos import (
+    PROFILE,
+    assert_only_the_face_changed,
+    enhance,
+    error_of,
+    exif,
+    opened,
+    pixels,
+)
 
-XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-MAKER, ORIENTATION, EXIF, TAKEN = 271, 274, 34665, 36867
-UPRIGHT = (slice(0, 230), slice(180, 480))
-"""Part of the frame that holds the whole face and its surroundings."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models() -> None:
-    face_models.resolve_all()
-
-
-@pytest.fixture(scope="module")
-def portrait() -> NDArray[np.uint8]:
-    with av.open(str(CLIPS / "portrait.mp4")) as file:
-        return next(file.decode(video=0)).to_ndarray(format="rgb24")
-
-
-@pytest.fixture(scope="module")
-def enhancer() -> crsr_video.Enhancer:
-    return crsr_video.Enhancer(precision="fp32")
-
-
-def exif(orientation: int = 1) -> Image.Exif:
-    made = Image.Exif()
-    made[MAKER], made[ORIENTATION] = "Camera", orientation
-    made.get_ifd(EXIF)[TAKEN] = "2020:01:02 03:04:05"
-    return made
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words])
-
-
-def enhance(source: Path, *words: object, output: str | None = None) -> Path:
-    """Enhance a picture at the command line, and return the path of the result."""
-    path = source.with_name(output or f"{source.stem}.enhanced{source.suffix}")
-    chosen = ["-o", path] if output else []
-    result = run("enhance", source, "--precision", "fp32", *chosen, *words)
-    assert result.exit_code == 0, result.stderr
-    return path
-
-
-def error_of(*words: object, code: int = 1) -> str:
-    result = run("enhance", *words)
-    assert result.exit_code == code, result.stderr
-    lines = result.stderr.splitlines()
-    assert "Traceback" not in result.stderr
-    assert lines[-1].startswith("crsr-video: error: ")
-    return lines[-1]
-
-
-def opened(path: Path) -> Image.Image:
-    return Image.open(io.BytesIO(path.read_bytes()))
-
-
-def pixels(path: Path) -> NDArray[np.int64]:
-    image = images.read(path)
-    return image_writing.to_pixels(image, image.frame).astype(np.int64)
-
-
-def assert_only_the_face_changed(before: NDArray[np.int64], after: NDArray[np.int64]) -> None:
-    assert before.shape == after.shape
-    changed = np.abs(before - after)
-    assert changed.max() > 3
-    outside = changed if changed.ndim == 2 else changed.max(2)
-    outside = outside > 0
-    rows, columns = np.flatnonzero(outside.any(1)), np.flatnonzero(outside.any(0))
-    share = (np.ptp(rows) + 1) * (np.ptp(columns) + 1) / outside.size
-    assert share < 0.5
+pytestmark = pytest.mark.usefixtures("face_models")
 
 
 # Lossless formats --------------------------------------------------------------------------------
@@ -144,98 +78,6 @@ def test_a_picture_without_faces_is_copied_byte_by_byte(tmp_path: Path) -> None:
     result = run("enhance", source)
     assert "No face was found" in result.stderr
     assert (tmp_path / "wall.enhanced.jpg").read_bytes() == source.read_bytes()
-
-
-# Metadata ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
-@pytest.mark.parametrize("output", [None, "b.tif", "b.jpg", "b.png", "b.webp"])
-def test_metadata_are_kept_also_in_another_format(
-    portrait: NDArray[np.uint8], tmp_path: Path, name: str, output: str | None
-) -> None:
-    info = PngImagePlugin.PngInfo()
-    info.add_itxt("XML:com.adobe.xmp", XMP.decode())
-    extra = {"pnginfo": info} if name == "a.png" else {"xmp": XMP}
-    source = tmp_path / name
-    picture = Image.fromarray(portrait[UPRIGHT])
-    picture.save(source, exif=exif(), icc_profile=PROFILE, **extra)
-    still = images.read(source)
-    data = image_writing.encode(
-        still, still.frame, image_writing.format_of(tmp_path / (output or name))
-    )
-    result = tmp_path / f"result{Path(output or name).suffix}"
-    result.write_bytes(data)
-    image = opened(result)
-    assert image.info["icc_profile"] == PROFILE
-    assert images.read(result).xmp == XMP
-    assert image.getexif()[MAKER] == "Camera"
-    assert image.getexif().get_ifd(EXIF)[TAKEN] == "2020:01:02 03:04:05"
-
-
-def test_a_jpeg_keeps_its_tables_sampling_and_segments(
-    portrait: NDArray[np.uint8], tmp_path: Path
-) -> None:
-    source = tmp_path / "photo.jpg"
-    Image.fromarray(portrait).save(
-        source, quality=83, subsampling="4:2:2", progressive=True, exif=exif(), comment=b"hello",
-        dpi=(300, 300),
-    )  # fmt: skip
-    data = source.read_bytes()
-    note = b"Photoshop 3.0\0something"
-    source.write_bytes(data[:2] + b"\xff\xed" + struct.pack(">H", len(note) + 2) + note + data[2:])
-    before, after = opened(source), opened(enhance(source))
-    assert after.quantization == before.quantization
-    assert after.info["comment"] == b"hello"
-    assert after.info["dpi"] == (300, 300)
-    assert after.info["exif"] == before.info["exif"]
-    assert note in (tmp_path / "photo.enhanced.jpg").read_bytes()
-    assert after.info.get("progressive")
-    difference = np.abs(pixels(source) - pixels(tmp_path / "photo.enhanced.jpg"))
-    assert difference[:, :100].mean() < 0.5  # Encoded again with the same tables.
-    assert difference.max() > 3
-
-
-def test_the_orientation_is_kept_and_the_face_is_found(
-    portrait: NDArray[np.uint8], tmp_path: Path
-) -> None:
-    source = tmp_path / "phone.png"
-    Image.fromarray(np.rot90(portrait)).save(source, exif=exif(6))
-    result = enhance(source)
-    assert opened(result).getexif()[ORIENTATION] == 6
-    assert_only_the_face_changed(pixels(source), pixels(result))
-
-
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_the_orientation_of_a_deep_picture_is_kept(tmp_path: Path, suffix: str) -> None:
-    deep = np.random.default_rng(3).integers(0, 65536, (40, 60, 3), np.uint16)
-    data = exif(6).tobytes().removeprefix(b"Exif\0\0")
-    still = replace(images.from_array(deep), exif=data)
-    source = tmp_path / f"photo{suffix}"
-    source.write_bytes(image_writing.encode(still, still.frame, image_writing.format_of(source)))
-    for _ in range(2):
-        again = images.read(source)
-        assert again.frame.rotation == 270
-        np.testing.assert_array_equal(image_writing.to_pixels(again, again.frame), deep)
-        source.write_bytes(image_writing.encode(again, again.frame, again.format))
-
-
-def test_only_the_listed_formats_are_opened(tmp_path: Path) -> None:
-    source = tmp_path / "photo.jpg"
-    Image.new("RGB", (64, 64)).save(source, format="PPM")
-    assert "is damaged, or no picture" in error_of(source)
-
-
-def test_chunks_of_a_png_that_are_safe_to_copy_are_copied(tmp_path: Path) -> None:
-    source = tmp_path / "wall.png"
-    Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(source, dpi=(200, 200))
-    data, private = source.read_bytes(), b"prVt\1\2\3"
-    chunk = struct.pack(">I", 3) + private + struct.pack(">I", zlib.crc32(private))
-    source.write_bytes(data[:33] + chunk + data[33:])
-    still = images.read(source)
-    result = image_writing.encode(still, still.frame, "PNG")
-    assert chunk in result
-    assert b"pHYs" in result
 
 
 # Outputs and settings ----------------------------------------------------------------------------
@@ -339,7 +181,7 @@ def test_a_folder_may_mix_photos_and_videos(tmp_path: Path) -> None:
     folder.mkdir()
     Image.new("RGB", (64, 64), (90, 90, 90)).save(folder / "a.jpg")
     (folder / "b.png").write_bytes(b"nothing")
-    shutil.copy(CLIPS / "portrait.mp4", folder / "c.mp4")
+    shutil.copy(PORTRAIT, folder / "c.mp4")
     words = ["--recursive", folder, "-o", tmp_path / "out", "--model", "identity"]
     words += ["--duration", "0.2", "--preset", "ultrafast", "--json"]
     first = [json.loads(line) for line in run("enhance", *words).stdout.splitlines()]
@@ -347,86 +189,3 @@ def test_a_folder_may_mix_photos_and_videos(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.jpg", "c.mp4"]
     again = [json.loads(line) for line in run("enhance", *words).stdout.splitlines()]
     assert [e["event"] for e in again].count("skipped") == 2
-
-
-# Python ------------------------------------------------------------------------------------------
-
-
-def test_an_array_an_image_and_a_path_come_back_as_their_kind(
-    portrait: NDArray[np.uint8], tmp_path: Path, enhancer: crsr_video.Enhancer
-) -> None:
-    copy = portrait.copy()
-    array = enhancer.enhance_image(portrait)
-    assert array.dtype == np.uint8
-    np.testing.assert_array_equal(portrait, copy)
-    assert_only_the_face_changed(portrait.astype(np.int64), array.astype(np.int64))
-    image = Image.fromarray(portrait)
-    image.info["icc_profile"] = PROFILE
-    result = enhancer.enhance_image(image)
-    assert result.mode == "RGB"
-    assert result.info["icc_profile"] == PROFILE
-    np.testing.assert_array_equal(np.asarray(result), array)
-    image.save(tmp_path / "photo.png")
-    path = crsr_video.enhance_image(tmp_path / "photo.png", tmp_path / "b.png", precision="fp32")
-    assert path == tmp_path / "b.png"
-    np.testing.assert_array_equal(np.asarray(opened(path)), array)
-
-
-def test_one_picture_after_another_is_enhanced_on_its_own(
-    portrait: NDArray[np.uint8], enhancer: crsr_video.Enhancer
-) -> None:
-    first = enhancer.enhance_image(portrait)
-    enhancer.enhance_image(np.zeros((64, 64), np.uint8))
-    np.testing.assert_array_equal(enhancer.enhance_image(portrait), first)
-
-
-def test_deep_gray_and_transparent_arrays_keep_shape_and_type(
-    portrait: NDArray[np.uint8], enhancer: crsr_video.Enhancer
-) -> None:
-    deep = portrait.astype(np.uint16) * 257
-    assert_only_the_face_changed(deep.astype(int), enhancer.enhance_image(deep).astype(int))
-    gray = np.ascontiguousarray(portrait[..., 1])
-    assert_only_the_face_changed(gray.astype(int), enhancer.enhance_image(gray).astype(int))
-    alpha = np.full(gray.shape, 9, np.uint8)
-    result = enhancer.enhance_image(np.dstack([portrait, alpha]))
-    assert np.all(result[..., 3] == 9)
-
-
-def test_settings_are_given_by_name_and_checked(portrait: NDArray[np.uint8]) -> None:
-    with crsr_video.Enhancer(strength=0.0, model="identity") as enhancer:
-        np.testing.assert_array_equal(enhancer.enhance_image(portrait), portrait)
-    with pytest.raises(ConfigError, match="`strength` must lie"):
-        crsr_video.Enhancer(strength=2)
-    with pytest.raises(ConfigError, match="unknown setting 'strenght'"):
-        crsr_video.enhance_image(portrait, strenght=1)  # codespell:ignore
-
-
-def test_a_single_picture_given_as_frames_is_refused_at_once(
-    portrait: NDArray[np.uint8], enhancer: crsr_video.Enhancer
-) -> None:
-    with pytest.raises(ValueError, match="enhance_image"):
-        enhancer.enhance(portrait)
-    with pytest.raises(ValueError, match="enhance_image"):
-        enhancer.enhance(Image.fromarray(portrait))
-
-
-def test_wrong_pictures_are_refused(
-    portrait: NDArray[np.uint8], tmp_path: Path, enhancer: crsr_video.Enhancer
-) -> None:
-    for wrong in (
-        np.zeros((4, 4, 3)),
-        np.zeros((0, 4, 3), np.uint8),
-        np.zeros((2, 2, 2), np.uint8),
-    ):
-        with pytest.raises(ValueError, match="picture"):
-            enhancer.enhance_image(wrong)
-    with pytest.raises(ValueError, match="not list"):
-        enhancer.enhance_image([1])
-    enhancer.push(portrait)
-    with pytest.raises(ValueError, match="inside a video"):
-        enhancer.enhance_image(portrait)
-    enhancer.reset()
-    with pytest.raises(InputError, match="use `enhance` for videos"):
-        crsr_video.enhance_image(CLIPS / "portrait.mp4")
-    with pytest.raises(InputError, match="no such file"):
-        crsr_video.enhance_image(tmp_path / "none.jpg")

@@ -10,15 +10,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from crsr_video.cli import main
-from crsr_video.track import face_models
-from tests.support.paths import CLIPS
+from tests.support.paths import PORTRAIT
 
-PORTRAIT = CLIPS / "portrait.mp4"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models() -> None:
-    face_models.resolve_all()
+pytestmark = pytest.mark.usefixtures("face_models")
 
 
 def run(*words: object) -> Result:

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from crsr_video.cli import main
-from tests.support.paths import CLIPS, ROOT
+from tests.support.paths import PORTRAIT, ROOT
 
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "plugins/README.md")),
@@ -80,7 +80,7 @@ def test_the_recipe_for_go2rtc_writes_mpegts_that_begins_with_a_key_frame() -> N
     text = (ROOT / "docs/cameras.md").read_text(encoding="utf-8")
     recipe = next(line for line in text.splitlines() if "exec:crsr-video" in line)
     words = shlex.split(recipe.partition("exec:crsr-video ")[2])
-    words[words.index("rtsp://camera.local/stream")] = str(CLIPS / "portrait.mp4")
+    words[words.index("rtsp://camera.local/stream")] = str(PORTRAIT)
     words += ["--model", "identity"]
     command = [sys.executable, "-m", "crsr_video", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as program:
@@ -96,7 +96,7 @@ def test_the_recipe_for_go2rtc_writes_mpegts_that_begins_with_a_key_frame() -> N
 
 
 def test_a_reader_that_leaves_ends_the_recipe_for_go2rtc() -> None:
-    words = ["live", "-i", str(CLIPS / "portrait.mp4"), "--realtime", "--loop", "-o", "-"]
+    words = ["live", "-i", str(PORTRAIT), "--realtime", "--loop", "-o", "-"]
     words += ["--output-format", "mpegts", "--model", "identity"]
     command = [sys.executable, "-m", "crsr_video", "-q", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as program:

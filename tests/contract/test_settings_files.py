@@ -5,17 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from crsr_video.cli import main
 from crsr_video.cli.settings_files import user_file
-from crsr_video.track import face_models
-from tests.support.paths import CLIPS
+from tests.support.cli import run
+from tests.support.paths import PORTRAIT
 
-
-@pytest.fixture(scope="module", autouse=True)
-def models() -> None:
-    face_models.resolve_all()
+pytestmark = pytest.mark.usefixtures("face_models")
 
 
 @pytest.fixture(autouse=True)
@@ -31,11 +26,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     (tmp_path / "films").mkdir()
-    return Path(shutil.copy(CLIPS / "portrait.mp4", tmp_path / "films" / "clip.mp4"))
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words])
+    return Path(shutil.copy(PORTRAIT, tmp_path / "films" / "clip.mp4"))
 
 
 def settings(*words: object) -> dict[str, dict[str, object]]:

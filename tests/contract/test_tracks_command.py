@@ -8,20 +8,15 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from crsr_video.cli import main
 from crsr_video.cli.options import face_options
 from crsr_video.config import Config, PersonSettings
-from crsr_video.track import face_models
-from tests.support.paths import ROOT
+from tests.support.cli import run
+from tests.support.paths import CLIPS, PORTRAIT
 from tests.support.video import make_video
 
-CLIPS = ROOT / "clips"
+pytestmark = pytest.mark.usefixtures("face_models")
+
 QUICK = ["--model", "identity", "--preset", "ultrafast"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models():
-    face_models.resolve_all()
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +27,6 @@ def folder(tmp_path_factory):
     result = run("tracks", place / "clip.mp4", "--sheet", place / "people.png")
     (place / "printed.txt").write_text(f"{result.exit_code}\n{result.stdout}{result.stderr}")
     return place
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words])
 
 
 def summary_of(result: Result) -> dict:
@@ -56,7 +47,7 @@ def test_the_result_has_a_default_name_and_is_summed_up(folder):
 
 
 def test_json_events_describe_the_result(tmp_path):
-    clip = shutil.copy(CLIPS / "portrait.mp4", tmp_path / "clip.mp4")
+    clip = shutil.copy(PORTRAIT, tmp_path / "clip.mp4")
     result = run("tracks", clip, "--draw", tmp_path / "drawn.mp4", "--json")
     assert result.exit_code == 0, result.stderr
     summary = summary_of(result)
@@ -205,7 +196,7 @@ def test_a_damaged_tracks_file_is_reported_in_one_line(folder, tmp_path, content
 
 def test_a_tracks_file_of_another_video_is_reported_in_one_line(folder, tmp_path):
     result = run(
-        *("enhance", CLIPS / "portrait.mp4", "-o", tmp_path / "out.mp4"),
+        *("enhance", PORTRAIT, "-o", tmp_path / "out.mp4"),
         *("--tracks", folder / "clip.tracks.json"),
     )
     assert result.exit_code == 1
@@ -223,7 +214,7 @@ def test_a_file_that_is_no_video_is_reported(tmp_path):
 
 
 def test_a_damaged_video_is_analysed_as_far_as_possible(tmp_path):
-    data = bytearray((CLIPS / "portrait.mp4").read_bytes())
+    data = bytearray((PORTRAIT).read_bytes())
     middle = len(data) // 2
     for offset in range(middle, middle + 4000, 7):
         data[offset] ^= 0xFF

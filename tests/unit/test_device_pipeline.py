@@ -20,9 +20,8 @@ from crsr_video.types import Frame, TrackedFrame
 from tests.support.face_models import face_model
 from tests.support.frames import make_face, make_frame, same_planes
 from tests.support.operations import NUMPY, TORCH
-from tests.support.paths import ROOT
+from tests.support.paths import PORTRAIT
 
-CLIP = ROOT / "clips" / "portrait.mp4"
 PLAIN = Config.from_options(device="cpu", precision="fp32", region="face")
 
 
@@ -34,7 +33,7 @@ def networks():
 @pytest.fixture(scope="module")
 def frames():
     found = []
-    with Reader(CLIP) as source:
+    with Reader(PORTRAIT) as source:
         for frame in source:
             if isinstance(frame, Frame):
                 found.append(frame)

@@ -7,9 +7,7 @@ import pytest
 import crsr_video
 from crsr_video import Config, CrsrError, Enhancer, OutputSettings, ReadSettings
 from crsr_video.errors import ConfigError
-from tests.support.paths import ROOT
-
-CLIPS = ROOT / "clips"
+from tests.support.paths import CLIPS
 
 
 def frames(name: str, count: int) -> list[av.VideoFrame]:

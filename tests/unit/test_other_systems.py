@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.support.paths import CLIPS, ROOT
+from tests.support.paths import PORTRAIT, ROOT
 
 PROGRAM = """
 import importlib, json, os, pkgutil, select, signal, socket, sys
@@ -69,7 +69,7 @@ def output(tmp_path_factory):
 @pytest.fixture(scope="module")
 def answers(output):
     """What each command printed, after its exit code."""
-    clip = str(CLIPS / "portrait.mp4")
+    clip = str(PORTRAIT)
     commands = {
         "enhance": [clip, "-o", str(output), "--model", "identity", "--duration", "0.2"],
         "serve": [],

@@ -11,9 +11,8 @@ from av.video.frame import VideoFrame
 
 from crsr_video.io import frames as conversion
 from crsr_video.io import pyav
-from tests.support.paths import ROOT
+from tests.support.paths import PORTRAIT
 
-PORTRAIT = ROOT / "clips/portrait.mp4"
 MATRICES = {"bt601": (6, "ITU601"), "bt709": (1, "ITU709")}
 SECONDS = 240.0
 

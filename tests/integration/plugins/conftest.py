@@ -19,8 +19,8 @@ import tests.support.server as server_helpers
 from crsr_video.errors import PluginError
 from crsr_video.plugins import frei0r
 from crsr_video.server import Client
-from crsr_video.track import face_models
 from tests.integration.plugins.sanitized import HERE, SANITIZE, STRICT, compiled, pids
+from tests.support.face_models import require_face_models
 from tests.support.paths import ROOT
 
 
@@ -88,7 +88,7 @@ def needs(*programs):
 @pytest.fixture(scope="session")
 def server(program):
     """A running enhancement server that has loaded its networks."""
-    face_models.resolve_all()
+    require_face_models()
     with Served(program) as served:
         served.wait()
         yield served

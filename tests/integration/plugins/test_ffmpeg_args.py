@@ -16,6 +16,7 @@ from crsr_video.plugins.ffmpeg_filters import EffectParameters, effect_filter
 from crsr_video.track import tracks_file
 from tests.integration.plugins import clips
 from tests.integration.plugins.conftest import needs
+from tests.support.paths import PORTRAIT
 from tests.support.tracks_files import recording
 from tests.support.video import make_video
 
@@ -163,7 +164,7 @@ def test_a_turned_picture_is_turned_back_and_keeps_its_matrix(tmp_path, rotation
 
 def test_interlaced_pictures_stay_so(tmp_path):
     source = tmp_path / "a.mkv"
-    words = ["ffmpeg", "-v", "error", "-i", clips.PORTRAIT, "-frames:v", "3", "-an", "-vf"]
+    words = ["ffmpeg", "-v", "error", "-i", PORTRAIT, "-frames:v", "3", "-an", "-vf"]
     fields = "tinterlace=interleave_top,fieldorder=tff,setparams=colorspace=bt709:range=tv"
     encoder = ["-c:v", "libx264", "-qp", "0", "-flags", "+ildct+ilme"]
     clips.run([*words, fields, *encoder, source])
@@ -212,7 +213,7 @@ def test_bad_input_is_told_in_a_line(tmp_path, kind):
         source = tmp_path / "a.wav"
         clips.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=d=0.1", source])
     elif kind == "itself":
-        shutil.copy(clips.PORTRAIT, source)
+        shutil.copy(PORTRAIT, source)
         output = source
     elif kind == "folder":
         source.mkdir()
@@ -234,13 +235,13 @@ def test_bad_input_is_told_in_a_line(tmp_path, kind):
     ],
 )
 def test_what_the_server_would_refuse_is_refused_at_once(option, value, told, code):
-    done = CliRunner().invoke(main, ["ffmpeg-args", str(clips.PORTRAIT), option, value])
+    done = CliRunner().invoke(main, ["ffmpeg-args", str(PORTRAIT), option, value])
     assert done.exit_code == code and done.stdout == ""
     assert told in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_the_pipe_takes_no_options_of_the_effect(tmp_path):
-    source = shutil.copy(clips.PORTRAIT, tmp_path / "a.mp4")
+    source = shutil.copy(PORTRAIT, tmp_path / "a.mp4")
     for option in ("--compare", "--debug"):
         done = CliRunner().invoke(main, ["ffmpeg-args", str(source), "--pipe", option])
         assert done.exit_code == 2 and f"{option} works only with the effect" in done.stderr
@@ -251,7 +252,7 @@ def test_the_pipe_takes_no_options_of_the_effect(tmp_path):
 
 
 def test_no_ffmpeg_is_no_failure(tmp_path, monkeypatch):
-    source = shutil.copy(clips.PORTRAIT, tmp_path / "a.mp4")
+    source = shutil.copy(PORTRAIT, tmp_path / "a.mp4")
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     done = args(source)
     assert done.stdout.startswith("ffmpeg -i") and "there is no ffmpeg" in done.stderr

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.integration.plugins.conftest import needs
-from tests.support.paths import CLIPS, ROOT
+from tests.support.paths import PORTRAIT, ROOT
 
 pytestmark = [pytest.mark.plugins, needs("obs", "xvfb-run")]
 
@@ -96,7 +96,7 @@ def test_a_media_source_shows_the_stream(tmp_path, environment):
     url = f"udp://127.0.0.1:{free_port()}"
     collection = tmp_path / ".config/obs-studio/basic/scenes/T.json"
     collection.write_text(json.dumps(scene(url)))
-    clip = str(CLIPS / "portrait.mp4")
+    clip = str(PORTRAIT)
     live = [sys.executable, "-m", "crsr_video", "-q", "live", "-i", clip, "--realtime", "--loop"]
     obs = ["xvfb-run", "-a", "obs", "--profile", "T", "--collection", "T", "--startrecording"]
     obs += ["--disable-shutdown-check", "--minimize-to-tray"]

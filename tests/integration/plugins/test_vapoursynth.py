@@ -16,10 +16,11 @@ from crsr_video.errors import ConfigError, TracksError
 from crsr_video.inspection import analysis
 from crsr_video.pipeline import Pipeline
 from crsr_video.stages.base import Stage
-from crsr_video.track import face_models
 from crsr_video.types import Frame, TrackedFrame
 from tests.integration.plugins import clips
 from tests.integration.plugins.conftest import ROOT
+
+pytestmark = pytest.mark.usefixtures("face_models")
 
 vs = pytest.importorskip("vapoursynth")
 from crsr_video.plugins import vapoursynth as plugin  # noqa: E402 - needs vs
@@ -36,11 +37,6 @@ from tests.integration.plugins import vs_source
 clip = vs_source.portrait({pix_fmt!r}, {frames})
 crsr.Enhance(clip, 1.0, **{options!r}).set_output()
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models():
-    face_models.resolve_all()
 
 
 def portrait(pix_fmt="yuv420p10le", frames=FRAMES):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support.paths import CLIPS, ROOT
+from tests.support.paths import PORTRAIT, ROOT
 from tests.support.studio import CHROMIUM, open_browser
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
@@ -19,7 +19,7 @@ SLOW = 60_000
 
 
 def test_a_stream_is_shown_without_an_output_and_its_strength_is_set():
-    words = ["live", "-i", str(CLIPS / "portrait.mp4"), "--realtime", "--loop", "--preview"]
+    words = ["live", "-i", str(PORTRAIT), "--realtime", "--loop", "--preview"]
     command = [sys.executable, "-m", "crsr_video", *words]
     with (
         open_browser() as browser,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.support.paths import CLIPS
+from tests.support.paths import CLIPS, PORTRAIT
 from tests.support.studio import CHROMIUM, Studio, open_browser, open_file
 from tests.support.video import make_video
 
@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
 def camera_video(tmp_path_factory):
     """The portrait as Motion JPEG, which Chromium shows as its camera."""
     path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
-    clip = cv2.VideoCapture(str(CLIPS / "portrait.mp4"))
+    clip = cv2.VideoCapture(str(PORTRAIT))
     with path.open("wb") as file:
         for _ in range(25):
             file.write(cv2.imencode(".jpg", clip.read()[1])[1].tobytes())
@@ -162,7 +162,7 @@ def test_boxes_the_loupe_and_the_zoom_change_the_picture(page):
     page.get_by_label("Loupe").uncheck()
     wait_for_frame(page, lambda: page.get_by_label("Zoom").select_option("1:1"))
     shown = picture(page)
-    frame = cv2.VideoCapture(str(CLIPS / "portrait.mp4")).read()[1]
+    frame = cv2.VideoCapture(str(PORTRAIT)).read()[1]
     top, left = ((shown.shape[i] - frame.shape[i]) // 2 for i in range(2))
     corner = shown[top + 20 : top + 80, left + 20 : left + 120]
     assert np.abs(corner - frame[20:80, 20:120]).mean() < 4
@@ -321,7 +321,7 @@ def test_a_page_whose_studio_was_started_again_says_what_to_do(browser, folder, 
 
 
 def test_a_file_that_vanishes_is_explained(page, folder):
-    shutil.copy(CLIPS / "portrait.mp4", folder / "vanishing.mp4")
+    shutil.copy(PORTRAIT, folder / "vanishing.mp4")
     page.reload()
     open_file(page, "vanishing.mp4")
     (folder / "vanishing.mp4").unlink()

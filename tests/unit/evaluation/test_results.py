@@ -11,20 +11,16 @@ from crsr_video.cli import main
 from crsr_video.io import pyav
 from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
-from tests.support.face_models import require_face_models
-from tests.support.paths import CLIPS
+from tests.support.paths import PORTRAIT
 from tests.support.video import write_pictures
+
+pytestmark = pytest.mark.usefixtures("face_models")
 
 
 def portrait(count=14):
-    with Reader(CLIPS / "portrait.mp4") as reader:
+    with Reader(PORTRAIT) as reader:
         frames = [item for item in reader if isinstance(item, Frame)]
     return [pyav.convert(f.native, "rgb24").to_ndarray() for f in frames[:count]]
-
-
-@pytest.fixture(autouse=True)
-def models():
-    require_face_models()
 
 
 @pytest.fixture

@@ -24,12 +24,9 @@ from crsr_video.imaging.geometry import crop_from_frame
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.io.frames import from_rgb
 from crsr_video.track.regions import Region
-from tests.support.face_models import require_face_models
 from tests.support.frames import landmarks_at
-from tests.support.paths import ROOT
+from tests.support.paths import PORTRAIT
 from tests.support.video import make_video
-
-CLIPS = ROOT / "clips"
 
 
 class Reader:
@@ -37,11 +34,6 @@ class Reader:
 
     def landmarks(self, _, region=None):
         return Landmarks(landmarks_at(32, 32, 64), region or Region(32, 32, 60, 60))
-
-
-@pytest.fixture
-def models():
-    require_face_models()
 
 
 @pytest.fixture
@@ -148,9 +140,9 @@ def test_missing_measures_are_left_empty() -> None:
     assert "| 4 | 24 px | bicubic | 2 | 25.00 | 20.00 | 0.850 | 0.800 | 1.00 | 1.00 |" in text[2]
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 def test_a_real_clip_is_degraded_and_measured(tmp_path) -> None:
-    shutil.copy(CLIPS / "portrait.mp4", tmp_path)
+    shutil.copy(PORTRAIT, tmp_path)
     rows = measure_videos(["identity"], tmp_path, frames=6, faces=(32,), scale=1)
     assert [(r.input, r.method, r.faces) for r in rows] == [
         ("32 px", "degraded", 6),
@@ -160,7 +152,7 @@ def test_a_real_clip_is_degraded_and_measured(tmp_path) -> None:
     assert rows[0].figures["flicker"] == pytest.approx(1)
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 def test_clips_without_faces_are_an_error(clip, caplog) -> None:
     with pytest.raises(TrainingError, match="no clip in"):
         measure_videos([], clip.path.parent, frames=4)

@@ -19,26 +19,22 @@ from crsr_video.inspection.overlay import Overlay
 from crsr_video.io.reader import Reader
 from crsr_video.pipeline import replay_for
 from crsr_video.stages.people import OFF
-from crsr_video.track import face_models, tracks_file
+from crsr_video.track import tracks_file
 from crsr_video.track.tracks_file.fingerprint import fingerprint_of
 from crsr_video.types import Frame, TrackedFrame
-from tests.support.paths import ROOT
+from tests.support.paths import CLIPS, PORTRAIT
 from tests.support.video import make_video
 
-CLIPS = ROOT / "clips"
+pytestmark = pytest.mark.usefixtures("face_models")
+
 SIZE = (320, 180)
 FRAMES = 12
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models():
-    face_models.resolve_all()
 
 
 @pytest.fixture(scope="module")
 def portrait():
     """Return the first frames of the portrait clip as RGB, at half size."""
-    with av.open(str(CLIPS / "portrait.mp4")) as file:
+    with av.open(str(PORTRAIT)) as file:
         frames = [f for f, _ in zip(file.decode(video=0), range(FRAMES), strict=False)]
     return [frame.reformat(*SIZE, "rgb24").to_ndarray() for frame in frames]
 

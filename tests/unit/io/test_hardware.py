@@ -4,9 +4,9 @@ import av
 import pytest
 
 from crsr_video.io import hardware
-from tests.support.paths import ROOT
+from tests.support.paths import PORTRAIT
 
-CLIP = str(ROOT / "clips" / "portrait.mp4")
+CLIP = str(PORTRAIT)
 
 
 def test_usable_kinds_are_ordered_by_usefulness():

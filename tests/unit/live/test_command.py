@@ -14,20 +14,15 @@ import pytest
 from click.testing import CliRunner
 
 from crsr_video.cli import main
-from crsr_video.track import face_models
-from tests.support.paths import ROOT
+from tests.support.paths import PORTRAIT
 from tests.support.video import make_video
 
-CLIPS = ROOT / "clips"
+pytestmark = pytest.mark.usefixtures("face_models")
+
 PROGRAM = [sys.executable, "-m", "crsr_video", "live"]
 QUICK = ["--model", "identity"]
 LONG = 60.0
 ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models() -> None:
-    face_models.resolve_all()
 
 
 def complaint(*words: object, feed: bytes = b"", code: int = 1) -> str:
@@ -45,7 +40,7 @@ def complaint(*words: object, feed: bytes = b"", code: int = 1) -> str:
 @ffmpeg
 def test_a_stream_passes_between_two_ffmpeg_programs(tmp_path: Path) -> None:
     output = tmp_path / "out.mkv"
-    clip = CLIPS / "portrait.mp4"
+    clip = PORTRAIT
     source = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "30", "-i", str(clip)]
     source += ["-f", "nut", "-c:v", "rawvideo", "-c:a", "copy", "-"]
     sink = ["ffmpeg", "-v", "error", "-i", "-", "-c:v", "ffv1", "-frames:v", "40", str(output)]
@@ -79,7 +74,7 @@ def test_a_stream_passes_between_two_ffmpeg_programs(tmp_path: Path) -> None:
 
 
 def test_a_run_ends_without_an_error_when_the_viewer_leaves() -> None:
-    clip = CLIPS / "portrait.mp4"
+    clip = PORTRAIT
     words = ["-i", str(clip), "--realtime", "--loop", "-o", "-", *QUICK]
     pipe = subprocess.PIPE
     with subprocess.Popen([*PROGRAM, *words], stdout=pipe, stderr=pipe) as live:
@@ -95,7 +90,7 @@ def test_a_signal_ends_a_run_with_a_complete_file_and_report(
     tmp_path: Path, number: int, code: int
 ) -> None:
     output, report = tmp_path / "out.mp4", tmp_path / "report.json"
-    words = ["-i", str(CLIPS / "portrait.mp4"), "--realtime", "--loop", "-o", str(output)]
+    words = ["-i", str(PORTRAIT), "--realtime", "--loop", "-o", str(output)]
     words += ["--report", str(report), "--json", *QUICK]
     pipe = subprocess.PIPE
     with subprocess.Popen([*PROGRAM, *words], stdout=pipe, stderr=pipe) as live:
@@ -126,9 +121,7 @@ def test_an_unusable_source_is_an_error_of_one_line(tmp_path: Path) -> None:
     assert "standard input" in complaint("-i", "-", "-o", "-", feed=b"YUV4MPEG2 W64 H4")
     assert "standard input" in complaint("-i", "-", "-o", "-", feed=os.urandom(4000))
     assert "standard input" in complaint("-i", "-", "-o", "-", feed=b"")
-    assert "existing" in complaint(
-        "-i", CLIPS / "portrait.mp4", "-o", tmp_path / "existing" / "a.mkv", feed=nut
-    )
+    assert "existing" in complaint("-i", PORTRAIT, "-o", tmp_path / "existing" / "a.mkv", feed=nut)
 
 
 def test_a_sender_that_stops_within_a_frame_ends_the_run_normally(tmp_path: Path) -> None:

@@ -16,17 +16,12 @@ from crsr_video import Config
 from crsr_video.config import ReadSettings
 from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.live import Hooks, LiveSettings, LiveStatistics, LiveSummary, run
-from crsr_video.track import face_models
-from tests.support.paths import ROOT
+from tests.support.paths import PORTRAIT
 from tests.support.video import make_video
 
+pytestmark = pytest.mark.usefixtures("face_models")
+
 IDENTITY = Config.from_options(model="identity")
-CLIP = ROOT / "clips" / "portrait.mp4"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models() -> None:
-    face_models.resolve_all()
 
 
 def settings(source: object, sink: object, **fields: object) -> LiveSettings:
@@ -50,7 +45,7 @@ def test_a_file_is_enhanced_completely_and_keeps_its_timestamps(
 ) -> None:
     output, seen, figures = tmp_path / "out.nut", [], []
     summary = run(
-        settings(CLIP, output, config=Config.from_options(report=(tmp_path / "r.json",))),
+        settings(PORTRAIT, output, config=Config.from_options(report=(tmp_path / "r.json",))),
         Hooks(finished=seen.append, statistics=figures.append),
     )
     assert seen == [summary]
@@ -58,10 +53,10 @@ def test_a_file_is_enhanced_completely_and_keeps_its_timestamps(
     assert summary.live.faces == 1
     assert summary.live.faces_seen == summary.statistics.faces > 10
     assert [told.faces_seen for told in figures] == sorted(told.faces_seen for told in figures)
-    before, after = pictures(CLIP), pictures(output)
+    before, after = pictures(PORTRAIT), pictures(output)
     assert len(after) == len(before) == summary.live.frames_out
     assert np.diff([float(t) for t in times(output)]) == pytest.approx(
-        np.diff([float(t) for t in times(CLIP)]), abs=1e-3
+        np.diff([float(t) for t in times(PORTRAIT)]), abs=1e-3
     )
     changed = [np.abs(b.astype(int) - a).max() > 3 for b, a in zip(before, after, strict=True)]
     assert sum(changed) > 0.7 * len(changed)  # It comes in within some frames.
@@ -73,7 +68,7 @@ def test_a_file_is_enhanced_completely_and_keeps_its_timestamps(
     told = json.loads((tmp_path / "r.json").read_text())
     assert told["frames"]["total"] == len(after)
     assert len(told["people"]) == 1
-    assert told["source"]["path"] == str(CLIP)
+    assert told["source"]["path"] == str(PORTRAIT)
 
 
 def test_a_pipe_at_the_pace_of_a_camera_keeps_its_order_and_has_statistics(tmp_path: Path) -> None:
@@ -135,7 +130,7 @@ class StandInCamera:
             pass
 
     def _pictures(self) -> Iterator[np.ndarray]:
-        kept = pictures(CLIP)
+        kept = pictures(PORTRAIT)
         while True:
             yield from kept
 
@@ -158,7 +153,7 @@ def test_the_output_keeps_its_size_when_the_source_changes_its_format(tmp_path: 
 def test_sound_that_begins_before_the_pictures_has_rising_times_in_flv(tmp_path: Path) -> None:
     """The sound of the clip begins with a packet before time zero; RTMP carries FLV."""
     output = tmp_path / "out.flv"
-    run(settings(CLIP, output, config=IDENTITY))
+    run(settings(PORTRAIT, output, config=IDENTITY))
     with av.open(str(output)) as file:
         times = [packet.pts for packet in file.demux(audio=0) if packet.pts is not None]
     assert len(times) > 20
@@ -175,7 +170,7 @@ def test_an_exception_in_the_calling_thread_still_finishes_the_file(tmp_path: Pa
             raise Stop
 
     output, finished, interrupted = tmp_path / "out.mkv", [], []
-    wanted = settings(CLIP, output, config=IDENTITY)
+    wanted = settings(PORTRAIT, output, config=IDENTITY)
     wanted = replace(
         wanted, config=replace(wanted.config, reading=ReadSettings(realtime=True, loop=True))
     )
@@ -187,7 +182,7 @@ def test_an_exception_in_the_calling_thread_still_finishes_the_file(tmp_path: Pa
 
 
 def test_a_run_ends_after_the_requested_time(tmp_path: Path) -> None:
-    wanted = settings(CLIP, tmp_path / "out.nut", config=IDENTITY, seconds=1.0)
+    wanted = settings(PORTRAIT, tmp_path / "out.nut", config=IDENTITY, seconds=1.0)
     wanted = replace(
         wanted, config=replace(wanted.config, reading=ReadSettings(realtime=True, loop=True))
     )
@@ -215,9 +210,9 @@ def test_unusable_sources_and_outputs_leave_no_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         run(settings(tmp_path / "nowhere.mp4", tmp_path / "out.mkv"))
     with pytest.raises(OutputError, match="is the source itself"):
-        run(settings(CLIP, CLIP, config=Config.from_options(overwrite=True)))
+        run(settings(PORTRAIT, PORTRAIT, config=Config.from_options(overwrite=True)))
     with pytest.raises(OutputError, match="no-folder"):
-        run(settings(CLIP, tmp_path / "no-folder" / "out.mkv"))
+        run(settings(PORTRAIT, tmp_path / "no-folder" / "out.mkv"))
     with pytest.raises(OutputError, match=r"refused|reach"):
-        run(settings(CLIP, "tcp://127.0.0.1:9"))
+        run(settings(PORTRAIT, "tcp://127.0.0.1:9"))
     assert not list(tmp_path.iterdir())

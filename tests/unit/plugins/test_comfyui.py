@@ -9,11 +9,11 @@ import torch
 
 import crsr_video
 from plugins.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
-from tests.support.paths import CLIPS
+from tests.support.paths import CLIPS, PORTRAIT
 
 
 def batch(frames: int = 3) -> torch.Tensor:
-    with av.open(str(CLIPS / "portrait.mp4")) as file:
+    with av.open(str(PORTRAIT)) as file:
         pictures = [
             f.to_ndarray(format="rgb24")
             for f, _ in zip(file.decode(video=0), range(frames), strict=False)

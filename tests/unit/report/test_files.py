@@ -6,34 +6,28 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import crsr_video
 from crsr_video import Config
-from crsr_video.cli import main
 from crsr_video.errors import ConfigError, OutputError
 from crsr_video.report import FORMAT, VERSION, write
 from crsr_video.report.document import as_json, check_paths
 from crsr_video.report.page import as_html
-from crsr_video.track import face_models
-from tests.support.paths import ROOT
+from tests.support.cli import run
+from tests.support.face_models import require_face_models
+from tests.support.paths import PORTRAIT
 from tests.support.video import make_video
 from tests.unit.report.sample_report import EVIL, report
 
-CLIPS = ROOT / "clips"
 NAME = "<img src=x onerror=alert(1)>.mp4"
-
-
-def run(*words):
-    return CliRunner().invoke(main, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A run on a clip with a malicious name, and its two reports."""
-    face_models.resolve_all()
+    require_face_models()
     folder = tmp_path_factory.mktemp("reports")
-    clip = shutil.copy(CLIPS / "portrait.mp4", folder / NAME)
+    clip = shutil.copy(PORTRAIT, folder / NAME)
     words = ["--duration", "1", "--preset", "ultrafast", "--model", "identity"]
     reports = ["--report", folder / "report.json", "--report", folder / "report.HTML"]
     result = run("enhance", clip, "-o", folder / "out.mp4", *words, *reports)

@@ -5,86 +5,24 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from skimage.data import astronaut
 
 from crsr_video.imaging.geometry import (
     apply,
     canonical_landmarks,
-    compose,
-    crop_from_frame,
-    crop_side,
     resize_matrix,
 )
-from crsr_video.imaging.warping import warp
 from crsr_video.io.frames import from_rgb
 from crsr_video.stages import align
-from crsr_video.stages.align import CROP_SIZES, Aligner, detail_side, lost_at
+from crsr_video.stages.align import CROP_SIZES, Aligner
 from tests.support.frames import flat_frame, frame_of, make_face, make_frame, tracked
 from tests.support.operations import NUMPY
-
-# Read off the picture, which comes with scikit-image.
-LANDMARKS = np.array([[202.5, 101.7], [247, 103.5], [225, 124.5], [205, 140.7], [243, 143]])
-
-
-def portrait(side, detail=None, noise=0.0):
-    """A frame with a real face whose crop is `side` pixels wide; returns frame and landmarks.
-
-    Args: detail: pixels a side that it was shrunk to before; None: as sharp as it can be.
-    """
-    scale = side / crop_side(LANDMARKS)
-    shift = np.array([[1.0, 0, -85], [0, 1, 0]])
-    matrix = compose(resize_matrix(scale), shift)
-    width, height = round(280 * scale), round(250 * scale)
-    if detail is None:
-        picture = warp(astronaut(), matrix, width, height)
-    else:
-        small = detail / crop_side(LANDMARKS)
-        small_matrix = compose(resize_matrix(small), shift)
-        shrunk = warp(astronaut(), small_matrix, round(280 * small), round(250 * small))
-        picture = warp(shrunk, resize_matrix(side / detail), width, height)
-    if noise:
-        picture += np.random.default_rng(1).normal(0, 255 * noise, picture.shape)
-    frame = from_rgb(np.clip(picture + 0.5, 0, 255).astype(np.uint8), 0)
-    return frame, apply(matrix, LANDMARKS)
-
-
-def luma_crop(side, detail=None, noise=0.0):
-    """The same as a crop for `detail_side`, never rounded."""
-    picture = warp(astronaut(), crop_from_frame(LANDMARKS, side), side, side)
-    luma = picture @ np.array([0.299, 0.587, 0.114], np.float32) / 255
-    if detail is not None:
-        small = warp(luma, resize_matrix(detail / side), detail, detail)
-        luma = cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
-    return (luma + np.random.default_rng(1).normal(0, noise, luma.shape)).astype(np.float32)
-
-
-def strokes(side, seed=4):
-    """A picture with thin sharp lines and nothing else; as detailed as its size allows."""
-    rng = np.random.default_rng(seed)
-    picture = np.full((side, side), 0.5, np.float32)
-    for line in rng.integers(0, side, (side // 8, 4)).tolist():
-        cv2.line(picture, tuple(line[:2]), tuple(line[2:]), float(rng.uniform()), 1)
-    return picture
+from tests.support.soft_faces import portrait, strokes
 
 
 def aligned(frame, landmarks, **fields):
     face = replace(make_face(), landmarks=landmarks, **fields)
     (item,) = Aligner(NUMPY).push(tracked(frame, face))
     return item.faces[0]
-
-
-@pytest.fixture
-def measured(monkeypatch):
-    """Decides what is measured: set measured["side"] (pixels) and measured["noise"] (RMS)."""
-    said = {"side": 32.0, "noise": 0.0, "calls": 0}
-
-    def fake(_picture):
-        said["calls"] += 1
-        return said["side"]
-
-    monkeypatch.setattr(align, "detail_side", fake)
-    monkeypatch.setattr(align, "lost_at", lambda _picture, _size: (0.0, said["noise"]))
-    return said
 
 
 def test_a_face_of_a_crop_s_size_is_cut_out_unchanged(rng):
@@ -173,22 +111,6 @@ def test_where_there_is_time_a_crop_gives_way_to_one_that_holds_the_face(measure
     assert sizes == {(98, 80): 64, (106, 80): 128, (115, 60): 64, (280, 60): 64, (115, 100): 128}
 
 
-@pytest.mark.parametrize("bits", [8, 10])
-def test_blocks_are_told_from_edges(bits, rng):
-    layout = "gray" if bits == 8 else "gray10-limited"
-    unit = 2 ** (bits - 8)
-    smooth = 60 + 120 * cv2.GaussianBlur(rng.random((160, 160)), (0, 0), 5)
-    smooth[:, 70:] += 60  # An edge that happens to lie inside a block.
-    blocks = rng.normal(0, 2, (20, 20)).repeat(8, 0).repeat(8, 1)
-    box = (12.0, 9.0, 150.0, 148.0)
-    clean, blocky = (
-        align.block_steps(frame_of(layout, picture * unit), box)
-        for picture in (smooth, smooth + blocks)
-    )
-    assert abs(clean) < 0.3 / 255
-    assert blocky > 1.0 / 255
-
-
 def test_blocks_are_replaced_beyond_the_crop(measured):
     """They lie on few samples, so the median of fine detail does not see them."""
     measured["side"] = 50
@@ -199,15 +121,6 @@ def test_blocks_are_replaced_beyond_the_crop(measured):
         for picture in (0 * blocks, blocks)
     ]
     assert found == pytest.approx([0, 1])
-
-
-def test_noise_is_told_from_edges(rng):
-    clean = luma_crop(256, 60)
-    for noise in (0.004, 0.01, 0.03):
-        noisy = clean + rng.normal(0, noise, clean.shape).astype(np.float32)
-        found = lost_at(noisy, 181)[1]
-        assert 0.4 * noise < found < 1.1 * noise  # shrinking by the root of two keeps a part of it
-    assert lost_at(clean, 181)[1] < 0.001
 
 
 def test_a_large_sharp_face_is_left_alone_and_says_why():
@@ -289,201 +202,6 @@ def test_frames_without_faces_pass(rng):
     assert item.cut
     assert Aligner(NUMPY).flush() == []
     assert Aligner(NUMPY).lookahead == 0
-
-
-# What a track remembers
-
-
-def push_many(aligner, frame, face, count):
-    """The same face in `count` frames; the last one's result."""
-    for _ in range(count):
-        (item,) = aligner.push(tracked(frame, face))
-    return item.faces[0]
-
-
-@pytest.fixture
-def plain():
-    frame = flat_frame("gray", 200, 200, (0.5, 0.5, 0.5))
-    return frame, make_face(100, 100, 150)
-
-
-def test_detail_is_measured_now_and_then_only(measured, plain):
-    push_many(Aligner(NUMPY), *plain, 60)
-    assert 2 <= measured["calls"] <= 10
-
-
-BORDER = align.FAST_CROPS.holds[64]
-"""Pixels of detail at which the second crop size ends and the third begins."""
-
-LONG = 12 * 12
-"""Frames after which a track has forgotten how it began."""
-
-
-@pytest.mark.parametrize(
-    ("first", "then", "size"),
-    [
-        (0.9, 1.05, 64),  # not far enough beyond the border
-        (1.2, 0.95, 128),
-        (0.9, 1.3, 128),
-        (1.2, 0.7, 64),
-    ],
-)
-def test_a_track_changes_its_crop_size_well_beyond_the_border_only(
-    measured, plain, first, then, size
-):
-    aligner = Aligner(NUMPY)
-    measured["side"] = first * BORDER
-    assert push_many(aligner, *plain, 12).crop.size == (64 if first < 1 else 128)
-    measured["side"] = then * BORDER
-    assert push_many(aligner, *plain, LONG).crop.size == size
-
-
-def test_one_odd_measurement_does_not_change_a_track(measured, plain):
-    aligner = Aligner(NUMPY)
-    measured["side"] = 50
-    push_many(aligner, *plain, 24)
-    measured["side"] = 140
-    assert push_many(aligner, *plain, 12).crop.size == 64
-
-
-def test_a_face_that_grows_is_not_measured_as_larger_than_it_is(measured, plain):
-    measured["side"] = 500
-    frame, _ = plain
-    assert push_many(Aligner(NUMPY), frame, make_face(100, 100, 30), 1).crop.size == 32
-
-
-@pytest.mark.parametrize("how", ["cut", "reset"])
-def test_nothing_is_remembered_over_a_cut(measured, plain, how):
-    aligner = Aligner(NUMPY)
-    frame, face = plain
-    measured["side"] = 120
-    assert push_many(aligner, frame, face, 1).crop.size == 128
-    measured["side"] = 20
-    if how == "reset":
-        aligner.reset()
-    (item,) = aligner.push(tracked(frame, face, cut=how == "cut"))
-    assert item.faces[0].crop.size == 64
-    assert item.cut == (how == "cut")
-
-
-def test_tracks_are_measured_one_by_one(measured, plain):
-    aligner = Aligner(NUMPY)
-    frame, face = plain
-    measured["side"] = 120
-    push_many(aligner, frame, face, 12)
-    measured["side"] = 20
-    (item,) = aligner.push(tracked(frame, face, replace(face, track=1)))
-    assert [f.crop.size for f in item.faces] == [128, 64]
-
-
-def test_tracks_long_gone_are_measured_again(measured, plain):
-    aligner = Aligner(NUMPY)
-    push_many(aligner, *plain, 10)
-    for _ in range(400):
-        aligner.push(tracked(plain[0]))
-    before = measured["calls"]
-    push_many(aligner, *plain, 1)
-    assert measured["calls"] == before + 1
-
-
-# Frames that wait for a batch
-
-
-def waiting(number, *faces):
-    return tracked(flat_frame("gray", 100, 100, (0.5,) * 3), *faces, cut=number == 0)
-
-
-def faces_of(count, **fields):
-    return [make_face(50, 50, 40, track=track, **fields) for track in range(count)]
-
-
-def test_frames_without_crops_go_on_at_once():
-    aligner = Aligner(NUMPY, batch=4, lookahead=3)
-    for number in range(5):
-        (done,) = aligner.push(waiting(number, make_face(skipped="too small")))
-        assert done.cut == (number == 0)
-
-
-def test_frames_without_crops_wait_behind_those_with():
-    aligner = Aligner(NUMPY, batch=4, lookahead=3)
-    assert aligner.push(waiting(0, *faces_of(1))) == []
-    assert aligner.push(waiting(1)) == []
-    assert aligner.push(waiting(2)) == []
-    done = aligner.push(waiting(3))
-    assert [item.cut for item in done] == [True, False, False, False]
-    assert [len(item.faces) for item in done] == [1, 0, 0, 0]
-    assert done[0].faces[0].crop is not None
-
-
-def test_a_full_batch_goes_on_at_once():
-    aligner = Aligner(NUMPY, batch=3, lookahead=100)
-    assert aligner.push(waiting(0, *faces_of(1))) == []
-    assert len(aligner.push(waiting(1, *faces_of(2)))) == 2
-
-
-def test_faces_that_the_networks_do_not_see_fill_no_batch():
-    aligner = Aligner(NUMPY, batch=2, lookahead=100)
-    assert aligner.push(waiting(0, *faces_of(1))) == []
-    assert aligner.push(waiting(1, *faces_of(4, fresh=False))) == []
-
-
-@pytest.mark.parametrize("lookahead", [0, 1, 3])
-def test_no_more_frames_wait_than_declared(lookahead):
-    aligner = Aligner(NUMPY, batch=1000, lookahead=lookahead)
-    assert aligner.lookahead == lookahead
-    inside = 0
-    for number in range(12):
-        inside += 1 - len(aligner.push(waiting(number, *faces_of(1))))
-        assert inside <= lookahead
-    assert len(aligner.flush()) == inside
-    assert aligner.flush() == []
-
-
-def test_reset_drops_the_frames_that_wait():
-    aligner = Aligner(NUMPY, batch=10, lookahead=10)
-    aligner.push(waiting(0, *faces_of(1)))
-    aligner.reset()
-    assert aligner.flush() == []
-
-
-# How detail is measured
-
-
-def test_detail_falls_as_a_face_is_blurred():
-    found = [detail_side(luma_crop(256, detail)) for detail in (24, 48, 96, 160)]
-    assert all(a < b for a, b in pairwise(found))
-    for detail, side in zip((24, 48, 96, 160), found, strict=True):
-        assert 0.7 * detail < side < 1.3 * detail
-
-
-@pytest.mark.parametrize("detail", [48, 96, 160])
-def test_detail_does_not_depend_on_the_size_of_the_picture(detail):
-    found = [detail_side(luma_crop(side, detail)) for side in (170, 256, 400)]
-    assert max(found) < 1.4 * min(found)
-
-
-@pytest.mark.parametrize("detail", [48, 96, 160])
-@pytest.mark.parametrize("noise", [0.003, 0.01])
-def test_noise_is_not_taken_for_detail_nor_hides_much_of_it(detail, noise):
-    clean = detail_side(luma_crop(256, detail))
-    found = detail_side(luma_crop(256, detail, noise))
-    assert (0.8 if noise < 0.01 else 0.6) * clean < found < 1.1 * clean
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.01, 0.05])
-def test_noise_alone_is_no_detail(noise):
-    picture = np.random.default_rng(2).normal(0.5, noise, (256, 256)).astype(np.float32)
-    assert detail_side(picture) <= CROP_SIZES[0]
-
-
-@pytest.mark.parametrize("side", [32, 64, 128, 256, 512])
-def test_detail_is_at_most_the_size_and_near_it_for_sharp_lines(side):
-    assert 0.7 * side < detail_side(strokes(side)) <= side
-
-
-@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
-def test_brightness_does_not_count_as_detail(level):
-    assert detail_side(np.full((128, 128), level, np.float32)) <= CROP_SIZES[0]
 
 
 def test_full_crops_are_never_smaller_than_fast_ones():

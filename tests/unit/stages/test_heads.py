@@ -22,7 +22,7 @@ from crsr_video.types import Crop, Frame
 from tests.support.face_models import face_model
 from tests.support.frames import make_face, make_frame, same_planes, tracked
 from tests.support.operations import NUMPY, TORCH, predictor
-from tests.support.paths import CLIPS
+from tests.support.paths import PORTRAIT
 from tests.support.people import BALD, HAND, HAT, VOLUMINOUS_HAIR, DrawnPeople, silhouette
 
 SIZE = (200, 260)
@@ -267,7 +267,7 @@ def test_nothing_is_carried_to_a_frame_that_shows_something_else(rng):
 
 def test_the_model_finds_a_real_head():
     face_model("person")
-    with Reader(CLIPS / "portrait.mp4") as reader, PersonModel() as model:
+    with Reader(PORTRAIT) as reader, PersonModel() as model:
         frame = next(item for item in reader if isinstance(item, Frame))
         square = np.array([[1 / frame.height, 0, 0], [0, 1 / frame.height, 0]])
         square[0, 2] = 0.5 - frame.width / 2 / frame.height

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from crsr_video.studio.app import create_app
 from crsr_video.studio.workspace import Workspace
-from tests.support.paths import CLIPS
+from tests.support.paths import PORTRAIT
 from tests.support.studio import ADDRESS, HOST, TOKEN
 
 
@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder with a video of a face, and what must never be offered."""
     folder = tmp_path / "videos"
     folder.mkdir()
-    shutil.copy(CLIPS / "portrait.mp4", folder)
+    shutil.copy(PORTRAIT, folder)
     (folder / ".hidden.mp4").write_bytes(b"hidden")
     (folder / "notes.txt").write_text("private")
     (tmp_path / "secret.mp4").write_bytes(b"secret")

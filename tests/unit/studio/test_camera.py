@@ -10,10 +10,10 @@ import pytest
 from crsr_video.errors import ConfigError
 from crsr_video.studio.camera import CameraSession
 from crsr_video.studio.models import LoadedNetworks
-from tests.support.paths import CLIPS
+from tests.support.paths import PORTRAIT
 from tests.support.studio import parts_of
 
-DEVICE = str(CLIPS / "portrait.mp4")
+DEVICE = str(PORTRAIT)
 
 
 class Page:

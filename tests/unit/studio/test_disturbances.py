@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from crsr_video.studio.app import create_app
 from crsr_video.studio.workspace import Workspace
-from tests.support.paths import CLIPS
+from tests.support.paths import PORTRAIT
 from tests.support.studio import ADDRESS, HOST, TOKEN, file_id
 from tests.support.video import make_video
 
@@ -82,7 +82,7 @@ def test_a_full_disk_fails_an_export_which_can_be_retried(folder: Path, tmp_path
 def test_a_codec_that_cannot_be_decoded_gives_a_clear_message(
     client: TestClient, folder: Path
 ) -> None:
-    data = (CLIPS / "portrait.mp4").read_bytes()
+    data = (PORTRAIT).read_bytes()
     (folder / "unknown.mp4").write_bytes(data.replace(b"avc1", b"zzz9"))
     answer = client.get(f"/api/files/{file_id(client, 'unknown.mp4')}")
     assert answer.status_code == 422

@@ -9,9 +9,8 @@ from click.testing import CliRunner
 from crsr_video.cli import main
 from crsr_video.io.reader import Reader
 from crsr_video.studio.settings import FORMATS, Export, Settings, enhance_options, format_named
-from tests.support.paths import CLIPS
+from tests.support.paths import PORTRAIT
 
-CLIP = CLIPS / "portrait.mp4"
 EXPECTED = {
     "same": ("h264", "yuv420p"),
     "share": ("h264", "yuv420p"),
@@ -27,7 +26,7 @@ def test_every_format_can_be_encoded(name: str, quality: Any, tmp_path: Path) ->
     settings = Settings(model="identity")
     export = Export(file="", settings=settings, format=name, quality=quality, end=0.2)
     output = tmp_path / f"out{format_named(name).suffix or '.mp4'}"
-    words = ["enhance", str(CLIP), "-o", str(output), *enhance_options(export, (), None, 3.0)]
+    words = ["enhance", str(PORTRAIT), "-o", str(output), *enhance_options(export, (), None, 3.0)]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     with Reader(output) as reader:

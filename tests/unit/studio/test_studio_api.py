@@ -19,7 +19,7 @@ from crsr_video.studio.app import create_app
 from crsr_video.studio.events import Events
 from crsr_video.studio.jobs import JobQueue
 from crsr_video.studio.workspace import Workspace
-from tests.support.paths import CLIPS
+from tests.support.paths import CLIPS, PORTRAIT
 from tests.support.studio import ADDRESS, HOST, TOKEN, file_id, parts_of
 from tests.support.video import make_video
 
@@ -28,7 +28,7 @@ OURS = {"Host": HOST, "Cookie": f"crsr_studio={TOKEN}"}
 
 
 def write_photo(path: Path) -> Path:
-    with av.open(str(CLIPS / "portrait.mp4")) as file:
+    with av.open(str(PORTRAIT)) as file:
         next(file.decode(video=0)).to_image().save(path)
     return path
 

@@ -5,7 +5,7 @@ import pytest
 
 from crsr_video.errors import FaceModelError
 from crsr_video.track.litert import LiteRtModel
-from tests.support.face_models import face_model, require_face_models
+from tests.support.face_models import face_model
 
 
 def test_the_landmark_model_has_the_expected_outputs():
@@ -21,8 +21,8 @@ def test_a_broken_file_is_an_error(tmp_path):
         LiteRtModel(broken)
 
 
+@pytest.mark.usefixtures("face_models")
 def test_a_prepared_process_writes_nothing_when_models_load():
-    require_face_models()
     code = (
         "import sys\n"
         "from crsr_video.track import face_models, litert\n"

@@ -14,13 +14,9 @@ from crsr_video.imaging.geometry import apply, face_width
 from crsr_video.track.landmarks import Observation
 from crsr_video.track.regions import view_of
 from crsr_video.track.tracker import Tracker
-from tests.support.face_models import require_face_models
 from tests.support.tracking import astronaut, frame_of
 
-
-@pytest.fixture(scope="module", autouse=True)
-def models():
-    require_face_models()
+pytestmark = pytest.mark.usefixtures("face_models")
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,7 @@ from crsr_video.io.frames import from_rgb
 from crsr_video.training.harvest import KIND, REASONS, Criteria, TrackFaces, harvest, native_crop
 from crsr_video.training.pack import Pack, split_of
 from crsr_video.types import Face
-from tests.support.face_models import require_face_models
 from tests.unit.training.made_faces import portrait
-
-
-@pytest.fixture(scope="module")
-def models():
-    require_face_models()
 
 
 def write_clip(path, pictures):
@@ -47,7 +41,7 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 def test_faces_are_cut_from_videos_and_stills_as_large_as_they_are(folder, tmp_path) -> None:
     counts = harvest([folder], tmp_path / "faces.pack")
     pack = Pack(tmp_path / "faces.pack")
@@ -68,7 +62,7 @@ def test_faces_are_cut_from_videos_and_stills_as_large_as_they_are(folder, tmp_p
     assert len(set(rows)) == len(rows)
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 def test_what_is_asked_of_a_face_is_kept_to(folder, tmp_path) -> None:
     with pytest.raises(TrainingError, match="no usable face"):
         harvest([folder / "still.png"], tmp_path / "faces.pack", Criteria(smallest=100))
@@ -80,7 +74,7 @@ def test_what_is_asked_of_a_face_is_kept_to(folder, tmp_path) -> None:
     assert set(counts) == {"train", "val", "tracks", *REASONS}
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 def test_nothing_to_harvest_from_is_an_error(tmp_path) -> None:
     with pytest.raises(TrainingError, match="no video"):
         harvest([tmp_path], tmp_path / "faces.pack")

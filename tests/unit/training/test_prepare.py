@@ -16,13 +16,7 @@ from crsr_video.training.prepare import (
     share_inside,
     size_for,
 )
-from tests.support.face_models import require_face_models
 from tests.unit.training.made_faces import make_folder, picture, portrait, row, write_list
-
-
-@pytest.fixture(scope="module")
-def models():
-    require_face_models()
 
 
 def found(counts):
@@ -105,7 +99,7 @@ def write_portrait(path: Path, **kwargs: float) -> None:
     assert cv2.imwrite(str(path), portrait(**kwargs)[..., ::-1])
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 def test_faces_are_found_without_a_list(tmp_path, caplog) -> None:
     folder = tmp_path / "people"
     write_portrait(folder / "ann" / "1.png")
@@ -134,7 +128,7 @@ def test_faces_are_found_without_a_list(tmp_path, caplog) -> None:
     assert np.corrcoef(upright[middle].ravel(), turned[middle].ravel())[0, 1] > 0.97
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 def test_pictures_without_sub_folders_are_people_of_their_own(tmp_path) -> None:
     for name in ("x.png", "y.PNG"):
         write_portrait(tmp_path / name, turn=5 * (name == "x.png"))

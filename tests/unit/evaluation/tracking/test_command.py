@@ -16,13 +16,7 @@ from crsr_video.evaluation.tracking.running import overlay_video, run
 from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot
 from crsr_video.evaluation.tracking.scoring import Score
 from crsr_video.types import TrackedFrame
-from tests.support.face_models import require_face_models
 from tests.support.tracking_truth import dotted
-
-
-@pytest.fixture
-def models():
-    require_face_models()
 
 
 def invoke(*arguments):
@@ -45,7 +39,7 @@ def test_wrong_usage_is_reported(tmp_path):
         assert words in (str(done.exception) + done.output)
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 @pytest.mark.parametrize("lookahead", [0, 8])
 def test_large_standing_faces_are_found_at_once(lookahead):
     faces = (Actor(1, 0, (Key(0, 90, 110, 60),)), Actor(2, 1, (Key(0, 230, 120, 50),)))
@@ -60,7 +54,7 @@ def test_large_standing_faces_are_found_at_once(lookahead):
     assert {"detect", "landmarks"} <= set(result.milliseconds)
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 def test_the_command_writes_table_json_and_video(tmp_path):
     path = tmp_path / "figures" / "t.json"
     done = invoke(

@@ -16,7 +16,6 @@ from crsr_video.config import Config, OutputSettings
 from crsr_video.jobs import cluster
 from crsr_video.jobs.queue import Failed, Finished, Job
 from crsr_video.jobs.segments import planning
-from crsr_video.track import face_models
 from tests.support.paths import ROOT
 from tests.support.video import make_video
 
@@ -88,10 +87,10 @@ def kill(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.usefixtures("face_models")
 def test_a_killed_worker_does_not_change_the_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    face_models.resolve_all()
     monkeypatch.setattr(planning, "SEGMENT_FRAMES", LENGTH)
     monkeypatch.setattr(planning, "WARM_UP_FRAMES", 12)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -19,7 +19,7 @@ from crsr_video.jobs.cluster.worker import (
     packed,
 )
 from crsr_video.jobs.segments import Plan, compatibility, join, plan
-from crsr_video.track import face_models
+from tests.support.face_models import require_face_models
 from tests.support.video import make_video
 
 CONFIG = Config.from_options(
@@ -30,7 +30,7 @@ NODE = f"(machine {platform.node()})"
 
 @pytest.fixture
 def planned(tmp_path: Path) -> Plan:
-    face_models.resolve_all()
+    require_face_models()
     source = make_video(tmp_path / "in.mkv", frames=12)
     return plan(source, CONFIG, tmp_path / "out.mkv")
 

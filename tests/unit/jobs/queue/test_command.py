@@ -17,16 +17,11 @@ from crsr_video.cli import main
 from crsr_video.errors import ClusterError
 from crsr_video.jobs import cluster
 from crsr_video.jobs.cluster import connection
-from crsr_video.track import face_models
+from tests.support.cli import QUICK
 from tests.support.paths import ROOT
 from tests.support.video import make_video
 
-QUICK = ["--model", "identity", "--precision", "fp32", "--preset", "ultrafast"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models() -> None:
-    face_models.resolve_all()
+pytestmark = pytest.mark.usefixtures("face_models")
 
 
 @pytest.fixture

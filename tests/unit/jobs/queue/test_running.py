@@ -15,8 +15,9 @@ from crsr_video.errors import CrsrError, WeightsError
 from crsr_video.jobs import queue as work_queue
 from crsr_video.jobs.queue import Failed, Finished, Job, Skipped, Started, process_pool
 from crsr_video.jobs.segments.work_folder import work_folder_of
-from crsr_video.track import face_models
 from tests.support.video import make_video
+
+pytestmark = pytest.mark.usefixtures("face_models")
 
 CONFIG = Config.from_options(
     model="identity",
@@ -24,11 +25,6 @@ CONFIG = Config.from_options(
     precision="fp32",
     output=OutputSettings(preset="ultrafast"),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models() -> None:
-    face_models.resolve_all()
 
 
 def jobs_for(folder: Path, *names: str) -> list[Job]:

@@ -14,9 +14,8 @@ from av.video.stream import VideoStream
 from crsr_video.api import enhance
 from crsr_video.config import Config, OutputSettings
 from crsr_video.runner import Progress
-from tests.support.paths import ROOT
+from tests.support.paths import PORTRAIT
 
-CLIP = ROOT / "clips" / "portrait.mp4"
 MINUTES = float(os.environ.get("CRSR_LONG_MINUTES", "60"))
 RATE = 25
 SIZE = (128, 96)
@@ -33,7 +32,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("long") / "film.mkv"
     rng = np.random.default_rng(1)
     drifting = rng.integers(60, 200, (SIZE[1] * 3 // 2, 2 * SIZE[0]), np.uint8)
-    with av.open(str(CLIP)) as clip:
+    with av.open(str(PORTRAIT)) as clip:
         box = slice(60, 252), slice(192, 448)  # The face and what is around it.
         faces = [
             av.VideoFrame.from_ndarray(

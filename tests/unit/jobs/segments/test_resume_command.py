@@ -10,11 +10,10 @@ from crsr_video.cli import main
 from crsr_video.jobs.segments import planning
 from crsr_video.jobs.segments.work_folder import work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
+from tests.support.cli import QUICK
 from tests.support.video import make_video
 
 pytestmark = pytest.mark.usefixtures("fake_pipeline")
-
-QUICK = ["--model", "identity", "--precision", "fp32", "--preset", "ultrafast"]
 
 
 def run(*words: object) -> Result:

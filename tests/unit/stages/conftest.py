@@ -1,0 +1,19 @@
+"""Fixtures for tests of stages."""
+
+import pytest
+
+from crsr_video.stages import align
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Decides what is measured: set measured["side"] (pixels) and measured["noise"] (RMS)."""
+    said = {"side": 32.0, "noise": 0.0, "calls": 0}
+
+    def fake(_picture):
+        said["calls"] += 1
+        return said["side"]
+
+    monkeypatch.setattr(align, "detail_side", fake)
+    monkeypatch.setattr(align, "lost_at", lambda _picture, _size: (0.0, said["noise"]))
+    return said
