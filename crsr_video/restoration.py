@@ -164,7 +164,7 @@ def _crop_sizes(config: EnhancerConfig, live: bool) -> CropSizePolicy:
     return LIVE_CROPS if live else FAST_CROPS
 
 
-def _unavailable(config: EnhancerConfig, pair: weights.Pair) -> tuple[str, ...]:
+def _unavailable(config: EnhancerConfig, pair: weights.NetworkPair) -> tuple[str, ...]:
     """Return notices about settings that these weights do not support."""
     if config.networks.texture > 0 and not pair.has_texture:
         return (f"the weights '{pair.name}' have no texture head: texture changes nothing",)

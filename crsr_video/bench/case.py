@@ -14,7 +14,7 @@ import torch
 
 from crsr_video import weights
 from crsr_video.bench import peak, transfers
-from crsr_video.bench.figures import Case, CaseFigures, NetworkSpeed, Speed
+from crsr_video.bench.figures import BenchCase, CaseFigures, NetworkSpeed, Speed
 from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.imaging.masks import window
 from crsr_video.imaging.transfers import transfers_for
@@ -56,7 +56,7 @@ class StageTimes:
     frames: int
 
 
-def measure(case: Case, clip: Path) -> CaseFigures:
+def measure(case: BenchCase, clip: Path) -> CaseFigures:
     """Measure one case. Plain and enhanced runs alternate.
 
     Raises:
@@ -87,7 +87,7 @@ def measure(case: Case, clip: Path) -> CaseFigures:
     )
 
 
-def configuration(case: Case) -> Config:
+def configuration(case: BenchCase) -> Config:
     """Settings of a case."""
     return Config.from_options(
         model=case.model,
@@ -116,17 +116,17 @@ class _NoPaste(Stage[TrackedFrame, Frame]):
         return [item.frame]
 
 
-def transcode(case: Case, clip: Path) -> Speed:
+def transcode(case: BenchCase, clip: Path) -> Speed:
     """Measure decoding and encoding alone, with the threads and queues that enhancing uses."""
     return _run(case, clip, Pipeline([("track", _NoTracker()), ("paste", _NoPaste())]))
 
 
-def _enhance(case: Case, clip: Path, networks: Networks) -> Speed:
+def _enhance(case: BenchCase, clip: Path, networks: Networks) -> Speed:
     with build(configuration(case), networks=networks) as pipeline:
         return _run(case, clip, pipeline)
 
 
-def _run(case: Case, clip: Path, pipeline: Pipeline) -> Speed:
+def _run(case: BenchCase, clip: Path, pipeline: Pipeline) -> Speed:
     config = configuration(case)
     with (
         Reader(clip, settings=config.reading) as reader,
@@ -145,7 +145,7 @@ def output_path(clip: Path) -> Path:
     return clip.with_suffix(".out.mp4")
 
 
-def decoder_notices(case: Case, clip: Path) -> tuple[str, ...]:
+def decoder_notices(case: BenchCase, clip: Path) -> tuple[str, ...]:
     """Notices of the decoder when it opens the clip."""
     with Reader(clip, settings=configuration(case).reading) as reader:
         return tuple(reader.report.notes)
@@ -164,7 +164,7 @@ class _StageClock:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - begin
 
 
-def measure_stages(case: Case, clip: Path, networks: Networks) -> StageTimes:
+def measure_stages(case: BenchCase, clip: Path, networks: Networks) -> StageTimes:
     """Measure the CPU time of each stage while everything runs on one thread."""
     config, clock = configuration(case), _StageClock()
     output = output_path(clip)
@@ -276,7 +276,7 @@ def _computed(face: Face, crop: Crop, networks: Networks) -> ComputedCrop:
     return ComputedCrop(size, rows.stop - rows.start, columns.stop - columns.start)
 
 
-def face_macs(pair: weights.Pair, height: int, width: int) -> int:
+def face_macs(pair: weights.NetworkPair, height: int, width: int) -> int:
     """Count the multiply-adds of both networks for one picture."""
     picture = torch.zeros(1, 3, height, width)
     return sum(count_macs(part, picture) for part in (pair.consistifier, pair.superresolver))
@@ -319,7 +319,7 @@ def _gpu_compute_ms(networks: Networks, times: StageTimes, runs: int) -> float:
     return total
 
 
-def _transfer_ms(case: Case, clip: Path, networks: Networks, frames: int) -> float | None:
+def _transfer_ms(case: BenchCase, clip: Path, networks: Networks, frames: int) -> float | None:
     if networks.placement.device.type != "cuda":
         return 0.0
     found = transfers.profiled_copies_ms(lambda: _enhance(case, clip, networks))

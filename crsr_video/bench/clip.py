@@ -45,7 +45,7 @@ _GRAIN_SIGMA = 2.2
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ClipProperties:
     """Properties of a generated clip."""
 
     width: int
@@ -55,7 +55,7 @@ class Sample:
     frames: int
 
 
-def write(path: Path, sample: Sample) -> None:
+def write(path: Path, sample: ClipProperties) -> None:
     """Write a clip as H.264. The same sample gives the same pictures.
 
     Raises:
@@ -75,7 +75,7 @@ def write(path: Path, sample: Sample) -> None:
         container.mux(stream.encode(None))
 
 
-def pictures(sample: Sample) -> Iterator[Bytes]:
+def pictures(sample: ClipProperties) -> Iterator[Bytes]:
     """Draw the frames of a clip: uint8 (H, W, 3), BGR."""
     rng = np.random.default_rng(7)
     margin = round(_MARGIN * sample.width)
@@ -133,7 +133,7 @@ def _draw_scene(width: int, height: int, rng: np.random.Generator) -> Bytes:
     return scene
 
 
-def _view(scene: Bytes, sample: Sample, margin: int, seconds: float) -> Bytes:
+def _view(scene: Bytes, sample: ClipProperties, margin: int, seconds: float) -> Bytes:
     """Return the part of the scene that a slowly panning, hand-held camera shows."""
     x = margin * (1 - 0.8 * np.cos(0.5 * seconds)) + 1.5 * np.sin(7 * seconds)
     y = margin * (1 + 0.5 * np.sin(0.4 * seconds)) + 1.5 * np.sin(9 * seconds + 1)
@@ -161,7 +161,7 @@ def _head() -> tuple[Floats, Floats]:
     return picture, np.clip((1 - radius) / 0.08, 0, 1).astype(np.float32)[..., None]
 
 
-def _pose(sample: Sample, number: int, seconds: float) -> NDArray[np.float64]:
+def _pose(sample: ClipProperties, number: int, seconds: float) -> NDArray[np.float64]:
     """Return the matrix (2x3) from face.jpg to the frame. Each face moves in its own phase."""
     phase = 1.7 * number
     scale = _FACE_SHARE * sample.height / _FACE_WIDTH * (1 + 0.04 * np.sin(0.9 * seconds + phase))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class BenchCase:
     """One generated clip, enhanced with one set of options."""
 
     size: str
@@ -64,7 +64,7 @@ class NetworkSpeed:
 class CaseFigures:
     """Medians over the runs of one case."""
 
-    case: Case
+    case: BenchCase
     plain: Speed
     """Decoding and encoding alone, by the same code with the same settings."""
     enhanced: Speed
@@ -112,7 +112,7 @@ class Startup:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class BenchFigures:
     """Results of a benchmark."""
 
     machine: dict[str, str]

@@ -129,7 +129,7 @@ def pictures(load: Load) -> list[Bytes]:
             return [np.asarray(array, np.uint8) for array in arrays]
     if min(load.width, load.height) < _MIN_SIDE_PX or load.width % 2 or load.height % 2:
         raise BenchError(f"the clip needs an even size of at least {_MIN_SIDE_PX} pixels")
-    sample = clip.Sample(load.width, load.height, load.faces, frames)
+    sample = clip.ClipProperties(load.width, load.height, load.faces, frames)
     return [cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420) for picture in clip.pictures(sample)]
 
 

@@ -37,7 +37,7 @@ _COMPARED_FACES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class NetworkBenchSettings:
     """Parameters of a measurement."""
 
     models: tuple[str, ...] = ("fast",)
@@ -105,7 +105,7 @@ class NetworkFigures:
 
 
 def measure(
-    settings: Settings, *, on_batch: Callable[[str], None] = lambda _: None
+    settings: NetworkBenchSettings, *, on_batch: Callable[[str], None] = lambda _: None
 ) -> list[NetworkFigures]:
     """Measure every model, crop size and batch size. The contenders take turns.
 

@@ -34,7 +34,7 @@ _SERVER_IDLE_SECONDS = "600"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class PluginBenchSettings:
     """Parameters of a measurement."""
 
     size: str = "1080p"
@@ -74,7 +74,7 @@ class PluginFigures:
 
 
 def measure(
-    settings: Settings, *, on_film: Callable[[str], None] = lambda _: None
+    settings: PluginBenchSettings, *, on_film: Callable[[str], None] = lambda _: None
 ) -> list[PluginFigures]:
     """Measure every film. Passes without the effect and with it alternate.
 
@@ -116,13 +116,13 @@ def _environment(folder: Path) -> Mapping[str, str]:
     return os.environ | variables
 
 
-def _clips(folder: Path, settings: Settings) -> dict[int, Path]:
+def _clips(folder: Path, settings: PluginBenchSettings) -> dict[int, Path]:
     """Write the clips, and return their paths by number of faces."""
     width, height = clip.SIZES[settings.size]
     made = {}
     for faces in sorted(set(FILMS.values())):
         made[faces] = folder / f"{faces}.mp4"
-        clip.write(made[faces], clip.Sample(width, height, faces, settings.frames))
+        clip.write(made[faces], clip.ClipProperties(width, height, faces, settings.frames))
     return made
 
 
@@ -172,7 +172,7 @@ def _answers(place: Path, model: str, process: "subprocess.Popen[str]") -> bool:
 def _film(
     film: str,
     path: Path,
-    settings: Settings,
+    settings: PluginBenchSettings,
     environment: Mapping[str, str],
     server: "subprocess.Popen[str]",
 ) -> PluginFigures:
@@ -186,11 +186,11 @@ def _film(
     return PluginFigures(film, without, with_it)
 
 
-def _effect(settings: Settings) -> str:
+def _effect(settings: PluginBenchSettings) -> str:
     return ffmpeg_filters.effect_filter(ffmpeg_filters.EffectParameters(model=settings.model))
 
 
-def _command(film: str, path: Path, settings: Settings) -> list[str]:
+def _command(film: str, path: Path, settings: PluginBenchSettings) -> list[str]:
     """Return an FFmpeg command with the filters of ``ffmpeg-args`` and no encoder."""
     with Reader(path) as decoder:
         first, tags = decoder.source.first, ffmpeg.colour_tags(decoder.source)

@@ -35,7 +35,7 @@ _MEMORY_SAMPLES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class StudioFigures:
     """Results for one picture size, with one face in the picture."""
 
     size: str
@@ -61,7 +61,7 @@ def measure(
     play_seconds: float,
     scrub_seconds: float,
     on_size: Callable[[str], None] = lambda _: None,
-) -> list[Figures]:
+) -> list[StudioFigures]:
     """Measure the studio with generated clips, and return the figures.
 
     Args:
@@ -79,7 +79,7 @@ def measure(
         for size in sizes:
             on_size(size)
             width, height = clip.SIZES[size]
-            clip.write(folder / f"{size}.mp4", clip.Sample(width, height, 1, _CLIP_FRAMES))
+            clip.write(folder / f"{size}.mp4", clip.ClipProperties(width, height, 1, _CLIP_FRAMES))
         with _studio(folder, Path(name) / "work") as studio:
             # The networks are loaded in the background. This request waits for them, so that the
             # time to load them is not measured.
@@ -87,7 +87,7 @@ def measure(
             return [_measure(studio, size, play_seconds, scrub_seconds) for size in sizes]
 
 
-def as_text(figures: list[Figures]) -> str:
+def as_text(figures: list[StudioFigures]) -> str:
     """Return the figures as a table."""
     lines = [f"size    first frame   any frame   {'playing':<42}memory (growth), over time"]
     for row in figures:
@@ -103,7 +103,7 @@ def as_text(figures: list[Figures]) -> str:
     return "\n".join(lines)
 
 
-def as_json(figures: list[Figures]) -> str:
+def as_json(figures: list[StudioFigures]) -> str:
     """Return the figures as JSON, with the machine that they were measured on."""
     return json.dumps({"machine": machine(), "studio": [asdict(row) for row in figures]}, indent=1)
 
@@ -166,7 +166,9 @@ class _Studio:
         return int(found[1]) / 1024 if found else None
 
 
-def _measure(studio: _Studio, size: str, play_seconds: float, scrub_seconds: float) -> Figures:
+def _measure(
+    studio: _Studio, size: str, play_seconds: float, scrub_seconds: float
+) -> StudioFigures:
     file_id = studio.file_id(f"{size}.mp4")
     studio.call("GET", f"/api/files/{file_id}")
     began = time.monotonic()
@@ -188,7 +190,9 @@ def _measure(studio: _Studio, size: str, play_seconds: float, scrub_seconds: flo
             over_time.append(studio.memory_mib() or 0.0)
     memory = studio.memory_mib()
     growth = None if memory is None or settled is None else memory - settled
-    return Figures(size, first, median(spent), fps, quality, settled, growth, tuple(over_time))
+    return StudioFigures(
+        size, first, median(spent), fps, quality, settled, growth, tuple(over_time)
+    )
 
 
 def _header(packet: bytes) -> dict[str, Any]:

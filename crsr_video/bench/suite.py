@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from crsr_video.bench import clip
-from crsr_video.bench.figures import Case, CaseFigures, Figures, Startup
+from crsr_video.bench.figures import BenchCase, BenchFigures, CaseFigures, Startup
 from crsr_video.bench.machine import machine, machine_line
 from crsr_video.errors import BenchError
 from crsr_video.records import from_json, to_json
@@ -23,11 +23,11 @@ _TIMEOUT_SECONDS = 3600.0
 
 
 def run(
-    cases: Iterable[Case],
+    cases: Iterable[BenchCase],
     *,
     startup_runs: int = 0,
     on_case: Callable[[str], None] = lambda _: None,
-) -> Figures:
+) -> BenchFigures:
     """Measure cases and start-up times.
 
     Args:
@@ -47,14 +47,16 @@ def run(
             on_case(f"{case.size}, {faces}, {case.preset}")
             path = folder / f"{case.size}-{case.faces}-{case.frames}.mp4"
             if not path.exists():
-                clip.write(path, clip.Sample(*clip.SIZES[case.size], case.faces, case.frames))
+                clip.write(
+                    path, clip.ClipProperties(*clip.SIZES[case.size], case.faces, case.frames)
+                )
             results.append(_measure_in_child(case, path))
         if startup_runs:
             on_case("start-up")
             path = folder / "startup.mp4"
-            clip.write(path, clip.Sample(640, 480, 1, _STARTUP_FRAMES))
+            clip.write(path, clip.ClipProperties(640, 480, 1, _STARTUP_FRAMES))
             startup = measure_startup(path, startup_runs)
-    return Figures(machine(), tuple(results), startup)
+    return BenchFigures(machine(), tuple(results), startup)
 
 
 def measure_startup(path: Path, runs: int) -> Startup:
@@ -89,7 +91,7 @@ def _first_frame_seconds(path: Path) -> float:
     raise BenchError("measuring failed: no frame was enhanced")
 
 
-def _measure_in_child(case: Case, path: Path) -> CaseFigures:
+def _measure_in_child(case: BenchCase, path: Path) -> CaseFigures:
     """Measure a case in a new process, whose memory and caches belong to it alone."""
     job = json.dumps({"case": to_json(case), "clip": str(path)})
     command = [*_PROGRAM, "bench", "case", job]
@@ -116,7 +118,7 @@ def measure_job(job: str) -> dict[str, Any]:
 
     values = json.loads(job)
     found: dict[str, Any] = to_json(
-        case.measure(from_json(Case, values["case"]), Path(values["clip"]))
+        case.measure(from_json(BenchCase, values["case"]), Path(values["clip"]))
     )
     return found
 
@@ -127,7 +129,7 @@ _NAMES = ["size", "faces", "preset"]
 _WORDS = range(len(_NAMES))
 
 
-def as_text(figures: Figures) -> str:
+def as_text(figures: BenchFigures) -> str:
     """All results as tables."""
     parts = [machine_line(figures.machine)]
     cases = figures.cases

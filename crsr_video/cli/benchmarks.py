@@ -108,14 +108,14 @@ def _measure(
     as_json: bool,
 ) -> None:
     from crsr_video.bench import suite
-    from crsr_video.bench.figures import Case
+    from crsr_video.bench.figures import BenchCase
     from crsr_video.runtime import placement as devices
     from crsr_video.track import litert
 
     litert.prepare_process()
     devices.place(device, precision)  # Fail before the first clip is generated.
     cases = [
-        Case(size, count, preset, frames, model, runs, device, precision, hwaccel)
+        BenchCase(size, count, preset, frames, model, runs, device, precision, hwaccel)
         for preset in presets
         for size in sizes
         for count in faces
@@ -278,7 +278,7 @@ def networks(
     from crsr_video.versions import version_of
 
     process.limit_library_threads(device)
-    settings = networks.Settings(
+    settings = networks.NetworkBenchSettings(
         models=models,
         batches=batches,
         sides=sides,
@@ -334,7 +334,7 @@ def plugin(common: Common, size: str, frames: int, model: str, runs: int, as_jso
     litert.prepare_process()
     if Path(model).is_file():  # The server runs in another folder.
         model = str(Path(model).absolute())
-    settings = plugin.Settings(size=size, frames=frames, model=model, runs=runs)
+    settings = plugin.PluginBenchSettings(size=size, frames=frames, model=model, runs=runs)
     rows = plugin.measure(settings, on_film=_announcer(common.quiet))
     if as_json:
         films = [asdict(row) | {"overhead_ms": row.overhead_ms} for row in rows]

@@ -124,10 +124,10 @@ def evaluate(
     crsr-video evaluate fast mine.safetensors --data faces.pack --videos clips --json results.json
     """
     # Imported here because torch takes seconds, and wrong options should fail at once.
-    from crsr_video.evaluation.run import Evaluation, Settings
+    from crsr_video.evaluation.run import Evaluation, EvaluationSettings
 
     process.limit_research_threads(threads)
-    with Evaluation(models, Settings(**values)) as evaluation:
+    with Evaluation(models, EvaluationSettings(**values)) as evaluation:
         if blind is not None:
             evaluation.write_blind_sheet(blind)
             return
@@ -218,7 +218,7 @@ def evaluate_paper(common: Common, /, output: Path, **values: Any) -> None:
     crsr-video evaluate-paper faces.pack --genuine wider16.npz -o protocol
     """
     # Imported here because torch takes seconds, and wrong options should fail at once.
-    from crsr_video.evaluation.protocol import Settings, compare
+    from crsr_video.evaluation.protocol import ProtocolSettings, compare
     from crsr_video.evaluation.report import write
 
     def announce(run: str) -> None:
@@ -226,7 +226,7 @@ def evaluate_paper(common: Common, /, output: Path, **values: Any) -> None:
             click.echo(f"crsr-video: {run}", err=True)
 
     process.limit_research_threads(1)
-    text = compare(Settings(folder=output, **values), on_run=announce)
+    text = compare(ProtocolSettings(folder=output, **values), on_run=announce)
     write(output / "protocol.md", text)
     click.echo(text + f"\nwrote {output / 'protocol.md'}")
 
@@ -291,7 +291,7 @@ def evaluate_tracking(
         click.echo("\n".join(suite.NAMES))
         return
     chosen = suite.scenes([name for name in (scenes or "").split(",") if name])
-    settings = running.Settings(lookahead=0 if live else 8, **values)
+    settings = running.TrackingSettings(lookahead=0 if live else 8, **values)
 
     def announce(name: str) -> None:
         if not common.quiet:

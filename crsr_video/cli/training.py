@@ -167,11 +167,11 @@ def _train(
     **options: Any,
 ) -> None:
     from crsr_video.training.options import method
-    from crsr_video.training.session import Limits, Session
+    from crsr_video.training.session import Limits, TrainingSession
 
     process.limit_research_threads(threads)
     limits = Limits(steps=steps, minutes=minutes, pause=pause, log_every=log_every)
-    session = Session(method(name, size, tiers, changes), faces, output, **options)
+    session = TrainingSession(method(name, size, tiers, changes), faces, output, **options)
     with _logged(output):
         session.train(limits, workers=workers, progress=sys.stderr.isatty())
     click.echo(f"wrote the run {output}, which the same command continues with more --minutes")

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from crsr_video.errors import TrainingError
 from crsr_video.evaluation.distances import frechet_distance, kid, spread
 from crsr_video.evaluation.identity import cosine, same_person
-from crsr_video.evaluation.methods import Method
+from crsr_video.evaluation.methods import EvaluatedMethod
 from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.evaluation.models import MetricModels
 from crsr_video.evaluation.paired import worst
@@ -35,7 +35,7 @@ COUNT = 1000
 _BATCH = 8
 
 
-class Source(Protocol):
+class GenuineSource(Protocol):
     """A file of real low-resolution faces, see `training.genuine`."""
 
     def count(self, size: int) -> int:
@@ -50,12 +50,12 @@ class GenuineFaces:
     """One file of real low-resolution faces."""
 
     name: str
-    source: Source
+    source: GenuineSource
     framing: Framing = CANONICAL
 
 
 def measure(
-    methods: Sequence[Method],
+    methods: Sequence[EvaluatedMethod],
     genuine: Sequence[GenuineFaces],
     folder: Path,
     models: MetricModels,
@@ -112,7 +112,7 @@ def _side(tier: int) -> int:
 
 
 def _results(
-    methods: Sequence[Method],
+    methods: Sequence[EvaluatedMethod],
     faces: GenuineFaces,
     tier: int,
     count: int,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from crsr_video.errors import ConfigError
 from crsr_video.networks import Bicubic
-from crsr_video.weights import Pair, load
+from crsr_video.weights import NetworkPair, load
 
 _TEXTURE = "texture="
 
@@ -32,7 +32,7 @@ class Variant:
         """Short name for tables."""
         return Path(self.model).stem.removesuffix(".safetensors") + self.text[len(self.model) :]
 
-    def pair(self) -> Pair:
+    def pair(self) -> NetworkPair:
         """Load the networks.
 
         Raises:
@@ -90,7 +90,7 @@ BASELINE = "bicubic"
 
 
 @dataclass(frozen=True)
-class Method:
+class EvaluatedMethod:
     """A method that enlarges faces."""
 
     name: str
@@ -102,7 +102,7 @@ class Method:
     """Hash of the checkpoint."""
 
 
-def methods(models: Sequence[str], *, bf16: bool = False) -> list[Method]:
+def methods(models: Sequence[str], *, bf16: bool = False) -> list[EvaluatedMethod]:
     """Return the baseline and a method for every model.
 
     Args:
@@ -113,12 +113,12 @@ def methods(models: Sequence[str], *, bf16: bool = False) -> list[Method]:
         ConfigError: If the same model is named twice.
         WeightsError: If a model cannot be loaded.
     """
-    found = [Method(BASELINE, runner(Bicubic()))]
+    found = [EvaluatedMethod(BASELINE, runner(Bicubic()))]
     for name, one in variants(models).items():
         pair = one.pair()
         parts = [] if one.alone else [pair.consistifier]
         network = nn.Sequential(*parts, pair.superresolver)
-        found.append(Method(name, runner(network, bf16=bf16), one.text, pair.sha256))
+        found.append(EvaluatedMethod(name, runner(network, bf16=bf16), one.text, pair.sha256))
     return found
 
 

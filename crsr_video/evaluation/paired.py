@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from crsr_video.evaluation.degradations import DRAWN, Degrader
 from crsr_video.evaluation.identity import same_person
-from crsr_video.evaluation.methods import BASELINE, Method
+from crsr_video.evaluation.methods import BASELINE, EvaluatedMethod
 from crsr_video.evaluation.metrics import CANONICAL, face_region, ssim
 from crsr_video.evaluation.models import MetricModels
 from crsr_video.evaluation.report import Row
-from crsr_video.evaluation.samples import TIERS, Sample, as_bytes, batches, samples
+from crsr_video.evaluation.samples import TIERS, FaceSample, as_bytes, batches, samples
 from crsr_video.imaging.psnr import psnr
 from crsr_video.training.appearance import colour_difference
 from crsr_video.training.genuine import Framing
@@ -32,7 +32,7 @@ _BATCH_PIXELS = 2**19
 
 
 def measure(
-    methods: Sequence[Method],
+    methods: Sequence[EvaluatedMethod],
     folder: Path,
     models: MetricModels,
     *,
@@ -79,8 +79,8 @@ def measure(
 
 
 def measure_faces(
-    methods: Sequence[Method],
-    faces: Iterator[Sample],
+    methods: Sequence[EvaluatedMethod],
+    faces: Iterator[FaceSample],
     models: MetricModels,
     tier: int,
     framing: Framing,

@@ -24,7 +24,7 @@ from crsr_video.text_table import markdown_table
 from crsr_video.training.export import export
 from crsr_video.training.genuine import NPZ_FRAME, Genuine
 from crsr_video.training.options import method
-from crsr_video.training.session import Limits, Session, read_run
+from crsr_video.training.session import Limits, TrainingSession, read_run
 
 Values = NDArray[np.float64]
 
@@ -77,7 +77,7 @@ _PARTS = ("start", "consistifier")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class ProtocolSettings:
     """Options of the comparison."""
 
     faces: Path
@@ -94,7 +94,7 @@ class Settings:
     """Maximum number of paired faces, and of real low-resolution faces."""
 
 
-def compare(settings: Settings, *, on_run: Callable[[str], None] = lambda _: None) -> str:
+def compare(settings: ProtocolSettings, *, on_run: Callable[[str], None] = lambda _: None) -> str:
     """Train and measure every method with every seed, and return a Markdown report.
 
     Args:
@@ -129,14 +129,14 @@ def compare(settings: Settings, *, on_run: Callable[[str], None] = lambda _: Non
     return report(settings, paired, on_genuine)
 
 
-def _train(settings: Settings, seed: int, on_run: Callable[[str], None]) -> list[Path]:
+def _train(settings: ProtocolSettings, seed: int, on_run: Callable[[str], None]) -> list[Path]:
     """Train all methods with one seed, and return the weights files of those compared."""
     root = settings.folder / f"seed{seed}"
     files = []
     for run in PLAN:
         steps = max(1, round(settings.steps * run.share))
         on_run(f"{run.name}, seed {seed}, {steps} steps")
-        session = Session(
+        session = TrainingSession(
             method(run.method, run.size or settings.size, [f"{TIER}:{TIER}:32:1"], run.changes),
             settings.faces,
             root / run.name,
@@ -170,7 +170,7 @@ def bootstrap(differences: Values, seed: int = 0) -> tuple[float, float]:
 
 
 def report(
-    settings: Settings,
+    settings: ProtocolSettings,
     paired: Sequence[Mapping[tuple[str, str], Mapping[str, Values]]],
     on_genuine: Sequence[Mapping[str, Mapping[str, float]]],
 ) -> str:
@@ -231,7 +231,7 @@ def _table(
     return markdown_table(header, rows)
 
 
-def _text(settings: Settings) -> str:
+def _text(settings: ProtocolSettings) -> str:
     seeds = ", ".join(map(str, settings.seeds))
     return f"""\
 Every method was trained for {settings.steps} steps after {settings.steps} steps that all share,

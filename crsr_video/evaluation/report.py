@@ -138,7 +138,7 @@ def as_dicts(rows: Sequence[Row]) -> list[dict[str, float | int | str]]:
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """Results of one run of the evaluation."""
 
     settings: dict[str, Any]

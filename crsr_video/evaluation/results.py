@@ -24,7 +24,7 @@ from crsr_video.evaluation.flicker import (
     flow_between,
 )
 from crsr_video.evaluation.report import write
-from crsr_video.evaluation.video import CROP_SIZES, Place
+from crsr_video.evaluation.video import CROP_SIZES, FacePlace
 from crsr_video.evaluation.video_clips import decoded
 from crsr_video.imaging.geometry import TEMPLATE, crop_from_frame, crop_side
 from crsr_video.text_table import markdown_table
@@ -155,7 +155,9 @@ class ResultMeasurement:
             face = self._faces[seen.track] = _FaceSeries(
                 side, FlickerMeter(SOURCE), {name: Steadiness() for name in names}
             )
-        place = Place(crop_from_frame(seen.landmarks, face.side, aspect), frame.width, frame.height)
+        place = FacePlace(
+            crop_from_frame(seen.landmarks, face.side, aspect), frame.width, frame.height
+        )
         frames = dict(zip((SOURCE, *self._names), (frame, *finished), strict=True))
         crops = {name: place.cut(one, face.side) for name, one in frames.items()}
         before = face.source if face.last_frame == number - 1 else None

@@ -16,7 +16,7 @@ from crsr_video.evaluation.genuine import GenuineFaces
 from crsr_video.evaluation.methods import methods, parse_variant
 from crsr_video.evaluation.metrics import CANONICAL, FRAMINGS
 from crsr_video.evaluation.models import MetricModels
-from crsr_video.evaluation.report import Report, Row
+from crsr_video.evaluation.report import EvaluationReport, Row
 from crsr_video.evaluation.sheets import write_blind_sheet, write_sheet
 from crsr_video.training.export import export
 from crsr_video.training.genuine import NPZ_FRAME, Genuine
@@ -24,7 +24,7 @@ from crsr_video.training.session import read_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class EvaluationSettings:
     """Options of the evaluation.
 
     Attributes:
@@ -70,7 +70,7 @@ class Evaluation(Closing):
         CrsrError: If a model or a file of faces cannot be read.
     """
 
-    def __init__(self, models: Sequence[str], settings: Settings) -> None:
+    def __init__(self, models: Sequence[str], settings: EvaluationSettings) -> None:
         self._settings = settings
         self._genuine = _open_genuine(settings.genuine)
         self._exports = TemporaryDirectory(prefix="crsr-evaluate-")
@@ -86,7 +86,7 @@ class Evaluation(Closing):
         """Delete the exported weights of runs."""
         self._exports.cleanup()
 
-    def measure(self) -> Report:
+    def measure(self) -> EvaluationReport:
         """Measure everything that the settings ask for."""
         settings, progress = self._settings, sys.stderr.isatty()
         with MetricModels(settings.inception) as models:
@@ -115,7 +115,9 @@ class Evaluation(Closing):
                     progress=progress,
                 )
         on_videos = self._measure_videos(progress)
-        return Report(self._facts(), on_pairs, on_genuine, on_videos, models.notes, models.seconds)
+        return EvaluationReport(
+            self._facts(), on_pairs, on_genuine, on_videos, models.notes, models.seconds
+        )
 
     def write_sheet(self, path: Path, *, faces: int, real: bool) -> None:
         """Write a contact sheet, see `sheets.write_sheet`."""

@@ -34,7 +34,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Sample:
+class FaceSample:
     """One face of the held-out set at one input size T."""
 
     file: str
@@ -69,7 +69,7 @@ def samples(
     kind: str = "",
     framing: Framing = CANONICAL,
     degradations: Mapping[str, Degrader] = DRAWN,
-) -> Iterator[Sample]:
+) -> Iterator[FaceSample]:
     """Yield faces of the held-out set, with inputs that depend only on the seed and the face.
 
     Args:
@@ -98,12 +98,12 @@ def samples(
             name: make(truth, np.random.default_rng((seed, tier, number)))
             for name, make in degradations.items()
         }
-        yield Sample(*chosen[number], truth, inputs)
+        yield FaceSample(*chosen[number], truth, inputs)
 
 
-def batches(found: Iterator[Sample], size: int) -> Iterator[Batch]:
+def batches(found: Iterator[FaceSample], size: int) -> Iterator[Batch]:
     """Group faces into batches of up to `size`."""
-    group: list[Sample] = []
+    group: list[FaceSample] = []
     for sample in found:
         group.append(sample)
         if len(group) == size:
@@ -113,7 +113,7 @@ def batches(found: Iterator[Sample], size: int) -> Iterator[Batch]:
         yield _batch(group)
 
 
-def _batch(group: list[Sample]) -> Batch:
+def _batch(group: list[FaceSample]) -> Batch:
     inputs = {name: torch.cat([s.inputs[name] for s in group]) for name in group[0].inputs}
     return Batch(torch.cat([s.truth for s in group]), inputs, [s.tone for s in group])
 

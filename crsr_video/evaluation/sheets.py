@@ -12,10 +12,10 @@ from torch import Tensor
 from crsr_video.errors import ConfigError, TrainingError
 from crsr_video.evaluation.degradations import DRAWN, FIXED
 from crsr_video.evaluation.genuine import GenuineFaces
-from crsr_video.evaluation.methods import Method
+from crsr_video.evaluation.methods import EvaluatedMethod
 from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.evaluation.report import write
-from crsr_video.evaluation.samples import TIERS, Bytes, Sample, as_bytes, as_tensor, samples
+from crsr_video.evaluation.samples import TIERS, Bytes, FaceSample, as_bytes, as_tensor, samples
 from crsr_video.training.genuine import Framing
 
 CELL_PX = 256
@@ -26,7 +26,7 @@ TITLE_PX = 20
 
 def write_sheet(
     path: Path,
-    methods: Sequence[Method],
+    methods: Sequence[EvaluatedMethod],
     folder: Path,
     *,
     tiers: Sequence[int] = TIERS,
@@ -73,19 +73,21 @@ def write_sheet(
     _write_picture(path, np.concatenate(strips))
 
 
-def _row(sample: Sample, methods: Sequence[Method], tier: int) -> Bytes:
+def _row(sample: FaceSample, methods: Sequence[EvaluatedMethod], tier: int) -> Bytes:
     """Return the strips of one face for both kinds of input, side by side."""
     return np.concatenate([_half(sample, kind, methods, tier) for kind in DRAWN], axis=1)
 
 
-def _half(sample: Sample, kind: str, methods: Sequence[Method], tier: int) -> Bytes:
+def _half(sample: FaceSample, kind: str, methods: Sequence[EvaluatedMethod], tier: int) -> Bytes:
     """Return the strip of one face for one kind of input."""
     low = sample.inputs[kind]
     pictures = {f"{kind} input, {tier} px": low} | {m.name: m.run(low) for m in methods}
     return _strip(pictures | {"truth": sample.truth}, 4 * tier)
 
 
-def _genuine(methods: Sequence[Method], found: GenuineFaces, tier: int, faces: int) -> list[Bytes]:
+def _genuine(
+    methods: Sequence[EvaluatedMethod], found: GenuineFaces, tier: int, faces: int
+) -> list[Bytes]:
     """Return strips of two faces each, with a blank cell instead of the truth."""
     count = min(faces, found.source.count(tier))
     blank = torch.ones(1, 3, 4 * tier, 4 * tier)
@@ -141,7 +143,7 @@ _DEGRADATIONS = ("mild", "hard", "H.264 crf 33")
 
 
 def write_blind_sheet(
-    path: Path, methods: Sequence[Method], folder: Path, *, tier: int = 64, seed: int = 0
+    path: Path, methods: Sequence[EvaluatedMethod], folder: Path, *, tier: int = 64, seed: int = 0
 ) -> Path:
     """Write a PNG of triples: the baseline's result, and those of two models, named A and B.
 

@@ -145,7 +145,7 @@ CROP_SIZES = (64, 384)
 
 
 @dataclass(frozen=True)
-class Case:
+class DegradedClip:
     """A degraded clip and its ground truth."""
 
     clip: Clip
@@ -172,7 +172,7 @@ class Case:
 
 def cases_of(
     clip: Clip, known: KnownFaces, faces: Sequence[int], count: int, seed: int, folder: Path
-) -> Iterator[Case]:
+) -> Iterator[DegradedClip]:
     """Degrade a clip once for each face width that is smaller than its own.
 
     Args:
@@ -190,18 +190,20 @@ def cases_of(
     height, width = next(upright(clip.path, 1)).shape[:2]
     if clip.degraded is not None:
         given = next(decoded(clip.degraded, 1))
-        yield Case(clip, known, clip.degraded, clip.name, None, known.width * given.width / width)
+        yield DegradedClip(
+            clip, known, clip.degraded, clip.name, None, known.width * given.width / width
+        )
         return
     path = folder / "degraded.mkv"
     for face in faces:
         if face < known.width:
             size = shrunk_size(width, height, face / known.width)
             write_degraded(clip, path, count, size, draw_degradation(clip.name, face, seed), seed)
-            yield Case(clip, known, path, f"{face} px", size, face)
+            yield DegradedClip(clip, known, path, f"{face} px", size, face)
 
 
 def measure_case(
-    case: Case, methods: Methods, reader: LandmarkReader, embedder: Embed | None, count: int
+    case: DegradedClip, methods: Methods, reader: LandmarkReader, embedder: Embed | None, count: int
 ) -> list[Meter]:
     """Run every method on a case, and return a meter for each face."""
     side = case.crop_size(methods.scale)
@@ -214,7 +216,7 @@ def measure_case(
         truth = from_rgb(case.truth(picture, methods.scale), 0)
         for track, meter in meters.items():
             if track in points:
-                place = Place(crop_from_frame(points[track], side), *picture.shape[1::-1])
+                place = FacePlace(crop_from_frame(points[track], side), *picture.shape[1::-1])
                 crops = {name: place.cut(frame, side) for name, frame in results_of_frame.items()}
                 meter.push(place.cut(truth, side), crops)
             else:
@@ -223,7 +225,7 @@ def measure_case(
 
 
 @dataclass(frozen=True)
-class Place:
+class FacePlace:
     """Place of a face in a picture, and in any enlarged or shrunk copy of it."""
 
     crop_from_picture: Matrix
@@ -250,7 +252,7 @@ ALL = "all"
 
 
 def rows_of(
-    found: Sequence[tuple[Case, list[Meter]]], names: Sequence[str], scale: int
+    found: Sequence[tuple[DegradedClip, list[Meter]]], names: Sequence[str], scale: int
 ) -> list[Row]:
     """Summarise the measures by group and method, with means over all faces of all frames."""
     groups = list(dict.fromkeys(case.group for case, _ in found))
@@ -340,7 +342,7 @@ def measure_videos(
     """
     clips = clips_in(folder, limit)
     embedder = _embedder()
-    found: list[tuple[Case, list[Meter]]] = []
+    found: list[tuple[DegradedClip, list[Meter]]] = []
     with (
         Methods(models, scale, device=device) as methods,
         FaceReader() as reader,

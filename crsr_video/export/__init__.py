@@ -101,7 +101,7 @@ def _check_path(path: Path, overwrite: bool) -> None:
         raise OutputError(f"cannot write '{path}': its folder {reason}")
 
 
-def _metadata(pair: weights.Pair, part: Part, precision: Precision) -> dict[str, str]:
+def _metadata(pair: weights.NetworkPair, part: Part, precision: Precision) -> dict[str, str]:
     """Return the metadata of the file. All values are text, because ONNX allows no other type."""
     factor = 1 if part == "consistifier" else 4
     shipped = pair.name in {item.name for item in weights.shipped()}

@@ -9,7 +9,7 @@ from torch.nn import functional
 from crsr_video.errors import ExportError
 from crsr_video.networks import SuperResolver
 from crsr_video.networks.blocks import cubic_phases
-from crsr_video.weights import Pair
+from crsr_video.weights import NetworkPair
 
 Part = Literal["consistifier", "superresolver", "pair"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -49,7 +49,7 @@ class Chain(nn.Module):
         return result
 
 
-def portable(pair: Pair, part: Part, dtype: torch.dtype) -> nn.Module:
+def portable(pair: NetworkPair, part: Part, dtype: torch.dtype) -> nn.Module:
     """Return one network of a pair, or both in a chain, ready for export.
 
     Raises:
@@ -65,7 +65,7 @@ def portable(pair: Pair, part: Part, dtype: torch.dtype) -> nn.Module:
     return module.eval()
 
 
-def reference(pair: Pair, part: Part, picture: Tensor) -> Tensor:
+def reference(pair: NetworkPair, part: Part, picture: Tensor) -> Tensor:
     """Return the result of the pair itself for a picture, in float32."""
     result = picture
     if part != "superresolver":

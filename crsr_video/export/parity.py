@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from crsr_video.errors import ExportError
 from crsr_video.export.modules import Part, reference
-from crsr_video.weights import Pair
+from crsr_video.weights import NetworkPair
 
 SHAPES = ((1, 32, 32), (3, 16, 24), (2, 20, 36))
 """Batch size, height and width of the test batches. They differ from those used in the export."""
@@ -27,7 +27,7 @@ def pictures() -> Iterator[Tensor]:
 
 
 @torch.inference_mode()
-def check(pair: Pair, part: Part, opened: Callable[[Tensor], Tensor], bound: float) -> float:
+def check(pair: NetworkPair, part: Part, opened: Callable[[Tensor], Tensor], bound: float) -> float:
     """Return the largest difference between results of a file and the networks; white is 1.
 
     Args:

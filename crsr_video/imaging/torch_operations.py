@@ -20,7 +20,7 @@ from crsr_video.imaging.flow import flows
 from crsr_video.imaging.geometry import Matrix, compose, invert
 from crsr_video.imaging.operations import Kernel, Operations, SampleRequest, Size
 from crsr_video.imaging.resampling import plane_from_frame
-from crsr_video.imaging.torch_warping import View, reach_of, resampled, shrinking, view
+from crsr_video.imaging.torch_warping import SampledRegion, reach_of, resampled, shrinking, view
 from crsr_video.imaging.transfers import Transfers, transfers_for
 from crsr_video.imaging.warping import rim_around
 from crsr_video.types import Frame, PixelLayout, Plane
@@ -315,7 +315,7 @@ class _Part:
         view: How the crop samples the cut planes.
     """
 
-    def __init__(self, planes: tuple[Plane, ...], view: View) -> None:
+    def __init__(self, planes: tuple[Plane, ...], view: SampledRegion) -> None:
         self.planes, self.view = planes, view
         self.longest = max(planes[0].shape)
 
@@ -329,7 +329,7 @@ def _seen_parts(frame: Frame, crop_from_frame: Matrix, side: int) -> list[_Part]
         seen = view((width, height), crop_from_plane, side)
         left, top, right, bottom = seen.box
         planes = tuple(frame.components[i][top:bottom, left:right] for i in group)
-        own = View((0, 0, right - left, bottom - top), seen.cells, seen.target_from_cells)
+        own = SampledRegion((0, 0, right - left, bottom - top), seen.cells, seen.target_from_cells)
         parts.append(_Part(planes, own))
     return parts
 

@@ -29,7 +29,7 @@ _POSITIONS_PER_PIXEL = 32 if int(cv2.__version__.partition(".")[0]) < 5 else Non
 
 
 @dataclass(frozen=True)
-class View:
+class SampledRegion:
     """The part of a picture that a target sees, and how it is sampled."""
 
     box: tuple[int, int, int, int]
@@ -55,7 +55,9 @@ class View:
         ]
 
 
-def view(size: tuple[int, int], target_from_source: Matrix, side: int, *, rim: int = 0) -> View:
+def view(
+    size: tuple[int, int], target_from_source: Matrix, side: int, *, rim: int = 0
+) -> SampledRegion:
     """Return the part of a picture that a target sees.
 
     Args:
@@ -76,13 +78,13 @@ def view(size: tuple[int, int], target_from_source: Matrix, side: int, *, rim: i
         # Averaging before strong shrinking keeps the filter small, as in `warp`.
         columns, rows = (max(1, round(length / int(1 / scale))) for length in lengths)
         moved = compose(moved, invert(resize_matrix(columns / lengths[0], rows / lengths[1])))
-    return View((left, top, right, bottom), (columns, rows), moved)
+    return SampledRegion((left, top, right, bottom), (columns, rows), moved)
 
 
 def resampled(
     pictures: Tensor,
     sizes: Sequence[tuple[int, int]],
-    views: Sequence[View],
+    views: Sequence[SampledRegion],
     target: tuple[int, int],
     numbers: Numbers,
 ) -> Tensor:
@@ -127,7 +129,7 @@ def shrinking(axis: Tensor, length: Tensor, cells: int, pixels: int, reach: int)
     replicated before they are filtered.
 
     Args:
-        axis: (N, 4), see `View.axes`.
+        axis: (N, 4), see `SampledRegion.axes`.
         length: (N,), pixels of each picture. Columns beyond them are zero.
         cells: Rows of the matrices.
         pixels: Columns of the matrices.

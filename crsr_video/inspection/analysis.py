@@ -19,7 +19,7 @@ from crsr_video.inspection.portraits import Portraits, write_people_sheet
 from crsr_video.io.output_file import check_output
 from crsr_video.io.reader import Passthrough, Reader
 from crsr_video.io.sources.opening import check_path
-from crsr_video.io.windows import Span
+from crsr_video.io.windows import TimeSpan
 from crsr_video.io.writer import Writer
 from crsr_video.runner import Progress, RunSummary, ThreadChain
 from crsr_video.track import tracks_file
@@ -149,7 +149,7 @@ def _reader(path: Path, start: float, duration: float | None) -> Reader:
         return Reader(path)
     with Reader(path, start=start, duration=duration) as part:
         base, shift, end = part.info.time_base, part.source.shift, part.source.end
-    span = Span(
+    span = TimeSpan(
         begin=round(shift / base) if start > 0 else None,
         end=None if end is None else math.ceil(end / base),
     )

@@ -27,7 +27,7 @@ _MAPPINGS = {b"sv3d": SPHERE, b"st3d": STEREO, b"vexu": STEREO}
 
 
 @dataclass(frozen=True, slots=True)
-class Crop:
+class CropMargins:
     """Number of pixels along each side that a player does not show."""
 
     left: int = 0
@@ -40,7 +40,7 @@ class Crop:
 class ContainerFacts:
     """Metadata that a container states about its main video and its chapters."""
 
-    crop: Crop | None = None
+    crop: CropMargins | None = None
     losses: tuple[str, ...] = ()
     """Names of properties that no output keeps, such as "stereo mode", for messages."""
     service: tuple[str, str] | None = None
@@ -108,7 +108,7 @@ def _facts_of_mp4_track(track: bytes) -> ContainerFacts:
     return ContainerFacts(crop, tuple(losses), None, in_entry, in_track)
 
 
-def _clean_aperture(content: bytes, width: int, height: int) -> Crop | None:
+def _clean_aperture(content: bytes, width: int, height: int) -> CropMargins | None:
     """Return the crop that a clean aperture describes, or None if it is invalid or crops nothing.
 
     The box states the width and height of the shown area, and the offset of its centre from the
@@ -121,8 +121,8 @@ def _clean_aperture(content: bytes, width: int, height: int) -> Crop | None:
     columns, rows = ceil(wide), ceil(high)
     left = min(max(0, floor((width - wide) / 2 + right)), width - columns)
     top = min(max(0, floor((height - high) / 2 + down)), height - rows)
-    crop = Crop(left, top, width - left - columns, height - top - rows)
-    return None if crop == Crop() else crop
+    crop = CropMargins(left, top, width - left - columns, height - top - rows)
+    return None if crop == CropMargins() else crop
 
 
 # Matroska ----------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def _facts_of_track(track: bytes) -> ContainerFacts:
                 parts = matroska.parts(value)
                 if {int.from_bytes(v) for k, v in parts if k == _PROJECTION_TYPE} - {0}:
                     losses[SPHERE] = None
-    return ContainerFacts(Crop(**crop) if crop else None, tuple(losses))
+    return ContainerFacts(CropMargins(**crop) if crop else None, tuple(losses))
 
 
 def _losses_of_chapters(content: bytes) -> tuple[str, ...]:

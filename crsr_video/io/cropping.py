@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from av.video.frame import VideoFrame
 
-from crsr_video.io.container_facts import Crop
+from crsr_video.io.container_facts import CropMargins
 from crsr_video.io.picture_properties import PictureFilter
 
 
@@ -20,7 +20,7 @@ class Cropper:
         note: Called with each notice for the user.
     """
 
-    def __init__(self, crop: Crop | None, note: Callable[[str], None]) -> None:
+    def __init__(self, crop: CropMargins | None, note: Callable[[str], None]) -> None:
         self._crop, self._note = crop, note
         self._size = (0, 0)
         self._filter: PictureFilter | None = None
@@ -38,7 +38,9 @@ class Cropper:
         result.time_base = picture.time_base or Fraction(1, 1000)
         return result
 
-    def _new_filter(self, crop: Crop, whole_width: int, whole_height: int) -> PictureFilter | None:
+    def _new_filter(
+        self, crop: CropMargins, whole_width: int, whole_height: int
+    ) -> PictureFilter | None:
         left, top = crop.left & ~1, crop.top & ~1
         width, height = whole_width - crop.left - crop.right, whole_height - crop.top - crop.bottom
         width, height = width + (width & 1), height + (height & 1)

@@ -12,7 +12,7 @@ from crsr_video.io import limits, picture_properties, pixel_formats, pyav
 from crsr_video.io.cropping import Cropper
 from crsr_video.io.damage import DamageDetector
 from crsr_video.io.pyav import Packet
-from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.types import Frame
 
 Form = tuple[int, int, str, str, bool]
@@ -51,7 +51,7 @@ class VideoDecoder:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: SourceConnection,
         *,
         threads: int = 0,
         low_delay: bool = False,

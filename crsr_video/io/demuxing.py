@@ -13,7 +13,7 @@ from crsr_video.io import pyav
 from crsr_video.io.integrity import ends_early, points_past_end
 from crsr_video.io.packet_clocks import JUMPING_FORMATS, RecordingClocks
 from crsr_video.io.pyav import Packet
-from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.io.sources.opening import PROBE_BYTES, open_container, packets_of
 from crsr_video.io.windows import time_of
 
@@ -32,7 +32,7 @@ class Demuxer:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: SourceConnection,
         note: Callable[[str], None],
         lose: Callable[[str], None] | None = None,
     ) -> None:

@@ -10,7 +10,7 @@ from av.stream import Stream
 
 from crsr_video.io.picture_times import frame_rate
 from crsr_video.io.pyav import Passthrough
-from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.types import Frame, VideoInfo
 
 _COPIED = ("audio", "subtitle", "data")
@@ -41,7 +41,7 @@ class Arrival:
     """`time.monotonic` when the last of its bytes was read."""
 
 
-def describe_feed(connection: Connection, first: Frame, *, has_rate: bool) -> Feed:
+def describe_feed(connection: SourceConnection, first: Frame, *, has_rate: bool) -> Feed:
     """Return the feed of a connection.
 
     Args:
@@ -63,7 +63,7 @@ def describe_feed(connection: Connection, first: Frame, *, has_rate: bool) -> Fe
     return Feed(info, first, _copied_streams(connection))
 
 
-def _copied_streams(connection: Connection) -> tuple[Stream, ...]:
+def _copied_streams(connection: SourceConnection) -> tuple[Stream, ...]:
     """Return copies of the streams that a writer may carry over, with their indices.
 
     A stream dies with its container, which may be closed before a writer is done with it. These

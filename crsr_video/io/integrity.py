@@ -8,7 +8,7 @@ from av.error import FFmpegError
 
 from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError
-from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.io.sources.opening import open_container, packets_of
 from crsr_video.io.sources.targets import recorded_target
 
@@ -22,7 +22,7 @@ _SLACK_SECONDS, _SLACK_SHARE = Fraction(2), Fraction(1, 50)
 two counts. Durations differ because audio may end later."""
 
 
-def points_past_end(connection: Connection, read_to: int | None = None) -> bool:
+def points_past_end(connection: SourceConnection, read_to: int | None = None) -> bool:
     """Return whether a source refers to data beyond its own end, or ends within a picture.
 
     MP4's index, and AVI's or Matroska's outermost chunk, state where the file ends. A Y4M file does
@@ -60,7 +60,7 @@ def _matroska_end(head: bytes) -> int:
     return 0 if claimed == digits else at + length + claimed  # All ones mean unknown.
 
 
-def ends_early(connection: Connection, reached: Fraction | None) -> bool:
+def ends_early(connection: SourceConnection, reached: Fraction | None) -> bool:
     """Return whether the packets end long before the duration that the header states.
 
     Args:
@@ -81,7 +81,7 @@ def stated_duration(path: Path) -> Fraction | None:
     Raises:
         InputError: The file is not a video, or is cut off.
     """
-    with Connection(recorded_target(path, ReadSettings())) as connection:
+    with SourceConnection(recorded_target(path, ReadSettings())) as connection:
         if points_past_end(connection):
             raise InputError(f"{path}: is cut off")
         micro = connection.container.duration

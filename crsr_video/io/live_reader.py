@@ -40,7 +40,7 @@ from crsr_video.io.sources.background import (
     Stalled,
     Stopped,
 )
-from crsr_video.io.sources.targets import Kind, live_target
+from crsr_video.io.sources.targets import SourceKind, live_target
 from crsr_video.types import Frame
 
 MAX_HELD_BYTES = 64 << 20
@@ -107,7 +107,7 @@ class LiveReader(Closing):
         slack = _DRY_SECONDS if self._target.comes_in_pieces else None
         self._pace = Pace(self._stop, slack=slack) if self._target.is_paced else None
         self._descriptor: int | None = None
-        self._inlet = self._open_inlet() if self._target.kind is Kind.PIPE else None
+        self._inlet = self._open_inlet() if self._target.kind is SourceKind.PIPE else None
         self._incoming = self._run()
         try:
             self._arrivals = self._all(self._read_first_frame())
@@ -252,10 +252,10 @@ class LiveReader(Closing):
             Stopped: The iteration was interrupted.
         """
         name, delay = self._target.name, FIRST_DELAY_SECONDS
-        is_lasting = self._target.kind in (Kind.NETWORK, Kind.DEVICE)
+        is_lasting = self._target.kind in (SourceKind.NETWORK, SourceKind.DEVICE)
         is_over = self._inlet is not None and self._inlet.is_exhausted
         is_forbidden = is_lasting and not self._settings.reconnect
-        if self._target.kind is Kind.FILE or is_forbidden or is_over:
+        if self._target.kind is SourceKind.FILE or is_forbidden or is_over:
             raise InputError(f"{name}: {problem}")
         self._report(f"{problem}; {'connecting' if is_lasting else 'looking'} again")
         while True:
@@ -322,8 +322,8 @@ class LiveReader(Closing):
             kind = self._target.kind
             self._timeline = Timeline(
                 common_time_base(connection.connection.video.time_base or Fraction(0)),
-                counts_pauses=kind is not Kind.FILE,
-                is_sent_live=kind in (Kind.NETWORK, Kind.DEVICE),
+                counts_pauses=kind is not SourceKind.FILE,
+                is_sent_live=kind in (SourceKind.NETWORK, SourceKind.DEVICE),
             )
         else:
             self._timeline.restart()

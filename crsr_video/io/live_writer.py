@@ -15,7 +15,7 @@ from crsr_video.io.containers import PLAIN
 from crsr_video.io.copied_streams import StreamTemplates
 from crsr_video.io.destinations.address import parse_address
 from crsr_video.io.destinations.byte_streams import ByteStream
-from crsr_video.io.destinations.camera import CameraSession
+from crsr_video.io.destinations.camera import VirtualCameraSession
 from crsr_video.io.destinations.connecting import Connector
 from crsr_video.io.feed import Feed
 from crsr_video.io.live_plan import plan_live_output
@@ -80,7 +80,7 @@ class LiveWriter(OutputWriter):
         self._missed = 0
         try:
             if destination.kind == "camera":
-                self._session = CameraSession(self.plan)
+                self._session = VirtualCameraSession(self.plan)
             elif destination.is_network:
                 self._connect()
             else:

@@ -33,12 +33,12 @@ from crsr_video.io.pyav import Passthrough
 from crsr_video.io.reading_pass import ReadingPass, ReadReport
 from crsr_video.io.sampling import later_field_order
 from crsr_video.io.source import Source, late_templates
-from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.io.sources.targets import recorded_target
-from crsr_video.io.windows import Span, Window, time_of
+from crsr_video.io.windows import TimeSpan, Window, time_of
 from crsr_video.types import FieldOrder, Frame, VideoInfo
 
-__all__ = ["Passthrough", "ReadReport", "Reader", "Span"]
+__all__ = ["Passthrough", "ReadReport", "Reader", "TimeSpan"]
 
 MAX_HELD_BYTES = 256 << 20
 """Maximum number of bytes in packets of other streams that are kept until the first frame."""
@@ -76,7 +76,7 @@ class Reader(Closing):
         *,
         start: float = 0.0,
         duration: float | None = None,
-        span: Span | None = None,
+        span: TimeSpan | None = None,
         like: Frame | None = None,
         threads: int = 0,
         settings: ReadSettings | None = None,
@@ -148,7 +148,7 @@ class Reader(Closing):
     # Opening -------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self._connection = Connection(self._target, self._inlet, hwaccel=self._hwaccel)
+        self._connection = SourceConnection(self._target, self._inlet, hwaccel=self._hwaccel)
         is_device = self._connection.decoder.is_hwaccel
         if self._hwaccel not in ("none", "auto") and not is_device:
             self._notes.add(f"cannot decode on {self._hwaccel} here: software is used")

@@ -10,7 +10,7 @@ from crsr_video.io.decoding import VideoDecoder
 from crsr_video.io.demuxing import Demuxer
 from crsr_video.io.picture_times import PictureTimes
 from crsr_video.io.pyav import Packet, Passthrough
-from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.io.windows import Window, time_of
 from crsr_video.types import Frame
 
@@ -40,7 +40,7 @@ class ReadingPass:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: SourceConnection,
         window: Window,
         like: Frame | None,
         threads: int,

@@ -8,7 +8,7 @@ from av.video.frame import VideoFrame
 from crsr_video.errors import CrsrError
 from crsr_video.io import picture_properties
 from crsr_video.io.pyav import Packet
-from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.io.sources.targets import Target
 from crsr_video.types import FieldOrder
 
@@ -24,7 +24,7 @@ def later_field_order(target: Target) -> FieldOrder:
     Args:
         target: The source, which is opened again.
     """
-    with suppress(CrsrError, FFmpegError), Connection(target) as connection:
+    with suppress(CrsrError, FFmpegError), SourceConnection(target) as connection:
         micro = connection.container.duration or 0
         begin = connection.container.start_time or 0
         for place in range(1, _PLACES + 1):
@@ -36,7 +36,7 @@ def later_field_order(target: Target) -> FieldOrder:
     return "progressive"
 
 
-def _next_picture(connection: Connection) -> VideoFrame | None:
+def _next_picture(connection: SourceConnection) -> VideoFrame | None:
     """Return the picture of the next keyframe."""
     context, count = connection.video.codec_context, 0
     context.flush_buffers()
@@ -51,7 +51,7 @@ def _next_picture(connection: Connection) -> VideoFrame | None:
     return None
 
 
-def _decoded(connection: Connection, packet: Packet) -> VideoFrame | None:
+def _decoded(connection: SourceConnection, packet: Packet) -> VideoFrame | None:
     context = connection.video.codec_context
     pictures = context.decode(packet) or context.decode(None)
     return pictures[0] if pictures else None

@@ -12,7 +12,7 @@ file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeSpan:
     """A part of a video, in ticks of its own clock."""
 
     begin: int | None = None
@@ -38,7 +38,7 @@ class Window:
     """Whether reading may start at a keyframe in the middle of the file."""
 
     @classmethod
-    def from_span(cls, span: Span, time_base: Fraction) -> Self:
+    def from_span(cls, span: TimeSpan, time_base: Fraction) -> Self:
         """Return the window for a span. Its timestamps are not shifted."""
         begin = None if span.begin is None else span.begin * time_base
         end = None if span.end is None else span.end * time_base

@@ -38,7 +38,7 @@ class RunReports:
         )
         self._config = config
         self._command = tuple(command)
-        self.observer = report.Observer(installed_recogniser())
+        self.observer = report.EnhancementObserver(installed_recogniser())
 
     def write(
         self, summary: Summary, observations: report.Observations, placement: Placement

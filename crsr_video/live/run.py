@@ -26,7 +26,7 @@ from crsr_video.track.recognition import installed_recogniser
 from crsr_video.types import Frame, TrackedFrame
 
 if TYPE_CHECKING:
-    from crsr_video.report import Observer
+    from crsr_video.report import EnhancementObserver
     from crsr_video.report.facts import MediaFacts
 
 _TICK_SECONDS = 0.25
@@ -144,7 +144,11 @@ class _LiveRun:
             pipeline.build(settings.config, live=True, quality=self._quality)
         )
         self._pipeline.warm_up()
-        observer = report.Observer(installed_recogniser()) if settings.config.job.report else None
+        observer = (
+            report.EnhancementObserver(installed_recogniser())
+            if settings.config.job.report
+            else None
+        )
         self._observe(observer)
         for notice in self._pipeline.notices:
             self._add_event(notice)
@@ -205,7 +209,7 @@ class _LiveRun:
                 self._notices[line] = None
             self._hooks.notice(line)
 
-    def _observe(self, observer: "Observer | None") -> None:
+    def _observe(self, observer: "EnhancementObserver | None") -> None:
         show = self._hooks.frame
         if observer is None or show is None:
             self._pipeline.observer = observer.push if observer is not None else show
@@ -249,7 +253,7 @@ class _LiveRun:
             memory=resident_memory_mib(),
         )
 
-    def _summarise(self, observer: "Observer | None") -> LiveSummary:
+    def _summarise(self, observer: "EnhancementObserver | None") -> LiveSummary:
         runner = self._runner
         seconds = time.monotonic() - self._started
         total = self._statistics(
@@ -298,7 +302,7 @@ class _LiveRun:
             overwrite=job.overwrite,
         )
 
-    def _write_reports(self, summary: LiveSummary, observer: "Observer") -> None:
+    def _write_reports(self, summary: LiveSummary, observer: "EnhancementObserver") -> None:
         from crsr_video import report
 
         settings = self._settings

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from crsr_video.networks.blocks import enlarge
 
 
-class Identity(nn.Module):
+class IdentityConsistifier(nn.Module):
     """A consistifier that corrects nothing."""
 
     def forward(self, genuine: Tensor) -> Tensor:

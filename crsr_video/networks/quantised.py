@@ -41,7 +41,7 @@ def _mixed(name: str) -> str:
     return f"{name}.low"
 
 
-class Observer:
+class RangeObserver:
     """A backend in plain float32 that records the ranges of all activations."""
 
     def __init__(self, network: InferenceNetwork) -> None:
@@ -96,7 +96,7 @@ class Quantised:
 
     Args:
         network: The network, whose weights are copied.
-        ranges: Ranges that an `Observer` recorded for this network.
+        ranges: Ranges that a `RangeObserver` recorded for this network.
 
     Raises:
         KeyError: The ranges belong to another network.

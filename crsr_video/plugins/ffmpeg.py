@@ -22,7 +22,7 @@ _FALLBACK_ENCODER = "libx264"
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class FfmpegCommand:
     """One command, or several commands that are connected by pipes."""
 
     parts: tuple[tuple[str, ...], ...]
@@ -45,7 +45,7 @@ def through_effect(
     parameters: EffectParameters | None = None,
     settings: OutputSettings | None = None,
     overwrite: bool = False,
-) -> Command:
+) -> FfmpegCommand:
     """Return a command that enhances a video with the effect.
 
     Args:
@@ -84,7 +84,7 @@ def through_effect(
             _file_argument(plan.path),
         )
         notices = (*plan.notices, *_limits_of_effect(source), *_problems_of_ffmpeg())
-        return Command((words,), plan.path, notices)
+        return FfmpegCommand((words,), plan.path, notices)
 
 
 def through_pipe(
@@ -94,7 +94,7 @@ def through_pipe(
     options: tuple[str, ...] = (),
     settings: OutputSettings | None = None,
     overwrite: bool = False,
-) -> Command:
+) -> FfmpegCommand:
     """Return commands that enhance a video at its full bit depth: FFmpeg, crsr-video, FFmpeg.
 
     Args:
@@ -132,7 +132,7 @@ def through_pipe(
         )
         enhance = ("crsr-video", "enhance", "-", "-o", "-", *options)
         notices = (*plan.notices, *_problems_of_ffmpeg(needs_effect=False))
-        return Command((decode, enhance, encode), plan.path, notices)
+        return FfmpegCommand((decode, enhance, encode), plan.path, notices)
 
 
 def colour_tags(source: Source) -> ColourTags:

@@ -1,21 +1,21 @@
 """Reports of finished runs: JSON for programs and one HTML page for people.
 
-An `Observer` gathers facts while frames pass, `assemble` adds facts about the files and the
-machine, and `write` creates the files. ``docs/report-json.md`` documents the JSON.
+An `EnhancementObserver` gathers facts while frames pass, `assemble` adds facts about the files and
+the machine, and `write` creates the files. ``docs/report-json.md`` documents the JSON.
 """
 
 from crsr_video.report.document import assemble, check_paths, write
-from crsr_video.report.facts import FORMAT, VERSION, Observations, Report
+from crsr_video.report.facts import FORMAT, VERSION, Observations, RunReport
 from crsr_video.report.media import describe, describe_feed
 from crsr_video.report.observations import merge, renumber
-from crsr_video.report.observer import Observer
+from crsr_video.report.observer import EnhancementObserver
 
 __all__ = [
     "FORMAT",
     "VERSION",
+    "EnhancementObserver",
     "Observations",
-    "Observer",
-    "Report",
+    "RunReport",
     "assemble",
     "check_paths",
     "describe",

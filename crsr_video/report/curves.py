@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from crsr_video.report.facts import Curve, Span
+from crsr_video.report.facts import Curve, VisibleSpan
 
 MAX_POINTS = 240
 MAX_SPANS = 120
@@ -77,7 +77,7 @@ class Presence:
     """Intervals during which a face was visible, enhanced or not."""
 
     def __init__(self) -> None:
-        self._spans: list[Span] = []
+        self._spans: list[VisibleSpan] = []
 
     def push(self, seconds: float, enhanced: bool) -> None:
         """Record that the face is visible at this time."""
@@ -87,17 +87,17 @@ class Presence:
             and last.enhanced == enhanced
             and seconds - last.last_seconds <= MAX_GAP_SECONDS
         ):
-            self._spans[-1] = Span(last.first_seconds, seconds, enhanced)
+            self._spans[-1] = VisibleSpan(last.first_seconds, seconds, enhanced)
             return
-        self._spans.append(Span(seconds, seconds, enhanced))
+        self._spans.append(VisibleSpan(seconds, seconds, enhanced))
         if len(self._spans) > MAX_SPANS:
             self._join_nearest()
 
     @property
-    def spans(self) -> tuple[Span, ...]:
+    def spans(self) -> tuple[VisibleSpan, ...]:
         """Spans in order of time, rounded for people to read."""
         return tuple(
-            Span(round(s.first_seconds, 3), round(s.last_seconds, 3), s.enhanced)
+            VisibleSpan(round(s.first_seconds, 3), round(s.last_seconds, 3), s.enhanced)
             for s in self._spans
         )
 
@@ -108,8 +108,8 @@ class Presence:
         at = gaps.index(min(gaps))
         a, b = self._spans[at : at + 2]
         longer = a if _length(a) >= _length(b) else b
-        self._spans[at : at + 2] = [Span(a.first_seconds, b.last_seconds, longer.enhanced)]
+        self._spans[at : at + 2] = [VisibleSpan(a.first_seconds, b.last_seconds, longer.enhanced)]
 
 
-def _length(span: Span) -> float:
+def _length(span: VisibleSpan) -> float:
     return span.last_seconds - span.first_seconds

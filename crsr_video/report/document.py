@@ -16,7 +16,7 @@ from crsr_video.files import sha256_of_file, write_file
 from crsr_video.io import pyav
 from crsr_video.io.output_file import check_output
 from crsr_video.report import media
-from crsr_video.report.facts import FORMAT, VERSION, FrameFacts, MediaFacts, Observations, Report
+from crsr_video.report.facts import FORMAT, VERSION, FrameFacts, MediaFacts, Observations, RunReport
 from crsr_video.runner import RunSummary
 from crsr_video.runtime.placement import Placement
 from crsr_video.track import face_models
@@ -39,7 +39,7 @@ def assemble(
     config: EnhancerConfig,
     placement: Placement,
     command: Sequence[str] = (),
-) -> Report:
+) -> RunReport:
     """Put together the report of a finished run.
 
     Args:
@@ -55,7 +55,7 @@ def assemble(
         command: Words of the command line, if there was one.
     """
     people = sorted(observed.people, key=lambda person: (-person.frames, person.id))[:MAX_PEOPLE]
-    return Report(
+    return RunReport(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         complete=not summary.partial,
         command=tuple(command),
@@ -120,7 +120,7 @@ def check_paths(
             raise ConfigError(f"{path}: the report would replace a file that the run reads")
 
 
-def write(report: Report, paths: Sequence[Path]) -> None:
+def write(report: RunReport, paths: Sequence[Path]) -> None:
     """Write a report as JSON or HTML, depending on the suffix of each path.
 
     Raises:
@@ -137,7 +137,7 @@ def write(report: Report, paths: Sequence[Path]) -> None:
             raise OutputError(f"{path}: cannot be written: {pyav.reason(error)}") from error
 
 
-def as_json(report: Report) -> str:
+def as_json(report: RunReport) -> str:
     """Return the report without its pictures, one line for each key and each person."""
     facts = {"format": FORMAT, "version": VERSION, **asdict(report)}
     people = facts.pop("people")

@@ -68,7 +68,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class VisibleSpan:
     """An interval during which a face was visible and either always or never enhanced."""
 
     first_seconds: float
@@ -90,7 +90,7 @@ class BackedOff:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class IdentitySimilarity:
     """Cosine similarities of face-recognition embeddings; 1 means identical."""
 
     samples: int
@@ -149,12 +149,12 @@ class PersonFacts:
     strength_min: float
     strength_max: float
     backed_off: BackedOff | None = None
-    identity: Identity | None = None
+    identity: IdentitySimilarity | None = None
     """None if the face was never measured or the network is not installed."""
     flicker: Flicker | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     """Number of frames in which the face was left unchanged, by reason."""
-    spans: tuple[Span, ...] = ()
+    spans: tuple[VisibleSpan, ...] = ()
     curves: Mapping[str, Curve] = field(default_factory=dict)
     """Curves by name: "size", "strength", "flicker_before", "flicker_after" and "likeness"."""
     pictures: tuple[Picture, ...] = ()
@@ -205,7 +205,7 @@ class Observations:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RunReport:
     """All facts about a finished run. `format.md` documents the JSON form."""
 
     created: str

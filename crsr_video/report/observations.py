@@ -12,12 +12,12 @@ from crsr_video.report.facts import (
     BackedOff,
     Curve,
     Flicker,
-    Identity,
+    IdentitySimilarity,
     Masks,
     Observations,
     PersonFacts,
     Picture,
-    Span,
+    VisibleSpan,
 )
 
 
@@ -53,7 +53,7 @@ def _shifted(person: PersonFacts, shift: float) -> PersonFacts:
         first_seconds=at(person.first_seconds),
         last_seconds=at(person.last_seconds),
         spans=tuple(
-            Span(at(s.first_seconds), at(s.last_seconds), s.enhanced) for s in person.spans
+            VisibleSpan(at(s.first_seconds), at(s.last_seconds), s.enhanced) for s in person.spans
         ),
         curves={
             name: Curve(tuple(map(at, curve.seconds)), curve.values)
@@ -143,7 +143,7 @@ def _backed_off(parts: Sequence[BackedOff]) -> BackedOff | None:
     return BackedOff(frames, lowest, mean, longest.cause)
 
 
-def _identity(parts: Sequence[Identity]) -> Identity | None:
+def _identity(parts: Sequence[IdentitySimilarity]) -> IdentitySimilarity | None:
     if not parts:
         return None
 
@@ -151,7 +151,7 @@ def _identity(parts: Sequence[Identity]) -> Identity | None:
         known = [(value, samples - 1) for value, samples in values if value is not None]
         return round(_mean(known), 4) if known else None
 
-    return Identity(
+    return IdentitySimilarity(
         sum(p.samples for p in parts),
         round(_mean([(p.likeness_mean, p.samples) for p in parts]), 4),
         min(p.likeness_min for p in parts),
@@ -168,9 +168,9 @@ def _flicker(parts: Sequence[Flicker]) -> Flicker | None:
     return Flicker(sum(p.pairs for p in parts), before, after)
 
 
-def _spans(spans: Sequence[Span]) -> tuple[Span, ...]:
+def _spans(spans: Sequence[VisibleSpan]) -> tuple[VisibleSpan, ...]:
     """Join spans that continue across a segment boundary."""
-    joined: list[Span] = []
+    joined: list[VisibleSpan] = []
     for span in spans:
         last = joined[-1] if joined else None
         if (

@@ -20,7 +20,7 @@ from crsr_video.report.facts import (
     PICTURE_GAP_SECONDS,
     BackedOff,
     Flicker,
-    Identity,
+    IdentitySimilarity,
     Masks,
     Observations,
     PersonFacts,
@@ -86,7 +86,7 @@ class _Track:
     detailed: bool = True
 
 
-class Observer:
+class EnhancementObserver:
     """Compares every frame before and after enhancement.
 
     Args:
@@ -283,12 +283,14 @@ def _backed_off(lowered: Lowered | None) -> BackedOff | None:
     return BackedOff(lowered.frames, lowest, mean, lowered.cause)
 
 
-def _identity(track: _Track) -> Identity | None:
+def _identity(track: _Track) -> IdentitySimilarity | None:
     likeness = track.likeness
     if not likeness.count:
         return None
     before, after = (round(gauge.mean, 4) if gauge.count else None for gauge in track.steadiness)
-    return Identity(likeness.count, round(likeness.mean, 4), round(likeness.low, 4), before, after)
+    return IdentitySimilarity(
+        likeness.count, round(likeness.mean, 4), round(likeness.low, 4), before, after
+    )
 
 
 def _flicker(track: _Track) -> Flicker | None:

@@ -16,7 +16,14 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from crsr_video.formatting import format_time
-from crsr_video.report.facts import UNSPECIFIED, Curve, MediaFacts, PersonFacts, Report, Span
+from crsr_video.report.facts import (
+    UNSPECIFIED,
+    Curve,
+    MediaFacts,
+    PersonFacts,
+    RunReport,
+    VisibleSpan,
+)
 
 PEOPLE_WITH_CARDS = 24
 """Largest number of people with pictures and plots. The people who are seen longest are shown."""
@@ -81,7 +88,7 @@ class _Timeline:
     """Positions of the scene cuts."""
 
 
-def as_html(report: Report) -> str:
+def as_html(report: RunReport) -> str:
     """Return the report as an HTML page."""
     style, script = _resource("page.css"), _resource("page.js")
     longest = sorted(report.people, key=lambda person: (-person.frames, person.id))
@@ -166,7 +173,7 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _tiles(report: Report) -> list[tuple[str, str, str]]:
+def _tiles(report: RunReport) -> list[tuple[str, str, str]]:
     """Return the title, figure and explanation of each tile at the top of the page."""
     frames, masks = report.frames, report.masks
     changed = f"{frames.resumed:,} from an earlier run"
@@ -187,7 +194,7 @@ def _tiles(report: Report) -> list[tuple[str, str, str]]:
     return tiles
 
 
-def _notices(report: Report) -> list[str]:
+def _notices(report: RunReport) -> list[str]:
     notices = list(report.notices)
     if report.frames.truncated:
         notices.append("The source ended early.")
@@ -197,7 +204,7 @@ def _notices(report: Report) -> list[str]:
     return notices
 
 
-def _timeline(report: Report, people: Sequence[PersonFacts]) -> _Timeline:
+def _timeline(report: RunReport, people: Sequence[PersonFacts]) -> _Timeline:
     begin = min(0.0, *(person.first_seconds for person in people))
     last = max(person.last_seconds for person in people)
     length = max(last - begin, min(report.output.seconds, 1e6), 0.1)
@@ -205,7 +212,7 @@ def _timeline(report: Report, people: Sequence[PersonFacts]) -> _Timeline:
     def position(seconds: float) -> float:
         return _TIMELINE_WIDTH * (seconds - begin) / length
 
-    def bar(span: Span) -> _Bar:
+    def bar(span: VisibleSpan) -> _Bar:
         x, end = position(span.first_seconds), position(span.last_seconds)
         return _Bar("on" if span.enhanced else "off", _span_label(span), x, max(end - x, 3))
 
@@ -220,7 +227,7 @@ def _timeline(report: Report, people: Sequence[PersonFacts]) -> _Timeline:
     return _Timeline(begin, begin + length, rows, tuple(map(position, report.cuts)))
 
 
-def _span_label(span: Span) -> str:
+def _span_label(span: VisibleSpan) -> str:
     state = "enhanced" if span.enhanced else "left unchanged"
     return f"{format_time(span.first_seconds)} to {format_time(span.last_seconds)}, {state}"
 

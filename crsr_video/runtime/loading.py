@@ -25,7 +25,7 @@ class Predictors:
 class Networks:
     """The loaded networks of a configuration. Any number of pipelines may share them."""
 
-    pair: weights.Pair
+    pair: weights.NetworkPair
     placement: Placement
     windowed: tuple[int, ...] = ()
     """Sides of the crops for which the networks compute only the part that is pasted."""
@@ -66,7 +66,7 @@ def resolve_placement(config: EnhancerConfig) -> Placement:
     return _resolve(config)[1]
 
 
-def _resolve(config: EnhancerConfig) -> tuple[weights.Pair, Placement]:
+def _resolve(config: EnhancerConfig) -> tuple[weights.NetworkPair, Placement]:
     networks = config.networks
     placement = place(networks.device, networks.precision, threads=networks.threads)
     with placement.applied():  # Beside other work, one thread checks weights fastest.

@@ -11,8 +11,8 @@ transport         provides the socket, the connections and the shared memory
 ``docs/server-protocol.md`` describes the protocol.
 """
 
-from crsr_video.server.client import Client, Result
+from crsr_video.server.client import Client, EnhancedPicture
 from crsr_video.server.protocol import VERSION, EffectFlag, EffectSettings
 from crsr_video.server.transport import socket_path
 
-__all__ = ["VERSION", "Client", "EffectFlag", "EffectSettings", "Result", "socket_path"]
+__all__ = ["VERSION", "Client", "EffectFlag", "EffectSettings", "EnhancedPicture", "socket_path"]

@@ -27,7 +27,7 @@ from crsr_video.server.protocol import (
     Enhance,
     FrameDone,
     Hello,
-    Kind,
+    MessageKind,
     Refusal,
     RefusalCode,
     Request,
@@ -35,7 +35,7 @@ from crsr_video.server.protocol import (
     unpack_answer,
 )
 from crsr_video.server.transport import (
-    Connection,
+    MessageConnection,
     Picture,
     SharedFrame,
     check_folder,
@@ -47,7 +47,7 @@ _RETRY_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class EnhancedPicture:
     """An enhanced picture.
 
     Attributes:
@@ -94,7 +94,7 @@ class Client(Closing):
         self._timeout = timeout
         self._sequence = 0
         self._frame: SharedFrame | None = None
-        self._connection = Connection(self._connect(command, start_timeout), timeout)
+        self._connection = MessageConnection(self._connect(command, start_timeout), timeout)
         try:
             if self._connection.peer_uid() != os.getuid():
                 raise ServerError(f"{self.path}: the server there belongs to another user")
@@ -125,7 +125,7 @@ class Client(Closing):
         """
         return self.process(picture, seconds).picture
 
-    def process(self, picture: Picture, seconds: float = math.nan) -> Result:
+    def process(self, picture: Picture, seconds: float = math.nan) -> EnhancedPicture:
         """Enhance a picture like `enhance`, and return counts of faces with it."""
         _check_picture(picture)
         height, width, channels = picture.shape
@@ -135,7 +135,7 @@ class Client(Closing):
         if not isinstance(answer, FrameDone):
             raise ProtocolError(f"{self.path}: the server gave an unexpected answer")
         result = shared.picture[..., :channels].copy()
-        return Result(result, answer.changed, answer.seen, answer.enhanced, answer.notice)
+        return EnhancedPicture(result, answer.changed, answer.seen, answer.enhanced, answer.notice)
 
     def close(self) -> None:
         """Disconnect from the server, and free the shared memory."""
@@ -180,7 +180,7 @@ class Client(Closing):
         self._sequence += 1
         try:
             self._connection.send(
-                Kind(request.kind), self._sequence, request.pack(), descriptor=descriptor
+                MessageKind(request.kind), self._sequence, request.pack(), descriptor=descriptor
             )
             received = self._connection.receive(timeout or self._timeout)
         except TimeoutError as error:

@@ -25,7 +25,7 @@ MAX_PIXELS = 1 << 26
 """Maximum number of pixels in a frame, such as 8192 x 8192."""
 
 
-class Kind(IntEnum):
+class MessageKind(IntEnum):
     """Kind of a message."""
 
     HELLO = 1
@@ -64,7 +64,7 @@ class Header:
         return cls(kind, sequence, length)
 
 
-def pack(kind: Kind, sequence: int, payload: bytes = b"") -> bytes:
+def pack(kind: MessageKind, sequence: int, payload: bytes = b"") -> bytes:
     """Return a whole message: header and payload."""
     return HEADER.pack(MAGIC, VERSION, kind, sequence, len(payload)) + payload
 
@@ -132,7 +132,7 @@ class Hello:
         name: Name of the client's program, for the log.
     """
 
-    kind: ClassVar = Kind.HELLO
+    kind: ClassVar = MessageKind.HELLO
     name: str
 
     def pack(self) -> bytes:
@@ -149,7 +149,7 @@ class Hello:
 class Buffer:
     """Size of the shared memory that is sent with this message: one frame in 8-bit RGBA."""
 
-    kind: ClassVar = Kind.BUFFER
+    kind: ClassVar = MessageKind.BUFFER
     width: int
     height: int
 
@@ -199,7 +199,7 @@ class EffectSettings:
         persons: People to enhance and their settings, as `config.parse_people` reads them.
     """
 
-    kind: ClassVar = Kind.SETTINGS
+    kind: ClassVar = MessageKind.SETTINGS
     strength: float = 1.0
     min_face: float = 16.0
     flags: EffectFlag = field(default=EffectFlag(0))
@@ -234,7 +234,7 @@ class Enhance:
             different ways.
     """
 
-    kind: ClassVar = Kind.ENHANCE
+    kind: ClassVar = MessageKind.ENHANCE
     seconds: float = math.nan
 
     def pack(self) -> bytes:
@@ -259,13 +259,13 @@ def unpack_request(kind: int, payload: bytes) -> Request:
     reader = PayloadReader(payload)
     found: Request
     match kind:
-        case Kind.HELLO:
+        case MessageKind.HELLO:
             found = Hello.read(reader)
-        case Kind.BUFFER:
+        case MessageKind.BUFFER:
             found = Buffer.read(reader)
-        case Kind.SETTINGS:
+        case MessageKind.SETTINGS:
             found = EffectSettings.read(reader)
-        case Kind.ENHANCE:
+        case MessageKind.ENHANCE:
             found = Enhance.read(reader)
         case _:
             raise ProtocolError(f"there is no request of kind {kind}")
@@ -297,7 +297,7 @@ class RefusalCode(IntEnum):
 class TextAnswer:
     """An answer of text: the server's version (WELCOME), or an optional notice (OK)."""
 
-    kind: Kind
+    kind: MessageKind
     text: str
 
     def pack(self) -> bytes:
@@ -316,7 +316,7 @@ class FrameDone:
         notice: Notice for the user, if any.
     """
 
-    kind: ClassVar = Kind.DONE
+    kind: ClassVar = MessageKind.DONE
     changed: bool
     seen: int
     enhanced: int
@@ -340,7 +340,7 @@ class FrameDone:
 class Refusal:
     """The request was refused."""
 
-    kind: ClassVar = Kind.ERROR
+    kind: ClassVar = MessageKind.ERROR
     code: int
     message: str
 
@@ -367,11 +367,11 @@ def unpack_answer(kind: int, payload: bytes) -> Answer:
     reader = PayloadReader(payload)
     found: Answer
     match kind:
-        case Kind.WELCOME | Kind.OK:
-            found = TextAnswer(Kind(kind), reader.text())
-        case Kind.DONE:
+        case MessageKind.WELCOME | MessageKind.OK:
+            found = TextAnswer(MessageKind(kind), reader.text())
+        case MessageKind.DONE:
             found = FrameDone.read(reader)
-        case Kind.ERROR:
+        case MessageKind.ERROR:
             found = Refusal.read(reader)
         case _:
             raise ProtocolError(f"there is no answer of kind {kind}")

@@ -18,7 +18,7 @@ from crsr_video.server.protocol import (
     EffectSettings,
     Enhance,
     Hello,
-    Kind,
+    MessageKind,
     Refusal,
     RefusalCode,
     Request,
@@ -26,7 +26,7 @@ from crsr_video.server.protocol import (
     unpack_request,
 )
 from crsr_video.server.shared_models import SharedModels
-from crsr_video.server.transport import Connection, ServerSocket, SharedFrame
+from crsr_video.server.transport import MessageConnection, ServerSocket, SharedFrame
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Server(Closing):
         self._shared = SharedModels(threads)
         self._wake, self._stopper = socket.socketpair()
         self._lock = threading.Lock()
-        self._clients: dict[threading.Thread, Connection] = {}
+        self._clients: dict[threading.Thread, MessageConnection] = {}
         self._last_use = time.monotonic()
         self._is_stopping = False
         self.ended = False
@@ -126,7 +126,7 @@ class Server(Closing):
         except OSError:  # The client has left already, or there is no free file descriptor.
             time.sleep(0.01)
             return
-        connection = Connection(link, MESSAGE_SECONDS)
+        connection = MessageConnection(link, MESSAGE_SECONDS)
         try:
             self._check_client(connection)
         except (ServerError, OSError):
@@ -137,7 +137,7 @@ class Server(Closing):
             self._clients[thread] = connection
         thread.start()
 
-    def _check_client(self, connection: Connection) -> None:
+    def _check_client(self, connection: MessageConnection) -> None:
         """Refuse clients of other users, and clients beyond the maximum number.
 
         Raises:
@@ -152,7 +152,7 @@ class Server(Closing):
             _refuse(connection, RefusalCode.BUSY, message)
             raise ServerError(message)
 
-    def _converse(self, connection: Connection) -> None:
+    def _converse(self, connection: MessageConnection) -> None:
         """Answer one client until it leaves or sends an invalid message."""
         try:
             with connection, _Conversation(self._shared) as conversation:
@@ -168,7 +168,7 @@ class Server(Closing):
                 self._clients.pop(threading.current_thread(), None)
                 self._last_use = time.monotonic()
 
-    def _answer_all(self, connection: Connection, conversation: "_Conversation") -> None:
+    def _answer_all(self, connection: MessageConnection, conversation: "_Conversation") -> None:
         wait_seconds: float | None = MESSAGE_SECONDS
         while True:
             sequence = 0
@@ -185,15 +185,17 @@ class Server(Closing):
             except ProtocolError as error:
                 _refuse(connection, RefusalCode.PROTOCOL, str(error), sequence)
                 raise
-            if header.kind == Kind.ENHANCE:
+            if header.kind == MessageKind.ENHANCE:
                 self._last_use = time.monotonic()
-            connection.send(Kind(answer.kind), sequence, answer.pack())
+            connection.send(MessageKind(answer.kind), sequence, answer.pack())
             wait_seconds = None
 
 
-def _refuse(connection: Connection, code: RefusalCode, message: str, sequence: int = 0) -> None:
+def _refuse(
+    connection: MessageConnection, code: RefusalCode, message: str, sequence: int = 0
+) -> None:
     with suppress(OSError):
-        connection.send(Kind.ERROR, sequence, Refusal(code, message).pack())
+        connection.send(MessageKind.ERROR, sequence, Refusal(code, message).pack())
 
 
 class _Conversation(Closing):
@@ -234,7 +236,7 @@ class _Conversation(Closing):
             case Hello():
                 self._name = request.name
                 _log.info("%s: connected", request.name)
-                return TextAnswer(Kind.WELCOME, __version__)
+                return TextAnswer(MessageKind.WELCOME, __version__)
             case Buffer():
                 return self._take_buffer(request, descriptors[0])
             case EffectSettings():
@@ -253,11 +255,11 @@ class _Conversation(Closing):
                 raise
         except CrsrError as error:
             return Refusal(RefusalCode.BUFFER, str(error))
-        return TextAnswer(Kind.OK, "")
+        return TextAnswer(MessageKind.OK, "")
 
     def _take_settings(self, settings: EffectSettings) -> Answer:
         if self._enhancer is not None and self._enhancer.change(settings):
-            return TextAnswer(Kind.OK, "")
+            return TextAnswer(MessageKind.OK, "")
         self._drop_enhancer()
         try:
             self._enhancer = FrameEnhancer(self._shared, settings)
@@ -267,7 +269,7 @@ class _Conversation(Closing):
         notice = ""
         if settings.persons and not settings.tracks and not settings.flags:
             notice = "persons need a tracks file: without one, track IDs change from frame to frame"
-        return TextAnswer(Kind.OK, notice)
+        return TextAnswer(MessageKind.OK, notice)
 
     def _enhance(self) -> Answer:
         if self._frame is None:

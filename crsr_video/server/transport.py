@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from crsr_video.closing import Closing
 from crsr_video.errors import ProtocolError, ServerError
-from crsr_video.server.protocol import HEADER, Buffer, Header, Kind, pack
+from crsr_video.server.protocol import HEADER, Buffer, Header, MessageKind, pack
 
 fcntl: ModuleType | Any
 try:
@@ -167,7 +167,7 @@ def _remove_dead_socket(path: Path) -> None:
 # Connections -------------------------------------------------------------------------------------
 
 
-class Connection(Closing):
+class MessageConnection(Closing):
     """One end of a connection, which sends and receives messages with time limits.
 
     Args:
@@ -204,7 +204,9 @@ class Connection(Closing):
         found, self._descriptors = self._descriptors, []
         return header, payload, found
 
-    def send(self, kind: Kind, sequence: int, payload: bytes, *, descriptor: int = -1) -> None:
+    def send(
+        self, kind: MessageKind, sequence: int, payload: bytes, *, descriptor: int = -1
+    ) -> None:
         """Send a message, with a file descriptor if one is given.
 
         Raises:

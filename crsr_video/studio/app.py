@@ -18,8 +18,8 @@ from crsr_video.studio.access import AccessControl
 from crsr_video.studio.camera import CameraSession, camera_devices
 from crsr_video.studio.library import LibraryError
 from crsr_video.studio.playing import MAX_WIDTH, PlaySession
-from crsr_video.studio.settings import FORMATS, Export, Settings
-from crsr_video.studio.sockets import Send, Session, converse
+from crsr_video.studio.settings import FORMATS, Export, StudioSettings
+from crsr_video.studio.sockets import PageSession, Send, converse
 from crsr_video.studio.workspace import Workspace
 
 _STATIC = Path(str(resources.files("crsr_video.studio"))) / "static"
@@ -32,7 +32,7 @@ class FrameRequest(BaseModel):
     """Seconds from the beginning of the file."""
     width: Annotated[int, Field(ge=16, le=MAX_WIDTH)] = 1280
     """Largest width in pixels of the pictures."""
-    settings: Settings = Settings()
+    settings: StudioSettings = StudioSettings()
     job: str = ""
     """Finished export whose result is the picture after, instead of a preview."""
 
@@ -267,7 +267,7 @@ def _add_streams(app: FastAPI, workspace: Workspace) -> None:
         the result of that export.
         """
 
-        def begin(send: Send) -> Session:
+        def begin(send: Send) -> PageSession:
             return PlaySession(workspace.source(file_id, job), workspace.loaded, send)
 
         await converse(socket, begin)

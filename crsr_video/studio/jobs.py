@@ -24,7 +24,7 @@ class JobError(CrsrError):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ExportJob:
     """One export and its progress."""
 
     id: str
@@ -104,7 +104,7 @@ class JobQueue:
         self._on_problem = on_problem
         self._parallel = parallel
         self._lock = threading.RLock()
-        self._jobs: dict[str, Job] = {job.id: job for job in _read(path)}
+        self._jobs: dict[str, ExportJob] = {job.id: job for job in _read(path)}
         self._runs: dict[str, CommandRun] = {}
         self._closed = False
         self._published = 0.0
@@ -124,7 +124,7 @@ class JobQueue:
         with self._lock:
             return [job.facts() for job in self._jobs.values()]
 
-    def job(self, job_id: str) -> Job:
+    def job(self, job_id: str) -> ExportJob:
         """Return one job.
 
         Raises:
@@ -151,7 +151,7 @@ class JobQueue:
         resumable: bool,
         reports: Path,
         start: float = 0.0,
-    ) -> Job:
+    ) -> ExportJob:
         """Append a job.
 
         Args:
@@ -173,7 +173,7 @@ class JobQueue:
                 raise JobError(f"another export already writes {output}")
             key = secrets.token_hex(6)
             report = str(reports / f"{key}.html") if resumable else ""
-            job = Job(
+            job = ExportJob(
                 key,
                 str(source),
                 name,
@@ -301,11 +301,11 @@ class JobQueue:
         self._on_change(self.facts())
 
 
-def _read(path: Path) -> list[Job]:
+def _read(path: Path) -> list[ExportJob]:
     """Return the jobs in a file, or an empty list if the file is missing or damaged."""
     try:
         return [
-            Job(**{**facts, "options": tuple(facts["options"])})
+            ExportJob(**{**facts, "options": tuple(facts["options"])})
             for facts in json.loads(path.read_text("utf-8"))
         ]
     except (OSError, ValueError, TypeError, KeyError):

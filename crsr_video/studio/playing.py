@@ -21,9 +21,9 @@ from crsr_video.stages.base import Stage
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.studio.models import LoadedNetworks
 from crsr_video.studio.page_sender import PageSender
-from crsr_video.studio.settings import Settings
+from crsr_video.studio.settings import StudioSettings
 from crsr_video.studio.sockets import Send
-from crsr_video.studio.sources import Source, pipeline_of, tracker_of
+from crsr_video.studio.sources import OpenedFile, pipeline_of, tracker_of
 from crsr_video.track.tracker import FaceModels
 from crsr_video.types import Frame, TrackedFrame
 
@@ -47,10 +47,10 @@ class PlaySession(Closing):
         send: Sends a message to the page.
     """
 
-    def __init__(self, source: Source, networks: LoadedNetworks, send: Send) -> None:
+    def __init__(self, source: OpenedFile, networks: LoadedNetworks, send: Send) -> None:
         self._source, self._networks, self._send = source, networks, send
         self._changed = threading.Condition()
-        self._settings = Settings()
+        self._settings = StudioSettings()
         self._has_new_settings = False
         self._width = 1280
         self._begin: float | None = None
@@ -70,7 +70,7 @@ class PlaySession(Closing):
         with self._changed:
             try:
                 if "settings" in message:
-                    self._settings = Settings.model_validate(message["settings"])
+                    self._settings = StudioSettings.model_validate(message["settings"])
                     self._has_new_settings = True
                 if message.get("command") == "play":
                     self._begin = max(0.0, float(message.get("at", 0.0)))

@@ -19,7 +19,7 @@ _MAX_MESSAGE_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PageAddress:
     """Address at which a page is served, and the token that gives access to it.
 
     Attributes:
@@ -35,7 +35,7 @@ class Place:
     hosts: frozenset[str]
 
 
-def listen(host: str = LOOPBACK, port: int = 0) -> Place:
+def listen(host: str = LOOPBACK, port: int = 0) -> PageAddress:
     """Listen on a port of this machine. Port 0 stands for any free one.
 
     Raises:
@@ -50,7 +50,7 @@ def listen(host: str = LOOPBACK, port: int = 0) -> Place:
     token = secrets.token_urlsafe(24)
     shown = f"[{host}]" if ":" in host else host
     names = {shown, LOOPBACK, "localhost", "[::1]"}
-    return Place(
+    return PageAddress(
         listener,
         f"http://{shown}:{number}/?token={token}",
         token,
@@ -69,7 +69,7 @@ class PageServer(uvicorn.Server):
     """
 
     def __init__(
-        self, app: FastAPI, place: Place, *, on_exit: Callable[[], None] = lambda: None
+        self, app: FastAPI, place: PageAddress, *, on_exit: Callable[[], None] = lambda: None
     ) -> None:
         self._place, self._on_exit = place, on_exit
         super().__init__(

@@ -19,7 +19,7 @@ class PersonChoice(BaseModel):
     strength: Annotated[float, Field(ge=0, le=1)] = 1.0
 
 
-class Settings(BaseModel):
+class StudioSettings(BaseModel):
     """How faces are enhanced."""
 
     strength: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -36,7 +36,7 @@ class Export(BaseModel):
     """One export: what, how, and where to."""
 
     file: str
-    settings: Settings = Settings()
+    settings: StudioSettings = StudioSettings()
     format: str = "same"
     quality: Literal["smaller", "normal", "larger"] = "normal"
     start: Annotated[float, Field(ge=0)] = 0.0
@@ -153,7 +153,7 @@ def enhance_options(
     return [*words, *preset.options, *preset.qualities.get(export.quality, ())]
 
 
-def face_options(settings: Settings, groups: tuple[Person, ...]) -> list[str]:
+def face_options(settings: StudioSettings, groups: tuple[Person, ...]) -> list[str]:
     """Return ``--face`` options for the people who differ from the default."""
     words = []
     for group in groups:

@@ -15,8 +15,8 @@ from crsr_video.stages.quality import LiveQuality
 from crsr_video.studio.models import LoadedNetworks
 from crsr_video.studio.page_sender import upright_width
 from crsr_video.studio.pictures import face_facts, packet_of
-from crsr_video.studio.settings import Settings
-from crsr_video.studio.sources import NoFaces, Source, pipeline_of, tracker_of
+from crsr_video.studio.settings import StudioSettings
+from crsr_video.studio.sources import NoFaces, OpenedFile, pipeline_of, tracker_of
 from crsr_video.track.tracker import FaceModels
 from crsr_video.types import Frame, TrackedFrame
 
@@ -58,7 +58,7 @@ class SingleFrames(Closing):
         self._executor.submit(self._prepare).result()
 
     def show(
-        self, source: Source, settings: Settings, at: float, width: int, *, fps: float
+        self, source: OpenedFile, settings: StudioSettings, at: float, width: int, *, fps: float
     ) -> bytes:
         """Return a packet with the frame at a time, before and after.
 
@@ -79,7 +79,9 @@ class SingleFrames(Closing):
         self._executor.submit(self._forget).result()
         self._executor.shutdown()
 
-    def _show(self, source: Source, settings: Settings, at: float, width: int, fps: float) -> bytes:
+    def _show(
+        self, source: OpenedFile, settings: StudioSettings, at: float, width: int, fps: float
+    ) -> bytes:
         search = search_for(source.path, at, fps=fps)
         try:
             moment = self._open(source, search).find(search)
@@ -114,7 +116,7 @@ class SingleFrames(Closing):
         with build(EnhancerConfig(), live=True, tracker=NoFaces(), networks=networks) as pipeline:
             pipeline.warm_up()
 
-    def _open(self, source: Source, search: Search) -> "_OpenFile":
+    def _open(self, source: OpenedFile, search: Search) -> "_OpenFile":
         """Return the open file if it reaches the frame soon, or open the file near the frame."""
         version = _version(source)
         if self._file is not None and self._file.version == version and self._file.reaches(search):
@@ -143,7 +145,9 @@ class SingleFrames(Closing):
 class _OpenFile(Closing):
     """A file that is read from a given time on, and the frame that was shown last."""
 
-    def __init__(self, source: Source, version: Any, begin: float, face_models: FaceModels) -> None:
+    def __init__(
+        self, source: OpenedFile, version: Any, begin: float, face_models: FaceModels
+    ) -> None:
         self.version, self.begin = version, begin
         self._reader = Reader(source.path, start=begin)
         try:
@@ -183,7 +187,7 @@ class _OpenFile(Closing):
         return self.tracker.push(frame)[0]
 
 
-def _version(source: Source) -> tuple[Any, ...]:
+def _version(source: OpenedFile) -> tuple[Any, ...]:
     """Return paths and modification times of a source's files, which differ after a change."""
     files = (source.path, source.tracks, source.result)
     return (*files, *(path.stat().st_mtime_ns for path in files if path is not None))

@@ -16,7 +16,7 @@ Send = Callable[[bytes | str], None]
 """Sends a message to a page; may be called from any thread."""
 
 
-class Session(Protocol):
+class PageSession(Protocol):
     """Handles the messages of one page."""
 
     def receive(self, message: dict[str, Any] | bytes) -> None:
@@ -28,7 +28,7 @@ class Session(Protocol):
         ...
 
 
-async def converse(socket: WebSocket, begin: Callable[[Send], Session]) -> None:
+async def converse(socket: WebSocket, begin: Callable[[Send], PageSession]) -> None:
     """Pass messages from a page to a session until the page goes away or the session fails.
 
     Args:

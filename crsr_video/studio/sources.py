@@ -13,7 +13,7 @@ from crsr_video.stages.base import Stage
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.studio.models import LoadedNetworks
 from crsr_video.studio.pictures import jpeg_of
-from crsr_video.studio.settings import PersonChoice, Settings
+from crsr_video.studio.settings import PersonChoice, StudioSettings
 from crsr_video.track.tracker import FaceModels, Tracker
 from crsr_video.track.tracks_file import Person
 from crsr_video.types import Frame, TrackedFrame
@@ -23,7 +23,7 @@ _SAME_TIME_SECONDS = 0.004
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class OpenedFile:
     """A file that the page has opened, with the people that were found in it."""
 
     path: Path
@@ -40,7 +40,7 @@ class Source:
         return {track: group.id for group in self.groups for track in group.tracks}
 
 
-def config_of(settings: Settings, source: Source) -> EnhancerConfig:
+def config_of(settings: StudioSettings, source: OpenedFile) -> EnhancerConfig:
     """Return the configuration for the page's settings.
 
     Raises:
@@ -65,19 +65,19 @@ def config_of(settings: Settings, source: Source) -> EnhancerConfig:
 
 
 def tracker_of(
-    source: Source, reader: Reader, face_models: FaceModels
+    source: OpenedFile, reader: Reader, face_models: FaceModels
 ) -> Stage[Frame, TrackedFrame]:
     """Return the stage that finds faces: a replay of the tracks file, a tracker, or `NoFaces`."""
     if source.result is not None:
         return NoFaces()
-    config = config_of(Settings(), source)
+    config = config_of(StudioSettings(), source)
     replay = replay_for(config, reader.path, reader.info, shift=reader.source.shift)
     return replay or Tracker(lookahead=0, min_face=config.faces.min_face, face_models=face_models)
 
 
 def pipeline_of(
-    source: Source,
-    settings: Settings,
+    source: OpenedFile,
+    settings: StudioSettings,
     networks: LoadedNetworks,
     tracker: Stage[Frame, TrackedFrame],
     quality: LiveQuality,
@@ -130,7 +130,7 @@ class NoFaces(Stage[Frame, TrackedFrame]):
 class _Result(Stage[TrackedFrame, Frame]):
     """Replaces each frame of a source by the frame of an export at the same time."""
 
-    def __init__(self, source: Source, result: Path, start: float) -> None:
+    def __init__(self, source: OpenedFile, result: Path, start: float) -> None:
         self._source, self._path, self._start = source, result, start
         self._reader: Reader | None = None
         self._frames: Iterator[tuple[float, Frame]] = iter(())

@@ -23,13 +23,13 @@ from crsr_video.studio.library import Item, Library
 from crsr_video.studio.models import LoadedNetworks
 from crsr_video.studio.settings import (
     Export,
-    Settings,
+    StudioSettings,
     command_line,
     enhance_options,
     format_named,
 )
 from crsr_video.studio.single_frames import SingleFrames
-from crsr_video.studio.sources import Source
+from crsr_video.studio.sources import OpenedFile
 from crsr_video.studio.thumbnails import Thumbnails
 from crsr_video.track.tracks_file import Person
 
@@ -140,7 +140,7 @@ class Workspace:
         """Return a small JPEG of the frame at a time."""
         return self._thumbnails.get(self.library.item(file_id).path, at, width)
 
-    def source(self, file_id: str, job_id: str = "") -> Source:
+    def source(self, file_id: str, job_id: str = "") -> OpenedFile:
         """Return a file with what is known of its people.
 
         Args:
@@ -151,12 +151,12 @@ class Workspace:
         if job_id:
             job = self.jobs.job(job_id)
             result = self.library.item(job.result_file)
-            return Source(item.path, result=result.path, result_start=job.start)
+            return OpenedFile(item.path, result=result.path, result_start=job.start)
         groups = self._groups(item)
-        return Source(item.path, self._tracks_file(item) if groups else None, groups)
+        return OpenedFile(item.path, self._tracks_file(item) if groups else None, groups)
 
     def frame(
-        self, file_id: str, settings: Settings, at: float, width: int, job_id: str = ""
+        self, file_id: str, settings: StudioSettings, at: float, width: int, job_id: str = ""
     ) -> bytes:
         """Return a packet with one frame before and after; see `source`."""
         source, fps = self.source(file_id, job_id), self.file_facts(file_id)["fps"]

@@ -20,7 +20,7 @@ from crsr_video.imaging.geometry import Matrix, Points, apply, invert, scale_of
 from crsr_video.track.face_models import resolve
 from crsr_video.track.litert import FloatPicture, LiteRtModel
 from crsr_video.track.region_pictures import model_input
-from crsr_video.track.regions import Region, View, square, view_of
+from crsr_video.track.regions import Region, UprightView, square, view_of
 from crsr_video.types import Frame
 
 Array = NDArray[np.float64]
@@ -372,7 +372,7 @@ def _detection(answer: Array, score: float, upright_from_picture: Matrix) -> Det
     return Detection(corners, moved[1:], float(score))
 
 
-def _is_complete(face: Detection, tile: Region, view: View) -> bool:
+def _is_complete(face: Detection, tile: Region, view: UprightView) -> bool:
     """Return whether a tile shows all of a face, or as much of it as the frame shows.
 
     If the tile cuts off a part of a face, another tile shows more of it.

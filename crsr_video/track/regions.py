@@ -30,7 +30,7 @@ tiles is added."""
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class UprightView:
     """Size of the upright picture of frames of one shape, and the matrices to and from it."""
 
     width: float
@@ -108,23 +108,23 @@ def upside_down(region: Region) -> Region:
     return replace(region, angle=region.angle + np.pi)
 
 
-def view_of(frame: Frame) -> View:
+def view_of(frame: Frame) -> UprightView:
     """Return the view of frames of this size, sample aspect ratio and rotation."""
     return _view(frame.width, frame.height, float(frame.sample_aspect), frame.rotation // 90 % 4)
 
 
 @lru_cache(maxsize=16)
-def _view(frame_width: int, frame_height: int, aspect: float, turns: int) -> View:
+def _view(frame_width: int, frame_height: int, aspect: float, turns: int) -> UprightView:
     matrix = resize_matrix(aspect, 1.0)
     width, height = frame_width * aspect, float(frame_height)
     for _ in range(turns):
         # A quarter turn counter-clockwise brings the right edge to the top.
         matrix = compose(np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, width - 1.0]]), matrix)
         width, height = height, width
-    return View(width, height, matrix, invert(matrix))
+    return UprightView(width, height, matrix, invert(matrix))
 
 
-def tile_levels(view: View, min_face: float) -> list[list[Region]]:
+def tile_levels(view: UprightView, min_face: float) -> list[list[Region]]:
     """Return the tiles that cover a frame, for each tile size, largest first.
 
     Args:
@@ -139,7 +139,7 @@ def tile_levels(view: View, min_face: float) -> list[list[Region]]:
     return [tiles(view, float(side)) for side in np.geomspace(longest, finest, octaves + 1)[1:]]
 
 
-def tiles(view: View, side: float) -> list[Region]:
+def tiles(view: UprightView, side: float) -> list[Region]:
     """Return overlapping squares of one size that cover the frame, row by row."""
     xs, ys = _tile_centres(view.width, side), _tile_centres(view.height, side)
     return [square(x, y, side) for y in ys for x in xs]

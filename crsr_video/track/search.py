@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.track.detection import DetectorName, DetectorRun
-from crsr_video.track.regions import Region, View, tile_levels, upside_down
+from crsr_video.track.regions import Region, UprightView, tile_levels, upside_down
 from crsr_video.track.scenes import CameraPath, Luma
 
 _COST: dict[DetectorName, float] = {"full_range": 1.0, "short_range": 0.4}
@@ -69,7 +69,7 @@ class SearchSchedule:
         self._start = 0
         self._camera = CameraPath()
 
-    def begin(self, view: View, luma: Luma, index: int) -> list[DetectorRun]:
+    def begin(self, view: UprightView, luma: Luma, index: int) -> list[DetectorRun]:
         """Return the runs for the first frame of a scene.
 
         They search the whole frame, and then as many tiles as the cost limit allows.
@@ -92,7 +92,7 @@ class SearchSchedule:
         return sweep + self._first_runs(seen, index, _MAX_COST_AFTER_CUT - _cost(sweep), [])
 
     def next(
-        self, view: View, luma: Luma, index: int, tracked: Sequence[Region] = ()
+        self, view: UprightView, luma: Luma, index: int, tracked: Sequence[Region] = ()
     ) -> list[DetectorRun]:
         """Return the runs for a later frame.
 
@@ -179,7 +179,7 @@ class _TileLevel:
         self,
         tiles: list[Region],
         detector: DetectorName,
-        view: View,
+        view: UprightView,
         luma: Luma,
         stale: int,
         rarity: int = 1,
@@ -280,7 +280,7 @@ def _cost(runs: list[DetectorRun]) -> float:
     return sum(_COST[run.detector] for run in runs)
 
 
-def _cells(tile: Region, view: View, luma: Luma) -> NDArray[np.intp]:
+def _cells(tile: Region, view: UprightView, luma: Luma) -> NDArray[np.intp]:
     """Return the (K, 2) pixels of a thumbnail in a tile. All tiles of one size have the same K."""
     size = np.array(luma.shape[::-1])
     scale = size / (view.width, view.height)
@@ -292,7 +292,7 @@ def _cells(tile: Region, view: View, luma: Luma) -> NDArray[np.intp]:
     return cells
 
 
-def _zones(tracked: Sequence[Region], view: View, luma: Luma) -> NDArray[np.uint8]:
+def _zones(tracked: Sequence[Region], view: UprightView, luma: Luma) -> NDArray[np.uint8]:
     """Return `_ON_FACE`, `_NEAR_FACE` or `_ELSEWHERE` for each pixel, as a flat array."""
     zones = np.full(luma.shape, _ELSEWHERE, np.uint8)
     scale = np.tile(np.array(luma.shape[::-1]) / (view.width, view.height), 2)

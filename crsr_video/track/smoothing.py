@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from crsr_video.imaging.geometry import Points, apply, face_width
 from crsr_video.track.frame_clock import FrameClock
-from crsr_video.track.regions import View
+from crsr_video.track.regions import UprightView
 from crsr_video.track.tracks import Track
 from crsr_video.types import Face
 
@@ -222,7 +222,7 @@ class FaceSmoother:
         self._histories: dict[int, _History] = {}
 
     def face(
-        self, track: Track, at: int, *, begins_scene: bool, horizon: int, view: View
+        self, track: Track, at: int, *, begins_scene: bool, horizon: int, view: UprightView
     ) -> Face | None:
         """Return the face of a track in one frame. Ask for the frames in order, each once.
 
@@ -307,13 +307,13 @@ def _quality(track: Track, at: int, clock: FrameClock) -> tuple[float, float]:
     return float(trust * (1 - smooth_step(*_PROFILE, float(yaw)))), float(yaw)
 
 
-def _share_inside(box: Array, view: View) -> float:
+def _share_inside(box: Array, view: UprightView) -> float:
     """Return the share of a box that lies inside the frame."""
     inside = np.clip(box, -0.5, np.tile([view.width, view.height], 2) - 0.5)
     return float((inside[2:] - inside[:2]).prod() / max(1e-9, (box[2:] - box[:2]).prod()))
 
 
-def _frame_box(box: Array, view: View) -> tuple[float, float, float, float]:
+def _frame_box(box: Array, view: UprightView) -> tuple[float, float, float, float]:
     corners = apply(view.frame_from_upright, box[[0, 1, 2, 1, 0, 3, 2, 3]].reshape(4, 2))
     (x0, y0), (x1, y1) = corners.min(0), corners.max(0)
     return float(x0), float(y0), float(x1), float(y1)

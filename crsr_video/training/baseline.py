@@ -12,13 +12,13 @@ import torch
 from crsr_video.training.degrade import FACTOR, clean
 from crsr_video.training.draws import Draw, DrawSettings
 from crsr_video.training.losses import charbonnier, discriminator_terms, generator_terms
-from crsr_video.training.method import HIGH, LOW, Method, joined
+from crsr_video.training.method import HIGH, LOW, TrainingMethod, joined
 from crsr_video.training.run import NetworkSpec, Run
 from crsr_video.training.sr import SuperResolution, from_pairs
 
 
 @dataclass(frozen=True, kw_only=True)
-class CycleAdaptation(Method):
+class CycleAdaptation(TrainingMethod):
     """Unsupervised domain adaptation through two concatenated networks.
 
     G = psi(phi(.)) maps genuine LR to HR, and R = rho(down(.)) maps HR back. Both directions have

@@ -15,11 +15,11 @@ from crsr_video.imaging.psnr import psnr
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.fused import Fused
 from crsr_video.networks.plan import InferenceNetwork, run_steps
-from crsr_video.networks.quantised import Observer, Quantised, Ranges
+from crsr_video.networks.quantised import Quantised, RangeObserver, Ranges
 from crsr_video.runtime import placement as devices
 from crsr_video.training.data import Faces, Tier, batch
 from crsr_video.training.degrade import FACTOR, clean, degrade
-from crsr_video.weights import Pair
+from crsr_video.weights import NetworkPair
 
 MEAN_COST, WORST_COST = 0.05, 0.2
 """Maximum loss of PSNR against the truth in dB, on average and for any picture. They are a fortieth
@@ -30,7 +30,7 @@ SIDES = (32, 64, 128)
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class CalibrationSample:
     """Pictures on which a pair of networks is measured."""
 
     seen: Tensor
@@ -80,7 +80,7 @@ class Calibration:
         )
 
 
-def calibrate(pair: Pair, faces: Path, rounds: int = 8) -> Calibration:
+def calibrate(pair: NetworkPair, faces: Path, rounds: int = 8) -> Calibration:
     """Measure the ranges of a pair on training faces, and the loss of int8 on held-out ones.
 
     Args:
@@ -105,7 +105,7 @@ def calibrate(pair: Pair, faces: Path, rounds: int = 8) -> Calibration:
     return Calibration(ranges, usual, textured, unusual)
 
 
-def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[Sample]:
+def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[CalibrationSample]:
     """Draw samples of one size each, with three degraded faces and a clean one.
 
     Raises:
@@ -121,29 +121,35 @@ def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[Sample]:
         for side in sides:
             targets = batch(faces, Tier(side, side, 4, 1.0), rng)
             seen = torch.cat([degrade(targets[:3], rng), clean(targets[3:])])
-            made.append(Sample(seen, targets))
+            made.append(CalibrationSample(seen, targets))
     return made
 
 
-def in_strange_light(samples: Iterable[Sample], rng: np.random.Generator) -> list[Sample]:
+def in_strange_light(
+    samples: Iterable[CalibrationSample], rng: np.random.Generator
+) -> list[CalibrationSample]:
     """Return the samples with unusual contrast and brightness."""
     changed = []
     for sample in samples:
         gain, centre = float(rng.uniform(0.3, 1.7)), float(rng.uniform(0.2, 0.8))
         pictures = (sample.seen, sample.truth)
-        changed.append(Sample(*(((x - 0.5) * gain + centre).clamp_(0, 1) for x in pictures)))
+        changed.append(
+            CalibrationSample(*(((x - 0.5) * gain + centre).clamp_(0, 1) for x in pictures))
+        )
     return changed
 
 
 @torch.inference_mode()
-def measure(pair: Pair, samples: Iterable[Sample]) -> dict[str, dict[str, list[float]]]:
+def measure(
+    pair: NetworkPair, samples: Iterable[CalibrationSample]
+) -> dict[str, dict[str, list[float]]]:
     """Return the ranges of both networks, rounded to six decimals.
 
     Raises:
         TrainingError: The pair has networks of another kind.
     """
     first, second = _networks(pair.with_texture(1.0))
-    observers = Observer(first), Observer(second)
+    observers = RangeObserver(first), RangeObserver(second)
     for sample in samples:
         run_steps(first, observers[0], sample.seen)
         run_steps(second, observers[1], first(sample.seen).clamp(0, 1))
@@ -154,7 +160,9 @@ def measure(pair: Pair, samples: Iterable[Sample]) -> dict[str, dict[str, list[f
 
 
 @torch.inference_mode()
-def compare(pair: Pair, ranges: Mapping[str, Ranges], samples: Iterable[Sample]) -> Agreement:
+def compare(
+    pair: NetworkPair, ranges: Mapping[str, Ranges], samples: Iterable[CalibrationSample]
+) -> Agreement:
     """Compare the pair in int8 with the pair in bf16."""
     first, second = _networks(pair)
     fine = [Fused(first, torch.bfloat16), Fused(second, torch.bfloat16)]
@@ -181,7 +189,7 @@ def _chain(pair: list[Fused] | list[Quantised], picture: Tensor) -> Tensor:
     return pair[1](pair[0](picture).clamp_(0, 1))
 
 
-def _networks(pair: Pair) -> tuple[InferenceNetwork, InferenceNetwork]:
+def _networks(pair: NetworkPair) -> tuple[InferenceNetwork, InferenceNetwork]:
     if isinstance(pair.consistifier, Consistifier) and isinstance(
         pair.superresolver, SuperResolver
     ):

@@ -23,7 +23,7 @@ from crsr_video.training.losses import (
     generator_terms,
     low_frequency_difference,
 )
-from crsr_video.training.method import LOW, Method, joined
+from crsr_video.training.method import LOW, TrainingMethod, joined
 from crsr_video.training.run import NetworkSpec, Run
 
 
@@ -61,7 +61,7 @@ class LowResolution:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Consistification(Method):
+class Consistification(TrainingMethod):
     """Train phi and rho against the discriminators of both domains."""
 
     name: ClassVar[str] = "cr"

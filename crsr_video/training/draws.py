@@ -55,7 +55,7 @@ class DrawSettings:
     """Share of pictures that get one of the degradations in `degradations.EXTRA_KINDS`."""
 
 
-class Source:
+class DrawSource:
     """Makes the draw of any step of a run."""
 
     def __init__(

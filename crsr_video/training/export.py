@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from crsr_video.errors import TrainingError
 from crsr_video.files import write_file
 from crsr_video.training.run import KINDS, Run
-from crsr_video.weights import FORMAT, Pair
+from crsr_video.weights import FORMAT, NetworkPair
 
 LARGEST_BYTES = 24 * 2**20
 """Limit of the file's size, because weights travel inside the package."""
@@ -30,7 +30,7 @@ class Anchor:
     fine-tuning of zero-shot models".
     """
 
-    pair: Pair
+    pair: NetworkPair
     share: float
     """Share of the anchor, 0 to 1. The texture head, which the anchor lacks, stays as it is."""
 

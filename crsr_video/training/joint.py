@@ -27,7 +27,7 @@ from crsr_video.training.cr import (
 )
 from crsr_video.training.draws import Draw, DrawSettings
 from crsr_video.training.losses import charbonnier, discriminator_terms, generator_terms
-from crsr_video.training.method import HIGH, LOW, Method, joined, scaled_gradient
+from crsr_video.training.method import HIGH, LOW, TrainingMethod, joined, scaled_gradient
 from crsr_video.training.run import NetworkSpec, Run
 
 
@@ -47,7 +47,7 @@ class Paired:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Joint(Method):
+class Joint(TrainingMethod):
     """Train phi and psi on synthetic pairs, genuine footage, or both."""
 
     name: ClassVar[str] = "joint"

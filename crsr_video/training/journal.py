@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from crsr_video.networks import Bicubic, Identity, SuperResolver
-from crsr_video.training.draws import Source
+from crsr_video.networks import Bicubic, IdentityConsistifier, SuperResolver
+from crsr_video.training.draws import DrawSource
 from crsr_video.training.run import Run
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ LOSSES = "losses.jsonl"
 _ROWS = 6
 
 
-class Journal:
+class TrainingJournal:
     """Writes a run's log, losses and sample sheets into its folder."""
 
     def __init__(
@@ -109,7 +109,7 @@ class Journal:
 class SampleSheet:
     """Draws the averaged networks' results for the first faces of a source."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: DrawSource) -> None:
         """Take the faces from a source, which should be held out from training."""
         self._draw = source.at(0)
 
@@ -119,7 +119,11 @@ class SampleSheet:
         draw = self._draw
         inputs = (draw.genuine, draw.degraded, draw.artificial)
         low = next(x for x in inputs if x is not None)[:_ROWS].to(run.device)
-        phi = run.average("consistifier") if "consistifier" in run.averages else Identity()
+        phi = (
+            run.average("consistifier")
+            if "consistifier" in run.averages
+            else IdentityConsistifier()
+        )
         consistent = phi(low).clamp(0, 1)
         columns = [_enlarged(low), Bicubic()(low), _enlarged(consistent)]
         if "superresolver" in run.averages:

@@ -85,7 +85,7 @@ LOW, HIGH = 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method(ABC):
+class TrainingMethod(ABC):
     """A training method. Its fields are its settings, which must not change if a run is resumed."""
 
     name: ClassVar[str]

@@ -9,11 +9,11 @@ from crsr_video.training.baseline import CycleAdaptation, DegradationFirst
 from crsr_video.training.cr import Consistification, Unpaired
 from crsr_video.training.data import TIERS, Tier
 from crsr_video.training.joint import Joint
-from crsr_video.training.method import SIZES, Method
+from crsr_video.training.method import SIZES, TrainingMethod
 from crsr_video.training.perceptual import Perceptual
 from crsr_video.training.sr import SuperResolution
 
-METHODS: dict[str, Method] = {
+METHODS: dict[str, TrainingMethod] = {
     "sr": SuperResolution(),
     "cr": Consistification(),
     "joint": Joint(),
@@ -29,7 +29,7 @@ METHODS: dict[str, Method] = {
 _Settings = TypeVar("_Settings")
 
 
-def method(name: str, size: str, tiers: Sequence[str], changes: Sequence[str]) -> Method:
+def method(name: str, size: str, tiers: Sequence[str], changes: Sequence[str]) -> TrainingMethod:
     """Return a training method with the requested settings.
 
     Args:

@@ -41,7 +41,7 @@ from crsr_video.training.losses import (
     hinge_generator,
     identity_difference,
 )
-from crsr_video.training.method import Method, Schedule, joined, scaled_gradient
+from crsr_video.training.method import Schedule, TrainingMethod, joined, scaled_gradient
 from crsr_video.training.run import NetworkSpec, Run
 from crsr_video.weights.packages import load_recognition
 
@@ -55,7 +55,7 @@ _WHOLE_FACE_PX = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Perceptual(Method):
+class Perceptual(TrainingMethod):
     """Train phi, the trunk with both heads, and a discriminator."""
 
     name: ClassVar[str] = "perceptual"

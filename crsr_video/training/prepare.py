@@ -75,7 +75,7 @@ class LocatedFace:
     """Five points (x, y) in picture pixels, in the order of `geometry.TEMPLATE`."""
 
 
-class Skipped(Counter[str]):
+class SkipCounter(Counter[str]):
     """Counts skipped pictures and faces by reason, and logs each."""
 
     def add(self, reason: str, file: str) -> None:
@@ -104,7 +104,7 @@ def prepare(
         TrainingError: There is no usable face, or the pack cannot be written.
         FaceModelError: There is no ``faces.csv``, and a face model is missing.
     """
-    skipped = Skipped()
+    skipped = SkipCounter()
     has_list = (source / LIST).is_file()
     faces = listed(source, skipped) if has_list else detected(source, skipped, progress=progress)
     faces.sort(key=lambda face: (face.split, face.size))  # Equal keys keep their order.
@@ -160,7 +160,7 @@ def read_picture(path: Path) -> Bytes | None:
     return None if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
-def listed(folder: Path, skipped: Skipped) -> list[LocatedFace]:
+def listed(folder: Path, skipped: SkipCounter) -> list[LocatedFace]:
     """Return the faces of ``faces.csv``.
 
     Raises:
@@ -174,7 +174,7 @@ def listed(folder: Path, skipped: Skipped) -> list[LocatedFace]:
     return [face for row in rows if (face := _from_row(row, skipped))]
 
 
-def _from_row(row: dict[str, str], skipped: Skipped) -> LocatedFace | None:
+def _from_row(row: dict[str, str], skipped: SkipCounter) -> LocatedFace | None:
     try:
         size = size_for(float(row["face_width"]))
         points = tuple((float(row[f"{p}_x"]), float(row[f"{p}_y"])) for p in _POINTS)
@@ -196,7 +196,7 @@ def _from_row(row: dict[str, str], skipped: Skipped) -> LocatedFace | None:
         return None
 
 
-def detected(folder: Path, skipped: Skipped, *, progress: bool = False) -> list[LocatedFace]:
+def detected(folder: Path, skipped: SkipCounter, *, progress: bool = False) -> list[LocatedFace]:
     """Detect the faces in all pictures below a folder, except faces that are too small.
 
     All pictures in the same sub-folder are taken to show one person, named after it. Each picture
@@ -259,7 +259,7 @@ def _faces_in(tracker: Tracker, picture: Bytes) -> list[Face]:
     return [face for face in item.faces if face.confidence >= _LEAST_CONFIDENCE]
 
 
-def _usable_size(face: Face, picture: Bytes, name: str, skipped: Skipped) -> int | None:
+def _usable_size(face: Face, picture: Bytes, name: str, skipped: SkipCounter) -> int | None:
     """Return the crop size that a face fills. If the face is unusable, count it and return None."""
     try:
         size = size_for(crop_side(face.landmarks) / FACE_WIDTHS_PER_CROP)

@@ -13,10 +13,10 @@ from torch import Tensor
 from crsr_video import weights
 from crsr_video.errors import TrainingError
 from crsr_video.training.data import Faces
-from crsr_video.training.draws import DrawSettings, Source, prefetch
+from crsr_video.training.draws import DrawSettings, DrawSource, prefetch
 from crsr_video.training.genuine import FramedFaces, Genuine
-from crsr_video.training.journal import Journal, SampleSheet
-from crsr_video.training.method import Method
+from crsr_video.training.journal import SampleSheet, TrainingJournal
+from crsr_video.training.method import TrainingMethod
 from crsr_video.training.run import Run, check_same, load, save
 
 CHECKPOINT = "checkpoint.pt"
@@ -48,12 +48,12 @@ class Limits:
     """Seconds between sample sheets."""
 
 
-class Session:
+class TrainingSession:
     """A training run in a folder, which is new or continues the run in that folder."""
 
     def __init__(
         self,
-        method: Method,
+        method: TrainingMethod,
         faces: Path,
         folder: Path,
         *,
@@ -102,7 +102,7 @@ class Session:
         settings = self._method.draw_settings
         source = self._source("train", settings)
         sheet = SampleSheet(self._source("val", _for_sheet(settings)))
-        journal = Journal(
+        journal = TrainingJournal(
             self._folder,
             every=limits.log_every,
             sheet=sheet,
@@ -113,10 +113,10 @@ class Session:
             train(self._method, self.run, source, self._folder, limits, journal, workers=workers)
             journal.write_sheet(self.run)
 
-    def _source(self, split: str, settings: DrawSettings) -> Source:
+    def _source(self, split: str, settings: DrawSettings) -> DrawSource:
         genuine = Genuine(self._genuine, split) if self._genuine and settings.genuine else None
         kind = FramedFaces if self._framing == "wider" else Faces
-        return Source(
+        return DrawSource(
             kind(self._faces, split),
             genuine,
             settings,
@@ -183,12 +183,12 @@ def starting_weights(path: Path) -> dict[str, dict[str, Tensor]]:
 
 
 def train(
-    method: Method,
+    method: TrainingMethod,
     run: Run,
-    source: Source,
+    source: DrawSource,
     folder: Path,
     limits: Limits,
-    journal: Journal,
+    journal: TrainingJournal,
     *,
     workers: int = 0,
 ) -> Run:

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from crsr_video.training.draws import Draw, DrawSettings
 from crsr_video.training.losses import charbonnier, discriminator_terms, generator_terms
-from crsr_video.training.method import HIGH, Method, joined
+from crsr_video.training.method import HIGH, TrainingMethod, joined
 from crsr_video.training.run import NetworkSpec, Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuperResolution(Method):
+class SuperResolution(TrainingMethod):
     """Train psi on pairs."""
 
     name: ClassVar[str] = "sr"

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from crsr_video.errors import WeightsError
 from crsr_video.files import open_regular, sha256_of_file
-from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver
+from crsr_video.networks import Bicubic, Consistifier, IdentityConsistifier, SuperResolver
 
 FORMAT = "crsr-video/1"
 
@@ -113,7 +113,7 @@ def _ranges(weights: Path, sha256: str) -> dict[str, Ranges]:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class NetworkPair:
     """The two networks of the method, in evaluation mode, float32, on the CPU."""
 
     consistifier: nn.Module
@@ -132,7 +132,7 @@ class Pair:
         """Whether the super-resolver has a texture head."""
         return isinstance(self.superresolver, SuperResolver) and self.superresolver.tail is not None
 
-    def with_texture(self, share: float) -> "Pair":
+    def with_texture(self, share: float) -> "NetworkPair":
         """Return a pair that adds this share (0 to 1) of the texture head's output.
 
         Return this pair itself if it has no texture head, or if the share is 0.
@@ -145,7 +145,7 @@ class Pair:
         return replace(self, superresolver=superresolver)
 
 
-def load(model: str = FAST) -> Pair:
+def load(model: str = FAST) -> NetworkPair:
     """Build the networks of a weights file.
 
     Args:
@@ -156,7 +156,7 @@ def load(model: str = FAST) -> Pair:
             networks.
     """
     if model == IDENTITY:
-        return Pair(Identity(), Bicubic(), IDENTITY, "")
+        return NetworkPair(IdentityConsistifier(), Bicubic(), IDENTITY, "")
     known = _known(model)
     if known is not None:
         return _read(known.path, known.name, known.sha256)
@@ -201,7 +201,7 @@ def digest(path: Path) -> str:
         raise WeightsError(f"cannot read weights '{path}': {error.strerror}") from error
 
 
-def _read(path: Path, name: str, expected: str | None) -> Pair:
+def _read(path: Path, name: str, expected: str | None) -> NetworkPair:
     _refuse_foreign(path)
     found = digest(path)
     if expected is not None and found != expected:
@@ -214,7 +214,7 @@ def _read(path: Path, name: str, expected: str | None) -> Pair:
         raise WeightsError(f"weights '{path}' are damaged: {_first_lines(error)}") from error
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"weights '{path}' are not a {FORMAT} checkpoint")
-    consistifier: nn.Module = Identity()
+    consistifier: nn.Module = IdentityConsistifier()
     has_consistifier = "consistifier" in metadata
     if has_consistifier or any(key.startswith("consistifier.") for key in tensors):
         consistifier = _build(Consistifier, "consistifier", metadata, tensors, path)
@@ -223,7 +223,7 @@ def _read(path: Path, name: str, expected: str | None) -> Pair:
     if isinstance(consistifier, Consistifier):
         consistifier.ranges = ranges.get("consistifier")
     superresolver.ranges = ranges.get("superresolver")
-    return Pair(consistifier, superresolver, name, found)
+    return NetworkPair(consistifier, superresolver, name, found)
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from crsr_video.config import OutputSettings
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
-from crsr_video.networks import Bicubic, Identity
+from crsr_video.networks import Bicubic, IdentityConsistifier
 from crsr_video.pipeline import Pipeline
 from crsr_video.stages.align import Aligner
 from crsr_video.stages.base import Stage
@@ -69,7 +69,7 @@ def pipeline(faces: Sequence[Face] = (FACE,), network: Network = wild, scale: in
         [
             ("track", Finder(faces)),
             ("align", Aligner(NUMPY)),
-            ("consistify", ConsistifyStage(predictor(Identity()), NUMPY)),
+            ("consistify", ConsistifyStage(predictor(IdentityConsistifier()), NUMPY)),
             ("super-resolve", SuperResolveStage(predicting(network), NUMPY)),
             ("smooth", Smoother(NUMPY, 1)),
             ("paste", Paster(NUMPY, scale=scale)),

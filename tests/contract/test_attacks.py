@@ -18,7 +18,7 @@ from crsr_video.files import sha256_of_file
 from crsr_video.io.lock import NameLock, lock_name
 from crsr_video.io.output_file import OutputFile, remove_traces
 from crsr_video.jobs.segments import resuming
-from crsr_video.jobs.segments.journal import Journal
+from crsr_video.jobs.segments.journal import SegmentJournal
 from crsr_video.jobs.segments.work_folder import work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
 from crsr_video.private_folder import PrivateFolder
@@ -165,10 +165,10 @@ def with_record(change: Callable[[list[dict[str, Any]]], Any]) -> Callable[[Work
 
     def forge(work: Work) -> None:
         with PrivateFolder(work.folder) as folder:
-            records = Journal(folder, "journal.jsonl").records
+            records = SegmentJournal(folder, "journal.jsonl").records
             change(records)
             work.journal.unlink()
-            journal = Journal(folder, "journal.jsonl")
+            journal = SegmentJournal(folder, "journal.jsonl")
             for record in records:
                 journal.append(record)
 

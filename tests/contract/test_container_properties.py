@@ -12,7 +12,7 @@ import pytest
 
 from crsr_video.config import OutputSettings
 from crsr_video.errors import OutputError
-from crsr_video.io.container_facts import ContainerFacts, Crop, FileFacts, read_facts
+from crsr_video.io.container_facts import ContainerFacts, CropMargins, FileFacts, read_facts
 from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 from tests.contract.harness import enhance, frames_of, packets
@@ -99,7 +99,7 @@ def test_matroska_says_what_is_shown(tmp_path: Path) -> None:
     path = matroska(tmp_path / "a.mkv", video + sphere_element + element(0x53C0, b"\x01"), added)
     losses = ("Dolby Vision", "360-degree mapping", "transparency")
     found = facts_of(path).of_track(0)
-    assert found == ContainerFacts(Crop(10, 15, 10, 15), losses)
+    assert found == ContainerFacts(CropMargins(10, 15, 10, 15), losses)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,15 @@ import cv2
 import numpy as np
 from skimage import data
 
-from crsr_video.server.protocol import Answer, Header, Hello, Kind, Request, pack, unpack_answer
+from crsr_video.server.protocol import (
+    Answer,
+    Header,
+    Hello,
+    MessageKind,
+    Request,
+    pack,
+    unpack_answer,
+)
 from crsr_video.server.service import Server
 from crsr_video.server.transport import ServerSocket
 
@@ -64,7 +72,7 @@ class Raw:
         self.link.settimeout(30)
         self.link.connect(str(path))
         if greeted:
-            assert self.ask(Hello("test")).kind == Kind.WELCOME
+            assert self.ask(Hello("test")).kind == MessageKind.WELCOME
 
     def __enter__(self) -> "Raw":
         return self
@@ -73,7 +81,7 @@ class Raw:
         self.link.close()
 
     def send(self, request: Request, sequence: int = 1, descriptors: tuple[int, ...] = ()) -> None:
-        message = pack(Kind(request.kind), sequence, request.pack())
+        message = pack(MessageKind(request.kind), sequence, request.pack())
         if descriptors:
             socket.send_fds(self.link, [message], list(descriptors))
         else:

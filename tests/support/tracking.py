@@ -9,7 +9,7 @@ from skimage import data
 
 from crsr_video.track.detection import Detection
 from crsr_video.track.landmarks import REGION_PER_FACE, Observation
-from crsr_video.track.regions import Region, View, square
+from crsr_video.track.regions import Region, UprightView, square
 from crsr_video.track.tracks import Track
 from crsr_video.types import Frame, PixelLayout
 
@@ -35,8 +35,8 @@ def astronaut(
     )
 
 
-def view_sized(width: int, height: int) -> View:
-    return View(float(width), float(height), np.eye(2, 3), np.eye(2, 3))
+def view_sized(width: int, height: int) -> UprightView:
+    return UprightView(float(width), float(height), np.eye(2, 3), np.eye(2, 3))
 
 
 def region_at(x: float, y: float, size: float = 60.0) -> Region:

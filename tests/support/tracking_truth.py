@@ -3,7 +3,7 @@
 import numpy as np
 
 from crsr_video.evaluation.tracking.drawing import Truth
-from crsr_video.evaluation.tracking.people import Person, person_from
+from crsr_video.evaluation.tracking.people import DrawnHead, person_from
 from crsr_video.imaging.geometry import TEMPLATE, canonical_landmarks
 from crsr_video.types import Face
 
@@ -26,7 +26,7 @@ def tracked(x, y=100.0, width=40.0, *, track=7, presence=1.0, skipped=None) -> F
     return Face(track, points_at(x, y, width), box, 1.0, presence=presence, skipped=skipped)
 
 
-def dotted(size: int = 256) -> Person:
+def dotted(size: int = 256) -> DrawnHead:
     """A grey head with a black dot on each landmark, as wide as a fifteenth of the face."""
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1)
     crop = np.full((size, size, 3), 190.0)

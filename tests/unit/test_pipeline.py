@@ -7,7 +7,7 @@ import pytest
 from crsr_video.config import Config, EnhancerConfig
 from crsr_video.errors import WeightsError
 from crsr_video.imaging.upscaling import enlarge
-from crsr_video.networks import Bicubic, Identity
+from crsr_video.networks import Bicubic, IdentityConsistifier
 from crsr_video.pipeline import Pipeline, build
 from crsr_video.restoration import Restoration
 from crsr_video.stages.align import Aligner
@@ -87,7 +87,7 @@ def stages(
     return {
         "track": FakeTracker(faces, track, cuts),
         "align": Aligner(NUMPY, batch=batch, lookahead=wait),
-        "consistify": ConsistifyStage(predictor(Identity()), NUMPY, batch=batch),
+        "consistify": ConsistifyStage(predictor(IdentityConsistifier()), NUMPY, batch=batch),
         "super-resolve": SuperResolveStage(
             super_resolver or predictor(Bicubic()), NUMPY, batch=batch
         ),

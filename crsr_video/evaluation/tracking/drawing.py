@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.errors import ConfigError
-from crsr_video.evaluation.tracking.people import OVAL, Person, head_alpha
+from crsr_video.evaluation.tracking.people import OVAL, DrawnHead, head_alpha
 from crsr_video.evaluation.tracking.scenes import (
     Actor,
     Occluder,
@@ -76,7 +76,7 @@ class Layer:
     where: Pose
     matrix: Matrix
     """2x3 matrix to frame pixels, from pixels of the crop or units of an occluder's half axes."""
-    person: Person | None = None
+    person: DrawnHead | None = None
 
     def alpha(self, points: Points) -> Floats:
         """Opacity at points (N, 2) of the frame."""
@@ -132,7 +132,7 @@ def _truth(layer: Layer, covers: Sequence[Layer], width: int, height: int) -> Tr
     )
 
 
-def placed(layer: Actor | Occluder, shot: Shot, index: int, cast: Sequence[Person]) -> Layer:
+def placed(layer: Actor | Occluder, shot: Shot, index: int, cast: Sequence[DrawnHead]) -> Layer:
     """Place a layer of a shot in one frame."""
     where = pose(layer, shot, index)
     if isinstance(layer, Actor):
@@ -279,7 +279,7 @@ class DrawnFrame:
 
 def render(
     scene: Scene,
-    cast: Sequence[Person],
+    cast: Sequence[DrawnHead],
     backdrops: Backdrops,
     *,
     seed: int = 0,
@@ -329,7 +329,7 @@ def _draw_picture(backdrop: Bytes, drawn: Sequence[Layer], moved: tuple[float, f
     return picture
 
 
-def _draw_head(picture: Bytes, layer: Layer, person: Person) -> None:
+def _draw_head(picture: Bytes, layer: Layer, person: DrawnHead) -> None:
     area = _area(bounds(layer.matrix, person.size), picture)
     if area is None:
         return

@@ -22,7 +22,7 @@ from crsr_video.imaging.geometry import (
 )
 from crsr_video.imaging.warping import warp
 from crsr_video.training.pack import Pack, Prepared
-from crsr_video.training.prepare import LIST, LocatedFace, Skipped, aligned, listed
+from crsr_video.training.prepare import LIST, LocatedFace, SkipCounter, aligned, listed
 
 Bytes = NDArray[np.uint8]
 
@@ -53,7 +53,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Person:
+class DrawnHead:
     """A head that can be drawn at any size."""
 
     name: str
@@ -77,7 +77,7 @@ class Person:
         return fit[-1] if fit else self.levels[0]
 
 
-def person_from(crop: Bytes, name: str, points: Points | None = None) -> Person:
+def person_from(crop: Bytes, name: str, points: Points | None = None) -> DrawnHead:
     """Cut a head out of its canonical crop.
 
     Args:
@@ -93,7 +93,7 @@ def person_from(crop: Bytes, name: str, points: Points | None = None) -> Person:
         picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         half = compose(resize_matrix(0.5), levels[-1].level_from_crop)
         levels.append(Level(picture, half))
-    return Person(name, tuple(levels), canonical_landmarks(size) if points is None else points)
+    return DrawnHead(name, tuple(levels), canonical_landmarks(size) if points is None else points)
 
 
 def head_alpha(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -109,7 +109,7 @@ def _grid(size: int) -> NDArray[np.float64]:
     return np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).astype(np.float64)
 
 
-def people(source: Path | None, *, pictures: int = 1) -> list[Person]:
+def people(source: Path | None, *, pictures: int = 1) -> list[DrawnHead]:
     """Read the people to draw into scenes.
 
     Args:
@@ -132,14 +132,14 @@ def people(source: Path | None, *, pictures: int = 1) -> list[Person]:
     return found
 
 
-def _from_pack(path: Path, pictures: int) -> list[Person]:
+def _from_pack(path: Path, pictures: int) -> list[DrawnHead]:
     pack = Pack(path)
     numbers = _chosen(pack.pictures, pictures)
     return [person_from(pack.read(n), pack.pictures[n].person or str(n)) for n in numbers]
 
 
-def _from_list(folder: Path, pictures: int) -> list[Person]:
-    found = listed(folder, Skipped())
+def _from_list(folder: Path, pictures: int) -> list[DrawnHead]:
+    found = listed(folder, SkipCounter())
     made = []
     for face in (found[n] for n in _chosen(found, pictures)):
         size = min(face.size, _MAX_CROP_PX)
@@ -162,7 +162,7 @@ def _chosen(entries: Sequence[Prepared | LocatedFace], pictures: int) -> list[in
     return [n for own in list(found.values())[:MAX_PEOPLE] for n in own[:pictures]]
 
 
-def _portraits() -> list[Person]:
+def _portraits() -> list[DrawnHead]:
     """Return variants of one portrait, mirrored and tinted."""
     try:
         from skimage.data import astronaut

@@ -10,8 +10,8 @@ import numpy as np
 
 from crsr_video.errors import ConfigError
 from crsr_video.evaluation.tracking.drawing import Backdrops, DrawnFrame, find_backdrops, render
-from crsr_video.evaluation.tracking.people import Person, people
-from crsr_video.evaluation.tracking.running import Report, Settings
+from crsr_video.evaluation.tracking.people import DrawnHead, people
+from crsr_video.evaluation.tracking.running import TrackingReport, TrackingSettings
 from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot, Sway
 from crsr_video.evaluation.tracking.scoring import match_quality
 from crsr_video.text_table import markdown_table
@@ -53,8 +53,8 @@ def count_pairs(names: Mapping[int, str], numbers: Mapping[int, int]) -> Pairs:
 
 
 def measure(
-    faces: Path, settings: Settings, on_scene: Callable[[str], None] = lambda _: None
-) -> Report:
+    faces: Path, settings: TrackingSettings, on_scene: Callable[[str], None] = lambda _: None
+) -> TrackingReport:
     """Draw scenes in which people come back after cuts, and count pairs of tracks.
 
     Args:
@@ -89,10 +89,12 @@ def measure(
         [f"{width}", f"{p.same}", f"{p.grouped}", f"{p.different}", f"{p.confused}"]
         for width, p in rows
     ]
-    return Report(markdown_table(head, cells), {str(width): vars(p) for width, p in rows})
+    return TrackingReport(markdown_table(head, cells), {str(width): vars(p) for width, p in rows})
 
 
-def _run(scene: Scene, cast: Sequence[Person], backdrops: Backdrops, settings: Settings) -> Pairs:
+def _run(
+    scene: Scene, cast: Sequence[DrawnHead], backdrops: Backdrops, settings: TrackingSettings
+) -> Pairs:
     actors = [layer for shot in scene.shots for layer in shot.layers if isinstance(layer, Actor)]
     truth = {actor.id: cast[actor.person].name for actor in actors}
     votes: defaultdict[int, Counter[str]] = defaultdict(Counter)

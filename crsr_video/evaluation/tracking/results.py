@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.evaluation.tracking.scenes import Scene
-from crsr_video.evaluation.tracking.scoring import CLASSES, Failure, Pair, Score
+from crsr_video.evaluation.tracking.scoring import CLASSES, Failure, MatchedFace, Score
 from crsr_video.text_table import markdown_table
 
 Values = NDArray[np.float64]
@@ -20,7 +20,7 @@ MAX_ERROR = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class TrackingFigures:
     """Figures of merit. A value is NaN if there was nothing to measure."""
 
     due: int
@@ -67,7 +67,7 @@ def _rounded(value: object) -> object:
     return value
 
 
-def figures(scores: Sequence[Score]) -> Figures:
+def figures(scores: Sequence[Score]) -> TrackingFigures:
     """Return the figures of several scenes together. Each face in each frame weighs the same."""
     kinds = range(len(CLASSES))
     due = [sum(s.due[k] for s in scores) for k in kinds]
@@ -77,7 +77,7 @@ def figures(scores: Sequence[Score]) -> Figures:
     both = sum(sum(s.due_frames.values()) + sum(s.tracked.values()) for s in scores)
     errors = _joined([_distances(s.pairs) for s in scores])
     moves = _joined([jitter(s.pairs) for s in scores])
-    return Figures(
+    return TrackingFigures(
         due=sum(due),
         recall=_share(sum(hits), sum(due)),
         recalls=tuple(_share(hits[k], due[k]) for k in kinds),
@@ -110,18 +110,18 @@ def _joined(values: Sequence[Values]) -> Values:
     return np.concatenate([np.zeros(0), *values])
 
 
-def _is_misplaced(pair: Pair) -> bool:
+def _is_misplaced(pair: MatchedFace) -> bool:
     return float(np.linalg.norm(pair.error, axis=1).mean()) > MAX_ERROR * pair.truth.width
 
 
-def _distances(pairs: Sequence[Pair]) -> Values:
+def _distances(pairs: Sequence[MatchedFace]) -> Values:
     """Return the landmark errors in face widths."""
     return np.concatenate(
         [np.zeros(0), *(np.linalg.norm(p.error, axis=1) / p.truth.width for p in pairs)]
     )
 
 
-def deviation(pairs: Sequence[Pair]) -> Values:
+def deviation(pairs: Sequence[MatchedFace]) -> Values:
     """Return the distance of each landmark from its mean position on the face, in face widths."""
     by_face: dict[int, list[Values]] = {}
     for pair in pairs:
@@ -132,9 +132,9 @@ def deviation(pairs: Sequence[Pair]) -> Values:
     return _joined([np.abs(rows - rows.mean(0)).ravel() for rows in stacked])
 
 
-def jitter(pairs: Sequence[Pair]) -> Values:
+def jitter(pairs: Sequence[MatchedFace]) -> Values:
     """Return each landmark's motion between successive frames minus the true one, in pixels."""
-    by_face: dict[tuple[int, int], list[Pair]] = {}
+    by_face: dict[tuple[int, int], list[MatchedFace]] = {}
     for pair in pairs:
         by_face.setdefault((pair.truth.id, pair.track), []).append(pair)
     moves = [
@@ -150,7 +150,7 @@ def jitter(pairs: Sequence[Pair]) -> Values:
 
 
 @dataclass(frozen=True)
-class Result:
+class SceneResult:
     """Result of one scene."""
 
     scene: Scene
@@ -177,7 +177,7 @@ pixels per frame, root mean square and maximum. Cuts: correct/true (+ false). Me
 per frame in ms."""
 
 
-def as_text(results: Sequence[Result]) -> str:
+def as_text(results: Sequence[SceneResult]) -> str:
     """Return tables of quality, time and face widths."""
     rows = [[r.scene.name, str(r.frames), *_cells(figures([r.score])), *_more(r)] for r in results]
     frames = str(sum(r.frames for r in results))
@@ -188,7 +188,7 @@ def as_text(results: Sequence[Result]) -> str:
     return "\n\n".join([markdown_table(head, rows), LEGEND, _times(results), _sizes(results)])
 
 
-def _cells(f: Figures) -> list[str]:
+def _cells(f: TrackingFigures) -> list[str]:
     shares = [*f.recalls, f.recall, f.precision]
     counts = [f.false, f.hidden, f.skipped]
     return [
@@ -207,7 +207,7 @@ def _cells(f: Figures) -> list[str]:
     ]
 
 
-def _more(result: Result) -> list[str]:
+def _more(result: SceneResult) -> list[str]:
     right, wrong, there = result.cuts
     cuts = f"{right}/{there}{f' +{wrong}' if wrong else ''}" if there or wrong else ""
     return [cuts, f"{result.median_ms:.1f}"]
@@ -217,7 +217,7 @@ def _number(value: float, places: int) -> str:
     return f"{value:.{places}f}" if isfinite(value) else ""
 
 
-def _times(results: Sequence[Result]) -> str:
+def _times(results: Sequence[SceneResult]) -> str:
     """Return a table of the mean time per frame by part of the tracker."""
     parts = list(dict.fromkeys(part for r in results for part in r.milliseconds))
     head = ["ms per frame", *parts, "sum"]
@@ -232,7 +232,7 @@ def _times(results: Sequence[Result]) -> str:
     return markdown_table(head, rows)
 
 
-def _sizes(results: Sequence[Result]) -> str:
+def _sizes(results: Sequence[SceneResult]) -> str:
     """Return a table of recall and precision by face width, over all scenes."""
     total = figures([result.score for result in results])
     rows = [
@@ -242,7 +242,7 @@ def _sizes(results: Sequence[Result]) -> str:
     return markdown_table(["width in px", "recall", "precision"], rows)
 
 
-def as_dicts(results: Sequence[Result]) -> list[dict[str, Any]]:
+def as_dicts(results: Sequence[SceneResult]) -> list[dict[str, Any]]:
     """Return an entry for each scene with the results of each face, and one for all scenes."""
     rows: list[dict[str, Any]] = [
         {

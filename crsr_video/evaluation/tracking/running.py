@@ -25,8 +25,8 @@ from crsr_video.evaluation.tracking.drawing import (
     find_backdrops,
     render,
 )
-from crsr_video.evaluation.tracking.people import Person, people
-from crsr_video.evaluation.tracking.results import Result, as_dicts, as_text
+from crsr_video.evaluation.tracking.people import DrawnHead, people
+from crsr_video.evaluation.tracking.results import SceneResult, as_dicts, as_text
 from crsr_video.evaluation.tracking.scenes import Scene
 from crsr_video.evaluation.tracking.scoring import Score, Scorer, is_covered, is_due, is_usable
 from crsr_video.files import replacing
@@ -36,7 +36,7 @@ from crsr_video.types import Face, TrackedFrame
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class TrackingSettings:
     """Options of the evaluation."""
 
     faces: Path | None = None
@@ -53,7 +53,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Report:
+class TrackingReport:
     """Results of the evaluation."""
 
     text: str
@@ -69,8 +69,10 @@ class Report:
 
 
 def measure(
-    chosen: Sequence[Scene], settings: Settings, on_scene: Callable[[str], None] = lambda _: None
-) -> Report:
+    chosen: Sequence[Scene],
+    settings: TrackingSettings,
+    on_scene: Callable[[str], None] = lambda _: None,
+) -> TrackingReport:
     """Run the tracker on scenes, and return the results.
 
     Args:
@@ -83,7 +85,7 @@ def measure(
     """
     cast = people(settings.faces)
     backdrops = find_backdrops(settings.backgrounds, settings.seed)
-    results: list[Result] = []
+    results: list[SceneResult] = []
     for scene in chosen:
         on_scene(scene.name)
         with ExitStack() as stack:
@@ -112,7 +114,7 @@ def measure(
         "seed": settings.seed,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
-    return Report(as_text(results), {**used, "scenes": as_dicts(results)})
+    return TrackingReport(as_text(results), {**used, "scenes": as_dicts(results)})
 
 
 OnFrame = Callable[[DrawnFrame, TrackedFrame, Score], None]
@@ -121,7 +123,7 @@ OnFrame = Callable[[DrawnFrame, TrackedFrame, Score], None]
 
 def run(
     scene: Scene,
-    cast: Sequence[Person],
+    cast: Sequence[DrawnHead],
     backdrops: Backdrops,
     *,
     lookahead: int = 8,
@@ -130,7 +132,7 @@ def run(
     seed: int = 0,
     models: Path | None = None,
     on_frame: OnFrame | None = None,
-) -> Result:
+) -> SceneResult:
     """Draw a scene, track it and score the result, in memory that does not grow with its length.
 
     Args:
@@ -170,7 +172,7 @@ def run(
             take(items)
         take(tracker.flush())
         stats = tracker.statistics
-    return Result(
+    return SceneResult(
         scene,
         len(times),
         scorer.score,

@@ -80,7 +80,7 @@ _KEPT_PAIR, _DUE_PAIR = 1000.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class MatchedFace:
     """A due face and the tracked face that matches it in one frame."""
 
     frame: int
@@ -121,7 +121,7 @@ class Score:
     """Changes of the track ID of a true face."""
     fragments: int = 0
     """Due faces that were found again after they had been missed."""
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[MatchedFace] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     overlaps: Counter[tuple[int, int]] = field(default_factory=Counter)
     """Number of frames in which a due face and a track match, by both IDs."""
@@ -198,7 +198,7 @@ class Scorer:
                 self._lost.add(truth.id)
             return
         score.hits[kind] += 1
-        score.pairs.append(Pair(index, truth, face.track, face.landmarks - truth.points))
+        score.pairs.append(MatchedFace(index, truth, face.track, face.landmarks - truth.points))
         score.fragments += truth.id in self._lost
         self._lost.discard(truth.id)
         if self._known.get(truth.id, face.track) != face.track:

@@ -19,7 +19,7 @@ _HINT = (
 )
 
 
-class CameraSession(OutputSession):
+class VirtualCameraSession(OutputSession):
     """Sends frames to a virtual camera, which shows each one until the next one arrives.
 
     Raises:

@@ -20,9 +20,9 @@ from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError
 from crsr_video.io import pipes, pyav
 from crsr_video.io.pyav import Packet
-from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.io.sources.relay import ReceivingRelay
-from crsr_video.io.sources.targets import Kind, Target
+from crsr_video.io.sources.targets import SourceKind, Target
 
 POLL_SECONDS = 0.1
 """How long one wait lasts before the reader checks whether it should stop."""
@@ -54,7 +54,7 @@ class _Received(NamedTuple):
     at: float
 
 
-_Event = Connection | _Received | Exception | None
+_Event = SourceConnection | _Received | Exception | None
 """`None` means that the source has ended."""
 
 
@@ -103,7 +103,7 @@ class BackgroundConnection(Closing):
             opened = self._next_event()
             if isinstance(opened, Exception):
                 raise opened
-            assert isinstance(opened, Connection)
+            assert isinstance(opened, SourceConnection)
             self.connection = opened
         except BaseException:
             self.close()
@@ -173,14 +173,14 @@ class BackgroundConnection(Closing):
         if not self.has_pictures:
             if time.monotonic() > self._deadline:
                 raise self._too_late()
-        elif self._target.kind is Kind.NETWORK:
+        elif self._target.kind is SourceKind.NETWORK:
             if waited > self._stall_seconds:
                 raise self._stalled()
         elif self._inlet is not None:
             if self._fruitless + busy > self._longest_without_picture:
                 raise self._without_pictures()
             self._on_silence(self._inlet.silence)
-        elif self._target.kind is Kind.DEVICE:
+        elif self._target.kind is SourceKind.DEVICE:
             self._on_silence(waited)
 
     @property
@@ -244,11 +244,13 @@ class BackgroundConnection(Closing):
             if self._relay is not None:
                 self._relay.close()
 
-    def _open(self) -> Connection:
+    def _open(self) -> SourceConnection:
         # These timeouts are longer than the reader's own, so that the reader reports the problem.
         timeout = 2 * self._settings.connect_seconds, self._stall_seconds + _GRACE_SECONDS
         try:
-            return Connection(self._target, self._inlet, timeout=timeout, waits_for_facts=False)
+            return SourceConnection(
+                self._target, self._inlet, timeout=timeout, waits_for_facts=False
+            )
         except InputError as error:
             if isinstance(error.__cause__, ExitError):
                 raise self._too_late() from error
@@ -256,7 +258,7 @@ class BackgroundConnection(Closing):
                 raise InputError(f"{self._target.name}: cannot be reached: {why}") from error
             raise
 
-    def _demux(self, connection: Connection) -> None:
+    def _demux(self, connection: SourceConnection) -> None:
         try:
             for packet in connection.packets(self._pass_on, _MOST_FAILURES):
                 at = time.monotonic() if self._inlet is None else self._inlet.read_at
@@ -274,7 +276,7 @@ class BackgroundConnection(Closing):
     def _pass_on(self, error: Exception) -> None:
         if self._closing.is_set():
             raise error
-        if isinstance(error, BlockingIOError) and self._target.kind is Kind.DEVICE:
+        if isinstance(error, BlockingIOError) and self._target.kind is SourceKind.DEVICE:
             time.sleep(_CAMERA_POLL_SECONDS)
         elif self._is_fatal(error):
             raise error
@@ -282,7 +284,7 @@ class BackgroundConnection(Closing):
             self._put(error)
 
     def _is_fatal(self, error: Exception) -> bool:
-        is_lasting = self._target.kind in (Kind.DEVICE, Kind.NETWORK)
+        is_lasting = self._target.kind in (SourceKind.DEVICE, SourceKind.NETWORK)
         return isinstance(error, ExitError) or (
             is_lasting and not isinstance(error, InvalidDataError)
         )

@@ -19,7 +19,7 @@ from crsr_video.io.packet_clocks import is_arbitrary_start
 from crsr_video.io.picture_times import frame_rate
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.opening import PROBE_BYTES, main_video, open_target, packets_of
-from crsr_video.io.sources.targets import Kind, Target
+from crsr_video.io.sources.targets import SourceKind, Target
 from crsr_video.types import Frame, VideoInfo
 
 _HEAD_BYTES, _TAIL_BYTES = 256, 12
@@ -27,7 +27,7 @@ _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders by codec that also return transparency, which FFmpeg's own decoders leave out."""
 
 
-class Connection(Closing):
+class SourceConnection(Closing):
     """An open source, with its container, video stream and decoder.
 
     Args:
@@ -76,7 +76,7 @@ class Connection(Closing):
         if self.inlet is not None and waits:
             return read_facts(pipes.InletWindow(self.inlet, PROBE_BYTES))
         with suppress(OSError, ValueError):
-            if self.target.kind is Kind.FILE:
+            if self.target.kind is SourceKind.FILE:
                 with open_regular(self.target.path, follow_links=True) as file:
                     return read_facts(file)
         return FileFacts()
@@ -135,7 +135,9 @@ class Connection(Closing):
             except FFmpegError as error:
                 on_error(error)
                 # A camera that has no picture yet is asked again, without counting a failure.
-                is_waiting = isinstance(error, BlockingIOError) and self.target.kind is Kind.DEVICE
+                is_waiting = (
+                    isinstance(error, BlockingIOError) and self.target.kind is SourceKind.DEVICE
+                )
                 failures += not is_waiting
         self.gave_up = True
 
@@ -147,13 +149,13 @@ class Connection(Closing):
         """Bytes of a file, or bytes that were read from a pipe, or 0 for other sources."""
         if self.inlet is not None:
             return self.inlet.received
-        return self.target.path.stat().st_size if self.target.kind is Kind.FILE else 0
+        return self.target.path.stat().st_size if self.target.kind is SourceKind.FILE else 0
 
     def ends(self) -> tuple[bytes, bytes]:
         """Return the first and the last bytes of a file, or of a pipe that was read to its end."""
         if self.inlet is not None:
             return self.inlet.head, self.inlet.tail
-        if self.target.kind is not Kind.FILE:
+        if self.target.kind is not SourceKind.FILE:
             return b"", b""
         with self.target.path.open("rb") as file:
             head = file.read(_HEAD_BYTES)

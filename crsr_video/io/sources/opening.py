@@ -18,7 +18,7 @@ from crsr_video.errors import InputError, NoVideoError
 from crsr_video.files import open_regular
 from crsr_video.io import hardware, limits, matroska, pipes, pyav
 from crsr_video.io.pyav import Packet
-from crsr_video.io.sources.targets import Kind, Target, recorded_target
+from crsr_video.io.sources.targets import SourceKind, Target, recorded_target
 
 PROBE_BYTES = 32 << 20
 """Number of bytes from the beginning of a source within which every stream should begin."""
@@ -145,7 +145,7 @@ def _look_ahead(target: Target, inlet: pipes.Inlet | None) -> None:
         if not inlet.peek(1):
             inlet.check()
             raise NoVideoError(f"{target.name}: is empty: nothing came through the pipe")
-    elif target.kind is Kind.FILE:
+    elif target.kind is SourceKind.FILE:
         check_path(target.path)
         if is_matroska:
             matroska.check_sizes(target.path)
@@ -179,12 +179,12 @@ def _check_counts(container: InputContainer, name: str) -> None:
 
 def _explained(target: Target, error: Exception, inlet: pipes.Inlet | None) -> InputError:
     name = target.name
-    if target.kind is Kind.DEVICE:
+    if target.kind is SourceKind.DEVICE:
         known = _DEVICE_ERRORS.get(getattr(error, "errno", None) or 0)
         if known is None and isinstance(error, ArgumentError):
             known = "is not a camera, or does not have this size, rate or pixel format"
         return InputError(f"{name}: {known or f'cannot be opened: {pyav.reason(error)}'}")
-    if target.kind is Kind.NETWORK and inlet is None:
+    if target.kind is SourceKind.NETWORK and inlet is None:
         if isinstance(error, InvalidDataError):
             return InputError(f"{name}: sends nothing that can be read as video")
         if isinstance(error, ArgumentError):

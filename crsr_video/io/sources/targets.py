@@ -55,7 +55,7 @@ _LIVE_ANALYSIS = {"analyzeduration": "1000000", "fpsprobesize": "0"}
 """One second is enough to find all streams; the frame rate is not needed."""
 
 
-class Kind(Enum):
+class SourceKind(Enum):
     """How the bytes of a source arrive."""
 
     PIPE = "pipe"
@@ -68,7 +68,7 @@ class Kind(Enum):
 class Target:
     """A source that is ready to be opened."""
 
-    kind: Kind
+    kind: SourceKind
     name: str
     """Name in messages: the address without a password."""
     url: str
@@ -87,7 +87,7 @@ class Target:
     @property
     def is_live(self) -> bool:
         """Whether frames arrive at their own pace rather than as fast as they are read."""
-        return self.is_paced or self.kind is not Kind.FILE
+        return self.is_paced or self.kind is not SourceKind.FILE
 
     @property
     def path(self) -> Path:
@@ -108,14 +108,18 @@ def recorded_target(path: Path, settings: ReadSettings) -> Target:
         # FFmpeg would treat the name of a .jpg as a numbered sequence, and open other files.
         form = "jpeg_pipe" if path.suffix.lower() in (".jpg", ".jpeg", ".jpe") else None
         return Target(
-            kind=Kind.FILE, name=str(path), url=f"file:{path}", format=form, options=_options()
+            kind=SourceKind.FILE,
+            name=str(path),
+            url=f"file:{path}",
+            format=form,
+            options=_options(),
         )
     name = _demuxer(settings)
     shape = _check_shape(settings, name)
     if name == "rawvideo":
         shape = {"pixel_format": "yuv420p", "framerate": "25"} | shape
     return Target(
-        kind=Kind.PIPE, name=pipes.INPUT, url="-", format=name, options=_options(name) | shape
+        kind=SourceKind.PIPE, name=pipes.INPUT, url="-", format=name, options=_options(name) | shape
     )
 
 
@@ -129,7 +133,7 @@ def live_target(address: str, settings: ReadSettings) -> Target:
     if not address:
         raise InputError("a source is needed: -, a camera, a URL or a file")
     target = _live_target(address, settings)
-    if settings.loop and target.kind is not Kind.FILE:
+    if settings.loop and target.kind is not SourceKind.FILE:
         raise InputError(f"{target.name}: only a file can be played in a loop")
     return target
 
@@ -171,7 +175,7 @@ def _pipe(address: str, settings: ReadSettings) -> Target:
     name = _demuxer(settings)
     shape = _check_shape(settings, name, is_live=True)
     return Target(
-        kind=Kind.PIPE,
+        kind=SourceKind.PIPE,
         name=pipes.INPUT if is_standard else address,
         url="-" if is_standard else address,
         format=name,
@@ -188,7 +192,7 @@ def _file(address: str, settings: ReadSettings) -> Target:
     protocols = f"{limits.PROTOCOLS},crypto" if is_playlist else limits.PROTOCOLS
     shape = _check_shape(settings, name, is_live=True)
     return Target(
-        kind=Kind.FILE,
+        kind=SourceKind.FILE,
         name=path,
         url=f"file:{path}",
         format=name,
@@ -201,7 +205,7 @@ def _network(address: str, settings: ReadSettings, scheme: str) -> Target:
     name, shown = _demuxer(settings, _LIVE_FORMATS), masked(address)
     if scheme in RELAYED:
         return Target(
-            kind=Kind.NETWORK,
+            kind=SourceKind.NETWORK,
             name=shown,
             url=address,
             format=name,
@@ -220,7 +224,7 @@ def _network(address: str, settings: ReadSettings, scheme: str) -> Target:
         extra |= {"listen_timeout": str(math.ceil(settings.connect_seconds))}
     whitelists = _options(name, PROTOCOLS[scheme], _LIVE_FORMATS)
     return Target(
-        kind=Kind.NETWORK,
+        kind=SourceKind.NETWORK,
         name=shown,
         url=address,
         format=name,
@@ -240,7 +244,7 @@ def _device(address: str, settings: ReadSettings, name: str) -> Target:
     # a call that waits for a picture could not be interrupted.
     options = {"fflags": "+4", "max_streams": str(limits.MAX_STREAMS)}
     return Target(
-        kind=Kind.DEVICE,
+        kind=SourceKind.DEVICE,
         name=address,
         url=f"video={address}" if name == "dshow" and "=" not in address else address,
         format=name,

@@ -38,7 +38,7 @@ def versions(config: Config) -> dict[str, str]:
     return found
 
 
-def _ranges_checksum(pair: weights.Pair) -> str:
+def _ranges_checksum(pair: weights.NetworkPair) -> str:
     """Return a checksum of the calibration on which int8 inference depends."""
     ranges = [getattr(n, "ranges", None) for n in (pair.consistifier, pair.superresolver)]
     return hashlib.sha256(json.dumps(ranges, sort_keys=True).encode()).hexdigest()

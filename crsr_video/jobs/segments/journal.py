@@ -15,7 +15,7 @@ from crsr_video.private_folder import PrivateFolder
 Record = dict[str, Any]
 
 
-class Journal:
+class SegmentJournal:
     """An append-only file of records.
 
     Args:

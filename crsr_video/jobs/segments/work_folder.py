@@ -16,7 +16,7 @@ from crsr_video.errors import ConfigError, DeviceError, InputError, OutputError
 from crsr_video.files import sync_folder
 from crsr_video.io.output_file import check_output
 from crsr_video.jobs.segments import compatibility, packets
-from crsr_video.jobs.segments.journal import Journal, Record
+from crsr_video.jobs.segments.journal import Record, SegmentJournal
 from crsr_video.jobs.segments.planning import MAX_THREADS, Plan, Segment, plan
 from crsr_video.jobs.segments.results import SegmentResult
 from crsr_video.private_folder import PrivateFolder
@@ -106,7 +106,7 @@ class WorkFolder:
         if config.job.restart:
             self.clear()
         with self._blaming_journal():
-            self._journal = Journal(self._folder, _JOURNAL)
+            self._journal = SegmentJournal(self._folder, _JOURNAL)
         if any("segment" in record for record in self._journal.records):
             with self._blaming_journal():
                 self.plan = self._resumed_plan(source, output, config)
@@ -114,7 +114,7 @@ class WorkFolder:
         else:
             self.clear()
             check_output(output, source, config.job.overwrite)
-            self._journal = Journal(self._folder, _JOURNAL)
+            self._journal = SegmentJournal(self._folder, _JOURNAL)
             self.plan = self._new_plan(source, output, config, length)
         self._is_open = True
         self._remove_incomplete_files()

@@ -12,7 +12,7 @@ from crsr_video.closing import Closing
 from crsr_video.errors import InputError, NoVideoError, OutputError
 from crsr_video.files import sha256_of_file
 from crsr_video.io.output_plan import plan_output
-from crsr_video.io.reader import Reader, Span
+from crsr_video.io.reader import Reader, TimeSpan
 from crsr_video.io.writer import Writer
 from crsr_video.jobs.segments import compatibility, packets
 from crsr_video.jobs.segments.planning import Plan, Segment
@@ -79,7 +79,7 @@ class SegmentWorker(Closing):
         frames.reset()
         frames.counts_frame = lambda frame: segment.contains(_source_pts(frame))
         before = frames.statistics
-        observer = report.Observer(installed_recogniser()) if config.job.report else None
+        observer = report.EnhancementObserver(installed_recogniser()) if config.job.report else None
         frames.observer = observer.push if observer is not None else None
         frames.lowered.clear()
         faces = _FaceLog(segment, own_ids=config.faces.tracks is None)
@@ -127,7 +127,7 @@ class SegmentWorker(Closing):
     def _open_source(self, whole: Reader, segment: Segment, stack: ExitStack) -> Reader:
         """Open the source at the start of the warm-up."""
         plan = self._plan
-        span = Span(segment.warm_up, plan.end, plan.can_seek)
+        span = TimeSpan(segment.warm_up, plan.end, plan.can_seek)
         try:
             return stack.enter_context(Reader(plan.source, span=span, like=whole.source.first))
         except NoVideoError as error:

@@ -15,28 +15,30 @@ import time
 from pathlib import Path
 
 from crsr_video.server import protocol
-from crsr_video.server.protocol import Buffer, Enhance, FrameDone, Hello, Kind, TextAnswer
-from crsr_video.server.transport import Connection, ServerSocket, SharedFrame
+from crsr_video.server.protocol import Buffer, Enhance, FrameDone, Hello, MessageKind, TextAnswer
+from crsr_video.server.transport import MessageConnection, ServerSocket, SharedFrame
 
 MODE = os.environ.get("CRSR_FAKE", "")
 
 
 def converse(link: socket.socket) -> None:
-    channel = Connection(link, 20)
+    channel = MessageConnection(link, 20)
     frame = None
     while got := channel.receive(None):
         header, payload, descriptors = got
         request = protocol.unpack_request(header.kind, payload)
         if MODE == "silent" or (MODE == "frames" and isinstance(request, Enhance)):
             continue
-        answer = TextAnswer(Kind.WELCOME if isinstance(request, Hello) else Kind.OK, "")
+        answer = TextAnswer(
+            MessageKind.WELCOME if isinstance(request, Hello) else MessageKind.OK, ""
+        )
         if isinstance(request, Buffer):
             frame = SharedFrame(descriptors[0], request)
             os.close(descriptors[0])
         elif isinstance(request, Enhance):
             frame.picture[..., :3] ^= 255
             answer = FrameDone(True, 1, 1)
-        message = protocol.pack(Kind(answer.kind), header.sequence, answer.pack())
+        message = protocol.pack(MessageKind(answer.kind), header.sequence, answer.pack())
         if MODE == "version":
             message = message[:4] + b"\x09\x00" + message[6:]
         if MODE == "noise":

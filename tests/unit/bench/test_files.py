@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from crsr_video import errors
 from crsr_video.bench import case as measuring
 from crsr_video.bench import clip, peak, suite
-from crsr_video.bench.figures import Case, Figures, Speed, Startup
+from crsr_video.bench.figures import BenchCase, BenchFigures, Speed, Startup
 from crsr_video.cli import main
 from crsr_video.config import Config
 from crsr_video.io.reader import Reader
@@ -23,7 +23,7 @@ from crsr_video.runtime.loading import load_networks
 from crsr_video.track.tracker import Tracker
 from crsr_video.types import Frame
 
-TINY = Case("360p", 1, "ultrafast", 12, "fast", 1)
+TINY = BenchCase("360p", 1, "ultrafast", 12, "fast", 1)
 STAGES = {"decode", "track", "align", "consistify", "super-resolve", "smooth", "paste"}
 STAGES |= {"convert", "encode"}
 SMALL, LARGE = (measuring.ComputedCrop(side, side, side) for side in (32, 128))
@@ -33,7 +33,7 @@ STAGE_MS = {"consistify": 1.0, "super-resolve": 9.0}
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
     path = tmp_path_factory.mktemp("bench") / "clip.mp4"
-    clip.write(path, clip.Sample(640, 360, 1, 12))
+    clip.write(path, clip.ClipProperties(640, 360, 1, 12))
     return path
 
 
@@ -50,7 +50,7 @@ def frames_of(path):
 @pytest.mark.parametrize("faces", [0, 4])
 def test_the_clip_shows_the_requested_number_of_faces(tmp_path, faces):
     path = tmp_path / "clip.mp4"
-    clip.write(path, clip.Sample(640, 360, faces, 10))
+    clip.write(path, clip.ClipProperties(640, 360, faces, 10))
     with Tracker() as tracker:
         tracked = [item for frame in frames_of(path) for item in tracker.push(frame)]
         tracked += tracker.flush()
@@ -58,7 +58,7 @@ def test_the_clip_shows_the_requested_number_of_faces(tmp_path, faces):
 
 
 def test_the_clip_is_reproducible_and_moves():
-    sample = clip.Sample(160, 90, 1, 3)
+    sample = clip.ClipProperties(160, 90, 1, 3)
     first, second = list(clip.pictures(sample)), list(clip.pictures(sample))
     assert np.array_equal(first, second)
     assert np.abs(first[0].astype(int) - first[2]).mean() > 0.5
@@ -66,7 +66,7 @@ def test_the_clip_is_reproducible_and_moves():
 
 def test_more_than_four_faces_are_refused(tmp_path):
     with pytest.raises(ValueError, match="use 0 to 4"):
-        clip.write(tmp_path / "clip.mp4", clip.Sample(160, 90, 5, 1))
+        clip.write(tmp_path / "clip.mp4", clip.ClipProperties(160, 90, 5, 1))
 
 
 def test_face_crops_differ_and_are_reproducible():
@@ -133,7 +133,7 @@ def test_networks_without_multiplications_have_no_throughput(monkeypatch):
 
 
 def test_the_table_shows_gpu_columns_only_with_a_gpu(figures):
-    assert "transfers" not in suite.as_text(Figures({}, (figures,)))
+    assert "transfers" not in suite.as_text(BenchFigures({}, (figures,)))
     gpu = replace(
         figures,
         enhanced=Speed(20.0, 30.0),
@@ -142,11 +142,11 @@ def test_the_table_shows_gpu_columns_only_with_a_gpu(figures):
         transfer_ms=1.5,
         notices=("cannot decode on cuda here: software is used",),
     )
-    text = " ".join(suite.as_text(Figures({}, (gpu, figures))).split())
+    text = " ".join(suite.as_text(BenchFigures({}, (gpu, figures))).split())
     assert "| 512 MiB | 1.50 ms | 8% |" in text
     assert "| - | - | - |" in text
     assert text.count("software is used") == 1
-    unknown = suite.as_text(Figures({}, (replace(gpu, transfer_ms=None),)))
+    unknown = suite.as_text(BenchFigures({}, (replace(gpu, transfer_ms=None),)))
     assert "| 512 MiB | ? | ? |" in " ".join(unknown.split())
 
 
@@ -167,7 +167,7 @@ def test_plain_transcoding_keeps_every_frame(sample):
 
 
 def test_the_tables_show_every_case_and_the_startup(figures):
-    text = suite.as_text(Figures({"cores": "2"}, (figures,), Startup(0.25, 1.5)))
+    text = suite.as_text(BenchFigures({"cores": "2"}, (figures,), Startup(0.25, 1.5)))
     assert " ".join(text.split()).count("| 360p | 1 | ultrafast |") == 3
     assert "super-resolve" in text
     assert "Start-up: 0.25 s for --help, 1.50 s to the first enhanced frame" in text
@@ -196,7 +196,7 @@ def test_the_startup_is_measured(sample):
 
 def test_a_failed_case_is_reported_on_one_line():
     with pytest.raises(errors.BenchError, match=r"measuring failed: .*no-such-model"):
-        suite.run([Case("360p", 0, "ultrafast", 12, "no-such-model", 1)])
+        suite.run([BenchCase("360p", 0, "ultrafast", 12, "no-such-model", 1)])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from crsr_video import weights
 from crsr_video.bench import contenders, networks, peak, transfers
 from crsr_video.bench.case import face_macs, precision_at
 from crsr_video.bench.clip import face_crops
-from crsr_video.bench.networks import NetworkFigures, Settings, as_dict, as_text
+from crsr_video.bench.networks import NetworkBenchSettings, NetworkFigures, as_dict, as_text
 from crsr_video.cli import main
 from crsr_video.config import Config
 from crsr_video.errors import BenchError
@@ -164,7 +164,7 @@ def test_rows_of_a_gpu_have_step_times(monkeypatch):
         return contenders.streamed(plain.way, plain.precision, stream)
 
     monkeypatch.setattr(contenders, "ours", on_gpu)
-    settings = Settings(models=("identity",), batches=(9,), sides=(32,), runs=1)
+    settings = NetworkBenchSettings(models=("identity",), batches=(9,), sides=(32,), runs=1)
     (found,) = networks.measure(settings)
     steps = (found.upload_ms, found.compute_ms, found.download_ms)
     assert min(steps) > 0
@@ -262,7 +262,7 @@ def fake_runtime(name, monkeypatch, factor=1.0):
 
 def test_contenders_take_turns_and_are_compared(monkeypatch):
     fake_runtime("onnxruntime", monkeypatch, factor=0.5)
-    settings = Settings(
+    settings = NetworkBenchSettings(
         models=("fast",), batches=(2,), sides=(32,), runs=1, against=("onnxruntime",)
     )
     ours, theirs = networks.measure(settings)
@@ -298,7 +298,7 @@ def test_a_batch_that_exceeds_memory_is_reported(monkeypatch):
 
     monkeypatch.setattr(networks, "face_crops", fail)
     with pytest.raises(BenchError, match="1 crops of 64 pixels do not fit into the memory of cpu"):
-        networks.measure(Settings(models=("identity",), batches=(1,)))
+        networks.measure(NetworkBenchSettings(models=("identity",), batches=(1,)))
 
 
 @pytest.mark.parametrize(

@@ -89,12 +89,12 @@ def test_a_server_that_ends_is_reported_and_reaped(tmp_path, monkeypatch):
 def test_missing_programs_are_reported(host, message, monkeypatch):
     monkeypatch.setattr(status, "ffmpeg", lambda: host)
     with pytest.raises(BenchError, match=message):
-        plugin.measure(plugin.Settings(size="360p", frames=8, runs=1))
+        plugin.measure(plugin.PluginBenchSettings(size="360p", frames=8, runs=1))
 
 
 def test_an_unknown_model_is_refused_at_once():
     with pytest.raises(WeightsError, match="no-such-model"):
-        plugin.measure(plugin.Settings(model="no-such-model"))
+        plugin.measure(plugin.PluginBenchSettings(model="no-such-model"))
 
 
 @pytest.mark.parametrize("options", [["--size", "8k"], ["--frames", "1"], ["--runs", "0"]])

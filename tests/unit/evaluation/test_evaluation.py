@@ -11,7 +11,7 @@ from crsr_video.cli import main
 from crsr_video.errors import ConfigError, TrainingError
 from crsr_video.evaluation import genuine, models, paired, report
 from crsr_video.evaluation.degradations import FIXED
-from crsr_video.evaluation.methods import Method, methods, runner
+from crsr_video.evaluation.methods import EvaluatedMethod, methods, runner
 from crsr_video.evaluation.metrics import CANONICAL, face_region, ssim
 from crsr_video.evaluation.models import MetricModels
 from crsr_video.evaluation.samples import batches, reference, samples, spaced
@@ -195,7 +195,7 @@ def test_the_truth_is_perfect_and_clean_beats_degraded(folder, fakes) -> None:
         return torch.cat(found) if found else Bicubic()(low)
 
     bicubic = methods([])[0]
-    rows = paired.measure([bicubic, Method("cheat", cheat)], folder, fakes, tiers=(32,))
+    rows = paired.measure([bicubic, EvaluatedMethod("cheat", cheat)], folder, fakes, tiers=(32,))
     plain, perfect, degraded, _ = (row.figures for row in rows)
     assert perfect["psnr"] == pytest.approx(MAX_PSNR) and perfect["better"] == perfect["same"] == 1
     assert perfect["ssim"] == pytest.approx(1) and perfect["identity"] == 0
@@ -212,7 +212,7 @@ def test_the_worst_twentieth() -> None:
 
 def test_genuine_faces_are_measured_as_sets(folder, fakes) -> None:
     faces = [genuine.GenuineFaces("drawn", Drawn(32, 9))]
-    dark = Method("dark", lambda low: Bicubic()(low) * 0.1)
+    dark = EvaluatedMethod("dark", lambda low: Bicubic()(low) * 0.1)
     compared = [*methods(["identity"]), dark]
     rows = genuine.measure(compared, faces, folder, fakes, tiers=(16, 32), count=5)
     assert [(r.tier, r.input, r.method, r.faces) for r in rows] == [
@@ -284,7 +284,7 @@ def test_rows_by_skin_tone_add_up(folder, fakes) -> None:
 
 
 def test_a_blind_sheet_keeps_its_key_apart(folder, tmp_path) -> None:
-    dark = Method("dark", lambda low: Bicubic()(low) * 0.1)
+    dark = EvaluatedMethod("dark", lambda low: Bicubic()(low) * 0.1)
     compared = [*methods(["identity"]), dark]
     key = write_blind_sheet(tmp_path / "blind.png", compared, folder, tier=32)
     answers = json.loads(key.read_text())

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from crsr_video.cli import main
 from crsr_video.evaluation import protocol
-from crsr_video.evaluation.protocol import PLAN, Settings, bootstrap, report
+from crsr_video.evaluation.protocol import PLAN, ProtocolSettings, bootstrap, report
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.costs import count_macs
 from crsr_video.training.method import SIZES
@@ -43,7 +43,7 @@ def test_every_run_of_the_plan_has_known_settings_and_starts_from_an_earlier_one
 
 
 def test_a_difference_stands_beside_every_method(tmp_path) -> None:
-    settings = Settings(faces=tmp_path, genuine=tmp_path, folder=tmp_path, seeds=(1, 2))
+    settings = ProtocolSettings(faces=tmp_path, genuine=tmp_path, folder=tmp_path, seeds=(1, 2))
     paired = [
         {
             ("clean", name): {"psnr": np.full(6, value + seed / 10)}

@@ -10,9 +10,9 @@ from crsr_video.errors import ConfigError, TrainingError
 from crsr_video.evaluation.landmarks import Landmarks
 from crsr_video.evaluation.report import VIDEO, as_dicts, as_text
 from crsr_video.evaluation.video import (
-    Case,
+    DegradedClip,
+    FacePlace,
     Methods,
-    Place,
     cases_of,
     measure_case,
     measure_videos,
@@ -61,17 +61,17 @@ def meter_of(**changes: list[float]) -> Meter:
     return meter
 
 
-def case_of(name: str, group: str) -> Case:
-    return Case(Clip(name, Path(name)), known(), Path(name), group, None, 24)
+def case_of(name: str, group: str) -> DegradedClip:
+    return DegradedClip(Clip(name, Path(name)), known(), Path(name), group, None, 24)
 
 
 def test_a_face_has_the_same_place_in_an_enlarged_picture(rng) -> None:
     # Blobs without edges: two ways of resampling edges differ, and only places are compared.
     blobs = cv2.GaussianBlur(rng.uniform(0, 255, (96, 120, 3)), (0, 0), 3)
     frame = from_rgb(np.clip(128 + 8 * (blobs - 128), 0, 255).astype(np.uint8), 0)
-    place = Place(crop_from_frame(landmarks_at(60, 50, 64, 10), 64), 120, 96)
+    place = FacePlace(crop_from_frame(landmarks_at(60, 50, 64, 10), 64), 120, 96)
     # As far as a face comes to lie aside when enlarging by 4 forgets about half pixels.
-    aside = Place(crop_from_frame(landmarks_at(60 + 3 / 8, 50, 64, 10), 64), 120, 96)
+    aside = FacePlace(crop_from_frame(landmarks_at(60 + 3 / 8, 50, 64, 10), 64), 120, 96)
     small, large = place.cut(frame, 64), place.cut(enlarge(frame, 4, "cubic"), 64)
     assert small.shape == (64, 64, 3)
     apart = np.abs(small - large).mean()
@@ -80,7 +80,7 @@ def test_a_face_has_the_same_place_in_an_enlarged_picture(rng) -> None:
 
 
 def test_crops_are_not_larger_than_in_the_truth() -> None:
-    case = Case(Clip("a", Path("a")), known(), Path("a"), "24 px", None, 24)
+    case = DegradedClip(Clip("a", Path("a")), known(), Path("a"), "24 px", None, 24)
     assert [case.crop_size(scale) for scale in (1, 2, 4)] == [64, 91, 100]
 
 

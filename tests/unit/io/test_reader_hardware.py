@@ -14,7 +14,7 @@ from crsr_video.errors import ConfigError, CrsrError
 from crsr_video.io import hardware, reader
 from crsr_video.io.reader import Reader
 from crsr_video.io.sources import opening
-from crsr_video.io.sources.connection import Connection
+from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.types import Frame
 from tests.support.video import make_video
 
@@ -92,7 +92,7 @@ def test_software_decodes_if_a_device_returns_nothing(
 ) -> None:
     expected, _ = decoded(clip)
 
-    class Device(Connection):
+    class Device(SourceConnection):
         """A connection whose device decodes nothing."""
 
         def __init__(self, *args, hwaccel="none", **options):
@@ -100,7 +100,7 @@ def test_software_decodes_if_a_device_returns_nothing(
             if hwaccel != "none":
                 self.decoder = Barren(self.decoder)
 
-    monkeypatch.setattr(reader, "Connection", Device)
+    monkeypatch.setattr(reader, "SourceConnection", Device)
     pictures, notes = decoded(clip, hwaccel="auto")
     assert pictures == expected
     assert any("decoding on auto returns no pictures" in note for note in notes)

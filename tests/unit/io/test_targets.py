@@ -8,7 +8,7 @@ import pytest
 
 from crsr_video.config import ReadSettings
 from crsr_video.errors import ConfigError, InputError
-from crsr_video.io.sources.targets import Kind, Target, live_target, masked, recorded_target
+from crsr_video.io.sources.targets import SourceKind, Target, live_target, masked, recorded_target
 
 
 def target(address: str, **settings: object) -> Target:
@@ -17,15 +17,15 @@ def target(address: str, **settings: object) -> Target:
 
 def test_addresses_have_a_kind() -> None:
     kinds = {
-        "-": Kind.PIPE,
-        "pipe:0": Kind.PIPE,
-        "/dev/video0": Kind.DEVICE,
-        "rtsp://camera/stream": Kind.NETWORK,
-        "srt://host:9000": Kind.NETWORK,
-        "http://host/a.m3u8": Kind.NETWORK,
-        "clip.mp4": Kind.FILE,
-        "file:///videos/a.mp4": Kind.FILE,
-        "a:b.mp4": Kind.FILE,
+        "-": SourceKind.PIPE,
+        "pipe:0": SourceKind.PIPE,
+        "/dev/video0": SourceKind.DEVICE,
+        "rtsp://camera/stream": SourceKind.NETWORK,
+        "srt://host:9000": SourceKind.NETWORK,
+        "http://host/a.m3u8": SourceKind.NETWORK,
+        "clip.mp4": SourceKind.FILE,
+        "file:///videos/a.mp4": SourceKind.FILE,
+        "a:b.mp4": SourceKind.FILE,
     }
     assert {address: target(address).kind for address in kinds} == kinds
 

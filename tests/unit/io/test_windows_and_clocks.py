@@ -8,7 +8,7 @@ import pytest
 
 from crsr_video.io.pace import Pace
 from crsr_video.io.packet_clocks import RecordingClocks, Timeline, common_time_base
-from crsr_video.io.windows import Span, Window, time_of
+from crsr_video.io.windows import TimeSpan, Window, time_of
 
 TICK = Fraction(1, 90_000)
 MILLISECOND = Fraction(1, 1000)
@@ -37,7 +37,7 @@ def test_the_begin_is_a_whole_number_of_ticks() -> None:
 
 
 def test_a_span_shifts_no_timestamps() -> None:
-    part = Window.from_span(Span(90_000, 180_000, seek=False), TICK)
+    part = Window.from_span(TimeSpan(90_000, 180_000, seek=False), TICK)
     assert part == Window(Fraction(1), Fraction(2), Fraction(0), False)
 
 

@@ -9,7 +9,7 @@ from crsr_video.networks.blocks import enlarge
 from crsr_video.networks.codes import ByteConvolution, Codes, Scale, doubled, smoothing
 from crsr_video.networks.fused import Fused
 from crsr_video.networks.plan import convolutions, run_steps
-from crsr_video.networks.quantised import Observer, Quantised
+from crsr_video.networks.quantised import Quantised, RangeObserver
 from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
 from tests.support.processor import needs_onednn, needs_vnni
 
@@ -56,7 +56,7 @@ def pictures(height=32, width=32, count=2):
 
 
 def ranges_of(network):
-    observer = Observer(network)
+    observer = RangeObserver(network)
     for size in (32, 64):
         run_steps(network, observer, pictures(size, size, 4))
     return observer.ranges
@@ -146,7 +146,7 @@ def test_a_way_leaves_weights_and_input_alone():
 def test_walking_is_what_the_network_does():
     for network in networks():
         assert (
-            run_steps(network, Observer(network), pictures()) - network(pictures())
+            run_steps(network, RangeObserver(network), pictures()) - network(pictures())
         ).abs().max() < 1e-5
 
 

@@ -8,7 +8,7 @@ from crsr_video.networks import (
     Bicubic,
     Consistifier,
     FeatureDiscriminator,
-    Identity,
+    IdentityConsistifier,
     SuperResolver,
 )
 from crsr_video.networks.blocks import enlarge, without_lattice
@@ -52,7 +52,7 @@ def test_the_default_networks_start_as_identity_and_bicubic():
     x = pictures(16, 16, 1)
     assert torch.equal(Consistifier()(x), x)
     assert torch.equal(SuperResolver()(x), Bicubic()(x))
-    assert torch.equal(Identity()(x), x)
+    assert torch.equal(IdentityConsistifier()(x), x)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ from crsr_video.report.facts import (
     Curve,
     Flicker,
     FrameFacts,
-    Identity,
+    IdentitySimilarity,
     Masks,
     MediaFacts,
     PersonFacts,
     Picture,
-    Report,
-    Span,
+    RunReport,
     StreamFacts,
+    VisibleSpan,
 )
 from crsr_video.report.measurements import encode_jpeg
 
@@ -47,10 +47,10 @@ def person(number, **fields):
         strength_min=0.2,
         strength_max=1.0,
         backed_off=BackedOff(12, 0.1, 0.4, "drift"),
-        identity=Identity(3, 0.97, 0.95, 0.96, 0.98),
+        identity=IdentitySimilarity(3, 0.97, 0.95, 0.96, 0.98),
         flicker=Flicker(8, 1.5, 1.25),
         skipped={"not seen clearly": 7},
-        spans=(Span(0.0, 2.0, True), Span(2.0, 4.0, False)),
+        spans=(VisibleSpan(0.0, 2.0, True), VisibleSpan(2.0, 4.0, False)),
         curves={
             "size": Curve(seconds, tuple(40.0 + n for n in range(40))),
             "strength": Curve(seconds, (1.0,) * 40),
@@ -82,7 +82,7 @@ def report(people=3, **fields):
         colour,
         streams,
     )
-    facts = Report(
+    facts = RunReport(
         created="2024-02-29T12:00:00+00:00",
         complete=True,
         command=("crsr-video", "enhance", EVIL),

@@ -7,7 +7,7 @@ import pytest
 
 from crsr_video.records import from_json, to_json
 from crsr_video.report import Observations, merge, renumber
-from crsr_video.report.facts import Masks, Span
+from crsr_video.report.facts import Masks, VisibleSpan
 from tests.unit.report.sample_report import person
 
 
@@ -35,7 +35,7 @@ def test_track_ids_and_times_are_changed(part):
     (face,) = moved.people
     assert (face.id, face.tracks) == (5, (5,))
     assert (face.id, face.first_seconds, face.last_seconds) == (5, 10.0, 14.0)
-    assert face.spans[0] == Span(10.0, 12.0, True)
+    assert face.spans[0] == VisibleSpan(10.0, 12.0, True)
     assert face.curves["size"].seconds[:2] == (10.0, 10.1)
     assert face.pictures[0].seconds == 11.0
     assert moved.cuts == (12.0,)
@@ -74,10 +74,10 @@ def test_two_parts_of_one_person_are_merged(part):
 
 
 def test_a_span_continues_across_a_segment_boundary():
-    first = replace(person(1), spans=(Span(0.0, 4.0, True),))
-    second = replace(person(1), spans=(Span(4.04, 6.0, True),))
+    first = replace(person(1), spans=(VisibleSpan(0.0, 4.0, True),))
+    second = replace(person(1), spans=(VisibleSpan(4.04, 6.0, True),))
     assert merge([Observations((first,)), Observations((second,))]).people[0].spans == (
-        Span(0.0, 6.0, True),
+        VisibleSpan(0.0, 6.0, True),
     )
 
 

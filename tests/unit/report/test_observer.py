@@ -11,7 +11,7 @@ from crsr_video.imaging.masks import patch, touched
 from crsr_video.report import observer as observer_module
 from crsr_video.report.curves import MAX_POINTS, Gauge, Presence
 from crsr_video.report.measurements import SIDE, FacePair, flicker
-from crsr_video.report.observer import Observer
+from crsr_video.report.observer import EnhancementObserver
 from crsr_video.stages.backoff import DRIFT
 from crsr_video.stages.base import Lowered
 from crsr_video.types import TrackedFrame
@@ -57,7 +57,7 @@ def test_counts_times_sizes_and_strengths_are_noted(still):
         face = FACE if number < 30 else replace(FACE, skipped="not seen clearly")
         return [face] if number >= 10 else []
 
-    seen = watch(Observer(), still[:50], faces_of, weight=0.75, cuts=(0, 20))
+    seen = watch(EnhancementObserver(), still[:50], faces_of, weight=0.75, cuts=(0, 20))
     (track,) = seen.people
     assert (track.id, track.frames, track.enhanced) == (3, 40, 20)
     assert (track.first_seconds, track.last_seconds) == (0.4, 1.96)
@@ -72,7 +72,7 @@ def test_counts_times_sizes_and_strengths_are_noted(still):
 
 
 def test_the_changed_area_counts_touched_pixels(still):
-    seen = watch(Observer(), still[:1], lambda _: [FACE])
+    seen = watch(EnhancementObserver(), still[:1], lambda _: [FACE])
     share = float(touched(finished(still[0], [FACE])).mean())
     assert seen.masks is not None
     assert (seen.masks.frames, seen.masks.mean) == (1, pytest.approx(share))
@@ -81,7 +81,9 @@ def test_the_changed_area_counts_touched_pixels(still):
 
 def test_flicker_of_source_and_result_are_separate(still):
     """The source is still, and the result changes by 8 codes in every other frame."""
-    seen = watch(Observer(), still[:40], lambda _: [FACE], change_of=lambda n: 8 * (n % 2))
+    seen = watch(
+        EnhancementObserver(), still[:40], lambda _: [FACE], change_of=lambda n: 8 * (n % 2)
+    )
     measured = seen.people[0].flicker
     assert measured is not None
     assert measured.pairs == 4
@@ -107,7 +109,7 @@ def test_motion_is_not_flicker():
 def test_pictures_show_the_same_region_before_and_after(still):
     import cv2
 
-    seen = watch(Observer(), still[:1], lambda _: [FACE], change_of=lambda _: 40)
+    seen = watch(EnhancementObserver(), still[:1], lambda _: [FACE], change_of=lambda _: 40)
     (picture,) = seen.people[0].pictures
     before, after = (
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(int)
@@ -128,7 +130,7 @@ def test_a_larger_result_is_measured_in_the_same_region(still):
 
 
 def test_back_off_is_reported(still):
-    observer = Observer()
+    observer = EnhancementObserver()
     watch(observer, still[:5], lambda _: [FACE])
     lowered = Lowered(frames=4, lowest=0.25, total=2.0)
     lowered.causes[DRIFT] = 4
@@ -153,7 +155,7 @@ class TurningEmbeddings:
 def test_identity_is_sampled(still):
     recogniser = TurningEmbeddings()
     frames = [replace(still[0], pts=n) for n in range(150)]
-    identity = watch(Observer(recogniser), frames, lambda _: [FACE]).people[0].identity
+    identity = watch(EnhancementObserver(recogniser), frames, lambda _: [FACE]).people[0].identity
     assert identity is not None
     assert identity.samples == recogniser.calls == 2  # One in 60 frames, beginning late.
     assert identity.likeness_min == pytest.approx(np.cos(0.2), abs=1e-3)
@@ -164,7 +166,7 @@ def test_identity_is_sampled(still):
 def test_details_are_kept_for_the_longest_tracks_only(monkeypatch):
     monkeypatch.setattr(observer_module, "DETAILED_TRACKS", 4)
     frame = frame_of("gray", np.full((64, 64), 90.0), time_base=BASE)
-    observer = Observer()
+    observer = EnhancementObserver()
     number = 0
     for track in range(12):
         for _ in range(30 if track < 3 else 10):
@@ -209,11 +211,11 @@ class SameEmbeddings:
 
 def test_tracks_with_the_same_number_are_one_person(still):
     faces = [replace(FACE, person=2), replace(FACE, track=4, person=2)]
-    (person,) = watch(Observer(), still[:20], lambda n: [faces[n >= 10]]).people
+    (person,) = watch(EnhancementObserver(), still[:20], lambda n: [faces[n >= 10]]).people
     assert (person.id, person.tracks, person.frames) == (2, (3, 4), 20)
 
 
 def test_tracks_are_grouped_by_likeness(still):
     faces = [FACE, replace(FACE, track=4)]
-    seen = watch(Observer(SameEmbeddings()), still[:20], lambda n: [faces[n >= 10]])
+    seen = watch(EnhancementObserver(SameEmbeddings()), still[:20], lambda n: [faces[n >= 10]])
     assert [person.tracks for person in seen.people] == [(3, 4)]

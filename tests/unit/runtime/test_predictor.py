@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from crsr_video.imaging.masks import face_mask, window
-from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver, onednn
+from crsr_video.networks import Bicubic, Consistifier, IdentityConsistifier, SuperResolver, onednn
 from crsr_video.networks.plan import run_steps
-from crsr_video.networks.quantised import Observer, Quantised
+from crsr_video.networks.quantised import Quantised, RangeObserver
 from crsr_video.runtime import measurements, predictor
 from crsr_video.runtime.predictor import Predictor, Windowed
 from tests.support.operations import CPU
@@ -36,7 +36,9 @@ def away(one, other):
     return float((one - other).abs().max())
 
 
-@pytest.mark.parametrize("made", [network(), Bicubic(), Identity(), Consistifier((4, 6, 8), 1)])
+@pytest.mark.parametrize(
+    "made", [network(), Bicubic(), IdentityConsistifier(), Consistifier((4, 6, 8), 1)]
+)
 @torch.inference_mode()
 def test_a_predictor_gives_the_network_s_own_result(made):
     plain = copy.deepcopy(made)
@@ -183,7 +185,7 @@ def test_large_pictures_leave_the_int8_network_as_it_is(monkeypatch):
 
 
 def measured(made):
-    observer = Observer(made)
+    observer = RangeObserver(made)
     run_steps(made, observer, pictures(4, 32))
     made.ranges = observer.ranges
     return made

@@ -26,7 +26,7 @@ from crsr_video.server.protocol import (
     Enhance,
     FrameDone,
     Hello,
-    Kind,
+    MessageKind,
     Refusal,
     RefusalCode,
     TextAnswer,
@@ -49,8 +49,8 @@ def still_well(server):
     [
         b"GET / HTTP/1.1\r\n\r\n",
         bytes(16),
-        protocol.pack(Kind.ENHANCE, 1, Enhance().pack()),
-        protocol.pack(Kind.HELLO, 1, b"\xff\xff"),
+        protocol.pack(MessageKind.ENHANCE, 1, Enhance().pack()),
+        protocol.pack(MessageKind.HELLO, 1, b"\xff\xff"),
         protocol.HEADER.pack(b"CRSR", 1, 1, 1, 1 << 20),
         protocol.HEADER.pack(b"CRSR", 1, 77, 1, 0),
     ],
@@ -107,7 +107,7 @@ def test_memory_that_could_kill_the_server_is_refused(shared, tmp_path):
         os.close(writer)
         assert "memfd_create" in refused_memory(raw, reader)
         frame, good = transport.SharedFrame.create(Buffer(8, 8))
-        assert raw.ask(Buffer(8, 8), (good,)) == TextAnswer(Kind.OK, "")
+        assert raw.ask(Buffer(8, 8), (good,)) == TextAnswer(MessageKind.OK, "")
         os.close(good)
         raw.ask(EffectSettings(model="identity"))
         assert isinstance(raw.ask(Enhance()), FrameDone)
@@ -171,7 +171,7 @@ def test_one_client_too_many_is_refused(folder, monkeypatch):
             refusal = third.heard()
             assert isinstance(refusal, Refusal)
             assert refusal.code == RefusalCode.BUSY
-        assert one.ask(EffectSettings(model="identity")) == TextAnswer(Kind.OK, "")
+        assert one.ask(EffectSettings(model="identity")) == TextAnswer(MessageKind.OK, "")
 
 
 def conversation(rng):
@@ -186,7 +186,9 @@ def conversation(rng):
     ]
     if rng.random() < 0.3:
         rng.shuffle(parts)
-    return [(protocol.pack(Kind(p.kind), i, p.pack()), fd) for i, (p, fd) in enumerate(parts)]
+    return [
+        (protocol.pack(MessageKind(p.kind), i, p.pack()), fd) for i, (p, fd) in enumerate(parts)
+    ]
 
 
 def mutated(rng, message):
@@ -315,7 +317,7 @@ def fake(path, reply):
                 link, _ = listener.accept()
                 with link:
                     link.settimeout(20)
-                    while got := transport.Connection(link, 5).receive(20):
+                    while got := transport.MessageConnection(link, 5).receive(20):
                         for found in got[2]:
                             os.close(found)
                         data = reply(got[0])
@@ -339,19 +341,19 @@ def fake(path, reply):
         (lambda _: b"x" * 16, ProtocolError, "not the protocol"),
         (lambda _: protocol.HEADER.pack(b"CRSR", 9, 128, 1, 0), VersionError, "version 9"),
         (
-            lambda h: protocol.pack(Kind.DONE, h.sequence, FrameDone(True, 1, 1).pack()),
+            lambda h: protocol.pack(MessageKind.DONE, h.sequence, FrameDone(True, 1, 1).pack()),
             ServerError,
             "unexpected",
         ),
         (
-            lambda _: protocol.pack(Kind.WELCOME, 99, protocol.pack_text("1")),
+            lambda _: protocol.pack(MessageKind.WELCOME, 99, protocol.pack_text("1")),
             ServerError,
             "another request",
         ),
-        (lambda _: protocol.pack(Kind.WELCOME, 1, b"\0"), ProtocolError, "too short"),
+        (lambda _: protocol.pack(MessageKind.WELCOME, 1, b"\0"), ProtocolError, "too short"),
         (
             lambda h: protocol.pack(
-                Kind.ERROR, h.sequence, Refusal(RefusalCode.VERSION, "too old").pack()
+                MessageKind.ERROR, h.sequence, Refusal(RefusalCode.VERSION, "too old").pack()
             ),
             VersionError,
             "too old",

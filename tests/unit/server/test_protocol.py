@@ -14,7 +14,7 @@ from crsr_video.server.protocol import (
     FrameDone,
     Header,
     Hello,
-    Kind,
+    MessageKind,
     Refusal,
     TextAnswer,
 )
@@ -28,8 +28,8 @@ REQUESTS = (
     Enhance(1.5),
 )
 ANSWERS = (
-    TextAnswer(Kind.WELCOME, "1.0"),
-    TextAnswer(Kind.OK, ""),
+    TextAnswer(MessageKind.WELCOME, "1.0"),
+    TextAnswer(MessageKind.OK, ""),
     FrameDone(True, 3, 2, "ü"),
     Refusal(4, "no"),
 )
@@ -37,7 +37,7 @@ ANSWERS = (
 
 @pytest.mark.parametrize("message", REQUESTS, ids=lambda m: type(m).__name__)
 def test_requests_survive_packing(message):
-    whole = protocol.pack(Kind(message.kind), 9, message.pack())
+    whole = protocol.pack(MessageKind(message.kind), 9, message.pack())
     header = Header.unpack(whole[:16])
     assert (header.kind, header.sequence, header.length) == (message.kind, 9, len(whole) - 16)
     assert protocol.unpack_request(header.kind, whole[16:]) == message
@@ -60,7 +60,7 @@ def test_a_request_of_a_wrong_length_is_refused(message):
 
 def test_the_bytes_are_those_of_the_documented_protocol():
     """Written out once by hand: the page and the effect in C rely on it."""
-    assert protocol.pack(Kind.HELLO, 2, Hello("é").pack()) == (
+    assert protocol.pack(MessageKind.HELLO, 2, Hello("é").pack()) == (
         b"CRSR\x01\x00\x01\x00\x02\x00\x00\x00\x04\x00\x00\x00\x02\x00\xc3\xa9"
     )
     assert EffectSettings(1.0, 16.0, EffectFlag.COMPARE, "a", "", "b").pack() == (
@@ -80,20 +80,20 @@ def test_headers_of_other_protocols_are_refused():
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (16385, 1), (16384, 4097), (2**32 - 1, 1)])
 def test_impossible_frames_are_refused(size):
     with pytest.raises(ProtocolError, match="frame"):
-        protocol.unpack_request(Kind.BUFFER, struct.pack("<II", *size))
+        protocol.unpack_request(MessageKind.BUFFER, struct.pack("<II", *size))
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, math.nan, math.inf])
 def test_impossible_strengths_are_refused(strength):
     payload = struct.pack("<ddI", strength, 16.0, 0) + 3 * protocol.pack_text("")
     with pytest.raises(ProtocolError, match="out of range"):
-        protocol.unpack_request(Kind.SETTINGS, payload)
+        protocol.unpack_request(MessageKind.SETTINGS, payload)
 
 
 def test_unknown_switches_are_refused():
     payload = struct.pack("<ddI", 1.0, 16.0, 16) + 3 * protocol.pack_text("")
     with pytest.raises(ProtocolError, match="switches"):
-        protocol.unpack_request(Kind.SETTINGS, payload)
+        protocol.unpack_request(MessageKind.SETTINGS, payload)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_unknown_switches_are_refused():
 )
 def test_texts_that_are_not_one_line_are_refused(text):
     with pytest.raises(ProtocolError, match="text"):
-        protocol.unpack_request(Kind.HELLO, struct.pack("<H", len(text)) + text)
+        protocol.unpack_request(MessageKind.HELLO, struct.pack("<H", len(text)) + text)
 
 
 def test_sent_texts_are_one_line_within_the_limit():

@@ -13,7 +13,7 @@ import pytest
 from crsr_video import weights
 from crsr_video.runtime import loading
 from crsr_video.server import Client, EffectSettings, service, shared_models
-from crsr_video.server.protocol import Kind, Refusal, RefusalCode, TextAnswer
+from crsr_video.server.protocol import MessageKind, Refusal, RefusalCode, TextAnswer
 from crsr_video.server.shared_models import WorkerThread
 from tests.support.paths import ROOT
 from tests.support.server import Raw, portrait, serving
@@ -47,7 +47,8 @@ def test_a_client_that_leaves_releases_its_model(folder, monkeypatch):
     with serving(folder / "s") as server:
         for name in ("fast", str(model), "fast"):
             with Raw(server.path) as raw:
-                wait_until(lambda: raw.ask(EffectSettings(model=name)) == TextAnswer(Kind.OK, ""))  # noqa: B023
+                settings = EffectSettings(model=name)
+                wait_until(lambda: raw.ask(settings).kind == MessageKind.OK)  # noqa: B023
 
 
 def wait_until(is_true):

@@ -8,7 +8,7 @@ from crsr_video.imaging.geometry import apply, invert
 from crsr_video.imaging.masks import face_mask, mask, touched, window
 from crsr_video.imaging.resampling import plane_from_frame
 from crsr_video.io.reader import Reader
-from crsr_video.networks import Bicubic, Identity
+from crsr_video.networks import Bicubic, IdentityConsistifier
 from crsr_video.stages.align import Aligner
 from crsr_video.stages.backoff import BackOff
 from crsr_video.stages.consistify import ConsistifyStage
@@ -43,7 +43,7 @@ def with_heads(frame, people, *faces, **options):
 def invented(item, rng, amount=0.3):
     """The item as if a wild network had enhanced it."""
     (item,) = Aligner(NUMPY).push(item)
-    (item,) = ConsistifyStage(predictor(Identity()), NUMPY).push(item)
+    (item,) = ConsistifyStage(predictor(IdentityConsistifier()), NUMPY).push(item)
     (item,) = SuperResolveStage(predictor(Bicubic()), NUMPY).push(item)
     (item,) = HeadDetail(NUMPY).push(item)
     (item,) = Smoother(NUMPY, 2, causal=True).push(item)

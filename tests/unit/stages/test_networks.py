@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from crsr_video.imaging.geometry import apply
-from crsr_video.networks import Bicubic, Consistifier, Identity
+from crsr_video.networks import Bicubic, Consistifier, IdentityConsistifier
 from crsr_video.stages.consistify import ConsistifyStage
 from crsr_video.stages.superres import SuperResolveStage, without_tint
 from crsr_video.types import Crop
@@ -27,7 +27,7 @@ def face_with_crop(rng, size=8, **fields):
 
 def test_consistify_fills_in_the_consistent_crop_at_the_same_place(rng):
     face = face_with_crop(rng)
-    (done,) = ConsistifyStage(predictor(Identity()), NUMPY).push(item(face))
+    (done,) = ConsistifyStage(predictor(IdentityConsistifier()), NUMPY).push(item(face))
     (found,) = done.faces
     assert np.array_equal(found.consistent.image, face.crop.image)
     assert np.array_equal(found.consistent.crop_from_frame, PLACE)
@@ -84,7 +84,7 @@ def test_colour_and_light_stay_those_of_the_crop(rng):
 def test_faces_that_are_left_alone_pass_unchanged(rng):
     alone = make_face(skipped="too small")
     enhanced = face_with_crop(rng)
-    (done,) = ConsistifyStage(predictor(Identity()), NUMPY).push(item(alone, enhanced))
+    (done,) = ConsistifyStage(predictor(IdentityConsistifier()), NUMPY).push(item(alone, enhanced))
     assert done.faces[0] is alone
     (done,) = SuperResolveStage(predictor(Bicubic()), NUMPY).push(done)
     assert done.faces[0] is alone

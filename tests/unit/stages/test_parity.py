@@ -10,7 +10,7 @@ import torch
 from crsr_video.imaging import masks
 from crsr_video.imaging.likeness import compare
 from crsr_video.imaging.upscaling import enlarge
-from crsr_video.networks import Bicubic, Identity
+from crsr_video.networks import Bicubic, IdentityConsistifier
 from crsr_video.stages.align import Aligner
 from crsr_video.stages.backoff import BackOff
 from crsr_video.stages.carry import Carrier
@@ -139,7 +139,9 @@ def test_an_identity_network_changes_no_bit(name, scale, rng):
     items = clip(
         name, 81, 101, rng, 1
     )  # One: other frames of noise agree by chance here and there.
-    done, kept = run(TORCH, items, Bicubic(), consistifier=Identity(), detail=0.0, scale=scale)
+    done, kept = run(
+        TORCH, items, Bicubic(), consistifier=IdentityConsistifier(), detail=0.0, scale=scale
+    )
     assert all(face.enhanced is not None for item in kept for face in item.faces)
     for frame, item in zip(done, items, strict=True):
         assert same_planes(frame, enlarge(item.frame, scale))

@@ -9,7 +9,7 @@ from crsr_video.imaging.geometry import apply, compose, crop_from_frame, invert,
 from crsr_video.imaging.masks import face_mask
 from crsr_video.imaging.resampling import plane_from_frame
 from crsr_video.imaging.upscaling import enlarge
-from crsr_video.networks import Bicubic, Identity
+from crsr_video.networks import Bicubic, IdentityConsistifier
 from crsr_video.stages.align import Aligner
 from crsr_video.stages.consistify import ConsistifyStage
 from crsr_video.stages.paste import Paster
@@ -34,7 +34,7 @@ from tests.support.operations import NUMPY, predictor
 def through_identity(item, detail=None):
     """Align, do nothing, and be ready for paste; `detail` replaces what align found."""
     (item,) = Aligner(NUMPY).push(item)
-    (item,) = ConsistifyStage(predictor(Identity()), NUMPY).push(item)
+    (item,) = ConsistifyStage(predictor(IdentityConsistifier()), NUMPY).push(item)
     (item,) = SuperResolveStage(predictor(Bicubic()), NUMPY).push(item)
     (item,) = Smoother(NUMPY, 2, causal=True).push(item)
     if detail is None:

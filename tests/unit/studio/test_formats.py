@@ -8,7 +8,13 @@ from click.testing import CliRunner
 
 from crsr_video.cli import main
 from crsr_video.io.reader import Reader
-from crsr_video.studio.settings import FORMATS, Export, Settings, enhance_options, format_named
+from crsr_video.studio.settings import (
+    FORMATS,
+    Export,
+    StudioSettings,
+    enhance_options,
+    format_named,
+)
 from tests.support.paths import PORTRAIT
 
 EXPECTED = {
@@ -23,7 +29,7 @@ EXPECTED = {
 @pytest.mark.parametrize("name", [preset.name for preset in FORMATS])
 @pytest.mark.parametrize("quality", ["normal", "smaller"])
 def test_every_format_can_be_encoded(name: str, quality: Any, tmp_path: Path) -> None:
-    settings = Settings(model="identity")
+    settings = StudioSettings(model="identity")
     export = Export(file="", settings=settings, format=name, quality=quality, end=0.2)
     output = tmp_path / f"out{format_named(name).suffix or '.mp4'}"
     words = ["enhance", str(PORTRAIT), "-o", str(output), *enhance_options(export, (), None, 3.0)]

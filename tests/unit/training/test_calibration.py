@@ -14,7 +14,7 @@ from crsr_video.networks import onednn
 from crsr_video.runtime.predictor import MOST_INT8_PIXELS
 from crsr_video.stages.align import CROP_SIZES
 from crsr_video.training import calibration
-from crsr_video.training.calibration import Sample, calibrate, compare, crops, write
+from crsr_video.training.calibration import CalibrationSample, calibrate, compare, crops, write
 from crsr_video.training.data import Faces
 from crsr_video.training.export import export
 from crsr_video.training.prepare import prepare
@@ -120,10 +120,10 @@ def test_the_cost_is_measured_against_the_truth(file):
     seen = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         best = pair.superresolver(pair.consistifier(seen).clamp(0, 1)).clamp(0, 1)
-    ranges = calibration.measure(pair, [Sample(seen, best)])
+    ranges = calibration.measure(pair, [CalibrationSample(seen, best)])
     fixed = {name: {k: (v[0], v[1]) for k, v in own.items()} for name, own in ranges.items()}
-    near = compare(pair, fixed, [Sample(seen, best)])
-    far = compare(pair, fixed, [Sample(seen, (best + 0.1).clamp(0, 1))])
+    near = compare(pair, fixed, [CalibrationSample(seen, best)])
+    far = compare(pair, fixed, [CalibrationSample(seen, (best + 0.1).clamp(0, 1))])
     assert near.mean_cost == near.worst_cost > 1
     assert abs(far.mean_cost) < 0.2
 

@@ -9,7 +9,7 @@ from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import canonical_landmarks, crop_side
 from crsr_video.training.pack import Pack, read_index, split_of
 from crsr_video.training.prepare import (
-    Skipped,
+    SkipCounter,
     detected,
     picture_files,
     prepare,
@@ -132,7 +132,7 @@ def test_faces_are_found_without_a_list(tmp_path, caplog) -> None:
 def test_pictures_without_sub_folders_are_people_of_their_own(tmp_path) -> None:
     for name in ("x.png", "y.PNG"):
         write_portrait(tmp_path / name, turn=5 * (name == "x.png"))
-    faces = detected(tmp_path, Skipped())
+    faces = detected(tmp_path, SkipCounter())
     assert [(f.person, f.split) for f in faces] == [(n, split_of(n)) for n in "xy"]
     assert 110 < crop_side(faces[0].landmarks) < 150
 

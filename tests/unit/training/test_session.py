@@ -19,14 +19,14 @@ from crsr_video.cli import main
 from crsr_video.errors import TrainingError
 from crsr_video.training.costs import costs
 from crsr_video.training.data import Faces, Tier
-from crsr_video.training.draws import Draw, DrawSettings, Source, prefetch
+from crsr_video.training.draws import Draw, DrawSettings, DrawSource, prefetch
 from crsr_video.training.genuine import Genuine
-from crsr_video.training.journal import LOSSES, Journal
+from crsr_video.training.journal import LOSSES, TrainingJournal
 from crsr_video.training.method import Schedule
 from crsr_video.training.options import METHODS
 from crsr_video.training.prepare import prepare
 from crsr_video.training.run import Run, load
-from crsr_video.training.session import CHECKPOINT, Limits, Session, train
+from crsr_video.training.session import CHECKPOINT, Limits, TrainingSession, train
 from tests.unit.training.made_faces import make_folder
 
 TIERS = (Tier(32, 16, 2, 1.0),)
@@ -49,16 +49,16 @@ def genuine(tmp_path_factory) -> Path:
     return path
 
 
-def source(pack: Path, method=METHOD) -> Source:
-    return Source(Faces(pack, "train"), None, method.draw_settings, seed=5)
+def source(pack: Path, method=METHOD) -> DrawSource:
+    return DrawSource(Faces(pack, "train"), None, method.draw_settings, seed=5)
 
 
 def begun(method=METHOD) -> Run:
     return Run(method.name, method.settings(), method.specs(), seed=5)
 
 
-def run_loop(run: Run, made: Source, folder: Path, limits: Limits, *, workers: int = 0) -> Run:
-    with closing(Journal(folder, every=limits.log_every)) as journal:
+def run_loop(run: Run, made: DrawSource, folder: Path, limits: Limits, *, workers: int = 0) -> Run:
+    with closing(TrainingJournal(folder, every=limits.log_every)) as journal:
         return train(METHOD, run, made, folder, limits, journal, workers=workers)
 
 
@@ -96,23 +96,25 @@ def test_draws_depend_on_their_step_alone(pack: Path) -> None:
 
 def test_draws_hold_what_was_wanted(pack: Path, genuine: Path) -> None:
     wanted = DrawSettings(tiers=TIERS, genuine=True)
-    draw = Source(Faces(pack, "train"), Genuine(genuine), wanted, seed=0).at(0)
+    draw = DrawSource(Faces(pack, "train"), Genuine(genuine), wanted, seed=0).at(0)
     assert draw.genuine is not None and draw.genuine.shape == (2, 3, 16, 16)
     assert draw.degraded is None and draw.artificial.shape == (2, 3, 16, 16)
     assert draw.photographs == 0 and draw.face == 32
     with pytest.raises(TrainingError, match="needs genuine"):
-        Source(Faces(pack, "train"), None, wanted, seed=0)
+        DrawSource(Faces(pack, "train"), None, wanted, seed=0)
 
 
 def test_half_of_a_draw_are_photographs_where_they_are_wanted(pack: Path) -> None:
     wanted = DrawSettings(tiers=TIERS, degraded=True, photographs=True, varied=True, extra=1.0)
     faces = Faces(pack, "train")
-    one, again = (Source(faces, None, wanted, seed=0, photographs=faces).at(3) for _ in range(2))
+    one, again = (
+        DrawSource(faces, None, wanted, seed=0, photographs=faces).at(3) for _ in range(2)
+    )
     assert one.photographs == 1
     assert torch.equal(one.target, again.target)
     assert one.degraded is not None and again.degraded is not None
     assert torch.equal(one.degraded, again.degraded)
-    assert Source(faces, None, wanted, seed=0).at(3).photographs == 0
+    assert DrawSource(faces, None, wanted, seed=0).at(3).photographs == 0
 
 
 def test_a_failing_thread_is_heard() -> None:
@@ -165,15 +167,15 @@ def test_a_length_is_needed_and_is_kept(pack: Path, tmp_path) -> None:
 
 
 def test_a_session_resumes_only_what_it_began(pack: Path, tmp_path) -> None:
-    session = Session(METHOD, pack, tmp_path, seed=1)
+    session = TrainingSession(METHOD, pack, tmp_path, seed=1)
     session.train(Limits(steps=2, until=1))
-    assert Session(METHOD, pack, tmp_path, seed=1).run.step == 1
+    assert TrainingSession(METHOD, pack, tmp_path, seed=1).run.step == 1
     with pytest.raises(TrainingError, match="seed 1, not 2"):
-        Session(METHOD, pack, tmp_path, seed=2)
+        TrainingSession(METHOD, pack, tmp_path, seed=2)
     with pytest.raises(TrainingError, match="with clip"):
-        Session(replace(METHOD, clip=9.0), pack, tmp_path, seed=1)
+        TrainingSession(replace(METHOD, clip=9.0), pack, tmp_path, seed=1)
     with pytest.raises(TrainingError, match="with framing canonical, not wider"):
-        Session(METHOD, pack, tmp_path, seed=1, framing="wider")
+        TrainingSession(METHOD, pack, tmp_path, seed=1, framing="wider")
 
 
 def invoke(*arguments: object):

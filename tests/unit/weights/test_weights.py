@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 
 from crsr_video import weights
 from crsr_video.errors import WeightsError
-from crsr_video.networks import Bicubic, Consistifier, Identity, SuperResolver
+from crsr_video.networks import Bicubic, Consistifier, IdentityConsistifier, SuperResolver
 from crsr_video.networks.plan import run_steps
-from crsr_video.networks.quantised import Observer
+from crsr_video.networks.quantised import RangeObserver
 from crsr_video.weights import FORMAT, load
 
 C = {"channels": [4, 6, 8], "middle": 1}
@@ -94,7 +94,7 @@ def test_loading_survives_the_file_being_removed(path):
 
 def test_identity_needs_no_file():
     pair = load("identity")
-    assert isinstance(pair.consistifier, Identity)
+    assert isinstance(pair.consistifier, IdentityConsistifier)
     assert isinstance(pair.superresolver, Bicubic)
     assert (pair.name, pair.sha256) == ("identity", "")
 
@@ -336,7 +336,7 @@ def test_ranges_of_shipped_weights_are_those_of_their_networks():
         assert pair.eight_bits
         textured = pair.with_texture(1.0)
         for network in (textured.consistifier, textured.superresolver):
-            observer = Observer(network)
+            observer = RangeObserver(network)
             with torch.inference_mode():
                 run_steps(network, observer, torch.rand(1, 3, 16, 16))
             assert set(network.ranges) == set(observer.ranges)
@@ -394,7 +394,7 @@ def test_a_damaged_list_of_ranges_is_told(path, content):
 def test_a_super_resolver_may_come_alone(path):
     tensors = {k: v for k, v in tensors_of(*networks()).items() if k.startswith("superresolver.")}
     pair = load(write(path, tensors=tensors, consistifier=None))
-    assert isinstance(pair.consistifier, Identity)
+    assert isinstance(pair.consistifier, IdentityConsistifier)
     assert "do not fit the consistifier" in refused(write(path, consistifier=None))
 
 

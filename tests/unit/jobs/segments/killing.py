@@ -19,7 +19,7 @@ from crsr_video.config import Config, OutputSettings
 from crsr_video.io import output_file
 from crsr_video.io.writer import Writer
 from crsr_video.jobs.segments import resuming
-from crsr_video.jobs.segments.journal import Journal
+from crsr_video.jobs.segments.journal import SegmentJournal
 from crsr_video.private_folder import PrivateFolder
 from tests.unit.jobs.segments.fake_pipeline import build
 
@@ -30,7 +30,7 @@ CONFIG = Config.from_options(
 PLACES: dict[str, tuple[Any, str]] = {
     "frame": (Writer, "push"),
     "file": (output_file, "publish"),
-    "line": (Journal, "append"),
+    "line": (SegmentJournal, "append"),
     "joined": (Writer, "push_encoded"),
     "cleared": (PrivateFolder, "unlink"),
 }

@@ -16,7 +16,7 @@ from crsr_video import pipeline, weights
 from crsr_video.errors import OutputError
 from crsr_video.io.lock import NameLock
 from crsr_video.jobs.segments import compatibility, enhance_resumably, plan
-from crsr_video.jobs.segments.journal import Journal
+from crsr_video.jobs.segments.journal import SegmentJournal
 from crsr_video.jobs.segments.work_folder import work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
 from crsr_video.private_folder import PrivateFolder
@@ -209,7 +209,7 @@ def test_a_run_without_finished_segments_is_discarded(
     assert not folder.exists()
     folder.mkdir()
     with PrivateFolder(folder) as opened:
-        Journal(opened, "journal.jsonl").append({"format": 1, "facts": {"strength": "0.1"}})
+        SegmentJournal(opened, "journal.jsonl").append({"format": 1, "facts": {"strength": "0.1"}})
     assert resume(source, output) == 0
     assert_same(output, whole)
 
@@ -263,7 +263,7 @@ def test_int8_work_is_only_resumed_with_the_same_int8(
 def begun_in(folder: Path) -> str:
     """Return the precision in the journal."""
     with PrivateFolder(folder) as opened:
-        return str(Journal(opened, "journal.jsonl").records[0]["precision"])
+        return str(SegmentJournal(opened, "journal.jsonl").records[0]["precision"])
 
 
 def test_uncalibrated_weights_are_not_planned_in_int8(source: Path, tmp_path: Path) -> None:
@@ -312,15 +312,15 @@ def test_a_run_resumes_after_a_full_disk(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def append(self: Journal, record: dict[str, Any]) -> None:
+    def append(self: SegmentJournal, record: dict[str, Any]) -> None:
         if record.get("segment", {}).get("number") == 2:
             full()
         original(self, record)
 
-    original = Journal.append
+    original = SegmentJournal.append
     with monkeypatch.context() as patch:
         if place == "line":
-            patch.setattr(Journal, "append", append)
+            patch.setattr(SegmentJournal, "append", append)
         elif place == "segment":
             stopped(source, output, patch)
             patch.setattr("crsr_video.io.output_file.publish", full)
@@ -360,16 +360,16 @@ def test_a_run_resumes_after_a_real_full_disk(source: Path, whole: Path, tmp_pat
 def test_the_journal_keeps_undamaged_records(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     with PrivateFolder(tmp_path) as folder:
-        journal = Journal(folder, path.name)
+        journal = SegmentJournal(folder, path.name)
         for number in range(3):
             journal.append({"number": number, "text": "Füße"})
-        assert Journal(folder, path.name).records == [
+        assert SegmentJournal(folder, path.name).records == [
             {"number": n, "text": "Füße"} for n in range(3)
         ]
         lines = path.read_bytes().splitlines(keepends=True)
         entry = json.loads(lines[1])
         entry["record"]["number"] = 7
         path.write_bytes(lines[0] + json.dumps(entry).encode() + b"\n" + lines[2])
-        assert [r["number"] for r in Journal(folder, path.name).records] == [0]
-        Journal(folder, path.name).append({"number": 9})
-        assert [r["number"] for r in Journal(folder, path.name).records] == [0, 9]
+        assert [r["number"] for r in SegmentJournal(folder, path.name).records] == [0]
+        SegmentJournal(folder, path.name).append({"number": 9})
+        assert [r["number"] for r in SegmentJournal(folder, path.name).records] == [0, 9]
