@@ -291,7 +291,7 @@ def evaluate_tracking(
         click.echo("\n".join(suite.NAMES))
         return
     chosen = suite.scenes([name for name in (scenes or "").split(",") if name])
-    settings = running.TrackingSettings(lookahead=0 if live else 8, **values)
+    settings = running.SceneSettings(lookahead=0 if live else 8, **values)
 
     def announce(name: str) -> None:
         if not common.quiet:

@@ -1,8 +1,9 @@
-"""Who may import whom, read from the sources: the folder's layers are a promise, and kept here."""
+"""Rules of the package's structure, read from its sources: layers of imports, and names."""
 
 import ast
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -265,3 +266,13 @@ def test_public_names_are_there():
         assert getattr(crsr_video, name) is not None
     with pytest.raises(AttributeError, match="nothing_such"):
         crsr_video.nothing_such  # noqa: B018 - the access is the test
+
+
+def test_every_public_class_has_a_name_of_its_own():
+    names = Counter(
+        node.name
+        for path, _ in modules()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, count in names.items() if count > 1] == []

@@ -11,7 +11,7 @@ import numpy as np
 from crsr_video.errors import ConfigError
 from crsr_video.evaluation.tracking.drawing import Backdrops, DrawnFrame, find_backdrops, render
 from crsr_video.evaluation.tracking.people import DrawnHead, people
-from crsr_video.evaluation.tracking.running import TrackingReport, TrackingSettings
+from crsr_video.evaluation.tracking.running import SceneSettings, TrackingReport
 from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot, Sway
 from crsr_video.evaluation.tracking.scoring import match_quality
 from crsr_video.text_table import markdown_table
@@ -53,7 +53,7 @@ def count_pairs(names: Mapping[int, str], numbers: Mapping[int, int]) -> Pairs:
 
 
 def measure(
-    faces: Path, settings: TrackingSettings, on_scene: Callable[[str], None] = lambda _: None
+    faces: Path, settings: SceneSettings, on_scene: Callable[[str], None] = lambda _: None
 ) -> TrackingReport:
     """Draw scenes in which people come back after cuts, and count pairs of tracks.
 
@@ -93,7 +93,7 @@ def measure(
 
 
 def _run(
-    scene: Scene, cast: Sequence[DrawnHead], backdrops: Backdrops, settings: TrackingSettings
+    scene: Scene, cast: Sequence[DrawnHead], backdrops: Backdrops, settings: SceneSettings
 ) -> Pairs:
     actors = [layer for shot in scene.shots for layer in shot.layers if isinstance(layer, Actor)]
     truth = {actor.id: cast[actor.person].name for actor in actors}

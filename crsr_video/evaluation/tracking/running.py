@@ -36,7 +36,7 @@ from crsr_video.types import Face, TrackedFrame
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrackingSettings:
+class SceneSettings:
     """Options of the evaluation."""
 
     faces: Path | None = None
@@ -70,7 +70,7 @@ class TrackingReport:
 
 def measure(
     chosen: Sequence[Scene],
-    settings: TrackingSettings,
+    settings: SceneSettings,
     on_scene: Callable[[str], None] = lambda _: None,
 ) -> TrackingReport:
     """Run the tracker on scenes, and return the results.

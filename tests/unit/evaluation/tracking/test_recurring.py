@@ -4,7 +4,7 @@ import pytest
 
 from crsr_video.errors import ConfigError
 from crsr_video.evaluation.tracking.recurring import Pairs, count_pairs, measure
-from crsr_video.evaluation.tracking.running import TrackingSettings
+from crsr_video.evaluation.tracking.running import SceneSettings
 
 
 def test_pairs_of_tracks_are_counted():
@@ -22,4 +22,4 @@ def test_a_folder_without_several_pictures_of_some_people_is_refused(tmp_path):
     ]
     (tmp_path / "faces.csv").write_text(",".join([columns, *points]) + "\n")
     with pytest.raises(ConfigError, match="no sharp face"):
-        measure(tmp_path, TrackingSettings())
+        measure(tmp_path, SceneSettings())
