@@ -17,7 +17,6 @@ from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("face_models")
 PROGRAM = [sys.executable, "-m", "crsr_video"]
-QUICK = ["--model", "identity", "--preset", "ultrafast"]
 
 
 def assert_one_line_error(result: Result, *fragments: str, code: int = 1) -> None:

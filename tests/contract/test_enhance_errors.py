@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from tests.support.cli import run
+from tests.support.cli import QUICK, run
 
 pytestmark = pytest.mark.usefixtures("face_models")
-PROGRAM = [sys.executable, "-m", "crsr_video"]
-QUICK = ["--model", "identity", "--preset", "ultrafast"]
+ENHANCE = [sys.executable, "-m", "crsr_video", "enhance", "--model", "identity"]
 
 
 def assert_one_line_error(result: Result, *fragments: str, code: int = 1) -> None:
@@ -154,7 +153,7 @@ def _small_disk() -> None:
 
 def test_full_disk_leaves_nothing(clip: Path) -> None:
     done = subprocess.run(
-        [*PROGRAM, "enhance", clip, *QUICK[:2], "--codec", "ffv1", "-o", clip.with_name("out.mkv")],
+        [*ENHANCE, clip, "--codec", "ffv1", "-o", clip.with_name("out.mkv")],
         capture_output=True,
         text=True,
         check=False,
@@ -172,7 +171,7 @@ def test_full_disk_leaves_nothing(clip: Path) -> None:
 def running(clip: Path) -> Iterator[subprocess.Popen[str]]:
     """A run that has begun to write."""
     process = subprocess.Popen(
-        [*PROGRAM, "enhance", clip, "--json", *QUICK[:2], "--preset", "veryslow", "--scale", "4"],
+        [*ENHANCE, clip, "--json", "--preset", "veryslow", "--scale", "4"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -198,11 +197,10 @@ def test_signals_leave_nothing(
     assert sorted(p.name for p in clip.parent.iterdir()) == ["clip.mp4"]
 
 
-@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
-def test_closed_streams_do_no_harm(clip: Path, closed: str) -> None:
-    words = " ".join([*PROGRAM, "enhance", str(clip), "--duration", "0.1", *QUICK])
+def test_closed_output_streams_do_no_harm(clip: Path) -> None:
+    words = " ".join([*ENHANCE, str(clip), "--duration", "0.1"])
     done = subprocess.run(
-        ["sh", "-c", f"exec {words} {closed}"], capture_output=True, text=True, check=False
+        ["sh", "-c", f"exec {words} >&- 2>&-"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     with av.open(str(clip.with_name("clip.enhanced.mp4"))) as file:

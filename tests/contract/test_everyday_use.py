@@ -1,6 +1,7 @@
 """Habits that people bring along: names, times, sizes, people who do not exist, second runs."""
 
 import json
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -99,8 +100,8 @@ def test_the_summary_is_one_sentence_with_both_sizes(clip: Path) -> None:
     assert "Time per frame in ms: decode" in again.stderr
 
 
-def test_a_much_larger_result_says_how_to_get_a_smaller_one(clip: Path) -> None:
-    result = run("enhance", clip, *QUICK, "--crf", "10")
+def test_a_much_larger_result_says_how_to_get_a_smaller_one(short_clip: Path) -> None:
+    result = run("enhance", short_clip, *QUICK, "--crf", "10")
     assert "times as large as its source: --for share, or a higher --crf than 10" in result.stderr
 
 
@@ -119,7 +120,7 @@ def test_purposes_choose_codec_and_container(
 
 
 def test_a_video_for_sharing_is_not_larger_than_its_source(clip: Path) -> None:
-    result = run("enhance", clip, "--for", "share", "--model", "identity")
+    result = run("enhance", clip, "--for", "share", "--model", "identity", "--precision", "fp32")
     assert result.exit_code == 0, result.stderr
     assert clip.with_name("clip.enhanced.mp4").stat().st_size < 1.1 * clip.stat().st_size
 
@@ -137,33 +138,33 @@ def test_codecs_have_their_usual_names(clip: Path, name: str, codec: str) -> Non
 # Nothing to do ------------------------------------------------------------------------------------
 
 
-def test_a_person_who_does_not_exist_is_named_loudly(clip: Path) -> None:
-    result = run("-q", "enhance", clip, "--only", "99", "--model", "identity")
+def test_a_person_who_does_not_exist_is_named_loudly(short_clip: Path) -> None:
+    result = run("-q", "enhance", short_clip, "--only", "99", "--model", "identity")
     assert result.exit_code == 0, result.stderr
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"crsr-video: warning: No face was enhanced in {clip}: ")
+    assert line.startswith(f"crsr-video: warning: No face was enhanced in {short_clip}: ")
     assert "person 99 was not found: the video has person 1" in line
-    assert clip.with_name("clip.enhanced.mp4").read_bytes() == clip.read_bytes()
+    assert short_clip.with_name("clip.enhanced.mp4").read_bytes() == short_clip.read_bytes()
 
 
-def test_a_person_who_is_always_left_alone_is_named_loudly(clip: Path) -> None:
-    tracks = clip.with_name("clip.tracks.json")
-    assert run("tracks", clip).exit_code == 0
+def test_a_person_who_is_always_left_alone_is_named_loudly(short_clip: Path) -> None:
+    tracks = short_clip.with_name("clip.tracks.json")
+    assert run("tracks", short_clip).exit_code == 0
     words = ["--tracks", tracks, "--only", "1", "--min-face", "100", "--model", "identity"]
-    result = run("enhance", clip, *words)
+    result = run("enhance", short_clip, *words)
     assert result.exit_code == 0, result.stderr
-    assert f"warning: No face was enhanced in {clip}: smaller than 100 px" in result.stderr
+    assert f"warning: No face was enhanced in {short_clip}: smaller than 100 px" in result.stderr
     assert "person 1 was left alone in every frame: smaller than 100 px" in result.stderr
 
 
-def test_a_finished_resumable_run_is_done_already(clip: Path) -> None:
-    words = ["enhance", clip, "--resume", *QUICK]
+def test_a_finished_resumable_run_is_done_already(short_clip: Path) -> None:
+    words = ["enhance", short_clip, "--resume", *QUICK]
     assert run(*words).exit_code == 0
-    before = clip.with_name("clip.enhanced.mp4").read_bytes()
+    before = short_clip.with_name("clip.enhanced.mp4").read_bytes()
     again = run(*words)
     assert again.exit_code == 0, again.stderr
     assert "already done" in again.stderr
-    assert clip.with_name("clip.enhanced.mp4").read_bytes() == before
+    assert short_clip.with_name("clip.enhanced.mp4").read_bytes() == before
 
 
 # Many files ---------------------------------------------------------------------------------------
@@ -171,7 +172,8 @@ def test_a_finished_resumable_run_is_done_already(clip: Path) -> None:
 
 def test_a_queue_run_twice_skips_a_cut_off_file_too(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    data = (PORTRAIT).read_bytes()
+    fast_start = {"movflags": "faststart"}
+    data = make_video(tmp_path / "a.mp4", frames=60, container_options=fast_start).read_bytes()
     (tmp_path / "in" / "cut.mp4").write_bytes(data[: len(data) * 2 // 3])
     make_video(tmp_path / "in" / "whole.mp4", frames=5)
     words = ["enhance", "--recursive", tmp_path / "in", "-o", tmp_path / "out", *QUICK]
@@ -248,7 +250,7 @@ def subtitles_of(path: Path) -> list[tuple[float, float, str]]:
 
 
 def with_subtitles(path: Path) -> Path:
-    """Write a clip of three seconds whose last subtitle lasts for eight."""
+    """Write a clip of three seconds whose second subtitle lasts for eight."""
     with av.open(str(PORTRAIT)) as source, av.open(str(path), "w") as file:
         video = file.add_stream_from_template(source.streams.video[0])
         text = file.add_stream("srt")
@@ -258,7 +260,7 @@ def with_subtitles(path: Path) -> Path:
             if packet.size:
                 packet.stream = video
                 file.mux(packet)
-        for begin, length, words in ((200, 800, "Hello <i>there</i>"), (1500, 8000, "and\r\nhere")):
+        for begin, length, words in ((80, 160, "Hello <i>there</i>"), (280, 8000, "and\r\nhere")):
             packet = av.Packet(words.encode())
             packet.stream, packet.time_base = text, Fraction(1, 1000)
             packet.pts = packet.dts = begin
@@ -270,16 +272,16 @@ def with_subtitles(path: Path) -> Path:
 def test_subrip_becomes_mp4_text_and_ends_with_the_part(tmp_path: Path) -> None:
     source = with_subtitles(tmp_path / "a.mkv")
     output = tmp_path / "a.mp4"
-    result = run("enhance", source, "-o", output, "--end", "0:02", *QUICK)
+    result = run("enhance", source, "-o", output, "--end", "0:00.4", *QUICK)
     assert result.exit_code == 0, result.stderr
     assert "converted to text that mp4 can hold: 1 subtitle stream (srt)" in result.stderr
     first, second = subtitles_of(output)
     assert first == (
-        pytest.approx(0.2, abs=0.03),
-        pytest.approx(1.0, abs=0.03),
+        pytest.approx(0.08, abs=0.03),
+        pytest.approx(0.24, abs=0.03),
         "Hello {\\i1}there",
     )
-    assert second[1] == pytest.approx(2.0, abs=0.03)
+    assert second[1] == pytest.approx(0.4, abs=0.03)
     again = tmp_path / "b.mkv"
     assert run("enhance", output, "-o", again, *QUICK).exit_code == 0
     assert [text for _, _, text in subtitles_of(again)] == [r"Hello {\i1}there{\i0}", second[2]]
@@ -343,8 +345,7 @@ def test_a_gap_in_a_sequence_is_named_and_nothing_is_left(pictures: Path) -> Non
 
 
 def test_tracks_and_compare_take_times_too(clip: Path) -> None:
-    output = clip.with_name("out.mp4")
-    assert run("enhance", clip, "-o", output, *QUICK).exit_code == 0
+    output = Path(shutil.copy(clip, clip.with_name("out.mp4")))
     part = clip.with_name("part.mp4")
     result = run("compare", clip, output, "-o", part, "--start", "0:01", "--end", "0:01.4")
     assert result.exit_code == 0, result.stderr

@@ -194,3 +194,13 @@ def write_pictures(path: Path, pictures: Sequence[np.ndarray], rate: int = 25) -
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return path
+
+
+def remux(source: Path, target: Path, container: str, seconds: float) -> None:
+    """Copy the beginning of a clip into another container, packet by packet."""
+    with av.open(str(source)) as given, av.open(str(target), "w", format=container) as made:
+        streams = {s.index: made.add_stream_from_template(s) for s in given.streams}
+        for packet in given.demux():
+            if packet.dts is not None and packet.dts * packet.time_base < seconds:
+                packet.stream = streams[packet.stream_index]
+                made.mux(packet)
