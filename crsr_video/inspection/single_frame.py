@@ -1,6 +1,7 @@
 """One frame of a video, enhanced as in a whole run, and a picture of it before and after."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from crsr_video.io import images, still_files
 from crsr_video.io.output_file import check_output
 from crsr_video.io.reader import Reader
 from crsr_video.io.sources.opening import check_path
-from crsr_video.pipeline import build, replay_for
+from crsr_video.pipeline import Pipeline, build, replay_for
+from crsr_video.track.replay import Replay
 from crsr_video.types import Frame, RunStatistics, TrackedFrame
 
 _ANY_WIDTH = 1 << 16
@@ -142,15 +144,23 @@ def _enhance_picture(path: Path, config: EnhancerConfig) -> tuple[Moment, Frame,
 def _enhance_moment(
     path: Path, config: EnhancerConfig, at: float
 ) -> tuple[Moment, Frame, RunStatistics]:
-    search = search_for(path, at)
-    with Reader(path, start=search.begin) as reader:
-        replay = replay_for(config, path, reader.info, shift=reader.source.shift)
-        with build(config, live=True, tracker=replay, in_background=True) as pipeline:
-            frames = timed(reader, search.begin)
-            moment = search.run(frames, lambda frame: pipeline.track(frame)[0])
-            if moment is None:
-                raise InputError(f"{path}: there is no frame at {at:g} s")
-            return moment, pipeline.restore(moment.tracked)[0], pipeline.statistics
+    with ExitStack() as stack:
+
+        def open_pipeline(replay: Replay | None = None) -> Pipeline:
+            return stack.enter_context(build(config, live=True, tracker=replay, in_background=True))
+
+        # Networks are loaded while the file is opened, unless its tracks have to be checked first.
+        pipeline = open_pipeline() if config.faces.tracks is None else None
+        search = search_for(path, at)
+        reader = stack.enter_context(Reader(path, start=search.begin))
+        if pipeline is None:
+            shift = reader.source.shift
+            pipeline = open_pipeline(replay_for(config, path, reader.info, shift=shift))
+        track = pipeline.track
+        moment = search.run(timed(reader, search.begin), lambda frame: track(frame)[0])
+        if moment is None:
+            raise InputError(f"{path}: there is no frame at {at:g} s")
+        return moment, pipeline.restore(moment.tracked)[0], pipeline.statistics
 
 
 def timed(reader: Reader, start: float) -> Iterator[tuple[float, Frame]]:

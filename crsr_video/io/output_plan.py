@@ -27,8 +27,9 @@ from crsr_video.io.encoders import EncoderChoice
 from crsr_video.io.output_container import destination_for, reconcile
 from crsr_video.io.pictures import PictureShape, shape_for
 from crsr_video.io.pixel_formats import pixel_format
+from crsr_video.io.sampling import field_order
 from crsr_video.io.source import Source, bit_rate
-from crsr_video.types import Frame
+from crsr_video.types import FieldOrder, Frame
 
 _PURPOSES = {
     "share": (".mp4", OutputSettings(codec="h264", crf=25.0)),
@@ -168,7 +169,7 @@ def plan_output(
     matrix, full, converted = losses.encoded_colours(first, container, encoder)
     if converted:
         shape = replace(shape, matrix=matrix, full_range=full)
-    shape = replace(shape, sample_aspect=aspect, interlaced=source.interlaced)
+    shape = replace(shape, sample_aspect=aspect, interlaced=field_order(source))
     carried, left_out = losses.carried_streams(source, container)
     plan = OutputPlan(
         destination,
@@ -179,7 +180,7 @@ def plan_output(
         carried,
         (
             *notices,
-            *_loss_notices(source, container, choice, timing.tick),
+            *_loss_notices(source, container, choice, timing.tick, shape.interlaced),
             *converted,
             *choice.notices,
             *left_out,
@@ -215,7 +216,11 @@ def _codec(source: Source) -> str:
 
 
 def _loss_notices(
-    source: Source, container: str, choice: EncoderChoice, tick: Fraction
+    source: Source,
+    container: str,
+    choice: EncoderChoice,
+    tick: Fraction,
+    interlaced: FieldOrder,
 ) -> tuple[str, ...]:
     """Return notices about losses of timestamps, picture properties and metadata."""
     first, encoder = source.first, choice.encoder
@@ -224,7 +229,7 @@ def _loss_notices(
     notices = (
         *losses.time_notices(source, container, tick),
         *losses.picture_notices(first, container, encoder),
-        *losses.field_notices(source.interlaced, encoder, are_kept=keeps_fields),
+        *losses.field_notices(interlaced, encoder, are_kept=keeps_fields),
         *losses.unkept_properties(source, container, encoder),
         *losses.tag_notices(source, container),
     )

@@ -31,12 +31,11 @@ from crsr_video.io.demuxing import position_at
 from crsr_video.io.packet_clocks import JUMPING_FORMATS
 from crsr_video.io.pyav import Passthrough
 from crsr_video.io.reading_pass import ReadingPass, ReadReport
-from crsr_video.io.sampling import later_field_order
 from crsr_video.io.source import Source, late_templates
 from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.io.sources.targets import recorded_target
 from crsr_video.io.windows import TimeSpan, Window, time_of
-from crsr_video.types import FieldOrder, Frame, VideoInfo
+from crsr_video.types import Frame, VideoInfo
 
 __all__ = ["Passthrough", "ReadReport", "Reader", "TimeSpan"]
 
@@ -243,22 +242,11 @@ class Reader(Closing):
             self._window.end,
             min((time for time in times if time is not None), default=Fraction(0)),
             self._pass.first_packets,
-            self._field_order(first),
             self._connection.facts,
             {}
             if self._inlet is not None
             else late_templates(self.path, self._connection.container),
         )
-
-    def _field_order(self, first: Frame) -> FieldOrder:
-        """Return the field order of the first frame, or of a later one if only that has fields.
-
-        An encoder must know about fields before its first picture. A file may be joined from
-        progressive and interlaced parts, so some pictures in its middle are examined.
-        """
-        if first.interlaced != "progressive" or self._inlet is not None:
-            return first.interlaced
-        return later_field_order(self._target)
 
 
 class _Notes(dict[str, None]):

@@ -5,11 +5,13 @@ from contextlib import suppress
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
+from crsr_video.config import ReadSettings
 from crsr_video.errors import CrsrError
 from crsr_video.io import picture_properties
 from crsr_video.io.pyav import Packet
+from crsr_video.io.source import Source
 from crsr_video.io.sources.connection import SourceConnection
-from crsr_video.io.sources.targets import Target
+from crsr_video.io.sources.targets import recorded_target
 from crsr_video.types import FieldOrder
 
 _PLACES = 12
@@ -18,12 +20,16 @@ _MOST_PACKETS = 300
 """Maximum number of video packets that are read at each place to find a keyframe."""
 
 
-def later_field_order(target: Target) -> FieldOrder:
-    """Return the field order of the first sampled picture with fields, else "progressive".
+def field_order(source: Source) -> FieldOrder:
+    """Return the field order of the first frame, or of a later one if only that has fields.
 
-    Args:
-        target: The source, which is opened again.
+    An encoder must know about fields before its first picture. A file may be joined from
+    progressive and interlaced parts, so some pictures in its middle are examined. The file is
+    opened again for that, which is impossible for standard input.
     """
+    if source.first.interlaced != "progressive" or source.is_pipe:
+        return source.first.interlaced
+    target = recorded_target(source.path, ReadSettings())
     with suppress(CrsrError, FFmpegError), SourceConnection(target) as connection:
         micro = connection.container.duration or 0
         begin = connection.container.start_time or 0

@@ -17,7 +17,7 @@ from crsr_video.io.container_facts import ContainerFacts
 from crsr_video.io.packet_clocks import JUMPING_FORMATS
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.opening import PROBE_BYTES, open_container, packets_of
-from crsr_video.types import FieldOrder, Frame, VideoInfo
+from crsr_video.types import Frame, VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,6 @@ class Source:
     beginnings: Mapping[int, bytes] | None = None
     """First packet of every other stream that begins early enough, by index. None if the source can
     be opened a second time."""
-
-    interlaced: FieldOrder = "progressive"
-    """Field order of the pictures that have fields, which may begin after the first frame."""
 
     facts: ContainerFacts = field(default_factory=ContainerFacts)
     """Properties of the pictures that the file states, but PyAV does not expose."""
