@@ -103,7 +103,7 @@ class _Bands:
         return self.coarse + self.fine / max(gain, 1e-6)
 
 
-class FlickerMeter:
+class FlickerMeasurement:
     """Measures versions of one face, frame by frame.
 
     Args:

@@ -3,30 +3,31 @@
 The set of results of each method is compared with a set of photographs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from crsr_video.errors import TrainingError
-from crsr_video.evaluation.distances import frechet_distance, kid, spread
-from crsr_video.evaluation.identity import cosine, same_person
 from crsr_video.evaluation.methods import EvaluatedMethod
-from crsr_video.evaluation.metrics import CANONICAL
-from crsr_video.evaluation.models import MetricModels
+from crsr_video.evaluation.metrics import (
+    CANONICAL,
+    Features,
+    frechet_distance,
+    kid,
+    unit_rms,
+)
+from crsr_video.evaluation.models import MetricModels, cosine, same_person
 from crsr_video.evaluation.paired import worst
 from crsr_video.evaluation.report import Row
-from crsr_video.evaluation.samples import REFERENCE_SIDE, TIERS, Bytes, as_tensor, reference
-from crsr_video.training.genuine import Framing
+from crsr_video.evaluation.samples import REFERENCE_SIDE, TIERS, as_tensor, reference
+from crsr_video.training.genuine import Framing, Genuine
 
-Features = NDArray[np.float64]
 FeatureSets = dict[str, Features]
 """Features by name, with a row for each picture."""
 
@@ -35,22 +36,12 @@ COUNT = 1000
 _BATCH = 8
 
 
-class GenuineSource(Protocol):
-    """A file of real low-resolution faces, see `training.genuine`."""
-
-    def count(self, size: int) -> int:
-        """Return the number of faces for inputs of `size` pixels."""
-
-    def all(self, size: int, limit: int | None = None) -> Iterator[Bytes]:
-        """Yield up to `limit` faces, uint8 (size, size, 3), RGB."""
-
-
 @dataclass(frozen=True)
 class GenuineFaces:
     """One file of real low-resolution faces."""
 
     name: str
-    source: GenuineSource
+    source: Genuine
     framing: Framing = CANONICAL
 
 
@@ -90,7 +81,9 @@ def measure(
                 models.notes.append(f"{faces.name} has no faces of about {tier} pixels")
                 continue
             if faces.framing not in known:
-                pictures = reference(folder, _side(tier), references, faces.framing, splits=splits)
+                pictures = reference(
+                    folder, min(4 * tier, REFERENCE_SIDE), references, faces.framing, splits=splits
+                )
                 shown = tqdm(pictures, f"reference, {tier} px", references, disable=not progress)
                 parts = [_features(p, faces.framing, models) for p in shown]
                 known[faces.framing] = _joined(parts)
@@ -104,11 +97,6 @@ def measure(
     if not rows:
         raise TrainingError(f"no genuine faces of {', '.join(map(str, tiers))} pixels")
     return rows
-
-
-def _side(tier: int) -> int:
-    """Return the side in pixels of the photographs with which results are compared."""
-    return min(4 * tier, REFERENCE_SIDE)
 
 
 def _results(
@@ -128,9 +116,9 @@ def _results(
             with models.timed(f"running {method.name}"):
                 made = method.run(low)
             part = _features(made, faces.framing, models)
-            if models.reader:
+            if models.analyser:
                 with models.timed("detector"):
-                    sure = [models.reader.confidence(picture) for picture in made]
+                    sure = [models.analyser.confidence(picture) for picture in made]
                 part["confidence"] = np.array(sure)
             found[method.name].append(part)
     return {name: _joined(parts) for name, parts in found.items()}
@@ -166,7 +154,7 @@ def _figures(results: FeatureSets, shown: FeatureSets, known: FeatureSets) -> di
     if "embedding" in results:
         made, wanted = results["embedding"], known["embedding"]
         figures["frechet"] = frechet_distance(made, wanted)
-        figures["kid"], figures["kid_error"] = kid(spread(made), spread(wanted))
+        figures["kid"], figures["kid_error"] = kid(unit_rms(made), unit_rms(wanted))
         similarity = cosine(made, shown["embedding"])
         figures["identity"], figures["identity_worst"] = similarity.mean(), worst(similarity, True)
         figures["same"] = same_person(made, shown["embedding"]).mean()

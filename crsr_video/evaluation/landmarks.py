@@ -35,8 +35,8 @@ class Landmarks:
         return float(np.linalg.norm(self.points[1] - self.points[0]))
 
 
-class FaceReader(Closing):
-    """Reads faces with the mesh model and the detector. Close it after use."""
+class FaceAnalyser(Closing):
+    """Measures faces with the mesh model and the detector. Close it after use."""
 
     def __init__(self) -> None:
         """Load the models.

@@ -1,23 +1,110 @@
-"""The networks that measure results. Missing ones are left out, with a note."""
+"""The networks that measure results: face recognition, Inception, ST-LPIPS and face models."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from crsr_video.closing import Closing
-from crsr_video.errors import CrsrError
-from crsr_video.evaluation.identity import Embedder
-from crsr_video.evaluation.inception import Inception
-from crsr_video.evaluation.landmarks import FaceReader
+from crsr_video.errors import CrsrError, TrainingError
+from crsr_video.evaluation.landmarks import FaceAnalyser
+from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.evaluation.stlpips import STLPIPS
+from crsr_video.imaging.tensor_chips import chips
+from crsr_video.track import face_models
+from crsr_video.training.genuine import Framing
+from crsr_video.weights.packages import load_recognition
 
 Model = TypeVar("Model")
+Embeddings = NDArray[np.float64]
+
+SAME_PERSON = 0.6
+"""According to dlib's documentation, two embeddings less than this far apart show one person."""
+
+_BATCH = 16
+
+
+class Embedder:
+    """Computes embeddings with dlib's network, see `networks.recognition`."""
+
+    def __init__(self) -> None:
+        """Load the network.
+
+        Raises:
+            FaceModelError: If the file of the weights is not on this machine.
+            WeightsError: If the file is damaged.
+        """
+        self._network = load_recognition(face_models.resolve("recognition", fetch=False))
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Tensor, framing: Framing = CANONICAL) -> Embeddings:
+        """Return the embeddings (N, 128) of faces (N, 3, S, S) in [0, 1] that share one framing."""
+        seen = chips(pictures.float().cpu(), framing.scale, framing.dy)
+        found = torch.cat([self._network(part)[0] for part in torch.split(seen, _BATCH)])
+        return found.double().numpy()
+
+
+def cosine(a: Embeddings, b: Embeddings) -> NDArray[np.float64]:
+    """Return the cosine similarity of each pair of rows, (N, D) and (N, D) to (N,).
+
+    All embeddings of this network have similar directions. Their similarity is about 0.85 for two
+    people, and about 0.95 for two photographs of one person.
+    """
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    similarity: NDArray[np.float64] = (a * b).sum(1) / np.maximum(lengths, 1e-12)
+    return similarity
+
+
+def same_person(a: Embeddings, b: Embeddings) -> NDArray[np.bool_]:
+    """Return whether the faces of each pair show one person, (N, D) and (N, D) to (N,)."""
+    close: NDArray[np.bool_] = np.linalg.norm(a - b, axis=1) < SAME_PERSON
+    return close
+
+
+class Inception:
+    """An Inception network from a TorchScript file, for the standard Frechet distance (FID).
+
+    The common file is `inception-2015-12-05.pt` of NVIDIA's StyleGAN repositories. It takes uint8
+    (N, 3, H, W), resizes pictures itself, and returns features with `return_features=True`. A
+    network without this option is called with the pictures only. A TorchScript file is a program:
+    load it only if you trust it. The weights are not part of this package.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load a file.
+
+        Raises:
+            TrainingError: If the file is not a TorchScript file.
+        """
+        try:
+            with warnings.catch_warnings():  # The format is deprecated.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                network: Any = torch.jit.load(str(path), map_location="cpu")
+        except (OSError, ValueError, RuntimeError) as error:
+            raise TrainingError(f"{path} is not a TorchScript file") from error
+        self._network = network.eval()
+        names = {argument.name for argument in self._network.forward.schema.arguments}
+        self._options = {"return_features": True} if "return_features" in names else {}
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Tensor) -> NDArray[np.float64]:
+        """Return features (N, D) of pictures (N, 3, S, S) in [0, 1]."""
+        codes = pictures.clamp(0, 1).mul(255).round().byte()
+        features: Tensor = self._network(codes, **self._options)
+        return features.flatten(1).double().numpy()
 
 
 class MetricModels(Closing):
     """The installed networks that measure results. Close this object after use.
+
+    A network that is not installed is None.
 
     Attributes:
         notes: A line for each network that is missing.
@@ -28,7 +115,7 @@ class MetricModels(Closing):
         """Load the networks.
 
         Args:
-            inception: TorchScript file of an Inception network, see `inception.Inception`.
+            inception: TorchScript file of an Inception network, see `Inception`.
 
         Raises:
             TrainingError: If the Inception file cannot be read.
@@ -38,7 +125,7 @@ class MetricModels(Closing):
         self.inception = Inception(inception) if inception else None
         self.st_lpips = self._load(STLPIPS.load, "ST-LPIPS is not measured")
         self.embedder = self._load(Embedder, "identity is not measured")
-        self.reader = self._load(FaceReader, "landmarks and detector are not measured")
+        self.analyser = self._load(FaceAnalyser, "landmarks and detector are not measured")
 
     def _load(self, make: Callable[[], Model], consequence: str) -> Model | None:
         try:
@@ -56,5 +143,5 @@ class MetricModels(Closing):
 
     def close(self) -> None:
         """Release the face models."""
-        if self.reader is not None:
-            self.reader.close()
+        if self.analyser is not None:
+            self.analyser.close()

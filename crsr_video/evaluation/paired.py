@@ -10,10 +10,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from crsr_video.evaluation.degradations import DRAWN, Degrader
-from crsr_video.evaluation.identity import same_person
 from crsr_video.evaluation.methods import BASELINE, EvaluatedMethod
 from crsr_video.evaluation.metrics import CANONICAL, face_region, ssim
-from crsr_video.evaluation.models import MetricModels
+from crsr_video.evaluation.models import MetricModels, same_person
 from crsr_video.evaluation.report import Row
 from crsr_video.evaluation.samples import TIERS, FaceSample, as_bytes, batches, samples
 from crsr_video.imaging.psnr import psnr
@@ -119,9 +118,9 @@ class _Comparison:
         if models.embedder:
             with models.timed("identity"):
                 self._embedded = models.embedder(truth, framing)
-        if models.reader:
+        if models.analyser:
             with models.timed("landmarks"):
-                self._landmarks = [models.reader.landmarks(picture) for picture in truth]
+                self._landmarks = [models.analyser.landmarks(picture) for picture in truth]
         if models.st_lpips:
             with models.timed("st-lpips"):
                 self._features = models.st_lpips.features(self._region)
@@ -148,12 +147,12 @@ class _Comparison:
                 embedded = models.embedder(results, self._framing)
             found["identity"] = np.linalg.norm(embedded - self._embedded, axis=1)
             found["same"] = same_person(embedded, self._embedded).astype(np.float64)
-        if models.reader:
+        if models.analyser:
             with timed("landmarks"):
                 seen = zip(results, self._landmarks, strict=True)
-                found["landmarks"] = np.array([models.reader.distance(*one) for one in seen])
+                found["landmarks"] = np.array([models.analyser.distance(*one) for one in seen])
             with timed("detector"):
-                found["confidence"] = np.array([models.reader.confidence(r) for r in results])
+                found["confidence"] = np.array([models.analyser.confidence(r) for r in results])
         return found
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from crsr_video.errors import DegenerateFaceError, TrainingError
 from crsr_video.evaluation.flicker import (
-    FlickerMeter,
+    FlickerMeasurement,
     Picture,
     Steadiness,
     flicker,
@@ -68,7 +68,7 @@ class _FaceSeries:
     """Measures of one face in the source and in all results."""
 
     side: int
-    meter: FlickerMeter
+    measurement: FlickerMeasurement
     series: dict[str, Steadiness]
     last_frame: int = -1
     source: Picture | None = None
@@ -153,7 +153,7 @@ class ResultMeasurement:
             names = (SOURCE, *self._names)
             side = int(np.clip(round(crop_side(seen.landmarks, aspect)), *CROP_SIZES))
             face = self._faces[seen.track] = _FaceSeries(
-                side, FlickerMeter(SOURCE), {name: Steadiness() for name in names}
+                side, FlickerMeasurement(SOURCE), {name: Steadiness() for name in names}
             )
         place = FacePlace(
             crop_from_frame(seen.landmarks, face.side, aspect), frame.width, frame.height
@@ -162,7 +162,7 @@ class ResultMeasurement:
         crops = {name: place.cut(one, face.side) for name, one in frames.items()}
         before = face.source if face.last_frame == number - 1 else None
         flow = flow_between(before, crops[SOURCE]) if before is not None else None
-        face.meter.push(face.series, crops, flow)
+        face.measurement.push(face.series, crops, flow)
         face.last_frame, face.source = number, crops[SOURCE]
         for name, crop in crops.items():
             face.slices.setdefault(name, []).append(crop[round(_EYE_ROW * face.side)])

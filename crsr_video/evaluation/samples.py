@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,10 +14,10 @@ from crsr_video.errors import TrainingError
 from crsr_video.evaluation.degradations import DRAWN, Degrader
 from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.training.appearance import tone_group
-from crsr_video.training.data import Faces, shrink
+from crsr_video.training.data import Faces, evenly_spaced, resized
 from crsr_video.training.degrade import FACTOR
 from crsr_video.training.genuine import Framing, framed
-from crsr_video.training.pack import read_index
+from crsr_video.training.pack import Pack
 
 TIERS = (32, 64, 128)
 """Input sizes of the product in pixels. The paper enlarges faces from 16 to 64 pixels."""
@@ -30,7 +29,6 @@ A canonical crop of 227 pixels has the scale of the recognition network's input,
 nothing. Besides, there are fewer photographs of twice this size."""
 
 Bytes = NDArray[np.uint8]
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -90,10 +88,10 @@ def samples(
     if not chosen:
         raise TrainingError(f"no face of the held-out set is {side} pixels wide")
     faces = Faces(folder, "val")
-    for number in spaced(list(chosen), limit):
+    for number in evenly_spaced(list(chosen), limit):
         picture = faces.at(number, whole)
         same = framing == CANONICAL
-        truth = as_tensor(shrink(picture, side) if same else framed(picture, side, framing))[None]
+        truth = as_tensor(resized(picture, side) if same else framed(picture, side, framing))[None]
         inputs = {
             name: make(truth, np.random.default_rng((seed, tier, number)))
             for name, make in degradations.items()
@@ -147,14 +145,14 @@ def reference(
     if not wanted:
         raise TrainingError(f"no photograph in {folder} is {whole} pixels wide")
     faces = {split: Faces(folder, split) for split, _ in wanted}
-    for split, number in spaced(wanted, count):
+    for split, number in evenly_spaced(wanted, count):
         yield as_tensor(framed(faces[split].at(number, whole), side, framing))[None]
 
 
 def _large(folder: Path, split: str, side: int, kind: str = "") -> dict[int, tuple[str, str, str]]:
     """Return file, kind and skin tone of all faces that are large enough, by number in `Faces`."""
     entries = sorted(
-        (e for e in read_index(folder) if e.split == split and e.size >= side),
+        (e for e in Pack(folder).pictures if e.split == split and e.size >= side),
         key=lambda e: (e.size, e.row),  # `Faces.at` uses this order.
     )
     found = enumerate(entries)
@@ -163,13 +161,6 @@ def _large(folder: Path, split: str, side: int, kind: str = "") -> dict[int, tup
         for number, e in found
         if kind in ("", e.kind)
     }
-
-
-def spaced(items: Sequence[Item], count: int | None) -> list[Item]:
-    """Take up to `count` evenly spread items in their order, or all if `count` is None."""
-    wanted = min(count or len(items), len(items))
-    places = np.linspace(0, len(items) - 1, wanted).round().astype(int)
-    return [items[place] for place in places]
 
 
 def as_tensor(picture: Bytes) -> Tensor:

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crsr_video.networks.blocks import use_channels_last
-from crsr_video.training.package_weights import read_state
-from crsr_video.weights.packages import package_file
+from crsr_video.weights.packages import package_file, read_state
 
 _SLICES = (2, 2, 3, 3, 3)
 """Convolutions before each feature map; a pooling layer stands between two slices."""

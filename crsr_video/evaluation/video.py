@@ -23,9 +23,9 @@ from crsr_video.closing import Closing
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import CrsrError, TrainingError
 from crsr_video.evaluation.flicker import Picture, flicker_at_equal_sharpness
-from crsr_video.evaluation.identity import Embedder
-from crsr_video.evaluation.landmarks import FaceReader
+from crsr_video.evaluation.landmarks import FaceAnalyser
 from crsr_video.evaluation.methods import variants
+from crsr_video.evaluation.models import Embedder
 from crsr_video.evaluation.paired import worst
 from crsr_video.evaluation.report import Row
 from crsr_video.evaluation.video_clips import (
@@ -41,7 +41,7 @@ from crsr_video.evaluation.video_clips import (
     upright,
     write_degraded,
 )
-from crsr_video.evaluation.video_measures import Embed, LandmarkReader, Meter, Series
+from crsr_video.evaluation.video_measures import FaceMeasurement, Series
 from crsr_video.imaging.geometry import (
     FACE_WIDTHS_PER_CROP,
     Matrix,
@@ -69,7 +69,7 @@ def baseline(scale: int) -> str:
     return DEGRADED if scale == 1 else BICUBIC
 
 
-class Methods(Closing):
+class MethodPipelines(Closing):
     """The evaluated methods: the input itself, and one pipeline of the product for each model.
 
     Faces are tracked once for all methods.
@@ -203,30 +203,34 @@ def cases_of(
 
 
 def measure_case(
-    case: DegradedClip, methods: Methods, reader: LandmarkReader, embedder: Embed | None, count: int
-) -> list[Meter]:
-    """Run every method on a case, and return a meter for each face."""
+    case: DegradedClip,
+    methods: MethodPipelines,
+    analyser: FaceAnalyser,
+    embedder: Embedder | None,
+    count: int,
+) -> list[FaceMeasurement]:
+    """Run every method on a case, and return a measurement for each face."""
     side = case.crop_size(methods.scale)
-    meters = {track: Meter(reader, embedder) for track in sorted(case.known.tracks)}
+    measured = {track: FaceMeasurement(analyser, embedder) for track in sorted(case.known.tracks)}
     results = methods.run(decoded(case.degraded, count))
     # The files of a pair may differ in length; only the common part is measured.
     for picture, points, results_of_frame in zip(
         upright(case.clip.path, count), case.known.points, results, strict=False
     ):
         truth = from_rgb(case.truth(picture, methods.scale), 0)
-        for track, meter in meters.items():
+        for track, measurement in measured.items():
             if track in points:
                 place = FacePlace(crop_from_frame(points[track], side), *picture.shape[1::-1])
                 crops = {name: place.cut(frame, side) for name, frame in results_of_frame.items()}
-                meter.push(place.cut(truth, side), crops)
+                measurement.push(place.cut(truth, side), crops)
             else:
-                meter.skip()
-    return list(meters.values())
+                measurement.skip()
+    return list(measured.values())
 
 
 @dataclass(frozen=True)
 class FacePlace:
-    """Place of a face in a picture, and in any enlarged or shrunk copy of it."""
+    """FacePlace of a face in a picture, and in any enlarged or shrunk copy of it."""
 
     crop_from_picture: Matrix
     """2x3 transform from pixels of the picture to pixels of the crop."""
@@ -252,30 +256,30 @@ ALL = "all"
 
 
 def rows_of(
-    found: Sequence[tuple[DegradedClip, list[Meter]]], names: Sequence[str], scale: int
+    found: Sequence[tuple[DegradedClip, list[FaceMeasurement]]], names: Sequence[str], scale: int
 ) -> list[Row]:
     """Summarise the measures by group and method, with means over all faces of all frames."""
     groups = list(dict.fromkeys(case.group for case, _ in found))
     rows = []
     for group in [*groups, ALL] if len(groups) > 1 else groups:
-        part = [meters for case, meters in found if group in (case.group, ALL)]
-        meters = [meter for several in part for meter in several if meter.truth.change]
-        rows += [_row(group, name, scale, meters) for name in names]
+        part = [several for case, several in found if group in (case.group, ALL)]
+        measured = [one for several in part for one in several if one.truth.change]
+        rows += [_row(group, name, scale, measured) for name in names]
     return rows
 
 
-def _row(group: str, name: str, scale: int, meters: list[Meter]) -> Row:
-    series = [meter.series[name] for meter in meters]
+def _row(group: str, name: str, scale: int, measured: list[FaceMeasurement]) -> Row:
+    series = [one.series[name] for one in measured]
     measures = {
         measure: np.concatenate([np.array(getattr(one, measure), np.float64) for one in series])
         for measure in ("psnr", "ssim", "identity", "motion")
     }
     # Dividing by the mean of the input gives every clip the same weight.
     measures["flicker"] = np.concatenate(
-        [_relative(meter.series[name], meter.series[baseline(scale)]) for meter in meters]
+        [_relative(one.series[name], one.series[baseline(scale)]) for one in measured]
     )
-    of_truth = np.concatenate([_relative(meter.series[name], meter.truth) for meter in meters])
-    inputs = [meter.series[baseline(scale)] for meter in meters]
+    of_truth = np.concatenate([_relative(one.series[name], one.truth) for one in measured])
+    inputs = [one.series[baseline(scale)] for one in measured]
     equal = [flicker_at_equal_sharpness(*pair) for pair in zip(series, inputs, strict=True)]
     figures = {
         "flicker_of_truth": float(of_truth.mean()),
@@ -342,10 +346,10 @@ def measure_videos(
     """
     clips = clips_in(folder, limit)
     embedder = _embedder()
-    found: list[tuple[DegradedClip, list[Meter]]] = []
+    found: list[tuple[DegradedClip, list[FaceMeasurement]]] = []
     with (
-        Methods(models, scale, device=device) as methods,
-        FaceReader() as reader,
+        MethodPipelines(models, scale, device=device) as methods,
+        FaceAnalyser() as analyser,
         TemporaryDirectory() as temporary,
     ):
         for clip in tqdm(clips, unit="clip", disable=not progress):
@@ -355,7 +359,7 @@ def measure_videos(
                 _LOG.warning("%s", error)
                 continue
             found += [
-                (case, measure_case(case, methods, reader, embedder, frames))
+                (case, measure_case(case, methods, analyser, embedder, frames))
                 for case in cases_of(clip, known, faces, frames, seed, Path(temporary))
             ]
     if not found:
@@ -363,7 +367,7 @@ def measure_videos(
     return rows_of(found, methods.names, scale)
 
 
-def _embedder() -> Embed | None:
+def _embedder() -> Embedder | None:
     """Return the face-recognition network, or None if it is not installed."""
     try:
         return Embedder()

@@ -26,6 +26,7 @@ from crsr_video.io.reader import Reader
 from crsr_video.io.source import Source
 from crsr_video.io.writer import Writer
 from crsr_video.track.tracker import Tracker
+from crsr_video.training.data import evenly_spaced
 from crsr_video.types import Face, Frame
 
 Bytes = NDArray[np.uint8]
@@ -81,8 +82,7 @@ def clips_in(folder: Path, limit: int | None = None) -> list[Clip]:
     ]
     if not clips:
         raise TrainingError(f"no clip in {folder}")
-    count = min(limit or len(clips), len(clips))
-    return [clips[i] for i in np.linspace(0, len(clips) - 1, count).round().astype(int)]
+    return evenly_spaced(clips, limit)
 
 
 def _clip(path: Path, files: dict[str, Path]) -> Clip:

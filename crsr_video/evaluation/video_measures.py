@@ -4,37 +4,21 @@ The landmarks of the ground truth align the crops of all methods and of the grou
 the same pixel shows the same part of the face in all crops.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from crsr_video.evaluation.flicker import FlickerMeter, Picture, Steadiness, flow_between
-from crsr_video.evaluation.identity import cosine
-from crsr_video.evaluation.landmarks import Landmarks
+from crsr_video.evaluation.flicker import FlickerMeasurement, Picture, Steadiness, flow_between
+from crsr_video.evaluation.landmarks import FaceAnalyser
 from crsr_video.evaluation.metrics import face_region, ssim
+from crsr_video.evaluation.models import Embedder, cosine
 from crsr_video.imaging.geometry import Points
 from crsr_video.imaging.psnr import psnr
-from crsr_video.track.regions import Region
 
 _TRUTH = ""
 """Key of the ground truth in dictionaries that are keyed by method."""
-
-
-class LandmarkReader(Protocol):
-    """Finds landmarks, as `landmarks.FaceReader` does."""
-
-    def landmarks(self, picture: Tensor, region: Region | None = None) -> Landmarks:
-        """Find the five landmarks in a canonical crop, (3, S, S) in [0, 1]."""
-        ...
-
-
-Embed = Callable[[Tensor], NDArray[np.float64]]
-"""Computes embeddings (N, D) of (N, 3, S, S) in [0, 1], as `identity.Embedder` does."""
 
 
 def face_quality(made: Picture, truth: Picture) -> tuple[float, float]:
@@ -60,20 +44,22 @@ class Series(Steadiness):
     """Cosine similarity of the identity embedding to that of the truth, in some of the frames."""
 
 
-class Meter:
+class FaceMeasurement:
     """Measures one face of a clip in the results of all methods.
 
     Args:
-        reader: Finds landmarks.
+        analyser: Finds landmarks.
         embedder: Computes identity embeddings. If it is None, identity is not measured.
         every: Distance in frames between two measurements of identity.
     """
 
-    def __init__(self, reader: LandmarkReader, embedder: Embed | None, *, every: int = 5) -> None:
+    def __init__(
+        self, analyser: FaceAnalyser, embedder: Embedder | None, *, every: int = 5
+    ) -> None:
         self.truth = Series()
         self.series: dict[str, Series] = {}
-        self._reader, self._embedder, self._every = reader, embedder, every
-        self._flicker: FlickerMeter | None = None
+        self._analyser, self._embedder, self._every = analyser, embedder, every
+        self._flicker: FlickerMeasurement | None = None
         self._truth: Picture | None = None
         self._points: dict[str, Points] = {}
         self._frames = 0
@@ -105,12 +91,16 @@ class Meter:
         before, self._truth = self._truth, crops[_TRUTH]
         flow = flow_between(before, crops[_TRUTH]) if before is not None else None
         if self._flicker is None:
-            self._flicker = FlickerMeter(next(iter(self.series)))
+            self._flicker = FlickerMeasurement(next(iter(self.series)))
         self._flicker.push({name: self._series_of(name) for name in crops}, crops, flow)
 
     def _measure_motion(self, tensors: dict[str, Tensor]) -> None:
-        seen = self._reader.landmarks(tensors[_TRUTH][0])
-        points = {name: self._points_in(tensor[0], seen) for name, tensor in tensors.items()}
+        seen = self._analyser.landmarks(tensors[_TRUTH][0])
+        # With the region of the truth, the model sees all crops alike.
+        points = {
+            name: self._analyser.landmarks(tensor[0], seen.region).points
+            for name, tensor in tensors.items()
+        }
         before, self._points = self._points, points
         if not before:
             return
@@ -119,11 +109,7 @@ class Meter:
             apart = np.linalg.norm(step - steps[_TRUTH], axis=1).mean()
             self._series_of(name).motion.append(float(apart) / max(seen.eye_distance, 1e-6))
 
-    def _points_in(self, picture: Tensor, seen: Landmarks) -> Points:
-        """Find landmarks in the truth's face region, so that the model sees all crops alike."""
-        return self._reader.landmarks(picture, seen.region).points
-
-    def _measure_identity(self, tensors: dict[str, Tensor], embedder: Embed) -> None:
+    def _measure_identity(self, tensors: dict[str, Tensor], embedder: Embedder) -> None:
         embedded = embedder(torch.cat(list(tensors.values())))
         same = cosine(embedded, np.repeat(embedded[:1], len(embedded), axis=0))
         for name, value in zip(tensors, same, strict=True):

@@ -139,7 +139,7 @@ def _iris(lab: Floats, eye: tuple[float, float]) -> Floats:
     return pixels[order[: max(1, int(0.8 * len(order)))]]
 
 
-def recoloured(crop: Bytes, rng: np.random.Generator) -> Bytes:
+def vary_appearance(crop: Bytes, rng: np.random.Generator) -> Bytes:
     """Change the skin tone, the iris colour or both in half of all crops, uint8 (S, S, 3), RGB.
 
     Skin is found by its colour, which is close to that of the cheeks. Faces of every skin tone with

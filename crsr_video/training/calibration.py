@@ -68,8 +68,6 @@ class Calibration:
     usual: Agreement
     textured: Agreement
     """Comparison with full texture, or `usual` for a pair without a texture head."""
-    strange: Agreement
-    """Comparison in unusual light."""
 
     @property
     def is_good(self) -> bool:
@@ -101,8 +99,7 @@ def calibrate(pair: NetworkPair, faces: Path, rounds: int = 8) -> Calibration:
     held_out = crops(Faces(faces, "val"), rng, rounds)
     usual = compare(pair, fixed, held_out)
     textured = compare(pair.with_texture(1.0), fixed, held_out) if pair.has_texture else usual
-    unusual = compare(pair, fixed, in_strange_light(held_out, rng))
-    return Calibration(ranges, usual, textured, unusual)
+    return Calibration(ranges, usual, textured)
 
 
 def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[CalibrationSample]:
@@ -123,20 +120,6 @@ def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[Calibrati
             seen = torch.cat([degrade(targets[:3], rng), clean(targets[3:])])
             made.append(CalibrationSample(seen, targets))
     return made
-
-
-def in_strange_light(
-    samples: Iterable[CalibrationSample], rng: np.random.Generator
-) -> list[CalibrationSample]:
-    """Return the samples with unusual contrast and brightness."""
-    changed = []
-    for sample in samples:
-        gain, centre = float(rng.uniform(0.3, 1.7)), float(rng.uniform(0.2, 0.8))
-        pictures = (sample.seen, sample.truth)
-        changed.append(
-            CalibrationSample(*(((x - 0.5) * gain + centre).clamp_(0, 1) for x in pictures))
-        )
-    return changed
 
 
 @torch.inference_mode()
@@ -170,18 +153,18 @@ def compare(
         Quantised(first, ranges["consistifier"]),
         Quantised(second, ranges["superresolver"]),
     ]
-    apart, costs = [], []
+    similarities, costs = [], []
     for sample in samples:
         rough, good = _chain(coarse, sample.seen), _chain(fine, sample.seen)
-        apart.append(psnr(rough, good))
+        similarities.append(psnr(rough, good))
         costs.append(psnr(good, sample.truth) - psnr(rough, sample.truth))
-    away, cost = torch.cat(apart), torch.cat(costs)
+    similarity, cost = torch.cat(similarities), torch.cat(costs)
     return Agreement(
-        worst=float(away.min()),
-        median=float(away.median()),
+        worst=float(similarity.min()),
+        median=float(similarity.median()),
         mean_cost=float(cost.mean()),
         worst_cost=float(cost.max()),
-        pictures=len(away),
+        pictures=len(similarity),
     )
 
 

@@ -8,7 +8,7 @@ from crsr_video.errors import TrainingError
 from crsr_video.files import sha256_of_file
 from crsr_video.training.appearance import TONE_GROUPS, tone_group
 from crsr_video.training.export import Anchor, shipped_tensors
-from crsr_video.training.pack import Prepared, read_index
+from crsr_video.training.pack import Pack, Prepared
 from crsr_video.training.run import Run
 
 GENERATORS = {
@@ -80,7 +80,7 @@ def write_card(
     Raises:
         TrainingError: A file cannot be read or written.
     """
-    index = read_index(faces)
+    index = Pack(faces).pictures
     trained = [entry for entry in index if entry.split == "train"]
     held_out = sum(entry.split == "val" for entry in index)
     sections = [

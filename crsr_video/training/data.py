@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,12 +18,12 @@ from torch import Tensor
 from crsr_video.errors import TrainingError
 from crsr_video.imaging.colour import LUMA_WEIGHTS
 from crsr_video.imaging.geometry import Matrix, compose
-from crsr_video.training.appearance import iris_group, tone_group
-from crsr_video.training.appearance import recoloured as recoloured_face
+from crsr_video.training.appearance import iris_group, tone_group, vary_appearance
 from crsr_video.training.degrade import FACTOR
 from crsr_video.training.pack import SIZES, Pack, Prepared
 
 Bytes = NDArray[np.uint8]
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Faces:
         entries.sort()
         self._sizes = [size for size, _, _ in entries]
         self._numbers = [number for _, _, number in entries]
-        self._balance = _balanced([self._pack.pictures[n] for n in self._numbers])
+        self._balance = _balancing_weights([self._pack.pictures[n] for n in self._numbers])
         self._kept: list[Bytes] | None = None
         if preload:
             with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV releases the GIL.
@@ -113,7 +114,7 @@ class Faces:
         return self._pack.read(self._numbers[number]) if self._kept is None else self._kept[number]
 
 
-def _balanced(entries: Sequence[Prepared]) -> NDArray[np.float64]:
+def _balancing_weights(entries: Sequence[Prepared]) -> NDArray[np.float64]:
     """Return relative probabilities that make rare groups of skin and iris more frequent.
 
     They are the square roots of the probabilities for full balance. Full balance would show the few
@@ -170,13 +171,13 @@ def batch(
                 size = 2 * side
         picture = source.draw(size, rng, balanced=varied)
         if varied:
-            picture = recoloured_face(picture, rng)
-        row[:] = _patch(shrink(moved(picture, rng), side), patch, rng)
+            picture = vary_appearance(picture, rng)
+        row[:] = _patch(resized(vary_place(picture, rng), side), patch, rng)
     pictures = torch.from_numpy(stack).permute(0, 3, 1, 2).contiguous().div_(255)
-    return recoloured(pictures, rng)
+    return vary_light(pictures, rng)
 
 
-def moved(picture: Bytes, rng: np.random.Generator) -> Bytes:
+def vary_place(picture: Bytes, rng: np.random.Generator) -> Bytes:
     """Mirror a picture half the time, and half the time rotate, scale and shift it a little.
 
     The other half stays as it is, because resampling softens a target.
@@ -188,7 +189,7 @@ def moved(picture: Bytes, rng: np.random.Generator) -> Bytes:
     side = picture.shape[0]
     result: Bytes = cv2.warpAffine(
         picture,
-        jitter(side, rng),
+        random_similarity(side, rng),
         (side, side),
         flags=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REFLECT_101,
@@ -196,7 +197,7 @@ def moved(picture: Bytes, rng: np.random.Generator) -> Bytes:
     return result
 
 
-def jitter(side: int, rng: np.random.Generator) -> Matrix:
+def random_similarity(side: int, rng: np.random.Generator) -> Matrix:
     """Return a random small 2x3 transform about the centre of a square.
 
     It stays within 4 degrees, 6 % of scale and 3 % of shift: trackers misplace landmarks by about
@@ -210,12 +211,20 @@ def jitter(side: int, rng: np.random.Generator) -> Matrix:
     return compose(np.array([[c, -s, shift[0]], [s, c, shift[1]]]), to_origin)
 
 
-def shrink(picture: Bytes, side: int) -> Bytes:
-    """Shrink to (side, side, 3) by averaging. Stored sizes are whole multiples of the side."""
-    if picture.shape[0] == side:
+def resized(picture: Bytes, side: int) -> Bytes:
+    """Resize to (side, side, 3) by area to shrink, and bicubically to enlarge."""
+    if picture.shape[:2] == (side, side):
         return picture
-    result: Bytes = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    how = cv2.INTER_AREA if side < picture.shape[0] else cv2.INTER_CUBIC
+    result: Bytes = cv2.resize(picture, (side, side), interpolation=how)
     return result
+
+
+def evenly_spaced(items: Sequence[_Item], count: int | None) -> list[_Item]:
+    """Return up to `count` evenly spaced items in their order, or all if `count` is None."""
+    wanted = min(count or len(items), len(items))
+    places = np.linspace(0, len(items) - 1, wanted).round().astype(int)
+    return [items[place] for place in places]
 
 
 def _patch(picture: Bytes, patch: int, rng: np.random.Generator) -> Bytes:
@@ -224,7 +233,7 @@ def _patch(picture: Bytes, patch: int, rng: np.random.Generator) -> Bytes:
     return picture[top : top + patch, left : left + patch]
 
 
-def recoloured(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+def vary_light(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     """Change brightness, contrast and white balance of (N, 3, H, W) in [0, 1] a little.
 
     A few pictures become grey, because networks that have seen only colour tint black-and-white

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crsr_video.networks.blocks import use_channels_last
-from crsr_video.training.package_weights import read_state
-from crsr_video.weights.packages import package_file
+from crsr_video.weights.packages import package_file, read_state
 
 STRIDES = (2, 4, 8, 16, 32)
 """Distance in picture pixels between neighbouring pixels of each feature map."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from torch import Tensor
 from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import compose, resize_matrix
 from crsr_video.imaging.warping import warp
-from crsr_video.training.data import Faces
+from crsr_video.training.data import Faces, evenly_spaced, resized
 from crsr_video.training.pack import Pack
 
 Bytes = NDArray[np.uint8]
@@ -62,7 +61,7 @@ class Genuine:
         """
         usable = self._some(size)
         chosen = usable[rng.integers(len(usable), size=n)]
-        pictures = [resampled(self._picture(int(number)), size) for number in chosen]
+        pictures = [resized(self._picture(int(number)), size) for number in chosen]
         mirrored = rng.random(n) < 0.5
         stack = np.stack([p[:, ::-1] if m else p for p, m in zip(pictures, mirrored, strict=True)])
         return torch.from_numpy(stack).permute(0, 3, 1, 2).contiguous().float().div_(255)
@@ -77,10 +76,8 @@ class Genuine:
         Raises:
             TrainingError: There is no face of about this size.
         """
-        usable = self._some(size)
-        count = min(limit or len(usable), len(usable))
-        for place in np.linspace(0, len(usable) - 1, count).round().astype(int):
-            yield resampled(self._picture(int(usable[place])), size)
+        for number in evenly_spaced(self._some(size).tolist(), limit):
+            yield resized(self._picture(number), size)
 
     def _usable(self, size: int) -> NDArray[np.int64]:
         low, high = USABLE
@@ -99,18 +96,18 @@ class Genuine:
         return self._kept[number]
 
 
-Source = tuple[NDArray[np.int64], Callable[[int], Bytes]]
+_SidesAndReader = tuple[NDArray[np.int64], Callable[[int], Bytes]]
 """Sides of the faces, and a function that reads one by its number."""
 
 
-def _from_pack(path: Path, split: str | None) -> Source:
+def _from_pack(path: Path, split: str | None) -> _SidesAndReader:
     pack = Pack(path)
     numbers = [n for n, entry in enumerate(pack.pictures) if split in (None, entry.split)]
     sides = np.array([pack.pictures[n].size for n in numbers], np.int64)
     return sides, lambda number: pack.read(numbers[number])
 
 
-def _from_array(path: Path, split: str | None) -> Source:
+def _from_array(path: Path, split: str | None) -> _SidesAndReader:
     try:
         with np.load(path) as arrays:
             faces = np.asarray(arrays["faces"])
@@ -123,17 +120,6 @@ def _from_array(path: Path, split: str | None) -> Source:
         faces = faces[is_val if split == "val" else ~is_val]
     sides = np.full(len(faces), min(faces.shape[1:3]), np.int64)
     return sides, faces.__getitem__
-
-
-def resampled(picture: Bytes, size: int) -> Bytes:
-    """Resample to (size, size, 3) by area to shrink, and bicubically to enlarge."""
-    if picture.shape[:2] == (size, size):
-        return picture
-    shrinks = size < picture.shape[0]
-    result: Bytes = cv2.resize(
-        picture, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    )
-    return result
 
 
 @dataclass(frozen=True)

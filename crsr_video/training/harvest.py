@@ -30,6 +30,7 @@ from crsr_video.io.reader import Reader
 from crsr_video.track.detection import Detector, DetectorName, DetectorRun
 from crsr_video.track.regions import square, view_of
 from crsr_video.track.tracker import Tracker
+from crsr_video.training.codec import to_bytes
 from crsr_video.training.pack import LOSSLESS, Prepared, encode, new_pack, split_of
 from crsr_video.training.prepare import LOOKS, share_inside
 from crsr_video.types import Face, Frame, TrackedFrame
@@ -255,7 +256,7 @@ def _keep(
         return FLAT
     kept = tracks.setdefault(face.track, TrackFaces())
     thumbnail = _thumbnail(picture)
-    if kept.last is not None and _apart(thumbnail, kept.last) < criteria.change:
+    if kept.last is not None and np.abs(thumbnail - kept.last).mean() < criteria.change:
         return ALIKE
     kept.last = thumbnail
     kept.offer(picture, criteria.per_track)
@@ -270,9 +271,7 @@ def native_crop(frame: Frame, face: Face) -> Bytes:
     """
     aspect = float(frame.sample_aspect)
     size = max(1, round(crop_side(face.landmarks, aspect) / MULTIPLE)) * MULTIPLE
-    shown = sample(frame, crop_from_frame(face.landmarks, size, aspect), size, size)
-    picture: Bytes = np.rint(shown.clip(0, 1) * 255).astype(np.uint8)
-    return picture
+    return to_bytes(sample(frame, crop_from_frame(face.landmarks, size, aspect), size, size))
 
 
 def _thumbnail(picture: Bytes) -> NDArray[np.float32]:
@@ -284,11 +283,6 @@ def _thumbnail(picture: Bytes) -> NDArray[np.float32]:
 
 
 def _contrast(picture: Bytes) -> float:
-    """Return the standard deviation of luma in the middle of a crop."""
     edge = picture.shape[0] // 4
     middle = picture[edge:-edge, edge:-edge]
     return float(cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY).std()) / 255
-
-
-def _apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return float(np.abs(a - b).mean())

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from crsr_video.networks import Bicubic, IdentityConsistifier, SuperResolver
-from crsr_video.training.draws import DrawSource
+from crsr_video.training.draws import Draw
 from crsr_video.training.run import Run
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class TrainingJournal:
         folder: Path,
         *,
         every: int = 25,
-        sheet: "SampleSheet | None" = None,
+        sample: Draw | None = None,
         sheet_every: float = 600.0,
         progress: bool = False,
     ) -> None:
@@ -40,13 +40,14 @@ class TrainingJournal:
         Args:
             folder: Folder of the run, which is created if it is missing.
             every: Steps between log lines.
-            sheet: Draws sample sheets. Without it, none are written.
+            sample: Faces of the sample sheets, which should be held out from training. Without
+                them, no sheets are written.
             sheet_every: Seconds between sample sheets.
             progress: Whether to draw a progress bar on standard error.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._every = folder, every
-        self._sheet, self._sheet_every = sheet, sheet_every
+        self._sample, self._sheet_every = sample, sheet_every
         self._sums: dict[str, float] = {}
         self._count, self._waited = 0, 0.0
         self._since = self._drawn = time.perf_counter()
@@ -72,10 +73,10 @@ class TrainingJournal:
 
     def write_sheet(self, run: Run) -> None:
         """Write a sample sheet now."""
-        if self._sheet is not None:
+        if self._sample is not None:
             self._drawn = time.perf_counter()
             path = self._folder / f"samples_{run.step:07d}.png"
-            cv2.imwrite(str(path), self._sheet(run)[..., ::-1])
+            cv2.imwrite(str(path), sample_sheet(run, self._sample)[..., ::-1])
 
     def close(self) -> None:
         """Finish the progress bar."""
@@ -106,41 +107,24 @@ class TrainingJournal:
         self._since = time.perf_counter()
 
 
-class SampleSheet:
-    """Draws the averaged networks' results for the first faces of a source."""
-
-    def __init__(self, source: DrawSource) -> None:
-        """Take the faces from a source, which should be held out from training."""
-        self._draw = source.at(0)
-
-    @torch.inference_mode()
-    def __call__(self, run: Run) -> NDArray[np.uint8]:
-        """Draw a row (input, bicubic, phi, psi(phi), with texture, truth) of each face."""
-        draw = self._draw
-        inputs = (draw.genuine, draw.degraded, draw.artificial)
-        low = next(x for x in inputs if x is not None)[:_ROWS].to(run.device)
-        phi = (
-            run.average("consistifier")
-            if "consistifier" in run.averages
-            else IdentityConsistifier()
-        )
-        consistent = phi(low).clamp(0, 1)
-        columns = [_enlarged(low), Bicubic()(low), _enlarged(consistent)]
-        if "superresolver" in run.averages:
-            columns += _results(run.average("superresolver"), consistent)
-        if draw.genuine is None:
-            columns.append(draw.target[:_ROWS].to(run.device))
-        sheet = torch.cat([c.float().cpu() for c in columns], 3)
-        pictures = sheet.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
-        return np.concatenate(list(pictures))
-
-
-def _results(network: nn.Module, consistent: Tensor) -> list[Tensor]:
-    """Return the super-resolver's picture, and one with full texture if it has a texture head."""
-    pictures = [network(consistent)]
-    if isinstance(network, SuperResolver) and network.tail is not None:
-        pictures.append(pictures[0] + network.tail(network.features(consistent)))
-    return pictures
+@torch.inference_mode()
+def sample_sheet(run: Run, draw: Draw) -> NDArray[np.uint8]:
+    """Draw a row (input, bicubic, phi, psi(phi), with texture, truth) of each face, RGB."""
+    inputs = (draw.genuine, draw.degraded, draw.artificial)
+    low = next(x for x in inputs if x is not None)[:_ROWS].to(run.device)
+    phi = run.average("consistifier") if "consistifier" in run.averages else IdentityConsistifier()
+    consistent = phi(low).clamp(0, 1)
+    columns = [_enlarged(low), Bicubic()(low), _enlarged(consistent)]
+    if "superresolver" in run.averages:
+        psi = run.average("superresolver")
+        columns.append(psi(consistent))
+        if isinstance(psi, SuperResolver) and psi.tail is not None:
+            columns.append(columns[-1] + psi.tail(psi.features(consistent)))
+    if draw.genuine is None:
+        columns.append(draw.target[:_ROWS].to(run.device))
+    sheet = torch.cat([c.float().cpu() for c in columns], 3)
+    pictures = sheet.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
+    return np.concatenate(list(pictures))
 
 
 def _enlarged(low: Tensor) -> Tensor:

@@ -125,9 +125,10 @@ class TrainingMethod(ABC):
         discriminators: dict[str, Tensor],
     ) -> dict[str, float]:
         """Update the generators and discriminators, and return their loss terms as numbers."""
-        run.update_generators(generators, rate=rate, clip=self.clip)
+        run.update(run.generator_optimizer, generators, rate=rate, clip=self.clip)
         if discriminators:
-            run.update_discriminators(discriminators, rate=rate, clip=10 * self.clip)
+            optimizer = run.discriminator_optimizer
+            run.update(optimizer, discriminators, rate=rate, clip=10 * self.clip)
         return {k: float(v.detach()) for k, v in (generators | discriminators).items()}
 
     def _consistifier(self, rate: float = 1.0) -> NetworkSpec:

@@ -159,7 +159,10 @@ class Pack:
                 with zipfile.ZipFile(file) as archive:
                     content = json.loads(archive.read(INDEX))
                     entries = {entry.filename: entry for entry in archive.infolist()}
-            self._check(content)
+            if content["version"] != VERSION:
+                raise TrainingError(
+                    f"{self.path} is a pack of version {content['version']}, not {VERSION}"
+                )
             self.parameters = content["parameters"]
             self.pictures = [Prepared(**entry) for entry in content["pictures"]]
             self._entries = [entries[_info(n).filename] for n in range(len(self.pictures))]
@@ -168,12 +171,6 @@ class Pack:
             raise TrainingError(f"{path} holds no prepared faces: {reason}") from error
         except (ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise TrainingError(f"{path} holds no prepared faces, or damaged ones") from error
-
-    def _check(self, content: Any) -> None:
-        if content["version"] != VERSION:
-            raise TrainingError(
-                f"{self.path} is a pack of version {content['version']}, not {VERSION}"
-            )
 
     def read(self, number: int) -> Bytes:
         """Return picture `number` of the index: uint8 (S, S, 3) RGB.
@@ -193,12 +190,3 @@ class Pack:
             raise TrainingError(f"{self.path}: picture {number} is damaged")
         rgb: Bytes = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         return rgb
-
-
-def read_index(path: Path) -> list[Prepared]:
-    """Return the index of a pack.
-
-    Raises:
-        TrainingError: There is no pack, or it is damaged.
-    """
-    return Pack(path).pictures

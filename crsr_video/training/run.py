@@ -142,10 +142,18 @@ class Run:
         """Return the mixed-precision context for forward passes."""
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def update_generators(self, terms: dict[str, Tensor], *, rate: float, clip: float) -> None:
-        """Take one optimizer step for all networks except the discriminators.
+    def update(
+        self,
+        optimizer: torch.optim.Optimizer | None,
+        terms: dict[str, Tensor],
+        *,
+        rate: float,
+        clip: float,
+    ) -> None:
+        """Take one step of an optimizer.
 
         Args:
+            optimizer: `generator_optimizer` or `discriminator_optimizer`.
             terms: Weighted loss terms, which are added up.
             rate: Learning rate of the run.
             clip: Largest gradient norm of each parameter group.
@@ -153,19 +161,6 @@ class Run:
         Raises:
             TrainingError: The loss is not finite. Nothing was changed.
         """
-        self._update(self.generator_optimizer, terms, rate, clip)
-
-    def update_discriminators(self, terms: dict[str, Tensor], *, rate: float, clip: float) -> None:
-        """Take one optimizer step for the discriminators, see `update_generators`."""
-        self._update(self.discriminator_optimizer, terms, rate, clip)
-
-    def _update(
-        self,
-        optimizer: torch.optim.Optimizer | None,
-        terms: dict[str, Tensor],
-        rate: float,
-        clip: float,
-    ) -> None:
         loss = torch.stack([term.float() for term in terms.values()]).sum()
         if not torch.isfinite(loss):
             raise TrainingError(f"the loss became {loss.item()} at step {self.step}")

@@ -15,7 +15,7 @@ from crsr_video.errors import TrainingError
 from crsr_video.training.data import Faces
 from crsr_video.training.draws import DrawSettings, DrawSource, prefetch
 from crsr_video.training.genuine import FramedFaces, Genuine
-from crsr_video.training.journal import SampleSheet, TrainingJournal
+from crsr_video.training.journal import TrainingJournal
 from crsr_video.training.method import TrainingMethod
 from crsr_video.training.run import Run, check_same, load, save
 
@@ -101,11 +101,11 @@ class TrainingSession:
         """
         settings = self._method.draw_settings
         source = self._source("train", settings)
-        sheet = SampleSheet(self._source("val", _for_sheet(settings)))
+        held_out = self._source("val", _for_sheet(settings))
         journal = TrainingJournal(
             self._folder,
             every=limits.log_every,
-            sheet=sheet,
+            sample=held_out.at(0),
             sheet_every=limits.sheet_every,
             progress=progress,
         )
@@ -253,7 +253,6 @@ class _Clock:
         return True
 
     def _elapsed(self) -> float:
-        """Return the seconds since this call began."""
         return time.perf_counter() - self._began
 
     def _replan(self) -> None:

@@ -1,10 +1,18 @@
 """Weights of other projects' networks, which are installed as data files of Python packages."""
 
+import pickle
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
 
 from crsr_video.errors import WeightsError
 from crsr_video.networks.recognition import RecognitionNetwork
+
+_Network = TypeVar("_Network")
 
 
 def package_file(package: str, relative: str, *, extra: str) -> Path:
@@ -37,4 +45,25 @@ def load_recognition(path: Path) -> RecognitionNetwork:
     try:
         return RecognitionNetwork.from_dlib(path.read_bytes())
     except (OSError, ValueError, IndexError) as error:
+        raise WeightsError(f"cannot read {path}: {error}") from error
+
+
+def read_state(path: Path, build: Callable[[dict[str, Tensor]], _Network]) -> _Network:
+    """Build a network from the tensors in a PyTorch file.
+
+    Raises:
+        WeightsError: The file cannot be read, or holds other tensors.
+    """
+    try:
+        return build(torch.load(path, map_location="cpu", weights_only=True))
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        pickle.UnpicklingError,
+    ) as error:
         raise WeightsError(f"cannot read {path}: {error}") from error

@@ -14,10 +14,11 @@ from crsr_video.evaluation.degradations import FIXED
 from crsr_video.evaluation.methods import EvaluatedMethod, methods, runner
 from crsr_video.evaluation.metrics import CANONICAL, face_region, ssim
 from crsr_video.evaluation.models import MetricModels
-from crsr_video.evaluation.samples import batches, reference, samples, spaced
+from crsr_video.evaluation.samples import batches, reference, samples
 from crsr_video.evaluation.sheets import CELL_PX, TITLE_PX, write_blind_sheet, write_sheet
 from crsr_video.imaging.psnr import MAX_PSNR, psnr
 from crsr_video.networks import Bicubic
+from crsr_video.training.data import evenly_spaced
 from crsr_video.training.genuine import NPZ_FRAME
 from crsr_video.training.prepare import prepare
 from tests.unit.training.made_faces import make_folder
@@ -89,7 +90,7 @@ def folder(tmp_path_factory):
 def fakes(monkeypatch):
     """Models that need no file."""
     monkeypatch.setattr(models, "Embedder", FakeEmbedder)
-    monkeypatch.setattr(models, "FaceReader", FakeReader)
+    monkeypatch.setattr(models, "FaceAnalyser", FakeReader)
     monkeypatch.setattr(models, "STLPIPS", FakeSTLPIPS)
     with MetricModels() as tools:
         yield tools
@@ -151,9 +152,9 @@ def test_samples_need_large_enough_faces(tmp_path) -> None:
         list(samples(tmp_path / "out.pack", 64))
 
 
-def test_spaced_takes_the_ends() -> None:
-    assert spaced(range(10), 4) == [0, 3, 6, 9]
-    assert spaced("ab", 5) == spaced("ab", None) == ["a", "b"]
+def test_evenly_spaced_takes_the_ends() -> None:
+    assert evenly_spaced(range(10), 4) == [0, 3, 6, 9]
+    assert evenly_spaced("ab", 5) == evenly_spaced("ab", None) == ["a", "b"]
 
 
 def test_the_reference_is_photographs_framed_alike(folder) -> None:
@@ -232,7 +233,7 @@ def test_without_optional_judges_their_columns_are_left_out(folder, monkeypatch)
         raise TrainingError("not here")
 
     monkeypatch.setattr(models, "Embedder", missing)
-    monkeypatch.setattr(models, "FaceReader", missing)
+    monkeypatch.setattr(models, "FaceAnalyser", missing)
     monkeypatch.setattr(models.STLPIPS, "load", missing)
     with MetricModels() as tools:
         rows = paired.measure(methods([]), folder, tools, tiers=(32,))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from crsr_video.evaluation.flicker import (
-    FlickerMeter,
+    FlickerMeasurement,
     Steadiness,
     flicker,
     flicker_at_equal_sharpness,
@@ -41,7 +41,7 @@ def sharpened(pictures, amount):
 
 def measured(**versions):
     """Measures of several versions, the first of which is the reference."""
-    meter = FlickerMeter(next(iter(versions)))
+    meter = FlickerMeasurement(next(iter(versions)))
     series = {name: Steadiness() for name in versions}
     before = None
     for crops in zip(*versions.values(), strict=True):
@@ -75,7 +75,7 @@ def test_at_equal_sharpness_a_sharpened_copy_flickers_about_like_its_source(amou
 
 
 def test_an_unknown_motion_leaves_a_gap():
-    meter = FlickerMeter("a")
+    meter = FlickerMeasurement("a")
     series = {"a": Steadiness()}
     pictures = moving(4)
     for number, picture in enumerate(pictures):

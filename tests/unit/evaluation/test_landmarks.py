@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from crsr_video.errors import FaceModelError
-from crsr_video.evaluation.landmarks import FaceReader, frame_of
+from crsr_video.evaluation.landmarks import FaceAnalyser, frame_of
 from crsr_video.imaging.geometry import TEMPLATE
 from crsr_video.io.frames import as_rgb
 
-from .test_identity import astronaut
+from .test_models import astronaut
 
 
 def test_a_picture_as_a_frame() -> None:
@@ -19,7 +19,7 @@ def test_a_picture_as_a_frame() -> None:
 def test_missing_models_are_not_fetched(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("CRSR_VIDEO_FACE_MODELS", str(tmp_path))
     with pytest.raises(FaceModelError, match="--fetch"):
-        FaceReader()
+        FaceAnalyser()
 
 
 @pytest.mark.parametrize("size", [64, 256])
@@ -27,7 +27,7 @@ def test_features_are_found_and_worse_ones_are_farther(size) -> None:
     crop = astronaut(size)[1]
     spoilt = torch.nn.functional.avg_pool2d(crop[None], size // 16)
     spoilt = torch.nn.functional.interpolate(spoilt, size=(size, size), mode="bicubic")[0]
-    with FaceReader() as reader:
+    with FaceAnalyser() as reader:
         truth = reader.landmarks(crop)
         np.testing.assert_allclose((truth.points + 0.5) / size, TEMPLATE, atol=0.04)
         assert reader.distance(crop, truth) == pytest.approx(0, abs=0.01)

@@ -12,14 +12,14 @@ from crsr_video.evaluation.report import VIDEO, as_dicts, as_text
 from crsr_video.evaluation.video import (
     DegradedClip,
     FacePlace,
-    Methods,
+    MethodPipelines,
     cases_of,
     measure_case,
     measure_videos,
     rows_of,
 )
 from crsr_video.evaluation.video_clips import Clip, KnownFaces
-from crsr_video.evaluation.video_measures import Meter, Series
+from crsr_video.evaluation.video_measures import FaceMeasurement, Series
 from crsr_video.imaging.geometry import crop_from_frame
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.io.frames import from_rgb
@@ -46,8 +46,8 @@ def known(frames: int = 5) -> KnownFaces:
     return KnownFaces([{7: landmarks_at(80, 60, 100)} for _ in range(frames)], 100 / 1.9)
 
 
-def meter_of(**changes: list[float]) -> Meter:
-    meter = Meter(Reader(), None)
+def meter_of(**changes: list[float]) -> FaceMeasurement:
+    meter = FaceMeasurement(Reader(), None)
     meter.truth = Series(change=[0.01, 0.01])
     for name, change in changes.items():
         meter.series[name] = Series(
@@ -91,7 +91,7 @@ def test_a_clip_is_degraded_once_for_each_smaller_face(clip, tmp_path) -> None:
 
 @pytest.mark.parametrize(("scale", "name"), [(1, "degraded"), (4, "bicubic")])
 def test_the_input_is_measured_without_models(clip, tmp_path, scale, name) -> None:
-    with Methods([], scale) as methods:
+    with MethodPipelines([], scale) as methods:
         assert methods.names == (name,)
         for case in cases_of(clip, known(), (24,), 5, 0, tmp_path):
             (meter,) = measure_case(case, methods, Reader(), None, 5)
@@ -101,7 +101,7 @@ def test_the_input_is_measured_without_models(clip, tmp_path, scale, name) -> No
 
 def test_an_undegraded_pair_has_a_high_psnr(clip, tmp_path) -> None:
     pair = Clip("c", clip.path, clip.path)
-    with Methods([], 1) as methods:
+    with MethodPipelines([], 1) as methods:
         (case,) = cases_of(pair, known(), (24,), 5, 0, tmp_path)
         (meter,) = measure_case(case, methods, Reader(), None, 5)
     assert case.group == "c" and case.face == pytest.approx(known().width)
@@ -110,7 +110,7 @@ def test_an_undegraded_pair_has_a_high_psnr(clip, tmp_path) -> None:
 
 def test_naming_a_model_twice_is_an_error() -> None:
     with pytest.raises(ConfigError, match="twice"):
-        Methods(["fast", "fast"], 1)
+        MethodPipelines(["fast", "fast"], 1)
 
 
 def test_flicker_is_relative_to_that_of_the_input() -> None:

@@ -8,7 +8,7 @@ import torch
 from crsr_video.evaluation.flicker import flow_between
 from crsr_video.evaluation.landmarks import Landmarks
 from crsr_video.evaluation.video_measures import (
-    Meter,
+    FaceMeasurement,
     as_tensor,
     face_quality,
 )
@@ -66,7 +66,7 @@ def averaged(pictures):
 
 
 def measured(truth, **methods):
-    meter = Meter(Reader(), brightness, every=3)
+    meter = FaceMeasurement(Reader(), brightness, every=3)
     for index, picture in enumerate(truth):
         meter.push(picture, {name: made[index] for name, made in methods.items()})
     return meter
@@ -131,14 +131,14 @@ def test_identity_is_the_cosine_to_the_truth() -> None:
 
 
 def test_without_an_embedder_identity_is_left_out() -> None:
-    meter = Meter(Reader(), None)
+    meter = FaceMeasurement(Reader(), None)
     meter.push(moving(1)[0], {"a": moving(1)[0]})
     assert meter.series["a"].identity == []
 
 
 def test_a_face_that_was_away_is_not_compared_with_before() -> None:
     truth = moving(4)
-    meter = Meter(Reader(), None)
+    meter = FaceMeasurement(Reader(), None)
     for index, picture in enumerate(truth):
         if index == 2:
             meter.skip()

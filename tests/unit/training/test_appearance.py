@@ -7,8 +7,8 @@ from crsr_video.training.appearance import (
     IRIS_RADIUS,
     iris_group,
     measure,
-    recoloured,
     tone_group,
+    vary_appearance,
 )
 
 SIDE = 256
@@ -50,7 +50,7 @@ def test_a_displaced_iris_is_found() -> None:
 def test_recolouring_changes_skin_or_eyes_in_about_half_of_the_draws() -> None:
     picture = portrait((200, 150, 120), (60, 40, 30))
     rng = np.random.default_rng(0)
-    changed = [not np.array_equal(recoloured(picture, rng), picture) for _ in range(60)]
+    changed = [not np.array_equal(vary_appearance(picture, rng), picture) for _ in range(60)]
     assert 20 < sum(changed) < 42
 
 
@@ -61,7 +61,7 @@ def test_recoloured_skin_stays_even_and_the_background_stays() -> None:
     cheek = tuple(round(v * SIDE) for v in CHEEKS[0][::-1])
     seen = False
     for _ in range(20):
-        result = recoloured(picture, rng)
+        result = vary_appearance(picture, rng)
         seen = seen or abs(int(result[cheek][0]) - 200) > 10
         assert np.abs(result[10, 10].astype(int) - (30, 60, 200)).max() <= 2
     assert seen

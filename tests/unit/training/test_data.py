@@ -9,8 +9,8 @@ from crsr_video.training.data import (
     Tier,
     batch,
     choose_tier,
-    jitter,
-    recoloured,
+    random_similarity,
+    vary_light,
 )
 from crsr_video.training.prepare import prepare
 from tests.unit.training.made_faces import make_folder
@@ -52,16 +52,16 @@ def test_batches_depend_on_the_generator_alone(faces: Faces, tier: Tier) -> None
 def test_jitter_stays_small_and_about_the_centre() -> None:
     rng = np.random.default_rng(0)
     for _ in range(100):
-        matrix = jitter(101, rng)
-        moved = matrix @ [50, 50, 1] - 50
+        matrix = random_similarity(101, rng)
+        vary_place = matrix @ [50, 50, 1] - 50
         scale = np.sqrt(np.linalg.det(matrix[:, :2]))
-        assert np.abs(moved).max() <= 0.03 * 101 + 1e-9
+        assert np.abs(vary_place).max() <= 0.03 * 101 + 1e-9
         assert 0.94 <= scale <= 1.0 / 0.94
         assert abs(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))) <= 4
 
 
 def test_recolouring_turns_about_middle_grey() -> None:
-    grey = recoloured(torch.full((64, 3, 2, 2), 0.5), np.random.default_rng(0))
+    grey = vary_light(torch.full((64, 3, 2, 2), 0.5), np.random.default_rng(0))
     assert (grey - 0.5).abs().max() <= 0.06 + 1e-6
     assert grey.std() > 0.01
 
@@ -69,7 +69,7 @@ def test_recolouring_turns_about_middle_grey() -> None:
 def test_a_few_pictures_lose_their_colour_wholly_and_the_others_not_at_all() -> None:
     pictures = torch.rand(1000, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     before = pictures.clone()
-    after = recoloured(pictures, np.random.default_rng(0))
+    after = vary_light(pictures, np.random.default_rng(0))
     assert torch.equal(pictures, before)
     grey = (after == after[:, :1]).all((1, 2, 3))
     assert 20 < int(grey.sum()) < 65

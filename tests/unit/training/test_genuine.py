@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from crsr_video.errors import TrainingError
-from crsr_video.training.genuine import Framing, Genuine, framed, resampled
+from crsr_video.training.data import resized
+from crsr_video.training.genuine import Framing, Genuine, framed
 from crsr_video.training.pack import LOSSLESS, Prepared, encode, new_pack
 from tests.unit.training.made_faces import picture
 
@@ -59,7 +60,7 @@ def test_batches_depend_on_the_generator_alone(pack) -> None:
 def test_resampling_keeps_mean_and_place() -> None:
     image = picture(48, 0)
     for size in (32, 64):
-        other = resampled(image, size)
+        other = resized(image, size)
         assert other.shape == (size, size, 3)
         np.testing.assert_allclose(other.mean((0, 1)), image.mean((0, 1)), atol=1)
         assert abs(int(other[0, 0, 0]) - int(image[0, 0, 0])) < 12

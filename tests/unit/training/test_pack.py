@@ -13,7 +13,6 @@ from crsr_video.training.pack import (
     Prepared,
     encode,
     new_pack,
-    read_index,
     split_of,
 )
 from tests.unit.training.made_faces import picture
@@ -35,7 +34,7 @@ def test_pictures_and_index_come_back(tmp_path) -> None:
     assert pack.parameters == {"quality": LOSSLESS}
     for number, side in enumerate((32, 48, 16)):
         np.testing.assert_array_equal(pack.read(number), picture(side, number))
-    assert read_index(tmp_path) == pack.pictures  # by its folder
+    assert Pack(tmp_path).pictures == pack.pictures  # by its folder
 
 
 def test_pictures_are_stored_where_any_archiver_finds_them(tmp_path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import canonical_landmarks, crop_side
-from crsr_video.training.pack import Pack, read_index, split_of
+from crsr_video.training.pack import Pack, split_of
 from crsr_video.training.prepare import (
     SkipCounter,
     detected,
@@ -42,7 +42,7 @@ def test_index_says_what_each_picture_is(tmp_path) -> None:
     source = make_folder(tmp_path / "faces", {"train": [128, 256]})
     (tmp_path / "out").mkdir()
     prepare(source, tmp_path / "out")
-    entries = {entry.file: entry for entry in read_index(tmp_path / "out")}
+    entries = {entry.file: entry for entry in Pack(tmp_path / "out").pictures}
     entry = entries["drawn/train_1.png"]
     assert (entry.split, entry.size, entry.row, entry.person) == ("train", 256, 0, "train_1")
     assert entry.licence == "made for the test" and len(entry.sha256) == 64
@@ -91,7 +91,7 @@ def test_a_folder_without_faces_is_an_error(tmp_path) -> None:
 def test_what_was_not_prepared_is_an_error(tmp_path) -> None:
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(TrainingError, match="no prepared faces"):
-            read_index(path)
+            Pack(path)
 
 
 def write_portrait(path: Path, **kwargs: float) -> None:
@@ -114,7 +114,7 @@ def test_faces_are_found_without_a_list(tmp_path, caplog) -> None:
     (folder / "ann" / "loop").symlink_to(folder, target_is_directory=True)
     with caplog.at_level(logging.INFO, "crsr_video.training.prepare"):
         counts = prepare(folder, tmp_path / "faces.pack")
-    entries = read_index(tmp_path / "faces.pack")
+    entries = Pack(tmp_path / "faces.pack").pictures
     assert [(e.file, e.person, e.size) for e in entries] == [
         ("ann/1.png", "ann", 128),
         ("bob/1.jpg", "bob", 128),

@@ -23,9 +23,9 @@ def make(seed: int = 0, specs: dict[str, NetworkSpec] = SPECS) -> Run:
 def step(run: Run, rate: float = 1e-3) -> None:
     x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(run.step))
     made = run["superresolver"](run["consistifier"](x))
-    run.update_generators({"pixel": (made - 0.3).abs().mean()}, rate=rate, clip=1.0)
+    run.update(run.generator_optimizer, {"pixel": (made - 0.3).abs().mean()}, rate=rate, clip=1.0)
     verdict = run["discriminator_picture"](made.detach())[-1]
-    run.update_discriminators({"discriminator": verdict.mean()}, rate=rate, clip=1.0)
+    run.update(run.discriminator_optimizer, {"discriminator": verdict.mean()}, rate=rate, clip=1.0)
     run.finish_step(0.9)
 
 
@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_changes_nothing() -> None:
     run, same = make(), make()
     made = run["superresolver"](torch.full((1, 3, 16, 16), float("nan")))
     with pytest.raises(TrainingError, match="became nan at step 0"):
-        run.update_generators({"pixel": made.mean()}, rate=1e-3, clip=1.0)
+        run.update(run.generator_optimizer, {"pixel": made.mean()}, rate=1e-3, clip=1.0)
     assert_same(run, same)
 
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from crsr_video.errors import TrainingError
-from crsr_video.evaluation.distances import frechet_distance, kernel, kid, spread
+from crsr_video.evaluation.metrics import frechet_distance, kernel, kid, unit_rms
 
 
 def test_frechet_agrees_with_the_matrix_root(rng) -> None:
@@ -39,24 +39,30 @@ def test_kid_agrees_with_loops(rng) -> None:
 
 
 def test_kid_is_about_zero_for_one_distribution(rng) -> None:
-    a, b = spread(rng.normal(size=(300, 16)) + 1), spread(rng.normal(size=(300, 16)) + 1)
+    a, b = (
+        unit_rms(rng.normal(size=(300, 16)) + 1),
+        unit_rms(rng.normal(size=(300, 16)) + 1),
+    )
     same, error = kid(a, b)
-    other, _ = kid(a, spread(rng.normal(size=(300, 16)) + 2))
+    other, _ = kid(a, unit_rms(rng.normal(size=(300, 16)) + 2))
     assert abs(same) < 4 * error < other
 
 
 def test_the_standard_error_of_kid_is_its_spread_over_new_pictures(rng) -> None:
     def drawn():
-        return kid(spread(rng.normal(size=(60, 8)) + 1), spread(rng.normal(size=(80, 8)) + 1.3))
+        return kid(
+            unit_rms(rng.normal(size=(60, 8)) + 1),
+            unit_rms(rng.normal(size=(80, 8)) + 1.3),
+        )
 
     values, errors = np.array([drawn() for _ in range(60)]).T
     assert values.std() == pytest.approx(errors.mean(), rel=0.3)
 
 
-def test_spread_makes_the_kernel_one_of_cosines(rng) -> None:
+def test_unit_rms_makes_the_kernel_one_of_cosines(rng) -> None:
     x = rng.normal(size=(3, 8))
     cosines = x @ x.T / np.outer(*[np.linalg.norm(x, axis=1)] * 2)
-    np.testing.assert_allclose(kernel(spread(x), spread(x)), (cosines + 1) ** 3)
+    np.testing.assert_allclose(kernel(unit_rms(x), unit_rms(x)), (cosines + 1) ** 3)
 
 
 @pytest.mark.parametrize(("distance", "least"), [(frechet_distance, "two"), (kid, "three")])
