@@ -104,3 +104,9 @@ class BenchError(CrsrError):
 
 class TrainingError(CrsrError):
     """Training data or a checkpoint cannot be used."""
+
+
+def first_lines(error: BaseException, count: int = 2) -> str:
+    """Return the first lines of an exception's text on one line, or its type if it has none."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:count])[:200] or type(error).__name__

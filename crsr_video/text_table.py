@@ -20,11 +20,8 @@ def markdown_table(
     widths = [max(_MIN_WIDTH, *(len(row[i]) for row in grid)) for i in range(len(header))]
     rule = ["-" * w if i in left_columns else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
     lines = [header, rule, *rows]
+    forms = [f"{'<' if i in left_columns else '>'}{width}" for i, width in enumerate(widths)]
     return "\n".join(
-        f"| {' | '.join(_pad(cell, i, widths[i], left_columns) for i, cell in enumerate(line))} |"
+        f"| {' | '.join(format(cell, form) for cell, form in zip(line, forms, strict=True))} |"
         for line in lines
     )
-
-
-def _pad(cell: str, column: int, width: int, left_columns: Collection[int]) -> str:
-    return cell.ljust(width) if column in left_columns else cell.rjust(width)

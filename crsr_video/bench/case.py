@@ -1,6 +1,5 @@
 """Measurement of one case of the benchmark in the current process."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from crsr_video.imaging.transfers import transfers_for
 from crsr_video.io.pictures import picture_of
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
+from crsr_video.memory import peak_mib
 from crsr_video.networks.costs import count_macs
 from crsr_video.pipeline import Pipeline, build
 from crsr_video.runner import Runner
@@ -68,7 +68,7 @@ def measure(case: BenchCase, clip: Path) -> CaseFigures:
     for _ in range(case.runs):
         plain.append(transcode(case, clip))
         enhanced.append(_enhance(case, clip, networks))
-    memory, device_memory = _peak_bytes(), device_peak_bytes(device)
+    memory, device_memory = peak_mib() or 0.0, device_peak_bytes(device)
     times = [measure_stages(case, clip, networks) for _ in range(case.runs)]
     first = times[0]
     compute_ms = _gpu_compute_ms(networks, first, case.runs)
@@ -79,7 +79,7 @@ def measure(case: BenchCase, clip: Path) -> CaseFigures:
         stages={name: median(one.stages[name] for one in times) for name in first.stages},
         enhanced_faces=first.crops.total() / first.frames,
         networks=network_speed(case.model, networks, first, compute_ms),
-        peak_bytes=memory,
+        peak_bytes=round(memory * 2**20),
         device=device_name(device),
         device_bytes=device_memory,
         transfer_ms=_transfer_ms(case, clip, networks, first.frames),
@@ -227,10 +227,10 @@ def network_speed(
     }
     faces, total = times.crops.total(), sum(macs.values())
     cpu_ms = (times.stages["consistify"] + times.stages["super-resolve"]) * times.frames
-    way = Predictor(pair.superresolver, networks.placement).method
+    method = Predictor(pair.superresolver, networks.placement).method
     used = Counter[str]()
     for crop, count in macs.items():
-        used[precision_at(way, crop.height * crop.width, networks.placement)] += count
+        used[precision_at(method, crop.height * crop.width, networks.placement)] += count
     if not used.total():  # No faces, or networks without multiplications.
         used = Counter({networks.placement.precision: 1})
     limits = {name: peak.measure(networks.placement.device, name) for name in used}
@@ -244,19 +244,19 @@ def network_speed(
         peak=used.total() / least_seconds,
         used={name: share / used.total() for name, share in used.items()},
         peak_kernel=", ".join(limits[name].kernel for name in used),
-        way=way,
+        method=method,
     )
 
 
-def precision_at(way: str, pixels: int, placement: Placement) -> str:
+def precision_at(method: str, pixels: int, placement: Placement) -> str:
     """The precision at which a crop is computed: fp32, bf16, fp16 or int8.
 
     Args:
-        way: Description of a backend, which begins with its precision.
+        method: Description of a backend, which begins with its precision.
         pixels: Pixels of the computed part of the crop.
         placement: Device and precision of the networks.
     """
-    name = way.partition(",")[0]
+    name = method.partition(",")[0]
     if name not in _PRECISIONS:
         return placement.precision
     if name == devices.INT8 and pixels > MOST_INT8_PIXELS:
@@ -328,12 +328,3 @@ def _transfer_ms(case: BenchCase, clip: Path, networks: Networks, frames: int) -
 
 def _median(speeds: list[Speed]) -> Speed:
     return Speed(median(s.wall_ms for s in speeds), median(s.cpu_ms for s in speeds))
-
-
-def _peak_bytes() -> int:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

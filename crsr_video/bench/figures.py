@@ -56,7 +56,7 @@ class NetworkSpeed:
     """Share of the multiply-adds by precision. Large and small crops may use different ones."""
     peak_kernel: str = ""
     """Functions that multiplied the matrices."""
-    way: str = ""
+    method: str = ""
     """How the super-resolver is run."""
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from crsr_video import weights
-from crsr_video.bench import contenders, peak, transfers
+from crsr_video.bench import backends, peak, transfers
+from crsr_video.bench.backends import Backend, Images
 from crsr_video.bench.case import (
     device_name,
     device_peak_bytes,
@@ -19,7 +20,6 @@ from crsr_video.bench.case import (
     reset_device_peak,
 )
 from crsr_video.bench.clip import face_crops
-from crsr_video.bench.contenders import Contender, Images
 from crsr_video.bench.machine import machine_line
 from crsr_video.config import Config, Precision
 from crsr_video.errors import BenchError
@@ -50,7 +50,7 @@ class NetworkBenchSettings:
     runs: int = 5
     """Number of measurements. Results are medians."""
     against: tuple[str, ...] = ()
-    """Names in `contenders.OTHERS`."""
+    """Names in `backends.OTHERS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class NetworkFigures:
 
     model: str
     runner: str
-    """`contenders.OURS`, or the name of another program."""
-    way: str
+    """`backends.OWN`, or the name of another program."""
+    method: str
     """How the networks are run."""
     precision: str
     """Precision at which these crops were computed: fp32, bf16, fp16 or int8."""
@@ -88,7 +88,7 @@ class NetworkFigures:
     device_bytes: int
     """Peak memory on the GPU, including the weights; 0 without a GPU."""
     psnr: float | None
-    """PSNR in dB against the result at fp32, or None if there is only one contender."""
+    """PSNR in dB against the result at fp32, or None if there is only one backend."""
 
     @property
     def faces_per_second(self) -> float:
@@ -107,7 +107,7 @@ class NetworkFigures:
 def measure(
     settings: NetworkBenchSettings, *, on_batch: Callable[[str], None] = lambda _: None
 ) -> list[NetworkFigures]:
-    """Measure every model, crop size and batch size. The contenders take turns.
+    """Measure every model, crop size and batch size. The backends take turns.
 
     Args:
         settings: What to measure.
@@ -127,9 +127,9 @@ def measure(
         )
         # Other programs compute whole crops, so the networks do too. The pipeline computes a part.
         networks = replace(load_networks(config), windowed=())
-        with contenders.others(settings.against, model, networks) as others:
-            players = [contenders.ours(networks), *others]
-            comparison = _Comparison(model, networks, players, peaks)
+        with backends.other_backends(settings.against, model, networks) as others:
+            compared = [backends.own_backend(networks), *others]
+            comparison = _Comparison(model, networks, compared, peaks)
             for side in settings.sides:
                 for batch in settings.batches:
                     on_batch(f"{model}, {batch} x {side} px")
@@ -139,7 +139,7 @@ def measure(
 
 
 class _Comparison:
-    """One model, run by several contenders.
+    """One model, run by several backends.
 
     Args:
         peaks: Known peaks by precision; new ones are added.
@@ -149,32 +149,32 @@ class _Comparison:
         self,
         model: str,
         networks: Networks,
-        players: list[Contender],
+        compared: list[Backend],
         peaks: dict[str, peak.Peak],
     ) -> None:
-        self._model, self._networks, self._players = model, networks, players
+        self._model, self._networks, self._compared = model, networks, compared
         self._device, self._peaks = networks.placement.device, peaks
         self._plain = weights.load(model)  # Loaded again: a run rewrites the layers.
 
     def measure(self, side: int, batch: int, runs: int) -> list[NetworkFigures]:
-        """Return a row for each contender."""
+        """Return a row for each backend."""
         images = face_crops(batch, side)
         reset_device_peak(self._device)
-        results = [player.run(images) for player in self._players]  # This also warms up.
-        repeats = [_repeats(player, images) for player in self._players]
-        times: list[list[tuple[float, float]]] = [[] for _ in self._players]
+        results = [backend.run(images) for backend in self._compared]  # This also warms up.
+        repeats = [_repeats(backend, images) for backend in self._compared]
+        times: list[list[tuple[float, float]]] = [[] for _ in self._compared]
         for _ in range(runs):
-            for player, found, count in zip(self._players, times, repeats, strict=True):
-                found.append(_timed(player, images, count))
-        several = len(self._players) > 1
+            for backend, found, count in zip(self._compared, times, repeats, strict=True):
+                found.append(_timed(backend, images, count))
+        several = len(self._compared) > 1
         return [
-            self._row(player, images, found, self._psnr(images, result) if several else None)
-            for player, found, result in zip(self._players, times, results, strict=True)
+            self._row(backend, images, found, self._psnr(images, result) if several else None)
+            for backend, found, result in zip(self._compared, times, results, strict=True)
         ]
 
     def _row(
         self,
-        player: Contender,
+        backend: Backend,
         images: Images,
         times: list[tuple[float, float]],
         psnr: float | None,
@@ -183,21 +183,21 @@ class _Comparison:
         wall, cpu = (1000 * median(one) for one in zip(*times, strict=True))
         macs = face_macs(self._plain, side, side)
         device_bytes = device_peak_bytes(self._device)
-        precision = player.precision(side)
+        precision = backend.precision(side)
         limit = self._peak(precision)
         spent_ms = cpu if self._device.type == "cpu" else wall
         steps = None
-        if player.stream is not None:
+        if backend.stream is not None:
             steps = transfers.measure_steps(
-                player.stream.forward, player.stream.ways, images, len(times)
+                backend.stream.forward, backend.stream.transfers, images, len(times)
             )
         return NetworkFigures(
             model=self._model,
-            runner=player.name,
-            way=player.way,
+            runner=backend.name,
+            method=backend.method,
             precision=precision,
             device=device_name(self._device),
-            threads=contenders.threads_of(self._networks),
+            threads=backends.threads_of(self._networks),
             side=side,
             batch=batch,
             ms=wall,
@@ -225,17 +225,17 @@ class _Comparison:
         return float(psnr(torch.from_numpy(result[:_COMPARED_FACES]), expected).mean())
 
 
-def _timed(player: Contender, images: Images, repeats: int) -> tuple[float, float]:
+def _timed(backend: Backend, images: Images, repeats: int) -> tuple[float, float]:
     """Return the elapsed seconds and the CPU seconds of one batch."""
     wall, cpu = time.perf_counter(), time.process_time()
-    player.run_many(images, repeats)
+    backend.run_many(images, repeats)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     return wall / repeats, max(cpu, 1e-9) / repeats
 
 
-def _repeats(player: Contender, images: Images) -> int:
-    seconds, _ = _timed(player, images, 1)
-    least = 1 if player.stream is None else _MIN_STREAMED_BATCHES
+def _repeats(backend: Backend, images: Images) -> int:
+    seconds, _ = _timed(backend, images, 1)
+    least = 1 if backend.stream is None else _MIN_STREAMED_BATCHES
     return max(least, math.ceil(_MIN_SECONDS / max(seconds, 1e-6)))
 
 
@@ -279,7 +279,7 @@ def as_text(machine: Mapping[str, str], rows: Sequence[NetworkFigures]) -> str:
             *(f"{row.face_macs / 1e6:.0f}", f"{row.achieved / 1e9:.0f}"),
             *(f"{row.peak / 1e9:.0f}", f"{row.achieved / row.peak:.0%}"),
             *(_step_cells(row) if on_gpu else []),
-            *([_psnr_cell(row.psnr)] if compared else []),
+            *([f"{row.psnr:.1f} dB" if row.psnr is not None else "-"] if compared else []),
         ]
         for row in rows
     ]
@@ -294,18 +294,14 @@ def _step_cells(row: NetworkFigures) -> list[str]:
     return [*(f"{step:.2f}" for step in steps), f"{row.transfer_share:.0%}"]
 
 
-def _psnr_cell(psnr: float | None) -> str:
-    return "-" if psnr is None else f"{psnr:.1f} dB"
-
-
 def _notes(rows: Sequence[NetworkFigures]) -> list[str]:
     peaks = {row.precision: row.peak_kernel for row in rows}
-    ways = {f"{row.model} by {row.runner}": row.way for row in rows}
+    methods = {f"{row.model} by {row.runner}": row.method for row in rows}
     devices = {f"{row.device}, {row.threads} threads" for row in rows}
     notes = [
         f"Device: {'; '.join(sorted(devices))}.",
         "Peak: " + "; ".join(f"{name} by {kernel}" for name, kernel in peaks.items()) + ".",
-        *(f"{name}: {way}." for name, way in ways.items()),
+        *(f"{name}: {method}." for name, method in methods.items()),
     ]
     device_bytes = max(row.device_bytes for row in rows)
     if device_bytes:

@@ -177,17 +177,15 @@ def _film(
     server: "subprocess.Popen[str]",
 ) -> PluginFigures:
     effect = _command(film, path, settings)
-    plain = [word.replace(f",{_effect(settings)}", "") for word in effect]
+    parameters = ffmpeg_filters.EffectParameters(model=settings.model)
+    own = ffmpeg_filters.effect_filter(parameters)
+    plain = [word.replace(f",{own}", "") for word in effect]
     both: tuple[list[Pass], list[Pass]] = ([], [])
     for _ in range(1 + settings.runs):  # The first round is a warm-up.
         for passes, words in zip(both, (plain, effect), strict=True):
             passes.append(time_pass(words, settings.frames, environment, server.pid))
     without, with_it = (_median(passes[1:]) for passes in both)
     return PluginFigures(film, without, with_it)
-
-
-def _effect(settings: PluginBenchSettings) -> str:
-    return ffmpeg_filters.effect_filter(ffmpeg_filters.EffectParameters(model=settings.model))
 
 
 def _command(film: str, path: Path, settings: PluginBenchSettings) -> list[str]:

@@ -25,6 +25,7 @@ from websockets.sync.client import connect
 from crsr_video.bench import clip
 from crsr_video.bench.machine import machine
 from crsr_video.errors import BenchError
+from crsr_video.memory import resident_mib
 
 _CLIP_FRAMES = 250
 _START_SECONDS = 120.0
@@ -112,7 +113,7 @@ class _Studio:
     """Client of a running studio, which sends the same requests as the studio's page."""
 
     def __init__(self, process: subprocess.Popen[str], host: str, token: str) -> None:
-        self._process, self._host = process, host
+        self.process, self._host = process, host
         self._headers = {"Cookie": f"{_COOKIE}={token}"}
         self._connection = http.client.HTTPConnection(host, timeout=_START_SECONDS)
 
@@ -157,14 +158,6 @@ class _Studio:
             raise BenchError("the studio sent no frames to play")
         return (len(times) - 1) / (times[-1] - times[0]), quality
 
-    def memory_mib(self) -> float | None:
-        try:
-            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
-        except OSError:
-            return None
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        return int(found[1]) / 1024 if found else None
-
 
 def _measure(
     studio: _Studio, size: str, play_seconds: float, scrub_seconds: float
@@ -177,7 +170,7 @@ def _measure(
     fps, quality = studio.play(file_id, play_seconds)
     rng = random.Random(7)
     spent: list[float] = []
-    settled = memory = studio.memory_mib()
+    settled = resident_mib(studio.process.pid)
     over_time: list[float] = []
     start = time.monotonic()
     while not spent or time.monotonic() < start + scrub_seconds:
@@ -185,10 +178,10 @@ def _measure(
         studio.frame(file_id, rng.uniform(0, 9))
         spent.append(time.monotonic() - began)
         if len(spent) == _SETTLED_REQUESTS:
-            settled = studio.memory_mib()
+            settled = resident_mib(studio.process.pid)
         if time.monotonic() > start + len(over_time) * scrub_seconds / _MEMORY_SAMPLES:
-            over_time.append(studio.memory_mib() or 0.0)
-    memory = studio.memory_mib()
+            over_time.append(resident_mib(studio.process.pid) or 0.0)
+    memory = resident_mib(studio.process.pid)
     growth = None if memory is None or settled is None else memory - settled
     return StudioFigures(
         size, first, median(spent), fps, quality, settled, growth, tuple(over_time)

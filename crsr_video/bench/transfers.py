@@ -42,39 +42,39 @@ def chain(predictors: Predictors) -> Forward:
     return lambda x: predictors.super_resolve(predictors.consistify(x).clamp(0, 1))
 
 
-def measure_steps(forward: Forward, ways: Transfers, images: Images, runs: int) -> StepTimes:
+def measure_steps(forward: Forward, transfers: Transfers, images: Images, runs: int) -> StepTimes:
     """Measure upload, computing and download of one batch, and return the medians.
 
     Args:
         forward: Networks on the device.
-        ways: Transfers to the device and back.
+        transfers: Transfers to the device and back.
         images: The batch.
         runs: Number of measurements after the first one, which only warms up.
     """
     times: list[tuple[float, float, float]] = []
     for _ in range(1 + runs):
-        _wait(ways.device)
+        _wait(transfers.device)
         begin = time.perf_counter()
-        tensor = upload(ways, images)
-        _wait(ways.device)
+        tensor = upload(transfers, images)
+        _wait(transfers.device)
         uploaded = time.perf_counter()
         result = forward(tensor)
-        _wait(ways.device)
+        _wait(transfers.device)
         computed = time.perf_counter()
-        ways.download(result)()
+        transfers.download(result)()
         downloaded = time.perf_counter()
         times.append((uploaded - begin, computed - uploaded, downloaded - computed))
     return StepTimes(*(1000 * median(step) for step in zip(*times[1:], strict=True)))
 
 
-def upload(ways: Transfers, images: Images) -> torch.Tensor:
+def upload(transfers: Transfers, images: Images) -> torch.Tensor:
     """Copy a batch to the device."""
-    host = ways.host_memory(images.shape, torch.float32)
+    host = transfers.host_memory(images.shape, torch.float32)
     host.numpy()[...] = images
-    return ways.upload(host)
+    return transfers.upload(host)
 
 
-def stream_batches(forward: Forward, ways: Transfers, images: Images, count: int) -> Images:
+def stream_batches(forward: Forward, transfers: Transfers, images: Images, count: int) -> Images:
     """Run the same batch several times, and copy each result while the next one is computed.
 
     Returns:
@@ -83,7 +83,7 @@ def stream_batches(forward: Forward, ways: Transfers, images: Images, count: int
     pending: deque[Callable[[], Images]] = deque()
     result = images
     for _ in range(count):
-        pending.append(ways.download(forward(upload(ways, images))))
+        pending.append(transfers.download(forward(upload(transfers, images))))
         if len(pending) > _MAX_PENDING:
             result = pending.popleft()()
     for finish in pending:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import click
@@ -223,12 +222,7 @@ class QueueReporter(Reporter):
         self._event_times: dict[Path, float] = {}
         self._has_begun = False
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Close the progress bar, and print a summary if the queue was interrupted."""
         if error is not None and self._has_begun:
             self._sum_up(stopped=True)

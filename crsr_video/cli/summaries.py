@@ -1,10 +1,10 @@
 """Summaries of runs: sentences for people, and the fields of JSON events."""
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crsr_video import memory
 from crsr_video.formatting import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -66,18 +66,8 @@ def timing_facts(run: Any, stage_seconds: dict[str, float]) -> dict[str, Any]:
         "startup_seconds": round(run.startup_seconds, 3),
         "fps": round(run.fps, 2),
         "stage_seconds": {name: round(s, 3) for name, s in stage_seconds.items()},
-        "peak_memory_mib": peak_memory_mib(),
+        "peak_memory_mib": memory.peak_mib(),
     }
-
-
-def peak_memory_mib() -> float | None:
-    """Largest resident size of this process in MiB, or None if the system does not report it."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def _size_of(path: Path) -> int | None:

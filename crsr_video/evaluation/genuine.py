@@ -107,7 +107,6 @@ def _results(
     models: MetricModels,
     progress: bool,
 ) -> dict[str, FeatureSets]:
-    """Return the features of the results of all methods for one file."""
     found: dict[str, list[FeatureSets]] = {method.name: [] for method in methods}
     inputs = torch.stack([as_tensor(face) for face in faces.source.all(tier, count)])
     groups = torch.split(inputs, _BATCH)

@@ -155,7 +155,6 @@ class Evaluation(Closing):
         )
 
     def _facts(self) -> dict[str, Any]:
-        """Return the settings for JSON."""
         models = [
             {"name": m.name, "model": self._texts.get(m.model, ""), "sha256": m.sha256}
             for m in self._methods

@@ -75,14 +75,12 @@ def write_sheet(
 
 def _row(sample: FaceSample, methods: Sequence[EvaluatedMethod], tier: int) -> Bytes:
     """Return the strips of one face for both kinds of input, side by side."""
-    return np.concatenate([_half(sample, kind, methods, tier) for kind in DRAWN], axis=1)
-
-
-def _half(sample: FaceSample, kind: str, methods: Sequence[EvaluatedMethod], tier: int) -> Bytes:
-    """Return the strip of one face for one kind of input."""
-    low = sample.inputs[kind]
-    pictures = {f"{kind} input, {tier} px": low} | {m.name: m.run(low) for m in methods}
-    return _strip(pictures | {"truth": sample.truth}, 4 * tier)
+    halves = []
+    for kind in DRAWN:
+        low = sample.inputs[kind]
+        pictures = {f"{kind} input, {tier} px": low} | {m.name: m.run(low) for m in methods}
+        halves.append(_strip(pictures | {"truth": sample.truth}, 4 * tier))
+    return np.concatenate(halves, axis=1)
 
 
 def _genuine(

@@ -137,17 +137,14 @@ def choose_faces(seen: list[tuple[Face, ...]], name: str) -> KnownFaces:
     sides: dict[int, list[float]] = {}
     for face in (face for faces in seen for face in faces if face.skipped is None):
         sides.setdefault(face.track, []).append(crop_side(face.landmarks))
-    lasting = {t: float(np.median(s)) for t, s in sides.items() if _lasts(s, len(seen))}
+    frames = max(2, _MIN_SHARE * len(seen))
+    lasting = {t: float(np.median(s)) for t, s in sides.items() if len(s) >= frames}
     if not lasting:
         raise TrainingError(f"no face stays in view in {name}")
     widest = max(lasting.values())
     chosen = {track for track, side in lasting.items() if side >= _MIN_SHARE * widest}
     points = [{f.track: f.landmarks for f in faces if f.track in chosen} for faces in seen]
     return KnownFaces(points, widest / FACE_WIDTHS_PER_CROP)
-
-
-def _lasts(sides: list[float], frames: int) -> bool:
-    return len(sides) >= max(2, _MIN_SHARE * frames)
 
 
 # Degraded copies ---------------------------------------------------------------------------------

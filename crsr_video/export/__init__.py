@@ -12,7 +12,7 @@ import torch
 
 from crsr_video import __version__, weights
 from crsr_video.errors import OutputError
-from crsr_video.export import formats, modules, parity
+from crsr_video.export import formats, modules
 from crsr_video.export.modules import PARTS, Part
 from crsr_video.files import replacing
 
@@ -82,12 +82,15 @@ def export(
             else:
                 formats.write_torchscript(module, temporary, metadata)
                 opened = formats.open_torchscript(temporary)
-            difference = parity.check(pair, part, opened, BOUNDS[precision]) if opened else None
+            difference = None
+            if opened:
+                bound = BOUNDS[precision]
+                difference = modules.largest_difference(pair, part, opened, bound)
     except FileExistsError:
         raise OutputError(f"'{path}' exists: --overwrite replaces it") from None
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
-    pictures = 0 if difference is None else 2 * len(parity.SHAPES)
+    pictures = 0 if difference is None else 2 * len(modules.SHAPES)
     return Exported(path, difference, pictures)
 
 

@@ -1,7 +1,8 @@
 """The soft masks of faces and heads, and the positions of such masks in a finished frame.
 
 A finished frame is one into which the enhanced faces have been pasted. `mask` returns how strongly
-each of its pixels may have been changed, and `touched` returns which pixels may differ at all.
+each of its pixels may have been changed, and `possibly_changed` returns which pixels may differ at
+all.
 """
 
 from functools import lru_cache
@@ -89,14 +90,14 @@ def patch(
     place = invert(unit)
     if shares is None:
         # This is half the ellipse's bounding box, which is tighter than that of its square.
-        spread = np.hypot(place[:, 0] * _RADII[0], place[:, 1] * _RADII[1])
+        half_sides = np.hypot(place[:, 0] * _RADII[0], place[:, 1] * _RADII[1])
         middle = place[:, :2] @ _CENTRE + place[:, 2]
     else:
         across, down = _extent(shares)
-        spread = np.abs(place[:, :2]) @ (across[1] - across[0], down[1] - down[0]) / 2
+        half_sides = np.abs(place[:, :2]) @ (across[1] - across[0], down[1] - down[0]) / 2
         middle = place[:, :2] @ (sum(across) / 2, sum(down) / 2) + place[:, 2]
-    spread = spread + _reach(frame, unit, size)
-    low, high = np.floor(middle - spread), np.ceil(middle + spread) + 1
+    half_sides = half_sides + _reach(frame, unit, size)
+    low, high = np.floor(middle - half_sides), np.ceil(middle + half_sides) + 1
     limits = (frame.width, frame.height)
     x0, y0 = (int(np.clip(v, 0, n)) for v, n in zip(low, limits, strict=True))
     x1, y1 = (int(np.clip(v, 0, n)) for v, n in zip(high, limits, strict=True))
@@ -159,7 +160,7 @@ def mask(frame: Frame) -> FloatPicture:
     return result
 
 
-def touched(frame: Frame) -> Mask:
+def possibly_changed(frame: Frame) -> Mask:
     """Return which pixels of a finished frame may differ because faces were pasted: (H, W).
 
     All other pixels are bit-identical. If a chroma sample may differ, all pixels that share it

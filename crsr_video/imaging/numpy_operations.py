@@ -245,7 +245,7 @@ class NumpyOperations(Operations):
         means: FloatPicture = cv2.GaussianBlur(coarse, (0, 0), 1.0).reshape(coarse.shape)
         return means[None, None]
 
-    def spread(
+    def enlarge_cells(
         self, cells: FloatPicture, counts: Sequence[Size], sizes: Sequence[Size]
     ) -> FloatPicture:
         """Resize linearly."""

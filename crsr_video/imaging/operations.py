@@ -213,5 +213,7 @@ class Operations(ABC):
         """
 
     @abstractmethod
-    def spread(self, cells: Pictures, counts: Sequence[Size], sizes: Sequence[Size]) -> Pictures:
+    def enlarge_cells(
+        self, cells: Pictures, counts: Sequence[Size], sizes: Sequence[Size]
+    ) -> Pictures:
         """Interpolate a coarse grid linearly to pictures of the given sizes."""

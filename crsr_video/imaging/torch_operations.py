@@ -293,7 +293,7 @@ class TorchOperations(Operations):
         lengths = self.numbers([many[axis] for many in sizes])
         return self.numbers(blurs) @ shrinking(self.numbers(axes), lengths, most, pixels, 0)
 
-    def spread(self, cells: Tensor, counts: Sequence[Size], sizes: Sequence[Size]) -> Tensor:
+    def enlarge_cells(self, cells: Tensor, counts: Sequence[Size], sizes: Sequence[Size]) -> Tensor:
         """Multiply each grid by the matrices of its linear interpolation."""
         rows, columns = (
             _interpolation(

@@ -11,8 +11,8 @@ import numpy as np
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ConfigError, InputError
 from crsr_video.formatting import format_time
+from crsr_video.imaging.resampling import upright_picture
 from crsr_video.inspection.contact_sheet import SUFFIXES, Picture, arrange, caption, save
-from crsr_video.inspection.upright_pictures import picture_of
 from crsr_video.io import images, still_files
 from crsr_video.io.output_file import check_output
 from crsr_video.io.reader import Reader
@@ -172,8 +172,8 @@ def timed(reader: Reader, start: float) -> Iterator[tuple[float, Frame]]:
 
 def _side_by_side(moment: Moment, after: Frame, scale: int) -> Picture:
     """Return both pictures with captions; the one before is enlarged to the size of the other."""
-    shown = picture_of(after, _ANY_WIDTH)
-    original = picture_of(moment.frame, _ANY_WIDTH)
+    shown = upright_picture(after, _ANY_WIDTH)
+    original = upright_picture(moment.frame, _ANY_WIDTH)
     if scale > 1:
         size = shown.shape[1], shown.shape[0]
         original = np.asarray(cv2.resize(original, size, interpolation=cv2.INTER_CUBIC), np.uint8)

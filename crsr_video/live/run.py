@@ -19,8 +19,9 @@ from crsr_video.io.pyav import Passthrough
 from crsr_video.live.quality_controller import QualityController
 from crsr_video.live.runner import LiveRunner
 from crsr_video.live.settings import Hooks, LiveSettings, LiveSummary
-from crsr_video.live.statistics import LatencyMeter, LiveStatistics, resident_memory_mib
+from crsr_video.live.statistics import LatencyMeter, LiveStatistics
 from crsr_video.live.watchdog import Watchdog
+from crsr_video.memory import resident_mib
 from crsr_video.stages.quality import LiveQuality, QualityLevel
 from crsr_video.track.recognition import installed_recogniser
 from crsr_video.types import Frame, TrackedFrame
@@ -250,7 +251,7 @@ class _LiveRun:
             enhanced=counts.enhanced,
             stages={name: spent / frames * 1e3 for name, spent in seconds.items()},
             reconnections=self._reader.counts.reconnections,
-            memory=resident_memory_mib(),
+            memory=resident_mib(),
         )
 
     def _summarise(self, observer: "EnhancementObserver | None") -> LiveSummary:

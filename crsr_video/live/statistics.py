@@ -1,11 +1,9 @@
 """Statistics of a live run: latencies, frame rates, quality."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,12 +122,3 @@ class LiveStatistics:
             facts[name] = round(facts[name], 2)
         facts["memory_mib"] = facts.pop("memory")
         return facts
-
-
-def resident_memory_mib() -> float | None:
-    """Return the memory of this process in MiB, or None if the system does not report it."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
-    except (OSError, IndexError, ValueError):
-        return None
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)

@@ -1,6 +1,7 @@
 """Quantities over time, kept in bounded memory."""
 
 from dataclasses import dataclass, field
+from statistics import median
 
 from crsr_video.report.facts import Curve, VisibleSpan
 
@@ -44,11 +45,8 @@ class Gauge:
     @property
     def median(self) -> float:
         """Median of the thinned curve, or 0 without values."""
-        values = sorted(value for _, value in self._all_points)
-        middle = len(values) // 2
-        if not values:
-            return 0.0
-        return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
+        values = [value for _, value in self._all_points]
+        return median(values) if values else 0.0
 
     @property
     def curve(self) -> Curve:
@@ -102,14 +100,9 @@ class Presence:
         )
 
     def _join_nearest(self) -> None:
-        """Join the two spans with the shortest gap. The longer one determines `enhanced`."""
         neighbours = zip(self._spans, self._spans[1:], strict=False)
         gaps = [b.first_seconds - a.last_seconds for a, b in neighbours]
         at = gaps.index(min(gaps))
         a, b = self._spans[at : at + 2]
-        longer = a if _length(a) >= _length(b) else b
+        longer = max(a, b, key=lambda span: span.last_seconds - span.first_seconds)
         self._spans[at : at + 2] = [VisibleSpan(a.first_seconds, b.last_seconds, longer.enhanced)]
-
-
-def _length(span: VisibleSpan) -> float:
-    return span.last_seconds - span.first_seconds

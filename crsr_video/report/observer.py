@@ -119,7 +119,7 @@ class EnhancementObserver:
         if item.cut and self._frames > 1 and len(self._cuts) < _MAX_CUTS:
             self._cuts.append(round(item.frame.seconds, 3))
         if self._frames % _MASKS_EVERY == 1:
-            share = float(masks.touched(finished).mean()) if finished.changed else 0.0
+            share = float(masks.possibly_changed(finished).mean()) if finished.changed else 0.0
             self._changed_area.push(item.frame.seconds, share)
         weights = {patch.track: patch.weight for patch in finished.changed}
         for face in item.faces:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 from crsr_video.errors import OutputError
 from crsr_video.files import write_file
-from crsr_video.formatting import format_bytes, format_count
+from crsr_video.formatting import format_count
 from crsr_video.io import pyav
 
 _MARKS = (
@@ -87,7 +86,6 @@ def _as_html(rows: Sequence[OverviewRow]) -> str:
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
     return render(
         "overview.html",
-        filters={"size": format_bytes, "link": quote},
         rows=rows,
         totals=f"{format_count(len(rows), 'file')}: {counts}" if rows else "no file",
     )

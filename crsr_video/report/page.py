@@ -11,11 +11,12 @@ from functools import cache
 from importlib import resources
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment
 from markupsafe import Markup
 
-from crsr_video.formatting import format_time
+from crsr_video.formatting import format_bytes, format_time
 from crsr_video.report.facts import (
     UNSPECIFIED,
     Curve,
@@ -90,58 +91,47 @@ class _Timeline:
 
 def as_html(report: RunReport) -> str:
     """Return the report as an HTML page."""
-    style, script = _resource("page.css"), _resource("page.js")
     longest = sorted(report.people, key=lambda person: (-person.frames, person.id))
     cards = sorted(longest[:PEOPLE_WITH_CARDS], key=lambda person: person.id)
     rows = sorted(longest[:PEOPLE_IN_TABLE], key=lambda person: person.id)
     total = len(report.people) + report.people_left_out
-    return (
-        _environment()
-        .from_string(_resource("page.html"))
-        .render(
-            report=report,
-            policy=Markup(
-                f"default-src 'none'; img-src data:; style-src {_digest(style)}; "
-                f"script-src {_digest(script)}; base-uri 'none'; form-action 'none'"
-            ),
-            style=Markup(style),
-            script=Markup(script),
-            tiles=_tiles(report),
-            notices=_notices(report),
-            timeline=_timeline(report, cards) if cards else None,
-            cards=cards,
-            people_without_card=total - len(cards),
-            rows=rows,
-            people_without_row=total - len(rows),
-            source=_media_rows(report.source),
-            output=_media_rows(report.output),
-            settings=_flat(report.settings),
-            command=shlex.join(report.command) if report.command else "started from Python",
-            slowest_stage=max(report.stages.values(), default=0.0) or 1.0,
-            frames_made=max(report.frames.total - report.frames.resumed, 1),
-        )
+    return render(
+        "page.html",
+        script=_resource("page.js"),
+        report=report,
+        tiles=_tiles(report),
+        notices=_notices(report),
+        timeline=_timeline(report, cards) if cards else None,
+        cards=cards,
+        people_without_card=total - len(cards),
+        rows=rows,
+        people_without_row=total - len(rows),
+        source=_media_rows(report.source),
+        output=_media_rows(report.output),
+        settings=_flat(report.settings),
+        command=shlex.join(report.command) if report.command else "started from Python",
+        slowest_stage=max(report.stages.values(), default=0.0) or 1.0,
+        frames_made=max(report.frames.total - report.frames.resumed, 1),
     )
 
 
-def render(template: str, *, filters: Mapping[str, Any], **values: Any) -> str:
-    """Render a template of this package as a page with the style of reports and no script.
+def render(template: str, *, script: str = "", **values: Any) -> str:
+    """Render a template of this package as a page with the style of reports.
 
     Args:
         template: File name of the template.
-        filters: Functions that the template uses as filters.
+        script: The only script that the page may run.
         **values: Values of the template.
     """
     style = _resource("page.css")
-    environment = _environment().overlay()
-    environment.filters = {**environment.filters, **filters}
     policy = f"default-src 'none'; img-src data:; style-src {_digest(style)}; base-uri 'none'"
-    page = environment.from_string(_resource(template))
-    return page.render(style=Markup(style), policy=Markup(policy), **values)
+    policy += f"; script-src {_digest(script)}; form-action 'none'" if script else ""
+    page = _environment().from_string(_resource(template))
+    return page.render(style=Markup(style), script=Markup(script), policy=Markup(policy), **values)
 
 
 @cache
 def _environment() -> Environment:
-    """Return a template environment that escapes every value."""
     environment = Environment(
         autoescape=True, finalize=_clean, trim_blocks=True, lstrip_blocks=True
     )
@@ -150,6 +140,8 @@ def _environment() -> Environment:
         "clock": format_time,
         "count": "{:,}".format,
         "file_name": lambda path: PurePath(path).name,
+        "size": format_bytes,
+        "link": quote,
         "jpeg_url": lambda jpeg: "data:image/jpeg;base64," + base64.b64encode(jpeg).decode(),
         "percent": "{:.0%}".format,
     }
@@ -233,7 +225,6 @@ def _span_label(span: VisibleSpan) -> str:
 
 
 def _person_figures(person: PersonFacts) -> list[tuple[str, str]]:
-    """Return the names and values of the figures on the card of a person."""
     width = f"{person.size_median:.0f} px ({person.size_min:.0f} to {person.size_max:.0f})"
     rows = [("Enhanced", f"{person.enhanced:,} of {person.frames:,} frames"), ("Width", width)]
     if person.enhanced:
@@ -317,7 +308,6 @@ def _round_up(value: float) -> float:
 
 
 def _points(curve: Curve, first: float, length: float, highest: float) -> str:
-    """Return a curve as the points of an SVG polyline."""
     places = (
         ((t - first) / length * _PLOT_WIDTH, (1 - min(max(v / highest, 0.0), 1.0)) * _PLOT_HEIGHT)
         for t, v in zip(curve.seconds, curve.values, strict=True)
@@ -341,7 +331,6 @@ def _media_rows(media: MediaFacts) -> dict[str, str]:
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested settings as rows with dotted names."""
     rows: list[tuple[str, str]] = []
     for name, value in settings.items():
         if isinstance(value, Mapping) and value:

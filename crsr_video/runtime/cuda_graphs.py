@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crsr_video.errors import first_lines
 from crsr_video.runtime.measurements import measured_once
 
 Forward = Callable[[Tensor], Tensor]
@@ -57,7 +58,7 @@ class RecordedForward:
                 parts = [self.run(part.contiguous()) for part in x.split_with_sizes(sizes)]
                 return parts[0] if len(parts) == 1 else torch.cat(parts)
             except RuntimeError as error:
-                _LOG.info("CUDA graphs fail from now on: %s", _first_line(error))
+                _LOG.info("CUDA graphs fail from now on: %s", first_lines(error, 1))
                 self._works = False
         return self._forward(x)
 
@@ -149,7 +150,7 @@ def _seconds_or_never(
     try:
         return measure(way, batch)
     except RuntimeError as error:
-        _LOG.info("a way to launch kernels does not work here: %s", _first_line(error))
+        _LOG.info("a way to launch kernels does not work here: %s", first_lines(error, 1))
         return _NEVER
 
 
@@ -163,7 +164,3 @@ def seconds_per_pass(way: Forward, batch: Tensor) -> float:
         way(batch)
     torch.cuda.synchronize(batch.device)
     return (time.perf_counter() - begin) / _RUNS
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

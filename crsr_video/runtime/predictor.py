@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from crsr_video._version import __version__
+from crsr_video.errors import first_lines
 from crsr_video.imaging.masks import window
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.blocks import use_channels_last
@@ -140,7 +141,7 @@ def _fastest(network: nn.Module, placement: Placement) -> tuple[str, Forward]:
                 _LOG.info("%s: computes something else here", name)
             except _MISSING as error:
                 # This is no fault, because these operations are not in torch's stable interface.
-                _LOG.info("%s: %s", name, str(error).partition("\n")[0])
+                _LOG.info("%s: %s", name, first_lines(error, 1))
     fine = placement.for_weights(int8=False)
     return f"{fine.precision}, {STEP_BY_STEP}", _plain(network, placement)
 

@@ -236,7 +236,7 @@ def _change_planes(jobs: Sequence[_Job], operations: Operations) -> list[Callabl
             kept = operations.numbers([1.0 - detail for detail in details])
             held_back = ((present - _LACKING) / (1.0 - _LACKING)).clip(0.0, 1.0)
             missing = 1.0 - kept[:, None, None, None] * held_back
-        change = operations.spread(missing, counts, sizes) * new
+        change = operations.enlarge_cells(missing, counts, sizes) * new
         if own is not None:
             change = operations.add_scaled(change, [-detail for detail in details], own)
         finish.append(

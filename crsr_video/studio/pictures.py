@@ -7,7 +7,7 @@ from typing import Any
 
 import cv2
 
-from crsr_video.inspection.upright_pictures import Picture, picture_of
+from crsr_video.imaging.resampling import Picture, upright_picture
 from crsr_video.types import Face, Frame
 
 JPEG_QUALITY = 88
@@ -20,7 +20,7 @@ Area = tuple[int, int, int, int]
 
 def jpeg_of(frame: Frame, width: int) -> bytes:
     """Return a frame as an upright JPEG, at most `width` pixels wide."""
-    return _encoded(picture_of(frame, width))
+    return _encoded(upright_picture(frame, width))
 
 
 def packet_of(header: dict[str, Any], before: Frame, after: Frame, width: int) -> bytes:
@@ -39,14 +39,14 @@ def packet_of(header: dict[str, Any], before: Frame, after: Frame, width: int) -
         after: The same frame, enhanced.
         width: Largest width of the pictures.
     """
-    original = picture_of(before, width)
+    original = upright_picture(before, width)
     height, shown_width = original.shape[:2]
     size, area, changed = (shown_width, height), (0, 0, 0, 0), b""
     if after.changed and _is_same_size(before, after):
         area = _changed_area(after, size)
         changed = _encoded(_part(after, width, area, size))
     elif after.components is not before.components:
-        picture = picture_of(after, width)
+        picture = upright_picture(after, width)
         size = picture.shape[1], picture.shape[0]
         area, changed = (0, 0, *size), _encoded(picture)
     data = _encoded(original)
@@ -107,8 +107,8 @@ def _part(frame: Frame, width: int, area: Area, size: tuple[int, int]) -> Pictur
             rows = slice(y >> down, -(-(y + high) >> down))
             columns = slice(x >> right, -(-(x + wide) >> right))
             planes.append(plane[rows, columns])
-        return picture_of(replace(frame, components=tuple(planes)), wide)
-    return picture_of(frame, width)[y : y + high, x : x + wide]
+        return upright_picture(replace(frame, components=tuple(planes)), wide)
+    return upright_picture(frame, width)[y : y + high, x : x + wide]
 
 
 def _upright_shares(

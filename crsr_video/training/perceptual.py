@@ -27,7 +27,6 @@ from torch.nn import functional
 
 from crsr_video.imaging.tensor_chips import chips
 from crsr_video.networks import SuperResolver
-from crsr_video.networks.recognition import RecognitionNetwork
 from crsr_video.track import face_models
 from crsr_video.training.appearance import EYES, IRIS_RADIUS
 from crsr_video.training.draws import Draw, DrawSettings
@@ -173,15 +172,13 @@ class Perceptual(TrainingMethod):
         hopeful = error < self.hopeless
         if not (self.identity and _is_whole_face(draw) and bool(hopeful.any())):
             return {}
-        network = run.pretrained("recognition", _load_recognition)
+        network = run.pretrained(
+            "recognition", lambda: load_recognition(face_models.resolve("recognition"))
+        )
         with torch.no_grad():
             truth = network(chips(draw.target[hopeful]))
         difference = identity_difference(network(chips(textured[hopeful])), truth)
         return {"identity": self.identity * float(hopeful.float().mean()) * difference}
-
-
-def _load_recognition() -> RecognitionNetwork:
-    return load_recognition(face_models.resolve("recognition"))
 
 
 def _is_whole_face(draw: Draw) -> bool:

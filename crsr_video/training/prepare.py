@@ -252,7 +252,6 @@ def picture_files(folder: Path) -> list[Path]:
 
 
 def _faces_in(tracker: Tracker, picture: Bytes) -> list[Face]:
-    """Return the faces that the tracker finds in a picture."""
     for index in range(LOOKS):
         (item,) = tracker.push(from_rgb(picture, index))
     tracker.reset()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from crsr_video.errors import TrainingError
+from crsr_video.errors import TrainingError, first_lines
 from crsr_video.files import replacing
 from crsr_video.networks import (
     Consistifier,
@@ -202,16 +202,11 @@ class Run:
                 self.averages[name].load_state_dict(weights, strict=False)
         except RuntimeError as error:
             raise TrainingError(
-                f"the weights do not fit the {name}: {_first_lines(error)}"
+                f"the weights do not fit the {name}: {first_lines(error)}"
             ) from error
         if found.unexpected_keys:
             raise TrainingError(f"the {name} has no {found.unexpected_keys[0]}")
         return list(found.missing_keys)
-
-
-def _first_lines(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])[:200]
 
 
 _COUNTERS = ("step", "planned", "progress", "seconds")
@@ -240,7 +235,7 @@ def save(run: Run, path: Path) -> None:
         with replacing(path) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        raise TrainingError(f"cannot write {path}: {_first_lines(error)}") from error
+        raise TrainingError(f"cannot write {path}: {first_lines(error)}") from error
 
 
 def load(path: Path, device: str = "cpu") -> Run:
@@ -274,7 +269,7 @@ def load(path: Path, device: str = "cpu") -> Run:
         AttributeError,
         pickle.UnpicklingError,
     ) as error:
-        raise TrainingError(f"cannot resume from {path}: {_first_lines(error)}") from error
+        raise TrainingError(f"cannot resume from {path}: {first_lines(error)}") from error
     return run
 
 

@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from crsr_video.errors import WeightsError
+from crsr_video.errors import WeightsError, first_lines
 from crsr_video.files import open_regular, sha256_of_file
 from crsr_video.networks import Bicubic, Consistifier, IdentityConsistifier, SuperResolver
 
@@ -211,7 +211,7 @@ def _read(path: Path, name: str, expected: str | None) -> NetworkPair:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - no dict
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"weights '{path}' are damaged: {_first_lines(error)}") from error
+        raise WeightsError(f"weights '{path}' are damaged: {first_lines(error)}") from error
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"weights '{path}' are not a {FORMAT} checkpoint")
     consistifier: nn.Module = IdentityConsistifier()
@@ -264,7 +264,7 @@ def _build(
         built.load_state_dict(own, assign=True)
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(
-            f"weights '{path}' do not fit the {prefix} of this version: {_first_lines(error)}"
+            f"weights '{path}' do not fit the {prefix} of this version: {first_lines(error)}"
         ) from error
     if not all(torch.isfinite(value).all() for value in own.values()):
         raise WeightsError(f"weights '{path}' hold values that are not finite")
@@ -282,8 +282,3 @@ def _arguments(text: str) -> dict[str, Any]:
         if not all(type(number) is int and low <= number <= high for number in numbers):
             raise ValueError("constructor arguments are out of range")
     return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
-
-
-def _first_lines(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])[:200] or type(error).__name__

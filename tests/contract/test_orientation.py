@@ -11,7 +11,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 from crsr_video.config import OutputSettings
-from crsr_video.imaging.masks import touched
+from crsr_video.imaging.masks import possibly_changed
 from crsr_video.imaging.resampling import preview
 from crsr_video.io import picture_properties, pyav
 from tests.contract.harness import FAST, FFV1, MILLI, enhance, frames_of, times
@@ -173,7 +173,7 @@ def test_fields_are_enhanced_apart_and_woven_together(
     for old, done, new in zip(run.before, run.finished, run.after, strict=True):
         assert (old.interlaced, new.interlaced) == (first, first)
         assert (done.width, done.height) == (96 * scale, 96 * scale)
-        where = touched(done)
+        where = possibly_changed(done)
         assert [p.track for p in done.changed] == [0, 0]
         if scale == 1:
             assert np.array_equal(old.components[0][~where], new.components[0][~where])

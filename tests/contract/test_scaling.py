@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crsr_video.imaging.geometry import apply, canonical_landmarks
-from crsr_video.imaging.masks import mask, touched
+from crsr_video.imaging.masks import mask, possibly_changed
 from crsr_video.imaging.upscaling import enlarge, enlarge_plane
 from crsr_video.io import pyav
 from tests.contract.harness import FFV1, SIZE, enhance, identity
@@ -21,7 +21,7 @@ def test_pixels_outside_the_masks_are_only_enlarged(tmp_path: Path, name: str, s
     run = enhance(source, tmp_path / "b.nut", FFV1, scale=scale)
     for old, done, new in zip(run.before, run.finished, run.after, strict=True):
         large = enlarge(old, scale)
-        where = touched(done)
+        where = possibly_changed(done)
         assert new.layout == old.layout
         assert where.shape == (80 * scale, 96 * scale)
         assert np.array_equal(large.components[0][~where], new.components[0][~where])
@@ -43,7 +43,7 @@ def test_masks_cover_the_enlarged_face(tmp_path: Path, scale: int) -> None:
     x0, y0, x1, y1 = patch.box
     outside = np.ones((80 * scale, 96 * scale), bool)
     outside[y0:y1, x0:x1] = False
-    assert not touched(run.finished[0])[outside].any()
+    assert not possibly_changed(run.finished[0])[outside].any()
 
 
 @pytest.mark.parametrize("scale", [2, 4])

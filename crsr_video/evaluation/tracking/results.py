@@ -21,7 +21,7 @@ MAX_ERROR = 0.15
 
 @dataclass(frozen=True, slots=True)
 class TrackingFigures:
-    """Figures of merit. A value is NaN if there was nothing to measure."""
+    """TrackingFigures of merit. A value is NaN if there was nothing to measure."""
 
     due: int
     """Due faces, summed over frames."""
@@ -75,7 +75,8 @@ def figures(scores: Sequence[Score]) -> TrackingFigures:
     false = [sum(s.false[k] for s in scores) for k in kinds]
     ids = sum(s.id_true for s in scores)
     both = sum(sum(s.due_frames.values()) + sum(s.tracked.values()) for s in scores)
-    errors = _joined([_distances(s.pairs) for s in scores])
+    by_pair = [np.linalg.norm(p.error, axis=1) / p.truth.width for s in scores for p in s.pairs]
+    errors = _joined(by_pair)
     moves = _joined([jitter(s.pairs) for s in scores])
     return TrackingFigures(
         due=sum(due),
@@ -91,7 +92,7 @@ def figures(scores: Sequence[Score]) -> TrackingFigures:
         fragments=sum(s.fragments for s in scores),
         error=float(errors.mean()) if errors.size else nan,
         error_95=float(np.percentile(errors, 95)) if errors.size else nan,
-        misplaced=sum(_is_misplaced(pair) for s in scores for pair in s.pairs),
+        misplaced=sum(float(error.mean()) > MAX_ERROR for error in by_pair),
         deviation=_mean(_joined([deviation(s.pairs) for s in scores])),
         jitter=float(np.sqrt((moves**2).mean())) if moves.size else nan,
         jitter_max=float(moves.max()) if moves.size else nan,
@@ -108,17 +109,6 @@ def _mean(values: Values) -> float:
 
 def _joined(values: Sequence[Values]) -> Values:
     return np.concatenate([np.zeros(0), *values])
-
-
-def _is_misplaced(pair: MatchedFace) -> bool:
-    return float(np.linalg.norm(pair.error, axis=1).mean()) > MAX_ERROR * pair.truth.width
-
-
-def _distances(pairs: Sequence[MatchedFace]) -> Values:
-    """Return the landmark errors in face widths."""
-    return np.concatenate(
-        [np.zeros(0), *(np.linalg.norm(p.error, axis=1) / p.truth.width for p in pairs)]
-    )
 
 
 def deviation(pairs: Sequence[MatchedFace]) -> Values:
@@ -151,7 +141,7 @@ def jitter(pairs: Sequence[MatchedFace]) -> Values:
 
 @dataclass(frozen=True)
 class SceneResult:
-    """Result of one scene."""
+    """SceneResult of one scene."""
 
     scene: Scene
     frames: int

@@ -100,7 +100,7 @@ def test_the_precision_in_use_is_reported(figures):
     networks = figures.networks
     assert sum(networks.used.values()) == pytest.approx(1)
     assert all(kernel for kernel in networks.peak_kernel.split(", "))
-    assert networks.way.partition(",")[0] in ("int8", "bf16", "fp32")
+    assert networks.method.partition(",")[0] in ("int8", "bf16", "fp32")
     assert figures.device == "cpu"
     assert figures.device_bytes == figures.transfer_ms == figures.transfer_share == 0
 

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from crsr_video import weights
-from crsr_video.bench import contenders, networks, peak, transfers
+from crsr_video.bench import backends, networks, peak, transfers
 from crsr_video.bench.case import face_macs, precision_at
 from crsr_video.bench.clip import face_crops
 from crsr_video.bench.networks import NetworkBenchSettings, NetworkFigures, as_dict, as_text
@@ -35,8 +35,8 @@ def row(**changes):
     """A row with round numbers."""
     values = {
         "model": "fast",
-        "runner": contenders.OURS,
-        "way": "fp16, recorded",
+        "runner": backends.OWN,
+        "method": "fp16, recorded",
         "precision": "fp16",
         "device": "A GPU",
         "threads": 1,
@@ -73,7 +73,7 @@ def test_every_batch_has_all_results(result):
     assert [one["batch"] for one in result["networks"]] == [1, 2]
     for one in result["networks"]:
         assert one["model"] == "fast" and one["runner"] == "crsr-video" and one["side"] == 32
-        assert one["way"].startswith(one["precision"])
+        assert one["method"].startswith(one["precision"])
         assert one["ms"] > 0 and one["cpu_ms"] > 0
         assert one["faces_per_second"] == pytest.approx(1000 * one["batch"] / one["ms"])
         spent = one["cpu_ms"] / 1000
@@ -93,7 +93,7 @@ def test_multiply_adds_are_counted_by_layer(result):
 
 
 @pytest.mark.parametrize(
-    ("way", "pixels", "precision"),
+    ("method", "pixels", "precision"),
     [
         ("int8, fused, with bf16 above N pixels", MOST_INT8_PIXELS, "int8"),
         ("int8, fused, with bf16 above N pixels", MOST_INT8_PIXELS + 1, "bf16"),
@@ -102,8 +102,8 @@ def test_multiply_adds_are_counted_by_layer(result):
         ("in some other words", 32**2, "int8"),
     ],
 )
-def test_the_reported_precision_is_that_of_the_crop(way, pixels, precision):
-    assert precision_at(way, pixels, EIGHT) == precision
+def test_the_reported_precision_is_that_of_the_crop(method, pixels, precision):
+    assert precision_at(method, pixels, EIGHT) == precision
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -155,15 +155,15 @@ def test_steps_on_a_device_are_timed_separately():
 
 def test_rows_of_a_gpu_have_step_times(monkeypatch):
     """The processor takes the place of a GPU."""
-    own = contenders.ours
+    own = backends.own_backend
 
     def on_gpu(placed):
         chain = transfers.chain(placed.predictors())
         plain = own(placed)
-        stream = contenders.Stream(chain, Transfers(CPU))
-        return contenders.streamed(plain.way, plain.precision, stream)
+        stream = backends.Stream(chain, Transfers(CPU))
+        return backends.streamed(plain.method, plain.precision, stream)
 
-    monkeypatch.setattr(contenders, "ours", on_gpu)
+    monkeypatch.setattr(backends, "own_backend", on_gpu)
     settings = NetworkBenchSettings(models=("identity",), batches=(9,), sides=(32,), runs=1)
     (found,) = networks.measure(settings)
     steps = (found.upload_ms, found.compute_ms, found.download_ms)
@@ -174,7 +174,7 @@ def test_rows_of_a_gpu_have_step_times(monkeypatch):
 
 def test_a_pair_is_chained_as_in_the_pipeline():
     placed = load_networks(Config.from_options(precision="fp32"))
-    own = contenders.ours(placed)
+    own = backends.own_backend(placed)
     assert own.stream is None  # There is no GPU.
     images = face_crops(2, 32)
     result = transfers.stream_batches(
@@ -250,14 +250,14 @@ def fake_runtime(name, monkeypatch, factor=1.0):
     """Replace another program by ours, with results times a factor."""
     module = types.ModuleType(name)
     monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(contenders, "export", lambda model, path: path.write_text(model))
+    monkeypatch.setattr(backends, "export", lambda model, path: path.write_text(model))
 
     def make(given, path, placed):
         assert given is module and path.read_text() == "fast"
-        run = contenders.ours(placed).run
-        return contenders.Contender(name, lambda x: factor * run(x), "fp32", lambda _: "fp32")
+        run = backends.own_backend(placed).run
+        return backends.Backend(name, lambda x: factor * run(x), "fp32", lambda _: "fp32")
 
-    monkeypatch.setitem(contenders.OTHERS, name, make)
+    monkeypatch.setitem(backends.OTHERS, name, make)
 
 
 def test_contenders_take_turns_and_are_compared(monkeypatch):
@@ -271,7 +271,7 @@ def test_contenders_take_turns_and_are_compared(monkeypatch):
     assert "PSNR to fp32" in as_text({}, [ours, theirs])
 
 
-@pytest.mark.parametrize("name", contenders.OTHERS)
+@pytest.mark.parametrize("name", backends.OTHERS)
 def test_a_missing_program_is_reported_on_one_line(name, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
     done = CliRunner().invoke(
@@ -287,8 +287,8 @@ def test_onnxruntime_computes_the_same():
     pytest.importorskip("onnxscript", reason="needs the extra 'export'")
     placed = load_networks(Config.from_options(precision="fp32"))
     images = face_crops(2, 32)
-    with contenders.others(("onnxruntime",), "fast", placed) as (theirs,):
-        away = np.abs(theirs.run(images) - contenders.ours(placed).run(images))
+    with backends.other_backends(("onnxruntime",), "fast", placed) as (theirs,):
+        away = np.abs(theirs.run(images) - backends.own_backend(placed).run(images))
     assert away.max() < 1e-4
 
 

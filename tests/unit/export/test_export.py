@@ -10,7 +10,7 @@ from crsr_video import export as exporting
 from crsr_video import weights
 from crsr_video.cli import main
 from crsr_video.errors import ExportError, OutputError, WeightsError
-from crsr_video.export import export, formats, parity
+from crsr_video.export import export, formats, modules
 from crsr_video.export.modules import PARTS, portable, reference
 from crsr_video.networks import Consistifier, SuperResolver
 
@@ -44,7 +44,7 @@ def model(tmp_path_factory):
 def test_what_is_exported_computes_what_we_compute(model, part):
     pair = weights.load(model)
     module = portable(weights.load(model), part, torch.float32)
-    for picture in parity.pictures():
+    for picture in modules.pictures():
         assert (module(picture) - reference(pair, part, picture)).abs().max() < 1e-5
 
 
@@ -98,11 +98,11 @@ def test_a_file_that_computes_something_else_is_refused(model):
         return reference(pair, "pair", picture) + 1e-3
 
     with pytest.raises(ExportError, match=r"differs by 0\.001"):
-        parity.check(pair, "pair", off, 1e-4)
+        modules.largest_difference(pair, "pair", off, 1e-4)
     with pytest.raises(ExportError, match="differs by nan"):
-        parity.check(pair, "pair", lambda picture: off(picture) * float("nan"), 1e-4)
+        modules.largest_difference(pair, "pair", lambda picture: off(picture) * float("nan"), 1e-4)
     with pytest.raises(ExportError, match="returns"):
-        parity.check(pair, "pair", lambda picture: picture, 1e-4)
+        modules.largest_difference(pair, "pair", lambda picture: picture, 1e-4)
 
 
 def test_a_refused_file_leaves_nothing(model, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crsr_video.imaging.geometry import crop_from_frame
-from crsr_video.imaging.masks import face_mask, mask, patch, touched
+from crsr_video.imaging.masks import face_mask, mask, patch, possibly_changed
 from crsr_video.imaging.warping import warp
 from tests.support.frames import LAYOUTS, make_face, make_frame
 
@@ -35,13 +35,13 @@ def test_weights_and_overlaps(rng):
     both = patched(frame, make_face(55, 50, 60), make_face(75, 50, 60, track=1))
     one, other = (patched(frame, f) for f in (make_face(55, 50, 60), make_face(75, 50, 60)))
     assert np.array_equal(mask(both), np.maximum(mask(one), mask(other)))
-    assert np.array_equal(touched(both), touched(one) | touched(other))
+    assert np.array_equal(possibly_changed(both), possibly_changed(one) | possibly_changed(other))
 
 
 @pytest.mark.parametrize("name", ["gray", "yuv420p", "yuv411p"])
 def test_what_may_differ_holds_the_mask_and_the_box_holds_both(rng, name):
     frame = patched(make_frame(name, 100, 140, rng), make_face(60, 50, 40, 20))
-    where = touched(frame)
+    where = possibly_changed(frame)
     assert where[mask(frame) > 0].all()
     x0, y0, x1, y1 = frame.changed[0].box
     inside = np.zeros_like(where)
@@ -57,10 +57,10 @@ def test_beyond_the_frame_there_is_nothing(rng, place):
     x0, y0, x1, y1 = frame.changed[0].box
     assert 0 <= x0 <= x1 <= 140
     assert 0 <= y0 <= y1 <= 100
-    assert touched(frame).any() == (place == (3.0, 97.0))
+    assert possibly_changed(frame).any() == (place == (3.0, 97.0))
 
 
 def test_an_unchanged_frame_has_an_empty_mask(rng):
     frame = make_frame("yuv420p", 20, 30, rng)
     assert not mask(frame).any()
-    assert not touched(frame).any()
+    assert not possibly_changed(frame).any()

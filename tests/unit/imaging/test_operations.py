@@ -206,10 +206,10 @@ def test_cells_are_averaged_and_spread_alike(rng):
     ours = TORCH.cell_means(batch_of(pictures), SIZES, counts)
     assert_close(ours, cells)
     spread = [
-        NUMPY.spread(c, [count], [size])
+        NUMPY.enlarge_cells(c, [count], [size])
         for c, count, size in zip(cells, counts, SIZES, strict=True)
     ]
-    assert_close(TORCH.spread(ours, counts, SIZES), spread)
+    assert_close(TORCH.enlarge_cells(ours, counts, SIZES), spread)
 
 
 @pytest.mark.parametrize("scale", [0.2, 0.8, 1.7])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crsr_video.imaging.geometry import crop_from_frame
-from crsr_video.imaging.masks import patch, touched
+from crsr_video.imaging.masks import patch, possibly_changed
 from crsr_video.report import observer as observer_module
 from crsr_video.report.curves import MAX_POINTS, Gauge, Presence
 from crsr_video.report.measurements import SIDE, FacePair, flicker
@@ -73,7 +73,7 @@ def test_counts_times_sizes_and_strengths_are_noted(still):
 
 def test_the_changed_area_counts_touched_pixels(still):
     seen = watch(EnhancementObserver(), still[:1], lambda _: [FACE])
-    share = float(touched(finished(still[0], [FACE])).mean())
+    share = float(possibly_changed(finished(still[0], [FACE])).mean())
     assert seen.masks is not None
     assert (seen.masks.frames, seen.masks.mean) == (1, pytest.approx(share))
     assert 0.05 < share < 0.6

@@ -23,7 +23,7 @@ Images = NDArray[np.float32]
 Run = Callable[[Images], Images]
 """A function that enhances (N, 3, S, S) to (N, 3, 4S, 4S), RGB in [0, 1]."""
 
-OURS = "crsr-video"
+OWN = "crsr-video"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,16 @@ class Stream:
     """The networks on a GPU, and the transfers to and from it."""
 
     forward: transfers.Forward
-    ways: Transfers
+    transfers: Transfers
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class Backend:
     """A program that runs both networks, one after the other."""
 
     name: str
     run: Run
-    way: str
+    method: str
     """How the networks are run."""
     precision: Callable[[int], str]
     """Returns the precision at which crops of a given side are computed."""
@@ -50,14 +50,14 @@ class Contender:
     def run_many(self, images: Images, count: int) -> None:
         """Run the same batch several times."""
         if self.stream is not None:
-            transfers.stream_batches(self.stream.forward, self.stream.ways, images, count)
+            transfers.stream_batches(self.stream.forward, self.stream.transfers, images, count)
         else:
             for _ in range(count):
                 self.run(images)
 
 
-def ours(networks: Networks) -> Contender:
-    """Return a contender that runs the networks as the pipeline does.
+def own_backend(networks: Networks) -> Backend:
+    """Return a backend that runs the networks as the pipeline does.
 
     On a GPU, the values that pass from one network to the other stay on the GPU.
     """
@@ -72,22 +72,24 @@ def ours(networks: Networks) -> Contender:
         return result
 
     if device.type != "cuda":
-        return Contender(OURS, run, method, precision)
+        return Backend(OWN, run, method, precision)
     return streamed(method, precision, Stream(forward, transfers_for(device)))
 
 
-def streamed(way: str, precision: Callable[[int], str], stream: Stream) -> Contender:
-    """Return a contender that computes one batch while it copies others."""
+def streamed(method: str, precision: Callable[[int], str], stream: Stream) -> Backend:
+    """Return a backend that computes one batch while it copies others."""
 
     def run(images: Images) -> Images:
-        return transfers.stream_batches(stream.forward, stream.ways, images, 1)
+        return transfers.stream_batches(stream.forward, stream.transfers, images, 1)
 
-    return Contender(OURS, run, way, precision, stream)
+    return Backend(OWN, run, method, precision, stream)
 
 
 @contextmanager
-def others(names: tuple[str, ...], model: str, networks: Networks) -> Iterator[list[Contender]]:
-    """Yield contenders for other programs: same weights, device and number of threads.
+def other_backends(
+    names: tuple[str, ...], model: str, networks: Networks
+) -> Iterator[list[Backend]]:
+    """Yield backends for other programs: same weights, device and number of threads.
 
     Raises:
         BenchError: If a program is missing or does not support the device.
@@ -118,7 +120,7 @@ def threads_of(networks: Networks) -> int:
     return networks.placement.threads or torch.get_num_threads()
 
 
-def _onnxruntime(module: Any, path: Path, networks: Networks) -> Contender:
+def _onnxruntime(module: Any, path: Path, networks: Networks) -> Backend:
     device = networks.placement.device
     provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}.get(device.type)
     if provider not in module.get_available_providers():
@@ -126,20 +128,20 @@ def _onnxruntime(module: Any, path: Path, networks: Networks) -> Contender:
     options = module.SessionOptions()
     options.intra_op_num_threads = threads_of(networks)
     options.inter_op_num_threads = 1
-    # Threads that spin while they wait would slow down the next contender.
+    # Threads that spin while they wait would slow down the next backend.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     at = {"device_id": device.index or 0} if device.type == "cuda" else {}
     session = module.InferenceSession(str(path), options, providers=[(provider, at)])
-    way = f"fp32, {module.__version__}, {provider}"
+    method = f"fp32, {module.__version__}, {provider}"
 
     def run(images: Images) -> Images:
         (result,) = session.run([OUTPUT], {INPUT: images})
         return np.asarray(result, np.float32)
 
-    return Contender("onnxruntime", run, way, lambda _: "fp32")
+    return Backend("onnxruntime", run, method, lambda _: "fp32")
 
 
-def _openvino(module: Any, path: Path, networks: Networks) -> Contender:
+def _openvino(module: Any, path: Path, networks: Networks) -> Backend:
     """Return OpenVINO at bf16 if the networks run at bf16 or int8, and at fp32 otherwise."""
     placement = networks.placement
     if placement.device.type != "cpu":
@@ -159,11 +161,11 @@ def _openvino(module: Any, path: Path, networks: Networks) -> Contender:
         return np.array(result, np.float32)
 
     version = module.__version__.partition("-")[0]
-    return Contender("openvino", run, f"{precision}, {version}", lambda _: precision)
+    return Backend("openvino", run, f"{precision}, {version}", lambda _: precision)
 
 
-OTHERS: dict[str, Callable[[Any, Path, Networks], Contender]] = {
+OTHERS: dict[str, Callable[[Any, Path, Networks], Backend]] = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
 }
-"""For each program, the function that makes its contender."""
+"""For each program, the function that makes its backend."""
