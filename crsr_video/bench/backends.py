@@ -35,7 +35,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
+class BenchBackend:
     """A program that runs both networks, one after the other."""
 
     name: str
@@ -56,7 +56,7 @@ class Backend:
                 self.run(images)
 
 
-def own_backend(networks: Networks) -> Backend:
+def own_backend(networks: Networks) -> BenchBackend:
     """Return a backend that runs the networks as the pipeline does.
 
     On a GPU, the values that pass from one network to the other stay on the GPU.
@@ -72,23 +72,23 @@ def own_backend(networks: Networks) -> Backend:
         return result
 
     if device.type != "cuda":
-        return Backend(OWN, run, method, precision)
+        return BenchBackend(OWN, run, method, precision)
     return streamed(method, precision, Stream(forward, transfers_for(device)))
 
 
-def streamed(method: str, precision: Callable[[int], str], stream: Stream) -> Backend:
+def streamed(method: str, precision: Callable[[int], str], stream: Stream) -> BenchBackend:
     """Return a backend that computes one batch while it copies others."""
 
     def run(images: Images) -> Images:
         return transfers.stream_batches(stream.forward, stream.transfers, images, 1)
 
-    return Backend(OWN, run, method, precision, stream)
+    return BenchBackend(OWN, run, method, precision, stream)
 
 
 @contextmanager
 def other_backends(
     names: tuple[str, ...], model: str, networks: Networks
-) -> Iterator[list[Backend]]:
+) -> Iterator[list[BenchBackend]]:
     """Yield backends for other programs: same weights, device and number of threads.
 
     Raises:
@@ -120,7 +120,7 @@ def threads_of(networks: Networks) -> int:
     return networks.placement.threads or torch.get_num_threads()
 
 
-def _onnxruntime(module: Any, path: Path, networks: Networks) -> Backend:
+def _onnxruntime(module: Any, path: Path, networks: Networks) -> BenchBackend:
     device = networks.placement.device
     provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}.get(device.type)
     if provider not in module.get_available_providers():
@@ -138,10 +138,10 @@ def _onnxruntime(module: Any, path: Path, networks: Networks) -> Backend:
         (result,) = session.run([OUTPUT], {INPUT: images})
         return np.asarray(result, np.float32)
 
-    return Backend("onnxruntime", run, method, lambda _: "fp32")
+    return BenchBackend("onnxruntime", run, method, lambda _: "fp32")
 
 
-def _openvino(module: Any, path: Path, networks: Networks) -> Backend:
+def _openvino(module: Any, path: Path, networks: Networks) -> BenchBackend:
     """Return OpenVINO at bf16 if the networks run at bf16 or int8, and at fp32 otherwise."""
     placement = networks.placement
     if placement.device.type != "cpu":
@@ -161,10 +161,10 @@ def _openvino(module: Any, path: Path, networks: Networks) -> Backend:
         return np.array(result, np.float32)
 
     version = module.__version__.partition("-")[0]
-    return Backend("openvino", run, f"{precision}, {version}", lambda _: precision)
+    return BenchBackend("openvino", run, f"{precision}, {version}", lambda _: precision)
 
 
-OTHERS: dict[str, Callable[[Any, Path, Networks], Backend]] = {
+OTHERS: dict[str, Callable[[Any, Path, Networks], BenchBackend]] = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
 }

@@ -12,7 +12,7 @@ import torch
 
 from crsr_video import weights
 from crsr_video.bench import backends, peak, transfers
-from crsr_video.bench.backends import Backend, Images
+from crsr_video.bench.backends import BenchBackend, Images
 from crsr_video.bench.case import (
     device_name,
     device_peak_bytes,
@@ -149,7 +149,7 @@ class _Comparison:
         self,
         model: str,
         networks: Networks,
-        compared: list[Backend],
+        compared: list[BenchBackend],
         peaks: dict[str, peak.Peak],
     ) -> None:
         self._model, self._networks, self._compared = model, networks, compared
@@ -174,7 +174,7 @@ class _Comparison:
 
     def _row(
         self,
-        backend: Backend,
+        backend: BenchBackend,
         images: Images,
         times: list[tuple[float, float]],
         psnr: float | None,
@@ -225,7 +225,7 @@ class _Comparison:
         return float(psnr(torch.from_numpy(result[:_COMPARED_FACES]), expected).mean())
 
 
-def _timed(backend: Backend, images: Images, repeats: int) -> tuple[float, float]:
+def _timed(backend: BenchBackend, images: Images, repeats: int) -> tuple[float, float]:
     """Return the elapsed seconds and the CPU seconds of one batch."""
     wall, cpu = time.perf_counter(), time.process_time()
     backend.run_many(images, repeats)
@@ -233,7 +233,7 @@ def _timed(backend: Backend, images: Images, repeats: int) -> tuple[float, float
     return wall / repeats, max(cpu, 1e-9) / repeats
 
 
-def _repeats(backend: Backend, images: Images) -> int:
+def _repeats(backend: BenchBackend, images: Images) -> int:
     seconds, _ = _timed(backend, images, 1)
     least = 1 if backend.stream is None else _MIN_STREAMED_BATCHES
     return max(least, math.ceil(_MIN_SECONDS / max(seconds, 1e-6)))

@@ -255,7 +255,7 @@ def fake_runtime(name, monkeypatch, factor=1.0):
     def make(given, path, placed):
         assert given is module and path.read_text() == "fast"
         run = backends.own_backend(placed).run
-        return backends.Backend(name, lambda x: factor * run(x), "fp32", lambda _: "fp32")
+        return backends.BenchBackend(name, lambda x: factor * run(x), "fp32", lambda _: "fp32")
 
     monkeypatch.setitem(backends.OTHERS, name, make)
 
