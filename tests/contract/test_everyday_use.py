@@ -170,19 +170,6 @@ def test_a_finished_resumable_run_is_done_already(short_clip: Path) -> None:
 # Many files ---------------------------------------------------------------------------------------
 
 
-def test_a_queue_run_twice_skips_a_cut_off_file_too(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    fast_start = {"movflags": "faststart"}
-    data = make_video(tmp_path / "a.mp4", frames=60, container_options=fast_start).read_bytes()
-    (tmp_path / "in" / "cut.mp4").write_bytes(data[: len(data) * 2 // 3])
-    make_video(tmp_path / "in" / "whole.mp4", frames=5)
-    words = ["enhance", "--recursive", tmp_path / "in", "-o", tmp_path / "out", *QUICK]
-    assert run(*words).exit_code == 3
-    again = run(*words)
-    assert again.exit_code == 0, again.stderr
-    assert "2 files: 0 enhanced, 2 skipped, 0 failed" in again.stderr
-
-
 def test_files_that_are_left_out_are_listed_with_the_reason(tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4", frames=3)
     make_video(tmp_path / "a.enhanced.mp4", frames=3)

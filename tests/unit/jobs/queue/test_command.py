@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,18 +19,23 @@ from crsr_video.jobs import cluster
 from crsr_video.jobs.cluster import connection
 from tests.support.cli import QUICK
 from tests.support.paths import ROOT
-from tests.support.video import make_video
+from tests.support.video import make_video, repeat_video
 
 pytestmark = pytest.mark.usefixtures("face_models")
 
 
+def make_folder(folder: Path) -> Path:
+    """Write two videos and a text file into a new folder."""
+    (folder / "sub").mkdir(parents=True)
+    make_video(folder / "a.mp4", frames=5)
+    make_video(folder / "sub" / "b.mp4", frames=5)
+    (folder / "notes.txt").write_text("no video")
+    return folder
+
+
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    for name in ("a.mp4", "sub/b.mp4"):
-        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
-        make_video(tmp_path / "in" / name, frames=5)
-    (tmp_path / "in" / "notes.txt").write_text("no video")
-    return tmp_path / "in"
+    return make_folder(tmp_path / "in")
 
 
 def run(*words: object) -> Result:
@@ -48,40 +53,64 @@ def listed(result: Result) -> list[str]:
     return [line for line in result.stderr.splitlines() if line.startswith("crsr-video: failed:")]
 
 
-def test_a_folder_is_enhanced_once(clips: Path, tmp_path: Path) -> None:
-    words = ["--recursive", clips, "-o", tmp_path / "out"]
-    result = run(*words)
-    assert result.exit_code == 0, result.stderr
-    made = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*")}
-    assert made == {"a.mp4", "sub/b.mp4"}
-    assert "2 files: 2 enhanced, 0 skipped, 0 failed" in result.stderr
-    assert f"left out as no video or picture: {clips / 'notes.txt'}" in result.stderr
-    again = run(*words)
-    assert again.exit_code == 0
-    assert f"skipped, {tmp_path / 'out' / 'a.mp4'} exists" in again.stderr
-    assert "0 enhanced, 2 skipped" in again.stderr
+@dataclass(frozen=True)
+class Folder:
+    """A folder with two videos, a damaged one and a text file, after a run over all of it."""
+
+    source: Path
+    output: Path
+    result: Result
 
 
-def test_failures_are_printed_at_once_and_listed_at_the_end(clips: Path) -> None:
-    bad, none = clips / "bad.mp4", clips / "none.mp4"
-    bad.write_bytes(b"junk")
-    result = run("--recursive", clips, none)
-    assert result.exit_code == 1
-    assert (clips / "a.enhanced.mp4").exists()
-    assert (clips / "sub" / "b.enhanced.mp4").exists()
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    folder = tmp_path_factory.mktemp("queue")
+    source, output = make_folder(folder / "in"), folder / "out"
+    (source / "bad.mp4").write_bytes(b"junk")
+    words = ["--recursive", source, folder / "none.mp4", "-o", output, "--report", "*.json"]
+    return Folder(source, output, run(*words))
+
+
+def test_a_folder_is_enhanced_with_a_report_for_each_file(finished: Folder) -> None:
+    made = {str(p.relative_to(finished.output)) for p in finished.output.rglob("*.*")}
+    assert made == {"a.mp4", "a.json", "sub/b.mp4", "sub/b.json"}
+    assert "b.mp4" in (finished.output / "sub" / "b.json").read_text()
+    notes = finished.source / "notes.txt"
+    assert f"left out as no video or picture: {notes}" in finished.result.stderr
+
+
+def test_failures_are_printed_at_once_and_listed_at_the_end(finished: Folder) -> None:
+    bad, none = finished.source / "bad.mp4", finished.source.with_name("none.mp4")
+    assert finished.result.exit_code == 1
     first, second = (
         f"{bad}: is not a media file, or damaged beyond reading",
         f"{none}: no such file",
     )
-    assert errors(result) == [
+    assert errors(finished.result) == [
         f"crsr-video: [2/4] error: {first}",
         f"crsr-video: [4/4] error: {second}",
     ]
-    assert result.stderr.splitlines()[-3:] == [
+    assert finished.result.stderr.splitlines()[-3:] == [
         "crsr-video: 4 files: 2 enhanced, 0 skipped, 2 failed",
         f"crsr-video: failed: {first}",
         f"crsr-video: failed: {second}",
     ]
+
+
+def test_results_of_an_earlier_run_are_skipped_even_of_a_cut_off_source(
+    clips: Path, tmp_path: Path
+) -> None:
+    cut = make_video(clips / "cut.mkv", frames=50, gop=10)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    words = [clips / "a.mp4", cut, "-o", tmp_path / "out"]
+    result = run(*words)
+    assert result.exit_code == 3, result.stderr
+    assert "cut.mkv is cut off" in result.stderr
+    assert "2 enhanced (1 damaged)" in result.stderr
+    again = run(*words)
+    assert again.exit_code == 0, again.stderr
+    assert f"skipped, {tmp_path / 'out' / 'a.mp4'} exists" in again.stderr
+    assert "2 files: 0 enhanced, 2 skipped, 0 failed" in again.stderr
 
 
 def test_the_failure_of_a_single_file_is_printed_once(clips: Path) -> None:
@@ -130,15 +159,6 @@ def test_a_single_file_keeps_its_name_in_a_folder(clips: Path, tmp_path: Path) -
     assert f"{clips / 'notes.txt'}: cannot be made: File exists" in errors(result)[0]
 
 
-def test_damaged_sources_give_exit_code_three(clips: Path) -> None:
-    whole = make_video(clips / "cut.mkv", frames=50, gop=10)
-    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    result = run(clips / "a.mp4", whole)
-    assert result.exit_code == 3, result.stderr
-    assert "cut.mkv is cut off" in result.stderr
-    assert "2 enhanced (1 damaged)" in result.stderr
-
-
 def test_json_events_name_their_file(clips: Path) -> None:
     (clips / "bad.mp4").write_bytes(b"junk")
     result = run(clips / "a.mp4", clips / "bad.mp4", clips / "sub", "--json")
@@ -185,13 +205,6 @@ def test_results_with_the_same_name_are_refused(clips: Path, tmp_path: Path) -> 
     assert f"{twin}: would write {tmp_path / 'out' / 'a.mp4'}, like" in listed(result)[1]
 
 
-def test_each_result_has_a_report(clips: Path, tmp_path: Path) -> None:
-    result = run("--recursive", clips, "-o", tmp_path / "out", "--report", "*.json")
-    assert result.exit_code == 0, result.stderr
-    report = json.loads((tmp_path / "out" / "sub" / "b.json").read_text())
-    assert "b.mp4" in json.dumps(report)
-
-
 def test_a_single_file_is_no_queue(clips: Path) -> None:
     result = run(clips / "a.mp4", "--jobs", 2, "-v")
     assert "Time per frame in ms" in result.stderr
@@ -231,25 +244,25 @@ def test_a_missing_ray_is_reported_with_its_extra(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_stop_the_current_file_and_sum_up(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_stops_the_current_file_and_the_rest_is_summed_up(tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4", frames=3)
-    make_video(tmp_path / "b.mp4", frames=3000, gop=300)
-    words = [sys.executable, "-m", "crsr_video", "enhance", "a.mp4", "b.mp4", *QUICK]
+    repeat_video(tmp_path / "b.h264", 30)
+    words = [sys.executable, "-m", "crsr_video", "enhance", "--json", "a.mp4", "b.h264", *QUICK]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        end = time.monotonic() + 120
-        while not list(tmp_path.glob(".b.*")) and time.monotonic() < end:
-            time.sleep(0.05)
-        process.send_signal(number)
-        _, printed = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 128 + number
-    assert "2 files: 1 enhanced, 0 skipped, 0 failed, 1 not done" in printed
-    assert f"stopped by {number.name}" in printed
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.enhanced.mp4", "a.mp4", "b.mp4"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=environment, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        assert process.stdout and process.stderr
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "progress" and event["source"] == "b.h264":
+                break
+        process.send_signal(signal.SIGINT)
+        *_, last = process.stdout
+        printed = process.stderr.read()
+    assert process.returncode == 128 + signal.SIGINT
+    summary = json.loads(last)
+    assert (summary["enhanced"], summary["failed"], summary["stopped"]) == (1, 0, True)
+    assert "stopped by SIGINT" in printed
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.enhanced.mp4", "a.mp4", "b.h264"]

@@ -15,7 +15,7 @@ from crsr_video.errors import CrsrError, WeightsError
 from crsr_video.jobs import queue as work_queue
 from crsr_video.jobs.queue import Failed, Finished, Job, Skipped, Started, process_pool
 from crsr_video.jobs.segments.work_folder import work_folder_of
-from tests.support.video import make_video
+from tests.support.video import make_video, repeat_video
 
 pytestmark = pytest.mark.usefixtures("face_models")
 
@@ -48,10 +48,18 @@ def ended(events: list[Any]) -> dict[str, str]:
     }
 
 
-def test_a_failure_does_not_stop_the_rest(tmp_path: Path) -> None:
+def test_one_process_does_all_jobs_and_a_failure_does_not_stop_it(tmp_path: Path) -> None:
     jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     jobs[1].source.write_bytes(b"junk")
-    events = run(jobs)
+    events, children = list[Any](), set[int | None]()
+
+    def note(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, Started):
+            children.update(child.pid for child in multiprocessing.active_children())
+
+    work_queue.run(jobs, CONFIG, note)
+    assert len(children) == 1
     assert ended(events) == {"a.mp4": "Finished", "b.mp4": "Failed", "c.mp4": "Finished"}
     [failed] = [event for event in events if isinstance(event, Failed)]
     assert (failed.message, failed.kind) == (
@@ -63,7 +71,7 @@ def test_a_failure_does_not_stop_the_rest(tmp_path: Path) -> None:
     assert frames == [5, 5]
     # In the second run, only the failed file is left.
     assert ended(run(jobs)) == {"a.mp4": "Skipped", "b.mp4": "Failed", "c.mp4": "Skipped"}
-    assert ended(run(jobs, CONFIG.with_options(overwrite=True)))["a.mp4"] == "Finished"
+    assert ended(run(jobs[:1], CONFIG.with_options(overwrite=True))) == {"a.mp4": "Finished"}
 
 
 def test_the_folder_of_a_failed_result_is_removed(tmp_path: Path) -> None:
@@ -72,20 +80,9 @@ def test_the_folder_of_a_failed_result_is_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_one_process_does_several_jobs(tmp_path: Path) -> None:
-    """It loads the networks once."""
-    jobs, children = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4"), set[int | None]()
-
-    def note_child(event: Any) -> None:
-        if isinstance(event, Started):
-            children.update(child.pid for child in multiprocessing.active_children())
-
-    work_queue.run(jobs, CONFIG, note_child)
-    assert len(children) == 1
-
-
-@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("number", "place"), [(signal.SIGSEGV, 0), (signal.SIGABRT, 1), (signal.SIGKILL, 2)]
+)
 def test_a_crash_of_the_interpreter_ends_only_its_own_job(
     tmp_path: Path, number: signal.Signals, place: int
 ) -> None:
@@ -106,16 +103,12 @@ def test_a_crash_of_the_interpreter_ends_only_its_own_job(
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
-def test_missing_weights_fail_before_the_first_job(tmp_path: Path) -> None:
-    jobs, config = jobs_for(tmp_path, "a.mp4", "b.mp4"), CONFIG.with_options(model="nonesuch")
+@pytest.mark.parametrize("names", [["a.mp4"], ["a.mp4", "b.mp4"]])
+def test_missing_weights_fail_before_the_first_job(tmp_path: Path, names: list[str]) -> None:
+    jobs, config = jobs_for(tmp_path, *names), CONFIG.with_options(model="nonesuch")
     with pytest.raises(WeightsError, match="unknown model"):
         run(jobs, config)
-
-
-def test_worker_processes_without_weights_say_why(tmp_path: Path) -> None:
-    jobs, config = jobs_for(tmp_path, "a.mp4", "b.mp4"), CONFIG.with_options(model="nonesuch")
-    with pytest.raises(WeightsError, match="unknown model"):
-        run(jobs, config, processes=2)
+    assert not (tmp_path / "out").exists()
 
 
 def harmed(job: Job, how: str) -> str:
@@ -185,8 +178,9 @@ def test_a_dead_process_loses_only_its_own_job(tmp_path: Path) -> None:
 
 
 def test_incomplete_results_of_a_dead_process_are_removed(tmp_path: Path) -> None:
-    jobs = jobs_for(tmp_path, "a.mp4", "b.mp4")
-    make_video(jobs[0].source, frames=2000)
+    (short,) = jobs_for(tmp_path, "b.mp4")
+    long = repeat_video(tmp_path / "a.h264", 20)
+    jobs = [Job(long, tmp_path / "out" / "a.mp4"), short]
     left: list[str] = []
     with process_pool.ProcessPool(CONFIG, 1, ()) as processes:
 
@@ -237,9 +231,8 @@ def test_the_queue_ends_if_all_processes_die_at_their_start(
 
 
 def test_all_processes_end_with_the_main_process(tmp_path: Path) -> None:
-    jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4")
-    for job in jobs:
-        make_video(job.source, frames=400)
+    long = repeat_video(tmp_path / "long.h264", 4)
+    jobs = [Job(long, tmp_path / "out" / f"{name}.mp4") for name in "abc"]
     children: list[Any] = []
 
     def stop(event: Any) -> None:
