@@ -120,7 +120,12 @@ def identity_difference(
 
 
 def chroma_difference(
-    generated: Tensor, truth: Tensor, cell: int = 8, weights: Tensor | None = None
+    generated: Tensor,
+    truth: Tensor,
+    cell: int = 8,
+    weights: Tensor | None = None,
+    *,
+    with_luma: bool = False,
 ) -> Tensor:
     """Difference of chroma after averaging over cells, so that added texture changes only luma.
 
@@ -129,10 +134,12 @@ def chroma_difference(
         truth: (N, 3, H, W).
         cell: Side in pixels of the square cells over which chroma is averaged.
         weights: Weight of each pixel, (H, W) with a mean of 1. By default, all weights are equal.
+        with_luma: Compare the whole colour, so that texture must not change the brightness either.
     """
     difference = generated.float() - truth.float()
-    chroma = torch.einsum("kc,nchw->nkhw", _CHROMA.to(difference), difference)
-    coarse = functional.avg_pool2d(chroma, cell)
+    if not with_luma:
+        difference = torch.einsum("kc,nchw->nkhw", _CHROMA.to(difference), difference)
+    coarse = functional.avg_pool2d(difference, cell)
     size = (coarse.square() + 1e-6).sqrt() - 1e-3
     if weights is not None:
         size = size * functional.avg_pool2d(weights[None], cell)

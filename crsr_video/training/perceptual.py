@@ -157,12 +157,13 @@ class Perceptual(TrainingMethod):
         return joined(torch.where(mask, draw.artificial, draw.degraded))
 
     def _chroma_term(self, draw: Draw, textured: Tensor) -> Tensor:
-        """Return the difference of chroma, measured in finer cells at the eyes of whole faces."""
+        """Return the difference of chroma. At the eyes of whole faces, whose irises would turn
+        lighter, brightness counts as well, and the cells are finer."""
         everywhere = chroma_difference(textured, draw.target)
         if not _is_whole_face(draw):
             return everywhere
         eyes = _eye_weights(textured.shape[-1], textured.device)
-        return everywhere + chroma_difference(textured, draw.target, 4, eyes)
+        return everywhere + chroma_difference(textured, draw.target, 4, eyes, with_luma=True)
 
     def _identity_term(
         self, run: Run, draw: Draw, small: Tensor, textured: Tensor

@@ -74,6 +74,7 @@ def test_identity_difference_is_nothing_for_the_same_face() -> None:
 def test_chroma_difference_ignores_light_and_sees_colour() -> None:
     truth = torch.full((1, 3, 32, 32), 0.5)
     assert chroma_difference(truth + 0.1, truth).item() == pytest.approx(0.0, abs=1e-6)
+    assert chroma_difference(truth + 0.1, truth, with_luma=True).item() > 0.01
     tinted = truth.clone()
     tinted[:, 2] += 0.1
     assert chroma_difference(tinted, truth).item() > 0.01
