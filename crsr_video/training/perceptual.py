@@ -157,8 +157,10 @@ class Perceptual(TrainingMethod):
         return joined(torch.where(mask, draw.artificial, draw.degraded))
 
     def _chroma_term(self, draw: Draw, textured: Tensor) -> Tensor:
-        """Return the difference of chroma. At the eyes of whole faces, whose irises would turn
-        lighter, brightness counts as well, and the cells are finer."""
+        """Return the difference of chroma, and that of the colour of the eyes of whole faces.
+
+        The cells at the eyes are finer, and brightness counts there: irises would turn lighter.
+        """
         everywhere = chroma_difference(textured, draw.target)
         if not _is_whole_face(draw):
             return everywhere
