@@ -67,6 +67,7 @@ def test_a_full_disk_fails_an_export_which_can_be_retried(folder: Path, tmp_path
             "file": file_id(client),
             "settings": {"model": "identity"},
             "format": "archive",
+            "end": 0.4,
             "output": str(disk / "large.mkv"),
         }
         assert client.post("/api/jobs", json=export).status_code == 201
