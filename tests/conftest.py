@@ -1,4 +1,4 @@
-"""Rules for every test: one thread a library, and no error in the log."""
+"""Rules for all tests: one thread per library, and no error in the log."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and OpenCV start t
 
 
 class _Errors(logging.Handler):
-    """Keeps what was logged as an error or worse."""
+    """Collects messages that are logged as errors or worse."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

@@ -1,1 +1,1 @@
-"""The picture contract: what must come out of a run as it went in, row by row."""
+"""Behaviour through the command line and the API: what a run must keep, change and refuse."""

@@ -1,4 +1,4 @@
-"""A whole run on a made clip: decoder, every stage, encoder; only faces and networks are put in."""
+"""A whole run on a made clip: the real reader, stages and writer, with given faces and networks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,19 +35,19 @@ Network = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Run:
-    """What a run came to."""
+    """The frames and notices of a run."""
 
     before: list[Frame]
-    """As decoded."""
+    """Frames of the source."""
     finished: list[Frame]
-    """As they went to the encoder."""
+    """Frames that were passed to the encoder."""
     after: list[Frame]
-    """As decoded from the result."""
+    """Frames of the result."""
     notices: tuple[str, ...]
 
 
 class Finder(Stage[Frame, TrackedFrame]):
-    """Stands in for the tracker: the same faces in every frame."""
+    """Stand-in for the tracker that returns the same faces for every frame."""
 
     def __init__(self, faces: Sequence[Face]) -> None:
         self._faces = tuple(faces)
@@ -57,14 +57,14 @@ class Finder(Stage[Frame, TrackedFrame]):
 
 
 def wild(crops: np.ndarray) -> np.ndarray:
-    """A network that invents: strong, fine, coloured, and the same at every call."""
+    """Return enlarged crops with strong coloured noise, which is the same at every call."""
     large = np.repeat(np.repeat(crops, 4, 2), 4, 3)
     noise = np.random.default_rng(7).normal(0, 0.2, large.shape[1:]).astype(np.float32)
     return large + noise
 
 
 def pipeline(faces: Sequence[Face] = (FACE,), network: Network = wild, scale: int = 1) -> Pipeline:
-    """All stages, with given faces, and a given network in place of the super-resolver."""
+    """Return a pipeline with all stages, given faces, and a given network as the super-resolver."""
     return Pipeline(
         [
             ("track", Finder(faces)),
@@ -78,7 +78,7 @@ def pipeline(faces: Sequence[Face] = (FACE,), network: Network = wild, scale: in
 
 
 def identity(crops: np.ndarray) -> np.ndarray:
-    """A network that changes nothing."""
+    """Return enlarged crops without any change."""
     return predictor(Bicubic())(torch.from_numpy(crops)).numpy()
 
 
@@ -91,7 +91,7 @@ def enhance(
     faces: Sequence[Face] = (FACE,),
     network: Network = wild,
 ) -> Run:
-    """Take a clip through everything."""
+    """Enhance a clip."""
     pipe = pipeline(faces, network, scale)
     before, finished = [], []
     with (
@@ -119,13 +119,14 @@ def frames_of(path: Path) -> list[Frame]:
 
 
 def times(path: Path) -> list[Fraction]:
-    """Presentation times of all frames, in seconds."""
+    """Return the presentation times of all frames in seconds."""
     return [f.pts * f.time_base for f in frames_of(path)]
 
 
 def packets(path: Path) -> dict[tuple[str, int], list[tuple[Fraction | None, bytes]]]:
-    """Times and bytes of every packet that is not of the first video; by kind and number of its
-    kind."""
+    """Return times and bytes of all packets but those of the first video.
+
+    The keys are the kind of a stream and its number among the streams of this kind."""
     with av.open(str(path)) as container:
         found: dict[int, list[tuple[Fraction | None, bytes]]] = {
             s.index: [] for s in container.streams if s.type != "attachment"

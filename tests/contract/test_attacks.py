@@ -369,7 +369,7 @@ def test_a_pipe_in_place_of_a_cached_measurement_does_not_block(
 
 
 def test_systems_without_these_flags_and_descriptors_work(tmp_path: Path) -> None:
-    """As on Windows: a folder, its journal and a lock are then used by their paths."""
+    """Windows has none of them: folders, journals and locks are then opened by their paths."""
     program = (
         "import os, sys, pathlib\n"
         "for name in ('O_NOFOLLOW', 'O_NONBLOCK', 'O_DIRECTORY'): delattr(os, name)\n"

@@ -1,4 +1,4 @@
-"""What changes in the middle of a file is followed, or named, and --strict refuses the rest."""
+"""Changes in the middle of a file are followed or named, and --strict refuses them."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -120,7 +120,7 @@ def test_changes_are_named_and_strict_refuses_them(tmp_path: Path, name: str) ->
 def test_colours_look_the_same_after_a_change(
     tmp_path: Path, first: tuple[int, ...], second: tuple[int, ...]
 ) -> None:
-    """Red is coded with other numbers in each matrix, but stays the same red."""
+    """Each matrix codes red with other numbers, but it stays the same red."""
     weights = {6: (0.299, 0.114), 1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}
 
     def red(colour: tuple[int, ...]) -> list[float]:

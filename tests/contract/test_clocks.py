@@ -73,7 +73,7 @@ def notes(path: Path) -> str:
 def test_a_start_beside_a_jump_finds_its_frames(
     tmp_path: Path, starts: Sequence[int], start: float
 ) -> None:
-    """Every part lasts for two seconds, and times may come twice."""
+    """Every part lasts for two seconds, and two parts may have the same times."""
     source = stream_at(tmp_path, starts, frames=50)
     with Reader(source) as reader:
         every = [samples(item) for item in reader if isinstance(item, Frame)]

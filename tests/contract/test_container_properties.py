@@ -1,4 +1,4 @@
-"""What containers say about pictures is applied, kept, or named; --strict refuses losses."""
+"""Properties of pictures in containers are applied, kept, or named; --strict refuses losses."""
 
 import subprocess
 import sys

@@ -29,7 +29,7 @@ def assert_one_line_error(result: Result, *fragments: str, code: int = 1) -> Non
 
 
 def test_help_lists_commands_without_importing_heavy_libraries() -> None:
-    """That is what keeps the start-up time at about 0.2 s."""
+    """This keeps the start-up time at about 0.2 s."""
     code = "import sys; from crsr_video.cli import main; main(['--help'], standalone_mode=False);"
     code += "print('imported:', sorted({'torch', 'av', 'cv2', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

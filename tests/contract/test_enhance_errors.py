@@ -169,7 +169,7 @@ def test_full_disk_leaves_nothing(clip: Path) -> None:
 
 @pytest.fixture
 def running(clip: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run that has begun to write."""
+    """Start a run, and wait until it reports its first progress."""
     process = subprocess.Popen(
         [*ENHANCE, clip, "--json", "--preset", "veryslow", "--scale", "4"],
         stdout=subprocess.PIPE,

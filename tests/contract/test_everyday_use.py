@@ -1,4 +1,4 @@
-"""Habits that people bring along: names, times, sizes, people who do not exist, second runs."""
+"""Everyday use of ``crsr-video enhance``: names, times, sizes, people, and second runs."""
 
 import json
 import shutil

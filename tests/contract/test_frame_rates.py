@@ -1,4 +1,4 @@
-"""Results have the frame rate of the pictures, and frames stand where they were filmed."""
+"""Results have the frame rate of their source, and frames keep their times."""
 
 from collections.abc import Sequence
 from fractions import Fraction

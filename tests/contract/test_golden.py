@@ -1,4 +1,4 @@
-"""Real footage through the real tracker and networks; skipped where the clips are not at hand."""
+"""Real footage is enhanced by the real tracker and networks; skipped where there are no clips."""
 
 from fractions import Fraction
 from pathlib import Path

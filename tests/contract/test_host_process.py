@@ -1,4 +1,4 @@
-"""A library call leaves the process that makes it as it was."""
+"""A library call changes nothing of the process in which it runs."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The tables in docs/what-is-kept.md are what is measured."""
+"""The tables in docs/what-is-kept.md agree with measurements."""
 
 from tests.contract.kept_table import table_of_containers, table_of_encoders
 from tests.support.paths import ROOT

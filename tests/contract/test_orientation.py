@@ -1,4 +1,4 @@
-"""Turned, mirrored, interlaced and stretched pictures: faces found upright, everything kept."""
+"""Faces are found upright in rotated, mirrored, interlaced and anamorphic pictures."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -32,7 +32,7 @@ MATRICES = {
 
 
 def shown(picture: np.ndarray, matrix: tuple[int, ...]) -> np.ndarray:
-    """What a player shows, straight from the definition."""
+    """Return the picture as a player shows it, computed from the definition."""
     a, b, c, d = (int(np.sign(v)) for v in matrix)
     height, width = picture.shape
     y, x = np.mgrid[:height, :width]
@@ -102,7 +102,7 @@ def test_sample_aspect_is_kept_and_faces_are_aligned_in_square_pixels(
 
 
 def test_where_the_sample_aspect_is_lost_that_is_said(tmp_path: Path) -> None:
-    """Matroska's muxer is not told of it by PyAV, and FFV1 there does not carry it itself."""
+    """PyAV does not pass it to Matroska's muxer, and FFV1 does not store it."""
     source = make_video(tmp_path / "a.mp4", frames=1, sample_aspect=Fraction(16, 15))
     said = "matroska with ffv1 does not hold the sample aspect ratio: square pixels"
     assert said in enhance(source, tmp_path / "b.mkv", FFV1, faces=()).notices
@@ -119,7 +119,7 @@ FIELDS = {"top": "tff", "bottom": "bff"}
 
 
 def woven(number: int, first: str) -> VideoFrame:
-    """A disc that moves 6 pixels from field to field."""
+    """Return interlaced frames of a disc that moves 6 pixels from field to field."""
     frame = pyav.blank(*SIZE, "yuv420p")
     fill(frame, (60, 120, 130))
     luma = pyav.views(frame)[0]
@@ -182,7 +182,7 @@ def test_fields_are_enhanced_apart_and_woven_together(
 
 @pytest.mark.parametrize("first", FIELDS)
 def test_no_field_takes_anything_from_the_other(tmp_path: Path, first: str) -> None:
-    """A network that blurs: each field of the result must be made from that field alone."""
+    """The network blurs, so fields would mix if both were enhanced as one picture."""
 
     def blurring(crops: np.ndarray) -> np.ndarray:
         large = np.repeat(np.repeat(crops, 4, 2), 4, 3)

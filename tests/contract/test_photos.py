@@ -1,4 +1,4 @@
-"""Still pictures at the command line: what changes, and what is refused."""
+"""Still pictures at the command line: changed pixels, and refused inputs and options."""
 
 import json
 import logging

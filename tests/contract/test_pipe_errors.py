@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.usefixtures("face_models"), posix]
 def test_input_that_is_cut_off_gives_exit_code_3(
     pipe_clips: Path, form: str, words: list[str]
 ) -> None:
-    """All frames that are there are written."""
+    """All frames before the end are written."""
     whole = enhanced((pipe_clips / "plain.mkv").read_bytes(), "--format", form).data
     done = run(whole[: len(whole) // 2 + 100], *words)
     assert done.code == 3, done.told

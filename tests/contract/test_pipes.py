@@ -93,7 +93,7 @@ def test_every_output_format_can_be_read_again(pipe_clips: Path, form: str) -> N
 
 
 def test_audio_stays_beside_its_picture(tmp_path: Path) -> None:
-    """Packets wait for frames, which are late by the lookahead of the stages."""
+    """Frames are late by the lookahead of the stages, and packets wait for them."""
     clip = make_video(tmp_path / "a.mkv", codec="ffv1", frames=75, audio=2)
     out = enhanced(clip.read_bytes())
     with av.open(io.BytesIO(out.data)) as container:

@@ -72,7 +72,7 @@ def clip(
 
 
 def in_planes(frame: Frame, pixels: np.ndarray) -> list[np.ndarray]:
-    """Which samples of each component belong to any of the pixels."""
+    """Return a mask of each component's samples that belong to any of the pixels."""
     result = []
     for index, plane in enumerate(frame.components):
         step = (frame.layout.y_shift, frame.layout.x_shift) if index else (0, 0)
@@ -116,7 +116,7 @@ def _tags(frame: Frame) -> tuple[int, ...]:
 
 
 def _own_depth(frame: Frame, change: np.ndarray) -> bool:
-    """Whether a change uses the lowest bits there are, not those of 8."""
+    """Return whether a change uses the lowest bits of deep samples."""
     fmt = pixel_formats.pixel_format(frame.layout.name)
     assert fmt is not None
     lowest = 1 << (fmt.bits - fmt.coded_bits)
@@ -136,7 +136,7 @@ def test_a_flat_picture_keeps_its_colour(
     colour: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An identity network, pasted in full: no code moves by more than one."""
+    """No code of a fully pasted identity network differs by more than one."""
     push = Aligner.push
 
     def replacing(self: Aligner, item: object) -> object:

@@ -1,4 +1,4 @@
-"""Commands in the README and the guides are what the program accepts."""
+"""The program accepts all commands in the README and the guides."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Equal pictures that follow each other come out equal."""
+"""Equal pictures in a row give equal results."""
 
 from fractions import Fraction
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What is attached to pictures never stops a run, and never hides what else is attached."""
+"""Data attached to pictures never stops a run, and never hides other data."""
 
 import struct
 import subprocess

@@ -1,4 +1,4 @@
-"""Every frame comes out at the time at which it went in."""
+"""Every frame keeps its time."""
 
 import struct
 from collections.abc import Sequence
@@ -91,7 +91,7 @@ def test_any_times(tmp_path: Path, case: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 def test_an_edit_list_that_hides_the_beginning(tmp_path: Path, suffix: str) -> None:
-    """As a lossless cut leaves it: frames before the cut are there to decode, not to show."""
+    """A lossless cut leaves frames before the cut, which are decoded but not shown."""
     whole = make_video(tmp_path / f"w{suffix}", frames=40, audio=1, b_frames=2, gop=20)
     source = tmp_path / f"a{suffix}"
     with av.open(str(whole)) as old, av.open(str(source), "w") as new:
@@ -110,7 +110,7 @@ def test_an_edit_list_that_hides_the_beginning(tmp_path: Path, suffix: str) -> N
 
 
 def test_missing_times_follow_the_rate(tmp_path: Path) -> None:
-    """Raw H.264 has none at all."""
+    """Raw H.264 has no timestamps."""
     source = make_video(tmp_path / "a.h264", frames=15, b_frames=2)
     with Reader(source) as decoder:
         frames = [i for i in decoder if isinstance(i, Frame)]
@@ -127,7 +127,7 @@ def test_missing_times_follow_the_rate(tmp_path: Path) -> None:
 def test_avi_keeps_its_frames_apart(
     tmp_path: Path, codec: str, b_frames: int, encoder: str | None
 ) -> None:
-    """AVI has no times, only an order of decoding, and B-frames hide where they belong."""
+    """AVI stores only the order of decoding, so B-frames have no times of their own."""
     source = make_video(tmp_path / "a.avi", codec=codec, frames=20, b_frames=b_frames, audio=1)
     got = times(source)
     assert {b - a for a, b in pairwise(got)} == {Fraction(1, 25)}
@@ -139,7 +139,7 @@ def test_avi_keeps_its_frames_apart(
 
 @pytest.mark.parametrize("target", [".mp4", ".mov", ".nut", ".ts"])
 def test_another_container_and_clock(tmp_path: Path, target: str) -> None:
-    """From Matroska's milliseconds, exactly."""
+    """Matroska's milliseconds are converted exactly."""
     source = make_video(tmp_path / "a.mkv", pts=JUMPS, time_base=MILLI, b_frames=2)
     enhance(source, tmp_path / f"b{target}", FAST, faces=())
     assert times(tmp_path / f"b{target}") == times(source)
@@ -155,7 +155,7 @@ def test_into_milliseconds_it_is_rounded_and_said(tmp_path: Path) -> None:
 
 
 def test_joined_recordings_whose_clock_starts_again(tmp_path: Path) -> None:
-    """Two transport streams in one file: times grow on, by one frame's length at the joint."""
+    """Two transport streams in one file: times continue with one frame's duration at the joint."""
     part = make_video(tmp_path / "p.ts", frames=20, time_base=FINE, rate=25, audio=1).read_bytes()
     source = tmp_path / "a.ts"
     source.write_bytes(part + part)
@@ -177,7 +177,7 @@ def test_joined_recordings_whose_clock_starts_again(tmp_path: Path) -> None:
 
 
 def test_the_movie_header_agrees_with_the_frames(tmp_path: Path) -> None:
-    """What players show as the length."""
+    """Players show its duration as the length of the video."""
     source = make_video(tmp_path / "a.mp4", frames=25, audio=1)
     enhance(source, tmp_path / "b.mp4", FAST, faces=())
     lengths = []

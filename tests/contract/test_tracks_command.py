@@ -161,7 +161,7 @@ def test_only_becomes_a_set_of_track_ids(words, expected):
 
 
 def parsed(words):
-    """The configuration that the face options of a command make."""
+    """Return the configuration that the face options of a command give."""
     found = []
 
     @click.command()

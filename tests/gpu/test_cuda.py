@@ -1,4 +1,4 @@
-"""Stages, networks and copies on a CUDA device, beside the processor."""
+"""Stages, networks and copies on a CUDA device, compared with the CPU."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ FACES = (make_face(40, 40, 50), make_face(90, 50, 60, 20, track=1))
 
 
 class Given(Stage):
-    """Finds two faces in every frame."""
+    """Stand-in for the tracker that finds two faces in every frame."""
 
     def push(self, frame):
         return [TrackedFrame(frame, FACES)]

@@ -28,13 +28,13 @@ LAYOUTS = {
     "gray": PixelLayout("gray", "gray", 8, full_range=True),
     "gray10-limited": PixelLayout("gray10le", "gray", 10),
 }
-"""One of every kind that the stages must treat differently."""
+"""One layout of every kind that stages treat differently."""
 
 ALL = tuple(LAYOUTS)
 
 
 def plane_shapes(layout: PixelLayout, height: int, width: int) -> list[tuple[int, int]]:
-    """Rows and columns of the components, chroma rounded up."""
+    """Return the shapes of the components. Sizes of chroma are rounded up."""
     chroma = (-(-height >> layout.y_shift), -(-width >> layout.x_shift))
     if layout.family == "gray":
         return [(height, width)]
@@ -42,7 +42,7 @@ def plane_shapes(layout: PixelLayout, height: int, width: int) -> list[tuple[int
 
 
 def positions(layout, index, shape):
-    """Frame coordinates (x, y) of the samples of a component, each of the plane's shape."""
+    """Return the frame coordinates (x, y) of a component's samples, each of the plane's shape."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     if index == 0 or layout.family != "yuv":
         return x.astype(float), y.astype(float)
@@ -56,14 +56,14 @@ def positions(layout, index, shape):
 def make_frame(
     layout: PixelLayout | str, height: int, width: int, rng: np.random.Generator, **fields: Any
 ) -> Frame:
-    """A frame of natural-looking clutter: blobs of all sizes over the whole range of codes."""
+    """Return a frame with blobs of all sizes over the whole range of codes."""
     layout = LAYOUTS[layout] if isinstance(layout, str) else layout
     planes = [clutter(shape, rng) for shape in plane_shapes(layout, height, width)]
     return frame_of(layout, *(plane * (2**layout.bits - 1) for plane in planes), **fields)
 
 
 def frame_of(layout: PixelLayout | str, *planes: np.ndarray, **fields: Any) -> Frame:
-    """A frame of given codes, which are rounded; nobody may write to its planes."""
+    """Return a frame of given codes, which are rounded. Its planes are read-only."""
     layout = LAYOUTS[layout] if isinstance(layout, str) else layout
     kind = np.uint8 if layout.bits == 8 else np.uint16
     codes = [np.clip(np.rint(p), 0, 2**layout.bits - 1).astype(kind) for p in planes]
@@ -74,7 +74,7 @@ def frame_of(layout: PixelLayout | str, *planes: np.ndarray, **fields: Any) -> F
 
 
 def clutter(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Random picture in [0, 1] with detail at every scale."""
+    """Return a random picture in [0, 1] with detail at every scale."""
     picture = np.zeros(shape)
     for cells, weight in ((3, 0.4), (9, 0.3), (27, 0.2)):
         small = rng.uniform(0, weight, (cells, cells))
@@ -83,7 +83,7 @@ def clutter(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 
 def codes_of(rgb: tuple[float, float, float], layout: PixelLayout) -> list[float]:
-    """Codes of one colour, unrounded, straight from the definitions in H.273."""
+    """Return the unrounded codes of one colour, computed from the definitions in H.273."""
     weights = {
         "bt601": (0.299, 0.114),
         "bt709": (0.2126, 0.0722),
@@ -109,7 +109,7 @@ def codes_of(rgb: tuple[float, float, float], layout: PixelLayout) -> list[float
 def flat_frame(
     layout: PixelLayout | str, height: int, width: int, rgb: tuple[float, float, float]
 ) -> Frame:
-    """A frame of one colour."""
+    """Return a frame of one colour."""
     layout = LAYOUTS[layout] if isinstance(layout, str) else layout
     shapes = plane_shapes(layout, height, width)
     return frame_of(
@@ -118,7 +118,7 @@ def flat_frame(
 
 
 def landmarks_at(x: float, y: float, side: float, degrees: float = 0.0) -> np.ndarray:
-    """The canonical face with its crop centred on (x, y), `side` pixels wide, turned."""
+    """Return landmarks of the canonical face, rotated, whose crop is `side` wide around (x, y)."""
     angle = np.radians(degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return (TEMPLATE - 0.5) * side @ turn.T + (x, y)
@@ -127,7 +127,7 @@ def landmarks_at(x: float, y: float, side: float, degrees: float = 0.0) -> np.nd
 def make_face(
     x: float = 48, y: float = 48, side: float = 64, degrees: float = 0.0, **fields: Any
 ) -> Face:
-    """A face whose canonical crop is `side` pixels wide and centred on (x, y)."""
+    """Return a face whose canonical crop is `side` pixels wide and centred on (x, y)."""
     half = side / 1.9 / 2
     face = Face(0, landmarks_at(x, y, side, degrees), (x - half, y - half, x + half, y + half), 1.0)
     return replace(face, **fields)
@@ -138,11 +138,11 @@ def tracked(frame: Frame, *faces: Face, cut: bool = False) -> TrackedFrame:
 
 
 def crop_of(value: float, size: int = 8) -> Crop:
-    """A crop of one grey."""
+    """Return a crop of one shade of grey."""
     return Crop(np.full((3, size, size), value, np.float32), np.eye(2, 3))
 
 
 def same_planes(a: Frame, b: Frame) -> bool:
-    """Whether two frames agree in every bit."""
+    """Return whether two frames agree in every bit."""
     pairs = zip(a.components, b.components, strict=True)
     return all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in pairs)

@@ -1,4 +1,4 @@
-"""Feeds of small clips for live writers, and what arrives at the other end."""
+"""Small clips for live writers, and readers of their results."""
 
 import io
 import os
@@ -57,7 +57,7 @@ def push_all(sink: object, items: list[Frame | Passthrough]) -> None:
 
 @dataclass
 class Seen:
-    """What a reader of a result found."""
+    """The streams, frames and packets of a result."""
 
     planes: list[tuple[np.ndarray, ...]] = field(default_factory=list)
     times: list[Fraction] = field(default_factory=list)

@@ -19,7 +19,7 @@ TORCH = TorchOperations(CPU.device)
 
 
 def _fixed_flow(count: int) -> np.ndarray:
-    """A smooth motion of up to a hundredth of the crop, for each of `count` pictures."""
+    """Return a smooth motion of up to a hundredth of the crop for each of `count` pictures."""
     y, x = np.mgrid[:FLOW_SIDE, :FLOW_SIDE] / FLOW_SIDE
     field = 0.01 * np.stack([np.sin(5 * y + x), np.cos(4 * x - y)])
     return np.repeat(field[None], count, 0).astype(np.float32)
@@ -27,14 +27,14 @@ def _fixed_flow(count: int) -> np.ndarray:
 
 class _NumpyFixedFlow(NumpyOperations):
     def flows(self, pictures: Any, others: Any) -> tuple[Any, Any]:
-        """The same motion, whatever the pictures show."""
+        """Return the same motion for all pictures."""
         del others
         return _fixed_flow(len(pictures)), -_fixed_flow(len(pictures))
 
 
 class _TorchFixedFlow(TorchOperations):
     def flows(self, pictures: Any, others: Any) -> tuple[Any, Any]:
-        """The same motion, whatever the pictures show."""
+        """Return the same motion for all pictures."""
         del others
         field = self.numbers(_fixed_flow(len(pictures)))
         return field, -field
@@ -48,15 +48,15 @@ OPENCV_5 = int(cv2.__version__.split(".")[0]) >= 5
 
 
 def predictor(network: torch.nn.Module) -> Predictor:
-    """A network on the processor in float32."""
+    """Return a predictor of a network on the CPU in float32."""
     return Predictor(network, CPU)
 
 
 def predicting(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[torch.Tensor], Any]:
-    """A function of arrays in place of a network."""
+    """Return a predictor that calls a function of arrays in place of a network."""
     return lambda pictures: torch.from_numpy(function(pictures.numpy()))
 
 
 def array(picture: Any) -> np.ndarray:
-    """A picture of either implementation as an array."""
+    """Return a picture of either implementation as an array."""
     return np.asarray(picture)

@@ -32,14 +32,14 @@ class Receiver:
             self._lines.put(line.decode().strip())
 
     def line(self, seconds: float = 20.0) -> str:
-        """Return its next line, or an empty string if there is none in time."""
+        """Return the receiver's next line, or an empty string if there is none in time."""
         try:
             return self._lines.get(timeout=seconds)
         except queue.Empty:
             return ""
 
     def rest(self) -> list[str]:
-        """Return everything that it printed until its end."""
+        """Return everything that the receiver printed until its end."""
         self._process.wait(20)
         self._thread.join(5)
         return [self._lines.get() for _ in range(self._lines.qsize())]

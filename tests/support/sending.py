@@ -1,4 +1,4 @@
-"""Senders for live sources: what they write, and when."""
+"""Senders for live sources."""
 
 import json
 import os

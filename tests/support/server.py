@@ -50,7 +50,7 @@ def serving(path: Path, **options) -> Iterator[Server]:
 
 
 def portrait(dx: float = 0.0, width: int = 320, height: int = 240) -> np.ndarray:
-    """RGBA: a soft face 66 pixels wide, with an alpha that must be kept."""
+    """Return an RGBA picture of a soft face 66 pixels wide, with an alpha that must be kept."""
     matrix = np.array([[0.75, 0, dx - 8.0], [0, 0.75, 13.0]])
     soft = cv2.GaussianBlur(data.astronaut(), (0, 0), 2.5)
     rgb = cv2.warpAffine(soft, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=1)
@@ -59,13 +59,13 @@ def portrait(dx: float = 0.0, width: int = 320, height: int = 240) -> np.ndarray
 
 
 def face_area(picture: np.ndarray) -> np.ndarray:
-    """Where the portrait may change, with room for hair and chin: (H, W) bool."""
+    """Return a mask of the area in which the portrait may change, (H, W), with hair and chin."""
     y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
     return np.hypot(x - 160, y - 105) < 80
 
 
 class Raw:
-    """A connection that can say anything."""
+    """A connection that can send any bytes."""
 
     def __init__(self, path: Path, *, greeted: bool = True) -> None:
         self.link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -94,7 +94,7 @@ class Raw:
         return found
 
     def heard(self) -> Answer | None:
-        """The next answer; None: the server has hung up."""
+        """Return the next answer, or None if the server has closed the connection."""
         head = self._exactly(16)
         if head is None:
             return None

@@ -19,7 +19,7 @@ LANDMARKS = np.array([[202.5, 101.7], [247, 103.5], [225, 124.5], [205, 140.7], 
 
 
 def portrait(side, detail=None, noise=0.0):
-    """A frame with a real face whose crop is `side` pixels wide; returns frame and landmarks.
+    """Return a frame with a real face whose crop is `side` pixels wide, and its landmarks.
 
     Args: detail: pixels a side that it was shrunk to before; None: as sharp as it can be.
     """
@@ -41,7 +41,7 @@ def portrait(side, detail=None, noise=0.0):
 
 
 def luma_crop(side, detail=None, noise=0.0):
-    """The same as a crop for `detail_side`, never rounded."""
+    """Return the luma of the face's crop with unrounded values, for `detail_side`."""
     picture = warp(astronaut(), crop_from_frame(LANDMARKS, side), side, side)
     luma = picture @ np.array([0.299, 0.587, 0.114], np.float32) / 255
     if detail is not None:
@@ -51,7 +51,7 @@ def luma_crop(side, detail=None, noise=0.0):
 
 
 def strokes(side, seed=4):
-    """A picture with thin sharp lines and nothing else; as detailed as its size allows."""
+    """Return a picture of thin sharp lines, as detailed as its size allows."""
     rng = np.random.default_rng(seed)
     picture = np.full((side, side), 0.5, np.float32)
     for line in rng.integers(0, side, (side // 8, 4)).tolist():

@@ -28,7 +28,7 @@ def frame_of(
 def astronaut(
     dx: float = 0.0, dy: float = 0.0, width: int = 320, height: int = 240
 ) -> NDArray[np.uint8]:
-    """The picture of a face at about (160, 105) + (dx, dy), 66 pixels wide."""
+    """Return a picture with a face at about (160, 105) + (dx, dy), 66 pixels wide."""
     matrix = np.array([[0.75, 0, dx - 8.0], [0, 0.75, dy + 13.0]])
     return cv2.warpAffine(
         data.astronaut(), matrix, (width, height), flags=cv2.INTER_AREA, borderMode=1
@@ -45,7 +45,7 @@ def region_at(x: float, y: float, size: float = 60.0) -> Region:
 
 
 def detection_at(x: float, y: float, size: float = 60.0, score: float = 0.9) -> Detection:
-    """A detection whose region is that of a mesh of the given size."""
+    """Return a detection whose region is that of a mesh of the given size."""
     half = size / 1.6 * 1.5 / 2
     box = np.array([x - half, y - half, x + half, y + half])
     return Detection(box, np.array([[x - 10, y], [x + 10, y]]), score)
@@ -60,7 +60,7 @@ def observation_at(
     seen_in: Region | None = None,
     person: int = 0,
 ) -> Observation:
-    """A face of that size with its centre there; faces of one `person` look alike."""
+    """Return an observation of a face. Faces of one `person` look alike."""
     # In the shape of geometry.TEMPLATE about its middle, a face being 1 / 1.9 of a crop wide.
     shape = np.array([[-0.23, -0.1], [0.23, -0.1], [0, 0.15], [-0.2, 0.36], [0.2, 0.36]])
     box = np.array([x - size / 2, y - size / 2, x + size / 2, y + size / 2])

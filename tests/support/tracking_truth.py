@@ -27,7 +27,7 @@ def tracked(x, y=100.0, width=40.0, *, track=7, presence=1.0, skipped=None) -> F
 
 
 def dotted(size: int = 256) -> DrawnHead:
-    """A grey head with a black dot on each landmark, as wide as a fifteenth of the face."""
+    """Return a grey head with a black dot on each landmark, a fifteenth of the face wide."""
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1)
     crop = np.full((size, size, 3), 190.0)
     for point in canonical_landmarks(size):

@@ -30,7 +30,7 @@ def frame(pts: int) -> Any:
 
 
 def recording(frames: int = 4) -> Recording:
-    """Face 1 in every frame, moving; face 3 in the second half, left alone in its last frame."""
+    """Return tracks of face 1 in every frame, and of face 3 in the second half."""
     recorder = Recorder()
     for number in range(frames):
         faces = [make_face(30 + number / 3, 30, 32, degrees=7 * number, track=1, confidence=0.875)]

@@ -1,4 +1,4 @@
-"""Small clips for tests, made with PyAV: any codec, any times, anything that can hang on them."""
+"""Small clips for tests, made with PyAV: any codec, any times, any further streams."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -118,7 +118,7 @@ def make_video(
 
 
 def picture(number: int, size: tuple[int, int], pix_fmt: str) -> VideoFrame:
-    """Frame `number` of the clip: smooth, moving, different in every component."""
+    """Return frame `number` of the clip: smooth, moving, different in every component."""
     frame = pyav.blank(*size, pix_fmt)
     fmt = pixel_formats.pixel_format(pix_fmt)
     assert fmt is not None

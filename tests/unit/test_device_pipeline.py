@@ -43,14 +43,14 @@ def frames():
 
 
 class Given(Stage):
-    """Finds two faces in every frame."""
+    """Stand-in for the tracker that finds two faces in every frame."""
 
     def push(self, frame):
         return [TrackedFrame(frame, (make_face(40, 40, 50), make_face(90, 50, 60, 20, track=1)))]
 
 
 class Spy:
-    """A network that keeps the shapes of its batches."""
+    """Network that keeps the shapes of its batches."""
 
     def __init__(self, predict):
         self._predict, self.shapes = predict, []
@@ -62,7 +62,7 @@ class Spy:
 
 @pytest.fixture
 def watched(networks):
-    """The networks with a spy before each."""
+    """Return the networks with a spy before each."""
     both = networks.predictors()
     return replace(networks, shared=Predictors(Spy(both.consistify), Spy(both.super_resolve)))
 

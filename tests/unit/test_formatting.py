@@ -1,4 +1,4 @@
-"""Times and counts as people read them."""
+"""Readable times and counts."""
 
 import pytest
 

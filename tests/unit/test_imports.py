@@ -62,7 +62,7 @@ INFERENCE = {name for names in LAYERS[: RANK["training"]] for name in names}
 
 @dataclass(frozen=True)
 class Import:
-    """One import: by which module of the package, of what, and whether on loading."""
+    """An import: the importing module, the imported one, and whether it runs on loading."""
 
     by: str
     of: str
@@ -71,7 +71,7 @@ class Import:
 
     @property
     def part(self) -> str:
-        """First name below the package of the module that imports."""
+        """Return the first part of the importing module's name below the package."""
         return self.by.split(".")[0]
 
 
@@ -91,7 +91,7 @@ def for_types_only(node):
 
 
 def imports_of(path, name):
-    """Every import of a module but those for the type checker; own modules without the package."""
+    """Return every import of a module, except those for the type checker."""
 
     def visit(node, top):
         for child in ast.iter_child_nodes(node):
@@ -113,7 +113,7 @@ def imports_of(path, name):
 
 
 def own(module, imported=None):
-    """A module of ours without the package's name, foreign ones in full."""
+    """Return the name of a module, without the package's name for our own."""
     if module != "crsr_video" and not module.startswith("crsr_video."):
         return f"foreign:{module}"
     inside = module.removeprefix("crsr_video").removeprefix(".")
@@ -128,7 +128,7 @@ OURS = [i for i in ALL if not i.of.startswith("foreign:")]
 
 
 def users(library, *, top_only=False):
-    """Modules that import a library."""
+    """Return the modules that import a library."""
     return {
         i.by
         for i in ALL
@@ -162,7 +162,7 @@ def test_imports_run_from_leaves_to_the_command_line():
 
 
 def stage_of(name):
-    """Which stage a module belongs to."""
+    """Return the stage to which a module belongs."""
     return name.removeprefix("stages.").split(".")[0] if name.startswith("stages.") else ""
 
 
@@ -223,7 +223,7 @@ def test_the_light_leaves_need_no_heavy_library():
 
 
 def speaks(name):
-    """Whether a module belongs to a command line, and so may print and exit."""
+    """Return whether a module belongs to a command line, and so may print and exit."""
     return name.split(".")[0] in ("cli", "__main__") or name.endswith("__main__")
 
 

@@ -68,7 +68,7 @@ def output(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answers(output):
-    """What each command printed, after its exit code."""
+    """Return the exit code and the output of each command."""
     clip = str(PORTRAIT)
     commands = {
         "enhance": [clip, "-o", str(output), "--model", "identity", "--duration", "0.2"],

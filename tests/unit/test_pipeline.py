@@ -24,7 +24,7 @@ from tests.support.operations import NUMPY, predicting, predictor
 
 
 class FakeTracker(Stage):
-    """Says what is in each frame, by its pts; holds back as many frames as it is told to."""
+    """Stand-in for the tracker that finds faces by a frame's pts, and holds back some frames."""
 
     def __init__(self, faces=(), lookahead=0, cuts=(0,)):
         self.lookahead = lookahead
@@ -52,7 +52,7 @@ class FakeTracker(Stage):
 
 
 class Failing(Stage):
-    """Another stage that fails at some frames, unless these have no faces."""
+    """Stage that fails at some frames, unless these have no faces."""
 
     def __init__(self, stage, at, error=None):
         self.stage, self._at = stage, set(at)
@@ -311,7 +311,7 @@ def test_a_setting_that_the_weights_do_not_support_gives_a_notice():
 
 
 class Blind(Stage):
-    """A tracker that sees nobody."""
+    """Stand-in for the tracker that finds nobody."""
 
     def push(self, item):
         return [TrackedFrame(item)]

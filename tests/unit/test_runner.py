@@ -15,7 +15,7 @@ GRAY = PixelLayout("gray", "gray", 8)
 
 
 class Stop(BaseException):
-    """Like KeyboardInterrupt, not an Exception."""
+    """Like KeyboardInterrupt, this is no Exception."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def frame(pts, size=4):
 
 
 class Reader:
-    """Yields given items; waits for `interrupt` at the end if it is told to."""
+    """Reader that yields given items, and can wait for `interrupt` at the end."""
 
     def __init__(self, items, *, waits=False):
         self._items, self._waits = items, waits
@@ -56,7 +56,7 @@ class Reader:
 
 
 class Delay:
-    """A pipeline whose two halves hold back one frame each."""
+    """Pipeline whose two halves hold back one frame each."""
 
     def __init__(self):
         self._held = {"track": [], "restore": []}
@@ -76,7 +76,7 @@ class Delay:
 
 
 class Writer:
-    """Keeps what is written: timestamps of frames, and packets."""
+    """Writer that keeps the timestamps of frames, and packets."""
 
     def __init__(self, *, fails_at=None, error=None):
         self.written = []
@@ -92,7 +92,7 @@ class Writer:
 
 
 class UpTo(Runner):
-    """A runner that ends before a timestamp."""
+    """Runner that ends before a timestamp."""
 
     def write(self, item):
         return item.pts < 3 and super().write(item)

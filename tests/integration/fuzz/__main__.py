@@ -1,4 +1,4 @@
-"""The command: a table of outcomes, and exit code 1 if there was a finding."""
+"""Command that prints a table of outcomes, and ends with exit code 1 if there was a finding."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from tests.integration.fuzz.seeds import make_seeds
 
 
 def main() -> int:
-    """Run cases and print what came of them."""
+    """Run cases, and print their outcomes."""
     parser = argparse.ArgumentParser(prog="python -m tests.integration.fuzz", description=__doc__)
     parser.add_argument("--count", type=int, default=2000, help="number of cases")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")

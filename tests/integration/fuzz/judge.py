@@ -1,4 +1,4 @@
-"""One damaged file through the whole program, and what to think of the result.
+"""Enhance one damaged file with the whole program, and judge the result.
 
 Everything is the program's own but the tracker, which would dominate the time and find no face in
 a test picture: in its place every frame has one face in its middle, so that all stages work.
@@ -30,7 +30,7 @@ MAX_DRIFT = 0.05
 
 
 class OneFace(Stage[Frame, TrackedFrame]):
-    """Stands in for the tracker."""
+    """Stand-in for the tracker that finds one face in every frame."""
 
     def push(self, frame: Frame) -> list[TrackedFrame]:
         side = min(frame.width, frame.height)
@@ -40,7 +40,7 @@ class OneFace(Stage[Frame, TrackedFrame]):
 
 @dataclass
 class Verdict:
-    """How one case ended."""
+    """Outcome of one case."""
 
     outcome: str
     """whole, partial, refused; or a finding: leftover, foreign, unreadable, lost, drift, silent."""
@@ -54,7 +54,7 @@ class Verdict:
 
 
 def judge(path: Path) -> dict[str, Any]:
-    """Enhance a file that lies alone in its folder, and look at what came of it."""
+    """Enhance a file that lies alone in its folder, and judge the outcome."""
     begin, said = time.monotonic(), list[str]()
     try:
         summary = crsr_video.enhance(path, config=CONFIG, on_notice=said.append)
@@ -79,7 +79,7 @@ def _named(path: Path) -> Iterator[Path]:
 
 
 def _result(path: Path, summary: Any, said: list[str]) -> Verdict:
-    """Judge a run that claims to have made something."""
+    """Judge a run that ended without an error."""
     seen, done = summary.statistics, Verdict("partial" if summary.partial else "whole")
     done.frames, done.concealed, done.damaged = seen.frames, summary.concealed, summary.damaged
     done.words = "; ".join(said)[:300]
@@ -104,7 +104,7 @@ def _explained(said: list[str]) -> bool:
 
 
 def _times(path: Path) -> list[int]:
-    """Presentation times of all frames of a result, which must decode without any error."""
+    """Return the presentation times of a result, whose frames must all decode without an error."""
     with av.open(str(path), metadata_errors="surrogateescape") as container:
         stream = next(s for s in container.streams.video if not s.disposition & 0x400)
         frames = list(container.decode(stream))
@@ -113,7 +113,7 @@ def _times(path: Path) -> list[int]:
 
 
 def _plain_count(path: Path) -> int:
-    """Frames that a loop without any care gets out of a file."""
+    """Return the number of frames that a plain decoding loop gets out of a file."""
     count = 0
     with open_container(path) as container:
         stream = main_video(container, path)
@@ -129,14 +129,14 @@ def _plain_count(path: Path) -> int:
 
 
 def _drift(source: Path, result: Path) -> float:
-    """Seconds between the least and the greatest shift of the packets that both files have."""
+    """Return the range, in seconds, of the shifts of packets that both files contain."""
     old, new = _sound(source), _sound(result)
     shifts = [new[key] - old[key] for key in old.keys() & new.keys()]
     return float(max(shifts) - min(shifts)) if shifts else 0.0
 
 
 def _sound(path: Path) -> dict[tuple[int, str], Fraction]:
-    """Times of sound packets by track and content, of contents that come once."""
+    """Return the times of audio packets by track and content, for contents that occur once."""
     found: dict[tuple[int, str], list[Fraction]] = {}
     with open_container(path) as container:
         tracks = {s.index: i for i, s in enumerate(container.streams.audio)}
@@ -153,5 +153,5 @@ def _sound(path: Path) -> dict[tuple[int, str], Fraction]:
 
 
 def prepare() -> None:
-    """Replace the tracker, in this process."""
+    """Replace the tracker in this process."""
     pipeline.replay_for = lambda *_, **__: OneFace()

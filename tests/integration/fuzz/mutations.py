@@ -23,7 +23,7 @@ FIELDS = (
 
 
 def bit_flips(data: bytes, rng: Generator, _: bytes) -> bytes:
-    """One in a thousand bytes, or a handful."""
+    """Flip bits in one of a thousand bytes, or in a few bytes."""
     damaged = bytearray(data)
     for at in rng.integers(0, len(data), int(rng.integers(1, max(2, len(data) // 1000)))):
         damaged[at] ^= 1 << int(rng.integers(8))
@@ -31,58 +31,58 @@ def bit_flips(data: bytes, rng: Generator, _: bytes) -> bytes:
 
 
 def head_flips(data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Bits of the first kilobytes, where the headers are."""
+    """Flip bits in the first kilobytes, which contain the headers."""
     return bit_flips(data[:HEAD], rng, other) + data[HEAD:]
 
 
 def noise(data: bytes, rng: Generator, _: bytes) -> bytes:
-    """A run of random bytes."""
+    """Overwrite a part with random bytes."""
     first, last = _run(data, rng)
     return data[:first] + rng.bytes(last - first) + data[last:]
 
 
 def blank(data: bytes, rng: Generator, _: bytes) -> bytes:
-    """A run of one value, as of a sector that was never written."""
+    """Overwrite a part with one value, like a sector that was never written."""
     first, last = _run(data, rng)
     return data[:first] + bytes([(0, 255)[rng.integers(2)]]) * (last - first) + data[last:]
 
 
 def cut_off(data: bytes, rng: Generator, _: bytes) -> bytes:
-    """Only the beginning."""
+    """Keep only the beginning."""
     return data[: int(rng.integers(1, len(data)))]
 
 
 def begin_late(data: bytes, rng: Generator, _: bytes) -> bytes:
-    """Only the end, as of a recording that was joined late."""
+    """Keep only the end, like a recording that was joined late."""
     return data[int(rng.integers(1, len(data))) :]
 
 
 def delete(data: bytes, rng: Generator, _: bytes) -> bytes:
-    """Without a run."""
+    """Remove a part."""
     first, last = _run(data, rng)
     return data[:first] + data[last:]
 
 
 def repeat(data: bytes, rng: Generator, _: bytes) -> bytes:
-    """A run more than once."""
+    """Repeat a part."""
     first, last = _run(data, rng)
     return data[:last] + data[first:last] * int(rng.integers(1, 5)) + data[last:]
 
 
 def splice(data: bytes, rng: Generator, other: bytes) -> bytes:
-    """The beginning of one file and the end of another."""
+    """Join the beginning of one file and the end of another."""
     return data[: int(rng.integers(1, len(data)))] + other[int(rng.integers(0, len(other))) :]
 
 
 def insert(data: bytes, rng: Generator, other: bytes) -> bytes:
-    """A piece of another file in the middle."""
+    """Insert a part of another file."""
     at = int(rng.integers(0, len(data)))
     first, last = _run(other, rng)
     return data[:at] + other[first:last] + data[at:]
 
 
 def extremes(data: bytes, rng: Generator, _: bytes) -> bytes:
-    """Numbers of headers at the ends of their range."""
+    """Set numbers in headers to the ends of their ranges."""
     places = [m.start() for f in FIELDS for m in re.finditer(re.escape(f), data)]
     damaged = bytearray(data)
     for _number in range(int(rng.integers(1, 4))):
@@ -98,7 +98,7 @@ def extremes(data: bytes, rng: Generator, _: bytes) -> bytes:
 
 
 def numbers(data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Numbers written as text in a header of text; other files get `extremes`."""
+    """Change numbers in a header of text; other files get `extremes`."""
     head, line, rest = data.partition(b"\n")
     found = list(re.finditer(rb"\d+", head))
     if not line or len(head) > 200 or not found:
@@ -118,14 +118,14 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def _run(data: bytes, rng: Generator) -> tuple[int, int]:
-    """A part of a file, more often short than long."""
+    """Return the range of a part of a file, which is more often short than long."""
     length = int(len(data) ** rng.uniform(0.1, 0.95))
     first = int(rng.integers(0, len(data)))
     return first, min(first + length, len(data))
 
 
 def damage(seeds: dict[str, bytes], number: int, seed: int) -> tuple[str, str, bytes]:
-    """Case `number` of a series: the seed's name, what was done to it, and the bytes."""
+    """Return the seed's name, the kind of damage, and the bytes of case `number`."""
     rng = np.random.default_rng((seed, number))
     names = sorted(seeds)
     name, other = names[number % len(names)], names[int(rng.integers(len(names)))]

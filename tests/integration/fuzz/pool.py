@@ -1,4 +1,4 @@
-"""Workers that are given cases, watched, and replaced when they die or take too long."""
+"""Worker processes for cases, which are replaced when they die or take too long."""
 
 import json
 import os
@@ -27,7 +27,7 @@ STARTING = 300.0
 
 @dataclass
 class Case:
-    """One damaged file and how it ended."""
+    """One damaged file, and its outcome."""
 
     number: int
     seed: str
@@ -37,17 +37,17 @@ class Case:
 
 @dataclass
 class Results:
-    """A series of cases."""
+    """Outcomes of a series of cases."""
 
     cases: list[Case] = field(default_factory=list)
 
     @property
     def findings(self) -> list[Case]:
-        """Those that must not be."""
+        """Return the cases with outcomes that are bugs."""
         return [case for case in self.cases if case.verdict["outcome"] in FINDINGS]
 
     def outcomes(self) -> dict[str, Counter[str]]:
-        """Numbers of outcomes by seed, and of all."""
+        """Return the numbers of outcomes by seed, and of all seeds."""
         table: dict[str, Counter[str]] = {}
         for case in self.cases:
             for row in (case.seed, "all"):
@@ -56,7 +56,7 @@ class Results:
 
 
 class Worker:
-    """One process; a thread reads what it says, so that waiting can end."""
+    """One worker process. A thread reads its output, so that waiting for it can time out."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -80,7 +80,7 @@ class Worker:
         assert self._answer(STARTING) == "ready", self._log.read_text()
 
     def judge(self, path: Path, limit: float) -> dict[str, Any]:
-        """The verdict over a file; a worker that did not survive it is replaced."""
+        """Return the verdict on a file, and replace a worker that did not survive it."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{path}\n")
         self._process.stdin.flush()
@@ -132,7 +132,7 @@ def run(
     limit: float = 60.0,
     tell: Callable[[Case], None] = lambda _: None,
 ) -> Results:
-    """Judge cases by number in so many processes; files of findings stay in `folder`."""
+    """Judge cases in several processes. Files with findings stay in `folder`."""
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in numbers:
         waiting.put(number)
@@ -163,7 +163,7 @@ def run(
 def run_one(
     worker: Worker, seeds: dict[str, bytes], number: int, seed: int, folder: Path, limit: float
 ) -> Case:
-    """Judge one case; only a finding's file stays."""
+    """Judge one case, and remove its file unless there is a finding."""
     name, done, data = damage(seeds, number, seed)
     place = folder / f"case{number}"
     place.mkdir()

@@ -1,4 +1,4 @@
-"""The whole files from which damaged ones are made: small, and all different."""
+"""Small intact files of many kinds, from which damaged ones are made."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ FRAMES = 24
 
 
 def _y4m(path: Path) -> Path:
-    """Raw video behind a line of text; written here, for FFmpeg's own tools are not at hand."""
+    """Write a YUV4MPEG2 file."""
     y, x = np.mgrid[: SIZE[1], : SIZE[0]]
     with path.open("wb") as file:
         file.write(b"YUV4MPEG2 W%d H%d F25:1 Ip A1:1 C420jpeg\n" % SIZE)
@@ -39,7 +39,7 @@ def _captioned(path: Path) -> Path:
 
 
 def _joined(path: Path) -> Path:
-    """Two parts of a transport stream, whose clock starts again."""
+    """Write two parts of a transport stream, whose clock restarts."""
     part = path.with_name(f"part-{path.name}")
     data = make_video(part, size=SIZE, frames=FRAMES // 2, gop=8, audio=1).read_bytes()
     path.write_bytes(2 * data)
@@ -101,5 +101,5 @@ SEEDS: dict[str, Callable[[Path], Path]] = {
 
 
 def make_seeds(folder: Path) -> dict[str, bytes]:
-    """Write every seed once; returns their bytes by name."""
+    """Write every seed once, and return their bytes by name."""
     return {name: make(folder / name).read_bytes() for name, make in SEEDS.items()}

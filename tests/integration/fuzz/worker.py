@@ -1,4 +1,4 @@
-"""A process that judges files one by one: a path a line comes in, a verdict a line goes out."""
+"""Process that judges files: it reads a path per line, and writes a verdict per line."""
 
 import faulthandler
 import json
@@ -12,7 +12,7 @@ MEMORY = 10 << 30
 
 
 def main() -> None:
-    """Serve until the input ends; a crash prints where it happened to stderr."""
+    """Serve until the input ends. A crash prints its traceback to standard error."""
     faulthandler.enable()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch

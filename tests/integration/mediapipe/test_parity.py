@@ -15,7 +15,7 @@ DETECTORS = pytest.mark.parametrize("name", ["full_range", "short_range"])
 
 
 def tasks_detector(name, **options):
-    """MediaPipe's detector; to be closed, because its finalizer raises at interpreter exit."""
+    """Return MediaPipe's detector. It must be closed, because its finalizer raises at exit."""
     from mediapipe.tasks.python import BaseOptions, vision
 
     base = BaseOptions(model_asset_buffer=face_model(name).read_bytes())

@@ -127,7 +127,7 @@ class Served:
         )
 
     def wait(self):
-        """Wait until it answers with a picture, which means that it has loaded everything."""
+        """Wait until the server answers with a picture, so that everything is loaded."""
         for _ in range(900):
             with suppress(OSError):
                 self.pid()
@@ -145,7 +145,7 @@ class Served:
         return struct.unpack("iII", told)[0]
 
     def kill(self):
-        """Kill it at once, as if it had crashed."""
+        """Kill the server, as if it had crashed."""
         os.kill(self.pid(), signal.SIGKILL)
         self._process.wait(10)
 

@@ -64,13 +64,13 @@ class Run:
         )
 
     def step(self):
-        """Let it process one more frame (with -each=1)."""
+        """Let the host process one more frame (with -each=1)."""
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "done\n"
 
     def done(self):
-        """Return the pictures, and the lines on standard error, after the end."""
+        """Wait for the end, and return the pictures and the lines on standard error."""
         _, told = self.process.communicate(timeout=SECONDS)
         assert self.process.returncode == 0, told
         frames = np.frombuffer(self._out.read_bytes(), np.uint8).reshape(-1, *self.shape)

@@ -91,7 +91,7 @@ def test_where_it_is_not_known_frames_that_lean_pass(bench, place, library, vers
 def test_pictures_that_tell_nothing_are_not_read_beyond_their_end(
     bench, place, library, given_apart
 ):
-    """All alike, or without any likeness of neighbours: whichever way, within their memory."""
+    """Rows that are all alike or all different do not show their padding."""
     flat = [np.full((40, 86, 4), 90, np.uint8)] * 2
     noise = list(np.random.default_rng(1).integers(0, 256, (2, 40, 86, 4), np.uint8))
     options = (f"-in={given_apart}", "-out=96")

@@ -16,7 +16,7 @@ PARSE = "rawvideoparse format=rgba width=320 height=240 framerate=25/1"
 
 @pytest.fixture
 def environment(effect, tmp_path):
-    """Environment of a GStreamer that lists its plugins anew."""
+    """Return an environment in which GStreamer scans its plugins again."""
     return effect | {"GST_REGISTRY": str(tmp_path / "registry")}
 
 

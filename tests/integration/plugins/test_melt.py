@@ -78,7 +78,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def plain(tmp_path, source, effect):
-    """Frames after MLT's conversion to RGB and back, without enhancement."""
+    """Return frames that MLT converted to RGB and back, without enhancement."""
     return rendered(tmp_path, source, effect, effect_filter(strength=0))
 
 

@@ -51,7 +51,7 @@ def free_port():
 
 
 def scene(url):
-    """A scene with one Media Source, as the recipe describes it."""
+    """Return a scene with one Media Source, as the recipe describes it."""
     media = {"is_local_file": False, "input": url, "reconnect_delay_sec": 1}
     item = {"name": "Faces", "id": 1, "visible": True, "scale": {"x": 1.0, "y": 1.0}}
     sources = [
@@ -79,7 +79,7 @@ def environment(tmp_path):
 
 
 def frames_of(path):
-    """Frames of a recording that may still grow, as gray arrays."""
+    """Return the frames of a recording, which may still grow, as gray arrays."""
     try:
         with av.open(str(path)) as container:
             return [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
@@ -88,7 +88,7 @@ def frames_of(path):
 
 
 def shows(frame, picture):
-    """Whether a frame is about the picture. A scene without the stream is black."""
+    """Return whether a frame resembles the picture. A scene without the stream is black."""
     return np.abs(frame.astype(int) - picture).mean() < 25
 
 

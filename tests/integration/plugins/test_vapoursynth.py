@@ -195,7 +195,7 @@ def test_any_warm_up_goes(warm_up):
 
 
 class Look(Bare):
-    """Stores its arguments."""
+    """Stand-in that stores its arguments."""
 
     def push(self, item):
         self.stamp.append(item.frame)

@@ -1,4 +1,4 @@
-"""The studio in a real browser: every step of enhancing a clip, and what can go wrong."""
+"""The studio in a real browser: every step of enhancing a clip, and errors."""
 
 import shutil
 import time

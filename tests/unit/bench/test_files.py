@@ -106,7 +106,7 @@ def test_the_precision_in_use_is_reported(figures):
 
 
 def test_the_peak_of_two_precisions_weights_their_peaks(monkeypatch):
-    """Large crops are not computed at int8."""
+    """Large crops are computed at bf16."""
     rates = {"int8": 8e11, "bf16": 4e11}
     monkeypatch.setattr(peak, "measure", lambda _, name: peak.Peak(rates[name], f"of {name}"))
     placement = devices.Placement(torch.device("cpu"), torch.bfloat16, "", int8=True)

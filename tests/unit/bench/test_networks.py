@@ -32,7 +32,7 @@ EIGHT = devices.Placement(CPU, torch.bfloat16, "int8, else bf16", int8=True)
 
 
 def row(**changes):
-    """A row with round numbers."""
+    """Return a row with round numbers."""
     values = {
         "model": "fast",
         "runner": backends.OWN,
@@ -197,7 +197,7 @@ def test_copies_are_found_among_profiler_events():
 
 
 class Late(Transfers):
-    """Copies whose results arrive when they are waited for."""
+    """Stand-in for copies whose results arrive when they are waited for."""
 
     device = CPU
 
@@ -247,7 +247,7 @@ def test_without_a_gpu_there_is_no_column_of_transfers():
 
 
 def fake_runtime(name, monkeypatch, factor=1.0):
-    """Replace another program by ours, with results times a factor."""
+    """Replace another program by ours, with results multiplied by a factor."""
     module = types.ModuleType(name)
     monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(backends, "export", lambda model, path: path.write_text(model))

@@ -1,4 +1,4 @@
-"""The benchmark of the effect in FFmpeg: a short run, and everything that may be missing."""
+"""The benchmark of the effect in FFmpeg: a short run, and reports of missing parts."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from crsr_video.plugins import frei0r, status
 
 
 def able():
-    """Whether the measurement can run on this machine."""
+    """Return whether the measurement can run on this machine."""
     try:
         frei0r.find_compiler()
     except PluginError:

@@ -25,7 +25,7 @@ from tests.unit.training.made_faces import make_folder
 
 
 class FakeEmbedder:
-    """Mean colours of nine fields: enough to tell pictures apart."""
+    """Stand-in whose embeddings are the mean colours of nine fields."""
 
     def __call__(self, pictures, framing=CANONICAL):  # noqa: ARG002 - as the real one
         fields = torch.nn.functional.adaptive_avg_pool2d(pictures, 3)
@@ -33,7 +33,7 @@ class FakeEmbedder:
 
 
 class FakeSTLPIPS:
-    """Distance of mean colours."""
+    """Stand-in whose distance is that of mean colours."""
 
     @classmethod
     def load(cls):
@@ -61,7 +61,7 @@ class FakeReader:
 
 
 class Drawn:
-    """Genuine faces for tests, of one size."""
+    """Stand-in for genuine faces, all of one size."""
 
     def __init__(self, size, number):
         self._size, self._number = size, number
@@ -88,7 +88,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def fakes(monkeypatch):
-    """Models that need no file."""
+    """Return models that need no file."""
     monkeypatch.setattr(models, "Embedder", FakeEmbedder)
     monkeypatch.setattr(models, "FaceAnalyser", FakeReader)
     monkeypatch.setattr(models, "STLPIPS", FakeSTLPIPS)

@@ -40,7 +40,7 @@ def sharpened(pictures, amount):
 
 
 def measured(**versions):
-    """Measures of several versions, the first of which is the reference."""
+    """Return measures of several versions, the first of which is the reference."""
     meter = FlickerMeasurement(next(iter(versions)))
     series = {name: Steadiness() for name in versions}
     before = None

@@ -11,7 +11,7 @@ CHANNELS = (64, 128, 256, 512, 512)
 
 @pytest.fixture(scope="module")
 def judge() -> STLPIPS:
-    """The architecture with random weights."""
+    """Return the architecture with random weights."""
     generator = torch.Generator().manual_seed(0)
     line = torch.tensor([0.25, 0.5, 0.25])
     weights = {

@@ -30,7 +30,7 @@ from tests.support.video import make_video
 
 
 class Reader:
-    """Always sees the same landmarks."""
+    """Stand-in that always returns the same landmarks."""
 
     def landmarks(self, _, region=None):
         return Landmarks(landmarks_at(32, 32, 64), region or Region(32, 32, 60, 60))

@@ -19,7 +19,7 @@ SIDE = 96
 
 
 class Reader:
-    """Finds "landmarks" where a picture's red is brightest: five points around it."""
+    """Stand-in that returns five landmarks around the brightest red of a picture."""
 
     shape = np.array([[-9.0, -6], [9, -6], [0, 2], [-6, 9], [6, 9]])
 
@@ -29,7 +29,7 @@ class Reader:
 
 
 def brightness(pictures):
-    """An "embedding": how the pictures' colours are mixed."""
+    """Return an embedding made of the pictures' mean colours."""
     return pictures.mean((2, 3)).double().numpy()
 
 
@@ -41,7 +41,7 @@ def texture(seed: int = 3) -> np.ndarray:
 
 
 def moving(frames: int = 10, step: float = 1.3) -> list[np.ndarray]:
-    """Crops of one picture that drifts sideways."""
+    """Return crops of one picture that drifts sideways."""
     still = texture()
     matrices = [np.array([[1, 0, -20 - step * t], [0, 1, -30 - 0.4 * t]]) for t in range(frames)]
     return [
@@ -58,7 +58,7 @@ def noisy(pictures, sigma=0.03, seed=5):
 
 
 def averaged(pictures):
-    """Each with its neighbours, as if nothing moved."""
+    """Return the average of each picture with its neighbours, without any motion."""
     return [
         np.mean(pictures[max(0, t - 1) : t + 2], axis=0, dtype=np.float32)
         for t in range(len(pictures))

@@ -20,7 +20,7 @@ SR = {"channels": [4, 6, 8], "down": [1, 1], "middle": 1, "up": [1, 1]}
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A checkpoint of tiny networks that do something."""
+    """Return the path of a checkpoint of tiny random networks."""
     torch.manual_seed(1)
     tensors = {}
     for prefix, network in (

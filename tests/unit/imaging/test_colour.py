@@ -11,7 +11,7 @@ YUV8 = PixelLayout("yuv444p", "yuv", 8)
 
 
 def code_slack(layout):
-    """Codes: float32 has 24 bits, so 16-bit codes keep fewer places behind the point."""
+    """Return the tolerance in codes: float32 has 24 bits, so 16-bit codes have fewer decimals."""
     return max(1e-3, 2**layout.bits * 1e-6)
 
 

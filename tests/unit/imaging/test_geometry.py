@@ -93,7 +93,7 @@ def test_chroma_lies_where_its_siting_says(x_shift, y_shift, x_cosited, y_cosite
 
 
 def slow_similarity(source, target):
-    """Least squares in the four unknowns a, b, x, y of [[a, -b, x], [b, a, y]]."""
+    """Return the least-squares solution [[a, -b, x], [b, a, y]] of a linear system."""
     rows, values = [], []
     for (x, y), (u, v) in zip(source, target, strict=True):
         rows += [[x, -y, 1, 0], [y, x, 0, 1]]

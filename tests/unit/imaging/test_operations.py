@@ -1,4 +1,4 @@
-"""The torch implementation of every picture operation, beside the one of NumPy and OpenCV."""
+"""Every picture operation gives the same with torch as with NumPy and OpenCV."""
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ EXACT = 1e-3
 
 
 def turned(scale, degrees, x, y, side):
-    """A target of `side` pixels that shows the surroundings of (x, y), enlarged by `scale`."""
+    """Return the transform to a target of `side` pixels that shows (x, y), enlarged by `scale`."""
     c, s = scale * np.cos(np.radians(degrees)), scale * np.sin(np.radians(degrees))
     middle = (side - 1) / 2
     turn = np.array([[c, -s, middle], [s, c, middle]])
@@ -24,7 +24,7 @@ def turned(scale, degrees, x, y, side):
 
 
 def on_device(pictures, matrices, side):
-    """Each (H, W) picture seen under its transform; they may have any sizes."""
+    """Return each (H, W) picture under its transform. Sizes may differ."""
     sizes = [(picture.shape[1], picture.shape[0]) for picture in pictures]
     views = [view(size, matrix, side) for size, matrix in zip(sizes, matrices, strict=True)]
     host = np.full((len(pictures), 1, *np.max([p.shape for p in pictures], 0)), 77, np.float32)
@@ -80,7 +80,7 @@ def test_a_singular_transform_is_refused():
 
 
 def same(operation, *pictures, tolerance=1e-5):
-    """Whether both implementations give the same for pictures (N, C, H, W)."""
+    """Assert that both implementations give the same for pictures (N, C, H, W)."""
     theirs = np.concatenate([operation(NUMPY, *(p[i : i + 1] for p in pictures)) for i in range(3)])
     ours = array(operation(TORCH, *map(torch.from_numpy, pictures)))
     return ours.shape == theirs.shape and np.abs(ours - theirs).max() < tolerance
@@ -169,7 +169,7 @@ SIZES = [(40, 31), (12, 50), (1, 1)]
 
 
 def padded(rng):
-    """Three pictures of the given widths and heights in one batch; the rest holds anything."""
+    """Return pictures of the given widths and heights in one batch with arbitrary padding."""
     return [rng.normal(0, 10, (1, 1, height, width)).astype(np.float32) for width, height in SIZES]
 
 

@@ -42,7 +42,7 @@ def quartered(name, height=64, width=96, **fields):
 
 
 def seen(colour, layout):
-    """A colour as a frame of this layout shows it."""
+    """Return a colour as a frame of this layout shows it."""
     if layout.family == "gray":
         return np.full(3, 0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2])
     return np.array(colour)
@@ -64,7 +64,7 @@ def test_sample_shows_the_colours_of_the_frame(name):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("scale", [0.4, 1, 2.5])
 def test_sample_finds_every_component_at_the_same_place(name, scale):
-    """A colour that grows to the right and down, drawn into each plane where its samples lie."""
+    """The colour grows to the right and down, and is drawn at each plane's sample positions."""
     layout = LAYOUTS[name]
     height, width = 48, 80
     low, high = np.array([0.3, 0.4, 0.5]), np.array([0.6, 0.5, 0.4])

@@ -19,7 +19,7 @@ from tests.support.frames import (
 
 
 def by_opencv(picture, scale):
-    """A plugged-in method that keeps the contract."""
+    """Upscaling method of a user."""
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
 
 
@@ -33,7 +33,7 @@ def test_enlarging_by_one_is_the_same_frame(rng):
 @pytest.mark.parametrize("size", [(24, 36), (25, 37)])
 @pytest.mark.parametrize("upscaler", [*FILTERS, by_opencv], ids=["lanczos", "cubic", "function"])
 def test_enlarged_planes_show_the_same_at_the_same_place(name, scale, size, upscaler):
-    """Ramps over the frame stay where they are, luma and chroma alike."""
+    """Ramps of luma and chroma keep their places."""
     height, width = size
     layout = LAYOUTS[name]
     slope = 2**layout.bits / 4 / (height + width)
@@ -72,7 +72,7 @@ def test_enlarging_does_not_wrap_around():
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("upscaler", [*FILTERS, by_opencv], ids=["lanczos", "cubic", "function"])
 def test_a_spot_stays_at_its_place_to_a_fraction_of_a_pixel(scale, upscaler):
-    """Half-pixel test: edges coincide, so pixel x comes to lie at x * scale + (scale - 1) / 2."""
+    """Edges coincide, so pixel x lies at x * scale + (scale - 1) / 2."""
     y, x = np.mgrid[:40, :60]
     spot = np.exp(-((x - 31) ** 2 + (y - 17) ** 2) / 2 / 2.0**2)
     large = enlarge(frame_of("gray", 40 + 180 * spot), scale, upscaler).components[0] - 40.0

@@ -94,7 +94,7 @@ def test_shrinking_keeps_edges_in_place(factor):
 
 
 def tone_gain(scale, degrees, share_of_nyquist):
-    """What is left of a plane wave of a frequency, given as a share of the target's Nyquist."""
+    """Return the gain of a plane wave, whose frequency is a share of the target's Nyquist."""
     cycles = 0.5 * scale * share_of_nyquist
     phase = 2 * np.pi * cycles * ramp(600, 600, np.cos(0.4), np.sin(0.4))
     picture = np.sin(phase).astype(np.float32)

@@ -127,7 +127,7 @@ def test_lost_packets_leave_a_gap_that_is_noted(tmp_path: Path, kind: str) -> No
 
 @pytest.mark.parametrize("kind", ["h264.mkv", "vp9.webm", "mjpeg.mkv"])
 def test_a_variable_frame_rate_is_no_damage(tmp_path: Path, kind: str) -> None:
-    """As when a screen is recorded: pictures that show nothing new are left out."""
+    """Screen recorders leave out pictures that show nothing new."""
     options = KINDS.get(kind, {})
     times = [n for n in range(120) if n % 30 not in (10, 11, 19)]
     path = make_video(tmp_path / f"screen.{kind}", pts=times, size=(128, 96), **options)
@@ -138,7 +138,7 @@ def test_a_variable_frame_rate_is_no_damage(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["h264.mp4", "h264.ts", "hevc.mkv", "mpeg4.mp4", "vp9.webm"])
 def test_damaged_video_leaves_audio_in_sync(tmp_path: Path, kind: str) -> None:
-    """Both streams keep their timestamps, whatever happens to the pictures."""
+    """Both streams keep their timestamps when pictures are damaged."""
     source = whole(tmp_path, kind)
     changes: dict[int, Change] = {11: noisy, 12: noisy, 18: lambda _: b"\x00", 30: lambda _: None}
     bad = rewrite(source, tmp_path / f"bad.{kind}", changes)

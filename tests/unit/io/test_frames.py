@@ -56,7 +56,7 @@ def picture(rng, height=11, width=14):
 
 
 def av_frame(name, rng, width=34, height=22):
-    """A frame of random codes, as far as the format keeps them."""
+    """Return a frame of random codes that the format can store."""
     frame = pyav.blank(width, height, name)
     fmt = pixel_formats.pixel_format(name)
     for view in pyav.views(frame, alpha=True):
@@ -191,7 +191,7 @@ def test_formats_that_are_not_read_natively_are_refused(name):
 
 @pytest.mark.parametrize("name", ["yuv420p", "yuv444p", "yuv420p10le", "nv12", "gray", "gbrp"])
 def test_rgb_view_shows_what_ffmpeg_shows(name):
-    """A plain colour, so that only the matrix and the range count."""
+    """A plain colour depends on nothing but the matrix and the range."""
     given = pyav.blank(16, 16, name)
     fmt = pixel_formats.pixel_format(name)
     for view, code in zip(pyav.views(given), (120, 90, 160), strict=False):

@@ -19,7 +19,7 @@ def test_this_build_of_ffmpeg_lists_its_devices():
 
 
 class Opener:
-    """Stands in for av.open, and refuses some devices."""
+    """Stand-in for av.open that refuses some devices."""
 
     def __init__(self, *refused):
         self.refused, self.opened = refused, []

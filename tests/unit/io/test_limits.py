@@ -1,4 +1,4 @@
-"""Bounds on what a file may claim, and that nothing usual is beyond them."""
+"""Files that claim too much are refused, and usual files are within the limits."""
 
 from fractions import Fraction
 from itertools import islice

@@ -1,4 +1,4 @@
-"""What hangs on a picture, and that a picture does not hang on that."""
+"""Side data of pictures, without reference cycles."""
 
 import gc
 from collections import Counter
@@ -18,7 +18,7 @@ from tests.support.video import make_video
 
 @contextmanager
 def cycles() -> Iterator[Counter[str]]:
-    """Counts by type what the block leaves to the garbage collector."""
+    """Count by type the objects that the block leaves to the garbage collector."""
     found: Counter[str] = Counter()
     gc.collect()
     gc.disable()

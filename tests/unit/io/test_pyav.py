@@ -1,4 +1,4 @@
-"""The border to PyAV: pixel formats, views and copies."""
+"""Pixel formats, views and copies of PyAV's pictures."""
 
 from fractions import Fraction
 
@@ -57,7 +57,7 @@ def test_writes_and_reads_back_every_sample(name: str, rng: np.random.Generator)
 
 @pytest.mark.parametrize("name", SOME)
 def test_agrees_with_swscale(name: str) -> None:
-    """The same samples, found by FFmpeg's own converter."""
+    """FFmpeg's own converter finds the same samples."""
     frame, fmt = picture(3, (32, 16), name), pixel_formats.pixel_format(name)
     assert fmt is not None
     wide = "16le" if fmt.bits > 8 else ""
@@ -91,7 +91,7 @@ def test_copy_does_not_touch_the_original() -> None:
 
 
 def test_pictures_of_changing_kinds_are_copied(rng: np.random.Generator) -> None:
-    """The way that pictures take is kept for the next one: it must fit that, too."""
+    """The converter is kept for the next picture, which it must fit too."""
     kinds = [("nv12", (20, 10)), ("nv12", (32, 18)), ("gbrp16le", (32, 18)), ("nv12", (20, 10))]
     for name, size in kinds * 2:
         frame = noise(name, size, rng)

@@ -1,4 +1,4 @@
-"""What an address means, and what a source may not do."""
+"""Kinds of addresses, and addresses that are refused."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -109,7 +109,7 @@ def test_one_wrong_timestamp_does_not_move_those_after_it() -> None:
 
 @dataclass
 class Packet:
-    """A packet, as far as a timeline looks at it. PyAV's own needs a container."""
+    """Stand-in for a packet. PyAV's own needs a container."""
 
     pts: int | None
     dts: int | None
@@ -119,7 +119,7 @@ class Packet:
 
 
 class Line:
-    """A timeline that returns what becomes of timestamps."""
+    """Timeline that returns new timestamps."""
 
     def __init__(self, *, live: bool = True, leaps: bool = True) -> None:
         self.timeline = Timeline(MILLISECOND, counts_pauses=live, is_sent_live=leaps)

@@ -1,4 +1,4 @@
-"""``crsr-video live`` as a program: pipes, signals, words and exit codes."""
+"""``crsr-video live`` as a program: pipes, signals, options and exit codes."""
 
 import json
 import os
@@ -26,7 +26,7 @@ ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg
 
 
 def complaint(*words: object, feed: bytes = b"", code: int = 1) -> str:
-    """The one line of an error, and nothing on standard output."""
+    """Return the one line of an error. There must be nothing on standard output."""
     command = [*PROGRAM, *map(str, words)]
     done = subprocess.run(command, input=feed, capture_output=True, timeout=LONG, check=False)
     lines = done.stderr.decode().splitlines()

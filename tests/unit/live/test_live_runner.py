@@ -1,4 +1,4 @@
-"""The four threads, between a source and a sink that misbehave on purpose."""
+"""The live runner between a source and a sink that misbehave on purpose."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ def frame(pts: int) -> Frame:
 
 
 class Source:
-    """Sends what it is given, at a pace."""
+    """Source that sends given items at a pace."""
 
     state = "waiting for data"
 
@@ -52,7 +52,7 @@ class Source:
 
 
 class Sink:
-    """Keeps what it gets, as slowly as it is reports."""
+    """Sink that keeps everything, as slowly as it is asked to."""
 
     state = "writing"
 
@@ -84,7 +84,7 @@ class Sink:
 
 
 class Delay(Stage):
-    """Passes items on after some time."""
+    """Stage that passes items on after some time."""
 
     def __init__(self, seconds: float = 0.0, *, last: bool = False) -> None:
         self._seconds, self._last = seconds, last

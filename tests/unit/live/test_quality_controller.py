@@ -18,7 +18,7 @@ class Clock:
 
 
 class Run:
-    """A controller that is shown frames at 30 a second."""
+    """A controller that receives 30 frames per second."""
 
     def __init__(self, *crops: int, most: float = 0.08) -> None:
         self.clock, self.quality, self.reasons = Clock(), LiveQuality(), []

@@ -91,7 +91,7 @@ def test_a_pipe_at_the_pace_of_a_camera_keeps_its_order_and_has_statistics(tmp_p
 
 
 class StandInCamera:
-    """Writes the sample clip into a named pipe, at its own pace, as NUT."""
+    """Thread that writes the sample clip into a pipe in real time, as NUT."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -1,4 +1,4 @@
-"""The ways to run the networks on a CPU, against the networks themselves."""
+"""The ways to run networks on a CPU, compared with the networks themselves."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ SIZES = [(32, 32), (12, 40), (64, 64), (4, 4)]
 
 
 def trained(make):
-    """As after training: nothing is zero, corrections are small."""
+    """Return the network with small random weights, like a trained one."""
     torch.manual_seed(4)
     network = make().eval()
     for module in convolutions(network).values():
@@ -37,7 +37,7 @@ def networks():
 
 
 def textured():
-    """A super-resolver with a texture head whose correction is as strong as the other's."""
+    """Return a super-resolver with a texture head as strong as its fidelity head."""
     network = trained(lambda: SuperResolver((8, 12, 16), (2, 1), 1, (1, 2), tail=8, refinement=1))
     with torch.no_grad():
         network.tail.last.weight.mul_(0.02)
@@ -96,7 +96,7 @@ def _copy(network):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("network", networks(), ids=NAMES)
 def test_eight_bits_lose_little(network, size):
-    """Also at the edges, which are padded in other ways: they are a third of the smallest."""
+    """This includes the edges, which are padded differently."""
     picture = pictures(*size)
     exact, found = network(picture), Quantised(network, ranges_of(network))(picture)
     base = picture if network is None or isinstance(network, Consistifier) else enlarge(picture, 4)

@@ -23,7 +23,7 @@ def pictures(height=16, width=24, count=2):
 
 
 def stirred(network):
-    """The same network with every parameter random, as if trained."""
+    """Return the network with every parameter random, as if trained."""
     torch.manual_seed(6)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
@@ -122,7 +122,7 @@ def test_shifting_the_input_by_a_cell_shifts_the_output():
     "make", [lambda: Consistifier(**SMALL_C), lambda: SuperResolver(**SMALL_SR)]
 )
 def test_half_precision_keeps_a_fine_picture(make):
-    """In bf16 only the correction is coarse: the picture itself keeps all its levels."""
+    """Only the correction is computed in bf16, so the picture keeps all its levels."""
     network = make().to(torch.bfloat16)  # still begins as identity or bicubic
     x = torch.linspace(0.4, 0.6, 16 * 16).view(1, 1, 16, 16).repeat(1, 3, 1, 1)
     output = network(x)
@@ -156,7 +156,7 @@ def test_a_fresh_texture_head_adds_nothing():
 
 @torch.inference_mode()
 def test_a_fresh_texture_head_draws_no_checkerboard():
-    """All sub-pixels of a pixel begin equal (ICNR), whatever the last layer will become."""
+    """All sub-pixels of a pixel begin equal (ICNR)."""
     tail = resolver_with_texture().tail
     for layer in (tail.first, tail.third):
         kernels = layer.weight.unflatten(0, (-1, 4))

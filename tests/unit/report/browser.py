@@ -132,7 +132,7 @@ class Browser:
         return cv2.imdecode(np.frombuffer(b64decode(data), np.uint8), cv2.IMREAD_COLOR)
 
     def heard(self, *methods: str) -> list[dict[str, Any]]:
-        """Return the events of these methods since the page was opened."""
+        """Return the events of these kinds since the page was opened."""
         self.value("0")  # Pending events arrive before the answer.
         return [event["params"] for event in self.events if event.get("method") in methods]
 

@@ -22,7 +22,7 @@ BASE = Fraction(1, 25)
 
 
 def finished(frame, faces, weight=1.0, change=0):
-    """Return the frame as the paste stage would, brighter inside the box of every changed face."""
+    """Return the frame, brighter inside the box of every changed face."""
     planes = [np.array(plane) for plane in frame.components]
     patches = []
     for face in faces:
@@ -140,7 +140,7 @@ def test_back_off_is_reported(still):
 
 
 class TurningEmbeddings:
-    """Stands in for the recogniser: results turn away from their sources by 0.1 radians a time."""
+    """Stand-in for the recogniser: each result is 0.1 radians farther from its source."""
 
     def __init__(self):
         self.calls = 0
@@ -203,7 +203,7 @@ def test_near_spans_are_joined_and_their_number_is_bounded():
 
 
 class SameEmbeddings:
-    """Stands in for the recogniser: all faces are alike."""
+    """Stand-in for the recogniser: all faces are alike."""
 
     def embed(self, chips):
         return np.ones((len(chips), 2), np.float32)

@@ -1,4 +1,4 @@
-"""Launching networks on a CUDA device; what needs one is in tests/gpu."""
+"""Launches of networks on a CUDA device, tested without one; see tests/gpu for the others."""
 
 import logging
 import time
@@ -28,7 +28,7 @@ def own_cache(monkeypatch, tmp_path):
 
 
 class Adding:
-    """Adds a number, and keeps the sizes of its batches."""
+    """Network that adds a number, and keeps the sizes of its batches."""
 
     def __init__(self, number, error=None):
         self.number, self.error, self.sizes = number, error, []
@@ -44,7 +44,7 @@ PLAIN, GRAPH = Adding(1), Adding(2)
 
 
 def chosen(figures, asked=None, subject="gpu"):
-    """The way that is chosen where (few, many) crops take so long."""
+    """Return the launcher that is chosen where (few, many) crops take so long."""
 
     def seconds(way, batch):
         if asked is not None:
@@ -85,7 +85,7 @@ def test_a_way_that_fails_is_not_chosen():
 
 
 class InSteps(RecordedForward):
-    """Runs the parts of a batch without a device to record on."""
+    """Launcher that runs the parts of a batch without recording."""
 
     def __init__(self, forward, error=None, **options):
         super().__init__(forward, **options)
@@ -118,7 +118,7 @@ def test_a_recording_that_fails_later_is_given_up(caplog):
 
 
 class Arrivals(TorchDispatchMode):
-    """Counts operations that get both a processor's tensor and another device's."""
+    """Counter of operations on tensors of the CPU and of another device."""
 
     def __init__(self):
         super().__init__()
@@ -136,7 +136,7 @@ class Arrivals(TorchDispatchMode):
     "network", [Consistifier((4, 6, 8), 1), SuperResolver((4, 6, 8), (1, 1), 1, (1, 1))]
 )
 def test_nothing_is_copied_while_a_network_runs(network, monkeypatch):
-    """A CUDA graph could not be recorded of that."""
+    """A copy would prevent the recording of a CUDA graph."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # "meta" has none
     elsewhere = network.to("meta").eval()
     batch = torch.zeros(2, 3, 16, 16, device="meta")

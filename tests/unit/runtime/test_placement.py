@@ -124,7 +124,7 @@ def test_what_the_processor_can_do_is_known():
 
 @pytest.mark.usefixtures("without_vnni")
 def test_the_stopwatch_is_asked_once_for_all_runs(monkeypatch):
-    """On a busy machine it would say something else next time, and that is another picture."""
+    """On a busy machine a second measurement could choose another precision."""
     monkeypatch.setattr(onednn, "has_bf16", lambda: False)
     monkeypatch.setattr(
         placement, "seconds_of_convolutions", {torch.float32: 1.0, torch.bfloat16: 0.5}.__getitem__

@@ -115,7 +115,7 @@ def test_the_fused_way_is_taken_where_it_works():
 
 @pytest.fixture
 def compared(monkeypatch):
-    """Collects what is compared with the network itself."""
+    """Return a list of the comparisons with the network itself."""
     own, calls = predictor.largest_difference, []
 
     def difference(forward, made):
@@ -171,7 +171,7 @@ def test_a_way_that_computes_something_else_stays_out(monkeypatch):
 @needs_vnni
 @torch.inference_mode()
 def test_large_pictures_leave_the_int8_network_as_it_is(monkeypatch):
-    """The way for them changes the network that it is given."""
+    """The method for large pictures changes the network that it is given."""
     coarse = replace(CPU, dtype=torch.bfloat16, int8=True)
     expected = measured(network())
     run = Predictor(measured(network()), coarse)
@@ -205,7 +205,7 @@ def test_the_window_holds_the_mask_and_not_much_more(size):
 
 
 def doubtful(made):
-    """With weights that are not zero anywhere."""
+    """Return a network without any zero weight."""
     torch.manual_seed(1)
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.02)

@@ -15,7 +15,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Server]:
-    """One server for all tests that do it no harm; its socket is `shared.path`."""
+    """A server for all tests that do not harm it. Its socket is `shared.path`."""
     with (
         server_helpers.folder() as path,
         server_helpers.serving(path / "s", threads=2, idle=0) as server,

@@ -1,4 +1,4 @@
-"""Clients that are rude, late, early or gone."""
+"""Clients that send wrong messages, are late, or leave."""
 
 import contextlib
 import os
@@ -175,7 +175,7 @@ def test_one_client_too_many_is_refused(folder, monkeypatch):
 
 
 def conversation(rng):
-    """A valid one: its messages, and whether each has a descriptor."""
+    """Return the messages of a valid conversation, and whether each has a descriptor."""
     parts = [
         (Hello("fuzz"), False),
         (Buffer(16, 12), True),
@@ -211,7 +211,7 @@ def mutated(rng, message):
 
 
 def attack(path, rng, descriptor):
-    """One mutated conversation; whatever comes back is read until the server hangs up."""
+    """Send one mutated conversation, and read answers until the server closes the connection."""
     with Raw(path, greeted=False) as raw:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for message, has_descriptor in conversation(rng):
@@ -305,7 +305,7 @@ def test_unsafe_places_for_the_socket_are_refused(folder, monkeypatch):
 
 @contextlib.contextmanager
 def fake(path, reply):
-    """A server that answers everything with what `reply` makes of it, or not at all."""
+    """A server that answers every message with the result of `reply`, or not at all."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen(4)

@@ -1,4 +1,4 @@
-"""The command, in a process of its own."""
+"""``crsr-video serve`` in a process of its own."""
 
 import os
 import signal

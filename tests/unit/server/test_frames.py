@@ -1,4 +1,4 @@
-"""What a server does to frames."""
+"""Enhanced frames of a server."""
 
 import threading
 from pathlib import Path
@@ -18,7 +18,7 @@ ALONE, ORDERED = EffectSettings(), EffectSettings(flags=EffectFlag.ORDERED)
 
 
 def changed(a, b):
-    """Where two pictures differ, (H, W)."""
+    """Return a mask of the pixels in which two pictures differ, (H, W)."""
     return (a != b).any(-1)
 
 
@@ -70,7 +70,7 @@ def test_a_repeated_frame_in_order_gives_the_same_result(shared):
 
 
 def test_a_frame_that_differs_in_one_pixel_is_not_a_repetition(shared):
-    """Not every row is compared to tell; what differs must come through all the same."""
+    """Only some rows are compared to detect repetitions."""
     picture = portrait()
     other = picture.copy()
     other[3, 5, 0] ^= 1  # in a row that is not looked at, far from the face
@@ -195,7 +195,7 @@ def test_the_client_refuses_arrays_that_are_not_pictures(shared, shape):
 
 
 def resident():
-    """Bytes of this process in memory."""
+    """Return the resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 

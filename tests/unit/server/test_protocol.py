@@ -59,7 +59,7 @@ def test_a_request_of_a_wrong_length_is_refused(message):
 
 
 def test_the_bytes_are_those_of_the_documented_protocol():
-    """Written out once by hand: the page and the effect in C rely on it."""
+    """The bytes are written out by hand here, because the effect in C relies on them."""
     assert protocol.pack(MessageKind.HELLO, 2, Hello("é").pack()) == (
         b"CRSR\x01\x00\x01\x00\x02\x00\x00\x00\x04\x00\x00\x00\x02\x00\xc3\xa9"
     )

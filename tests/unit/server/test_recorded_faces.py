@@ -1,4 +1,4 @@
-"""Frames known by what they show."""
+"""Frames are found in a tracks file by their content."""
 
 import json
 from dataclasses import replace
@@ -26,7 +26,7 @@ def frame(rgb, index=0):
 
 
 def film(count=12):
-    """A face that wanders, and a cut in the middle."""
+    """Return frames of a face that moves, with a cut in the middle."""
     return [portrait(dx if dx < count // 2 else 3 * dx - 60) for dx in range(count)]
 
 

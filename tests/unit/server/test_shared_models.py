@@ -1,4 +1,4 @@
-"""Models that clients name: any number in turn, never a wait without an end."""
+"""Clients can use any number of models in turn, and never wait forever."""
 
 import gc
 import os
@@ -52,7 +52,7 @@ def test_a_client_that_leaves_releases_its_model(folder, monkeypatch):
 
 
 def wait_until(is_true):
-    """Wait for a thread of the server, which notices the end of a client a little later."""
+    """Wait for a condition. The server notices the end of a client a little later."""
     deadline = time.monotonic() + 30
     while not is_true():
         assert time.monotonic() < deadline

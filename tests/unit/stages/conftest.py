@@ -7,7 +7,7 @@ from crsr_video.stages import align
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Decides what is measured: set measured["side"] (pixels) and measured["noise"] (RMS)."""
+    """Return fake measurements: "side" in pixels, "noise" (RMS), and the number of "calls"."""
     said = {"side": 32.0, "noise": 0.0, "calls": 0}
 
     def fake(_picture):

@@ -100,7 +100,7 @@ def test_noise_does_not_make_a_face_small(measured, noise, size):
 
 
 def test_where_there_is_time_a_crop_gives_way_to_one_that_holds_the_face(measured):
-    """What a crop cannot hold stays in the frame."""
+    """Detail beyond the crop's band stays in the frame."""
     frame = flat_frame("gray", 300, 300, (0.5, 0.5, 0.5))
     sizes = {}
     for native, side in ((98, 80), (106, 80), (115, 60), (280, 60), (115, 100)):

@@ -13,7 +13,7 @@ from tests.support.operations import NUMPY
 
 
 def push_many(aligner, frame, face, count):
-    """The same face in `count` frames; the last one's result."""
+    """Push the same face in `count` frames, and return the result of the last one."""
     for _ in range(count):
         (item,) = aligner.push(tracked(frame, face))
     return item.faces[0]

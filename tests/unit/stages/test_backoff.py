@@ -21,7 +21,7 @@ from tests.support.operations import NUMPY, predictor
 
 
 def portrait(seed, size=64):
-    """Something with a face's structure: (3, size, size), different for every seed."""
+    """Return a picture (3, size, size) with a face's structure, different for every seed."""
     rng = np.random.default_rng(seed)
     picture = 0.35 + 0.25 * clutter((size, size), rng).astype(np.float32)
     y, x = np.mgrid[:size, :size]
@@ -34,7 +34,7 @@ def portrait(seed, size=64):
 
 
 def enlarged(image, factor=4, sharpen=0.0):
-    """Every channel enlarged, as by a network that adds nothing, or that sharpens."""
+    """Return every channel enlarged, and sharpened if asked to."""
     size = image.shape[1] * factor
     large = [cv2.resize(c, (size, size), interpolation=cv2.INTER_CUBIC) for c in image]
     return np.stack([c + sharpen * (c - cv2.GaussianBlur(c, (0, 0), 4)) for c in large])
@@ -156,7 +156,7 @@ def test_tracks_are_forgotten(frame):
 
 
 class Softening(torch.nn.Module):
-    """A network that blurs what it should sharpen."""
+    """Network that blurs instead of sharpening."""
 
     def forward(self, x):
         small = torch.nn.functional.avg_pool2d(x, 6, 6)
@@ -189,7 +189,7 @@ def test_in_the_pipeline_a_face_made_worse_is_not_pasted(network):
 
 
 class Cropping(Stage):
-    """Stands in for tracking and alignment: one face, cut out as it is."""
+    """Stand-in for tracking and alignment that crops one face."""
 
     def __init__(self, face):
         self._face = face
@@ -219,7 +219,7 @@ def blurred(image, crop_pixels):
 
 
 def wandering(seed, count, size=64):
-    """One face in slightly different places, as a track shows it."""
+    """Return crops of one face at slightly different places, like those of a track."""
     face = portrait(seed, size)
     rng = np.random.default_rng(seed)
     shifts = rng.uniform(-0.4, 0.4, (count, 2))
@@ -232,7 +232,7 @@ def wandering(seed, count, size=64):
 
 
 def with_detail_of(seen, other):
-    """An enhanced face whose coarse structure is the seen one's, and its detail another's."""
+    """Return a face with the coarse structure of one picture and the detail of another."""
     sharp = enlarged(other, sharpen=0.4)
     return enlarged(seen) + sharp - softened(sharp, 1.6)
 
@@ -242,7 +242,7 @@ BURST = range(40, 52)
 
 @pytest.fixture
 def burst():
-    """A sharp track with a burst of blur, in which a stranger's detail is added, and the truth."""
+    """Return a sharp track with some blurred frames that get a stranger's detail, and the truth."""
     truth = wandering(21, 80)
     stranger = portrait(22)
     faces = []
@@ -311,7 +311,7 @@ def test_video_that_stays_soft_is_enhanced_all_along(frame):
 
 
 def test_a_face_that_loses_detail_and_gains_none_keeps_its_strength(frame):
-    """As one does that turns away: the networks find as little as there is to be seen."""
+    """Faces lose detail when they turn away, and the networks add none."""
     faces = []
     for number, sharp in enumerate(wandering(24, 80)):
         seen = 0.5 + 0.6 * (sharp - 0.5) if number in BURST else sharp

@@ -30,7 +30,7 @@ FACE = make_face(120, 110, 110, 12, track=3)
 
 
 def scene(rng, parts=BALD, face=FACE, name="yuv420p"):
-    """A frame with a drawn person, and the person's silhouette."""
+    """Return a frame with a drawn person, and the person's silhouette."""
     frame = make_frame(name, *SIZE, rng)
     return frame, silhouette(frame, face, parts)
 
@@ -41,7 +41,7 @@ def with_heads(frame, people, *faces, **options):
 
 
 def invented(item, rng, amount=0.3):
-    """The item as if a wild network had enhanced it."""
+    """Return the item with noise added to its enhanced faces."""
     (item,) = Aligner(NUMPY).push(item)
     (item,) = ConsistifyStage(predictor(IdentityConsistifier()), NUMPY).push(item)
     (item,) = SuperResolveStage(predictor(Bicubic()), NUMPY).push(item)
@@ -77,7 +77,7 @@ def test_a_head_is_covered_with_its_hair_hat_and_hand(rng, parts, least):
 
 
 def fractions(frame, face):
-    """The places of all pixels in a face's canonical crop; x and y, (H, W) each."""
+    """Return the coordinates x and y, (H, W) each, of all pixels in a face's canonical crop."""
     y, x = np.mgrid[: frame.height, : frame.width]
     (item,) = Aligner(NUMPY).push(tracked(frame, face))
     crop = item.faces[0].crop

@@ -1,4 +1,4 @@
-"""Budget and carry: doing less for a face, and hiding it."""
+"""Stages of live runs: faces are enhanced less often, and the last change is carried on."""
 
 from dataclasses import replace
 from itertools import pairwise

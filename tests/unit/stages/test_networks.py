@@ -92,7 +92,7 @@ def test_faces_that_are_left_alone_pass_unchanged(rng):
 
 
 class Doubler:
-    """A network that doubles values, and keeps the shapes of its batches."""
+    """Network that doubles values, and keeps the shapes of its batches."""
 
     def __init__(self):
         self.shapes = []
@@ -200,7 +200,7 @@ def test_a_warm_up_runs_the_network_once_for_each_size():
     ("enlarged", "scale", "side"), [(1.0, 1, 128), (1.2, 1, 64), (1.2, 2, 128)]
 )
 def test_a_crop_much_finer_than_the_frame_is_halved(rng, enlarged, scale, side):
-    """The detail that was added stays, and so does what was seen."""
+    """Added detail and the input's own detail are both kept."""
     picture = cv2.GaussianBlur(rng.random((32, 32, 3)).astype(np.float32), (0, 0), 2)
     crop = Crop(np.ascontiguousarray(picture.transpose(2, 0, 1)), enlarged * np.eye(2, 3))
     face = replace(make_face(), crop=crop, consistent=crop)

@@ -1,4 +1,4 @@
-"""Every stage computed with torch, on torch's processor device, beside NumPy and OpenCV."""
+"""Every stage gives the same with torch, here on the CPU, as with NumPy and OpenCV."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ codes, the more of them lie where float32 rounds differently. 16-bit codes may d
 
 
 class Wild(torch.nn.Module):
-    """Four times as large, and far from what it was; the same every time."""
+    """Network that enlarges pictures four times, and adds the same strong noise every time."""
 
     def forward(self, x):
         large = Bicubic()(x)
@@ -46,7 +46,7 @@ class Wild(torch.nn.Module):
 
 
 def run(operations, items, network=None, *, detail=None, consistifier=None, **options):
-    """Through all stages, as a pipeline takes them; frames, and what was pasted."""
+    """Push frames through all stages, and return the results and the pasted changes."""
     stages = [
         Aligner(operations, batch=8, lookahead=7),
         ConsistifyStage(predictor(consistifier or Louder()), operations, batch=8),
@@ -65,14 +65,14 @@ def run(operations, items, network=None, *, detail=None, consistifier=None, **op
 
 
 class Louder(torch.nn.Module):
-    """Beyond black and white."""
+    """Network whose results go beyond black and white."""
 
     def forward(self, x):
         return 1.3 * x - 0.15
 
 
 def three_faces(height, width, shift=0.0):
-    """Small and large, turned, and over the edge; the last two overlap."""
+    """Return a small, a large, and a rotated face over the edge. The last two overlap."""
     return (
         make_face(width * 0.3 + shift, height * 0.4, 36, 17, track=0),
         make_face(width * 0.66, height * 0.5 + shift, 70, -40, track=1),
@@ -97,7 +97,7 @@ def differences(ones, others):
 
 
 def assert_alike(ones, others, bits):
-    """Codes differ where rounding happens to fall on the other side."""
+    """Assert that frames differ by rounding only."""
     most = 2 ** max(0, bits - 12)
     for difference in differences(ones, others):
         assert difference.max() <= most
@@ -236,7 +236,7 @@ def test_faces_are_compared_as_on_the_processor(size, rng):
 
 @pytest.mark.parametrize("smaller", [False, True])
 def test_what_was_added_is_carried_on_as_by_the_processor(smaller, rng):
-    """In live enhancement, where half the frames wait; their crops may be smaller."""
+    """Half of the live frames get carried changes, and their crops may be smaller."""
     items = clip("yuv420p", 90, 120, rng, 1)
     made = []
     for operations in (TORCH, NUMPY):

@@ -32,7 +32,7 @@ from tests.support.operations import NUMPY, predictor
 
 
 def through_identity(item, detail=None):
-    """Align, do nothing, and be ready for paste; `detail` replaces what align found."""
+    """Align faces, and enlarge their crops without a change. `detail` replaces the measured one."""
     (item,) = Aligner(NUMPY).push(item)
     (item,) = ConsistifyStage(predictor(IdentityConsistifier()), NUMPY).push(item)
     (item,) = SuperResolveStage(predictor(Bicubic()), NUMPY).push(item)
@@ -43,7 +43,7 @@ def through_identity(item, detail=None):
 
 
 def invented(item, rng, amount=1.0):
-    """The same item as if a wild network had run on it."""
+    """Return the item with noise added to its enhanced faces."""
     faces = []
     for face in through_identity(item).faces:
         wild = face.enhanced.image + amount * rng.normal(0, 1, face.enhanced.image.shape)
@@ -53,7 +53,7 @@ def invented(item, rng, amount=1.0):
 
 
 def three_faces(height, width):
-    """Small and large, turned, and over the edge."""
+    """Return a small, a large, and a rotated face over the edge."""
     return (
         make_face(width * 0.3, height * 0.4, 40, 17, track=0),
         make_face(width * 0.7, height * 0.5, 70, -40, track=1),
@@ -177,7 +177,7 @@ def test_the_source_frame_is_never_written_to(name, scale, rng):
 @pytest.mark.parametrize("scale", [1, 2, 4])
 @pytest.mark.parametrize("name", ["gray", "yuv420p", "yuv420p-jpeg", "yuv420p10"])
 def test_the_change_lands_in_the_same_place_at_every_scale(name, scale):
-    """The centre of a bump's change, in every plane, against where its samples lie."""
+    """The centre of a bump's change agrees with the sample positions of every plane."""
     layout = replace(LAYOUTS[name], bits=16)
     frame = frame_of(layout, *(np.full(s, 30000) for s in plane_shapes(layout, 80, 90)))
     item = through_identity(tracked(frame, make_face(41.3, 44.8, 64)), detail=0.0)
@@ -201,7 +201,7 @@ def test_the_change_lands_in_the_same_place_at_every_scale(name, scale):
 
 
 def test_detail_decides_whether_what_lies_beyond_the_band_is_replaced(rng):
-    """A flat frame with fine texture, and a network that has removed nothing but cannot see it."""
+    """The frame has a texture finer than the crop, which the network cannot see."""
     texture = cv2.GaussianBlur(rng.normal(0, 1, (128, 128)), (0, 0), 1.0)
     frame = frame_of("gray", 128 + 20 * texture / texture.std())
     face = make_face(64, 64, 120)
@@ -227,7 +227,7 @@ def test_detail_decides_whether_what_lies_beyond_the_band_is_replaced(rng):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("width", [40, 160])
 def test_where_all_detail_is_replaced_the_face_is_the_enhanced_picture(name, width, rng):
-    """In every plane, sample by sample, whatever was there; the picture is a smooth function."""
+    """The picture is a smooth function, which every sample of every plane must show."""
     frame = make_frame(name, 200, 220, rng)
     item = through_identity(tracked(frame, make_face(105.2, 98.6, width, 11)), detail=1.0)
     (face,) = item.faces
@@ -249,13 +249,13 @@ def test_where_all_detail_is_replaced_the_face_is_the_enhanced_picture(name, wid
 
 
 def shades(x, y, width):
-    """Waves as long as the face is wide, in each colour another way; (..., 3) in [0, 1]."""
+    """Return waves as long as the face is wide, different in each colour; (..., 3) in [0, 1]."""
     waves = (np.sin(6 * x / width), np.cos(6 * y / width), np.sin(4 * (x - y) / width))
     return np.stack([0.5 + 0.3 * wave for wave in waves], -1)
 
 
 def brighter(item, by):
-    """The same item as if a network had made all faces brighter."""
+    """Return the item with brighter enhanced faces."""
     new = (Crop(f.enhanced.image + np.float32(by), f.enhanced.crop_from_frame) for f in item.faces)
     return replace(
         item, faces=tuple(replace(f, enhanced=e) for f, e in zip(item.faces, new, strict=True))
@@ -283,7 +283,7 @@ def test_a_face_beyond_the_frame_changes_nothing(place, rng):
 @pytest.mark.parametrize("name", ["yuv420p", "yuv411p", "rgb24", "gray"])
 @pytest.mark.parametrize("place", [(3.0, 4.0), (77.0, 4.0), (3.0, 76.0), (77.0, 76.0)])
 def test_a_face_over_the_edge_is_changed_as_far_as_it_shows(name, place):
-    """As in a larger frame of which only this part is seen."""
+    """The change equals that in a larger frame, of which this is a part."""
     layout = LAYOUTS[name]
     done = []
     for side, shift in ((80, 0), (240, 80)):
@@ -339,7 +339,7 @@ def test_paste_holds_nothing_back():
 
 
 def change_of(own, added, detail):
-    """The change in the middle of a face, where frame and enhanced picture add to a flat crop.
+    """Return the change in the middle of a face for additions to the frame and to the result.
 
     Args: own, added: (128, 128) in codes of 16 bits.
     """
@@ -366,7 +366,7 @@ MIDDLE = np.s_[54:84, 54:74]
 
 @pytest.fixture
 def waves(rng):
-    """Two unlike pictures of detail, (128, 128)."""
+    """Return two different pictures of detail, (128, 128)."""
     return rng.normal(0, 1000, (2, 128, 128)).round()
 
 

@@ -1,4 +1,4 @@
-"""Whom to enhance: settings of single faces, and the largest of many without flicker."""
+"""Choice of faces: settings of single faces, and the largest of many without flicker."""
 
 import pickle
 

@@ -15,7 +15,7 @@ FRAME = flat_frame("gray", 4, 4, (0, 0, 0))
 
 
 def face(enhanced, consistent=None, track=0):
-    """A face from its pictures; a plain grey consistent crop unless given."""
+    """Return a face with given pictures. Its consistent crop is grey unless given."""
     small = enhanced.shape[-1] // 4
     if consistent is None:
         consistent = np.full((3, small, small), 0.5, np.float32)
@@ -117,7 +117,7 @@ def test_the_window_is_as_wide_as_declared_and_no_wider(causal):
 
 
 def test_smoothing_averages_what_came_in_and_not_what_went_out():
-    """No feedback: an old frame has no influence beyond its window."""
+    """There is no feedback, so an old frame has no influence beyond its window."""
     pictures = [[face(grey(float(number)))] for number in range(9)]
     done = run(Smoother(NUMPY, 1), items(pictures))
     found = [float(item.faces[0].enhanced.image.mean()) for item in done]
@@ -200,7 +200,7 @@ def test_a_moving_part_is_not_smeared_while_the_rest_is_smoothed(rng):
 
 
 def moving_face(count, speed, size=64):
-    """Sharp pictures (3, 4 * size, 4 * size) of low contrast that move by `speed` crop pixels."""
+    """Return sharp moving pictures of low contrast, (3, 4 * size, 4 * size)."""
     rng = np.random.default_rng(3)
     side = 4 * size
     fine, coarse = (
@@ -222,7 +222,7 @@ def shrunk(picture, factor=4):
 
 
 def soft_noise(rng, sigma, shape):
-    """Noise (C, H, W) without the finest frequencies, as codecs and networks leave it."""
+    """Return noise (C, H, W) without the finest frequencies."""
     noise = [cv2.GaussianBlur(c, (0, 0), 1.0) for c in rng.normal(0, 1, shape)]
     return np.stack([sigma * channel / channel.std() for channel in noise]).astype(np.float32)
 
@@ -235,7 +235,7 @@ def distance(made, truth):
 @pytest.mark.parametrize("speed", [0.25, 0.7])
 @pytest.mark.parametrize("causal", [False, True])
 def test_faint_texture_that_moves_is_followed(rng, speed, causal):
-    """Skin whose contrast is below the tolerance used to be averaged with where it had been."""
+    """The contrast of skin is below the tolerance for motion."""
     truth = moving_face(9, speed)
     made = [picture + soft_noise(rng, 0.03, picture.shape) for picture in truth]
     given = items([[face(m, shrunk(t))] for m, t in zip(made, truth, strict=True)])
@@ -253,7 +253,7 @@ def test_faint_texture_that_moves_is_followed(rng, speed, causal):
 
 @pytest.mark.parametrize("noise", [0.004, 0.015])
 def test_on_a_still_face_flow_does_not_follow_noise(rng, noise):
-    """The average is as good as without flow: the root of five, for a window of five."""
+    """The noise of a window of five falls by the root of five, as without flow."""
     (truth,) = moving_face(1, 0)
     made = [truth + rng.normal(0, 0.02, truth.shape).astype(np.float32) for _ in range(9)]
     small = shrunk(truth)

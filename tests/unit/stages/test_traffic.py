@@ -1,4 +1,4 @@
-"""What travels, shown with a device that computes nothing: torch's "meta".
+"""Copies between host and device, counted on a device that computes nothing: torch's "meta".
 
 Any tensor that was forgotten on the processor, and any value that is asked for on the way, is an
 error there.
@@ -24,7 +24,7 @@ NOWHERE = torch.device("meta")
 
 
 class Counted(Transfers):
-    """Copies to and from nowhere, and their sizes in bytes."""
+    """Stand-in for copies that counts their bytes."""
 
     def __init__(self):
         super().__init__(NOWHERE)
@@ -45,7 +45,7 @@ class Counted(Transfers):
 
 
 def larger(factor):
-    """Stands for a network."""
+    """Stand-in for a network."""
     return lambda x: torch.nn.functional.interpolate(x, scale_factor=factor)
 
 

@@ -1,4 +1,4 @@
-"""Files, disks and pages that make trouble, without a browser."""
+"""Damaged files, full disks and lost files in the studio, without a browser."""
 
 import subprocess
 import time

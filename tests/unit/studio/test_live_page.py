@@ -1,4 +1,4 @@
-"""The page of a live run: what it shows, to whom, and that it costs nothing when nobody looks."""
+"""The page of a live run: its pictures, its protection, and its costs without a viewer."""
 
 import http.client
 import json

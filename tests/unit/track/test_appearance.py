@@ -1,4 +1,4 @@
-"""A face looks like itself and not like another, and a covering hand is hardly learnt."""
+"""A face resembles itself and no other, and a covering hand is hardly learnt."""
 
 import numpy as np
 import pytest

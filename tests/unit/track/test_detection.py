@@ -41,7 +41,7 @@ def whole_frame_and_tiles(frame, detector="full_range"):
 
 
 def turned(rgb, degrees, centre=(160.0, 105.0)):
-    """The picture turned clockwise about a point, and where points come to lie."""
+    """Return the picture rotated clockwise about a point, and the new places of points."""
     matrix = cv2.getRotationMatrix2D(centre, -degrees, 1.0)
     picture = cv2.warpAffine(rgb, matrix, rgb.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
     return picture, lambda points: points @ matrix[:, :2].T + matrix[:, 2]

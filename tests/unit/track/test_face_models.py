@@ -44,7 +44,7 @@ def fake_model(name: str) -> FaceModel:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and two small models in place of the real ones."""
+    """Return an empty cache, with two small models in place of the real ones."""
     monkeypatch.setattr(face_models, "FACE_MODELS", (fake_model("near"), fake_model("far")))
     licence = WheelFile(**pinned("mediapipe-0.10.21.dist-info/LICENSE"))
     monkeypatch.setattr(face_models, "LICENCE", licence)
@@ -56,7 +56,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder that pip may search: no index, no configuration, no network."""
+    """Return the only folder that pip may search. There is no index, configuration or network."""
     folder = tmp_path / "links"
     folder.mkdir()
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)

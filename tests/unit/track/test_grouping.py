@@ -9,7 +9,7 @@ from tests.support.frames import frame_of, make_face
 
 
 class Brightness:
-    """Stands in for the recogniser: the embedding of a face is twice its brightness, 0 to 1."""
+    """Stand-in for the recogniser whose embeddings are twice the brightness, 0 to 1."""
 
     def __init__(self):
         self.calls = 0
@@ -28,7 +28,7 @@ def face(track, width=80.0, x=100.0, **fields):
 
 
 def shot(embedding, *faces):
-    """A frame in which all faces have the same embedding."""
+    """Return a frame in which all faces have the same embedding."""
     pixels = np.full((240, 320), round(embedding / 2 * 255), np.uint8)
     return TrackedFrame(frame_of("gray", pixels), faces)
 

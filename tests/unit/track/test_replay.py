@@ -1,4 +1,4 @@
-"""Faces from a tracks file are where the tracker saw them, whatever part of the video is read."""
+"""Faces from a tracks file keep their places, whatever part of the video is read."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -20,7 +20,7 @@ def frame(pts, **fields):
 
 
 def path(pts):
-    """Face 1, moving; it cannot be enhanced in frame 7, and is not seen in frames 4 and 5."""
+    """Return tracks of face 1, which cannot be enhanced in frame 7 and is missing in 4 and 5."""
     why = "not seen clearly" if pts == 7 else None
     return make_face(20 + pts, 30, 40, degrees=pts, track=1, skipped=why)
 

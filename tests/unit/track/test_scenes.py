@@ -102,7 +102,7 @@ def picture():
 
 
 def luma_at(picture, x, y):
-    """64x48 of a part that begins at (x, y), a quarter of the size."""
+    """Return the 64x48 thumbnail of the part that begins at (x, y)."""
     part = cv2.warpAffine(picture, np.array([[1.0, 0, -x], [0, 1, -y]]), (256, 192), borderMode=2)
     return cv2.resize(part, (64, 48), interpolation=cv2.INTER_AREA)
 

@@ -182,7 +182,7 @@ def test_importing_the_tracker_loads_no_model_runtime():
 
 
 def crossing(index):
-    """Two people, the astronaut before another one, pass each other in 60 frames."""
+    """Return 60 frames in which two people pass each other."""
     yy, xx = np.mgrid[:170, :150]
     alpha = (np.hypot((xx - 75) / 70, (yy - 85) / 82) < 1).astype(np.float32)[..., None]
     front = data.astronaut()[20:190, 150:300]

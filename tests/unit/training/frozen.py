@@ -14,7 +14,7 @@ _BLOCKS += [(112, 5), (112, 5), (112, 5), (192, 5), (192, 5), (192, 5), (192, 5)
 
 
 def feature_weights() -> dict[str, Tensor]:
-    """What the package's file holds, with random values."""
+    """Return the contents of the package's file, with random values."""
     generator = torch.Generator().manual_seed(3)
     weights: dict[str, Tensor] = {}
 
@@ -37,7 +37,7 @@ def feature_weights() -> dict[str, Tensor]:
 
 
 class RandomParameters:
-    """Instead of dlib's file."""
+    """Random parameters in place of dlib's file."""
 
     def __init__(self) -> None:
         self._generator = torch.Generator().manual_seed(4)
@@ -58,7 +58,7 @@ class RandomParameters:
 
 @cache
 def frozen_networks() -> dict[str, nn.Module]:
-    """By the names that the perceptual method gives them."""
+    """Return stand-ins by the names that the perceptual method gives them."""
     return {
         "features": FeatureNetwork(feature_weights()),
         "recognition": RecognitionNetwork(RandomParameters()),

@@ -15,7 +15,7 @@ FIELDS += [f"{point}_{axis}" for point in POINTS for axis in "xy"]
 
 
 def picture(side: int, seed: int) -> np.ndarray:
-    """Smooth colours with sharp marks at the canonical landmarks; uint8 (side, side, 3) BGR."""
+    """Return smooth colours with sharp marks at the landmarks; uint8 (side, side, 3) BGR."""
     rng = np.random.default_rng(seed)
     small = rng.uniform(60, 200, (6, 6, 3)).astype(np.float32)
     image = cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
@@ -62,7 +62,7 @@ def write_list(folder: Path, rows: list[dict[str, object]]) -> None:
 def portrait(
     scale: float = 0.75, turn: float = 0.0, dx: float = 0.0, size: tuple[int, int] = (320, 240)
 ) -> np.ndarray:
-    """A photograph with one face near the middle, 88 `scale` pixels wide; uint8 RGB.
+    """Return a photograph with one face near the middle, 88 `scale` pixels wide; uint8 RGB.
 
     Args: turn: degrees about the face's middle. dx: pixels to the right. size: width and height.
     """

@@ -15,7 +15,7 @@ SIDE = 256
 
 
 def portrait(skin: tuple[int, int, int], iris: tuple[int, int, int]) -> np.ndarray:
-    """A plain face: skin everywhere, and two discs for eyes."""
+    """Return a face of plain skin with two discs for eyes."""
     picture = np.full((SIDE, SIDE, 3), skin, np.uint8)
     places = (np.arange(SIDE) + 0.5) / SIDE
     for x, y in EYES:

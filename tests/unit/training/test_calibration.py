@@ -1,4 +1,4 @@
-"""What eight-bit inference must know is measured on faces, and kept only if it is good enough."""
+"""Calibration for int8: ranges are measured on faces, and kept only if the result is good."""
 
 import json
 
@@ -32,7 +32,7 @@ def pack(tmp_path_factory):
 
 @pytest.fixture
 def file(tmp_path):
-    """Tiny networks that correct a little, as trained ones do."""
+    """Return the path of tiny networks that correct a little, like trained ones."""
     run = made()
     for name in ("consistifier", "superresolver"):
         run.average(name).head.weight.mul_(0.05)
@@ -115,7 +115,7 @@ def test_what_is_measured_is_what_runs_in_eight_bits():
 
 @needs_vnni
 def test_the_cost_is_measured_against_the_truth(file):
-    """Where bf16 itself is the truth, all that eight bits are apart is their cost."""
+    """If bf16 is the ground truth, the cost of int8 is its distance from bf16."""
     pair = weights.load(str(file))
     seen = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():

@@ -8,7 +8,7 @@ from crsr_video.training.codec import CODECS, KNOWN, compress, jpeg
 
 
 def picture(height: int = 64, width: int = 64, seed: int = 0) -> np.ndarray:
-    """Smooth waves with a sharp edge; float32 (height, width, 3) in [0, 1]."""
+    """Return smooth waves with a sharp edge; float32 (height, width, 3) in [0, 1]."""
     y, x = np.mgrid[:height, :width] / 10.0
     phase = np.random.default_rng(seed).uniform(0, 6, (3, 1, 1))
     waves = 0.5 + 0.25 * np.sin(x + phase) * np.cos(0.7 * y + phase)

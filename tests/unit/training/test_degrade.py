@@ -26,7 +26,7 @@ PERFECT = Degradation(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 99)
 
 
 def hr(side: int = 128, count: int = 4) -> torch.Tensor:
-    """Smooth random pictures with sharp edges."""
+    """Return smooth random pictures with sharp edges."""
     generator = torch.Generator().manual_seed(1)
     small = torch.rand(count, 3, 6, 6, generator=generator) * 0.6 + 0.2
     picture = torch.nn.functional.interpolate(small, size=(side, side), mode="bicubic")
@@ -98,13 +98,13 @@ def test_drawn_codecs_cover_all_and_stay_in_range() -> None:
 
 
 def luma(picture: torch.Tensor) -> torch.Tensor:
-    """Softened, so that the edges' aliases do not count as shifts; (3, H, W) to (H, W)."""
+    """Return softened luma (H, W), so that aliases of edges do not count as shifts."""
     grey = (picture * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0)
     return torch.nn.functional.avg_pool2d(grey[None], 5, 1, 2)[0]
 
 
 def shift(picture: torch.Tensor, truth: torch.Tensor) -> float:
-    """How far a picture lies from where it should, pixels; least squares on its gradients."""
+    """Return the shift of a picture in pixels, by least squares on its gradients."""
     inner = (slice(4, -4), slice(4, -4))
     y, x = (g[inner].flatten() for g in torch.gradient(luma(truth)))
     difference = (luma(picture) - luma(truth))[inner].flatten()

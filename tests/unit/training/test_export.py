@@ -16,7 +16,7 @@ from tests.unit.training.made_faces import make_folder
 
 
 def made(name: str = "joint") -> Run:
-    """A run with random averaged weights, the same for every method where the networks are."""
+    """Return a run with random averaged weights, the same for every method."""
     chosen = method(name, "tiny", [], [])
     run = Run(chosen.name, chosen.settings(), chosen.specs())
     torch.manual_seed(0)

@@ -16,7 +16,7 @@ from tests.unit.training.made_faces import portrait
 
 
 def write_clip(path, pictures):
-    """Motion JPEG, which OpenCV writes wherever it is installed."""
+    """Write Motion JPEG, which every installation of OpenCV can do."""
     path.parent.mkdir(parents=True, exist_ok=True)
     size = pictures[0].shape[1::-1]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, size)

@@ -1,4 +1,4 @@
-"""Every way of training, on made-up draws."""
+"""Every method of training on generated batches."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def draw() -> Draw:
 
 
 def begun(method) -> Run:
-    """A new run whose heads are not zero: zero would let nothing through to what lies before."""
+    """Return a new run whose heads are not zero, so that gradients reach all layers."""
     run = Run(method.name, method.settings(), method.specs(), seed=1)
     run.frozen |= frozen_networks()
     torch.manual_seed(2)
@@ -53,7 +53,7 @@ def begun(method) -> Run:
 
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_every_method_learns_what_it_sees(name: str) -> None:
-    """The generators' loss falls, except for the adversarial terms, which never settle."""
+    """The generators' loss falls, except for adversarial terms."""
     # The degradation GAN's adversarial term is strong enough to move pictures off their anchor.
     method = tiny(name, **({"low": 0.01} if name == "lrgan" else {}))
     run, seen = begun(method), draw()
@@ -107,7 +107,7 @@ def test_footage_without_coupling_and_regularisation_leaves_the_consistifier_alo
 
 
 def test_without_coupling_no_picture_reaches_the_consistifier() -> None:
-    """From pairs too: only the terms at low resolution train it."""
+    """Only terms at low resolution train it, also with pairs."""
     states = []
     for clean in (0.0, 5.0):
         method = tiny("joint", coupling=0.0, paired=Paired(clean=clean))
@@ -131,7 +131,7 @@ def test_a_frozen_super_resolver_stays() -> None:
 
 
 def test_only_the_pixel_loss_trains_the_fidelity_head() -> None:
-    """Without coupling, nothing else of the networks that texture 0 uses may depend on texture."""
+    """Without coupling, the networks at texture 0 do not depend on texture."""
     alone = tiny("perceptual", coupling=0.0)
     without = replace(alone, textured_pixel=0.0, features=0.0, adversarial=0.0, chroma=0.0)
     states = []

@@ -18,7 +18,7 @@ def grid(step: float, side: int, start: tuple[float, float] = (0.0, 0.0), count:
 
 
 def ramp(side: int = 64) -> torch.Tensor:
-    """Brightness equal to y in the first channel, x in the second, over the side."""
+    """Return a picture whose first channel is y / side, and whose second is x / side."""
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     return torch.stack([y, x, x + y]).float()[None] / side
 

@@ -20,7 +20,7 @@ from tests.unit.training.made_faces import make_folder, picture, portrait, row, 
 
 
 def found(counts):
-    """What was stored and what was not, without the zeros."""
+    """Return the counts of stored and rejected faces, without zeros."""
     return {name: count for name, count in counts.items() if count and name != "quality"}
 
 

@@ -1,4 +1,4 @@
-"""The pretrained networks that take part in training, and what is asked of them."""
+"""Pretrained networks in losses of training."""
 
 import pytest
 import torch

@@ -250,7 +250,7 @@ def test_wrong_lists_of_blocks_are_refused(path, wrong):
     ids=str,
 )
 def test_huge_networks_are_refused_quickly_and_without_memory(path, huge):
-    """The file decides how much is built: a hundred kilobytes must not ask for minutes."""
+    """The file decides the size of the networks, so a small file could take minutes."""
     begin = time.perf_counter()
     refused(write(path, sr=SR | huge))
     assert time.perf_counter() - begin < 2
@@ -287,7 +287,7 @@ def test_values_that_are_not_finite_are_refused(path, key, value):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A package folder of our own."""
+    """Return an empty folder in place of the package's folder of weights."""
     monkeypatch.setattr("crsr_video.weights.loader.package_folder", lambda: tmp_path)
     return tmp_path
 
@@ -326,7 +326,7 @@ def test_every_shipped_checkpoint_is_there_with_its_card_and_loads():
 
 
 def test_ranges_of_shipped_weights_are_those_of_their_networks():
-    """Exported anew without being measured anew, weights would quietly run at half the speed."""
+    """Without measured ranges, weights would silently run at half the speed."""
     shipped = {item.sha256: item for item in weights.shipped()}
     measured = json.loads(weights.ranges_file(weights.shipped()[0].path).read_text())
     assert set(measured) <= set(shipped), "ranges of weights that are not shipped any more"

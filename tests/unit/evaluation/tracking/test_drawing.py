@@ -28,7 +28,7 @@ def first(made, cast=None, index=0):
 
 
 def centroid(luma, point, reach):
-    """Of the dark spot about a point, whose surroundings are light."""
+    """Return the centroid of a dark spot about a point in light surroundings."""
     x0, y0 = (int(v - reach) for v in point)
     side = int(2 * reach) + 2
     dark = luma[y0 : y0 + side, x0 : x0 + side].astype(float)

@@ -9,7 +9,7 @@ from tests.support.tracking_truth import tracked, true
 
 
 def judged(frames):
-    """Figures and score of (truths, faces) by frame."""
+    """Return the figures and the score of (truths, faces) by frame."""
     scorer = Scorer()
     for index, (truths, faces) in enumerate(frames):
         scorer.add_frame(index, truths, faces)
@@ -52,7 +52,7 @@ def test_a_box_of_another_size_does_not_match():
 
 
 def swapped(at, count=10):
-    """Two faces far apart whose tracks change places."""
+    """Return frames of two distant faces whose tracks are swapped."""
     for t in range(count):
         a, b = (7, 8) if t < at else (8, 7)
         yield (
@@ -94,7 +94,7 @@ def test_a_second_track_on_a_face_is_false():
 
 
 def test_a_pair_is_kept_although_another_is_nearer():
-    """Two faces cross; the tracks are a little late, which is no change of ids."""
+    """Two faces cross, and their tracks are a little late, which is no swap of IDs."""
     frames = []
     for t in range(21):
         x = 10.0 * (t - 10)

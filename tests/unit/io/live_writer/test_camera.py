@@ -18,7 +18,7 @@ class PixelFormat(Enum):
 
 
 class Camera:
-    """Keeps all pictures, and is as strict as pyvirtualcam."""
+    """Stand-in that keeps all pictures, and is as strict as pyvirtualcam."""
 
     cameras: "list[Camera]" = []  # noqa: RUF012 - shared on purpose
 

@@ -365,7 +365,7 @@ def test_srt_without_a_receiver_is_an_error(tmp_path: Path) -> None:
 
 
 def test_no_child_process_and_no_thread_is_left(tmp_path: Path) -> None:
-    """Neither after a failed connection, nor after an abort."""
+    """This holds after a failed connection, and after an abort."""
     children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
     before = children.read_text() if children.exists() else ""
     with socket.create_server(("127.0.0.1", 0)) as server, clip(tmp_path, frames=2) as source:

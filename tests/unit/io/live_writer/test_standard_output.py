@@ -347,7 +347,7 @@ def available(number: int) -> int:
 
 
 def test_output_redirected_to_a_file_is_written(tmp_path: Path) -> None:
-    """As in `> result.nut`."""
+    """This is `> result.nut` in a shell."""
     target = tmp_path / "result.nut"
     with clip(tmp_path, frames=5) as source:
         into = os.open(target, os.O_WRONLY | os.O_CREAT)

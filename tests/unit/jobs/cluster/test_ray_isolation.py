@@ -1,4 +1,4 @@
-"""Ray's effects on this process are temporary, and its private function may be missing."""
+"""Ray's effects on this process are temporary, and its private function may be absent."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""A pipeline without networks that has memory and lookahead like the real one."""
+"""Pipeline without networks that has memory and lookahead like the real one."""
 
 from collections import deque
 

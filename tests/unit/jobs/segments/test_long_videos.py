@@ -59,7 +59,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Gauge:
-    """Samples resident memory and open files."""
+    """Thread that samples resident memory and open files."""
 
     def __init__(self, every: int) -> None:
         self._every = every

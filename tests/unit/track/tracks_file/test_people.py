@@ -18,7 +18,7 @@ from tests.support.tracks_files import FACTS, SETTINGS, document, frame
 
 
 def three_tracks(people=None):
-    """Track 1 in frames 0 and 1, track 2 in frame 2, and track 4 in frames 3 to 5."""
+    """Return track 1 in frames 0 and 1, track 2 in frame 2, and track 4 in frames 3 to 5."""
     recorder = Recorder()
     for number, track in enumerate((1, 1, 2, 4, 4, 4)):
         recorder.add(tracked(frame(number), make_face(30, 30, 32 + 8 * track, track=track)))
