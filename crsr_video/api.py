@@ -19,7 +19,7 @@ from crsr_video.io import frames as conversion
 from crsr_video.io import still_files
 from crsr_video.io.sources.opening import check_path
 from crsr_video.jobs.file import enhance
-from crsr_video.jobs.summary import Summary
+from crsr_video.jobs.file_run import Summary
 from crsr_video.types import Frame, RunStatistics
 
 if TYPE_CHECKING:

@@ -356,7 +356,9 @@ class EnhancerConfig:
         changes: dict[str, Any] = {}
         grouped: dict[str, dict[str, Any]] = {}
         groups = {
-            item.name: group.name for group in self._groups() for item in _fields_of(self, group)
+            item.name: group.name
+            for group in self._groups()
+            for item in fields(getattr(self, group.name))
         }
         own = {item.name for item in fields(self)}
         for name, value in options.items():
@@ -424,10 +426,6 @@ class Config(EnhancerConfig):
 
 _GROUPS = ("faces", "networks", "job")
 """Fields of `EnhancerConfig` and `Config` whose settings can be named without their group."""
-
-
-def _fields_of(config: EnhancerConfig, group: "Field[Any]") -> "tuple[Field[Any], ...]":
-    return fields(getattr(config, group.name))
 
 
 def _check_share(name: str, value: float) -> None:

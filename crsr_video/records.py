@@ -53,7 +53,7 @@ def _decode(kind: Any, value: Any) -> Any:
         return _decode_tuple(args, value)
     if origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
         key_kind, item_kind = args
-        return {_decode_key(key_kind, key): _decode(item_kind, v) for key, v in value.items()}
+        return {key_kind(key): _decode(item_kind, v) for key, v in value.items()}
     if kind is bytes and isinstance(value, str):
         return base64.b64decode(value, validate=True)
     if kind is Path and isinstance(value, str):
@@ -87,10 +87,6 @@ def _decode_tuple(kinds: tuple[Any, ...], values: list[Any]) -> tuple[Any, ...]:
     if len(kinds) != len(values):
         raise ValueError(f"expected {len(kinds)} values, found {len(values)}")
     return tuple(_decode(kind, value) for kind, value in zip(kinds, values, strict=True))
-
-
-def _decode_key(kind: Any, key: str) -> Any:
-    return int(key) if kind is int else key
 
 
 def _is_scalar(kind: type, value: Any) -> bool:

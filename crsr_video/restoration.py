@@ -57,7 +57,6 @@ class Restoration:
     stages: tuple[tuple[str, Stage[Any, Any]], ...]
     """Names and stages in order."""
     placement: Placement
-    """Device and precision of the networks."""
     notices: tuple[str, ...]
     """Notices about settings that the weights or the face models do not support."""
 

@@ -73,7 +73,6 @@ class Patch:
     """Region of a finished frame that was changed for one face: the support of its mask."""
 
     track: int
-    """Track ID of the face."""
     box: tuple[int, int, int, int]
     """x0, y0, x1, y1 in frame pixels, half-open. This face changes no sample outside the box."""
     crop_from_frame: NDArray[np.float64]
@@ -267,7 +266,6 @@ class RunStatistics:
     skipped: dict[str, int] = field(default_factory=dict)
     """Number of faces that were left alone, summed over frames, by reason."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
-    """Time spent in each stage."""
 
 
 @dataclass(frozen=True, slots=True)

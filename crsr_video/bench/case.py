@@ -82,7 +82,6 @@ def measure(case: BenchCase, clip: Path) -> CaseFigures:
         peak_bytes=round(memory * 2**20),
         device=device_name(device),
         device_bytes=device_memory,
-        transfer_ms=_transfer_ms(case, clip, networks, first.frames),
         notices=decoder_notices(case, clip),
     )
 
@@ -152,8 +151,6 @@ def decoder_notices(case: BenchCase, clip: Path) -> tuple[str, ...]:
 
 
 class _StageClock:
-    """Sums CPU seconds by name."""
-
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
@@ -317,13 +314,6 @@ def _gpu_compute_ms(networks: Networks, times: StageTimes, runs: int) -> float:
         steps = transfers.measure_steps(forward, transfers_for(device), images, runs)
         total += steps.compute_ms / batch * count
     return total
-
-
-def _transfer_ms(case: BenchCase, clip: Path, networks: Networks, frames: int) -> float | None:
-    if networks.placement.device.type != "cuda":
-        return 0.0
-    found = transfers.profiled_copies_ms(lambda: _enhance(case, clip, networks))
-    return None if found is None else found / frames
 
 
 def _median(speeds: list[Speed]) -> Speed:

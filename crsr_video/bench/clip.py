@@ -153,7 +153,6 @@ def _soft_face() -> Floats:
 
 
 def _head() -> tuple[Floats, Floats]:
-    """Return the face, (h, w, 3) BGR, and its opacity, (h, w, 1)."""
     picture = _soft_face()
     y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
     (cx, cy), (rx, ry) = _HEAD_CENTRE, _HEAD_RADII

@@ -12,7 +12,6 @@ class BenchCase:
     faces: int
     """Number of faces in every frame, from 0 to 4."""
     preset: str
-    """Preset of the x264 encoder."""
     frames: int
     model: str
     runs: int
@@ -71,7 +70,6 @@ class CaseFigures:
     stages: dict[str, float]
     """CPU milliseconds per frame of each stage, measured alone with codecs on one thread."""
     enhanced_faces: float
-    """Enhanced faces per frame."""
     networks: NetworkSpeed
     peak_bytes: int
     """Largest memory of the process, or 0 if the system does not report it."""
@@ -79,9 +77,6 @@ class CaseFigures:
     """Device of the networks: cpu, mps, or the name of a GPU."""
     device_bytes: int = 0
     """Largest memory on the GPU, or 0 without one."""
-    transfer_ms: float | None = 0.0
-    """Milliseconds per frame of copies to and from the GPU: 0 without one, and None if the GPU does
-    not report them."""
     notices: tuple[str, ...] = ()
     """Notices of the decoder, for instance that a device is missing."""
 
@@ -89,11 +84,6 @@ class CaseFigures:
     def slowdown(self) -> float:
         """Time of enhancing divided by that of plain transcoding."""
         return self.enhanced.wall_ms / self.plain.wall_ms
-
-    @property
-    def transfer_share(self) -> float | None:
-        """Share of copies in the time of an enhanced frame. Other work may overlap with them."""
-        return None if self.transfer_ms is None else self.transfer_ms / self.enhanced.wall_ms
 
     @property
     def cpu_ratio(self) -> float:

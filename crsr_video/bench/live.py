@@ -79,7 +79,6 @@ class LiveFigures:
     levels: Sequence[str]
     """Notices about changes of quality."""
     summary: dict[str, Any]
-    """The summary of the live run."""
 
 
 def measure(load: Load, options: Sequence[str] = ()) -> LiveFigures:

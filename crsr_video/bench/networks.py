@@ -20,13 +20,13 @@ from crsr_video.bench.case import (
     reset_device_peak,
 )
 from crsr_video.bench.clip import face_crops
-from crsr_video.bench.machine import machine_line
 from crsr_video.config import Config, Precision
 from crsr_video.errors import BenchError
 from crsr_video.export.modules import reference
+from crsr_video.formatting import markdown_table
 from crsr_video.imaging.psnr import psnr
 from crsr_video.runtime.loading import Networks, load_networks
-from crsr_video.text_table import markdown_table
+from crsr_video.versions import machine_line
 
 _MIN_SECONDS = 0.05
 """Shortest timed interval. A small batch is repeated until it takes this long."""
@@ -67,7 +67,6 @@ class NetworkFigures:
     device: str
     """Device of the networks: cpu, mps, or the name of a GPU."""
     threads: int
-    """CPU threads of the networks."""
     side: int
     batch: int
     ms: float
@@ -157,7 +156,6 @@ class _Comparison:
         self._plain = weights.load(model)  # Loaded again: a run rewrites the layers.
 
     def measure(self, side: int, batch: int, runs: int) -> list[NetworkFigures]:
-        """Return a row for each backend."""
         images = face_crops(batch, side)
         reset_device_peak(self._device)
         results = [backend.run(images) for backend in self._compared]  # This also warms up.

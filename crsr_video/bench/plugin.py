@@ -19,10 +19,10 @@ from statistics import median
 from crsr_video import weights
 from crsr_video.bench import clip
 from crsr_video.errors import BenchError, ServerError, VersionError
+from crsr_video.formatting import markdown_table
 from crsr_video.io.reader import Reader
 from crsr_video.plugins import ffmpeg, ffmpeg_filters, frei0r, status
 from crsr_video.server import Client, EffectSettings
-from crsr_video.text_table import markdown_table
 
 FILMS = {"repeated frames": 1, "moving, no face": 0, "moving, a face": 1}
 """Number of faces by name. In the first film, every frame is the same."""
@@ -63,9 +63,7 @@ class PluginFigures:
     film: str
     """A key of `FILMS`."""
     conversion: Pass
-    """Decoding and conversion without the effect."""
     effect: Pass
-    """Decoding and conversion with the effect."""
 
     @property
     def overhead_ms(self) -> float:
@@ -117,7 +115,6 @@ def _environment(folder: Path) -> Mapping[str, str]:
 
 
 def _clips(folder: Path, settings: PluginBenchSettings) -> dict[int, Path]:
-    """Write the clips, and return their paths by number of faces."""
     width, height = clip.SIZES[settings.size]
     made = {}
     for faces in sorted(set(FILMS.values())):
@@ -234,7 +231,6 @@ def time_pass(words: list[str], frames: int, environment: Mapping[str, str], ser
 
 
 def _children_seconds() -> float:
-    """Return the CPU seconds of all child processes that have ended."""
     used = os.times()
     return used.children_user + used.children_system
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from crsr_video.bench import clip
 from crsr_video.bench.figures import BenchCase, BenchFigures, CaseFigures, Startup
-from crsr_video.bench.machine import machine, machine_line
 from crsr_video.errors import BenchError
+from crsr_video.formatting import markdown_table
 from crsr_video.records import from_json, to_json
-from crsr_video.text_table import markdown_table
+from crsr_video.versions import machine, machine_line
 
 _PROGRAM = [sys.executable, "-m", "crsr_video"]
 _STARTUP_FRAMES = 40
@@ -187,7 +187,7 @@ def _network_table(cases: Sequence[CaseFigures]) -> str:
     on_gpu = any(one.device_bytes for one in cases)
     header = [*_NAMES, "enhanced per frame", "crop", "precision", "Mmac per face"]
     header += ["GFLOP/s", "peak", "share", "memory"]
-    header += ["GPU memory", "transfers per frame", "transfers"] if on_gpu else []
+    header += ["GPU memory"] if on_gpu else []
     rows = []
     for one in cases:
         networks = one.networks
@@ -202,14 +202,7 @@ def _network_table(cases: Sequence[CaseFigures]) -> str:
             f"{networks.achieved / networks.peak:.0%}",
             f"{one.peak_bytes / 2**20:.0f} MiB" if one.peak_bytes else "?",
         ]
-        rows.append(row + (_transfer_cells(one) if on_gpu else []))
+        if on_gpu:
+            row.append(f"{one.device_bytes / 2**20:.0f} MiB" if one.device_bytes else "-")
+        rows.append(row)
     return markdown_table(header, rows, _WORDS)
-
-
-def _transfer_cells(one: CaseFigures) -> list[str]:
-    if not one.device_bytes:
-        return ["-", "-", "-"]
-    memory = f"{one.device_bytes / 2**20:.0f} MiB"
-    if one.transfer_ms is None:
-        return [memory, "?", "?"]
-    return [memory, f"{one.transfer_ms:.2f} ms", f"{one.transfer_share:.0%}"]

@@ -1,9 +1,8 @@
 """Time of the copies between the processor's memory and a GPU."""
 
-import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
@@ -18,8 +17,6 @@ Images = NDArray[np.float32]
 """(N, 3, S, S), RGB in [0, 1]."""
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
-_COPY_EVENT = re.compile(r"Memcpy (HtoD|DtoH)")
-"""CUPTI's names of copies to a GPU and from it."""
 _MAX_PENDING = 2
 """Results that may still be copied while the next batch is computed."""
 
@@ -89,28 +86,6 @@ def stream_batches(forward: Forward, transfers: Transfers, images: Images, count
     for finish in pending:
         result = finish()
     return result
-
-
-def profiled_copies_ms(act: Callable[[], object]) -> float | None:
-    """Milliseconds of copying to and from the GPU during a call, from the GPU's own counters.
-
-    Returns:
-        None if the counters may not be read on this machine.
-    """
-    activities = [torch.profiler.ProfilerActivity.CUDA]
-    with torch.profiler.profile(activities=activities) as profile:
-        act()
-    return copies_ms((one.key, one.self_device_time_total) for one in profile.key_averages())
-
-
-def copies_ms(events: Iterable[tuple[str, float]]) -> float | None:
-    """Milliseconds of the copies among profiler events, or None if there is no copy.
-
-    Args:
-        events: CUPTI's name and the microseconds of each event.
-    """
-    copies = [microseconds for name, microseconds in events if _COPY_EVENT.match(name)]
-    return sum(copies) / 1000 if copies else None
 
 
 def _wait(device: torch.device) -> None:

@@ -274,8 +274,7 @@ def networks(
     crsr-video bench networks --precision fp32 --against onnxruntime
     """
     from crsr_video.bench import networks
-    from crsr_video.bench.machine import machine
-    from crsr_video.versions import version_of
+    from crsr_video.versions import machine, version_of
 
     process.limit_library_threads(device)
     settings = networks.NetworkBenchSettings(
@@ -329,7 +328,7 @@ def plugin(common: Common, size: str, frames: int, model: str, runs: int, as_jso
     if sys.platform == "win32":
         raise BenchError("the effect works on Linux and macOS only")
     from crsr_video.bench import plugin
-    from crsr_video.bench.machine import machine
+    from crsr_video.versions import machine
 
     litert.prepare_process()
     if Path(model).is_file():  # The server runs in another folder.

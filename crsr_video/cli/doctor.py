@@ -37,7 +37,6 @@ class OptionalPart:
     """A part that only some features need."""
 
     name: str
-    """Name in the output."""
     purpose: str
     """The features that need it."""
     remedy: str

@@ -8,7 +8,7 @@ from crsr_video import memory
 from crsr_video.formatting import format_bytes, format_count
 
 if TYPE_CHECKING:
-    from crsr_video.jobs.summary import Summary
+    from crsr_video.jobs.file_run import Summary
     from crsr_video.runner import Progress
 
 _MUCH_LARGER = 1.5

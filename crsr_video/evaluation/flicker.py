@@ -93,13 +93,10 @@ def flicker_at_equal_sharpness(series: Steadiness, reference: Steadiness) -> flo
 
 @dataclass(frozen=True)
 class _Bands:
-    """Coarse and fine part of the luma of a crop."""
-
     coarse: Picture
     fine: Picture
 
     def at(self, gain: float) -> Picture:
-        """The luma with its fine part divided by a gain."""
         return self.coarse + self.fine / max(gain, 1e-6)
 
 

@@ -27,7 +27,6 @@ class Landmarks:
     points: Points
     """(5, 2) in pixels, in the order of `geometry.TEMPLATE`."""
     region: Region
-    """Region in which the model looked."""
 
     @property
     def eye_distance(self) -> float:

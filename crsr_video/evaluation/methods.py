@@ -99,7 +99,6 @@ class EvaluatedMethod:
     model: str = ""
     """The text that the user gave, or an empty string for the baseline."""
     sha256: str = ""
-    """Hash of the checkpoint."""
 
 
 def methods(models: Sequence[str], *, bf16: bool = False) -> list[EvaluatedMethod]:

@@ -127,7 +127,6 @@ class _Comparison:
 
     @torch.inference_mode()
     def scores(self, results: Tensor) -> Scores:
-        """Return all measures of results (N, 3, S, S)."""
         models, timed = self._models, self._models.timed
         region = face_region(results, self._framing)
         found: Scores = {}

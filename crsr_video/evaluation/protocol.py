@@ -20,7 +20,7 @@ from crsr_video.evaluation.methods import BASELINE, methods
 from crsr_video.evaluation.models import MetricModels
 from crsr_video.evaluation.paired import measure_faces
 from crsr_video.evaluation.samples import samples
-from crsr_video.text_table import markdown_table
+from crsr_video.formatting import markdown_table
 from crsr_video.training.export import export
 from crsr_video.training.genuine import NPZ_FRAME, Genuine
 from crsr_video.training.options import method
@@ -81,7 +81,6 @@ class ProtocolSettings:
     """Options of the comparison."""
 
     faces: Path
-    """Pack of prepared faces."""
     genuine: Path
     """A pack or an .npz file of real low-resolution faces of about 16 pixels."""
     folder: Path

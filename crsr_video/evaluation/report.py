@@ -8,7 +8,7 @@ from typing import Any
 
 from crsr_video.errors import TrainingError
 from crsr_video.evaluation.metrics import FACE_REGION
-from crsr_video.text_table import markdown_table
+from crsr_video.formatting import markdown_table
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from crsr_video.evaluation.flicker import (
 from crsr_video.evaluation.report import write
 from crsr_video.evaluation.video import CROP_SIZES, FacePlace
 from crsr_video.evaluation.video_clips import decoded
+from crsr_video.formatting import markdown_table
 from crsr_video.imaging.geometry import TEMPLATE, crop_from_frame, crop_side
-from crsr_video.text_table import markdown_table
 from crsr_video.track.tracker import Tracker
 from crsr_video.types import Face, Frame, TrackedFrame
 
@@ -65,8 +65,6 @@ class ResultRow:
 
 @dataclass
 class _FaceSeries:
-    """Measures of one face in the source and in all results."""
-
     side: int
     measurement: FlickerMeasurement
     series: dict[str, Steadiness]

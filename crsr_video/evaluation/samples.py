@@ -56,7 +56,6 @@ class Batch:
     inputs: dict[str, Tensor]
     """Degraded faces (N, 3, T, T) in [0, 1] by the name of the degradation."""
     tones: list[str]
-    """Group of skin tones of each face."""
 
 
 def samples(

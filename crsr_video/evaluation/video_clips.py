@@ -169,7 +169,6 @@ class ClipDegradation:
     """Degradation of a clip after it has been shrunk."""
 
     encoder: str
-    """Name of the FFmpeg encoder."""
     quality: int
     """Constant quality on the scale of the encoder."""
     noise: float

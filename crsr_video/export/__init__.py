@@ -35,7 +35,6 @@ class Exported:
     """An exported file."""
 
     path: Path
-    """The file."""
     difference: float | None
     """Largest difference from the results of our network, where white is 1. None if no runtime is
     installed."""

@@ -196,3 +196,13 @@ def bounds(matrix: ArrayLike, size: int) -> tuple[float, float, float, float]:
         ends.append([c + spans[0][i] + spans[1][i] for i in (0, 1)])
     (x0, x1), (y0, y1) = ends
     return x0, y0, x1, y1
+
+
+def intersection_over_union(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the intersection over union of boxes (N, 4) with boxes (M, 4) as (N, M)."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (a, b)]
+    overlap: NDArray[np.float64] = shared / (areas[0][:, None] + areas[1][None] - shared + 1e-9)
+    return overlap

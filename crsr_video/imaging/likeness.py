@@ -139,7 +139,6 @@ def _structure(pictures: Pictures, operations: Operations) -> Pictures:
 
 @lru_cache(maxsize=8)
 def _mask_shares(size: int) -> FloatPicture:
-    """Return the face mask, scaled to the sum 1."""
     mask = face_mask(size)
     shares: FloatPicture = mask / mask.sum()
     return shares

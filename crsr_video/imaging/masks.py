@@ -204,7 +204,6 @@ def _at_pixels(part: Patch, cells: FloatPicture, rim: int) -> FloatPicture:
 
 
 def _radii(part: Patch) -> NDArray[np.float64]:
-    """Return each pixel's distance from the mask's centre, which is 1 on the ellipse."""
     x0, y0, x1, y1 = part.box
     x, y = np.arange(x0, x1), np.arange(y0, y1)[:, None]
     m = part.crop_from_frame

@@ -46,7 +46,7 @@ class NumpyOperations(Operations):
         """Join pictures of one size; a single one is not copied."""
         return _joined(pictures)
 
-    def numbers(self, values: Any) -> FloatPicture:
+    def as_floats(self, values: Any) -> FloatPicture:
         """Return numbers as float32."""
         return np.asarray(values, np.float32)
 
@@ -273,7 +273,6 @@ def _each(
 
 @lru_cache(maxsize=8)
 def _places(side: int) -> tuple[FloatPicture, FloatPicture]:
-    """Return the row and the column of each pixel."""
     rows, columns = np.indices((side, side), np.float32)
     return rows, columns
 

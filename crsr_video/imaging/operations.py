@@ -54,7 +54,7 @@ class Operations(ABC):
         """Join pictures (C, H, W) of one size, wherever they are stored, into one batch."""
 
     @abstractmethod
-    def numbers(self, values: Any) -> Any:
+    def as_floats(self, values: Any) -> Any:
         """Return nested lists of numbers, or an array, as float32 in the memory of the pictures."""
 
     @abstractmethod

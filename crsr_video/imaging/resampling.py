@@ -73,7 +73,6 @@ def preview(frame: Frame, longest: int, *, every: int = 1) -> FloatPicture:
 
 
 def _preview_size(frame: Frame, longest: int) -> tuple[int, int]:
-    """Return the width and height of the preview before rotation."""
     aspect = float(frame.sample_aspect)
     scale = min(1.0, longest / max(frame.width * aspect, frame.height))
     return max(1, round(frame.width * aspect * scale)), max(1, round(frame.height * scale))

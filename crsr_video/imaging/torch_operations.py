@@ -67,7 +67,7 @@ class TorchOperations(Operations):
         """Upload the pictures that are not on the device yet, and stack them."""
         return torch.stack([torch.as_tensor(p, device=self.device) for p in pictures])
 
-    def numbers(self, values: Any) -> Tensor:
+    def as_floats(self, values: Any) -> Tensor:
         """Upload numbers as float32."""
         array = np.asarray(values, np.float32)
         host = self._transfers.host_memory(array.shape, torch.float32)
@@ -109,7 +109,7 @@ class TorchOperations(Operations):
 
     def mix_channels(self, pictures: Tensor, matrix: NDArray[np.float32]) -> Tensor:
         """Multiply all pixels by the matrix at once."""
-        return torch.einsum("ij,njyx->niyx", self.numbers(matrix), pictures)
+        return torch.einsum("ij,njyx->niyx", self.as_floats(matrix), pictures)
 
     def subtract_into(self, pictures: Tensor, others: Tensor) -> Tensor:
         """Return the difference in new memory."""
@@ -121,7 +121,7 @@ class TorchOperations(Operations):
 
     def add_scaled(self, pictures: Tensor, factors: Sequence[float], others: Tensor) -> Tensor:
         """Multiply `others` by their factors and add them."""
-        return torch.addcmul(pictures, self.numbers(factors)[:, None, None, None], others)
+        return torch.addcmul(pictures, self.as_floats(factors)[:, None, None, None], others)
 
     def sums(self, pictures: Tensor) -> Tensor:
         """Add up in float32."""
@@ -169,9 +169,9 @@ class TorchOperations(Operations):
             sizes = [part.planes[0].shape[::-1] for part in group]
             planes = self.planes([part.planes for part in group])
             views = [part.view for part in group]
-            codes.append(resampled(planes, sizes, views, (side, side), self.numbers))
+            codes.append(resampled(planes, sizes, views, (side, side), self.as_floats))
         matrix, black = rgb_from_codes(layout)
-        lit = torch.cat(codes, 1) - self.numbers(black[:, None, None])
+        lit = torch.cat(codes, 1) - self.as_floats(black[:, None, None])
         return self.mix_channels(lit, matrix).clamp(0, 1)
 
     def warp(
@@ -185,14 +185,14 @@ class TorchOperations(Operations):
         ]
         target = (max(w for w, _ in sizes), max(h for _, h in sizes))
         joined = torch.cat(list(layers), 1)
-        moved = resampled(joined, [(width, height)] * len(views), views, target, self.numbers)
+        moved = resampled(joined, [(width, height)] * len(views), views, target, self.as_floats)
         return list(torch.split(moved, [layer.shape[1] for layer in layers], 1))
 
     def flows(self, pictures: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
         """Download the pictures, compute the flow on the CPU, and upload it."""
         both = self._transfers.download(torch.stack([pictures, others]))()
         there, back = flows(*both)
-        return self.numbers(there), self.numbers(back)
+        return self.as_floats(there), self.as_floats(back)
 
     def displace(self, pictures: Tensor, flow: Tensor) -> Tensor:
         """Interpolate between the four nearest pixels. Without flow, pictures stay as they are.
@@ -261,8 +261,10 @@ class TorchOperations(Operations):
             return pictures
         rows, columns = (
             shrinking(
-                self.numbers([[0.0, 1.0, n[axis], s] for n, s in zip(sizes, coarse, strict=True)]),
-                self.numbers([n[axis] for n in sizes]),
+                self.as_floats(
+                    [[0.0, 1.0, n[axis], s] for n, s in zip(sizes, coarse, strict=True)]
+                ),
+                self.as_floats([n[axis] for n in sizes]),
                 pictures.shape[3 - axis],
                 pictures.shape[3 - axis],
                 max(reach_of(s) for s in coarse),
@@ -290,15 +292,15 @@ class TorchOperations(Operations):
         blurs = np.zeros((len(counts), most, most), np.float32)
         for blur, few in zip(blurs, counts, strict=True):
             blur[: few[axis], : few[axis]] = _gaussian(few[axis], 1.0)
-        lengths = self.numbers([many[axis] for many in sizes])
-        return self.numbers(blurs) @ shrinking(self.numbers(axes), lengths, most, pixels, 0)
+        lengths = self.as_floats([many[axis] for many in sizes])
+        return self.as_floats(blurs) @ shrinking(self.as_floats(axes), lengths, most, pixels, 0)
 
     def enlarge_cells(self, cells: Tensor, counts: Sequence[Size], sizes: Sequence[Size]) -> Tensor:
         """Multiply each grid by the matrices of its linear interpolation."""
         rows, columns = (
             _interpolation(
-                self.numbers([few[axis] for few in counts]),
-                self.numbers([many[axis] for many in sizes]),
+                self.as_floats([few[axis] for few in counts]),
+                self.as_floats([many[axis] for many in sizes]),
                 cells.shape[3 - axis],
                 max(many[axis] for many in sizes),
             )

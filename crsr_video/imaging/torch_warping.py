@@ -21,7 +21,7 @@ from torch.nn import functional
 from crsr_video.imaging.geometry import Matrix, compose, invert, resize_matrix, scale_of
 from crsr_video.imaging.warping import seen_region
 
-Numbers = Callable[[Any], Tensor]
+AsFloats = Callable[[Any], Tensor]
 """A function that puts nested lists of numbers on the device as float32."""
 
 _POSITIONS_PER_PIXEL = 32 if int(cv2.__version__.partition(".")[0]) < 5 else None
@@ -86,7 +86,7 @@ def resampled(
     sizes: Sequence[tuple[int, int]],
     views: Sequence[SampledRegion],
     target: tuple[int, int],
-    numbers: Numbers,
+    as_floats: AsFloats,
 ) -> Tensor:
     """Resample many pictures into targets of one size.
 
@@ -95,14 +95,14 @@ def resampled(
         sizes: Width and height of each picture. The rest of its array may hold any finite values.
         views: One view for each picture. A picture is extended by replicating its edges.
         target: Width and height of all targets.
-        numbers: Puts lists of numbers on the device.
+        as_floats: Puts lists of numbers on the device.
 
     Returns:
         float32 (N, C, height, width).
     """
-    axes = numbers([seen.axes for seen in views])
-    edges = numbers(sizes)
-    steps = numbers([invert(seen.target_from_cells) for seen in views])
+    axes = as_floats([seen.axes for seen in views])
+    edges = as_floats(sizes)
+    steps = as_floats([invert(seen.target_from_cells) for seen in views])
     # There must be at least two cells, because the ends of a grid are at -1 and 1.
     counts = [max(2, *(seen.cells[axis] for seen in views)) for axis in (0, 1)]
     reach = max(reach_of(seen.scale) for seen in views)

@@ -124,7 +124,6 @@ FILTERS: dict[str, Callable[[Plane, Matrix, Any], Plane]] = {"lanczos": _lanczos
 
 
 def _by_function(frame: Frame, scale: int, upscaler: Upscaler) -> tuple[Plane, ...]:
-    """Enlarge the frame in RGB with a function, and return the planes of the result."""
     small = sample(frame, np.eye(2, 3), frame.width, frame.height)
     large = np.asarray(upscaler(small, scale))
     wanted = (frame.height * scale, frame.width * scale, 3)

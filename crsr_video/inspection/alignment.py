@@ -69,8 +69,6 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class _Thumbnail:
-    """A small picture of a frame."""
-
     time: Fraction
     luma: Luma
     """Luma in 8-bit levels with zero mean, (S, S)."""
@@ -78,8 +76,6 @@ class _Thumbnail:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A possible alignment."""
-
     offset: Fraction
     difference: float
     """Mean difference over the probes, in 8-bit levels."""

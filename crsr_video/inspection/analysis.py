@@ -214,7 +214,6 @@ class _Run:
         self.skipped: Counter[str] = Counter()
 
     def open_drawing(self, path: Path, overwrite: bool, stack: ExitStack) -> Writer:
-        """Open the video into which the faces are drawn, and return its encoder."""
         source = self._reader.source
         self._overlay = Overlay(source.first)
         first = self._overlay.draw(TrackedFrame(source.first))
@@ -239,7 +238,6 @@ class _Run:
         self._seconds |= tracker.statistics.seconds
 
     def stage_seconds(self) -> dict[str, float]:
-        """Return the time spent in each stage, in order."""
         order = ("decode", *TRACKER_PARTS, "recognise", "record", "draw")
         return {name: self._seconds[name] for name in order if name in self._seconds}
 

@@ -39,7 +39,6 @@ class FaceMoment:
     """One face in one frame: a possible close-up."""
 
     person: int
-    """Number of the person."""
     pts: int
     """Timestamp of the frame in the enhanced copy, in units of the copy's time base."""
     seconds: float
@@ -161,7 +160,6 @@ def _spread(moments: list[FaceMoment], count: int) -> list[FaceMoment]:
 
 
 def _tiles(videos: FramePairs, chosen: list[FaceMoment]) -> list[Picture]:
-    """Return one tile for each moment, in the same order."""
     indices: dict[int, list[int]] = {}
     for index, moment in enumerate(chosen):
         indices.setdefault(moment.pts, []).append(index)

@@ -106,7 +106,6 @@ class _ShownFrames:
         return self._now
 
     def drain(self) -> None:
-        """Read to the end, so that the remaining packets are delivered."""
         for _ in self._frames:
             pass
 

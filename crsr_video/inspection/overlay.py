@@ -96,7 +96,6 @@ class Overlay:
         self._draw_caption(planes, face, x0, y0, y1)
 
     def _even_bounds(self, points: NDArray[np.float64]) -> tuple[int, int, int, int] | None:
-        """Return even bounds of the drawn region within the picture, or None if it is outside."""
         margin = 4 * self._stroke + 4
         low = (np.floor(points.min(0)).astype(int) - margin) // 2 * 2
         high = (np.ceil(points.max(0)).astype(int) + margin) // 2 * 2

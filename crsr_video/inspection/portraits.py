@@ -45,10 +45,7 @@ _MAX_ON_SHEET = 400
 
 @dataclass(slots=True)
 class _Portrait:
-    """The best portrait of a person so far."""
-
     frames: int = 0
-    """Number of frames that show the person."""
     upper_score: float = -1.0
     """Score of the portrait without regard to sharpness, which is an upper bound of `score`."""
     score: float = -1.0
@@ -105,7 +102,6 @@ def _score_without_sharpness(frame: Frame, face: Face) -> float:
 
 
 def _share_inside(low: float, high: float, length: int) -> float:
-    """Return the fraction of an interval that lies inside the frame."""
     return max(min(high, length - 0.5) - max(low, -0.5), 0.0) / max(high - low, 1e-6)
 
 

@@ -50,7 +50,7 @@ class Demuxer:
 
         Streams that begin too late in the source are missing. The value is None if the source is
         not a pipe, because other sources can be opened a second time."""
-        if connection.inlet is not None:
+        if connection.input_pipe is not None:
             self.first_packets = self._read_ahead()
 
     def __iter__(self) -> Iterator[Packet]:
@@ -86,8 +86,8 @@ class Demuxer:
             self._follow(packet)
             if packet.size:
                 yield packet
-        if self._connection.inlet is not None:
-            self._connection.inlet.check()
+        if self._connection.input_pipe is not None:
+            self._connection.input_pipe.check()
 
     def _skip_damage(self, error: Exception) -> None:
         self._note(f"the file is damaged: {pyav.reason(error)}")

@@ -76,11 +76,9 @@ class StillImage:
     format: str = ""
     """Pillow's name of the file format, such as "JPEG". Empty where there was no file."""
     data: bytes = b""
-    """Content of the file."""
     exif: bytes = b""
     """EXIF data, starting with their TIFF header."""
     profile: bytes = b""
-    """ICC colour profile."""
     xmp: bytes = b""
     info: Mapping[Any, Any] = field(default_factory=dict)
     """Other properties of the picture that Pillow reports."""

@@ -30,10 +30,9 @@ from crsr_video.io import pipes, pyav
 from crsr_video.io.decoding import Form, form_of
 from crsr_video.io.feed import Arrival, Feed
 from crsr_video.io.live_session import LiveSession, SenderGone
-from crsr_video.io.pace import Pace
+from crsr_video.io.pace import FIRST_DELAY_SECONDS, Pace, next_delay
 from crsr_video.io.packet_clocks import Timeline, common_time_base
 from crsr_video.io.pyav import Passthrough
-from crsr_video.io.reconnecting import FIRST_DELAY_SECONDS, next_delay
 from crsr_video.io.sources.background import (
     BackgroundConnection,
     ConnectionLost,
@@ -82,7 +81,6 @@ class LiveReader(Closing):
     """
 
     feed: Feed
-    """Description of the current connection."""
     state: str
     """Current activity of the reader, or what it waits for."""
 
@@ -107,7 +105,7 @@ class LiveReader(Closing):
         slack = _DRY_SECONDS if self._target.comes_in_pieces else None
         self._pace = Pace(self._stop, slack=slack) if self._target.is_paced else None
         self._descriptor: int | None = None
-        self._inlet = self._open_inlet() if self._target.kind is SourceKind.PIPE else None
+        self._input_pipe = self._open_input_pipe() if self._target.kind is SourceKind.PIPE else None
         self._incoming = self._run()
         try:
             self._arrivals = self._all(self._read_first_frame())
@@ -146,7 +144,7 @@ class LiveReader(Closing):
 
     # Opening -------------------------------------------------------------------------------------
 
-    def _open_inlet(self) -> pipes.Inlet:
+    def _open_input_pipe(self) -> pipes.InputPipe:
         name, descriptor = self._target.name, 0
         if self._target.url != "-":
             try:
@@ -154,7 +152,7 @@ class LiveReader(Closing):
             except OSError as error:
                 raise InputError(f"{name}: cannot be read: {pyav.reason(error)}") from error
             self._descriptor = descriptor
-        return pipes.Inlet(descriptor, name, splits_streams=True)
+        return pipes.InputPipe(descriptor, name, splits_streams=True)
 
     def _read_first_frame(self) -> list[Arrival]:
         """Return all arrivals up to and including the first frame."""
@@ -193,7 +191,7 @@ class LiveReader(Closing):
         self._connection = BackgroundConnection(
             self._target,
             self._settings,
-            self._inlet,
+            self._input_pipe,
             stop=self._stop,
             on_silence=self._report_silence,
             on_damage=lambda: self._count(damaged_packets=1),
@@ -234,14 +232,14 @@ class LiveReader(Closing):
             raise InputError(f"{self._target.name}: {problem}")
         if problem is not None:
             return self._reconnect(problem)
-        inlet = self._inlet
-        if not self._settings.loop and (inlet is None or not inlet.has_next_stream):
+        input_pipe = self._input_pipe
+        if not self._settings.loop and (input_pipe is None or not input_pipe.has_next_stream):
             return None
         return self._continue()
 
     def _continue(self) -> BackgroundConnection:
-        if self._inlet is not None:
-            self._inlet.next_stream()
+        if self._input_pipe is not None:
+            self._input_pipe.next_stream()
         return self._connect()
 
     def _reconnect(self, problem: str) -> BackgroundConnection:
@@ -253,7 +251,7 @@ class LiveReader(Closing):
         """
         name, delay = self._target.name, FIRST_DELAY_SECONDS
         is_lasting = self._target.kind in (SourceKind.NETWORK, SourceKind.DEVICE)
-        is_over = self._inlet is not None and self._inlet.is_exhausted
+        is_over = self._input_pipe is not None and self._input_pipe.is_exhausted
         is_forbidden = is_lasting and not self._settings.reconnect
         if self._target.kind is SourceKind.FILE or is_forbidden or is_over:
             raise InputError(f"{name}: {problem}")

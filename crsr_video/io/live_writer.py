@@ -21,9 +21,9 @@ from crsr_video.io.feed import Feed
 from crsr_video.io.live_plan import plan_live_output
 from crsr_video.io.muxing import LiveMuxer
 from crsr_video.io.output_file import check_output
+from crsr_video.io.pace import FIRST_DELAY_SECONDS
 from crsr_video.io.pictures import Fitter, own_picture
 from crsr_video.io.raw_video import RawVideo
-from crsr_video.io.reconnecting import FIRST_DELAY_SECONDS
 from crsr_video.io.session import OutputSession
 from crsr_video.io.writer import OutputWriter
 from crsr_video.types import Frame

@@ -76,7 +76,8 @@ def carried_streams(source: Source, container: str) -> tuple[tuple[int, ...], tu
         if container in MOV and stream.type == "data" and "timecode" in stream.metadata:
             continue  # The time code is written again from the metadata of the video.
         described = source.described(stream)
-        if container not in PLAIN and stream.type == "audio" and not _sample_rate(described):
+        rate = getattr(described.codec_context, "sample_rate", 0)
+        if container not in PLAIN and stream.type == "audio" and not rate:
             unknown.append(stream)
         elif holds_stream(container, described, packets.get(stream.index)):
             kept.append(stream.index)
@@ -90,10 +91,6 @@ def carried_streams(source: Source, container: str) -> tuple[tuple[int, ...], tu
         words = count_streams(unknown)
         notices += (f"left out because it begins too late to be recognized: {words}",)
     return tuple(kept), notices
-
-
-def _sample_rate(stream: Stream) -> int:
-    return getattr(stream.codec_context, "sample_rate", 0)
 
 
 def _converted(streams: Iterable[Stream], container: str) -> tuple[str, ...]:
@@ -263,14 +260,6 @@ def _has_alpha(frame: Frame) -> bool:
     return fmt is not None and fmt.alpha
 
 
-def keeps_alpha(container: str, encoder: str) -> bool:
-    """Return whether a container keeps the transparency that an encoder writes.
-
-    VP8 and VP9 encode it as a second video, for which only Matroska has a place.
-    """
-    return container in MATROSKA or not encoder.startswith("libvpx")
-
-
 def picture_notices(first: Frame, container: str, encoder: str) -> tuple[str, ...]:
     """Return notices about lost properties of the pictures, except interlacing."""
     attached = picture_properties.side_data(first.native)
@@ -278,7 +267,8 @@ def picture_notices(first: Frame, container: str, encoder: str) -> tuple[str, ..
     is_turned = first.rotation or picture_properties.display_matrix(attached) is not None
     if is_turned and container not in MOV | MATROSKA:
         notices.append(f"{container} does not hold the rotation")
-    if _has_alpha(first) and not keeps_alpha(container, encoder):
+    # VP8 and VP9 encode transparency as a second video, for which only Matroska has a place.
+    if _has_alpha(first) and encoder.startswith("libvpx") and container not in MATROSKA:
         notices.append(f"{container} does not hold the transparency of {encoder}")
     if not hdr_options(encoder, attached)[1]:
         notices.append(f"{encoder} does not hold HDR metadata")

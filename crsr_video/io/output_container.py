@@ -57,7 +57,8 @@ def destination_for(
             raise OutputError(f"{path}: no container is written for {suffix!r}, only {known}")
         return file_destination(path, BY_SUFFIX[suffix]), suffix, ()
     name, suffix, notices = _container_like(source)
-    return _beside(source, suffix, name), suffix, notices
+    path = source.path.with_suffix(f".enhanced{suffix}")
+    return file_destination(path, name), suffix, notices
 
 
 def _container_like(source: Source) -> tuple[str, str, tuple[str, ...]]:
@@ -71,10 +72,6 @@ def _container_like(source: Source) -> tuple[str, str, tuple[str, ...]]:
         return kin[0], SUFFIXES[kin[0]][0], notices
     notice = f"container {demuxer} is not written, Matroska is used instead"
     return FALLBACK, SUFFIXES[FALLBACK][0], (notice,)
-
-
-def _beside(source: Source, suffix: str, container: str) -> Destination:
-    return file_destination(source.path.with_suffix(f".enhanced{suffix}"), container)
 
 
 def reconcile(

@@ -53,7 +53,6 @@ class OutputPlan:
     shape: PictureShape
     timing: Timing
     muxer_options: Mapping[str, str] = field(default_factory=dict)
-    """Options of FFmpeg's muxer."""
     carried: tuple[int, ...] = ()
     """Indices of the source's streams that are copied."""
     notices: tuple[str, ...] = ()

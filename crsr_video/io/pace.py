@@ -1,9 +1,16 @@
-"""Timing of files that are played at their own frame rate, as if a camera sent them."""
+"""Timing of files that are played at their own frame rate, and of attempts to reconnect."""
 
 import threading
 from collections.abc import Callable
 from fractions import Fraction
 from time import monotonic
+
+FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 10.0
+
+
+def next_delay(seconds: float) -> float:
+    """Return the delay before the attempt after the next one: twice as long, up to a limit."""
+    return min(2 * seconds, LONGEST_DELAY_SECONDS)
 
 
 class Pace:

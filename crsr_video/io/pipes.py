@@ -66,7 +66,7 @@ def redirected_file() -> Path | None:
     return None
 
 
-class Inlet:
+class InputPipe:
     """A pipe that FFmpeg reads once and in order.
 
     Args:
@@ -208,17 +208,17 @@ class Inlet:
         return recent[before : max(place, before)]
 
 
-class InletWindow(io.RawIOBase):
-    """A seekable file that shows the first bytes of an inlet.
+class PipeWindow(io.RawIOBase):
+    """A seekable file that shows the first bytes of a pipe.
 
     Args:
-        inlet: The pipe. Its bytes are not consumed.
+        input_pipe: The pipe. Its bytes are not consumed.
         most: Largest number of bytes to buffer. The file appears to end there.
     """
 
-    def __init__(self, inlet: Inlet, most: int) -> None:
+    def __init__(self, input_pipe: InputPipe, most: int) -> None:
         super().__init__()
-        self._inlet, self._most, self._position = inlet, most, 0
+        self._input_pipe, self._most, self._position = input_pipe, most, 0
 
     def seek(self, position: int, whence: int = 0) -> int:
         """Move to a position from the beginning."""
@@ -230,7 +230,7 @@ class InletWindow(io.RawIOBase):
         """Return up to `size` bytes from the current position, or none if they exceed `most`."""
         if not 0 <= size <= self._most - self._position:
             return b""
-        data = self._inlet.peek(self._position + size)[self._position :]
+        data = self._input_pipe.peek(self._position + size)[self._position :]
         self._position += len(data)
         return data
 

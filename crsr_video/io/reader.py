@@ -93,7 +93,7 @@ class Reader(Closing):
         if pipes.is_standard(path) and settings.format is None:
             self.path = pipes.redirected_file() or self.path
         self._target = recorded_target(self.path, settings)
-        self._inlet = pipes.Inlet() if pipes.is_standard(self.path) else None
+        self._input_pipe = pipes.InputPipe() if pipes.is_standard(self.path) else None
         self._open()
         try:
             base, origin = self._connection.time_base, self._connection.origin
@@ -117,8 +117,8 @@ class Reader(Closing):
 
     def interrupt(self) -> None:
         """End an iteration in another thread soon if it is waiting for standard input."""
-        if self._inlet is not None:
-            self._inlet.interrupt()
+        if self._input_pipe is not None:
+            self._input_pipe.interrupt()
 
     def close(self) -> None:
         """Close the source. Frames that were already yielded stay valid."""
@@ -147,7 +147,7 @@ class Reader(Closing):
     # Opening -------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self._connection = SourceConnection(self._target, self._inlet, hwaccel=self._hwaccel)
+        self._connection = SourceConnection(self._target, self._input_pipe, hwaccel=self._hwaccel)
         is_device = self._connection.decoder.is_hwaccel
         if self._hwaccel not in ("none", "auto") and not is_device:
             self._notes.add(f"cannot decode on {self._hwaccel} here: software is used")
@@ -159,7 +159,7 @@ class Reader(Closing):
         If the clock restarts before the window, the reader does not seek.
         """
         begin, may_jump = self._window.begin, self._connection.format_name in JUMPING_FORMATS
-        if begin is None or self._inlet is not None or not may_jump:
+        if begin is None or self._input_pipe is not None or not may_jump:
             return
         self._latest_position = position_at(self.path, begin)
         if self._latest_position is None:
@@ -181,7 +181,7 @@ class Reader(Closing):
     def _find_first_frame(self) -> Frame:
         """Read up to the first wanted frame. Start further back if the file's index was wrong."""
         window, first = self._window, None
-        may_seek = window.may_seek and window.begin is not None and self._inlet is None
+        may_seek = window.may_seek and window.begin is not None and self._input_pipe is None
         for seconds_back in (*_STEPS_BACK_SECONDS, None) if may_seek else (None,):
             if not self._go_back(seconds_back):
                 continue
@@ -205,7 +205,7 @@ class Reader(Closing):
     def _go_back(self, seconds: int | None) -> bool:
         """Go to a keyframe some seconds before the window, or to the start of the file if None."""
         begin = self._window.begin
-        if begin is None or self._inlet is not None:
+        if begin is None or self._input_pipe is not None:
             return True  # Nothing was read yet.
         self._held.clear()
         if seconds is not None:
@@ -244,7 +244,7 @@ class Reader(Closing):
             self._pass.first_packets,
             self._connection.facts,
             {}
-            if self._inlet is not None
+            if self._input_pipe is not None
             else late_templates(self.path, self._connection.container),
         )
 

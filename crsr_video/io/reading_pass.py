@@ -155,11 +155,11 @@ class ReadingPass:
         Raises:
             InputError: The program that writes to a pipe has failed.
         """
-        inlet, container = self._connection.inlet, self._connection.format_name
-        if inlet is not None:
-            inlet.check()
+        input_pipe, container = self._connection.input_pipe, self._connection.format_name
+        if input_pipe is not None:
+            input_pipe.check()
             if container == "rawvideo":
-                return f"its {inlet.received} bytes do not fill one frame of that size"
+                return f"its {input_pipe.received} bytes do not fill one frame of that size"
             if container.startswith("mov") and not self._frames:
                 return (
                     "no picture could be decoded: MP4 goes through a pipe only with its index in"

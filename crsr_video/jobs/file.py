@@ -8,8 +8,7 @@ from crsr_video.config import Config
 from crsr_video.errors import ConfigError
 from crsr_video.io import pipes, sequences, still_files
 from crsr_video.io.destinations.byte_streams import check_standard_output
-from crsr_video.jobs.file_run import FileRun
-from crsr_video.jobs.summary import Summary
+from crsr_video.jobs.file_run import FileRun, Summary
 from crsr_video.runner import Notices, Progress
 
 if TYPE_CHECKING:

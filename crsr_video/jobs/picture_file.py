@@ -10,9 +10,8 @@ from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.errors import ConfigError, OutputError
 from crsr_video.io import image_writing, images
 from crsr_video.io.output_file import OutputFile
-from crsr_video.jobs.file_run import FileRun
+from crsr_video.jobs.file_run import FileRun, Summary
 from crsr_video.jobs.reports import RunReports
-from crsr_video.jobs.summary import Summary
 from crsr_video.runner import Progress
 
 

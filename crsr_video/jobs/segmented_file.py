@@ -4,9 +4,8 @@ import time
 from pathlib import Path
 
 from crsr_video.jobs import segments
-from crsr_video.jobs.file_run import FileRun
+from crsr_video.jobs.file_run import FileRun, Summary
 from crsr_video.jobs.reports import RunReports
-from crsr_video.jobs.summary import Summary
 from crsr_video.jobs.unchanged import replace_by_source
 from crsr_video.runtime import loading
 

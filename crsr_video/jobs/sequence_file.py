@@ -16,8 +16,7 @@ from crsr_video.errors import ConfigError, InputError, OutputError
 from crsr_video.io import frames as conversion
 from crsr_video.io import image_writing, images, pyav, sequences
 from crsr_video.io.reader import Reader
-from crsr_video.jobs.file_run import FileRun
-from crsr_video.jobs.summary import Summary
+from crsr_video.jobs.file_run import FileRun, Summary
 from crsr_video.jobs.video_file import enhance_video
 from crsr_video.runner import Progress
 from crsr_video.types import Frame, VideoInfo

@@ -6,11 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from crsr_video import pipeline
-from crsr_video.config import Config
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
-from crsr_video.jobs.file_run import FileRun
-from crsr_video.jobs.summary import Summary
+from crsr_video.jobs.file_run import FileRun, Summary
 from crsr_video.jobs.unchanged import replace_by_source
 from crsr_video.runner import Progress, Runner
 from crsr_video.track.replay import Replay
@@ -42,7 +40,8 @@ def enhance_video(run: FileRun) -> Summary:
             reports = RunReports(config, Path(source), writer.plan.path, run.command)
         notices.add(*writer.notices)
         replay = pipeline.replay_for(config, reader.path, reader.info, shift=reader.source.shift)
-        if replay is None and _chooses_people(config) and reader.path.is_file():
+        chooses_people = bool(config.faces.people) or config.faces.only is not None
+        if replay is None and chooses_people and reader.path.is_file():
             replay = _replay_of_people(reader, run)
         frames = stack.enter_context(
             pipeline.build(config, tracker=replay, networks=run.networks, in_background=True)
@@ -88,10 +87,6 @@ def enhance_video(run: FileRun) -> Summary:
         return summary
     assert frames.placement is not None
     return reports.write(summary, reports.observer.observations(frames.lowered), frames.placement)
-
-
-def _chooses_people(config: Config) -> bool:
-    return bool(config.faces.people) or config.faces.only is not None
 
 
 def _replay_of_people(reader: Reader, run: FileRun) -> Replay:

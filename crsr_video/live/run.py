@@ -22,7 +22,7 @@ from crsr_video.live.settings import Hooks, LiveSettings, LiveSummary
 from crsr_video.live.statistics import LatencyMeter, LiveStatistics
 from crsr_video.live.watchdog import Watchdog
 from crsr_video.memory import resident_mib
-from crsr_video.stages.quality import LiveQuality, QualityLevel
+from crsr_video.stages.quality import LiveQuality
 from crsr_video.track.recognition import installed_recogniser
 from crsr_video.types import Frame, TrackedFrame
 
@@ -119,7 +119,9 @@ class _LiveRun:
         settings, is_live = self._settings, self._reader.is_live
         self._watchdog = Watchdog(self._add_event)
         self._controller = QualityController(
-            self._quality, settings.max_latency, on_step=self._report_step
+            self._quality,
+            settings.max_latency,
+            on_step=lambda level, why: self._add_event(f"quality: {level.name} ({why})"),
         )
         self._runner = stack.enter_context(
             LiveRunner(
@@ -199,9 +201,6 @@ class _LiveRun:
     def _add_event(self, line: str) -> None:
         """Queue a line from any thread until the thread that called `run` passes it on."""
         self._events.append(line)
-
-    def _report_step(self, level: QualityLevel, reason: str) -> None:
-        self._add_event(f"quality: {level.name} ({reason})")
 
     def _pass_on_events(self) -> None:
         while self._events:

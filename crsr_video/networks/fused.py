@@ -27,7 +27,6 @@ from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widen
 @dataclass(frozen=True, slots=True)
 class _Layer:
     weight: Tensor
-    """The weight in oneDNN's own layout."""
     bias: Tensor
     stride: list[int]
     padding: list[int]

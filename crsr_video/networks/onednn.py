@@ -18,7 +18,9 @@ def has_vnni() -> bool:
     Without VNNI, products are added up in 16 bits, which can overflow.
     """
     known = all(hasattr(torch.ops.onednn, n) for n in ("qconv_prepack", "qconv2d_pointwise"))
-    return known and _is_supported("_is_vnni_supported") and _has_onednn()
+    return (
+        known and _is_supported("_is_vnni_supported") and bool(torch.backends.mkldnn.is_available())
+    )
 
 
 def has_bf16() -> bool:
@@ -28,10 +30,6 @@ def has_bf16() -> bool:
 
 def _is_supported(name: str) -> bool:
     return bool(getattr(torch.cpu, name, bool)())
-
-
-def _has_onednn() -> bool:
-    return bool(torch.backends.mkldnn.is_available())
 
 
 def pack_weight(

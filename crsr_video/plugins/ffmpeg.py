@@ -28,9 +28,7 @@ class FfmpegCommand:
     parts: tuple[tuple[str, ...], ...]
     """The programs with their arguments."""
     output: Path
-    """The file that the command writes."""
     notices: tuple[str, ...]
-    """Messages for the user."""
 
     @property
     def line(self) -> str:

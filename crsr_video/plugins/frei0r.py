@@ -200,9 +200,7 @@ class Effect:
     """A compiled effect's description of itself."""
 
     name: str
-    """The name that hosts show."""
     version: str
-    """The version, "major.minor"."""
     parameters: tuple[str, ...]
     """The names of the parameters, in the order in which FFmpeg takes them."""
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
@@ -16,6 +15,7 @@ from crsr_video import files
 from crsr_video._version import __version__
 from crsr_video.errors import PluginError
 from crsr_video.plugins import frei0r
+from crsr_video.records import from_json, to_json
 
 EFFECT_FILE = "crsr.so"
 """The file name on every system, including macOS, because FFmpeg looks only for this name."""
@@ -35,7 +35,6 @@ class Places:
     shotcut: Path | None
     """Shotcut's own folder of filters, the only one that it reads, or None if not requested."""
     manifest: Path
-    """The list of installed files."""
 
     @property
     def effect(self) -> Path:
@@ -102,34 +101,18 @@ def read_manifest(path: Path) -> Manifest | None:
     except OSError as error:
         raise PluginError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        return _manifest(json.loads(data.decode("utf-8")))
+        document = json.loads(data.decode("utf-8"))
+        if document["format"] != _MANIFEST_FORMAT:
+            raise ValueError("another format")
+        return from_json(Manifest, document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PluginError(
             f"{path}: damaged: remove it, then run 'crsr-video plugin install --force'"
         ) from error
 
 
-def _manifest(document: Any) -> Manifest:
-    if document["format"] != _MANIFEST_FORMAT:
-        raise ValueError("another format")
-    return Manifest(
-        version=str(document["version"]),
-        command=str(document["command"]),
-        source=str(document["source"]),
-        files={Path(name): str(digest) for name, digest in document["files"].items()},
-        folders=tuple(Path(name) for name in document["folders"]),
-    )
-
-
 def _write_manifest(manifest: Manifest, path: Path) -> None:
-    document = {
-        "format": _MANIFEST_FORMAT,
-        "version": manifest.version,
-        "command": manifest.command,
-        "source": manifest.source,
-        "files": {str(name): digest for name, digest in manifest.files.items()},
-        "folders": [str(name) for name in manifest.folders],
-    }
+    document = {"format": _MANIFEST_FORMAT, **to_json(manifest)}
     _put(path, (json.dumps(document, indent=2) + "\n").encode(), mode=_TEXT_MODE)
 
 
@@ -138,7 +121,6 @@ class InstallResult:
     """Result of `install`."""
 
     files: tuple[Path, ...]
-    """All files that are installed now."""
     written: tuple[Path, ...]
     """The files among them that were missing or different before."""
     removed: tuple[Path, ...]
@@ -150,7 +132,6 @@ class UninstallResult:
     """Result of `uninstall`."""
 
     files: tuple[Path, ...]
-    """The removed files."""
     kept: tuple[Path, ...]
     """Files that were not removed, because the user has changed them."""
 

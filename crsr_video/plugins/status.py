@@ -30,11 +30,8 @@ class Host:
     """A program that loads frei0r effects."""
 
     program: str
-    """Name of the program."""
     path: Path | None
-    """The program's file, if it is installed."""
     version: str = ""
-    """Its version."""
     able: bool = False
     """Whether it can load frei0r effects."""
     effect: Path | None = None
@@ -142,7 +139,6 @@ class FileState:
     """State of one installed file."""
 
     path: Path
-    """The file."""
     state: Literal["ok", "missing", "changed"]
     """Whether the file is still as it was installed."""
 
@@ -162,13 +158,10 @@ class Status:
     runnable: bool
     """Whether the program in `command` exists."""
     files: tuple[FileState, ...]
-    """The installed files."""
     effect: Effect | None
-    """The effect, if it can be loaded."""
     trouble: str
     """Why the effect cannot be loaded, or an empty text if it can."""
     hosts: tuple[Host, ...]
-    """The programs that may load the effect."""
 
     @property
     def works(self) -> bool:

@@ -112,7 +112,6 @@ class Flicker:
     """
 
     pairs: int
-    """Number of frame pairs measured."""
     before: float
     after: float
 
@@ -135,7 +134,6 @@ class PersonFacts:
     tracks: tuple[int, ...]
     """IDs of the face tracks that show the person."""
     frames: int
-    """Number of frames that show the face."""
     enhanced: int
     """Number of frames in which the face was enhanced."""
     first_seconds: float
@@ -187,7 +185,6 @@ class FrameFacts:
     resumed: int
     """Frames that an earlier run finished."""
     truncated: bool
-    """Whether the source ended early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +198,6 @@ class Observations:
     cuts: tuple[float, ...] = ()
     """Times of the first scene cuts."""
     seconds: float = 0.0
-    """Time spent on observing."""
 
 
 @dataclass(frozen=True, slots=True)

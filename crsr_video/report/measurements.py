@@ -71,7 +71,6 @@ class FacePair:
         return chip_of(self.before, before), chip_of(self.after, after)
 
     def _matrices(self, size: int) -> tuple[Matrix, Matrix]:
-        """Return the transforms from the pixels of each frame to those of a crop."""
         matrix = crop_from_frame(self.face.landmarks, size, float(self.before.sample_aspect))
         scale = self.after.width / self.before.width
         return matrix, compose(matrix, resize_matrix(1 / scale))

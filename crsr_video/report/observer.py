@@ -61,8 +61,6 @@ class _ScoredPicture:
 
 @dataclass(slots=True)
 class _Track:
-    """Everything known about one face so far."""
-
     id: int
     first: float
     last: float
@@ -70,7 +68,6 @@ class _Track:
     enhanced: int = 0
     measured: int = 0
     last_frame: int = -1
-    """Number of the last enhanced frame."""
     size: Gauge = field(default_factory=Gauge)
     strength: Gauge = field(default_factory=Gauge)
     flicker: tuple[Gauge, Gauge] = field(default_factory=lambda: (Gauge(), Gauge()))
@@ -171,7 +168,6 @@ class EnhancementObserver:
             track.skipped[face.skipped] += 1
 
     def _measure(self, track: _Track, pair: FacePair) -> None:
-        """Take the expensive measurements that are due."""
         turn = track.measured % _MEASURE_EVERY
         track.measured += 1
         if turn == 1 and track.lumas is not None and self._frames == track.last_frame + 1:

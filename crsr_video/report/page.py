@@ -46,8 +46,6 @@ _BIDI_MARKS = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One curve of a plot."""
-
     name: str
     kind: str
     """CSS class: "before", "after" or "only"."""
@@ -56,8 +54,6 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class _Plot:
-    """One or two curves over time."""
-
     title: str
     unit: str
     description: str
@@ -69,8 +65,6 @@ class _Plot:
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
-    """A rectangle on a timeline."""
-
     kind: str
     """CSS class: "on" or "off"."""
     label: str
@@ -86,7 +80,6 @@ class _Timeline:
     end: float
     rows: tuple[tuple[PersonFacts, tuple[_Bar, ...], str], ...]
     cuts: tuple[float, ...]
-    """Positions of the scene cuts."""
 
 
 def as_html(report: RunReport) -> str:
@@ -300,7 +293,6 @@ def _plot(
 
 
 def _round_up(value: float) -> float:
-    """Return a round number a little above a value."""
     if value <= 0:
         return 1.0
     power: float = 10.0 ** math.floor(math.log10(value))

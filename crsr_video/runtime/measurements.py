@@ -50,7 +50,6 @@ def measured_once(
 
 
 def _read(path: Path, subject: str, count: int) -> list[float] | None:
-    """Return the kept values, or None if the file is missing or damaged."""
     try:
         with open_regular(path) as file:
             content = json.loads(file.read())

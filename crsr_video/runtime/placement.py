@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import nn
 
+from crsr_video import versions
 from crsr_video.errors import DeviceError
 from crsr_video.networks import onednn
 from crsr_video.networks.blocks import use_channels_last
@@ -131,14 +131,8 @@ def _place(chosen: torch.device, precision: str) -> Placement:
 
 def processor() -> str:
     """Describe the processor and the build of torch, which together decide what is fast."""
-    name = ""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next((line for line in lines if line.startswith("model name")), "")
-    except OSError:
-        name = platform.processor()
     level = torch.backends.cpu.get_cpu_capability()
-    return " ".join(f"{platform.machine()} {name} {level} torch {torch.__version__}".split())
+    return f"{platform.machine()} {versions.processor()} {level} torch {torch.__version__}"
 
 
 def resolve_device(name: str) -> torch.device:

@@ -74,7 +74,6 @@ class _State:
     comparison: Comparison
     recent: Comparison
     size: int
-    """Side of the crop in pixels."""
     share: float = 1.0
     """Current share of its strength that the face keeps."""
     cause: str = DRIFT

@@ -23,7 +23,6 @@ class Lowered:
     total: float = 0.0
     """Sum of the remaining shares in these frames."""
     causes: Counter[str] = field(default_factory=Counter)
-    """Number of frames by cause."""
 
     @property
     def mean(self) -> float:

@@ -79,7 +79,7 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
     def warm_up(self) -> None:
         """Run the network once for each crop size, since the first run is slow."""
         for size in self._warm_up_sizes:
-            blank = self._operations.numbers([[[[0.0] * size] * size] * 3])
+            blank = self._operations.as_floats([[[[0.0] * size] * size] * 3])
             self._predict(self._operations.to_tensor(blank))
 
     def _run(self, faces: list[Face], indices: Sequence[int]) -> None:

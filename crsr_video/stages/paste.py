@@ -205,7 +205,7 @@ def _change_planes(jobs: Sequence[_Job], operations: Operations) -> list[Callabl
     layout, size = jobs[0].layout, jobs[0].place.size
     details = [job.face.detail for job in jobs]
     mask, added, seen = _part_pictures(jobs, operations)
-    black = operations.numbers(rgb_from_codes(layout)[1][:, None, None])
+    black = operations.as_floats(rgb_from_codes(layout)[1][:, None, None])
     missing: Pictures | None = None
     counts: list[tuple[int, int]] = []
     finish = []
@@ -233,7 +233,7 @@ def _change_planes(jobs: Sequence[_Job], operations: Operations) -> list[Callabl
                 counts,
                 operations,
             )
-            kept = operations.numbers([1.0 - detail for detail in details])
+            kept = operations.as_floats([1.0 - detail for detail in details])
             held_back = ((present - _LACKING) / (1.0 - _LACKING)).clip(0.0, 1.0)
             missing = 1.0 - kept[:, None, None, None] * held_back
         change = operations.enlarge_cells(missing, counts, sizes) * new
@@ -263,7 +263,7 @@ def _part_pictures(
     small = operations.mix_channels(crops, matrix)
     seen = operations.resize(small, size, "cubic")[..., rows, columns]
     made = operations.mix_channels(enhanced[..., rows, columns], matrix)
-    weights = operations.numbers([job.place.weight for job in jobs])[:, None, None, None]
+    weights = operations.as_floats([job.place.weight for job in jobs])[:, None, None, None]
     if jobs[0].face.head is None:
         mask = operations.constant(_part_mask, size)
     else:

@@ -23,14 +23,14 @@ _PACE = 1 / 6
 _STEADY = 0.1
 """Weight of a new measurement in the running average of a face's size."""
 _FORGET_AFTER = 60
-"""Number of frames for which the claim of a face that is out of sight is kept."""
+"""Number of frames for which a face that is out of sight is remembered."""
 
 _DEFAULT = PersonSettings()
 
 
 @dataclass(slots=True)
-class _Claim:
-    """One face's claim to be among the largest."""
+class _Candidate:
+    """A face that may be among the largest."""
 
     size: float
     weight: float = 0.0
@@ -61,7 +61,7 @@ class People(Stage[TrackedFrame, TrackedFrame]):
         self._most = most
         self._asked = {*self._faces, *(self._only or ())}
         self._seen: set[int] = set()
-        self._claims: dict[int, _Claim] = {}
+        self._candidates: dict[int, _Candidate] = {}
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ class People(Stage[TrackedFrame, TrackedFrame]):
 
     def reset(self) -> None:
         """Forget which faces were large, but keep the people who were seen, for the notice."""
-        self._claims.clear()
+        self._candidates.clear()
 
     def _settle(self, face: Face) -> Face:
         """Apply the face's own settings, whatever its size."""
@@ -100,34 +100,34 @@ class People(Stage[TrackedFrame, TrackedFrame]):
         assert self._most is not None
         seen = {f.track: _size(f, aspect) for f in faces if f.skipped is None}
         self._measure(seen)
-        ranked = sorted(seen, key=lambda key: (-self._rank(self._claims[key]), key))
+        ranked = sorted(seen, key=lambda key: (-self._rank(self._candidates[key]), key))
         chosen = frozenset(ranked[: self._most])
         return [self._weigh(f, f.track in chosen) if f.track in seen else f for f in faces]
 
     def _measure(self, seen: dict[int, float]) -> None:
         for key, size in seen.items():
-            claim = self._claims.setdefault(key, _Claim(size, weight=-1.0))
-            claim.size += _STEADY * (size - claim.size)
-            claim.unseen = -1
-        for claim in self._claims.values():
-            claim.unseen += 1
-        self._claims = {k: c for k, c in self._claims.items() if c.unseen <= _FORGET_AFTER}
+            candidate = self._candidates.setdefault(key, _Candidate(size, weight=-1.0))
+            candidate.size += _STEADY * (size - candidate.size)
+            candidate.unseen = -1
+        for candidate in self._candidates.values():
+            candidate.unseen += 1
+        self._candidates = {k: c for k, c in self._candidates.items() if c.unseen <= _FORGET_AFTER}
 
     @staticmethod
-    def _rank(claim: _Claim) -> float:
-        return claim.size * (_ADVANTAGE if claim.chosen else 1.0)
+    def _rank(candidate: _Candidate) -> float:
+        return candidate.size * (_ADVANTAGE if candidate.chosen else 1.0)
 
     def _weigh(self, face: Face, chosen: bool) -> Face:
-        claim = self._claims[face.track]
+        candidate = self._candidates[face.track]
         goal = float(chosen)
-        if claim.weight < 0:  # This is the first frame of the face. The tracker fades it in.
-            claim.weight = goal
-        claim.weight += min(max(goal - claim.weight, -_PACE), _PACE)
-        claim.chosen = chosen
-        if claim.weight < 1e-9:
+        if candidate.weight < 0:  # This is the first frame of the face. The tracker fades it in.
+            candidate.weight = goal
+        candidate.weight += min(max(goal - candidate.weight, -_PACE), _PACE)
+        candidate.chosen = chosen
+        if candidate.weight < 1e-9:
             which = "the largest" if self._most == 1 else f"among the {self._most} largest"
             return replace(face, skipped=f"not {which}")
-        return replace(face, strength=face.strength * claim.weight)
+        return replace(face, strength=face.strength * candidate.weight)
 
 
 def _size(face: Face, aspect: float) -> float:

@@ -53,10 +53,6 @@ class Demand:
         wanted = sorted(self.crops, reverse=True)[: level.most_faces]
         return sum((min(side, level.largest_crop) / 64) ** 2 for side in wanted) / level.every
 
-    def handled(self, level: QualityLevel) -> int:
-        """Return the number of faces that are enhanced at a level."""
-        return len(self.crops[: level.most_faces])
-
 
 class LiveQuality:
     """The current quality level and demand, shared by the quality controller and the stages.

@@ -265,7 +265,7 @@ def _average(jobs: Sequence[_Job], operations: Operations) -> Pictures:
             flow = step if flow is None else flow + operations.displace(step, flow)
             weight, enhanced = _weighted(others, flow, total.shape[-1], operations)
             if not all(counts):
-                weight = weight * operations.numbers(counts)[:, None, None, None]
+                weight = weight * operations.as_floats(counts)[:, None, None, None]
             total = operations.add_product(total, enhanced, weight)
             weights = weights + weight
     return total / weights

@@ -42,7 +42,7 @@ def packet_of(header: dict[str, Any], before: Frame, after: Frame, width: int) -
     original = upright_picture(before, width)
     height, shown_width = original.shape[:2]
     size, area, changed = (shown_width, height), (0, 0, 0, 0), b""
-    if after.changed and _is_same_size(before, after):
+    if after.changed and (before.width, before.height) == (after.width, after.height):
         area = _changed_area(after, size)
         changed = _encoded(_part(after, width, area, size))
     elif after.components is not before.components:
@@ -75,10 +75,6 @@ def face_facts(face: Face, frame: Frame, person_of: dict[int, int]) -> dict[str,
 
 def _encoded(picture: Picture) -> bytes:
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-
-
-def _is_same_size(before: Frame, after: Frame) -> bool:
-    return (before.width, before.height) == (after.width, after.height)
 
 
 def _changed_area(frame: Frame, size: tuple[int, int]) -> Area:

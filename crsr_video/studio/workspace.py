@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from crsr_video import weights
 from crsr_video.errors import ConfigError, CrsrError
 from crsr_video.io.reader import Reader
 from crsr_video.private_folder import PrivateFolder
-from crsr_video.studio import people
 from crsr_video.studio.command import CommandRun
 from crsr_video.studio.events import Events
 from crsr_video.studio.jobs import JobQueue
@@ -29,8 +29,8 @@ from crsr_video.studio.settings import (
     format_named,
 )
 from crsr_video.studio.single_frames import SingleFrames
-from crsr_video.studio.sources import OpenedFile
-from crsr_video.studio.thumbnails import Thumbnails
+from crsr_video.studio.sources import OpenedFile, Thumbnails
+from crsr_video.track import tracks_file
 from crsr_video.track.tracks_file import Person
 
 _SAMPLE_SECONDS = 2.0
@@ -171,7 +171,10 @@ class Workspace:
         searching = item.id in self._searches
         done = self._tracks_file(item).is_file()
         state = "running" if searching else "done" if done else "unknown"
-        return {"state": state, "people": [people.facts(group) for group in groups]}
+        return {
+            "state": state,
+            "people": [asdict(group) | {"thumbnail": group.thumbnail or ""} for group in groups],
+        }
 
     def find_people(self, file_id: str) -> None:
         """Search a file for people, in a process of its own."""
@@ -195,7 +198,9 @@ class Workspace:
         unknown = chosen - {group.id for group in groups}
         if unknown:
             raise ConfigError(f"there is no person {min(unknown)} in this file")
-        people.regroup(self._tracks_file(item), action, chosen)
+        tracks = self._tracks_file(item)
+        change = tracks_file.merge_people if action == "merge" else tracks_file.split_people
+        tracks_file.write(change(tracks_file.read(tracks), chosen), tracks)
 
     # Exports --------------------------------------------------------------------------------------
 
@@ -296,7 +301,7 @@ class Workspace:
 
     def _groups(self, item: Item) -> tuple[Person, ...]:
         tracks = self._tracks_file(item)
-        return people.read_groups(tracks) if tracks.is_file() else ()
+        return tracks_file.people_of(tracks_file.read(tracks)) if tracks.is_file() else ()
 
     def _follow_search(self, item: Item, event: dict[str, Any]) -> None:
         if event.get("event") == "progress":

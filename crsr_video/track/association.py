@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.track.detection import Detection, iou
+from crsr_video.imaging.geometry import intersection_over_union
+from crsr_video.track.detection import Detection
 from crsr_video.track.landmarks import REGION_PER_FACE, Observation
 from crsr_video.track.regions import Region
 from crsr_video.track.tracks import DETECTED_FACE_SCORE, SEARCH_FRAMES, Track
@@ -45,8 +46,9 @@ def match_detections(expected: list[Region], found: list[Detection]) -> list[tup
     """
     if not expected or not found:
         return []
-    faces = [_face_box(region) for region in expected]
-    overlap = iou(np.array(faces), np.array([_face_box(face.region) for face in found]))
+    tracked = np.array([_face_box(region) for region in expected])
+    detected = np.array([_face_box(face.region) for face in found])
+    overlap = intersection_over_union(tracked, detected)
     far = np.array([[distance(a, b.region) for b in found] for a in expected])
     return _cheapest(np.where(far < _NEAR, far - overlap, np.inf))
 
@@ -135,7 +137,7 @@ def is_same_face(a: Region, b: Region) -> bool:
 
 def is_same_place(a: Region, b: Region) -> bool:
     """Return whether two regions show one face in about the same frame."""
-    return bool(iou(a.box[None], b.box[None])[0, 0] > _SAME_PLACE_IOU)
+    return bool(intersection_over_union(a.box[None], b.box[None])[0, 0] > _SAME_PLACE_IOU)
 
 
 def worse_track(a: Track, b: Track, index: int) -> Track:

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from crsr_video.closing import Closing
 from crsr_video.errors import FaceModelError
-from crsr_video.imaging.geometry import Matrix, Points, apply, invert, scale_of
+from crsr_video.imaging.geometry import (
+    Matrix,
+    Points,
+    apply,
+    intersection_over_union,
+    invert,
+    scale_of,
+)
 from crsr_video.track.face_models import resolve
 from crsr_video.track.litert import FloatPicture, LiteRtModel
 from crsr_video.track.region_pictures import model_input
@@ -154,7 +161,7 @@ def merge_answers(found: Array, scores: Array) -> tuple[Array, Array]:
     merged: list[Array] = []
     best: list[float] = []
     while len(found):
-        same = iou(corners[:1], corners)[0] > _SAME_ANSWER_IOU
+        same = intersection_over_union(corners[:1], corners)[0] > _SAME_ANSWER_IOU
         same[0] = True
         merged.append(np.average(found[same], axis=0, weights=scores[same]))
         best.append(float(scores[0]))
@@ -284,7 +291,8 @@ class Detector(Closing):
         The short-range model detects faces that lie on their side, but measures their angle badly.
         """
         for _ in range(_MAX_CLOSE_UPS):
-            if abs(_wrapped(face.angle - angle)) < _TILTED:
+            turn = (face.angle - angle + np.pi) % (2 * np.pi) - np.pi
+            if abs(turn) < _TILTED:
                 return face
             angle = face.angle
             again = self._close_up(frame, face, "short_range")
@@ -333,29 +341,14 @@ def suppress(found: Sequence[Detection]) -> list[int]:
     return kept
 
 
-def iou(a: Array, b: Array) -> Array:
-    """Return the intersection over union of boxes (N, 4) with boxes (M, 4) as (N, M)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (a, b)]
-    overlap: Array = shared / (areas[0][:, None] + areas[1][None] - shared + 1e-9)
-    return overlap
-
-
 def _overlaps(box: Array, others: Array) -> bool:
-    return bool((iou(box[None], others) > _SAME_FACE_IOU).any())
+    return bool((intersection_over_union(box[None], others) > _SAME_FACE_IOU).any())
 
 
 def _is_flat(pixels: FloatPicture) -> bool:
     """Return whether no patch of a square picture has detail that could be part of a face."""
     green = pixels[..., 1].reshape(_PATCHES, len(pixels) // _PATCHES, _PATCHES, -1)
     return bool((green.max((1, 3)) - green.min((1, 3))).max() < _FLAT_RANGE)
-
-
-def _wrapped(angle: float) -> float:
-    """Return the same angle in [-pi, pi)."""
-    return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
 def _same_pose(face: Region, tracked: Region) -> bool:

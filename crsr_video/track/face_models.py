@@ -139,7 +139,6 @@ class ModelStatus:
     own: bool
     """Whether the path is in the user's own folder, where any digest is accepted."""
     present: bool
-    """Whether the file exists."""
     verified: bool
     """Whether the file has the pinned SHA-256."""
 

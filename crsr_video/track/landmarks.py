@@ -52,7 +52,6 @@ class Observation:
     seen_in: Region
     """The region in which the model was run."""
     appearance: Appearance
-    """The appearance of the face."""
 
     @property
     def size(self) -> float:

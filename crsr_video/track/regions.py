@@ -36,7 +36,6 @@ class UprightView:
     width: float
     """Width of the upright picture in its square pixels."""
     height: float
-    """Height of the upright picture."""
     upright_from_frame: Matrix
     """2x3 matrix from frame pixels to upright coordinates."""
     frame_from_upright: Matrix

@@ -33,19 +33,15 @@ class TrackerStatistics:
     """Counts and times since a tracker was created."""
 
     frames: int = 0
-    """Number of frames that were tracked."""
     cuts: int = 0
     """Number of scenes after the first one."""
     tracks: int = 0
     """Number of faces with a track ID of their own."""
     detector_runs: int = 0
-    """Number of runs of the detectors."""
     landmark_runs: int = 0
-    """Number of runs of the landmark model."""
     refused: int = 0
     """Number of times a face was left alone because too many were already tracked."""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
-    """Seconds spent on each of PARTS."""
 
 
 class FaceModels(Closing):
@@ -75,7 +71,6 @@ class _Scene:
 
     first: int
     last: int
-    """The latest frame so far."""
     is_open: bool = True
     tracks: dict[int, Track] = field(default_factory=dict)
     """Confirmed tracks by ID, including those that ended but appear in frames still held back."""

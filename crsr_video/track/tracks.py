@@ -50,7 +50,6 @@ class Track:
     """One face over the frames of one scene. Observations that are no longer needed are dropped."""
 
     id: int
-    """The track ID."""
     detector_score: float
     """The detector's score, averaged over the last detections."""
     observations: dict[int, Observation] = field(default_factory=dict)
@@ -76,7 +75,6 @@ class Track:
     least_face_score: float = 0.0
     """Minimum to which face scores are raised after a detector agreed with an observation."""
     appearance: Appearance | None = None
-    """The known appearance of the face."""
 
     @property
     def last(self) -> int:

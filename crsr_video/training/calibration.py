@@ -47,7 +47,6 @@ class Agreement:
     """Lowest PSNR between the two outputs."""
     median: float
     mean_cost: float
-    """Mean loss of PSNR against the truth."""
     worst_cost: float
     pictures: int
 

@@ -37,9 +37,7 @@ class Codec:
     """One kind of video compression, and the range of its quality."""
 
     encoder: str
-    """FFmpeg's name of the encoder."""
     decoder: str
-    """FFmpeg's name of the decoder."""
     good: int
     """Quantiser of decent footage, in the encoder's own scale."""
     bad: int

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from crsr_video.formatting import markdown_table
 from crsr_video.networks import Consistifier, Discriminator, Reverse, SuperResolver
 from crsr_video.networks.costs import count_macs, count_parameters
-from crsr_video.text_table import markdown_table
 from crsr_video.training.method import HIGH, LOW, SIZES
 
 SIDES = (16, 32, 64, 128)

@@ -1,10 +1,8 @@
 """Batches of high-resolution faces. Each step draws its batch with its own random generator."""
 
-import os
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -35,9 +33,7 @@ class Tier:
     patch: int
     """Side in pixels of the LR patch that the network sees."""
     batch: int
-    """Pictures in a batch."""
     share: float
-    """Probability of being chosen."""
 
 
 TIERS = (Tier(32, 32, 32, 0.3), Tier(64, 64, 8, 0.5), Tier(128, 64, 8, 0.2))
@@ -52,15 +48,12 @@ LUMA = torch.tensor(LUMA_WEIGHTS)
 class Faces:
     """The pictures of one split of a pack, decoded when they are needed."""
 
-    def __init__(
-        self, path: Path, split: str, *, preload: bool = False, kind: str | None = None
-    ) -> None:
+    def __init__(self, path: Path, split: str, *, kind: str | None = None) -> None:
         """Open the pack.
 
         Args:
             path: The file, or a folder that holds ``faces.pack``.
             split: "train" or "val".
-            preload: Decode and keep all pictures now. A pack of 60 MB needs about 800 MB.
             kind: Use only pictures of this kind, such as "real".
 
         Raises:
@@ -78,10 +71,6 @@ class Faces:
         self._sizes = [size for size, _, _ in entries]
         self._numbers = [number for _, _, number in entries]
         self._balance = _balancing_weights([self._pack.pictures[n] for n in self._numbers])
-        self._kept: list[Bytes] | None = None
-        if preload:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV releases the GIL.
-                self._kept = list(pool.map(self._pack.read, self._numbers))
 
     def count(self, size: int) -> int:
         """Return how many pictures are at least `size` pixels wide."""
@@ -111,7 +100,7 @@ class Faces:
         if not 0 <= number < self.count(size):
             raise IndexError(number)
         number += len(self._sizes) - self.count(size)
-        return self._pack.read(self._numbers[number]) if self._kept is None else self._kept[number]
+        return self._pack.read(self._numbers[number])
 
 
 def _balancing_weights(entries: Sequence[Prepared]) -> NDArray[np.float64]:

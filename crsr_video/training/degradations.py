@@ -27,7 +27,6 @@ class Degradation:
     motion: float
     """Maximum length of the motion blur. Below one pixel, there is no motion blur."""
     angle: float
-    """Direction of the motion, in radians."""
     native_scale: float
     """Side of the crop in native pixels, relative to its side in the network's input."""
     read_noise: float

@@ -189,7 +189,6 @@ def _from_video(
 
 
 def _tracked(file: Path, tracker: Tracker, every: int) -> Iterator[TrackedFrame]:
-    """Yield every N-th frame of a video with its faces."""
     index = 0
     for frame in _frames(file):
         for item in tracker.push(frame):
@@ -250,7 +249,6 @@ def _dispute(frame: Frame, face: Face, detector: Detector, criteria: Criteria) -
 def _keep(
     frame: Frame, face: Face, tracks: dict[int, TrackFaces], criteria: Criteria
 ) -> str | None:
-    """Cut a face out and keep it, or return the reason for which it is skipped."""
     picture = native_crop(frame, face)
     if _contrast(picture) < criteria.contrast:
         return FLAT

@@ -21,9 +21,7 @@ class Schedule:
     peak: float = 4e-4
     """Highest learning rate."""
     floor: float = 1e-5
-    """Learning rate at the end."""
     warmup: int = 100
-    """Number of steps of the warm-up."""
 
     def rate(self, step: int, progress: float) -> float:
         """Return the learning rate at a step.

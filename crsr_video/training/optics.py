@@ -30,7 +30,6 @@ class Grid:
     step: Tensor
     """Source pixels from one sample to the next, (B,)."""
     side: int
-    """Number of samples along each axis."""
 
     def positions(self, axis: int) -> Tensor:
         """Return the positions of samples along y (0) or x (1) in source pixels; (B, side)."""

@@ -87,7 +87,6 @@ def changed(settings: _Settings, change: str) -> _Settings:
 
 
 def _parsed(old: Any, path: str, text: str) -> Any:
-    """Parse a value that has the same type as the old one."""
     try:
         if isinstance(old, bool):
             return {"yes": True, "no": False}[text]

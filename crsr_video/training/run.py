@@ -41,7 +41,6 @@ class NetworkSpec:
     kind: str
     """A key of `KINDS`."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """Constructor arguments."""
     rate: float = 1.0
     """Learning rate as a multiple of the run's. A network with rate 0 is used but not trained."""
     rates_by_prefix: dict[str, float] = field(default_factory=dict)

@@ -116,7 +116,7 @@ def test_terminals_are_refused() -> None:
     before = os.dup(1)
     try:
         with pytest.raises(InputError, match="standard input is a terminal"):
-            pipes.Inlet(other)
+            pipes.InputPipe(other)
         os.dup2(other, 1)
         try:
             with pytest.raises(OutputError, match="standard output is a terminal"):

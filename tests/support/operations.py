@@ -36,7 +36,7 @@ class _TorchFixedFlow(TorchOperations):
     def flows(self, pictures: Any, others: Any) -> tuple[Any, Any]:
         """Return the same motion for all pictures."""
         del others
-        field = self.numbers(_fixed_flow(len(pictures)))
+        field = self.as_floats(_fixed_flow(len(pictures)))
         return field, -field
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crsr_video.formatting import format_bytes, format_count, format_time
+from crsr_video.formatting import format_bytes, format_count, format_time, markdown_table
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,13 @@ def test_people_have_a_plural_of_their_own():
 )
 def test_sizes_have_units(size, text):
     assert format_bytes(size) == text
+
+
+def test_words_are_aligned_left_and_numbers_right() -> None:
+    assert markdown_table(["name", "fps"], [["a", "1.5"], ["longer", "10.25"]]) == (
+        "| name   |   fps |\n| ------ | ----: |\n| a      |   1.5 |\n| longer | 10.25 |"
+    )
+
+
+def test_narrow_columns_still_have_a_rule() -> None:
+    assert markdown_table(["a", "b"], [], {0, 1}) == "| a   | b   |\n| --- | --- |"

@@ -377,7 +377,6 @@ def _area(
 
 
 def _grain(scene: Scene, rng: np.random.Generator) -> Noise | None:
-    """Noise for the frames of a scene, or None if the scene has no noise."""
     if scene.noise <= 0:
         return None
     shape = (scene.size[1] + _MARGIN, scene.size[0] + _MARGIN, 3)

@@ -14,7 +14,7 @@ from crsr_video.evaluation.tracking.people import DrawnHead, people
 from crsr_video.evaluation.tracking.running import SceneSettings, TrackingReport
 from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot, Sway
 from crsr_video.evaluation.tracking.scoring import match_quality
-from crsr_video.text_table import markdown_table
+from crsr_video.formatting import markdown_table
 from crsr_video.track.grouping import PeopleGrouper
 from crsr_video.track.tracker import Tracker
 from crsr_video.types import TrackedFrame
@@ -31,11 +31,9 @@ class Pairs:
     """Counts of pairs of tracks."""
 
     same: int = 0
-    """Pairs of one person."""
     grouped: int = 0
     """Pairs of one person whose tracks have the same number, as they should."""
     different: int = 0
-    """Pairs of two people."""
     confused: int = 0
     """Pairs of two people whose tracks have the same number by mistake."""
 
@@ -117,7 +115,6 @@ def _run(
 
 
 def _scene(width: float, chosen: Sequence[Sequence[int]], seed: int) -> Scene:
-    """Describe a scene with two people in each shot. Pictures of a person take turns."""
     rng = np.random.default_rng([seed, round(width)])
     times_shown: Counter[int] = Counter()
     shots = []

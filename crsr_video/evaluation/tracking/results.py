@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from crsr_video.evaluation.tracking.scenes import Scene
 from crsr_video.evaluation.tracking.scoring import CLASSES, Failure, MatchedFace, Score
-from crsr_video.text_table import markdown_table
+from crsr_video.formatting import markdown_table
 
 Values = NDArray[np.float64]
 
@@ -40,9 +40,7 @@ class TrackingFigures:
     switches: int
     fragments: int
     error: float
-    """Mean landmark error in face widths."""
     error_95: float
-    """95th percentile of the landmark error."""
     misplaced: int
     """Faces with a mean landmark error above `MAX_ERROR`, where a wrong face would be pasted."""
     deviation: float

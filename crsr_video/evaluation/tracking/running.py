@@ -31,7 +31,7 @@ from crsr_video.evaluation.tracking.scenes import Scene
 from crsr_video.evaluation.tracking.scoring import Score, Scorer, is_covered, is_due, is_usable
 from crsr_video.files import replacing
 from crsr_video.io.frames import as_rgb
-from crsr_video.track.tracker import Tracker, TrackerStatistics
+from crsr_video.track.tracker import Tracker
 from crsr_video.types import Face, TrackedFrame
 
 
@@ -49,7 +49,6 @@ class SceneSettings:
     """Maximum number of frames of each scene. Defaults to all of them."""
     seed: int = 0
     video: Path | None = None
-    """Folder for overlay videos."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +92,7 @@ def measure(
             if settings.video:
                 path = settings.video / f"{scene.name}.mp4"
                 on_frame = stack.enter_context(overlay_video(path, scene.size))
-            results.append(
-                run(
-                    scene,
-                    cast,
-                    backdrops,
-                    lookahead=settings.lookahead,
-                    min_face=settings.min_face,
-                    frames=settings.frames,
-                    seed=settings.seed,
-                    on_frame=on_frame,
-                )
-            )
+            results.append(run(scene, cast, backdrops, settings, on_frame=on_frame))
     used = {
         "faces": str(settings.faces) if settings.faces else None,
         "people": len(cast),
@@ -125,12 +113,8 @@ def run(
     scene: Scene,
     cast: Sequence[DrawnHead],
     backdrops: Backdrops,
+    settings: SceneSettings,
     *,
-    lookahead: int = 8,
-    min_face: float = 16.0,
-    frames: int | None = None,
-    seed: int = 0,
-    models: Path | None = None,
     on_frame: OnFrame | None = None,
 ) -> SceneResult:
     """Draw a scene, track it and score the result, in memory that does not grow with its length.
@@ -139,11 +123,7 @@ def run(
         scene: The scene.
         cast: People to show.
         backdrops: Backgrounds.
-        lookahead: Lookahead of the tracker in frames.
-        min_face: Width in pixels of the narrowest face that the tracker uses.
-        frames: Maximum number of frames. Defaults to all of them.
-        seed: Seed of the noise.
-        models: Folder of the face models.
+        settings: Options of the evaluation.
         on_frame: Called with each frame after it was scored.
 
     Raises:
@@ -153,7 +133,7 @@ def run(
     found: list[bool] = []
     begins: list[bool] = []
     times: list[float] = []
-    with Tracker(lookahead=lookahead, min_face=min_face, models=models) as tracker:
+    with Tracker(lookahead=settings.lookahead, min_face=settings.min_face) as tracker:
 
         def take(items: list[TrackedFrame]) -> None:
             for item in items:
@@ -164,6 +144,7 @@ def run(
                 if on_frame:
                     on_frame(drawn, item, scorer.score)
 
+        seed, frames = settings.seed, settings.frames
         for drawn in render(scene, cast, backdrops, seed=seed, frames=frames):
             waiting.append(drawn)
             start = perf_counter()
@@ -176,15 +157,10 @@ def run(
         scene,
         len(times),
         scorer.score,
-        parts(stats),
+        {part: 1000 * s / max(1, stats.frames) for part, s in stats.seconds.items()},
         float(np.median(times)) if times else 0.0,
         _cuts(found[1:], begins[1:]),  # The first frame always begins a shot.
     )
-
-
-def parts(stats: TrackerStatistics) -> dict[str, float]:
-    """Return the milliseconds per frame of each part of the tracker."""
-    return {part: 1000 * seconds / max(1, stats.frames) for part, seconds in stats.seconds.items()}
 
 
 def _cuts(found: Sequence[bool], true: Sequence[bool]) -> tuple[int, int, int]:

@@ -81,7 +81,6 @@ class Shot:
     layers: tuple[Actor | Occluder, ...]
     """Faces and occluders, from back to front."""
     backdrop: int = 0
-    """Number of the background."""
     shake: float = 0.0
     """Amplitude of the shake of a hand-held camera."""
     pan: tuple[float, float] = (0.0, 0.0)

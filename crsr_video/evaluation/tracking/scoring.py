@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from crsr_video.evaluation.tracking.drawing import Truth
-from crsr_video.imaging.geometry import Points
+from crsr_video.imaging.geometry import Points, intersection_over_union
 from crsr_video.types import Face
 
 CLASSES: tuple[tuple[float, float], ...] = ((16, 24), (24, 32), (32, 64), (64, np.inf))
@@ -62,11 +62,9 @@ def match_quality(truths: Sequence[Truth], faces: Sequence[Face]) -> NDArray[np.
         0 without a match, and otherwise the overlap of the boxes plus the closeness of the centres,
         which is at most 2.
     """
-    a = np.array([t.box for t in truths]).reshape(-1, 1, 4)
-    b = np.array([f.box for f in faces]).reshape(1, -1, 4)
-    shared = np.clip(np.minimum(a, b)[..., 2:] - np.maximum(a, b)[..., :2], 0, None).prod(-1)
-    joint = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared
-    overlap = shared / np.maximum(joint, 1e-9)
+    true, tracked = (np.array([x.box for x in some]).reshape(-1, 4) for some in (truths, faces))
+    overlap = intersection_over_union(true, tracked)
+    a, b = true[:, None], tracked[None]
     between = np.hypot(*np.moveaxis((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2, -1, 0))
     apart = between / np.array([t.width for t in truths]).reshape(-1, 1)
     areas = [np.maximum((box[..., 2:] - box[..., :2]).prod(-1), 1e-9) for box in (a, b)]

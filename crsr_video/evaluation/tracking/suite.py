@@ -34,7 +34,6 @@ def _grid(
 
 
 def _one_shot(name: str, *layers: Actor | Occluder, **more: object) -> Scene:
-    """Return a scene with a single shot."""
     shot_names = ("backdrop", "shake", "pan")
     of_shot = {key: more.pop(key) for key in shot_names if key in more}
     return Scene(name, (Shot(0, layers, **of_shot),), **more)  # type: ignore[arg-type]

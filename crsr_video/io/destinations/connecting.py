@@ -11,7 +11,7 @@ from crsr_video.io.destinations.address import Destination
 from crsr_video.io.destinations.byte_streams import ByteStream
 from crsr_video.io.destinations.relay import open_relay
 from crsr_video.io.destinations.sockets import TcpStream, open_udp
-from crsr_video.io.reconnecting import FIRST_DELAY_SECONDS, next_delay
+from crsr_video.io.pace import FIRST_DELAY_SECONDS, next_delay
 
 
 class Connector:

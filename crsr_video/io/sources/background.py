@@ -64,7 +64,7 @@ class BackgroundConnection(Closing):
     Args:
         target: The source.
         settings: Timeouts, and options of protocols.
-        inlet: The pipe through which the source comes, if any.
+        input_pipe: The pipe through which the source comes, if any.
         stop: Set when the run is to end.
         on_silence: Called repeatedly with the seconds of silence, while a pipe or a camera that has
             sent pictures sends nothing.
@@ -80,13 +80,13 @@ class BackgroundConnection(Closing):
         self,
         target: Target,
         settings: ReadSettings,
-        inlet: pipes.Inlet | None,
+        input_pipe: pipes.InputPipe | None,
         *,
         stop: threading.Event,
         on_silence: Callable[[float], None],
         on_damage: Callable[[], None],
     ) -> None:
-        self._target, self._settings, self._inlet = target, settings, inlet
+        self._target, self._settings, self._input_pipe = target, settings, input_pipe
         self._stop, self._on_silence, self._on_damage = stop, on_silence, on_damage
         self._relay: ReceivingRelay | None = None
         self._closing = threading.Event()
@@ -112,8 +112,8 @@ class BackgroundConnection(Closing):
     def close(self) -> None:
         """Let the thread close the source, in the background if FFmpeg keeps it waiting."""
         self._closing.set()
-        if self._inlet is not None:
-            self._inlet.interrupt()
+        if self._input_pipe is not None:
+            self._input_pipe.interrupt()
         self._thread.join(_JOIN_SECONDS)
 
     # In the reader's thread ----------------------------------------------------------------------
@@ -160,8 +160,8 @@ class BackgroundConnection(Closing):
     @property
     def _silent_seconds(self) -> float:
         """Seconds so far in which a pipe sent nothing."""
-        inlet = self._inlet
-        return 0.0 if inlet is None else inlet.silent_seconds + inlet.silence
+        input_pipe = self._input_pipe
+        return 0.0 if input_pipe is None else input_pipe.silent_seconds + input_pipe.silence
 
     def _check_wait(self, waited: float, busy: float) -> None:
         """Raise if a wait for an event has become too long.
@@ -176,10 +176,10 @@ class BackgroundConnection(Closing):
         elif self._target.kind is SourceKind.NETWORK:
             if waited > self._stall_seconds:
                 raise self._stalled()
-        elif self._inlet is not None:
+        elif self._input_pipe is not None:
             if self._fruitless + busy > self._longest_without_picture:
                 raise self._without_pictures()
-            self._on_silence(self._inlet.silence)
+            self._on_silence(self._input_pipe.silence)
         elif self._target.kind is SourceKind.DEVICE:
             self._on_silence(waited)
 
@@ -231,9 +231,9 @@ class BackgroundConnection(Closing):
             if self._target.is_relayed:
                 options = self._settings.options
                 self._relay = ReceivingRelay(self._target.url, self._target.name, options)
-                self._inlet = pipes.Inlet(self._relay.descriptor, self._target.name)
+                self._input_pipe = pipes.InputPipe(self._relay.descriptor, self._target.name)
                 if self._closing.is_set():
-                    self._inlet.interrupt()
+                    self._input_pipe.interrupt()
             with self._open() as connection:
                 self._put(connection)
                 self._demux(connection)
@@ -249,7 +249,7 @@ class BackgroundConnection(Closing):
         timeout = 2 * self._settings.connect_seconds, self._stall_seconds + _GRACE_SECONDS
         try:
             return SourceConnection(
-                self._target, self._inlet, timeout=timeout, waits_for_facts=False
+                self._target, self._input_pipe, timeout=timeout, waits_for_facts=False
             )
         except InputError as error:
             if isinstance(error.__cause__, ExitError):
@@ -261,12 +261,12 @@ class BackgroundConnection(Closing):
     def _demux(self, connection: SourceConnection) -> None:
         try:
             for packet in connection.packets(self._pass_on, _MOST_FAILURES):
-                at = time.monotonic() if self._inlet is None else self._inlet.read_at
+                at = time.monotonic() if self._input_pipe is None else self._input_pipe.read_at
                 self._put(_Received(packet, at))
                 if self._closing.is_set():
                     return
-            if self._inlet is not None:
-                self._inlet.check()
+            if self._input_pipe is not None:
+                self._input_pipe.check()
             if connection.gave_up:
                 raise ConnectionLost("is damaged beyond reading")
             self._put(None)

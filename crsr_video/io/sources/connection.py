@@ -32,7 +32,7 @@ class SourceConnection(Closing):
 
     Args:
         target: The source.
-        inlet: The pipe that the source is read from, if any. It is not closed.
+        input_pipe: The pipe that the source is read from, if any. It is not closed.
         hwaccel: Hardware decoding, as in `ReadSettings`.
         timeout: As for `open_target`.
         waits_for_facts: Whether a pipe is read ahead for facts about its container that PyAV does
@@ -46,15 +46,15 @@ class SourceConnection(Closing):
     def __init__(
         self,
         target: Target,
-        inlet: pipes.Inlet | None = None,
+        input_pipe: pipes.InputPipe | None = None,
         *,
         hwaccel: str = "none",
         timeout: tuple[float, float | None] = (limits.OPENING_SECONDS, None),
         waits_for_facts: bool = True,
     ) -> None:
-        self.target, self.inlet = target, inlet
+        self.target, self.input_pipe = target, input_pipe
         facts = self._read_facts(waits_for_facts)
-        self.container = open_target(target, inlet, hwaccel=hwaccel, timeout=timeout)
+        self.container = open_target(target, input_pipe, hwaccel=hwaccel, timeout=timeout)
         try:
             self.video = main_video(self.container, target.name)
         except BaseException:
@@ -73,8 +73,8 @@ class SourceConnection(Closing):
 
     def _read_facts(self, waits: bool) -> FileFacts:
         """Return the metadata of a file or a pipe. Bytes of a pipe are not consumed."""
-        if self.inlet is not None and waits:
-            return read_facts(pipes.InletWindow(self.inlet, PROBE_BYTES))
+        if self.input_pipe is not None and waits:
+            return read_facts(pipes.PipeWindow(self.input_pipe, PROBE_BYTES))
         with suppress(OSError, ValueError):
             if self.target.kind is SourceKind.FILE:
                 with open_regular(self.target.path, follow_links=True) as file:
@@ -147,14 +147,14 @@ class SourceConnection(Closing):
     @property
     def size(self) -> int:
         """Bytes of a file, or bytes that were read from a pipe, or 0 for other sources."""
-        if self.inlet is not None:
-            return self.inlet.received
+        if self.input_pipe is not None:
+            return self.input_pipe.received
         return self.target.path.stat().st_size if self.target.kind is SourceKind.FILE else 0
 
     def ends(self) -> tuple[bytes, bytes]:
         """Return the first and the last bytes of a file, or of a pipe that was read to its end."""
-        if self.inlet is not None:
-            return self.inlet.head, self.inlet.tail
+        if self.input_pipe is not None:
+            return self.input_pipe.head, self.input_pipe.tail
         if self.target.kind is not SourceKind.FILE:
             return b"", b""
         with self.target.path.open("rb") as file:

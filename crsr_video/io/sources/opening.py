@@ -90,7 +90,7 @@ def open_container(path: Path, hwaccel: str = "none", *, skipped_bytes: int = 0)
 
 def open_target(
     target: Target,
-    inlet: pipes.Inlet | None = None,
+    input_pipe: pipes.InputPipe | None = None,
     *,
     hwaccel: str = "none",
     timeout: tuple[float, float | None] = (limits.OPENING_SECONDS, None),
@@ -99,7 +99,7 @@ def open_target(
 
     Args:
         target: The source.
-        inlet: The pipe through which the source comes, if any.
+        input_pipe: The pipe through which the source comes, if any.
         hwaccel: See `ReadSettings`.
         timeout: Seconds after which FFmpeg stops opening the source, and seconds after which it
             stops waiting for a packet. A pipe has no timeout.
@@ -108,11 +108,11 @@ def open_target(
         InputError: The source is not media, cannot be reached, or exceeds `limits`.
         NoVideoError: The pipe is empty.
     """
-    _look_ahead(target, inlet)
+    _look_ahead(target, input_pipe)
     try:
         container: InputContainer
         container = hardware.open_accelerated(
-            target.url if inlet is None else inlet,
+            target.url if input_pipe is None else input_pipe,
             hwaccel,
             open_source=av.open,
             format=target.format,
@@ -120,15 +120,15 @@ def open_target(
             container_options=target.options,
             metadata_errors="surrogateescape",
             buffer_size=_BUFFER_BYTES,
-            timeout=timeout if inlet is None else None,
+            timeout=timeout if input_pipe is None else None,
         )
     except (FFmpegError, OSError, ValueError) as error:
-        if inlet is not None:
-            inlet.check()
-        raise _explained(target, error, inlet) from error
+        if input_pipe is not None:
+            input_pipe.check()
+        raise _explained(target, error, input_pipe) from error
     try:
-        if inlet is not None:
-            inlet.check()
+        if input_pipe is not None:
+            input_pipe.check()
         _check_counts(container, target.name)
     except BaseException:
         container.close()
@@ -136,14 +136,14 @@ def open_target(
     return container
 
 
-def _look_ahead(target: Target, inlet: pipes.Inlet | None) -> None:
+def _look_ahead(target: Target, input_pipe: pipes.InputPipe | None) -> None:
     """Reject sources that FFmpeg would read for hours, or whose errors it cannot explain."""
     is_matroska = target.format in (None, "matroska")
-    if inlet is not None:
+    if input_pipe is not None:
         if is_matroska:
-            matroska.check_sizes_of_pipe(pipes.InletWindow(inlet, PROBE_BYTES), target.name)
-        if not inlet.peek(1):
-            inlet.check()
+            matroska.check_sizes_of_pipe(pipes.PipeWindow(input_pipe, PROBE_BYTES), target.name)
+        if not input_pipe.peek(1):
+            input_pipe.check()
             raise NoVideoError(f"{target.name}: is empty: nothing came through the pipe")
     elif target.kind is SourceKind.FILE:
         check_path(target.path)
@@ -177,14 +177,14 @@ def _check_counts(container: InputContainer, name: str) -> None:
 # Why a source cannot be opened -------------------------------------------------------------------
 
 
-def _explained(target: Target, error: Exception, inlet: pipes.Inlet | None) -> InputError:
+def _explained(target: Target, error: Exception, input_pipe: pipes.InputPipe | None) -> InputError:
     name = target.name
     if target.kind is SourceKind.DEVICE:
         known = _DEVICE_ERRORS.get(getattr(error, "errno", None) or 0)
         if known is None and isinstance(error, ArgumentError):
             known = "is not a camera, or does not have this size, rate or pixel format"
         return InputError(f"{name}: {known or f'cannot be opened: {pyav.reason(error)}'}")
-    if target.kind is SourceKind.NETWORK and inlet is None:
+    if target.kind is SourceKind.NETWORK and input_pipe is None:
         if isinstance(error, InvalidDataError):
             return InputError(f"{name}: sends nothing that can be read as video")
         if isinstance(error, ArgumentError):
@@ -192,7 +192,7 @@ def _explained(target: Target, error: Exception, inlet: pipes.Inlet | None) -> I
         if isinstance(error, ProtocolNotFoundError):
             return InputError(f"{name}: PyAV's FFmpeg was built without this protocol")
         return InputError(f"{name}: cannot be reached: {pyav.reason(error)}")
-    head = _head(target) if inlet is None else inlet.head
+    head = _head(target) if input_pipe is None else input_pipe.head
     if head.startswith(_Y4M):
         problem = "invalid" if b"\n" in head else "cut short"
         return InputError(f"{name}: its Y4M header is {problem}")
@@ -203,9 +203,9 @@ def _explained(target: Target, error: Exception, inlet: pipes.Inlet | None) -> I
         why = "which lists or describes other files: these are not followed"
         return InputError(f"{name}: is {known}, {why}")
     if isinstance(error, (InvalidDataError, NotPermittedError, EOFError)):
-        what = "a media file" if inlet is None else "a media stream"
+        what = "a media file" if input_pipe is None else "a media stream"
         what = f"{target.format} video" if target.format else what
-        hint = " (raw video needs its format and size)" if inlet and not target.format else ""
+        hint = " (raw video needs its format and size)" if input_pipe and not target.format else ""
         return InputError(f"{name}: is not {what}, or damaged beyond reading{hint}")
     return InputError(f"{name}: cannot be opened: {pyav.reason(error)}")
 

@@ -29,7 +29,6 @@ class SegmentDone:
     result: SegmentResult
     notices: tuple[str, ...]
     machine: str
-    """Name of the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,6 @@ class WorkerReady:
     """A worker is ready for work."""
 
     machine: str
-    """Name of the machine."""
 
 
 def packed(*things: Any) -> bytes:

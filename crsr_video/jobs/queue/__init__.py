@@ -23,7 +23,7 @@ from crsr_video.jobs.queue.job_runner import (
     run_job,
 )
 from crsr_video.jobs.queue.overview import Overviews
-from crsr_video.jobs.queue.running import run
+from crsr_video.jobs.queue.process_pool import run
 
 __all__ = [
     "Advanced",

@@ -24,7 +24,7 @@ from crsr_video.errors import CrsrError
 from crsr_video.io import pyav
 from crsr_video.io.output_file import remove_traces
 from crsr_video.jobs.events import Advanced, Event, Failed, Job, OnEvent
-from crsr_video.jobs.queue.job_runner import run_job
+from crsr_video.jobs.queue.job_runner import removing_empty_folders, run_job
 from crsr_video.runtime import loading
 from crsr_video.runtime import placement as devices
 from crsr_video.track import litert
@@ -270,3 +270,37 @@ def _throttled(send: Callable[[Event], None]) -> OnEvent:
             raise _StopError from error  # The main process is gone.
 
     return on_event
+
+
+def run(
+    jobs: Sequence[Job],
+    config: Config,
+    on_event: OnEvent,
+    *,
+    processes: int = 1,
+    command: Sequence[str] = (),
+) -> None:
+    """Run all jobs. Each process loads the networks once.
+
+    A single job runs in this process. Several jobs run in worker processes, even if only one runs
+    at a time, so that a file that crashes the interpreter ends only its own job.
+
+    Args:
+        jobs: The jobs.
+        config: Settings of all jobs.
+        on_event: Receives all events, in the calling thread. An exception that it raises ends all
+            processes.
+        processes: Maximum number of jobs that run at the same time.
+        command: Words of the command line, for reports.
+
+    Raises:
+        DeviceError: The device cannot be used.
+        WeightsError: The weights cannot be loaded.
+    """
+    with removing_empty_folders(jobs):
+        if len(jobs) == 1:
+            networks = loading.load_networks(config).taking_turns()
+            run_job(jobs[0], config, on_event, command=command, networks=networks)
+            return
+        with ProcessPool(config, min(processes, len(jobs)), command) as pool:
+            pool.run(deque(jobs), on_event)

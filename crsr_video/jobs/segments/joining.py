@@ -24,7 +24,6 @@ class Joined:
 
     plan: OutputPlan
     video: VideoInfo
-    """Properties of the source."""
     report: ReadReport
     """Report on reading the other streams of the source."""
     notices: tuple[str, ...]

@@ -30,7 +30,6 @@ class Index:
     times: tuple[int, ...]
     """Distinct times in ascending order, in ticks of the video stream."""
     keyframes: frozenset[int]
-    """Times of the keyframes."""
     is_exact: bool
     """Whether every packet has a distinct timestamp on one clock."""
 
@@ -61,7 +60,8 @@ def index(path: Path) -> Index:
                 if packet.stream_index != video.index:
                     continue
                 exact &= packet.pts is not None
-                last = _time(packet, last + step)
+                times_of = (packet.pts, packet.dts)
+                last = next((t for t in times_of if t is not None), last + step)
                 times.append(last)
                 if packet.is_keyframe:
                     keys.add(last)
@@ -71,10 +71,6 @@ def index(path: Path) -> Index:
         container.close()
     found = sorted(set(times))
     return Index(tuple(found), frozenset(keys), exact and len(found) == len(times))
-
-
-def _time(packet: Packet, guess: int) -> int:
-    return next((t for t in (packet.pts, packet.dts) if t is not None), guess)
 
 
 _CONTAINERS = {".nut": "nut", ".mov": "mov", ".mkv": "matroska"}

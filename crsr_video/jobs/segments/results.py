@@ -35,7 +35,6 @@ class SegmentResult:
     leaving: dict[int, Boxes]
     """Faces in the last frames of the segment, by timestamp."""
     tracks: tuple[int, ...]
-    """Track IDs of the segment's own frames."""
     concealed: int = 0
     """Number of frames that the decoder repaired."""
     damaged: int = 0

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from crsr_video import report
@@ -186,16 +187,13 @@ class _Run:
         elif missing:
             with SegmentWorker(work.plan) as worker:
                 for segment in missing:
-                    work.add(worker.enhance(segment, work.path, self._count_frame))
+                    work.add(worker.enhance(segment, work.path, partial(self._count, 1)))
                 for line in worker.notices:
                     self._notices.add(line)
 
     def _add(self, result: SegmentResult) -> None:
         self._work.add(result)
         self._count(result.frames, len(result.tracks))
-
-    def _count_frame(self, faces: int) -> None:
-        self._count(1, faces)
 
     def _count(self, frames: int, faces: int) -> None:
         now = time.perf_counter()

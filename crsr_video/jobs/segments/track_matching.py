@@ -8,6 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import count
 
+import numpy as np
+
+from crsr_video.imaging.geometry import intersection_over_union
 from crsr_video.jobs.segments.results import Boxes, SegmentResult
 
 OVERLAP_FRAMES = 8
@@ -35,20 +38,13 @@ def _match(now: dict[int, Boxes], before: dict[int, Boxes]) -> dict[int, int]:
     """Pair the tracks of two segments in the frames they share, the best match first."""
     votes: defaultdict[tuple[int, int], float] = defaultdict(float)
     for pts in now.keys() & before.keys():
-        for track, box in now[pts].items():
-            for other, other_box in before[pts].items():
-                iou = _intersection_over_union(box, other_box)
-                votes[track, other] += iou if iou > _MIN_IOU else 0.0
+        tracks, others = [*now[pts]], [*before[pts]]
+        boxes = (np.array([*by_track[pts].values()]).reshape(-1, 4) for by_track in (now, before))
+        overlap = intersection_over_union(*boxes)
+        for row, column in np.argwhere(overlap > _MIN_IOU):
+            votes[tracks[row], others[column]] += float(overlap[row, column])
     pairs: dict[int, int] = {}
-    for (track, other), weight in sorted(votes.items(), key=lambda vote: (-vote[1], vote[0])):
-        if weight > 0 and track not in pairs and other not in pairs.values():
+    for (track, other), _ in sorted(votes.items(), key=lambda vote: (-vote[1], vote[0])):
+        if track not in pairs and other not in pairs.values():
             pairs[track] = other
     return pairs
-
-
-def _intersection_over_union(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-    return shared / union if union > 0 else 0.0

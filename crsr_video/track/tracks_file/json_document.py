@@ -26,11 +26,9 @@ class Node:
     """
 
     file: str
-    """The file, for messages."""
     path: str
     """The place, such as "tracks[2].landmarks"."""
     value: Any
-    """The value, not yet checked."""
 
     def fail(self, expected: str) -> NoReturn:
         """Raise an error that says what was expected and what was found."""

@@ -22,7 +22,6 @@ class Person:
     id: int
     """The number by which users choose the person."""
     tracks: tuple[int, ...]
-    """The track IDs, ascending."""
     first_seconds: float
     """Time of the first frame with the person."""
     last_seconds: float

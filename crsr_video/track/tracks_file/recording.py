@@ -81,7 +81,6 @@ class TrackSummary:
     """A summary of one track."""
 
     id: int
-    """The track ID."""
     person: int
     """Number of the person, which tracks of the same person share."""
     first_frame: int
@@ -89,11 +88,8 @@ class TrackSummary:
     last_frame: int
     """Number of the last frame with the face."""
     first_seconds: float
-    """Time of the first frame."""
     last_seconds: float
-    """Time of the last frame."""
     frames: int
-    """Number of frames with the face."""
     size: float
     """Median width of the face in pixels."""
     thumbnail: str | None
@@ -105,7 +101,6 @@ class TrackColumns:
     """One track, with a column for each property of its face and a row for each frame."""
 
     id: int
-    """The track ID."""
     pts: Integers
     """(N,) times in ticks, ascending."""
     landmarks: Units
@@ -141,9 +136,7 @@ class Recording:
     generator: str
     """Program that wrote the file, with its version."""
     video: VideoFacts
-    """The facts about the video."""
     settings: TrackingSettings
-    """The settings of the tracker."""
     summaries: tuple[TrackSummary, ...]
     """Summaries of the tracks, ordered by ID. `people.people_of` returns the people."""
     times: Integers

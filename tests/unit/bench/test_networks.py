@@ -184,18 +184,6 @@ def test_a_pair_is_chained_as_in_the_pipeline():
     assert np.abs(result - own.run(images)).max() < 1e-6
 
 
-def test_copies_are_found_among_profiler_events():
-    events = [
-        ("Memcpy HtoD (Pinned -> Device)", 1500.0),
-        ("Memcpy DtoH (Device -> Pinned)", 500.0),
-        ("Memcpy DtoD (Device -> Device)", 9000.0),
-        ("Memset (Device)", 9000.0),
-        ("void cutlass::Kernel2<gemm>", 9000.0),
-    ]
-    assert transfers.copies_ms(events) == 2.0
-    assert transfers.copies_ms(events[2:]) is None
-
-
 class Late(Transfers):
     """Stand-in for copies whose results arrive when they are waited for."""
 

@@ -30,7 +30,7 @@ def on_device(pictures, matrices, side):
     host = np.full((len(pictures), 1, *np.max([p.shape for p in pictures], 0)), 77, np.float32)
     for index, picture in enumerate(pictures):
         host[index, 0, : picture.shape[0], : picture.shape[1]] = picture
-    return resampled(torch.from_numpy(host), sizes, views, (side, side), TORCH.numbers)[
+    return resampled(torch.from_numpy(host), sizes, views, (side, side), TORCH.as_floats)[
         :, 0
     ].numpy()
 
@@ -149,9 +149,9 @@ def test_figures_agree(square):
 def test_numbers_are_fetched_by_column():
     for operations in (NUMPY, TORCH):
         columns = [
-            operations.numbers([1, 2]),
-            operations.numbers([3, 4]),
-            operations.numbers([5, 6]),
+            operations.as_floats([1, 2]),
+            operations.as_floats([3, 4]),
+            operations.as_floats([5, 6]),
         ]
         assert operations.fetch(columns).tolist() == [[1, 3, 5], [2, 4, 6]]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from crsr_video.studio import connections
+from crsr_video.studio import serving
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
@@ -22,11 +22,9 @@ async def app(_: Any, __: Any, send: Any) -> None:
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.4)
+    monkeypatch.setattr(serving, "REQUEST_SECONDS", 0.4)
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app, http=connections.LimitedRequests, log_level="critical", lifespan="off"
-    )
+    config = uvicorn.Config(app, http=serving.LimitedRequests, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import FaceModelError
+from crsr_video.imaging.geometry import intersection_over_union
 from crsr_video.track.detection import (
     ANCHOR_GRIDS,
     MAX_DETECTIONS,
@@ -15,7 +16,6 @@ from crsr_video.track.detection import (
     DetectorRun,
     SingleShotDetector,
     decode_answers,
-    iou,
     merge_answers,
     suppress,
 )
@@ -135,7 +135,7 @@ def test_the_work_on_a_hundred_faces_is_bounded(detector):
 def test_iou_of_known_boxes():
     a = np.array([[0.0, 0, 2, 2]])
     b = np.array([[0.0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6]])
-    np.testing.assert_allclose(iou(a, b), [[1, 1 / 3, 0]], atol=1e-6)
+    np.testing.assert_allclose(intersection_over_union(a, b), [[1, 1 / 3, 0]], atol=1e-6)
 
 
 def test_the_best_detection_of_each_face_is_kept():

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from crsr_video.track.frame_clock import FrameClock
 from crsr_video.track.regions import view_of
-from crsr_video.track.smoothing import FaceSmoother
+from crsr_video.track.smoothing import FaceSmoother, FrameClock
 from tests.support.tracking import frame_of, track_along
 
 VIEW = view_of(frame_of(np.zeros((480, 640, 3), np.uint8)))

@@ -76,14 +76,6 @@ def test_a_few_pictures_lose_their_colour_wholly_and_the_others_not_at_all() -> 
     assert after[~grey].std(1).mean() > 0.2
 
 
-def test_preloaded_pictures_are_the_same(tmp_path) -> None:
-    prepare(make_folder(tmp_path / "faces", {"train": [128, 256]}), tmp_path / "out")
-    lazy, loaded = (Faces(tmp_path / "out", "train", preload=kept) for kept in (False, True))
-    for number in range(2):
-        np.testing.assert_array_equal(lazy.at(number, 128), loaded.at(number, 128))
-    assert loaded.at(1, 128) is loaded.at(1, 128)
-
-
 def test_a_split_that_is_not_there_is_an_error(tmp_path) -> None:
     prepare(make_folder(tmp_path / "faces", {"train": [128]}), tmp_path / "out")
     with pytest.raises(TrainingError, match="split 'val'"):

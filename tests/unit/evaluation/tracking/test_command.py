@@ -12,7 +12,7 @@ from crsr_video.evaluation.tracking import suite
 from crsr_video.evaluation.tracking.drawing import Backdrops, render
 from crsr_video.evaluation.tracking.people import people
 from crsr_video.evaluation.tracking.results import figures
-from crsr_video.evaluation.tracking.running import overlay_video, run
+from crsr_video.evaluation.tracking.running import SceneSettings, overlay_video, run
 from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot
 from crsr_video.evaluation.tracking.scoring import Score
 from crsr_video.types import TrackedFrame
@@ -45,7 +45,7 @@ def test_large_standing_faces_are_found_at_once(lookahead):
     faces = (Actor(1, 0, (Key(0, 90, 110, 60),)), Actor(2, 1, (Key(0, 230, 120, 50),)))
     cut = Shot(4, (Actor(3, 0, (Key(0, 200, 120, 70),)),), backdrop=1)
     made = Scene("made", (Shot(0, faces), cut), frames=8, size=(320, 240))
-    result = run(made, people(None), Backdrops(), lookahead=lookahead)
+    result = run(made, people(None), Backdrops(), SceneSettings(lookahead=lookahead))
     f = figures([result.score])
     assert result.frames == 8 and f.due == 4 * 2 + 4
     assert f.recall == f.precision == f.idf1 == 1 and f.switches == 0
