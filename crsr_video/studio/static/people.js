@@ -64,7 +64,7 @@ export class People {
     byId("analyse-progress").hidden = found.state !== "running";
     byId("people-hint").textContent = file.kind === "image" ? "A still picture has no tracks: all faces are enhanced alike."
       : found.state !== "done" ? "Finding people takes about as long as watching the clip. Each person can then be switched off or get a strength of their own."
-      : this.people.length ? "Click a face here or in the picture to select a person. Hold Ctrl or Shift to select several."
+      : this.people.length ? "Click a face here or in the picture to select a person, for example to enhance only this one. Hold Ctrl or Shift to select several."
         : "No face was found in this file.";
     for (const person of this.people) this.choices[person.id] ??= { enabled: true, strength: 1 };
     this.#render();

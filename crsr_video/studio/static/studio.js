@@ -186,7 +186,12 @@ async function show(file, stored, job) {
 // Shows the result of an export as the picture after. Its source may have been moved meanwhile.
 async function compare(job) {
   chooseTab("edit");
-  await openFile(job.source_file, { job });
+  await openFile(job.source_file, { stored: chosenFor(job.source_file), job });
+}
+
+// The choices for a file that is open already, so that they stay when it is opened again.
+function chosenFor(id) {
+  return player.file?.id === id ? { people: people.choices, start: trim.start, end: trim.end } : {};
 }
 
 function addFiles(files) {
@@ -251,7 +256,10 @@ function listenToPreview() {
   byId("loupe").addEventListener("change", () => { viewer.showLoupe = byId("loupe").checked; viewer.draw(); });
   byId("divider").addEventListener("input", () => { viewer.divider = byId("divider").value / 100; viewer.draw(); });
   byId("zoom").addEventListener("change", () => { viewer.zoom = byId("zoom").value; viewer.draw(); player.refresh(); });
-  byId("compare-end").addEventListener("click", () => openFile(player.file.id));
+  byId("compare-end").addEventListener("click", () => {
+    const { file, at } = player;
+    openFile(file.id, { stored: { ...chosenFor(file.id), at } });
+  });
   document.addEventListener("visibilitychange", () => { if (document.hidden) player.pause(false); });
   const hasOwnKeys = ({ tagName, type, role }) =>
     ["INPUT", "SELECT", "TEXTAREA"].includes(tagName) && type !== "checkbox" || role === "slider" || role === "tab";

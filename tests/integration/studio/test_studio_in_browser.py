@@ -227,6 +227,7 @@ def test_a_trimmed_export_is_followed_compared_and_removed(page, folder):
     assert seconds(page) == pytest.approx(0.8, abs=0.002)
     wait_for_frame(page, lambda: page.get_by_role("button", name="Back to the preview").click())
     expect(page.locator("#comparing")).to_be_hidden()
+    expect(page.locator("#range")).to_contain_text("From 0:00.800 to 0:01.600")
     page.get_by_role("tab", name="Queue").click()
     page.get_by_role("button", name="Remove from list").click()
     expect(page.locator("#queue-empty")).to_be_visible()

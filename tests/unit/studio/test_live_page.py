@@ -148,6 +148,17 @@ def test_the_number_of_pages_is_limited(page: LivePage) -> None:
         assert "close one of them" in json.loads(late.recv(20))["error"]
 
 
+def test_a_page_that_breaks_off_leaves_the_others_their_pictures(page: LivePage) -> None:
+    with follow(page) as watcher:
+        lost = follow(page)
+        wait_for(lambda: page.is_watched)
+        lost.socket.shutdown(socket.SHUT_RDWR)  # As if its browser was killed.
+        header, _, _ = parts_of(show_until_received(page, watcher))
+        watcher.send(json.dumps({"command": "shown", "number": header["number"]}))
+        show_until_received(page, watcher)
+    wait_for(lambda: not page.is_watched)
+
+
 def test_an_invalid_picture_is_skipped(page: LivePage) -> None:
     gray = flat_frame("gray", 1, 1, (0, 0, 0))
     empty = replace(gray, components=(np.zeros((0, 0), np.uint8),))
