@@ -129,7 +129,7 @@ def measured(path: Path) -> float:
         return 8 * sum(p.size for p in container.demux(video=0)) / 3
 
 
-@pytest.mark.parametrize(("codec", "name", "suffix"), COPIED, ids="-".join)
+@pytest.mark.parametrize(("codec", "name", "suffix"), COPIED)
 def test_copy_like_keeps_the_bit_rate(tmp_path: Path, codec: str, name: str, suffix: str) -> None:
     rate = 3_000_000 if codec == "libx265" else 1_200_000
     source = noisy(tmp_path / f"a{suffix}", codec, name, rate)

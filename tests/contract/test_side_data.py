@@ -1,8 +1,6 @@
 """Data attached to pictures never stops a run, and never hides other data."""
 
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from av.video.stream import VideoStream
 
 from crsr_video.io import picture_properties
 from crsr_video.io.reader import Reader
+from tests.support.cli import run
 
 SIZE = (64, 48)
 
@@ -68,10 +67,8 @@ def movie(path: Path, codec: str) -> Path:
 @pytest.mark.parametrize("suffix", [".mov", ".avi", ".nut"])
 def test_picture_with_colour_profile_is_enhanced(tmp_path: Path, suffix: str) -> None:
     source, result = movie(tmp_path / f"in{suffix}", "png"), tmp_path / "out.mkv"
-    command = ["-m", "crsr_video", "enhance", str(source), "-o", str(result)]
-    options = ["--model", "identity", "--device", "cpu"]
-    done = subprocess.run([sys.executable, *command, *options], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = run("enhance", source, "-o", result, "--model", "identity", "--device", "cpu")
+    assert done.exit_code == 0, done.stderr
     with av.open(str(result)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 5
 

@@ -126,7 +126,6 @@ def test_numbers_are_the_same_without_a_tracks_file(folder, tmp_path):
         (["--only", "1;2"], "invalid track ID '1;2'"),
         (["--max-faces", "0"], "0 is not in the range"),
     ],
-    ids=" ".join,
 )
 def test_usage_errors_name_the_wrong_part(folder, words, part):
     result = run("enhance", folder / "clip.mp4", *words)

@@ -239,8 +239,8 @@ def test_too_many_chapters_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_giant_list_of_chapters_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    """FFmpeg compares each chapter with all before it, which would take most of an hour here."""
-    numbers = np.random.default_rng(1).permutation(1_000_000) + 1
+    """FFmpeg compares each chapter with all before it, so a long list takes minutes or hours."""
+    numbers = np.random.default_rng(1).permutation(100_000) + 1
     atoms = np.zeros((len(numbers), 11), np.uint8)
     atoms[:] = list(b"\xb6\x89\x73\xc4\x83...\x91\x81\x00")
     atoms[:, 5:8] = numbers.astype(">u4").view(np.uint8).reshape(-1, 4)[:, 1:]
@@ -249,7 +249,7 @@ def test_a_giant_list_of_chapters_is_refused_before_it_is_read(tmp_path: Path) -
     path = tmp_path / "a.mkv"
     for data in (_with_element(plain, book), _with_element_behind(plain, book)):
         path.write_bytes(data)
-        with pytest.raises(InputError, match="too many chapters"):
+        with pytest.raises(InputError, match=r"too many chapters \(\d+ bytes, at most"):
             Reader(path)
 
 
@@ -370,11 +370,12 @@ def test_nothing_read_can_run_code() -> None:
 
 
 def test_inference_never_unpickles() -> None:
-    """Training and evaluation import pickle only to catch the errors of `torch.load`."""
+    """Training and pretrained packages import pickle only to catch errors of `torch.load`."""
     importers = {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
         if "import pickle" in path.read_text()
     }
-    inference = {name for name in importers if not name.startswith(("training/", "evaluation/"))}
-    assert inference == {"jobs/cluster/worker.py"}, "the members of a cluster run its code"
+    inference = {name for name in importers if not name.startswith("training/")}
+    # The members of a cluster run its code.
+    assert inference == {"jobs/cluster/worker.py", "weights/packages.py"}

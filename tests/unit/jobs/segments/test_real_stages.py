@@ -17,7 +17,7 @@ CONFIG = Config.from_options(
     model="identity",
     device="cpu",
     precision="fp32",
-    duration=1.6,
+    duration=1.0,
     output=OutputSettings(codec="ffv1"),
 )
 
@@ -35,7 +35,7 @@ def luma(path: Path) -> list[np.ndarray]:
 
 
 def test_fresh_and_busy_workers_write_the_same_file(tmp_path: Path) -> None:
-    work = plan(CLIP, CONFIG, tmp_path / "out.mkv", length=25, warm_up=12)
+    work = plan(CLIP, CONFIG, tmp_path / "out.mkv", length=20, warm_up=12)
     assert len(work.segments) == 2
     busy = enhanced(work, tmp_path / "busy", [0, 1])
     fresh = enhanced(work, tmp_path / "fresh", [1])
