@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from crsr_video.errors import InputError
-from crsr_video.io import limits, pyav
+from crsr_video.imaging.resampling import sample
+from crsr_video.io import limits, pixel_formats, pyav
 from crsr_video.io.clock import Timing
 from crsr_video.io.destinations.address import file_destination
 from crsr_video.io.encoders import EncoderChoice
 from crsr_video.io.output_plan import OutputPlan
-from crsr_video.io.pictures import PictureShape
+from crsr_video.io.pictures import PictureShape, own_picture
 from crsr_video.io.sources.opening import check_path
 from crsr_video.io.still_files import FORMATS
 from crsr_video.types import Frame, PixelLayout, Plane, VideoInfo
@@ -188,6 +189,24 @@ def from_pillow(image: Image.Image) -> StillImage:
     except InputError as error:
         raise ValueError(str(error)) from error
     return StillImage(*_frame(pixels, image.getexif().get(_ORIENTATION, 1)), info=dict(image.info))
+
+
+def from_frame(frame: Frame) -> StillImage:
+    """Return a frame of a video as an upright picture in RGB or gray.
+
+    It has 16 bits a channel if the frame has more than 8, and the frame's transparency.
+    """
+    kind = np.uint16 if frame.layout.bits > 8 else np.uint8
+    colours = sample(frame, np.eye(2, 3), frame.width, frame.height)
+    channels = [colours[..., :1] if frame.layout.family == "gray" else colours]
+    native = own_picture(frame)
+    layout = pixel_formats.pixel_format(native.format.name)
+    if layout is not None and layout.alpha:
+        alpha: Any = pyav.views(native, alpha=True)[-1]
+        channels = [colours, alpha[..., None] / np.float32((1 << layout.bits) - 1)]
+    pixels = np.clip(np.concatenate(channels, 2), 0, 1) * np.iinfo(kind).max + 0.5
+    upright: Any = np.rot90(pixels.astype(kind), frame.rotation // 90)
+    return from_array(upright[..., 0] if upright.shape[2] == 1 else upright)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from pathlib import Path
 from crsr_video import pipeline
 from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import ConfigError, InputError, OutputError
-from crsr_video.io import frames as conversion
 from crsr_video.io import image_writing, images, pyav, sequences
 from crsr_video.io.reader import Reader
 from crsr_video.jobs.file_run import FileRun, Summary
@@ -73,9 +72,16 @@ def _enhance_to_pictures(source: Path, output: Path, run: FileRun) -> Summary:
             nonlocal finished, last
             for frame in done:
                 number, image = waiting.popleft()
+                finished, last = finished + 1, frame
+                if image is None:
+                    image = images.from_frame(frame)
+                    frame = image.frame
+                lost = image_writing.losses(image, kind)
+                if lost and config.output.strict:
+                    raise OutputError(f"{output}: {lost[0]}")
+                run.notices.add(*lost)
                 file = sequences.file_of(writing, number)
                 file.write_bytes(_encoded(image, frame, kind, config.scale))
-                finished, last = finished + 1, frame
                 seconds = time.perf_counter() - started
                 run.on_progress(Progress(finished, 0, seconds, stages.faces_in_view))
 
@@ -164,11 +170,8 @@ def _new_pictures(output: Path, *, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _encoded(image: images.StillImage | None, frame: Frame, kind: str, scale: int) -> bytes:
+def _encoded(image: images.StillImage, frame: Frame, kind: str, scale: int) -> bytes:
     """Return the content of the file of a finished frame."""
-    if image is None:
-        rgb = conversion.from_rgb(conversion.as_rgb(frame), frame.pts)
-        return image_writing.encode(images.StillImage(rgb), rgb, kind)
     if kind == image.format and not frame.changed and scale == 1:
         return image.data
     return image_writing.encode(image, frame, kind)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from crsr_video.io import images
 from tests.support.cli import QUICK, run
 from tests.support.paths import CLIPS, PORTRAIT
 from tests.support.video import make_video
@@ -321,6 +322,28 @@ def test_a_sequence_becomes_a_video_and_back(pictures: Path) -> None:
     assert {p.name for p in pictures.parent.glob("back_*")} == {
         f"back_{n}.jpg" for n in range(1, 6)
     }
+
+
+def test_pictures_of_a_video_are_upright_and_keep_its_depth(tmp_path: Path) -> None:
+    codes = (301, 600, 400)
+    shape = {"pix_fmt": "yuv420p10le", "flat": codes, "rotation": 90, "frames": 2}
+    video = make_video(tmp_path / "a.mkv", codec="ffv1", colour=(1, 1, 1, 1), **shape)
+    words = ["--model", "identity"]
+    result = run("enhance", video, "-o", tmp_path / "a_%d.png", *words)
+    assert result.exit_code == 0, result.stderr
+    found = np.stack(images.read(tmp_path / "a_1.png").frame.components, -1)
+    assert found.dtype == np.uint16
+    assert found.shape == (64, 48, 3)
+    red = (301 - 64) / 876 + 1.5748 * (400 - 512) / 896
+    green = (301 - 64) / 876 - 0.1873 * (600 - 512) / 896 - 0.4681 * (400 - 512) / 896
+    blue = (301 - 64) / 876 + 1.8556 * (600 - 512) / 896
+    expected = 65535 * np.array([red, green, blue])
+    assert np.abs(found - expected).max() < 4
+    rounded = run("enhance", video, "-o", tmp_path / "b_%d.jpg", *words)
+    assert "note: JPEG has 8 bits per channel here: 16 bits are rounded" in rounded.stderr
+    refused = run("enhance", video, "-o", tmp_path / "c_%d.jpg", "--strict", *words)
+    assert refused.exit_code == 1
+    assert not list(tmp_path.glob("*c_*"))
 
 
 def test_a_gap_in_a_sequence_is_named_and_nothing_is_left(pictures: Path) -> None:
