@@ -15,10 +15,13 @@ from crsr_video.io.packet_clocks import JUMPING_FORMATS, RecordingClocks
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.io.sources.opening import PROBE_BYTES, open_container, packets_of
-from crsr_video.io.windows import time_of
+from crsr_video.io.windows import Window, time_of
 
 _MOST_FAILURES = 3
 """Number of consecutive errors after which reading stops."""
+
+_LONGEST_SUBTITLE_SECONDS = 30
+"""How long before the part that is read a subtitle may begin that still lasts into it."""
 
 
 class Demuxer:
@@ -121,6 +124,26 @@ class Demuxer:
             self.is_truncated = True
         if self.is_truncated:
             self._note("the file ends before it should")
+
+
+def earlier_subtitles(path: Path, window: Window) -> Iterator[Packet]:
+    """Yield packets of subtitles that begin before a window and last into it.
+
+    The file is opened again, because a reader begins at the last keyframe before its window.
+    """
+    begin = window.begin
+    if begin is None:
+        return
+    with open_container(path) as container, suppress(FFmpegError):
+        if not container.streams.subtitles or container.format.name in JUMPING_FORMATS:
+            return
+        container.seek(max(0, int((begin - _LONGEST_SUBTITLE_SECONDS) * 1_000_000)))
+        for packet in packets_of(container):
+            time, kind = time_of(packet), packet.stream.type
+            if kind == "subtitle" and window.lasts_into(packet):
+                yield packet
+            elif kind == "video" and time is not None and time >= begin:
+                return
 
 
 def position_at(path: Path, time: Fraction) -> int | None:

@@ -27,7 +27,7 @@ from crsr_video.closing import Closing
 from crsr_video.config import ReadSettings
 from crsr_video.errors import NoVideoError
 from crsr_video.io import pipes
-from crsr_video.io.demuxing import position_at
+from crsr_video.io.demuxing import earlier_subtitles, position_at
 from crsr_video.io.packet_clocks import JUMPING_FORMATS
 from crsr_video.io.pyav import Passthrough
 from crsr_video.io.reading_pass import ReadingPass, ReadReport
@@ -109,6 +109,8 @@ class Reader(Closing):
                     )
                 self._check_clock()
             first = self._first_frame()
+            if span is None and self._inlet is None:
+                self._hold_earlier_subtitles()
             self.info = self._connection.describe(first)
             self.source = self._describe_source(first)
         except BaseException:
@@ -225,6 +227,13 @@ class Reader(Closing):
             if held > MAX_HELD_BYTES:
                 break
         return None
+
+    def _hold_earlier_subtitles(self) -> None:
+        packets = list(earlier_subtitles(self.path, self._window))
+        for packet in reversed(packets):
+            self._window.cut_packet(packet)
+            self._window.shift_packet(packet)
+            self._held.appendleft(Passthrough(packet.stream_index, packet))
 
     def _describe_source(self, first: Frame) -> Source:
         times = [

@@ -135,7 +135,8 @@ class ReadingPass:
         if stream.disposition & Disposition.attached_pic:
             self.covers[packet.stream_index] = packet
             return False
-        return self._window.contains(time)
+        is_cut = self._connection.inlet is not None and stream.type == "subtitle"
+        return self._window.contains(time) or (is_cut and self._window.lasts_into(packet))
 
     def report(self, notes: tuple[str, ...], losses: tuple[str, ...]) -> ReadReport:
         """Return what was read so far."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
 from typing import Self
 
 from crsr_video.io.pyav import Packet
@@ -94,10 +95,24 @@ class Window:
         end = self.end
         return end is not None and time is not None and time >= end + INTERLEAVING_SECONDS
 
-    def cut_packet(self, packet: Packet) -> None:
-        """Shorten a packet, such as one of a subtitle, if it lasts beyond the end of the window."""
+    def lasts_into(self, packet: Packet) -> bool:
+        """Return whether a packet, such as one of a subtitle, begins before the window only."""
         time = time_of(packet)
-        if self.end is not None and time is not None and packet.duration:
+        if self.begin is None or time is None or not self.is_before(time):
+            return False
+        return time + (packet.duration or 0) * packet.time_base > self.begin
+
+    def cut_packet(self, packet: Packet) -> None:
+        """Shorten a packet that begins before the window or lasts beyond its end."""
+        time = time_of(packet)
+        if time is None or not packet.duration:
+            return
+        if self.begin is not None and time < self.begin:
+            late = ceil((self.begin - time) / packet.time_base)
+            move_packet(packet, late * packet.time_base)
+            packet.duration = max(1, packet.duration - late)
+            time += late * packet.time_base
+        if self.end is not None:
             ticks = int((self.end - time) / packet.time_base)
             packet.duration = max(1, min(packet.duration, ticks))
 

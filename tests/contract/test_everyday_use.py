@@ -278,6 +278,14 @@ def test_subrip_becomes_mp4_text_and_ends_with_the_part(tmp_path: Path) -> None:
     assert "converted to text" in refused.stderr
 
 
+def test_a_subtitle_that_begins_before_the_part_is_shortened(tmp_path: Path) -> None:
+    source = with_subtitles(tmp_path / "a.mkv")
+    output = tmp_path / "b.mkv"
+    result = run("enhance", source, "-o", output, "--start", "1", "--end", "2", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert subtitles_of(output) == [(0.0, pytest.approx(1.0, abs=0.01), subtitles_of(source)[1][2])]
+
+
 # Image sequences ----------------------------------------------------------------------------------
 
 
