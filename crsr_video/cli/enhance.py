@@ -244,7 +244,7 @@ def _enhance_one(
                 return False
         process.limit_library_threads(config.networks.device)
         if config.faces.tracks is None:
-            litert.prepare_process(reporter.fetching)
+            litert.prepare_process()
         else:  # Other networks may still run on LiteRT.
             with suppress(FaceModelError):
                 litert.prepare_process(fetch=False)

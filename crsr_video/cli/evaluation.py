@@ -65,11 +65,6 @@ _TIERS = (16, 32, 64, 128)
         help="Compare real faces with this many photographs.",
     ),
     option(
-        "--inception",
-        type=_FILE,
-        help="Measure FID with this TorchScript file of an Inception network.",
-    ),
-    option(
         "--videos",
         type=click.Path(path_type=Path, file_okay=False),
         help="Degrade, restore and measure the sharp clips of this folder.",

@@ -30,8 +30,8 @@ def models(common: Common, fetch: bool, as_json: bool) -> None:
     from crsr_video.track import face_models
 
     if fetch:
-        with Reporter(common, as_json=as_json) as reporter:
-            face_models.fetch_all(reporter.fetching)
+        with Reporter(common, as_json=as_json):
+            face_models.fetch_all()
     rows = [*_weight_rows(), *(_face_model_row(state) for state in face_models.status())]
     if as_json:
         click.echo(json.dumps(rows, indent=2))

@@ -153,7 +153,7 @@ def enhance_all(
         reporter.begin(found)
         try:
             if found.jobs:
-                litert.prepare_process(reporter.fetching)
+                litert.prepare_process()
                 _run(found.jobs, config, settings, reporter, overviews)
         finally:
             overviews.write()
@@ -240,10 +240,6 @@ class QueueReporter(Reporter):
         if self._shows_bar:
             self._bar = progress_bar(self._total, "enhancing", " files")
             self._bar.update(self._done)
-
-    def fetching(self, done: int, total: int) -> None:
-        """Report the download of face models, in bytes."""
-        self.event("fetching", done=done, total=total)
 
     def handle(self, event: "Event") -> None:
         """Report an event of a job."""

@@ -73,15 +73,6 @@ class Reporter:
         self.event("skipped", source=str(source), output=str(output))
         self.say(f"already done: {output} is complete (-y makes it again)")
 
-    def fetching(self, done: int, total: int) -> None:
-        """Report the download of face models, in bytes."""
-        self.event("fetching", done=done, total=total)
-        if self._shows_bar:
-            self._bar = self._bar or progress_bar(total, "fetching face models", "B", scale=True)
-            self._bar.update(done - self._bar.n)
-            if done >= total:
-                self.close_bar()
-
     def progress(self, state: "Progress") -> None:
         """Report a finished frame."""
         process.finish_loading()
@@ -148,7 +139,7 @@ class Reporter:
             self._bar.clear()
 
 
-def progress_bar(total: int, label: str, unit: str, *, scale: bool = False) -> Any:
+def progress_bar(total: int, label: str, unit: str) -> Any:
     """Return a progress bar on standard error."""
     from tqdm import tqdm
 
@@ -156,7 +147,6 @@ def progress_bar(total: int, label: str, unit: str, *, scale: bool = False) -> A
         total=total or None,
         desc=label,
         unit=unit,
-        unit_scale=scale,
         file=sys.stderr,
         dynamic_ncols=True,
         leave=False,

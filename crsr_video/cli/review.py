@@ -71,7 +71,7 @@ def tracks(
 
         reporter.start(source)
         opening.check_path(source)
-        litert.prepare_process(reporter.fetching)
+        litert.prepare_process()
         found = analysis.analyse(
             source,
             output,

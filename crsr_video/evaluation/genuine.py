@@ -131,9 +131,6 @@ def _features(pictures: Tensor, framing: Framing, models: MetricModels) -> Featu
     if models.embedder:
         with models.timed("identity"):
             found["embedding"] = models.embedder(seen, framing)
-    if models.inception:
-        with models.timed("inception"):
-            found["inception"] = models.inception(seen)
     return found
 
 
@@ -157,8 +154,6 @@ def _figures(results: FeatureSets, shown: FeatureSets, known: FeatureSets) -> di
         similarity = cosine(made, shown["embedding"])
         figures["identity"], figures["identity_worst"] = similarity.mean(), worst(similarity, True)
         figures["same"] = same_person(made, shown["embedding"]).mean()
-    if "inception" in results:
-        figures["inception"] = frechet_distance(results["inception"], known["inception"])
     if "confidence" in results:
         figures["confidence"] = results["confidence"].mean()
         figures["confidence_worst"] = worst(results["confidence"], True)

@@ -1,11 +1,9 @@
-"""The networks that measure results: face recognition, Inception, ST-LPIPS and face models."""
+"""The networks that measure results: face recognition, ST-LPIPS and face models."""
 
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.closing import Closing
-from crsr_video.errors import CrsrError, TrainingError
+from crsr_video.errors import CrsrError
 from crsr_video.evaluation.landmarks import FaceAnalyser
 from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.evaluation.stlpips import STLPIPS
@@ -68,39 +66,6 @@ def same_person(a: Embeddings, b: Embeddings) -> NDArray[np.bool_]:
     return close
 
 
-class Inception:
-    """An Inception network from a TorchScript file, for the standard Frechet distance (FID).
-
-    The common file is `inception-2015-12-05.pt` of NVIDIA's StyleGAN repositories. It takes uint8
-    (N, 3, H, W), resizes pictures itself, and returns features with `return_features=True`. A
-    network without this option is called with the pictures only. A TorchScript file is a program:
-    load it only if you trust it. The weights are not part of this package.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Load a file.
-
-        Raises:
-            TrainingError: If the file is not a TorchScript file.
-        """
-        try:
-            with warnings.catch_warnings():  # The format is deprecated.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                network: Any = torch.jit.load(str(path), map_location="cpu")
-        except (OSError, ValueError, RuntimeError) as error:
-            raise TrainingError(f"{path} is not a TorchScript file") from error
-        self._network = network.eval()
-        names = {argument.name for argument in self._network.forward.schema.arguments}
-        self._options = {"return_features": True} if "return_features" in names else {}
-
-    @torch.inference_mode()
-    def __call__(self, pictures: Tensor) -> NDArray[np.float64]:
-        """Return features (N, D) of pictures (N, 3, S, S) in [0, 1]."""
-        codes = pictures.clamp(0, 1).mul(255).round().byte()
-        features: Tensor = self._network(codes, **self._options)
-        return features.flatten(1).double().numpy()
-
-
 class MetricModels(Closing):
     """The installed networks that measure results. Close this object after use.
 
@@ -111,18 +76,9 @@ class MetricModels(Closing):
         seconds: Total computing time of each measure, by name.
     """
 
-    def __init__(self, inception: Path | None = None) -> None:
-        """Load the networks.
-
-        Args:
-            inception: TorchScript file of an Inception network, see `Inception`.
-
-        Raises:
-            TrainingError: If the Inception file cannot be read.
-        """
+    def __init__(self) -> None:
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
-        self.inception = Inception(inception) if inception else None
         self.st_lpips = self._load(STLPIPS.load, "ST-LPIPS is not measured")
         self.embedder = self._load(Embedder, "identity is not measured")
         self.analyser = self._load(FaceAnalyser, "landmarks and detector are not measured")

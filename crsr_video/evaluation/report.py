@@ -62,7 +62,6 @@ GENUINE = (
     Column("frechet", "Frechet", ".4f"),
     Column("kid", "KID x1000", ".1f", 1000),
     Column("kid_error", "+-", ".1f", 1000),
-    Column("inception", "FID", ".1f"),
     Column("identity", "ID", ".3f"),
     Column("identity_worst", "worst", ".3f"),
     Column("same", "same", ".0%"),
@@ -96,11 +95,10 @@ face detector; worst: mean of the worst 5 % of the measure to its left. Lower is
 ST-LPIPS, ID dist., skin, iris and landm."""
 GENUINE_LEGEND = """\
 Frechet, KID: Frechet distance and KID between the face-recognition embeddings of the results and
-those of photographs; +-: standard error of the KID; FID: Frechet distance between the features of
-an Inception network; ID: cosine similarity between the face-recognition embeddings of the result
-and of its input, enlarged bicubically; worst: mean of its worst 5 %; same: share of results that
-show the same person as their input; det.: score of the face detector. Lower is better for Frechet,
-KID and FID."""
+those of photographs; +-: standard error of the KID; ID: cosine similarity between the
+face-recognition embeddings of the result and of its input, enlarged bicubically; worst: mean of its
+worst 5 %; same: share of results that show the same person as their input; det.: score of the face
+detector. Lower is better for Frechet and KID."""
 VIDEO_LEGEND = """\
 Tier: enlargement; input: face width in the degraded clips, or the name of a pair of files; faces:
 summed over frames. PSNR (in dB) and SSIM are measured in the face region; ID: cosine similarity of

