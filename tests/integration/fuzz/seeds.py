@@ -1,12 +1,15 @@
 """Small intact files of many kinds, from which damaged ones are made."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 
-from tests.support.mp4_boxes import clap, with_box
+from tests.support.mp4_boxes import clap, sphere, with_box
 from tests.support.picture_messages import CAPTIONS, with_message
+from tests.support.tagged_pictures import movie
 from tests.support.video import make_video
 
 SIZE = (96, 64)
@@ -56,6 +59,27 @@ def _chapters(path: Path) -> Path:
     return path
 
 
+def _spherical(path: Path) -> Path:
+    return with_box(make_video(path, size=SIZE, frames=FRAMES, gop=8, audio=1), sphere())
+
+
+def _two_videos(path: Path) -> Path:
+    """Two videos with reordered pictures, the second one to be copied."""
+    plain = make_video(path.with_name("plain.mp4"), size=SIZE, frames=FRAMES, gop=8, b_frames=2)
+    with av.open(str(plain)) as old, av.open(str(path), "w") as new:
+        copies = [new.add_stream_from_template(old.streams.video[0]) for _ in range(2)]
+        for packet in old.demux(video=0):
+            if packet.size:
+                for copy in copies:
+                    twin = av.Packet(bytes(packet))
+                    twin.pts, twin.dts, twin.time_base = packet.pts, packet.dts, packet.time_base
+                    twin.is_keyframe, twin.stream = packet.is_keyframe, copy
+                    new.mux(twin)
+    return path
+
+
+_TS_TICK = Fraction(1, 90_000)
+_NEAR_WRAP = (1 << 33) - FRAMES * 1800
 _FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
 _INDEX_FIRST = {"movflags": "faststart"}
 
@@ -92,6 +116,18 @@ SEEDS: dict[str, Callable[[Path], Path]] = {
     "alpha.webm": _made(codec="libvpx-vp9", pix_fmt="yuva420p", options={"cpu-used": "8"}),
     "captions.mp4": _captioned,
     "joined.ts": _joined,
+    "wrap.ts": _made(
+        pts=range(_NEAR_WRAP, _NEAR_WRAP + FRAMES * 3600, 3600), time_base=_TS_TICK, b_frames=2
+    ),
+    "late_clock.ts": _made(pts=range(10**9, 10**9 + FRAMES * 3600, 3600), time_base=_TS_TICK),
+    "two_videos.mkv": _two_videos,
+    "sphere.mp4": _spherical,
+    "screen.mp4": _made(
+        pts=[t * 1000 for t in (*range(12), *range(90, 102))], time_base=Fraction(1, 60_000)
+    ),
+    "profile.mov": lambda path: movie(path, "png", FRAMES),
+    "exif.avi": lambda path: movie(path, "mjpeg", FRAMES),
+    "bare.h264": _made(b_frames=2),
     "cropped.mp4": _cropped,
     "chapters.mkv": _chapters,
     "fields.ts": _made(
