@@ -53,8 +53,9 @@ def sanitize(packet: Packet) -> None:
 class DamageDetector:
     """Compares what goes into a decoder with what comes out, in bounded memory.
 
-    Pictures before the first one that comes out do not count as missing: a recording that begins
-    in the middle of a group of pictures starts with some that nobody can decode.
+    Pictures before the first one that comes out do not count as damage: a recording that begins in
+    the middle of a group of pictures starts with some that nobody can decode. A notice tells their
+    number.
 
     Args:
         codec: FFmpeg's name of the codec.
@@ -71,9 +72,9 @@ class DamageDetector:
         self._waiting: set[int] = set()
         self._late: set[int] = set()
         self._last: int | None = None
-        self._step = self._steps = self._duration = 0
+        self._step = self._steps = self._duration = self._first_duration = 0
         self._has_leapt = False  # This counts as a gap once the clock proves regular.
-        self._missing = 0
+        self._missing = self._leading = 0
         self._pictures = 0
         self._gaps = 0
         self._marked = 0
@@ -111,6 +112,9 @@ class DamageDetector:
             self._late = passed if len(self._late) > _MOST_WAITING else self._late | passed
             self._missing += len(passed)
             self._check_step(pts - last)
+        elif last is None:
+            self._leading = len(passed) if self._begin is None else 0
+            self._first_duration = picture.duration
         self._last, self._duration = pts if last is None else max(pts, last), picture.duration
 
     def _check_step(self, step: int) -> None:
@@ -118,7 +122,8 @@ class DamageDetector:
         times = round(step / self._step) if self._step else 1
         rounding = min(1 + times // 2, self._step / 4)
         if times < 1 or abs(step - times * self._step) > rounding:
-            self._step, self._steps, self._has_leapt = step, 0, False
+            was_gap = self._pictures == 3 and self._is_gap_before(step)
+            self._step, self._steps, self._has_leapt = step, 0, was_gap
         elif times == 1:
             self._steps += 1
             if self._steps == _REGULAR_STEPS:
@@ -128,6 +133,12 @@ class DamageDetector:
             self._gaps += has_leapt and self._steps >= _REGULAR_STEPS
             self._has_leapt |= has_leapt and self._steps < _REGULAR_STEPS
             self._steps = 0
+
+    def _is_gap_before(self, step: int) -> bool:
+        """Return whether the first step of all is a gap, if `step` is the usual one."""
+        first, times = self._step, round(self._step / step)
+        is_multiple = times > 1 and abs(first - times * step) <= min(1 + times // 2, step / 4)
+        return is_multiple and self._first_duration < 0.7 * first
 
     def finish(self) -> None:
         """Count the remaining packets as missing, once the decoder has returned everything."""
@@ -159,6 +170,9 @@ class DamageDetector:
     def notes(self) -> tuple[str, ...]:
         """Notices for the user, one line each."""
         notes = []
+        if self._leading and self._counts:
+            pictures = "1 picture" if self._leading == 1 else f"{self._leading} pictures"
+            notes.append(f"left out {pictures} at the beginning, whose keyframe is missing")
         if self.lost:
             notes.append(f"damaged pictures are missing: {self.lost}")
         if self._marked:

@@ -10,7 +10,12 @@ from av.error import FFmpegError
 from av.stream import AttachmentStream
 
 from crsr_video.io import pyav
-from crsr_video.io.integrity import ends_early, points_past_end
+from crsr_video.io.integrity import (
+    damaged_at,
+    ends_early,
+    points_past_end,
+    video_ends_early,
+)
 from crsr_video.io.packet_clocks import JUMPING_FORMATS, RecordingClocks
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.connection import SourceConnection
@@ -43,6 +48,8 @@ class Demuxer:
         self.is_truncated = False
         """Whether the source ends too early or is damaged."""
         self._reached: Fraction | None = None
+        self._video_reached: Fraction | None = None
+        self._empty_pictures = 0
         self._read_to = 0
         self._ends_corrupt = False
         jumps = connection.format_name in JUMPING_FORMATS
@@ -102,6 +109,9 @@ class Demuxer:
         if time is not None:
             end = time + (packet.duration or 0) * packet.time_base
             self._reached = end if self._reached is None else max(self._reached, end)
+            if packet.stream_index == self._connection.video.index:
+                self._video_reached = max(end, self._video_reached or end)
+                self._empty_pictures += packet.size == 0
         self._read_to = (packet.pos or 0) + packet.size
         self._ends_corrupt = bool(packet.is_corrupt)
 
@@ -120,8 +130,18 @@ class Demuxer:
             self._note(f"the clock leaps ahead at {places}: the gap is closed")
         if self._ends_corrupt or points_past_end(self._connection, self._read_to):
             self.is_truncated = True
-        if is_whole and ends_early(self._connection, self._reached):
+        if is_whole and (
+            ends_early(self._connection, self._reached)
+            or video_ends_early(self._connection, self._video_reached)
+        ):
             self.is_truncated = True
+        if count := self._empty_pictures:
+            pictures = "1 picture" if count == 1 else f"{count} pictures"
+            self._note(f"{pictures} of the file are empty: the one before is shown longer")
+        if is_whole and (place := damaged_at(self._connection)) is not None:
+            self._note(f"the file is damaged at byte {place}")
+            self.is_truncated = True
+            return
         if self.is_truncated:
             self._note("the file ends before it should")
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -336,15 +336,9 @@ def _log_of(context: VideoCodecContext, options: dict[str, str], level: int) -> 
     assert isinstance(twin, VideoCodecContext)
     twin.width, twin.height, twin.pix_fmt = context.width, context.height, context.pix_fmt
     twin.time_base, twin.options = context.time_base, options
-    before = logging.get_level()
-    logging.set_level(level)
-    try:
-        with logging.Capture(local=False) as messages:
-            twin.open()
-    except (FFmpegError, OSError, ValueError, OverflowError):
-        pass
-    finally:
-        logging.set_level(before)
+    refusals = suppress(FFmpegError, OSError, ValueError, OverflowError)
+    with pyav.captured_log(level) as messages, refusals:
+        twin.open()
     return [line for _, _, line in messages]
 
 

@@ -8,6 +8,8 @@ from av.error import FFmpegError
 
 from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError
+from crsr_video.files import open_regular
+from crsr_video.io import matroska, mp4_boxes
 from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.io.sources.opening import open_container, packets_of
 from crsr_video.io.sources.targets import recorded_target
@@ -44,6 +46,8 @@ def points_past_end(connection: SourceConnection, read_to: int | None = None) ->
     if container == "matroska":
         return size < _matroska_end(head[:_HEAD_BYTES])
     metadata = connection.container.metadata
+    if container == "mpegts":
+        return _ends_within_packet(head, size)
     if container == "nut" and metadata.get("encoder", "").startswith("Lavf"):
         return not _SHORTEST_INDEX <= int.from_bytes(tail[:8]) <= min(size, 1 << 32)
     return container == "yuv4mpegpipe" and read_to is not None and read_to < size
@@ -60,6 +64,34 @@ def _matroska_end(head: bytes) -> int:
     return 0 if claimed == digits else at + length + claimed  # All ones mean unknown.
 
 
+def damaged_at(connection: SourceConnection) -> int | None:
+    """Return the position of damage between the parts of an MP4 or Matroska file, or None.
+
+    FFmpeg skips such damage without an error, and everything up to the next part that it finds.
+    """
+    container = connection.format_name.split(",")[0]
+    if connection.input_pipe is not None or container not in ("mov", "matroska"):
+        return None
+    with open_regular(connection.target.path, follow_links=True) as file:
+        is_mp4 = container == "mov"
+        end = mp4_boxes.end_of_boxes(file) if is_mp4 else matroska.end_of_elements(file)
+    return None if end is None or end >= connection.size else end
+
+
+_PACKET_BYTES = {188: 0, 192: 4, 204: 0}
+"""Sizes of the packets of transport streams, with the position of the sync byte in them."""
+
+
+def _ends_within_packet(head: bytes, size: int) -> bool:
+    """Return whether a transport stream ends in the middle of a packet."""
+    begin = head.find(b"\x47")
+    for length, place in _PACKET_BYTES.items():
+        marks = head[begin::length]
+        if begin >= 0 and len(marks) > 1 and not marks.strip(b"\x47"):
+            return (size - begin + place) % length != 0
+    return False
+
+
 def ends_early(connection: SourceConnection, reached: Fraction | None) -> bool:
     """Return whether the packets end long before the duration that the header states.
 
@@ -73,6 +105,21 @@ def ends_early(connection: SourceConnection, reached: Fraction | None) -> bool:
         return False
     claimed = Fraction((container.start_time or 0) + micro, 1_000_000)
     return reached < claimed - max(Fraction(1, 2), Fraction(micro, 50_000_000))
+
+
+def video_ends_early(connection: SourceConnection, reached: Fraction | None) -> bool:
+    """Return whether the video of an MP4 file ends long before the duration of its track.
+
+    Args:
+        connection: The source.
+        reached: Time in seconds where the last packet of the video ends, if any had a timestamp.
+    """
+    video = connection.video
+    if connection.format_name.split(",")[0] != "mov" or not video.duration or reached is None:
+        return False
+    length = video.duration * connection.time_base
+    claimed = (video.start_time or 0) * connection.time_base + length
+    return reached < claimed - max(Fraction(1, 2), length / 50)
 
 
 def stated_duration(path: Path) -> Fraction | None:

@@ -11,7 +11,7 @@ The leading zeros in the first byte of an identifier or a length are the number 
 
 import re
 from collections.abc import Iterator
-from io import BytesIO, RawIOBase
+from io import SEEK_END, BytesIO, RawIOBase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +29,14 @@ _PLACE = re.compile(
     rb"\x53\xab\x84(?:\x10\x43\xa7\x70|\x19\x41\xa4\x69)\x53\xac([\x81-\x88])", re.DOTALL
 )
 """SeekID of the chapters or the attachments, followed by SeekPosition and its length."""
+_IN_SEGMENT = frozenset(
+    (
+        *(_CLUSTER, _SEEK_HEAD, _ATTACHMENTS, TRACKS, CHAPTERS),
+        *(0x1549A966, 0x1C53BB6B, 0x1254C367, 0xEC, 0xBF),  # Info, Cues, Tags, Void, CRC-32
+    )
+)
+_UNKNOWN_LENGTHS = frozenset((1 << 7 * count) - 1 for count in range(1, 9))
+_MOST_CLUSTERS = 1_000_000
 _MOST_ELEMENTS = 10_000
 _LONGEST_INDEX = 1 << 20
 
@@ -107,6 +115,29 @@ def elements(file: RawIOBase | BytesIO, *, follow: bool = True) -> Iterator[Elem
         element = _element(file, segment.begin + place)
         if element is not None and segment.begin + place >= at:
             yield element
+
+
+def end_of_elements(file: RawIOBase | BytesIO) -> int | None:
+    """Return the position at which the elements of the segment end, or None if this is unknown.
+
+    It is the size of an intact file with one segment. It is larger if the last element is cut off,
+    and smaller if something else follows the elements.
+    """
+    size, head = file.seek(0, SEEK_END), _element(file, 0)
+    segment = None if head is None else _element(file, head.begin + head.length)
+    if segment is None or segment.kind != _SEGMENT:
+        return None
+    at = segment.begin
+    for _ in range(_MOST_CLUSTERS):
+        if at >= size:
+            return at
+        element = _element(file, at)
+        if element is None or element.kind not in _IN_SEGMENT:
+            return at
+        if element.length in _UNKNOWN_LENGTHS:
+            return None
+        at = element.begin + element.length
+    return None
 
 
 def parts(content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -5,7 +5,7 @@ content.
 """
 
 from collections.abc import Iterator
-from io import BytesIO, RawIOBase
+from io import SEEK_END, BytesIO, RawIOBase
 from pathlib import Path
 
 ENTRY_BYTES = 78
@@ -69,6 +69,31 @@ def find_movie(file: RawIOBase | BytesIO) -> tuple[int, bytes]:
         if size < begin:
             return at, b""
         at += size
+
+
+def end_of_boxes(file: RawIOBase | BytesIO) -> int:
+    """Return the position at which the outermost boxes of a file end.
+
+    It is the size of an intact file. It is larger if the last box is cut off, and smaller if
+    something else follows the boxes.
+    """
+    size, at = file.seek(0, SEEK_END), 0
+    while at < size:
+        file.seek(at)
+        head = file.read(16) or b""
+        length = int.from_bytes(head[:4])
+        if length == 1 and len(head) == 16:
+            length = int.from_bytes(head[8:])
+        if length == 0:  # The last box may state no length.
+            return size
+        if len(head) < _HEAD or length < _HEAD or not _is_name(head[4:8]):
+            return at
+        at += length
+    return at
+
+
+def _is_name(name: bytes) -> bool:
+    return all(0x20 <= code < 0x7F or code == 0xA9 for code in name)
 
 
 def add_to_track(path: Path, number: int, in_entry: bytes, in_track: bytes) -> None:

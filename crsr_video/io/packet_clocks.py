@@ -10,7 +10,7 @@ from fractions import Fraction
 from crsr_video.io.pyav import Packet
 from crsr_video.io.windows import INTERLEAVING_SECONDS, move_packet
 
-JUMPING_FORMATS = frozenset(("mpegts", "mpeg"))
+JUMPING_FORMATS = frozenset(("mpegts", "mpeg", "flv", "live_flv"))
 """FFmpeg's names of the containers whose clock may restart in the middle of a file."""
 _BACK_SECONDS = Fraction(1, 2)
 """A decoding time that falls by more than this belongs to another recording."""
@@ -46,10 +46,10 @@ def is_arbitrary_start(container: str, origin: Fraction) -> bool:
 class RecordingClocks:
     """Makes timestamps continuous where recordings with separate clocks were joined.
 
-    Transport streams carry a clock that may jump back where one recording ends and the next one
-    begins, or leap ahead. Every stream then continues where it stopped, and all streams are moved
-    by the same amount. A pause of one stream is no leap as long as another stream continues. FFmpeg
-    itself corrects the regular wraparound of the clock after 26 hours.
+    Transport streams and Flash Video carry a clock that may jump back where one recording ends and
+    the next one begins, or leap ahead. Every stream then continues where it stopped, and all
+    streams are moved by the same amount. A pause of one stream is no leap as long as another stream
+    continues. FFmpeg itself corrects the regular wraparound of the clock after 26 hours.
     """
 
     def __init__(self) -> None:

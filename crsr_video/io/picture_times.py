@@ -1,6 +1,7 @@
 """Frame rates, and increasing timestamps for decoded pictures."""
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from av.video.frame import VideoFrame
@@ -9,6 +10,8 @@ from av.video.stream import VideoStream
 from crsr_video.io.pyav import Packet
 
 _MOST_SENT, _LASTING_PICTURES = 1024, 32
+_LEAP_STEPS = 3
+"""A picture that comes later than this number of usual steps may have a wrong timestamp."""
 _UNTIMED_FORMATS = frozenset(
     ("h264", "hevc", "vvc", "m4v", "mpegvideo", "cavsvideo", "vc1", "obu", "mjpeg", "ingenient")
 )
@@ -52,6 +55,11 @@ class PictureTimes:
         self.made_up = 0
         """Number of pictures whose timestamp was replaced, for example because it was missing or
         ran backwards."""
+        self.moved = 0
+        """Number of these pictures whose timestamp contradicted that of a neighbour."""
+        self._held: VideoFrame | None = None
+        self._previous: int | None = None
+        self._step = max(1, round(1 / ((frame_rate(video) or Fraction(25)) * self._base)))
 
     def packet_sent(self, packet: Packet) -> None:
         """Record the timestamp of a packet that is sent to the decoder."""
@@ -63,6 +71,51 @@ class PictureTimes:
         else:
             self._latest = packet.pts
             self._sent.append(packet.pts)
+
+    def without_outliers(
+        self, pictures: Iterable[VideoFrame], *, is_end: bool
+    ) -> Iterator[VideoFrame]:
+        """Yield pictures, and correct a single timestamp that is later than the next one.
+
+        A picture after a leap of the clock is held back until the next one comes. If the wrong
+        timestamp stayed, all later pictures would have to follow it in steps of one tick.
+
+        Args:
+            pictures: Decoded pictures in order of presentation.
+            is_end: Whether these are the last ones.
+        """
+        for picture in pictures:
+            held, self._held = self._held, None
+            if held is not None:
+                self._correct(held, picture.pts)
+                yield self._released(held)
+            if self._leaps(picture.pts):
+                self._held = picture
+            else:
+                yield self._released(picture)
+        if is_end and self._held is not None:
+            held, self._held = self._held, None
+            yield self._released(held)
+
+    def _leaps(self, pts: int | None) -> bool:
+        if pts is None or self._previous is None or self._counts_pictures:
+            return False
+        return pts - self._previous > _LEAP_STEPS * self._step
+
+    def _correct(self, held: VideoFrame, following: int | None) -> None:
+        previous, pts = self._previous, held.pts
+        if following is None or previous is None or pts is None or not previous < following <= pts:
+            return
+        held.pts = min(previous + self._step, max(previous + 1, (previous + following) // 2))
+        self.made_up, self.moved = self.made_up + 1, self.moved + 1
+
+    def _released(self, picture: VideoFrame) -> VideoFrame:
+        pts, previous = picture.pts, self._previous
+        if pts is not None:
+            if previous is not None and previous < pts <= previous + _LEAP_STEPS * self._step:
+                self._step = pts - previous
+            self._previous = pts
+        return picture
 
     def stamp(self, picture: VideoFrame) -> int:
         """Return the timestamp of the next picture."""
@@ -81,6 +134,7 @@ class PictureTimes:
             pts = 0 if last is None else last + max(1, round(1 / (rate * self._base)))
         if last is not None and pts <= last:
             pts = last + 1
+            self.moved += 1
         self.made_up += pts != picture.pts
         self._last = pts
         return pts

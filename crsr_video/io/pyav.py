@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 import numpy as np
+from av import logging
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
@@ -276,6 +277,18 @@ def reason(error: BaseException) -> str:
     """Return why something failed, in one line."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())
+
+
+@contextmanager
+def captured_log(level: int) -> Iterator[list[tuple[int, str, str]]]:
+    """Yield a list to which FFmpeg's messages of at least this level are added."""
+    before = logging.get_level()
+    logging.set_level(level)
+    try:
+        with logging.Capture(local=False) as messages:
+            yield messages
+    finally:
+        logging.set_level(before)
 
 
 @contextmanager

@@ -109,7 +109,7 @@ class Reader(Closing):
                     )
                 self._check_clock()
             first = self._first_frame()
-            if span is None and self._inlet is None:
+            if span is None and self._input_pipe is None:
                 self._hold_earlier_subtitles()
             self.info = self._connection.describe(first)
             self.source = self._describe_source(first)

@@ -110,13 +110,17 @@ class ReadingPass:
         self._decoder.report_damage()
         if self._times.were_decoding_times:
             self._note("the timestamps are those of decoding: frames are shown in even steps")
+        elif moved := self._times.moved:
+            frames = "1 frame" if moved == 1 else f"{moved} frames"
+            self._note(f"timestamps of {frames} contradicted their neighbours and were corrected")
         self._demuxer.check_end(is_whole=window.end is None)
 
     def _decoded(self, packet: Packet | None) -> Iterator[Frame]:
         window, base = self._window, self._base
         if packet is not None:
             self._times.packet_sent(packet)
-        for picture in self._decoder.decode(packet):
+        pictures = self._decoder.decode(packet)
+        for picture in self._times.without_outliers(pictures, is_end=packet is None):
             is_behind = picture.pts is not None and window.is_after(picture.pts * base)
             self._is_done = self._is_done or is_behind
             if self._is_done:
@@ -135,7 +139,7 @@ class ReadingPass:
         if stream.disposition & Disposition.attached_pic:
             self.covers[packet.stream_index] = packet
             return False
-        is_cut = self._connection.inlet is not None and stream.type == "subtitle"
+        is_cut = self._connection.input_pipe is not None and stream.type == "subtitle"
         return self._window.contains(time) or (is_cut and self._window.lasts_into(packet))
 
     def report(self, notes: tuple[str, ...], losses: tuple[str, ...]) -> ReadReport:

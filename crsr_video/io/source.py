@@ -14,7 +14,6 @@ from av.video.stream import VideoStream
 from crsr_video.errors import InputError
 from crsr_video.io import pipes
 from crsr_video.io.container_facts import ContainerFacts
-from crsr_video.io.packet_clocks import JUMPING_FORMATS
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.opening import PROBE_BYTES, open_container, packets_of
 from crsr_video.types import Frame, VideoInfo
@@ -134,8 +133,8 @@ def late_templates(path: Path, container: InputContainer) -> dict[int, Stream]:
 
     They are found by opening the file again at a place just before the stream begins.
     """
-    unknown = {s.index: s for s in container.streams.audio if not s.codec_context.sample_rate}
-    if not unknown or container.format.name not in JUMPING_FORMATS:
+    unknown = {s.index: s for s in container.streams.audio if not _sample_rate(s)}
+    if not unknown or container.format.name not in _TABLES_MAY_FOLLOW:
         return {}
     places = dict[int, int]()
     with open_container(path) as again:
@@ -155,6 +154,13 @@ def late_templates(path: Path, container: InputContainer) -> dict[int, Stream]:
     return found
 
 
+def _sample_rate(stream: Stream) -> int:
+    """Return the samples per second of an audio stream, or 0 if nothing can decode it."""
+    return getattr(stream.codec_context, "sample_rate", 0)
+
+
+_TABLES_MAY_FOLLOW = frozenset(("mpegts", "mpeg"))
+"""FFmpeg's names of the containers that describe a stream anywhere before its packets."""
 _BYTES_BEFORE_SOUND = (4 << 10, 32 << 10, 256 << 10, 2 << 20)
 
 
@@ -163,7 +169,7 @@ def _stream_after(path: Path, place: int, identifier: int) -> Stream | None:
     with suppress(InputError):
         container = open_container(path, skipped_bytes=max(0, place))
         for stream in container.streams.audio:
-            if stream.id == identifier and stream.codec_context.sample_rate:
+            if stream.id == identifier and _sample_rate(stream):
                 return stream  # It keeps its container open.
         container.close()
     return None

@@ -18,7 +18,13 @@ from crsr_video.io.damage import sanitize
 from crsr_video.io.packet_clocks import is_arbitrary_start
 from crsr_video.io.picture_times import frame_rate
 from crsr_video.io.pyav import Packet
-from crsr_video.io.sources.opening import PROBE_BYTES, main_video, open_target, packets_of
+from crsr_video.io.sources.opening import (
+    PROBE_BYTES,
+    has_unknown_streams,
+    main_video,
+    open_target,
+    packets_of,
+)
 from crsr_video.io.sources.targets import SourceKind, Target
 from crsr_video.types import Frame, VideoInfo
 
@@ -66,8 +72,6 @@ class SourceConnection(Closing):
         """Properties of the pictures that the file states and PyAV does not pass on."""
         self.time_base = self.video.time_base or Fraction(1, 1000)
         """Seconds per tick of the video stream."""
-        self.has_unknown_streams = False
-        """Whether streams have come that were not known when the source was opened."""
         self.gave_up = False
         """Whether reading has ended because of too many errors in a row."""
 
@@ -123,7 +127,7 @@ class SourceConnection(Closing):
         failures = 0
         while failures < most_failures:
             try:
-                packets = packets_of(self.container, on_unknown=self._note_unknown_stream)
+                packets = packets_of(self.container)
                 for packet in packets:
                     if packet.size == 0 and packet.dts is None:  # PyAV's mark of the end.
                         deque(packets, maxlen=0)  # Each stream has such a mark.
@@ -141,8 +145,10 @@ class SourceConnection(Closing):
                 failures += not is_waiting
         self.gave_up = True
 
-    def _note_unknown_stream(self) -> None:
-        self.has_unknown_streams = True
+    @property
+    def has_unknown_streams(self) -> bool:
+        """Whether streams have come that were not known when the source was opened."""
+        return has_unknown_streams(self.container)
 
     @property
     def size(self) -> int:

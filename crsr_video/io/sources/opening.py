@@ -1,12 +1,14 @@
 """Opens sources safely: within `limits`, and without opening other files that they refer to."""
 
 import errno
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import av
+from av import logging
 from av.container import InputContainer
 from av.error import ArgumentError, FFmpegError, InvalidDataError, ProtocolNotFoundError
 from av.error import PermissionError as NotPermittedError
@@ -244,31 +246,36 @@ def codec_name(stream: Stream) -> str | None:
     return getattr(stream, "name", None)  # A stream without a decoder lacks the attribute.
 
 
-def packets_of(
-    container: InputContainer,
-    *streams: Stream,
-    on_unknown: Callable[[], None] = lambda: None,
-) -> Iterator[Packet]:
+def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
     """Yield all packets of some streams, or of all streams, in the file's order.
 
     A stream that begins after the file was opened, as can happen in transport streams and Flash
-    Video, is skipped. PyAV raises an IndexError for such a stream at the end of the file.
+    Video, is skipped. PyAV may raise an IndexError for such a stream at the end of the file.
 
     Args:
         container: The container.
         *streams: The streams. Defaults to all.
-        on_unknown: Called at the end if such a stream was skipped.
     """
     packets = container.demux(*streams)
     while True:
         try:
             packet = next(packets)
-        except StopIteration:
-            return
-        except IndexError:
-            on_unknown()
+        except (StopIteration, IndexError):
             return
         yield packet
+
+
+def has_unknown_streams(container: InputContainer) -> bool:
+    """Return whether streams have begun that were not known when the container was opened.
+
+    PyAV does not list such streams, but FFmpeg's description of the container does.
+    """
+    with pyav.captured_log(logging.INFO):
+        description = container.dumps_format()
+    return len(_STREAM_LINE.findall(description)) > len(container.streams)
+
+
+_STREAM_LINE = re.compile(r"^ *Stream #0:", re.MULTILINE)
 
 
 def raw_frame_bytes(target: Target) -> int:

@@ -100,7 +100,9 @@ def _result(path: Path, summary: Any, said: list[str]) -> Verdict:
 
 
 def _explained(said: list[str]) -> bool:
-    return any("damage" in s or "ends before" in s or "missing" in s or "clock" in s for s in said)
+    """Return whether a notice says that pictures, or their true times, are lost."""
+    words = ("damage", "ends before", "missing", "clock", "contradicted", "empty")
+    return any(word in line for line in said for word in words)
 
 
 def _times(path: Path) -> list[int]:
