@@ -1,7 +1,5 @@
 """Properties of pictures in containers are applied, kept, or named; --strict refuses losses."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from fractions import Fraction
 from io import BytesIO
@@ -16,7 +14,9 @@ from crsr_video.io.container_facts import ContainerFacts, CropMargins, FileFacts
 from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 from tests.contract.harness import enhance, frames_of, packets
+from tests.support.cli import run as run_command
 from tests.support.mp4_boxes import box, clap, dolby_vision, sphere, with_box
+from tests.support.standard_streams import Swapped, posix
 from tests.support.video import make_video
 
 
@@ -174,13 +174,15 @@ def test_languages_of_chapters_are_named(tmp_path: Path, result: str) -> None:
         enhance(source, tmp_path / f"s{result}", OutputSettings(strict=True), faces=())
 
 
+@posix
 @pytest.mark.parametrize("suffix", [".mov", ".mp4"])
 def test_a_crop_is_applied_to_a_pipe_too(tmp_path: Path, suffix: str) -> None:
     options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
     plain = make_video(tmp_path / f"in{suffix}", size=(192, 144), container_options=options)
     data = with_box(plain, clap(128, 96)).read_bytes()
     result = tmp_path / "out.mp4"
-    command = [sys.executable, "-m", "crsr_video", "enhance", "-", "-o", str(result)]
-    subprocess.run([*command, "--model", "identity", "--device", "cpu"], input=data, check=True)
+    with Swapped(data):
+        done = run_command("enhance", "-", "-o", result, "--model", "identity", "--device", "cpu")
+    assert done.exit_code == 0, done.stderr
     with Reader(result) as reader:
         assert (reader.info.width, reader.info.height) == (128, 96)

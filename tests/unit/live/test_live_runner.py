@@ -18,6 +18,7 @@ from crsr_video.stages.base import Stage
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.types import Frame, TrackedFrame
 from tests.support.frames import make_frame
+from tests.support.waiting import wait_until
 from tests.unit.live.test_side_streams import sound
 
 PICTURE = make_frame("gray", 8, 8, np.random.default_rng(2))
@@ -209,9 +210,7 @@ def test_stopping_writes_the_frames_in_flight_and_closes_the_writer() -> None:
     sink = Sink()
     source = Source([frame(i) for i in range(5)], pace=0.02, endless=True)
     with Run(source, sink, stages(0.01, 0.01)) as runner:
-        deadline = time.monotonic() + PATIENCE
-        while runner.frames_in < 5 and time.monotonic() < deadline:
-            time.sleep(0.005)
+        wait_until(lambda: runner.frames_in == 5)
         runner.stop()
         assert runner.wait(PATIENCE)
     assert len(sink.got) == 5 - runner.queue.dropped
@@ -224,10 +223,12 @@ def test_a_receiver_that_reads_nothing_is_reported_and_given_up() -> None:
     source = Source([frame(i) for i in range(10_000)], pace=0.005)
     run = Run(source, sink, stages(), closing_seconds=0.3)
     with run as runner:
-        deadline = time.monotonic() + PATIENCE
-        while not (run.reports and runner.queue.dropped) and time.monotonic() < deadline:
-            time.sleep(0.02)
+
+        def is_reported() -> bool:
             run.watchdog.look(runner.states)
+            return bool(run.reports and runner.queue.dropped)
+
+        wait_until(is_reported)
         assert not runner.wait(0)
         assert runner.queue.dropped > 0
     assert run.reports
@@ -254,9 +255,7 @@ def test_frames_pass_unchanged_and_none_is_dropped_until_there_is_a_pipeline() -
     )
     with runner:
         runner.start()
-        deadline = time.monotonic() + PATIENCE
-        while len(sink.got) < 20 and time.monotonic() < deadline:
-            time.sleep(0.002)
+        wait_until(lambda: len(sink.got) >= 20)
         assert strengths == []
         runner.use(Pipeline([("track", Delay()), ("a", Strength()), ("b", Delay(last=True))]))
         assert runner.wait(PATIENCE)

@@ -9,7 +9,8 @@ import torch
 
 import crsr_video
 from plugins.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
-from tests.support.paths import CLIPS, PORTRAIT
+from tests.support.paths import PORTRAIT
+from tests.support.video import remux
 
 
 def batch(frames: int = 3) -> torch.Tensor:
@@ -66,6 +67,7 @@ def test_people_that_are_no_numbers_are_refused() -> None:
 
 def test_a_video_file(tmp_path: Path) -> None:
     output = tmp_path / "result.mp4"
-    path = str(CLIPS / "phone_vfr.mp4")
-    assert call("CrsrEnhanceVideoFile", path=path, output=str(output)) == str(output)
+    path = tmp_path / "short.mp4"
+    remux(PORTRAIT, path, "mp4", 0.2)
+    assert call("CrsrEnhanceVideoFile", path=str(path), output=str(output)) == str(output)
     assert output.exists()

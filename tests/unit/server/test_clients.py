@@ -33,6 +33,7 @@ from crsr_video.server.protocol import (
 )
 from crsr_video.server.transport import ServerSocket
 from tests.support.server import Raw, portrait, serving
+from tests.support.waiting import FakeClock, wait_until
 
 
 def descriptors():
@@ -136,13 +137,6 @@ def test_unexpected_descriptors_are_closed(shared, count):
         os.close(reader)
         os.close(writer)
     wait_until(lambda: descriptors() <= before)
-
-
-def wait_until(true, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_client_that_stops_within_a_message_is_disconnected(folder, monkeypatch):
@@ -250,12 +244,16 @@ def test_many_mutated_conversations_do_not_harm_the_server(shared, seed):
     storm(shared, seed, 3000)
 
 
-def test_an_idle_server_ends_and_removes_its_socket(folder):
-    with serving(folder / "s", idle=0.3) as server:
+def test_an_idle_server_ends_and_removes_its_socket(folder, monkeypatch):
+    clock = FakeClock()
+    monkeypatch.setattr(service, "time", clock)
+    with serving(folder / "s", idle=60) as server:
         with Client(EffectSettings(model="identity"), path=server.path, command=()) as client:
-            time.sleep(1.0)  # A client keeps it.
+            clock.advance(100)
+            time.sleep(0.7)  # The server looks twice a second; a client keeps it.
             assert client.server_version
-        wait_until(lambda: server.ended)
+            assert not server.ended
+        wait_until(lambda: clock.advance(100) or server.ended)
     assert not (folder / "s").exists()
     with pytest.raises(ServerError, match="no server is there"):
         Client(path=folder / "s", command=())

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 from crsr_video.server import Client, EffectSettings
 from tests.support.paths import ROOT
 from tests.support.server import Raw
+from tests.support.waiting import wait_until
 
 
 def test_the_command_serves_at_once_and_ends_on_sigterm(folder):
@@ -18,10 +18,7 @@ def test_the_command_serves_at_once_and_ends_on_sigterm(folder):
     with subprocess.Popen(
         [*command, "--socket", str(path)], env=environment, stderr=subprocess.PIPE, text=True
     ) as server:
-        end = time.monotonic() + 60
-        while not path.exists():
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        wait_until(path.exists)
         # Connected before the heavy libraries are there, and answered when they are.
         with Client(EffectSettings(model="identity"), path=path, command=()), Raw(path):
             second = subprocess.run(

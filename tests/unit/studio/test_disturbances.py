@@ -1,11 +1,9 @@
 """Damaged files, full disks and lost files in the studio, without a browser."""
 
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -15,6 +13,7 @@ from crsr_video.studio.workspace import Workspace
 from tests.support.paths import PORTRAIT
 from tests.support.studio import ADDRESS, HOST, TOKEN, file_id
 from tests.support.video import make_video
+from tests.support.waiting import wait_until
 
 
 @contextmanager
@@ -30,13 +29,6 @@ def small_disk(place: Path, size: int) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def wait_for(condition: Any) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_a_full_disk_refuses_an_upload_and_keeps_nothing_of_it(
@@ -71,13 +63,13 @@ def test_a_full_disk_fails_an_export_which_can_be_retried(folder: Path, tmp_path
             "output": str(disk / "large.mkv"),
         }
         assert client.post("/api/jobs", json=export).status_code == 201
-        wait_for(lambda: client.get("/api/jobs").json()["jobs"][0]["state"] == "failed")
+        wait_until(lambda: client.get("/api/jobs").json()["jobs"][0]["state"] == "failed")
         (job,) = client.get("/api/jobs").json()["jobs"]
         assert "No space left on device" in job["error"]
         assert not (disk / "large.mkv").exists()
         subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
         assert client.post(f"/api/jobs/{job['id']}/retry").status_code == 200
-        wait_for(lambda: client.get("/api/jobs").json()["jobs"][0]["state"] == "done")
+        wait_until(lambda: client.get("/api/jobs").json()["jobs"][0]["state"] == "done")
 
 
 def test_a_codec_that_cannot_be_decoded_gives_a_clear_message(
@@ -96,7 +88,7 @@ def test_a_clip_without_faces_has_no_people(client: TestClient, folder: Path) ->
     make_video(folder / "empty.mkv", frames=5)
     empty = file_id(client, "empty.mkv")
     assert client.post(f"/api/files/{empty}/people").status_code == 202
-    wait_for(lambda: client.get(f"/api/files/{empty}/people").json()["state"] == "done")
+    wait_until(lambda: client.get(f"/api/files/{empty}/people").json()["state"] == "done")
     assert client.get(f"/api/files/{empty}/people").json()["people"] == []
 
 

@@ -4,11 +4,9 @@ import http.client
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -21,6 +19,7 @@ from crsr_video.studio.live_page import MAX_PAGES, LivePage
 from crsr_video.types import Frame, TrackedFrame
 from tests.support.frames import flat_frame
 from tests.support.studio import parts_of
+from tests.support.waiting import wait_until
 
 BEFORE, AFTER = (0.9, 0.2, 0.1), (0.1, 0.3, 0.9)
 STATISTICS = {"fps_in": 30.0, "level": "full", "latency": {"p95_ms": 48.5}}
@@ -29,15 +28,8 @@ STATISTICS = {"fps_in": 30.0, "level": "full", "latency": {"p95_ms": 48.5}}
 @pytest.fixture
 def page() -> Iterator[LivePage]:
     with LivePage(strength=0.7) as page:
-        wait_for(lambda: status(page, "/static/live.js") == 200)
+        wait_until(lambda: status(page, "/static/live.js") == 200)
         yield page
-
-
-def wait_for(condition: Any) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def status(page: LivePage, path: str, *, cookie: bool = True, host: str | None = None) -> int:
@@ -106,10 +98,10 @@ def test_frames_are_shown_before_and_after(page: LivePage) -> None:
 def test_no_picture_is_made_until_the_page_has_shown_the_last_one(page: LivePage) -> None:
     assert not page.is_watched
     with follow(page) as watcher:
-        wait_for(lambda: page.is_watched)
+        wait_until(lambda: page.is_watched)
         show_until_received(page, watcher)
         assert not page.is_watched
-    wait_for(lambda: not page.is_watched)
+    wait_until(lambda: not page.is_watched)
 
 
 def test_statistics_are_sent_also_to_pages_that_come_later(page: LivePage) -> None:
@@ -125,7 +117,7 @@ def test_the_strength_is_what_the_page_asks_for(page: LivePage) -> None:
     assert json.loads(get(page, "/api/options")[1])["strength"] == 0.7
     with follow(page) as watcher:
         watcher.send(json.dumps({"command": "strength", "strength": 0.25}))
-        wait_for(lambda: page.strength == 0.25)
+        wait_until(lambda: page.strength == 0.25)
         watcher.send(json.dumps({"command": "strength", "strength": "much"}))
         assert "wrong value" in json.loads(watcher.recv(20))["error"]
 
@@ -151,19 +143,19 @@ def test_the_number_of_pages_is_limited(page: LivePage) -> None:
 def test_a_page_that_breaks_off_leaves_the_others_their_pictures(page: LivePage) -> None:
     with follow(page) as watcher:
         lost = follow(page)
-        wait_for(lambda: page.is_watched)
+        wait_until(lambda: page.is_watched)
         lost.socket.shutdown(socket.SHUT_RDWR)  # As if its browser was killed.
         header, _, _ = parts_of(show_until_received(page, watcher))
         watcher.send(json.dumps({"command": "shown", "number": header["number"]}))
         show_until_received(page, watcher)
-    wait_for(lambda: not page.is_watched)
+    wait_until(lambda: not page.is_watched)
 
 
 def test_an_invalid_picture_is_skipped(page: LivePage) -> None:
     gray = flat_frame("gray", 1, 1, (0, 0, 0))
     empty = replace(gray, components=(np.zeros((0, 0), np.uint8),))
     with follow(page) as watcher:
-        wait_for(lambda: page.is_watched)
+        wait_until(lambda: page.is_watched)
         page.show(TrackedFrame(empty), empty)
         show_until_received(page, watcher)
 
@@ -171,12 +163,12 @@ def test_an_invalid_picture_is_skipped(page: LivePage) -> None:
 def test_the_end_is_told_and_all_threads_end() -> None:
     before = threading.active_count()
     with LivePage() as page:
-        wait_for(lambda: status(page, "/static/live.js") == 200)
+        wait_until(lambda: status(page, "/static/live.js") == 200)
         with follow(page) as watcher:
-            wait_for(lambda: page.is_watched)
+            wait_until(lambda: page.is_watched)
             threading.Thread(target=page.close).start()
             assert json.loads(watcher.recv(20)) == {"ended": True}
-    wait_for(lambda: threading.active_count() <= before + 1)
+    wait_until(lambda: threading.active_count() <= before + 1)
     page.show(*pair())
 
 

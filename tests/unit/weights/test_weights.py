@@ -179,10 +179,8 @@ def test_torch_files_are_refused(path, zipped):
 
 def test_files_too_large_for_these_networks_are_refused_unread(path):
     with path.open("wb") as file:
-        file.truncate(2**30)  # sparse
-    begin = time.perf_counter()
+        file.truncate(2**40)  # A sparse file, larger than any memory.
     assert "size" in refused(str(path))
-    assert time.perf_counter() - begin < 0.5
 
 
 @pytest.mark.parametrize("other", [None, "", "crsr-video/2", "pt"])
@@ -251,9 +249,10 @@ def test_wrong_lists_of_blocks_are_refused(path, wrong):
 )
 def test_huge_networks_are_refused_quickly_and_without_memory(path, huge):
     """The file decides the size of the networks, so a small file could take minutes."""
-    begin = time.perf_counter()
-    refused(write(path, sr=SR | huge))
-    assert time.perf_counter() - begin < 2
+    checkpoint = write(path, sr=SR | huge)
+    begin = time.process_time()
+    refused(checkpoint)
+    assert time.process_time() - begin < 2
 
 
 def test_missing_tensors_are_refused(path):
