@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
 
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging.geometry import crop_from_frame, face_width, nose_offset
@@ -162,6 +160,8 @@ class PeopleGrouper(Stage[TrackedFrame, TrackedFrame]):
         people = {key: key for key in sorted(self._tracks)}
         if len(known) < 2 or not self._embed():
             return people
+        from scipy.cluster.hierarchy import fcluster, linkage  # SciPy loads slowly.
+
         clusters = fcluster(linkage(_relative_distances(known), "average"), 1.0, "distance")
         first: dict[int, int] = {}
         for track, cluster in sorted(zip(known, clusters, strict=True), key=lambda p: p[0].id):
@@ -227,7 +227,7 @@ def _relative_distance(a: _Track, b: _Track) -> float:
 
 
 def _relative_distances(tracks: Sequence[_Track]) -> NDArray[np.float64]:
-    """Return the relative distances of all pairs of tracks, in the order of `squareform`."""
+    """Return the relative distances of all pairs of tracks, in the order that SciPy expects."""
     embeddings = np.array([track.embedding for track in tracks], np.float64)
     widths = np.array([track.width for track in tracks])
     squares = (embeddings**2).sum(1)
@@ -239,5 +239,5 @@ def _relative_distances(tracks: Sequence[_Track]) -> NDArray[np.float64]:
         if tracks[a].overlaps(tracks[b]):
             relative[a, b] = relative[b, a] = _STRANGERS
     np.fill_diagonal(relative, 0)
-    pairs: NDArray[np.float64] = squareform(relative, checks=False)
+    pairs: NDArray[np.float64] = relative[np.triu_indices(len(relative), 1)]
     return pairs

@@ -182,6 +182,7 @@ def test_files_that_are_left_out_are_listed_with_the_reason(tmp_path: Path) -> N
     assert f"left out as results of earlier runs: {tmp_path / 'a.enhanced.mp4'}" in result.stderr
 
 
+@pytest.mark.processes
 def test_an_overview_links_to_the_reports_of_single_files(tmp_path: Path) -> None:
     for name in ("a.mp4", "sub/b c.mp4"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -201,6 +202,7 @@ def test_an_overview_links_to_the_reports_of_single_files(tmp_path: Path) -> Non
         assert "bad.mp4" in rows[1]["message"]
 
 
+@pytest.mark.processes
 def test_a_file_that_kills_the_interpreter_does_not_kill_the_queue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

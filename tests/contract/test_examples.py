@@ -82,6 +82,7 @@ def test_a_live_window_without_a_screen(
     assert len(shown) == 5
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(os.name == "nt", reason="stops the studio by Ctrl-C")
 def test_the_http_api_of_a_studio(run: Example, moment: Path, tmp_path: Path) -> None:
     folder = tmp_path / "videos"

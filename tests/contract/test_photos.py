@@ -176,6 +176,7 @@ def test_an_animation_stays_a_video(tmp_path: Path, suffix: str) -> None:
     assert not still_files.is_still(path)
 
 
+@pytest.mark.processes
 def test_a_folder_may_mix_photos_and_videos(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.usefixtures("face_models"), posix]
 needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="there is no ffmpeg here")
 
 
+@pytest.mark.processes
 @needs_ffmpeg
 def test_ffmpeg_can_be_at_both_ends(pipe_clips: Path, tmp_path: Path) -> None:
     """The recipe of the documentation works in a shell."""
@@ -77,6 +78,7 @@ def large(tmp_path: Path) -> bytes:
     return clip.read_bytes()
 
 
+@pytest.mark.processes
 def test_a_slow_reader_causes_backpressure_and_may_leave(
     tmp_path: Path, started: type[Started]
 ) -> None:
@@ -112,6 +114,7 @@ def bytes_written(one: Started) -> int:
     return int(text.split("wchar:")[1].split()[0])
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("number", "blocked"), [(signal.SIGINT, "reading"), (signal.SIGTERM, "writing")]
 )

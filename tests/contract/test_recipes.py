@@ -76,6 +76,7 @@ def test_commands_are_found_in_documents() -> None:
     assert len([words for document in DOCUMENTS for words in commands_of(document)]) > 70
 
 
+@pytest.mark.processes
 def test_the_recipe_for_go2rtc_writes_mpegts_that_begins_with_a_key_frame(moment: Path) -> None:
     text = (ROOT / "docs/cameras.md").read_text(encoding="utf-8")
     recipe = next(line for line in text.splitlines() if "exec:crsr-video" in line)
@@ -95,6 +96,7 @@ def test_the_recipe_for_go2rtc_writes_mpegts_that_begins_with_a_key_frame(moment
     assert len(packets) == 12
 
 
+@pytest.mark.processes
 def test_a_reader_that_leaves_ends_the_recipe_for_go2rtc() -> None:
     words = ["live", "-i", str(PORTRAIT), "--realtime", "--loop", "-o", "-"]
     words += ["--output-format", "mpegts", "--model", "identity"]

@@ -16,6 +16,7 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return make_seeds(tmp_path_factory.mktemp("seeds"))
 
 
+@pytest.mark.processes
 def test_whole_and_damaged_files(seeds: dict[str, bytes], tmp_path: Path) -> None:
     """Whole files are read without a complaint, and a few damaged ones without a finding."""
     worker = Worker(tmp_path / "log")

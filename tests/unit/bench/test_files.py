@@ -170,6 +170,7 @@ def test_the_tables_show_every_case_and_the_startup(figures):
     assert "Start-up: 0.25 s for --help, 1.50 s to the first enhanced frame" in text
 
 
+@pytest.mark.processes
 def test_the_command_prints_json():
     options = ["--sizes", "360p", "--faces", "0", "--preset", "ultrafast", "--frames", "12"]
     options += ["--device", "cpu", "--precision", "fp32"]
@@ -186,6 +187,7 @@ def test_the_command_prints_json():
     assert result["startup"] is None
 
 
+@pytest.mark.processes
 def test_the_startup_is_measured(sample):
     found = suite.measure_startup(sample, 1)
     assert 0 < found.help_seconds < found.first_frame_seconds

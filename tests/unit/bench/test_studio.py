@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from crsr_video.bench import studio
 
 
+@pytest.mark.processes
 def test_a_studio_is_started_and_measured() -> None:
     (row,) = studio.measure(("360p",), play_seconds=0.5, scrub_seconds=0)
     assert row.size == "360p"

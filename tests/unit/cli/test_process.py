@@ -60,6 +60,7 @@ def test_closed_standard_streams_are_opened_on_the_null_device(closed, tmp_path)
     assert int(result.read_text()) > 2
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps working directories")
 def test_absolute_paths_work_in_a_deleted_working_directory(tmp_path):
     source, result, folder = make_video(tmp_path / "a.mp4"), tmp_path / "b.mp4", tmp_path / "gone"

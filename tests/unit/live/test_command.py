@@ -37,6 +37,7 @@ def complaint(*words: object, feed: bytes = b"", code: int = 1) -> str:
     return lines[0]
 
 
+@pytest.mark.processes
 @ffmpeg
 def test_a_stream_passes_between_two_ffmpeg_programs(tmp_path: Path) -> None:
     output = tmp_path / "out.mkv"
@@ -73,6 +74,7 @@ def test_a_stream_passes_between_two_ffmpeg_programs(tmp_path: Path) -> None:
     assert len(seen) == 40
 
 
+@pytest.mark.processes
 def test_a_run_ends_without_an_error_when_the_viewer_leaves() -> None:
     clip = PORTRAIT
     words = ["-i", str(clip), "--realtime", "--loop", "-o", "-", *QUICK]
@@ -85,6 +87,7 @@ def test_a_run_ends_without_an_error_when_the_viewer_leaves() -> None:
         assert "stopped: the reader closed the output" in live.stderr.read().decode()
 
 
+@pytest.mark.processes
 def test_a_signal_ends_a_run_with_a_complete_file_and_report(tmp_path: Path) -> None:
     output, report = tmp_path / "out.mp4", tmp_path / "report.json"
     words = ["-i", str(PORTRAIT), "--realtime", "--loop", "-o", str(output)]

@@ -47,6 +47,7 @@ def test_a_full_disk_refuses_an_upload_and_keeps_nothing_of_it(
             assert answer.status_code == 201
 
 
+@pytest.mark.processes
 def test_a_full_disk_fails_an_export_which_can_be_retried(folder: Path, tmp_path: Path) -> None:
     workspace = Workspace((folder,), (), tmp_path / "work")
     app = create_app(workspace, token=TOKEN, hosts=frozenset({HOST}))

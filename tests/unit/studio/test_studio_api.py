@@ -161,6 +161,7 @@ def test_photos_of_every_format_are_offered(client: TestClient, folder: Path) ->
         assert (facts["kind"], facts["width"], facts["height"]) == ("image", 640, 360)
 
 
+@pytest.mark.processes
 def test_a_photo_is_exported_in_its_own_format(client: TestClient, folder: Path) -> None:
     photo = write_photo(folder / "photo.jpg")
     export = {"file": file_id(client, photo.name), "settings": IDENTITY}
@@ -303,6 +304,7 @@ def test_unknown_formats_and_jobs_are_refused(shared: TestClient) -> None:
     assert shared.get("/api/jobs/none/report").status_code == 422
 
 
+@pytest.mark.processes
 def test_the_queue_goes_on_after_a_restart(folder: Path, tmp_path: Path) -> None:
     export = {"settings": IDENTITY, "format": "same", "end": 0.4}
     for number in range(2):

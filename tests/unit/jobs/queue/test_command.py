@@ -97,6 +97,7 @@ def test_failures_are_printed_at_once_and_listed_at_the_end(finished: Folder) ->
     ]
 
 
+@pytest.mark.processes
 def test_results_of_an_earlier_run_are_skipped_even_of_a_cut_off_source(
     clips: Path, tmp_path: Path
 ) -> None:
@@ -123,6 +124,7 @@ def test_the_failure_of_a_single_file_is_printed_once(clips: Path) -> None:
     assert errors(result)[0].startswith("crsr-video: error: ")
 
 
+@pytest.mark.processes
 def test_control_characters_in_names_are_escaped(clips: Path) -> None:
     odd = "a\nb\x1b[31m\u202e.mp4"
     (clips / "a.mp4").rename(clips / odd)
@@ -243,6 +245,7 @@ def test_a_missing_ray_is_reported_with_its_extra(
     assert "pip install 'crsr-video[ray]'" in errors(result)[0]
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_a_signal_stops_the_current_file_and_the_rest_is_summed_up(tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4", frames=3)

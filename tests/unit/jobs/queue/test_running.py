@@ -80,6 +80,7 @@ def test_the_folder_of_a_failed_result_is_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("number", "place"), [(signal.SIGSEGV, 0), (signal.SIGABRT, 1), (signal.SIGKILL, 2)]
 )
@@ -151,6 +152,7 @@ def test_a_stopped_resumable_run_is_resumed(tmp_path: Path) -> None:
     assert ended(run([job], config)) == {"a.mp4": "Skipped"}
 
 
+@pytest.mark.processes
 def test_a_dead_process_loses_only_its_own_job(tmp_path: Path) -> None:
     """One of two processes is killed at its first job, and another process replaces it."""
     jobs = jobs_for(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4")
@@ -177,6 +179,7 @@ def test_a_dead_process_loses_only_its_own_job(tmp_path: Path) -> None:
     assert "not a media file" in messages["d.mp4"]
 
 
+@pytest.mark.processes
 def test_incomplete_results_of_a_dead_process_are_removed(tmp_path: Path) -> None:
     (short,) = jobs_for(tmp_path, "b.mp4")
     long = repeat_video(tmp_path / "a.h264", 20)
@@ -208,6 +211,7 @@ def killed_at_the_start(patch: pytest.MonkeyPatch, times: int) -> list[int]:
     return killed
 
 
+@pytest.mark.processes
 def test_a_process_that_dies_at_its_start_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -230,6 +234,7 @@ def test_the_queue_ends_if_all_processes_die_at_their_start(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.processes
 def test_all_processes_end_with_the_main_process(tmp_path: Path) -> None:
     long = repeat_video(tmp_path / "long.h264", 4)
     jobs = [Job(long, tmp_path / "out" / f"{name}.mp4") for name in "abc"]

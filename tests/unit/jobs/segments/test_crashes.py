@@ -70,6 +70,7 @@ KILLED = {
 }
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_run_can_be_killed_at_any_moment(source: Path, whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "results"
