@@ -33,17 +33,18 @@ def field_order(source: Source) -> FieldOrder:
     with suppress(CrsrError, FFmpegError), SourceConnection(target) as connection:
         micro = connection.container.duration or 0
         begin = connection.container.start_time or 0
+        examined: set[int] = set()
         for place in range(1, _PLACES + 1):
             with suppress(FFmpegError):
                 connection.container.seek(begin + micro * place // (_PLACES + 1))
-                picture = _next_picture(connection)
+                picture = _next_picture(connection, examined)
                 if picture is not None and picture.interlaced_frame:
                     return picture_properties.field_order(picture)
     return "progressive"
 
 
-def _next_picture(connection: SourceConnection) -> VideoFrame | None:
-    """Return the picture of the next keyframe."""
+def _next_picture(connection: SourceConnection, examined: set[int]) -> VideoFrame | None:
+    """Return the picture of the next keyframe, or None if it was examined already."""
     context, count = connection.video.codec_context, 0
     context.flush_buffers()
     for packet in connection.packets(lambda _error: None, 1):
@@ -53,6 +54,10 @@ def _next_picture(connection: SourceConnection) -> VideoFrame | None:
         if count > _MOST_PACKETS:
             return None
         if packet.is_keyframe:
+            if packet.pos in examined:  # In a short file, several places have the same keyframe.
+                return None
+            if packet.pos is not None:
+                examined.add(packet.pos)
             return _decoded(connection, packet)
     return None
 

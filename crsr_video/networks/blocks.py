@@ -125,6 +125,8 @@ class Tail(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         self.third = nn.Conv2d(channels, 4 * channels, 3, padding=1)
         self.last = nn.Conv2d(channels, 3, 3, padding=1)
+        if self.last.weight.is_meta:
+            return  # Weights are loaded later. Initialising would import torch's compiler.
         for layer in (self.first, self.third):
             _equal_subpixels(layer)
         # Beginning close to the identity replaces a residual connection.
@@ -172,8 +174,6 @@ def _equal_subpixels(layer: nn.Conv2d) -> None:
     Sub-pixels that begin with different weights leave a checkerboard pattern (ICNR, Aitken et al.
     2017).
     """
-    if layer.weight.is_meta:
-        return  # Weights are loaded later. Initialising would import torch's compiler.
     begin_at_zero(layer)
     kernel = torch.empty(layer.out_channels // 4, *layer.weight.shape[1:])
     nn.init.kaiming_normal_(kernel, nonlinearity="relu")

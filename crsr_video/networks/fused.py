@@ -2,7 +2,7 @@
 
 The operations are those of the PyTorch modules. A ReLU or a sum is computed while the result of a
 convolution is still in a register. Weights are converted to the layout of the processor only once
-for each shape of the input.
+for each size of the input.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,6 @@ from crsr_video.networks.plan import (
     convolutions,
     factor,
     run_steps,
-    sample,
 )
 from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
 
@@ -38,21 +37,21 @@ class Fused:
     Args:
         network: The network, whose weights are copied.
         dtype: Type of weights and activations, bfloat16 or float32.
-
-    Raises:
-        RuntimeError: oneDNN refuses a layer.
     """
 
     def __init__(self, network: InferenceNetwork, dtype: torch.dtype) -> None:
         self._network, self._dtype = network, dtype
         self._factor = factor(network)
+        # Layers are kept by height and width, because each size needs its own layout of weights.
+        # The layout for one batch size is as fast for all others.
         self._layers: dict[tuple[str, torch.Size], _Layer] = {}
-        # Layers are kept by shape, because each shape of input needs its own layout of weights.
-        with torch.inference_mode():
-            run_steps(network, self, sample(network))
 
     def __call__(self, picture: Tensor) -> Tensor:
-        """Run the network in inference mode."""
+        """Run the network in inference mode.
+
+        Raises:
+            RuntimeError: oneDNN refuses a layer.
+        """
         return run_steps(self._network, self, picture)
 
     def stem(self, picture: Tensor) -> Tensor:
@@ -98,7 +97,7 @@ class Fused:
         )
 
     def _layer(self, name: str, x: Tensor) -> _Layer:
-        key = (name, x.shape)
+        key = (name, x.shape[2:])
         if key not in self._layers:
             module = convolutions(self._network)[name]
             assert module.bias is not None

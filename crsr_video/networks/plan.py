@@ -7,7 +7,6 @@ same graph is computed in larger steps: a convolution with its ReLU, or with the
 
 from typing import Protocol, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from crsr_video.networks.consistifier import Consistifier
@@ -82,8 +81,3 @@ def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
 def factor(network: InferenceNetwork) -> int:
     """Return how many times larger the result of a network is than its input."""
     return network.factor if isinstance(network, SuperResolver) else 1
-
-
-def sample(network: InferenceNetwork) -> Tensor:
-    """Return a picture of a usual size, for preparations that depend on the shape of the input."""
-    return torch.zeros(1, 3, 64, 64, device=network.stem.weight.device)

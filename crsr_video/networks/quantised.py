@@ -21,7 +21,6 @@ from crsr_video.networks.plan import (
     convolutions,
     factor,
     run_steps,
-    sample,
 )
 from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
 
@@ -97,23 +96,23 @@ class Quantised:
     Args:
         network: The network, whose weights are copied.
         ranges: Ranges that a `RangeObserver` recorded for this network.
-
-    Raises:
-        KeyError: The ranges belong to another network.
-        RuntimeError: oneDNN cannot run a layer.
     """
 
     def __init__(self, network: InferenceNetwork, ranges: Ranges) -> None:
         self._network = network
         self._factor = factor(network)
         self._scales = {name: Scale.of(low, high) for name, (low, high) in ranges.items()}
+        # Layers are kept by height and width, because each size needs its own layout of weights.
+        # The layout for one batch size is as fast for all others.
         self._layers: dict[tuple[str, torch.Size], ByteConvolution] = {}
-        # There is a layer for each input shape, because each shape needs its own weight layout.
-        with torch.inference_mode():
-            run_steps(network, self, sample(network))
 
     def __call__(self, picture: Tensor) -> Tensor:
-        """Run the network in inference mode."""
+        """Run the network in inference mode.
+
+        Raises:
+            KeyError: The ranges belong to another network.
+            RuntimeError: oneDNN cannot run a layer.
+        """
         return run_steps(self._network, self, picture)
 
     def stem(self, picture: Tensor) -> Codes:
@@ -156,7 +155,7 @@ class Quantised:
         return picture.add_(without_lattice(self._layer(name, x).values(x)), alpha=share)
 
     def _layer(self, name: str, x: Codes) -> ByteConvolution:
-        key = (name, x.data.shape)
+        key = (name, x.data.shape[2:])
         if key not in self._layers:
             module = convolutions(self._network)[name]
             assert module.bias is not None
@@ -173,7 +172,7 @@ class Quantised:
         return self._layers[key]
 
     def _smooth(self, name: str, x: Codes) -> ByteConvolution:
-        key, channels = (f"{name}.smooth", x.data.shape), x.data.shape[1]
+        key, channels = (f"{name}.smooth", x.data.shape[2:]), x.data.shape[1]
         if key not in self._layers:
             zeros = torch.zeros(channels)
             self._layers[key] = ByteConvolution(smoothing(channels), zeros, x, groups=channels)

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 from math import radians
-from statistics import median_low
+from statistics import median, median_low
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,8 +180,9 @@ def shake(times: Array, points: Array, at: float) -> float:
         return 0.0
     close = middle[near]
     bends = np.hypot(*(close[2:] - 2 * close[1:-1] + close[:-2]).T) / 2
-    extent = float(np.median((shapes.max(1) - shapes.min(1)).max(1)))
-    return max(0.0, float(np.median(bends)) - _NOISE_SHAKE * extent)
+    # NumPy's median would load numpy.ma, and takes longer for so few values.
+    extent = median((shapes.max(1) - shapes.min(1)).max(1).tolist())
+    return max(0.0, float(median(bends.tolist())) - _NOISE_SHAKE * extent)
 
 
 @dataclass(slots=True)

@@ -11,11 +11,6 @@ from tests.support.paths import ROOT
 PROBE = """
 import gc, json, os, random, signal, sys, threading, warnings
 import cv2, numpy, torch
-import scipy.cluster.hierarchy  # scipy and sympy add filters for warnings when they are imported.
-try:
-    import sympy  # torch imports it when it first needs it.
-except ImportError:
-    pass
 import crsr_video
 from crsr_video import Config, Enhancer, EnhancerConfig, JobSettings, enhance
 
@@ -46,6 +41,7 @@ def state():
         "random": [hash(random.getstate()), numpy.random.get_state()[1].tolist()],
         "torch random": torch.get_rng_state().tolist(),
         "warnings": [str(entry) for entry in warnings.filters],
+        "slow modules": sorted({"scipy", "sympy"} & set(sys.modules)),
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "hooks": [str(sys.excepthook), str(sys.stdout), str(sys.stderr)],
     }

@@ -121,7 +121,7 @@ def test_in_eight_bits_a_picture_does_not_depend_on_its_batch(network):
 def test_ranges_of_another_network_are_refused():
     small, large, _ = networks()
     with pytest.raises(KeyError):
-        Quantised(large, ranges_of(small))
+        Quantised(large, ranges_of(small))(pictures())
 
 
 @needs_vnni
