@@ -30,6 +30,9 @@ from tests.unit.jobs.segments.fake_pipeline import fake_pipeline
 from tests.unit.jobs.segments.killing import CONFIG, LENGTH
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+needs_second_user = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a second user"
+)
 fake_pipeline = fake_pipeline
 NOBODY = 65534
 
@@ -123,7 +126,7 @@ def test_a_folder_that_others_can_write_to_is_refused(work: Work, mode: int) -> 
         work.resume()
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a second user")
+@needs_second_user
 def test_a_folder_of_another_user_is_refused(work: Work) -> None:
     work.folder.mkdir(mode=0o700)
     os.chown(work.folder, NOBODY, NOBODY)
@@ -131,7 +134,7 @@ def test_a_folder_of_another_user_is_refused(work: Work) -> None:
         work.resume()
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a second user")
+@needs_second_user
 def test_another_user_cannot_look_into_the_folder_or_add_to_it(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,7 +305,7 @@ def test_a_link_named_like_a_leftover_is_not_followed(tmp_path: Path) -> None:
     assert private.read_text() == "private"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a second user")
+@needs_second_user
 def test_a_leftover_of_another_user_is_kept(tmp_path: Path) -> None:
     own, other = tmp_path / ".w.0123abcd.part.mp4", tmp_path / ".w.89abcdef.part.mp4"
     own.touch()

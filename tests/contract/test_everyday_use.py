@@ -2,17 +2,15 @@
 
 import json
 import shutil
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from PIL import Image
 
 from crsr_video.io import images
 from tests.support.cli import QUICK, run
-from tests.support.paths import CLIPS, PORTRAIT
+from tests.support.paths import CLIPS
 from tests.support.video import make_video
 
 pytestmark = pytest.mark.usefixtures("face_models")
@@ -222,118 +220,6 @@ def test_a_file_that_kills_the_interpreter_does_not_kill_the_queue(
     assert "3 files: 2 enhanced, 0 skipped, 1 failed" in result.stderr
 
 
-# Subtitles ----------------------------------------------------------------------------------------
-
-
-def subtitles_of(path: Path) -> list[tuple[float, float, str]]:
-    """Return the beginning, the end and the words of every subtitle."""
-    found = []
-    with av.open(str(path)) as file:
-        (stream,) = file.streams.subtitles
-        for packet in file.demux(stream):
-            if packet.pts is not None:
-                begin = float(packet.pts * packet.time_base)
-                end = begin + float(packet.duration * packet.time_base)
-                words = [rect.dialogue.decode() for rect in packet.decode()]
-                found += [(begin, end, text) for text in words]
-    return found
-
-
-def with_subtitles(path: Path) -> Path:
-    """Write a clip of three seconds whose second subtitle lasts for eight."""
-    with av.open(str(PORTRAIT)) as source, av.open(str(path), "w") as file:
-        video = file.add_stream_from_template(source.streams.video[0])
-        text = file.add_stream("srt")
-        text.time_base = text.codec_context.time_base = Fraction(1, 1000)
-        text.codec_context.subtitle_header = b"[Script Info]\n"
-        for packet in source.demux(source.streams.video[0]):
-            if packet.size:
-                packet.stream = video
-                file.mux(packet)
-        for begin, length, words in ((80, 160, "Hello <i>there</i>"), (280, 8000, "and\r\nhere")):
-            packet = av.Packet(words.encode())
-            packet.stream, packet.time_base = text, Fraction(1, 1000)
-            packet.pts = packet.dts = begin
-            packet.duration = length
-            file.mux(packet)
-    return path
-
-
-def test_subrip_becomes_mp4_text_and_ends_with_the_part(tmp_path: Path) -> None:
-    source = with_subtitles(tmp_path / "a.mkv")
-    output = tmp_path / "a.mp4"
-    result = run("enhance", source, "-o", output, "--end", "0:00.4", *QUICK)
-    assert result.exit_code == 0, result.stderr
-    assert "converted to text that mp4 can hold: 1 subtitle stream (srt)" in result.stderr
-    first, second = subtitles_of(output)
-    assert first == (
-        pytest.approx(0.08, abs=0.03),
-        pytest.approx(0.24, abs=0.03),
-        "Hello {\\i1}there",
-    )
-    assert second[1] == pytest.approx(0.4, abs=0.03)
-    again = tmp_path / "b.mkv"
-    assert run("enhance", output, "-o", again, *QUICK).exit_code == 0
-    assert [text for _, _, text in subtitles_of(again)] == [r"Hello {\i1}there{\i0}", second[2]]
-    refused = run("enhance", source, "-o", tmp_path / "c.mp4", "--strict", *QUICK)
-    assert refused.exit_code == 1
-    assert "converted to text" in refused.stderr
-
-
-def test_a_subtitle_that_begins_before_the_part_is_shortened(tmp_path: Path) -> None:
-    source = with_subtitles(tmp_path / "a.mkv")
-    output = tmp_path / "b.mkv"
-    result = run("enhance", source, "-o", output, "--start", "1", "--end", "2", *QUICK)
-    assert result.exit_code == 0, result.stderr
-    assert subtitles_of(output) == [(0.0, pytest.approx(1.0, abs=0.01), subtitles_of(source)[1][2])]
-
-
-# Image sequences ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Write five frames of a clip as PNG files, and return their pattern."""
-    with av.open(str(PORTRAIT)) as file:
-        for number, frame in zip(range(8, 13), file.decode(video=0), strict=False):
-            frame.to_image().save(tmp_path / f"frame_{number:04d}.png")
-    return tmp_path / "frame_%04d.png"
-
-
-def test_a_sequence_becomes_a_sequence_with_the_same_numbers(pictures: Path) -> None:
-    output = pictures.with_name("better_%04d.png")
-    result = run("enhance", pictures, "-o", output, "--precision", "fp32")
-    assert result.exit_code == 0, result.stderr
-    assert "Enhanced 1 person in 5 of 5 frames" in result.stderr
-    names = sorted(path.name for path in pictures.parent.iterdir())
-    assert names[:5] == [f"better_{number:04d}.png" for number in range(8, 13)]
-    assert len(names) == 10
-    with Image.open(pictures.parent / "frame_0010.png") as before:
-        old = np.asarray(before).astype(int)
-    with Image.open(pictures.parent / "better_0010.png") as after:
-        changed = np.abs(old - np.asarray(after)).max(2)
-    assert changed.max() > 3
-    assert not changed[:, :40].any()
-    again = run("enhance", pictures, "-o", output, "--precision", "fp32")
-    assert again.exit_code == 1
-    assert "better_0008.png: exists already" in again.stderr
-
-
-def test_a_sequence_becomes_a_video_and_back(pictures: Path) -> None:
-    video = pictures.with_name("film.mp4")
-    result = run("enhance", pictures, "-o", video, "--rate", "12", *QUICK)
-    assert result.exit_code == 0, result.stderr
-    with av.open(str(video)) as file:
-        stream = file.streams.video[0]
-        assert (stream.codec_context.name, stream.average_rate, stream.frames) == ("h264", 12, 5)
-        assert stream.codec_context.pix_fmt == "yuv420p"
-    back = run("enhance", video, "-o", pictures.with_name("back_%d.jpg"), *QUICK[:4])
-    assert back.exit_code == 0, back.stderr
-    assert {p.name for p in pictures.parent.glob("back_*")} == {
-        f"back_{n}.jpg" for n in range(1, 6)
-    }
-
-
 def test_pictures_of_a_video_are_upright_and_keep_its_depth(tmp_path: Path) -> None:
     codes = (301, 600, 400)
     shape = {"pix_fmt": "yuv420p10le", "flat": codes, "rotation": 90, "frames": 2}
@@ -354,14 +240,6 @@ def test_pictures_of_a_video_are_upright_and_keep_its_depth(tmp_path: Path) -> N
     refused = run("enhance", video, "-o", tmp_path / "c_%d.jpg", "--strict", *words)
     assert refused.exit_code == 1
     assert not list(tmp_path.glob("*c_*"))
-
-
-def test_a_gap_in_a_sequence_is_named_and_nothing_is_left(pictures: Path) -> None:
-    (pictures.parent / "frame_0010.png").unlink()
-    result = run("enhance", pictures, "-o", pictures.with_name("better_%04d.png"))
-    assert result.exit_code == 1
-    assert f"{pictures.parent / 'frame_0010.png'}: is missing in the sequence" in result.stderr
-    assert len(list(pictures.parent.iterdir())) == 4
 
 
 def test_tracks_and_compare_take_times_too(clip: Path) -> None:

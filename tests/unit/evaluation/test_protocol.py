@@ -57,7 +57,7 @@ def test_a_difference_stands_beside_every_method(tmp_path) -> None:
     assert "with the seeds 1, 2" in text and "Real low-resolution faces" in text
 
 
-@pytest.mark.filterwarnings("ignore:Degrees of freedom")
+@pytest.mark.filterwarnings("ignore:Degrees of freedom")  # One seed has no spread.
 def test_the_command_trains_and_compares_and_continues(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(protocol, "PLAN", [PLAN[i] for i in (0, 2, 6, 7)])
     make_folder(tmp_path / "faces", {"train": [128, 128], "val": [128, 128, 128]})

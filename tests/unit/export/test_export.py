@@ -48,7 +48,7 @@ def test_what_is_exported_computes_what_we_compute(model, part):
         assert (module(picture) - reference(pair, part, picture)).abs().max() < 1e-5
 
 
-# TorchScript is deprecated as a whole; whoever asks for it has programs that still load it.
+# TorchScript is deprecated, but programs still load it.
 @pytest.mark.filterwarnings("ignore:.torch.jit.load. is:DeprecationWarning")
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

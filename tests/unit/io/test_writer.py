@@ -220,7 +220,12 @@ def test_the_plan_follows_the_source(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*enhanced*"))
 
 
-@pytest.mark.parametrize("name", available_encoders())
+def on_a_device(name: str) -> bool:
+    """Return whether an encoder runs on a device, which takes no pictures as small as these."""
+    return any(word in name for word in ("nvenc", "qsv", "vaapi", "videotoolbox", "_mf"))
+
+
+@pytest.mark.parametrize("name", [name for name in available_encoders() if not on_a_device(name)])
 def test_every_available_encoder_writes_a_video(
     tmp_path: Path,
     name: str,
@@ -228,8 +233,6 @@ def test_every_available_encoder_writes_a_video(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SVT_LOG", "0")  # As the command line does: there is no option for it.
-    if any(word in name for word in ("nvenc", "qsv", "vaapi", "videotoolbox", "_mf")):
-        pytest.skip("devices take no picture as small as this")
     size = (256, 128) if name == "dnxhd" else (128, 96)
     source = make_video(tmp_path / "a.nut", codec="rawvideo", size=size, frames=4)
     suffix = ".mov" if name in ("prores_ks", "dnxhd", "png", "qtrle", "magicyuv") else ".nut"

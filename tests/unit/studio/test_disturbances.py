@@ -1,8 +1,5 @@
 """Damaged files, full disks and lost files in the studio, without a browser."""
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,25 +7,11 @@ from fastapi.testclient import TestClient
 
 from crsr_video.studio.app import create_app
 from crsr_video.studio.workspace import Workspace
+from tests.support.disks import enlarge, small_disk
 from tests.support.paths import PORTRAIT
 from tests.support.studio import ADDRESS, HOST, TOKEN, file_id
 from tests.support.video import make_video
 from tests.support.waiting import wait_until
-
-
-@contextmanager
-def small_disk(place: Path, size: int) -> Iterator[Path]:
-    """Mount a disk of a number of bytes, or skip the test where that is not allowed."""
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(place)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("cannot mount a disk")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_full_disk_refuses_an_upload_and_keeps_nothing_of_it(
@@ -68,7 +51,7 @@ def test_a_full_disk_fails_an_export_which_can_be_retried(folder: Path, tmp_path
         (job,) = client.get("/api/jobs").json()["jobs"]
         assert "No space left on device" in job["error"]
         assert not (disk / "large.mkv").exists()
-        subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
+        enlarge(disk, 100_000_000)
         assert client.post(f"/api/jobs/{job['id']}/retry").status_code == 200
         wait_until(lambda: client.get("/api/jobs").json()["jobs"][0]["state"] == "done")
 

@@ -1,4 +1,3 @@
-import json
 import pickle
 import struct
 import time
@@ -9,56 +8,14 @@ from safetensors.torch import save_file
 
 from crsr_video import weights
 from crsr_video.errors import WeightsError
-from crsr_video.networks import Bicubic, Consistifier, IdentityConsistifier, SuperResolver
-from crsr_video.networks.plan import run_steps
-from crsr_video.networks.quantised import RangeObserver
+from crsr_video.networks import Bicubic, IdentityConsistifier, SuperResolver
 from crsr_video.weights import FORMAT, load
-
-C = {"channels": [4, 6, 8], "middle": 1}
-SR = {"channels": [4, 6, 8], "down": [1, 1], "middle": 1, "up": [1, 1]}
-
-
-def networks():
-    torch.manual_seed(7)
-    pair = Consistifier((4, 6, 8), 1), SuperResolver((4, 6, 8), (1, 1), 1, (1, 1))
-    for network in pair:
-        for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.1)
-    return pair
-
-
-def tensors_of(consistifier, superresolver):
-    return {
-        f"{prefix}.{key}": value.contiguous()
-        for prefix, network in (("consistifier", consistifier), ("superresolver", superresolver))
-        for key, value in network.state_dict().items()
-    }
-
-
-def write(path, *, tensors=None, c=C, sr=SR, **metadata):
-    described = {
-        "format": FORMAT,
-        "consistifier": c if isinstance(c, str) else json.dumps(c),
-        "superresolver": sr if isinstance(sr, str) else json.dumps(sr),
-    } | metadata
-    kept = {key: value for key, value in described.items() if value is not None}
-    save_file(tensors or tensors_of(*networks()), path, kept or None)
-    return str(path)
+from tests.support.checkpoints import SR, C, networks, refused, tensors_of, write
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "small.safetensors"
-
-
-def refused(model):
-    with pytest.raises(WeightsError) as caught:
-        load(model)
-    message = str(caught.value)
-    assert message
-    assert "\n" not in message
-    assert len(message) < 500
-    return message
 
 
 def test_a_checkpoint_comes_back_as_it_was(path):
@@ -282,112 +239,6 @@ def test_values_that_are_not_finite_are_refused(path, key, value):
     tensors = tensors_of(*networks())
     tensors[key].view(-1)[0] = value
     assert "finite" in refused(write(path, tensors=tensors))
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Return an empty folder in place of the package's folder of weights."""
-    monkeypatch.setattr("crsr_video.weights.loader.package_folder", lambda: tmp_path)
-    return tmp_path
-
-
-def test_shipped_weights_are_found_by_name(folder):
-    write(folder / "tiny.safetensors")
-    digest = weights.digest(folder / "tiny.safetensors")
-    (folder / "SHA256.json").write_text(json.dumps({"tiny": digest}))
-    assert load("tiny").name == "tiny"
-    assert [w.name for w in weights.shipped()] == ["tiny"]
-    assert weights.shipped()[0].card == folder / "tiny.md"
-
-
-def test_shipped_weights_that_differ_from_the_list_are_refused(folder):
-    write(folder / "tiny.safetensors")
-    (folder / "SHA256.json").write_text(json.dumps({"tiny": "0" * 64}))
-    assert "damaged" in refused("tiny")
-
-
-@pytest.mark.parametrize("content", [None, "", "{", "\xff"])
-def test_a_damaged_list_of_shipped_weights_is_told(folder, content):
-    if content is not None:
-        (folder / "SHA256.json").write_bytes(content.encode("latin1"))
-    refused("tiny")
-
-
-def test_every_shipped_checkpoint_is_there_with_its_card_and_loads():
-    for shipped in weights.shipped():
-        assert shipped.card.is_file(), shipped.name
-        assert weights.digest(shipped.path) == shipped.sha256
-        pair = load(shipped.name)
-        with torch.inference_mode():
-            output = pair.superresolver(pair.consistifier(torch.full((1, 3, 32, 32), 0.5)))
-        assert output.shape == (1, 3, 128, 128)
-        assert torch.isfinite(output).all()
-
-
-def test_ranges_of_shipped_weights_are_those_of_their_networks():
-    """Without measured ranges, weights would silently run at half the speed."""
-    shipped = {item.sha256: item for item in weights.shipped()}
-    measured = json.loads(weights.ranges_file(weights.shipped()[0].path).read_text())
-    assert set(measured) <= set(shipped), "ranges of weights that are not shipped any more"
-    assert load(weights.FAST).sha256 in measured, "measure it: see crsr_video.training.calibration"
-    for sha256 in measured:
-        pair = load(shipped[sha256].name)
-        assert pair.eight_bits
-        textured = pair.with_texture(1.0)
-        for network in (textured.consistifier, textured.superresolver):
-            observer = RangeObserver(network)
-            with torch.inference_mode():
-                run_steps(network, observer, torch.rand(1, 3, 16, 16))
-            assert set(network.ranges) == set(observer.ranges)
-
-
-def test_what_a_card_says_of_int8_is_so():
-    for item in weights.shipped():
-        claimed = "\n- int8: measured" in item.card.read_text()
-        assert claimed == load(item.name).eight_bits, item.name
-
-
-def ranges_beside(path, content):
-    file = weights.ranges_file(path)
-    file.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
-
-
-def test_weights_of_one_s_own_are_measured_by_the_list_beside_them(path):
-    write(path)
-    assert not load(str(path)).eight_bits
-    sha256 = weights.digest(path)
-    both = {"consistifier": {"stem": [-1, 2]}, "superresolver": {"stem": [0.0, 1.5]}}
-    ranges_beside(path, {sha256: both, "of another": {}})
-    pair = load(str(path))
-    assert pair.eight_bits
-    assert pair.superresolver.ranges == {"stem": (0.0, 1.5)}
-    ranges_beside(path, {"of another": both})
-    assert not load(str(path)).eight_bits
-
-
-@pytest.mark.parametrize(
-    "own",
-    [
-        [1, 2],
-        {"superresolver": {"stem": [1.0]}},
-        {"superresolver": {"stem": [1.0, 0.5]}},
-        {"superresolver": {"stem": [0.0, float("inf")]}},
-        {"superresolver": {"stem": [float("nan"), 1.0]}},
-        {"superresolver": {"stem": [0, 10**400]}},
-        {"superresolver": {"stem": "ab"}},
-    ],
-)
-def test_damaged_ranges_are_told(path, own):
-    write(path)
-    ranges_beside(path, {weights.digest(path): own})
-    assert "ranges.json" in refused(str(path))
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
-def test_a_damaged_list_of_ranges_is_told(path, content):
-    write(path)
-    ranges_beside(path, content)
-    assert "ranges.json" in refused(str(path))
 
 
 def test_a_super_resolver_may_come_alone(path):

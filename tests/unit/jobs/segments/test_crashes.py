@@ -21,6 +21,7 @@ from crsr_video.jobs.segments.work_folder import work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
 from crsr_video.private_folder import PrivateFolder
 from crsr_video.runtime import placement as devices
+from tests.support.disks import enlarge, small_disk
 from tests.support.paths import ROOT
 from tests.support.video import make_video
 from tests.unit.jobs.segments.fake_pipeline import build
@@ -335,27 +336,16 @@ def test_a_run_resumes_after_a_full_disk(
     assert_same(output, whole)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs Linux")
 def test_a_run_resumes_after_a_real_full_disk(source: Path, whole: Path, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
     size = whole.stat().st_size
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("cannot mount a disk")
-    try:
+    with small_disk(tmp_path / "disk", size) as disk:
         output = disk / "out.mp4"
         with pytest.raises(OutputError, match="No space left on device"):
             resume(source, output)
         assert not output.exists()
-        roomier = ["mount", "-o", f"remount,size={8 * size + (1 << 20)}", str(disk)]
-        subprocess.run(roomier, check=True, capture_output=True)
+        enlarge(disk, 8 * size + (1 << 20))
         assert resume(source, output) > 0
         assert_same(output, whole)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_the_journal_keeps_undamaged_records(tmp_path: Path) -> None:
