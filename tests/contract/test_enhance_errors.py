@@ -185,6 +185,7 @@ def running(clip: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_leave_nothing(
     running: subprocess.Popen[str], clip: Path, number: signal.Signals
@@ -197,6 +198,7 @@ def test_signals_leave_nothing(
     assert sorted(p.name for p in clip.parent.iterdir()) == ["clip.mp4"]
 
 
+@pytest.mark.processes
 def test_closed_output_streams_do_no_harm(clip: Path) -> None:
     words = " ".join([*ENHANCE, str(clip), "--duration", "0.1"])
     done = subprocess.run(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from crsr_video.studio.jobs import JobQueue
 from crsr_video.studio.workspace import Workspace
 from tests.support.paths import CLIPS, PORTRAIT
 from tests.support.studio import ADDRESS, HOST, TOKEN, file_id, parts_of
-from tests.support.video import make_video
+from tests.support.video import make_video, remux
 
 IDENTITY = {"model": "identity"}
 OURS = {"Host": HOST, "Cookie": f"crsr_studio={TOKEN}"}
@@ -323,7 +322,7 @@ def test_the_queue_goes_on_after_a_restart(folder: Path, tmp_path: Path) -> None
 
 
 def test_people_are_found_switched_off_split_and_merged(folder: Path, tmp_path: Path) -> None:
-    shutil.copy(CLIPS / "two_faces_cut.mp4", folder)
+    remux(CLIPS / "two_faces_cut.mp4", folder / "two_faces_cut.mp4", "mp4", 2.6)
     workspace = Workspace((folder,), (), tmp_path / "work")
     app = create_app(workspace, token=TOKEN, hosts=frozenset({HOST}))
     with TestClient(app, base_url=ADDRESS) as client:
