@@ -92,6 +92,7 @@ def build_restoration(
             Aligner(
                 here,
                 policy=_crop_sizes(config, live),
+                scale=config.scale,
                 keeps_detail=pair.name == weights.IDENTITY,
                 batch=batch,
                 lookahead=0 if live else min(batch - 1, _LONGEST_WAIT),
@@ -106,7 +107,6 @@ def build_restoration(
             SuperResolveStage(
                 predictors.super_resolve,
                 here,
-                scale=config.scale,
                 batch=batch,
                 warm_up_sizes=sizes,
             ),

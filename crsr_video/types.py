@@ -229,8 +229,10 @@ class Face:
     detail: float = 1.0
     """Added by the align stage: share of the frame's detail above the crop's frequency band that is
     replaced (1) rather than kept (0)."""
+    enlargement: int = 4
+    """Added by the align stage: side of `enhanced` that the result needs, in sides of `crop`."""
     enhanced: Crop | None = None
-    """Added by the super-resolve stage, with four times the size of `crop`. The smooth stage
+    """Added by the super-resolve stage, up to four times as large as `crop`. The smooth stage
     averages it over time. Values may slightly overshoot [0, 1]."""
 
     @property

@@ -105,7 +105,13 @@ loses nothing. Degraded talking faces of 24 and 48 pixels gain 0.3 dB for up to 
 Sides between the trained ones (48, 96) gained less."""
 
 _HYSTERESIS = 1.15
-"""A track changes its crop size only if its detail is beyond the border by this factor."""
+"""A track changes its crop size only if its detail is beyond the border by this factor, and the
+enlargement of its crop only if its size is."""
+
+_SAMPLES = 1.5
+"""Least samples of the enhanced crop per pixel of the result, along one side. With 1.5 samples, the
+PSNR of four talking faces is at most 0.012 dB lower than with 2 to 4; with 1.05 samples, smoothing
+and pasting cost less still, but one face lost 0.11 dB."""
 
 
 def detail_side(picture: NDArray[np.float32]) -> float:
@@ -156,6 +162,8 @@ class _TrackState:
     """Measurements of one track."""
 
     crop_size: int
+    enlargement: int = 0
+    """See `Face.enlargement`. 0 if it is not known yet."""
     sides: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASUREMENTS))
     noises: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASUREMENTS))
     steps: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASUREMENTS))
@@ -191,6 +199,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
     Args:
         operations: Implementation of the picture operations on some device.
         policy: Rules for how small crops may be.
+        scale: Enlargement of the whole frame, 1, 2 or 4.
         keeps_detail: Whether detail beyond a crop's band is always kept. This is for networks that
             do not replace it.
         batch: Number of crops at which the waiting frames are returned.
@@ -202,6 +211,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
         operations: Operations,
         *,
         policy: CropSizePolicy = LIVE_CROPS,
+        scale: int = 1,
         keeps_detail: bool = False,
         batch: int = 1,
         lookahead: int = 0,
@@ -209,6 +219,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
         self.lookahead = lookahead
         self._operations = operations
         self._policy = policy
+        self._scale = scale
         self._keeps_detail = keeps_detail
         self._batch = batch
         self._waiting: list[tuple[TrackedFrame, list[_Placed]]] = []
@@ -275,6 +286,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
         placed = replace(
             face,
             ideal_crop=state.crop_size,
+            enlargement=_steady_enlargement(state, self._scale * native / side),
             detail=0.0 if self._keeps_detail else _replaced(native, side, state),
             presence=face.presence * gain,
         )
@@ -382,6 +394,20 @@ def _steady_crop_size(
         for factor in (1 / _HYSTERESIS, 1.0, _HYSTERESIS)
     )
     return state.crop_size if low <= state.crop_size <= high else now
+
+
+def _steady_enlargement(state: _TrackState, pixels: float) -> int:
+    """Return by how much the crop is to be enlarged for a result with `pixels` per crop pixel.
+
+    The present enlargement is kept if the number of pixels is near its borders.
+    """
+    low, now, high = (
+        int(np.clip(np.ceil(_SAMPLES * pixels * factor), 1, 4))
+        for factor in (1 / _HYSTERESIS, 1.0, _HYSTERESIS)
+    )
+    if not low <= state.enlargement <= high:
+        state.enlargement = now
+    return state.enlargement
 
 
 def _replaced(native: float, size: int, state: _TrackState) -> float:

@@ -31,11 +31,6 @@ class _Change:
     enhanced: Pictures
     """(1, 3, f * S, f * S): the change of both networks together."""
 
-    def fits(self, crop: Crop, enhanced: Crop) -> bool:
-        """Return whether the change has the sizes of these crops."""
-        sizes = self.crop.shape[-1], self.enhanced.shape[-1]
-        return sizes == (crop.size, enhanced.size)
-
 
 class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
     """Completes `Face.consistent` and `Face.enhanced` of heads that are not fresh.
@@ -60,7 +55,7 @@ class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
                 if face.consistent is not None and face.enhanced is not None:
                     if face.head.is_fresh:
                         change = self._change(face.crop, face.consistent, face.enhanced)
-                    elif change is not None and change.fits(face.crop, face.enhanced):
+                    elif change is not None and change.crop.shape[-1] == face.crop.size:
                         face = self._completed(face, change)
                 if change is not None:
                     self._changes[face.track] = change
@@ -89,7 +84,10 @@ class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
         around = operations.add_product(1.0 * small, change.consistent, share)
         large = operations.resize(small, face.enhanced.size, "cubic")
         share = operations.resize(share, face.enhanced.size, "linear")
-        around_enhanced = operations.add_product(large, change.enhanced, share)
+        added = change.enhanced
+        if added.shape[-1] != face.enhanced.size:
+            added = operations.resize(added, face.enhanced.size, "cubic")
+        around_enhanced = operations.add_product(large, added, share)
         return replace(
             face,
             consistent=self._with_face(face.consistent, around),

@@ -7,43 +7,17 @@ A face keeps the colour and the brightness that it has in the frame.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from crsr_video.imaging.geometry import enlarged_crop_matrix, scale_of
+from crsr_video.imaging.geometry import enlarged_crop_matrix
 from crsr_video.imaging.operations import Operations, Pictures
-from crsr_video.stages.networks import NetworkStage, Predict
+from crsr_video.stages.networks import NetworkStage
 from crsr_video.types import Crop, Face
 
 _TINT_CELLS = 8
 """Cells per side of the crop. Variations that are slower than a cell are tint, not detail."""
 
 
-_ENOUGH_SAMPLES = 4.2
-"""An enhanced crop is halved if it has at least this many samples per pixel of the result, along
-one side. The halved crop still has twice the resolution of the result, and smoothing and pasting
-it cost a quarter as much."""
-
-
 class SuperResolveStage(NetworkStage):
-    """Fills `Face.enhanced` from `Face.consistent`.
-
-    Args:
-        predict: Runs the network.
-        operations: Picture operations, on the device of the pictures.
-        scale: Enlargement of the whole frame, 1, 2 or 4.
-        batch: Largest number of crops of one size in a batch.
-        warm_up_sizes: Sides of the crops for which the network is run in `warm_up`.
-    """
-
-    def __init__(
-        self,
-        predict: Predict,
-        operations: Operations,
-        *,
-        scale: int = 1,
-        batch: int = 1,
-        warm_up_sizes: Sequence[int] = (),
-    ) -> None:
-        super().__init__(predict, operations, batch=batch, warm_up_sizes=warm_up_sizes)
-        self._scale = scale
+    """Fills `Face.enhanced` from `Face.consistent`."""
 
     def input_crop(self, face: Face) -> Crop | None:
         """Return the consistent crop, if the face has one."""
@@ -53,19 +27,16 @@ class SuperResolveStage(NetworkStage):
         """Return the faces with the results, which have the tint of their crops."""
         crops = [face.crop for face in faces if face.crop is not None]
         factor = results.shape[-1] // crops[0].size
-        halved = [
-            factor * scale_of(crop.crop_from_frame) >= _ENOUGH_SAMPLES * self._scale
-            for crop in crops
-        ]
+        enlargements = [min(factor, face.enlargement) for face in faces]
         done = list(faces)
-        for half in {*halved}:
-            chosen = [index for index, found in enumerate(halved) if found == half]
-            side = results.shape[-1] // 2 if half else results.shape[-1]
+        for enlargement in {*enlargements}:
+            chosen = [index for index, found in enumerate(enlargements) if found == enlargement]
+            side = enlargement * crops[0].size
             made = results if len(chosen) == len(faces) else results[chosen]
             seen = self._operations.stack([crops[index].image for index in chosen])
             pictures = without_tint(made, seen, self._operations, side)
             for index, picture in zip(chosen, pictures, strict=True):
-                crop, enlargement = crops[index], side // crops[index].size
+                crop = crops[index]
                 matrix = enlarged_crop_matrix(crop.crop_from_frame, enlargement)
                 enhanced = Crop(picture, matrix, enlargement * crop.headroom)
                 done[index] = replace(faces[index], enhanced=enhanced)
@@ -91,7 +62,8 @@ def without_tint(
         coarse = operations.resize(added, _TINT_CELLS, "area")
         del enlarged, added  # The next pictures can then reuse their memory.
         return operations.subtract_into(pictures, operations.resize(coarse, large, "linear"))
-    added = operations.resize(added, side, "area")
+    # For a part of an octave, the mean of an area would take five times as long.
+    added = operations.resize(added, side, "area" if 2 * side <= large else "cubic")
     coarse = operations.resize(added, _TINT_CELLS, "area")
     detail = operations.subtract_into(added, operations.resize(coarse, side, "linear"))
     return operations.resize(seen, side, "cubic") + detail

@@ -100,6 +100,8 @@ class TrackSet:
     def follow(self, frame: Frame, index: int, camera_shift: NDArray[np.float64]) -> None:
         """Observe every face where it is expected, and end tracks lost for too long.
 
+        A face that moves slowly and evenly is observed in every second frame only.
+
         Args:
             frame: The frame.
             index: Its number.
@@ -109,6 +111,9 @@ class TrackSet:
             track.camera_shift = track.camera_shift + camera_shift
             if index - track.last > SEARCH_FRAMES:
                 continue
+            if track.is_calm and track.last == index - 1:
+                track.extrapolate(index)
+                continue
             expected = track.expected_region(index)
             seen = self._landmark_model.observe(frame, expected)
             seen = track.with_least_face_score(index, seen)
@@ -116,6 +121,8 @@ class TrackSet:
             is_itself = is_itself and track.similarity(seen) > _MIN_SIMILARITY
             if is_itself and self._is_credible(track, seen):
                 track.add(index, seen)
+            else:
+                track.drop_extrapolated()
         self._separate(index)
         self.tracks = [track for track in self.tracks if not self._has_ended(track, index)]
 

@@ -102,7 +102,7 @@ def pipeline(parts, **options):
 
 @pytest.fixture(scope="module")
 def clip():
-    rng = np.random.default_rng(8)
+    rng = np.random.default_rng(9)
     return [make_frame("yuv420p", 60, 80, rng, pts=number) for number in range(14)]
 
 

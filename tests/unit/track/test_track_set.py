@@ -120,6 +120,40 @@ def test_faces_that_cross_keep_their_track_ids():
     assert all(frame[1] == (50 + 6 * i, 100) for i, frame in enumerate(seen))
 
 
+@pytest.mark.parametrize(("speed", "share"), [(0.0, 0.5), (0.5, 0.5), (6.0, 1.0)])
+def test_a_slow_face_is_observed_in_every_second_frame(speed, share):
+    model = ScriptedModel(lambda index: [(100 + speed * index, 100)])
+    track_set = TrackSet(model, count(1), min_size=10)
+    detect(track_set, 0, detection_at(100, 100))
+    before = model.runs
+    for index in range(1, 41):
+        track_set.follow(index, index, np.zeros(2))
+        (track,) = track_set.tracks
+        assert track.last == index
+        error = abs(
+            track.latest.points.mean(0)[0]
+            - observation_at(100 + speed * index, 0).points.mean(0)[0]
+        )
+        assert error < 0.015 * 60
+    assert model.runs - before == pytest.approx(40 * share, abs=4)
+    # Only the last observation may be extrapolated.
+    assert len(track.observations) <= model.runs - before + 2
+
+
+def test_an_extrapolated_observation_is_dropped_when_the_face_is_gone():
+    faces = [(100, 100)]
+    track_set = TrackSet(ScriptedModel(lambda _: faces), count(1), min_size=10)
+    detect(track_set, 0, detection_at(100, 100))
+    for index in range(1, 7):
+        track_set.follow(index, index, np.zeros(2))
+    (track,) = track_set.tracks
+    seen = track.last if track.extrapolated is None else track.last - 1
+    faces = []
+    for index in (7, 8):
+        track_set.follow(index, index, np.zeros(2))
+    assert track.last == seen
+
+
 def test_a_covered_face_keeps_its_track_id():
     def faces(index):
         passing = (40 + 8 * index, 100)
