@@ -10,8 +10,8 @@ import pytest
 
 from crsr_video.io import images
 from tests.support.cli import QUICK, run
-from tests.support.paths import CLIPS, PORTRAIT
-from tests.support.video import make_video, remux
+from tests.support.paths import CLIPS
+from tests.support.video import make_video
 
 pytestmark = pytest.mark.usefixtures("face_models")
 
@@ -118,9 +118,7 @@ def test_purposes_choose_codec_and_container(
         assert file.streams.video[0].codec_context.name == codec
 
 
-def test_a_video_for_sharing_is_not_larger_than_its_source(tmp_path: Path) -> None:
-    clip = tmp_path / "clip.mp4"
-    remux(PORTRAIT, clip, "mp4", 1.0)
+def test_a_video_for_sharing_is_not_larger_than_its_source(clip: Path) -> None:
     result = run("enhance", clip, "--for", "share", "--model", "identity", "--precision", "fp32")
     assert result.exit_code == 0, result.stderr
     assert clip.with_name("clip.enhanced.mp4").stat().st_size < 1.1 * clip.stat().st_size
