@@ -106,7 +106,7 @@ def test_the_upscaler_is_a_choice(clip: Path, tmp_path: Path) -> None:
     assert not np.array_equal(*pictures)
 
 
-def test_strict_writes_nothing_that_is_not_whole(short_clip: Path, tmp_path: Path) -> None:
+def test_strict_refuses_a_result_that_loses_something(short_clip: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mkv"
     words = ["enhance", short_clip, "-o", target, *QUICK]
     assert_one_line_error(run(*words, "--strict"), "--strict", "rounded to milliseconds")
@@ -115,7 +115,7 @@ def test_strict_writes_nothing_that_is_not_whole(short_clip: Path, tmp_path: Pat
     assert copied.exit_code == 0, copied.stderr
 
 
-def test_a_video_without_faces_is_copied_and_says_so_loudly(tmp_path: Path) -> None:
+def test_a_video_without_faces_is_copied_with_a_warning(tmp_path: Path) -> None:
     source = black(tmp_path / "black.mkv", 64, 48)
     result = run("-q", "enhance", source, "--model", "identity")
     assert result.exit_code == 0, result.stderr
@@ -128,7 +128,7 @@ def test_a_video_without_faces_is_copied_and_says_so_loudly(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 33), (8192, 16)])
-def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_odd_sizes_are_kept(tmp_path: Path, size: tuple[int, int]) -> None:
     source = black(tmp_path / "odd.mkv", *size, pixels="yuv444p")
     result = run("enhance", source, "--model", "identity")
     assert result.exit_code == 0, result.stderr
@@ -149,7 +149,7 @@ def test_cut_off_file_is_enhanced_as_far_as_it_goes(tmp_path: Path) -> None:
         assert 5 < sum(1 for _ in file.decode(video=0)) < 25
 
 
-def test_damage_in_the_middle_is_told(tmp_path: Path) -> None:
+def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
     whole = bytearray(PORTRAIT.read_bytes())
     middle = len(whole) // 2
     for offset in range(middle, middle + 4000, 7):

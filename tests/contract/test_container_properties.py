@@ -150,7 +150,7 @@ CHAPTERS = {
 
 @pytest.mark.parametrize("word", CHAPTERS)
 @pytest.mark.parametrize("is_late", [False, True])
-def test_what_chapters_lose_is_found(tmp_path: Path, word: str, is_late: bool) -> None:
+def test_losses_of_chapters_are_found(tmp_path: Path, word: str, is_late: bool) -> None:
     chapters = element(0x1043A770, element(0x45B9, CHAPTERS[word]))
     tracks, clusters = element(0x1654AE6B, b""), element(0x1F43B675, bytes(500))
     index = b"\x53\xab\x84\x10\x43\xa7\x70\x53\xac\x84"

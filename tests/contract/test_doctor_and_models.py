@@ -42,7 +42,7 @@ def test_version_is_printed() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion(shell: str) -> None:
+def test_completion_prints_a_script_for_each_shell(shell: str) -> None:
     assert "_CRSR_VIDEO_COMPLETE" in run("completion", shell).stdout
 
 

@@ -55,7 +55,7 @@ def _no_frames(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [_text, _empty, _sound, _no_frames])
-def test_what_is_no_video_fails_with_one_line(tmp_path: Path, make: object) -> None:
+def test_files_without_video_fail_with_one_line(tmp_path: Path, make: object) -> None:
     source = tmp_path / "source.mp4"
     make(source)
     result = run("enhance", source)
@@ -63,7 +63,7 @@ def test_what_is_no_video_fails_with_one_line(tmp_path: Path, make: object) -> N
     assert sorted(p.name for p in tmp_path.iterdir()) == ["source.mp4"]
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     assert_one_line_error(run("enhance", tmp_path / "gone.mp4"), "gone.mp4")
 
 
@@ -82,7 +82,7 @@ def test_missing_file(tmp_path: Path) -> None:
         (["--end", "1", "--duration", "1"], 2),
     ],
 )
-def test_impossible_choices(clip: Path, words: list[str], code: int) -> None:
+def test_impossible_choices_are_refused(clip: Path, words: list[str], code: int) -> None:
     assert_one_line_error(run("enhance", clip, *words), code=code)
     assert sorted(p.name for p in clip.parent.iterdir()) == ["clip.mp4"]
 
@@ -102,7 +102,7 @@ def test_impossible_choices(clip: Path, words: list[str], code: int) -> None:
         ["--on-error", "explode"],
     ],
 )
-def test_wrong_usage(clip: Path, words: list[str]) -> None:
+def test_wrong_usage_names_the_option(clip: Path, words: list[str]) -> None:
     result = run("enhance", clip, *words)
     assert_one_line_error(result, words[0], "enhance -h' shows the options", code=2)
 
@@ -113,7 +113,7 @@ def test_output_must_not_be_the_input(clip: Path) -> None:
     assert clip.read_bytes() == before
 
 
-def test_existing_output_is_kept_unless_told_otherwise(clip: Path, tmp_path: Path) -> None:
+def test_existing_output_is_kept_without_overwrite(clip: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     output.write_text("precious")
     assert_one_line_error(run("enhance", clip, "-o", output), "out.mp4")
@@ -124,7 +124,7 @@ def test_existing_output_is_kept_unless_told_otherwise(clip: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("where", ["missing/out.mp4", "clip.mp4/out.mp4"])
-def test_unwritable_folder(clip: Path, where: str) -> None:
+def test_an_unwritable_folder_is_refused(clip: Path, where: str) -> None:
     assert_one_line_error(run("enhance", clip, "-o", clip.parent / where), "no such folder")
 
 
@@ -137,7 +137,9 @@ def test_unwritable_folder(clip: Path, where: str) -> None:
         (b"PK\x03\x04 a torch.save file", "pickle"),
     ],
 )
-def test_broken_weights(clip: Path, tmp_path: Path, content: bytes, fragment: str) -> None:
+def test_broken_weights_are_refused(
+    clip: Path, tmp_path: Path, content: bytes, fragment: str
+) -> None:
     weights = tmp_path / "mine.safetensors"
     weights.write_bytes(content)
     assert_one_line_error(run("enhance", clip, "--model", weights), fragment, "mine.safetensors")

@@ -137,7 +137,7 @@ def test_codecs_have_their_usual_names(clip: Path, name: str, codec: str) -> Non
 # Nothing to do ------------------------------------------------------------------------------------
 
 
-def test_a_person_who_does_not_exist_is_named_loudly(short_clip: Path) -> None:
+def test_a_person_who_does_not_exist_is_named_in_a_warning(short_clip: Path) -> None:
     result = run("-q", "enhance", short_clip, "--only", "99", "--model", "identity")
     assert result.exit_code == 0, result.stderr
     (line,) = result.stderr.splitlines()
@@ -146,7 +146,7 @@ def test_a_person_who_does_not_exist_is_named_loudly(short_clip: Path) -> None:
     assert short_clip.with_name("clip.enhanced.mp4").read_bytes() == short_clip.read_bytes()
 
 
-def test_a_person_who_is_always_left_alone_is_named_loudly(short_clip: Path) -> None:
+def test_a_person_who_is_never_enhanced_is_named_in_a_warning(short_clip: Path) -> None:
     tracks = short_clip.with_name("clip.tracks.json")
     assert run("tracks", short_clip).exit_code == 0
     words = ["--tracks", tracks, "--only", "1", "--min-face", "100", "--model", "identity"]

@@ -71,7 +71,7 @@ def test_faces_are_upright_and_the_matrix_is_kept(tmp_path: Path, name: str, suf
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".ts"])
-def test_where_a_matrix_cannot_be_written_that_is_said(tmp_path: Path, suffix: str) -> None:
+def test_a_matrix_that_cannot_be_written_is_reported(tmp_path: Path, suffix: str) -> None:
     source = make_video(tmp_path / "a.mp4", frames=8, rotation=90)
     run = enhance(source, tmp_path / f"b{suffix}", None, faces=())
     container = {".ts": "mpegts", ".avi": "avi"}[suffix]
@@ -101,7 +101,7 @@ def test_sample_aspect_is_kept_and_faces_are_aligned_in_square_pixels(
     assert across / along == pytest.approx(float(aspect), rel=0.05)
 
 
-def test_where_the_sample_aspect_is_lost_that_is_said(tmp_path: Path) -> None:
+def test_a_lost_sample_aspect_is_reported(tmp_path: Path) -> None:
     """PyAV does not pass it to Matroska's muxer, and FFV1 does not store it."""
     source = make_video(tmp_path / "a.mp4", frames=1, sample_aspect=Fraction(16, 15))
     said = "matroska with ffv1 does not hold the sample aspect ratio: square pixels"

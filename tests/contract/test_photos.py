@@ -104,7 +104,7 @@ def test_an_existing_result_is_kept_without_overwrite(tmp_path: Path) -> None:
         (["--tracks", "x.json"], "--tracks"),
     ],
 )
-def test_what_a_picture_cannot_have_is_refused_in_one_line(
+def test_options_of_videos_are_refused_for_pictures_in_one_line(
     tmp_path: Path, words: list[str], name: str
 ) -> None:
     source = tmp_path / "wall.jpg"

@@ -189,6 +189,6 @@ def test_the_movie_header_agrees_with_the_frames(tmp_path: Path) -> None:
     assert lengths[0] == pytest.approx(lengths[1], abs=0.001)
 
 
-def test_ffv1_too(tmp_path: Path) -> None:
+def test_variable_rates_are_kept_with_ffv1(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mkv", codec="ffv1", pts=JUMPS, time_base=MILLI)
     assert len(kept(source, tmp_path / "b.mkv", FFV1)) == len(JUMPS)

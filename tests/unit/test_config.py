@@ -166,7 +166,7 @@ def test_help_documents_every_setting(group):
         assert f"{setting.name}: " in text
 
 
-def test_no_choice_of_people_is_everybody():
+def test_without_a_choice_all_people_are_enhanced():
     assert parse_people("  ; ") == ({}, None)
 
 

@@ -123,7 +123,7 @@ def test_all_faces_of_a_live_frame_go_through_the_networks_at_once(watched, rng)
     assert [s[0] for s in both.consistify.shapes + both.super_resolve.shapes] == [2, 2]
 
 
-def test_an_observer_sees_every_frame_with_what_became_of_it(networks, rng):
+def test_an_observer_sees_every_frame_with_its_result(networks, rng):
     pipe = build(PLAIN, tracker=Given(), networks=networks, operations=TORCH)
     shown = []
     pipe.observer = lambda item, done: shown.append((item, done))

@@ -107,7 +107,7 @@ def test_reset_forgets() -> None:
 
 
 @pytest.mark.parametrize("nonsense", [np.zeros((4, 4)), np.zeros((4, 4, 3)), "frame", None])
-def test_what_is_no_frame_is_refused(nonsense: object) -> None:
+def test_values_that_are_no_frames_are_refused(nonsense: object) -> None:
     with (
         Enhancer(Config.from_options(model="identity")) as enhancer,
         pytest.raises(ValueError, match=r"frame|picture"),

@@ -249,7 +249,7 @@ HEAVY = ["torch", "av", "mediapipe", "cv2", "scipy", "kornia", "safetensors", "t
 
 
 @pytest.mark.parametrize("module", ["crsr_video", "crsr_video.cli"])
-def test_importing_is_free(module):
+def test_importing_loads_no_heavy_library(module):
     code = f"import sys, {module}; print([n for n in {HEAVY} if n in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -221,7 +221,7 @@ def test_a_failing_stage_raises(clip, name):
 
 @pytest.mark.parametrize("options", [{"radius": 0}, {"track": 3, "batch": 4, "wait": 3}], ids=str)
 @pytest.mark.parametrize("name", STAGES)
-def test_rescue_lets_every_frame_through_in_order(clip, name, options):
+def test_failed_frames_pass_through_in_order(clip, name, options):
     pipe = pipeline(failing_at(name, [3, 8], **options), rescue=True)
     done = everything(pipe, clip)
     assert all(isinstance(frame, Frame) for frame in done)
@@ -269,7 +269,7 @@ def test_rescue_does_not_catch_an_interrupt(clip):
         everything(pipe, clip)
 
 
-def test_reset_starts_anew(clip):
+def test_reset_starts_again(clip):
     pipe = pipeline(stages((FACE,), track=3, batch=4, wait=3))
     for frame in clip[:5]:
         pipe.push(frame)

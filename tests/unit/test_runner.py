@@ -244,7 +244,7 @@ def test_a_chain_raises_an_error_after_the_items_before_it(error):
     assert found == list(range(5))
 
 
-def test_an_unread_error_does_not_keep_the_chain_from_ending():
+def test_a_chain_ends_although_its_error_was_not_read():
     with ThreadChain(failing(0, ValueError("never read")), items=1):
         pass
 
@@ -287,6 +287,6 @@ def test_notices_are_passed_on_once_and_kept_in_order():
     assert notices.lines == ("b", "a", "c")
 
 
-def test_progress_tells_the_speed_of_this_run():
+def test_progress_reports_the_speed_of_this_run():
     assert Progress(30, 100, 2.0, 1, resumed=10).fps == 10.0
     assert Progress(0, 100, 0.0, 0).fps == 0.0

@@ -67,5 +67,5 @@ def test_crop_refuses_other_shapes_and_types(shape, dtype):
         Crop(np.zeros(shape, dtype), np.eye(2, 3))
 
 
-def test_crop_size():
+def test_a_crop_knows_its_size():
     assert Crop(np.zeros((3, 8, 8), np.float32), np.eye(2, 3)).size == 8

@@ -83,7 +83,7 @@ def test_parameters_arrive(bench, server):
     ],
     ids=["model", "persons", "tracks", "newline", "length"],
 )
-def test_parameters_that_cannot_be_used_are_told_in_one_line(bench, server, option, told):
+def test_parameters_that_cannot_be_used_are_reported_in_one_line(bench, server, option, told):
     pictures = noise()
     found, lines = run(bench, server.path, pictures, [option])
     assert same(found, pictures)
@@ -165,7 +165,7 @@ def test_a_strange_server_costs_a_line_and_no_frame(bench, place, mode, told):
     assert time.monotonic() - begin < 20
 
 
-def test_no_server_and_none_to_start(bench, place):
+def test_frames_pass_unchanged_without_a_server(bench, place):
     pictures = noise(20)
     found, lines = run(bench, place, pictures)
     assert same(found, pictures)
@@ -175,7 +175,7 @@ def test_no_server_and_none_to_start(bench, place):
 @pytest.mark.parametrize(
     "kind", ["folder", "file", pytest.param("no folder", marks=pytest.mark.plugins)]
 )
-def test_what_is_no_socket_is_told_and_left_alone(bench, place, kind):
+def test_a_file_that_is_no_socket_is_reported_and_kept(bench, place, kind):
     path = place
     if kind == "folder":
         place.mkdir(0o700)
@@ -214,7 +214,7 @@ def test_a_socket_that_is_nobodys_is_replaced(bench, place):
     assert same(run(bench, place, pictures, **fake())[0], inverted(pictures))
 
 
-def test_paths_that_are_no_socket_s_are_told(bench, place):
+def test_paths_of_no_socket_are_reported(bench, place):
     pictures = noise(1)
     _, lines = run(bench, place, pictures, CRSR_SOCKET=str(place) + "x" * 100)
     assert "too long for a socket" in lines[0]

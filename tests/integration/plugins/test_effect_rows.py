@@ -72,7 +72,7 @@ def test_newer_versions_pad_nothing(bench, place, library):
 
 
 @pytest.mark.parametrize("version", [UNSURE, (6, 107), (9, 0)])
-def test_where_it_is_not_known_frames_that_lean_pass(bench, place, library, version):
+def test_tilted_frames_pass_if_the_layout_is_unknown(bench, place, library, version):
     given = pictures(86)
     by = library(version)
     found, said = through(bench, place, by, given, **fake())
@@ -88,9 +88,7 @@ def test_where_it_is_not_known_frames_that_lean_pass(bench, place, library, vers
 
 
 @pytest.mark.parametrize("given_apart", [86, 96])
-def test_pictures_that_tell_nothing_are_not_read_beyond_their_end(
-    bench, place, library, given_apart
-):
+def test_uniform_pictures_are_not_read_beyond_their_end(bench, place, library, given_apart):
     """Rows that are all alike or all different do not show their padding."""
     flat = [np.full((40, 86, 4), 90, np.uint8)] * 2
     noise = list(np.random.default_rng(1).integers(0, 256, (2, 40, 86, 4), np.uint8))

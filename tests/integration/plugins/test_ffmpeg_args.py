@@ -95,7 +95,7 @@ def test_widths_of_every_kind(tmp_path, width):
 
 
 @pytest.mark.parametrize("pix_fmt", ["bgra", "gray"])
-def test_other_families(tmp_path, pix_fmt):
+def test_gray_and_rgb_are_kept(tmp_path, pix_fmt):
     source = make_video(tmp_path / "a.mkv", codec="ffv1", pix_fmt=pix_fmt, frames=3)
     no_op(source, tmp_path / "b.mkv", "--codec", "ffv1")
     assert clips.psnr(clips.read(source), clips.read(tmp_path / "b.mkv")) > 60
@@ -178,7 +178,7 @@ def test_interlaced_pictures_stay_so(tmp_path):
     assert clips.psnr(clips.read(source), clips.read(tmp_path / "b.mkv")) > 45
 
 
-def test_high_bit_depths_are_told_of(tmp_path):
+def test_high_bit_depths_are_reported(tmp_path):
     source = make_video(tmp_path / "a.mkv", codec="ffv1", pix_fmt="yuv420p10le", frames=2)
     done = args(source, "-o", tmp_path / "b.mkv", "--strength", "0")
     assert "gets 8 bits per sample, and this video has 10: --pipe" in done.stderr
@@ -234,7 +234,7 @@ def test_bad_input_is_told_in_a_line(tmp_path, kind):
         ("--tracks", __file__, "not a valid JSON object", 1),
     ],
 )
-def test_what_the_server_would_refuse_is_refused_at_once(option, value, told, code):
+def test_settings_that_the_server_refuses_are_refused_at_once(option, value, told, code):
     done = CliRunner().invoke(main, ["ffmpeg-args", str(PORTRAIT), option, value])
     assert done.exit_code == code and done.stdout == ""
     assert told in done.stderr and len(done.stderr.splitlines()) == 1
@@ -251,7 +251,7 @@ def test_the_pipe_takes_no_options_of_the_effect(tmp_path):
     assert parts[1][1:] == ["enhance", "-", "-o", "-", "--strength", "0.5"]
 
 
-def test_no_ffmpeg_is_no_failure(tmp_path, monkeypatch):
+def test_a_missing_ffmpeg_is_no_failure(tmp_path, monkeypatch):
     source = shutil.copy(PORTRAIT, tmp_path / "a.mp4")
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     done = args(source)

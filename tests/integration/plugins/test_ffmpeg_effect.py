@@ -128,7 +128,7 @@ def test_compare_and_debug_are_drawn(tmp_path, source, effect):
 
 
 @pytest.mark.parametrize("size", [(326, 244), (720, 404), (854, 480), (1366, 768), (3840, 2160)])
-def test_sizes(tmp_path, size, effect, nobody):
+def test_pictures_of_many_sizes_are_enhanced(tmp_path, size, effect, nobody):
     count = 2 if size[0] > 2000 else 3
     source = clips.write(tmp_path / "a.mkv", numbered(count, *size))
     plain, _ = enhanced(source, tmp_path / "plain.mkv", nobody)

@@ -50,7 +50,7 @@ def test_everything_lands_where_programs_look(installed, program):
     assert (loaded.name, loaded.parameters) == ("crsr", PARAMETERS)
 
 
-def test_status_tells_of_each_part(installed, program):
+def test_status_lists_each_part(installed, program):
     done = run("status", "--json")
     told = json.loads(done.stdout)
     assert done.exit_code == 0
@@ -142,7 +142,7 @@ def test_shotcut_gets_its_filter_where_it_is_unpacked(home, program, tmp_path):
         ("false", "cannot compile C programs: false: failed without a message"),
     ],
 )
-def test_what_is_missing_is_named(home, program, monkeypatch, tmp_path, compiler_says, told):
+def test_missing_tools_are_named(home, program, monkeypatch, tmp_path, compiler_says, told):
     tools = tmp_path / "tools"
     tools.mkdir()
     monkeypatch.setenv("PATH", str(tools))
@@ -171,7 +171,7 @@ def test_a_source_that_does_not_compile_is_told_in_a_line(tmp_path, program):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_effect_is_not_taken_for_one(tmp_path, program):
+def test_a_library_that_is_no_effect_is_refused(tmp_path, program):
     other = tmp_path / "other.c"
     other.write_text("int other(void) { return 0; }\n")
     frei0r.build(other, tmp_path / "other.so", command=program)

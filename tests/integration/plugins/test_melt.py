@@ -139,7 +139,7 @@ def test_tracks_and_persons(tmp_path, source, effect, plain):
 
 
 @pytest.mark.parametrize("size", [(326, 244), (720, 404), (854, 480), (1366, 768), (3840, 2160)])
-def test_sizes(tmp_path, size, effect):
+def test_pictures_of_many_sizes_are_enhanced(tmp_path, size, effect):
     pictures = [clips.fitted(p, *size) for p in clips.portrait(2)]
     source = clips.write(tmp_path / "a.mkv", pictures)
     shape = {"count": 2, "size": size}

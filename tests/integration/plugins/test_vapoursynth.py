@@ -187,7 +187,7 @@ def test_a_leap_begins_some_frames_earlier():
 
 
 @pytest.mark.parametrize("warm_up", [0, 8, 500])
-def test_any_warm_up_goes(warm_up):
+def test_warm_ups_of_any_length_are_processed(warm_up):
     stamp = Stamp()
     stamped(blank(400), stamp, warm_up=warm_up).get_frame(399).close()
     begin = max(0, 399 - warm_up)
@@ -213,7 +213,7 @@ def looked(clip):
     return seen[0]
 
 
-def test_properties_are_heeded():
+def test_properties_of_frames_are_used():
     plain = looked(blank(width=1280, height=720))
     assert (plain.layout.matrix, plain.layout.full_range) == ("bt709", False)
     assert plain.interlaced == "progressive" and plain.sample_aspect == 1
@@ -230,7 +230,7 @@ def test_properties_are_heeded():
     assert looked(blank(format=vs.RGB30)).layout.full_range
 
 
-def test_fields_are_told_apart():
+def test_fields_are_distinguished():
     woven = portrait("yuv420p", 2).std.SetFrameProps(_FieldBased=2)
     assert planes(plugin.enhance(woven).get_frame(1))[0].shape == (360, 640)
     seen = []
@@ -264,7 +264,7 @@ def test_analysed_faces_are_taken(tmp_path):
         ({}, {"warm_up": -1}, "warm_up is -1, but must be at least 0"),
     ],
 )
-def test_what_cannot_be_meant_is_said(clip, options, told):
+def test_impossible_options_are_refused(clip, options, told):
     with pytest.raises(ConfigError, match=told):
         plugin.enhance(blank(**clip), **options)
 

@@ -270,7 +270,7 @@ def test_a_reload_keeps_the_file_the_position_the_settings_and_the_trim(page):
 # What can go wrong ----------------------------------------------------------------------------
 
 
-def test_what_is_no_video_is_explained_and_the_rest_is_added(page):
+def test_files_without_video_are_explained_and_others_are_added(page):
     files = [
         {"name": "text.mp4", "mimeType": "video/mp4", "buffer": b"This is only a text. " * 50},
         {"name": "empty.mp4", "mimeType": "video/mp4", "buffer": b""},

@@ -164,7 +164,7 @@ def test_the_reference_is_photographs_framed_alike(folder) -> None:
         list(reference(folder, 512, 9))
 
 
-def test_methods_by_name() -> None:
+def test_methods_are_found_by_name() -> None:
     found = methods(["identity", "identity:psi"])
     assert [m.name for m in found] == ["bicubic", "identity", "identity:psi"]
     low = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -205,7 +205,7 @@ def test_the_truth_is_perfect_and_clean_beats_degraded(folder, fakes) -> None:
     assert plain["psnr"] > degraded["psnr"] and plain["ssim"] > degraded["ssim"]
 
 
-def test_the_worst_twentieth() -> None:
+def test_the_worst_twentieth_is_the_mean_of_the_worst_values() -> None:
     values = np.arange(40.0)
     assert paired.worst(values, True) == 0.5 and paired.worst(values, False) == 38.5
     assert paired.worst(values[:3], True) == 0

@@ -55,7 +55,7 @@ def test_a_sharpened_copy_gains_and_a_copy_does_not(source, tmp_path):
     ("kept", "message"),
     [(5, "has fewer frames than"), (14, "no face is seen in 10 pairs of frames")],
 )
-def test_what_cannot_be_measured_is_an_error(tmp_path, kept, message):
+def test_videos_that_cannot_be_measured_are_refused(tmp_path, kept, message):
     pictures = portrait()
     blank = [np.full_like(p, 90) for p in pictures]
     source = write_pictures(tmp_path / "source.mkv", pictures if kept < 14 else blank)

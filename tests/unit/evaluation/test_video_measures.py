@@ -112,7 +112,7 @@ def test_smearing_a_moving_face_calms_it_and_costs_face_quality() -> None:
     assert np.mean(smeared.ssim) < np.mean(rough.ssim)
 
 
-def test_landmarks_that_jitter_are_told_from_those_that_move() -> None:
+def test_jitter_of_landmarks_is_distinguished_from_motion() -> None:
     truth = [np.full((SIDE, SIDE, 3), 0.2, np.float32) for _ in range(6)]
     shaky = [picture.copy() for picture in truth]
     for t in range(6):

@@ -41,7 +41,7 @@ def model(tmp_path_factory):
 
 @pytest.mark.parametrize("part", PARTS)
 @torch.inference_mode()
-def test_what_is_exported_computes_what_we_compute(model, part):
+def test_exported_networks_compute_the_same(model, part):
     pair = weights.load(model)
     module = portable(weights.load(model), part, torch.float32)
     for picture in modules.pictures():

@@ -50,7 +50,7 @@ def test_faces_keep_their_place(rng, first):
 @pytest.mark.parametrize(
     ("first", "height"), [("progressive", 40), ("top", 41), ("bottom", 6)], ids=str
 )
-def test_what_is_not_interlaced_or_too_small_stays_whole(rng, first, height):
+def test_progressive_and_tiny_frames_are_not_split_into_fields(rng, first, height):
     item = tracked(interlaced(rng, first, height), make_face())
     assert split(item) == (item,)
     assert Weaver().push(item.frame) == [item.frame]

@@ -56,7 +56,7 @@ def test_compose_applies_the_inner_transform_first(rng):
     assert apply(compose(outer, inner), points) == pytest.approx(apply(outer, apply(inner, points)))
 
 
-def test_inverse_undoes(rng):
+def test_an_inverse_reverses_its_transform(rng):
     matrix = rng.normal(size=(2, 3))
     points = rng.normal(size=(9, 2))
     assert apply(invert(matrix), apply(matrix, points)) == pytest.approx(points)

@@ -39,7 +39,7 @@ def test_weights_and_overlaps(rng):
 
 
 @pytest.mark.parametrize("name", ["gray", "yuv420p", "yuv411p"])
-def test_what_may_differ_holds_the_mask_and_the_box_holds_both(rng, name):
+def test_possible_changes_include_the_mask_and_lie_in_the_box(rng, name):
     frame = patched(make_frame(name, 100, 140, rng), make_face(60, 50, 40, 20))
     where = possibly_changed(frame)
     assert where[mask(frame) > 0].all()
@@ -52,7 +52,7 @@ def test_what_may_differ_holds_the_mask_and_the_box_holds_both(rng, name):
 
 
 @pytest.mark.parametrize("place", [(-500.0, 50.0), (3.0, 97.0), (70.0, 5000.0)])
-def test_beyond_the_frame_there_is_nothing(rng, place):
+def test_samples_outside_the_frame_are_empty(rng, place):
     frame = patched(make_frame("yuv420p", 100, 140, rng), make_face(*place, 60))
     x0, y0, x1, y1 = frame.changed[0].box
     assert 0 <= x0 <= x1 <= 140

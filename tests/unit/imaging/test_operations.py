@@ -112,7 +112,7 @@ def test_interleaved_pictures_give_what_planar_ones_give(square):
         assert np.abs(operation(interleaved) - operation(square[:1])).max() < 1e-6
 
 
-def test_arithmetic_agrees(square):
+def test_arithmetic_gives_the_same_in_both_implementations(square):
     matrix = np.array([[0.2, 0.5, 0.3], [1.0, -1.0, 0.1]], np.float32)
     assert same(lambda o, x: o.mix_channels(x, matrix), square)
     assert same(lambda o, x: o.luma(x), square)
@@ -139,7 +139,7 @@ def test_flow_says_where_the_content_of_a_picture_lies_in_another(operations, rn
     assert np.abs(array(moved) - here)[..., 8:-8, 8:-8].mean() < 0.01
 
 
-def test_figures_agree(square):
+def test_sums_and_medians_are_the_same_in_both_implementations(square):
     places = np.flatnonzero(square[0, 0].ravel() < 0.7).astype(np.float32)
     if len(places):
         assert same(lambda o, x: o.medians(x[:, :1], o.constant(lambda: places)), square)

@@ -126,7 +126,7 @@ def test_enlarging_does_not_blur():
 
 
 @pytest.mark.parametrize("scale", [0.1, 0.4, 1, 3])
-def test_only_what_is_seen_is_read(scale):
+def test_only_visible_samples_are_read(scale):
     picture = np.full((1000, 1000), np.nan, np.float32)
     reach = round(8 / scale + 8 + 12 / scale)
     picture[500 - reach : 500 + reach, 500 - reach : 500 + reach] = 1

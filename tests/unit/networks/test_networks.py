@@ -203,7 +203,7 @@ def test_no_pattern_of_the_input_grid_is_left_of_a_correction():
 
 
 @torch.inference_mode()
-def test_what_all_subpixels_share_is_no_lattice():
+def test_a_value_that_all_subpixels_share_is_no_lattice():
     smooth = torch.nn.functional.interpolate(pictures(4, 4), size=(64, 64), mode="bicubic")
     assert (without_lattice(smooth) - smooth).abs().max() < 0.05
     flat = torch.full((1, 3, 32, 32), 0.3)

@@ -65,7 +65,7 @@ def test_people_that_are_no_numbers_are_refused() -> None:
         call("CrsrEnhanceFaces", images=batch(1), people="Anna")
 
 
-def test_a_video_file(tmp_path: Path) -> None:
+def test_a_video_file_is_enhanced(tmp_path: Path) -> None:
     output = tmp_path / "result.mp4"
     path = tmp_path / "short.mp4"
     remux(PORTRAIT, path, "mp4", 0.2)

@@ -53,7 +53,7 @@ def test_a_damaged_file_is_measured_anew_and_mended(damage):
     assert json.loads(only_file().read_text())["answer"] == [7.0, 8.0]
 
 
-def test_of_two_that_measure_together_the_first_to_finish_counts_for_both():
+def test_the_first_of_two_simultaneous_measurements_counts_for_both():
     def slow():
         assert measured_once("speed", "x", 1, lambda: [1.0]) == [1.0]  # another run, meanwhile
         return [2.0]
@@ -89,7 +89,7 @@ def test_nothing_can_be_kept(monkeypatch, tmp_path):
     assert measured_once("speed", "x", 1, lambda: [1.0]) == [1.0]
 
 
-def test_without_hard_links(monkeypatch):
+def test_measurements_are_stored_without_hard_links(monkeypatch):
     def refuse(*_):
         raise OSError("not supported")
 

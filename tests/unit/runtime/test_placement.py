@@ -117,7 +117,7 @@ def test_a_processor_with_instructions_for_bf16_is_not_timed(monkeypatch):
     assert place("cpu").precision == "bf16"
 
 
-def test_what_the_processor_can_do_is_known():
+def test_abilities_of_the_processor_are_detected():
     assert onednn.has_bf16() in (True, False)
     assert onednn.has_vnni() in (True, False)
 

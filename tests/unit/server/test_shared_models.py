@@ -70,7 +70,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_and_others_go_on(kind, folder):
             assert isinstance(other.ask(EffectSettings(model="identity")), TextAnswer)
 
 
-def test_the_server_ends_although_a_model_takes_for_ever(folder, monkeypatch):
+def test_the_server_ends_although_a_model_never_loads(folder, monkeypatch):
     go_on, begun = threading.Event(), threading.Event()
     original = loading.load_networks
 

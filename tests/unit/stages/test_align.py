@@ -99,7 +99,7 @@ def test_noise_does_not_make_a_face_small(measured, noise, size):
     assert aligned(frame, canonical_landmarks(200) + 10).crop.size == size
 
 
-def test_where_there_is_time_a_crop_gives_way_to_one_that_holds_the_face(measured):
+def test_offline_runs_choose_a_crop_that_holds_the_detail_of_the_face(measured):
     """Detail beyond the crop's band stays in the frame."""
     frame = flat_frame("gray", 300, 300, (0.5, 0.5, 0.5))
     sizes = {}
@@ -144,7 +144,7 @@ def test_a_large_sharp_face_is_left_alone_and_says_why():
     assert face.crop is None
 
 
-def test_what_lies_beyond_the_crop_of_a_soft_face_is_replaced(measured):
+def test_detail_beyond_the_crop_of_a_soft_face_is_replaced(measured):
     frame = flat_frame("gray", 300, 300, (0.5, 0.5, 0.5))
     measured["side"], measured["noise"] = 50, 0.01
     details = [

@@ -13,7 +13,7 @@ from tests.support.soft_faces import luma_crop, strokes
 
 
 @pytest.mark.parametrize("bits", [8, 10])
-def test_blocks_are_told_from_edges(bits, rng):
+def test_blocks_are_distinguished_from_edges(bits, rng):
     layout = "gray" if bits == 8 else "gray10-limited"
     unit = 2 ** (bits - 8)
     smooth = 60 + 120 * cv2.GaussianBlur(rng.random((160, 160)), (0, 0), 5)
@@ -28,7 +28,7 @@ def test_blocks_are_told_from_edges(bits, rng):
     assert blocky > 1.0 / 255
 
 
-def test_noise_is_told_from_edges(rng):
+def test_noise_is_distinguished_from_edges(rng):
     clean = luma_crop(256, 60)
     for noise in (0.004, 0.01, 0.03):
         noisy = clean + rng.normal(0, noise, clean.shape).astype(np.float32)

@@ -81,7 +81,7 @@ def test_fewer_faces_are_the_largest_and_the_others_fade_out() -> None:
     assert one.faces[0].skipped == one.faces[1].skipped == NO_TIME
 
 
-def test_of_two_equal_faces_the_one_being_enhanced_keeps_its_place() -> None:
+def test_an_enhanced_face_keeps_its_place_before_an_equal_one() -> None:
     quality = at(named("one face, every third frame"))
     stage = FaceBudget(quality)
     for index in range(40):
@@ -146,7 +146,7 @@ def test_the_same_crop_gets_the_same_picture() -> None:
     np.testing.assert_allclose(carried.crop_from_frame, [[4, 0, 1.5], [0, 4, 1.5]])
 
 
-def test_where_the_face_has_changed_nothing_is_added() -> None:
+def test_no_change_is_carried_to_a_face_that_has_changed() -> None:
     stage = Carrier(NUMPY, LiveQuality())
     seen = enhanced()
     stage.push(item(seen))
@@ -172,7 +172,7 @@ def test_a_crop_of_another_size_can_be_carried_on() -> None:
     assert error < 0.02
 
 
-def test_nothing_is_carried_too_long_over_a_cut_or_to_somebody_else() -> None:
+def test_no_change_is_carried_too_long_over_a_cut_or_to_another_person() -> None:
     stage = Carrier(NUMPY, LiveQuality())
     seen = enhanced()
     stage.push(item(seen))

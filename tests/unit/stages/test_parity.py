@@ -235,7 +235,7 @@ def test_faces_are_compared_as_on_the_processor(size, rng):
 
 
 @pytest.mark.parametrize("smaller", [False, True])
-def test_what_was_added_is_carried_on_as_by_the_processor(smaller, rng):
+def test_changes_are_carried_on_as_on_the_processor(smaller, rng):
     """Half of the live frames get carried changes, and their crops may be smaller."""
     items = clip("yuv420p", 90, 120, rng, 1)
     made = []

@@ -143,7 +143,7 @@ def test_strength_and_presence_scale_the_change(by, share, rng):
 
 
 @pytest.mark.parametrize("case", ["strength", "presence", "skipped", "not enhanced", "no face"])
-def test_where_nothing_is_to_be_done_the_frame_is_the_same_object(case, rng):
+def test_an_unchanged_frame_is_the_same_object(case, rng):
     frame = make_frame("yuv420p", 80, 80, rng)
     item = invented(tracked(frame, make_face(40, 40, 60)), rng)
     changes = {

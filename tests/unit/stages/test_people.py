@@ -106,7 +106,7 @@ def test_memory_does_not_grow_with_the_video():
     assert len(pickle.dumps(stage)) < 20_000
 
 
-def test_ids_that_never_occur_are_told():
+def test_ids_that_never_occur_are_reported():
     stage = People({7: PersonSettings(enabled=False)}, only={1, 9})
     result(stage, *(face(k) for k in (1, 2, 3, 4)))
     assert stage.notices == ("people 7 and 9 were not found: the video has people 1 to 4",)
@@ -114,13 +114,13 @@ def test_ids_that_never_occur_are_told():
     assert stage.notices == ()
 
 
-def test_the_only_face_is_told_in_the_singular():
+def test_a_single_face_is_reported_in_the_singular():
     stage = People({2: PersonSettings()})
     result(stage, face(1))
     assert stage.notices == ("person 2 was not found: the video has person 1",)
 
 
-def test_ids_are_told_where_there_is_no_face_at_all():
+def test_ids_are_reported_if_there_is_no_face():
     assert People(only={2}).notices == ("person 2 was not found: no face was found",)
 
 
@@ -134,5 +134,5 @@ def test_ids_are_told_where_there_is_no_face_at_all():
         ([1, 2, 3, 5, 7, 8], "1 to 3, 5, 7 and 8"),
     ],
 )
-def test_numbers_in_words(ids, words):
+def test_numbers_of_people_are_listed_in_words(ids, words):
     assert ranges(ids) == words

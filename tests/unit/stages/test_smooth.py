@@ -302,7 +302,7 @@ def test_reset_forgets():
         assert item.faces[0].enhanced.image == pytest.approx(1)
 
 
-def test_of_giant_frames_only_one_is_held_back(monkeypatch):
+def test_only_one_giant_frame_is_held_back(monkeypatch):
     monkeypatch.setattr("crsr_video.stages.base.GIANT_FRAME_BYTES", 40)
     stage = Smoother(NUMPY, radius=3)
     plain = flat_frame("gray", 8, 8, (0.5, 0.5, 0.5))

@@ -160,7 +160,7 @@ def test_an_invalid_picture_is_skipped(page: LivePage) -> None:
         show_until_received(page, watcher)
 
 
-def test_the_end_is_told_and_all_threads_end() -> None:
+def test_the_end_is_reported_and_all_threads_end() -> None:
     before = threading.active_count()
     with LivePage() as page:
         wait_until(lambda: status(page, "/static/live.js") == 200)

@@ -193,7 +193,7 @@ def test_settings_out_of_range_are_refused(shared: TestClient, settings: dict[st
     assert answer.status_code == 422
 
 
-def test_a_thumbnail(shared: TestClient) -> None:
+def test_a_thumbnail_has_the_requested_width(shared: TestClient) -> None:
     data = shared.get(f"/api/files/{file_id(shared)}/thumbnail?at=1&width=80").content
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (45, 80, 3)

@@ -141,7 +141,7 @@ def inner_runs(schedule, view, film):
     )
 
 
-def test_what_only_the_camera_moves_is_no_change(rng):
+def test_motion_of_the_camera_is_no_change(rng):
     view, scene = view_sized(1920, 1080), textured(rng)
     start = thumbnail_at(20, scene)
     pan = [thumbnail_at(20 - 0.1 * i, scene) for i in range(60)]
@@ -151,7 +151,7 @@ def test_what_only_the_camera_moves_is_no_change(rng):
     assert with_camera < by_itself / 3
 
 
-def test_what_changes_on_a_tracked_face_is_left_to_the_tracker():
+def test_changes_on_a_tracked_face_start_no_search():
     luma = np.zeros((48, 64), np.float32)
     changed = luma.copy()
     changed[43:46, 2:5] = 80

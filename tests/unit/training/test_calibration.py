@@ -63,7 +63,7 @@ def test_measured_weights_run_in_eight_bits_from_then_on(pack, file):
 
 @needs_vnni
 @pytest.mark.parametrize("bound", ["MEAN_COST", "WORST_COST"])
-def test_what_loses_too_much_is_not_kept(pack, file, monkeypatch, bound):
+def test_ranges_that_lose_too_much_are_not_kept(pack, file, monkeypatch, bound):
     monkeypatch.setattr(calibration, bound, -9.0)
     done = command(pack, "--model", file, "--rounds", 1)
     assert done.exit_code == 1
@@ -106,7 +106,7 @@ def test_ranges_of_others_are_kept(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["ranges.json"]
 
 
-def test_what_is_measured_is_what_runs_in_eight_bits():
+def test_crop_sizes_that_run_at_int8_are_measured():
     # Of the largest, it is the window that does (see `predictor.Windowed`).
     rows, columns = window(CROP_SIZES[-1])
     assert (rows.stop - rows.start) * (columns.stop - columns.start) <= MOST_INT8_PIXELS

@@ -27,7 +27,7 @@ def made(name: str = "joint") -> Run:
     return run
 
 
-def test_round_trip(tmp_path) -> None:
+def test_an_exported_run_computes_the_same(tmp_path) -> None:
     run = made()
     pair = weights.load(str(export(run, tmp_path / "w" / "fast.safetensors")))
     picture = torch.rand(1, 3, 16, 16)

@@ -82,7 +82,7 @@ def test_a_limit_spreads_over_all(array) -> None:
     assert len(list(faces.all(16, limit=100))) == 40
 
 
-def test_what_holds_no_faces_is_an_error(tmp_path, pack) -> None:
+def test_files_without_faces_are_refused(tmp_path, pack) -> None:
     np.savez(tmp_path / "other.npz", pictures=np.zeros(3))
     np.savez(tmp_path / "flat.npz", faces=np.zeros((4, 16, 16), np.uint8))
     np.savez(tmp_path / "few.npz", faces=np.zeros((4, 16, 16, 3), np.uint8))

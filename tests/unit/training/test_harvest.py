@@ -63,7 +63,7 @@ def test_faces_are_cut_from_videos_and_stills_as_large_as_they_are(folder, tmp_p
 
 
 @pytest.mark.usefixtures("face_models")
-def test_what_is_asked_of_a_face_is_kept_to(folder, tmp_path) -> None:
+def test_criteria_of_faces_are_applied(folder, tmp_path) -> None:
     with pytest.raises(TrainingError, match="no usable face"):
         harvest([folder / "still.png"], tmp_path / "faces.pack", Criteria(smallest=100))
     with pytest.raises(TrainingError, match="no usable face"):

@@ -88,7 +88,7 @@ def test_a_folder_without_faces_is_an_error(tmp_path) -> None:
         prepare(tmp_path / "faces", tmp_path / "out")
 
 
-def test_what_was_not_prepared_is_an_error(tmp_path) -> None:
+def test_a_folder_without_prepared_faces_is_refused(tmp_path) -> None:
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(TrainingError, match="no prepared faces"):
             Pack(path)

@@ -95,7 +95,7 @@ def test_parameters_may_have_a_rate_of_their_own() -> None:
     assert [group["lr"] for group in run.generator_optimizer.param_groups] == [1e-3, 1e-3, 4e-3]
 
 
-def test_rates_are_shares() -> None:
+def test_learning_rates_are_multiplied_per_network() -> None:
     run = make()
     step(run, rate=1e-3)
     assert [group["lr"] for group in run.generator_optimizer.param_groups] == [1e-3, 5e-4]
@@ -163,7 +163,7 @@ def test_checkpoints_are_whole_or_refused(tmp_path) -> None:
         load(path)
 
 
-def test_what_cannot_be_written_is_told_and_the_old_file_stays(tmp_path, monkeypatch) -> None:
+def test_a_failed_write_is_reported_and_the_old_file_stays(tmp_path, monkeypatch) -> None:
     path = tmp_path / "run.pt"
     save(make(), path)
     before = path.read_bytes()

@@ -40,7 +40,7 @@ def test_shipped_weights_that_differ_from_the_list_are_refused(folder):
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "\xff"])
-def test_a_damaged_list_of_shipped_weights_is_told(folder, content):
+def test_a_damaged_list_of_shipped_weights_is_reported(folder, content):
     if content is not None:
         (folder / "SHA256.json").write_bytes(content.encode("latin1"))
     refused("tiny")
@@ -74,7 +74,7 @@ def test_ranges_of_shipped_weights_are_those_of_their_networks():
             assert set(network.ranges) == set(observer.ranges)
 
 
-def test_what_a_card_says_of_int8_is_so():
+def test_model_cards_are_right_about_int8():
     for item in weights.shipped():
         claimed = "\n- int8: measured" in item.card.read_text()
         assert claimed == load(item.name).eight_bits, item.name
@@ -85,7 +85,7 @@ def ranges_beside(path, content):
     file.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
 
 
-def test_weights_of_one_s_own_are_measured_by_the_list_beside_them(path):
+def test_ranges_of_own_weights_are_read_from_the_list_beside_them(path):
     write(path)
     assert not load(str(path)).eight_bits
     sha256 = weights.digest(path)
@@ -110,14 +110,14 @@ def test_weights_of_one_s_own_are_measured_by_the_list_beside_them(path):
         {"superresolver": {"stem": "ab"}},
     ],
 )
-def test_damaged_ranges_are_told(path, own):
+def test_damaged_ranges_are_reported(path, own):
     write(path)
     ranges_beside(path, {weights.digest(path): own})
     assert "ranges.json" in refused(str(path))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
-def test_a_damaged_list_of_ranges_is_told(path, content):
+def test_a_damaged_list_of_ranges_is_reported(path, content):
     write(path)
     ranges_beside(path, content)
     assert "ranges.json" in refused(str(path))

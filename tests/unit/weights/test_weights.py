@@ -56,14 +56,14 @@ def test_identity_needs_no_file():
     assert (pair.name, pair.sha256) == ("identity", "")
 
 
-def test_unknown_names_are_told_with_what_there_is():
+def test_unknown_names_are_reported_with_the_known_ones():
     message = refused("no-such-model")
     assert "no-such-model" in message
     assert "identity" in message
 
 
 @pytest.mark.parametrize("name", ["missing.safetensors", "folder/missing", "folder/a.safetensors"])
-def test_missing_files_are_told(tmp_path, name):
+def test_missing_files_are_reported(tmp_path, name):
     assert "cannot read" in refused(str(tmp_path / name))
 
 
@@ -73,7 +73,7 @@ def test_a_folder_is_no_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "x" * 5000 + ".safetensors", "a\0b"])
-def test_impossible_names_are_told(name):
+def test_impossible_names_are_reported(name):
     with pytest.raises(WeightsError):
         load(name)
 

@@ -142,7 +142,7 @@ def test_size_classes_have_their_own_figures():
     assert f.precisions[0] == 1 and f.precisions[2] == 0 and f.precisions[3] == 1
 
 
-def test_bounds_of_due_faces():
+def test_faces_are_due_within_the_limits():
     assert is_due(true(0, visible=0.5, inside=0.75))
     assert not is_due(true(0, visible=0.49)) and not is_due(true(0, inside=0.74))
     assert not is_due(true(0, width=15.9))
