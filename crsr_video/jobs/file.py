@@ -73,7 +73,7 @@ def enhance(
 
         return enhance_sequence(run)
     if chosen.job.resume:
-        from crsr_video.jobs.segmented_file import enhance_in_segments
+        from crsr_video.jobs.video_file import enhance_in_segments
 
         return enhance_in_segments(run)
     from crsr_video.jobs.video_file import enhance_video

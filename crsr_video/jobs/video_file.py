@@ -1,18 +1,28 @@
-"""Enhance one video file from its beginning to its end."""
+"""Enhance one video file from its beginning to its end, or in segments that can be resumed."""
 
+import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crsr_video import pipeline
+from crsr_video.config import Config, OutputSettings, ReadSettings
+from crsr_video.errors import OutputError
+from crsr_video.files import replacing
+from crsr_video.io import pyav
+from crsr_video.io.containers import BY_SUFFIX
+from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
 from crsr_video.jobs.file_run import FileRun, Summary
-from crsr_video.jobs.unchanged import replace_by_source
 from crsr_video.runner import Progress, Runner
 from crsr_video.track.replay import Replay
-from crsr_video.types import Frame
+from crsr_video.types import Frame, RunStatistics
+
+if TYPE_CHECKING:
+    from crsr_video.jobs.reports import RunReports
 
 
 def enhance_video(run: FileRun) -> Summary:
@@ -33,11 +43,7 @@ def enhance_video(run: FileRun) -> Summary:
                 overwrite=job.overwrite,
             )
         )
-        reports = None
-        if job.report:
-            from crsr_video.jobs.reports import RunReports  # Only reports need these modules.
-
-            reports = RunReports(config, Path(source), writer.plan.path, run.command)
+        reports = _reports(run, writer.plan.path)
         notices.add(*writer.notices)
         replay = pipeline.replay_for(config, reader.path, reader.info, shift=reader.source.shift)
         chooses_people = bool(config.faces.people) or config.faces.only is not None
@@ -68,7 +74,7 @@ def enhance_video(run: FileRun) -> Summary:
         "encode": runner.write_seconds,
     }
     is_damaged = report.truncated or report.concealed > 0 or report.damaged > 0
-    is_copy = not is_damaged and replace_by_source(source, writer.plan, config, frames.statistics)
+    is_copy = not is_damaged and _replace_by_source(source, writer.plan, config, frames.statistics)
     summary = Summary(
         source=Path(source),
         output=writer.plan.path,
@@ -89,6 +95,54 @@ def enhance_video(run: FileRun) -> Summary:
     return reports.write(summary, reports.observer.observations(frames.lowered), frames.placement)
 
 
+def enhance_in_segments(run: FileRun) -> Summary:
+    """Enhance a video in segments, as `JobSettings.resume` requests."""
+    # Other runs need neither of these, and load torch later.
+    from crsr_video.jobs import segments
+    from crsr_video.runtime.loading import resolve_placement
+
+    begin = time.perf_counter()
+    source, output, config = Path(run.source), run.output, run.config
+    reports = _reports(run, Path(output or source))
+    done = segments.enhance_resumably(
+        source,
+        output,
+        config,
+        on_progress=run.on_progress,
+        on_notice=run.notices.add,
+        executor=run.executor,
+    )
+    joined = done.joined
+    is_damaged = joined.report.truncated or done.concealed > 0 or done.damaged > 0
+    is_copy = not is_damaged and _replace_by_source(source, joined.plan, config, done.statistics)
+    summary = Summary(
+        source=source,
+        output=joined.plan.path,
+        video=joined.video,
+        plan=joined.plan,
+        statistics=done.statistics,
+        seconds=time.perf_counter() - begin,
+        startup_seconds=done.startup_seconds,
+        truncated=joined.report.truncated,
+        concealed=done.concealed,
+        damaged=done.damaged,
+        resumed=done.resumed,
+        notices=done.notices,
+        is_copy=is_copy,
+    )
+    if reports is None:
+        return summary
+    return reports.write(summary, done.observed, resolve_placement(done.config))
+
+
+def _reports(run: FileRun, output: Path) -> "RunReports | None":
+    if not run.config.job.report:
+        return None
+    from crsr_video.jobs.reports import RunReports  # Only reports need these modules.
+
+    return RunReports(run.config, Path(run.source), output, run.command)
+
+
 def _replay_of_people(reader: Reader, run: FileRun) -> Replay:
     """Find the people of the whole file first, so that their numbers match the sheet's."""
     from crsr_video.inspection.analysis import find_people
@@ -98,3 +152,28 @@ def _replay_of_people(reader: Reader, run: FileRun) -> Replay:
     recording = find_people(reader.path, min_face=min_face, on_progress=run.on_progress)
     ticks = int(reader.source.shift / reader.info.time_base)
     return Replay(recording, reader.path, shift=ticks, min_face=min_face)
+
+
+def _replace_by_source(
+    source: str | Path, plan: OutputPlan, config: Config, statistics: RunStatistics
+) -> bool:
+    """Replace a finished result by a copy of its source, if no frame was changed.
+
+    This happens only if the result has the container and the length of its source, and if the
+    settings for reading and for the encoder are the defaults. Returns whether it was replaced.
+    """
+    kept = OutputSettings(strict=config.output.strict)
+    path, suffix = Path(source), plan.path.suffix.lower()
+    is_changed = statistics.enhanced > 0 and config.faces.strength > 0
+    is_alike = BY_SUFFIX.get(path.suffix.lower()) == BY_SUFFIX.get(suffix, "")
+    is_whole = config.job.start == 0 and config.job.duration is None
+    if is_changed or config.scale > 1 or not (is_alike and is_whole and path.is_file()):
+        return False
+    if plan.is_pipe or config.output != kept or config.reading != ReadSettings():
+        return False
+    try:
+        with replacing(plan.path) as temporary:
+            shutil.copyfile(path, temporary)
+    except OSError as error:
+        raise OutputError(f"{plan.path}: cannot be written: {pyav.reason(error)}") from error
+    return True
