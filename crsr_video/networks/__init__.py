@@ -5,11 +5,10 @@ Networks that output pictures take float32 (N, 3, H, W), RGB in [0, 1], with H a
 """
 
 from crsr_video.networks.blocks import MULTIPLE
-from crsr_video.networks.consistifier import Consistifier
+from crsr_video.networks.consistifier import Consistifier, IdentityConsistifier
 from crsr_video.networks.discriminator import Discriminator, FeatureDiscriminator
-from crsr_video.networks.identity import Bicubic, IdentityConsistifier
 from crsr_video.networks.reverse import Reverse
-from crsr_video.networks.superresolver import SuperResolver
+from crsr_video.networks.superresolver import Bicubic, SuperResolver
 
 __all__ = [
     "MULTIPLE",

@@ -104,7 +104,7 @@ class Hourglass(nn.Module):
         return result
 
 
-class Tail(nn.Module):
+class TextureHead(nn.Module):
     """The texture head, which outputs a correction at four times the input's resolution.
 
     Unlike a head that writes all sixteen sub-pixels of a pixel at once, it has convolutions at two

@@ -29,7 +29,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """Quantised activations."""
+    """QuantisedNetwork activations."""
 
     data: Tensor
     """uint8 (N, C, H, W), channels last."""
@@ -120,7 +120,7 @@ class ByteConvolution:
         return functional.pad(x.data, border, value=x.scale.zero) if self._border else x.data
 
 
-def doubled(data: Tensor) -> Tensor:
+def repeated_pixels(data: Tensor) -> Tensor:
     """Repeat every pixel four times, and the border once more, to (N, C, 2H + 2, 2W + 2).
 
     Smoothing the result with the kernel 1 2 1 gives the bilinear enlargement: the columns a a b b
@@ -140,6 +140,6 @@ def _twice(length: int) -> Tensor:
 
 
 def smoothing(channels: int) -> Tensor:
-    """Return the kernel that smooths each channel of `doubled`, float32 (C, 1, 3, 3)."""
+    """Return the kernel that smooths each channel of `repeated_pixels`, float32 (C, 1, 3, 3)."""
     line = torch.tensor([0.25, 0.5, 0.25])
     return (line[:, None] * line).expand(channels, 1, 3, 3)

@@ -30,3 +30,11 @@ class Consistifier(nn.Module):
         x = (genuine - 0.5).to(self.stem.weight.dtype)
         change: Tensor = self.head(self.trunk(self.stem(x)))
         return genuine + change.float()
+
+
+class IdentityConsistifier(nn.Module):
+    """A consistifier that corrects nothing."""
+
+    def forward(self, genuine: Tensor) -> Tensor:
+        """Return (N, 3, H, W) unchanged."""
+        return genuine

@@ -14,13 +14,18 @@ from torch.nn import functional
 from crsr_video.networks import onednn
 from crsr_video.networks.blocks import without_lattice
 from crsr_video.networks.plan import (
-    WIDENED,
+    BEFORE_SHUFFLE,
     InferenceNetwork,
     convolutions,
     factor,
     run_steps,
 )
-from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
+from crsr_video.networks.shuffle import (
+    cubic_subpixels,
+    fast_pixel_shuffle,
+    pixel_shuffle_by_two,
+    subpixels_first,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class _Layer:
     padding: list[int]
 
 
-class Fused:
+class FusedNetwork:
     """A network for inference on the CPU. Its input and output are float32 (N, 3, H, W).
 
     Args:
@@ -79,11 +84,11 @@ class Fused:
         change = self._convolved("head", x, "none").float()
         if self._factor == 1:
             return picture + change
-        return shuffled(change.add_(phases(picture, self._factor)), self._factor)
+        return fast_pixel_shuffle(change.add_(cubic_subpixels(picture, self._factor)), self._factor)
 
-    def widen(self, name: str, x: Tensor) -> Tensor:
+    def relu_and_shuffle(self, name: str, x: Tensor) -> Tensor:
         """Compute a convolution and its ReLU in one call of oneDNN, then rearrange the pixels."""
-        return widened(self._convolved(name, x, "relu"))
+        return pixel_shuffle_by_two(self._convolved(name, x, "relu"))
 
     def texture(self, name: str, x: Tensor, picture: Tensor, share: float) -> Tensor:
         """Add a share of the correction to the picture in float32."""
@@ -102,7 +107,7 @@ class Fused:
             module = convolutions(self._network)[name]
             assert module.bias is not None
             weight, bias = module.weight.detach(), module.bias.detach()
-            if name in WIDENED:
+            if name in BEFORE_SHUFFLE:
                 weight, bias = subpixels_first(weight), subpixels_first(bias)
             weight, bias = weight.to(self._dtype), bias.to(self._dtype)
             stride, padding = list(module.stride), [int(p) for p in module.padding]

@@ -18,7 +18,7 @@ InferenceNetwork = Consistifier | SuperResolver
 """Networks that `run_steps` knows."""
 
 
-WIDENED = ("tail.first", "tail.third")
+BEFORE_SHUFFLE = ("tail.first", "tail.third")
 """Convolutions before a pixel shuffle."""
 
 
@@ -43,7 +43,7 @@ class Backend(Protocol[_State]):
     def head(self, x: _State, picture: Tensor) -> Tensor:
         """Compute the last convolution, and return the picture, float32 (N, 3, fH, fW)."""
 
-    def widen(self, name: str, x: _State) -> _State:
+    def relu_and_shuffle(self, name: str, x: _State) -> _State:
         """Compute a convolution, a ReLU and a pixel shuffle by 2."""
 
     def texture(self, name: str, x: _State, picture: Tensor, share: float) -> Tensor:
@@ -68,8 +68,8 @@ def run_steps(network: InferenceNetwork, backend: Backend[_State], picture: Tens
     if not isinstance(network, SuperResolver) or network.tail is None or network.texture == 0:
         return drawn
     refined = blocks("tail.refine", full)
-    x = backend.relu("tail.second", backend.widen("tail.first", refined))
-    x = backend.widen("tail.third", x)
+    x = backend.relu("tail.second", backend.relu_and_shuffle("tail.first", refined))
+    x = backend.relu_and_shuffle("tail.third", x)
     return backend.texture("tail.last", x, drawn, network.texture)
 
 

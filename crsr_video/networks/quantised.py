@@ -14,15 +14,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from crsr_video.networks.blocks import enlarge, without_lattice
-from crsr_video.networks.codes import ByteConvolution, Codes, Scale, doubled, smoothing
+from crsr_video.networks.codes import ByteConvolution, Codes, Scale, repeated_pixels, smoothing
 from crsr_video.networks.plan import (
-    WIDENED,
+    BEFORE_SHUFFLE,
     InferenceNetwork,
     convolutions,
     factor,
     run_steps,
 )
-from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
+from crsr_video.networks.shuffle import (
+    cubic_subpixels,
+    fast_pixel_shuffle,
+    pixel_shuffle_by_two,
+    subpixels_first,
+)
 
 Ranges = Mapping[str, tuple[float, float]]
 """Lowest and highest usual value of the result of each step, by the name of its convolution."""
@@ -72,7 +77,7 @@ class RangeObserver:
             return picture + change
         return enlarge(picture, self._factor) + functional.pixel_shuffle(change, self._factor)
 
-    def widen(self, name: str, x: Tensor) -> Tensor:
+    def relu_and_shuffle(self, name: str, x: Tensor) -> Tensor:
         """Compute a convolution, a ReLU and a pixel shuffle. Record the range after the ReLU."""
         return functional.pixel_shuffle(self.relu(name, x), 2)
 
@@ -90,7 +95,7 @@ class RangeObserver:
         return x
 
 
-class Quantised:
+class QuantisedNetwork:
     """A network in int8 for inference on the CPU, whose input and output are float32 (N, 3, H, W).
 
     Args:
@@ -135,7 +140,7 @@ class Quantised:
     def upsample(self, name: str, x: Codes, onto: Codes) -> Codes:
         """Mix the channels, double the resolution, and smooth the result while adding it."""
         mixed = self._layer(name, x)(x, self._scales[_mixed(name)])
-        large = Codes(doubled(mixed.data), mixed.scale)
+        large = Codes(repeated_pixels(mixed.data), mixed.scale)
         return self._smooth(name, large)(large, self._scales[name], onto=onto)
 
     def head(self, x: Codes, picture: Tensor) -> Tensor:
@@ -143,12 +148,12 @@ class Quantised:
         change = self._layer("head", x).values(x)
         if self._factor == 1:
             return picture + change
-        return shuffled(change.add_(phases(picture, self._factor)), self._factor)
+        return fast_pixel_shuffle(change.add_(cubic_subpixels(picture, self._factor)), self._factor)
 
-    def widen(self, name: str, x: Codes) -> Codes:
+    def relu_and_shuffle(self, name: str, x: Codes) -> Codes:
         """Compute the convolution and the ReLU in one call of oneDNN, then shuffle the pixels."""
         wide = self.relu(name, x)
-        return Codes(widened(wide.data), wide.scale)
+        return Codes(pixel_shuffle_by_two(wide.data), wide.scale)
 
     def texture(self, name: str, x: Codes, picture: Tensor, share: float) -> Tensor:
         """Add the texture to the picture in float32."""
@@ -161,7 +166,7 @@ class Quantised:
             assert module.bias is not None
             weight, bias = module.weight.detach().float(), module.bias.detach().float()
             padding = int(module.padding[0])
-            if name in WIDENED:
+            if name in BEFORE_SHUFFLE:
                 weight, bias = subpixels_first(weight), subpixels_first(bias)
             if name == "stem":
                 bias = bias - 0.5 * weight.sum((1, 2, 3))  # The network was trained on x - 0.5.

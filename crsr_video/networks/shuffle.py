@@ -12,7 +12,7 @@ _REACH = 2
 """Number of pixels beyond the edge that the cubic kernels use."""
 
 
-def shuffled(x: Tensor, factor: int) -> Tensor:
+def fast_pixel_shuffle(x: Tensor, factor: int) -> Tensor:
     """Return `functional.pixel_shuffle` of a channels-last float32 tensor (N, 3 * f * f, H, W).
 
     Four neighbouring sub-pixels of a row are adjacent in memory before and after the shuffle.
@@ -27,7 +27,7 @@ def shuffled(x: Tensor, factor: int) -> Tensor:
 
 
 def subpixels_first(weight: Tensor) -> Tensor:
-    """Reorder a convolution's output channels so that `widened` can replace a pixel shuffle by 2.
+    """Reorder a convolution's output channels as `pixel_shuffle_by_two` needs them.
 
     Args:
         weight: Weights (4C, ...) or biases (4C,); channel 4c + s is sub-pixel s of channel c.
@@ -36,7 +36,7 @@ def subpixels_first(weight: Tensor) -> Tensor:
     return grouped.transpose(0, 1).reshape(weight.shape)
 
 
-def widened(x: Tensor) -> Tensor:
+def pixel_shuffle_by_two(x: Tensor) -> Tensor:
     """Return the pixel shuffle by 2 of channels that `subpixels_first` has reordered.
 
     The channels of two neighbouring sub-pixels are adjacent in memory before and after the shuffle,
@@ -54,7 +54,7 @@ def widened(x: Tensor) -> Tensor:
     return moved.permute(0, 3, 1, 2)
 
 
-def phases(picture: Tensor, factor: int) -> Tensor:
+def cubic_subpixels(picture: Tensor, factor: int) -> Tensor:
     """Compute the sub-pixels of `blocks.enlarge`, before they are moved to their positions.
 
     Args:

@@ -7,7 +7,7 @@ sixteen sub-pixels of every pixel at once (sub-pixel convolution, Shi et al. 201
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crsr_video.networks.blocks import Hourglass, Tail, begin_at_zero, enlarge
+from crsr_video.networks.blocks import Hourglass, TextureHead, begin_at_zero, enlarge
 
 
 class SuperResolver(nn.Module):
@@ -45,7 +45,7 @@ class SuperResolver(nn.Module):
         self.head = nn.Conv2d(channels[0], 3 * self.factor**2, 3, padding=1)
         # The head starts with weights of zero, so training starts from the bicubic enlargement.
         begin_at_zero(self.head)
-        self.tail = Tail(channels[0], tail, refinement) if tail else None
+        self.tail = TextureHead(channels[0], tail, refinement) if tail else None
         self.texture = 0.0
         """Share of the texture head's output that is added to the picture, 0 to 1."""
         self.ranges: dict[str, tuple[float, float]] | None = None
@@ -72,3 +72,13 @@ class SuperResolver(nn.Module):
             return picture
         change: Tensor = self.tail(features)
         return picture + self.texture * change
+
+
+class Bicubic(nn.Module):
+    """A super-resolver that enlarges bicubically, which is the baseline of all comparisons."""
+
+    factor = 4
+
+    def forward(self, consistent: Tensor) -> Tensor:
+        """Map (N, 3, H, W) to (N, 3, 4H, 4W)."""
+        return enlarge(consistent, self.factor)

@@ -13,10 +13,10 @@ from crsr_video.errors import first_lines
 from crsr_video.imaging.masks import window
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.blocks import use_channels_last
-from crsr_video.networks.fused import Fused
+from crsr_video.networks.fused import FusedNetwork
 from crsr_video.networks.plan import factor
-from crsr_video.networks.quantised import Quantised
-from crsr_video.networks.shuffle import phases, shuffled
+from crsr_video.networks.quantised import QuantisedNetwork
+from crsr_video.networks.shuffle import cubic_subpixels, fast_pixel_shuffle
 from crsr_video.runtime.cuda_graphs import STEP_BY_STEP, Forward, RecordedForward, fastest_launch
 from crsr_video.runtime.measurements import measured_once
 from crsr_video.runtime.placement import INT8, Placement, processor
@@ -107,7 +107,7 @@ class Windowed:
         if self._factor == 1:
             whole = picture.clone()
         else:
-            whole = shuffled(phases(picture, self._factor), self._factor)
+            whole = fast_pixel_shuffle(cubic_subpixels(picture, self._factor), self._factor)
         rows, columns = (
             slice(self._factor * side.start, self._factor * side.stop) for side in part
         )
@@ -157,10 +157,10 @@ def _fast_ways(
         yield (
             f"{INT8}, fused, with {fine.precision} above {MOST_INT8_PIXELS} pixels",
             lambda: _BySize(
-                Quantised(network, ranges), lambda: _fastest(copy.deepcopy(network), fine)[1]
+                QuantisedNetwork(network, ranges), lambda: _fastest(copy.deepcopy(network), fine)[1]
             ),
         )
-    yield f"{fine.precision}, fused", lambda: Fused(network, placement.dtype)
+    yield f"{fine.precision}, fused", lambda: FusedNetwork(network, placement.dtype)
 
 
 def _agrees(name: str, forward: Forward, network: Consistifier | SuperResolver) -> bool:

@@ -13,9 +13,9 @@ from crsr_video.errors import TrainingError
 from crsr_video.files import write_file
 from crsr_video.imaging.psnr import psnr
 from crsr_video.networks import Consistifier, SuperResolver
-from crsr_video.networks.fused import Fused
+from crsr_video.networks.fused import FusedNetwork
 from crsr_video.networks.plan import InferenceNetwork, run_steps
-from crsr_video.networks.quantised import Quantised, RangeObserver, Ranges
+from crsr_video.networks.quantised import QuantisedNetwork, RangeObserver, Ranges
 from crsr_video.runtime import placement as devices
 from crsr_video.training.data import Faces, Tier, batch
 from crsr_video.training.degrade import FACTOR, clean, degrade
@@ -147,10 +147,10 @@ def compare(
 ) -> Agreement:
     """Compare the pair in int8 with the pair in bf16."""
     first, second = _networks(pair)
-    fine = [Fused(first, torch.bfloat16), Fused(second, torch.bfloat16)]
+    fine = [FusedNetwork(first, torch.bfloat16), FusedNetwork(second, torch.bfloat16)]
     coarse = [
-        Quantised(first, ranges["consistifier"]),
-        Quantised(second, ranges["superresolver"]),
+        QuantisedNetwork(first, ranges["consistifier"]),
+        QuantisedNetwork(second, ranges["superresolver"]),
     ]
     similarities, costs = [], []
     for sample in samples:
@@ -167,7 +167,7 @@ def compare(
     )
 
 
-def _chain(pair: list[Fused] | list[Quantised], picture: Tensor) -> Tensor:
+def _chain(pair: list[FusedNetwork] | list[QuantisedNetwork], picture: Tensor) -> Tensor:
     return pair[1](pair[0](picture).clamp_(0, 1))
 
 

@@ -6,11 +6,16 @@ from torch.nn import functional
 
 from crsr_video.networks import Consistifier, SuperResolver
 from crsr_video.networks.blocks import enlarge
-from crsr_video.networks.codes import ByteConvolution, Codes, Scale, doubled, smoothing
-from crsr_video.networks.fused import Fused
+from crsr_video.networks.codes import ByteConvolution, Codes, Scale, repeated_pixels, smoothing
+from crsr_video.networks.fused import FusedNetwork
 from crsr_video.networks.plan import convolutions, run_steps
-from crsr_video.networks.quantised import Quantised, RangeObserver
-from crsr_video.networks.shuffle import phases, shuffled, subpixels_first, widened
+from crsr_video.networks.quantised import QuantisedNetwork, RangeObserver
+from crsr_video.networks.shuffle import (
+    cubic_subpixels,
+    fast_pixel_shuffle,
+    pixel_shuffle_by_two,
+    subpixels_first,
+)
 from tests.support.processor import needs_onednn, needs_vnni
 
 SIZES = [(32, 32), (12, 40), (64, 64), (4, 4)]
@@ -68,7 +73,7 @@ def ranges_of(network):
 @pytest.mark.parametrize("network", networks(), ids=NAMES)
 def test_fused_in_float32_is_the_network_itself(network, size):
     picture = pictures(*size)
-    assert (Fused(network, torch.float32)(picture) - network(picture)).abs().max() < 2e-6
+    assert (FusedNetwork(network, torch.float32)(picture) - network(picture)).abs().max() < 2e-6
 
 
 @needs_onednn
@@ -76,7 +81,7 @@ def test_fused_in_float32_is_the_network_itself(network, size):
 @pytest.mark.parametrize("network", networks(), ids=NAMES)
 def test_fused_in_bf16_is_as_close_as_the_network_in_bf16(network):
     picture, exact = pictures(), network(pictures())
-    fused = Fused(network, torch.bfloat16)(picture)
+    fused = FusedNetwork(network, torch.bfloat16)(picture)
     again = type(network)
     assert fused.dtype == torch.float32
     plain = again.forward(_copy(network).to(torch.bfloat16), picture)
@@ -98,7 +103,7 @@ def _copy(network):
 def test_eight_bits_lose_little(network, size):
     """This includes the edges, which are padded differently."""
     picture = pictures(*size)
-    exact, found = network(picture), Quantised(network, ranges_of(network))(picture)
+    exact, found = network(picture), QuantisedNetwork(network, ranges_of(network))(picture)
     base = picture if network is None or isinstance(network, Consistifier) else enlarge(picture, 4)
     correction = (exact - base).square().mean().sqrt()
     error = (found - exact).square().mean().sqrt()
@@ -111,7 +116,7 @@ def test_eight_bits_lose_little(network, size):
 @torch.inference_mode()
 @pytest.mark.parametrize("network", networks(), ids=NAMES)
 def test_in_eight_bits_a_picture_does_not_depend_on_its_batch(network):
-    quantised, batch = Quantised(network, ranges_of(network)), pictures(count=3)
+    quantised, batch = QuantisedNetwork(network, ranges_of(network)), pictures(count=3)
     together = quantised(batch)
     for index in range(3):
         assert torch.equal(quantised(batch[index : index + 1]), together[index : index + 1])
@@ -121,7 +126,7 @@ def test_in_eight_bits_a_picture_does_not_depend_on_its_batch(network):
 def test_ranges_of_another_network_are_refused():
     small, large, _ = networks()
     with pytest.raises(KeyError):
-        Quantised(large, ranges_of(small))(pictures())
+        QuantisedNetwork(large, ranges_of(small))(pictures())
 
 
 @needs_vnni
@@ -129,7 +134,7 @@ def test_ranges_of_another_network_are_refused():
 def test_a_fresh_network_in_eight_bits_corrects_nothing():
     network = SuperResolver((8, 12, 16), (1, 1), 1, (1, 1)).eval()
     assert (
-        Quantised(network, ranges_of(network))(pictures()) - network(pictures())
+        QuantisedNetwork(network, ranges_of(network))(pictures()) - network(pictures())
     ).abs().max() < 1e-6
 
 
@@ -137,7 +142,7 @@ def test_a_fresh_network_in_eight_bits_corrects_nothing():
 def test_a_way_leaves_weights_and_input_alone():
     network, picture = networks()[1], pictures()
     weights, before = network.head.weight.clone(), picture.clone()
-    Fused(network, torch.bfloat16)(picture)
+    FusedNetwork(network, torch.bfloat16)(picture)
     assert torch.equal(network.head.weight, weights)
     assert torch.equal(picture, before)
 
@@ -155,17 +160,17 @@ def test_walking_is_what_the_network_does():
 def test_without_texture_the_texture_head_takes_no_part():
     network, picture = textured(), pictures()
     network.texture = 0.0
-    plain = Fused(network, torch.float32)(picture)
+    plain = FusedNetwork(network, torch.float32)(picture)
     torch.nn.init.normal_(network.tail.first.weight)
-    assert torch.equal(Fused(network, torch.float32)(picture), plain)
+    assert torch.equal(FusedNetwork(network, torch.float32)(picture), plain)
     assert "tail.first" not in ranges_of(network)
 
 
 @torch.inference_mode()
-def test_widened_is_a_pixel_shuffle_of_reordered_channels():
+def test_pixel_shuffle_by_two_shuffles_reordered_channels():
     x = torch.rand(2, 12, 5, 7)
     ordered = subpixels_first(x.transpose(0, 1)).transpose(0, 1)
-    found = widened(ordered.contiguous(memory_format=torch.channels_last))
+    found = pixel_shuffle_by_two(ordered.contiguous(memory_format=torch.channels_last))
     assert torch.equal(found, functional.pixel_shuffle(x, 2))
     assert found.is_contiguous(memory_format=torch.channels_last)
 
@@ -175,22 +180,24 @@ def test_widened_is_a_pixel_shuffle_of_reordered_channels():
 @torch.inference_mode()
 def test_the_cheap_shuffle_moves_the_same_numbers(factor, size):
     x = torch.rand(2, 3 * factor**2, *size).contiguous(memory_format=torch.channels_last)
-    found = shuffled(x, factor)
+    found = fast_pixel_shuffle(x, factor)
     assert found.is_contiguous()
     assert torch.equal(found, functional.pixel_shuffle(x, factor))
 
 
 @torch.inference_mode()
-def test_phases_are_the_enlarged_picture():
+def test_cubic_subpixels_are_the_enlarged_picture():
     picture = pictures(16, 20)
-    assert (shuffled(phases(picture, 4), 4) - enlarge(picture, 4)).abs().max() < 1e-6
+    assert (
+        fast_pixel_shuffle(cubic_subpixels(picture, 4), 4) - enlarge(picture, 4)
+    ).abs().max() < 1e-6
 
 
-def test_doubled_and_smoothed_is_bilinear():
+def test_repeated_and_smoothed_pixels_are_bilinear():
     x = torch.randint(0, 256, (2, 5, 6, 9), dtype=torch.uint8)
     x = x.contiguous(memory_format=torch.channels_last)
     expected = functional.interpolate(x.float(), scale_factor=2, mode="bilinear")
-    found = functional.conv2d(doubled(x).float(), smoothing(5), groups=5)
+    found = functional.conv2d(repeated_pixels(x).float(), smoothing(5), groups=5)
     assert (found - expected).abs().max() < 1e-3
 
 

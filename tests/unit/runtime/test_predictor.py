@@ -8,7 +8,7 @@ import torch
 from crsr_video.imaging.masks import face_mask, window
 from crsr_video.networks import Bicubic, Consistifier, IdentityConsistifier, SuperResolver, onednn
 from crsr_video.networks.plan import run_steps
-from crsr_video.networks.quantised import Quantised, RangeObserver
+from crsr_video.networks.quantised import QuantisedNetwork, RangeObserver
 from crsr_video.runtime import measurements, predictor
 from crsr_video.runtime.predictor import Predictor, Windowed
 from tests.support.operations import CPU
@@ -82,7 +82,7 @@ def test_a_fast_way_that_does_not_work_here_is_not_taken(monkeypatch, fault):
             raise NotImplementedError("no such operation")
         return lambda picture: torch.zeros(1, 3, 64, 64) * picture.sum()
 
-    monkeypatch.setattr(predictor, "Fused", broken)
+    monkeypatch.setattr(predictor, "FusedNetwork", broken)
     made = network()
     plain = copy.deepcopy(made)
     assert away(Predictor(made, CPU)(pictures()), plain(pictures())) < 1e-6
@@ -176,8 +176,8 @@ def test_large_pictures_leave_the_int8_network_as_it_is(monkeypatch):
     expected = measured(network())
     run = Predictor(measured(network()), coarse)
     assert run.method.startswith("int8")
-    small = Quantised(expected, expected.ranges)(pictures())
-    monkeypatch.setattr(predictor, "Fused", lambda *_: 1 / {}["missing"])
+    small = QuantisedNetwork(expected, expected.ranges)(pictures())
+    monkeypatch.setattr(predictor, "FusedNetwork", lambda *_: 1 / {}["missing"])
     large = run(pictures(1, 96))
     assert away(large, network()(pictures(1, 96))) < 0.02
     # Another batch: its weights are laid out only now.
