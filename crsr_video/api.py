@@ -248,11 +248,7 @@ def _to_caller(frame: Frame) -> Any:
 
 
 def _refuse_file_settings(config: EnhancerConfig) -> None:
-    """Refuse settings that have no meaning without a file.
-
-    Raises:
-        ConfigError: Such a setting differs from its default.
-    """
+    """Refuse settings that have no meaning without a file."""
     if not isinstance(config, Config):
         return
     usual = Config()

@@ -265,11 +265,7 @@ class Pipeline(Closing):
         return self._loaded_runs
 
     def _wait_for_stages(self) -> None:
-        """Wait until all stages are loaded. Any thread may call this.
-
-        Raises:
-            CrsrError: The stages cannot be loaded.
-        """
+        """Wait until all stages are loaded. Any thread may call this."""
         if self._loading is None:
             return
         restoration = self._loading.result()

@@ -323,11 +323,7 @@ class _Queue:
         self._error: BaseException | None = None
 
     def put(self, item: Any) -> None:
-        """Append an item, after waiting until there is room for it.
-
-        Raises:
-            _Stopped: The chain is stopping.
-        """
+        """Append an item, after waiting until there is room for it."""
         size = _size_of(item)
         with self._changed:
             while not self._is_stopped and self._is_full(size):

@@ -167,12 +167,7 @@ def enhance(
 
 
 def _check_names(sources: tuple[Path, ...], output: str | None, *, is_recursive: bool) -> None:
-    """Refuse names of inputs and outputs that look like mistakes, and suggest what to write.
-
-    Raises:
-        ConfigError: A name has to be written in another way.
-        InputError: The input does not exist, but a file with a similar name does.
-    """
+    """Refuse names of inputs and outputs that look like mistakes, and suggest what to write."""
     last = sources[-1]
     spaced = Path(" ".join(map(str, sources)))
     if len(sources) > 1 and not sources[0].exists() and spaced.is_file():

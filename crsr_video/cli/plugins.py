@@ -95,11 +95,7 @@ def uninstall(force: bool) -> None:
 
 
 def _program(chosen: Path | None) -> Path:
-    """The crsr-video program that the effect should start.
-
-    Raises:
-        PluginError: If there is no such program.
-    """
+    """The crsr-video program that the effect should start."""
     from crsr_video.errors import PluginError
 
     running = Path(sys.argv[0])
@@ -254,11 +250,6 @@ def _check_effect_options(values: dict[str, Any]) -> None:
 
     The effect's server would refuse a wrong value only while FFmpeg runs, and every frame would
     then pass unchanged.
-
-    Raises:
-        ConfigError: If a value is out of its range.
-        WeightsError: If there is no such model.
-        TracksError: If the tracks file is damaged.
     """
     from crsr_video import weights
     from crsr_video.config import EnhancerConfig, parse_people
@@ -297,11 +288,7 @@ def _effect_parameters(values: dict[str, Any]) -> Any:
 
 
 def _pipe_words(values: dict[str, Any]) -> tuple[str, ...]:
-    """Options of ``crsr-video enhance`` that differ from its defaults.
-
-    Raises:
-        ConfigError: If an option works only with the effect.
-    """
+    """Options of ``crsr-video enhance`` that differ from its defaults."""
     from crsr_video.errors import ConfigError
 
     for name in ("compare", "debug", "tracks", "persons"):

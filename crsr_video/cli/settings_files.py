@@ -157,11 +157,7 @@ def _settings(
     *,
     is_foreign: bool,
 ) -> Iterator[tuple[str, Setting]]:
-    """Yield the names of parameters and their settings from a table.
-
-    Raises:
-        ConfigError: An option is unknown or not allowed, or its value is wrong.
-    """
+    """Yield the names of parameters and their settings from a table."""
     options = {
         name.lstrip("-"): parameter
         for parameter in command.params

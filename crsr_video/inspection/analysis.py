@@ -178,14 +178,7 @@ def _check(
     overwrite: bool,
     min_face: float,
 ) -> None:
-    """Check, before anything is read, that all results can be written.
-
-    Raises:
-        InputError: The source cannot be read.
-        OutputError: A result exists or cannot be written.
-        ConfigError: `min_face` is out of range, two results have the same name, or the sheet does
-            not have the suffix of a PNG or JPEG file.
-    """
+    """Check, before anything is read, that all results can be written."""
     check_path(source)
     if not 0 <= min_face < tracks_file.FARTHEST:
         raise ConfigError(f"`min_face` must not be negative, but is {min_face:g}")

@@ -311,11 +311,7 @@ _PARAMETER = re.compile(r"Error parsing option '([^ =]*)|Unknown option: ([^ .]*
 
 
 def _refuse_unknown_parameters(context: VideoCodecContext, options: dict[str, str]) -> None:
-    """Refuse parameters within "x264-params" and the like that the encoder would ignore.
-
-    Raises:
-        EncoderError: There is such a parameter.
-    """
+    """Refuse parameters within "x264-params" and the like that the encoder would ignore."""
     for key, value in options.items():
         if key.endswith("-params") and value not in ("", "log-level=none"):
             for line in _log_of(context, options, logging.WARNING):

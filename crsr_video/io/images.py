@@ -253,11 +253,7 @@ def add_heif() -> None:
 
 
 def _deep_pixels(image: Image.Image, data: bytes) -> Pixels | None:
-    """Return the pixels of a PNG or TIFF file with 16 bits a channel, which Pillow would cut to 8.
-
-    Raises:
-        InputError: OpenCV cannot read the file.
-    """
+    """Return the pixels of a PNG or TIFF file with 16 bits, which Pillow would cut to 8."""
     if image.format == "PNG":
         bits = data[24]
     elif image.format == "TIFF":
@@ -279,11 +275,7 @@ def _deep_pixels(image: Image.Image, data: bytes) -> Pixels | None:
 
 
 def _without_orientation(data: bytes) -> bytes:
-    """Return a TIFF file with its orientation set to upright, since OpenCV would rotate it.
-
-    Raises:
-        InputError: The file is a BigTIFF, whose tags are stored in another way.
-    """
+    """Return a TIFF file with its orientation set to upright, since OpenCV would rotate it."""
     order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
     if int.from_bytes(data[2:4], order) != 42:
         raise InputError("BigTIFF pictures with 16 bits cannot be read")
@@ -304,11 +296,7 @@ def swapped(pixels: Any) -> Pixels:
 
 
 def _pixels(image: Image.Image, name: str) -> Pixels:
-    """Return the pixels of a Pillow image.
-
-    Raises:
-        InputError: Its mode is not supported.
-    """
+    """Return the pixels of a Pillow image."""
     mode = image.mode
     has_alpha = "transparency" in image.info or mode in ("PA", "La", "RGBa")
     if mode in ("I;16", "I;16L", "I;16B", "I;16N"):

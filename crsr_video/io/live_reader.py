@@ -243,12 +243,7 @@ class LiveReader(Closing):
         return self._connect()
 
     def _reconnect(self, problem: str) -> BackgroundConnection:
-        """Reconnect. For a network source or a camera, try until it succeeds.
-
-        Raises:
-            InputError: The settings forbid reconnecting, or the source cannot be reconnected to.
-            Stopped: The iteration was interrupted.
-        """
+        """Reconnect. For a network source or a camera, try until it succeeds."""
         name, delay = self._target.name, FIRST_DELAY_SECONDS
         is_lasting = self._target.kind in (SourceKind.NETWORK, SourceKind.DEVICE)
         is_over = self._input_pipe is not None and self._input_pipe.is_exhausted

@@ -129,11 +129,7 @@ class LiveWriter(OutputWriter):
         return connector.state if connector is not None else super().state
 
     def _connect(self) -> None:
-        """Make the first connection, which is attempted only once.
-
-        Raises:
-            OutputError: There is no connection within `connect_seconds`.
-        """
+        """Make the first connection, which is attempted only once."""
         seconds = self._settings.connect_seconds
         connector = Connector(self.plan.destination, seconds)
         try:

@@ -89,11 +89,7 @@ def lock_name(path: Path) -> Path:
 
 
 def _opened(path: Path) -> FileIO:
-    """Open or create the file, without following a link to somebody else's file.
-
-    Raises:
-        OSError: The file cannot be opened.
-    """
+    """Open or create the file, without following a link to somebody else's file."""
     return open_regular(path, os.O_RDWR | os.O_CREAT)
 
 

@@ -104,9 +104,6 @@ def _create_locked(temporary: Path) -> IO[bytes] | None:
     """Create a file and lock it: while it is open, `remove_leftovers` does not touch it.
 
     There is no such lock on Windows, which does not remove open files anyway.
-
-    Raises:
-        OSError: The file cannot be created.
     """
     if fcntl is None:
         return None

@@ -163,11 +163,7 @@ class OutputWriter(Closing):
             self._is_busy = False
 
     def _handle_break(self, error: OutputError) -> None:
-        """Handle a failure to write.
-
-        Raises:
-            OutputError: The failure ends the run.
-        """
+        """Handle a failure to write."""
         raise error
 
     # Ending -------------------------------------------------------------------------------------

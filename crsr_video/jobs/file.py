@@ -82,12 +82,7 @@ def enhance(
 
 
 def _check_pipes(source: str | Path, output: str | Path | None, config: Config) -> None:
-    """Refuse settings that need files if the source or the output is a pipe.
-
-    Raises:
-        ConfigError: A setting needs a file.
-        OutputError: Standard output is a terminal.
-    """
+    """Refuse settings that need files if the source or the output is a pipe."""
     reads, writes = pipes.is_standard(source), pipes.is_standard(output)
     if not (reads or writes):
         return

@@ -69,11 +69,7 @@ def enhance_picture(run: FileRun) -> Summary:
 
 
 def _check_picture_settings(source: Path, config: Config) -> None:
-    """Refuse settings that have no meaning for a picture.
-
-    Raises:
-        ConfigError: Such a setting differs from its default.
-    """
+    """Refuse settings that have no meaning for a picture."""
     usual = Config()
     reading = [(config.reading, usual.reading, item.name) for item in fields(ReadSettings)]
     output = [

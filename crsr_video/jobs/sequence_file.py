@@ -142,11 +142,7 @@ def _video_frames(
 
 @contextmanager
 def _new_pictures(output: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield a pattern in a hidden folder, whose pictures are moved to `output` on success.
-
-    Raises:
-        OutputError: Pictures with these names exist, or they cannot be written.
-    """
+    """Yield a pattern in a hidden folder, whose pictures are moved to `output` on success."""
     if not output.parent.is_dir():
         raise OutputError(f"{output.parent}: no such folder")
     try:

@@ -280,11 +280,7 @@ class _LiveRun:
     # Reports ------------------------------------------------------------------------------------
 
     def _check_output(self) -> None:
-        """Refuse an output that would replace the source.
-
-        Raises:
-            OutputError: The output is the source.
-        """
+        """Refuse an output that would replace the source."""
         source, output = Path(self._settings.source), Path(self._settings.output or "")
         if source.is_file() and output.is_file() and source.samefile(output):
             raise OutputError(f"{output}: is the source itself")

@@ -171,12 +171,7 @@ class Client(Closing):
     def _ask(
         self, request: Request, *, descriptor: int = -1, timeout: float | None = None
     ) -> Answer:
-        """Send a request, and return its answer.
-
-        Raises:
-            ServerError: The server has gone, does not answer, or refuses.
-            VersionError: The server has another version.
-        """
+        """Send a request, and return its answer."""
         self._sequence += 1
         try:
             self._connection.send(
@@ -199,11 +194,7 @@ class Client(Closing):
         return answer
 
     def _connect(self, command: Sequence[str] | None, timeout: float) -> socket.socket:
-        """Return a connected socket, after starting a server if there is none.
-
-        Raises:
-            ServerError: There is no server, and none starts in time.
-        """
+        """Return a connected socket, after starting a server if there is none."""
         link = _try_connect(self.path)
         if link is not None:
             return link

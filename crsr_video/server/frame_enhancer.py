@@ -108,12 +108,7 @@ class FrameEnhancer(Closing):
         return built
 
     def _stage_factory(self, settings: EffectSettings) -> Callable[[], Stage[Frame, TrackedFrame]]:
-        """Return a function that creates the stage that finds the faces.
-
-        Raises:
-            TracksError: The tracks file cannot be used.
-            ServerError: Too many tracks files are in use.
-        """
+        """Return a function that creates the stage that finds the faces."""
         if settings.tracks:
             path = Path(settings.tracks)
             index = self._shared.tracks(path)

@@ -138,11 +138,7 @@ class Server(Closing):
         thread.start()
 
     def _check_client(self, connection: MessageConnection) -> None:
-        """Refuse clients of other users, and clients beyond the maximum number.
-
-        Raises:
-            ServerError: The client is refused.
-        """
+        """Refuse clients of other users, and clients beyond the maximum number."""
         if connection.peer_uid() != os.getuid():
             raise ServerError("the client belongs to another user")
         with self._lock:
@@ -209,11 +205,7 @@ class _Conversation(Closing):
         self._refusal = "no settings were sent"
 
     def answer(self, kind: int, payload: bytes, descriptors: list[int]) -> Answer:
-        """Answer a request. The descriptors that came with it are always closed.
-
-        Raises:
-            ProtocolError: The request is invalid, or not allowed now. The conversation must end.
-        """
+        """Answer a request. The descriptors that came with it are always closed."""
         with ExitStack() as stack:
             for descriptor in descriptors:
                 stack.callback(_close_descriptor, descriptor)

@@ -150,11 +150,7 @@ class ServerSocket(Closing):
 
 
 def _remove_dead_socket(path: Path) -> None:
-    """Remove the socket of a server that was killed.
-
-    Raises:
-        ServerError: The path exists and is not a socket.
-    """
+    """Remove the socket of a server that was killed."""
     try:
         found = path.lstat()
     except FileNotFoundError:

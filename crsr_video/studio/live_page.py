@@ -170,11 +170,7 @@ class _Session:
         return self._shown >= self.sent
 
     def receive(self, message: dict[str, Any] | bytes) -> None:
-        """Handle a message from the page.
-
-        Raises:
-            ConfigError: The message is invalid.
-        """
+        """Handle a message from the page."""
         if not isinstance(message, dict):
             raise ConfigError("the preview of a stream takes no pictures")
         try:

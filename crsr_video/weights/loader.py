@@ -82,11 +82,7 @@ def ranges_file(weights: Path) -> Path:
 
 
 def _ranges(weights: Path, sha256: str) -> dict[str, Ranges]:
-    """Return the ranges of each network, or an empty dict if the weights are not calibrated.
-
-    Raises:
-        WeightsError: The calibration file is damaged.
-    """
+    """Return the ranges of each network, or an empty dict if the weights are not calibrated."""
     path = ranges_file(weights)
     try:
         with open_regular(path, follow_links=True) as file:
@@ -174,11 +170,7 @@ def path_of(model: str) -> Path:
 
 
 def _known(model: str) -> ShippedWeights | None:
-    """Return the shipped weights of this name, or None if the model must be a file.
-
-    Raises:
-        WeightsError: The model is a name, but no shipped weights have this name.
-    """
+    """Return the shipped weights of this name, or None if the model must be a file."""
     known = {weights.name: weights for weights in shipped()}
     path = Path(model)
     if model in known:

@@ -102,11 +102,7 @@ class Connector:
 
 
 def _connect(destination: Destination, seconds: float, stop: threading.Event) -> ByteStream:
-    """Return a connected stream.
-
-    Raises:
-        OutputError: The connection was refused or not made in time, or the host is unknown.
-    """
+    """Return a connected stream."""
     try:
         with pyav.translated(OutputError, f"{destination.name}: cannot be reached"):
             return _open(destination, seconds, stop)

@@ -267,11 +267,7 @@ def _known_formats() -> set[str]:
 
 
 def _demuxer(settings: ReadSettings, more_formats: tuple[str, ...] = ()) -> str | None:
-    """Return FFmpeg's name of the requested format.
-
-    Raises:
-        ConfigError: FFmpeg does not know the format, or the format opens other files.
-    """
+    """Return FFmpeg's name of the requested format."""
     if settings.format is None:
         return None
     name = _DEMUXERS.get(settings.format, settings.format)
@@ -297,12 +293,7 @@ def _options(
 def _check_shape(
     settings: ReadSettings, name: str | None, *, is_live: bool = False
 ) -> dict[str, str]:
-    """Return size, pixel format and rate as FFmpeg's options.
-
-    Raises:
-        ConfigError: The source states these values itself, or a value is impossible.
-        InputError: The size is beyond the limits.
-    """
+    """Return size, pixel format and rate as FFmpeg's options."""
     shape = {}
     takes_shape = name == "rawvideo" or name in DEVICES
     # A live source may also have a rate if it is a stream without timestamps.

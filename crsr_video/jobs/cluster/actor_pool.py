@@ -161,11 +161,7 @@ class ActorPool:
             task.batch.answers.put(WorkerFailure("stopped", "ClusterError"))
 
     def _await_workers(self) -> None:
-        """Wait until all workers are ready, or until `START_SECONDS` have passed.
-
-        Raises:
-            ClusterError: No worker is ready.
-        """
+        """Wait until all workers are ready, or until `START_SECONDS` have passed."""
         end = time.monotonic() + START_SECONDS
         while self._preparing and time.monotonic() < end:
             self._check()
@@ -314,11 +310,7 @@ def _failure(task: _Task, error: Exception) -> WorkerFailure:
 
 
 def _checked(answer: SegmentDone | WorkerFailure, folder: Path) -> SegmentDone:
-    """Return an answer after checking that this machine sees the file that the worker wrote.
-
-    Raises:
-        ClusterError: The segment was not enhanced, or its file is missing or differs.
-    """
+    """Return an answer after checking that this machine sees the file that the worker wrote."""
     if isinstance(answer, WorkerFailure):
         raise ClusterError(answer.message)
     result = answer.result

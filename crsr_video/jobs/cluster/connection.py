@@ -74,11 +74,7 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def _host(address: str) -> str:
-    """Return the host of an address.
-
-    Raises:
-        ClusterError: The text is not a valid address.
-    """
+    """Return the host of an address."""
     host, colon, port = address.rpartition(":")
     if not colon or not host or "/" in address or not port.isdigit() or int(port) > 65535:
         raise ClusterError(f"invalid cluster address '{address}': use HOST:PORT or 'local'")
@@ -86,11 +82,7 @@ def _host(address: str) -> str:
 
 
 def _check_reachable(address: str) -> None:
-    """Check that a cluster answers. Ray itself would try for many minutes.
-
-    Raises:
-        ClusterError: The cluster does not answer.
-    """
+    """Check that a cluster answers. Ray itself would try for many minutes."""
     problem = f"no Ray cluster answers at {address}"
     try:
         port = int(address.rpartition(":")[2])
@@ -114,11 +106,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _start(ray: Any, address: str) -> None:
-    """Initialise Ray.
-
-    Raises:
-        ClusterError: Ray cannot be initialised.
-    """
+    """Initialise Ray."""
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if address == LOCAL:
         options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}

@@ -141,11 +141,7 @@ def _unseen_file(plan: Plan, folder: Path) -> str | None:
 
 
 def _unpacked(load: bytes) -> Any:
-    """Return the objects that `packed` serialised.
-
-    Raises:
-        InputError: The load comes from an incompatible version.
-    """
+    """Return the objects that `packed` serialised."""
     try:
         return pickle.loads(load)
     except Exception as error:

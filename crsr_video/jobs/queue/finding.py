@@ -170,11 +170,7 @@ class _Walk:
         self._found, self._overwrite = found, overwrite
 
     def sources(self, inputs: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
-        """Yield sources and their folders relative to the input folder.
-
-        Raises:
-            ConfigError: Results could replace sources.
-        """
+        """Yield sources and their folders relative to the input folder."""
         for path in inputs:
             if not _is_folder(path):
                 yield path, Path()
@@ -190,9 +186,6 @@ class _Walk:
         """Yield the videos and pictures in a folder in order of their names.
 
         Hidden files and results are left out.
-
-        Raises:
-            ConfigError: Results could replace sources.
         """
         any_found = False
         left_out: dict[str, list[Path]] = {}

@@ -124,11 +124,7 @@ def is_done(job: Job, config: Config) -> bool:
 
 
 def _is_whole_picture(path: Path, advice: str) -> bool:
-    """Return True for a picture that can be read.
-
-    Raises:
-        OutputError: The picture is damaged.
-    """
+    """Return True for a picture that can be read."""
     try:
         images.read(path)
     except InputError as error:

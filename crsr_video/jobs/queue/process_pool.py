@@ -141,11 +141,7 @@ class ProcessPool:
                 self._receive(next(w for w in self.workers if w.pipe is pipe), on_event)
 
     def _start_workers(self, waiting: int) -> None:
-        """Start as many processes as there is work for.
-
-        Raises:
-            CrsrError: No process can be started, and none is alive.
-        """
+        """Start as many processes as there is work for."""
         free = sum(worker.job is None for worker in self.workers)
         for _ in range(min(self._size - len(self.workers), waiting - free)):
             if self._failed_starts >= _MAX_FAILED_STARTS:

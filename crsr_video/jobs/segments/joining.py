@@ -79,11 +79,7 @@ def join(
 
 
 def _in_order(plan: Plan, results: Iterable[SegmentResult]) -> list[SegmentResult]:
-    """Return the results that have frames, in the order of their numbers.
-
-    Raises:
-        OutputError: There is not exactly one result for each segment.
-    """
+    """Return the results that have frames, in the order of their numbers."""
     found = sorted(results, key=lambda result: result.number)
     if [result.number for result in found] != [segment.number for segment in plan.segments]:
         raise OutputError(f"{plan.output}: segments are missing or given twice")

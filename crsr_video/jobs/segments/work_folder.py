@@ -188,11 +188,7 @@ class WorkFolder:
         return new
 
     def _resumed_plan(self, source: Path, output: Path, config: Config) -> Plan:
-        """Return the plan of the earlier run.
-
-        Raises:
-            OutputError: The result of the earlier run would differ from the result of this one.
-        """
+        """Return the plan of the earlier run."""
         record = self._journal.records[0]
         prefix, advice = f"{self._folder.path}: contains work begun", "--restart discards it"
         if record.get("format") != _FORMAT:

@@ -262,11 +262,7 @@ class _SegmentRunner(Runner):
 
 
 def _decoding_delay(path: Path, frames: int) -> int:
-    """Return by how many frames decoding precedes presentation in a finished segment file.
-
-    Raises:
-        OutputError: The file does not hold all frames, perhaps because the disk is full.
-    """
+    """Return by how many frames decoding precedes presentation in a finished segment file."""
     times = [packet.pts or 0 for packet in packets.packets(path)]
     if len(times) != frames:
         raise OutputError(
