@@ -2,8 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -18,6 +17,7 @@ from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.imaging.masks import window
 from crsr_video.imaging.transfers import transfers_for
 from crsr_video.io.pictures import picture_of
+from crsr_video.io.pyav import Passthrough
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
 from crsr_video.memory import peak_mib
@@ -30,6 +30,7 @@ from crsr_video.runtime.placement import Placement
 from crsr_video.runtime.predictor import MOST_INT8_PIXELS, Predictor
 from crsr_video.stages.base import Stage
 from crsr_video.stages.networks import head_part
+from crsr_video.stopwatch import Stopwatch
 from crsr_video.types import Crop, Face, Frame, TrackedFrame
 
 _GPU_BATCH = 16
@@ -150,20 +151,9 @@ def decoder_notices(case: BenchCase, clip: Path) -> tuple[str, ...]:
         return tuple(reader.report.notes)
 
 
-class _StageClock:
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        begin = time.process_time()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - begin
-
-
 def measure_stages(case: BenchCase, clip: Path, networks: Networks) -> StageTimes:
     """Measure the CPU time of each stage while everything runs on one thread."""
-    config, clock = configuration(case), _StageClock()
+    config, clock = configuration(case), Stopwatch(time.process_time)
     output = output_path(clip)
     crops, frames = Counter[ComputedCrop](), 0
     with (
@@ -175,7 +165,7 @@ def measure_stages(case: BenchCase, clip: Path, networks: Networks) -> StageTime
         pipeline.observer = lambda item, _: crops.update(
             _computed(face, face.crop, networks) for face in item.faces if face.crop is not None
         )
-        for frame in _enhanced_frames(reader, pipeline, clock):
+        for frame in _enhanced_frames(pipeline, clock.iterate("decode", reader)):
             frames += 1
             with clock("convert"):
                 picture_of(frame, reader.source.first, writer.plan.shape)
@@ -190,13 +180,8 @@ def measure_stages(case: BenchCase, clip: Path, networks: Networks) -> StageTime
     return StageTimes({name: 1000 * s / frames for name, s in seconds.items()}, crops, frames)
 
 
-def _enhanced_frames(reader: Reader, pipeline: Pipeline, clock: _StageClock) -> Iterator[Frame]:
-    items = iter(reader)
-    while True:
-        with clock("decode"):
-            item = next(items, None)
-        if item is None:
-            break
+def _enhanced_frames(pipeline: Pipeline, items: Iterable[Frame | Passthrough]) -> Iterator[Frame]:
+    for item in items:
         if isinstance(item, Frame):
             yield from pipeline.push(item)
     yield from pipeline.flush()

@@ -1,8 +1,6 @@
 """The networks that measure results: face recognition, ST-LPIPS and face models."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +14,7 @@ from crsr_video.evaluation.landmarks import FaceAnalyser
 from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.evaluation.stlpips import STLPIPS
 from crsr_video.imaging.tensor_chips import chips
+from crsr_video.stopwatch import Stopwatch
 from crsr_video.track import face_models
 from crsr_video.training.genuine import Framing
 from crsr_video.weights.packages import load_recognition
@@ -73,12 +72,12 @@ class MetricModels(Closing):
 
     Attributes:
         notes: A line for each network that is missing.
-        seconds: Total computing time of each measure, by name.
+        timed: Total computing time of each measure, by name.
     """
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-        self.seconds: dict[str, float] = {}
+        self.timed = Stopwatch()
         self.st_lpips = self._load(STLPIPS.load, "ST-LPIPS is not measured")
         self.embedder = self._load(Embedder, "identity is not measured")
         self.analyser = self._load(FaceAnalyser, "landmarks and detector are not measured")
@@ -89,13 +88,6 @@ class MetricModels(Closing):
         except CrsrError as error:
             self.notes.append(f"{consequence}: {error}")
             return None
-
-    @contextmanager
-    def timed(self, measure: str) -> Iterator[None]:
-        """Add the time that a `with` block takes to the total of a measure."""
-        began = time.perf_counter()
-        yield
-        self.seconds[measure] = self.seconds.get(measure, 0.0) + time.perf_counter() - began
 
     def close(self) -> None:
         """Release the face models."""

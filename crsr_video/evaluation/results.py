@@ -5,7 +5,7 @@ in every result. The crops are compared as in `flicker`, with the source as the 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -94,7 +94,7 @@ class ResultMeasurement:
         with ExitStack() as stack:
             tracker = stack.enter_context(Tracker())
             copies = [decoded(path, count) for path in results]
-            for number, item in enumerate(_tracked(tracker, decoded(source, count))):
+            for number, item in enumerate(tracker.process(decoded(source, count))):
                 finished = [next(copy, None) for copy in copies]
                 if None in finished:
                     path = results[finished.index(None)]
@@ -200,12 +200,6 @@ def _unique_names(results: Sequence[Path]) -> list[str]:
     """Return the file names without suffix if all differ, and otherwise the whole paths."""
     stems = [path.stem for path in results]
     return stems if len({SOURCE, *stems}) > len(stems) else [str(path) for path in results]
-
-
-def _tracked(tracker: Tracker, frames: Iterator[Frame]) -> Iterator[TrackedFrame]:
-    for frame in frames:
-        yield from tracker.push(frame)
-    yield from tracker.flush()
 
 
 def _row(track: int, name: str, series: Steadiness, source: Steadiness) -> ResultRow:

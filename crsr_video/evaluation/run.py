@@ -114,7 +114,7 @@ class Evaluation(Closing):
                 )
         on_videos = self._measure_videos(progress)
         return EvaluationReport(
-            self._facts(), on_pairs, on_genuine, on_videos, models.notes, models.seconds
+            self._facts(), on_pairs, on_genuine, on_videos, models.notes, models.timed.seconds
         )
 
     def write_sheet(self, path: Path, *, faces: int, real: bool) -> None:

@@ -119,8 +119,8 @@ def find_faces(clip: Clip, count: int) -> KnownFaces:
         TrainingError: If no face is visible long enough.
     """
     with Tracker() as tracker:
-        items = [tracker.push(from_rgb(p, i)) for i, p in enumerate(upright(clip.path, count))]
-        seen = [item.faces for some in (*items, tracker.flush()) for item in some]
+        frames = (from_rgb(picture, i) for i, picture in enumerate(upright(clip.path, count)))
+        seen = [item.faces for item in tracker.process(frames)]
     return choose_faces(seen, clip.name)
 
 

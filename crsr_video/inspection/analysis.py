@@ -4,7 +4,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from crsr_video.io.sources.opening import check_path
 from crsr_video.io.windows import TimeSpan
 from crsr_video.io.writer import Writer
 from crsr_video.runner import Progress, RunSummary, ThreadChain
+from crsr_video.stopwatch import Stopwatch
 from crsr_video.track import tracks_file
 from crsr_video.track.grouping import PeopleGrouper
 from crsr_video.track.tracker import PARTS as TRACKER_PARTS
@@ -198,7 +199,7 @@ class _Run:
         self._reader, self._on_progress = reader, on_progress
         self._overlay: Overlay | None = None
         self._encoder: Writer | None = None
-        self._seconds: dict[str, float] = {}
+        self._watch = Stopwatch()
         self._finished = 0
         self.recorder = Recorder()
         self.portraits = Portraits()
@@ -219,7 +220,9 @@ class _Run:
     def run(self, tracker: Tracker, begin: float) -> None:
         """Process the whole video, with reading and tracking in separate threads."""
         with ThreadChain(
-            self._timed_items(), partial(_tracked, tracker), interrupt=self._reader.interrupt
+            self._watch.iterate("decode", self._reader),
+            partial(_tracked, tracker),
+            interrupt=self._reader.interrupt,
         ) as items:
             for item in items:
                 if isinstance(item, TrackedFrame):
@@ -228,16 +231,17 @@ class _Run:
                 if isinstance(item, TrackedFrame):
                     self._finished += 1
                     self._report_progress(item, time.perf_counter() - begin)
-        self._seconds |= tracker.statistics.seconds
+        self._watch.seconds |= tracker.statistics.seconds
 
     def stage_seconds(self) -> dict[str, float]:
         order = ("decode", *TRACKER_PARTS, "recognise", "record", "draw")
-        return {name: self._seconds[name] for name in order if name in self._seconds}
+        seconds = self._watch.seconds
+        return {name: seconds[name] for name in order if name in seconds}
 
     def _record(self, item: TrackedFrame) -> TrackedFrame:
-        with self._timed("recognise"):
+        with self._watch("recognise"):
             (item,) = self.grouper.push(item)
-        with self._timed("record"):
+        with self._watch("record"):
             self.recorder.add(item)
             self.portraits.add(item)
             self.faces += len(item.faces)
@@ -252,28 +256,11 @@ class _Run:
     def _write(self, item: TrackedFrame | Passthrough) -> None:
         if self._encoder is None or self._overlay is None:
             return
-        with self._timed("draw"):
+        with self._watch("draw"):
             if isinstance(item, TrackedFrame):
                 self._encoder.push(self._overlay.draw(item))
             else:
                 self._encoder.push_packet(item)
-
-    def _timed_items(self) -> Iterator[Frame | Passthrough]:
-        items = iter(self._reader)
-        while True:
-            with self._timed("decode"):
-                item = next(items, None)
-            if item is None:
-                return
-            yield item
-
-    @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - begin
 
 
 def _tracked(

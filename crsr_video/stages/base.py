@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -59,6 +59,12 @@ class Stage(ABC, Generic[In, Out]):
     def push_all(self, items: Sequence[In]) -> list[Out]:
         """Take several items, which a stage may compute together, and return finished ones."""
         return [done for item in items for done in self.push(item)]
+
+    def process(self, items: Iterable[In]) -> Iterator[Out]:
+        """Take all items of a stream, and yield finished ones until none is held back."""
+        for item in items:
+            yield from self.push(item)
+        yield from self.flush()
 
     def flush(self) -> list[Out]:
         """Finish and return all items that are held back, at the end of the stream."""

@@ -1,17 +1,15 @@
 """The tracking stage: takes frames, and returns them with their faces."""
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 
 from crsr_video.closing import Closing
 from crsr_video.stages.base import Stage, frames_to_hold
+from crsr_video.stopwatch import Stopwatch
 from crsr_video.track.detection import Detector, DetectorRun
 from crsr_video.track.landmarks import LandmarkModel
 from crsr_video.track.regions import view_of
@@ -143,7 +141,7 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
         self._sweep_every = sweep_every
         self._owns_models = face_models is None
         self._models = face_models or FaceModels(models)
-        self._seconds = dict.fromkeys(PARTS, 0.0)
+        self._watch = Stopwatch()
         self._track_ids = count(1)
         self._frames = self._cuts = self._confirmed = self._refused = 0
         self._track_set = self._new_track_set()
@@ -161,7 +159,7 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
             detector_runs=self._models.detector.runs,
             landmark_runs=self._models.landmark_model.runs,
             refused=self._refused + self._track_set.refused,
-            seconds=dict(self._seconds),
+            seconds=dict.fromkeys(PARTS, 0.0) | self._watch.seconds,
         )
 
     @property
@@ -175,7 +173,7 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
         """Take the next frame, and return the frames that are complete, in order."""
         index = self._frames
         self._frames += 1
-        with self._timed("cuts"):
+        with self._watch("cuts"):
             before, luma = self._thumbnail, thumbnail(item)
             self._thumbnail = luma
             is_cut = self._cut_detector.push(luma)
@@ -187,7 +185,7 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
             scene = self._scene
             scene.last = index
             self._track_set.memory_frames = self._frame_rate.frames_in(MEMORY_SECONDS, item)
-            with self._timed("landmarks"):
+            with self._watch("landmarks"):
                 shift = camera_shift(before, luma) * view.width
                 self._track_set.follow(item, index, shift)
             runs = self._schedule.next(view, luma, index, self._track_set.regions)
@@ -220,14 +218,6 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
         if self._owns_models:
             self._models.close()
 
-    @contextmanager
-    def _timed(self, part: str) -> Iterator[None]:
-        start = perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[part] += perf_counter() - start
-
     def _begin_scene(self, index: int) -> _Scene:
         if self._scene is not None:
             self._scene.is_open = False
@@ -248,11 +238,11 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
         runs = runs + self._track_set.extra_runs(index, self._sweep_every // 2, runs)
         if not runs:
             return
-        with self._timed("detect"):
+        with self._watch("detect"):
             sure = self._track_set.sure_regions(index)
             found = self._models.detector.detect(frame, runs, sure)
         past = [(h.index, h.frame) for h in reversed(self._held) if h.scene is scene]
-        with self._timed("associate"):
+        with self._watch("associate"):
             observed, merged = self._track_set.update(frame, index, found, runs, past)
         before = len(scene.tracks)
         scene.tracks |= {track.id: track for track in observed}
@@ -262,7 +252,7 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
 
     def _release(self, keep: int) -> list[TrackedFrame]:
         """Complete and return all held frames except the last `keep`."""
-        with self._timed("smooth"):
+        with self._watch("smooth"):
             done = []
             while len(self._held) > keep:
                 done.append(self._complete(self._held.popleft()))

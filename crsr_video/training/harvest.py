@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -33,7 +34,7 @@ from crsr_video.track.tracker import Tracker
 from crsr_video.training.codec import to_bytes
 from crsr_video.training.pack import LOSSLESS, Prepared, encode, new_pack, split_of
 from crsr_video.training.prepare import LOOKS, share_inside
-from crsr_video.types import Face, Frame, TrackedFrame
+from crsr_video.types import Face, Frame
 
 Bytes = NDArray[np.uint8]
 
@@ -155,7 +156,7 @@ def _from_video(
     """Yield the faces of one video with index entries whose row is not yet set."""
     tracks: dict[int, TrackFaces] = {}
     try:
-        for item in _tracked(file, tracker, criteria.every):
+        for item in islice(tracker.process(_frames(file)), 0, None, criteria.every):
             for face in item.faces:
                 reason = _reason_to_skip(item.frame, face, criteria) or _dispute(
                     item.frame, face, detector, criteria
@@ -186,19 +187,6 @@ def _from_video(
                 ),
                 picture,
             )
-
-
-def _tracked(file: Path, tracker: Tracker, every: int) -> Iterator[TrackedFrame]:
-    index = 0
-    for frame in _frames(file):
-        for item in tracker.push(frame):
-            if index % every == 0:
-                yield item
-            index += 1
-    for item in tracker.flush():
-        if index % every == 0:
-            yield item
-        index += 1
 
 
 def _frames(file: Path) -> Iterator[Frame]:

@@ -1,7 +1,7 @@
 """Evaluate the grouping of tracks: people who return in later shots should keep their number."""
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +17,7 @@ from crsr_video.evaluation.tracking.scoring import match_quality
 from crsr_video.formatting import markdown_table
 from crsr_video.track.grouping import PeopleGrouper
 from crsr_video.track.tracker import Tracker
-from crsr_video.types import TrackedFrame
+from crsr_video.types import Frame
 
 WIDTHS = (24, 32, 44, 64, 96)
 """Mean face widths of the scenes in pixels."""
@@ -97,19 +97,18 @@ def _run(
     truth = {actor.id: cast[actor.person].name for actor in actors}
     votes: defaultdict[int, Counter[str]] = defaultdict(Counter)
     grouper, waiting = PeopleGrouper(), deque[DrawnFrame]()
-    with Tracker(lookahead=settings.lookahead, min_face=settings.min_face) as tracker:
 
-        def take(items: Sequence[TrackedFrame]) -> None:
-            for item in items:
-                grouper.push(item)
-                drawn = waiting.popleft().faces
-                for row, column in np.argwhere(match_quality(drawn, item.faces) > 0):
-                    votes[item.faces[column].track][truth[drawn[row].id]] += 1
-
+    def frames() -> Iterator[Frame]:
         for drawn in render(scene, cast, backdrops, seed=settings.seed):
             waiting.append(drawn)
-            take(tracker.push(drawn.frame))
-        take(tracker.flush())
+            yield drawn.frame
+
+    with Tracker(lookahead=settings.lookahead, min_face=settings.min_face) as tracker:
+        for item in tracker.process(frames()):
+            grouper.push(item)
+            drawn = waiting.popleft().faces
+            for row, column in np.argwhere(match_quality(drawn, item.faces) > 0):
+                votes[item.faces[column].track][truth[drawn[row].id]] += 1
     names = {track: counted.most_common(1)[0][0] for track, counted in votes.items()}
     return count_pairs(names, grouper.people())
 
