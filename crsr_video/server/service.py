@@ -37,7 +37,7 @@ _SILENT_FACTOR = 10
 """Multiple of `idle` after which the server ends although silent clients are still connected."""
 _TICK_SECONDS = 0.5
 """Interval at which the server checks whether it is idle."""
-_CLOSING_SECONDS = 15.0
+CLOSING_SECONDS = 15.0
 """Maximum time to wait for unfinished work when the server is closed."""
 
 
@@ -89,7 +89,7 @@ class Server(Closing):
             clients = dict(self._clients)
         for connection in clients.values():
             connection.shut_down()
-        end = time.monotonic() + _CLOSING_SECONDS
+        end = time.monotonic() + CLOSING_SECONDS
         for thread in (*clients, *([self._loader] if self._loader is not None else [])):
             thread.join(max(0.0, end - time.monotonic()))
         if not self._shared.close_within(max(0.0, end - time.monotonic())):

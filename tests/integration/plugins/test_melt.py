@@ -36,14 +36,14 @@ def melt(words, env):
     """Run melt, and return its text on standard error.
 
     On a busy machine, melt sometimes misses the end of a short render and waits forever, also
-    without the effect. It therefore gets a second attempt.
+    without the effect. It therefore gets a second attempt, with more time.
     """
     line = ["melt", *words, "an=1", "vcodec=ffv1", "terminate_on_pause=1"]
     env = env | {"QT_QPA_PLATFORM": "offscreen"}
     try:
         return clips.run(line, env=env, seconds=100.0).stderr
     except subprocess.TimeoutExpired:
-        return clips.run(line, env=env, seconds=100.0).stderr
+        return clips.run(line, env=env).stderr
 
 
 def rendered(tmp_path, source, env, filters, *, real_time=-1, count=FRAMES, size=(640, 360)):

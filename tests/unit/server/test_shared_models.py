@@ -80,7 +80,7 @@ def test_the_server_ends_although_a_model_never_loads(folder, monkeypatch):
         return original(config)
 
     monkeypatch.setattr(loading, "load_networks", load)
-    monkeypatch.setattr(service, "_CLOSING_SECONDS", 0.3)
+    monkeypatch.setattr(service, "CLOSING_SECONDS", 0.3)
     with serving(folder / "s") as server:
         raw = Raw(server.path)
         raw.send(EffectSettings(model="identity"))
