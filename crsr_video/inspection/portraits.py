@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.formatting import format_time
-from crsr_video.imaging.geometry import apply, nose_offset
 from crsr_video.inspection.contact_sheet import (
     Picture,
     arrange,
@@ -19,15 +18,13 @@ from crsr_video.inspection.contact_sheet import (
     to_bgr,
 )
 from crsr_video.track.region_pictures import picture
-from crsr_video.track.regions import face_region, view_of
+from crsr_video.track.regions import face_region, portrait_score
 from crsr_video.track.tracks_file import Person
 from crsr_video.types import Face, Frame, TrackedFrame
 
 SIDE = 96
 """Side of a portrait in pixels."""
 _FACE_WIDTHS = 1.6
-_USEFUL_WIDTH = 160.0
-"""Width of a face in pixels above which a larger face does not give a better portrait."""
 _HALF_SHARP = 0.02
 """Mean absolute Laplacian at which a picture counts as half sharp, for luma in [0, 1]."""
 _JPEG_QUALITY = 88
@@ -71,7 +68,7 @@ class Portraits:
 
     def _add(self, frame: Frame, face: Face) -> None:
         best = self._best.setdefault(face.track, _Portrait())
-        upper_score = _score_without_sharpness(frame, face)
+        upper_score = portrait_score(frame, face)
         due = best.frames % _EXAMINE_EVERY == 0 or upper_score > _BETTER * best.upper_score
         best.frames += 1
         # Blur can only lower the score, so a frame with a low upper bound need not be drawn.
@@ -83,26 +80,6 @@ class Portraits:
             best.upper_score, best.score = upper_score, score
             _, data = cv2.imencode(".jpg", to_bgr(shown), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
             best.jpeg = bytes(data.tobytes())
-
-
-def _score_without_sharpness(frame: Frame, face: Face) -> float:
-    """Return a score that is high for large, frontal, upright, unclipped and certain faces."""
-    points = apply(view_of(frame).upright_from_frame, face.landmarks)
-    eyes = points[1] - points[0]
-    eye_distance = float(np.hypot(*eyes))
-    if eye_distance < 1e-6:
-        return 0.0
-    frontal = 1 / (1 + (3 * nose_offset(points)) ** 2)
-    upright = 0.75 + 0.25 * float(eyes[0]) / eye_distance
-    certainty = 0.1 + 0.9 * face.confidence * face.presence
-    x0, y0, x1, y1 = face.box
-    inside = _share_inside(x0, x1, frame.width) * _share_inside(y0, y1, frame.height)
-    width = min(face_region(frame, face, 1.0).side, _USEFUL_WIDTH)
-    return width * frontal * upright * certainty * inside
-
-
-def _share_inside(low: float, high: float, length: int) -> float:
-    return max(min(high, length - 0.5) - max(low, -0.5), 0.0) / max(high - low, 1e-6)
 
 
 def _sharpness(shown: NDArray[np.float32]) -> float:

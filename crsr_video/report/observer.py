@@ -13,7 +13,6 @@ import numpy as np
 
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging import masks
-from crsr_video.imaging.geometry import nose_offset
 from crsr_video.report.curves import Gauge, Presence
 from crsr_video.report.facts import (
     MAX_PICTURES,
@@ -31,6 +30,7 @@ from crsr_video.report.observations import merge_people
 from crsr_video.stages.base import Lowered
 from crsr_video.track.grouping import PeopleGrouper
 from crsr_video.track.recognition import Embedding, FaceRecogniser, cosine
+from crsr_video.track.regions import portrait_score
 from crsr_video.types import Face, Frame, TrackedFrame
 
 DETAILED_TRACKS = 48
@@ -186,7 +186,8 @@ class EnhancementObserver:
         """Keep a picture if it is better than an earlier one."""
         if not track.detailed:
             return
-        seconds, score = pair.before.seconds, _picture_score(pair)
+        seconds = pair.before.seconds
+        score = pair.face.strength * portrait_score(pair.before, pair.face)
         if track.measured == 1:
             score *= _FIRST_FRAME_PENALTY
         near = [k for k in track.pictures if abs(k.picture.seconds - seconds) < PICTURE_GAP_SECONDS]
@@ -228,19 +229,6 @@ class EnhancementObserver:
         shortest.embeddings = shortest.lumas = None
         for gauge in (shortest.size, shortest.strength, *shortest.flicker, shortest.likeness):
             gauge.drop_curve()
-
-
-def _picture_score(pair: FacePair) -> float:
-    """Rate a picture of a face. Large, frontal and confidently detected faces score best."""
-    face = pair.face
-    eye_distance = float(np.hypot(*(face.landmarks[1] - face.landmarks[0])))
-    if eye_distance < 1e-6:
-        return 0.0
-    (x0, y0, x1, y1), frame = face.box, pair.before
-    inside = x0 >= 0 and y0 >= 0 and x1 < frame.width and y1 < frame.height
-    certainty = 0.1 + face.confidence * face.presence * face.strength
-    frontal = 1 / (1 + (3 * nose_offset(face.landmarks)) ** 2)
-    return min(eye_distance, 120.0) * frontal * certainty * (1.0 if inside else 0.5)
 
 
 def _facts(track: _Track, person: int, lowered: Lowered | None) -> PersonFacts:

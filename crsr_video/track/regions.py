@@ -18,8 +18,18 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.imaging.geometry import Matrix, apply, compose, invert, resize_matrix
+from crsr_video.imaging.geometry import (
+    Matrix,
+    apply,
+    compose,
+    invert,
+    nose_offset,
+    resize_matrix,
+)
 from crsr_video.types import Face, Frame
+
+_USEFUL_WIDTH = 160.0
+"""Width of a face in pixels above which a larger face does not give a better picture."""
 
 TILE_PER_FACE = 12.5
 """Side of the smallest tiles divided by the width of the smallest face to be found."""
@@ -175,3 +185,23 @@ def enlarged_region(region: Region, factor: float) -> Region:
     # The top left corners of both frames are at (-0.5, -0.5).
     x, y = ((value + 0.5) * factor - 0.5 for value in (region.x, region.y))
     return Region(x, y, region.width * factor, region.height * factor, region.angle)
+
+
+def portrait_score(frame: Frame, face: Face) -> float:
+    """Return a score that is high for large, frontal, upright, unclipped and certain faces."""
+    points = apply(view_of(frame).upright_from_frame, face.landmarks)
+    eyes = points[1] - points[0]
+    eye_distance = float(np.hypot(*eyes))
+    if eye_distance < 1e-6:
+        return 0.0
+    frontal = 1 / (1 + (3 * nose_offset(points)) ** 2)
+    upright = 0.75 + 0.25 * float(eyes[0]) / eye_distance
+    certainty = 0.1 + 0.9 * face.confidence * face.presence
+    x0, y0, x1, y1 = face.box
+    inside = _share_inside(x0, x1, frame.width) * _share_inside(y0, y1, frame.height)
+    width = min(face_region(frame, face, 1.0).side, _USEFUL_WIDTH)
+    return width * frontal * upright * certainty * inside
+
+
+def _share_inside(low: float, high: float, length: int) -> float:
+    return max(min(high, length - 0.5) - max(low, -0.5), 0.0) / max(high - low, 1e-6)
