@@ -18,9 +18,8 @@ from crsr_video.errors import ConfigError, CrsrError
 from crsr_video.io.feed import Arrival
 from crsr_video.io.frames import from_rgb
 from crsr_video.io.live_reader import LiveReader
-from crsr_video.live.endpoints import LiveSource
 from crsr_video.live.quality_controller import QualityController
-from crsr_video.live.runner import LiveRunner
+from crsr_video.live.runner import LiveRunner, LiveSource
 from crsr_video.live.watchdog import Watchdog
 from crsr_video.pipeline import build
 from crsr_video.stages.quality import LiveQuality
