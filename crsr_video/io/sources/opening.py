@@ -271,7 +271,7 @@ def has_unknown_streams(container: InputContainer) -> bool:
     PyAV does not list such streams, but FFmpeg's description of the container does.
     """
     with pyav.captured_log(logging.INFO):
-        description = container.dumps_format()
+        description = container.dumps_format()  # type: ignore[attr-defined] # not in the stubs
     return len(_STREAM_LINE.findall(description)) > len(container.streams)
 
 
