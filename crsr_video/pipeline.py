@@ -145,6 +145,8 @@ class Pipeline(Closing):
         self._repeats = RepeatedFrames()
         self._counted = RunStatistics()
         self._tracks: set[int] = set()
+        self._people: set[int] = set()
+        self._are_grouped = True
         self._chosen = frozenset(chosen)
         self._enhanced: set[int] = set()
         self._reasons: dict[int, str] = {}
@@ -174,6 +176,7 @@ class Pipeline(Closing):
         return replace(
             self._counted,
             tracks=len(self._tracks),
+            people=len(self._people) if self._are_grouped or len(self._tracks) == 1 else 0,
             passed_through=sum(run.failures for run in self._runs),
             skipped=dict(self._skipped),
             stage_seconds={run.name: run.seconds for run in self._runs},
@@ -310,6 +313,8 @@ class Pipeline(Closing):
         counted = self._counted
         self.faces_in_view = len(item.faces)
         self._tracks.update(face.track for face in item.faces)
+        self._people.update(face.person_number for face in item.faces)
+        self._are_grouped &= all(face.person for face in item.faces)
         for face in item.faces:
             if face.enhanced is not None:
                 self._enhanced.add(face.person_number)

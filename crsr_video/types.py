@@ -261,7 +261,9 @@ class RunStatistics:
     enhanced: int = 0
     """Number of faces changed, summed over frames."""
     tracks: int = 0
-    """Number of different faces, as the tracker distinguishes them."""
+    """Number of tracks. A person who is seen again after a cut has several."""
+    people: int = 0
+    """Number of different people, or 0 if it is unknown which tracks show the same person."""
     cuts: int = 0
     passed_through: int = 0
     """Number of frames left unchanged because of an error (``on_error="passthrough"``)."""

@@ -16,6 +16,11 @@ from crsr_video.cli.values import is_folder
 from crsr_video.config import PIPE_INPUTS, PIPE_OUTPUTS, Config, OutputSettings, ReadSettings
 from crsr_video.errors import ConfigError, FaceModelError, InputError
 
+_TIME_WORDS = frozenset(
+    ("s", "sec", "secs", "second", "seconds", "min", "mins", "minute", "minutes", "h", "hours")
+)
+"""Words that follow a time in speech, and are taken for inputs on the command line."""
+
 _output_options = section(
     "Output",
     options.OUTPUT.but(
@@ -157,7 +162,7 @@ def enhance(
     )
     if queue.is_queue(sources, queue_settings):
         if any(str(path) == "-" for path in (*sources, output)):
-            raise ConfigError("'-' is a single video: several inputs need file names")
+            raise ConfigError("with several inputs, '-' cannot be used: give names of files")
         code = queue.enhance_all(
             sources, output, config, queue_settings, common=common, as_json=as_json
         )
@@ -169,6 +174,9 @@ def enhance(
 def _check_names(sources: tuple[Path, ...], output: str | None, *, is_recursive: bool) -> None:
     """Refuse names of inputs and outputs that look like mistakes, and suggest what to write."""
     last = sources[-1]
+    words = [path for path in sources if str(path) in _TIME_WORDS and not path.exists()]
+    if words and len(sources) > 1:
+        raise ConfigError(f"'{words[0]}' is not a file: write times as 5, 0:05 or 1:02:03")
     spaced = Path(" ".join(map(str, sources)))
     if len(sources) > 1 and not sources[0].exists() and spaced.is_file():
         raise ConfigError(f"{sources[0]}: no such file: did you mean '{spaced}', in quotes?")

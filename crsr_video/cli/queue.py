@@ -216,7 +216,8 @@ class QueueReporter(Reporter):
 
     def __init__(self, common: Common, *, as_json: bool) -> None:
         super().__init__(common, as_json=as_json)
-        self._total = self._done = self._enhanced = self._skipped = self._damaged = 0
+        self._total = self._done = self._skipped = self._damaged = 0
+        self._enhanced = self._unchanged = 0
         self._failures: list[str] = []
         self._running: dict[Path, str] = {}
         self._event_times: dict[Path, float] = {}
@@ -292,14 +293,14 @@ class QueueReporter(Reporter):
 
     def _succeed(self, event: "Finished") -> None:
         summary, source = event.summary, event.job.source
-        self._enhanced += 1
+        why = why_nothing_changed(summary, is_named=False)
+        self._enhanced += why is None
+        self._unchanged += why is not None
         facts = summary_facts(summary)
         if self._total > 1:  # Another process did the work.
             facts["peak_memory_mib"] = None
         self.event("summary", source=str(source), **facts)
-        self._finish_job(
-            source, why_nothing_changed(summary, is_named=False) or summary_text(summary)
-        )
+        self._finish_job(source, why or summary_text(summary))
         if summary.partial:
             self._damaged += 1
             self.warn(f"{source} is {damage_text(summary)}: the readable frames were enhanced")
@@ -330,6 +331,7 @@ class QueueReporter(Reporter):
             "queue-summary",
             total=self._total,
             enhanced=self._enhanced,
+            unchanged=self._unchanged,
             skipped=self._skipped,
             damaged=self._damaged,
             failed=len(self._failures),
@@ -337,9 +339,10 @@ class QueueReporter(Reporter):
         )
         unfinished = f", {self._total - self._done} not done" if stopped else ""
         damaged = f" ({self._damaged} damaged)" if self._damaged else ""
+        unchanged = f"{self._unchanged} unchanged, " if self._unchanged else ""
         self.say(
             f"{format_count(self._total, 'file')}: {self._enhanced} enhanced{damaged}, "
-            f"{self._skipped} skipped, {len(self._failures)} failed{unfinished}"
+            f"{unchanged}{self._skipped} skipped, {len(self._failures)} failed{unfinished}"
         )
         if self._total > 1:  # Earlier messages may have scrolled out of view.
             for message in self._failures:

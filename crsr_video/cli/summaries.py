@@ -10,6 +10,7 @@ from crsr_video.formatting import format_bytes, format_count
 if TYPE_CHECKING:
     from crsr_video.jobs.file_run import Summary
     from crsr_video.runner import Progress
+    from crsr_video.types import RunStatistics
 
 _MUCH_LARGER = 1.5
 """Ratio of result size to source size above which the user is told how to get a smaller file."""
@@ -40,6 +41,7 @@ def summary_facts(summary: "Summary") -> dict[str, Any]:
         "faces": statistics.faces,
         "enhanced": statistics.enhanced,
         "tracks": statistics.tracks,
+        "people": statistics.people or None,
         "cuts": statistics.cuts,
         "skipped": statistics.skipped,
         "passed_through": statistics.passed_through,
@@ -108,14 +110,15 @@ def stage_line(frames: int, stage_seconds: dict[str, float]) -> list[str]:
     return [f"Time per frame in ms: {', '.join(stages)}"]
 
 
-def people_text(enhanced: int, faces: int, people: int) -> str:
+def people_text(statistics: "RunStatistics") -> str:
     """How many people were enhanced, and in how many of their appearances.
 
-    Args:
-        enhanced: Enhanced faces, summed over frames.
-        faces: Faces found, summed over frames.
-        people: Number of track IDs.
+    If it is unknown which tracks show the same person, the faces of all frames are counted instead.
     """
+    enhanced, faces, people = statistics.enhanced, statistics.faces, statistics.people
+    if not people:
+        share = f"{enhanced} of {faces}" if enhanced < faces else f"all {faces}"
+        return f"Enhanced {share} faces in {format_count(statistics.frames, 'frame')}"
     if people == 1:  # One face per frame.
         return f"Enhanced 1 person in {enhanced} of {format_count(faces, 'frame')}"
     if enhanced < faces:  # Some of the people may not be enhanced at all.
@@ -130,9 +133,7 @@ def name_of(summary: "Summary") -> str:
 
 def summary_text(summary: "Summary") -> str:
     """Summary of a run in one sentence, with the sizes before and after."""
-    statistics = summary.statistics
-    people = people_text(statistics.enhanced, statistics.faces, statistics.tracks)
-    return f"{people}: wrote {written_text(summary)}"
+    return f"{people_text(summary.statistics)}: wrote {written_text(summary)}"
 
 
 def written_text(summary: "Summary") -> str:

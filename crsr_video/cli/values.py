@@ -19,7 +19,7 @@ else:
     _ParamType = click.ParamType  # It takes no type arguments before click 8.2.
 
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)(s|ms|us)?", re.ASCII)
-_TIME_FORMS = "use 12.5, 0:12.5 or 1:02:03.5"
+_TIME_FORMS = "use seconds such as 12.5, minutes such as 0:12.5 or hours such as 1:02:03.5"
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 

@@ -10,6 +10,7 @@ from av.video.frame import VideoFrame
 
 from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError, OutputError
+from crsr_video.formatting import format_count
 from crsr_video.io import pyav
 from crsr_video.io.containers import PLAIN
 from crsr_video.io.copied_streams import StreamTemplates
@@ -156,7 +157,7 @@ class LiveWriter(OutputWriter):
             self._retry_delay, self._connector = connector.delay, None
             self._use(stream)
             missed, self._missed = self._missed, 0
-            self._on_event(f"{self.plan.name}: connected again, {missed} frames were dropped")
+            self._on_event(f"{self.plan.name}: connected again after {_dropped(missed)}")
         return self._session
 
     def _drop_frame(self) -> None:
@@ -211,7 +212,7 @@ class LiveWriter(OutputWriter):
         if is_lost:
             raise OutputError(
                 f"{self.plan.name}: the connection was lost and did not come back: "
-                f"the last {self._missed} frames were dropped"
+                f"it ends with {_dropped(self._missed)}"
             )
 
     def _finish(self) -> None:
@@ -223,3 +224,7 @@ class LiveWriter(OutputWriter):
         if connector is not None:
             connector.stop()
         super()._release(failed=failed)
+
+
+def _dropped(count: int) -> str:
+    return format_count(count, "dropped frame")

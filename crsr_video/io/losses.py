@@ -89,7 +89,7 @@ def carried_streams(source: Source, container: str) -> tuple[tuple[int, ...], tu
     notices = (*_converted(converted, container), *left_out(dropped, container))
     if unknown:
         words = count_streams(unknown)
-        notices += (f"left out because it begins too late to be recognized: {words}",)
+        notices += (f"left out because its description comes too late in the file: {words}",)
     return tuple(kept), notices
 
 
@@ -282,7 +282,7 @@ def picture_notices(first: Frame, container: str, encoder: str) -> tuple[str, ..
         notices.append(f"{encoder} does not hold the sample aspect ratio: the nearest one is used")
     elif first.sample_aspect != 1 and container not in ASPECT and encoder not in _OWN_ASPECT:
         notices.append(
-            f"{container} with {encoder} does not hold the sample aspect ratio: square pixels"
+            f"{container} with {encoder} does not hold the sample aspect ratio: pixels become square"
         )
     return tuple(notices)
 
@@ -303,7 +303,9 @@ def encoded_colours(
     if layout.family != "yuv" or encoder in _LOSSLESS:
         return matrix, full, notices
     if encoder in _BT601_ONLY and matrix != "bt601":
-        notices += (f"{encoder} holds colours of bt601 only: they are converted from {matrix}",)
+        notices += (
+            f"{encoder} holds BT.601 colours only: the colours are converted from {matrix}",
+        )
         matrix = "bt601"
     is_tagged = container in MATROSKA or (container == "mp4" and _colour_tags(first, Y4M))
     keeps_range = encoder in _OWN_RANGE or (is_tagged and encoder not in _LIMITED_ONLY)
@@ -344,7 +346,9 @@ def field_notices(order: FieldOrder, encoder: str, *, are_kept: bool) -> tuple[s
     """Return a notice if interlaced pictures cannot be marked as such."""
     if order == "progressive" or are_kept:
         return ()
-    return (f"{encoder} cannot mark interlaced pictures here: the picture stays interlaced",)
+    return (
+        f"{encoder} cannot mark pictures as interlaced here: they stay interlaced, but players do not know",
+    )
 
 
 def time_notices(source: Source, container: str, tick: Fraction) -> tuple[str, ...]:
@@ -358,7 +362,9 @@ def time_notices(source: Source, container: str, tick: Fraction) -> tuple[str, .
     base = source.info.time_base
     if container in PLAIN:
         rate = float(source.info.rate or 25)
-        return (f"{_WORDS[container]} holds no times: frames follow each other at {rate:g} fps",)
+        return (
+            f"{_WORDS[container]} holds no timestamps: players show all frames at {rate:g} fps",
+        )
     if container == "nut" and source.earliest < 0:
         return (f"NUT begins at zero: all times are {-float(source.earliest):.3f} s later",)
     if container in MATROSKA and (base / Fraction(1, 1000)).denominator != 1:

@@ -57,4 +57,5 @@ class RunReports:
             command=self._command,
         )
         report.write(document, self._config.job.report)
-        return replace(summary, reports=self._config.job.report)
+        statistics = replace(summary.statistics, people=len(observations.people))
+        return replace(summary, statistics=statistics, reports=self._config.job.report)

@@ -29,7 +29,7 @@ class OverviewRow:
         state: "enhanced"; "unchanged" if no face was enhanced; "skipped" if the result existed
             already; or "failed".
         message: Reason for a failure, or description of the damage in the file.
-        people: Number of track IDs.
+        people: Number of different people.
         faces: Faces found, summed over frames.
         enhanced: Enhanced faces, summed over frames.
         frames: Number of frames.

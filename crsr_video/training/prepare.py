@@ -242,7 +242,7 @@ def picture_files(folder: Path) -> list[Path]:
         TrainingError: There is no such folder.
     """
     if not folder.is_dir():
-        raise TrainingError(f"{folder} is no folder")
+        raise TrainingError(f"{folder}: is not a folder")
     return sorted(
         Path(base) / name
         for base, _, names in os.walk(folder)

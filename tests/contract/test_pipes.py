@@ -84,7 +84,7 @@ def test_every_output_format_can_be_read_again(pipe_clips: Path, form: str) -> N
         assert all(same_planes(a, b) for a, b in zip(frames, again.frames, strict=True))
     bare = form in ("y4m", "rawvideo")
     assert (f"left out because {'yuv4mpegpipe' if form == 'y4m' else form}" in out.told) == bare
-    assert ("holds no times" in out.told) == bare
+    assert ("holds no timestamps" in out.told) == bare
     if not bare:
         copied = sound(io.BytesIO(again.data))
         wanted = [data for _, data in sound(pipe_clips / "plain.mkv")]

@@ -72,5 +72,5 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
         assert text in result.stderr.splitlines()[-1]
     wrong = run(PORTRAIT, "--at", "soon")
     assert wrong.exit_code == 2
-    assert "use 12.5, 0:12.5 or 1:02:03.5" in wrong.stderr
+    assert "use seconds such as 12.5, minutes such as 0:12.5" in wrong.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

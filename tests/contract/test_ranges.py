@@ -54,7 +54,7 @@ def test_codecs_of_one_matrix_get_its_colours(
     run = enhance(source, tmp_path / f"out{suffix}", OutputSettings(codec=codec), faces=())
     before, after = (as_rgb(frames[3])[20, 20].astype(int) for frames in (run.before, run.after))
     assert np.abs(before - after).max() <= 3
-    assert any("holds colours of bt601 only" in line for line in run.notices)
+    assert any("holds BT.601 colours only" in line for line in run.notices)
 
 
 @pytest.mark.parametrize("codec", ["mpeg4", "ffv1", "utvideo"])

@@ -51,7 +51,7 @@ class Overviews:
                         job,
                         state="enhanced" if found.enhanced else "unchanged",
                         message="the source is damaged" if summary.partial else "",
-                        people=found.tracks,
+                        people=found.people,
                         faces=found.faces,
                         enhanced=found.enhanced,
                         frames=found.frames,

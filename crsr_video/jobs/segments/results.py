@@ -50,13 +50,13 @@ def add_statistics(parts: Iterable[RunStatistics], tracks: int) -> RunStatistics
 
     Args:
         parts: Statistics of the parts.
-        tracks: Number of people in the whole, which may differ from the sum.
+        tracks: Number of tracks in the whole, which may differ from the sum.
     """
     total: dict[str, Any] = {}
     for part in parts:
         for field in fields(part):
             total[field.name] = _plus(total.get(field.name), getattr(part, field.name), 1)
-    return RunStatistics(**total | {"tracks": tracks})
+    return RunStatistics(**total | {"tracks": tracks, "people": int(tracks == 1)})
 
 
 def subtract_statistics(now: RunStatistics, before: RunStatistics, tracks: int) -> RunStatistics:
@@ -65,10 +65,10 @@ def subtract_statistics(now: RunStatistics, before: RunStatistics, tracks: int) 
     Args:
         now: The later statistics.
         before: The earlier statistics.
-        tracks: Number of people in between, which may differ from the difference of counts.
+        tracks: Number of tracks in between, which may differ from the difference of counts.
     """
     grown = {f.name: _plus(getattr(now, f.name), getattr(before, f.name), -1) for f in fields(now)}
-    return RunStatistics(**grown | {"tracks": tracks})
+    return RunStatistics(**grown | {"tracks": tracks, "people": int(tracks == 1)})
 
 
 def _plus(total: Any, more: Any, sign: int) -> Any:

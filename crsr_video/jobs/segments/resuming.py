@@ -16,6 +16,7 @@ from pathlib import Path
 from crsr_video import report
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError, OutputError
+from crsr_video.formatting import format_count
 from crsr_video.io import pyav
 from crsr_video.io.lock import NameLock
 from crsr_video.io.output_file import check_output
@@ -152,7 +153,8 @@ class _Run:
         """Enhance the missing segments, join all segments, and return the outcome."""
         work, config, notices = self._work, self._config, self._notices
         if work.results:
-            notices.add(f"resuming after {self._resumed} frames that an earlier run finished")
+            done = format_count(self._resumed, "frame")
+            notices.add(f"an earlier run finished {done}: this run continues there")
         if not work.plan.can_seek:
             notices.add(
                 "some timestamps are missing, so each segment is read from the start of the file"

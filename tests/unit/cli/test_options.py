@@ -11,6 +11,7 @@ from crsr_video.cli.commands import command, option, section
 from crsr_video.cli.reporting import printable
 from crsr_video.cli.summaries import people_text
 from crsr_video.cli.values import BitRate, FrameRate, FrameSize, NameList, NumberList, Time
+from crsr_video.types import RunStatistics
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_values_are_converted(kind, text, value):
         (FrameSize(), "640", "invalid frame size '640'"),
         (FrameRate(), "1/0", "invalid frame rate '1/0': use 30 or 30000/1001, up to 1000"),
         (FrameRate(), "1001", "invalid frame rate '1001'"),
-        (Time(), "soon", "invalid time 'soon': use 12.5, 0:12.5 or 1:02:03.5"),
+        (Time(), "soon", "invalid time 'soon': use seconds such as 12.5, minutes such as 0:12.5"),
         (Time(), "0:75", "invalid time '0:75'"),
         (Time(), "1:60:00", "invalid time '1:60:00'"),
         (Time(), "-1", "invalid time '-1'"),
@@ -104,10 +105,14 @@ def test_every_option_has_a_help_text(path, command):
         ((112, 118, 1), "Enhanced 1 person in 112 of 118 frames"),
         ((300, 340, 3), "Enhanced 300 of 340 appearances of 3 people"),
         ((340, 340, 3), "Enhanced 3 people in all 340 appearances"),
+        ((300, 340, 0), "Enhanced 300 of 340 faces in 200 frames"),
+        ((340, 340, 0), "Enhanced all 340 faces in 200 frames"),
     ],
 )
 def test_summaries_name_people_and_frames(counts, text):
-    assert people_text(*counts) == text
+    enhanced, faces, people = counts
+    found = RunStatistics(frames=200, faces=faces, enhanced=enhanced, people=people)
+    assert people_text(found) == text
 
 
 def test_unprintable_characters_are_escaped():

@@ -75,7 +75,7 @@ def test_unreadable_tiny_and_degenerate_pictures_are_counted(tmp_path) -> None:
 
 
 def test_a_folder_without_faces_is_an_error(tmp_path) -> None:
-    with pytest.raises(TrainingError, match="is no folder"):
+    with pytest.raises(TrainingError, match="is not a folder"):
         prepare(tmp_path / "missing", tmp_path / "out")
     (tmp_path / "faces").mkdir()
     with pytest.raises(TrainingError, match="no usable"):

@@ -42,7 +42,7 @@ def test_the_same_command_resumes_a_run(tmp_path: Path, monkeypatch: pytest.Monk
     result = run(source, "-o", output, "--resume", "--json")
     assert result.exit_code == 0, result.stderr
     events = [json.loads(line) for line in result.stdout.splitlines()]
-    assert any("resuming after 24 frames" in e.get("message", "") for e in events)
+    assert any("an earlier run finished 24 frames" in e.get("message", "") for e in events)
     assert (events[-1]["frames"], events[-1]["resumed"]) == (45, 24)
     assert not work_folder_of(output).exists()
 
