@@ -282,7 +282,8 @@ def picture_notices(first: Frame, container: str, encoder: str) -> tuple[str, ..
         notices.append(f"{encoder} does not hold the sample aspect ratio: the nearest one is used")
     elif first.sample_aspect != 1 and container not in ASPECT and encoder not in _OWN_ASPECT:
         notices.append(
-            f"{container} with {encoder} does not hold the sample aspect ratio: pixels become square"
+            f"{container} with {encoder} does not hold the sample aspect ratio: "
+            "players show square pixels"
         )
     return tuple(notices)
 
@@ -346,9 +347,7 @@ def field_notices(order: FieldOrder, encoder: str, *, are_kept: bool) -> tuple[s
     """Return a notice if interlaced pictures cannot be marked as such."""
     if order == "progressive" or are_kept:
         return ()
-    return (
-        f"{encoder} cannot mark pictures as interlaced here: they stay interlaced, but players do not know",
-    )
+    return (f"{encoder} cannot mark pictures as interlaced: players may show stripes",)
 
 
 def time_notices(source: Source, container: str, tick: Fraction) -> tuple[str, ...]:

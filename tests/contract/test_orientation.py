@@ -104,7 +104,7 @@ def test_sample_aspect_is_kept_and_faces_are_aligned_in_square_pixels(
 def test_a_lost_sample_aspect_is_reported(tmp_path: Path) -> None:
     """PyAV does not pass it to Matroska's muxer, and FFV1 does not store it."""
     source = make_video(tmp_path / "a.mp4", frames=1, sample_aspect=Fraction(16, 15))
-    said = "matroska with ffv1 does not hold the sample aspect ratio: pixels become square"
+    said = "matroska with ffv1 does not hold the sample aspect ratio: players show square pixels"
     assert said in enhance(source, tmp_path / "b.mkv", FFV1, faces=()).notices
     prores = OutputSettings(codec="prores_ks", options={"pix_fmt": "yuv422p10le"})
     notices = enhance(source, tmp_path / "b.mov", prores, faces=()).notices
@@ -218,7 +218,7 @@ def test_the_result_is_marked_interlaced(tmp_path: Path, codec: str, first: str)
 def test_an_encoder_without_fields_says_so(tmp_path: Path) -> None:
     source = interlaced_clip(tmp_path / "a.nut", "top")
     run = enhance(source, tmp_path / "b.nut", OutputSettings(codec="libx265"), faces=())
-    told = "libx265 cannot mark pictures as interlaced here: they stay interlaced, but players do not know"
+    told = "libx265 cannot mark pictures as interlaced: players may show stripes"
     assert told in run.notices
 
 

@@ -74,7 +74,7 @@ def test_a_pipe_is_for_one_video(pipe_clips: Path) -> None:
     for words in (["--recursive"], [pipe_clips / "a.mp4"]):
         done = run(b"", *words)
         assert (done.code, done.data) == (2, b"")
-        assert "several inputs need file names" in done.told
+        assert "with several inputs, '-' cannot be used" in done.told
 
 
 @pytest.mark.parametrize(
