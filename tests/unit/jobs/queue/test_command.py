@@ -91,7 +91,7 @@ def test_failures_are_printed_at_once_and_listed_at_the_end(finished: Folder) ->
         f"crsr-video: [4/4] error: {second}",
     ]
     assert finished.result.stderr.splitlines()[-3:] == [
-        "crsr-video: 4 files: 2 enhanced, 0 skipped, 2 failed",
+        "crsr-video: 4 files: 0 enhanced, 2 unchanged, 0 skipped, 2 failed",
         f"crsr-video: failed: {first}",
         f"crsr-video: failed: {second}",
     ]
@@ -169,7 +169,8 @@ def test_json_events_name_their_file(clips: Path) -> None:
     assert events[-1] == {
         "event": "queue-summary",
         "total": 3,
-        "enhanced": 1,
+        "enhanced": 0,
+        "unchanged": 1,
         "skipped": 0,
         "damaged": 0,
         "failed": 2,
@@ -202,7 +203,7 @@ def test_results_with_the_same_name_are_refused(clips: Path, tmp_path: Path) -> 
     twin = make_video(tmp_path / "a.mp4", frames=5)
     result = run(clips / "a.mp4", twin, clips / "sub" / "b.mp4", "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert "3 files: 1 enhanced, 0 skipped, 2 failed" in result.stderr
+    assert "3 files: 0 enhanced, 1 unchanged, 0 skipped, 2 failed" in result.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.mp4"]
     assert f"{twin}: would write {tmp_path / 'out' / 'a.mp4'}, like" in listed(result)[1]
 
@@ -266,6 +267,6 @@ def test_a_signal_stops_the_current_file_and_the_rest_is_summed_up(tmp_path: Pat
         printed = process.stderr.read()
     assert process.returncode == 128 + signal.SIGINT
     summary = json.loads(last)
-    assert (summary["enhanced"], summary["failed"], summary["stopped"]) == (1, 0, True)
+    assert (summary["unchanged"], summary["failed"], summary["stopped"]) == (1, 0, True)
     assert "stopped by SIGINT" in printed
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.enhanced.mp4", "a.mp4", "b.h264"]
