@@ -186,6 +186,7 @@ class Runner:
                     return
                 if isinstance(item, Frame):
                     self._on_frame(item)
+                del item  # A frame must not stay in memory while the loop waits for the next one.
 
     def read(self) -> Iterator[Any]:
         """Yield the reader's items, and add the time that reading takes to `read_seconds`."""
@@ -197,6 +198,7 @@ class Runner:
             if item is None:
                 return
             yield item
+            del item
 
     def track(self, frame: Frame | None) -> list[TrackedFrame]:
         """Find the faces of a frame, in the reading thread. None ends the stream."""
@@ -220,6 +222,7 @@ class Runner:
                 yield from self.track(item)
             else:
                 yield item
+            del item
         yield from self.track(None)
 
     def _restored(self, items: Iterable[Any]) -> Iterator[Any]:
@@ -228,6 +231,7 @@ class Runner:
                 yield from self.restore(item)
             else:
                 yield item
+            del item
         yield from self.restore(None)
 
 
@@ -299,6 +303,7 @@ def _run_step(
     try:
         for item in step(incoming):
             queue.put(item)
+            del item
     except _Stopped:
         pass
     except BaseException as error:
@@ -323,7 +328,11 @@ class _Queue:
         self._error: BaseException | None = None
 
     def put(self, item: Any) -> None:
-        """Append an item, after waiting until there is room for it."""
+        """Append an item, after waiting until there is room for it.
+
+        If the item alone fills the queue, wait until the next thread has finished with it, so that
+        only one such frame is in memory.
+        """
         size = _size_of(item)
         with self._changed:
             while not self._is_stopped and self._is_full(size):
@@ -333,6 +342,8 @@ class _Queue:
             self._items.append((item, size))
             self._bytes += size
             self._changed.notify_all()
+            while size >= self._most_bytes and self._bytes and not self._is_stopped:
+                self._changed.wait()
 
     def end(self, error: BaseException | None = None) -> None:
         """End the iteration after all waiting items, and raise the error there if there is one."""

@@ -121,7 +121,7 @@ class Demuxer:
         Args:
             is_whole: Whether the source should have been read to its end.
         """
-        if self._connection.has_unknown_streams:
+        if self._clocks is not None and self._connection.has_unknown_streams:
             self._lose("a stream that begins in the middle of the file is left out")
         if self._clocks is not None and self._clocks.restarts:
             self._note("the clock starts again, as in joined recordings: timestamps continue")

@@ -93,8 +93,7 @@ def encoder_options(
             known = ", ".join(_PRESETS)
             raise EncoderError(f"{name} has no preset {settings.preset!r}, only {known}")
         options["preset"] = settings.preset
-    if size[0] * size[1] > limits.GIANT_PIXELS:
-        options |= _FEW_FRAMES.get(name, {})
+    options |= _bounded_lookahead(name, size[0] * size[1])
     own = {k: v for k, v in settings.options.items() if k != "pix_fmt"}
     if own.keys() & _RATE_KEYS:
         options = {k: v for k, v in options.items() if k not in ("b", *_QUALITY_KEYS)}
@@ -156,7 +155,7 @@ def _profile(
     return {}
 
 
-_X264_FEW = {"rc-lookahead": "1", "bf": "0", "refs": "1"}
+_X264_FEW = {"rc-lookahead": "1", "bf": "0", "refs": "1", "mbtree": "0", "weightp": "none"}
 _LIBVPX_FEW = {"lag-in-frames": "0"}
 _FEW_FRAMES: dict[str, dict[str, str]] = {
     "libx264": _X264_FEW,
@@ -165,8 +164,35 @@ _FEW_FRAMES: dict[str, dict[str, str]] = {
     "libvpx": _LIBVPX_FEW,
     "libvpx-vp9": _LIBVPX_FEW,
     "libaom-av1": _LIBVPX_FEW,
+    "libsvtav1": {"svtav1-params": "lookahead=0:pred-struct=1:lp=1"},
 }
 """Options for giant frames, so that encoders buffer few of them. By default, x264 buffers 50."""
+_LOOKAHEADS = {
+    "libx264": ("rc-lookahead", 40),
+    "libx264rgb": ("rc-lookahead", 40),
+    "libx265": ("x265-params", 20),
+    "libvpx": ("lag-in-frames", 25),
+    "libvpx-vp9": ("lag-in-frames", 25),
+}
+"""Option for the lookahead of each encoder, and its usual number of frames."""
+_LEAST_LOOKAHEAD = 5
+"""x265 needs a lookahead that is longer than a run of B-frames."""
+
+
+def _bounded_lookahead(encoder: str, pixels: int) -> dict[str, str]:
+    """Return options that bound the memory for frames that an encoder holds back.
+
+    Args:
+        encoder: FFmpeg's name of the encoder.
+        pixels: Number of pixels of a frame.
+    """
+    if pixels > limits.GIANT_PIXELS:
+        return _FEW_FRAMES.get(encoder, {})
+    key, usual = _LOOKAHEADS.get(encoder, ("", 0))
+    frames = max(_LEAST_LOOKAHEAD, limits.LOOKAHEAD_BYTES // (3 * pixels))
+    if frames >= usual:
+        return {}
+    return {key: f"rc-lookahead={frames}" if key == "x265-params" else str(frames)}
 
 
 def merge_parameters(options: dict[str, str], more: dict[str, str]) -> dict[str, str]:
@@ -274,6 +300,25 @@ def _check_range(encoder: str, name: str, value: str, least: float, most: float)
 
 
 # Side data of pictures --------------------------------------------------------------------------
+
+_UNSPECIFIED = 2
+"""Code of H.273 for colours that are not specified."""
+
+
+def limited_range_options(encoder: str, tags: tuple[int, int, int]) -> dict[str, str]:
+    """Return encoder options that state the limited range of pictures without other colour tags.
+
+    x264 leaves out the whole table of colours if nothing else in it is specified, so its entry for
+    the kind of signal is specified too.
+
+    Args:
+        encoder: FFmpeg's name of the encoder.
+        tags: Codes of H.273 for primaries, transfer and matrix.
+    """
+    if encoder not in ("libx264", "libx264rgb") or set(tags) != {_UNSPECIFIED}:
+        return {}
+    return {"x264-params": "videoformat=component"}
+
 
 KEEP_USER_DATA = ("libx264", "libx264rgb")
 """Encoders that write the user data of pictures into their own stream on request."""

@@ -32,8 +32,12 @@ OPENING_SECONDS = 60.0
 DECODING_BYTES = 2 << 30
 """Maximum number of bytes of pictures that all decoding threads may hold. Giant frames therefore
 get fewer threads."""
-GIANT_PIXELS = 1 << 26
-"""Number of pixels, twice that of 8K video, above which encoders may hold only a few frames."""
+LOOKAHEAD_BYTES = 1 << 30
+"""Maximum number of bytes of frames that an encoder holds back to look ahead, at about three bytes
+for each pixel. Up to 4K, the usual lookahead of all encoders fits."""
+GIANT_PIXELS = 1 << 25
+"""Number of pixels, a little more than those of 8K video, above which encoders may hold only a few
+frames."""
 
 PROTOCOLS = "file"
 """FFmpeg's protocols that a file may use. It can use them only to read itself; see `FORMATS`."""

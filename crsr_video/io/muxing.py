@@ -1,5 +1,6 @@
 """One encoded output: a container with encoded frames and with packets of other streams."""
 
+import os
 from abc import abstractmethod
 from contextlib import AbstractContextManager, suppress
 from fractions import Fraction
@@ -19,7 +20,12 @@ from crsr_video.io.clock import EncoderClock
 from crsr_video.io.containers import MOV
 from crsr_video.io.copied_streams import LiveStreams, RecordedStreams, StreamTemplates
 from crsr_video.io.destinations.byte_streams import ByteStream
-from crsr_video.io.encoder_options import KEEP_USER_DATA, hdr_options, merge_parameters
+from crsr_video.io.encoder_options import (
+    KEEP_USER_DATA,
+    hdr_options,
+    limited_range_options,
+    merge_parameters,
+)
 from crsr_video.io.losses import INTERLACED, keeps_mapping, late_side_data
 from crsr_video.io.muxer_options import keeps_times
 from crsr_video.io.output_plan import OutputPlan
@@ -78,6 +84,7 @@ class Muxer(OutputSession):
         except BaseException:
             self.drop()
             raise
+        del self._sample, self._first  # They may be large.
 
     @abstractmethod
     def _add_streams(self) -> None:
@@ -99,6 +106,9 @@ class Muxer(OutputSession):
                 context.codec_tag = "hvc1"  # Apple's players know no other tag.
             self._configure()
             options = self._with_side_data(dict(choice.options))
+            if context.color_range == pyav.LIMITED_RANGE:
+                tags = context.color_primaries, context.color_trc, context.colorspace
+                options = merge_parameters(options, limited_range_options(choice.encoder, tags))
             if options.get("b", "").isdigit():  # Some encoders compare the two.
                 context.bit_rate_tolerance = max(int(options["b"]), 128_000)
             context.options = options
@@ -204,7 +214,9 @@ class RecordedMuxer(Muxer):
 
     def _configure(self) -> None:
         width, height = self._plan.shape.size
-        self._context.thread_count = self._threads
+        threads = self._threads or 2 * (os.cpu_count() or 1)
+        allowed = limits.threads_for(threads, width, height)
+        self._context.thread_count = self._threads if allowed == threads else allowed
         if width * height > limits.GIANT_PIXELS:  # Frame threads hold a frame each.
             self._context.thread_type = ThreadType.SLICE
         copy_stream_tags(self._source.video, self._stream)

@@ -44,7 +44,8 @@ def enhance_video(run: FileRun) -> Summary:
             )
         )
         reports = _reports(run, writer.plan.path)
-        notices.add(*writer.notices)
+        if not _may_be_copied(source, writer.plan, config):  # Nothing is lost in a copy.
+            notices.add(*writer.notices)
         replay = pipeline.replay_for(config, reader.path, reader.info, shift=reader.source.shift)
         chooses_people = bool(config.faces.people) or config.faces.only is not None
         if replay is None and chooses_people and reader.path.is_file():
@@ -67,7 +68,6 @@ def enhance_video(run: FileRun) -> Summary:
         writer.check_losses(reader.report.losses)
         writer.close()
     report = reader.report
-    notices.add(*writer.notices, *report.notes, *frames.notices)
     stage_seconds = {
         "decode": runner.read_seconds,
         **frames.statistics.stage_seconds,
@@ -75,6 +75,7 @@ def enhance_video(run: FileRun) -> Summary:
     }
     is_damaged = report.truncated or report.concealed > 0 or report.damaged > 0
     is_copy = not is_damaged and _replace_by_source(source, writer.plan, config, frames.statistics)
+    notices.add(*(() if is_copy else (*writer.notices, *report.notes)), *frames.notices)
     summary = Summary(
         source=Path(source),
         output=writer.plan.path,
@@ -154,26 +155,33 @@ def _replay_of_people(reader: Reader, run: FileRun) -> Replay:
     return Replay(recording, reader.path, shift=ticks, min_face=min_face)
 
 
+def _may_be_copied(source: str | Path, plan: OutputPlan, config: Config) -> bool:
+    """Return whether the result is a copy of the source if no frame is changed.
+
+    This is the case if the result has the container and the length of its source, and if the
+    settings for reading and for the encoder are the defaults.
+    """
+    path, suffix = Path(source), plan.path.suffix.lower()
+    is_alike = BY_SUFFIX.get(path.suffix.lower()) == BY_SUFFIX.get(suffix, "")
+    is_whole = config.job.start == 0 and config.job.duration is None and config.scale == 1
+    has_defaults = config.output == OutputSettings(strict=config.output.strict)
+    has_defaults &= config.reading == ReadSettings()
+    return is_alike and is_whole and has_defaults and not plan.is_pipe and path.is_file()
+
+
 def _replace_by_source(
     source: str | Path, plan: OutputPlan, config: Config, statistics: RunStatistics
 ) -> bool:
-    """Replace a finished result by a copy of its source, if no frame was changed.
+    """Replace a finished result by a copy of its source, and return whether that was possible.
 
-    This happens only if the result has the container and the length of its source, and if the
-    settings for reading and for the encoder are the defaults. Returns whether it was replaced.
+    It is possible if no frame was changed, and `_may_be_copied` allows it.
     """
-    kept = OutputSettings(strict=config.output.strict)
-    path, suffix = Path(source), plan.path.suffix.lower()
     is_changed = statistics.enhanced > 0 and config.faces.strength > 0
-    is_alike = BY_SUFFIX.get(path.suffix.lower()) == BY_SUFFIX.get(suffix, "")
-    is_whole = config.job.start == 0 and config.job.duration is None
-    if is_changed or config.scale > 1 or not (is_alike and is_whole and path.is_file()):
-        return False
-    if plan.is_pipe or config.output != kept or config.reading != ReadSettings():
+    if is_changed or not _may_be_copied(source, plan, config):
         return False
     try:
         with replacing(plan.path) as temporary:
-            shutil.copyfile(path, temporary)
+            shutil.copyfile(source, temporary)
     except OSError as error:
         raise OutputError(f"{plan.path}: cannot be written: {pyav.reason(error)}") from error
     return True

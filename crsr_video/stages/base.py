@@ -35,15 +35,14 @@ class Lowered:
         return self.causes.most_common(1)[0][0]
 
 
-GIANT_FRAME_BYTES = 200_000_000
-"""Size from which only one frame is held back at a time. From twice this size, none is held back.
-Frames of 8K 4:4:4 with 10 bits are smaller than this."""
+HELD_BYTES = 400_000_000
+"""Maximum number of bytes of frames that a stage holds back. Up to 8K video with 8 bits in 4:2:0,
+the usual lookahead fits."""
 
 
 def frames_to_hold(wanted: int, frame: Frame) -> int:
     """Return how many frames of this size may be held back if `wanted` is the preferred number."""
-    most = 2 - frame.nbytes // GIANT_FRAME_BYTES
-    return wanted if most == 2 else min(wanted, max(most, 0))
+    return min(wanted, HELD_BYTES // max(frame.nbytes, 1))
 
 
 class Stage(ABC, Generic[In, Out]):

@@ -137,6 +137,10 @@ PICTURES: dict[str, tuple[Callable[[Path], Path], Callable[[Frame], object]]] = 
         lambda f: _clip(f, colour=(1, 1, 1, 1)),
         lambda frame: int(frame.native.color_range),
     ),
+    "limited range alone": (
+        lambda f: _clip(f, codec="libx265", colour=(2, 2, 2, 1), options=QUIET),
+        lambda frame: int(frame.native.color_range),
+    ),
     "sample aspect": (
         lambda f: _clip(f, sample_aspect=Fraction(16, 11)),
         lambda frame: frame.sample_aspect,

@@ -109,9 +109,10 @@ def test_deeper_samples_have_more_quantisers() -> None:
 
 @pytest.mark.parametrize("name", ["libx264", "libx265", "libvpx-vp9"])
 @pytest.mark.parametrize(
-    ("size", "is_limited"), [((7680, 4320), False), ((16384, 8192), True), ((16384, 2048), False)]
+    ("size", "is_limited"),
+    [((4096, 2160), False), ((7680, 4320), True), ((16384, 8192), True), ((8192, 1024), False)],
 )
-def test_encoders_hold_few_giant_frames(name: str, size: tuple[int, int], is_limited: bool) -> None:
+def test_encoders_hold_few_large_frames(name: str, size: tuple[int, int], is_limited: bool) -> None:
     encoder = encoders.find(name)
     assert encoder is not None
     options = encoder_options(encoder, OutputSettings(), "yuv420p", size, None, 0)

@@ -302,8 +302,8 @@ def test_reset_forgets():
         assert item.faces[0].enhanced.image == pytest.approx(1)
 
 
-def test_only_one_giant_frame_is_held_back(monkeypatch):
-    monkeypatch.setattr("crsr_video.stages.base.GIANT_FRAME_BYTES", 40)
+def test_as_many_frames_are_held_back_as_fit_into_the_limit(monkeypatch):
+    monkeypatch.setattr("crsr_video.stages.base.HELD_BYTES", 80)
     stage = Smoother(NUMPY, radius=3)
     plain = flat_frame("gray", 8, 8, (0.5, 0.5, 0.5))
     sent = [tracked(replace(plain, pts=pts)) for pts in range(5)]
@@ -312,8 +312,8 @@ def test_only_one_giant_frame_is_held_back(monkeypatch):
     assert [item.frame.pts for item in stage.flush()] == [4]
 
 
-def test_frames_of_twice_the_giant_size_are_not_held_back(monkeypatch):
-    monkeypatch.setattr("crsr_video.stages.base.GIANT_FRAME_BYTES", 30)
+def test_frames_that_are_larger_than_the_limit_are_not_held_back(monkeypatch):
+    monkeypatch.setattr("crsr_video.stages.base.HELD_BYTES", 60)
     stage = Smoother(NUMPY, radius=3)
     plain = flat_frame("gray", 8, 8, (0.5, 0.5, 0.5))
     sent = [tracked(replace(plain, pts=pts)) for pts in range(3)]
