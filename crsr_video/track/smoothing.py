@@ -180,7 +180,7 @@ def shake(times: Array, points: Array, at: float) -> float:
         return 0.0
     close = middle[near]
     bends = np.hypot(*(close[2:] - 2 * close[1:-1] + close[:-2]).T) / 2
-    # NumPy's median would load numpy.ma, and takes longer for so few values.
+    # For so few values, NumPy's median takes several times as long.
     extent: float = median((shapes.max(1) - shapes.min(1)).max(1).tolist())
     return max(0.0, float(median(bends.tolist())) - _NOISE_SHAKE * extent)
 
