@@ -11,7 +11,7 @@ from av.stream import AttachmentStream
 
 from crsr_video.io import pyav
 from crsr_video.io.integrity import (
-    damaged_at,
+    end_of_parts,
     ends_early,
     points_past_end,
     video_ends_early,
@@ -137,10 +137,12 @@ class Demuxer:
             self.is_truncated = True
         if count := self._empty_pictures:
             pictures = "1 picture" if count == 1 else f"{count} pictures"
-            self._note(f"{pictures} of the file are empty: the one before is shown longer")
-        if is_whole and (place := damaged_at(self._connection)) is not None:
-            self._note(f"the file is damaged at byte {place}")
+            self._note(f"left out {pictures} without data: the one before is shown longer")
+        end, size = end_of_parts(self._connection), self._connection.size
+        if is_whole and end is not None and end != size:
             self.is_truncated = True
+        if is_whole and end is not None and end < size:
+            self._note(f"the file is damaged at byte {end}")
             return
         if self.is_truncated:
             self._note("the file ends before it should")

@@ -64,18 +64,18 @@ def _matroska_end(head: bytes) -> int:
     return 0 if claimed == digits else at + length + claimed  # All ones mean unknown.
 
 
-def damaged_at(connection: SourceConnection) -> int | None:
-    """Return the position of damage between the parts of an MP4 or Matroska file, or None.
+def end_of_parts(connection: SourceConnection) -> int | None:
+    """Return the position at which the parts of an MP4 or Matroska file end, or None.
 
-    FFmpeg skips such damage without an error, and everything up to the next part that it finds.
+    It is the size of an intact file. FFmpeg skips damage between two parts without an error, and
+    everything up to the next part that it finds.
     """
     container = connection.format_name.split(",")[0]
     if connection.input_pipe is not None or container not in ("mov", "matroska"):
         return None
     with open_regular(connection.target.path, follow_links=True) as file:
         is_mp4 = container == "mov"
-        end = mp4_boxes.end_of_boxes(file) if is_mp4 else matroska.end_of_elements(file)
-    return None if end is None or end >= connection.size else end
+        return mp4_boxes.end_of_boxes(file) if is_mp4 else matroska.end_of_elements(file)
 
 
 _PACKET_BYTES = {188: 0, 192: 4, 204: 0}

@@ -101,7 +101,7 @@ def _result(path: Path, summary: Any, said: list[str]) -> Verdict:
 
 def _explained(said: list[str]) -> bool:
     """Return whether a notice says that pictures, or their true times, are lost."""
-    words = ("damage", "ends before", "missing", "clock", "contradicted", "empty")
+    words = ("damage", "ends before", "missing", "clock", "contradicted", "without data")
     return any(word in line for line in said for word in words)
 
 
