@@ -3,7 +3,9 @@
 ``-q``, ``-v``, ``-y`` and ``-h`` work before and after the name of every command.
 """
 
+import difflib
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -207,6 +209,30 @@ class Group(Command, click.Group):
             for item in listed:
                 self.add_command(item)
                 self._headings[str(item.name)] = title
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments. Without any, print the help text and exit."""
+        if not args and self.no_args_is_help and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return a command and its arguments. An unknown name is an error with a suggestion."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            name, path = args[0], ctx.command_path
+            alike = difflib.get_close_matches(name, self.commands, n=1)
+            if alike:
+                text = f"there is no command '{name}': did you mean '{path} {alike[0]}'?"
+            elif "enhance" in self.commands and os.path.exists(name):
+                text = f"'{name}' is not a command: did you mean '{path} enhance {name}'?"
+            else:
+                text = f"there is no command '{name}'"
+            raise click.UsageError(text, ctx) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the names of the commands in the order in which they were added."""

@@ -173,6 +173,6 @@ class ReadingPass:
         begin = self._window.begin
         seconds = (self._connection.container.duration or 0) / 1e6
         if begin and 0 < seconds < begin:
-            return f"is only {seconds:.1f} s long, but is to start at {float(begin):.1f} s"
+            return f"is only {seconds:.1f} s long and cannot be read from {float(begin):.1f} s on"
         where = f" after {float(begin):g} s" if begin and self._earliest is not None else ""
         return f"no picture could be decoded{where}"

@@ -40,6 +40,21 @@ def test_a_second_name_is_taken_for_a_forgotten_option(clip: Path) -> None:
     )
 
 
+def test_a_file_or_a_misspelt_word_in_place_of_a_command_gets_a_suggestion(clip: Path) -> None:
+    message = error_of(clip)
+    assert message.startswith(f"'{clip}' is not a command: did you mean '")
+    assert f" enhance {clip}'?" in message
+    assert " enhance'?" in error_of("enhanse", clip)
+    assert error_of("zip").startswith("there is no command 'zip' (")
+
+
+@pytest.mark.parametrize("words", [[], ["plugin"]])
+def test_a_group_without_a_command_prints_its_help(words: list[str]) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) > 10
+
+
 def test_a_folder_needs_recursive(tmp_path: Path) -> None:
     assert "add --recursive" in error_of("enhance", tmp_path)
 
@@ -224,7 +239,7 @@ def test_a_file_that_kills_the_interpreter_does_not_kill_the_queue(
     result = run("enhance", tmp_path / "c.png", tmp_path / "a.mp4", tmp_path / "b.mp4", *QUICK)
     assert result.exit_code == 1
     assert "c.png: the worker process ended unexpectedly: SIGABRT" in result.stderr
-    assert "3 files: 2 enhanced, 0 skipped, 1 failed" in result.stderr
+    assert "3 files: 0 enhanced, 2 unchanged, 0 skipped, 1 failed" in result.stderr
 
 
 def test_pictures_of_a_video_are_upright_and_keep_its_depth(tmp_path: Path) -> None:
@@ -277,7 +292,7 @@ def test_similar_names_are_suggested(clip: Path) -> None:
             f"did you mean {clip.with_name('my film.mp4')}?"
         ]
     late = run("enhance", clip.with_name("my film.mp4"), "--start", "2:00")
-    assert "is only 3.0 s long, but is to start at 120.0 s" in late.stderr
+    assert "is only 3.0 s long and cannot be read from 120.0 s on" in late.stderr
 
 
 @pytest.mark.parametrize(
