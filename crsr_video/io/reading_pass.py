@@ -121,11 +121,12 @@ class ReadingPass:
             self._times.packet_sent(packet)
         pictures = self._decoder.decode(packet)
         for picture in self._times.without_outliers(pictures, is_end=packet is None):
-            is_behind = picture.pts is not None and window.is_after(picture.pts * base)
-            self._is_done = self._is_done or is_behind
             if self._is_done:
                 continue
             pts = self._times.stamp(picture)
+            if window.is_after(pts * base):
+                self._is_done = True
+                continue
             self._earliest = pts * base if self._earliest is None else self._earliest
             if window.is_before(pts * base):
                 continue

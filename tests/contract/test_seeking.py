@@ -19,6 +19,9 @@ CLIPS = {
     "transport stream, hevc": (".ts", "libx265", {"options": {"x265-params": "keyint=-1"}}),
     "transport stream, mpeg4": (".ts", "mpeg4", {"gop": FRAMES}),
     "program stream, mpeg2": (".mpg", "mpeg2video", {"gop": FRAMES}),
+    "one keyframe, h264 in AVI": (".avi", "libx264", {"gop": FRAMES}),
+    "one keyframe, h264 in Flash Video": (".flv", "libx264", {"gop": FRAMES, "b_frames": 2}),
+    "one keyframe, wmv2": (".wmv", "wmv2", {"gop": FRAMES}),
     "two keyframes, h264": (".ts", "libx264", {"gop": 75, "b_frames": 2}),
 }
 
