@@ -168,7 +168,9 @@ def why_nothing_changed(summary: "Summary", *, is_named: bool = True) -> str | N
     reasons = statistics.skipped
     if len(reasons) > 1:  # What the user turned off needs no explanation.
         reasons = {why: n for why, n in reasons.items() if why != _TURNED_OFF} or reasons
-    causes = absent or [f"{why} ({n} times)" for why, n in sorted(reasons.items())]
+    causes = absent or [
+        f"{why} ({n} times)" if n > 1 else why for why, n in sorted(reasons.items())
+    ]
     return f"No face was enhanced{place}: {', '.join(causes)}; {end}"
 
 

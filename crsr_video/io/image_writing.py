@@ -49,6 +49,8 @@ def format_of(path: Path) -> str:
         add_heif()
     if name is not None:
         Image.init()
+    if name == "HEIF" and name not in Image.SAVE:
+        raise OutputError(f"{path}: HEIC needs the package pillow-heif: install it, or write .jpg")
     if name is None or name not in Image.SAVE:
         raise OutputError(f"{path}: pictures are written as .jpg, .png, .webp, .tif, .bmp or .avif")
     return name

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -46,6 +47,13 @@ def test_a_file_or_a_misspelt_word_in_place_of_a_command_gets_a_suggestion(clip:
     assert f" enhance {clip}'?" in message
     assert " enhance'?" in error_of("enhanse", clip)
     assert error_of("zip").startswith("there is no command 'zip' (")
+
+
+@pytest.mark.skipif(find_spec("pillow_heif") is not None, reason="HEIC can be written here")
+def test_a_missing_package_for_photos_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"photo")
+    result = run("enhance", tmp_path / "a.heic")
+    assert "HEIC needs the package pillow-heif: install it, or write .jpg" in result.stderr
 
 
 @pytest.mark.parametrize("words", [[], ["plugin"]])
@@ -198,7 +206,7 @@ def test_files_that_are_left_out_are_listed_with_the_reason(tmp_path: Path) -> N
     (tmp_path / "song.ogg").write_bytes(b"OggS no video")
     result = run("enhance", "--recursive", tmp_path, *QUICK)
     names = f"{tmp_path / 'notes.txt'}, {tmp_path / 'song.ogg'}"
-    assert f"left out as no video or picture: {names}" in result.stderr
+    assert f"left out because they are no videos or pictures: {names}" in result.stderr
     assert f"left out as results of earlier runs: {tmp_path / 'a.enhanced.mp4'}" in result.stderr
 
 

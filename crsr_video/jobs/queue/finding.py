@@ -247,7 +247,7 @@ def _why_left_out(
     if patterns and not any(fnmatch(inner if "/" in p else name, p) for p in patterns):
         return "because no --pattern matches"
     if not patterns and path.suffix.lower() not in SUFFIXES and not _is_ogg_video(path):
-        return "as no video or picture"
+        return "because they are no videos or pictures"
     return "as results of earlier runs" if _is_result(name, stems) else None
 
 
