@@ -64,11 +64,7 @@ _FILE_MODES = {os.O_RDONLY: "r", os.O_WRONLY: "w", os.O_RDWR: "r+"}
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a regular file in hexadecimal.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
+    """Return the SHA-256 of a regular file in hexadecimal."""
     with open_regular(path, follow_links=True) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

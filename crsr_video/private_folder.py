@@ -59,11 +59,7 @@ class PrivateFolder(Closing):
             os.close(descriptor)
 
     def names(self) -> list[str]:
-        """Return the names of everything in the folder.
-
-        Raises:
-            OSError: The folder cannot be read.
-        """
+        """Return the names of everything in the folder."""
         folder = self.path if self._descriptor is None else self._descriptor
         return os.listdir(folder)  # noqa: PTH208 - a path cannot be a descriptor
 
@@ -76,19 +72,11 @@ class PrivateFolder(Closing):
         return True
 
     def open(self, name: str, flags: int = os.O_RDONLY) -> FileIO:
-        """Open a regular file of the folder, unbuffered. Links, pipes and devices are refused.
-
-        Raises:
-            OSError: The file cannot be opened, or is not a regular file.
-        """
+        """Open a regular file of the folder, unbuffered. Links, pipes and devices are refused."""
         return open_regular(self._at(name), flags, 0o600, folder=self._descriptor)
 
     def unlink(self, name: str) -> None:
-        """Remove a file, or a link but not its target.
-
-        Raises:
-            OSError: The file cannot be removed.
-        """
+        """Remove a file, or a link but not its target."""
         with suppress(FileNotFoundError):
             os.unlink(self._at(name), dir_fd=self._descriptor)
 

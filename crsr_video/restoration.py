@@ -69,12 +69,7 @@ def build_restoration(
     networks: Networks | None = None,
     operations: Operations | None = None,
 ) -> Restoration:
-    """Load the networks, and build the stages. The arguments are those of `pipeline.build`.
-
-    Raises:
-        DeviceError: The device or the precision is not available.
-        WeightsError: The weights cannot be loaded.
-    """
+    """Load the networks, and build the stages. The arguments are those of `pipeline.build`."""
     loaded = networks or load_networks(config)
     predictors, pair, device = loaded.predictors(), loaded.pair, loaded.placement.device
     here = operations or operations_for(device)

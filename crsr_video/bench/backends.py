@@ -89,13 +89,7 @@ def streamed(method: str, precision: Callable[[int], str], stream: Stream) -> Be
 def other_backends(
     names: tuple[str, ...], model: str, networks: Networks
 ) -> Iterator[list[BenchBackend]]:
-    """Yield backends for other programs: same weights, device and number of threads.
-
-    Raises:
-        BenchError: If a program is missing or does not support the device.
-        ExportError: If the model cannot be exported.
-        WeightsError: If the model cannot be loaded.
-    """
+    """Yield backends for other programs: same weights, device and number of threads."""
     if not names:
         yield []
         return

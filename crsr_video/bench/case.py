@@ -58,11 +58,7 @@ class StageTimes:
 
 
 def measure(case: BenchCase, clip: Path) -> CaseFigures:
-    """Measure one case. Plain and enhanced runs alternate.
-
-    Raises:
-        CrsrError: If the clip cannot be enhanced.
-    """
+    """Measure one case. Plain and enhanced runs alternate."""
     networks = load_networks(configuration(case))
     device = networks.placement.device
     plain, enhanced = [], []

@@ -87,9 +87,6 @@ def measure(load: Load, options: Sequence[str] = ()) -> LiveFigures:
     Args:
         load: Video to play.
         options: Further options of ``crsr-video live``.
-
-    Raises:
-        CrsrError: If the live run failed or printed no summary.
     """
     camera = Camera(pictures(load), load.rate, load.seconds)
     process = LiveProcess(["--input-format", "nut", *options])
@@ -118,7 +115,6 @@ def pictures(load: Load) -> list[Bytes]:
 
     Raises:
         BenchError: If the size is odd or too small for the generated clip.
-        CrsrError: If the video cannot be read.
     """
     frames = max(2, round(_LOOP_SECONDS * float(load.rate)))
     if load.source is not None:
@@ -150,11 +146,7 @@ class Camera:
         self.sent: dict[int, float] = {}
 
     def write(self, pipe: IO[bytes], stop: threading.Event) -> None:
-        """Write all frames.
-
-        Raises:
-            OSError: If the reader of the pipe has ended.
-        """
+        """Write all frames."""
         with av.open(pipe, "w", format="nut", options={"flush_packets": "1"}) as container:
             stream = container.add_stream("rawvideo", rate=self._rate)
             stream.width, stream.height = video_size(self._pictures[0])

@@ -111,12 +111,6 @@ def measure(
     Args:
         settings: What to measure.
         on_batch: Called with the description of each measurement before it begins.
-
-    Raises:
-        BenchError: If a batch does not fit into memory, or another program is missing.
-        DeviceError: If the device is missing or does not support the precision.
-        WeightsError: If a model cannot be loaded.
-        ExportError: If a model cannot be exported for another program.
     """
     rows: list[NetworkFigures] = []
     peaks: dict[str, peak.Peak] = {}

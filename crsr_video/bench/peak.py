@@ -46,7 +46,6 @@ def measure(
         side: Side of the matrices; depends on the device by default.
 
     Raises:
-        KeyError: If the precision is unknown.
         BenchError: If no kernel of this device supports the precision.
     """
     side = side or (_CPU_SIDE if device.type == "cpu" else _GPU_SIDE)

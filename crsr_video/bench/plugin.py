@@ -79,12 +79,6 @@ def measure(
     Args:
         settings: What to measure.
         on_film: Called with the name of each film before it is measured.
-
-    Raises:
-        BenchError: If FFmpeg is missing or cannot load effects, or if the effect or its server
-            fails.
-        PluginError: If no effect is installed and it cannot be compiled.
-        WeightsError: If there is no such model.
     """
     weights.load(settings.model)  # Report an unknown model here, not in the server.
     with tempfile.TemporaryDirectory(prefix="crsr-") as name:

@@ -70,9 +70,6 @@ def measure(
         play_seconds: Maximum time for which a clip is played. Each clip is 10 seconds long.
         scrub_seconds: Time for which frames at random positions are requested.
         on_size: Called with each size before it is measured.
-
-    Raises:
-        BenchError: The studio does not start or does not answer as expected.
     """
     with tempfile.TemporaryDirectory(prefix="crsr-bench-") as name:
         folder = Path(name) / "clips"

@@ -60,11 +60,7 @@ def run(
 
 
 def measure_startup(path: Path, runs: int) -> Startup:
-    """Measure start-up times of the program on a video with a face, and return the medians.
-
-    Raises:
-        BenchError: If the video cannot be enhanced.
-    """
+    """Measure start-up times of the program on a video with a face, and return the medians."""
     pairs = [(_help_seconds(), _first_frame_seconds(path)) for _ in range(runs)]
     return Startup(*(median(times) for times in zip(*pairs, strict=True)))
 

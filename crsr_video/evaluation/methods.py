@@ -33,20 +33,12 @@ class Variant:
         return Path(self.model).stem.removesuffix(".safetensors") + self.text[len(self.model) :]
 
     def pair(self) -> NetworkPair:
-        """Load the networks.
-
-        Raises:
-            WeightsError: If they cannot be loaded.
-        """
+        """Load the networks."""
         return load(self.model).with_texture(self.texture)
 
 
 def parse_variant(text: str) -> Variant:
-    """Parse a model with options.
-
-    Raises:
-        ConfigError: If the texture is not a number from 0 to 1.
-    """
+    """Parse a model with options."""
     model, alone, texture = text, False, 0.0
     while ":" in model:
         rest, _, word = model.rpartition(":")
@@ -107,10 +99,6 @@ def methods(models: Sequence[str], *, bf16: bool = False) -> list[EvaluatedMetho
     Args:
         models: Models with options, see `parse_variant`.
         bf16: Run the networks at bf16, as in live use.
-
-    Raises:
-        ConfigError: If the same model is named twice.
-        WeightsError: If a model cannot be loaded.
     """
     found = [EvaluatedMethod(BASELINE, runner(Bicubic()))]
     for name, one in variants(models).items():

@@ -32,12 +32,7 @@ class Embedder:
     """Computes embeddings with dlib's network, see `networks.recognition`."""
 
     def __init__(self) -> None:
-        """Load the network.
-
-        Raises:
-            FaceModelError: If the file of the weights is not on this machine.
-            WeightsError: If the file is damaged.
-        """
+        """Load the network."""
         self._network = load_recognition(face_models.resolve("recognition", fetch=False))
 
     @torch.inference_mode()

@@ -56,9 +56,6 @@ def measure(
         degradations: Functions that degrade faces, by name of the degradation.
         by_tone: Add rows for each group of skin tones.
         progress: Show a progress bar.
-
-    Raises:
-        TrainingError: If no face is large enough for an input size.
     """
     rows: list[Row] = []
     for tier in tiers:

@@ -99,9 +99,6 @@ def compare(settings: ProtocolSettings, *, on_run: Callable[[str], None] = lambd
     Args:
         settings: Options.
         on_run: Called with the description of each run before it begins.
-
-    Raises:
-        TrainingError: If the data cannot be used.
     """
     paired: list[dict[tuple[str, str], dict[str, Values]]] = []
     on_genuine: list[dict[str, dict[str, float]]] = []

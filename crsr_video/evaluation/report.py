@@ -174,11 +174,7 @@ class EvaluationReport:
         }
 
     def save(self, *, markdown: Path | None = None, data: Path | None = None) -> None:
-        """Write the report as Markdown, as JSON, or both.
-
-        Raises:
-            TrainingError: If a file cannot be written.
-        """
+        """Write the report as Markdown, as JSON, or both."""
         if markdown:
             settings = json.dumps(self.settings, indent=1)
             made_with = f"## Made with\n\n```json\n{settings}\n```"

@@ -184,11 +184,7 @@ def as_text(rows: Sequence[ResultRow]) -> str:
 
 
 def save(path: Path, rows: Sequence[ResultRow]) -> None:
-    """Write the rows as JSON, rounded.
-
-    Raises:
-        TrainingError: The file cannot be written.
-    """
+    """Write the rows as JSON, rounded."""
     rounded = [
         {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(row).items()}
         for row in rows

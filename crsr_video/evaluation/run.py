@@ -63,9 +63,6 @@ class Evaluation(Closing):
         models: Models with their options, in the syntax of `methods.parse_variant`. They may be
             folders of training runs.
         settings: What to measure.
-
-    Raises:
-        CrsrError: If a model or a file of faces cannot be read.
     """
 
     def __init__(self, models: Sequence[str], settings: EvaluationSettings) -> None:

@@ -160,7 +160,6 @@ def write_blind_sheet(
 
     Raises:
         ConfigError: If the number of models is not two.
-        TrainingError: If a file cannot be written.
     """
     if len(methods) != 3:
         raise ConfigError("a blind sheet compares two models: name two")

@@ -44,9 +44,6 @@ class STLPIPS(nn.Module):
 
         Args:
             path: The .pth file. Defaults to that of the installed package.
-
-        Raises:
-            WeightsError: If the package is not installed, or the file is damaged.
         """
         path = path or package_file(
             "stlpips_pytorch", "weights/vST0.0/vgg_shift_tolerant.pth", extra="eval"

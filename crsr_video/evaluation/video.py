@@ -79,12 +79,6 @@ class MethodPipelines(Closing):
             skipped, because the product never runs it alone.
         scale: Enlargement: 1, 2 or 4.
         device: Device of the networks.
-
-    Raises:
-        ConfigError: If a model is named twice, or the scale is not allowed.
-        DeviceError: If the device is missing.
-        FaceModelError: If a face model is missing.
-        WeightsError: If a model cannot be loaded.
     """
 
     def __init__(self, models: Sequence[str], scale: int, *, device: str = "auto") -> None:
@@ -182,10 +176,6 @@ def cases_of(
         count: Number of frames.
         seed: Seed of the degradations.
         folder: Folder for the degraded clip. Each clip overwrites the one before.
-
-    Raises:
-        InputError: If a file cannot be read.
-        OutputError: If a file cannot be written.
     """
     height, width = next(upright(clip.path, 1)).shape[:2]
     if clip.degraded is not None:
@@ -342,7 +332,6 @@ def measure_videos(
 
     Raises:
         TrainingError: If nothing in the folder can be measured.
-        CrsrError: If a model or a file cannot be read or written.
     """
     clips = clips_in(folder, limit)
     embedder = _embedder()

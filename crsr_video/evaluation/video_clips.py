@@ -113,11 +113,7 @@ def upright(path: Path, count: int) -> Iterator[Bytes]:
 
 
 def find_faces(clip: Clip, count: int) -> KnownFaces:
-    """Track the faces in the first `count` frames of a sharp clip.
-
-    Raises:
-        TrainingError: If no face is visible long enough.
-    """
+    """Track the faces in the first `count` frames of a sharp clip."""
     with Tracker() as tracker:
         frames = (from_rgb(picture, i) for i, picture in enumerate(upright(clip.path, count)))
         seen = [item.faces for item in tracker.process(frames)]
@@ -221,10 +217,6 @@ def write_degraded(
         size: Width and height.
         degradation: Noise and encoder.
         seed: Seed of the noise.
-
-    Raises:
-        InputError: If the clip cannot be read.
-        OutputError: If the copy cannot be written.
     """
     rng = _generator(clip.name, size[0], seed)
     settings = OutputSettings(codec=degradation.encoder, crf=degradation.quality)

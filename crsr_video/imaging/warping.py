@@ -95,9 +95,6 @@ def seen_region(
     Returns:
         left, top, right, bottom in pixels, half-open. The part has at least one pixel, even if the
         target lies wholly outside the picture.
-
-    Raises:
-        DegenerateFaceError: The transform is singular.
     """
     seen = bounds(invert(target_from_source), side)
     margin = _KERNEL_MARGIN + int(np.ceil(2 / min(scale_of(target_from_source), 1.0)))

@@ -90,7 +90,6 @@ def align(before: Path, after: Path) -> Alignment:
     the whole source is read once.
 
     Raises:
-        InputError: A video cannot be read.
         ConfigError: The videos do not show the same content.
     """
     with Reader(after) as copy:

@@ -160,11 +160,7 @@ def _reader(path: Path, start: float, duration: float | None) -> Reader:
 def find_people(
     source: Path, *, min_face: float, on_progress: Callable[[Progress], None] | None = None
 ) -> Recording:
-    """Return what `analyse` writes into a tracks file.
-
-    Raises:
-        CrsrError: The analysis failed.
-    """
+    """Return what `analyse` writes into a tracks file."""
     with TemporaryDirectory(prefix="crsr-video-") as folder:
         output = Path(folder) / "people.tracks.json"
         analyse(source, output, min_face=min_face, on_progress=on_progress)

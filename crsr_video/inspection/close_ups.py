@@ -63,7 +63,6 @@ def write_close_ups(
 
     Raises:
         InputError: A video cannot be read or shows no face.
-        OutputError: The sheet cannot be written.
     """
     with FramePairs(before, after, alignment) as videos, Tracker() as tracker:
         chosen = choose(find_moments(videos.pairs(), tracker), count)

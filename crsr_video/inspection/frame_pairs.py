@@ -22,10 +22,6 @@ class FramePairs(Closing):
         before: The source.
         after: The copy.
         alignment: Position of the copy within the source.
-
-    Raises:
-        InputError: A video cannot be read.
-        ConfigError: The frames have different shapes.
     """
 
     def __init__(self, before: Path, after: Path, alignment: Alignment) -> None:

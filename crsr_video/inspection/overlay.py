@@ -36,9 +36,6 @@ class Overlay:
 
     Args:
         first: First frame of the video.
-
-    Raises:
-        InputError: A side of the video is one pixel long.
     """
 
     def __init__(self, first: Frame) -> None:

@@ -94,9 +94,6 @@ def write_people_sheet(people: Sequence[Person], path: Path) -> str | None:
 
     Returns:
         A notice for the user if the sheet does not show everybody, else None.
-
-    Raises:
-        OutputError: The sheet cannot be written.
     """
     longest = sorted(people, key=lambda p: (-p.frames, p.id))[:_MAX_ON_SHEET]
     tiles = [_tile(person) for person in sorted(longest, key=lambda p: p.id)]

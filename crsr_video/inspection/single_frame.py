@@ -74,9 +74,6 @@ def search_for(path: Path, at: float, *, fps: float | None = None) -> Search:
         path: The file.
         at: Seconds from its beginning.
         fps: Frame rate of the file, if that is known already.
-
-    Raises:
-        InputError: The file cannot be read.
     """
     if fps is None:
         with Reader(path) as probe:
@@ -112,9 +109,6 @@ def preview(
         at: Seconds from the beginning; the nearest frame is taken.
         config: How the frame is enhanced.
         overwrite: Replace an existing result.
-
-    Raises:
-        CrsrError: The source cannot be read or enhanced, or the result cannot be written.
     """
     path, chosen = Path(source), config or EnhancerConfig()
     place = path.with_name(f"{path.stem}.preview.png") if output is None else Path(output)

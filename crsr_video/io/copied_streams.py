@@ -51,11 +51,7 @@ class StreamCopier(ABC):
         return number in self._streams
 
     def push(self, number: int, packet: Packet) -> None:
-        """Copy a packet. Packets without any time are left out.
-
-        Raises:
-            FFmpegError: The container cannot be written.
-        """
+        """Copy a packet. Packets without any time are left out."""
         if packet.pts is None:
             packet.pts = packet.dts
         if packet.dts is None:

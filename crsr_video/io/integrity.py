@@ -139,9 +139,6 @@ def is_as_long_as_source(path: Path, source: Path) -> bool:
     """Return whether a result has about the duration of its source, as far as they state it.
 
     For a source that was cut off, the duration of its readable part counts.
-
-    Raises:
-        InputError: The result is not a video or is cut off, or the source is not a video.
     """
     result = stated_duration(path)
     try:

@@ -136,9 +136,6 @@ class LiveReader(Closing):
         """Yield all arrivals in order, beginning with the first frame or the audio before it.
 
         A second iteration continues where the first one stopped.
-
-        Raises:
-            InputError: The connection was lost and cannot be restored.
         """
         return self._arrivals
 

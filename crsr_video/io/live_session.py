@@ -53,13 +53,7 @@ class LiveSession:
         self._read_to = 0
 
     def items(self) -> Iterator[tuple[Frame | Packet, float]]:
-        """Yield frames and the packets of other streams, each with its time of arrival.
-
-        Raises:
-            ConnectionLost: The connection failed.
-            InputError: No picture arrived in time.
-            Stopped: The run was asked to stop.
-        """
+        """Yield frames and the packets of other streams, each with its time of arrival."""
         index, at = self._opened.video.index, 0.0
         for packet, at in self._background.packets():
             self._count(packets=1)

@@ -41,7 +41,6 @@ class NameLock(Closing):
 
         Raises:
             OutputError: Another run holds it.
-            OSError: The hidden file cannot be written.
         """
         while self._file is None:
             file = _opened(self._lock)

@@ -66,12 +66,7 @@ def check_sizes(path: Path) -> None:
 
 
 def check_sizes_of_pipe(file: RawIOBase, name: str) -> None:
-    """Check a stream that can only be read in order. Its index is therefore not followed.
-
-    Raises:
-        InputError: The chapters or attachments are larger than FFmpeg can read in reasonable time
-            and memory.
-    """
+    """Check a stream that can only be read in order. Its index is therefore not followed."""
     _check(elements(file, follow=False), name)
 
 

@@ -106,7 +106,6 @@ def add_to_track(path: Path, number: int, in_entry: bytes, in_track: bytes) -> N
         in_track: Boxes to append to the track itself.
 
     Raises:
-        OSError: The file cannot be changed.
         ValueError: The movie box does not come last.
     """
     with path.open("r+b", buffering=0) as file:

@@ -156,11 +156,7 @@ class Muxer(OutputSession):
     # Ending -------------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Write the frames that the encoder still holds, and the end of the container.
-
-        Raises:
-            OutputError: The container cannot be written.
-        """
+        """Write the frames that the encoder still holds, and the end of the container."""
         if not self._copies_video:
             self._encode(None)
         with self._writing():
@@ -257,9 +253,6 @@ class RecordedMuxer(Muxer):
 
         Args:
             packet: The next packet in decoding order, with all its times in ticks of the container.
-
-        Raises:
-            OutputError: The container cannot be written.
         """
         self._copies_video = True
         self._begin_video(packet.pts or 0)

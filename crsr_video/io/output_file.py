@@ -28,9 +28,6 @@ class OutputFile:
         source: File that must not be replaced, if any.
         overwrite: Whether an existing file may be replaced.
         exclusive: Whether other writers of the same file are locked out.
-
-    Raises:
-        OutputError: The file must not or cannot be written, or another run is writing it.
     """
 
     def __init__(
@@ -55,11 +52,7 @@ class OutputFile:
             raise
 
     def publish(self) -> None:
-        """Give the complete file its name.
-
-        Raises:
-            OutputError: The file cannot be renamed.
-        """
+        """Give the complete file its name."""
         with pyav.translated(OutputError, f"{self.path}: cannot be written"):
             publish(self.temporary, self.path)
         self._is_published = True

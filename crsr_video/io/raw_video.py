@@ -37,10 +37,6 @@ class RawVideo(OutputSession):
         stream: Stream that receives the pictures.
         plan: Plan of the output.
         on_drop: Called for every frame that is dropped.
-
-    Raises:
-        EncoderError: The plan has options that raw video does not support.
-        OutputError: The pixel format has no raw form, or nothing can be written.
     """
 
     def __init__(
@@ -63,11 +59,7 @@ class RawVideo(OutputSession):
                 stream.write(y4m_header(plan.shape, plan.timing.rate))
 
     def push(self, picture: VideoFrame, frame: Frame) -> None:
-        """Write a picture. To hold a steady rate, repeat the previous one first, or drop this one.
-
-        Raises:
-            OutputError: The picture cannot be written.
-        """
+        """Write a picture. To keep a steady rate, drop it, or repeat the previous one first."""
         repeats = 0 if self._rate is None else self._rate.repeats(frame.pts * frame.time_base)
         if repeats is None:
             self._on_drop()

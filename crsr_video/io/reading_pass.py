@@ -156,11 +156,7 @@ class ReadingPass:
         )
 
     def why_nothing(self) -> str:
-        """Explain why there is no frame.
-
-        Raises:
-            InputError: The program that writes to a pipe has failed.
-        """
+        """Explain why there is no frame."""
         input_pipe, container = self._connection.input_pipe, self._connection.format_name
         if input_pipe is not None:
             input_pipe.check()

@@ -33,11 +33,7 @@ class OutputSession(ABC):
         """
 
     def push_packet(self, item: Passthrough) -> None:
-        """Copy a packet of another stream. Outputs without other streams ignore it.
-
-        Raises:
-            OutputError: It cannot be written.
-        """
+        """Copy a packet of another stream. Outputs without other streams ignore it."""
 
     def finish(self) -> None:
         """Write all buffered data and finish the output.

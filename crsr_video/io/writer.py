@@ -126,10 +126,6 @@ class OutputWriter(Closing):
         Containers need all streams in order of time. A live video therefore waits for sound of the
         same or a later time, but for at most one frame. Push sound before its frame to avoid this
         delay.
-
-        Raises:
-            ReaderGoneError: As for `push`.
-            OutputError: As for `push`.
         """
         with self._guard, self._writing():
             if self._session is not None:
@@ -346,9 +342,6 @@ class Writer(OutputWriter):
 
         Args:
             packet: A packet in decoding order, with all its times in units of `tick`.
-
-        Raises:
-            OutputError: The result cannot be written.
         """
         with self._guard, self._writing():
             self._muxer.push_encoded(packet)

@@ -22,9 +22,6 @@ class RunReports:
 
     Attributes:
         observer: Collects the observations for the reports, frame by frame.
-
-    Raises:
-        CrsrError: A report cannot be written, or would replace a file of the run.
     """
 
     def __init__(self, config: Config, source: Path, output: Path, command: Sequence[str]) -> None:

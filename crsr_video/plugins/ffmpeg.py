@@ -52,11 +52,6 @@ def through_effect(
         parameters: Parameters of the effect.
         settings: Settings of the encoder.
         overwrite: Let the command replace the output.
-
-    Raises:
-        InputError: The video cannot be read.
-        OutputError: The output cannot be written.
-        EncoderError: The encoder is not available.
     """
     chosen = parameters or EffectParameters()
     with Reader(path) as reader:
@@ -101,11 +96,6 @@ def through_pipe(
         options: Options of ``crsr-video enhance``.
         settings: Settings of the encoder.
         overwrite: Let the command replace the output.
-
-    Raises:
-        InputError: The video cannot be read.
-        OutputError: The output cannot be written.
-        EncoderError: The encoder is not available.
     """
     with Reader(path) as reader:
         plan = _plan(reader, output, settings)

@@ -58,11 +58,7 @@ def source_file(name: str) -> Path:
 
 
 def c_sources() -> tuple[Path, ...]:
-    """Return all files that the effect is compiled from, the C file first.
-
-    Raises:
-        PluginError: This installation lacks the C file.
-    """
+    """Return all files that the effect is compiled from, the C file first."""
     main = source_file(EFFECT_SOURCE)
     return (main, *sorted(main.parent.glob("*.h")))
 

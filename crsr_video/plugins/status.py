@@ -171,11 +171,7 @@ class Status:
 
 
 def status(places: Places) -> Status:
-    """Return the state of the installation.
-
-    Raises:
-        PluginError: The list of installed files is damaged.
-    """
+    """Return the state of the installation."""
     manifest = read_manifest(places.manifest)
     effect, trouble = _loaded(places.effect)
     command = manifest.command if manifest else ""

@@ -38,11 +38,7 @@ class FacePair:
     after: Frame
 
     def lumas(self) -> tuple[Luma, Luma]:
-        """Return luma crops (green for RGB) in 8-bit codes, (SIDE, SIDE) each.
-
-        Raises:
-            DegenerateFaceError: The landmarks do not span a crop.
-        """
+        """Return luma crops (green for RGB) in 8-bit codes, (SIDE, SIDE) each."""
         before, after = self._matrices(SIDE)
         return _luma(self.before, before), _luma(self.after, after)
 
@@ -62,11 +58,7 @@ class FacePair:
         return before, after
 
     def chips(self) -> tuple[Chip, Chip]:
-        """Return the inputs of the recognition network, before and after enhancement.
-
-        Raises:
-            DegenerateFaceError: The landmarks do not span a crop.
-        """
+        """Return the inputs of the recognition network, before and after enhancement."""
         before, after = self._matrices(1)
         return chip_of(self.before, before), chip_of(self.after, after)
 

@@ -63,11 +63,7 @@ class RecordedForward:
         return self._forward(x)
 
     def run(self, x: Tensor) -> Tensor:
-        """Replay the recording of this shape, and make it first if there is none.
-
-        Raises:
-            RuntimeError: The forward pass cannot be recorded.
-        """
+        """Replay the recording of this shape, and make it first if there is none."""
         if x.shape not in self._graphs:
             self._graphs[x.shape] = self._record(x)
         graph, given, result = self._graphs[x.shape]

@@ -57,12 +57,7 @@ def load_networks(config: EnhancerConfig) -> Networks:
 
 
 def resolve_placement(config: EnhancerConfig) -> Placement:
-    """Return where and in what precision `load_networks` lets the networks run.
-
-    Raises:
-        DeviceError: The device or the precision is not available.
-        WeightsError: The weights cannot be loaded.
-    """
+    """Return where and in what precision `load_networks` lets the networks run."""
     return _resolve(config)[1]
 
 

@@ -33,9 +33,6 @@ class FrameEnhancer(Closing):
     Args:
         shared: The models and workers that all clients share.
         settings: How the frames are enhanced.
-
-    Raises:
-        CrsrError: The settings cannot be met.
     """
 
     def __init__(self, shared: SharedModels, settings: EffectSettings) -> None:

@@ -133,11 +133,7 @@ class WorkerThread(Closing):
         return waiting.wait()
 
     def face_models(self) -> FaceModels:
-        """Return the face models, which are loaded once. Call this inside a task.
-
-        Raises:
-            FaceModelError: The face models cannot be loaded.
-        """
+        """Return the face models, which are loaded once. Call this inside a task."""
         if self._face_models is None:
             self._face_models = FaceModels()
         return self._face_models
@@ -210,11 +206,7 @@ class SharedModels(Closing):
             worker.users -= 1
 
     def preload(self, model: str) -> None:
-        """Load the networks and the face models before the first client needs them.
-
-        Raises:
-            CrsrError: They cannot be loaded.
-        """
+        """Load the networks and the face models before the first client needs them."""
         for worker in self._workers:
             worker.run(partial(_preload, worker, model))
 
@@ -223,7 +215,6 @@ class SharedModels(Closing):
 
         Raises:
             TracksError: The file cannot be used.
-            ServerError: Too many other files are in use.
         """
         try:
             now = path.stat()

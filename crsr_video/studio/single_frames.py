@@ -50,11 +50,7 @@ class SingleFrames(Closing):
         self._closed_files = 0
 
     def prepare(self) -> None:
-        """Load the networks and the face models, so that the first frame comes soon.
-
-        Raises:
-            CrsrError: The networks or the face models cannot be loaded.
-        """
+        """Load the networks and the face models, so that the first frame comes soon."""
         self._executor.submit(self._prepare).result()
 
     def show(
@@ -68,9 +64,6 @@ class SingleFrames(Closing):
             at: Seconds from the beginning of the file; the nearest frame is taken.
             width: Largest width of the pictures in pixels.
             fps: Frame rate of the file.
-
-        Raises:
-            CrsrError: The file cannot be read, or the settings cannot be used.
         """
         return self._executor.submit(self._show, source, settings, at, width, fps).result()
 

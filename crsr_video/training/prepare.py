@@ -102,7 +102,6 @@ def prepare(
 
     Raises:
         TrainingError: There is no usable face, or the pack cannot be written.
-        FaceModelError: There is no ``faces.csv``, and a face model is missing.
     """
     skipped = SkipCounter()
     has_list = (source / LIST).is_file()
@@ -202,10 +201,6 @@ def detected(folder: Path, skipped: SkipCounter, *, progress: bool = False) -> l
     All pictures in the same sub-folder are taken to show one person, named after it. Each picture
     directly in the folder is taken to show a different person. The split depends only on the name
     of the person. A picture that equals an earlier one is skipped.
-
-    Raises:
-        TrainingError: There is no such folder.
-        FaceModelError: A face model is missing.
     """
     files = picture_files(folder)
     if not files:

@@ -166,10 +166,6 @@ def starting_weights(path: Path) -> dict[str, dict[str, Tensor]]:
     """Return averaged weights by network, from a run or a weights file.
 
     A discriminator has no average, so its own weights are returned.
-
-    Raises:
-        TrainingError: The file is neither a run nor a weights file, or it is damaged.
-        WeightsError: The weights file cannot be used.
     """
     if path.suffix == ".safetensors" or not path.exists():
         pair = weights.load(str(path))

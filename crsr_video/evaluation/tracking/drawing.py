@@ -176,10 +176,6 @@ class Backdrops:
         """Background `number`, modulo the number of backgrounds.
 
         The result is RGB, uint8 (height, width, 3), and must not be changed.
-
-        Raises:
-            ConfigError: If the file is not a picture.
-            InputError: If the file is not a video.
         """
         key = (number % (len(self.files) or _GENERATED), width, height)
         if key not in self._cache:

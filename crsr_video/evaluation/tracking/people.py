@@ -121,7 +121,6 @@ def people(source: Path | None, *, pictures: int = 1) -> list[DrawnHead]:
 
     Raises:
         ConfigError: If there is no suitable face.
-        TrainingError: If the source cannot be read.
     """
     if source is None:
         return _portraits()

@@ -59,9 +59,6 @@ def measure(
         faces: A folder with ``faces.csv`` that has several pictures of some people.
         settings: Settings of the evaluation.
         on_scene: Called with the name of each scene before it is run.
-
-    Raises:
-        CrsrError: Something cannot be read, or there are too few people.
     """
     cast = people(faces, pictures=_PICTURES)
     by_name: defaultdict[str, list[int]] = defaultdict(list)

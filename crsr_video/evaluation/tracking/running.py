@@ -59,11 +59,7 @@ class TrackingReport:
     data: dict[str, Any]
 
     def save(self, path: Path) -> None:
-        """Write the results as JSON.
-
-        Raises:
-            TrainingError: If the file cannot be written.
-        """
+        """Write the results as JSON."""
         write(path, json.dumps(self.data, indent=1, allow_nan=False) + "\n")
 
 
@@ -78,9 +74,6 @@ def measure(
         chosen: The scenes to run.
         settings: Options of the evaluation.
         on_scene: Called with the name of each scene before it is run.
-
-    Raises:
-        CrsrError: If something cannot be read or written.
     """
     cast = people(settings.faces)
     backdrops = find_backdrops(settings.backgrounds, settings.seed)

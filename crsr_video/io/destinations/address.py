@@ -84,9 +84,6 @@ def standard_output_destination(container: str | None) -> Destination:
 
     Args:
         container: FFmpeg's name, or a short one such as "y4m". Defaults to NUT.
-
-    Raises:
-        OutputError: The container cannot be written to a pipe.
     """
     muxer = _checked(_muxer(container), _PIPED, STANDARD_OUTPUT)
     return Destination("stdout", "-", muxer, STANDARD_OUTPUT)

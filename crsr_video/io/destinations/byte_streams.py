@@ -91,11 +91,7 @@ class ByteStream(ABC):
 
     @abstractmethod
     def send(self, view: memoryview) -> int:
-        """Write some of the data; if nothing can be written, wait for a moment and return 0.
-
-        Raises:
-            OSError: Writing failed.
-        """
+        """Write some of the data; if nothing can be written, wait for a moment and return 0."""
 
     def finish(self) -> None:
         """Deliver everything that was written, then free all resources."""
@@ -113,11 +109,7 @@ class ByteStream(ABC):
 
 
 class FileStream(ByteStream):
-    """A stream that writes a new file.
-
-    Raises:
-        OSError: The file cannot be created.
-    """
+    """A stream that writes a new file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))

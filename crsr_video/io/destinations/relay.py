@@ -46,9 +46,6 @@ class RelayStream(ByteStream):
         begin: Bytes that are sent to the child first.
         ready: Beginning of the line on standard error that reports a connection.
         name: Name for messages.
-
-    Raises:
-        OSError: The child cannot be started.
     """
 
     def __init__(self, command: Sequence[str], begin: bytes, ready: str, name: str) -> None:
@@ -136,7 +133,6 @@ def open_relay(destination: Destination) -> RelayStream:
 
     Raises:
         OutputError: No program on this machine supports the protocol.
-        OSError: The child cannot be started.
     """
     if destination.kind == "srt":
         program = find_ffmpeg("srt", "output")

@@ -18,11 +18,7 @@ _POLL_SECONDS = 0.1
 
 
 class UdpStream(ByteStream):
-    """MPEG-TS stream sent as UDP datagrams. Sending works even without a receiver.
-
-    Raises:
-        OSError: The host is unknown or unreachable.
-    """
+    """MPEG-TS stream sent as UDP datagrams. Sending works even without a receiver."""
 
     def __init__(self, host: str, port: int, name: str, packet_size: int, ttl: int) -> None:
         super().__init__(name)
@@ -61,9 +57,6 @@ class TcpStream(PipeStream):
         port: Port of the host.
         name: Name of the destination in messages.
         seconds: Timeout for connecting to each of the host's addresses, in seconds.
-
-    Raises:
-        OSError: The connection is refused, or the attempt times out.
     """
 
     def __init__(self, host: str, port: int, name: str, seconds: float) -> None:
@@ -77,7 +70,6 @@ def open_udp(destination: Destination) -> UdpStream:
 
     Raises:
         OutputError: The query contains an unknown or invalid option.
-        OSError: The host is unknown or unreachable.
     """
     url = destination.url
     options = {key: values[-1] for key, values in parse_qs(url.query).items()}

@@ -43,10 +43,6 @@ class SourceConnection(Closing):
         timeout: As for `open_target`.
         waits_for_facts: Whether a pipe is read ahead for facts about its container that PyAV does
             not provide. This may take a while.
-
-    Raises:
-        InputError: The source cannot be opened.
-        NoVideoError: The source holds no video.
     """
 
     def __init__(

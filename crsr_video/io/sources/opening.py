@@ -79,9 +79,6 @@ def open_container(path: Path, hwaccel: str = "none", *, skipped_bytes: int = 0)
         path: Path of the file.
         hwaccel: See `ReadSettings`. Decoding falls back to software if the device does not work.
         skipped_bytes: Number of bytes to skip at the beginning of the file.
-
-    Raises:
-        InputError: The file is not a media file, refers to other files, or exceeds `limits`.
     """
     target = recorded_target(path, ReadSettings())
     if skipped_bytes:

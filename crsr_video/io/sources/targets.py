@@ -127,7 +127,6 @@ def live_target(address: str, settings: ReadSettings) -> Target:
     """Return the target of a live source.
 
     Raises:
-        ConfigError: The settings do not fit the source.
         InputError: The address does not name a source, or this system cannot read it.
     """
     if not address:

@@ -26,11 +26,7 @@ _MAX_VALUE = 40
 
 
 def versions(config: Config) -> dict[str, str]:
-    """Return the versions of this program and its libraries, and checksums of the weights.
-
-    Raises:
-        WeightsError: There are no weights of that name.
-    """
+    """Return the versions of this program and its libraries, and checksums of the weights."""
     found = {"crsr-video": __version__, "machine": platform.machine()} | library_versions()
     pair = weights.load(config.networks.model)
     found["weights"] = pair.sha256
@@ -45,11 +41,7 @@ def _ranges_checksum(pair: weights.NetworkPair) -> str:
 
 
 def settings(source: Path, config: Config, output: Path) -> dict[str, str]:
-    """Return a fingerprint of the source and the settings of a run.
-
-    Raises:
-        InputError: The source, or a file named in the settings, cannot be read.
-    """
+    """Return a fingerprint of the source and the settings of a run."""
     found = {"source": fingerprint_of(source), "output": output.name}
     for name, value in config.options().items():
         if name in INDEPENDENT:

@@ -35,11 +35,7 @@ class Index:
 
 
 def index(path: Path) -> Index:
-    """Return the presentation times of a video, read from its packets without decoding them.
-
-    Raises:
-        InputError: The file cannot be opened.
-    """
+    """Return the presentation times of a video, read from its packets without decoding them."""
     container = open_container(path)
     try:
         video = main_video(container, path)
@@ -100,11 +96,7 @@ def segment_plan(result: OutputPlan, path: Path, source: Source) -> OutputPlan:
 
 
 def packets(path: Path) -> Iterator[Packet]:
-    """Yield the packets of a segment file in decoding order.
-
-    Raises:
-        OutputError: The file cannot be read.
-    """
+    """Yield the packets of a segment file in decoding order."""
     with pyav.translated(OutputError, f"{path}: cannot be read"):
         container = open_container(path)
         try:
@@ -116,11 +108,7 @@ def packets(path: Path) -> Iterator[Packet]:
 
 
 def codec_parameters(path: Path) -> bytes:
-    """Return the parameters that a decoder needs before the first packet of a segment file.
-
-    Raises:
-        OutputError: The file cannot be read.
-    """
+    """Return the parameters that a decoder needs before the first packet of a segment file."""
     with pyav.translated(OutputError, f"{path}: cannot be read"):
         container = open_container(path)
         try:
@@ -130,11 +118,7 @@ def codec_parameters(path: Path) -> bytes:
 
 
 def count(path: Path) -> int:
-    """Return the number of video packets in a file.
-
-    Raises:
-        InputError: The file is not a video.
-    """
+    """Return the number of video packets in a file."""
     with pyav.translated(InputError, f"{path}: cannot be read"):
         container = open_container(path)
         try:

@@ -78,11 +78,7 @@ class WorkFolder:
 
     @property
     def path(self) -> Path:
-        """Path of the folder, for workers that write segments, and for FFmpeg.
-
-        Raises:
-            OutputError: Something else now exists under the name of the folder.
-        """
+        """Path of the folder, for workers that write segments, and for FFmpeg."""
         self._folder.check_name()
         return self._folder.path
 
@@ -120,28 +116,16 @@ class WorkFolder:
         self._remove_incomplete_files()
 
     def add(self, result: SegmentResult) -> None:
-        """Record that a segment is on disk.
-
-        Raises:
-            OSError: The journal cannot be written.
-        """
+        """Record that a segment is on disk."""
         self._journal.append({"segment": to_json(result)})
         self.results[result.number] = result
 
     def begin_joining(self) -> None:
-        """Record that, from now on, a file under the name of the result is the result.
-
-        Raises:
-            OSError: The journal cannot be written.
-        """
+        """Record that, from now on, a file under the name of the result is the result."""
         self._journal.append(_JOINING)
 
     def end_joining(self) -> None:
-        """Record that the result is complete under its final name.
-
-        Raises:
-            OSError: The journal cannot be written.
-        """
+        """Record that the result is complete under its final name."""
         self._journal.append(_JOINED)
         self.is_joined = True
 
