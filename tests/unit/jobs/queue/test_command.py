@@ -76,7 +76,7 @@ def test_a_folder_is_enhanced_with_a_report_for_each_file(finished: Folder) -> N
     assert made == {"a.mp4", "a.json", "sub/b.mp4", "sub/b.json"}
     assert "b.mp4" in (finished.output / "sub" / "b.json").read_text()
     notes = finished.source / "notes.txt"
-    assert f"left out as no video or picture: {notes}" in finished.result.stderr
+    assert f"left out because they are no videos or pictures: {notes}" in finished.result.stderr
 
 
 def test_failures_are_printed_at_once_and_listed_at_the_end(finished: Folder) -> None:

@@ -53,7 +53,7 @@ def test_folders_are_searched_in_order_and_mirrored(tmp_path: Path) -> None:
     ]
     assert not found.refused
     notes = tmp_path / "in" / "notes.txt"
-    assert found.notices == [f"left out as no video or picture: {notes}"]
+    assert found.notices == [f"left out because they are no videos or pictures: {notes}"]
 
 
 def test_patterns_select_files(tmp_path: Path) -> None:
