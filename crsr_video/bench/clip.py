@@ -38,7 +38,7 @@ _BLUR_SIGMA = 1.2
 _FACE_SHARE = 0.13
 """Width of a face, as a fraction of the frame's height."""
 _PLACES = ((0.50, 0.46), (0.17, 0.62), (0.80, 0.60), (0.36, 0.80))
-_MARGIN = 0.06
+_MARGIN_SHARE = 0.06
 """The scene extends beyond the frame by this share on each side, so that the camera can move."""
 _GRAIN_SIGMA = 2.2
 """Standard deviation of the grain in 8-bit codes."""
@@ -78,7 +78,7 @@ def write(path: Path, sample: ClipProperties) -> None:
 def pictures(sample: ClipProperties) -> Iterator[Bytes]:
     """Draw the frames of a clip: uint8 (H, W, 3), BGR."""
     rng = np.random.default_rng(7)
-    margin = round(_MARGIN * sample.width)
+    margin = round(_MARGIN_SHARE * sample.width)
     scene = _draw_scene(sample.width + 2 * margin, sample.height + 2 * margin, rng)
     head, alpha = _head()
     spare = 64  # The grain is shifted by up to this many pixels from frame to frame.

@@ -272,11 +272,7 @@ class LiveProcess:
         return self._summary
 
     def memory(self, after_seconds: float) -> tuple[float, float]:
-        """Return the memory in MiB at a time and at the end, or 0 if it was not reported.
-
-        Args:
-            after_seconds: The time, in seconds after the first frame.
-        """
+        """Return the memory in MiB at a time after the first frame and at the end; 0 if unknown."""
         known = [(s["seconds"], s["memory_mib"] or 0.0) for s in self.statistics]
         first = next((mib for seconds, mib in known if seconds >= after_seconds), 0.0)
         return first, known[-1][1] if known else 0.0

@@ -18,7 +18,7 @@ Picture = NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _JPEG_QUALITY = 95
 _GAP = 8
-_MARGIN = 2
+_CAPTION_X_PX = 2
 """Pixels to the left of a caption."""
 
 
@@ -35,9 +35,10 @@ def to_bgr(rgb: NDArray[np.float32]) -> Picture:
 
 def caption(text: str, width: int, height: int) -> Picture:
     """Return a line of black text on white, cut off at the given width."""
-    words = render_text(text, height)[:, : width - _MARGIN]
+    words = render_text(text, height)[:, : width - _CAPTION_X_PX]
     strip = np.full((height, width, 3), 255, np.uint8)
-    strip[:, _MARGIN : _MARGIN + words.shape[1]] = np.rint(255 * (1 - words))[..., None]
+    ink = np.rint(255 * (1 - words))[..., None]
+    strip[:, _CAPTION_X_PX : _CAPTION_X_PX + words.shape[1]] = ink
     return strip
 
 

@@ -16,7 +16,7 @@ from crsr_video.config import OutputSettings
 from crsr_video.errors import EncoderError
 from crsr_video.io import pyav
 from crsr_video.io.encoder_options import MPEG_FAMILY, encoder_options
-from crsr_video.io.pixel_formats import pixel_format
+from crsr_video.io.pixel_formats import has_alpha, pixel_format
 
 FALLBACK = "libx264"
 RAW = "rawvideo"
@@ -237,18 +237,13 @@ def nearest_of(formats: list[str], name: str) -> str:
     source = pixel_format(name)
     exact = [f for f in formats if (p := pixel_format(f)) and source and source.same_codes(p)]
     if exact:
-        return max(exact, key=lambda f: _has_alpha(f) == _has_alpha(name))
+        return max(exact, key=lambda f: has_alpha(f) == has_alpha(name))
     # yuvj formats mean full range, which only a full-range source has.
     plain = [f for f in formats if not f.startswith("yuvj") or name.startswith("yuvj")]
-    best = find_best_pix_fmt_of_list(plain, name, _has_alpha(name))[0] if plain else None
+    best = find_best_pix_fmt_of_list(plain, name, has_alpha(name))[0] if plain else None
     if best is None:
         raise EncoderError(f"there is no pixel format similar to {name}")
     return best.name
-
-
-def _has_alpha(name: str) -> bool:
-    fmt = pixel_format(name)
-    return fmt is not None and fmt.alpha
 
 
 def _fits(encoder: str, name: str, width: int, height: int) -> bool:

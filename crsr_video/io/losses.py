@@ -25,7 +25,7 @@ from crsr_video.io.containers import (
 )
 from crsr_video.io.encoder_options import KEEP_USER_DATA, hdr_options
 from crsr_video.io.encoders import RAW
-from crsr_video.io.pixel_formats import pixel_format
+from crsr_video.io.pixel_formats import has_alpha
 from crsr_video.io.source import Source, first_packets
 from crsr_video.io.sources.connection import has_separate_alpha
 from crsr_video.io.sources.opening import codec_name
@@ -256,8 +256,7 @@ def _has_clock_time(source: Source, attached: Mapping[str, bytes]) -> bool:
 
 
 def _has_alpha(frame: Frame) -> bool:
-    fmt = None if frame.native is None else pixel_format(frame.native.format.name)
-    return fmt is not None and fmt.alpha
+    return frame.native is not None and has_alpha(frame.native.format.name)
 
 
 def picture_notices(first: Frame, container: str, encoder: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from crsr_video.io.destinations.address import (
 from crsr_video.io.encoders import EncoderChoice
 from crsr_video.io.output_container import destination_for, reconcile
 from crsr_video.io.pictures import PictureShape, shape_for
-from crsr_video.io.pixel_formats import pixel_format
+from crsr_video.io.pixel_formats import has_alpha
 from crsr_video.io.sampling import field_order
 from crsr_video.io.source import Source, bit_rate
 from crsr_video.types import FieldOrder, Frame
@@ -93,8 +93,8 @@ class OutputPlan:
     @property
     def has_separate_alpha(self) -> bool:
         """Whether the container keeps the transparency as a second video, as for VP8 and VP9."""
-        fmt, is_vpx = pixel_format(self.pixel_format), self.encoder.startswith("libvpx")
-        return fmt is not None and fmt.alpha and is_vpx and self.container in MATROSKA
+        is_vpx = self.encoder.startswith("libvpx")
+        return is_vpx and self.container in MATROSKA and has_alpha(self.pixel_format)
 
     @property
     def keyframe_seconds(self) -> float:

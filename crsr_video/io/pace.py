@@ -34,11 +34,7 @@ class Pace:
         self._start: tuple[Fraction, float] | None = None
 
     def wait(self, seconds: Fraction) -> bool:
-        """Wait until the frame with this timestamp is due. Return False if the wait was stopped.
-
-        Args:
-            seconds: Timestamp of the frame in seconds.
-        """
+        """Wait until the frame with this timestamp is due. Return False if the wait was stopped."""
         now = self._clock()
         if self._start is None:
             self._start = seconds, now

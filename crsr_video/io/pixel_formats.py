@@ -100,6 +100,12 @@ def pixel_format(name: str) -> PixelFormat | None:
     return PixelFormat(name, family, bits, coded, x_shift, y_shift, channels)
 
 
+def has_alpha(name: str) -> bool:
+    """Return whether a pixel format that is read natively has transparency."""
+    fmt = pixel_format(name)
+    return fmt is not None and fmt.alpha
+
+
 def _channels(name: str, fmt: VideoFormat) -> tuple[Channel, ...] | None:
     if name in _PACKED:
         return tuple(Channel(0, offset, step) for offset, step in _PACKED[name])

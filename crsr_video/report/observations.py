@@ -69,7 +69,7 @@ def merge(parts: Iterable[Observations]) -> Observations:
     return Observations(
         people=merge_people(chain.from_iterable(part.people for part in parts)),
         changed=sum(part.changed or 0 for part in parts),
-        masks=_masks([part.masks for part in parts if part.masks is not None]),
+        masks=_merged_masks([part.masks for part in parts if part.masks is not None]),
         cuts=tuple(chain.from_iterable(part.cuts for part in parts)),
         seconds=sum(part.seconds for part in parts),
     )
@@ -111,9 +111,9 @@ def _merged(parts: Sequence[PersonFacts]) -> PersonFacts:
         strength_mean=round(_mean([(p.strength_mean, p.enhanced) for p in enhanced]), 4),
         strength_min=min((p.strength_min for p in enhanced), default=0.0),
         strength_max=max((p.strength_max for p in enhanced), default=0.0),
-        backed_off=_backed_off([p.backed_off for p in parts if p.backed_off]),
-        identity=_identity([p.identity for p in parts if p.identity]),
-        flicker=_flicker([p.flicker for p in parts if p.flicker]),
+        backed_off=_merged_back_off([p.backed_off for p in parts if p.backed_off]),
+        identity=_merged_identity([p.identity for p in parts if p.identity]),
+        flicker=_merged_flicker([p.flicker for p in parts if p.flicker]),
         skipped=dict(skipped),
         spans=_spans([span for part in parts for span in part.spans]),
         curves=_curves(parts),
@@ -127,14 +127,14 @@ def _mean(weighted: Sequence[tuple[float, float]]) -> float:
     return sum(v * w for v, w in weighted) / weight if weight else 0.0
 
 
-def _masks(parts: Sequence[Masks]) -> Masks | None:
+def _merged_masks(parts: Sequence[Masks]) -> Masks | None:
     if not parts:
         return None
     mean = _mean([(m.mean, m.frames) for m in parts])
     return Masks(sum(m.frames for m in parts), mean, max(m.highest for m in parts))
 
 
-def _backed_off(parts: Sequence[BackedOff]) -> BackedOff | None:
+def _merged_back_off(parts: Sequence[BackedOff]) -> BackedOff | None:
     if not parts:
         return None
     longest = max(parts, key=lambda part: part.frames)
@@ -143,7 +143,7 @@ def _backed_off(parts: Sequence[BackedOff]) -> BackedOff | None:
     return BackedOff(frames, lowest, mean, longest.cause)
 
 
-def _identity(parts: Sequence[IdentitySimilarity]) -> IdentitySimilarity | None:
+def _merged_identity(parts: Sequence[IdentitySimilarity]) -> IdentitySimilarity | None:
     if not parts:
         return None
 
@@ -160,7 +160,7 @@ def _identity(parts: Sequence[IdentitySimilarity]) -> IdentitySimilarity | None:
     )
 
 
-def _flicker(parts: Sequence[Flicker]) -> Flicker | None:
+def _merged_flicker(parts: Sequence[Flicker]) -> Flicker | None:
     if not parts:
         return None
     before = round(_mean([(p.before, p.pairs) for p in parts]), 3)

@@ -25,7 +25,7 @@ FEW, MANY = 1, 16
 _FEW_AT_MOST = 4
 """Larger batches are launched in the way that is faster for many crops."""
 
-_LARGEST = 64
+_LARGEST_BATCH = 64
 """Number of crops in the largest recorded batch."""
 _WARM_UP = 3
 _RUNS = 20
@@ -43,7 +43,7 @@ class RecordedForward:
     the forward pass is launched step by step.
     """
 
-    def __init__(self, forward: Forward, largest: int = _LARGEST) -> None:
+    def __init__(self, forward: Forward, largest: int = _LARGEST_BATCH) -> None:
         self._forward = forward
         self._largest = largest
         self._graphs: dict[torch.Size, tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}

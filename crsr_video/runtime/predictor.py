@@ -23,7 +23,7 @@ from crsr_video.runtime.placement import INT8, Placement, processor
 
 _LOG = logging.getLogger(__name__)
 
-_TOLERANCE = 0.1
+_MAX_DIFFERENCE = 0.1
 """Largest accepted difference between a fast implementation and the plain network, for pictures in
 [0, 1]. A larger difference is a fault, not rounding."""
 
@@ -173,7 +173,7 @@ def _agrees(name: str, forward: Forward, network: Consistifier | SuperResolver) 
     (difference,) = measured_once(
         "network-agreement", subject, 1, lambda: [largest_difference(forward, network)]
     )
-    return difference < _TOLERANCE
+    return difference < _MAX_DIFFERENCE
 
 
 def _fingerprint(network: Consistifier | SuperResolver) -> str:

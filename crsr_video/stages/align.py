@@ -39,7 +39,7 @@ _MEASUREMENTS = 9
 """Number of a track's latest measurements whose median is used, because codecs make single frames
 sharper or softer."""
 
-_FORGET_AFTER = 300
+_FORGET_AFTER_FRAMES = 300
 """Number of frames for which the measurements of a track that is out of view are kept."""
 
 _DETAIL_LEVEL = 0.006
@@ -314,7 +314,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
         """Drop tracks that have been out of view for long, so that memory stays bounded."""
         for state in self._tracks.values():
             state.unseen += 1
-        self._tracks = {k: s for k, s in self._tracks.items() if s.unseen < _FORGET_AFTER}
+        self._tracks = {k: s for k, s in self._tracks.items() if s.unseen < _FORGET_AFTER_FRAMES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,12 +55,12 @@ _BLUR_MEMORY = 0.4
 """Weight of earlier frames in the running average that detects blur. It is small, because bursts
 begin suddenly."""
 
-_PACE, _BLUR_PACE = 1 / 8, 1 / 3
+_MAX_LOSS_PER_FRAME, _MAX_BLUR_LOSS_PER_FRAME = 1 / 8, 1 / 3
 """Largest share of its strength that a face may lose in one frame, first in general, then because
 of blur. In both cases, a face regains its strength at half of the first value per frame."""
 _DEAD_BAND = 0.06
 """Changes of the share that are smaller than this are not made."""
-_FORGET_AFTER = 60
+_FORGET_AFTER_FRAMES = 60
 """Number of frames for which the state of a track is kept while its face is not seen."""
 
 _NOTICE_BELOW = 0.5
@@ -110,7 +110,7 @@ class _State:
         wanted = min(shares[BLUR], shares[DRIFT] * shares[SOFTNESS])
         if wanted < self.share:
             self.cause = min(shares, key=lambda cause: shares[cause])
-        pace = _BLUR_PACE if self.cause == BLUR else _PACE
+        pace = _MAX_BLUR_LOSS_PER_FRAME if self.cause == BLUR else _MAX_LOSS_PER_FRAME
         self.share = wanted if sudden else _stepped(self.share, wanted, pace)
 
     def _share_in_blur(self) -> float:
@@ -204,7 +204,7 @@ class BackOff(Stage[TrackedFrame, TrackedFrame]):
         shares = {f.track: self._judge(f, now) for f, now in zip(item.faces, found, strict=True)}
         for state in self._tracks.values():
             state.unseen += 1
-        self._tracks = {k: s for k, s in self._tracks.items() if s.unseen < _FORGET_AFTER}
+        self._tracks = {k: s for k, s in self._tracks.items() if s.unseen < _FORGET_AFTER_FRAMES}
         return _Judged(item, shares)
 
     def _judge(self, face: Face, now: Comparison | None) -> tuple[float, str]:
@@ -255,4 +255,4 @@ def _stepped(share: float, wanted: float, pace: float) -> float:
     """Return the share after one frame's step towards the wanted one. Ignore small differences."""
     if abs(wanted - share) < _DEAD_BAND and 0.0 < wanted < 1.0:
         return share
-    return share + min(max(wanted - share, -pace), _PACE / 2)
+    return share + min(max(wanted - share, -pace), _MAX_LOSS_PER_FRAME / 2)

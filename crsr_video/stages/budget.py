@@ -11,7 +11,7 @@ from crsr_video.stages.base import Stage
 from crsr_video.stages.quality import NO_TIME, LiveQuality, QualityLevel
 from crsr_video.types import Face, TrackedFrame
 
-_PACE = 1 / 8
+_FADE_PER_FRAME = 1 / 8
 """Share of its strength that a face gains or loses in one frame."""
 _ADVANTAGE = 1.3
 """Factor on the size of a face that is enhanced already, so that equal faces do not take turns."""
@@ -69,7 +69,7 @@ class FaceBudget(Stage[TrackedFrame, TrackedFrame]):
             return face
         # The presence of a new face already fades it in, so its share starts at 1 if chosen.
         share = self._shares.get(face.track, float(chosen))
-        share = min(share + _PACE, 1.0) if chosen else max(share - _PACE, 0.0)
+        share = min(share + _FADE_PER_FRAME, 1.0) if chosen else max(share - _FADE_PER_FRAME, 0.0)
         self._shares[face.track] = share
         if share == 0:
             return replace(face, skipped=NO_TIME)

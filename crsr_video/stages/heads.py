@@ -28,7 +28,7 @@ _ABOVE = CANONICAL_CELLS // HEADROOM
 CELLS = CANONICAL_CELLS + _ABOVE
 """Cells per side of a mask."""
 
-_MARGIN = 1 / 8
+_MARGIN_SHARE = 1 / 8
 """Margin on each side of the mask, as a share of the segmented square, to include shoulders."""
 _GROWTH_CELLS = 2
 """Cells by which the person is dilated, so that the mask fades outside the hair."""
@@ -41,7 +41,7 @@ _EDGE_CELLS = 4
 """Cells over which a mask falls to zero at the edge of the crop."""
 _INVISIBLE = 1 / 256
 """Mask values below this are set to zero."""
-_PACE = 0.3
+_NEWEST_MASK_WEIGHT = 0.3
 """Share of the difference to the newest mask by which a mask changes in one frame."""
 _FEW_CELLS = 8
 """Strips of a mask that add up to at most this many cells do not enlarge the part of the crop that
@@ -50,7 +50,7 @@ _BORDER = 0.25
 """Width of the soft border between two heads, in radii of a head."""
 _HEAD_CENTRE, _HEAD_RADII = (0.5, 0.5), (0.33, 0.45)
 """Ellipse of an average head, as fractions of the crop's side. It separates adjacent heads."""
-_FORGET_AFTER = 30
+_FORGET_AFTER_FRAMES = 30
 """Number of frames for which the state of an unseen track is kept."""
 
 _WHOLE: Window = (-2, 16, -1, 17)
@@ -133,7 +133,7 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
                 others = [other for other in places if other is not None and other is not place]
                 face = replace(face, head=self._mask(item.frame, face.track, place, others))
             faces.append(face)
-        self._tracks = {k: s for k, s in self._tracks.items() if s.unseen < _FORGET_AFTER}
+        self._tracks = {k: s for k, s in self._tracks.items() if s.unseen < _FORGET_AFTER_FRAMES}
         return [replace(item, faces=tuple(faces))]
 
     def reset(self) -> None:
@@ -162,7 +162,7 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
         # Faces take turns, so that no frame waits for all of them.
         elif (state.age + state.number) % self._every == 0:
             state.newest = self._person(frame, place)
-        state.shown = state.shown + _PACE * (state.newest - state.shown)
+        state.shown = state.shown + _NEWEST_MASK_WEIGHT * (state.newest - state.shown)
         shares = state.shown
         for other in others:
             shares = shares * _nearness(place, other)
@@ -171,7 +171,7 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
             self._choose_part(state, shares)
         limit = _limit(state.has_headroom) * _edges(state.part)
         if state.limit is not None:
-            limit = np.minimum(limit, state.limit + _PACE * (limit - state.limit))
+            limit = np.minimum(limit, state.limit + _NEWEST_MASK_WEIGHT * (limit - state.limit))
         state.limit = limit
         shares = shares * limit
         # The face is always part of the head, even where the model finds no person.
@@ -201,12 +201,12 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
 
     def _person(self, frame: Frame, canonical_from_frame: Matrix) -> FloatPicture:
         """Return the dilated, softened mask of the person in a crop, (CELLS, CELLS) in [0, 1]."""
-        inner = (1 - 2 * _MARGIN) * CANONICAL_CELLS / CELLS
-        left = _MARGIN + (1 - 2 * _MARGIN) * _ABOVE / 2 / CELLS
-        top = _MARGIN + (1 - 2 * _MARGIN) * _ABOVE / CELLS
+        inner = (1 - 2 * _MARGIN_SHARE) * CANONICAL_CELLS / CELLS
+        left = _MARGIN_SHARE + (1 - 2 * _MARGIN_SHARE) * _ABOVE / 2 / CELLS
+        top = _MARGIN_SHARE + (1 - 2 * _MARGIN_SHARE) * _ABOVE / CELLS
         square_from_canonical = [[inner, 0.0, left], [0.0, inner, top]]
         seen = self._finder.segment(frame, compose(square_from_canonical, canonical_from_frame))
-        edge = round(_MARGIN * len(seen))
+        edge = round(_MARGIN_SHARE * len(seen))
         person = cv2.resize(
             seen[edge:-edge, edge:-edge], (CELLS, CELLS), interpolation=cv2.INTER_AREA
         )

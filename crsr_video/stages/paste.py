@@ -33,7 +33,7 @@ has all of it, nothing is added. In between, the amount falls linearly."""
 _FAINT = 1e-4
 """Power, in code values, below which added detail counts as none."""
 
-_MARGIN = 4
+_MARGIN_PX = 4
 """Margin around the mask in pixels of the crop, which is twice the reach of the filters."""
 
 _CHROMA_REACH = 4
@@ -287,7 +287,8 @@ def masked_part(size: int) -> tuple[slice, slice]:
     mask = face_mask(size)
     shown = [np.flatnonzero(mask.max(axis)) for axis in (1, 0)]
     rows, columns = (
-        slice(max(0, int(at[0]) - _MARGIN), min(size, int(at[-1]) + _MARGIN + 1)) for at in shown
+        slice(max(0, int(at[0]) - _MARGIN_PX), min(size, int(at[-1]) + _MARGIN_PX + 1))
+        for at in shown
     )
     return rows, columns
 

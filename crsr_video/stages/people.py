@@ -18,11 +18,11 @@ OFF = "turned off by the user"
 _ADVANTAGE = 1.25
 """Factor on the size of a face that is already among the largest, so that two faces of similar size
 do not take turns."""
-_PACE = 1 / 6
+_FADE_PER_FRAME = 1 / 6
 """Largest change of a weight in one frame. One face fades out while another fades in."""
 _STEADY = 0.1
 """Weight of a new measurement in the running average of a face's size."""
-_FORGET_AFTER = 60
+_FORGET_AFTER_FRAMES = 60
 """Number of frames for which a face that is out of sight is remembered."""
 
 _DEFAULT = PersonSettings()
@@ -111,7 +111,9 @@ class People(Stage[TrackedFrame, TrackedFrame]):
             candidate.unseen = -1
         for candidate in self._candidates.values():
             candidate.unseen += 1
-        self._candidates = {k: c for k, c in self._candidates.items() if c.unseen <= _FORGET_AFTER}
+        self._candidates = {
+            k: c for k, c in self._candidates.items() if c.unseen <= _FORGET_AFTER_FRAMES
+        }
 
     @staticmethod
     def _rank(candidate: _Candidate) -> float:
@@ -122,7 +124,7 @@ class People(Stage[TrackedFrame, TrackedFrame]):
         goal = float(chosen)
         if candidate.weight < 0:  # This is the first frame of the face. The tracker fades it in.
             candidate.weight = goal
-        candidate.weight += min(max(goal - candidate.weight, -_PACE), _PACE)
+        candidate.weight += min(max(goal - candidate.weight, -_FADE_PER_FRAME), _FADE_PER_FRAME)
         candidate.chosen = chosen
         if candidate.weight < 1e-9:
             which = "the largest" if self._most == 1 else f"among the {self._most} largest"

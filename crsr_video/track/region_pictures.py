@@ -13,7 +13,7 @@ from crsr_video.track.litert import FloatPicture
 from crsr_video.track.regions import Region, view_of
 from crsr_video.types import Frame, Plane
 
-_MARGIN = 2
+_MARGIN_PX = 2
 """Pixels that are read beyond the region, for interpolation."""
 
 
@@ -130,5 +130,5 @@ def _part_of_plane(
 
 def _span(low: float, high: float, length: int) -> tuple[int, int]:
     """Return the half-open range of samples between two positions, at least one sample."""
-    first = min(max(math.floor(low) - _MARGIN, 0), length - 1)
-    return first, min(max(math.ceil(high) + _MARGIN + 1, first + 1), length)
+    first = min(max(math.floor(low) - _MARGIN_PX, 0), length - 1)
+    return first, min(max(math.ceil(high) + _MARGIN_PX + 1, first + 1), length)

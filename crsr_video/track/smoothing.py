@@ -37,12 +37,7 @@ class FrameClock:
         self._seconds = 0.0
 
     def add(self, index: int, seconds: float) -> None:
-        """Add the next frame.
-
-        Args:
-            index: Number of the frame.
-            seconds: Its timestamp in seconds.
-        """
+        """Add the next frame with its timestamp."""
         step = 1.0
         if self._places and seconds > self._seconds:
             self._steps.append(seconds - self._seconds)

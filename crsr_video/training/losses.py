@@ -58,14 +58,7 @@ def hinge_generator(generated: Tensor) -> Tensor:
 def generator_terms(
     name: str, discriminator: nn.Module, generated: Tensor, *, weight: float
 ) -> dict[str, Tensor]:
-    """Return the term that a discriminator contributes to the generator's loss.
-
-    Args:
-        name: Prefix of the term's name in the log.
-        discriminator: A `networks.Discriminator`.
-        generated: Generated pictures.
-        weight: Weight of the term.
-    """
+    """Return the weighted loss of the generator from a discriminator, under its name in the log."""
     with frozen(discriminator):
         scores = discriminator(generated)[-1]
     return {f"{name}_adversarial": weight * hinge_generator(scores)}

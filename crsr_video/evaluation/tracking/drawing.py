@@ -259,7 +259,7 @@ _LAYOUT = PixelLayout("yuv420p", "yuv", 8, 1, 1, "bt601", x_cosited=True, y_cosi
 _SKIN = np.array([205.0, 158.0, 132.0])
 _BOARD_OFFSET = (0.37, 0.23)
 """Offset of the background that a board shows, as a share of the frame."""
-_MARGIN = 96
+_NOISE_MARGIN_PX = 96
 """The noise is larger than a frame by this many pixels, so that it can be shifted."""
 
 
@@ -301,7 +301,7 @@ def render(
         if scene.blur > 0:
             picture = cv2.GaussianBlur(picture, (0, 0), scene.blur)
         if grain is not None:
-            x, y = rng.integers(_MARGIN, size=2)
+            x, y = rng.integers(_NOISE_MARGIN_PX, size=2)
             picture = cv2.add(picture, grain[y : y + height, x : x + width], dtype=cv2.CV_8U)
         yield DrawnFrame(
             index, _frame(picture, index), truths(drawn, width, height), shot.start == index
@@ -375,7 +375,7 @@ def _area(
 def _grain(scene: Scene, rng: np.random.Generator) -> Noise | None:
     if scene.noise <= 0:
         return None
-    shape = (scene.size[1] + _MARGIN, scene.size[0] + _MARGIN, 3)
+    shape = (scene.size[1] + _NOISE_MARGIN_PX, scene.size[0] + _NOISE_MARGIN_PX, 3)
     grain: Noise = np.rint(scene.noise * rng.standard_normal(shape, np.float32)).astype(np.int16)
     return grain
 

@@ -244,14 +244,10 @@ def codec_name(stream: Stream) -> str | None:
 
 
 def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
-    """Yield all packets of some streams, or of all streams, in the file's order.
+    """Yield all packets of the given streams, or of all streams, in the file's order.
 
     A stream that begins after the file was opened, as can happen in transport streams and Flash
     Video, is skipped. PyAV may raise an IndexError for such a stream at the end of the file.
-
-    Args:
-        container: The container.
-        *streams: The streams. Defaults to all.
     """
     packets = container.demux(*streams)
     while True:

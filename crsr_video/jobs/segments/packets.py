@@ -80,13 +80,7 @@ def segment_suffix(result: OutputPlan) -> str:
 
 
 def segment_plan(result: OutputPlan, path: Path, source: Source) -> OutputPlan:
-    """Return the plan of a segment file whose packets fit into the result.
-
-    Args:
-        result: Plan of the result.
-        path: Path of the segment file.
-        source: Source of the result.
-    """
+    """Return the plan of a segment file whose packets fit into the result of a source."""
     options = dict(result.choice.options)
     header = int(ContainerFormat(result.container, "w").flags) & Flags.global_header.value  # type: ignore[operator]
     flags = "+global_header" if header else "-global_header"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from crsr_video.errors import TracksError
 
-_LARGEST = 1 << 62
+_MAX_INTEGER = 1 << 62
 _SHOWN_CHARACTERS = 40
 """Maximum number of characters of a wrong value in a message."""
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -92,7 +92,7 @@ class Node:
 
     def ascending(self) -> NDArray[np.int64]:
         """Return a list of whole numbers, each larger than the one before, (N,)."""
-        values = self.integers(-_LARGEST, _LARGEST)
+        values = self.integers(-_MAX_INTEGER, _MAX_INTEGER)
         wrong = np.flatnonzero(values[1:] <= values[:-1])
         if wrong.size:
             index = int(wrong[0]) + 1

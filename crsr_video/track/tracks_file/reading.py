@@ -37,7 +37,7 @@ _KEYS = (
 _VIDEO_KEYS = ("frames", *(field.name for field in fields(VideoFacts)))
 _SUMMARY_KEYS = tuple(field.name for field in fields(TrackSummary) if field.name != "person")
 _TRACK_KEYS = tuple(field.name for field in fields(TrackColumns))
-_LARGEST = 1 << 53
+_MAX_EXACT_INTEGER = 1 << 53
 """Not every reader of JSON represents larger whole numbers exactly."""
 _MAX_ID = 1 << 31
 _MAX_REASONS = 1000
@@ -146,15 +146,15 @@ def _video(node: Node) -> tuple[VideoFacts, int]:
         time_base=_fraction(base),
         rotation=rotation.integer(0, 359),
         sample_aspect=_fraction(aspect),
-        bytes=size.integer(1, _LARGEST),
+        bytes=size.integer(1, _MAX_EXACT_INTEGER),
         seconds=seconds.number(0, 1e12),
         sha256=digest.value,
     )
-    return facts, frames.integer(0, _LARGEST)
+    return facts, frames.integer(0, _MAX_EXACT_INTEGER)
 
 
 def _fraction(node: Node) -> Fraction:
-    parts = node.integers(1, _LARGEST).tolist()
+    parts = node.integers(1, _MAX_EXACT_INTEGER).tolist()
     if len(parts) != 2:
         node.fail("2 whole numbers (numerator, denominator)")
     return Fraction(parts[0], parts[1])
