@@ -9,7 +9,7 @@ import torch
 
 from crsr_video.errors import BenchError
 from crsr_video.networks import onednn
-from crsr_video.runtime.placement import INT8
+from crsr_video.runtime.placement import DTYPES, INT8
 
 _CPU_SIDE = 1024
 """Side of the matrices on a CPU. One core multiplies them in a few milliseconds."""
@@ -17,7 +17,6 @@ _GPU_SIDE = 8192
 """Side of the matrices on a GPU, which only large matrices keep fully busy."""
 _PRODUCTS_PER_TIMING = 4
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Multiply = Callable[[], torch.Tensor]
 
@@ -67,7 +66,7 @@ def kernels(device: torch.device, precision: str, side: int) -> dict[str, Multip
     if precision == INT8:
         a = torch.randint(-127, 127, (side, side), dtype=torch.int8, device=device)
         return onednn.matrix_products(a)
-    a = torch.randn(side, side, device=device).to(_DTYPES[precision])
+    a = torch.randn(side, side, device=device).to(DTYPES[precision])
     found: dict[str, Multiply] = {"torch.matmul": lambda: a @ a}
     found |= onednn.matrix_products(a)
     return {f"{name} of {precision}": multiply for name, multiply in found.items()}

@@ -35,6 +35,11 @@ class Common:
         level = [logging.WARNING, logging.INFO, logging.DEBUG][min(self.verbosity, 2)]
         logging.getLogger("crsr_video").setLevel(logging.ERROR if self.quiet else level)
 
+    def announce(self, step: str) -> None:
+        """Print the name of the step that begins, unless --quiet is set."""
+        if not self.quiet:
+            click.echo(f"crsr-video: {step}", err=True)
+
 
 class Option(click.Option):
     """An option that is listed under a heading of the help text.

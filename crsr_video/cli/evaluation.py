@@ -216,12 +216,8 @@ def evaluate_paper(common: Common, /, output: Path, **values: Any) -> None:
     from crsr_video.evaluation.protocol import ProtocolSettings, compare
     from crsr_video.evaluation.report import write
 
-    def announce(run: str) -> None:
-        if not common.quiet:
-            click.echo(f"crsr-video: {run}", err=True)
-
     process.limit_research_threads(1)
-    text = compare(ProtocolSettings(folder=output, **values), on_run=announce)
+    text = compare(ProtocolSettings(folder=output, **values), on_run=common.announce)
     write(output / "protocol.md", text)
     click.echo(text + f"\nwrote {output / 'protocol.md'}")
 
@@ -288,18 +284,14 @@ def evaluate_tracking(
     chosen = suite.scenes([name for name in (scenes or "").split(",") if name])
     settings = running.SceneSettings(lookahead=0 if live else 8, **values)
 
-    def announce(name: str) -> None:
-        if not common.quiet:
-            click.echo(f"crsr-video: {name}", err=True)
-
     if only_people:
         from crsr_video.evaluation.tracking import recurring
 
         if settings.faces is None:
             raise click.UsageError("--people needs --faces")
-        report = recurring.measure(settings.faces, settings, announce)
+        report = recurring.measure(settings.faces, settings, common.announce)
     else:
-        report = running.measure(chosen, settings, announce)
+        report = running.measure(chosen, settings, common.announce)
     click.echo(report.text)
     if json_file:
         report.save(json_file)

@@ -70,7 +70,6 @@ Y4M_FORMATS: dict[str, str] = {
 _DEMUXERS = {"webm": "matroska", "3gp": "mp4", "3g2": "mp4", "vob": "mpeg"}
 _MPEG_AUDIO = ("mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float")
 """MPEG audio codecs, by decoder. Containers do not distinguish them, but packets do."""
-_COVER = Disposition.attached_pic
 _ONLY = {
     "webm": ("vp8", "vp9", "av1"),
     "mpeg": ("mpeg1video", "mpeg2video"),
@@ -159,7 +158,7 @@ def holds_stream(container: str, stream: Stream, packet: bytes | None = None) ->
         return False
     if stream.type == "attachment":
         return container == "matroska"
-    if stream.type == "video" and stream.disposition & _COVER:
+    if stream.type == "video" and stream.disposition & Disposition.attached_pic:
         return container in ("matroska", "mp4")  # The MOV muxer drops covers silently.
     trial = io.BytesIO()
     try:

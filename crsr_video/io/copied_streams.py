@@ -20,7 +20,6 @@ from crsr_video.io.source import Source
 from crsr_video.io.sources.opening import codec_name
 from crsr_video.io.tags import copy_stream_tags
 
-_COVER = Disposition.attached_pic
 _MOST_UNDECIDED = 64
 """Maximum number of packets that wait for a decoding time. Codecs reorder at most 16 pictures."""
 _PICTURES = {"png": "png", "mjpeg": "jpeg", "bmp": "bmp", "gif": "gif", "webp": "webp"}
@@ -101,7 +100,7 @@ class RecordedStreams(StreamCopier):
             return
         if isinstance(stream, AttachmentStream):
             self._attach(stream, stream.data)
-        elif stream.disposition & _COVER and self._container == "matroska":
+        elif stream.disposition & Disposition.attached_pic and self._container == "matroska":
             packet = self._source.covers.get(stream.index)
             kind = _PICTURES.get(codec_name(stream) or "", "jpeg")
             self._attach(stream, bytes(packet) if packet is not None else b"", kind)

@@ -19,7 +19,8 @@ from crsr_video.runtime.measurements import measured_once
 INT8 = "int8"
 """Precision for networks whose activation ranges were measured; see `networks.quantised`."""
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Number types of the precisions in which torch computes."""
 
 _PROBE_SPEEDUP = 1.3
 """Bfloat16 is chosen on a CPU only if it is this much faster, because it costs some accuracy."""
@@ -44,7 +45,7 @@ class Placement:
         """Short name of the precision: fp32, bf16, fp16 or int8."""
         if self.int8:
             return INT8
-        return next(name for name, dtype in _DTYPES.items() if dtype == self.dtype)
+        return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
 
     def for_weights(self, *, int8: bool) -> "Placement":
         """Return the placement for given weights.
@@ -122,11 +123,11 @@ def _place(chosen: torch.device, precision: str) -> Placement:
             raise DeviceError("int8 needs a CPU with VNNI: use auto, bf16 or fp32")
         fine = _fast(chosen)
         return replace(fine, reason=f"{INT8} as asked", int8=True, fallback_reason=fine.reason)
-    if precision not in _DTYPES:
+    if precision not in DTYPES:
         raise DeviceError(f"unknown precision '{precision}': use auto, fp32, bf16, fp16 or int8")
     if chosen.type == "cpu" and precision == "fp16":
         raise DeviceError("fp16 is slow and coarse on a CPU: use bf16 or fp32")
-    return Placement(chosen, _DTYPES[precision], "as asked")
+    return Placement(chosen, DTYPES[precision], "as asked")
 
 
 def processor() -> str:

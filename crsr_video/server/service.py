@@ -28,7 +28,7 @@ from crsr_video.server.protocol import (
 from crsr_video.server.shared_models import SharedModels
 from crsr_video.server.transport import MessageConnection, ServerSocket, SharedFrame
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 MAX_CLIENTS = 64
 MESSAGE_SECONDS = 5.0
@@ -93,7 +93,7 @@ class Server(Closing):
         for thread in (*clients, *([self._loader] if self._loader is not None else [])):
             thread.join(max(0.0, end - time.monotonic()))
         if not self._shared.close_within(max(0.0, end - time.monotonic())):
-            _log.warning("a frame or a model takes too long: the server ends without it")
+            _LOG.warning("a frame or a model takes too long: the server ends without it")
         self._wake.close()
         self._stopper.close()
 
@@ -106,14 +106,14 @@ class Server(Closing):
             elif self._wake in ready:
                 break
             elif self._is_idle():
-                _log.info("no client has come for a while: the server ends")
+                _LOG.info("no client has come for a while: the server ends")
                 break
 
     def _load(self, model: str) -> None:
         try:
             self._shared.preload(model)
         except CrsrError as error:
-            _log.warning("%s", error)  # Clients that need the model get the error as an answer.
+            _LOG.warning("%s", error)  # Clients that need the model get the error as an answer.
 
     def _is_idle(self) -> bool:
         with self._lock:
@@ -154,11 +154,11 @@ class Server(Closing):
             with connection, _Conversation(self._shared) as conversation:
                 self._answer_all(connection, conversation)
         except (ProtocolError, OSError) as error:
-            _log.info("a client has gone: %s", error)
+            _LOG.info("a client has gone: %s", error)
         except VersionError as error:
-            _log.info("a client has another version: %s", error)
+            _LOG.info("a client has another version: %s", error)
         except Exception:
-            _log.warning("a conversation failed", exc_info=True)
+            _LOG.warning("a conversation failed", exc_info=True)
         finally:
             with self._lock:
                 self._clients.pop(threading.current_thread(), None)
@@ -221,13 +221,13 @@ class _Conversation(Closing):
         self._drop_enhancer()
         self._drop_frame()
         if self._name is not None:
-            _log.info("%s: left", self._name)
+            _LOG.info("%s: left", self._name)
 
     def _answer(self, request: Request, descriptors: list[int]) -> Answer:
         match request:
             case Hello():
                 self._name = request.name
-                _log.info("%s: connected", request.name)
+                _LOG.info("%s: connected", request.name)
                 return TextAnswer(MessageKind.WELCOME, __version__)
             case Buffer():
                 return self._take_buffer(request, descriptors[0])
@@ -273,7 +273,7 @@ class _Conversation(Closing):
         except Exception as error:
             # The result is written into the picture only at the end, so the picture is unchanged.
             # An error of one client must not affect the others.
-            _log.warning("%s: a frame failed", self._name, exc_info=True)
+            _LOG.warning("%s: a frame failed", self._name, exc_info=True)
             return Refusal(RefusalCode.FAILED, f"{type(error).__name__}: {error}")
 
     def _drop_enhancer(self) -> None:

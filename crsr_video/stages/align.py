@@ -21,7 +21,7 @@ from crsr_video.imaging.noise import deviation, power_beyond
 from crsr_video.imaging.operations import Operations
 from crsr_video.imaging.resampling import sample
 from crsr_video.imaging.warping import warp
-from crsr_video.stages.base import Stage, frames_to_hold
+from crsr_video.stages.base import Stage, frames_to_hold, ramp
 from crsr_video.types import Crop, Face, Frame, TrackedFrame
 
 CROP_SIZES = (32, 64, 128)
@@ -183,12 +183,12 @@ class _TrackState:
     @property
     def noisiness(self) -> float:
         """Degree from 0 to 1 to which noise is to be removed: 0 for a clean track."""
-        return _ramp(self.noise, _NOISE_LEVELS)
+        return ramp(self.noise, _NOISE_LEVELS)
 
     @property
     def blockiness(self) -> float:
         """Degree from 0 to 1 to which blocks are to be removed: 0 for a track without blocks."""
-        return _ramp(float(np.median(self.steps)), _BLOCK_LEVELS)
+        return ramp(float(np.median(self.steps)), _BLOCK_LEVELS)
 
 
 class Aligner(Stage[TrackedFrame, TrackedFrame]):
@@ -368,10 +368,6 @@ def _block_step(samples: NDArray[np.float32]) -> float:
     # A step is compared with those next to it, so that edges of the face count on both sides.
     excess = steps[1:-1] - 0.5 * (steps[:-2] + steps[2:])
     return float(excess[_BLOCK - 2 :: _BLOCK].mean())
-
-
-def _ramp(value: float, ends: tuple[float, float]) -> float:
-    return float(np.clip((value - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0))
 
 
 def _detail_to_hold(native: float, state: _TrackState, policy: CropSizePolicy) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 
 from crsr_video.imaging.likeness import Comparison, compare
 from crsr_video.imaging.operations import Operations
-from crsr_video.stages.base import Lowered, Stage, frames_to_hold
+from crsr_video.stages.base import Lowered, Stage, frames_to_hold, ramp
 from crsr_video.types import Face, TrackedFrame
 
 DRIFT, SOFTNESS, BLUR = "drift", "softness", "motion blur"
@@ -103,8 +103,8 @@ class _State:
             sudden: Set the share to that value at once.
         """
         shares = {
-            DRIFT: _ramp(self.comparison.likeness, _LIKENESS),
-            SOFTNESS: _ramp(self.comparison.kept, _KEPT),
+            DRIFT: ramp(self.comparison.likeness, _LIKENESS),
+            SOFTNESS: ramp(self.comparison.kept, _KEPT),
             BLUR: self._share_in_blur(),
         }
         wanted = min(shares[BLUR], shares[DRIFT] * shares[SOFTNESS])
@@ -121,7 +121,7 @@ class _State:
         usual_added = float(np.quantile(self.added, 1 - _SHARP_QUANTILE))
         seen = float(np.sqrt(self.recent.seen_fine / max(usual_seen, 1e-9)))
         added = self.recent.added / max(usual_added, 1e-9)
-        blurred, made_up = 1 - _ramp(seen, _SEEN), _ramp(added, _ADDED)
+        blurred, made_up = 1 - ramp(seen, _SEEN), ramp(added, _ADDED)
         return 1 - (1 - _LEAST_IN_BLUR) * min(blurred, made_up)
 
 
@@ -245,10 +245,6 @@ class BackOff(Stage[TrackedFrame, TrackedFrame]):
         lowered.lowest = min(lowered.lowest, share)
         lowered.total += share
         lowered.causes[cause] += 1
-
-
-def _ramp(value: float, ends: tuple[float, float]) -> float:
-    return float(np.clip((value - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0))
 
 
 def _stepped(share: float, wanted: float, pace: float) -> float:

@@ -90,3 +90,8 @@ class Stage(ABC, Generic[In, Out]):
     def lowered(self) -> dict[int, Lowered]:
         """How far the strength of faces was lowered, by track ID."""
         return {}
+
+
+def ramp(value: float, ends: tuple[float, float]) -> float:
+    """Return the position of a value between two ends, limited to 0 to 1."""
+    return float(min(max((value - ends[0]) / (ends[1] - ends[0]), 0.0), 1.0))

@@ -50,7 +50,7 @@ _THUMBNAIL = 16
 _LOOKS: tuple[tuple[DetectorName, float], ...] = (("short_range", 1.3), ("full_range", 3.0))
 """Detectors that confirm a face, and the side of their region relative to that of the crop."""
 
-log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _from_video(
                     counts[reason] += 1
         digest = sha256_of_file(file)
     except (InputError, OSError) as error:
-        log.warning("skipped: %s", error)
+        _LOG.warning("skipped: %s", error)
         counts[UNREADABLE] += 1
         return
     finally:

@@ -17,7 +17,7 @@ from crsr_video.networks import Bicubic, IdentityConsistifier, SuperResolver
 from crsr_video.training.draws import Draw
 from crsr_video.training.run import Run
 
-log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 LOSSES = "losses.jsonl"
 _ROWS = 6
@@ -97,7 +97,7 @@ class TrainingJournal:
         with (self._folder / LOSSES).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         words = "  ".join(f"{name} {mean:.4f}" for name, mean in means.items())
-        log.info(
+        _LOG.info(
             "step %d/%s  %s  learning rate %.1e  %.2f steps/s  waiting for data %.0f%%",
             *(run.step, run.planned or "?", words, rate, speed, 100 * waited),
         )

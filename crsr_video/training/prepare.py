@@ -56,7 +56,7 @@ _LEAST_CONFIDENCE = 0.5
 _LEAST_INSIDE = 0.8
 """Minimum share of a crop that lies inside the picture."""
 
-log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class SkipCounter(Counter[str]):
     def add(self, reason: str, file: str) -> None:
         """Count and log one skipped picture or face."""
         self[reason] += 1
-        log.info("%s: skipped, %s", file, reason)
+        _LOG.info("%s: skipped, %s", file, reason)
 
 
 def prepare(

@@ -25,7 +25,7 @@ _STEPS_TO_MEASURE = 20
 """Number of steps after which the speed is known well enough to plan the schedule."""
 _SHEET_FACES = 6
 
-log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ class TrainingSession:
         check_same(run, self._method.name, self._settings, self._method.specs())
         if run.seed != self._seed:
             raise TrainingError(f"the run was started with --seed {run.seed}, not {self._seed}")
-        log.info("resuming at step %d", run.step)
+        _LOG.info("resuming at step %d", run.step)
         return run
 
     def _started(self, start: Sequence[Path]) -> Run:
@@ -141,7 +141,7 @@ class TrainingSession:
             found = starting_weights(path)
             for name in run.networks.keys() & (found.keys() - done):
                 new = run.load_weights(name, found[name])
-                log.info("%s: from %s, %d new tensors", name, path.name, len(new))
+                _LOG.info("%s: from %s, %d new tensors", name, path.name, len(new))
                 done.add(name)
         return run
 

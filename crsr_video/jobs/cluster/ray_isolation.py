@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any, Self
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-_logger = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 class DeferredSignals:
@@ -95,7 +95,7 @@ def worker_output_logged() -> Iterator[None]:
 
     def log(data: dict[str, Any], *_: Any, **__: Any) -> None:
         for line in data.get("lines", ()):
-            _logger.info("Ray: %s", line)
+            _LOG.info("Ray: %s", line)
 
     worker.print_to_stdstream = log
     try:

@@ -36,7 +36,7 @@ _MAX_FAILED_STARTS = 3
 _PROGRESS_SECONDS = 0.1
 """Minimum time between two progress events of a process."""
 
-_logger = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class ProcessPool:
 
     def _note_failed_start(self, message: str) -> None:
         self._failed_starts += 1
-        _logger.warning("%s", message)
+        _LOG.warning("%s", message)
 
 
 def _remove_leftovers(job: Job) -> None:
