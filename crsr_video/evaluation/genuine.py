@@ -22,10 +22,11 @@ from crsr_video.evaluation.metrics import (
     kid,
     unit_rms,
 )
-from crsr_video.evaluation.models import MetricModels, cosine, same_person
+from crsr_video.evaluation.models import MetricModels, same_person
 from crsr_video.evaluation.paired import worst
 from crsr_video.evaluation.report import Row
 from crsr_video.evaluation.samples import REFERENCE_SIDE, TIERS, as_tensor, reference
+from crsr_video.track.recognition import cosine
 from crsr_video.training.genuine import Framing, Genuine
 
 FeatureSets = dict[str, Features]

@@ -43,17 +43,6 @@ class Embedder:
         return found.double().numpy()
 
 
-def cosine(a: Embeddings, b: Embeddings) -> NDArray[np.float64]:
-    """Return the cosine similarity of each pair of rows, (N, D) and (N, D) to (N,).
-
-    All embeddings of this network have similar directions. Their similarity is about 0.85 for two
-    people, and about 0.95 for two photographs of one person.
-    """
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    similarity: NDArray[np.float64] = (a * b).sum(1) / np.maximum(lengths, 1e-12)
-    return similarity
-
-
 def same_person(a: Embeddings, b: Embeddings) -> NDArray[np.bool_]:
     """Return whether the faces of each pair show one person, (N, D) and (N, D) to (N,)."""
     close: NDArray[np.bool_] = np.linalg.norm(a - b, axis=1) < SAME_PERSON

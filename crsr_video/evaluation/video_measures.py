@@ -13,9 +13,10 @@ from torch import Tensor
 from crsr_video.evaluation.flicker import FlickerMeasurement, Picture, Steadiness, flow_between
 from crsr_video.evaluation.landmarks import FaceAnalyser
 from crsr_video.evaluation.metrics import face_region, ssim
-from crsr_video.evaluation.models import Embedder, cosine
+from crsr_video.evaluation.models import Embedder
 from crsr_video.imaging.geometry import Points
 from crsr_video.imaging.psnr import psnr
+from crsr_video.track.recognition import cosine
 
 _TRUTH = ""
 """Key of the ground truth in dictionaries that are keyed by method."""

@@ -211,10 +211,10 @@ class EnhancementObserver:
         track.next_embedding += _EMBED_EVERY << halvings
         before, after = self._recogniser.embed(pair.chips())
         now = before, after
-        track.likeness.push(seconds, cosine(before, after))
+        track.likeness.push(seconds, float(cosine(before, after)))
         if track.embeddings is not None:
             for gauge, old, new in zip(track.steadiness, track.embeddings, now, strict=True):
-                gauge.push(seconds, cosine(old, new))
+                gauge.push(seconds, float(cosine(old, new)))
         track.embeddings = now
 
     def _limit_details(self, new: _Track) -> None:

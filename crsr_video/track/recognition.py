@@ -33,13 +33,14 @@ def chip_of(frame: Frame, crop_from_frame: Matrix) -> Chip:
     return sample(frame, compose(chip_from_crop(), crop_from_frame), CHIP, CHIP).clip(0, 1)
 
 
-def cosine(a: Embedding, b: Embedding) -> float:
-    """Return the cosine similarity of two embeddings.
+def cosine(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the cosine similarity of two embeddings, or of each pair of rows: (N, D) to (N,).
 
     All embeddings of this network have similar directions. The similarity is about 0.85 for two
     people, and 0.95 for two photographs of the same person.
     """
-    return float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
+    lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return np.asarray((a * b).sum(-1) / np.maximum(lengths, 1e-12), np.float64)
 
 
 def installed_recogniser() -> "FaceRecogniser | None":

@@ -6,9 +6,10 @@ import pytest
 import torch
 from skimage import data
 
-from crsr_video.evaluation.models import Embedder, cosine, same_person
+from crsr_video.evaluation.models import Embedder, same_person
 from crsr_video.imaging.geometry import crop_from_frame
 from crsr_video.imaging.warping import warp
+from crsr_video.track.recognition import cosine
 from tests.support.face_models import face_model
 
 MODELS = util.find_spec("face_recognition_models")
