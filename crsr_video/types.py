@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 """One component of a frame, (H, W). It is a read-only view of the decoder's memory."""
+FloatPicture = NDArray[np.float32]
+"""A picture, a batch of pictures or a mask, with values from 0 to 1 unless stated otherwise."""
 
 Family = Literal["yuv", "rgb", "gray"]
 FieldOrder = Literal["progressive", "top", "bottom"]

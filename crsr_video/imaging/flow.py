@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.imaging.colour import LUMA_WEIGHTS
+from crsr_video.types import FloatPicture
 
-FloatPicture = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 Effort = Literal["ultrafast", "fast", "medium"]

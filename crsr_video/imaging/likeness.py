@@ -7,14 +7,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from crsr_video.imaging.geometry import canonical_landmarks
 from crsr_video.imaging.masks import face_mask
 from crsr_video.imaging.noise import deviation, power_beyond
 from crsr_video.imaging.operations import Operations, Pictures
-
-FloatPicture = NDArray[np.float32]
+from crsr_video.types import FloatPicture
 
 _FINE, _COARSE = 1 / 64, 1 / 12
 """Standard deviations, in crop sides, of the two Gaussians whose difference is a face's structure.

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.imaging.geometry import Matrix, compose, invert, resize_matrix
-from crsr_video.types import Frame, Patch, Window
+from crsr_video.types import FloatPicture, Frame, Patch, Window
 
-FloatPicture = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _CENTRE = (0.5, 0.56)

@@ -20,9 +20,7 @@ from crsr_video.imaging.geometry import Matrix, compose
 from crsr_video.imaging.operations import Kernel, Operations, SampleRequest, Size
 from crsr_video.imaging.resampling import sample
 from crsr_video.imaging.warping import antialias_kernel, rim_around, warp
-from crsr_video.types import Plane
-
-FloatPicture = NDArray[np.float32]
+from crsr_video.types import FloatPicture, Plane
 
 _KERNELS = {"cubic": cv2.INTER_CUBIC, "linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
 

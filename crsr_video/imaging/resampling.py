@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from crsr_video.imaging.colour import luma_of, rgb_from_codes, to_rgb
 from crsr_video.imaging.geometry import Matrix, chroma_matrix, compose, invert
 from crsr_video.imaging.warping import warp
-from crsr_video.types import Frame, PixelLayout, Plane
+from crsr_video.types import FloatPicture, Frame, PixelLayout, Plane
 
-FloatPicture = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 
 

@@ -23,9 +23,7 @@ from crsr_video.imaging.resampling import plane_from_frame
 from crsr_video.imaging.torch_warping import SampledRegion, reach_of, resampled, shrinking, view
 from crsr_video.imaging.transfers import Transfers, transfers_for
 from crsr_video.imaging.warping import rim_around
-from crsr_video.types import Frame, PixelLayout, Plane
-
-FloatPicture = NDArray[np.float32]
+from crsr_video.types import FloatPicture, Frame, PixelLayout, Plane
 
 _FACES_AT_ONCE = 16
 """Largest number of faces in a batch, which is enough to fill a GPU."""

@@ -23,8 +23,6 @@ from crsr_video.imaging.resampling import enlarged_size, plane_from_frame, sampl
 from crsr_video.imaging.warping import warp
 from crsr_video.types import Frame, Plane, Upscaler
 
-FloatPicture = NDArray[np.float32]
-
 _RINGING = 10
 """A result may lie beyond the nearest samples by at most their contrast divided by this number."""
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.imaging.geometry import Matrix, bounds, compose, invert, resize_matrix, scale_of
+from crsr_video.types import FloatPicture
 
 Picture = NDArray[Any]
-FloatPicture = NDArray[np.float32]
 
 _KERNEL_MARGIN = 3
 """Margin in pixels around the region that is read. OpenCV's cubic kernel reaches two pixels to each

@@ -18,9 +18,7 @@ from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging.geometry import Matrix, compose, crop_from_frame, invert
 from crsr_video.imaging.masks import FACE_WINDOW, HEADROOM, face_mask
 from crsr_video.stages.base import Stage
-from crsr_video.types import Face, Frame, HeadMask, TrackedFrame, Window
-
-FloatPicture = NDArray[np.float32]
+from crsr_video.types import Face, FloatPicture, Frame, HeadMask, TrackedFrame, Window
 
 CANONICAL_CELLS = 64
 """Cells per side of the canonical crop."""

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.track.litert import FloatPicture
+from crsr_video.types import FloatPicture
 
 Appearance = NDArray[np.float32]
 """(SIDE * SIDE * 3,), of unit length unless the picture is blank."""

@@ -25,10 +25,10 @@ from crsr_video.imaging.geometry import (
     scale_of,
 )
 from crsr_video.track.face_models import resolve
-from crsr_video.track.litert import FloatPicture, LiteRtModel
+from crsr_video.track.litert import LiteRtModel
 from crsr_video.track.region_pictures import model_input
 from crsr_video.track.regions import Region, UprightView, square, view_of
-from crsr_video.types import Frame
+from crsr_video.types import FloatPicture, Frame
 
 Array = NDArray[np.float64]
 DetectorName = Literal["full_range", "short_range"]

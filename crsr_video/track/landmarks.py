@@ -10,10 +10,10 @@ from crsr_video.closing import Closing
 from crsr_video.imaging.geometry import Points, apply, invert
 from crsr_video.track.appearance import Appearance, appearance
 from crsr_video.track.face_models import resolve
-from crsr_video.track.litert import FloatPicture, LiteRtModel
+from crsr_video.track.litert import LiteRtModel
 from crsr_video.track.region_pictures import model_input
 from crsr_video.track.regions import Region, square
-from crsr_video.types import Frame
+from crsr_video.types import FloatPicture, Frame
 
 SIDE = 192
 """Side of the model's input in pixels."""

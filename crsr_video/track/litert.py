@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 
 from crsr_video.errors import FaceModelError
 from crsr_video.track import face_models
-
-FloatPicture = NDArray[np.float32]
-"""RGB pixels as a (height, width, 3) array."""
+from crsr_video.types import FloatPicture
 
 
 class LiteRtModel:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from crsr_video.closing import Closing
 from crsr_video.imaging.geometry import Matrix, compose
 from crsr_video.track.face_models import resolve
-from crsr_video.track.litert import FloatPicture, LiteRtModel
+from crsr_video.track.litert import LiteRtModel
 from crsr_video.track.region_pictures import square_picture
-from crsr_video.types import Frame
+from crsr_video.types import FloatPicture, Frame
 
 _SIDE = 256
 """Side of the model's input in pixels."""

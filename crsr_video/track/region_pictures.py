@@ -9,9 +9,8 @@ import numpy as np
 from crsr_video.imaging.colour import rgb_from_codes
 from crsr_video.imaging.geometry import Matrix, bounds, compose, invert, resize_matrix
 from crsr_video.imaging.resampling import plane_from_frame, sample
-from crsr_video.track.litert import FloatPicture
 from crsr_video.track.regions import Region, view_of
-from crsr_video.types import Frame, Plane
+from crsr_video.types import FloatPicture, Frame, Plane
 
 _MARGIN_PX = 2
 """Pixels that are read beyond the region, for interpolation."""
