@@ -14,16 +14,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 
 from crsr_video.errors import InputError
 from crsr_video.io import pyav
-
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 INPUT = "standard input"
 """Name of standard input in messages."""
@@ -103,7 +96,7 @@ class InputPipe:
         self._waits_since: float | None = None
         self._start_stream()
         _set_binary(descriptor)
-        _enlarge(descriptor)
+        enlarge_buffer(descriptor)
 
     def _start_stream(self) -> None:
         self._is_stopped = self._has_ended = False
@@ -242,10 +235,12 @@ def _waiter(descriptor: int, event: int) -> Callable[[], bool]:
     return lambda: bool(poll.poll(_POLL_MS))
 
 
-def _enlarge(descriptor: int) -> None:
-    if fcntl is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
-        with suppress(OSError):  # It is not a pipe, or the user's limit is reached.
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+def enlarge_buffer(descriptor: int) -> None:
+    """Request a larger buffer for a pipe. Only Linux can do this, and up to the user's limit."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _set_binary(descriptor: int) -> None:

@@ -18,11 +18,10 @@ from pathlib import Path
 
 from crsr_video.errors import OutputError, ReaderGoneError
 from crsr_video.io.destinations.address import STANDARD_OUTPUT
+from crsr_video.io.pipes import enlarge_buffer
 
 _POLL_SECONDS = 0.1
 """How long a blocked write waits before it checks whether it was cancelled."""
-_PIPE_BYTES = 1 << 20
-"""Requested size of a pipe's buffer. A large buffer needs fewer process switches per frame."""
 
 
 class ByteStream(ABC):
@@ -142,7 +141,7 @@ class PipeStream(ByteStream):
         if hasattr(select, "poll") and not os.get_blocking(self._number):
             self._poll = select.poll()
             self._poll.register(self._number, select.POLLOUT)
-        _enlarge_buffer(self._number)
+        enlarge_buffer(self._number)
 
     def _open_again(self, number: int) -> int:
         """Return a new descriptor for the same file, in non-blocking mode for a pipe or socket.
@@ -248,10 +247,3 @@ def _reader_gone() -> ReaderGoneError:
 def _flush_prints() -> None:
     with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
-
-
-def _enlarge_buffer(number: int) -> None:
-    with suppress(ImportError, AttributeError, OSError):  # Only pipes on Linux allow this.
-        import fcntl
-
-        fcntl.fcntl(number, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

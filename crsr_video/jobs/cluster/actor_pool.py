@@ -19,6 +19,7 @@ from crsr_video.config import Config
 from crsr_video.errors import ClusterError, CrsrError
 from crsr_video.files import sha256_of_file
 from crsr_video.formatting import format_count
+from crsr_video.jobs.cluster.connection import MAX_REASON_CHARACTERS
 from crsr_video.jobs.cluster.worker import (
     ClusterWorker,
     SegmentDone,
@@ -33,8 +34,6 @@ MAX_RETRIES = 3
 START_SECONDS = 180.0
 """Timeout for workers to start, and for a worker to come back after all of them have died."""
 _POLL_SECONDS = 0.2
-_MAX_REASON = 300
-"""Maximum length of an error message that is quoted from Ray."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,4 +329,4 @@ def _checked(answer: SegmentDone | WorkerFailure, folder: Path) -> SegmentDone:
 def _last_line(error: BaseException) -> str:
     """Return the last line of an error message, because those of Ray are long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:_MAX_REASON]
+    return (lines[-1] if lines else type(error).__name__)[:MAX_REASON_CHARACTERS]

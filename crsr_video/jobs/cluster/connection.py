@@ -27,7 +27,7 @@ _OBJECT_STORE_BYTES = 80 << 20
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Makes Ray listen on the loopback interface only."""
-_MAX_REASON = 300
+MAX_REASON_CHARACTERS = 300
 """Maximum length of an error message that is quoted from Ray."""
 PROBE_PROGRAM = """
 import sys, ray
@@ -102,7 +102,7 @@ def _check_reachable(address: str) -> None:
         raise ClusterError(f"{problem} within {ANSWER_SECONDS:g} s") from error
     if probe.returncode != 0:
         reason = (probe.stderr.strip().splitlines() or ["unknown reason"])[-1]
-        raise ClusterError(f"{problem}: {reason[:_MAX_REASON]}")
+        raise ClusterError(f"{problem}: {reason[:MAX_REASON_CHARACTERS]}")
 
 
 def _start(ray: Any, address: str) -> None:
@@ -116,5 +116,5 @@ def _start(ray: Any, address: str) -> None:
     except Exception as error:
         with suppress(Exception):
             ray.shutdown()
-        reason = " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__
+        reason = " ".join(str(error).split())[:MAX_REASON_CHARACTERS] or type(error).__name__
         raise ClusterError(f"the Ray cluster '{address}' cannot be used: {reason}") from error
