@@ -219,4 +219,4 @@ def test_a_notice_reports_interlaced_pictures_that_cannot_be_marked(
         feed = Feed(source.info, source.source.first)
         writer = open_writer(tmp_path / name, feed, codec=codec)
         writer.abort()
-    assert sum("the picture stays interlaced" in notice for notice in writer.notices) == 1
+    assert sum("cannot mark pictures as interlaced" in notice for notice in writer.notices) == 1
