@@ -226,11 +226,6 @@ class LiveProcess:
     def run(self, write: PipeUser, read: PipeUser, timeout_seconds: float) -> None:
         """Run to the end, with three threads: to write the input, read the output and read events.
 
-        Args:
-            write: Function that writes to the standard input of the process.
-            read: Function that reads from the standard output of the process.
-            timeout_seconds: The run is killed after this time.
-
         Raises:
             CrsrError: If the run did not end in time.
         """

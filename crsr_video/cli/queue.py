@@ -266,11 +266,7 @@ class QueueReporter(Reporter):
                 self._succeed(event)
 
     def end(self, overviews: Sequence[Path] = ()) -> int:
-        """Print a summary, and return the exit code.
-
-        Args:
-            overviews: Paths of the overview files that were written.
-        """
+        """Print a summary, and return the exit code."""
         self.close_bar()
         self._sum_up(stopped=False)
         for path in overviews:

@@ -123,10 +123,6 @@ def find_faces(clip: Clip, count: int) -> KnownFaces:
 def choose_faces(seen: list[tuple[Face, ...]], name: str) -> KnownFaces:
     """Choose large faces that are visible in most frames.
 
-    Args:
-        seen: Tracked faces of every frame.
-        name: Name of the clip for the error message.
-
     Raises:
         TrainingError: If there is no such face.
     """

@@ -81,12 +81,7 @@ def stream_options() -> dict[str, str]:
 
 
 def check_size(name: Path | str, width: int, height: int) -> None:
-    """Check the size of frames.
-
-    Args:
-        name: Name of the source in messages.
-        width: Width in pixels.
-        height: Height in pixels.
+    """Check the size of frames in pixels.
 
     Raises:
         InputError: The frames are too large.

@@ -31,13 +31,7 @@ def describe(path: Path, kept: Collection[int] | None = None) -> MediaFacts:
 
 
 def describe_feed(address: str, feed: Feed, seconds: float) -> MediaFacts:
-    """Describe a live stream, whose size in bytes is unknown.
-
-    Args:
-        address: Address of the stream.
-        feed: The opened stream.
-        seconds: Duration of the part that was read or written.
-    """
+    """Describe a live stream, whose size in bytes is unknown."""
     info, first = feed.info, feed.first
     native = first.native
     colour = {"primaries": UNSPECIFIED, "transfer": UNSPECIFIED}

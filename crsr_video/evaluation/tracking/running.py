@@ -68,13 +68,7 @@ def measure(
     settings: SceneSettings,
     on_scene: Callable[[str], None] = lambda _: None,
 ) -> TrackingReport:
-    """Run the tracker on scenes, and return the results.
-
-    Args:
-        chosen: The scenes to run.
-        settings: Options of the evaluation.
-        on_scene: Called with the name of each scene before it is run.
-    """
+    """Run the tracker on scenes, and return the results."""
     cast = people(settings.faces)
     backdrops = find_backdrops(settings.backgrounds, settings.seed)
     results: list[SceneResult] = []
@@ -111,13 +105,6 @@ def run(
     on_frame: OnFrame | None = None,
 ) -> SceneResult:
     """Draw a scene, track it and score the result, in memory that does not grow with its length.
-
-    Args:
-        scene: The scene.
-        cast: People to show.
-        backdrops: Backgrounds.
-        settings: Options of the evaluation.
-        on_frame: Called with each frame after it was scored.
 
     Raises:
         FaceModelError: If a model is missing or cannot be run.

@@ -122,11 +122,6 @@ class ActorPool:
     def start(self, config: Config, resources: WorkerResources, limit: int | None) -> None:
         """Start as many workers as fit into the cluster.
 
-        Args:
-            config: Settings of the enhancement.
-            resources: Resources that each worker takes.
-            limit: Maximum number of workers, if any.
-
         Raises:
             ClusterError: No worker can do the work.
         """

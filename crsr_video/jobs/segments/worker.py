@@ -67,11 +67,6 @@ class SegmentWorker(Closing):
     ) -> SegmentResult:
         """Enhance one segment, independently of what was enhanced before.
 
-        Args:
-            segment: A segment of the plan.
-            folder: Folder of the segment files.
-            on_frame: Called after each finished frame.
-
         Raises:
             CrsrError: The segment cannot be enhanced. None of its files is left.
         """

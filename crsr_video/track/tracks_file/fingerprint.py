@@ -42,11 +42,6 @@ def fingerprint_of(path: Path) -> str:
 def video_facts(path: Path, info: VideoInfo, first: Frame) -> VideoFacts:
     """Return the properties of a video that a tracks file records.
 
-    Args:
-        path: The video.
-        info: Properties that its container states.
-        first: Its first frame.
-
     Raises:
         InputError: The file cannot be read.
     """
