@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 """One component of a frame, (H, W). It is a read-only view of the decoder's memory."""
+Bytes = NDArray[np.uint8]
+"""An array of 8-bit values, such as the pixels of a picture in RGB."""
 FloatPicture = NDArray[np.float32]
 """A picture, a batch of pictures or a mask, with values from 0 to 1 unless stated otherwise."""
 

@@ -22,11 +22,10 @@ import cv2
 import numpy as np
 
 from crsr_video.bench import clip
-from crsr_video.bench.clip import Bytes
 from crsr_video.errors import BenchError, CrsrError
 from crsr_video.io.reader import Reader
 from crsr_video.live.statistics import LatencyMeter, Quantiles
-from crsr_video.types import Frame
+from crsr_video.types import Bytes, Frame
 
 TICKS_PER_SECOND = 90_000
 _LOOP_SECONDS = 2.0

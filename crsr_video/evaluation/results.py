@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from crsr_video.errors import DegenerateFaceError, TrainingError
 from crsr_video.evaluation.flicker import (
@@ -29,7 +28,7 @@ from crsr_video.evaluation.video_clips import decoded
 from crsr_video.formatting import markdown_table
 from crsr_video.imaging.geometry import TEMPLATE, crop_from_frame, crop_side
 from crsr_video.track.tracker import Tracker
-from crsr_video.types import Face, Frame, TrackedFrame
+from crsr_video.types import Bytes, Face, Frame, TrackedFrame
 
 SOURCE = "source"
 """Name of the source among the results."""
@@ -42,8 +41,6 @@ _EYE_ROW = float(TEMPLATE[0, 1])
 
 _SLICE_PX = 192
 """Width of a slice in pixels."""
-
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

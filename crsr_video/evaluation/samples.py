@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from crsr_video.errors import TrainingError
@@ -18,6 +17,7 @@ from crsr_video.training.data import Faces, evenly_spaced, resized
 from crsr_video.training.degrade import FACTOR
 from crsr_video.training.genuine import Framing, framed
 from crsr_video.training.pack import Pack
+from crsr_video.types import Bytes
 
 TIERS = (32, 64, 128)
 """Input sizes of the product in pixels. The paper enlarges faces from 16 to 64 pixels."""
@@ -27,8 +27,6 @@ REFERENCE_SIDE = 256
 
 A canonical crop of 227 pixels has the scale of the recognition network's input, so larger crops add
 nothing. Besides, there are fewer photographs of twice this size."""
-
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from crsr_video.evaluation.genuine import GenuineFaces
 from crsr_video.evaluation.methods import EvaluatedMethod
 from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.evaluation.report import write
-from crsr_video.evaluation.samples import TIERS, Bytes, FaceSample, as_bytes, as_tensor, samples
+from crsr_video.evaluation.samples import TIERS, FaceSample, as_bytes, as_tensor, samples
 from crsr_video.training.genuine import Framing
+from crsr_video.types import Bytes
 
 CELL_PX = 256
 """Side of each picture on a sheet."""

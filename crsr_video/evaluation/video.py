@@ -29,7 +29,6 @@ from crsr_video.evaluation.models import Embedder
 from crsr_video.evaluation.paired import worst
 from crsr_video.evaluation.report import Row
 from crsr_video.evaluation.video_clips import (
-    Bytes,
     Clip,
     KnownFaces,
     clips_in,
@@ -54,7 +53,7 @@ from crsr_video.imaging.resampling import sample
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.io.frames import from_rgb
 from crsr_video.pipeline import Pipeline
-from crsr_video.types import Frame, TrackedFrame
+from crsr_video.types import Bytes, Frame, TrackedFrame
 
 # Methods ------------------------------------------------------------------------------------------
 

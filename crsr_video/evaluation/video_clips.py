@@ -27,9 +27,7 @@ from crsr_video.io.source import Source
 from crsr_video.io.writer import Writer
 from crsr_video.track.tracker import Tracker
 from crsr_video.training.data import evenly_spaced
-from crsr_video.types import Face, Frame
-
-Bytes = NDArray[np.uint8]
+from crsr_video.types import Bytes, Face, Frame
 
 SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".mpg")
 _PRISTINE, _DISTORTED = "_pristine", "_distorted"

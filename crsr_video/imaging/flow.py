@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.imaging.colour import LUMA_WEIGHTS
-from crsr_video.types import FloatPicture
-
-Bytes = NDArray[np.uint8]
+from crsr_video.types import Bytes, FloatPicture
 
 Effort = Literal["ultrafast", "fast", "medium"]
 """Effort of the search. The CPU time roughly doubles from each level to the next."""

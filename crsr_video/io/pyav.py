@@ -13,15 +13,12 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, Interpolation
-from numpy.typing import NDArray
 
 from crsr_video.errors import CrsrError
 from crsr_video.imaging.colour import matrix_name
 from crsr_video.io.picture_properties import PictureFilter
 from crsr_video.io.pixel_formats import Channel, PixelFormat, pixel_format
-from crsr_video.types import PixelLayout, Plane
-
-Bytes = NDArray[np.uint8]
+from crsr_video.types import Bytes, PixelLayout, Plane
 
 FULL_RANGE = 2
 """AVCOL_RANGE_JPEG."""

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.imaging.geometry import TEMPLATE
+from crsr_video.types import Bytes
 
-Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 TONE_GROUPS = ("dark", "brown", "tan", "intermediate", "light")

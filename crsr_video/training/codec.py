@@ -13,6 +13,7 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from crsr_video.errors import TrainingError
+from crsr_video.types import Bytes
 
 # swscale's defaults darken saturated colours by up to two codes, and a network would learn to
 # undo that in footage that never had it.
@@ -29,7 +30,6 @@ _LEAST = 64
 """Smallest side in pixels. x265 writes beyond its memory if both sides are 48."""
 
 Picture = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from crsr_video.imaging.geometry import Matrix, compose
 from crsr_video.training.appearance import iris_group, tone_group, vary_appearance
 from crsr_video.training.degrade import FACTOR
 from crsr_video.training.pack import SIZES, Pack, Prepared
+from crsr_video.types import Bytes
 
-Bytes = NDArray[np.uint8]
 _Item = TypeVar("_Item")
 
 

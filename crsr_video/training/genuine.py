@@ -19,8 +19,7 @@ from crsr_video.imaging.geometry import compose, resize_matrix
 from crsr_video.imaging.warping import warp
 from crsr_video.training.data import Faces, evenly_spaced, resized
 from crsr_video.training.pack import Pack
-
-Bytes = NDArray[np.uint8]
+from crsr_video.types import Bytes
 
 USABLE = (0.6, 1.5)
 """Range of usable native sides, relative to the requested size. Others would be resampled too

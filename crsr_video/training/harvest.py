@@ -34,9 +34,7 @@ from crsr_video.track.tracker import Tracker
 from crsr_video.training.codec import to_bytes
 from crsr_video.training.pack import LOSSLESS, Prepared, encode, new_pack, split_of
 from crsr_video.training.prepare import LOOKS, share_inside
-from crsr_video.types import Face, Frame
-
-Bytes = NDArray[np.uint8]
+from crsr_video.types import Bytes, Face, Frame
 
 KIND = "genuine"
 MULTIPLE = 4

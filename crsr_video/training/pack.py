@@ -19,12 +19,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from crsr_video.errors import TrainingError
 from crsr_video.files import replacing
-
-Bytes = NDArray[np.uint8]
+from crsr_video.types import Bytes
 
 SUFFIX = ".pack"
 INDEX = "index.json"

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from crsr_video.errors import CrsrError, DegenerateFaceError, TrainingError
@@ -38,9 +37,7 @@ from crsr_video.training.pack import (
     new_pack,
     split_of,
 )
-from crsr_video.types import Face
-
-Bytes = NDArray[np.uint8]
+from crsr_video.types import Bytes, Face
 
 LIST = "faces.csv"
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))

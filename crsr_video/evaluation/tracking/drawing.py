@@ -30,9 +30,8 @@ from crsr_video.imaging.warping import warp
 from crsr_video.io.frames import as_rgb
 from crsr_video.io.reader import Reader
 from crsr_video.training.prepare import SUFFIXES, read_picture
-from crsr_video.types import Frame, PixelLayout
+from crsr_video.types import Bytes, Frame, PixelLayout
 
-Bytes = NDArray[np.uint8]
 Noise = NDArray[np.int16]
 Floats = NDArray[np.float64]
 

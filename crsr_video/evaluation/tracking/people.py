@@ -23,8 +23,7 @@ from crsr_video.imaging.geometry import (
 from crsr_video.imaging.warping import warp
 from crsr_video.training.pack import Pack, Prepared
 from crsr_video.training.prepare import LIST, LocatedFace, SkipCounter, aligned, listed
-
-Bytes = NDArray[np.uint8]
+from crsr_video.types import Bytes
 
 MAX_PEOPLE = 24
 """Maximum number of different people. Scenes with more faces repeat some of them."""

@@ -32,7 +32,7 @@ from crsr_video.evaluation.tracking.scoring import Score, Scorer, is_covered, is
 from crsr_video.files import replacing
 from crsr_video.io.frames import as_rgb
 from crsr_video.track.tracker import Tracker
-from crsr_video.types import Face, TrackedFrame
+from crsr_video.types import Bytes, Face, TrackedFrame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,8 +150,6 @@ def _cuts(found: Sequence[bool], true: Sequence[bool]) -> tuple[int, int, int]:
 
 # Overlay videos ----------------------------------------------------------------------------------
 
-
-Bytes = NDArray[np.uint8]
 
 _GREEN, _DARK_GREEN, _BLUE = (0, 220, 0), (0, 120, 0), (60, 120, 255)
 _RED, _BROWN = (255, 40, 40), (200, 150, 60)
