@@ -36,12 +36,13 @@ class Enhancer(Closing):
     kind. With lookahead, which is the default, results come some frames late and `flush` returns
     the last ones. ``live=True`` returns each frame at once.
 
-        with Enhancer(strength=0.8) as enhancer:
-            for frame in frames:
-                for enhanced in enhancer.push(frame):
-                    show(enhanced)
-            for enhanced in enhancer.flush():
-                show(enhanced)
+    Example:
+        >>> with Enhancer(strength=0.8) as enhancer:
+        ...     for frame in frames:
+        ...         for enhanced in enhancer.push(frame):
+        ...             show(enhanced)
+        ...     for enhanced in enhancer.flush():
+        ...         show(enhanced)
 
     Args:
         config: How frames are enhanced. A `Config` is accepted if its settings for files

@@ -24,6 +24,8 @@ html_title = "crsr-video"
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+napoleon_use_ivar = True
 doctest_global_setup = f"""
 import os, shutil, tempfile
 from pathlib import Path

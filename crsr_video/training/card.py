@@ -111,7 +111,11 @@ def _header(entries: list[Prepared]) -> str:
     """Return the YAML header that model registries read."""
     datasets = "".join(f"\n- {name}" for name in sorted({_source(entry) for entry in entries}))
     metrics = "".join(f"\n- {name}" for name in ("psnr", "ssim", "st-lpips", "identity distance"))
-    return f"---\nlicense: mit\ndatasets:{datasets}\nmetrics:{metrics}\n---\n"
+    return (
+        "---\nlicense: mit\nlibrary_name: crsr-video\npipeline_tag: image-to-image\n"
+        "tags:\n- face-super-resolution\n- video-restoration\n"
+        f"datasets:{datasets}\nmetrics:{metrics}\n---\n"
+    )
 
 
 def _facts(weights: Path, run: Run) -> str:
