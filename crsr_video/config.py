@@ -228,8 +228,8 @@ class NetworkSettings:
 
     Attributes:
         model: Name of shipped weights, or path of a safetensors file.
-        texture: Trade-off from 0 (faithful: only details that are certain) to 1 (believable skin
-            and hair texture).
+        texture: Trade-off from 0 (faithful: only details that are certain, with smooth skin) to 1
+            (plausible texture of skin and hair).
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: Precision of the networks. "auto" measures once which one is fast on this
             machine.
@@ -238,7 +238,7 @@ class NetworkSettings:
     """
 
     model: str = "fast"
-    texture: float = 0.0
+    texture: float = 0.75
     device: str = "auto"
     precision: Precision = "auto"
     threads: int | None = None

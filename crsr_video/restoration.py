@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from crsr_video import weights
-from crsr_video.config import EnhancerConfig
+from crsr_video.config import EnhancerConfig, NetworkSettings
 from crsr_video.errors import FaceModelError
 from crsr_video.imaging.masks import HEADROOM
 from crsr_video.imaging.numpy_operations import NumpyOperations
@@ -160,6 +160,7 @@ def _crop_sizes(config: EnhancerConfig, live: bool) -> CropSizePolicy:
 
 def _unavailable(config: EnhancerConfig, pair: weights.NetworkPair) -> tuple[str, ...]:
     """Return notices about settings that these weights do not support."""
-    if config.networks.texture > 0 and not pair.has_texture:
+    is_chosen = config.networks.texture not in (0, NetworkSettings().texture)
+    if is_chosen and not pair.has_texture:
         return (f"the weights '{pair.name}' have no texture head: texture changes nothing",)
     return ()

@@ -87,16 +87,16 @@ def streamed(method: str, precision: Callable[[int], str], stream: Stream) -> Be
 
 @contextmanager
 def other_backends(
-    names: tuple[str, ...], model: str, networks: Networks
+    names: tuple[str, ...], model: str, networks: Networks, texture: float
 ) -> Iterator[list[BenchBackend]]:
-    """Yield backends for other programs: same weights, device and number of threads."""
+    """Yield backends for other programs: same weights, texture, device and number of threads."""
     if not names:
         yield []
         return
     modules = {name: _import(name) for name in names}
     with tempfile.TemporaryDirectory(prefix="crsr-bench-") as folder:
         path = Path(folder, "pair.onnx")
-        export(model, path)
+        export(model, path, texture=texture)
         yield [OTHERS[name](modules[name], path, networks) for name in names]
 
 

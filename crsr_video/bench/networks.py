@@ -120,7 +120,8 @@ def measure(
         )
         # Other programs compute whole crops, so the networks do too. The pipeline computes a part.
         networks = replace(load_networks(config), windowed=())
-        with backends.other_backends(settings.against, model, networks) as others:
+        texture = config.networks.texture
+        with backends.other_backends(settings.against, model, networks, texture) as others:
             compared = [backends.own_backend(networks), *others]
             comparison = _Comparison(model, networks, compared, peaks)
             for side in settings.sides:

@@ -96,7 +96,7 @@ MODEL = option(
 TEXTURE = option(
     "--texture",
     type=click.FloatRange(0, 1),
-    default=0.0,
+    default=0.75,
     help="Draw only certain detail (0), up to plausible skin and hair texture (1).",
 )
 BACKOFF = option(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         default="fp32",
         help="Store the weights in this format; input and output stay fp32.",
     ),
+    options.TEXTURE,
     options.OVERWRITE,
 )
 @click.pass_obj
@@ -45,6 +46,7 @@ def export(
     format_: "Format",
     part: "Part",
     precision: "Precision",
+    texture: float,
     output: Path | None,
     overwrite: bool,
 ) -> None:
@@ -68,6 +70,7 @@ def export(
         format=format_,
         part=part,
         precision=precision,
+        texture=texture,
         overwrite=overwrite,
     )
     if not common.quiet:

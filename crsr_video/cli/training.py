@@ -250,24 +250,20 @@ def _calibrate(model: str, faces: Path, rounds: int = 8) -> tuple[str, bool]:
 @click.argument("run", type=_ANY)
 @options.OUTPUT.but(type=_FILE, required=True, help="The .safetensors to write.")
 @option("--faces", type=_ANY, help="The training pack: calibrates int8 and writes a card.")
-@option("--anchor", help="Move the weights towards this model's, but not the texture head.")
-@option("--share", type=click.FloatRange(0, 1), default=0.5, help="Share of the anchor.")
+@option("--faithful", help="Model for texture 0. RUN is then for full texture alone.")
 @option("--figures", type=_FILE, help="Markdown file with figures, for the card.")
 @option("--hardware", default="", help="What the run was trained on, for the card.")
 @option("--command", "commands", multiple=True, help="Training command, for the card.")
-def export(
-    run: Path, output: Path, faces: Path | None, anchor: str | None, share: float, **card: Any
-) -> None:
+def export(run: Path, output: Path, faces: Path | None, faithful: str | None, **card: Any) -> None:
     """Write the averaged weights of RUN into one file, with a card and a calibration beside it."""
     from crsr_video import weights
     from crsr_video.errors import TrainingError
     from crsr_video.training.card import write_card
-    from crsr_video.training.export import Anchor
     from crsr_video.training.export import export as write
     from crsr_video.training.session import read_run
 
     state = read_run(run)
-    earlier = Anchor(weights.load(anchor), share) if anchor is not None else None
+    earlier = weights.path_of(faithful) if faithful is not None else None
     path = write(state, output, earlier)
     click.echo(f"{path}: {path.stat().st_size} bytes")
     if faces is not None:
@@ -276,4 +272,5 @@ def export(
         except TrainingError as error:
             int8 = f"not measured: {error}"
         click.echo(f"int8: {int8}")
-        write_card(path, state, faces, int8=int8, anchor=earlier, **card)
+        digest = weights.digest(earlier) if earlier is not None else ""
+        write_card(path, state, faces, int8=int8, faithful=digest, **card)

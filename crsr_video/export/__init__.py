@@ -49,6 +49,7 @@ def export(
     format: Format = "onnx",  # noqa: A002 (the name of the option)
     part: Part = "pair",
     precision: Precision = "fp32",
+    texture: float = 0.75,
     overwrite: bool = False,
 ) -> Exported:
     """Export one network of a model, or both, and compare the file with our network.
@@ -61,6 +62,7 @@ def export(
         format: The format of the file.
         part: The network to export, or "pair" for both in a chain.
         precision: Precision of the weights and inner layers.
+        texture: See `NetworkSettings.texture`.
         overwrite: Replace an existing file.
 
     Raises:
@@ -69,12 +71,14 @@ def export(
         ExportError: An extra is missing, or the results differ.
     """
     _check_path(path, overwrite)
-    pair = weights.load(model)
-    metadata = _metadata(pair, part, precision)
+    pair = weights.load(model).with_texture(texture)
+    metadata = _metadata(pair, part, precision) | {"texture": f"{texture:g}"}
     try:
         with replacing(path, keep_existing=not overwrite) as temporary:
             temporary.touch()
-            module = modules.portable(weights.load(model), part, _DTYPES[precision])
+            module = modules.portable(
+                weights.load(model).with_texture(texture), part, _DTYPES[precision]
+            )
             if format == "onnx":
                 formats.write_onnx(module, temporary, metadata)
                 opened = formats.open_onnx(temporary)

@@ -113,18 +113,16 @@ class TextureHead(nn.Module):
 
     Args:
         channels_in: Number of channels of the trunk's features.
-        channels: Number of channels at twice the input's resolution.
-        refinement: Number of residual blocks that adapt the trunk's features, which are trained
-            for fidelity, to texture.
+        channels: Number of channels at twice the input's resolution. At four times the input's
+            resolution there are half as many.
     """
 
-    def __init__(self, channels_in: int, channels: int, refinement: int = 0) -> None:
+    def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
-        self.refine = blocks(channels_in, refinement)
         self.first = nn.Conv2d(channels_in, 4 * channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        self.third = nn.Conv2d(channels, 4 * channels, 3, padding=1)
-        self.last = nn.Conv2d(channels, 3, 3, padding=1)
+        self.third = nn.Conv2d(channels, 2 * channels, 3, padding=1)
+        self.last = nn.Conv2d(channels // 2, 3, 5, padding=2)
         if self.last.weight.is_meta:
             return  # Weights are loaded later. Initialising would import torch's compiler.
         for layer in (self.first, self.third):
@@ -136,7 +134,7 @@ class TextureHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, channels_in, H, W) to float32 (N, 3, 4H, 4W)."""
-        x = functional.pixel_shuffle(functional.relu(self.first(self.refine(features))), 2)
+        x = functional.pixel_shuffle(functional.relu(self.first(features)), 2)
         x = functional.relu(self.third(functional.relu(self.second(x))))
         change: Tensor = self.last(functional.pixel_shuffle(x, 2))
         return without_lattice(change.float())

@@ -67,8 +67,7 @@ def run_steps(network: InferenceNetwork, backend: Backend[_State], picture: Tens
     drawn = backend.head(full, picture)
     if not isinstance(network, SuperResolver) or network.tail is None or network.texture == 0:
         return drawn
-    refined = blocks("tail.refine", full)
-    x = backend.relu("tail.second", backend.relu_and_shuffle("tail.first", refined))
+    x = backend.relu("tail.second", backend.relu_and_shuffle("tail.first", full))
     x = backend.relu_and_shuffle("tail.third", x)
     return backend.texture("tail.last", x, drawn, network.texture)
 

@@ -26,7 +26,6 @@ class SuperResolver(nn.Module):
         middle: int = 4,
         up: tuple[int, int] = (1, 3),
         tail: int = 0,
-        refinement: int = 0,
     ) -> None:
         """Build the network.
 
@@ -36,7 +35,6 @@ class SuperResolver(nn.Module):
             middle: See `Hourglass`.
             up: See `Hourglass`.
             tail: Channels of the texture head at twice the resolution, or 0 for no texture head.
-            refinement: Number of residual blocks at the beginning of the texture head.
         """
         super().__init__()
         self.channels = channels[0]
@@ -45,7 +43,7 @@ class SuperResolver(nn.Module):
         self.head = nn.Conv2d(channels[0], 3 * self.factor**2, 3, padding=1)
         # The head starts with weights of zero, so training starts from the bicubic enlargement.
         begin_at_zero(self.head)
-        self.tail = TextureHead(channels[0], tail, refinement) if tail else None
+        self.tail = TextureHead(channels[0], tail) if tail else None
         self.texture = 0.0
         """Share of the texture head's output that is added to the picture, 0 to 1."""
         self.ranges: dict[str, tuple[float, float]] | None = None

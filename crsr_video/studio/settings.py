@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from crsr_video.config import Region
+from crsr_video.config import NetworkSettings, Region
 from crsr_video.errors import ConfigError
 from crsr_video.track.tracks_file import Person
 
@@ -23,7 +23,7 @@ class StudioSettings(BaseModel):
     """How faces are enhanced."""
 
     strength: Annotated[float, Field(ge=0, le=1)] = 1.0
-    texture: Annotated[float, Field(ge=0, le=1)] = 0.0
+    texture: Annotated[float, Field(ge=0, le=1)] = 0.75
     region: Region = "head"
     """Part of a person that is enhanced."""
     scale: Literal[1, 2, 4] = 1
@@ -132,7 +132,7 @@ def enhance_options(
     chosen, words = export.settings, []
     if chosen.strength < 1:
         words += ["--strength", f"{chosen.strength:g}"]
-    if chosen.texture > 0:
+    if chosen.texture != NetworkSettings().texture:
         words += ["--texture", f"{chosen.texture:g}"]
     if chosen.region != "head":
         words += ["--region", chosen.region]

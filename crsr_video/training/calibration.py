@@ -1,7 +1,7 @@
 """Calibrate networks for int8: measure the ranges of activations, and the loss of PSNR."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from crsr_video.networks.quantised import QuantisedNetwork, RangeObserver, Range
 from crsr_video.runtime import placement as devices
 from crsr_video.training.data import Faces, Tier, batch
 from crsr_video.training.degrade import FACTOR, clean, degrade
-from crsr_video.weights import NetworkPair
+from crsr_video.weights import TEXTURED, NetworkPair
 
 MEAN_COST, WORST_COST = 0.05, 0.2
 """Maximum loss of PSNR against the truth in dB, on average and for any picture. They are a fortieth
@@ -62,7 +62,7 @@ class Agreement:
 class Calibration:
     """Ranges of a pair, and the loss of int8 with these ranges on held-out faces."""
 
-    ranges: dict[str, dict[str, list[float]]]
+    ranges: dict[str, Ranges]
     """Lowest and highest values by network and step."""
     usual: Agreement
     textured: Agreement
@@ -93,12 +93,20 @@ def calibrate(pair: NetworkPair, faces: Path, rounds: int = 8) -> Calibration:
     if not devices.place("cpu").int8:
         raise TrainingError("this processor cannot compute in int8: it has no VNNI instructions")
     rng = np.random.default_rng(1)
-    ranges = measure(pair, crops(Faces(faces, "train"), rng, rounds))
-    fixed = {name: {k: (v[0], v[1]) for k, v in own.items()} for name, own in ranges.items()}
+    samples = crops(Faces(faces, "train"), rng, rounds)
     held_out = crops(Faces(faces, "val"), rng, rounds)
-    usual = compare(pair, fixed, held_out)
-    textured = compare(pair.with_texture(1.0), fixed, held_out) if pair.has_texture else usual
-    return Calibration(ranges, usual, textured)
+    full = pair.with_texture(1.0)
+    if pair.textured is None:
+        ranges = measure([full], samples)
+        usual = compare(pair, ranges, held_out)
+        textured = compare(full, ranges, held_out) if pair.has_texture else usual
+        return Calibration(ranges, usual, textured)
+    plain = measure([pair], samples)
+    # Any texture between 0 and 1 runs with the ranges of the textured pair.
+    full_ranges = measure([pair, pair.with_texture(0.5), full], samples)
+    textured = compare(full, full_ranges, held_out)
+    ranges = plain | {f"{TEXTURED}{name}": steps for name, steps in full_ranges.items()}
+    return Calibration(ranges, compare(pair, plain, held_out), textured)
 
 
 def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[CalibrationSample]:
@@ -123,22 +131,24 @@ def crops(faces: Faces, rng: np.random.Generator, rounds: int) -> list[Calibrati
 
 @torch.inference_mode()
 def measure(
-    pair: NetworkPair, samples: Iterable[CalibrationSample]
-) -> dict[str, dict[str, list[float]]]:
-    """Return the ranges of both networks, rounded to six decimals.
+    pairs: Sequence[NetworkPair], samples: Sequence[CalibrationSample]
+) -> dict[str, Ranges]:
+    """Return the ranges of both networks by name, over all pairs, rounded to six decimals.
 
     Raises:
-        TrainingError: The pair has networks of another kind.
+        TrainingError: A pair has networks of another kind.
     """
-    first, second = _networks(pair.with_texture(1.0))
-    observers = RangeObserver(first), RangeObserver(second)
-    for sample in samples:
-        run_steps(first, observers[0], sample.seen)
-        run_steps(second, observers[1], first(sample.seen).clamp(0, 1))
-    return {
-        name: {step: [round(low, 6), round(high, 6)] for step, (low, high) in o.ranges.items()}
-        for name, o in zip(("consistifier", "superresolver"), observers, strict=True)
-    }
+    found: dict[str, dict[str, tuple[float, float]]] = {"consistifier": {}, "superresolver": {}}
+    for first, second in map(_networks, pairs):
+        observers = RangeObserver(first), RangeObserver(second)
+        for sample in samples:
+            run_steps(first, observers[0], sample.seen)
+            run_steps(second, observers[1], first(sample.seen).clamp(0, 1))
+        for known, observer in zip(found.values(), observers, strict=True):
+            for step, (low, high) in observer.ranges.items():
+                before = known.get(step, (low, high))
+                known[step] = round(min(before[0], low), 6), round(max(before[1], high), 6)
+    return dict(found)
 
 
 @torch.inference_mode()
@@ -179,7 +189,7 @@ def _networks(pair: NetworkPair) -> tuple[InferenceNetwork, InferenceNetwork]:
     raise TrainingError(f"the weights '{pair.name}' have no networks to calibrate")
 
 
-def write(path: Path, sha256: str, ranges: Mapping[str, Mapping[str, list[float]]]) -> None:
+def write(path: Path, sha256: str, ranges: Mapping[str, Ranges]) -> None:
     """Add ranges to a calibration file, and keep those of other weights.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 from crsr_video.errors import TrainingError
 from crsr_video.files import sha256_of_file
 from crsr_video.training.appearance import TONE_GROUPS, tone_group
-from crsr_video.training.export import Anchor, shipped_tensors
+from crsr_video.training.export import shipped_tensors
 from crsr_video.training.pack import Pack, Prepared
 from crsr_video.training.run import Run
 
@@ -63,7 +63,7 @@ def write_card(
     hardware: str = "",
     commands: tuple[str, ...] = (),
     int8: str = "",
-    anchor: Anchor | None = None,
+    faithful: str = "",
 ) -> Path:
     """Write the card as Markdown with a YAML header, beside the weights and under their name.
 
@@ -75,7 +75,7 @@ def write_card(
         hardware: Hardware on which the run was trained.
         commands: Commands of the training, in order.
         int8: Outcome of the calibration.
-        anchor: Earlier weights, towards which the exported ones were moved.
+        faithful: SHA-256 of the weights for texture 0, if the run is for full texture alone.
 
     Raises:
         TrainingError: A file cannot be read or written.
@@ -90,7 +90,7 @@ def write_card(
         f"## Data\n\n{_data_table(trained)}",
         f"No picture is distributed with the weights. {_tones(trained)} They were measured on "
         f"{held_out} faces of other persons.",
-        f"## Recipe\n\n{_recipe(run, hardware, commands, anchor)}",
+        f"## Recipe\n\n{_recipe(run, hardware, commands, faithful)}",
         *([_FROZEN] if run.method == "perceptual" else []),
         f"## Figures\n\n{_figures(figures)}",
         f"## Limits and biases\n\n{_LIMITS}",
@@ -150,7 +150,7 @@ def _tones(entries: list[Prepared]) -> str:
     return f"Faces by skin tone (ITA of the cheeks): {words}."
 
 
-def _recipe(run: Run, hardware: str, commands: tuple[str, ...], anchor: Anchor | None) -> str:
+def _recipe(run: Run, hardware: str, commands: tuple[str, ...], faithful: str) -> str:
     settings = {k: v for k, v in run.settings.items() if k not in ("tiers", "size")}
     tiers = ", ".join(
         f"{t['batch']} of {t['face']} px seen {t['patch']} px wide ({t['share']:.0%})"
@@ -161,11 +161,10 @@ def _recipe(run: Run, hardware: str, commands: tuple[str, ...], anchor: Anchor |
         f"planned steps in {run.seconds / 60:.0f} minutes; seed {run.seed}. AdamW, bfloat16. "
         f"Batches: {tiers}. Settings: `{json.dumps(settings)}`"
     )
-    if anchor is not None:
+    if faithful:
         text += (
-            f"\n- these weights are a mean: {1 - anchor.share:.0%} of that run and "
-            f"{anchor.share:.0%} of the earlier weights with SHA-256 "
-            f"`{anchor.pair.sha256[:16]}...`, except for the texture head, which is the run's"
+            f"\n- that run made the networks for full texture; those for texture 0 are the weights "
+            f"with SHA-256 `{faithful[:16]}...`"
         )
     if hardware:
         text += f"\n- trained on {hardware}"

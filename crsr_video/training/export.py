@@ -2,18 +2,19 @@
 
 import inspect
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
+from crsr_video import weights
 from crsr_video.errors import TrainingError
 from crsr_video.files import write_file
 from crsr_video.training.run import KINDS, Run
-from crsr_video.weights import FORMAT, NetworkPair
+from crsr_video.weights import FORMAT
 
 LARGEST_BYTES = 24 * 2**20
 """Limit of the file's size, because weights travel inside the package."""
@@ -21,58 +22,28 @@ LARGEST_BYTES = 24 * 2**20
 _SHIPPED = ("consistifier", "superresolver")
 
 
-@dataclass(frozen=True)
-class Anchor:
-    """Earlier weights, towards which exported weights are moved.
-
-    The mean of the weights before and after fine-tuning is as good as the earlier weights on their
-    own task, and keeps most of what fine-tuning has added. Source: Wortsman et al. 2022, "Robust
-    fine-tuning of zero-shot models".
-    """
-
-    pair: NetworkPair
-    share: float
-    """Share of the anchor, 0 to 1. The texture head, which the anchor lacks, stays as it is."""
-
-    def mixed(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return tensors by full name, moved towards the anchor.
-
-        Raises:
-            TrainingError: The anchor has a network of another shape.
-        """
-        anchor = {
-            f"{name}.{key}": value
-            for name in _SHIPPED
-            for key, value in getattr(self.pair, name).state_dict().items()
-        }
-        result = {}
-        for name, value in tensors.items():
-            is_tail = name.startswith("superresolver.tail.")
-            other = value if is_tail else anchor.get(name)
-            if other is None or other.shape != value.shape:
-                raise TrainingError(f"the anchor '{self.pair.name}' has no {name} of this shape")
-            result[name] = value.lerp(other, self.share)
-        return result
-
-
-def export(run: Run, path: Path, anchor: Anchor | None = None) -> Path:
+def export(run: Run, path: Path, faithful: Path | None = None) -> Path:
     """Write the averaged weights of a run as float16.
 
     Args:
         run: A run with a super-resolver.
         path: Path of the safetensors file; its folder is created if it is missing.
-        anchor: Earlier weights, towards which the weights are moved.
+        faithful: Weights from which the run was started. If they are given, the file holds their
+            networks for texture 0, and the run's networks for full texture.
 
     Raises:
         TrainingError: The run has no super-resolver, a weight is not finite in float16, the file is
             too large to ship, or it cannot be written.
+        WeightsError: The faithful weights cannot be used.
     """
-    found = shipped_tensors(run) if anchor is None else anchor.mixed(shipped_tensors(run))
+    found, header = shipped_tensors(run), metadata(run)
+    if faithful is not None:
+        found, header = _with_faithful(found, header, faithful)
     tensors = {name: value.half().contiguous() for name, value in found.items()}
     broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
     if broken:
         raise TrainingError(f"weights are not finite in float16: {', '.join(broken[:3])}")
-    content = in_order(serialise(tensors, metadata(run)))
+    content = in_order(serialise(tensors, header))
     if len(content) > LARGEST_BYTES:
         raise TrainingError(f"the weights are larger than {LARGEST_BYTES} bytes")
     try:
@@ -81,6 +52,25 @@ def export(run: Run, path: Path, anchor: Anchor | None = None) -> Path:
     except OSError as error:
         raise TrainingError(f"cannot write {path}: {error.strerror}") from error
     return path
+
+
+def _with_faithful(
+    textured: dict[str, Tensor], header: dict[str, str], faithful: Path
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors and the header of faithful weights, with those of textured ones added."""
+    weights.load(str(faithful))  # Raises if the file cannot be used.
+    with safe_open(faithful, framework="pt") as file:
+        known = file.metadata()
+        plain = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+    # The texture head of the faithful weights is replaced, so that it is left out.
+    dropped = (weights.TEXTURED, "superresolver.tail.")
+    tensors = {name: value for name, value in plain.items() if not name.startswith(dropped)}
+    tensors |= {f"{weights.TEXTURED}{name}": value for name, value in textured.items()}
+    merged = {name: known[name] for name in _SHIPPED if name in known}
+    merged["superresolver"] = json.dumps(json.loads(known["superresolver"]) | {"tail": 0})
+    merged |= {f"{weights.TEXTURED}{name}": header[name] for name in _SHIPPED if name in header}
+    history = json.loads(known["history"]) + json.loads(header["history"])
+    return tensors, {**header, **merged, "history": json.dumps(history)}
 
 
 def shipped_tensors(run: Run) -> dict[str, Tensor]:

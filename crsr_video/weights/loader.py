@@ -2,8 +2,9 @@
 
 A weights file is one safetensors file. Its tensors are named ``consistifier.*`` and
 ``superresolver.*``; the header's metadata holds ``format`` ("crsr-video/1") and, as JSON, the
-constructor arguments of each network. Only the super-resolver is required. Pickles are refused,
-because loading one runs code.
+constructor arguments of each network. Only the super-resolver is required. A second pair of
+networks of the same sizes, ``textured.consistifier`` and ``textured.superresolver``, draws full
+texture. Pickles are refused, because loading one runs code.
 """
 
 import copy
@@ -30,6 +31,9 @@ FAST = "fast"
 
 IDENTITY = "identity"
 """Name of the pair of networks without weights, which only performs bicubic enlargement."""
+
+TEXTURED = "textured."
+"""Beginning of the names of the networks for full texture."""
 
 _LARGEST_BYTES = 512 * 2**20
 """Maximum size of a weights file. A larger file cannot belong to these networks."""
@@ -116,6 +120,8 @@ class NetworkPair:
     superresolver: nn.Module
     name: str
     sha256: str
+    textured: "NetworkPair | None" = None
+    """Pair of networks for full texture, or None if the texture head shares this pair's trunk."""
 
     @property
     def eight_bits(self) -> bool:
@@ -125,20 +131,28 @@ class NetworkPair:
 
     @property
     def has_texture(self) -> bool:
-        """Whether the super-resolver has a texture head."""
-        return isinstance(self.superresolver, SuperResolver) and self.superresolver.tail is not None
+        """Whether the weights have a texture head."""
+        superresolver = (self.textured or self).superresolver
+        return isinstance(superresolver, SuperResolver) and superresolver.tail is not None
 
     def with_texture(self, share: float) -> "NetworkPair":
-        """Return a pair that adds this share (0 to 1) of the texture head's output.
+        """Return a pair that draws this share (0 to 1) of the texture.
 
-        Return this pair itself if it has no texture head, or if the share is 0.
+        The share scales the output of the texture head. If there is a pair for full texture, all
+        other weights are interpolated between this pair and that one, which leads through good
+        networks if one was trained from the other (Wortsman et al. 2022, "Robust fine-tuning of
+        zero-shot models"). Return this pair itself if it has no texture head, or if the share is 0.
         """
         if not self.has_texture or share == 0:
             return self
-        superresolver = copy.deepcopy(self.superresolver)
+        if self.textured is None:
+            consistifier, superresolver = self.consistifier, copy.deepcopy(self.superresolver)
+        else:
+            consistifier = _interpolated(self.consistifier, self.textured.consistifier, share)
+            superresolver = _interpolated(self.superresolver, self.textured.superresolver, share)
         assert isinstance(superresolver, SuperResolver)
         superresolver.texture = share
-        return replace(self, superresolver=superresolver)
+        return replace(self, consistifier=consistifier, superresolver=superresolver, textured=None)
 
 
 def load(model: str = FAST) -> NetworkPair:
@@ -206,16 +220,37 @@ def _read(path: Path, name: str, expected: str | None) -> NetworkPair:
         raise WeightsError(f"weights '{path}' are damaged: {first_lines(error)}") from error
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"weights '{path}' are not a {FORMAT} checkpoint")
-    consistifier: nn.Module = IdentityConsistifier()
-    has_consistifier = "consistifier" in metadata
-    if has_consistifier or any(key.startswith("consistifier.") for key in tensors):
-        consistifier = _build(Consistifier, "consistifier", metadata, tensors, path)
-    superresolver = _build(SuperResolver, "superresolver", metadata, tensors, path)
     ranges = _ranges(path, found)
-    if isinstance(consistifier, Consistifier):
-        consistifier.ranges = ranges.get("consistifier")
-    superresolver.ranges = ranges.get("superresolver")
-    return NetworkPair(consistifier, superresolver, name, found)
+
+    def pair(prefix: str = "", textured: NetworkPair | None = None) -> NetworkPair:
+        first, second = f"{prefix}consistifier", f"{prefix}superresolver"
+        consistifier: nn.Module = IdentityConsistifier()
+        if first in metadata or any(key.startswith(f"{first}.") for key in tensors):
+            consistifier = _build(Consistifier, first, metadata, tensors, path)
+            consistifier.ranges = ranges.get(first)
+        superresolver = _build(SuperResolver, second, metadata, tensors, path)
+        superresolver.ranges = ranges.get(second)
+        return NetworkPair(consistifier, superresolver, name, found, textured)
+
+    if f"{TEXTURED}superresolver" not in metadata:
+        return pair()
+    both = pair(textured=pair(TEXTURED))
+    try:
+        both.with_texture(0.5)
+    except (LookupError, RuntimeError) as error:
+        raise WeightsError(
+            f"weights '{path}' hold two pairs of networks of different sizes: {first_lines(error)}"
+        ) from error
+    return both
+
+
+def _interpolated(network: nn.Module, textured: nn.Module, share: float) -> nn.Module:
+    """Return the textured network with weights between those of both. The texture head stays."""
+    result, plain = copy.deepcopy(textured), network.state_dict()
+    for name, value in result.state_dict().items():
+        if not name.startswith("tail."):
+            value.copy_(plain[name].lerp(value, share))
+    return result
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 import crsr_video
 
 _STRENGTH = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05})
-_TEXTURE = ("FLOAT", {"default": 0.0, "min": 0.0, "max": 1.0, "step": 0.05})
+_TEXTURE = ("FLOAT", {"default": 0.75, "min": 0.0, "max": 1.0, "step": 0.05})
 _MODEL = ("STRING", {"default": "fast", "tooltip": "'fast', or the path of a weights file"})
 _SCALE = (["1", "2", "4"], {"default": "1"})
 _PEOPLE = (

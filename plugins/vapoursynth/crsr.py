@@ -20,7 +20,7 @@ def Enhance(clip: Any, strength: float = 1.0, **options: Any) -> Any:
         clip: YUV, RGB or grey with 8 to 16 bits per integer sample. The properties _Matrix,
             _Range, _ChromaLocation, _FieldBased, _SARNum and _SARDen are respected.
         strength: Share of the correction, 0 to 1.
-        options: model="fast" or a file, min_face=16, region="face" or "head", texture=0,
+        options: model="fast" or a file, min_face=16, region="face" or "head", texture=0.75,
             device="auto", max_faces=3;
             tracks=file that ``crsr-video tracks`` wrote for the whole, uncut video; with its
             track IDs only=[1, 4] and people={2: crsr_video.PersonSettings(strength=0.5)}; and

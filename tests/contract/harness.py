@@ -68,7 +68,7 @@ def pipeline(faces: Sequence[Face] = (FACE,), network: Network = wild, scale: in
     return Pipeline(
         [
             ("track", Finder(faces)),
-            ("align", Aligner(NUMPY)),
+            ("align", Aligner(NUMPY, scale=scale)),
             ("consistify", ConsistifyStage(predictor(IdentityConsistifier()), NUMPY)),
             ("super-resolve", SuperResolveStage(predicting(network), NUMPY)),
             ("smooth", Smoother(NUMPY, 1)),

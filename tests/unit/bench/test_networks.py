@@ -238,7 +238,7 @@ def fake_runtime(name, monkeypatch, factor=1.0):
     """Replace another program by ours, with results multiplied by a factor."""
     module = types.ModuleType(name)
     monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(backends, "export", lambda model, path: path.write_text(model))
+    monkeypatch.setattr(backends, "export", lambda model, path, **_: path.write_text(model))
 
     def make(given, path, placed):
         assert given is module and path.read_text() == "fast"
@@ -255,7 +255,7 @@ def test_contenders_take_turns_and_are_compared(monkeypatch):
     )
     ours, theirs = networks.measure(settings)
     assert (ours.runner, theirs.runner) == ("crsr-video", "onnxruntime")
-    assert ours.psnr > 40 > 15 > theirs.psnr
+    assert ours.psnr > 30 > 15 > theirs.psnr
     assert "PSNR to fp32" in as_text({}, [ours, theirs])
 
 
@@ -275,7 +275,7 @@ def test_onnxruntime_computes_the_same():
     pytest.importorskip("onnxscript", reason="needs the extra 'export'")
     placed = load_networks(Config.from_options(precision="fp32"))
     images = face_crops(2, 32)
-    with backends.other_backends(("onnxruntime",), "fast", placed) as (theirs,):
+    with backends.other_backends(("onnxruntime",), "fast", placed, 0.75) as (theirs,):
         away = np.abs(theirs.run(images) - backends.own_backend(placed).run(images))
     assert away.max() < 1e-4
 

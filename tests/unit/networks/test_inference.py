@@ -43,7 +43,7 @@ def networks():
 
 def textured():
     """Return a super-resolver with a texture head as strong as its fidelity head."""
-    network = trained(lambda: SuperResolver((8, 12, 16), (2, 1), 1, (1, 2), tail=8, refinement=1))
+    network = trained(lambda: SuperResolver((8, 12, 16), (2, 1), 1, (1, 2), tail=8))
     with torch.no_grad():
         network.tail.last.weight.mul_(0.02)
     network.texture = 0.7

@@ -72,6 +72,16 @@ def test_ranges_that_lose_too_much_are_not_kept(pack, file, monkeypatch, bound):
 
 
 @needs_vnni
+def test_a_pair_for_full_texture_has_ranges_for_every_share(pack, file, tmp_path):
+    both = export(made(), tmp_path / "both.safetensors", file)
+    found = calibrate(weights.load(str(both)), pack, 1)
+    plain, full = (found.ranges[f"{prefix}superresolver"] for prefix in ("", "textured."))
+    assert set(full) - set(plain) == {"tail.first", "tail.second", "tail.third"}
+    for name, (low, high) in plain.items():
+        assert full[name][0] <= low <= high <= full[name][1]
+
+
+@needs_vnni
 def test_ranges_hold_what_was_seen(pack, file):
     found = calibrate(weights.load(str(file)), pack, 1)
     assert found.usual.pictures == 4
@@ -120,10 +130,9 @@ def test_the_cost_is_measured_against_the_truth(file):
     seen = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         best = pair.superresolver(pair.consistifier(seen).clamp(0, 1)).clamp(0, 1)
-    ranges = calibration.measure(pair, [CalibrationSample(seen, best)])
-    fixed = {name: {k: (v[0], v[1]) for k, v in own.items()} for name, own in ranges.items()}
-    near = compare(pair, fixed, [CalibrationSample(seen, best)])
-    far = compare(pair, fixed, [CalibrationSample(seen, (best + 0.1).clamp(0, 1))])
+    ranges = calibration.measure([pair], [CalibrationSample(seen, best)])
+    near = compare(pair, ranges, [CalibrationSample(seen, best)])
+    far = compare(pair, ranges, [CalibrationSample(seen, (best + 0.1).clamp(0, 1))])
     assert near.mean_cost == near.worst_cost > 1
     assert abs(far.mean_cost) < 0.2
 

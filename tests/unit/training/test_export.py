@@ -5,19 +5,19 @@ import torch
 from safetensors import safe_open
 
 from crsr_video import weights
-from crsr_video.errors import TrainingError
+from crsr_video.errors import TrainingError, WeightsError
 from crsr_video.training import export as exporting
 from crsr_video.training.card import write_card
-from crsr_video.training.export import Anchor, export
+from crsr_video.training.export import export
 from crsr_video.training.options import METHODS, method
 from crsr_video.training.prepare import prepare
 from crsr_video.training.run import Run
 from tests.unit.training.made_faces import make_folder
 
 
-def made(name: str = "joint") -> Run:
+def made(name: str = "joint", size: str = "tiny") -> Run:
     """Return a run with random averaged weights, the same for every method."""
-    chosen = method(name, "tiny", [], [])
+    chosen = method(name, size, [], [])
     run = Run(chosen.name, chosen.settings(), chosen.specs())
     torch.manual_seed(0)
     for part in ("consistifier", "superresolver"):
@@ -119,20 +119,25 @@ def test_all_methods_are_known_by_name() -> None:
     }
 
 
-def test_an_anchor_draws_all_but_the_texture_head_towards_it(tmp_path) -> None:
+def test_a_run_can_be_exported_as_the_networks_for_full_texture(tmp_path) -> None:
     run = made()
-    before = weights.load(str(export(run, tmp_path / "before.safetensors")))
+    before = export(run, tmp_path / "before.safetensors")
     for parameter in run.averages.parameters():
-        parameter.add_(1.0)
-    path = export(run, tmp_path / "mixed.safetensors", Anchor(before, 0.25))
-    mixed = weights.load(str(path)).superresolver
-    earlier = before.superresolver.state_dict()
-    for name, value in mixed.state_dict().items():
-        moved = 1.0 if name.startswith("tail.") else 0.75
-        assert torch.allclose(value, earlier[name] + moved, atol=5e-3), name
+        parameter.add_(0.5)
+    after = weights.load(str(export(run, tmp_path / "after.safetensors")))
+    both = weights.load(str(export(run, tmp_path / "both.safetensors", before)))
+    plain = weights.load(str(before)).superresolver.state_dict()
+    assert all(torch.equal(v, plain[k]) for k, v in both.superresolver.state_dict().items())
+    full, half = (both.with_texture(share).superresolver for share in (1.0, 0.5))
+    for name, value in after.superresolver.state_dict().items():
+        assert torch.equal(full.state_dict()[name], value), name
+        middle = value if name.startswith("tail.") else (plain[name] + value) / 2
+        assert torch.allclose(half.state_dict()[name], middle, atol=1e-6), name
+    assert (full.texture, half.texture) == (1.0, 0.5)
 
 
-def test_an_anchor_of_another_shape_is_refused(tmp_path) -> None:
-    identity = weights.load("identity")
-    with pytest.raises(TrainingError, match="the anchor 'identity' has no"):
-        export(made(), tmp_path / "w.safetensors", Anchor(identity, 0.5))
+def test_networks_for_full_texture_must_have_the_sizes_of_the_others(tmp_path) -> None:
+    larger = export(made(size="small"), tmp_path / "w.safetensors")
+    path = export(made(), tmp_path / "both.safetensors", larger)
+    with pytest.raises(WeightsError, match="different sizes"):
+        weights.load(str(path))

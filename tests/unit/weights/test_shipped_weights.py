@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from crsr_video import weights
+from crsr_video.networks import SuperResolver
 from crsr_video.networks.plan import run_steps
 from crsr_video.networks.quantised import RangeObserver
 from crsr_video.weights import load
-from tests.support.checkpoints import refused, write
+from tests.support.checkpoints import SR, C, networks, refused, tensors_of, write
 
 
 @pytest.fixture
@@ -121,3 +122,21 @@ def test_a_damaged_list_of_ranges_is_reported(path, content):
     write(path)
     ranges_beside(path, content)
     assert "ranges.json" in refused(str(path))
+
+
+def test_ranges_of_the_networks_for_full_texture_serve_every_share_above_zero(path):
+    first, second = networks()
+    third = SuperResolver((4, 6, 8), (1, 1), 1, (1, 1), tail=4)
+    textured = {f"textured.{k}": v.clone() for k, v in tensors_of(first, third).items()}
+    described = {"consistifier": C, "superresolver": SR | {"tail": 4}}
+    sizes = {f"textured.{name}": json.dumps(size) for name, size in described.items()}
+    write(path, tensors=tensors_of(first, second) | textured, **sizes)
+    measured = {name: {"stem": [0, 9]} for name in described}
+    measured |= {f"textured.{name}": {"stem": [-1, 9]} for name in described}
+    ranges_beside(path, {weights.digest(path): measured})
+    pair = load(str(path))
+    assert pair.superresolver.ranges == {"stem": (0.0, 9.0)}
+    for share in (0.1, 1.0):
+        mixed = pair.with_texture(share)
+        assert mixed.eight_bits
+        assert mixed.consistifier.ranges == mixed.superresolver.ranges == {"stem": (-1.0, 9.0)}
