@@ -7,7 +7,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 
 import crsr_video
 from crsr_video.cli.doctor import OPTIONAL_PARTS
@@ -17,15 +16,6 @@ from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("face_models")
 PROGRAM = [sys.executable, "-m", "crsr_video"]
-
-
-def assert_one_line_error(result: Result, *fragments: str, code: int = 1) -> None:
-    assert result.exit_code == code, result.stderr
-    lines = [line for line in result.stderr.splitlines() if line.startswith("crsr-video: error:")]
-    assert len(lines) == 1, result.stderr
-    for fragment in fragments:
-        assert fragment in lines[0], lines[0]
-    assert "Traceback" not in result.stderr
 
 
 def test_help_lists_commands_without_importing_heavy_libraries() -> None:

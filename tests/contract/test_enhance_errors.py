@@ -10,21 +10,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from click.testing import Result
 
-from tests.support.cli import QUICK, run
+from tests.support.cli import QUICK, assert_one_line_error, run
 
 pytestmark = pytest.mark.usefixtures("face_models")
 ENHANCE = [sys.executable, "-m", "crsr_video", "enhance", "--model", "identity"]
-
-
-def assert_one_line_error(result: Result, *fragments: str, code: int = 1) -> None:
-    assert result.exit_code == code, result.stderr
-    lines = [line for line in result.stderr.splitlines() if line.startswith("crsr-video: error:")]
-    assert len(lines) == 1, result.stderr
-    for fragment in fragments:
-        assert fragment in lines[0], lines[0]
-    assert "Traceback" not in result.stderr
 
 
 # What must fail, and how -------------------------------------------------------------------------
