@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OnError = Literal["fail", "passthrough"]
 Region = Literal["face", "head"]
+BackgroundMode = Literal["keep", "clean", "restore"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 Purpose = Literal["share", "edit", "archive"]
 
@@ -303,6 +304,9 @@ class EnhancerConfig:
         scale: Size of the output relative to the source: 1, 2 or 4.
         upscaler: Method that enlarges the background: "lanczos", "cubic", or a function, see
             `types.Upscaler`.
+        background: Treatment of the picture around the faces: "keep" changes nothing, "clean"
+            removes artifacts with a network at scale 1, and "restore" does so at any scale, and
+            enlarges with that network. On a CPU, both are slow.
         on_error: Reaction to a frame that cannot be enhanced: "fail" stops the run, "passthrough"
             leaves the frame unchanged.
 
@@ -317,6 +321,7 @@ class EnhancerConfig:
     networks: NetworkSettings = field(default_factory=NetworkSettings)
     scale: int = 1
     upscaler: "str | Upscaler" = "lanczos"
+    background: BackgroundMode = "keep"
     on_error: OnError = "fail"
 
     def __post_init__(self) -> None:
@@ -331,6 +336,11 @@ class EnhancerConfig:
         if not callable(self.upscaler) and self.upscaler not in UPSCALERS:
             known = " or ".join(UPSCALERS)
             raise ConfigError(f"`upscaler` must be {known}, or a function, not {self.upscaler}")
+        _check_choice("background", self.background, get_args(BackgroundMode))
+        if self.background == "clean" and self.scale > 1:
+            raise ConfigError("`background` clean keeps the size: use restore to enlarge it too")
+        if self.background == "restore" and self.upscaler != UPSCALERS[0]:
+            raise ConfigError("`background` restore enlarges by itself: drop `upscaler`")
 
     @classmethod
     def from_options(cls, **options: Any) -> Self:
@@ -400,6 +410,9 @@ class Config(EnhancerConfig):
         scale: Size of the output relative to the source: 1, 2 or 4.
         upscaler: Method that enlarges the background: "lanczos", "cubic", or a function, see
             `types.Upscaler`.
+        background: Treatment of the picture around the faces: "keep" changes nothing, "clean"
+            removes artifacts with a network at scale 1, and "restore" does so at any scale, and
+            enlarges with that network. On a CPU, both are slow.
         on_error: Reaction to a frame that cannot be enhanced: "fail" stops the run, "passthrough"
             leaves the frame unchanged.
         reading: How the source is read.

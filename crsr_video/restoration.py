@@ -15,6 +15,7 @@ from crsr_video.imaging.masks import HEADROOM
 from crsr_video.imaging.numpy_operations import NumpyOperations
 from crsr_video.imaging.operations import Operations
 from crsr_video.imaging.torch_operations import TorchOperations
+from crsr_video.runtime.background import load_background
 from crsr_video.runtime.loading import Networks, load_networks
 from crsr_video.runtime.placement import Placement
 from crsr_video.stages.align import (
@@ -25,6 +26,7 @@ from crsr_video.stages.align import (
     Aligner,
     CropSizePolicy,
 )
+from crsr_video.stages.background import Background
 from crsr_video.stages.backoff import BackOff
 from crsr_video.stages.base import Stage
 from crsr_video.stages.budget import FaceBudget
@@ -114,7 +116,7 @@ def build_restoration(
             else []
         ),
         *([("carry", Carrier(here, quality))] if quality is not None else []),
-        ("paste", Paster(here, config.faces.strength, config.scale, config.upscaler)),
+        _paste(config, here, loaded.placement),
     ]
     notices = (*_unavailable(config, pair), *lacks)
     return Restoration(tuple(stages), loaded.placement, notices)
@@ -156,6 +158,18 @@ def _crop_sizes(config: EnhancerConfig, live: bool) -> CropSizePolicy:
     if config.networks.model != weights.FAST or config.scale > 1:
         return FULL_CROPS
     return LIVE_CROPS if live else FAST_CROPS
+
+
+def _paste(
+    config: EnhancerConfig, operations: Operations, placement: Placement
+) -> tuple[str, Stage[Any, Any]]:
+    """Return the last stage, which also treats the background if the configuration says so."""
+    strength, scale = config.faces.strength, config.scale
+    if config.background == "keep":
+        return "paste", Paster(operations, strength, scale, config.upscaler)
+    # The network's output is a change of the cubic enlargement.
+    treat = Background(load_background(placement)).treat
+    return "paste and background", Paster(operations, strength, scale, "cubic", treat)
 
 
 def _unavailable(config: EnhancerConfig, pair: weights.NetworkPair) -> tuple[str, ...]:

@@ -135,6 +135,7 @@ def _with_option_names(message: str) -> str:
             training.train,
             evaluation.evaluate,
             evaluation.evaluate_results,
+            evaluation.evaluate_background,
             evaluation.evaluate_paper,
             evaluation.evaluate_tracking,
             research.export,

@@ -30,6 +30,7 @@ _output_options = section(
     ),
     options.OVERWRITE,
     options.SCALE,
+    options.BACKGROUND,
     options.UPSCALER.but(rare=True),
     options.REPORT,
     options.PRESET_NAME,

@@ -179,6 +179,35 @@ def evaluate_results(
         measurement.write_slices(slices)
 
 
+@command("evaluate-background", short_help="Measure the network for whole frames.")
+@click.argument("pictures", type=_FOLDER)
+@section(
+    "Options",
+    option(
+        "--model",
+        type=_EXISTING,
+        help="Measure this training run or .safetensors file.  [default: the shipped weights]",
+    ),
+    option("--limit", type=click.IntRange(min=1), help="Measure only this many pictures."),
+    option("--threads", type=click.IntRange(1), default=1, help="CPU threads of the networks."),
+)
+def evaluate_background(
+    pictures: Path, model: Path | None, limit: int | None, threads: int
+) -> None:
+    """Degrade and restore PICTURES that were not used in training, at scales 1, 2 and 4.
+
+    The results are compared with Lanczos enlargement, and at scale 1 with the degraded input.
+
+    \b
+    crsr-video evaluate-background heldout --model run
+    """
+    # Imported here because torch takes seconds, and wrong options should fail at once.
+    from crsr_video.evaluation import background
+
+    process.limit_research_threads(threads)
+    click.echo(background.as_text(background.measure(pictures, model, limit)))
+
+
 @command("evaluate-paper", short_help="Compare the method of the paper with its baselines.")
 @click.argument("faces", type=_EXISTING)
 @section(

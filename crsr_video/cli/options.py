@@ -20,7 +20,15 @@ from crsr_video.cli.values import (
     parse_pairs,
     parse_people,
 )
-from crsr_video.config import DECODING, SCALES, UPSCALERS, Precision, Purpose, Region
+from crsr_video.config import (
+    DECODING,
+    SCALES,
+    UPSCALERS,
+    BackgroundMode,
+    Precision,
+    Purpose,
+    Region,
+)
 from crsr_video.errors import ConfigError
 
 T = TypeVar("T")
@@ -153,6 +161,12 @@ SCALE = option(
     type=click.Choice([str(scale) for scale in SCALES]),
     default="1",
     help="Enlarge the whole picture; faces get the full resolution of the network.",
+)
+BACKGROUND = option(
+    "--background",
+    type=click.Choice(get_args(BackgroundMode)),
+    default="keep",
+    help="Also remove artifacts around the faces (clean), or enlarge without blur (restore); slow.",
 )
 UPSCALER = option(
     "--upscaler",

@@ -25,18 +25,23 @@ _PACK = options.OUTPUT.but(type=_FILE, required=True, help="Write this pack (.pa
     "Options",
     _PACK,
     option("--quality", type=click.IntRange(1, 100), default=95, help="WebP quality."),
+    option("--patches", is_flag=True, help="Pack patches of whole pictures instead of faces."),
 )
-def prepare(pictures: Path, output: Path, quality: int) -> None:
+def prepare(pictures: Path, output: Path, quality: int, *, patches: bool) -> None:
     """Align the faces in a folder of PICTURES and pack them for training.
 
     If the folder has a faces.csv, it says where the faces are and whom they show. Otherwise faces
     are detected, and each sub-folder is one person.
     """
-    from crsr_video.training.prepare import prepare as run
+    if patches:
+        from crsr_video.training.patches import prepare_patches as run
+    else:
+        from crsr_video.training.prepare import prepare as run
 
     counts = run(pictures, output, quality=quality, progress=sys.stderr.isatty())
     _print_counts("pictures", counts, output)
-    click.echo(f"next: crsr-video train joint {output} -o RUN_FOLDER --minutes 30")
+    method = "background" if patches else "joint"
+    click.echo(f"next: crsr-video train {method} {output} -o RUN_FOLDER --minutes 30")
 
 
 @command(short_help="Cut real low-resolution faces out of videos.")
@@ -147,6 +152,7 @@ _add_method("sr", "Train the super-resolver alone on FACES: step 1 of the method
 _add_method("cr", "Train the consistifier on FACES and genuine faces: step 2 of the method.")
 _add_method("joint", "Train both networks together on FACES: steps 3 and 4 of the method.")
 _add_method("perceptual", "Train both networks and the texture head on FACES.")
+_add_method("background", "Train the network for whole frames on PATCHES.")
 _add_method("baseline", "Train a baseline on FACES.")
 
 
@@ -175,6 +181,10 @@ def _train(
     with _logged(output):
         session.train(limits, workers=workers, progress=sys.stderr.isatty())
     click.echo(f"wrote the run {output}, which the same command continues with more --minutes")
+    if name == "background":
+        click.echo(f"next: crsr-video evaluate-background PICTURES --model {output}")
+        click.echo(f"      crsr-video train export {output} -o background.safetensors")
+        return
     click.echo(f"next: crsr-video evaluate {output} --data {faces}")
     click.echo(f"      crsr-video train export {output} -o NAME.safetensors --faces {faces}")
 

@@ -5,23 +5,27 @@ position in the codec's grid are drawn from a random generator that is seeded by
 method gets the same input.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 
 from crsr_video.training.codec import CODECS
 from crsr_video.training.degradations import Compression, Degradation
-from crsr_video.training.degrade import apply, clean, degrade
+from crsr_video.training.degrade import FACTOR, apply, clean, degrade
 
-Degrader = Callable[[Tensor, np.random.Generator], Tensor]
-"""Maps high-resolution faces (N, 3, 4T, 4T) and a random generator to low-resolution faces."""
+
+class Degrader(Protocol):
+    """Degrades pictures."""
+
+    def __call__(self, hr: Tensor, rng: np.random.Generator, factor: int = FACTOR) -> Tensor:
+        """Map high-resolution pictures (N, 3, factor T, factor T) to (N, 3, T, T)."""
 
 
 def _fixed(degradation: Degradation, compression: Compression | None = None) -> Degrader:
-    def degrader(hr: Tensor, rng: np.random.Generator) -> Tensor:
-        return apply(hr, [degradation] * len(hr), compression, rng)
+    def degrader(hr: Tensor, rng: np.random.Generator, factor: int = FACTOR) -> Tensor:
+        return apply(hr, [degradation] * len(hr), compression, rng, factor)
 
     return degrader
 
@@ -32,9 +36,13 @@ def _degradation(defocus: float, noise: float, quality: int, **more: float) -> D
     return Degradation(**(values | more))  # type: ignore[arg-type]
 
 
-def _clean(hr: Tensor, rng: np.random.Generator) -> Tensor:
+def _clean(hr: Tensor, rng: np.random.Generator, factor: int = FACTOR) -> Tensor:
     del rng
-    return clean(hr)
+    return clean(hr, factor)
+
+
+def _drawn(hr: Tensor, rng: np.random.Generator, factor: int = FACTOR) -> Tensor:
+    return degrade(hr, rng, factor=factor)
 
 
 def _h264(crf: int, rescale: float | None = None, **more: float) -> Degrader:
@@ -44,7 +52,7 @@ def _h264(crf: int, rescale: float | None = None, **more: float) -> Degrader:
     return _fixed(_degradation(1.6, 2.0, 90), compression)
 
 
-DRAWN: dict[str, Degrader] = {"clean": _clean, "degraded": degrade}
+DRAWN: dict[str, Degrader] = {"clean": _clean, "degraded": _drawn}
 """Artificial low resolution, and a random mixture of what networks are trained on."""
 
 FIXED: dict[str, Degrader] = {

@@ -38,7 +38,7 @@ def enhance_picture(run: FileRun) -> Summary:
         (done,) = [*stages.push(image.frame), *stages.flush()]
         run.on_progress(Progress(1, 1, time.perf_counter() - started, stages.faces_in_view))
         encoding = time.perf_counter()
-        is_same = kind == image.format and not done.changed and config.scale == 1
+        is_same = kind == image.format and not done.edited and config.scale == 1
         try:
             file.temporary.write_bytes(
                 image.data if is_same else image_writing.encode(image, done, kind)

@@ -159,13 +159,13 @@ def _may_be_copied(source: str | Path, plan: OutputPlan, config: Config) -> bool
     """Return whether the result is a copy of the source if no frame is changed.
 
     This is the case if the result has the container and the length of its source, and if the
-    settings for reading and for the encoder are the defaults.
+    settings for reading, the background and the encoder are the defaults.
     """
     path, suffix = Path(source), plan.path.suffix.lower()
     is_alike = BY_SUFFIX.get(path.suffix.lower()) == BY_SUFFIX.get(suffix, "")
     is_whole = config.job.start == 0 and config.job.duration is None and config.scale == 1
     has_defaults = config.output == OutputSettings(strict=config.output.strict)
-    has_defaults &= config.reading == ReadSettings()
+    has_defaults &= config.reading == ReadSettings() and config.background == "keep"
     return is_alike and is_whole and has_defaults and not plan.is_pipe and path.is_file()
 
 

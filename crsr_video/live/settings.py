@@ -24,7 +24,8 @@ class LiveSettings:
             optionally followed by the name of a virtual camera. With None, nothing is
             written, for runs whose frames only `Hooks.frame` receives.
         config: How frames are read, enhanced and written. Settings for files only
-            (`scale`, `tracks`, `start`, `duration`, `resume`) must have their defaults.
+            (`scale`, `background`, `tracks`, `start`, `duration`, `resume`) must have their
+            defaults.
         max_latency: Latency in seconds, from a frame's arrival until it is written, that 95 % of
             the frames should stay below.
         seconds: Time after which the run ends. With None, it ends with the source.
@@ -53,6 +54,8 @@ class LiveSettings:
             raise ConfigError("`loop` requires `realtime`: it plays a file again and again")
         if config.scale != 1:
             raise ConfigError("`scale` must be 1: a live run keeps the size of the picture")
+        if config.background != "keep":
+            raise ConfigError("`background` is for files: a live run keeps the background")
         if config.faces.tracks is not None:
             raise ConfigError("`tracks` belongs to a video file, not to a live run")
         if config.job.resume:

@@ -178,6 +178,8 @@ def _hashes(config: EnhancerConfig) -> dict[str, str]:
     """Return the SHA-256 of the weights and, if faces were searched for, of the face models."""
     pair = weights.load(config.networks.model)
     found = {f"weights {pair.name}": pair.sha256}
+    if config.background != "keep":
+        found[f"weights {weights.BACKGROUND}"] = weights.background().sha256
     if config.faces.tracks is None:
         for model in face_models.status():
             if model.present:

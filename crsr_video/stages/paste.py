@@ -98,6 +98,8 @@ class Paster(Stage[TrackedFrame, Frame]):
         strength: Share of the correction that is applied, 0 to 1.
         scale: Enlargement of the whole frame, 1, 2 or 4.
         upscaler: Method that enlarges the background; see `upscaling`.
+        treat: Returns the finished frame, given the frame as it was decoded and the same frame with
+            its faces. By default, the background stays as it is.
     """
 
     def __init__(
@@ -106,11 +108,13 @@ class Paster(Stage[TrackedFrame, Frame]):
         strength: float = 1.0,
         scale: int = 1,
         upscaler: str | Upscaler = "lanczos",
+        treat: Callable[[Frame, Frame], Frame] | None = None,
     ) -> None:
         self._operations = operations
         self._strength = strength
         self._scale = scale
         self._upscaler = upscaler
+        self._treat = treat
 
     def set_strength(self, strength: float) -> None:
         """Apply this share of the correction from the next frame on."""
@@ -126,7 +130,9 @@ class Paster(Stage[TrackedFrame, Frame]):
         done = [self._begin(item, layers) for item in items]
         for layer in layers:
             _paste(layer, self._operations)
-        return done
+        if self._treat is None:
+            return done
+        return [self._treat(item.frame, frame) for item, frame in zip(items, done, strict=True)]
 
     def _begin(self, item: TrackedFrame, layers: list[list[_Job]]) -> Frame:
         """Return a frame whose planes will be written to, and add its faces to the layers."""

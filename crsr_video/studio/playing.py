@@ -141,9 +141,9 @@ class PlaySession(Closing):
         self, tracker: Stage[Frame, TrackedFrame], quality: LiveQuality, begin: float
     ) -> Pipeline:
         assert self._sender is not None
-        made = pipeline_of(
-            self._source, self._settings, self._networks, tracker, quality, start=begin
-        )
+        # The background takes too long to be treated while the file plays.
+        settings = self._settings.model_copy(update={"background": "keep"})
+        made = pipeline_of(self._source, settings, self._networks, tracker, quality, start=begin)
         made.observer = self._sender.observe
         return made
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from crsr_video.config import NetworkSettings, Region
+from crsr_video.config import BackgroundMode, NetworkSettings, Region
 from crsr_video.errors import ConfigError
 from crsr_video.track.tracks_file import Person
 
@@ -27,6 +27,8 @@ class StudioSettings(BaseModel):
     region: Region = "head"
     """Part of a person that is enhanced."""
     scale: Literal[1, 2, 4] = 1
+    background: BackgroundMode = "keep"
+    """Treatment of the picture around the faces."""
     model: str = "fast"
     people: dict[int, PersonChoice] = {}
     """Choices by the number of the person; everybody else is enhanced at full strength."""
@@ -138,6 +140,8 @@ def enhance_options(
         words += ["--region", chosen.region]
     if chosen.scale > 1:
         words += ["--scale", str(chosen.scale)]
+    if chosen.background != "keep":
+        words += ["--background", chosen.background]
     if chosen.model != "fast":
         words += ["--model", chosen.model]
     faces = face_options(chosen, groups)

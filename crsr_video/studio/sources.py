@@ -56,6 +56,7 @@ def config_of(settings: StudioSettings, source: OpenedFile) -> EnhancerConfig:
         texture=settings.texture,
         region=settings.region,
         scale=settings.scale,
+        background=settings.background,
         model=settings.model,
         people=people,
         tracks=source.tracks,

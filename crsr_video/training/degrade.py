@@ -38,37 +38,44 @@ _FRAMES_BEFORE_CUT = 4
 Picture = NDArray[np.float32]
 
 
-def clean(hr: Tensor) -> Tensor:
-    """Return LR faces, shrunk by `FACTOR` with bicubic interpolation and antialiasing.
+def clean(hr: Tensor, factor: int = FACTOR) -> Tensor:
+    """Return LR faces, shrunk with bicubic interpolation and antialiasing.
 
     Args:
-        hr: (N, 3, 4T, 4T) in [0, 1].
+        hr: (N, 3, factor T, factor T) in [0, 1].
+        factor: Ratio of the sides.
 
     Returns:
         (N, 3, T, T) in [0, 1].
     """
     return functional.interpolate(
-        hr, scale_factor=1 / FACTOR, mode="bicubic", align_corners=False, antialias=True
+        hr, scale_factor=1 / factor, mode="bicubic", align_corners=False, antialias=True
     ).clamp(0, 1)
 
 
 def degrade(
-    hr: Tensor, rng: np.random.Generator, *, video: float = 0.5, extra: float = 0.0
+    hr: Tensor,
+    rng: np.random.Generator,
+    *,
+    video: float = 0.5,
+    extra: float = 0.0,
+    factor: int = FACTOR,
 ) -> Tensor:
     """Return LR faces with random degradations.
 
     Args:
-        hr: (N, 3, 4T, 4T) in [0, 1], on any device.
+        hr: (N, 3, factor T, factor T) in [0, 1], on any device.
         rng: Source of every random choice.
         video: Probability that the batch is compressed by a video codec instead of JPEG.
         extra: Probability that a picture gets one of `degradations.EXTRA_KINDS`.
+        factor: Ratio of the sides of HR and LR pictures.
 
     Returns:
         (N, 3, T, T) in [0, 1], on the same device.
     """
     drawn = [draw_degradation(rng, extra) for _ in hr]
     compression = draw_compression(rng, extra) if rng.random() < video else None
-    return apply(hr, drawn, compression, rng)
+    return apply(hr, drawn, compression, rng, factor)
 
 
 def apply(
@@ -76,17 +83,24 @@ def apply(
     degradations: Sequence[Degradation],
     compression: Compression | None,
     rng: np.random.Generator,
+    factor: int = FACTOR,
 ) -> Tensor:
     """Return LR faces with the given degradations.
 
     Args:
-        hr: (N, 3, 4T, 4T) in [0, 1].
-        degradations: One for each face.
+        hr: (N, 3, factor T, factor T) in [0, 1].
+        degradations: One for each face. Their lengths in HR pixels are those for `FACTOR`.
         compression: Video compression of the whole batch, or None for JPEG.
         rng: Source of the noise and of the face's position in the codec's grid of blocks.
+        factor: Ratio of the sides of HR and LR pictures.
     """
+    if factor != FACTOR:
+        share = factor / FACTOR
+        degradations = [
+            replace(d, defocus=share * d.defocus, motion=share * d.motion) for d in degradations
+        ]
     speeds = np.array([[_velocity(d)] for d in degradations])
-    filmed = place(hr[:, None], degradations, speeds, FACTOR, rng)
+    filmed = place(hr[:, None], degradations, speeds, factor, rng)
     seen = filmed.expose(hr[:, None])
     if compression is None:
         stills = _process_in_camera(filmed.add_noise(seen, rng), degradations, rng)

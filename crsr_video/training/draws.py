@@ -25,7 +25,7 @@ class Draw:
     """Pictures for one step, in [0, 1], on the run's device."""
 
     target: Tensor
-    """y, (N, 3, 4T, 4T): the high-resolution pictures."""
+    """y, (N, 3, fT, fT), f being a factor: the high-resolution pictures."""
     artificial: Tensor
     """a, (N, 3, T, T): y after shrinking."""
     degraded: Tensor | None
@@ -53,6 +53,8 @@ class DrawSettings:
     """Whether skin tones and iris colours are balanced, and changed in some pictures."""
     extra: float = 0.0
     """Share of pictures that get one of the degradations in `degradations.EXTRA_KINDS`."""
+    factors: tuple[int, ...] = (FACTOR,)
+    """Ratios of the sides of HR and LR pictures, one of which is drawn for each step."""
 
 
 class DrawSource:
@@ -97,14 +99,21 @@ class DrawSource:
         pictures = batch(self._faces, tier, rng, photographs=photographs, varied=settings.varied)
         target = pictures.to(self._device)
         count, side = len(target), tier.patch
+        factor = settings.factors[0]
+        if len(settings.factors) > 1:
+            factor = settings.factors[int(rng.integers(len(settings.factors)))]
+            top, left = (int(rng.integers(0, (FACTOR - factor) * side + 1)) for _ in range(2))
+            target = target[..., top : top + factor * side, left : left + factor * side]
         genuine = None
         if settings.genuine and self._genuine is not None:
             genuine = self._genuine.batch(side, count, rng).to(self._device)
         noise = torch.from_numpy(rng.standard_normal((count, 2, side, side), np.float32))
         return Draw(
             target,
-            clean(target),
-            degrade(target, rng, extra=settings.extra) if settings.degraded else None,
+            clean(target, factor),
+            degrade(target, rng, extra=settings.extra, factor=factor)
+            if settings.degraded
+            else None,
             genuine,
             noise.to(self._device),
             photographs=0 if photographs is None else count // 2,

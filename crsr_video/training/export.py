@@ -19,20 +19,20 @@ from crsr_video.weights import FORMAT
 LARGEST_BYTES = 24 * 2**20
 """Limit of the file's size, because weights travel inside the package."""
 
-_SHIPPED = ("consistifier", "superresolver")
+_SHIPPED = ("consistifier", "superresolver", "background")
 
 
 def export(run: Run, path: Path, faithful: Path | None = None) -> Path:
     """Write the averaged weights of a run as float16.
 
     Args:
-        run: A run with a super-resolver.
+        run: A run with a super-resolver, or with the network for whole frames.
         path: Path of the safetensors file; its folder is created if it is missing.
         faithful: Weights from which the run was started. If they are given, the file holds their
             networks for texture 0, and the run's networks for full texture.
 
     Raises:
-        TrainingError: The run has no super-resolver, a weight is not finite in float16, the file is
+        TrainingError: The run has no such network, a weight is not finite in float16, the file is
             too large to ship, or it cannot be written.
         WeightsError: The faithful weights cannot be used.
     """
@@ -77,9 +77,9 @@ def shipped_tensors(run: Run) -> dict[str, Tensor]:
     """Return the averaged weights that are shipped, by full name, float32.
 
     Raises:
-        TrainingError: The run has no super-resolver.
+        TrainingError: The run has neither a super-resolver nor the network for whole frames.
     """
-    if "superresolver" not in run.averages:
+    if not {"superresolver", "background"} & set(run.averages):
         raise TrainingError(f"a run of '{run.method}' has no super-resolver to export")
     return {
         f"{name}.{key}": value.cpu()

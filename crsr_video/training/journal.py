@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from crsr_video.networks import Bicubic, IdentityConsistifier, SuperResolver
+from crsr_video.training.degrade import FACTOR
 from crsr_video.training.draws import Draw
 from crsr_video.training.run import Run
 
@@ -120,6 +121,8 @@ def sample_sheet(run: Run, draw: Draw) -> NDArray[np.uint8]:
         columns.append(psi(consistent))
         if isinstance(psi, SuperResolver) and psi.tail is not None:
             columns.append(columns[-1] + psi.tail(psi.features(consistent)))
+    if "background" in run.averages:
+        columns.append(run.average("background")(low, FACTOR))
     if draw.genuine is None:
         columns.append(draw.target[:_ROWS].to(run.device))
     sheet = torch.cat([c.float().cpu() for c in columns], 3)

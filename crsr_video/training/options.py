@@ -5,9 +5,10 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from crsr_video.errors import TrainingError
+from crsr_video.training.background import BackgroundTraining
 from crsr_video.training.baseline import CycleAdaptation, DegradationFirst
 from crsr_video.training.cr import Consistification, Unpaired
-from crsr_video.training.data import TIERS, Tier
+from crsr_video.training.data import Tier
 from crsr_video.training.joint import Joint
 from crsr_video.training.method import SIZES, TrainingMethod
 from crsr_video.training.perceptual import Perceptual
@@ -21,6 +22,7 @@ METHODS: dict[str, TrainingMethod] = {
     "both": Joint(unpaired=Unpaired()),
     "perceptual": Perceptual(),
     "blind": SuperResolution(blind=True),
+    "background": BackgroundTraining(),
     "uda": CycleAdaptation(),
     "lrgan": DegradationFirst(),
 }
@@ -43,7 +45,9 @@ def method(name: str, size: str, tiers: Sequence[str], changes: Sequence[str]) -
     """
     if size not in SIZES:
         raise TrainingError(f"unknown size '{size}': use {', '.join(SIZES)}")
-    chosen = replace(METHODS[name], size=size, tiers=tuple(tier(text) for text in tiers) or TIERS)
+    chosen = replace(METHODS[name], size=size)
+    if tiers:
+        chosen = replace(chosen, tiers=tuple(tier(text) for text in tiers))
     for change in changes:
         chosen = changed(chosen, change)
     return chosen

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from crsr_video.errors import TrainingError, first_lines
 from crsr_video.files import replacing
 from crsr_video.networks import (
+    BackgroundNetwork,
     Consistifier,
     Discriminator,
     FeatureDiscriminator,
@@ -25,6 +26,7 @@ from crsr_video.networks.blocks import use_channels_last
 FORMAT = "crsr-video-training/3"
 
 KINDS: dict[str, type[nn.Module]] = {
+    "background": BackgroundNetwork,
     "consistifier": Consistifier,
     "superresolver": SuperResolver,
     "reverse": Reverse,

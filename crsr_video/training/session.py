@@ -13,6 +13,7 @@ from torch import Tensor
 from crsr_video import weights
 from crsr_video.errors import TrainingError
 from crsr_video.training.data import Faces
+from crsr_video.training.degrade import FACTOR
 from crsr_video.training.draws import DrawSettings, DrawSource, prefetch
 from crsr_video.training.genuine import FramedFaces, Genuine
 from crsr_video.training.journal import TrainingJournal
@@ -150,7 +151,7 @@ def _for_sheet(settings: DrawSettings) -> DrawSettings:
     """Return settings that draw a few unvaried faces of the largest tier."""
     largest = max(settings.tiers, key=lambda tier: tier.patch)
     tiers = (replace(largest, batch=_SHEET_FACES, share=1.0),)
-    return replace(settings, tiers=tiers, photographs=False, varied=False)
+    return replace(settings, tiers=tiers, photographs=False, varied=False, factors=(FACTOR,))
 
 
 def read_run(path: Path) -> Run:

@@ -1,6 +1,7 @@
 """The shipped weights with their cards, and the loader that verifies them."""
 
 from crsr_video.weights.loader import (
+    BACKGROUND,
     FAST,
     FORMAT,
     IDENTITY,
@@ -8,14 +9,17 @@ from crsr_video.weights.loader import (
     NetworkPair,
     Ranges,
     ShippedWeights,
+    background,
     digest,
     load,
+    load_background,
     path_of,
     ranges_file,
     shipped,
 )
 
 __all__ = [
+    "BACKGROUND",
     "FAST",
     "FORMAT",
     "IDENTITY",
@@ -23,8 +27,10 @@ __all__ = [
     "NetworkPair",
     "Ranges",
     "ShippedWeights",
+    "background",
     "digest",
     "load",
+    "load_background",
     "path_of",
     "ranges_file",
     "shipped",

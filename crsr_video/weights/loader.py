@@ -1,10 +1,11 @@
-"""Load and verify the two networks of a weights file.
+"""Load and verify the networks of a weights file.
 
 A weights file is one safetensors file. Its tensors are named ``consistifier.*`` and
 ``superresolver.*``; the header's metadata holds ``format`` ("crsr-video/1") and, as JSON, the
 constructor arguments of each network. Only the super-resolver is required. A second pair of
 networks of the same sizes, ``textured.consistifier`` and ``textured.superresolver``, draws full
-texture. Pickles are refused, because loading one runs code.
+texture. The network for whole frames has a file of its own, whose tensors are named
+``background.*``. Pickles are refused, because loading one runs code.
 """
 
 import copy
@@ -22,12 +23,21 @@ from torch import Tensor, nn
 
 from crsr_video.errors import WeightsError, first_lines
 from crsr_video.files import open_regular, sha256_of_file
-from crsr_video.networks import Bicubic, Consistifier, IdentityConsistifier, SuperResolver
+from crsr_video.networks import (
+    BackgroundNetwork,
+    Bicubic,
+    Consistifier,
+    IdentityConsistifier,
+    SuperResolver,
+)
 
 FORMAT = "crsr-video/1"
 
 FAST = "fast"
 """Name of the shipped weights."""
+
+BACKGROUND = "background"
+"""Name of the shipped weights of the network for whole frames."""
 
 IDENTITY = "identity"
 """Name of the pair of networks without weights, which only performs bicubic enlargement."""
@@ -68,16 +78,48 @@ def package_folder() -> Path:
 
 
 def shipped() -> tuple[ShippedWeights, ...]:
-    """Return every weights file in the package's list of hashes.
+    """Return every weights file in the package's list of hashes that holds face networks.
 
     Raises:
         WeightsError: The list is missing or damaged.
     """
+    return tuple(found for found in _listed() if found.name != BACKGROUND)
+
+
+def _listed() -> tuple[ShippedWeights, ...]:
     try:
         hashes = json.loads((package_folder() / "SHA256.json").read_text())
     except (OSError, ValueError) as error:
         raise WeightsError("the list of shipped weights is missing or damaged") from error
     return tuple(ShippedWeights(name, digest) for name, digest in sorted(hashes.items()))
+
+
+def background() -> ShippedWeights:
+    """Return the shipped weights of the network for whole frames.
+
+    Raises:
+        WeightsError: They are not in the package's list of hashes.
+    """
+    found = next((weights for weights in _listed() if weights.name == BACKGROUND), None)
+    if found is None:
+        raise WeightsError("the package has no weights of the network for whole frames")
+    return found
+
+
+def load_background(path: Path | None = None) -> BackgroundNetwork:
+    """Build the network for whole frames.
+
+    Args:
+        path: A safetensors file. Defaults to the shipped weights.
+
+    Raises:
+        WeightsError: The weights are missing or damaged, or do not fit the network.
+    """
+    expected = None
+    if path is None:
+        path, expected = background().path, background().sha256
+    metadata, tensors, _ = _contents(path, expected)
+    return _build(BackgroundNetwork, BACKGROUND, metadata, tensors, path)
 
 
 def ranges_file(weights: Path) -> Path:
@@ -207,7 +249,8 @@ def digest(path: Path) -> str:
         raise WeightsError(f"cannot read weights '{path}': {error.strerror}") from error
 
 
-def _read(path: Path, name: str, expected: str | None) -> NetworkPair:
+def _contents(path: Path, expected: str | None) -> tuple[dict[str, str], dict[str, Tensor], str]:
+    """Return the metadata, the tensors as float32, and the SHA-256 of a weights file."""
     _refuse_foreign(path)
     found = digest(path)
     if expected is not None and found != expected:
@@ -220,6 +263,11 @@ def _read(path: Path, name: str, expected: str | None) -> NetworkPair:
         raise WeightsError(f"weights '{path}' are damaged: {first_lines(error)}") from error
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"weights '{path}' are not a {FORMAT} checkpoint")
+    return metadata, tensors, found
+
+
+def _read(path: Path, name: str, expected: str | None) -> NetworkPair:
+    metadata, tensors, found = _contents(path, expected)
     ranges = _ranges(path, found)
 
     def pair(prefix: str = "", textured: NetworkPair | None = None) -> NetworkPair:

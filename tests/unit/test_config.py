@@ -77,6 +77,9 @@ def test_sensible_values_are_allowed(good):
         {"threads": 0},
         {"restart": True},
         {"upscaler": "magic"},
+        {"background": "magic"},
+        {"background": "clean", "scale": 2},
+        {"background": "restore", "scale": 2, "upscaler": "cubic"},
     ],
     ids=str,
 )

@@ -31,6 +31,8 @@ def versions(config: Config) -> dict[str, str]:
     pair = weights.load(config.networks.model)
     found["weights"] = pair.sha256
     found["ranges"] = _ranges_checksum(pair)
+    if config.background != "keep":
+        found["background weights"] = weights.background().sha256
     return found
 
 

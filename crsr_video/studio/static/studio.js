@@ -11,7 +11,7 @@ import { Viewer } from "./viewer.js";
 
 const THUMBNAILS = 12;
 const TABS = ["edit", "queue", "camera"];
-const CHOICES = ["strength", "texture", "region", "scale", "model", "format", "quality"];
+const CHOICES = ["strength", "texture", "region", "scale", "background", "model", "format", "quality"];
 const MAX_SHOWN_ERRORS = 3;
 const RECONNECT_MILLISECONDS = 3000;
 const STORED = "crsr-studio";
@@ -38,6 +38,7 @@ function settings() {
     texture: Number(byId("texture").value),
     region: byId("region").value,
     scale: Number(byId("scale").value),
+    background: byId("background").value,
     model: byId("model").value || "fast",
     people: people.settings(),
   };
@@ -65,6 +66,7 @@ function settingsChanged() {
     option.disabled = !format?.qualities.includes(option.value);
     if (option.disabled && option.selected) byId("quality").value = "normal";
   }
+  byId("background-hint").hidden = byId("background").value === "keep";
   byId("estimate-result").textContent = "";
   player.refresh();
   showCommand();

@@ -196,6 +196,7 @@ def test_a_run_ends_after_the_requested_time(tmp_path: Path) -> None:
         ({"max_latency": 0.0}, "max_latency"),
         ({"seconds": 0.0}, "seconds"),
         ({"config": Config.from_options(scale=2)}, "scale"),
+        ({"config": Config.from_options(background="clean")}, "background"),
         ({"config": Config.from_options(tracks=Path("t.json"))}, "tracks"),
         ({"config": Config.from_options(resume=True)}, "resumed"),
         ({"config": Config.from_options(reading=ReadSettings(loop=True))}, "requires `realtime`"),

@@ -5,6 +5,7 @@ import torch
 
 from crsr_video.networks import (
     MULTIPLE,
+    BackgroundNetwork,
     Bicubic,
     Consistifier,
     FeatureDiscriminator,
@@ -53,6 +54,25 @@ def test_the_default_networks_start_as_identity_and_bicubic():
     assert torch.equal(Consistifier()(x), x)
     assert torch.equal(SuperResolver()(x), Bicubic()(x))
     assert torch.equal(IdentityConsistifier()(x), x)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("factor", BackgroundNetwork.factors)
+def test_the_background_network_starts_as_the_bicubic_enlargement(factor):
+    x = pictures(16, 22, 1)
+    assert torch.equal(BackgroundNetwork()(x, factor), enlarge(x, factor))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("factor", BackgroundNetwork.factors)
+def test_the_background_network_sees_no_farther_than_its_reach(factor):
+    network = stirred(BackgroundNetwork(channels=6, width=4))
+    x = pictures(96, 96, 1)
+    changed = x.clone()
+    changed[..., 48, 48] += 1
+    difference = (network.correction(x, factor) - network.correction(changed, factor)).abs()
+    seen = difference.sum((0, 1)).nonzero() // factor - 48
+    assert 8 < seen.abs().max() <= network.reach
 
 
 @pytest.mark.parametrize(

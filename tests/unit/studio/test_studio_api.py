@@ -231,7 +231,7 @@ def test_a_socket_of_another_page_is_refused(shared: TestClient) -> None:
 def test_the_command_line_of_an_export(client: TestClient, folder: Path) -> None:
     export = {
         "file": file_id(client),
-        "settings": {"strength": 0.5, "scale": 2},
+        "settings": {"strength": 0.5, "scale": 2, "background": "restore"},
         "format": "share",
         "start": 1.0,
         "end": 2.0,
@@ -239,7 +239,7 @@ def test_the_command_line_of_an_export(client: TestClient, folder: Path) -> None
     answer = client.post("/api/command", json=export).json()
     assert answer["command"] == (
         f"crsr-video enhance {folder}/portrait.mp4 -o {folder}/portrait.enhanced.mp4 "
-        "--strength 0.5 --scale 2 --start 1.000 --duration 1.000 --for share"
+        "--strength 0.5 --scale 2 --background restore --start 1.000 --duration 1.000 --for share"
     )
 
 

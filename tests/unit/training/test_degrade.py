@@ -40,6 +40,15 @@ def test_clean_keeps_constants_and_means() -> None:
     assert torch.allclose(clean(hr()).mean(), hr().mean(), atol=2e-3)
 
 
+@pytest.mark.parametrize("factor", [1, 2])
+def test_pictures_are_degraded_at_every_factor(factor: int) -> None:
+    small = degrade(hr(), np.random.default_rng(1), video=1.0, factor=factor)
+    assert small.shape == (4, 3, 128 // factor, 128 // factor)
+    assert torch.allclose(small.mean(), hr().mean(), atol=0.02)
+    assert clean(hr(), factor).shape == small.shape
+    assert torch.allclose(clean(hr(), 1), hr(), atol=1e-6)
+
+
 def test_clean_removes_what_the_small_picture_cannot_hold() -> None:
     stripes = torch.tensor([0.0, 1.0]).repeat(64).expand(1, 3, 128, 128)
     middle = clean(stripes)[..., 4:-4, 4:-4]

@@ -45,6 +45,17 @@ def test_a_super_resolver_alone_can_be_exported(tmp_path) -> None:
     assert torch.equal(pair.consistifier(picture), picture)
 
 
+def test_the_background_network_is_a_file_of_its_own(tmp_path) -> None:
+    run = made("background")
+    for parameter in run.average("background").parameters():
+        parameter.add_(0.01)
+    found = weights.load_background(export(run, tmp_path / "background.safetensors"))
+    picture = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(found(picture, 2), run.average("background")(picture, 2), rtol=0.01)
+    with pytest.raises(WeightsError, match="do not fit the superresolver"):
+        weights.load(str(tmp_path / "background.safetensors"))
+
+
 def test_equal_weights_make_equal_files(tmp_path) -> None:
     run = made()
     contents = {export(run, tmp_path / f"{n}.safetensors").read_bytes() for n in range(8)}
@@ -116,6 +127,7 @@ def test_all_methods_are_known_by_name() -> None:
         "uda",
         "lrgan",
         "perceptual",
+        "background",
     }
 
 

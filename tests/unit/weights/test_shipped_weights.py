@@ -58,6 +58,17 @@ def test_every_shipped_checkpoint_is_there_with_its_card_and_loads():
         assert torch.isfinite(output).all()
 
 
+def test_the_background_weights_are_there_with_their_card_and_load():
+    shipped = weights.background()
+    assert shipped.card.is_file()
+    assert shipped.sha256 in shipped.card.read_text()
+    assert shipped.name not in [found.name for found in weights.shipped()]
+    with torch.inference_mode():
+        output = weights.load_background()(torch.full((1, 3, 16, 16), 0.5), 4)
+    assert output.shape == (1, 3, 64, 64)
+    assert (output - 0.5).abs().max() < 0.05
+
+
 def test_ranges_of_shipped_weights_are_those_of_their_networks():
     """Without measured ranges, weights would silently run at half the speed."""
     shipped = {item.sha256: item for item in weights.shipped()}
