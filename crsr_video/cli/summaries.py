@@ -161,7 +161,7 @@ def why_nothing_changed(summary: "Summary", *, is_named: bool = True) -> str | N
     if statistics.passed_through:
         frames = format_count(statistics.passed_through, "frame")
         return f"No frame{place} could be enhanced: {frames} left unchanged after an error"
-    end = f"wrote {'a copy' if summary.is_copy else 'the same picture'} to {written_text(summary)}"
+    end = f"wrote {'a copy to ' if summary.is_copy else ''}{written_text(summary)}"
     if not statistics.faces:
         return f"No face was found{place}: {end}"
     absent = [line for line in summary.notices if " not found: the video has " in line]
