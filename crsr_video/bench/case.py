@@ -13,7 +13,7 @@ import torch
 from crsr_video import weights
 from crsr_video.bench import peak, transfers
 from crsr_video.bench.figures import BenchCase, CaseFigures, NetworkSpeed, Speed
-from crsr_video.config import Config, OutputSettings, ReadSettings
+from crsr_video.config import Config, NetworkSettings, OutputSettings, ReadSettings
 from crsr_video.imaging.masks import window
 from crsr_video.imaging.transfers import transfers_for
 from crsr_video.io.pictures import picture_of
@@ -198,7 +198,7 @@ def network_speed(
         gpu_ms: Milliseconds of computing on a GPU for all crops. If 0, the CPU time of the stages
             is used.
     """
-    pair = weights.load(model)  # Loaded again, because running may have rewritten the layers.
+    pair = unused_pair(model)
     macs = {
         crop: face_macs(pair, crop.height, crop.width) * count
         for crop, count in times.crops.items()
@@ -252,6 +252,11 @@ def _computed(face: Face, crop: Crop, networks: Networks) -> ComputedCrop:
             rows, columns = window(crop.size)
     size = crop.size - crop.headroom
     return ComputedCrop(size, rows.stop - rows.start, columns.stop - columns.start)
+
+
+def unused_pair(model: str) -> weights.NetworkPair:
+    """Return networks at the default texture whose layers no run has rewritten yet."""
+    return weights.load(model).with_texture(NetworkSettings().texture)
 
 
 def face_macs(pair: weights.NetworkPair, height: int, width: int) -> int:

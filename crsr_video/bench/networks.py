@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from crsr_video import weights
 from crsr_video.bench import backends, peak, transfers
 from crsr_video.bench.backends import BenchBackend, Images
 from crsr_video.bench.case import (
@@ -18,6 +17,7 @@ from crsr_video.bench.case import (
     device_peak_bytes,
     face_macs,
     reset_device_peak,
+    unused_pair,
 )
 from crsr_video.bench.clip import face_crops
 from crsr_video.config import Config, Precision
@@ -148,7 +148,7 @@ class _Comparison:
     ) -> None:
         self._model, self._networks, self._compared = model, networks, compared
         self._device, self._peaks = networks.placement.device, peaks
-        self._plain = weights.load(model)  # Loaded again: a run rewrites the layers.
+        self._plain = unused_pair(model)
 
     def measure(self, side: int, batch: int, runs: int) -> list[NetworkFigures]:
         images = face_crops(batch, side)
