@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("face_models")
 ENHANCE = [sys.executable, "-m", "crsr_video", "enhance", "--model", "identity"]
 
 
-# What must fail, and how -------------------------------------------------------------------------
+# Inputs and options that are refused --------------------------------------------------------------
 
 
 def _text(path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.support.video import make_video
 pytestmark = [pytest.mark.usefixtures("face_models"), posix]
 
 
-# What is cut off, damaged or none ----------------------------------------------------------------
+# Input that is cut off, damaged or empty ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_unchanged_fields_give_the_same_object_back(rng, first, height):
 @pytest.mark.parametrize("edited", [(0,), (1,), (0, 1)], ids=str)
 @pytest.mark.parametrize("height", [40, 42])
 def test_changes_land_on_their_lines(rng, first, edited, height):
-    """Of 21 rows of chroma, the upper field has one more than the lower."""
+    """With 21 rows of chroma, the upper field has one row more than the lower field."""
     frame, weaver, done = interlaced(rng, first, height), Weaver(), []
     for number, item in enumerate(split(tracked(frame))):
         field = item.frame

@@ -9,7 +9,7 @@ from crsr_video.stages.align import Aligner
 from tests.support.frames import flat_frame, make_face, tracked
 from tests.support.operations import NUMPY
 
-# What a track remembers
+# State of a track
 
 
 def push_many(aligner, frame, face, count):
