@@ -104,6 +104,7 @@ def build_restoration(
             SuperResolveStage(
                 predictors.super_resolve,
                 here,
+                predictors.super_resolve_half,
                 batch=batch,
                 warm_up_sizes=sizes,
             ),

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from crsr_video.bench import transfers
-from crsr_video.bench.case import precision_at
+from crsr_video.bench.case import precision_of
 from crsr_video.errors import BenchError
 from crsr_video.export import export
 from crsr_video.export.formats import INPUT, OUTPUT
@@ -42,8 +42,8 @@ class BenchBackend:
     run: Run
     method: str
     """How the networks are run."""
-    precision: Callable[[int], str]
-    """Returns the precision at which crops of a given side are computed."""
+    precision: str
+    """fp32, bf16, fp16 or int8."""
     stream: Stream | None = None
     """Networks and transfers for batches that overlap. None means one batch after the other."""
 
@@ -64,8 +64,7 @@ def own_backend(networks: Networks) -> BenchBackend:
     device, predictors = networks.placement.device, networks.predictors()
     method, forward = predictors.super_resolve.method, transfers.chain(predictors)
 
-    def precision(side: int) -> str:
-        return precision_at(method, side**2, networks.placement)
+    precision = precision_of(method, networks.placement)
 
     def run(images: Images) -> Images:
         result: Images = forward(torch.from_numpy(images)).cpu().numpy()
@@ -76,7 +75,7 @@ def own_backend(networks: Networks) -> BenchBackend:
     return streamed(method, precision, Stream(forward, transfers_for(device)))
 
 
-def streamed(method: str, precision: Callable[[int], str], stream: Stream) -> BenchBackend:
+def streamed(method: str, precision: str, stream: Stream) -> BenchBackend:
     """Return a backend that computes one batch while it copies others."""
 
     def run(images: Images) -> Images:
@@ -132,7 +131,7 @@ def _onnxruntime(module: Any, path: Path, networks: Networks) -> BenchBackend:
         (result,) = session.run([OUTPUT], {INPUT: images})
         return np.asarray(result, np.float32)
 
-    return BenchBackend("onnxruntime", run, method, lambda _: "fp32")
+    return BenchBackend("onnxruntime", run, method, "fp32")
 
 
 def _openvino(module: Any, path: Path, networks: Networks) -> BenchBackend:
@@ -155,7 +154,7 @@ def _openvino(module: Any, path: Path, networks: Networks) -> BenchBackend:
         return np.array(result, np.float32)
 
     version = module.__version__.partition("-")[0]
-    return BenchBackend("openvino", run, f"{precision}, {version}", lambda _: precision)
+    return BenchBackend("openvino", run, f"{precision}, {version}", precision)
 
 
 OTHERS: dict[str, Callable[[Any, Path, Networks], BenchBackend]] = {

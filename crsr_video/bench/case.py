@@ -21,15 +21,16 @@ from crsr_video.io.pyav import Passthrough
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
 from crsr_video.memory import peak_mib
+from crsr_video.networks import SuperResolver
 from crsr_video.networks.costs import count_macs
 from crsr_video.pipeline import Pipeline, build
 from crsr_video.runner import Runner
 from crsr_video.runtime import placement as devices
 from crsr_video.runtime.loading import Networks, load_networks
 from crsr_video.runtime.placement import Placement
-from crsr_video.runtime.predictor import MOST_INT8_PIXELS, Predictor
+from crsr_video.runtime.predictor import Predictor
 from crsr_video.stages.base import Stage
-from crsr_video.stages.networks import head_part
+from crsr_video.stages.networks import LARGEST_HALF, head_part
 from crsr_video.stopwatch import Stopwatch
 from crsr_video.types import Crop, Face, Frame, TrackedFrame
 
@@ -45,6 +46,8 @@ class ComputedCrop:
     size: int
     height: int
     width: int
+    half: bool = False
+    """Whether the network for results of half the size runs, see `SuperResolver.at_half_size`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,46 +203,33 @@ def network_speed(
     """
     pair = unused_pair(model)
     macs = {
-        crop: face_macs(pair, crop.height, crop.width) * count
+        crop: face_macs(pair, crop.height, crop.width, half=crop.half) * count
         for crop, count in times.crops.items()
     }
     faces, total = times.crops.total(), sum(macs.values())
     cpu_ms = (times.stages["consistify"] + times.stages["super-resolve"]) * times.frames
     method = Predictor(pair.superresolver, networks.placement).method
-    used = Counter[str]()
-    for crop, count in macs.items():
-        used[precision_at(method, crop.height * crop.width, networks.placement)] += count
-    if not used.total():  # No faces, or networks without multiplications.
-        used = Counter({networks.placement.precision: 1})
-    limits = {name: peak.measure(networks.placement.device, name) for name in used}
-    # Lower bound: each precision runs at its own peak throughput, one after the other.
-    least_seconds = sum(share / limits[name].rate for name, share in used.items())
+    limit = peak.measure(networks.placement.device, precision_of(method, networks.placement))
     return NetworkSpeed(
-        precision=networks.placement.precision,
+        precision=precision_of(method, networks.placement),
         crop=times.crops.most_common(1)[0][0].size if faces else 0,
         face_macs=total / faces if faces else 0.0,
         achieved=2 * total / ((gpu_ms or cpu_ms) / 1000) if faces else 0.0,
-        peak=used.total() / least_seconds,
-        used={name: share / used.total() for name, share in used.items()},
-        peak_kernel=", ".join(limits[name].kernel for name in used),
+        peak=limit.rate,
+        peak_kernel=limit.kernel,
         method=method,
     )
 
 
-def precision_at(method: str, pixels: int, placement: Placement) -> str:
-    """The precision at which a crop is computed: fp32, bf16, fp16 or int8.
+def precision_of(method: str, placement: Placement) -> str:
+    """The precision of a backend: fp32, bf16, fp16 or int8.
 
     Args:
-        method: Description of a backend, which begins with its precision.
-        pixels: Pixels of the computed part of the crop.
+        method: Description of the backend, which begins with its precision.
         placement: Device and precision of the networks.
     """
     name = method.partition(",")[0]
-    if name not in _PRECISIONS:
-        return placement.precision
-    if name == devices.INT8 and pixels > MOST_INT8_PIXELS:
-        return placement.for_weights(int8=False).precision
-    return name
+    return name if name in _PRECISIONS else placement.precision
 
 
 def _computed(face: Face, crop: Crop, networks: Networks) -> ComputedCrop:
@@ -251,7 +241,8 @@ def _computed(face: Face, crop: Crop, networks: Networks) -> ComputedCrop:
         elif crop.size in networks.windowed:
             rows, columns = window(crop.size)
     size = crop.size - crop.headroom
-    return ComputedCrop(size, rows.stop - rows.start, columns.stop - columns.start)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    return ComputedCrop(size, height, width, face.enlargement <= LARGEST_HALF)
 
 
 def unused_pair(model: str) -> weights.NetworkPair:
@@ -259,10 +250,19 @@ def unused_pair(model: str) -> weights.NetworkPair:
     return weights.load(model).with_texture(NetworkSettings().texture)
 
 
-def face_macs(pair: weights.NetworkPair, height: int, width: int) -> int:
-    """Count the multiply-adds of both networks for one picture."""
-    picture = torch.zeros(1, 3, height, width)
-    return sum(count_macs(part, picture) for part in (pair.consistifier, pair.superresolver))
+def face_macs(pair: weights.NetworkPair, height: int, width: int, *, half: bool = False) -> int:
+    """Count the multiply-adds of both networks for one picture.
+
+    Args:
+        pair: The networks.
+        height: Height of the picture.
+        width: Width of the picture.
+        half: Whether to count the network for results of half the size.
+    """
+    picture, second = torch.zeros(1, 3, height, width), pair.superresolver
+    if half and isinstance(second, SuperResolver):
+        second = second.at_half_size()
+    return sum(count_macs(part, picture) for part in (pair.consistifier, second))
 
 
 # Memory and the GPU ------------------------------------------------------------------------------
@@ -293,8 +293,9 @@ def _gpu_compute_ms(networks: Networks, times: StageTimes, runs: int) -> float:
     if device.type != "cuda":
         return 0.0
     total = 0.0
-    forward = transfers.chain(networks.predictors())
+    predictors = networks.predictors()
     for crop, count in times.crops.items():
+        forward = transfers.chain(predictors, half=crop.half)
         batch = min(count, _GPU_BATCH)
         images = np.zeros((batch, 3, crop.size, crop.size), np.float32)
         steps = transfers.measure_steps(forward, transfers_for(device), images, runs)

@@ -1,6 +1,6 @@
 """Cases of the benchmark of whole files, and their results."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class NetworkSpeed:
     """Throughput of both networks inside the pipeline."""
 
     precision: str
-    """The chosen precision: fp32, bf16, fp16 or int8."""
+    """The precision of the super-resolver: fp32, bf16, fp16 or int8."""
     crop: int
     """The most frequent crop size in pixels, or 0 without faces."""
     face_macs: float
@@ -50,9 +50,7 @@ class NetworkSpeed:
     """Operations per second, two for a multiply-add: per second of CPU time on a CPU, and per
     second of elapsed time on a GPU."""
     peak: float
-    """Operations per second of the fastest large matrix product, weighted by precisions in use."""
-    used: dict[str, float] = field(default_factory=dict)
-    """Share of the multiply-adds by precision. Large and small crops may use different ones."""
+    """Operations per second of the fastest large matrix product."""
     peak_kernel: str = ""
     """Functions that multiplied the matrices."""
     method: str = ""

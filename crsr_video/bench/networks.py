@@ -176,7 +176,7 @@ class _Comparison:
         wall, cpu = (1000 * median(one) for one in zip(*times, strict=True))
         macs = face_macs(self._plain, side, side)
         device_bytes = device_peak_bytes(self._device)
-        precision = backend.precision(side)
+        precision = backend.precision
         limit = self._peak(precision)
         spent_ms = cpu if self._device.type == "cpu" else wall
         steps = None

@@ -191,7 +191,7 @@ def _network_table(cases: Sequence[CaseFigures]) -> str:
             *_case_cells(one),
             f"{one.enhanced_faces:.2f}",
             f"{networks.crop} px",
-            "+".join(networks.used) or networks.precision,
+            networks.precision,
             f"{networks.face_macs / 1e6:.0f}",
             f"{networks.achieved / 1e9:.0f}",
             f"{networks.peak / 1e9:.0f}",

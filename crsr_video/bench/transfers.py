@@ -34,9 +34,10 @@ class StepTimes:
     download_ms: float
 
 
-def chain(predictors: Predictors) -> Forward:
+def chain(predictors: Predictors, *, half: bool = False) -> Forward:
     """Both networks on tensors of their device, with values clipped between them."""
-    return lambda x: predictors.super_resolve(predictors.consistify(x).clamp(0, 1))
+    second = predictors.super_resolve_half if half else predictors.super_resolve
+    return lambda x: second(predictors.consistify(x).clamp(0, 1))
 
 
 def measure_steps(forward: Forward, transfers: Transfers, images: Images, runs: int) -> StepTimes:

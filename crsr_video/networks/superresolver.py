@@ -4,6 +4,9 @@ All convolutions of the fidelity head run at the resolution of the input. The la
 sixteen sub-pixels of every pixel at once (sub-pixel convolution, Shi et al. 2016).
 """
 
+import copy
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,6 +21,7 @@ class SuperResolver(nn.Module):
     """
 
     factor = 4
+    """How many times larger the result is than the input."""
 
     def __init__(
         self,
@@ -63,6 +67,22 @@ class SuperResolver(nn.Module):
         """Return the picture (N, 3, 4H, 4W) of a crop from its `features`."""
         detail = functional.pixel_shuffle(self.head(features).float(), self.factor)
         return self.with_texture(enlarge(consistent, self.factor) + detail, features)
+
+    def at_half_size(self) -> "SuperResolver":
+        """Return a copy whose results have half the size, and which has no texture head.
+
+        A pixel of its correction is the mean of two by two pixels of this network's correction. It
+        serves faces that are hardly enlarged, in which texture would not be seen.
+        """
+        half = copy.deepcopy(self)
+        half.factor, half.tail, half.texture = self.factor // 2, None, 0.0
+        half.head = nn.Conv2d(self.channels, 3 * half.factor**2, 3, padding=1)
+        with torch.no_grad():
+            for mine, its in zip(self.head.parameters(), half.head.parameters(), strict=True):
+                # Channels are ordered by colour, row and column of the sub-pixel.
+                grid = mine.reshape(3, half.factor, 2, half.factor, 2, *mine.shape[1:])
+                its.copy_(grid.mean((2, 4)).flatten(0, 2))
+        return half
 
     def with_texture(self, picture: Tensor, features: Tensor) -> Tensor:
         """Add the texture head's output, times `texture`, to a picture."""

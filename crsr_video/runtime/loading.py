@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from crsr_video import weights
 from crsr_video.config import EnhancerConfig
+from crsr_video.networks import SuperResolver
 from crsr_video.runtime.placement import Placement, place
 from crsr_video.runtime.predictor import Predictor
 
@@ -15,10 +16,12 @@ Crops of 32 pixels would lose 0.1 to 0.4 dB."""
 
 @dataclass(frozen=True, slots=True)
 class Predictors:
-    """Both networks, ready to run in one thread."""
+    """The networks, ready to run in one thread."""
 
     consistify: Predictor
     super_resolve: Predictor
+    super_resolve_half: Predictor
+    """The super-resolver for faces that are hardly enlarged, see `SuperResolver.at_half_size`."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -36,7 +39,9 @@ class Networks:
         """Return what runs both networks: the shared predictors, or new ones."""
         if self.shared is not None:
             return self.shared
-        networks = (self.pair.consistifier, self.pair.superresolver)
+        large = self.pair.superresolver
+        half = large.at_half_size() if isinstance(large, SuperResolver) else large
+        networks = (self.pair.consistifier, large, half)
         return Predictors(*(Predictor(n, self.placement, windowed=self.windowed) for n in networks))
 
     def taking_turns(self) -> "Networks":

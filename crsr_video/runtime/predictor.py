@@ -1,6 +1,5 @@
 """Run a network on its device with the fastest implementation that works there."""
 
-import copy
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterator
@@ -26,11 +25,6 @@ _LOG = logging.getLogger(__name__)
 _MAX_DIFFERENCE = 0.1
 """Largest accepted difference between a fast implementation and the plain network, for pictures in
 [0, 1]. A larger difference is a fault, not rounding."""
-
-MOST_INT8_PIXELS = 144 * 112
-"""Largest crop, in pixels, for which int8 is faster. For 144 x 112 pixels, a super-resolver took
-51 ms in int8 and 86 ms in bf16. For 128 x 128 pixels, where rows are a power of two apart in
-memory, it took 101 ms and 85 ms (CPU time on a busy machine)."""
 
 Part = tuple[slice, slice]
 """Rows and columns of a crop, in pixels."""
@@ -87,7 +81,7 @@ class Windowed:
 
     Args:
         forward: Forward pass for pictures of any shape whose sides are multiples of four.
-        factor: Factor by which the network enlarges pictures, 1 or 4.
+        factor: Factor by which the network enlarges pictures, 1, 2 or 4.
         sides: Sides of the crops for which only the part for the face is computed. Crops smaller
             than all of these are always computed as a whole.
     """
@@ -115,21 +109,6 @@ class Windowed:
         return whole
 
 
-class _BySize:
-    """Runs small and large pictures differently. The way for large ones is made when needed."""
-
-    def __init__(self, small: Forward, make_large: Callable[[], Forward]) -> None:
-        self._small, self._make_large = small, make_large
-        self._large: Forward | None = None
-
-    def __call__(self, picture: Tensor) -> Tensor:
-        if picture.shape[-1] * picture.shape[-2] <= MOST_INT8_PIXELS:
-            return self._small(picture)
-        if self._large is None:
-            self._large = self._make_large()
-        return self._large(picture)
-
-
 def _fastest(network: nn.Module, placement: Placement) -> tuple[str, Forward]:
     """Return the name and forward pass of the fastest way that gives the network's own result."""
     if placement.device.type == "cpu" and isinstance(network, Consistifier | SuperResolver):
@@ -151,15 +130,9 @@ def _fast_ways(
 ) -> Iterator[tuple[str, Callable[[], Forward]]]:
     """Yield the name of each fast way and a function that makes it, with the fastest first."""
     ranges = network.ranges
-    fine = placement.for_weights(int8=False)
     if placement.int8 and ranges is not None:
-        # Larger pictures use a copy, because `_plain` would change the network that is quantised.
-        yield (
-            f"{INT8}, fused, with {fine.precision} above {MOST_INT8_PIXELS} pixels",
-            lambda: _BySize(
-                QuantisedNetwork(network, ranges), lambda: _fastest(copy.deepcopy(network), fine)[1]
-            ),
-        )
+        yield f"{INT8}, fused", lambda: QuantisedNetwork(network, ranges)
+    fine = placement.for_weights(int8=False)
     yield f"{fine.precision}, fused", lambda: FusedNetwork(network, placement.dtype)
 
 

@@ -15,6 +15,9 @@ _MOST_PIXELS = 64 * 64**2
 """Maximum number of pixels of all crops in one batch. Results are sixteen times as large, so
 this limit bounds the memory."""
 
+LARGEST_HALF = 2
+"""Largest `Face.enlargement` for which results of half the size have enough pixels."""
+
 Predict = Callable[..., Tensor]
 """A function that runs a network on float32 (N, 3, S, S) in [0, 1], and returns (N, 3, S', S').
 
@@ -28,6 +31,8 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
     Args:
         predict: Runs the network.
         operations: Picture operations on the device in use.
+        predict_half: Runs the network for faces whose `enlargement` is at most `LARGEST_HALF`.
+            Defaults to `predict`.
         batch: Largest number of crops of one size in a batch.
         warm_up_sizes: Sides of the crops for which the network is run in `warm_up`.
     """
@@ -36,11 +41,12 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
         self,
         predict: Predict,
         operations: Operations,
+        predict_half: Predict | None = None,
         *,
         batch: int = 1,
         warm_up_sizes: Sequence[int] = (),
     ) -> None:
-        self._predict = predict
+        self._predict, self._predict_half = predict, predict_half or predict
         self._operations = operations
         self._batch = batch
         self._warm_up_sizes = tuple(warm_up_sizes)
@@ -60,16 +66,18 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
     def push_all(self, items: Sequence[TrackedFrame]) -> list[TrackedFrame]:
         """Run the network over the faces of several frames."""
         faces = [face for item in items for face in item.faces]
-        by_kind: dict[tuple[int, Hashable], list[int]] = {}
+        by_kind: dict[tuple[Predict, int, Hashable], list[int]] = {}
         for index, face in enumerate(faces):
             crop = self.input_crop(face)
             if crop is not None:
                 part = None if face.head is None else (head_part(face.head), crop.headroom)
-                by_kind.setdefault((crop.size, part), []).append(index)
-        for (size, _), indices in by_kind.items():
+                is_half = face.enlargement <= LARGEST_HALF
+                predict = self._predict_half if is_half else self._predict
+                by_kind.setdefault((predict, crop.size, part), []).append(index)
+        for (predict, size, _), indices in by_kind.items():
             count = max(1, min(self._batch, _MOST_PIXELS // size**2))
             for first in range(0, len(indices), count):
-                self._run(faces, indices[first : first + count])
+                self._run(predict, faces, indices[first : first + count])
         done = iter(faces)
         return [
             TrackedFrame(item.frame, tuple(next(done) for _ in item.faces), item.cut)
@@ -77,12 +85,13 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
         ]
 
     def warm_up(self) -> None:
-        """Run the network once for each crop size, since the first run is slow."""
+        """Run each network once for each crop size, since the first run is slow."""
         for size in self._warm_up_sizes:
             blank = self._operations.as_floats([[[[0.0] * size] * size] * 3])
-            self._predict(self._operations.to_tensor(blank))
+            for predict in {self._predict, self._predict_half}:
+                predict(self._operations.to_tensor(blank))
 
-    def _run(self, faces: list[Face], indices: Sequence[int]) -> None:
+    def _run(self, predict: Predict, faces: list[Face], indices: Sequence[int]) -> None:
         """Replace some faces by their results. If GPU memory runs out, run two half batches."""
         taken = [faces[index] for index in indices]
         crops = [crop for face in taken if (crop := self.input_crop(face)) is not None]
@@ -91,7 +100,7 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
             head = taken[0].head
             part = None if head is None else head_part(head)
             rest = () if part is None else (window(crops[0].size, part, crops[0].headroom),)
-            predicted = self._predict(self._operations.to_tensor(batch), *rest)
+            predicted = predict(self._operations.to_tensor(batch), *rest)
             done = self.with_results(taken, self._operations.from_tensor(predicted))
         except torch.cuda.OutOfMemoryError:
             if len(indices) == 1:
@@ -101,8 +110,8 @@ class NetworkStage(Stage[TrackedFrame, TrackedFrame]):
                 faces[index] = face
             return
         half = len(indices) // 2
-        self._run(faces, indices[:half])
-        self._run(faces, indices[half:])
+        self._run(predict, faces, indices[:half])
+        self._run(predict, faces, indices[half:])
 
 
 def head_part(head: HeadMask) -> Window:

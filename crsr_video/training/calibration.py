@@ -26,7 +26,7 @@ MEAN_COST, WORST_COST = 0.05, 0.2
 and a tenth of the gain of the networks."""
 
 SIDES = (32, 64, 128)
-"""Sides in pixels of the crops that run in int8, see `runtime.predictor.MOST_INT8_PIXELS`."""
+"""Sides of the crops in pixels."""
 
 
 @dataclass(frozen=True, slots=True)

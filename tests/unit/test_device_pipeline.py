@@ -64,7 +64,8 @@ class Spy:
 def watched(networks):
     """Return the networks with a spy before each."""
     both = networks.predictors()
-    return replace(networks, shared=Predictors(Spy(both.consistify), Spy(both.super_resolve)))
+    second = Spy(both.super_resolve)
+    return replace(networks, shared=Predictors(Spy(both.consistify), second, second))
 
 
 def enhanced(pipe, frames):

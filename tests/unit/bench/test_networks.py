@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from crsr_video.bench import backends, networks, peak, transfers
-from crsr_video.bench.case import face_macs, precision_at, unused_pair
+from crsr_video.bench.case import face_macs, precision_of, unused_pair
 from crsr_video.bench.clip import face_crops
 from crsr_video.bench.networks import NetworkBenchSettings, NetworkFigures, as_dict, as_text
 from crsr_video.cli import main
@@ -21,7 +21,6 @@ from crsr_video.imaging.transfers import Transfers
 from crsr_video.networks.costs import count_macs
 from crsr_video.runtime import placement as devices
 from crsr_video.runtime.loading import load_networks
-from crsr_video.runtime.predictor import MOST_INT8_PIXELS
 from tests.support.processor import needs_vnni
 
 CPU = torch.device("cpu")
@@ -92,17 +91,16 @@ def test_multiply_adds_are_counted_by_layer(result):
 
 
 @pytest.mark.parametrize(
-    ("method", "pixels", "precision"),
-    [
-        ("int8, fused, with bf16 above N pixels", MOST_INT8_PIXELS, "int8"),
-        ("int8, fused, with bf16 above N pixels", MOST_INT8_PIXELS + 1, "bf16"),
-        ("bf16, fused", 32**2, "bf16"),
-        ("fp32, step by step", 128**2, "fp32"),
-        ("in some other words", 32**2, "int8"),
-    ],
+    ("method", "precision"),
+    [("bf16, fused", "bf16"), ("fp32, step by step", "fp32"), ("in some other words", "int8")],
 )
-def test_the_reported_precision_is_that_of_the_crop(method, pixels, precision):
-    assert precision_at(method, pixels, EIGHT) == precision
+def test_the_reported_precision_is_that_of_the_method(method, precision):
+    assert precision_of(method, EIGHT) == precision
+
+
+def test_results_of_half_the_size_take_fewer_multiply_adds():
+    pair = unused_pair("fast")
+    assert face_macs(pair, 32, 32, half=True) < 0.8 * face_macs(pair, 32, 32)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -242,7 +240,7 @@ def fake_runtime(name, monkeypatch, factor=1.0):
     def make(given, path, placed):
         assert given is module and path.read_text() == "fast"
         run = backends.own_backend(placed).run
-        return backends.BenchBackend(name, lambda x: factor * run(x), "fp32", lambda _: "fp32")
+        return backends.BenchBackend(name, lambda x: factor * run(x), "fp32", "fp32")
 
     monkeypatch.setitem(backends.OTHERS, name, make)
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from crsr_video.imaging.masks import face_mask, window
 from crsr_video.networks import Bicubic, Consistifier, IdentityConsistifier, SuperResolver, onednn
@@ -170,18 +171,26 @@ def test_a_way_that_computes_something_else_stays_out(monkeypatch):
 
 @needs_vnni
 @torch.inference_mode()
-def test_large_pictures_leave_the_int8_network_as_it_is(monkeypatch):
-    """The method for large pictures changes the network that it is given."""
-    coarse = replace(CPU, dtype=torch.bfloat16, int8=True)
-    expected = measured(network())
-    run = Predictor(measured(network()), coarse)
-    assert run.method.startswith("int8")
-    small = QuantisedNetwork(expected, expected.ranges)(pictures())
-    monkeypatch.setattr(predictor, "FusedNetwork", lambda *_: 1 / {}["missing"])
-    large = run(pictures(1, 96))
-    assert away(large, network()(pictures(1, 96))) < 0.02
-    # Another batch: its weights are laid out only now.
-    assert torch.equal(run(pictures()), small)
+def test_a_slow_width_is_computed_with_a_few_more_columns():
+    made = measured(network())
+    run = QuantisedNetwork(made, made.ranges)
+    picture = pictures(1, 128)
+    wider = functional.pad(picture, (0, 4, 0, 0), mode="replicate")
+    assert torch.equal(run(picture), run(wider)[..., :512])
+    # The right edge sees the columns that were added instead of a border of zeros.
+    assert away(run(picture)[..., :448], made(picture)[..., :448]) < 0.02
+
+
+@torch.inference_mode()
+def test_results_of_half_the_size_are_those_of_the_network_shrunk():
+    made, picture = doubtful(SuperResolver((4, 6, 8), (1, 1), 1, (1, 1), 4)), pictures()
+    half = made.at_half_size()
+    changes = [
+        run(picture) - functional.interpolate(picture, scale_factor=n, mode="bicubic")
+        for run, n in ((made, 4), (half, 2))
+    ]
+    torch.testing.assert_close(functional.avg_pool2d(changes[0], 2), changes[1])
+    assert away(Predictor(half, CPU)(picture), made.at_half_size()(picture)) < 1e-5
 
 
 def measured(made):
@@ -219,7 +228,7 @@ def test_inside_is_the_network_s_own_result_and_outside_nothing_is_added(make, f
         result = Windowed(made, factor, (64,))(picture)
         rows, columns = window(64)
         inside = made(picture[..., rows, columns])
-        nothing = torch.nn.functional.interpolate(
+        nothing = functional.interpolate(
             picture, scale_factor=factor, mode="bicubic", align_corners=False
         )
     rows, columns = window(64 * factor)
