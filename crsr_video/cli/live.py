@@ -33,8 +33,9 @@ _stream_options = section(
         "--output",
         "sink",
         metavar="SINK",
-        help="Write to standard output (-), a URL (rtmp, srt, udp, rtsp), a file, a playlist"
-        " (.m3u8) or a virtual camera (camera:). Not needed with --preview.",
+        help="Write to standard output (-), a URL (rtmp, srt, udp, rtsp,"
+        " whip+https), a file, a playlist (.m3u8) or a virtual camera (camera:). Not needed with"
+        " --preview.",
     ),
     options.OVERWRITE,
     options.MAX_LATENCY,

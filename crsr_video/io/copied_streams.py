@@ -304,11 +304,12 @@ class StreamTemplates:
         return True
 
 
-_HOLDERS = {"hls": "mpegts", "rtsp": "nut"}
+_HOLDERS = {"hls": "mpegts", "rtsp": "nut", "whip": "nut"}
 """Substitutes for containers that cannot be opened without writing."""
 _ONLY = {
     "flv": ("aac", "mp3", "mp3float", "speex"),
     "rtsp": ("aac", "mp2", "mp3", "mp2float", "mp3float", "ac3", "opus", "pcm_alaw", "pcm_mulaw"),
+    "whip": ("opus",),
 }
 """Audio codecs that players of a container support. FFmpeg itself would write more."""
 

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from fractions import Fraction
 
+from av import formats_available
+
 from crsr_video.config import OutputSettings
-from crsr_video.errors import EncoderError
+from crsr_video.errors import EncoderError, OutputError
 from crsr_video.io import encoders, losses, muxer_options
 from crsr_video.io.clock import Timing, live_timing
 from crsr_video.io.containers import (
@@ -105,6 +107,8 @@ def _live_encoder(
         raise EncoderError(f"{container} holds raw pictures only, not {settings.codec}")
     asked = settings.codec or (encoders.RAW if container in RAW else None)
     name, notices = encoders.encoder_name("h264", asked, is_rgb=False)
+    if container == "whip" and container not in formats_available:
+        raise OutputError(f"{destination.name}: this build of PyAV lacks FFmpeg's WHIP muxer")
     # The muxers of HLS and RTSP cannot be tried, but they hold the same codecs as MPEG-TS.
     trial = {"hls": "mpegts", "rtsp": "mpegts"}.get(container, container)
     if container not in PLAIN and not holds_video(trial, name):
@@ -134,7 +138,10 @@ def _live_choice(
         offered = encoders.pixel_formats(encoder)
         if is_for_players and "yuv420p" in offered and "pix_fmt" not in settings.options:
             # Every player and service takes this format, which needs even sizes.
-            settings = replace(settings, options={**settings.options, "pix_fmt": "yuv420p"})
+            # Every browser decodes the baseline profile, and some decode no other one over WebRTC.
+            profile = {"profile": "baseline"} if (container, encoder) == ("whip", "libx264") else {}
+            options = {**profile, **settings.options, "pix_fmt": "yuv420p"}
+            settings = replace(settings, options=options)
             even = size[0] & ~1, size[1] & ~1
             if even != size:
                 was = f"{size[0]}x{size[1]}"

@@ -99,7 +99,7 @@ class OutputPlan:
     @property
     def keyframe_seconds(self) -> float:
         """Longest time between two keyframes of a live result."""
-        return 1.0 if self.destination.kind == "hls" else 2.0
+        return 1.0 if self.destination.container in ("hls", "whip") else 2.0
 
     def for_segment(self, path: Path, container: str, source: Source) -> "OutputPlan":
         """Return the plan for a file that holds a part of this result's video, and nothing else.

@@ -18,8 +18,12 @@ NETWORK: dict[str, str] = {
     "tcp": "mpegts",
     "rtsp": "rtsp",
     "rtsps": "rtsp",
+    "whip+http": "whip",
+    "whip+https": "whip",
 }
 """Supported protocols, and the container that each one transports."""
+_WRITTEN_BY_RELAY = ("rtsp", "whip")
+"""Containers whose muxers make the connection themselves, in the relay process."""
 _ALIASES = {"y4m": "yuv4mpegpipe", "raw": "rawvideo", "ts": "mpegts", "mkv": "matroska"}
 """Short names of containers."""
 _PIPED = ("nut", "yuv4mpegpipe", "rawvideo", "mpegts", "matroska", "flv")
@@ -69,9 +73,14 @@ class Destination:
         return self.kind in NETWORK
 
     @property
+    def is_written_by_relay(self) -> bool:
+        """Whether the relay process writes the container, and connects after it has the header."""
+        return self.container in _WRITTEN_BY_RELAY
+
+    @property
     def muxer(self) -> str:
-        """The container that this process writes. For RTSP, it is NUT, for the relay process."""
-        return "nut" if self.container == "rtsp" else self.container
+        """The container that this process writes: NUT for a relay process that writes another."""
+        return "nut" if self.is_written_by_relay else self.container
 
 
 def file_destination(path: Path, container: str) -> Destination:
@@ -160,4 +169,6 @@ def without_secrets(address: str) -> str:
     host = host.rpartition("@")[2]
     if scheme.lower().startswith("rtmp") and path.count("/") >= 1:
         path = f"{path.rpartition('/')[0]}/..."
+    if scheme.lower().startswith("whip") and path:
+        path = "..."
     return f"{scheme}://{host}{slash}{path}"

@@ -125,7 +125,7 @@ def _open(destination: Destination, seconds: float, stop: threading.Event) -> By
         socket.getaddrinfo(host, None)
     stream = open_relay(destination)
     try:
-        if destination.container != "rtsp":  # RTSP connects after it receives the header.
+        if not destination.is_written_by_relay:
             stream.wait_until_connected(seconds, stop)
     except BaseException:
         stream.release()

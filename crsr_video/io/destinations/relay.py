@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from crsr_video.errors import OutputError
@@ -140,11 +141,31 @@ def open_relay(destination: Destination) -> RelayStream:
             raise OutputError(f"{destination.name}: SRT needs an ffmpeg program built with libsrt")
         command = [program, *_PASS_BYTES, _with_packet_size(destination.address)]
         return RelayStream(command, _EMPTY_PACKETS, "Output #0", destination.name)
-    order = {"url": destination.address, "mode": "bytes", "options": {}}
+    order: dict[str, object] = {"url": destination.address, "mode": "bytes", "options": {}}
     if destination.container == "rtsp":
         order |= {"mode": "rtsp", "options": {"rtsp_transport": "tcp"}}
+    elif destination.container == "whip":
+        order = _whip_order(destination)
     command = [sys.executable, "-P", str(_SCRIPT)]
     return RelayStream(command, json.dumps(order).encode() + b"\n", "ready", destination.name)
+
+
+def _whip_order(destination: Destination) -> dict[str, object]:
+    """Return the relay's order for a WHIP server. A user without a password is a bearer token.
+
+    Raises:
+        OutputError: The package that makes certificates is not installed.
+    """
+    if find_spec("cryptography") is None:
+        raise OutputError(
+            f'{destination.name}: WHIP needs cryptography: pip install "crsr-video[whip]"'
+        )
+    url, options = destination.url, {}
+    address = destination.address.partition("+")[2]
+    if url.username and url.password is None:
+        options = {"authorization": url.username}
+        address = address.replace(f"{url.username}@", "", 1)
+    return {"url": address, "mode": "whip", "options": options}
 
 
 def _with_packet_size(address: str) -> str:

@@ -10,6 +10,9 @@ import json
 import os
 import select
 import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import av
 
@@ -93,6 +96,30 @@ def pass_packets(url: str, options: dict[str, str], container: str) -> None:
                 output.mux(packet)
 
 
+def make_certificate(folder: Path) -> dict[str, str]:
+    """Write a new certificate and its key, and return the options of the WHIP muxer for them.
+
+    FFmpeg's own certificate has a key on the curve P-224 if FFmpeg is built with GnuTLS. Receivers
+    that use OpenSSL refuse that curve.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "crsr-video")])
+    now = datetime.now(UTC)
+    begin, end = now - timedelta(days=1), now + timedelta(days=365)
+    number = x509.random_serial_number()
+    builder = x509.CertificateBuilder(name, name, key.public_key(), number, begin, end)
+    encoding = serialization.Encoding.PEM
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    certificate, private = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(encoding))
+    private.write_bytes(key.private_bytes(encoding, *plain))
+    return {"cert_file": str(certificate), "key_file": str(private)}
+
+
 def main() -> None:
     """Read the request from the first line of standard input, and carry it out."""
     try:
@@ -100,6 +127,10 @@ def main() -> None:
         options = {"flush_packets": "1", "max_interleave_delta": "1", **order.get("options", {})}
         if order["mode"] == "bytes":
             pass_bytes(order["url"], options)
+        elif order["mode"] == "whip":
+            with tempfile.TemporaryDirectory() as folder:
+                options |= make_certificate(Path(folder))
+                pass_packets(order["url"], options, "whip")
         else:
             pass_packets(order["url"], options, order["mode"])
     except (OSError, ValueError, LookupError, av.FFmpegError) as error:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -186,16 +187,48 @@ def test_a_receiver_that_stops_reading_counts_as_gone(tmp_path: Path) -> None:
     assert writer.dropped and any("the receiver stopped reading" in event for event in events)
 
 
-@pytest.mark.parametrize("scheme", ["tcp", "rtmp", "rtsp"])
+@pytest.mark.parametrize("scheme", ["tcp", "rtmp", "rtsp", "whip+http"])
 def test_a_refused_connection_is_an_error_without_secrets(tmp_path: Path, scheme: str) -> None:
     port = free_port()
     with clip(tmp_path, frames=2) as source:
         before = time.monotonic()
         settings = {"address": f"{scheme}://user:secret@127.0.0.1:{port}/live/key"}
-        with pytest.raises(OutputError, match=f"{scheme}://127.0.0.1:{port}.*refused") as raised:
+        message = rf"{re.escape(scheme)}://127.0.0.1:{port}.*refused"
+        with pytest.raises(OutputError, match=message) as raised:
             open_writer(feed=source.feed, **settings)
         assert time.monotonic() - before < 8
     assert "secret" not in str(raised.value) and "\n" not in str(raised.value)
+
+
+class RefusingHandler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.offers.append((self.path, self.headers["Authorization"], body))
+        self.send_response(403)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_whip_server_that_refuses_the_offer_is_an_error_without_secrets(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    server = HTTPServer(("127.0.0.1", 0), RefusingHandler)
+    with server, clip(tmp_path, frames=2) as source:
+        server.offers = []
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        address = f"whip+http://secret@127.0.0.1:{server.server_port}/secret?dst=secret"
+        with pytest.raises(OutputError) as raised:
+            open_writer(address, source.feed)
+        thread.join(5)
+    assert str(raised.value) == (
+        f"whip+http://127.0.0.1:{server.server_port}/...: cannot be reached: "
+        "Server returned 403 Forbidden (access denied)"
+    )
+    [(path, authorization, offer)] = server.offers
+    assert (path, authorization) == ("/secret?dst=secret", "Bearer secret")
+    assert offer.startswith("v=0") and "H264/90000" in offer
 
 
 @pytest.mark.parametrize("scheme", ["udp", "tcp", "rtmp", "rtsp"])
@@ -219,6 +252,7 @@ def test_a_server_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
 def test_secrets_are_not_shown() -> None:
     assert without_secrets("rtmp://a.example/live2/abcd-efgh") == "rtmp://a.example/live2/..."
     assert without_secrets("srt://u:p@b.example:9?passphrase=x") == "srt://b.example:9"
+    assert without_secrets("whip+https://b.example/abc/publish") == "whip+https://b.example/..."
     assert without_secrets("rtsp://u:p@c.example/stream") == "rtsp://c.example/stream"
 
 
