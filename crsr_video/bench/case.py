@@ -2,20 +2,19 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from crsr_video import weights
-from crsr_video.bench import peak, transfers
-from crsr_video.bench.figures import BenchCase, CaseFigures, NetworkSpeed, Speed
+from crsr_video.bench import peak
+from crsr_video.bench.suite import BenchCase, CaseFigures, NetworkSpeed, Speed
 from crsr_video.config import Config, NetworkSettings, OutputSettings, ReadSettings
 from crsr_video.imaging.masks import window
-from crsr_video.imaging.transfers import transfers_for
 from crsr_video.io.pictures import picture_of
 from crsr_video.io.pyav import Passthrough
 from crsr_video.io.reader import Reader
@@ -26,7 +25,7 @@ from crsr_video.networks.costs import count_macs
 from crsr_video.pipeline import Pipeline, build
 from crsr_video.runner import Runner
 from crsr_video.runtime import placement as devices
-from crsr_video.runtime.loading import Networks, load_networks
+from crsr_video.runtime.loading import Networks, Predictors, load_networks
 from crsr_video.runtime.placement import Placement
 from crsr_video.runtime.predictor import Predictor
 from crsr_video.stages.base import Stage
@@ -284,6 +283,23 @@ def reset_device_peak(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
+def seconds_on(
+    device: torch.device, forward: Callable[[Tensor], Tensor], pictures: Tensor
+) -> float:
+    """Return the elapsed time of a network on a device, until a GPU has completed its work."""
+    begin = time.perf_counter()
+    forward(pictures)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - begin
+
+
+def chain(predictors: Predictors, *, half: bool = False) -> Callable[[Tensor], Tensor]:
+    """Return a function that runs both networks, with values clipped between them."""
+    second = predictors.super_resolve_half if half else predictors.super_resolve
+    return lambda x: second(predictors.consistify(x).clamp(0, 1))
+
+
 def _gpu_compute_ms(networks: Networks, times: StageTimes, runs: int) -> float:
     """Return the GPU's computing time for all crops in milliseconds, or 0 without a GPU.
 
@@ -295,11 +311,12 @@ def _gpu_compute_ms(networks: Networks, times: StageTimes, runs: int) -> float:
     total = 0.0
     predictors = networks.predictors()
     for crop, count in times.crops.items():
-        forward = transfers.chain(predictors, half=crop.half)
+        forward = chain(predictors, half=crop.half)
         batch = min(count, _GPU_BATCH)
-        images = np.zeros((batch, 3, crop.size, crop.size), np.float32)
-        steps = transfers.measure_steps(forward, transfers_for(device), images, runs)
-        total += steps.compute_ms / batch * count
+        images = torch.zeros(batch, 3, crop.size, crop.size, device=device)
+        # The first run only warms up.
+        seconds = [seconds_on(device, forward, images) for _ in range(1 + runs)][1:]
+        total += 1000 * median(seconds) / batch * count
     return total
 
 

@@ -108,7 +108,7 @@ def _measure(
     as_json: bool,
 ) -> None:
     from crsr_video.bench import suite
-    from crsr_video.bench.figures import BenchCase
+    from crsr_video.bench.suite import BenchCase
     from crsr_video.runtime import placement as devices
     from crsr_video.track import litert
 
@@ -242,12 +242,6 @@ def studio(
     ),
     options.DEVICE,
     options.PRECISION,
-    option(
-        "--against",
-        type=click.Choice(["onnxruntime", "openvino"]),
-        multiple=True,
-        help="Compare with another program that runs the exported networks; may be repeated.",
-    ),
     options.RUNS.but(default=5),
     _JSON,
 )
@@ -259,22 +253,21 @@ def networks(
     sides: tuple[int, ...],
     device: str,
     precision: Precision,
-    against: tuple[str, ...],
     runs: int,
     as_json: bool,
 ) -> None:
     """Measure how fast both networks enhance faces, one after the other as in the pipeline.
 
     Each result stands beside the fastest matrix product of the same device and precision. On a
-    GPU, copies are measured too. Run nothing else meanwhile.
+    GPU, the time with copies stands beside the time without them. Run nothing else meanwhile.
 
     \b
     crsr-video bench networks
     crsr-video bench networks --sides 32,64,128 --batch 1,4 --model fast --json
-    crsr-video bench networks --precision fp32 --against onnxruntime
+    crsr-video bench networks --precision fp32 --device cuda
     """
     from crsr_video.bench import networks
-    from crsr_video.versions import machine, version_of
+    from crsr_video.versions import machine
 
     process.limit_library_threads(device)
     settings = networks.NetworkBenchSettings(
@@ -284,10 +277,9 @@ def networks(
         device=device,
         precision=precision,
         runs=runs,
-        against=tuple(dict.fromkeys(against)),
     )
     rows = networks.measure(settings, on_batch=_announcer(common.quiet))
-    where = machine() | {name: version_of(name) for name in settings.against}
+    where = machine()
     if as_json:
         result = {"machine": where, "networks": [networks.as_dict(row) for row in rows]}
         click.echo(json.dumps(result, indent=1))

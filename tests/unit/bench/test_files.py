@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from crsr_video import errors
 from crsr_video.bench import case as measuring
 from crsr_video.bench import clip, peak, suite
-from crsr_video.bench.figures import BenchCase, BenchFigures, Speed, Startup
+from crsr_video.bench.suite import BenchCase, BenchFigures, Speed, Startup
 from crsr_video.cli import main
 from crsr_video.config import Config
 from crsr_video.io.reader import Reader
