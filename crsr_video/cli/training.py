@@ -34,7 +34,7 @@ def prepare(pictures: Path, output: Path, quality: int, *, patches: bool) -> Non
     are detected, and each sub-folder is one person.
     """
     if patches:
-        from crsr_video.training.patches import prepare_patches as run
+        from crsr_video.training.prepare import prepare_patches as run
     else:
         from crsr_video.training.prepare import prepare as run
 
@@ -220,9 +220,9 @@ def _logged(folder: Path) -> Iterator[None]:
 @train.command()
 def networks() -> None:
     """Print parameters and multiply-adds of every network."""
-    from crsr_video.training.costs import as_text, costs
+    from crsr_video.training.method import costs, costs_as_text
 
-    click.echo(as_text(costs()))
+    click.echo(costs_as_text(costs()))
 
 
 @train.command()
@@ -268,8 +268,8 @@ def export(run: Path, output: Path, faces: Path | None, faithful: str | None, **
     """Write the averaged weights of RUN into one file, with a card and a calibration beside it."""
     from crsr_video import weights
     from crsr_video.errors import TrainingError
-    from crsr_video.training.card import write_card
     from crsr_video.training.export import export as write
+    from crsr_video.training.export import write_card
     from crsr_video.training.session import read_run
 
     state = read_run(run)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from crsr_video import weights
 from crsr_video.errors import InputError
-from crsr_video.evaluation.degradations import FIXED
-from crsr_video.evaluation.stlpips import STLPIPS
+from crsr_video.evaluation.models import STLPIPS
+from crsr_video.evaluation.samples import FIXED
 from crsr_video.formatting import markdown_table
 from crsr_video.imaging.psnr import psnr
 from crsr_video.imaging.upscaling import enlarge

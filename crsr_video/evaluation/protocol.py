@@ -13,13 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.evaluation import genuine
-from crsr_video.evaluation.degradations import DRAWN
-from crsr_video.evaluation.genuine import GenuineFaces
+from crsr_video.evaluation import stills
 from crsr_video.evaluation.methods import BASELINE, methods
 from crsr_video.evaluation.models import MetricModels
-from crsr_video.evaluation.paired import measure_faces
-from crsr_video.evaluation.samples import samples
+from crsr_video.evaluation.samples import DRAWN, samples
+from crsr_video.evaluation.stills import GenuineFaces, measure_faces
 from crsr_video.formatting import markdown_table
 from crsr_video.training.export import export
 from crsr_video.training.genuine import NPZ_FRAME, Genuine
@@ -112,13 +110,13 @@ def compare(settings: ProtocolSettings, *, on_run: Callable[[str], None] = lambd
                 settings.faces, TIER, settings.limit, framing=NPZ_FRAME, degradations=DRAWN
             )
             paired.append(measure_faces(compared, held_out, models, TIER, NPZ_FRAME)[0])
-            rows = genuine.measure(
+            rows = stills.measure_genuine(
                 compared,
                 [faces],
                 settings.faces,
                 models,
                 tiers=(TIER,),
-                count=settings.limit or genuine.COUNT,
+                count=settings.limit or stills.COUNT,
                 splits=("val",),
             )
         on_genuine.append({row.method: row.figures for row in rows})

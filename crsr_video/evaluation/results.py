@@ -1,7 +1,7 @@
 """Flicker and sharpness of finished videos, measured against their source without a ground truth.
 
 The faces of the source are tracked once. Each face is cut out at the same place in the source and
-in every result. The crops are compared as in `flicker`, with the source as the reference.
+in every result. The crops are compared as in `video_measures`, with the source as the reference.
 """
 
 import json
@@ -14,7 +14,10 @@ import cv2
 import numpy as np
 
 from crsr_video.errors import DegenerateFaceError, TrainingError
-from crsr_video.evaluation.flicker import (
+from crsr_video.evaluation.report import write
+from crsr_video.evaluation.video import CROP_SIZES, FacePlace
+from crsr_video.evaluation.video_clips import decoded
+from crsr_video.evaluation.video_measures import (
     FlickerMeasurement,
     Picture,
     Steadiness,
@@ -22,9 +25,6 @@ from crsr_video.evaluation.flicker import (
     flicker_at_equal_sharpness,
     flow_between,
 )
-from crsr_video.evaluation.report import write
-from crsr_video.evaluation.video import CROP_SIZES, FacePlace
-from crsr_video.evaluation.video_clips import decoded
 from crsr_video.formatting import markdown_table
 from crsr_video.imaging.geometry import TEMPLATE, crop_from_frame, crop_side
 from crsr_video.track.tracker import Tracker

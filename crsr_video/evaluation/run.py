@@ -10,14 +10,14 @@ from typing import Any
 
 from crsr_video.closing import Closing
 from crsr_video.errors import ConfigError
-from crsr_video.evaluation import genuine, paired
-from crsr_video.evaluation.degradations import DRAWN, FIXED
-from crsr_video.evaluation.genuine import GenuineFaces
+from crsr_video.evaluation import stills
 from crsr_video.evaluation.methods import methods, parse_variant
 from crsr_video.evaluation.metrics import CANONICAL, FRAMINGS
 from crsr_video.evaluation.models import MetricModels
 from crsr_video.evaluation.report import EvaluationReport, Row
+from crsr_video.evaluation.samples import DRAWN, FIXED
 from crsr_video.evaluation.sheets import write_blind_sheet, write_sheet
+from crsr_video.evaluation.stills import GenuineFaces
 from crsr_video.training.export import export
 from crsr_video.training.genuine import NPZ_FRAME, Genuine
 from crsr_video.training.session import read_run
@@ -85,7 +85,7 @@ class Evaluation(Closing):
         """Measure everything that the settings ask for."""
         settings, progress = self._settings, sys.stderr.isatty()
         with MetricModels() as models:
-            on_pairs = paired.measure(
+            on_pairs = stills.measure_paired(
                 self._methods,
                 settings.data,
                 models,
@@ -99,7 +99,7 @@ class Evaluation(Closing):
             )
             on_genuine = []
             if self._genuine:
-                on_genuine = genuine.measure(
+                on_genuine = stills.measure_genuine(
                     self._methods,
                     self._genuine,
                     settings.data,

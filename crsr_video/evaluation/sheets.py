@@ -10,12 +10,19 @@ import torch
 from torch import Tensor
 
 from crsr_video.errors import ConfigError, TrainingError
-from crsr_video.evaluation.degradations import DRAWN, FIXED
-from crsr_video.evaluation.genuine import GenuineFaces
 from crsr_video.evaluation.methods import EvaluatedMethod
 from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.evaluation.report import write
-from crsr_video.evaluation.samples import TIERS, FaceSample, as_bytes, as_tensor, samples
+from crsr_video.evaluation.samples import (
+    DRAWN,
+    FIXED,
+    TIERS,
+    FaceSample,
+    as_bytes,
+    as_tensor,
+    samples,
+)
+from crsr_video.evaluation.stills import GenuineFaces
 from crsr_video.training.genuine import Framing
 from crsr_video.types import Bytes
 

@@ -22,12 +22,10 @@ from crsr_video import pipeline
 from crsr_video.closing import Closing
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import CrsrError, TrainingError
-from crsr_video.evaluation.flicker import Picture, flicker_at_equal_sharpness
-from crsr_video.evaluation.landmarks import FaceAnalyser
 from crsr_video.evaluation.methods import variants
-from crsr_video.evaluation.models import Embedder
-from crsr_video.evaluation.paired import worst
+from crsr_video.evaluation.models import Embedder, FaceAnalyser
 from crsr_video.evaluation.report import Row
+from crsr_video.evaluation.stills import worst
 from crsr_video.evaluation.video_clips import (
     Clip,
     KnownFaces,
@@ -40,7 +38,12 @@ from crsr_video.evaluation.video_clips import (
     upright,
     write_degraded,
 )
-from crsr_video.evaluation.video_measures import FaceMeasurement, Series
+from crsr_video.evaluation.video_measures import (
+    FaceMeasurement,
+    Picture,
+    Series,
+    flicker_at_equal_sharpness,
+)
 from crsr_video.imaging.geometry import (
     FACE_WIDTHS_PER_CROP,
     Matrix,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from crsr_video.training.camera import FilmedFaces, place, shifted
+from crsr_video.training.camera import FilmedFaces, Grid, place, resampled, shifted
 from crsr_video.training.codec import compress, jpeg
 from crsr_video.training.degradations import (
     MAX_SPEED_PX,
@@ -26,7 +26,6 @@ from crsr_video.training.degradations import (
     draw_compression,
     draw_degradation,
 )
-from crsr_video.training.optics import Grid, resampled
 
 FACTOR = 4
 """Ratio of the side of an HR picture to the side of its LR picture."""

@@ -5,14 +5,16 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from crsr_video.errors import TrainingError
-from crsr_video.training.background import BackgroundTraining
-from crsr_video.training.baseline import CycleAdaptation, DegradationFirst
-from crsr_video.training.cr import Consistification, Unpaired
 from crsr_video.training.data import Tier
-from crsr_video.training.joint import Joint
 from crsr_video.training.method import SIZES, TrainingMethod
 from crsr_video.training.perceptual import Perceptual
-from crsr_video.training.sr import SuperResolution
+from crsr_video.training.regularisation import Consistification, Joint, Unpaired
+from crsr_video.training.super_resolution import (
+    BackgroundTraining,
+    CycleAdaptation,
+    DegradationFirst,
+    SuperResolution,
+)
 
 METHODS: dict[str, TrainingMethod] = {
     "sr": SuperResolution(),

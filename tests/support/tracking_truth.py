@@ -3,7 +3,7 @@
 import numpy as np
 
 from crsr_video.evaluation.tracking.drawing import Truth
-from crsr_video.evaluation.tracking.people import DrawnHead, person_from
+from crsr_video.evaluation.tracking.scenes import DrawnHead, person_from
 from crsr_video.imaging.geometry import TEMPLATE, canonical_landmarks
 from crsr_video.types import Face
 

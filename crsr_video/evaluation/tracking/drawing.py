@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.errors import ConfigError
-from crsr_video.evaluation.tracking.people import OVAL, DrawnHead, head_alpha
 from crsr_video.evaluation.tracking.scenes import (
+    OVAL,
     Actor,
+    DrawnHead,
     Occluder,
     Pose,
     Scene,
     Shot,
     camera,
     frame_from_crop,
+    head_alpha,
     pose,
 )
 from crsr_video.imaging.geometry import Matrix, Points, apply, bounds, compose, invert

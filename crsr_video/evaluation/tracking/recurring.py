@@ -10,9 +10,8 @@ import numpy as np
 
 from crsr_video.errors import ConfigError
 from crsr_video.evaluation.tracking.drawing import Backdrops, DrawnFrame, find_backdrops, render
-from crsr_video.evaluation.tracking.people import DrawnHead, people
 from crsr_video.evaluation.tracking.running import SceneSettings, TrackingReport
-from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot, Sway
+from crsr_video.evaluation.tracking.scenes import Actor, DrawnHead, Key, Scene, Shot, Sway, people
 from crsr_video.evaluation.tracking.scoring import match_quality
 from crsr_video.formatting import markdown_table
 from crsr_video.track.grouping import PeopleGrouper

@@ -25,9 +25,8 @@ from crsr_video.evaluation.tracking.drawing import (
     find_backdrops,
     render,
 )
-from crsr_video.evaluation.tracking.people import DrawnHead, people
 from crsr_video.evaluation.tracking.results import SceneResult, as_dicts, as_text
-from crsr_video.evaluation.tracking.scenes import Scene
+from crsr_video.evaluation.tracking.scenes import DrawnHead, Scene, people
 from crsr_video.evaluation.tracking.scoring import Score, Scorer, is_covered, is_due, is_usable
 from crsr_video.files import replacing
 from crsr_video.io.frames import as_rgb
@@ -40,7 +39,7 @@ class SceneSettings:
     """Options of the evaluation."""
 
     faces: Path | None = None
-    """Source of the people in the scenes; see `people.people`."""
+    """Source of the people in the scenes; see `scenes.people`."""
     backgrounds: Path | None = None
     """Source of backgrounds; see `drawing.find_backdrops`."""
     lookahead: int = 8

@@ -9,12 +9,11 @@ from skimage.metrics import structural_similarity
 
 from crsr_video.cli import main
 from crsr_video.errors import ConfigError, TrainingError
-from crsr_video.evaluation import genuine, models, paired, report
-from crsr_video.evaluation.degradations import FIXED
+from crsr_video.evaluation import models, report, stills
 from crsr_video.evaluation.methods import EvaluatedMethod, methods, runner
 from crsr_video.evaluation.metrics import CANONICAL, face_region, ssim
 from crsr_video.evaluation.models import MetricModels
-from crsr_video.evaluation.samples import batches, reference, samples
+from crsr_video.evaluation.samples import FIXED, batches, reference, samples
 from crsr_video.evaluation.sheets import CELL_PX, TITLE_PX, write_blind_sheet, write_sheet
 from crsr_video.imaging.psnr import MAX_PSNR, psnr
 from crsr_video.networks import Bicubic
@@ -181,7 +180,7 @@ def test_methods_stay_in_range() -> None:
 
 
 def test_bicubic_gains_nothing_over_itself(folder, fakes) -> None:
-    rows = paired.measure(methods(["identity"]), folder, fakes)
+    rows = stills.measure_paired(methods(["identity"]), folder, fakes)
     wanted = [(t, k, 3 - n) for n, t in enumerate((32, 64, 128)) for k in ("clean", "degraded")]
     assert [(r.tier, r.input, r.faces) for r in rows[1::2]] == wanted
     assert all(r.figures["gain"] == 0 and r.figures["better"] == 0 for r in rows[1::2])
@@ -196,7 +195,9 @@ def test_the_truth_is_perfect_and_clean_beats_degraded(folder, fakes) -> None:
         return torch.cat(found) if found else Bicubic()(low)
 
     bicubic = methods([])[0]
-    rows = paired.measure([bicubic, EvaluatedMethod("cheat", cheat)], folder, fakes, tiers=(32,))
+    rows = stills.measure_paired(
+        [bicubic, EvaluatedMethod("cheat", cheat)], folder, fakes, tiers=(32,)
+    )
     plain, perfect, degraded, _ = (row.figures for row in rows)
     assert perfect["psnr"] == pytest.approx(MAX_PSNR) and perfect["better"] == perfect["same"] == 1
     assert perfect["ssim"] == pytest.approx(1) and perfect["identity"] == 0
@@ -207,15 +208,15 @@ def test_the_truth_is_perfect_and_clean_beats_degraded(folder, fakes) -> None:
 
 def test_the_worst_twentieth_is_the_mean_of_the_worst_values() -> None:
     values = np.arange(40.0)
-    assert paired.worst(values, True) == 0.5 and paired.worst(values, False) == 38.5
-    assert paired.worst(values[:3], True) == 0
+    assert stills.worst(values, True) == 0.5 and stills.worst(values, False) == 38.5
+    assert stills.worst(values[:3], True) == 0
 
 
 def test_genuine_faces_are_measured_as_sets(folder, fakes) -> None:
-    faces = [genuine.GenuineFaces("drawn", Drawn(32, 9))]
+    faces = [stills.GenuineFaces("drawn", Drawn(32, 9))]
     dark = EvaluatedMethod("dark", lambda low: Bicubic()(low) * 0.1)
     compared = [*methods(["identity"]), dark]
-    rows = genuine.measure(compared, faces, folder, fakes, tiers=(16, 32), count=5)
+    rows = stills.measure_genuine(compared, faces, folder, fakes, tiers=(16, 32), count=5)
     assert [(r.tier, r.input, r.method, r.faces) for r in rows] == [
         (32, "drawn", name, 5) for name in ("bicubic", "identity", "dark")
     ]
@@ -225,7 +226,7 @@ def test_genuine_faces_are_measured_as_sets(folder, fakes) -> None:
     assert other["confidence"] < plain["confidence"]
     assert any("drawn" in note for note in fakes.notes)
     with pytest.raises(TrainingError, match="no genuine faces"):
-        genuine.measure(compared, faces, folder, fakes, tiers=(64,))
+        stills.measure_genuine(compared, faces, folder, fakes, tiers=(64,))
 
 
 def test_without_optional_judges_their_columns_are_left_out(folder, monkeypatch) -> None:
@@ -236,7 +237,7 @@ def test_without_optional_judges_their_columns_are_left_out(folder, monkeypatch)
     monkeypatch.setattr(models, "FaceAnalyser", missing)
     monkeypatch.setattr(models.STLPIPS, "load", missing)
     with MetricModels() as tools:
-        rows = paired.measure(methods([]), folder, tools, tiers=(32,))
+        rows = stills.measure_paired(methods([]), folder, tools, tiers=(32,))
     text = report.as_text(rows, report.PAIRED)
     assert (
         "SSIM" in text
@@ -270,7 +271,7 @@ def test_the_command_writes_tables_figures_and_sheet(folder, tmp_path) -> None:
 
 
 def test_every_fixed_degradation_is_a_row(folder, fakes) -> None:
-    rows = paired.measure(methods([]), folder, fakes, tiers=(32,), degradations=FIXED)
+    rows = stills.measure_paired(methods([]), folder, fakes, tiers=(32,), degradations=FIXED)
     assert [row.input for row in rows] == list(FIXED)
     quality = {row.input: row.figures["psnr"] for row in rows}
     assert quality["clean"] > quality["mild"] > quality["hard"]
@@ -278,7 +279,7 @@ def test_every_fixed_degradation_is_a_row(folder, fakes) -> None:
 
 
 def test_rows_by_skin_tone_add_up(folder, fakes) -> None:
-    rows = paired.measure(methods([]), folder, fakes, tiers=(32,), by_tone=True)
+    rows = stills.measure_paired(methods([]), folder, fakes, tiers=(32,), by_tone=True)
     whole = [row for row in rows if row.input == "clean"]
     parts = [row for row in rows if row.input.startswith("clean, ")]
     assert sum(row.faces for row in parts) == whole[0].faces

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from crsr_video.evaluation.flicker import (
+from crsr_video.evaluation.video_measures import (
     FlickerMeasurement,
     Steadiness,
     flicker,

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from crsr_video.errors import FaceModelError
-from crsr_video.evaluation.landmarks import FaceAnalyser, frame_of
+from crsr_video.evaluation.models import FaceAnalyser, frame_of
 from crsr_video.imaging.geometry import TEMPLATE
 from crsr_video.io.frames import as_rgb
 

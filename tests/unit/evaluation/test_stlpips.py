@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from crsr_video.errors import WeightsError
-from crsr_video.evaluation.stlpips import STLPIPS
+from crsr_video.evaluation.models import STLPIPS
 
 CONVOLUTIONS = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256)]
 CONVOLUTIONS += [(256, 512)] + [(512, 512)] * 5

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import ConfigError, TrainingError
-from crsr_video.evaluation.landmarks import Landmarks
+from crsr_video.evaluation.models import Landmarks
 from crsr_video.evaluation.report import VIDEO, as_dicts, as_text
 from crsr_video.evaluation.video import (
     DegradedClip,

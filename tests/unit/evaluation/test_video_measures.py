@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from crsr_video.evaluation.flicker import flow_between
-from crsr_video.evaluation.landmarks import Landmarks
+from crsr_video.evaluation.models import Landmarks
 from crsr_video.evaluation.video_measures import (
     FaceMeasurement,
     as_tensor,
     face_quality,
+    flow_between,
 )
 from crsr_video.imaging.psnr import MAX_PSNR
 from crsr_video.track.regions import Region

@@ -7,8 +7,7 @@ from safetensors import safe_open
 from crsr_video import weights
 from crsr_video.errors import TrainingError, WeightsError
 from crsr_video.training import export as exporting
-from crsr_video.training.card import write_card
-from crsr_video.training.export import export
+from crsr_video.training.export import export, write_card
 from crsr_video.training.options import METHODS, method
 from crsr_video.training.prepare import prepare
 from crsr_video.training.run import Run

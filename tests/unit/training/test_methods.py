@@ -8,12 +8,11 @@ import torch
 from crsr_video.errors import TrainingError
 from crsr_video.networks import Discriminator
 from crsr_video.training import options
-from crsr_video.training.cr import Unpaired
 from crsr_video.training.draws import Draw
-from crsr_video.training.joint import Joint, Paired
 from crsr_video.training.losses import discriminator_terms, generator_terms
 from crsr_video.training.method import Schedule, scaled_gradient
 from crsr_video.training.options import METHODS
+from crsr_video.training.regularisation import Joint, Paired, Unpaired
 from crsr_video.training.run import Run
 from tests.unit.training.frozen import frozen_networks
 

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import TrainingError
-from crsr_video.training.background import BackgroundTraining
 from crsr_video.training.data import Faces
 from crsr_video.training.draws import DrawSource
 from crsr_video.training.pack import Pack
-from crsr_video.training.patches import SIDE, prepare_patches
+from crsr_video.training.prepare import PATCH_SIDE, prepare_patches
+from crsr_video.training.super_resolution import BackgroundTraining
 
 
 def write(path, height, width, rng):
@@ -26,7 +26,7 @@ def test_pictures_give_patches_at_two_sizes(tmp_path, rng) -> None:
     files = [entry.file for entry in entries]
     # Six of its own size, four of half of it, and two that overlap.
     assert (files.count("large.png"), files.count("wide.png")) == (6 + 4, 2)
-    assert {entry.size for entry in entries} == {SIDE}
+    assert {entry.size for entry in entries} == {PATCH_SIDE}
 
 
 def test_a_folder_without_patches_is_an_error(tmp_path, rng) -> None:

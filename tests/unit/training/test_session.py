@@ -17,12 +17,11 @@ from click.testing import CliRunner
 from crsr_video import weights
 from crsr_video.cli import main
 from crsr_video.errors import TrainingError
-from crsr_video.training.costs import costs
 from crsr_video.training.data import Faces, Tier
 from crsr_video.training.draws import Draw, DrawSettings, DrawSource, prefetch
 from crsr_video.training.genuine import Genuine
 from crsr_video.training.journal import LOSSES, TrainingJournal
-from crsr_video.training.method import Schedule
+from crsr_video.training.method import Schedule, costs
 from crsr_video.training.options import METHODS
 from crsr_video.training.prepare import prepare
 from crsr_video.training.run import Run, load

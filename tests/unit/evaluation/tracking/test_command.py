@@ -10,10 +10,9 @@ from crsr_video.cli import main
 from crsr_video.errors import OutputError
 from crsr_video.evaluation.tracking import suite
 from crsr_video.evaluation.tracking.drawing import Backdrops, render
-from crsr_video.evaluation.tracking.people import people
 from crsr_video.evaluation.tracking.results import figures
 from crsr_video.evaluation.tracking.running import SceneSettings, overlay_video, run
-from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot
+from crsr_video.evaluation.tracking.scenes import Actor, Key, Scene, Shot, people
 from crsr_video.evaluation.tracking.scoring import Score
 from crsr_video.types import TrackedFrame
 from tests.support.tracking_truth import dotted

@@ -8,8 +8,7 @@ import pytest
 from crsr_video.errors import ConfigError
 from crsr_video.evaluation.tracking import suite
 from crsr_video.evaluation.tracking.drawing import Backdrops, cover, find_backdrops, render
-from crsr_video.evaluation.tracking.people import people
-from crsr_video.evaluation.tracking.scenes import Actor, Key, Occluder, Scene, Shot, Sway
+from crsr_video.evaluation.tracking.scenes import Actor, Key, Occluder, Scene, Shot, Sway, people
 from crsr_video.io.frames import as_rgb
 from tests.support.tracking_truth import dotted
 

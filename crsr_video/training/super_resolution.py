@@ -1,20 +1,123 @@
-"""Baselines that use genuine footage, trained by the same loop on the same pictures.
+"""Methods that train one network to enlarge: step 1 of the method, baselines, and whole frames.
 
-They are end-to-end domain adaptation by cycle consistency, and a degradation GAN that is trained
-before super-resolution. Conventional and blind super-resolution are in `training.sr`.
+    L = pix(psi(x), y) + w_a adv(psi(x))
+
+with x = a, the artificial LR (conventional super-resolution), or x = d, synthetically degraded
+(blind super-resolution). There is no consistifier and no genuine footage. Two baselines do use
+genuine footage: end-to-end domain adaptation by cycle consistency, and a degradation GAN that is
+trained before super-resolution.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
+from crsr_video.networks import BackgroundNetwork
+from crsr_video.training.data import Tier
 from crsr_video.training.degrade import FACTOR, clean
 from crsr_video.training.draws import Draw, DrawSettings
 from crsr_video.training.losses import charbonnier, discriminator_terms, generator_terms
-from crsr_video.training.method import HIGH, LOW, TrainingMethod, joined
+from crsr_video.training.method import HIGH, LOW, Schedule, TrainingMethod, joined
 from crsr_video.training.run import NetworkSpec, Run
-from crsr_video.training.sr import SuperResolution, from_pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperResolution(TrainingMethod):
+    """Train psi on pairs."""
+
+    name: ClassVar[str] = "sr"
+    blind: bool = False
+    """Replace three quarters of the artificial LR input by degraded input."""
+    adversarial: float = 0.0
+    """Weight of the adversarial term; 0 trains without a discriminator."""
+
+    @property
+    def draw_settings(self) -> DrawSettings:
+        """Settings for pairs, whose input is degraded for blind super-resolution."""
+        return DrawSettings(tiers=self.tiers, degraded=self.blind)
+
+    def specs(self) -> dict[str, NetworkSpec]:
+        """Return psi, and a discriminator if one is needed."""
+        specs = {"superresolver": self._superresolver()}
+        if self.adversarial:
+            specs["discriminator_picture"] = self._discriminator(HIGH)
+        return specs
+
+    def step(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
+        """Train for one step, and return the loss terms by name."""
+        small = draw.artificial
+        if draw.degraded is not None:
+            plain = len(small) // 4
+            small = torch.cat([small[:plain], draw.degraded[plain:]])
+        with run.autocast():
+            generators, discriminators = from_pairs(run, small, draw.target, self)
+        return self._update(run, rate, generators, discriminators)
+
+
+def from_pairs(
+    run: Run, small: Tensor, target: Tensor, weights: "SuperResolution"
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the loss terms of the super-resolver and of its discriminator for pairs.
+
+    Args:
+        run: Holds the super-resolver, and the discriminator if its weight is not zero.
+        small: Input of the super-resolver, (N, 3, T, T).
+        target: The ground truth, (N, 3, 4T, 4T).
+        weights: Gives the weights of the terms.
+    """
+    generated = run["superresolver"](joined(small))
+    generators = {"pixel": charbonnier(generated, target)}
+    if not weights.adversarial:
+        return generators, {}
+    discriminator = run["discriminator_picture"]
+    generators |= generator_terms("picture", discriminator, generated, weight=weights.adversarial)
+    return generators, discriminator_terms("picture", discriminator, target, generated)
+
+
+_PATCH_TIERS = (Tier(64, 64, 16, 1.0),)
+"""Batches for patches of 256 pixels, see `prepare.prepare_patches`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundTraining(TrainingMethod):
+    """Train the network for whole frames on patches.
+
+        L = pix(chi(x), y)
+
+    with x = d or, for a part of each batch, x = a. Each step draws one of the factors 1, 2 and 4.
+    With factor 1, a equals y: the network learns to leave alone what is good.
+    """
+
+    name: ClassVar[str] = "background"
+    tiers: tuple[Tier, ...] = _PATCH_TIERS
+    schedule: Schedule = field(default_factory=lambda: Schedule(peak=1e-3))
+    clean_share: float = 0.25
+    """Part of each batch whose input is a."""
+    extra: float = 0.15
+    """Share of pictures with one of `degradations.EXTRA_KINDS`."""
+
+    @property
+    def draw_settings(self) -> DrawSettings:
+        """Degraded pairs at every factor."""
+        return DrawSettings(
+            tiers=self.tiers, degraded=True, extra=self.extra, factors=BackgroundNetwork.factors
+        )
+
+    def specs(self) -> dict[str, NetworkSpec]:
+        """Return the network."""
+        return {"background": NetworkSpec("background")}
+
+    def step(self, run: Run, draw: Draw, rate: float) -> dict[str, float]:
+        """Train for one step, and return the loss."""
+        assert draw.degraded is not None
+        clean = round(self.clean_share * len(draw.target))
+        small = torch.cat([draw.artificial[:clean], draw.degraded[clean:]])
+        factor = draw.target.shape[-1] // small.shape[-1]
+        with run.autocast():
+            term = charbonnier(run["background"](joined(small), factor), draw.target)
+        return self._update(run, rate, {"pixel": term}, {})
 
 
 @dataclass(frozen=True, kw_only=True)

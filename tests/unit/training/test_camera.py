@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from crsr_video.training.optics import (
+from crsr_video.training.camera import (
     Grid,
     add_noise,
     codes_from_light,
