@@ -2,6 +2,7 @@
 
 import glob
 import os
+import shutil
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -56,6 +57,12 @@ class OutputFile:
         with pyav.translated(OutputError, f"{self.path}: cannot be written"):
             publish(self.temporary, self.path)
         self._is_published = True
+
+    def publish_copy(self, source: Path) -> None:
+        """Replace what was written by the content of another file, and give the file its name."""
+        with pyav.translated(OutputError, f"{self.path}: cannot be written"):
+            shutil.copyfile(source, self.temporary)
+        self.publish()
 
     def release(self) -> None:
         """Remove the file unless it was published, and unlock its name. May be called twice."""

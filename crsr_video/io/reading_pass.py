@@ -34,6 +34,11 @@ class ReadReport:
     losses: tuple[str, ...] = ()
     """The notes about content of the source that the frames and packets do not keep."""
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something of the source could not be read."""
+        return self.truncated or self.concealed > 0 or self.damaged > 0
+
 
 class ReadingPass:
     """One pass over a source, from its current position on."""

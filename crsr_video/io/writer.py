@@ -347,6 +347,23 @@ class Writer(OutputWriter):
             self._muxer.push_encoded(packet)
             self._frames += 1
 
+    def publish_copy(self) -> None:
+        """Close, and make the result a copy of the source instead of what was written so far.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        assert self._file is not None
+        with self._guard, self._writing():
+            if self._session is not None:
+                self._session.drop()
+            if self._stream is not None:
+                self._stream.release()
+            try:
+                self._file.publish_copy(self._source.path)
+            finally:
+                self._release(failed=True)
+
     def _finish(self) -> None:
         self._push_waiting(None)
         super()._finish()

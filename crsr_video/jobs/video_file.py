@@ -1,6 +1,5 @@
 """Enhance one video file from its beginning to its end, or in segments that can be resumed."""
 
-import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,17 +8,16 @@ from typing import TYPE_CHECKING
 
 from crsr_video import pipeline
 from crsr_video.config import Config, OutputSettings, ReadSettings
-from crsr_video.errors import OutputError
-from crsr_video.files import replacing
-from crsr_video.io import pyav
 from crsr_video.io.containers import BY_SUFFIX
+from crsr_video.io.output_file import OutputFile
 from crsr_video.io.output_plan import OutputPlan
-from crsr_video.io.reader import Reader
+from crsr_video.io.reader import Reader, ReadReport
 from crsr_video.io.writer import Writer
+from crsr_video.jobs.deferred_writer import DeferredWriter
 from crsr_video.jobs.file_run import FileRun, Summary
 from crsr_video.runner import Progress, Runner
 from crsr_video.track.replay import Replay
-from crsr_video.types import Frame, RunStatistics
+from crsr_video.types import Frame, RunStatistics, VideoInfo
 
 if TYPE_CHECKING:
     from crsr_video.jobs.reports import RunReports
@@ -43,8 +41,10 @@ def enhance_video(run: FileRun) -> Summary:
                 overwrite=job.overwrite,
             )
         )
-        reports = _reports(run, writer.plan.path)
-        if not _may_be_copied(source, writer.plan, config):  # Nothing is lost in a copy.
+        plan = writer.plan
+        reports = _reports(run, plan.path)
+        may_be_copied = _may_be_copied(source, plan, config)
+        if not may_be_copied:  # Nothing is lost in a copy.
             notices.add(*writer.notices)
         replay = pipeline.replay_for(config, reader.path, reader.info, shift=reader.source.shift)
         chooses_people = bool(config.faces.people) or config.faces.only is not None
@@ -57,37 +57,40 @@ def enhance_video(run: FileRun) -> Summary:
         started = time.perf_counter()
         finished = 0
 
+        def report_progress(done: int) -> None:
+            seconds = time.perf_counter() - started
+            run.on_progress(Progress(done, reader.info.frames, seconds, frames.faces_in_view))
+
         def count(_: Frame) -> None:
             nonlocal finished
             finished += 1
-            seconds = time.perf_counter() - started
-            run.on_progress(Progress(finished, reader.info.frames, seconds, frames.faces_in_view))
+            report_progress(finished)
 
-        runner = Runner(reader, frames, writer, on_frame=count)
+        deferred = DeferredWriter(writer, Path(source), report_progress, notices.add)
+        runner = Runner(reader, frames, deferred if may_be_copied else writer, on_frame=count)
         runner.run()
-        writer.check_losses(reader.report.losses)
-        writer.close()
-    report = reader.report
+        report = reader.report
+        is_copy = may_be_copied and deferred.is_unchanged and not report.is_damaged
+        if is_copy:
+            writer.publish_copy()
+        else:
+            deferred.write_discarded()
+            writer.check_losses(report.losses)
+            writer.close()
     stage_seconds = {
         "decode": runner.read_seconds,
         **frames.statistics.stage_seconds,
         "encode": runner.write_seconds,
     }
-    is_damaged = report.truncated or report.concealed > 0 or report.damaged > 0
-    is_copy = not is_damaged and _replace_by_source(source, writer.plan, config, frames.statistics)
     notices.add(*(() if is_copy else (*writer.notices, *report.notes)), *frames.notices)
-    summary = Summary(
-        source=Path(source),
-        output=writer.plan.path,
-        video=reader.info,
-        plan=writer.plan,
-        statistics=replace(frames.statistics, stage_seconds=stage_seconds),
-        seconds=time.perf_counter() - begin,
+    summary = _summarise(
+        run,
+        plan,
+        reader.info,
+        report,
+        replace(frames.statistics, stage_seconds=stage_seconds),
+        begin=begin,
         startup_seconds=max(started, frames.loaded_at) - begin,
-        truncated=report.truncated,
-        concealed=report.concealed,
-        damaged=report.damaged,
-        notices=notices.lines,
         is_copy=is_copy,
     )
     if reports is None:
@@ -113,27 +116,59 @@ def enhance_in_segments(run: FileRun) -> Summary:
         on_notice=run.notices.add,
         executor=run.executor,
     )
-    joined = done.joined
-    is_damaged = joined.report.truncated or done.concealed > 0 or done.damaged > 0
-    is_copy = not is_damaged and _replace_by_source(source, joined.plan, config, done.statistics)
-    summary = Summary(
-        source=source,
-        output=joined.plan.path,
-        video=joined.video,
-        plan=joined.plan,
-        statistics=done.statistics,
-        seconds=time.perf_counter() - begin,
+    plan = done.joined.plan
+    report = replace(done.joined.report, concealed=done.concealed, damaged=done.damaged)
+    is_changed = done.statistics.enhanced > 0 and config.faces.strength > 0
+    is_copy = _may_be_copied(source, plan, config) and not (is_changed or report.is_damaged)
+    if is_copy:
+        file = OutputFile(plan.path, source, overwrite=True)
+        try:
+            file.publish_copy(source)
+        finally:
+            file.release()
+    summary = _summarise(
+        run,
+        plan,
+        done.joined.video,
+        report,
+        done.statistics,
+        begin=begin,
         startup_seconds=done.startup_seconds,
-        truncated=joined.report.truncated,
-        concealed=done.concealed,
-        damaged=done.damaged,
         resumed=done.resumed,
-        notices=done.notices,
         is_copy=is_copy,
     )
     if reports is None:
         return summary
     return reports.write(summary, done.observed, resolve_placement(done.config))
+
+
+def _summarise(
+    run: FileRun,
+    plan: OutputPlan,
+    video: VideoInfo,
+    report: ReadReport,
+    statistics: RunStatistics,
+    *,
+    begin: float,
+    startup_seconds: float,
+    resumed: int = 0,
+    is_copy: bool,
+) -> Summary:
+    return Summary(
+        source=Path(run.source),
+        output=plan.path,
+        video=video,
+        plan=plan,
+        statistics=statistics,
+        seconds=time.perf_counter() - begin,
+        startup_seconds=startup_seconds,
+        truncated=report.truncated,
+        concealed=report.concealed,
+        damaged=report.damaged,
+        resumed=resumed,
+        notices=run.notices.lines,
+        is_copy=is_copy,
+    )
 
 
 def _reports(run: FileRun, output: Path) -> "RunReports | None":
@@ -167,21 +202,3 @@ def _may_be_copied(source: str | Path, plan: OutputPlan, config: Config) -> bool
     has_defaults = config.output == OutputSettings(strict=config.output.strict)
     has_defaults &= config.reading == ReadSettings() and config.background == "keep"
     return is_alike and is_whole and has_defaults and not plan.is_pipe and path.is_file()
-
-
-def _replace_by_source(
-    source: str | Path, plan: OutputPlan, config: Config, statistics: RunStatistics
-) -> bool:
-    """Replace a finished result by a copy of its source, and return whether that was possible.
-
-    It is possible if no frame was changed, and `_may_be_copied` allows it.
-    """
-    is_changed = statistics.enhanced > 0 and config.faces.strength > 0
-    if is_changed or not _may_be_copied(source, plan, config):
-        return False
-    try:
-        with replacing(plan.path) as temporary:
-            shutil.copyfile(source, temporary)
-    except OSError as error:
-        raise OutputError(f"{plan.path}: cannot be written: {pyav.reason(error)}") from error
-    return True
