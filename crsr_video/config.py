@@ -5,7 +5,6 @@ it by the name of the option.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from fractions import Fraction
@@ -450,96 +449,3 @@ def _check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
     if value not in allowed:
         known = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
         raise ConfigError(f"`{name}` must be {known}, not {value}")
-
-
-# Settings of individual people, as users write them ----------------------------------------------
-
-_MAX_RANGE = 100_000
-"""Largest number of track IDs in a range."""
-_MAX_DIGITS = 9
-
-
-def parse_people(text: str) -> tuple[dict[int, PersonSettings], frozenset[int] | None]:
-    """Return the people to enhance and their settings from one line of text.
-
-    Args:
-        text: Words with spaces or semicolons between them. A word is a list of track IDs
-            (``1,4-6``) or the setting of some of them (``2=off``, ``3,5=strength:0.5``). A colon
-            may replace the equals sign, which some programs reserve for their own syntax.
-
-    Returns:
-        Values of `FaceSettings.people` and of `FaceSettings.only`.
-
-    Raises:
-        ConfigError: A word is neither a list nor a setting, or a person has two settings.
-    """
-    people: dict[int, PersonSettings] = {}
-    only: set[int] = set()
-    try:
-        for word in text.replace(";", " ").split():
-            if re.search("[=:]", word):
-                add_person_settings(people, word)
-            else:
-                only.update(parse_track_ids(word))
-    except ConfigError as error:
-        raise ConfigError(f"persons: {error}") from error
-    return people, frozenset(only) or None
-
-
-def add_person_settings(people: dict[int, PersonSettings], word: str) -> None:
-    """Add the setting of some people, such as ``2=off`` or ``3,5=strength:0.5``, to `people`.
-
-    Raises:
-        ConfigError: The word is not such a setting, or a person already has a setting.
-    """
-    found = re.search("[=:]", word)
-    if found is None:
-        raise ConfigError(f"invalid face setting '{word}': {_SETTING_FORMS}")
-    settings = _parse_setting(word[found.end() :].strip())
-    for track_id in parse_track_ids(word[: found.start()]):
-        if track_id in people:
-            raise ConfigError(f"face {track_id} has two settings: give one")
-        people[track_id] = settings
-
-
-def parse_track_ids(text: str) -> list[int]:
-    """Return the track IDs of a list such as ``1,4,6-9``.
-
-    Raises:
-        ConfigError: The text is not a list of track IDs.
-    """
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        low = _parse_track_id(first if dash and first.strip() else part)
-        high = _parse_track_id(last) if dash else low
-        if not 0 <= high - low < _MAX_RANGE:
-            raise ConfigError(f"invalid range of faces '{part}': use a range such as 6-9")
-        found += range(low, high + 1)
-    return found
-
-
-_SETTING_FORMS = "use ID=off, ID=on or ID=strength:0..1"
-
-
-def _parse_track_id(text: str) -> int:
-    digits = text.strip()
-    if not (
-        digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS and int(digits) > 0
-    ):
-        raise ConfigError(f"invalid track ID '{text}': track IDs are 1, 2, 3 and so on")
-    return int(digits)
-
-
-def _parse_setting(text: str) -> PersonSettings:
-    word, colon, amount = text.partition(":")
-    if word in ("on", "off") and not colon:
-        return PersonSettings(enabled=word == "on")
-    if word != "strength" or not colon:
-        raise ConfigError(f"invalid face setting '{text}': {_SETTING_FORMS}")
-    try:
-        return PersonSettings(strength=float(amount))
-    except (ValueError, ConfigError) as error:
-        raise ConfigError(
-            f"invalid strength '{amount}' of a face: use a number from 0 to 1"
-        ) from error

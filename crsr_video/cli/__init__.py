@@ -14,7 +14,6 @@ Commands import heavy modules when they run, so that ``--help`` answers at once.
 """
 
 import logging
-import re
 import signal
 import sys
 import traceback
@@ -45,14 +44,6 @@ from crsr_video.errors import ConfigError, CrsrError, EncoderError, ReaderGoneEr
 EXIT_USAGE = 2
 EXIT_DEFECT = 70
 EXIT_READER_GONE = 141
-_OPTION_NAMES = {
-    "container": "--format",
-    "format": "--input-format",
-    "options": "-x",
-    "purpose": "--for",
-    "people": "--face",
-}
-"""Options whose names differ from those of the settings in Python."""
 
 
 class App(Group):
@@ -102,17 +93,8 @@ def _fail(message: str, code: int) -> NoReturn:
     """Print an error on one line, with a traceback before it if -v was given, and exit."""
     if logging.getLogger("crsr_video").isEnabledFor(logging.INFO):
         traceback.print_exc()
-    click.echo(f"crsr-video: error: {printable(_with_option_names(message.strip()))}", err=True)
+    click.echo(f"crsr-video: error: {printable(message.strip())}", err=True)
     sys.exit(code)
-
-
-def _with_option_names(message: str) -> str:
-    """Replace names of settings in Python, which stand between backticks, with option names."""
-    return re.sub(
-        "`([a-z_]+)`",
-        lambda name: _OPTION_NAMES.get(name[1], "--" + name[1].replace("_", "-")),
-        message,
-    )
 
 
 @group(

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from crsr_video.cli import options, process
 from crsr_video.cli.commands import Common, group, option, section
-from crsr_video.cli.values import NameList, NumberList
+from crsr_video.cli.values import NameList, Number, NumberList, WholeNumber, one_of
 from crsr_video.config import Precision
 
 _SIZES = ("360p", "480p", "720p", "1080p")
@@ -43,7 +43,7 @@ _CLIP_SIZES = option(
         "--preset",
         "presets",
         multiple=True,
-        type=click.Choice(_PRESETS),
+        type=one_of(_PRESETS),
         default=("veryfast",),
         help="Encode with this preset of x264; may be repeated.",
     ),
@@ -143,11 +143,11 @@ def case(job: str) -> None:
     options.RATE.but(default="30", help="Play this many frames per second."),
     option(
         "--faces",
-        type=click.IntRange(0, 4),
+        type=WholeNumber(0, 4),
         default=1,
         help="Play a clip with this many faces.",
     ),
-    options.SECONDS.but(type=click.FloatRange(min=2), default=60.0, help="Play for this time."),
+    options.SECONDS.but(type=Number(2), default=60.0, help="Play for this time."),
     options.MAX_LATENCY.but(help="Pass this limit on to 'crsr-video live'."),
     options.MODEL,
     _JSON,
@@ -185,12 +185,10 @@ def live(
 @section(
     "Options",
     _CLIP_SIZES.but(default="480p,720p,1080p"),
-    options.SECONDS.but(
-        type=click.FloatRange(min=1, max=10), default=8.0, help="Play each clip for this time."
-    ),
+    options.SECONDS.but(type=Number(1, 10), default=8.0, help="Play each clip for this time."),
     option(
         "--scrub-seconds",
-        type=click.FloatRange(min=0),
+        type=Number(0),
         default=20.0,
         help="Ask for frames at random positions for this time.",
     ),
@@ -292,7 +290,7 @@ def networks(
     "Options",
     option(
         "--size",
-        type=click.Choice(_SIZES),
+        type=one_of(_SIZES),
         default="1080p",
         help="Measure clips of this size.",
     ),
@@ -300,7 +298,7 @@ def networks(
         default="identity",
         help="Run these networks; the identity shows the cost of everything else.",
     ),
-    options.FRAMES.but(type=click.IntRange(min=8)),
+    options.FRAMES.but(type=WholeNumber(8)),
     options.RUNS,
     _JSON,
 )

@@ -7,6 +7,7 @@ import click
 
 from crsr_video.cli import options, settings_files
 from crsr_video.cli.commands import command, option, section
+from crsr_video.cli.values import one_of
 
 _COMMANDS = ("enhance", "preview", "tracks", "compare", "live", "studio", "bench")
 
@@ -18,7 +19,7 @@ _COMMANDS = ("enhance", "preview", "tracks", "compare", "live", "studio", "bench
     option(
         "--command",
         "name",
-        type=click.Choice(_COMMANDS),
+        type=one_of(_COMMANDS),
         default="enhance",
         help="Show the settings of this command.",
     ),

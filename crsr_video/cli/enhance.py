@@ -12,7 +12,7 @@ import click
 from crsr_video.cli import options, process, queue, settings_files
 from crsr_video.cli.commands import Common, command, option, section
 from crsr_video.cli.reporting import EXIT_PARTIAL, Reporter
-from crsr_video.cli.values import is_folder
+from crsr_video.cli.values import is_folder, one_of
 from crsr_video.config import PIPE_INPUTS, PIPE_OUTPUTS, Config, OutputSettings, ReadSettings
 from crsr_video.errors import ConfigError, FaceModelError, InputError
 
@@ -72,7 +72,7 @@ _run_options = section(
         option("--restart", is_flag=True, help="With --resume: discard finished parts."),
         option(
             "--on-error",
-            type=click.Choice(["fail", "passthrough"]),
+            type=one_of(["fail", "passthrough"]),
             default="fail",
             help="If a frame cannot be enhanced: stop, or pass the frame through unchanged.",
         ),
@@ -90,13 +90,13 @@ _pipe_options = section(
         option(
             "--format",
             "container",
-            type=click.Choice(PIPE_OUTPUTS),
+            type=one_of(PIPE_OUTPUTS),
             help="Write this to standard output; all but Matroska and MPEG-TS hold raw pictures"
             " unless --codec is given.  [default: nut]",
         ),
         option(
             "--input-format",
-            type=click.Choice(PIPE_INPUTS),
+            type=one_of(PIPE_INPUTS),
             help="Read this from standard input.  [default: detected]",
         ),
         options.SIZE,
@@ -132,7 +132,6 @@ def enhance(
     sources: tuple[Path, ...],
     output: str | None,
     as_json: bool,
-    scale: str,
     encoder_options: dict[str, str],
     input_format: str | None,
     **choices: Any,
@@ -156,7 +155,6 @@ def enhance(
     queue_settings = options.take(queue.QueueSettings, choices)
     _check_names(sources, output, is_recursive=queue_settings.recursive)
     config = Config.from_options(
-        scale=int(scale),
         output=options.take(OutputSettings, choices, options=encoder_options),
         reading=options.take(ReadSettings, choices, format=input_format),
         **choices,

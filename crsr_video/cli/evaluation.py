@@ -7,7 +7,7 @@ import click
 
 from crsr_video.cli import options, process
 from crsr_video.cli.commands import Common, command, option, section
-from crsr_video.cli.values import NamedFile, NumberList
+from crsr_video.cli.values import NamedFile, NumberList, WholeNumber, one_of
 
 _FILE = NamedFile(dir_okay=False)
 _FOLDER = NamedFile(file_okay=False)
@@ -33,11 +33,11 @@ _TIERS = (16, 32, 64, 128)
     ),
     option(
         "--framing",
-        type=click.Choice(["canonical", "wider"]),
+        type=one_of(["canonical", "wider"]),
         default="canonical",
         help="Show the part of the head that the models were trained to see.",
     ),
-    option("--limit", type=click.IntRange(1), help="Limit the faces of each row, and the videos."),
+    option("--limit", type=WholeNumber(1), help="Limit the faces of each row, and the videos."),
     option(
         "--degradations",
         "fixed",
@@ -54,13 +54,13 @@ _TIERS = (16, 32, 64, 128)
     ),
     option(
         "--genuine-faces",
-        type=click.IntRange(2),
+        type=WholeNumber(2),
         default=1000,
         help="Limit the real faces of each file and input size.",
     ),
     option(
         "--reference",
-        type=click.IntRange(2),
+        type=WholeNumber(2),
         default=1000,
         help="Compare real faces with this many photographs.",
     ),
@@ -77,7 +77,7 @@ _TIERS = (16, 32, 64, 128)
     option("--sheet", type=_FILE, help="Write a contact sheet (PNG) of all models."),
     option(
         "--sheet-faces",
-        type=click.IntRange(1),
+        type=WholeNumber(1),
         default=4,
         help="Show this many faces of each input size, and half as many real ones.",
     ),
@@ -93,7 +93,7 @@ _TIERS = (16, 32, 64, 128)
     option("--bf16", is_flag=True, help="Run the networks at bf16."),
     option(
         "--threads",
-        type=click.IntRange(1),
+        type=WholeNumber(1),
         default=1,
         help="Run the networks on this many CPU threads.",
     ),
@@ -141,7 +141,7 @@ def evaluate(
 @click.argument("results", metavar="RESULT...", type=_EXISTING, nargs=-1, required=True)
 @section(
     "Options",
-    option("--frames", type=click.IntRange(min=2), help="Measure only this many frames."),
+    option("--frames", type=WholeNumber(2), help="Measure only this many frames."),
     option("--json", "json_file", type=_FILE, help="Write the results to this file."),
     option(
         "--slices",
@@ -188,8 +188,8 @@ def evaluate_results(
         type=_EXISTING,
         help="Measure this training run or .safetensors file.  [default: the shipped weights]",
     ),
-    option("--limit", type=click.IntRange(min=1), help="Measure only this many pictures."),
-    option("--threads", type=click.IntRange(1), default=1, help="CPU threads of the networks."),
+    option("--limit", type=WholeNumber(1), help="Measure only this many pictures."),
+    option("--threads", type=WholeNumber(1), default=1, help="CPU threads of the networks."),
 )
 def evaluate_background(
     pictures: Path, model: Path | None, limit: int | None, threads: int
@@ -227,9 +227,9 @@ def evaluate_background(
         default="1,2,3",
         help="Train every method once with each of these seeds.",
     ),
-    option("--steps", type=click.IntRange(1), default=2000, help="Steps of every method."),
+    option("--steps", type=WholeNumber(1), default=2000, help="Steps of every method."),
     option("--size", default="small", help="Network size: small or fast."),
-    option("--limit", type=click.IntRange(3), help="Limit the measured faces of each kind."),
+    option("--limit", type=WholeNumber(3), help="Limit the measured faces of each kind."),
 )
 @click.pass_obj
 def evaluate_paper(common: Common, /, output: Path, **values: Any) -> None:
@@ -267,7 +267,7 @@ def evaluate_paper(common: Common, /, output: Path, **values: Any) -> None:
         help="Measure instead how many people keep their number after cuts. --faces names a folder"
         " with several pictures of some people.",
     ),
-    option("--frames", type=click.IntRange(min=1), help="Limit each scene to this many frames."),
+    option("--frames", type=WholeNumber(1), help="Limit each scene to this many frames."),
     option(
         "--faces",
         type=_EXISTING,

@@ -8,6 +8,7 @@ import click
 from crsr_video.cli import options
 from crsr_video.cli.commands import Common, command, option
 from crsr_video.cli.reporting import Reporter
+from crsr_video.cli.values import one_of
 
 if TYPE_CHECKING:
     from crsr_video.track.face_models import ModelStatus
@@ -87,7 +88,7 @@ def _face_model_row(state: "ModelStatus") -> dict[str, str]:
 
 
 @command(short_help="Print the completion script for a shell.")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=one_of(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, /, shell: str) -> None:
     """Print a script that completes crsr-video's commands and options.

@@ -10,7 +10,7 @@ import click
 from crsr_video.cli import options, process
 from crsr_video.cli.commands import Common, command, option, section
 from crsr_video.cli.reporting import Reporter
-from crsr_video.cli.values import parse_pairs
+from crsr_video.cli.values import Time, WholeNumber, parse_pairs
 from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.formatting import format_count
 
@@ -43,7 +43,7 @@ _stream_options = section(
         "--preview",
         is_flag=False,
         flag_value=0,
-        type=click.IntRange(0, 65535),
+        type=WholeNumber(0, 65535, example="8080"),
         metavar="[PORT]",
         help="Serve a page for a browser on this machine that shows before and after, and sets the"
         " strength.",
@@ -77,16 +77,14 @@ _source_options = section(
     option("--loop", is_flag=True, help="With --realtime: repeat the file."),
     option(
         "--connect-timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Time(above_zero=True),
         default=10.0,
-        metavar="SECONDS",
         help="Give up if the first frame or the sink takes longer.",
     ),
     option(
         "--stall-timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Time(above_zero=True),
         default=5.0,
-        metavar="SECONDS",
         help="Reconnect to a network source that is silent for this time.",
     ),
     option(

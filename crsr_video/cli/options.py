@@ -11,18 +11,23 @@ from crsr_video.cli.commands import OVERWRITE as OVERWRITE
 from crsr_video.cli.commands import Declaration, option, section
 from crsr_video.cli.values import (
     BitRate,
+    FaceWidth,
     FrameRate,
     FrameSize,
     NamedFile,
+    Number,
     ReportFile,
+    ScaleFactor,
+    Share,
     Time,
     TrackIds,
+    WholeNumber,
+    one_of,
     parse_pairs,
     parse_people,
 )
 from crsr_video.config import (
     DECODING,
-    SCALES,
     UPSCALERS,
     BackgroundMode,
     Precision,
@@ -54,21 +59,20 @@ PRESET_NAME = option(
 
 STRENGTH = option(
     "--strength",
-    type=click.FloatRange(0, 1),
+    type=Share(),
     default=1.0,
     help="Set how much of the correction is applied; 0 changes nothing.",
 )
 REGION = option(
     "--region",
-    type=click.Choice(get_args(Region)),
+    type=one_of(get_args(Region)),
     default="head",
     help="Enhance the whole head, with hair, ears and neck, or only the face.",
 )
 MIN_FACE = option(
     "--min-face",
-    type=click.FloatRange(min=0),
+    type=FaceWidth(),
     default=16.0,
-    metavar="PX",
     help="Leave faces alone that are narrower than this many pixels.",
 )
 TRACKS = option(
@@ -85,12 +89,12 @@ PEOPLE = (
         metavar="ID=SETTING",
         multiple=True,
         callback=parse_people,
-        help="Set ID=off, ID=on or ID=strength:0..1, such as 3,5=strength:0.5; may be repeated.",
+        help="Set ID=off, ID=on or ID=STRENGTH, such as 3,5=0.5; may be repeated.",
     ),
     option(
         "--max-faces",
         metavar="N",
-        type=click.IntRange(min=1),
+        type=WholeNumber(1),
         help="Enhance at most the N largest faces of a frame.",
     ),
 )
@@ -103,7 +107,7 @@ MODEL = option(
 )
 TEXTURE = option(
     "--texture",
-    type=click.FloatRange(0, 1),
+    type=Share(),
     default=0.75,
     help="Draw only certain detail (0), up to plausible skin and hair texture (1).",
 )
@@ -120,7 +124,7 @@ DEVICE = option(
 )
 PRECISION = option(
     "--precision",
-    type=click.Choice(get_args(Precision)),
+    type=one_of(get_args(Precision)),
     default="auto",
     help="Run the networks in this number format.",
 )
@@ -138,7 +142,7 @@ DURATION = option("--duration", type=Time(above_zero=True), help="Take only this
 END = option("--end", type=Time(above_zero=True), help="Stop at this time of INPUT.")
 HWACCEL = option(
     "--hwaccel",
-    type=click.Choice(DECODING),
+    type=one_of(DECODING),
     default=DECODING[0],
     help="Decode files on this kind of device if there is one; auto tries all.",
 )
@@ -152,25 +156,25 @@ OUTPUT = option("-o", "--output", metavar="OUTPUT", type=NamedFile(), help="Writ
 PURPOSE = option(
     "--for",
     "purpose",
-    type=click.Choice(get_args(Purpose)),
+    type=one_of(get_args(Purpose)),
     help="Choose codec, size and container: 'share' is small and plays everywhere, 'edit' suits"
     " editing programs, and 'archive' is lossless and large.",
 )
 SCALE = option(
     "--scale",
-    type=click.Choice([str(scale) for scale in SCALES]),
-    default="1",
+    type=ScaleFactor(),
+    default=1,
     help="Enlarge the whole picture; faces get the full resolution of the network.",
 )
 BACKGROUND = option(
     "--background",
-    type=click.Choice(get_args(BackgroundMode)),
+    type=one_of(get_args(BackgroundMode)),
     default="keep",
     help="Also remove artifacts around the faces (clean), or enlarge without blur (restore); slow.",
 )
 UPSCALER = option(
     "--upscaler",
-    type=click.Choice(UPSCALERS),
+    type=one_of(UPSCALERS),
     default=UPSCALERS[0],
     help="Enlarge the background with this filter.",
 )
@@ -182,7 +186,7 @@ CODEC = option(
 )
 CRF = option(
     "--crf",
-    type=click.FloatRange(min=0),
+    type=Number(0, example="18", hint="lower is better and larger"),
     help="Set the constant quality of the encoder: lower is better and larger."
     "  [default: visually lossless]",
 )
@@ -212,24 +216,22 @@ JSON_OBJECT = option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 # Measuring ----------------------------------------------------------------------------------------
 
-FRAMES = option("--frames", type=click.IntRange(min=12), default=100, help="Length of the clip.")
+FRAMES = option("--frames", type=WholeNumber(12), default=100, help="Length of the clip.")
 RUNS = option(
     "--runs",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     default=3,
     help="Measure this many times, and print the medians.",
 )
-SEED = option("--seed", type=click.IntRange(min=0), default=0, help="Seed of random choices.")
+SEED = option("--seed", type=WholeNumber(0), default=0, help="Seed of random choices.")
 MAX_LATENCY = option(
     "--max-latency",
-    type=click.FloatRange(5, 60_000),
+    type=Number(5, 60_000, units={"ms": 1.0, "s": 1000.0}, example="80"),
     default=80.0,
     metavar="MS",
     help="Keep 19 of 20 frames below this delay from arrival to departure.",
 )
-SECONDS = option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this time."
-)
+SECONDS = option("--seconds", type=Time(above_zero=True), help="Stop after this time.")
 
 # Groups of options --------------------------------------------------------------------------------
 

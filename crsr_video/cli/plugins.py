@@ -13,6 +13,7 @@ import click
 
 from crsr_video.cli import options, process
 from crsr_video.cli.commands import Common, command, group, option, section
+from crsr_video.cli.values import FaceWidth, Time, WholeNumber
 
 if TYPE_CHECKING:
     from crsr_video.plugins.status import Status
@@ -204,7 +205,7 @@ def _status_lines(found: "Status", server_running: bool) -> list[str]:
         help="Enhance the whole head, with hair, ears and neck, or only the face."
         "  [default: face; head with --pipe]",
     ),
-    options.MIN_FACE.but(type=click.FloatRange(0, 256)),
+    options.MIN_FACE.but(type=FaceWidth(256)),
     options.MODEL,
     options.TRACKS.but(type=click.Path(path_type=Path, exists=True, dir_okay=False)),
     option(
@@ -252,8 +253,9 @@ def _check_effect_options(values: dict[str, Any]) -> None:
     then pass unchanged.
     """
     from crsr_video import weights
-    from crsr_video.config import EnhancerConfig, parse_people
+    from crsr_video.config import EnhancerConfig
     from crsr_video.errors import ConfigError
+    from crsr_video.parsing import parse_people
     from crsr_video.track import tracks_file
 
     model = values["model"]
@@ -305,15 +307,14 @@ def _pipe_words(values: dict[str, Any]) -> tuple[str, ...]:
 @command(short_help="Run the server that effects in editors and FFmpeg use.")
 @option(
     "--idle",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0),
+    type=Time(),
     default=60.0,
     help="Stop after this time without a client, or ten times as long without a frame; 0: never.",
 )
 @options.MODEL.but(help="Load these networks at the start.")
 @option(
     "--threads",
-    type=click.IntRange(1, 64),
+    type=WholeNumber(1, 64),
     default=max(1, min(4, (os.cpu_count() or 1) // 2)),
     help="Enhance at most this many frames at the same time.",
 )

@@ -28,7 +28,7 @@ from crsr_video.cli.summaries import (
     summary_text,
     why_nothing_changed,
 )
-from crsr_video.cli.values import is_folder
+from crsr_video.cli.values import Number, WholeNumber, is_folder
 from crsr_video.config import Config
 from crsr_video.formatting import format_count
 
@@ -65,7 +65,7 @@ queue_options = section(
     option(
         "--jobs",
         metavar="N",
-        type=click.IntRange(min=1),
+        type=WholeNumber(1),
         help="Enhance N files at a time in separate processes; with --ray, use N workers."
         "  [default: 1; with --ray, as many as fit]",
     ),
@@ -78,14 +78,14 @@ queue_options = section(
         option(
             "--ray-cpus",
             metavar="N",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Number(above=0),
             default=1.0,
             help="Reserve N CPUs of the cluster for each worker.",
         ),
         option(
             "--ray-gpus",
             metavar="N",
-            type=click.FloatRange(min=0),
+            type=Number(0),
             default=0.0,
             help="Reserve N GPUs for each worker; 0.25 puts four workers on one.",
         ),

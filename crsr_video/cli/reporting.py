@@ -1,6 +1,7 @@
 """Output of a run: progress, notices and a summary for people, or JSON events for programs."""
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,16 @@ EXIT_PARTIAL = 3
 
 PROGRESS_SECONDS = 0.5
 """Shortest time between two progress events."""
+
+_OPTION_NAMES = {
+    "container": "--format",
+    "format": "--input-format",
+    "options": "-x",
+    "purpose": "--for",
+    "people": "--face",
+    "patterns": "--pattern",
+}
+"""Options whose names differ from those of the settings in Python."""
 
 
 class Reporter:
@@ -107,6 +118,8 @@ class Reporter:
     def event(self, event: str, **facts: Any) -> None:
         """Print a JSON event, if the user asked for events."""
         if self._json:
+            if "message" in facts:
+                facts["message"] = with_option_names(facts["message"])
             click.echo(json.dumps({"event": event, **facts}), err=self._events_to_stderr)
 
     def say(self, line: str) -> None:
@@ -154,8 +167,18 @@ def progress_bar(total: int, label: str, unit: str) -> Any:
 
 
 def printable(text: str) -> str:
-    """Return a text on one line, with unprintable characters escaped as in Python.
+    """Return a message on one line, with option names and with escaped unprintable characters.
 
     File names may contain line breaks and terminal control sequences.
     """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    named = with_option_names(text)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in named)
+
+
+def with_option_names(message: str) -> str:
+    """Replace names of settings in Python, which stand between backticks, with option names."""
+    return re.sub(
+        "`([a-z_]+)`",
+        lambda name: _OPTION_NAMES.get(name[1], "--" + name[1].replace("_", "-")),
+        message,
+    )

@@ -7,6 +7,7 @@ import click
 
 from crsr_video.cli import options
 from crsr_video.cli.commands import Common, command, option, section
+from crsr_video.cli.values import one_of
 
 if TYPE_CHECKING:
     from crsr_video.export import Format, Part, Precision
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
     option(
         "--format",
         "format_",
-        type=click.Choice(["onnx", "torchscript"]),
+        type=one_of(["onnx", "torchscript"]),
         default="onnx",
         help="Write this format; ONNX needs the extra 'export'.",
     ),
     option(
         "--part",
-        type=click.Choice(["consistifier", "superresolver", "pair"]),
+        type=one_of(["consistifier", "superresolver", "pair"]),
         default="pair",
         help="Write one network, or both chained.",
     ),
     options.PRECISION.but(
-        type=click.Choice(["fp32", "fp16"]),
+        type=one_of(["fp32", "fp16"]),
         default="fp32",
         help="Store the weights in this format; input and output stay fp32.",
     ),

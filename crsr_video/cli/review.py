@@ -10,7 +10,7 @@ from crsr_video.cli import options, process
 from crsr_video.cli.commands import Common, command, option, section
 from crsr_video.cli.reporting import EXIT_PARTIAL, Reporter
 from crsr_video.cli.summaries import damage_text, stage_line, timing_facts, timing_line
-from crsr_video.cli.values import NamedFile, Time
+from crsr_video.cli.values import NamedFile, Time, WholeNumber
 from crsr_video.config import EnhancerConfig
 from crsr_video.formatting import format_count, format_time
 
@@ -59,7 +59,7 @@ def tracks(
 
     \b
     crsr-video tracks party.mp4 --sheet people.png
-    crsr-video enhance party.mp4 --tracks party.tracks.json --face 2=off --face 3=strength:0.5
+    crsr-video enhance party.mp4 --tracks party.tracks.json --face 2=off --face 3=0.5
     crsr-video tracks party.mp4 -o tracks.json --draw overlay.mp4
     """
     options.replace_end(choices)
@@ -192,7 +192,6 @@ def preview(
     at: float,
     output: Path | None,
     overwrite: bool,
-    scale: str,
     **choices: Any,
 ) -> None:
     """Write a picture of one frame of INPUT before and after, to try settings in seconds.
@@ -201,7 +200,7 @@ def preview(
     crsr-video preview holiday.mp4 --at 0:12.5
     crsr-video preview holiday.mp4 --at 75 --strength 0.6 -o look.png
     """
-    config = EnhancerConfig.from_options(scale=int(scale), **choices)
+    config = EnhancerConfig.from_options(**choices)
     # Imported here because torch takes seconds, and wrong options should fail at once.
     from crsr_video.inspection import single_frame
     from crsr_video.track import litert
@@ -228,7 +227,7 @@ def preview(
     option("--split", is_flag=True, help="Show the left half before and the right half after."),
     option(
         "--faces",
-        type=click.IntRange(min=1),
+        type=WholeNumber(1),
         default=12,
         help="Show at most this many close-ups in a .png or .jpg.",
     ),

@@ -7,16 +7,22 @@ import click
 
 from crsr_video.cli import process
 from crsr_video.cli.commands import command, option, section
+from crsr_video.cli.values import WholeNumber
 
 
 @command(short_help="Preview and export in the browser.")
 @click.argument("paths", type=click.Path(path_type=Path, exists=True), nargs=-1)
 @section(
     "Options",
-    option("--port", type=click.IntRange(0, 65535), default=0, help="Port; 0 takes a free one."),
+    option(
+        "--port",
+        type=WholeNumber(0, 65535, example="8080"),
+        default=0,
+        help="Port; 0 takes a free one.",
+    ),
     option("--host", default="127.0.0.1", help="Address to listen on."),
     option("--no-browser", is_flag=True, help="Print the address and do not open a browser."),
-    option("--jobs", type=click.IntRange(1), default=1, help="Exports at a time."),
+    option("--jobs", type=WholeNumber(1), default=1, help="Exports at a time."),
     option(
         "--work-folder",
         type=click.Path(path_type=Path, file_okay=False),

@@ -11,7 +11,7 @@ import click
 
 from crsr_video.cli import options, process
 from crsr_video.cli.commands import command, group, option, section
-from crsr_video.cli.values import NamedFile
+from crsr_video.cli.values import NamedFile, Number, WholeNumber, one_of
 
 _FOLDER = NamedFile(file_okay=False)
 _FILE = NamedFile(dir_okay=False)
@@ -24,7 +24,7 @@ _PACK = options.OUTPUT.but(type=_FILE, required=True, help="Write this pack (.pa
 @section(
     "Options",
     _PACK,
-    option("--quality", type=click.IntRange(1, 100), default=95, help="WebP quality."),
+    option("--quality", type=WholeNumber(1, 100), default=95, help="WebP quality."),
     option("--patches", is_flag=True, help="Pack patches of whole pictures instead of faces."),
 )
 def prepare(pictures: Path, output: Path, quality: int, *, patches: bool) -> None:
@@ -49,14 +49,10 @@ def prepare(pictures: Path, output: Path, quality: int, *, patches: bool) -> Non
 @section(
     "Options",
     _PACK,
-    option("--every", type=click.IntRange(1), default=5, help="Use each N-th frame."),
-    option(
-        "--smallest", type=click.FloatRange(8), default=12.0, help="Least face width in pixels."
-    ),
-    option(
-        "--largest", type=click.FloatRange(8), default=160.0, help="Largest face width in pixels."
-    ),
-    option("--per-track", type=click.IntRange(1), default=12, help="Most faces of one track."),
+    option("--every", type=WholeNumber(1), default=5, help="Use each N-th frame."),
+    option("--smallest", type=Number(8), default=12.0, help="Least face width in pixels."),
+    option("--largest", type=Number(8), default=160.0, help="Largest face width in pixels."),
+    option("--per-track", type=WholeNumber(1), default=12, help="Most faces of one track."),
 )
 def harvest(videos: Sequence[Path], output: Path, **criteria: Any) -> None:
     """Cut aligned faces out of VIDEOS (files or folders) at the size they were filmed in."""
@@ -84,8 +80,8 @@ _FACES = click.argument("faces", type=_ANY)
 _training_options = section(
     "Options",
     options.OUTPUT.but(type=_FOLDER, required=True, help="Folder of the run."),
-    option("--minutes", type=click.FloatRange(0.01), help="Length of the run in minutes."),
-    option("--steps", type=click.IntRange(1), help="Length of the run in steps."),
+    option("--minutes", type=Number(0.01), help="Length of the run in minutes."),
+    option("--steps", type=WholeNumber(1), help="Length of the run in steps."),
     option(
         "--from",
         "start",
@@ -106,7 +102,7 @@ _training_options = section(
     ),
     option(
         "--framing",
-        type=click.Choice(["canonical", "wider"]),
+        type=one_of(["canonical", "wider"]),
         default="canonical",
         help="Crop of the head; 'wider' is that of the .npz.",
     ),
@@ -117,7 +113,7 @@ _training_options = section(
         metavar="NAME=VALUE",
         help="Change a setting of the method; may be repeated.",
     ),
-    option("--pause", type=click.FloatRange(0.01), help="Pause after this many minutes."),
+    option("--pause", type=Number(0.01), help="Pause after this many minutes."),
     options.SEED,
     options.DEVICE.but(metavar="cpu|cuda[:N]", default="cpu"),
     option("--threads", default=1, help="CPU threads of the networks."),
@@ -136,12 +132,12 @@ def _add_method(name: str, text: str) -> None:
     command.__doc__ = text
     wrapped: Callable[..., Any] = _FACES(_training_options(command))
     if name == "baseline":
-        wrapped = click.argument("variant", type=click.Choice(["blind", "uda", "lrgan"]))(wrapped)
+        wrapped = click.argument("variant", type=one_of(["blind", "uda", "lrgan"]))(wrapped)
     if name == "joint":
         wrapped = option(
             "--supervision",
             "variant",
-            type=click.Choice(["joint", "footage", "both"]),
+            type=one_of(["joint", "footage", "both"]),
             default="joint",
             help="joint: synthetic pairs; footage: genuine footage, as in the paper; both.",
         )(wrapped)

@@ -90,7 +90,7 @@ def export(
                 bound = BOUNDS[precision]
                 difference = modules.largest_difference(pair, part, opened, bound)
     except FileExistsError:
-        raise OutputError(f"'{path}' exists: --overwrite replaces it") from None
+        raise OutputError(f"'{path}' exists: `overwrite` replaces it") from None
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
     pictures = 0 if difference is None else 2 * len(modules.SHAPES)
@@ -101,7 +101,7 @@ def _check_path(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise OutputError(f"cannot write '{path}': it is a folder")
     if path.exists() and not overwrite:
-        raise OutputError(f"'{path}' exists: --overwrite replaces it")
+        raise OutputError(f"'{path}' exists: `overwrite` replaces it")
     if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         reason = "is not writable" if path.parent.is_dir() else "does not exist"
         raise OutputError(f"cannot write '{path}': its folder {reason}")

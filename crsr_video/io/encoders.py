@@ -49,7 +49,10 @@ _FOR_CODEC: dict[str, tuple[str, ...]] = {
 }
 """Encoders of each codec, in order of preference. Other codecs are replaced by `FALLBACK`."""
 
-_ALIASES = {"h265": "hevc", "x264": "h264", "x265": "hevc"}
+_ALIASES = {
+    **dict.fromkeys(("h.264", "x264", "avc"), "h264"),
+    **dict.fromkeys(("h265", "h.265", "x265"), "hevc"),
+}
 """Other usual names of codecs."""
 
 _LISTED = (

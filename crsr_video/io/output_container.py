@@ -45,7 +45,7 @@ def destination_for(
         return destination, container or destination.container, ()
     if container is not None:
         raise ConfigError(
-            "--format is for standard output (-o -): a file's suffix selects its format"
+            "`container` is for standard output (-o -): a file's suffix selects its format"
         )
     if output is None and source.is_pipe:
         raise ConfigError("standard input has no name to follow: use -o to name the result")

@@ -91,7 +91,7 @@ def check_output(path: Path, source: Path | None, overwrite: bool) -> None:
         if source is not None and path.exists() and path.samefile(source):
             raise OutputError(f"{path}: is the source itself")
         if os.path.lexists(path) and not overwrite:
-            raise OutputError(f"{path}: exists already; --overwrite replaces it")
+            raise OutputError(f"{path}: exists already; `overwrite` replaces it")
         if not path.parent.is_dir():
             raise OutputError(f"{path.parent}: no such folder")
         if not os.access(path.parent, os.W_OK | os.X_OK):

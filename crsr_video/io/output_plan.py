@@ -245,7 +245,7 @@ def refuse_losses(plan: OutputPlan, settings: OutputSettings) -> OutputPlan:
     """
     if settings.strict and plan.notices:
         raise OutputError(
-            f"{plan.name}: not written because of --strict: {'; '.join(plan.notices)}"
+            f"{plan.name}: not written because of `strict`: {'; '.join(plan.notices)}"
         )
     return plan
 

@@ -320,7 +320,7 @@ class Writer(OutputWriter):
         found = (*losses, *self.losses)
         if self._is_strict and found:
             why = "; ".join(dict.fromkeys(found))
-            raise OutputError(f"{self.plan.name}: not written because of --strict: {why}")
+            raise OutputError(f"{self.plan.name}: not written because of `strict`: {why}")
 
     @property
     def losses(self) -> tuple[str, ...]:

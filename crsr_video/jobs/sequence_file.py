@@ -151,7 +151,7 @@ def _new_pictures(output: Path, *, overwrite: bool) -> Iterator[Path]:
         existing = {}
     if existing and not overwrite:
         first = next(iter(existing.values()))
-        raise OutputError(f"{first}: exists already; --overwrite replaces it")
+        raise OutputError(f"{first}: exists already; `overwrite` replaces it")
     try:
         folder = Path(tempfile.mkdtemp(prefix=".crsr-", dir=output.parent))
     except OSError as error:

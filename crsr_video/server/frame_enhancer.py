@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from crsr_video import pipeline
 from crsr_video.closing import Closing
-from crsr_video.config import EnhancerConfig, parse_people
+from crsr_video.config import EnhancerConfig
+from crsr_video.parsing import parse_people
 from crsr_video.server.protocol import EffectFlag, EffectSettings, FrameDone
 from crsr_video.server.recorded_faces import RecordedFaces
 from crsr_video.server.shared_models import SharedModels

@@ -196,7 +196,7 @@ class EffectSettings:
         flags: Switches.
         model: Name of shipped weights, or absolute path of a safetensors file.
         tracks: Absolute path of a tracks file, or an empty text to detect the faces.
-        persons: People to enhance and their settings, as `config.parse_people` reads them.
+        persons: People to enhance and their settings, as `parsing.parse_people` reads them.
     """
 
     kind: ClassVar = MessageKind.SETTINGS

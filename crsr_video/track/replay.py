@@ -49,7 +49,7 @@ class Replay(Stage[Frame, TrackedFrame]):
         least = self._recording.settings.min_face
         if self._min_face < least:
             messages.append(
-                f"{self._name} was made with --min-face {least:g}, so it has no smaller faces"
+                f"{self._name} was made with `min_face` {least:g}, so it has no smaller faces"
             )
         if self._missing:
             frames = "1 frame is" if self._missing == 1 else f"{self._missing} frames are"

@@ -204,7 +204,7 @@ def test_a_bad_journal_leads_to_restart(
 ) -> None:
     work.stop_after_first_segment(monkeypatch)
     ATTACKS[attack](work)
-    with pytest.raises(OutputError, match="--restart discards it"):
+    with pytest.raises(OutputError, match="`restart` discards it"):
         work.resume()
     assert not work.output.exists()
     assert work.resume(restart=True) == 0

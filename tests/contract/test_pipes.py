@@ -140,7 +140,7 @@ def test_lost_tags_are_named(tmp_path: Path) -> None:
         assert any("colour tags (bt2020, smpte2084" in told for told in notices)
         kept = plan_output(decoder.source, "-", OutputSettings(container="matroska")).notices
         assert not any("colour tags" in told for told in kept)
-        with pytest.raises(OutputError, match=r"standard output: not written because of --strict"):
+        with pytest.raises(OutputError, match=r"standard output: not written because of `strict`"):
             plan_output(decoder.source, "-", OutputSettings(strict=True))
 
 

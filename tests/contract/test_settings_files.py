@@ -44,7 +44,7 @@ def test_values_come_from_the_nearest_place(own: Path, clip: Path) -> None:
     beside = str(clip.with_name("crsr-video.toml"))
     assert shown["--min-face"] == {"value": "30", "origin": beside}
     assert shown["--codec"] == {"value": "h265", "origin": str(own)}
-    assert shown["--scale"] == {"value": "1", "origin": "default"}
+    assert shown["--scale"] == {"value": 1, "origin": "default"}
 
 
 def test_a_run_uses_the_files_and_says_so(own: Path, clip: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_run_uses_the_files_and_says_so(own: Path, clip: Path) -> None:
     ("text", "message"),
     [
         ("[enhance]\nstrenght = 1\n", "'enhance' has no option --strenght"),
-        ("[enhance]\nstrength = 3\n", "strength: 3.0 is not in the range"),
+        ("[enhance]\nstrength = 3\n", "strength: 3 is not between 0 and 1"),
         ("[enhance\n", "is no valid TOML"),
         ("enhance = 3\n", "'enhance' must be a table"),
         ('[enhance]\noutput = "a.mp4"\n', "--output cannot be set beside an input"),

@@ -165,7 +165,7 @@ def _muxer(suffix: str) -> str:
 def test_strict_refuses_before_anything_is_written(tmp_path: Path) -> None:
     source = make_rich_clip(tmp_path / "a.mkv", **CONTENTS[".mkv"])
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(OutputError, match=r"b\.mp4: not written because of --strict: .*left out"):
+    with pytest.raises(OutputError, match=r"b\.mp4: not written because of `strict`: .*left out"):
         enhance(source, tmp_path / "b.mp4", STRICT)
     with pytest.raises(OutputError, match="does not hold chapters"):
         enhance(source, tmp_path / "b.ts", STRICT)

@@ -73,5 +73,5 @@ def test_lost_transparency_is_named(
     source = source_of(tmp_path, codec, suffix)
     run = enhance(source, tmp_path / f"out{result}", OutputSettings(codec=wanted), faces=())
     assert [line for line in run.notices if "transparen" in line or "converted" in line]
-    with pytest.raises(OutputError, match="--strict"):
+    with pytest.raises(OutputError, match="`strict`"):
         enhance(source, tmp_path / f"s{result}", OutputSettings(codec=wanted, strict=True))

@@ -12,9 +12,9 @@ from crsr_video.config import (
     OutputSettings,
     PersonSettings,
     ReadSettings,
-    parse_people,
 )
 from crsr_video.errors import ConfigError
+from crsr_video.parsing import parse_people
 
 NAN, INFINITE = float("nan"), float("inf")
 

@@ -17,7 +17,7 @@ LAYERS = [
     ["_version"],
     ["crsr_video"],  # the version, and lazy names
     ["errors", "types", "config", "closing"],
-    ["files", "formatting", "memory", "records", "stopwatch", "versions"],
+    ["files", "formatting", "memory", "parsing", "records", "stopwatch", "versions"],
     ["private_folder"],
     ["imaging"],
     ["networks"],

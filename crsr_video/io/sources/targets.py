@@ -298,8 +298,8 @@ def _check_shape(
     # A live source may also have a rate if it is a stream without timestamps.
     has_rate = settings.rate is not None and not is_live
     if not takes_shape and (settings.size or settings.pixel_format or has_rate):
-        sources = "--input-format rawvideo" + (" and cameras" if is_live else "")
-        raise ConfigError(f"size, pixel-format and rate are for {sources} only")
+        sources = "`format` rawvideo" + (" and cameras" if is_live else "")
+        raise ConfigError(f"`size`, `pixel_format` and `rate` are for {sources} only")
     if settings.size is not None:
         width, height = settings.size
         limits.check_size("raw video" if name == "rawvideo" else "camera", width, height)

@@ -142,7 +142,7 @@ def _check_options(
     patterns: Sequence[str],
 ) -> None:
     if patterns and not recursive:
-        raise ConfigError("--pattern selects files in folders and needs --recursive")
+        raise ConfigError("`patterns` select files in folders and need `recursive`")
     if "-" in map(str, (*inputs, folder)):
         raise ConfigError("standard input and output can be used for one video only")
     if folder is not None and (
@@ -175,7 +175,7 @@ class _Walk:
             if not _is_folder(path):
                 yield path, Path()
             elif not self._recursive:
-                self._refuse(path, "is a folder; --recursive takes the videos and pictures in it")
+                self._refuse(path, "is a folder; `recursive` takes the videos and pictures in it")
             elif self._is_inside_results(path):
                 message = f"is inside the output folder {self._folder}, so results would be sources"
                 self._refuse(path, message, "ConfigError")
@@ -197,7 +197,7 @@ class _Walk:
                 if self._overwrite and (names or folders):
                     # Results and the user's videos look alike, and a video could be lost.
                     raise ConfigError(
-                        f"{here}: is inside {top} and not empty, so --overwrite could replace "
+                        f"{here}: is inside {top} and not empty, so `overwrite` could replace "
                         "a source"
                     )
                 self._found.notices.append(f"{here} is left out because results are written there")
@@ -245,7 +245,7 @@ def _why_left_out(
     if name.startswith("."):
         return _HIDDEN
     if patterns and not any(fnmatch(inner if "/" in p else name, p) for p in patterns):
-        return "because no --pattern matches"
+        return "because no pattern matches"
     if not patterns and path.suffix.lower() not in SUFFIXES and not _is_ogg_video(path):
         return "because they are no videos or pictures"
     return "as results of earlier runs" if _is_result(name, stems) else None

@@ -108,7 +108,7 @@ def is_done(job: Job, config: Config) -> bool:
         return False
     if job.output.samefile(job.source):
         return False  # `enhance` refuses this with a message.
-    advice = "--overwrite replaces it"
+    advice = "`overwrite` replaces it"
     if job.output.stat().st_mtime < job.source.stat().st_mtime:
         raise OutputError(f"{job.output}: exists, but is older than {job.source}; {advice}")
     if still_files.is_still(job.output):

@@ -28,7 +28,7 @@ class Overviews:
         self._rows: list[OverviewRow] = []
         for path in self.paths:
             if path.exists() and not (config.job.overwrite or is_overview(path)):
-                raise OutputError(f"{path}: exists already; --overwrite replaces it")
+                raise OutputError(f"{path}: exists already; `overwrite` replaces it")
 
     def refuse(self, refused: Sequence[Refused]) -> None:
         """Add the inputs that could not become jobs."""

@@ -148,7 +148,7 @@ class WorkFolder:
             yield
         except (OSError, ValueError, LookupError, TypeError, AttributeError, ConfigError) as error:
             journal = self._folder.path / _JOURNAL
-            raise OutputError(f"{journal}: is not valid; --restart discards it") from error
+            raise OutputError(f"{journal}: is not valid; `restart` discards it") from error
 
     def _new_plan(self, source: Path, output: Path, config: Config, length: int | None) -> Plan:
         new = plan(source, config, output, length=length)
@@ -174,7 +174,7 @@ class WorkFolder:
     def _resumed_plan(self, source: Path, output: Path, config: Config) -> Plan:
         """Return the plan of the earlier run."""
         record = self._journal.records[0]
-        prefix, advice = f"{self._folder.path}: contains work begun", "--restart discards it"
+        prefix, advice = f"{self._folder.path}: contains work begun", "`restart` discards it"
         if record.get("format") != _FORMAT:
             raise OutputError(f"{prefix} by another version of crsr-video; {advice}")
         header = from_json(_Header, record)

@@ -115,7 +115,7 @@ def test_a_refused_file_leaves_nothing(model, tmp_path, monkeypatch):
 def test_an_existing_file_is_kept_unless_told(model, tmp_path):
     path = tmp_path / "net.pt"
     path.write_text("mine")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="`overwrite`"):
         export(model, path, format="torchscript")
     assert path.read_text() == "mine"
     export(model, path, format="torchscript", overwrite=True)

@@ -92,5 +92,5 @@ def test_a_greater_least_size_skips_more_faces():
 
 def test_a_least_size_below_the_recorded_one_is_reported():
     assert Replay(recording(20.0), NAME, min_face=16.0).notices == (
-        "t.json was made with --min-face 20, so it has no smaller faces",
+        "t.json was made with `min_face` 20, so it has no smaller faces",
     )

@@ -64,7 +64,7 @@ def test_patterns_select_files(tmp_path: Path) -> None:
     ):
         found = find([tmp_path / "in"], None, Config(), recursive=True, patterns=patterns)
         assert list(pairs(found, tmp_path / "in")) == expected
-    with pytest.raises(ConfigError, match="--recursive"):
+    with pytest.raises(ConfigError, match="`recursive`"):
         find([tmp_path / "in"], None, Config(), patterns=("*",))
 
 
@@ -88,7 +88,7 @@ def test_a_file_that_is_given_twice_is_done_once(tmp_path: Path) -> None:
     assert [job.source for job in found.jobs] == [clip]
     assert len(found.notices) == 2
     assert "is done once" in found.notices[0]
-    assert "--recursive" in found.refused[0].message  # The folder is refused, and the rest is done.
+    assert "`recursive`" in found.refused[0].message  # The folder is refused, and the rest is done.
 
 
 def test_results_are_never_sources(tmp_path: Path) -> None:

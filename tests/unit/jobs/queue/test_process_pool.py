@@ -136,7 +136,7 @@ def test_another_file_under_the_name_of_a_result_is_kept(tmp_path: Path, how: st
     there = job.output.read_bytes()
     [failed] = run([job])
     assert expected in failed.message
-    assert "--overwrite" in failed.message
+    assert "`overwrite`" in failed.message
     assert job.output.read_bytes() == there
 
 

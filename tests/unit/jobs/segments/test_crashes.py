@@ -193,10 +193,10 @@ def test_work_of_a_different_run_is_refused(
 ) -> None:
     output = tmp_path / "out.mp4"
     folder = stopped(source, output, monkeypatch)
-    with pytest.raises(OutputError, match=r"begun with strength 1\.0 \(now 0\.5\); --restart"):
+    with pytest.raises(OutputError, match=r"begun with strength 1\.0 \(now 0\.5\); `restart`"):
         resume(source, output, strength=0.5)
     other = make_video(tmp_path / "other.mp4", frames=45, size=(64, 64))
-    with pytest.raises(OutputError, match="different content of the source; --restart"):
+    with pytest.raises(OutputError, match="different content of the source; `restart`"):
         resume(other, output)
     assert folder.exists()
     assert resume(source, output, resume=True, restart=True) == 0
@@ -222,7 +222,7 @@ def test_work_of_another_version_is_refused(
     output = tmp_path / "out.mp4"
     stopped(source, output, monkeypatch)
     monkeypatch.setattr("crsr_video.jobs.segments.compatibility.__version__", "9.9")
-    with pytest.raises(OutputError, match=r"with crsr-video .* \(now 9\.9\); --restart"):
+    with pytest.raises(OutputError, match=r"with crsr-video .* \(now 9\.9\); `restart`"):
         resume(source, output)
 
 
@@ -238,8 +238,8 @@ def _without_ranges(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_without_vnni, r"in int8 on cpu, but int8 needs a CPU with VNNI.*; --restart"),
-        (_without_ranges, r"with different int8 ranges; --restart"),
+        (_without_vnni, r"in int8 on cpu, but int8 needs a CPU with VNNI.*; `restart`"),
+        (_without_ranges, r"with different int8 ranges; `restart`"),
     ],
 )
 def test_int8_work_is_only_resumed_with_the_same_int8(
