@@ -15,8 +15,7 @@ from crsr_video.imaging.masks import HEADROOM
 from crsr_video.imaging.numpy_operations import NumpyOperations
 from crsr_video.imaging.operations import Operations
 from crsr_video.imaging.torch_operations import TorchOperations
-from crsr_video.runtime.background import load_background
-from crsr_video.runtime.loading import Networks, load_networks
+from crsr_video.runtime.loading import Networks, load_background, load_networks
 from crsr_video.runtime.placement import Placement
 from crsr_video.stages.align import (
     CROP_SIZES,

@@ -19,7 +19,7 @@ from crsr_video.io.pictures import picture_of
 from crsr_video.io.pyav import Passthrough
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
-from crsr_video.memory import peak_mib
+from crsr_video.machine import peak_mib
 from crsr_video.networks import SuperResolver
 from crsr_video.networks.costs import count_macs
 from crsr_video.pipeline import Pipeline, build

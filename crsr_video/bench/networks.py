@@ -27,8 +27,8 @@ from crsr_video.bench.clip import face_crops
 from crsr_video.config import Config, Precision
 from crsr_video.errors import BenchError
 from crsr_video.formatting import markdown_table
+from crsr_video.machine import machine_line
 from crsr_video.runtime.loading import Networks, load_networks
-from crsr_video.versions import machine_line
 
 _MIN_SECONDS = 0.05
 """Shortest timed interval. A small batch is repeated until it takes this long."""

@@ -24,8 +24,7 @@ from websockets.sync.client import connect
 
 from crsr_video.bench import clip
 from crsr_video.errors import BenchError
-from crsr_video.memory import resident_mib
-from crsr_video.versions import machine
+from crsr_video.machine import machine, resident_mib
 
 _CLIP_FRAMES = 250
 _START_SECONDS = 120.0

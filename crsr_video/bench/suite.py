@@ -14,8 +14,8 @@ from typing import Any
 from crsr_video.bench import clip
 from crsr_video.errors import BenchError
 from crsr_video.formatting import markdown_table
+from crsr_video.machine import machine, machine_line
 from crsr_video.records import from_json, to_json
-from crsr_video.versions import machine, machine_line
 
 _PROGRAM = [sys.executable, "-m", "crsr_video"]
 _STARTUP_FRAMES = 40

@@ -265,7 +265,7 @@ def networks(
     crsr-video bench networks --precision fp32 --device cuda
     """
     from crsr_video.bench import networks
-    from crsr_video.versions import machine
+    from crsr_video.machine import machine
 
     process.limit_library_threads(device)
     settings = networks.NetworkBenchSettings(
@@ -318,7 +318,7 @@ def plugin(common: Common, size: str, frames: int, model: str, runs: int, as_jso
     if sys.platform == "win32":
         raise BenchError("the effect works on Linux and macOS only")
     from crsr_video.bench import plugin
-    from crsr_video.versions import machine
+    from crsr_video.machine import machine
 
     litert.prepare_process()
     if Path(model).is_file():  # The server runs in another folder.

@@ -128,7 +128,7 @@ def _findings(device: str) -> Iterator[tuple[str, _Finding]]:
 
 
 def _versions() -> str:
-    from crsr_video.versions import library_versions
+    from crsr_video.machine import library_versions
 
     versions = library_versions()
     libraries = ", ".join(f"{name} {version}" for name, version in versions.items())

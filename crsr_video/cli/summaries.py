@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crsr_video import memory
+from crsr_video import machine
 from crsr_video.formatting import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def timing_facts(run: Any, stage_seconds: dict[str, float]) -> dict[str, Any]:
         "startup_seconds": round(run.startup_seconds, 3),
         "fps": round(run.fps, 2),
         "stage_seconds": {name: round(s, 3) for name, s in stage_seconds.items()},
-        "peak_memory_mib": memory.peak_mib(),
+        "peak_memory_mib": machine.peak_mib(),
     }
 
 

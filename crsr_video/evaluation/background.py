@@ -18,7 +18,7 @@ from crsr_video.imaging.psnr import psnr
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.io.frames import as_rgb, from_rgb
 from crsr_video.networks import BackgroundNetwork
-from crsr_video.runtime.background import BackgroundPredictor
+from crsr_video.runtime.loading import BackgroundPredictor
 from crsr_video.runtime.placement import place
 from crsr_video.stages.background import Background
 from crsr_video.training.prepare import picture_files, read_picture

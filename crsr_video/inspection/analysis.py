@@ -13,9 +13,8 @@ from tempfile import TemporaryDirectory
 from crsr_video._version import __version__
 from crsr_video.errors import ConfigError
 from crsr_video.inspection import contact_sheet
-from crsr_video.inspection.drawing import playable_settings
-from crsr_video.inspection.overlay import Overlay
-from crsr_video.inspection.portraits import Portraits, write_people_sheet
+from crsr_video.inspection.contact_sheet import Portraits, write_people_sheet
+from crsr_video.inspection.drawing import Overlay, playable_settings
 from crsr_video.io.output_file import check_output
 from crsr_video.io.reader import Passthrough, Reader
 from crsr_video.io.sources.opening import check_path

@@ -10,7 +10,7 @@ import numpy as np
 
 from crsr_video.errors import InputError
 from crsr_video.formatting import format_time
-from crsr_video.inspection.alignment import Alignment
+from crsr_video.inspection.alignment import Alignment, FramePairs, Pair
 from crsr_video.inspection.contact_sheet import (
     Picture,
     arrange,
@@ -18,7 +18,6 @@ from crsr_video.inspection.contact_sheet import (
     save,
     to_bgr,
 )
-from crsr_video.inspection.frame_pairs import FramePairs, Pair
 from crsr_video.track.grouping import PeopleGrouper
 from crsr_video.track.region_pictures import picture
 from crsr_video.track.regions import Region, enlarged_region, face_region, view_of

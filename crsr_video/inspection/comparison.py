@@ -5,7 +5,7 @@ from pathlib import Path
 
 from crsr_video.errors import ConfigError
 from crsr_video.inspection import contact_sheet
-from crsr_video.inspection.alignment import Alignment, align
+from crsr_video.inspection.alignment import Alignment, FramePairs, Pair, align
 from crsr_video.inspection.drawing import (
     Planes,
     UprightCanvas,
@@ -14,7 +14,6 @@ from crsr_video.inspection.drawing import (
     playable_settings,
     upright_size,
 )
-from crsr_video.inspection.frame_pairs import FramePairs, Pair
 from crsr_video.io.containers import BY_SUFFIX
 from crsr_video.io.output_file import check_output
 from crsr_video.io.source import Source

@@ -21,7 +21,7 @@ from crsr_video.live.runner import LiveRunner
 from crsr_video.live.settings import Hooks, LiveSettings, LiveSummary
 from crsr_video.live.statistics import LatencyMeter, LiveStatistics
 from crsr_video.live.watchdog import Watchdog
-from crsr_video.memory import resident_mib
+from crsr_video.machine import resident_mib
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.track.recognition import installed_recogniser
 from crsr_video.types import Frame, TrackedFrame

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from crsr_video.report.curves import MAX_GAP_SECONDS, MAX_POINTS
 from crsr_video.report.facts import (
     MAX_PICTURES,
     PICTURE_GAP_SECONDS,
@@ -19,6 +18,7 @@ from crsr_video.report.facts import (
     Picture,
     VisibleSpan,
 )
+from crsr_video.report.measurements import MAX_GAP_SECONDS, MAX_POINTS
 
 
 def renumber(part: Observations, ids: Mapping[int, int], shift: float = 0.0) -> Observations:

@@ -13,7 +13,6 @@ import numpy as np
 
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging import masks
-from crsr_video.report.curves import Gauge, Presence
 from crsr_video.report.facts import (
     MAX_PICTURES,
     PICTURE_GAP_SECONDS,
@@ -25,7 +24,7 @@ from crsr_video.report.facts import (
     PersonFacts,
     Picture,
 )
-from crsr_video.report.measurements import FacePair, Luma, encode_jpeg, flicker
+from crsr_video.report.measurements import FacePair, Gauge, Luma, Presence, encode_jpeg, flicker
 from crsr_video.report.observations import merge_people
 from crsr_video.stages.base import Lowered
 from crsr_video.track.grouping import PeopleGrouper

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from crsr_video import versions
+from crsr_video import machine
 from crsr_video.errors import DeviceError
 from crsr_video.networks import onednn
 from crsr_video.networks.blocks import use_channels_last
@@ -133,7 +133,7 @@ def _place(chosen: torch.device, precision: str) -> Placement:
 def processor() -> str:
     """Describe the processor and the build of torch, which together decide what is fast."""
     level = torch.backends.cpu.get_cpu_capability()
-    return f"{platform.machine()} {versions.processor()} {level} torch {torch.__version__}"
+    return f"{platform.machine()} {machine.processor()} {level} torch {torch.__version__}"
 
 
 def resolve_device(name: str) -> torch.device:

@@ -15,9 +15,8 @@ from skimage import data
 
 from crsr_video.cli import main
 from crsr_video.errors import ConfigError, CrsrError, InputError, OutputError
-from crsr_video.inspection.alignment import align
+from crsr_video.inspection.alignment import FramePairs, align
 from crsr_video.inspection.comparison import compare
-from crsr_video.inspection.frame_pairs import FramePairs
 from crsr_video.io import pyav
 from crsr_video.io.reader import Reader
 from crsr_video.types import Frame

@@ -17,7 +17,7 @@ LAYERS = [
     ["_version"],
     ["crsr_video"],  # the version, and lazy names
     ["errors", "types", "config", "closing"],
-    ["files", "formatting", "memory", "parsing", "records", "stopwatch", "versions"],
+    ["files", "formatting", "machine", "parsing", "records", "stopwatch"],
     ["private_folder"],
     ["imaging"],
     ["networks"],

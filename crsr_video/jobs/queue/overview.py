@@ -8,7 +8,7 @@ from crsr_video.config import Config
 from crsr_video.errors import OutputError
 from crsr_video.jobs.events import Event, Failed, Finished, Job, Skipped
 from crsr_video.jobs.queue.finding import Refused
-from crsr_video.report.overview import OverviewRow, is_overview, write_overview
+from crsr_video.report.document import OverviewRow, is_overview, write_overview
 
 
 class Overviews:

@@ -16,8 +16,8 @@ from crsr_video._version import __version__
 from crsr_video.config import Config
 from crsr_video.errors import InputError
 from crsr_video.files import sha256_of_file
+from crsr_video.machine import library_versions
 from crsr_video.track.tracks_file.fingerprint import fingerprint_of
-from crsr_video.versions import library_versions
 
 INDEPENDENT = ("overwrite", "resume", "restart", "report", "threads")
 """Settings that do not change the frames."""

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from crsr_video.errors import ConfigError
-from crsr_video.inspection.alignment import align, size_ratio
-from crsr_video.inspection.frame_pairs import FramePairs
+from crsr_video.inspection.alignment import FramePairs, align, size_ratio
 from crsr_video.io.reader import Reader
 from crsr_video.types import Frame
 from tests.support.video import make_video

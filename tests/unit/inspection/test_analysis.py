@@ -15,7 +15,7 @@ import pytest
 import crsr_video
 from crsr_video import Config, PersonSettings, analyse
 from crsr_video.errors import ConfigError, InputError, OutputError, TracksError
-from crsr_video.inspection.overlay import Overlay
+from crsr_video.inspection.drawing import Overlay
 from crsr_video.io.reader import Reader
 from crsr_video.pipeline import replay_for
 from crsr_video.stages.people import OFF

@@ -9,8 +9,7 @@ import pytest
 from crsr_video.imaging.geometry import crop_from_frame
 from crsr_video.imaging.masks import patch, possibly_changed
 from crsr_video.report import observer as observer_module
-from crsr_video.report.curves import MAX_POINTS, Gauge, Presence
-from crsr_video.report.measurements import SIDE, FacePair, flicker
+from crsr_video.report.measurements import MAX_POINTS, SIDE, FacePair, Gauge, Presence, flicker
 from crsr_video.report.observer import EnhancementObserver
 from crsr_video.stages.backoff import DRIFT
 from crsr_video.stages.base import Lowered

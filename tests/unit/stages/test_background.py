@@ -10,7 +10,7 @@ from crsr_video.imaging.colour import delta_to_codes
 from crsr_video.imaging.masks import mask, patch
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.networks import BackgroundNetwork
-from crsr_video.runtime.background import BackgroundPredictor
+from crsr_video.runtime.loading import BackgroundPredictor
 from crsr_video.runtime.placement import Placement
 from crsr_video.stages.background import Background
 from tests.support.frames import ALL, LAYOUTS, make_frame, positions, same_planes

@@ -1,7 +1,7 @@
 import re
 
 from crsr_video import __version__
-from crsr_video.versions import library_versions, version_of
+from crsr_video.machine import library_versions, version_of
 from tests.support.paths import ROOT
 
 
