@@ -16,6 +16,7 @@ from crsr_video._version import __version__
 from crsr_video.errors import PluginError
 from crsr_video.plugins import frei0r
 from crsr_video.records import from_json, to_json
+from crsr_video.server.transport import is_supported
 
 EFFECT_FILE = "crsr.so"
 """The file name on every system, including macOS, because FFmpeg looks only for this name."""
@@ -148,8 +149,8 @@ def install(places: Places, *, command: Path, force: bool = False) -> InstallRes
         PluginError: The effect cannot be compiled here, a file is in the way (in both cases,
             nothing has changed), or a file cannot be written.
     """
-    if not hasattr(os, "memfd_create"):
-        raise PluginError("the effect needs Linux: this system has no memory that can be sealed")
+    if not is_supported():
+        raise PluginError("the effect needs Linux or macOS")
     before = read_manifest(places.manifest)
     contents = _contents(places, command)
     digests = {path: _digest(data) for path, data in contents.items()}

@@ -39,11 +39,19 @@ _SEALS = getattr(fcntl, "F_SEAL_SHRINK", 0x2) | getattr(fcntl, "F_SEAL_SEAL", 0x
 _GET_SEALS = getattr(fcntl, "F_GET_SEALS", 1034)
 _ADD_SEALS = getattr(fcntl, "F_ADD_SEALS", 1033)
 
+_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_SIZE = 0, 1, 76
+"""From macOS's <sys/un.h> and <sys/ucred.h>, where a version and the user ID come first."""
+
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _ANCILLARY = socket.CMSG_SPACE(4) if hasattr(socket, "CMSG_SPACE") else 0
 
 
 # The socket's place ------------------------------------------------------------------------------
+
+
+def is_supported() -> bool:
+    """Return whether this system has what the server and its clients need."""
+    return fcntl is not None and hasattr(socket, "AF_UNIX")
 
 
 def socket_path(given: str | Path | None = None) -> Path:
@@ -58,11 +66,8 @@ def socket_path(given: str | Path | None = None) -> Path:
         ServerError: The path is too long for a socket, the folder cannot be created, or this system
             lacks what the server needs.
     """
-    if not (hasattr(socket, "SO_PEERCRED") and hasattr(os, "memfd_create")):
-        raise ServerError(
-            "the server for plug-ins needs Linux: this system has no memory that can be shared and "
-            "sealed"
-        )
+    if not is_supported():
+        raise ServerError("the server for plug-ins needs Linux or macOS")
     chosen = given or os.environ.get("CRSR_SOCKET")
     path = Path(chosen).absolute() if chosen else _created(_default_folder()) / _NAME
     if len(os.fsencode(path)) > _MAX_PATH:
@@ -221,16 +226,13 @@ class MessageConnection(Closing):
             self._link.shutdown(socket.SHUT_RDWR)
 
     def peer_uid(self) -> int:
-        """Return the user ID of the process at the other end.
-
-        Raises:
-            ServerError: This system does not provide it.
-        """
-        if not hasattr(socket, "SO_PEERCRED"):
-            raise ServerError("this system cannot say which user is at the other end of a socket")
-        size = struct.calcsize("3i")
-        data = self._link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        return int(struct.unpack("3i", data)[1])
+        """Return the user ID of the process at the other end."""
+        if hasattr(socket, "SO_PEERCRED"):
+            size = struct.calcsize("3i")
+            data = self._link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+            return int(struct.unpack("3i", data)[1])
+        data = self._link.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_SIZE)
+        return int(struct.unpack_from("2I", data)[1])
 
     def close(self) -> None:
         """End the connection, and close the descriptors that `receive` has not returned."""
@@ -271,11 +273,17 @@ def _descriptors_in(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
 # Shared memory -----------------------------------------------------------------------------------
 
 
+def _can_seal() -> bool:
+    """Return whether this system has memory that can be sealed against shrinking."""
+    return hasattr(os, "memfd_create")
+
+
 class SharedFrame(Closing):
     """One frame in memory that two processes share.
 
     Args:
-        descriptor: A memory file that is sealed against shrinking. The caller still owns it.
+        descriptor: Memory that cannot shrink: on Linux, a memory file that is sealed against it.
+            The caller still owns it.
         shape: Size of the frame.
 
     Raises:
@@ -285,11 +293,11 @@ class SharedFrame(Closing):
 
     def __init__(self, descriptor: int, shape: Buffer) -> None:
         try:
-            seals = fcntl.fcntl(descriptor, _GET_SEALS)
+            is_sealed = not _can_seal() or fcntl.fcntl(descriptor, _GET_SEALS) & _SEALS == _SEALS
             size = os.fstat(descriptor).st_size
         except OSError as error:
             raise ServerError("frames must come in memory of memfd_create") from error
-        if seals & _SEALS != _SEALS:
+        if not is_sealed:
             raise ServerError("the memory of frames must be sealed against shrinking")
         if size < shape.size:
             raise ServerError(f"the memory has {size} bytes, but a frame has {shape.size}")
@@ -309,18 +317,22 @@ class SharedFrame(Closing):
         The caller sends the descriptor to the other process, and closes it.
 
         Raises:
-            ServerError: Memory has run out, or this system has no memory that can be sealed.
+            ServerError: Memory has run out.
         """
+        descriptor = -1
         try:
-            descriptor = os.memfd_create("crsr-video", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        except (AttributeError, OSError) as error:
-            raise ServerError("this system has no shared memory that can be sealed") from error
-        try:
-            os.ftruncate(descriptor, shape.size)
-            fcntl.fcntl(descriptor, _ADD_SEALS, _SEALS | getattr(fcntl, "F_SEAL_GROW", 0x4))
+            if _can_seal():
+                descriptor = os.memfd_create("crsr-video", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+                os.ftruncate(descriptor, shape.size)
+                fcntl.fcntl(descriptor, _ADD_SEALS, _SEALS | getattr(fcntl, "F_SEAL_GROW", 0x4))
+            else:  # A file without a name is the portable memory that has a descriptor.
+                with tempfile.TemporaryFile() as file:
+                    file.truncate(shape.size)
+                    descriptor = os.dup(file.fileno())
             return cls(descriptor, shape), descriptor
         except OSError as error:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
             raise ServerError(f"no memory for a frame: {error.strerror}") from error
 
     def close(self) -> None:

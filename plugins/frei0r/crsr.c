@@ -257,11 +257,15 @@ void f0r_get_param_value(f0r_instance_t instance, f0r_param_t value, int index)
 /* Get the name of the host program. */
 static void host_name(char *name, size_t room)
 {
+#ifdef __APPLE__
+    const char *base = getprogname();
+#else
     char path[PATH_MAX];
-    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[size > 0 ? size : 0] = '\0';
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[length > 0 ? length : 0] = '\0';
     const char *slash = strrchr(path, '/');
     const char *base = slash ? slash + 1 : path;
+#endif
     size_t kept = strnlen(base, room - 1);
     memcpy(name, base, kept);
     name[kept] = '\0';
@@ -367,22 +371,46 @@ static enum outcome send_settings(struct effect *effect, int64_t until)
     return FINE;
 }
 
+/* Create memory that cannot shrink while the server uses it. Returns its descriptor, or -1. */
+static int create_memory(size_t size)
+{
+#if defined(MFD_ALLOW_SEALING) && !defined(CRSR_POSIX_MEMORY)
+    int memory = memfd_create("crsr", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int is_ready = memory >= 0 && ftruncate(memory, (off_t)size) == 0 &&
+                   fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
+#else
+    /* On macOS, the size of shared memory can be set only once. */
+    static atomic_uint count;
+    char name[32];
+    snprintf(name, sizeof name, "/crsr-%ld-%u", (long)getpid(), atomic_fetch_add(&count, 1));
+    int memory = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (memory >= 0)
+        shm_unlink(name);
+    int is_ready = memory >= 0 && ftruncate(memory, (off_t)size) == 0;
+#endif
+    if (is_ready)
+        return memory;
+    int why = errno;
+    if (memory >= 0)
+        close(memory);
+    errno = why;
+    return -1;
+}
+
 /* Create memory for one frame, and share it with the server. */
 static enum outcome share_memory(struct effect *effect, int64_t until)
 {
     struct link *link = &effect->link;
     size_t size = (size_t)effect->width * effect->height * 4;
-    int memory = memfd_create("crsr", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (memory < 0)
-        return report(link, ABSENT, "cannot create shared memory: %s", strerror(errno));
-    /* Seal it, so that it cannot shrink while the server uses it. */
+    int memory = create_memory(size);
     void *mapped = MAP_FAILED;
-    if (ftruncate(memory, (off_t)size) == 0 &&
-        fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+    if (memory >= 0)
         mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
     if (mapped == MAP_FAILED) {
-        close(memory);
-        return report(link, ABSENT, "cannot create shared memory: %s", strerror(errno));
+        report(link, ABSENT, "cannot create shared memory: %s", strerror(errno));
+        if (memory >= 0)
+            close(memory);
+        return ABSENT;
     }
     begin_message(&link->out);
     put_number(&link->out, effect->width, 4);

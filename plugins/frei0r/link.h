@@ -7,6 +7,9 @@
 #ifndef CRSR_LINK_H
 #define CRSR_LINK_H
 
+#ifdef __APPLE__
+#include <crt_externs.h>
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,11 +21,14 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
 #include "wire.h"
 
@@ -30,7 +36,15 @@
 #define CRSR_COMMAND "crsr-video" /* quoted for a shell */
 #endif
 
+#ifdef __APPLE__
+#define environ (*_NSGetEnviron())
+#else
 extern char **environ;
+#endif
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* macOS has SO_NOSIGPIPE instead. */
+#endif
 
 /* The outcome of an attempt. `link.message` explains every outcome but FINE. */
 enum outcome { FINE, ABSENT, LATE, GONE, GARBAGE, FOREIGN, REFUSED };
@@ -135,13 +149,43 @@ static enum outcome find_path(struct link *l, char path[sizeof((struct sockaddr_
     return FINE;
 }
 
+/* Return a new socket that never blocks, or -1. */
+static int new_socket(void)
+{
+    int descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (descriptor < 0)
+        return -1;
+#ifdef SO_NOSIGPIPE
+    setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int));
+#endif
+    if (fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 && fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0)
+        return descriptor;
+    close(descriptor);
+    return -1;
+}
+
+/* Return whether the process at the other end of a socket belongs to this user. */
+static int is_own_peer(int descriptor)
+{
+#ifdef SO_PEERCRED
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+           peer.uid == geteuid();
+#else
+    uid_t user;
+    gid_t group;
+    return getpeereid(descriptor, &user, &group) == 0 && user == geteuid();
+#endif
+}
+
 /* Connect to the server. ABSENT means that no server listens there. */
 static enum outcome connect_to_server(struct link *l, const char *path, int64_t deadline)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, path, strlen(path) + 1);
     disconnect(l);
-    l->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    l->socket = new_socket();
     if (l->socket < 0)
         return report(l, GONE, "cannot create a socket: %s", strerror(errno));
     while (connect(l->socket, (struct sockaddr *)&address, sizeof address) != 0) {
@@ -158,10 +202,7 @@ static enum outcome connect_to_server(struct link *l, const char *path, int64_t 
             return report(l, ABSENT, "there is no server");
         return report(l, why == EAGAIN ? LATE : GONE, "%s: %s", path, strerror(why));
     }
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    if (getsockopt(l->socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
-        peer.uid != geteuid()) {
+    if (!is_own_peer(l->socket)) {
         disconnect(l);
         return report(l, FOREIGN, "%s: the server belongs to another user", path);
     }
@@ -241,8 +282,9 @@ static int launch_server(const char *path)
     if (!*command)
         return -1;
     int size = snprintf(line, sizeof line, "exec %s serve --socket \"$0\"", command);
-    if (size >= (int)sizeof line || pipe2(alive, O_CLOEXEC) != 0)
+    if (size >= (int)sizeof line || pipe(alive) != 0)
         return -1;
+    fcntl(alive[0], F_SETFD, FD_CLOEXEC);
     char *arguments[] = {"sh", "-c", line, (char *)path, NULL};
     char **variables = environment();
     alive[1] = moved_up(alive[1]);
@@ -318,12 +360,11 @@ static enum outcome find_or_start_server(struct link *l, int64_t deadline)
     outcome = connect_to_server(l, path, soon < deadline ? soon : deadline);
     if (outcome != ABSENT)
         return outcome;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    int64_t left = deadline - now_ms();
-    until.tv_sec += (time_t)((left > 0 ? left : 0) / 1000 + 1);
-    if (pthread_mutex_timedlock(&starting, &until) != 0)
-        return report(l, LATE, "the server takes too long to start");
+    while (pthread_mutex_trylock(&starting) != 0) { /* macOS has no lock with a time limit. */
+        if (now_ms() > deadline + 1000)
+            return report(l, LATE, "the server takes too long to start");
+        sleep_ms(20);
+    }
     outcome = connect_to_server(l, path, deadline);
     if (outcome == ABSENT)
         outcome = start_server(l, path, deadline);

@@ -93,12 +93,12 @@ def test_a_video_is_enhanced(answers, output):
     assert output.stat().st_size > 0
 
 
-def test_the_server_for_effects_says_that_it_needs_linux(answers):
-    assert "the server for plug-ins needs Linux" in answers["serve"]
+def test_the_server_for_effects_says_which_systems_it_needs(answers):
+    assert "the server for plug-ins needs Linux or macOS" in answers["serve"]
 
 
-def test_the_installation_of_the_effect_says_that_it_needs_linux(answers):
-    assert "the effect needs Linux" in answers["plugin install"]
+def test_the_installation_of_the_effect_says_which_systems_it_needs(answers):
+    assert "the effect needs Linux or macOS" in answers["plugin install"]
 
 
 def test_the_status_of_the_effect_says_that_no_server_runs(answers):

@@ -69,6 +69,16 @@ def bench(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def bench_with_posix_memory(bench, tmp_path_factory):
+    """A folder with the host and the effect as it is compiled for macOS, as far as Linux can."""
+    folder = tmp_path_factory.mktemp("posix")
+    (folder / "host").symlink_to(bench / "host")
+    shared = ("-fPIC", "-shared", "-DCRSR_POSIX_MEMORY", "-o", str(folder / "crsr.so"))
+    compiled(*STRICT, "-Wpedantic", *SANITIZE, str(ROOT / "plugins/frei0r/crsr.c"), *shared)
+    return folder
+
+
 @pytest.fixture
 def place():
     """The path of a socket in a private folder. Servers that remain there are killed."""

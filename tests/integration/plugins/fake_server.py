@@ -4,7 +4,7 @@ fake_server.py serve --socket PATH
 
 Each start adds its process id to PATH.pids; what it does wrong is told by CRSR_FAKE:
 silent (accepts, and never answers), frames (answers all but frames), version, noise, dead (does not
-start).
+start), posix (takes memory that is not sealed, as on macOS).
 """
 
 import os
@@ -19,6 +19,8 @@ from crsr_video.server.protocol import Buffer, Enhance, FrameDone, Hello, Messag
 from crsr_video.server.transport import MessageConnection, ServerSocket, SharedFrame
 
 MODE = os.environ.get("CRSR_FAKE", "")
+if MODE == "posix":
+    del os.memfd_create
 
 
 def converse(link: socket.socket) -> None:

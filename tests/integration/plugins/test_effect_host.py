@@ -62,6 +62,34 @@ def test_frames_are_what_the_server_makes_of_them(bench, server):
     assert same(run(bench, server.path, pictures, ["-threads=4"])[0], wanted)
 
 
+def test_frames_travel_in_posix_shared_memory_where_none_can_be_sealed(
+    bench_with_posix_memory, place, monkeypatch
+):
+    pictures = noise()
+    found, told = run(bench_with_posix_memory, place, pictures, **fake("posix"))
+    assert same(found, inverted(pictures))
+    assert told == []
+    assert not list(Path("/dev/shm").glob("crsr-*"))
+    monkeypatch.delattr(os, "memfd_create")
+    with server_helpers.serving(place.with_name("t")) as server:
+        picture = portrait()
+        with Client(EffectSettings(), path=server.path, command=()) as client:
+            wanted = client.enhance(picture)
+        found, told = run(bench_with_posix_memory, server.path, [picture])
+    assert same(found, [wanted])
+    assert told == []
+    assert (found[0] != picture)[face_area(picture)].any()
+
+
+def test_memory_that_is_not_sealed_is_refused_on_linux(bench_with_posix_memory, server):
+    pictures = noise()
+    found, told = run(bench_with_posix_memory, server.path, pictures)
+    assert same(found, pictures)
+    assert told == [
+        "crsr: the memory of frames must be sealed against shrinking; frames pass unchanged"
+    ]
+
+
 def test_parameters_arrive(bench, server):
     pictures = [portrait(), portrait(4)]
     settings = EffectSettings(0.5, 64.0, EffectFlag.COMPARE | EffectFlag.ORDERED, "identity")
@@ -254,6 +282,10 @@ def test_the_effect_survives_whatever_a_server_may_answer(bench):
 @pytest.mark.parametrize("seed", range(2, 8))
 def test_the_effect_survives_a_great_many_answers(bench, seed):
     done = subprocess.run(
-        [str(bench / "fuzz"), str(seed), "300000"], capture_output=True, text=True, timeout=900
+        [str(bench / "fuzz"), str(seed), "300000"],
+        capture_output=True,
+        text=True,
+        errors="replace",  # The server of this test also sends invalid UTF-8.
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -4,6 +4,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -229,6 +230,19 @@ def test_a_whip_server_that_refuses_the_offer_is_an_error_without_secrets(tmp_pa
     [(path, authorization, offer)] = server.offers
     assert (path, authorization) == ("/secret?dst=secret", "Bearer secret")
     assert offer.startswith("v=0") and "H264/90000" in offer
+
+
+def test_whip_without_its_extra_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with (
+        clip(tmp_path, frames=2) as source,
+        pytest.raises(
+            OutputError, match=r'WHIP needs cryptography: pip install "crsr-video\[whip\]"'
+        ),
+    ):
+        open_writer("whip+http://127.0.0.1:9/x", source.feed)
 
 
 @pytest.mark.parametrize("scheme", ["udp", "tcp", "rtmp", "rtsp"])
