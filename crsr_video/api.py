@@ -15,7 +15,7 @@ from crsr_video import pipeline
 from crsr_video.closing import Closing
 from crsr_video.config import Config, EnhancerConfig
 from crsr_video.errors import ConfigError, InputError
-from crsr_video.io import frames as conversion
+from crsr_video.io import pictures as conversion
 from crsr_video.io import still_files
 from crsr_video.io.sources.opening import check_path
 from crsr_video.jobs.file import enhance

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from crsr_video import EnhancerConfig, pipeline  # noqa: E402
-from crsr_video.io import frames  # noqa: E402
+from crsr_video.io import pictures  # noqa: E402
 from crsr_video.io.reader import Reader  # noqa: E402
 from crsr_video.runtime.loading import load_networks  # noqa: E402
 from crsr_video.types import Crop, Frame, TrackedFrame  # noqa: E402
@@ -78,7 +78,7 @@ def main() -> None:
     networks = load_networks(EnhancerConfig()).predictors()
     consistent = torch.as_tensor(np.asarray(face.consistent.image))[None]
     single = Crop(networks.super_resolve(consistent)[0].numpy(), face.enhanced.crop_from_frame)
-    before, result = frames.as_rgb(tracked.frame), frames.as_rgb(after)
+    before, result = pictures.as_rgb(tracked.frame), pictures.as_rgb(after)
 
     left, top, right, bottom = face.box
     half = MARGIN * (right - left) / 2

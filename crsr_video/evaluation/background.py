@@ -16,7 +16,7 @@ from crsr_video.evaluation.samples import FIXED
 from crsr_video.formatting import markdown_table
 from crsr_video.imaging.psnr import psnr
 from crsr_video.imaging.upscaling import enlarge
-from crsr_video.io.frames import as_rgb, from_rgb
+from crsr_video.io.pictures import as_rgb, from_rgb
 from crsr_video.networks import BackgroundNetwork
 from crsr_video.runtime.loading import BackgroundPredictor
 from crsr_video.runtime.placement import place

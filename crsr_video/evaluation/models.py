@@ -16,7 +16,7 @@ from crsr_video.errors import CrsrError, FaceModelError
 from crsr_video.evaluation.metrics import CANONICAL
 from crsr_video.imaging.geometry import Points
 from crsr_video.imaging.tensor_chips import chips
-from crsr_video.io.frames import from_rgb
+from crsr_video.io.pictures import from_rgb
 from crsr_video.networks.blocks import use_channels_last
 from crsr_video.stopwatch import Stopwatch
 from crsr_video.track import face_models

@@ -54,7 +54,7 @@ from crsr_video.imaging.geometry import (
 )
 from crsr_video.imaging.resampling import sample
 from crsr_video.imaging.upscaling import enlarge
-from crsr_video.io.frames import from_rgb
+from crsr_video.io.pictures import from_rgb
 from crsr_video.pipeline import Pipeline
 from crsr_video.types import Bytes, Frame, TrackedFrame
 

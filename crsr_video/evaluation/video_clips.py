@@ -21,9 +21,9 @@ from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import FACE_WIDTHS_PER_CROP, Points, crop_side, resize_matrix
 from crsr_video.imaging.resampling import sample
 from crsr_video.io import pyav
-from crsr_video.io.frames import from_av, from_rgb
+from crsr_video.io.pictures import from_av, from_rgb
 from crsr_video.io.reader import Reader
-from crsr_video.io.source import Source
+from crsr_video.io.source import RecordedSource
 from crsr_video.io.writer import Writer
 from crsr_video.track.tracker import Tracker
 from crsr_video.training.data import evenly_spaced
@@ -251,7 +251,7 @@ def _as_frames(pictures: Iterable[Bytes], rate: Fraction) -> Iterator[Frame]:
         yield from_av(native)
 
 
-def _described(source: Source, first: Frame, rate: Fraction) -> Source:
+def _described(source: RecordedSource, first: Frame, rate: Fraction) -> RecordedSource:
     """Return the source with the properties of the frame `first` and the given frame rate."""
     info = replace(
         source.info,

@@ -16,7 +16,7 @@ from crsr_video.inspection.drawing import (
 )
 from crsr_video.io.containers import BY_SUFFIX
 from crsr_video.io.output_file import check_output
-from crsr_video.io.source import Source
+from crsr_video.io.source import RecordedSource
 from crsr_video.io.sources.opening import check_path
 from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
@@ -100,7 +100,7 @@ def _write_video(
                 encoder.push(canvas.draw(pair))
 
 
-def _described(videos: FramePairs, first: Frame) -> Source:
+def _described(videos: FramePairs, first: Frame) -> RecordedSource:
     """Return the source's description with the copy's timing and the size of the drawn frame."""
     source, copy = videos.before.source, videos.after.info
     info = replace(

@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from crsr_video.io.pyav import Packet
-from crsr_video.io.source import Source, frame_times
+from crsr_video.io.source import RecordedSource, frame_times
 from crsr_video.types import Frame, VideoInfo
 
 _LONGEST_REORDERING = 60
@@ -49,7 +49,9 @@ class Timing:
         return 1 / self.rate if self.counts_frames else self.tick
 
 
-def recorded_timing(source: Source, container: str, encoder: str, *, counts_frames: bool) -> Timing:
+def recorded_timing(
+    source: RecordedSource, container: str, encoder: str, *, counts_frames: bool
+) -> Timing:
     """Return the timing of a recorded result, which keeps the source's times if possible."""
     info = source.info
     if container == "avi":

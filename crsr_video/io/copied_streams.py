@@ -16,7 +16,7 @@ from crsr_video.io import subtitles
 from crsr_video.io.containers import MATROSKA, MOV, PLAIN, holds_stream
 from crsr_video.io.losses import count_streams, left_out
 from crsr_video.io.pyav import Packet, Passthrough
-from crsr_video.io.source import Source
+from crsr_video.io.source import RecordedSource
 from crsr_video.io.sources.opening import codec_name
 from crsr_video.io.tags import copy_stream_tags
 
@@ -85,7 +85,11 @@ class RecordedStreams(StreamCopier):
     """
 
     def __init__(
-        self, output: OutputContainer, container: str, source: Source, carried: tuple[int, ...]
+        self,
+        output: OutputContainer,
+        container: str,
+        source: RecordedSource,
+        carried: tuple[int, ...],
     ) -> None:
         super().__init__(output, container)
         self._source, self._carried = source, carried

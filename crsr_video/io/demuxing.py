@@ -10,7 +10,7 @@ from av.error import FFmpegError
 from av.stream import AttachmentStream
 
 from crsr_video.io import pyav
-from crsr_video.io.integrity import (
+from crsr_video.io.damage import (
     end_of_parts,
     ends_early,
     points_past_end,

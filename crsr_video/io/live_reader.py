@@ -28,11 +28,11 @@ from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError, NoVideoError
 from crsr_video.io import pipes, pyav
 from crsr_video.io.decoding import Form, form_of
-from crsr_video.io.feed import Arrival, Feed
 from crsr_video.io.live_session import LiveSession, SenderGone
 from crsr_video.io.pace import FIRST_DELAY_SECONDS, Pace, next_delay
 from crsr_video.io.packet_clocks import Timeline, common_time_base
 from crsr_video.io.pyav import Passthrough
+from crsr_video.io.source import Arrival, Source
 from crsr_video.io.sources.background import (
     BackgroundConnection,
     ConnectionLost,
@@ -80,7 +80,7 @@ class LiveReader(Closing):
         ConfigError: The settings do not fit the source.
     """
 
-    feed: Feed
+    source: Source
     state: str
     """Current activity of the reader, or what it waits for."""
 
@@ -155,7 +155,7 @@ class LiveReader(Closing):
         """Return all arrivals up to and including the first frame."""
         taken: list[Arrival] = []
         for arrival in self._incoming:
-            if isinstance(arrival.item, Feed):
+            if isinstance(arrival.item, Source):
                 continue
             taken.append(arrival)
             if isinstance(arrival.item, Frame):
@@ -269,7 +269,7 @@ class LiveReader(Closing):
     # Items ---------------------------------------------------------------------------------------
 
     def _announced(self, session: LiveSession) -> Generator[Arrival]:
-        """Yield the items of a connection: its feed first, then held packets, then its frames."""
+        """Yield a description of a connection, then the packets held before it, then its frames."""
         held: deque[tuple[Passthrough, float]] = deque()
         size = 0
         self._is_announced = self._settings.loop and self._form is not None
@@ -286,8 +286,8 @@ class LiveReader(Closing):
                 continue
             if not self._is_announced or form_of(item) != self._form:
                 self._is_announced, self._form = True, form_of(item)
-                self.feed = session.describe(item)
-                yield from self._hand_over(self.feed, at)
+                self.source = session.describe(item)
+                yield from self._hand_over(self.source, at)
                 while held:
                     yield from self._hand_over(*held.popleft())
                 size = 0
@@ -298,7 +298,7 @@ class LiveReader(Closing):
                 at = time.monotonic()
             yield from self._hand_over(item, at)
 
-    def _hand_over(self, item: Frame | Passthrough | Feed, at: float) -> Generator[Arrival]:
+    def _hand_over(self, item: Frame | Passthrough | Source, at: float) -> Generator[Arrival]:
         self.state = "handing over"
         if self._stop.is_set():
             raise Stopped

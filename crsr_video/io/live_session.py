@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from crsr_video.config import ReadSettings
 from crsr_video.errors import NoVideoError
 from crsr_video.io.decoding import VideoDecoder
-from crsr_video.io.feed import Feed, describe_feed
 from crsr_video.io.packet_clocks import Timeline
 from crsr_video.io.picture_times import PictureTimes
 from crsr_video.io.pyav import Packet
+from crsr_video.io.source import Source, describe_live
 from crsr_video.io.sources.background import BackgroundConnection, ConnectionLost
 from crsr_video.io.sources.targets import Target, is_clockless
 from crsr_video.types import Frame
@@ -86,9 +86,9 @@ class LiveSession:
             self._count(frames=1)
             yield self._decoder.frame(picture, pts, self._timeline.time_base), at
 
-    def describe(self, first: Frame) -> Feed:
+    def describe(self, first: Frame) -> Source:
         """Return the properties of the connection that a writer needs, given its first frame."""
-        return describe_feed(self._opened, first, has_rate=not self._is_clockless)
+        return describe_live(self._opened, first, has_rate=not self._is_clockless)
 
     def check_end(self) -> None:
         """Check, after the last packet, that the source has really ended.

@@ -26,7 +26,7 @@ from crsr_video.io.containers import (
 from crsr_video.io.encoder_options import KEEP_USER_DATA, hdr_options
 from crsr_video.io.encoders import RAW
 from crsr_video.io.pixel_formats import has_alpha
-from crsr_video.io.source import Source, first_packets
+from crsr_video.io.source import RecordedSource, first_packets
 from crsr_video.io.sources.connection import has_separate_alpha
 from crsr_video.io.sources.opening import codec_name
 from crsr_video.io.tags import lost_tags, unusual_tags
@@ -65,7 +65,9 @@ _MPEG_ASPECTS = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))
 _WORDS = {Y4M: "Y4M", "rawvideo": "raw video"}
 
 
-def carried_streams(source: Source, container: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def carried_streams(
+    source: RecordedSource, container: str
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the indices of the streams that are copied, and notices about the others."""
     kept, dropped, packets = list[int](), list[Stream](), first_packets(source)
     unknown = list[Stream]()
@@ -124,7 +126,7 @@ def _kind(stream: Stream) -> str:
     return stream.type if stream.type == "attachment" else f"{stream.type} stream"
 
 
-def tag_notices(source: Source, container: str) -> tuple[str, ...]:
+def tag_notices(source: RecordedSource, container: str) -> tuple[str, ...]:
     """Return notices about chapters and metadata that are lost."""
     notices = []
     if BY_SUFFIX.get(source.path.suffix.lower()) != container:  # Else nothing can be lost.
@@ -138,7 +140,7 @@ def tag_notices(source: Source, container: str) -> tuple[str, ...]:
     return tuple(notices)
 
 
-def _lost_tags(source: Source, container: str) -> Iterator[str]:
+def _lost_tags(source: RecordedSource, container: str) -> Iterator[str]:
     tracks = [s for s in source.container.streams if s.type in ("audio", "subtitle")]
     if container not in LANGUAGES and any((s.language or "und") != "und" for s in tracks):
         yield "languages"
@@ -174,7 +176,7 @@ _SIDE_DATA: dict[str, tuple[str, tuple[str, ...]]] = {
 _STATIC_HDR = frozenset(("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"))
 
 
-def stereo_multiplier(source: Source) -> Fraction:
+def stereo_multiplier(source: RecordedSource) -> Fraction:
     """Return the factor by which FFmpeg widens pixels in stereoscopic pictures."""
     mode = source.video.metadata.get("stereo_mode", "")
     if mode in ("left_right", "right_left", "col_interleaved_lr", "col_interleaved_rl"):
@@ -184,7 +186,7 @@ def stereo_multiplier(source: Source) -> Fraction:
     return Fraction(1)
 
 
-def unkept_properties(source: Source, container: str, encoder: str) -> tuple[str, ...]:
+def unkept_properties(source: RecordedSource, container: str, encoder: str) -> tuple[str, ...]:
     """Return notices about picture properties, and about a service name, that are not kept.
 
     Args:
@@ -243,7 +245,7 @@ def late_side_data(kinds: Set[str], encoder: str) -> tuple[str, ...]:
     return tuple(f"not kept: {word}, found midway" for word in dict.fromkeys(words))
 
 
-def _has_clock_time(source: Source, attached: Mapping[str, bytes]) -> bool:
+def _has_clock_time(source: RecordedSource, attached: Mapping[str, bytes]) -> bool:
     """Return whether the first MPEG time code differs from the time since the start of the file.
 
     From high to low, a time code has a flag, 5 bits for hours, 6 for minutes, a marker bit, 6 bits
@@ -349,7 +351,7 @@ def field_notices(order: FieldOrder, encoder: str, *, are_kept: bool) -> tuple[s
     return (f"{encoder} cannot mark pictures as interlaced: players may show stripes",)
 
 
-def time_notices(source: Source, container: str, tick: Fraction) -> tuple[str, ...]:
+def time_notices(source: RecordedSource, container: str, tick: Fraction) -> tuple[str, ...]:
     """Return notices about times that cannot stay exact.
 
     Args:

@@ -6,13 +6,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from crsr_video.io.containers import MOV
-from crsr_video.io.source import Source
+from crsr_video.io.source import RecordedSource
 from crsr_video.io.tags import unusual_tags
 
 # Recorded results -------------------------------------------------------------------------------
 
 
-def recorded_options(source: Source, container: str, tick: Fraction) -> dict[str, str]:
+def recorded_options(source: RecordedSource, container: str, tick: Fraction) -> dict[str, str]:
     """Return the options that keep presentation times unchanged.
 
     Args:
@@ -46,7 +46,7 @@ def recorded_pipe_options(encoder: str) -> dict[str, str]:
     return options
 
 
-def _movie_timescale(source: Source, video: int) -> int:
+def _movie_timescale(source: RecordedSource, video: int) -> int:
     """Return the timescale of the edit lists, which hold the start of every track.
 
     It is exact for all tracks if it does not become too large: chapters use it too, and their

@@ -32,7 +32,7 @@ from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.pictures import describe_pictures
 from crsr_video.io.pyav import Packet, Passthrough
 from crsr_video.io.session import OutputSession
-from crsr_video.io.source import Source
+from crsr_video.io.source import RecordedSource
 from crsr_video.io.tags import copy_container_tags, copy_stream_tags
 from crsr_video.types import Frame
 
@@ -186,7 +186,7 @@ class RecordedMuxer(Muxer):
         target: ByteStream | Path,
         plan: OutputPlan,
         sample: VideoFrame,
-        source: Source,
+        source: RecordedSource,
         threads: int = 0,
     ) -> None:
         self._source, self._threads = source, threads

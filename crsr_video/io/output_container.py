@@ -15,7 +15,7 @@ from crsr_video.io.destinations.address import (
     file_destination,
     standard_output_destination,
 )
-from crsr_video.io.source import Source
+from crsr_video.io.source import RecordedSource
 
 _KIN = {
     "mov": ("mp4", "mov", "3gp", "3g2"),
@@ -28,7 +28,7 @@ use the container of the same name."""
 
 
 def destination_for(
-    source: Source, output: Path | str | None, container: str | None
+    source: RecordedSource, output: Path | str | None, container: str | None
 ) -> tuple[Destination, str, tuple[str, ...]]:
     """Return the destination, its suffix and notices.
 
@@ -61,7 +61,7 @@ def destination_for(
     return file_destination(path, name), suffix, notices
 
 
-def _container_like(source: Source) -> tuple[str, str, tuple[str, ...]]:
+def _container_like(source: RecordedSource) -> tuple[str, str, tuple[str, ...]]:
     """Return a container like the source's, its suffix, and a notice if the format changes."""
     demuxer, own = source.info.container.split(",")[0], source.path.suffix
     kin = _KIN.get(demuxer, (demuxer,))

@@ -27,8 +27,7 @@ from crsr_video.io.encoders import EncoderChoice
 from crsr_video.io.output_container import destination_for, reconcile
 from crsr_video.io.pictures import PictureShape, shape_for
 from crsr_video.io.pixel_formats import has_alpha
-from crsr_video.io.sampling import field_order
-from crsr_video.io.source import Source, bit_rate
+from crsr_video.io.source import RecordedSource, bit_rate, field_order
 from crsr_video.types import FieldOrder, Frame
 
 _PURPOSES = {
@@ -101,7 +100,7 @@ class OutputPlan:
         """Longest time between two keyframes of a live result."""
         return 1.0 if self.destination.container in ("hls", "whip") else 2.0
 
-    def for_segment(self, path: Path, container: str, source: Source) -> "OutputPlan":
+    def for_segment(self, path: Path, container: str, source: RecordedSource) -> "OutputPlan":
         """Return the plan for a file that holds a part of this result's video, and nothing else.
 
         Args:
@@ -122,7 +121,7 @@ class OutputPlan:
 
 
 def plan_output(
-    source: Source,
+    source: RecordedSource,
     output: Path | str | None = None,
     settings: OutputSettings | None = None,
     *,
@@ -189,7 +188,7 @@ def plan_output(
 
 
 def _encoder_for(
-    source: Source,
+    source: RecordedSource,
     destination: Destination,
     suffix: str,
     asked: str | None,
@@ -210,12 +209,12 @@ def _encoder_for(
     return destination, encoder, (*notices, *more)
 
 
-def _codec(source: Source) -> str:
+def _codec(source: RecordedSource) -> str:
     return source.video.codec_context.codec.canonical_name
 
 
 def _loss_notices(
-    source: Source,
+    source: RecordedSource,
     container: str,
     choice: EncoderChoice,
     tick: Fraction,
@@ -251,7 +250,7 @@ def refuse_losses(plan: OutputPlan, settings: OutputSettings) -> OutputPlan:
 
 
 def _raw_or_coded(
-    source: Source, destination: Destination, asked: str | None
+    source: RecordedSource, destination: Destination, asked: str | None
 ) -> tuple[str | None, tuple[str, ...]]:
     """Return the codec to ask for, and notices.
 
@@ -282,7 +281,9 @@ def usual_suffix(settings: OutputSettings, suffix: str) -> str:
     return suffix if settings.purpose is None else _PURPOSES[settings.purpose][0]
 
 
-def _resolve_purpose(settings: OutputSettings, source: Source, scale: int) -> OutputSettings:
+def _resolve_purpose(
+    settings: OutputSettings, source: RecordedSource, scale: int
+) -> OutputSettings:
     """Replace the purpose by encoder settings, without changing those that the user chose.
 
     If the user chose a codec, the purpose has no effect on the encoder settings.
@@ -308,7 +309,9 @@ def _resolve_purpose(settings: OutputSettings, source: Source, scale: int) -> Ou
     return replace(settings, codec=usual.codec, crf=crf, options=options)
 
 
-def _resolve_copy_like(settings: OutputSettings, source: Source, scale: int) -> OutputSettings:
+def _resolve_copy_like(
+    settings: OutputSettings, source: RecordedSource, scale: int
+) -> OutputSettings:
     """Replace "copy-like" by the source's codec at its bit rate.
 
     The bit rate grows in proportion to the width of an enlarged picture, not to its area, because
@@ -333,7 +336,9 @@ def with_raw_format(settings: OutputSettings, container: str, first: Frame) -> O
     return replace(settings, options={**settings.options, "pix_fmt": name})
 
 
-def _choose(source: Source, encoder: str, settings: OutputSettings, scale: int) -> EncoderChoice:
+def _choose(
+    source: RecordedSource, encoder: str, settings: OutputSettings, scale: int
+) -> EncoderChoice:
     first, found = source.first, encoders.find(encoder)
     same = found is not None and found.canonical_name == _codec(source)
     return encoders.choose(
@@ -347,6 +352,6 @@ def _choose(source: Source, encoder: str, settings: OutputSettings, scale: int) 
     )
 
 
-def _is_gif(source: Source) -> bool:
+def _is_gif(source: RecordedSource) -> bool:
     """Return whether the source is a GIF, whose RGB pictures few players support in a video."""
     return source.info.container == "gif"

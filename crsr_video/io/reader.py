@@ -31,7 +31,7 @@ from crsr_video.io.demuxing import earlier_subtitles, position_at
 from crsr_video.io.packet_clocks import JUMPING_FORMATS
 from crsr_video.io.pyav import Passthrough
 from crsr_video.io.reading_pass import ReadingPass, ReadReport
-from crsr_video.io.source import Source, late_templates
+from crsr_video.io.source import RecordedSource, late_templates
 from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.io.sources.targets import recorded_target
 from crsr_video.io.windows import TimeSpan, Window, time_of
@@ -66,7 +66,7 @@ class Reader(Closing):
     """
 
     info: VideoInfo
-    source: Source
+    source: RecordedSource
     """Properties of the source that a writer needs."""
 
     def __init__(
@@ -235,26 +235,28 @@ class Reader(Closing):
             self._window.shift_packet(packet)
             self._held.appendleft(Passthrough(packet.stream_index, packet))
 
-    def _describe_source(self, first: Frame) -> Source:
+    def _describe_source(self, first: Frame) -> RecordedSource:
         times = [
             item.pts * item.time_base if isinstance(item, Frame) else time_of(item.packet)
             for item in self._held
         ]
-        return Source(
-            self.path,
-            self._connection.container,
-            self._connection.video,
-            self.info,
-            first,
-            self._pass.covers,
-            self._window.shift,
-            self._window.end,
-            min((time for time in times if time is not None), default=Fraction(0)),
-            self._pass.first_packets,
-            self._connection.facts,
-            {}
+        container, video = self._connection.container, self._connection.video
+        return RecordedSource(
+            info=self.info,
+            first=first,
+            others=tuple(s for s in container.streams if s.index != video.index),
+            path=self.path,
+            container=container,
+            video=video,
+            covers=self._pass.covers,
+            shift=self._window.shift,
+            end=self._window.end,
+            earliest=min((time for time in times if time is not None), default=Fraction(0)),
+            beginnings=self._pass.first_packets,
+            facts=self._connection.facts,
+            late_templates={}
             if self._input_pipe is not None
-            else late_templates(self.path, self._connection.container),
+            else late_templates(self.path, container),
         )
 
 

@@ -1,35 +1,110 @@
-"""Properties of an opened source that a writer needs."""
+"""Properties of an opened source that a writer needs, and samples of its pictures."""
 
+import io
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Stream
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from crsr_video.errors import InputError
-from crsr_video.io import pipes
+from crsr_video.config import ReadSettings
+from crsr_video.errors import CrsrError, InputError
+from crsr_video.io import picture_properties, pipes
 from crsr_video.io.container_facts import ContainerFacts
-from crsr_video.io.pyav import Packet
+from crsr_video.io.picture_times import frame_rate
+from crsr_video.io.pyav import Packet, Passthrough
+from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.io.sources.opening import PROBE_BYTES, open_container, packets_of
-from crsr_video.types import Frame, VideoInfo
+from crsr_video.io.sources.targets import recorded_target
+from crsr_video.types import FieldOrder, Frame, VideoInfo
+
+_COPIED = ("audio", "subtitle", "data")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The properties of an opened source that every writer needs.
+
+    A live reader makes a new one after every reconnection and every change of the picture's form.
+    Timestamps keep growing from one to the next.
+    """
+
+    info: VideoInfo
+    first: Frame
+    """The first frame, which shows the actual pixel format, colour and rotation."""
+    others: tuple[Stream, ...] = ()
+    """Streams besides the video; `Passthrough.stream` is their `index`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """An opened source, with everything that a writer carries over."""
+class Arrival:
+    """An item of a live source, with the time of its arrival."""
+
+    item: Frame | Passthrough | Source
+    """A frame, a packet, or a new description of the source, before its first frame."""
+    at: float
+    """`time.monotonic` when the last of its bytes was read."""
+
+
+def describe_live(connection: SourceConnection, first: Frame, *, has_rate: bool) -> Source:
+    """Return the properties of a connection to a live source.
+
+    Args:
+        connection: The opened source.
+        first: Its first frame.
+        has_rate: Whether the source states a frame rate that can be trusted.
+    """
+    video = connection.video
+    # FFmpeg's own guess comes last, because it may count fields instead of frames.
+    average = frame_rate(video) if video.average_rate else None
+    rate = average or video.codec_context.framerate or video.guessed_rate
+    info = replace(
+        connection.describe(first),
+        rate=rate if has_rate else None,
+        time_base=first.time_base,
+        frames=0,
+        seconds=0.0,
+    )
+    return Source(info=info, first=first, others=_copied_streams(connection))
+
+
+def _copied_streams(connection: SourceConnection) -> tuple[Stream, ...]:
+    """Return copies of the streams that a writer may carry over, with their indices.
+
+    A stream dies with its container, which may be closed before a writer is done with it. These
+    copies belong to an output that is never written.
+    """
+    output = av.open(io.BytesIO(), "w", format="null")
+    found = []
+    for stream in connection.container.streams:
+        copy: Stream
+        try:
+            copy = output.add_stream_from_template(stream, opaque=True)
+        except (FFmpegError, ValueError):
+            output.add_data_stream()  # A placeholder, so that later streams keep their indices.
+            continue
+        copy.metadata.update(stream.metadata)
+        copy.time_base = stream.time_base or Fraction(1, 1000)
+        if stream.index != connection.video.index and stream.type in _COPIED:
+            found.append(copy)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedSource(Source):
+    """An opened recording, with everything else that its writer carries over."""
 
     path: Path
     container: InputContainer
     video: VideoStream
     """The stream that is decoded."""
-    info: VideoInfo
-    first: Frame
-    """The first frame, which has the actual pixel format, colour and rotation."""
     covers: Mapping[int, Packet] = field(default_factory=dict)
     """Cover pictures by stream index. Some containers need them before the first frame."""
     shift: Fraction = Fraction(0)
@@ -42,10 +117,8 @@ class Source:
     beginnings: Mapping[int, bytes] | None = None
     """First packet of every other stream that begins early enough, by index. None if the source can
     be opened a second time."""
-
     facts: ContainerFacts = field(default_factory=ContainerFacts)
     """Properties of the pictures that the file states, but PyAV does not expose."""
-
     late_templates: Mapping[int, Stream] = field(default_factory=dict)
     """Descriptions of streams that begin late, by index. They were unknown when the file was
     opened."""
@@ -65,7 +138,7 @@ class Source:
         return pipes.INPUT if self.is_pipe else str(self.path)
 
 
-def bit_rate(source: Source) -> int:
+def bit_rate(source: RecordedSource) -> int:
     """Return the bit rate of the video in bits per second, or 0 if it is unknown.
 
     If the container does not state the bit rate, the file is read once, without decoding.
@@ -84,7 +157,7 @@ def bit_rate(source: Source) -> int:
     return round(8 * size / source.info.seconds)
 
 
-def first_packets(source: Source) -> dict[int, bytes]:
+def first_packets(source: RecordedSource) -> dict[int, bytes]:
     """Return the first packet of every stream but the video that begins early enough, by index.
 
     A file is opened a second time, so that reading from the first one is not disturbed.
@@ -109,7 +182,7 @@ def first_packets(source: Source) -> dict[int, bytes]:
     return found
 
 
-def frame_times(source: Source) -> tuple[Fraction, ...]:
+def frame_times(source: RecordedSource) -> tuple[Fraction, ...]:
     """Return the times of all frames in seconds, in ascending order, or none for a pipe.
 
     A file is read once, without decoding.
@@ -173,3 +246,57 @@ def _stream_after(path: Path, place: int, identifier: int) -> Stream | None:
                 return stream  # It keeps its container open.
         container.close()
     return None
+
+
+_PLACES = 12
+"""Number of places at which a picture is examined, evenly spread over the file."""
+_MOST_PACKETS = 300
+"""Maximum number of video packets that are read at each place to find a keyframe."""
+
+
+def field_order(source: RecordedSource) -> FieldOrder:
+    """Return the field order of the first frame, or of a later one if only that has fields.
+
+    An encoder must know about fields before its first picture. A file may be joined from
+    progressive and interlaced parts, so some pictures in its middle are examined. The file is
+    opened again for that, which is impossible for standard input.
+    """
+    if source.first.interlaced != "progressive" or source.is_pipe:
+        return source.first.interlaced
+    target = recorded_target(source.path, ReadSettings())
+    with suppress(CrsrError, FFmpegError), SourceConnection(target) as connection:
+        micro = connection.container.duration or 0
+        begin = connection.container.start_time or 0
+        examined: set[int] = set()
+        for place in range(1, _PLACES + 1):
+            with suppress(FFmpegError):
+                connection.container.seek(begin + micro * place // (_PLACES + 1))
+                picture = _next_picture(connection, examined)
+                if picture is not None and picture.interlaced_frame:
+                    return picture_properties.field_order(picture)
+    return "progressive"
+
+
+def _next_picture(connection: SourceConnection, examined: set[int]) -> VideoFrame | None:
+    """Return the picture of the next keyframe, or None if it was examined already."""
+    context, count = connection.video.codec_context, 0
+    context.flush_buffers()
+    for packet in connection.packets(lambda _error: None, 1):
+        if packet.stream_index != connection.video.index:
+            continue
+        count += 1
+        if count > _MOST_PACKETS:
+            return None
+        if packet.is_keyframe:
+            if packet.pos in examined:  # In a short file, several places have the same keyframe.
+                return None
+            if packet.pos is not None:
+                examined.add(packet.pos)
+            return _decoded(connection, packet)
+    return None
+
+
+def _decoded(connection: SourceConnection, packet: Packet) -> VideoFrame | None:
+    context = connection.video.codec_context
+    pictures = context.decode(packet) or context.decode(None)
+    return pictures[0] if pictures else None

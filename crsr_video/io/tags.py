@@ -8,7 +8,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 
 from crsr_video.io.containers import PLAIN
-from crsr_video.io.source import Source
+from crsr_video.io.source import RecordedSource
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -50,12 +50,12 @@ _IN_RIFF = frozenset(
 """Metadata that FFmpeg writes into AVI files."""
 
 
-def unusual_tags(source: Source) -> tuple[str, ...]:
+def unusual_tags(source: RecordedSource) -> tuple[str, ...]:
     """Return the names of the metadata that MP4 can store only in Apple's general table."""
     return tuple(name for name in _fresh(source.container.metadata) if name not in _ILST)
 
 
-def lost_tags(source: Source, container: str) -> tuple[str, ...]:
+def lost_tags(source: RecordedSource, container: str) -> tuple[str, ...]:
     """Return the names of the metadata of a file that a container does not hold."""
     names = _fresh(source.container.metadata)
     if names.get("software", "").startswith("Lavf"):
@@ -85,7 +85,7 @@ def copy_stream_tags(source: Stream, target: Stream, *, mov: bool = False) -> No
     target.disposition = source.disposition
 
 
-def copy_container_tags(source: Source, output: OutputContainer) -> None:
+def copy_container_tags(source: RecordedSource, output: OutputContainer) -> None:
     """Copy the metadata and the chapters of a source."""
     output.metadata.update(_fresh(source.container.metadata))
     if source.facts.service is not None and output.format.name == "mpegts":
@@ -102,7 +102,7 @@ def _fresh(metadata: Mapping[str, str], *, is_video: bool = False) -> dict[str, 
     return {k: v for k, v in metadata.items() if not k.lower().startswith(stale)}
 
 
-def _chapters(source: Source) -> "list[Chapter]":
+def _chapters(source: RecordedSource) -> "list[Chapter]":
     """Return the chapters of the part that is read, with times shifted as those of its frames."""
     result: list[Chapter] = []
     for chapter in source.container.chapters():

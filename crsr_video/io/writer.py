@@ -31,7 +31,7 @@ from crsr_video.io.pictures import picture_of
 from crsr_video.io.pyav import Packet, Passthrough
 from crsr_video.io.raw_video import RawVideo
 from crsr_video.io.session import OutputSession
-from crsr_video.io.source import Source
+from crsr_video.io.source import RecordedSource
 from crsr_video.types import Frame
 
 _ENDING_SECONDS = 0.3
@@ -253,7 +253,7 @@ class Writer(OutputWriter):
     def __init__(
         self,
         output: str | Path | None,
-        source: Source,
+        source: RecordedSource,
         settings: OutputSettings | None = None,
         *,
         scale: int = 1,

@@ -5,8 +5,8 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from crsr_video.io.feed import Arrival, Feed
 from crsr_video.io.pyav import Passthrough
+from crsr_video.io.source import Arrival, Source
 from crsr_video.types import Frame
 
 _MAX_PACKETS = 4096
@@ -25,7 +25,7 @@ class LatestFrameQueue:
     """A bounded queue of the items that have arrived, in order. It never blocks a live sender.
 
     If frames are too old when their turn comes, or if too many frames wait, the oldest frames are
-    dropped, so that the delay does not grow. Changes of the feed are never dropped.
+    dropped, so that the delay does not grow. Changes of the source are never dropped.
 
     Args:
         max_frames: Number of frames that may wait.
@@ -122,7 +122,7 @@ class LatestFrameQueue:
             self._frames = self._packets = self._packet_bytes = 0
             self._changed.notify_all()
 
-    def _most_frames(self, item: Frame | Passthrough | Feed) -> int:
+    def _most_frames(self, item: Frame | Passthrough | Source) -> int:
         """Return the number of frames that may wait if all are as large as this one."""
         if not self.is_patient:
             return self._max_frames

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crsr_video.errors import InputError, OutputError
-from crsr_video.io.feed import Feed
 from crsr_video.io.live_reader import LiveReader
 from crsr_video.io.live_writer import LiveWriter
 from crsr_video.io.pyav import Passthrough
+from crsr_video.io.source import Source
 from crsr_video.live.quality_controller import QualityController
 from crsr_video.live.runner import LiveRunner
 from crsr_video.live.settings import Hooks, LiveSettings, LiveSummary
@@ -51,7 +51,7 @@ class _NoOutput:
     def push_packet(self, item: Passthrough) -> None:
         pass
 
-    def change(self, feed: Feed) -> None:
+    def change(self, source: Source) -> None:
         pass
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class _LiveRun:
             self._reader = stack.enter_context(
                 LiveReader(settings.source, settings.config.reading, on_event=self._add_event)
             )
-            self._feed = self._reader.feed
+            self._source = self._reader.source
             self._check_output()
             self._check_reports()
             self._writer = self._open_output()
@@ -109,7 +109,7 @@ class _LiveRun:
             return _NoOutput()
         return LiveWriter(
             settings.output,
-            self._feed,
+            self._source,
             settings.config.output,
             overwrite=settings.config.job.overwrite,
             on_event=self._add_event,
@@ -308,7 +308,7 @@ class _LiveRun:
             summary.statistics,
             observer.observations(self._pipeline.lowered),
             fps=summary.fps,
-            source=report.describe_feed(settings.source, self._feed, summary.live.seconds),
+            source=report.describe_live(settings.source, self._source, summary.live.seconds),
             output=self._describe_output(summary),
             config=settings.config,
             placement=self._pipeline.placement,
@@ -325,4 +325,4 @@ class _LiveRun:
                 return report.describe(path)
             except InputError:  # Raw video does not describe itself.
                 pass
-        return report.describe_feed(str(path), self._feed, summary.live.seconds)
+        return report.describe_live(str(path), self._source, summary.live.seconds)

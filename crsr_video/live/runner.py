@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from crsr_video.closing import Closing
 from crsr_video.errors import ReaderGoneError
-from crsr_video.io.feed import Arrival, Feed
 from crsr_video.io.pyav import Passthrough
+from crsr_video.io.source import Arrival, Source
 from crsr_video.live.quality_controller import FrameTiming, QualityController
 from crsr_video.live.queues import LatestFrameQueue, SideStreams
 from crsr_video.live.statistics import LatencyMeter
@@ -69,8 +69,8 @@ class LiveSink(FrameWriter, Protocol):
         """Activity of the writer, for messages."""
         ...
 
-    def change(self, feed: Feed) -> None:
-        """Adapt to a feed with another picture format or other streams."""
+    def change(self, source: Source) -> None:
+        """Adapt to a source with another picture format or other streams."""
         ...
 
     def close(self) -> None:
@@ -325,7 +325,7 @@ class _LiveFlow(Runner):
         for arrival in self._queue:
             if isinstance(arrival.item, Frame):
                 self._tickets_to_track.append(_Ticket(arrival.at))
-            elif isinstance(arrival.item, Feed):
+            elif isinstance(arrival.item, Source):
                 self._stages.track(None)  # The people of the previous picture have gone.
             yield arrival.item
 
@@ -365,7 +365,7 @@ class _LiveFlow(Runner):
         """Write an item after the packets of other streams that are due before it."""
         if isinstance(item, Passthrough):
             self._push_packets(self._side_streams.push(item))
-        elif isinstance(item, Feed):
+        elif isinstance(item, Source):
             self._push_packets(self._side_streams.flush())
             self._sink.change(item)
         else:

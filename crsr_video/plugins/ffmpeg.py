@@ -9,7 +9,7 @@ from crsr_video.errors import OutputError
 from crsr_video.io.containers import MOV
 from crsr_video.io.output_plan import OutputPlan, plan_output
 from crsr_video.io.reader import Reader
-from crsr_video.io.source import Source
+from crsr_video.io.source import RecordedSource
 from crsr_video.plugins import status
 from crsr_video.plugins.ffmpeg_filters import (
     ColourTags,
@@ -123,7 +123,7 @@ def through_pipe(
         return FfmpegCommand((decode, enhance, encode), plan.path, notices)
 
 
-def colour_tags(source: Source) -> ColourTags:
+def colour_tags(source: RecordedSource) -> ColourTags:
     """Return the colour tags of a video."""
     native = source.first.native
     is_full = source.first.layout.name.startswith("yuvj")
@@ -149,7 +149,7 @@ def _plan(reader: Reader, output: Path | None, settings: OutputSettings | None) 
     return replace(other, notices=(*other.notices, notice))
 
 
-def _stream_arguments(source: Source, plan: OutputPlan, file: int) -> list[str]:
+def _stream_arguments(source: RecordedSource, plan: OutputPlan, file: int) -> list[str]:
     """Return the arguments that select the streams, in the source's order.
 
     The video comes from the first input, and everything else from the input with the number `file`.
@@ -163,7 +163,7 @@ def _stream_arguments(source: Source, plan: OutputPlan, file: int) -> list[str]:
     return words
 
 
-def _encoder_arguments(source: Source, plan: OutputPlan, filters: str) -> list[str]:
+def _encoder_arguments(source: RecordedSource, plan: OutputPlan, filters: str) -> list[str]:
     videos = [stream.index for stream in source.container.streams.video]
     kept = [index for index in videos if index in (source.video.index, *plan.carried)]
     at = f":v:{kept.index(source.video.index)}" if len(kept) > 1 else ""
@@ -176,7 +176,7 @@ def _encoder_arguments(source: Source, plan: OutputPlan, filters: str) -> list[s
     return [*words, *_timing_arguments(source, plan, at)]
 
 
-def _timing_arguments(source: Source, plan: OutputPlan, at: str) -> list[str]:
+def _timing_arguments(source: RecordedSource, plan: OutputPlan, at: str) -> list[str]:
     """Return the arguments that keep the time of every frame."""
     if plan.choice.counts_frames:
         return []
@@ -188,7 +188,7 @@ def _timing_arguments(source: Source, plan: OutputPlan, at: str) -> list[str]:
     return words
 
 
-def _limits_of_effect(source: Source) -> tuple[str, ...]:
+def _limits_of_effect(source: RecordedSource) -> tuple[str, ...]:
     """Return notices about properties of this video that the effect cannot preserve."""
     notices = []
     bits = source.first.layout.bits

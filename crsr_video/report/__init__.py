@@ -6,7 +6,7 @@ the machine, and `write` creates the files. ``docs/report-json.md`` documents th
 
 from crsr_video.report.document import assemble, check_paths, write
 from crsr_video.report.facts import FORMAT, VERSION, Observations, RunReport
-from crsr_video.report.media import describe, describe_feed
+from crsr_video.report.media import describe, describe_live
 from crsr_video.report.observations import merge, renumber
 from crsr_video.report.observer import EnhancementObserver
 
@@ -19,7 +19,7 @@ __all__ = [
     "assemble",
     "check_paths",
     "describe",
-    "describe_feed",
+    "describe_live",
     "merge",
     "renumber",
     "write",

@@ -8,7 +8,7 @@ import av
 from av.container import InputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from crsr_video.io.feed import Feed
+from crsr_video.io.source import Source
 from crsr_video.io.sources.opening import codec_name, main_video, open_container
 from crsr_video.report.facts import UNSPECIFIED, MediaFacts, StreamFacts
 
@@ -30,9 +30,9 @@ def describe(path: Path, kept: Collection[int] | None = None) -> MediaFacts:
         container.close()
 
 
-def describe_feed(address: str, feed: Feed, seconds: float) -> MediaFacts:
+def describe_live(address: str, source: Source, seconds: float) -> MediaFacts:
     """Describe a live stream, whose size in bytes is unknown."""
-    info, first = feed.info, feed.first
+    info, first = source.info, source.first
     native = first.native
     colour = {"primaries": UNSPECIFIED, "transfer": UNSPECIFIED}
     if native is not None:
@@ -52,7 +52,7 @@ def describe_feed(address: str, feed: Feed, seconds: float) -> MediaFacts:
         bit_rate=0,
         pixel_format=first.layout.name,
         colour=colour,
-        streams=tuple(_stream_facts(stream, kept=True) for stream in feed.others),
+        streams=tuple(_stream_facts(stream, kept=True) for stream in source.others),
     )
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from crsr_video.closing import Closing
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ConfigError, CrsrError
-from crsr_video.io.feed import Arrival
-from crsr_video.io.frames import from_rgb
 from crsr_video.io.live_reader import LiveReader
+from crsr_video.io.pictures import from_rgb
+from crsr_video.io.source import Arrival
 from crsr_video.live.quality_controller import QualityController
 from crsr_video.live.runner import LiveRunner, LiveSource
 from crsr_video.live.watchdog import Watchdog

@@ -4,8 +4,8 @@ import time
 from collections import deque
 from typing import Any
 
-from crsr_video.io.feed import Feed
 from crsr_video.io.pyav import Passthrough
+from crsr_video.io.source import Source
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.studio.pictures import face_facts, packet_of
 from crsr_video.studio.sockets import Send
@@ -83,7 +83,7 @@ class PageSender:
     def push_packet(self, item: Passthrough) -> None:
         """Ignore packets of other streams, because the page plays no sound."""
 
-    def change(self, feed: Feed) -> None:
+    def change(self, source: Source) -> None:
         """Do nothing, because every packet contains the size of its pictures."""
 
     def close(self) -> None:

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from crsr_video.closing import Closing
 from crsr_video.errors import ConfigError, CrsrError
 from crsr_video.inspection.single_frame import timed
-from crsr_video.io.feed import Arrival
 from crsr_video.io.reader import Reader
+from crsr_video.io.source import Arrival
 from crsr_video.live.quality_controller import QualityController
 from crsr_video.live.runner import LiveRunner
 from crsr_video.live.watchdog import Watchdog

@@ -28,7 +28,7 @@ from crsr_video.imaging.geometry import (
     invert,
 )
 from crsr_video.imaging.warping import warp
-from crsr_video.io.frames import from_rgb
+from crsr_video.io.pictures import from_rgb
 from crsr_video.track.tracker import Tracker
 from crsr_video.training.appearance import measure
 from crsr_video.training.pack import (

@@ -11,7 +11,7 @@ from crsr_video import api
 from crsr_video.config import Config, OutputSettings
 from crsr_video.errors import OutputError
 from crsr_video.io.reader import Reader
-from crsr_video.io.sampling import field_order
+from crsr_video.io.source import field_order
 from crsr_video.types import Frame
 from tests.contract.harness import enhance
 from tests.support.video import make_video

@@ -8,7 +8,7 @@ import pytest
 
 from crsr_video.config import OutputSettings
 from crsr_video.errors import OutputError
-from crsr_video.io.frames import as_rgb
+from crsr_video.io.pictures import as_rgb
 from crsr_video.types import Frame
 from tests.contract.harness import enhance
 from tests.support.video import make_video

@@ -12,9 +12,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from crsr_video.io.feed import Feed
 from crsr_video.io.pyav import Passthrough
 from crsr_video.io.reader import Reader
+from crsr_video.io.source import Source
 from crsr_video.types import Frame
 from tests.support.video import make_video
 
@@ -23,7 +23,7 @@ from tests.support.video import make_video
 class Clip:
     """A clip with all of its frames and packets."""
 
-    feed: Feed
+    source: Source
     items: list[Frame | Passthrough]
     decoder: Reader
 
@@ -41,10 +41,7 @@ def clip(folder: Path, name: str = "source.mkv", **options: object) -> Iterator[
     """Make and read a clip. Its streams can be used inside the block."""
     path = make_video(folder / name, **options)
     with Reader(path) as decoder:
-        source = decoder.source
-        others = tuple(s for s in source.container.streams if s.index != source.video.index)
-        feed = Feed(source.info, source.first, others)
-        yield Clip(feed, list(decoder), decoder)
+        yield Clip(decoder.source, list(decoder), decoder)
 
 
 def push_all(sink: object, items: list[Frame | Passthrough]) -> None:

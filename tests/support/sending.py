@@ -19,9 +19,9 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from crsr_video.config import ReadSettings
-from crsr_video.io.feed import Feed
 from crsr_video.io.live_reader import LiveReader
 from crsr_video.io.pyav import Passthrough
+from crsr_video.io.source import Source
 from crsr_video.types import Frame
 from tests.support.video import picture
 
@@ -158,8 +158,8 @@ class Taken:
         return [item for item in self.items if isinstance(item, Frame)]
 
     @property
-    def feeds(self) -> list[Feed]:
-        return [item for item in self.items if isinstance(item, Feed)]
+    def sources(self) -> list[Source]:
+        return [item for item in self.items if isinstance(item, Source)]
 
     @property
     def others(self) -> list[Passthrough]:

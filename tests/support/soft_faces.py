@@ -12,7 +12,7 @@ from crsr_video.imaging.geometry import (
     resize_matrix,
 )
 from crsr_video.imaging.warping import warp
-from crsr_video.io.frames import from_rgb
+from crsr_video.io.pictures import from_rgb
 
 # Read off the picture, which comes with scikit-image.
 LANDMARKS = np.array([[202.5, 101.7], [247, 103.5], [225, 124.5], [205, 140.7], [243, 143]])

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from crsr_video.config import OutputSettings
-from crsr_video.io.feed import Feed
 from crsr_video.io.live_writer import LiveWriter
+from crsr_video.io.source import Source
 
 
 def open_writer(
     address: str | Path,
-    feed: Feed,
+    source: Source,
     *,
     overwrite: bool = False,
     rate: Fraction | None = None,
@@ -21,4 +21,6 @@ def open_writer(
 ) -> LiveWriter:
     """Open a live writer; further keywords are fields of `OutputSettings`."""
     chosen = OutputSettings(**settings)
-    return LiveWriter(str(address), feed, chosen, overwrite=overwrite, rate=rate, on_event=on_event)
+    return LiveWriter(
+        str(address), source, chosen, overwrite=overwrite, rate=rate, on_event=on_event
+    )

@@ -29,7 +29,7 @@ from crsr_video.evaluation.tracking.scenes import (
 )
 from crsr_video.imaging.geometry import Matrix, Points, apply, bounds, compose, invert
 from crsr_video.imaging.warping import warp
-from crsr_video.io.frames import as_rgb
+from crsr_video.io.pictures import as_rgb
 from crsr_video.io.reader import Reader
 from crsr_video.training.prepare import SUFFIXES, read_picture
 from crsr_video.types import Bytes, Frame, PixelLayout

@@ -29,7 +29,7 @@ from crsr_video.evaluation.tracking.results import SceneResult, as_dicts, as_tex
 from crsr_video.evaluation.tracking.scenes import DrawnHead, Scene, people
 from crsr_video.evaluation.tracking.scoring import Score, Scorer, is_covered, is_due, is_usable
 from crsr_video.files import replacing
-from crsr_video.io.frames import as_rgb
+from crsr_video.io.pictures import as_rgb
 from crsr_video.track.tracker import Tracker
 from crsr_video.types import Bytes, Face, TrackedFrame
 

@@ -14,7 +14,6 @@ from crsr_video.closing import Closing
 from crsr_video.files import open_regular
 from crsr_video.io import limits, pipes
 from crsr_video.io.container_facts import FileFacts, read_facts
-from crsr_video.io.damage import sanitize
 from crsr_video.io.packet_clocks import is_arbitrary_start
 from crsr_video.io.picture_times import frame_rate
 from crsr_video.io.pyav import Packet
@@ -31,6 +30,10 @@ from crsr_video.types import Frame, VideoInfo
 _HEAD_BYTES, _TAIL_BYTES = 256, 12
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders by codec that also return transparency, which FFmpeg's own decoders leave out."""
+_LONGEST_SECONDS = 24 * 3600
+"""Longest plausible duration of a packet. A longer one is removed."""
+_LATEST_TICKS = 1 << 61
+"""Latest plausible timestamp. A later one could overflow 64 bits in calculations."""
 
 
 class SourceConnection(Closing):
@@ -182,6 +185,17 @@ class SourceConnection(Closing):
             bit_rate=video.bit_rate or 0,
             metadata=dict(self.container.metadata),
         )
+
+
+def sanitize(packet: Packet) -> None:
+    """Remove impossible timestamps and durations. Muxers refuse them, and their sums overflow."""
+    if packet.pts is not None and abs(packet.pts) > _LATEST_TICKS:
+        packet.pts = None
+    if packet.dts is not None and abs(packet.dts) > _LATEST_TICKS:
+        packet.dts = None
+    length = packet.duration or 0
+    if not 0 <= length < 1 << 31 or length * (packet.time_base or 0) > _LONGEST_SECONDS:
+        packet.duration = 0
 
 
 def has_separate_alpha(video: VideoStream) -> bool:

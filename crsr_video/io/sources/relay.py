@@ -3,13 +3,40 @@
 The program passes the received bytes on unchanged, without parsing them.
 """
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Literal
 
 from crsr_video.closing import Closing
 from crsr_video.errors import InputError
-from crsr_video.io.ffmpeg_program import find_ffmpeg
+
+
+def find_ffmpeg(protocol: str, direction: Literal["input", "output"]) -> str | None:
+    """Return the path of an `ffmpeg` program that supports a protocol, or None if there is none.
+
+    Args:
+        protocol: FFmpeg's name of the protocol, such as "srt".
+        direction: Whether the program is to receive or to send.
+    """
+    program = shutil.which("ffmpeg")
+    if program is None:
+        return None
+    listed = ""
+    with suppress(OSError, subprocess.SubprocessError):
+        listed = subprocess.run(
+            [program, "-hide_banner", "-loglevel", "error", "-protocols"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        ).stdout
+    inputs, _, outputs = listed.partition("Output:")
+    return program if protocol in (inputs if direction == "input" else outputs).split() else None
+
 
 _ENDING_SECONDS = 2.0
 

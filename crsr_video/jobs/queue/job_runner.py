@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.errors import CrsrError, InputError, OutputError
 from crsr_video.io import images, pyav, still_files
-from crsr_video.io.integrity import is_as_long_as_source, stated_duration
+from crsr_video.io.damage import is_as_long_as_source, stated_duration
 from crsr_video.jobs.events import (
     Advanced,
     Failed,

@@ -19,7 +19,7 @@ from crsr_video.io.output_plan import OutputPlan
 from crsr_video.io.packet_clocks import JUMPING_FORMATS, RecordingClocks
 from crsr_video.io.picture_times import frame_rate
 from crsr_video.io.pyav import Packet
-from crsr_video.io.source import Source
+from crsr_video.io.source import RecordedSource
 from crsr_video.io.sources.opening import main_video, open_container, packets_of
 
 
@@ -79,7 +79,7 @@ def segment_suffix(result: OutputPlan) -> str:
     return ".nut" if holds_video("nut", result.encoder) else ".mov"
 
 
-def segment_plan(result: OutputPlan, path: Path, source: Source) -> OutputPlan:
+def segment_plan(result: OutputPlan, path: Path, source: RecordedSource) -> OutputPlan:
     """Return the plan of a segment file whose packets fit into the result of a source."""
     options = dict(result.choice.options)
     header = int(ContainerFormat(result.container, "w").flags) & Flags.global_header.value  # type: ignore[operator]

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from crsr_video.io import frames as conversion
+from crsr_video.io import pictures as conversion
 from crsr_video.io import pyav
 from tests.support.paths import PORTRAIT
 

@@ -89,7 +89,7 @@ def test_whip_delivers_frames(tmp_path: Path) -> None:
     try:
         address = f"whip+http://127.0.0.1:{receiver.port}/api/webrtc?dst=door"
         with clip(tmp_path, frames=250, audio=1) as source:
-            with open_writer(address, source.feed) as writer:
+            with open_writer(address, source.source) as writer:
                 for frame in source.frames:
                     if len(receiver.sizes) >= 10:
                         break

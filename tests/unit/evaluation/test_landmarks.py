@@ -5,7 +5,7 @@ import torch
 from crsr_video.errors import FaceModelError
 from crsr_video.evaluation.models import FaceAnalyser, frame_of
 from crsr_video.imaging.geometry import TEMPLATE
-from crsr_video.io.frames import as_rgb
+from crsr_video.io.pictures import as_rgb
 
 from .test_models import astronaut
 

@@ -22,7 +22,7 @@ from crsr_video.evaluation.video_clips import Clip, KnownFaces
 from crsr_video.evaluation.video_measures import FaceMeasurement, Series
 from crsr_video.imaging.geometry import crop_from_frame
 from crsr_video.imaging.upscaling import enlarge
-from crsr_video.io.frames import from_rgb
+from crsr_video.io.pictures import from_rgb
 from crsr_video.track.regions import Region
 from tests.support.frames import landmarks_at
 from tests.support.paths import PORTRAIT

@@ -37,7 +37,7 @@ def test_sound_of_a_transport_stream_can_be_decoded(tmp_path: Path, ending: str)
     source = make_video(tmp_path / "in.ts", container="mpegts", frames=50, audio=1)
     output = tmp_path / f"out.{ending}"
     with LiveReader(str(source)) as incoming:
-        sink = open_writer(output, incoming.feed, rate=Fraction(25))
+        sink = open_writer(output, incoming.source, rate=Fraction(25))
         with sink:
             for arrival in incoming:
                 if isinstance(arrival.item, Passthrough):

@@ -13,9 +13,9 @@ from crsr_video.io.damage import (
     DamageDetector,
     ffv1_crc,
     has_valid_ffv1_checksums,
-    sanitize,
 )
 from crsr_video.io.reader import Passthrough, Reader, ReadReport
+from crsr_video.io.sources.connection import sanitize
 from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
 from tests.support.video import make_video

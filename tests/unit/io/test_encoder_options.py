@@ -72,7 +72,7 @@ def test_impossible_options_of_a_live_output_are_refused(
     path = make_video(tmp_path / "a.mp4", frames=2)
     asked = {"address": str(tmp_path / "b.mkv"), **settings}
     with LiveReader(str(path)) as source, pytest.raises(CrsrError) as caught:
-        open_writer(feed=source.feed, **asked)
+        open_writer(source=source.source, **asked)
     assert message in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from crsr_video.io import pixel_formats, pyav
-from crsr_video.io.frames import as_av, as_rgb, from_av, from_rgb
+from crsr_video.io.pictures import as_av, as_rgb, from_av, from_rgb
 from tests.support.frames import same_planes
 
 FORMATS = [

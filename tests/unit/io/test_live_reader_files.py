@@ -47,7 +47,7 @@ def test_a_loop_keeps_its_feed_and_its_clock_growing(tmp_path: Path) -> None:
     with opened(path, realtime=True, loop=True) as (incoming, taken):
         taken.add(incoming, 23)
     assert taken.times == [Fraction(i, 50) for i in range(23)]
-    assert taken.feeds == []
+    assert taken.sources == []
     assert taken.events == []
 
 

@@ -17,9 +17,9 @@ import pytest
 
 from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError
-from crsr_video.io.feed import Feed
-from crsr_video.io.ffmpeg_program import find_ffmpeg
 from crsr_video.io.live_reader import LiveReader
+from crsr_video.io.source import Source
+from crsr_video.io.sources.relay import find_ffmpeg
 from crsr_video.types import Frame
 from tests.support.sending import Program, Sender, encoded, free_port, increasing, opened
 from tests.support.video import make_video
@@ -51,9 +51,9 @@ def test_udp_is_connected_to_again_after_a_silence_and_may_change_size() -> None
                     break
             passed = time.monotonic() - seen
         statistics = incoming.counts
-    (feed,) = taken.feeds
-    assert (feed.info.width, feed.info.height) == (96, 80)
-    assert taken.items[taken.items.index(feed) + 1] is not None
+    (source,) = taken.sources
+    assert (source.info.width, source.info.height) == (96, 80)
+    assert taken.items[taken.items.index(source) + 1] is not None
     assert increasing([f.pts for f in taken.frames])
     assert float(taken.times[-1] - taken.times[9]) == pytest.approx(passed, abs=0.5)
     assert (statistics.stalls, statistics.reconnections) == (1, 1)
@@ -65,13 +65,13 @@ def test_audio_stays_in_sync_over_a_reconnection() -> None:
     with opened_between(address, stall_seconds=0.4) as (incoming, taken, again):
         again()
         taken.add(incoming, 20)
-    feed = taken.feeds[-1]
-    place = taken.items.index(feed)
+    source = taken.sources[-1]
+    place = taken.items.index(source)
     video = [float(i.pts * i.time_base) for i in taken.items[place:] if isinstance(i, Frame)]
     sound = [
         float(i.packet.pts * i.packet.time_base)
         for i in taken.items[place:]
-        if not isinstance(i, Frame | Feed)
+        if not isinstance(i, Frame | Source)
     ]
     assert len(sound) > 5
     assert abs(sound[-1] - video[-1]) < 0.3
@@ -121,7 +121,7 @@ def test_rtmp_is_connected_to_again_after_it_broke_off() -> None:
         statistics = incoming.counts
     assert statistics.reconnections >= 1
     assert [f.width for f in taken.frames][-5:] == [96] * 5
-    assert taken.feeds[-1].info.width == 96
+    assert taken.sources[-1].info.width == 96
     assert increasing([f.pts for f in taken.frames])
     assert any("broke off" in line for line in taken.events)
 
@@ -133,7 +133,7 @@ def test_rtsp_is_read() -> None:
         Program(address, "rtsp", wait=0.3, options=sent),
         opened(address, options={"rtsp_flags": "listen"}, reconnect=False) as (source, taken),
     ):
-        assert source.feed.info.container == "rtsp"
+        assert source.source.info.container == "rtsp"
         taken.add(source, 12)
     assert increasing(taken.times)
 

@@ -14,8 +14,8 @@ import pytest
 from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError, NoVideoError
 from crsr_video.io import pyav
-from crsr_video.io.feed import Feed
 from crsr_video.io.live_reader import LiveReader
+from crsr_video.io.source import Source
 from crsr_video.types import Frame
 from tests.support.sending import Writer, encoded, increasing, opened
 from tests.support.video import picture
@@ -56,7 +56,7 @@ def test_every_container_keeps_its_timestamps(fifo: Path, kind: str) -> None:
     with opened(fifo) as (incoming, taken):
         taken.add(incoming)
         assert incoming.is_live
-        assert (incoming.feed.info.width, incoming.feed.info.height) == (64, 48)
+        assert (incoming.source.info.width, incoming.source.info.height) == (64, 48)
     writer.join(5)
     steps = {b - a for a, b in zip(taken.times, taken.times[1:], strict=False)}
     assert len(taken.frames) == 10
@@ -113,13 +113,13 @@ def test_another_stream_may_follow_in_the_same_pipe(fifo: Path, kind: str) -> No
     with opened(fifo) as (incoming, taken):
         taken.add(incoming)
     writer.join(5)
-    assert [(f.info.width, f.info.height) for f in taken.feeds] == [(96, 80), (32, 32)]
+    assert [(f.info.width, f.info.height) for f in taken.sources] == [(96, 80), (32, 32)]
     assert [f.width for f in taken.frames] == [64] * 6 + [96] * 6 + [32] * 6
     assert increasing([f.pts for f in taken.frames])
     assert len({f.time_base for f in taken.frames}) == 1
-    for feed in taken.feeds:
-        place = taken.items.index(feed)
-        assert taken.items[place + 1] is feed.first
+    for source in taken.sources:
+        place = taken.items.index(source)
+        assert taken.items[place + 1] is source.first
     assert max(taken.times) < 2, "times go on where they stopped"
 
 
@@ -153,10 +153,10 @@ def test_audio_before_the_first_frame_is_kept(fifo: Path) -> None:
     writer = Writer(fifo, *encoded("nut", frames=8, audio=True))
     with opened(fifo) as (incoming, taken):
         taken.add(incoming)
-        (sound,) = incoming.feed.others
+        (sound,) = incoming.source.others
     writer.join(5)
     assert sound.type == "audio"
-    assert not isinstance(taken.items[0], Feed)
+    assert not isinstance(taken.items[0], Source)
     times = [p.packet.pts * p.packet.time_base for p in taken.others]
     assert len(times) >= 10
     assert {p.stream for p in taken.others} == {sound.index}

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from crsr_video.io.feed import Arrival
 from crsr_video.io.pyav import Passthrough
+from crsr_video.io.source import Arrival
 from crsr_video.live.queues import LatestFrameQueue
 from tests.support.frames import make_frame
 

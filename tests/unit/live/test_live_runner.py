@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import InputError, OutputError, ReaderGoneError
-from crsr_video.io.feed import Arrival, Feed
 from crsr_video.io.pyav import Passthrough
+from crsr_video.io.source import Arrival, Source
 from crsr_video.live.quality_controller import FrameTiming, QualityController
 from crsr_video.live.runner import LiveRunner
 from crsr_video.live.watchdog import Watchdog
@@ -29,7 +29,7 @@ def frame(pts: int) -> Frame:
     return make_frame("gray", 8, 8, np.random.default_rng(2), pts=pts)
 
 
-class Source:
+class PacedSource:
     """Source that sends given items at a pace."""
 
     state = "waiting for data"
@@ -73,8 +73,8 @@ class Sink:
     def push_packet(self, item: Passthrough) -> None:
         self.got.append(type(item).__name__)
 
-    def change(self, feed: Feed) -> None:
-        self.got.append(type(feed).__name__)
+    def change(self, source: Source) -> None:
+        self.got.append(type(source).__name__)
 
     def close(self) -> None:
         self.closed = True
@@ -137,7 +137,7 @@ class Run:
 
 def test_a_file_passes_completely_and_in_order() -> None:
     sink = Sink()
-    source = Source([frame(i) for i in range(50)])
+    source = PacedSource([frame(i) for i in range(50)])
     with Run(source, sink, stages(0.001, 0.001), waits=True) as runner:
         assert runner.wait(PATIENCE)
     assert sink.got == list(range(50))
@@ -147,7 +147,7 @@ def test_a_file_passes_completely_and_in_order() -> None:
 
 def test_overload_drops_frames_and_bounds_the_latency() -> None:
     sink = Sink()
-    source = Source([frame(i) for i in range(100)], pace=0.01)
+    source = PacedSource([frame(i) for i in range(100)], pace=0.01)
     with Run(source, sink, stages(0.0, 0.03)) as runner:
         assert runner.wait(PATIENCE)
     assert sink.got == sorted(sink.got)
@@ -157,19 +157,19 @@ def test_overload_drops_frames_and_bounds_the_latency() -> None:
     assert runner.latency.total().p50 < 4 * 30 + 250
 
 
-def test_sound_is_written_with_its_frame_and_feed_changes_keep_their_place() -> None:
-    feed = Feed(None, PICTURE)
-    items = [frame(0), sound(17), frame(1), frame(2), feed, frame(3), sound(999)]
+def test_sound_is_written_with_its_frame_and_changes_of_the_source_keep_their_place() -> None:
+    change = Source(info=None, first=PICTURE)
+    items = [frame(0), sound(17), frame(1), frame(2), change, frame(3), sound(999)]
     sink = Sink()
-    with Run(Source(items), sink, stages(restore=0.002), waits=True) as runner:
+    with Run(PacedSource(items), sink, stages(restore=0.002), waits=True) as runner:
         assert runner.wait(PATIENCE)
     # The time base is 1/25 s: frame 2 is at 80 ms, the first packet at 170, within a tenth.
-    assert sink.got == [0, 1, "Passthrough", 2, "Feed", 3, "Passthrough"]
+    assert sink.got == [0, 1, "Passthrough", 2, "Source", 3, "Passthrough"]
 
 
 def test_an_error_of_the_source_is_raised_after_its_frames_are_written() -> None:
     sink = Sink()
-    source = Source([frame(0), frame(1), InputError("cut off")])
+    source = PacedSource([frame(0), frame(1), InputError("cut off")])
     with Run(source, sink, stages(), waits=True) as runner:
         with pytest.raises(InputError, match="cut off"):
             runner.wait(PATIENCE)
@@ -179,7 +179,7 @@ def test_an_error_of_the_source_is_raised_after_its_frames_are_written() -> None
 
 def test_a_receiver_that_leaves_ends_the_run_without_an_error() -> None:
     sink = Sink(fail=ReaderGoneError("gone"), after=5)
-    source = Source([frame(i) for i in range(10_000)], pace=0.002)
+    source = PacedSource([frame(i) for i in range(10_000)], pace=0.002)
     with Run(source, sink, stages()) as runner:
         assert runner.wait(PATIENCE)
         assert runner.sink_gone
@@ -189,7 +189,7 @@ def test_a_receiver_that_leaves_ends_the_run_without_an_error() -> None:
 
 def test_an_error_of_the_writer_ends_the_run() -> None:
     sink = Sink(fail=OutputError("disk full"), after=2)
-    run = Run(Source([frame(i) for i in range(50)], pace=0.002), sink, stages())
+    run = Run(PacedSource([frame(i) for i in range(50)], pace=0.002), sink, stages())
     with run as runner, pytest.raises(OutputError, match="disk full"):
         runner.wait(PATIENCE)
     assert sink.aborted
@@ -201,14 +201,14 @@ def test_an_error_of_a_stage_ends_the_run() -> None:
             raise RuntimeError(f"a defect at {item}")
 
     frames = Pipeline([("track", Delay()), ("a", Broken()), ("b", Delay(last=True))])
-    run = Run(Source([frame(i) for i in range(50)], pace=0.002), Sink(), frames)
+    run = Run(PacedSource([frame(i) for i in range(50)], pace=0.002), Sink(), frames)
     with run as runner, pytest.raises(RuntimeError, match="a defect"):
         runner.wait(PATIENCE)
 
 
 def test_stopping_writes_the_frames_in_flight_and_closes_the_writer() -> None:
     sink = Sink()
-    source = Source([frame(i) for i in range(5)], pace=0.02, endless=True)
+    source = PacedSource([frame(i) for i in range(5)], pace=0.02, endless=True)
     with Run(source, sink, stages(0.01, 0.01)) as runner:
         wait_until(lambda: runner.frames_in == 5)
         runner.stop()
@@ -220,7 +220,7 @@ def test_stopping_writes_the_frames_in_flight_and_closes_the_writer() -> None:
 
 def test_a_receiver_that_reads_nothing_is_reported_and_given_up() -> None:
     sink = Sink(pace=PATIENCE)
-    source = Source([frame(i) for i in range(10_000)], pace=0.005)
+    source = PacedSource([frame(i) for i in range(10_000)], pace=0.005)
     run = Run(source, sink, stages(), closing_seconds=0.3)
     with run as runner:
 
@@ -245,7 +245,7 @@ def test_frames_pass_unchanged_and_none_is_dropped_until_there_is_a_pipeline() -
 
     sink, quality = Sink(), LiveQuality()
     runner = LiveRunner(
-        Source([frame(i) for i in range(60)], pace=0.01),
+        PacedSource([frame(i) for i in range(60)], pace=0.01),
         sink,
         quality,
         max_latency_seconds=0.08,
@@ -282,7 +282,7 @@ def test_late_frames_skip_the_networks_only_for_a_while() -> None:
     hurry: list[bool] = []
     quality, sink = LiveQuality(), Sink()
     runner = LiveRunner(
-        Source([frame(i) for i in range(30)], pace=0.005),
+        PacedSource([frame(i) for i in range(30)], pace=0.005),
         sink,
         quality,
         max_latency_seconds=0.08,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import ServerError
-from crsr_video.io.frames import from_rgb
+from crsr_video.io.pictures import from_rgb
 from crsr_video.server import Client, EffectSettings
 from crsr_video.server.protocol import EffectFlag
 from crsr_video.server.recorded_faces import PictureArea, RecordedFaces, TracksIndex

@@ -11,7 +11,7 @@ from crsr_video.imaging.geometry import (
     canonical_landmarks,
     resize_matrix,
 )
-from crsr_video.io.frames import from_rgb
+from crsr_video.io.pictures import from_rgb
 from crsr_video.stages import align
 from crsr_video.stages.align import CROP_SIZES, Aligner
 from tests.support.frames import flat_frame, frame_of, make_face, make_frame, tracked

@@ -8,7 +8,7 @@ import pytest
 
 from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import canonical_landmarks
-from crsr_video.io.frames import from_rgb
+from crsr_video.io.pictures import from_rgb
 from crsr_video.training.harvest import KIND, REASONS, Criteria, TrackFaces, harvest, native_crop
 from crsr_video.training.pack import Pack, split_of
 from crsr_video.types import Face

@@ -9,7 +9,7 @@ from crsr_video.errors import ConfigError
 from crsr_video.evaluation.tracking import suite
 from crsr_video.evaluation.tracking.drawing import Backdrops, cover, find_backdrops, render
 from crsr_video.evaluation.tracking.scenes import Actor, Key, Occluder, Scene, Shot, Sway, people
-from crsr_video.io.frames import as_rgb
+from crsr_video.io.pictures import as_rgb
 from tests.support.tracking_truth import dotted
 
 

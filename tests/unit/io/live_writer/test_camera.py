@@ -61,7 +61,7 @@ def test_pictures_are_limited_range_bt601(tmp_path: Path, cameras: list[Camera])
             flat=(255, 0, 0),
             size=(65, 48),
         ) as source,
-        open_writer("camera:", source.feed) as writer,
+        open_writer("camera:", source.source) as writer,
     ):
         push_all(writer, source.items)
         push_all(writer, source.items)
@@ -82,9 +82,9 @@ def test_pictures_of_another_size_are_fitted_with_one_notice(
         clip(tmp_path, "a.mkv", frames=2, audio=1) as first,
         clip(tmp_path, "b.mkv", frames=2, size=(128, 48)) as second,
     ):
-        writer = open_writer("camera:x", first.feed, on_event=events.append)
+        writer = open_writer("camera:x", first.source, on_event=events.append)
         push_all(writer, first.items)
-        writer.change(second.feed)
+        writer.change(second.source)
         push_all(writer, second.items)
         writer.close()
         writer.abort()
@@ -98,7 +98,7 @@ def test_pictures_of_another_size_are_fitted_with_one_notice(
 
 def test_a_missing_device_is_reported_in_one_line(tmp_path: Path, cameras: list[Camera]) -> None:
     with clip(tmp_path, frames=2) as source, pytest.raises(OutputError) as raised:
-        open_writer("camera:missing", source.feed)
+        open_writer("camera:missing", source.source)
     text = str(raised.value)
     assert "camera:missing" in text and "v4l2loopback" in text and "OBS" in text
     assert "\n" not in text and not cameras
@@ -110,6 +110,6 @@ def test_a_missing_package_is_reported_in_one_line(
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
     with clip(tmp_path, frames=2) as source:
         with pytest.raises(OutputError, match=r"crsr-video\[camera\]"):
-            open_writer("camera:", source.feed)
+            open_writer("camera:", source.source)
         with pytest.raises(OutputError, match="no container"):
-            open_writer("camera:", source.feed, container="nut")
+            open_writer("camera:", source.source, container="nut")

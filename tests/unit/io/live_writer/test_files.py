@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import EncoderError, OutputError
-from crsr_video.io.feed import Feed
 from crsr_video.io.reader import Reader
+from crsr_video.io.source import Source
 from crsr_video.types import Frame
 from tests.support.live_output import clip, push_all, read
 from tests.support.writing import open_writer
@@ -20,7 +20,7 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path, suffix: str) -> None
     target = tmp_path / f"result{suffix}"
     with clip(tmp_path, frames=20, audio=1) as source:
         count, times = len(source.sound), [f.seconds for f in source.frames]
-        writer = open_writer(target, source.feed)
+        writer = open_writer(target, source.source)
         push_all(writer, source.items)
         assert not target.exists()
         writer.close()
@@ -37,7 +37,7 @@ def test_y4m_files_are_written(tmp_path: Path) -> None:
     target = tmp_path / "result.y4m"
     with (
         clip(tmp_path, codec="ffv1", frames=3) as source,
-        open_writer(f"file:{target}", source.feed) as writer,
+        open_writer(f"file:{target}", source.source) as writer,
     ):
         push_all(writer, source.items)
     assert len(read(str(target)).planes) == 3
@@ -49,9 +49,9 @@ def test_colour_aspect_and_rotation_are_kept_where_the_container_holds_them(tmp_
     with clip(
         tmp_path, "a.mp4", frames=4, sample_aspect=aspect, colour=(5, 6, 5, 1), rotation=90
     ) as source:
-        with open_writer(target, source.feed) as writer:
+        with open_writer(target, source.source) as writer:
             push_all(writer, source.items)
-        elsewhere = open_writer(tmp_path / "a.ts", source.feed)
+        elsewhere = open_writer(tmp_path / "a.ts", source.source)
         elsewhere.abort()
     assert not writer.notices
     assert any("rotation" in notice for notice in elsewhere.notices)
@@ -69,13 +69,13 @@ def test_colour_aspect_and_rotation_are_kept_where_the_container_holds_them(tmp_
 def test_abort_leaves_no_file(tmp_path: Path) -> None:
     target = tmp_path / "result.mp4"
     with clip(tmp_path, frames=4) as source:
-        writer = open_writer(target, source.feed)
+        writer = open_writer(target, source.source)
         push_all(writer, source.items)
         writer.abort()
         writer.close()
         with pytest.raises(OutputError, match="is closed"):
             writer.push(source.frames[0])
-        empty = open_writer(target, source.feed)
+        empty = open_writer(target, source.source)
         with pytest.raises(OutputError, match="there was no frame"):
             empty.close()
     assert [p.name for p in tmp_path.iterdir()] == ["source.mkv"]
@@ -86,9 +86,9 @@ def test_an_existing_file_is_replaced_only_on_request(tmp_path: Path) -> None:
     target.write_bytes(b"precious")
     with clip(tmp_path, frames=4) as source:
         with pytest.raises(OutputError, match="exists already"):
-            open_writer(target, source.feed)
+            open_writer(target, source.source)
         assert target.read_bytes() == b"precious"
-        with open_writer(target, source.feed, overwrite=True) as writer:
+        with open_writer(target, source.source, overwrite=True) as writer:
             push_all(writer, source.items)
             assert target.read_bytes() == b"precious"
     assert len(read(str(target)).planes) == 4
@@ -107,16 +107,16 @@ def test_impossible_addresses_and_options_are_refused_in_one_line(tmp_path: Path
             ("udp://127.0.0.1:9?fifo_size=7", "no option fifo_size"),
         ):
             with pytest.raises(OutputError, match=why) as raised:
-                open_writer(address, source.feed)
+                open_writer(address, source.source)
             assert "\n" not in str(raised.value)
         with pytest.raises(OutputError, match="does not take 'flv'"):
-            open_writer("udp://127.0.0.1:9", source.feed, container="flv")
+            open_writer("udp://127.0.0.1:9", source.source, container="flv")
         with pytest.raises(EncoderError, match="no option nonsense"):
             settings = {"address": str(tmp_path / "a.mp4"), "options": {"nonsense": "1"}}
-            open_writer(feed=source.feed, **settings)
+            open_writer(source=source.source, **settings)
         with pytest.raises(EncoderError, match="no preset"):
             settings = {"address": str(tmp_path / "a.mp4"), "preset": "quickest"}
-            open_writer(feed=source.feed, **settings)
+            open_writer(source=source.source, **settings)
     assert [p.name for p in tmp_path.iterdir()] == ["source.mkv"]
 
 
@@ -128,7 +128,7 @@ def test_an_hls_folder_can_be_played_at_any_time(tmp_path: Path) -> None:
         clip(
             tmp_path, frames=120, audio=1, pts=pts, time_base=Fraction(1, 1000), pix_fmt="yuv444p"
         ) as source,
-        open_writer(target, source.feed) as writer,
+        open_writer(target, source.source) as writer,
     ):
         for count, frame in enumerate(source.frames):
             writer.push(frame)
@@ -143,7 +143,7 @@ def test_an_hls_folder_can_be_played_at_any_time(tmp_path: Path) -> None:
     names = {p.name for p in target.parent.iterdir()}
     assert 6 <= len(names) <= 9, names  # Old segments are deleted.
     with clip(tmp_path, "b.mkv", frames=2) as source, pytest.raises(OutputError, match="exists"):
-        open_writer(target, source.feed)
+        open_writer(target, source.source)
 
 
 def test_bit_rate_and_options_reach_the_encoder(tmp_path: Path) -> None:
@@ -152,12 +152,12 @@ def test_bit_rate_and_options_reach_the_encoder(tmp_path: Path) -> None:
         for bitrate in (100_000, 1_000_000):
             target = tmp_path / f"{bitrate}.mkv"
             settings = {"address": str(target), "bitrate": bitrate, "preset": "ultrafast"}
-            with open_writer(feed=source.feed, **settings) as writer:
+            with open_writer(source=source.source, **settings) as writer:
                 push_all(writer, source.items)
             sizes.append(target.stat().st_size)
         target = tmp_path / "a.mkv"
         settings = {"address": str(target), "codec": "ffv1", "options": {"level": "3"}}
-        with open_writer(feed=source.feed, **settings) as writer:
+        with open_writer(source=source.source, **settings) as writer:
             push_all(writer, source.items)
     assert sizes[0] < sizes[1] / 2
     assert read(str(target)).codec == "ffv1"
@@ -169,7 +169,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path: Path, suffix: str)
 
     target = tmp_path / f"result{suffix}"
     with clip(tmp_path, frames=60, size=(320, 240)) as source:
-        writer = open_writer(target, source.feed, bitrate=4_000_000)
+        writer = open_writer(target, source.source, bitrate=4_000_000)
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
         try:
@@ -201,8 +201,8 @@ def test_interlaced_pictures_stay_marked(tmp_path: Path, name: str, order: str) 
         frames = [item for item in source if isinstance(item, Frame)]
         assert [frame.interlaced for frame in frames] == [order] * 6
         edited = [replace(frame, edited=bool(i % 2)) for i, frame in enumerate(frames)]
-        feed = Feed(source.info, source.source.first)
-        with open_writer(target, feed) as writer:
+        source = Source(info=source.info, first=source.source.first)
+        with open_writer(target, source) as writer:
             push_all(writer, edited)
     assert not any("fields" in notice for notice in writer.notices)
     written = next(target.parent.glob("*.ts")) if name.endswith("m3u8") else target
@@ -216,7 +216,7 @@ def test_a_notice_reports_interlaced_pictures_that_cannot_be_marked(
     tmp_path: Path, name: str, codec: str | None
 ) -> None:
     with of_fields(tmp_path, "top") as source:
-        feed = Feed(source.info, source.source.first)
-        writer = open_writer(tmp_path / name, feed, codec=codec)
+        source = Source(info=source.info, first=source.source.first)
+        writer = open_writer(tmp_path / name, source, codec=codec)
         writer.abort()
     assert sum("cannot mark pictures as interlaced" in notice for notice in writer.notices) == 1

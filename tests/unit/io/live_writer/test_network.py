@@ -70,7 +70,7 @@ def test_udp_datagrams_hold_whole_packets(tmp_path: Path) -> None:
         address = f"udp://127.0.0.1:{peer.getsockname()[1]}?pkt_size=1316"
         with clip(tmp_path, frames=30, audio=1, pix_fmt="yuv422p") as source:
             parts = []
-            with open_writer(address, source.feed) as writer:
+            with open_writer(address, source.source) as writer:
                 for item in source.items:
                     push = writer.push if isinstance(item, Frame) else writer.push_packet
                     push(item)
@@ -91,7 +91,7 @@ def test_udp_datagrams_hold_whole_packets(tmp_path: Path) -> None:
 def test_udp_needs_no_receiver(tmp_path: Path) -> None:
     address = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
     with clip(tmp_path, frames=5) as source:
-        with open_writer(address, source.feed) as writer:
+        with open_writer(address, source.source) as writer:
             for frame in source.frames:
                 writer.push(frame)
                 time.sleep(0.01)
@@ -126,7 +126,7 @@ def test_a_receiver_that_hangs_up_is_connected_to_again(tmp_path: Path) -> None:
     with clip(tmp_path, frames=60, size=(320, 240)) as source:
         frames = endless(source)
         settings = {"address": f"tcp://127.0.0.1:{peer.port}"}
-        with open_writer(feed=source.feed, **settings, on_event=events.append) as writer:
+        with open_writer(source=source.source, **settings, on_event=events.append) as writer:
             pump(writer, frames, lambda: len(peer.data) > 1)
             assert writer.dropped > 5
             pump(writer, frames, lambda: len(peer.data[1]) > 20_000)
@@ -145,7 +145,7 @@ def test_without_reconnection_a_broken_connection_is_an_error(tmp_path: Path) ->
     with clip(tmp_path, frames=60) as source:
         settings = {"address": f"tcp://127.0.0.1:{peer.port}", "reconnect": False}
         with (
-            open_writer(feed=source.feed, **settings) as writer,
+            open_writer(source=source.source, **settings) as writer,
             pytest.raises(OutputError, match="cannot be written"),
         ):
             pump(writer, endless(source), lambda: False)
@@ -157,7 +157,7 @@ def test_waiting_for_a_receiver_can_be_cancelled(tmp_path: Path) -> None:
     thread = threading.Thread(target=lambda: (peer.take(1000), peer.server.close()))
     thread.start()
     with clip(tmp_path, frames=60) as source:
-        writer = open_writer(f"tcp://127.0.0.1:{peer.port}", source.feed)
+        writer = open_writer(f"tcp://127.0.0.1:{peer.port}", source.source)
         pump(writer, endless(source), lambda: writer.dropped > 2)
         assert writer.state in ("waiting to reconnect", "connecting")
         before = time.monotonic()
@@ -179,7 +179,7 @@ def test_a_receiver_that_stops_reading_counts_as_gone(tmp_path: Path) -> None:
             "bitrate": 100_000_000,
             "options": {"nal-hrd": "cbr", "x264-params": "filler=1"},
         }
-        writer = open_writer(feed=source.feed, **settings, on_event=events.append)
+        writer = open_writer(source=source.source, **settings, on_event=events.append)
         frames = endless(source)
         end = time.monotonic() + 20
         while not writer.dropped and time.monotonic() < end:
@@ -196,7 +196,7 @@ def test_a_refused_connection_is_an_error_without_secrets(tmp_path: Path, scheme
         settings = {"address": f"{scheme}://user:secret@127.0.0.1:{port}/live/key"}
         message = rf"{re.escape(scheme)}://127.0.0.1:{port}.*refused"
         with pytest.raises(OutputError, match=message) as raised:
-            open_writer(feed=source.feed, **settings)
+            open_writer(source=source.source, **settings)
         assert time.monotonic() - before < 8
     assert "secret" not in str(raised.value) and "\n" not in str(raised.value)
 
@@ -221,7 +221,7 @@ def test_a_whip_server_that_refuses_the_offer_is_an_error_without_secrets(tmp_pa
         thread.start()
         address = f"whip+http://secret@127.0.0.1:{server.server_port}/secret?dst=secret"
         with pytest.raises(OutputError) as raised:
-            open_writer(address, source.feed)
+            open_writer(address, source.source)
         thread.join(5)
     assert str(raised.value) == (
         f"whip+http://127.0.0.1:{server.server_port}/...: cannot be reached: "
@@ -250,7 +250,7 @@ def test_an_unknown_host_is_an_error(tmp_path: Path, scheme: str) -> None:
     with clip(tmp_path, frames=2) as source:
         settings = {"address": f"{scheme}://nohost.invalid:99/a/b", "connect_seconds": 5}
         with pytest.raises(OutputError, match=r"no such host: nohost\.invalid|no answer within"):
-            open_writer(feed=source.feed, **settings)
+            open_writer(source=source.source, **settings)
 
 
 def test_a_server_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_server_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
         before = time.monotonic()
         settings = {"address": f"rtmp://127.0.0.1:{port}/live/key", "connect_seconds": 1}
         with pytest.raises(OutputError, match="no answer within 1 s"):
-            open_writer(feed=source.feed, **settings)
+            open_writer(source=source.source, **settings)
         assert time.monotonic() - before < 4
 
 
@@ -280,7 +280,7 @@ def ends_and_begins_again(
         settings = {"address": address}
         with (
             start() as first,
-            open_writer(feed=source.feed, **settings, on_event=events.append) as writer,
+            open_writer(source=source.source, **settings, on_event=events.append) as writer,
         ):
             pump(writer, frames, lambda: is_up(first))
             first.kill()
@@ -319,7 +319,7 @@ def test_rtmp_delivers_frames(tmp_path: Path) -> None:
     with (
         pyav_receiver(address, "flv", {"listen": "1"}) as receiver,
         clip(tmp_path, frames=50, pix_fmt="yuv422p10le", codec="ffv1", size=(65, 48)) as source,
-        open_writer(address, source.feed) as writer,
+        open_writer(address, source.source) as writer,
     ):
         lines = first_frames(receiver, writer, source)
     assert all(line.endswith("64x48 yuv420p") for line in lines)
@@ -343,7 +343,7 @@ def test_rtsp_delivers_frames(tmp_path: Path) -> None:
     with (
         pyav_receiver(address, "rtsp", RTSP) as receiver,
         clip(tmp_path, frames=50, pix_fmt="yuv444p") as source,
-        open_writer(address, source.feed) as writer,
+        open_writer(address, source.source) as writer,
     ):
         lines = first_frames(receiver, writer, source)
     assert all(line.endswith("64x48 yuv420p") for line in lines)
@@ -378,7 +378,7 @@ def test_srt_delivers_frames(tmp_path: Path) -> None:
     with (
         srt_listener(port, out),
         clip(tmp_path, frames=50, audio=1) as source,
-        open_writer(f"srt://127.0.0.1:{port}", source.feed) as writer,
+        open_writer(f"srt://127.0.0.1:{port}", source.source) as writer,
     ):
         pump(writer, endless(source), lambda: size(out) > 40_000)
     seen = read(str(out), format="mpegts")
@@ -408,7 +408,7 @@ def test_srt_without_a_receiver_is_an_error(tmp_path: Path) -> None:
         before = time.monotonic()
         settings = {"address": f"srt://127.0.0.1:{free_port()}", "connect_seconds": 1}
         with pytest.raises(OutputError, match=r"srt://127.0.0.1:\d+"):
-            open_writer(feed=source.feed, **settings)
+            open_writer(source=source.source, **settings)
         assert time.monotonic() - before < 8
 
 
@@ -419,13 +419,13 @@ def test_no_child_process_and_no_thread_is_left(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, clip(tmp_path, frames=2) as source:
         address = f"rtmp://127.0.0.1:{server.getsockname()[1]}/live/key"
         with pytest.raises(OutputError):
-            open_writer(address, source.feed, connect_seconds=0.5)
+            open_writer(address, source.source, connect_seconds=0.5)
     peer = TcpReceiver()
     threads = set(threading.enumerate())
     accepting = threading.Thread(target=lambda: peer.take(1000))
     accepting.start()
     with clip(tmp_path, "b.mkv", frames=60) as source:
-        writer = open_writer(f"tcp://127.0.0.1:{peer.port}", source.feed)
+        writer = open_writer(f"tcp://127.0.0.1:{peer.port}", source.source)
         pump(writer, endless(source), lambda: writer.dropped)
         writer.abort()
     accepting.join(5)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from crsr_video.errors import EncoderError, OutputError, ReaderGoneError
-from crsr_video.io.feed import Feed
-from crsr_video.io.frames import from_rgb
 from crsr_video.io.live_writer import LiveWriter
+from crsr_video.io.pictures import from_rgb
+from crsr_video.io.source import Source
 from crsr_video.types import Frame, VideoInfo
 from tests.support.live_output import Clip, Drain, Seen, clip, push_all, read, standard_output
 from tests.support.writing import open_writer
@@ -33,7 +33,7 @@ def piped(source: Clip, **settings: object) -> tuple[bytes, LiveWriter, list[str
     drain, events = Drain(out), []
     with (
         standard_output(into),
-        open_writer("-", source.feed, **settings, on_event=events.append) as writer,
+        open_writer("-", source.source, **settings, on_event=events.append) as writer,
     ):
         push_all(writer, source.items)
     return drain.join(), writer, events
@@ -139,7 +139,7 @@ def test_y4m_keeps_a_steady_rate_when_frames_are_missing_or_surplus(tmp_path: Pa
         drain = Drain(out)
         with (
             standard_output(into),
-            open_writer("-", source.feed, container="y4m", rate=Fraction(25)) as writer,
+            open_writer("-", source.source, container="y4m", rate=Fraction(25)) as writer,
         ):
             push_all(writer, source.items)
         seen = read(drain.join(), format="yuv4mpegpipe")
@@ -179,10 +179,10 @@ def test_another_size_is_fitted_into_the_first(tmp_path: Path) -> None:
         drain = Drain(out)
         with (
             standard_output(into),
-            open_writer("-", first.feed, on_event=events.append) as writer,
+            open_writer("-", first.source, on_event=events.append) as writer,
         ):
             push_all(writer, first.items)
-            writer.change(second.feed)
+            writer.change(second.source)
             push_all(writer, second.items)
     seen = read(drain.join())
     assert len(seen.planes) == 6 and seen.pixel_format == "yuv420p"
@@ -204,10 +204,10 @@ def test_sound_that_changed_is_left_out_with_a_notice(tmp_path: Path) -> None:
         sound = first.sound
         with (
             standard_output(into),
-            open_writer("-", first.feed, on_event=events.append) as writer,
+            open_writer("-", first.source, on_event=events.append) as writer,
         ):
             push_all(writer, first.items)
-            writer.change(second.feed)
+            writer.change(second.source)
             for item in second.items:
                 if not hasattr(item, "components"):
                     writer.push_packet(item)
@@ -220,7 +220,7 @@ def test_a_reader_that_leaves_raises_reader_gone(tmp_path: Path) -> None:
         out, into = os.pipe()
         drain = Drain(out, limit=200_000)
         with standard_output(into):
-            writer = open_writer("-", source.feed)
+            writer = open_writer("-", source.source)
             with pytest.raises(ReaderGoneError, match="standard output"):
                 push_all(writer, source.items)
             writer.abort()
@@ -233,7 +233,7 @@ def test_a_reader_that_left_before_raises_reader_gone(tmp_path: Path) -> None:
         out, into = os.pipe()
         os.close(out)
         with standard_output(into), pytest.raises(ReaderGoneError):
-            open_writer("-", source.feed)
+            open_writer("-", source.source)
 
 
 @pytest.mark.parametrize("how", ["abort", "close"])
@@ -249,7 +249,7 @@ def test_a_push_that_waits_for_its_reader_can_be_cancelled(tmp_path: Path, how: 
                 raised.append(error)
 
         with standard_output(into):
-            writer = open_writer("-", source.feed)
+            writer = open_writer("-", source.source)
             thread = threading.Thread(target=push, args=(writer,))
             thread.start()
             end = time.monotonic() + 10
@@ -271,7 +271,7 @@ def test_other_output_is_redirected_until_the_writer_closes(tmp_path: Path) -> N
         out, into = os.pipe()
         drain = Drain(out)
         with standard_output(into):
-            writer = open_writer("-", source.feed, container="raw")
+            writer = open_writer("-", source.source, container="raw")
             os.write(1, b"something else\n")
             push_all(writer, source.items)
             writer.close()
@@ -286,7 +286,7 @@ def test_a_terminal_is_refused(tmp_path: Path) -> None:
         master, terminal = os.openpty()
         try:
             with standard_output(terminal), pytest.raises(OutputError, match="is a terminal"):
-                open_writer("-", source.feed)
+                open_writer("-", source.source)
         finally:
             os.close(master)
 
@@ -294,13 +294,13 @@ def test_a_terminal_is_refused(tmp_path: Path) -> None:
 def test_impossible_combinations_are_refused(tmp_path: Path) -> None:
     with clip(tmp_path, frames=2) as source:
         with pytest.raises(EncoderError, match="raw pictures only"):
-            open_writer("-", source.feed, container="y4m", codec="libx264")
+            open_writer("-", source.source, container="y4m", codec="libx264")
         with pytest.raises(OutputError, match="does not take 'avi'"):
-            open_writer("-", source.feed, container="avi")
+            open_writer("-", source.source, container="avi")
         with pytest.raises(EncoderError, match="no video encoder 'nothing'"):
-            open_writer("-", source.feed, codec="nothing")
+            open_writer("-", source.source, codec="nothing")
         with pytest.raises(EncoderError, match="flv cannot hold"):
-            open_writer("-", source.feed, container="flv", codec="ffv1")
+            open_writer("-", source.source, container="flv", codec="ffv1")
 
 
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_every_frame_leaves_at_once(tmp_path: Path, container: str) -> None:
         os.set_blocking(out, False)
         lengths = []
         with standard_output(into):
-            writer = open_writer("-", source.feed, container=container)
+            writer = open_writer("-", source.source, container=container)
             for frame in source.frames[:6]:
                 while sound and float(sound[0].packet.pts * sound[0].packet.time_base) < (
                     frame.seconds + 0.1
@@ -353,7 +353,7 @@ def test_output_redirected_to_a_file_is_written(tmp_path: Path) -> None:
         into = os.open(target, os.O_WRONLY | os.O_CREAT)
         with (
             standard_output(into),
-            open_writer("-", source.feed) as writer,
+            open_writer("-", source.source) as writer,
         ):
             push_all(writer, source.items)
     assert len(read(str(target)).planes) == 5
@@ -364,7 +364,7 @@ def test_a_socket_that_is_closed_raises_reader_gone(tmp_path: Path) -> None:
     with clip(tmp_path, frames=40, size=(320, 240)) as source, near:
         into = os.dup(near.fileno())
         with standard_output(into):
-            writer = open_writer("-", source.feed)
+            writer = open_writer("-", source.source)
             assert len(far.recv(1000)) > 100
             far.close()
             with pytest.raises(ReaderGoneError):
@@ -379,9 +379,9 @@ def test_another_pixel_format_can_be_chosen(tmp_path: Path) -> None:
         assert read(data).pixel_format == "bgr24"
         assert any("bgr24" in notice for notice in writer.notices)
         with pytest.raises(EncoderError, match="no pixel format 'nonsense'"):
-            open_writer("-", source.feed, options={"pix_fmt": "nonsense"})
+            open_writer("-", source.source, options={"pix_fmt": "nonsense"})
         with pytest.raises(EncoderError, match="no option crf"):
-            open_writer("-", source.feed, options={"crf": "3"})
+            open_writer("-", source.source, options={"crf": "3"})
 
 
 def test_frames_made_from_arrays_are_written() -> None:
@@ -398,7 +398,7 @@ def test_frames_made_from_arrays_are_written() -> None:
         drain = Drain(out)
         with (
             standard_output(into),
-            open_writer("-", Feed(info, frames[0]), container=container) as writer,
+            open_writer("-", Source(info=info, first=frames[0]), container=container) as writer,
         ):
             for frame in frames:
                 writer.push(frame)
