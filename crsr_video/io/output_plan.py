@@ -1,6 +1,6 @@
 """Plan an output: choose container, encoder, pixel format and copied streams, and list losses.
 
-A recorded result keeps the properties of its source wherever they can be written. `live_plan` plans
+A recorded result keeps the properties of its source wherever they can be written. `live_writer` plans
 the results of live sources.
 """
 
