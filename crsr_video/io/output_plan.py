@@ -1,7 +1,7 @@
 """Plan an output: choose container, encoder, pixel format and copied streams, and list losses.
 
-A recorded result keeps the properties of its source wherever they can be written. `live_writer` plans
-the results of live sources.
+A recorded result keeps the properties of its source wherever they can be written. The results of
+live sources are planned in `live_writer`.
 """
 
 from collections.abc import Mapping
