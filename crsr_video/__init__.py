@@ -38,7 +38,7 @@ _HOMES = {
     "PersonSettings": "config",
     "Progress": "runner",
     "ReadSettings": "config",
-    "Summary": "jobs.file_run",
+    "Summary": "jobs.file",
     "analyse": "inspection.analysis",
     "enhance": "jobs.file",
     "enhance_image": "api",

@@ -18,8 +18,7 @@ from crsr_video.errors import ConfigError, InputError
 from crsr_video.io import pictures as conversion
 from crsr_video.io import still_files
 from crsr_video.io.sources.opening import check_path
-from crsr_video.jobs.file import enhance
-from crsr_video.jobs.file_run import Summary
+from crsr_video.jobs.file import Summary, enhance
 from crsr_video.types import Frame, RunStatistics
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from crsr_video.cli.commands import Common
 from crsr_video.errors import CrsrError
 
 if TYPE_CHECKING:
-    from crsr_video.jobs.file_run import Summary
+    from crsr_video.jobs.file import Summary
     from crsr_video.runner import Progress
 
 EXIT_FAILED = 1

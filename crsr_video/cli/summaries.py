@@ -8,7 +8,7 @@ from crsr_video import machine
 from crsr_video.formatting import format_bytes, format_count
 
 if TYPE_CHECKING:
-    from crsr_video.jobs.file_run import Summary
+    from crsr_video.jobs.file import Summary
     from crsr_video.runner import Progress
     from crsr_video.types import RunStatistics
 

@@ -9,7 +9,7 @@ from crsr_video.errors import CrsrError
 from crsr_video.runner import Progress
 
 if TYPE_CHECKING:
-    from crsr_video.jobs.file_run import Summary
+    from crsr_video.jobs.file import Summary
 
 
 @dataclass(frozen=True, slots=True)

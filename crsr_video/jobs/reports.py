@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crsr_video import report
 from crsr_video.config import Config
-from crsr_video.jobs.file_run import Summary
+from crsr_video.jobs.file import Summary
 from crsr_video.runtime.placement import Placement
 from crsr_video.track.recognition import installed_recogniser
 

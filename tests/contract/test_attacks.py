@@ -18,8 +18,7 @@ from crsr_video.files import sha256_of_file
 from crsr_video.io.lock import NameLock, lock_name
 from crsr_video.io.output_file import OutputFile, remove_traces
 from crsr_video.jobs.segments import resuming
-from crsr_video.jobs.segments.journal import SegmentJournal
-from crsr_video.jobs.segments.work_folder import work_folder_of
+from crsr_video.jobs.segments.work_folder import SegmentJournal, work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
 from crsr_video.private_folder import PrivateFolder
 from crsr_video.runtime import measurements
@@ -379,7 +378,7 @@ def test_systems_without_these_flags_and_descriptors_work(tmp_path: Path) -> Non
         "os.supports_dir_fd.clear()\n"
         "from crsr_video.files import sha256_of_file, write_file\n"
         "from crsr_video.io.lock import NameLock\n"
-        "from crsr_video.jobs.segments.journal import SegmentJournal\n"
+        "from crsr_video.jobs.segments.work_folder import SegmentJournal\n"
         "from crsr_video.private_folder import PrivateFolder\n"
         "path = pathlib.Path(sys.argv[1])\n"
         "with NameLock(path / 'a.mp4'), PrivateFolder(path / 'folder') as folder:\n"

@@ -24,8 +24,7 @@ from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
 from crsr_video.jobs.segments.joining import Joined, join
 from crsr_video.jobs.segments.planning import Plan, Segment
-from crsr_video.jobs.segments.results import SegmentResult, add_statistics
-from crsr_video.jobs.segments.track_matching import match_tracks
+from crsr_video.jobs.segments.results import SegmentResult, add_statistics, match_tracks
 from crsr_video.jobs.segments.work_folder import WorkFolder, work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
 from crsr_video.private_folder import PrivateFolder

@@ -16,8 +16,12 @@ from crsr_video.io.reader import Reader, TimeSpan
 from crsr_video.io.writer import Writer
 from crsr_video.jobs.segments import compatibility, packets
 from crsr_video.jobs.segments.planning import Plan, Segment
-from crsr_video.jobs.segments.results import Boxes, SegmentResult, subtract_statistics
-from crsr_video.jobs.segments.track_matching import OVERLAP_FRAMES
+from crsr_video.jobs.segments.results import (
+    OVERLAP_FRAMES,
+    Boxes,
+    SegmentResult,
+    subtract_statistics,
+)
 from crsr_video.pipeline import Pipeline
 from crsr_video.runner import Runner
 from crsr_video.runtime import loading

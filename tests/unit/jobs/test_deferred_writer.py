@@ -9,8 +9,8 @@ from crsr_video.config import OutputSettings
 from crsr_video.errors import InputError
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
-from crsr_video.jobs import deferred_writer
-from crsr_video.jobs.deferred_writer import DeferredWriter
+from crsr_video.jobs import video_file
+from crsr_video.jobs.video_file import DeferredWriter
 from crsr_video.types import Frame
 from tests.support.recorded import copied, frames_of, leftovers
 from tests.support.video import make_video
@@ -86,7 +86,7 @@ def test_an_unchanged_result_is_a_copy_of_the_source(source: Path, tmp_path: Pat
 def test_a_long_unchanged_part_is_announced(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deferred_writer, "MANY_FRAMES", 20)
+    monkeypatch.setattr(video_file, "MANY_FRAMES", 20)
     said: list[str] = []
     with Reader(source) as reader, Writer(tmp_path / "o.mkv", reader.source, LOSSLESS) as writer:
         deferred = DeferredWriter(writer, source, on_notice=said.append)

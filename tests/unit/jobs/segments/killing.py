@@ -19,7 +19,7 @@ from crsr_video.config import Config, OutputSettings
 from crsr_video.io import output_file
 from crsr_video.io.writer import Writer
 from crsr_video.jobs.segments import resuming
-from crsr_video.jobs.segments.journal import SegmentJournal
+from crsr_video.jobs.segments.work_folder import SegmentJournal
 from crsr_video.private_folder import PrivateFolder
 from tests.unit.jobs.segments.fake_pipeline import build
 

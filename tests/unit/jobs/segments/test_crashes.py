@@ -16,8 +16,7 @@ from crsr_video import pipeline, weights
 from crsr_video.errors import OutputError
 from crsr_video.io.lock import NameLock
 from crsr_video.jobs.segments import compatibility, enhance_resumably, plan
-from crsr_video.jobs.segments.journal import SegmentJournal
-from crsr_video.jobs.segments.work_folder import work_folder_of
+from crsr_video.jobs.segments.work_folder import SegmentJournal, work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
 from crsr_video.private_folder import PrivateFolder
 from crsr_video.runtime import placement as devices

@@ -9,7 +9,7 @@ from crsr_video.api import enhance
 from crsr_video.config import Config, OutputSettings
 from crsr_video.jobs.segments import SegmentResult, SegmentWorker, join, plan
 from crsr_video.jobs.segments.planning import Plan
-from crsr_video.jobs.segments.track_matching import match_tracks
+from crsr_video.jobs.segments.results import match_tracks
 from tests.support.paths import ROOT
 
 CLIP = ROOT / "clips" / "phone_vfr.mp4"
