@@ -11,7 +11,7 @@ from crsr_video._version import __version__
 from crsr_video.errors import first_lines
 from crsr_video.imaging.masks import window
 from crsr_video.networks import Consistifier, SuperResolver
-from crsr_video.networks.blocks import use_channels_last
+from crsr_video.networks.blocks import MULTIPLE, use_channels_last
 from crsr_video.networks.fused import FusedNetwork
 from crsr_video.networks.plan import factor
 from crsr_video.networks.quantised import QuantisedNetwork
@@ -96,17 +96,29 @@ class Windowed:
             part = window(side)
         if part is None or side < min(self._sides, default=side + 1):
             return self._forward(picture)
-        rows, columns = part
+        rows, columns = (_whole_cells(edge, side) for edge in part)
         computed = self._forward(picture[..., rows, columns].contiguous())
         if self._factor == 1:
             whole = picture.clone()
         else:
             whole = fast_pixel_shuffle(cubic_subpixels(picture, self._factor), self._factor)
         rows, columns = (
-            slice(self._factor * side.start, self._factor * side.stop) for side in part
+            slice(self._factor * edge.start, self._factor * edge.stop) for edge in (rows, columns)
         )
         whole[..., rows, columns] = computed
         return whole
+
+
+def _whole_cells(part: slice, side: int) -> slice:
+    """Return a slice that is longer by less than `MULTIPLE` pixels, so that it is divisible by it.
+
+    Args:
+        part: Rows or columns of a crop.
+        side: Side of the crop, which is divisible by `MULTIPLE`.
+    """
+    length = -(-(part.stop - part.start) // MULTIPLE) * MULTIPLE
+    start = min(part.start, side - length)
+    return slice(start, start + length)
 
 
 def _fastest(network: nn.Module, placement: Placement) -> tuple[str, Forward]:

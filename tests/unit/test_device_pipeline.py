@@ -169,7 +169,9 @@ def test_frames_that_wait_for_a_batch_stay_together(watched, rng, operations):
         assert max(shape[0] for shape in spy.shapes) == 4  # two frames of two faces
 
 
-@pytest.mark.parametrize(("region", "sides"), [("face", (32, 64, 128)), ("head", (36, 72, 144))])
+@pytest.mark.parametrize(
+    ("region", "sides"), [("face", (32, 64, 96, 128)), ("head", (36, 72, 108, 144))]
+)
 def test_networks_are_warmed_up_for_all_crop_sizes(watched, region, sides):
     face_model("person")
     config = PLAIN.with_options(region=region)

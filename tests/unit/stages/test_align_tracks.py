@@ -40,8 +40,8 @@ LONG = 12 * 12
     ("first", "then", "size"),
     [
         (0.9, 1.05, 64),  # not far enough beyond the border
-        (1.2, 0.95, 128),
-        (0.9, 1.3, 128),
+        (1.2, 0.95, 96),
+        (0.9, 1.3, 96),
         (1.2, 0.7, 64),
     ],
 )
@@ -50,7 +50,7 @@ def test_a_track_changes_its_crop_size_well_beyond_the_border_only(
 ):
     aligner = Aligner(NUMPY)
     measured["side"] = first * BORDER
-    assert push_many(aligner, *plain, 12).crop.size == (64 if first < 1 else 128)
+    assert push_many(aligner, *plain, 12).crop.size == (64 if first < 1 else 96)
     measured["side"] = then * BORDER
     assert push_many(aligner, *plain, LONG).crop.size == size
 
@@ -74,7 +74,7 @@ def test_nothing_is_remembered_over_a_cut(measured, plain, how):
     aligner = Aligner(NUMPY)
     frame, face = plain
     measured["side"] = 120
-    assert push_many(aligner, frame, face, 1).crop.size == 128
+    assert push_many(aligner, frame, face, 1).crop.size == 96
     measured["side"] = 20
     if how == "reset":
         aligner.reset()
@@ -90,7 +90,7 @@ def test_tracks_are_measured_one_by_one(measured, plain):
     push_many(aligner, frame, face, 12)
     measured["side"] = 20
     (item,) = aligner.push(tracked(frame, face, replace(face, track=1)))
-    assert [f.crop.size for f in item.faces] == [128, 64]
+    assert [f.crop.size for f in item.faces] == [96, 64]
 
 
 def test_tracks_long_gone_are_measured_again(measured, plain):

@@ -114,8 +114,8 @@ def test_ranges_of_others_are_kept(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["ranges.json"]
 
 
-def test_crop_sizes_that_run_at_int8_are_measured():
-    assert calibration.SIDES == CROP_SIZES
+def test_ranges_are_measured_for_crops_that_occur():
+    assert set(calibration.SIDES) < set(CROP_SIZES)
 
 
 @needs_vnni
