@@ -173,21 +173,26 @@ def enlarge_and_shrink_kernel(factor: int) -> FloatPicture:
     return kernel
 
 
-def agreement(
-    ours: Pictures, others: Pictures, side: int, tolerance: float, operations: Operations
-) -> Pictures:
-    """Return for each pixel how far two pictures of a face show the same thing, from 0 to 1.
+def difference(ours: Pictures, others: Pictures, operations: Operations) -> Pictures:
+    """Return the difference of two pictures for each pixel, in the channel with the largest one.
 
     Args:
         ours: (N, 3, S, S).
         others: Pictures of the same shape.
-        side: Side of the result in pixels.
-        tolerance: Difference at which the result is 1/e, where 1 is white.
         operations: Operations on the device that holds the pictures.
 
     Returns:
-        (N, 1, side, side).
+        (N, 1, S, S).
     """
-    difference = operations.box_blur(operations.largest_channel(abs(ours - others)))
-    share = operations.exponential(-((difference / tolerance) ** 2))
-    return operations.resize(share, side, "linear")
+    return operations.largest_channel(abs(ours - others))
+
+
+def agreement(differences: Pictures, tolerance: float, operations: Operations) -> Pictures:
+    """Return for each pixel how far two pictures of a face show the same thing, from 0 to 1.
+
+    Args:
+        differences: Differences of the two pictures, see `difference`.
+        tolerance: Difference at which the result is 1/e, where 1 is white.
+        operations: Operations on the device that holds the pictures.
+    """
+    return operations.exponential(-((operations.box_blur(differences) / tolerance) ** 2))

@@ -94,8 +94,10 @@ class NumpyOperations(Operations):
     def add_product(
         self, total: FloatPicture, pictures: FloatPicture, weights: FloatPicture
     ) -> FloatPicture:
-        """Overwrite `total`."""
-        total += weights * pictures
+        """Overwrite `total`, in one pass over each channel."""
+        for picture, weight, result in zip(pictures, weights, total, strict=True):
+            for source, target in zip(picture, result, strict=True):
+                cv2.accumulateProduct(source, weight[0], target)
         return total
 
     def add_scaled(
@@ -189,15 +191,40 @@ class NumpyOperations(Operations):
 
     def displace(self, pictures: FloatPicture, flow: FloatPicture) -> FloatPicture:
         """Use OpenCV's remap, channel by channel."""
-        side = pictures.shape[-1]
-        rows, columns = _places(side)
         moved = np.empty(pictures.shape, np.float32)
-        for picture, (x, y), result in zip(pictures, flow, moved, strict=True):
-            places = columns + side * x, rows + side * y
+        for picture, vectors, result in zip(pictures, flow, moved, strict=True):
+            places = _displaced(vectors, pictures.shape[-1])
             for source, target in zip(picture, result, strict=True):
-                border = cv2.BORDER_REPLICATE
-                cv2.remap(source, *places, cv2.INTER_LINEAR, target, border)
+                cv2.remap(source, *places, cv2.INTER_LINEAR, target, cv2.BORDER_REPLICATE)
         return moved
+
+    def mean_displaced(
+        self,
+        pictures: FloatPicture,
+        others: Sequence[FloatPicture],
+        flows: Sequence[FloatPicture],
+        weights: Sequence[FloatPicture],
+    ) -> FloatPicture:
+        """Interleave the channels, because OpenCV processes four of them at once."""
+        side = pictures.shape[-1]
+        ones = np.ones((side, side), np.float32)
+        done = np.empty(pictures.shape, np.float32)
+        for index, (picture, mean) in enumerate(zip(pictures, done, strict=True)):
+            total = cv2.merge([*picture, ones])  # The fourth channel becomes the sum of weights.
+            for other, flow, weight in zip(others, flows, weights, strict=True):
+                vectors = [cv2.resize(vector, (side, side)) for vector in flow[index]]
+                moved = cv2.remap(
+                    cv2.merge([*other[index], ones]),
+                    *_displaced(vectors, side),
+                    cv2.INTER_LINEAR,
+                    borderMode=cv2.BORDER_REPLICATE,
+                )
+                shares = cv2.merge([weight[index, 0]] * _CHANNELS)
+                cv2.accumulateProduct(moved, cv2.resize(shares, (side, side)), total)
+            *sums, count = cv2.split(total)
+            for channel, result in zip(sums, mean, strict=True):
+                cv2.divide(channel, count, result)
+        return done
 
     def planes(self, planes: Sequence[Sequence[Plane]]) -> FloatPicture:
         """Convert to float32."""
@@ -267,6 +294,13 @@ def _each(
     for source, target in zip(pictures.transpose(0, 2, 3, 1), interleaved, strict=True):
         operation(source, target)
     return interleaved.transpose(0, 3, 1, 2)
+
+
+def _displaced(vectors: Sequence[FloatPicture], side: int) -> tuple[FloatPicture, FloatPicture]:
+    """Return the columns and the rows to which vectors point from the pixels of a picture."""
+    rows, columns = _places(side)
+    x, y = vectors
+    return cv2.scaleAdd(x, side, columns), cv2.scaleAdd(y, side, rows)
 
 
 @lru_cache(maxsize=8)

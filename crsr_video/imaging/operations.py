@@ -172,6 +172,23 @@ class Operations(ABC):
         """
 
     @abstractmethod
+    def mean_displaced(
+        self,
+        pictures: Pictures,
+        others: Sequence[Pictures],
+        flows: Sequence[Pictures],
+        weights: Sequence[Pictures],
+    ) -> Pictures:
+        """Return the weighted mean of pictures and of others, which are displaced as in `displace`.
+
+        Args:
+            pictures: (N, 3, S, S), with the weight 1.
+            others: Further pictures of the same shape.
+            flows: For each of these, its displacements at any resolution, (N, 2, s, s).
+            weights: For each of these, its weights at any resolution, (N, 1, s, s).
+        """
+
+    @abstractmethod
     def planes(self, planes: Sequence[Sequence[Plane]]) -> Pictures:
         """Return integer planes as float32 code values; planes of a picture have one size."""
 

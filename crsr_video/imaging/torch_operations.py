@@ -214,6 +214,22 @@ class TorchOperations(Operations):
         )
         return torch.lerp(above, below, y - top)
 
+    def mean_displaced(
+        self,
+        pictures: Tensor,
+        others: Sequence[Tensor],
+        flows: Sequence[Tensor],
+        weights: Sequence[Tensor],
+    ) -> Tensor:
+        """Add up and divide."""
+        side = pictures.shape[-1]
+        total, count = pictures, torch.ones_like(pictures[:, :1])
+        for other, flow, weight in zip(others, flows, weights, strict=True):
+            shares = self.resize(weight, side, "linear")
+            moved = self.displace(other, self.resize(flow, side, "linear"))
+            total, count = torch.addcmul(total, shares, moved), count + shares
+        return total / count
+
     def planes(self, planes: Sequence[Sequence[Plane]]) -> Tensor:
         """Upload the planes, padded with arbitrary values to the size of the largest."""
         height, width = (max(own[0].shape[axis] for own in planes) for axis in (0, 1))

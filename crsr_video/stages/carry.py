@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crsr_video.imaging.geometry import enlarged_crop_matrix
-from crsr_video.imaging.likeness import agreement
+from crsr_video.imaging.likeness import agreement, difference
 from crsr_video.imaging.operations import Operations
 from crsr_video.stages.base import Stage
 from crsr_video.stages.quality import NO_TIME, Demand, LiveQuality
@@ -88,7 +88,10 @@ class Carrier(Stage[TrackedFrame, TrackedFrame]):
         then = before.crop
         if then.shape != small.shape:
             then = self._operations.resize(then, crop.size, "area")
-        share = agreement(small, then, side, _TOLERANCE, self._operations)
+        found = difference(small, then, self._operations)
+        share = self._operations.resize(
+            agreement(found, _TOLERANCE, self._operations), side, "linear"
+        )
         picture = self._operations.resize(small, side, "cubic") + share * before.added
         factor = side // crop.size
         matrix = enlarged_crop_matrix(crop.crop_from_frame, factor)

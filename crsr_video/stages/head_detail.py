@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from crsr_video.imaging.likeness import agreement
+from crsr_video.imaging.likeness import agreement, difference
 from crsr_video.imaging.masks import face_mask
 from crsr_video.imaging.operations import Operations, Pictures
 from crsr_video.stages.base import Stage
@@ -80,7 +80,7 @@ class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
         assert face.enhanced is not None
         operations = self._operations
         small = operations.stack([face.crop.image])
-        share = agreement(small, change.crop, face.crop.size, _TOLERANCE, operations)
+        share = agreement(difference(small, change.crop, operations), _TOLERANCE, operations)
         around = operations.add_product(1.0 * small, change.consistent, share)
         large = operations.resize(small, face.enhanced.size, "cubic")
         share = operations.resize(share, face.enhanced.size, "linear")
@@ -103,10 +103,10 @@ class HeadDetail(Stage[TrackedFrame, TrackedFrame]):
 
 
 def _face_in_crop(size: int, headroom: int) -> NDArray[np.float32]:
-    """Return the inner half of the face's mask in a crop with headroom; (size, size).
+    """Return the inner half of the face's mask in a crop with headroom, (1, 1, size, size).
 
     The outer half lies near the edge of the networks' input, where their results are less good.
     """
     left = headroom // 2
     inner = (2 * face_mask(size - headroom) - 1).clip(0)
-    return np.pad(inner, ((headroom, 0), (left, left)))
+    return np.pad(inner, ((headroom, 0), (left, left)))[None, None]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crsr_video.imaging.likeness import agreement
+from crsr_video.imaging.likeness import agreement, difference
 from crsr_video.imaging.operations import Kernel, Operations, Pictures
 from crsr_video.stages.base import Stage, frames_to_hold
 from crsr_video.types import Face, TrackedFrame
@@ -249,8 +249,9 @@ def _resized(picture: Any, side: int, operations: Operations) -> Any:
 
 def _average(jobs: Sequence[_Job], operations: Operations) -> Pictures:
     """Average pictures of one size with those of their neighbours."""
-    total = 1.0 * operations.stack([job.enhanced for job in jobs])
-    weights = 1.0
+    pictures: list[Pictures] = []
+    flows: list[Pictures] = []
+    weights: list[Pictures] = []
     for before_or_after in (0, 1):
         sides = [job.sides[before_or_after] for job in jobs]
         flow: Pictures | None = None
@@ -263,12 +264,15 @@ def _average(jobs: Sequence[_Job], operations: Operations) -> Pictures:
             ]
             step = operations.stack([other.flow for other in others])
             flow = step if flow is None else flow + operations.displace(step, flow)
-            weight, enhanced = _weighted(others, flow, total.shape[-1], operations)
+            weight, followed = _weighted(others, flow, operations)
             if not all(counts):
                 weight = weight * operations.as_floats(counts)[:, None, None, None]
-            total = operations.add_product(total, enhanced, weight)
-            weights = weights + weight
-    return total / weights
+            pictures.append(operations.stack([other.enhanced for other in others]))
+            flows.append(followed)
+            weights.append(weight)
+    return operations.mean_displaced(
+        operations.stack([job.enhanced for job in jobs]), pictures, flows, weights
+    )
 
 
 def _itself(job: _Job, jobs: Sequence[_Job], before_or_after: int) -> _Neighbour:
@@ -278,9 +282,9 @@ def _itself(job: _Job, jobs: Sequence[_Job], before_or_after: int) -> _Neighbour
 
 
 def _weighted(
-    others: Sequence[_Neighbour], flow: Pictures, side: int, operations: Operations
+    others: Sequence[_Neighbour], flow: Pictures, operations: Operations
 ) -> tuple[Pictures, Pictures]:
-    """Return the weights of neighbours, and their pictures moved to where the content is now.
+    """Return the weights of neighbours, and the flow to them, both at the size of the crops.
 
     Flow is followed only where that clearly lowers the difference.
     """
@@ -291,19 +295,17 @@ def _weighted(
     size = ours.shape[-1]
     small = operations.resize(flow, size, "area" if size < flow.shape[-1] else "linear")
     still, moving = (
-        operations.gaussian_blur(
-            operations.largest_channel(abs(ours - picture)), _SURROUNDINGS * size
-        )
+        difference(ours, picture, operations)
         for picture in (theirs, operations.displace(theirs, small))
     )
-    share = ((still - moving - _FAINT) / (_CLEARLY_LESS * still + _FAINT)).clip(0.0, 1.0)
-    followed = operations.gaussian_blur(share, _SURROUNDINGS * size) * small
-    moved = operations.displace(theirs, followed)
-    enhanced = operations.displace(
-        operations.stack([o.enhanced for o in others]),
-        operations.resize(followed, side, "linear"),
+    before, after = (
+        operations.gaussian_blur(picture, _SURROUNDINGS * size) for picture in (still, moving)
     )
-    return agreement(ours, moved, side, _TOLERANCE, operations), enhanced
+    share = ((before - after - _FAINT) / (_CLEARLY_LESS * before + _FAINT)).clip(0.0, 1.0)
+    share = operations.gaussian_blur(share, _SURROUNDINGS * size)
+    # Where flow is followed in part, the difference lies between the two.
+    weights = agreement(still + share * (moving - still), _TOLERANCE, operations)
+    return weights, share * small
 
 
 def _with_picture(face: Face, picture: Any) -> Face:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import torch
 
-from crsr_video.imaging.flow import FLOW_SIDE
+from crsr_video.imaging.flow import FLOW_CELLS
 from crsr_video.imaging.numpy_operations import NumpyOperations
 from crsr_video.imaging.torch_operations import TorchOperations
 from crsr_video.runtime.placement import Placement
@@ -20,7 +20,7 @@ TORCH = TorchOperations(CPU.device)
 
 def _fixed_flow(count: int) -> np.ndarray:
     """Return a smooth motion of up to a hundredth of the crop for each of `count` pictures."""
-    y, x = np.mgrid[:FLOW_SIDE, :FLOW_SIDE] / FLOW_SIDE
+    y, x = np.mgrid[:FLOW_CELLS, :FLOW_CELLS] / FLOW_CELLS
     field = 0.01 * np.stack([np.sin(5 * y + x), np.cos(4 * x - y)])
     return np.repeat(field[None], count, 0).astype(np.float32)
 
