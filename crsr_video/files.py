@@ -12,6 +12,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
+from crsr_video.errors import CrsrError, OutputError
+
 
 def cache_folder(name: str) -> Path:
     """Return the folder of one of the user's caches. It may not exist yet.
@@ -112,6 +114,20 @@ def write_file(path: Path, chunks: Iterable[bytes], *, keep_existing: bool = Fal
     with replacing(path, keep_existing=keep_existing) as temporary, temporary.open("xb") as file:
         for chunk in chunks:
             file.write(chunk)
+
+
+@contextmanager
+def writing(path: str | Path, kind: type[CrsrError] = OutputError) -> Iterator[None]:
+    """Turn an OSError of the block into an error that names the file and the reason.
+
+    Args:
+        path: The file that the block writes.
+        kind: Class of the error that is raised.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def temporary_name(path: Path, suffix: str | None = None) -> Path:

@@ -189,11 +189,10 @@ def _train(
 def _logged(folder: Path) -> Iterator[None]:
     """Append the log of training to a file, and show it unless there is a progress bar."""
     from crsr_video.errors import TrainingError
+    from crsr_video.files import writing
 
-    try:
+    with writing(folder, TrainingError):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"cannot write {folder}: {error.strerror}") from error
     handlers: list[logging.Handler] = [
         logging.FileHandler(folder / "log.txt", encoding="utf-8"),
         *([] if sys.stderr.isatty() else [logging.StreamHandler(sys.stdout)]),

@@ -8,6 +8,7 @@ from typing import Any
 
 from crsr_video.errors import TrainingError
 from crsr_video.evaluation.metrics import FACE_REGION
+from crsr_video.files import writing
 from crsr_video.formatting import markdown_table
 
 
@@ -189,8 +190,6 @@ def write(path: Path, text: str) -> None:
     Raises:
         TrainingError: If the file cannot be written.
     """
-    try:
+    with writing(path, TrainingError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TrainingError(f"cannot write {path}: {error.strerror}") from error

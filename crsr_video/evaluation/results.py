@@ -131,7 +131,7 @@ class ResultMeasurement:
             strips.append(np.hstack(pictures))
         sheet = np.vstack(strips)
         if not cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-            raise TrainingError(f"cannot write {path}")
+            raise TrainingError(f"{path}: cannot be written")
 
     def _push(self, number: int, item: TrackedFrame, finished: Sequence[Frame]) -> None:
         for seen in item.faces:

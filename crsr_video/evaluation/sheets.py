@@ -135,9 +135,9 @@ def _write_picture(path: Path, picture: Bytes) -> None:
     try:
         written = cv2.imwrite(str(path), picture[..., ::-1])
     except cv2.error as error:
-        raise TrainingError(f"cannot write {path}: {error.err}") from error
+        raise TrainingError(f"{path}: cannot be written: {error.err}") from error
     if not written:
-        raise TrainingError(f"cannot write {path}")
+        raise TrainingError(f"{path}: cannot be written")
 
 
 # Blind comparison -----------------------------------------------------------------------------

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crsr_video.errors import ConfigError, OutputError
-from crsr_video.files import write_file
+from crsr_video.files import write_file, writing
 from crsr_video.formatting import format_time
 from crsr_video.inspection.drawing import render_text
-from crsr_video.io import pyav
 from crsr_video.track.region_pictures import picture
 from crsr_video.track.regions import face_region, portrait_score
 from crsr_video.track.tracks_file import Person
@@ -70,10 +69,8 @@ def save(sheet: Picture, path: Path) -> None:
     encoded, data = cv2.imencode(path.suffix.lower(), sheet, options)
     if not encoded:
         raise OutputError(f"{path}: the picture is too large for this format")
-    try:
+    with writing(path):
         write_file(path, [data.tobytes()])
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {pyav.reason(error)}") from error
 
 
 PORTRAIT_SIDE = 96

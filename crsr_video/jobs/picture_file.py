@@ -13,7 +13,8 @@ from pathlib import Path
 from crsr_video import pipeline
 from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.errors import ConfigError, InputError, OutputError
-from crsr_video.io import image_writing, images, pyav, sequences
+from crsr_video.files import writing
+from crsr_video.io import image_writing, images, sequences
 from crsr_video.io.output_file import OutputFile
 from crsr_video.io.reader import Reader
 from crsr_video.jobs.file import FileRun, Summary
@@ -47,12 +48,10 @@ def enhance_picture(run: FileRun) -> Summary:
         run.on_progress(Progress(1, 1, time.perf_counter() - started, stages.faces_in_view))
         encoding = time.perf_counter()
         is_same = kind == image.format and not done.edited and config.scale == 1
-        try:
+        with writing(path):
             file.temporary.write_bytes(
                 image.data if is_same else image_writing.encode(image, done, kind)
             )
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
         file.publish()
         write_seconds = time.perf_counter() - encoding
         notices.add(*stages.notices)
@@ -133,7 +132,7 @@ def _enhance_to_pictures(source: Path, output: Path, run: FileRun) -> Summary:
             pictures = _pictures_of(source, output, config)
         else:
             pictures = stack.enter_context(_video_frames(source, config))
-        writing = stack.enter_context(_new_pictures(output, overwrite=config.job.overwrite))
+        pattern = stack.enter_context(_new_pictures(output, overwrite=config.job.overwrite))
         stages = stack.enter_context(pipeline.build(config, networks=run.networks))
         started, finished = time.perf_counter(), 0
         waiting: deque[tuple[int, images.StillImage | None]] = deque()
@@ -151,7 +150,7 @@ def _enhance_to_pictures(source: Path, output: Path, run: FileRun) -> Summary:
                 if lost and config.output.strict:
                     raise OutputError(f"{output}: {lost[0]}")
                 run.notices.add(*lost)
-                file = sequences.file_of(writing, number)
+                file = sequences.file_of(pattern, number)
                 file.write_bytes(_encoded(image, frame, kind, config.scale))
                 seconds = time.perf_counter() - started
                 run.on_progress(Progress(finished, 0, seconds, stages.faces_in_view))
@@ -223,18 +222,14 @@ def _new_pictures(output: Path, *, overwrite: bool) -> Iterator[Path]:
     if existing and not overwrite:
         first = next(iter(existing.values()))
         raise OutputError(f"{first}: exists already; `overwrite` replaces it")
-    try:
+    with writing(output):
         folder = Path(tempfile.mkdtemp(prefix=".crsr-", dir=output.parent))
-    except OSError as error:
-        raise OutputError(f"{output}: cannot be written: {pyav.reason(error)}") from error
-    try:
-        yield folder / output.name
-        for path in sorted(folder.iterdir()):
-            path.replace(output.parent / path.name)
-    except OSError as error:
-        raise OutputError(f"{output}: cannot be written: {pyav.reason(error)}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield folder / output.name
+            for path in sorted(folder.iterdir()):
+                path.replace(output.parent / path.name)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _encoded(image: images.StillImage, frame: Frame, kind: str, scale: int) -> bytes:

@@ -12,10 +12,9 @@ from typing import Any, Literal
 from crsr_video import weights
 from crsr_video._version import __version__
 from crsr_video.config import EnhancerConfig
-from crsr_video.errors import ConfigError, OutputError
-from crsr_video.files import sha256_of_file, write_file
+from crsr_video.errors import ConfigError
+from crsr_video.files import sha256_of_file, write_file, writing
 from crsr_video.formatting import format_count
-from crsr_video.io import pyav
 from crsr_video.io.output_file import check_output
 from crsr_video.machine import library_versions
 from crsr_video.report import media
@@ -133,10 +132,8 @@ def write(report: RunReport, paths: Sequence[Path]) -> None:
 
     for path in paths:
         text = as_json(report) if path.suffix.lower() == ".json" else as_html(report)
-        try:
+        with writing(path):
             write_file(path, [text.encode("utf-8", "replace")])
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {pyav.reason(error)}") from error
 
 
 def as_json(report: RunReport) -> str:
@@ -249,11 +246,9 @@ def write_overview(path: Path, rows: Sequence[OverviewRow]) -> None:
         text = json.dumps(facts, indent=1)
     else:
         text = _as_html(rows)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, [text.encode("utf-8", "replace")])
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {pyav.reason(error)}") from error
 
 
 def _as_html(rows: Sequence[OverviewRow]) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from crsr_video import weights
 from crsr_video.errors import TrainingError
-from crsr_video.files import sha256_of_file, write_file
+from crsr_video.files import sha256_of_file, write_file, writing
 from crsr_video.training.appearance import TONE_GROUPS, tone_group
 from crsr_video.training.pack import Pack, Prepared
 from crsr_video.training.run import KINDS, Run
@@ -49,11 +49,9 @@ def export(run: Run, path: Path, faithful: Path | None = None) -> Path:
     content = in_order(serialise(tensors, header))
     if len(content) > LARGEST_BYTES:
         raise TrainingError(f"the weights are larger than {LARGEST_BYTES} bytes")
-    try:
+    with writing(path, TrainingError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, [content])
-    except OSError as error:
-        raise TrainingError(f"cannot write {path}: {error.strerror}") from error
     return path
 
 
@@ -208,10 +206,8 @@ def write_card(
         f"## Limits and biases\n\n{_LIMITS}",
     ]
     card = weights.with_suffix(".md")
-    try:
+    with writing(card, TrainingError):
         card.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise TrainingError(f"cannot write {card}: {error.strerror}") from error
     return card
 
 

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from crsr_video.errors import TrainingError
-from crsr_video.files import replacing
+from crsr_video.files import replacing, writing
 from crsr_video.types import Bytes
 
 SUFFIX = ".pack"
@@ -114,7 +114,7 @@ def new_pack(path: Path, parameters: Mapping[str, Any]) -> Iterator[PackWriter]:
         TrainingError: The file cannot be written.
     """
     path = path / f"faces{SUFFIX}" if path.is_dir() else path
-    try:
+    with writing(path, TrainingError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
             writer = PackWriter(archive)
@@ -127,8 +127,6 @@ def new_pack(path: Path, parameters: Mapping[str, Any]) -> Iterator[PackWriter]:
             info = zipfile.ZipInfo(INDEX, _EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, json.dumps(content, separators=(",", ":")))
-    except OSError as error:
-        raise TrainingError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _info(number: int) -> zipfile.ZipInfo:

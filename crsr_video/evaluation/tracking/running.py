@@ -28,7 +28,7 @@ from crsr_video.evaluation.tracking.drawing import (
 from crsr_video.evaluation.tracking.results import SceneResult, as_dicts, as_text
 from crsr_video.evaluation.tracking.scenes import DrawnHead, Scene, people
 from crsr_video.evaluation.tracking.scoring import Score, Scorer, is_covered, is_due, is_usable
-from crsr_video.files import replacing
+from crsr_video.files import replacing, writing
 from crsr_video.io.pictures import as_rgb
 from crsr_video.track.tracker import Tracker
 from crsr_video.types import Bytes, Face, TrackedFrame
@@ -164,14 +164,12 @@ def overlay_video(path: Path, size: tuple[int, int]) -> Iterator[OnFrame]:
     Raises:
         OutputError: If the file cannot be written.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
     with replacing(path) as part:
         writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*"mp4v"), FRAME_RATE, size)
         if not writer.isOpened():
-            raise OutputError(f"cannot write {path}")
+            raise OutputError(f"{path}: cannot be written")
 
         def write_frame(drawn: DrawnFrame, item: TrackedFrame, score: Score) -> None:
             picture = draw_overlay(drawn, item, score)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crsr_video.errors import TracksError
-from crsr_video.files import write_file
+from crsr_video.files import write_file, writing
 from crsr_video.records import to_json
 from crsr_video.track.tracks_file.recording import (
     FORMAT,
@@ -31,10 +31,8 @@ def write(recording: Recording, path: Path, *, max_bytes: int = MAX_BYTES) -> No
     Raises:
         TracksError: The file cannot be written, or would be too large.
     """
-    try:
+    with writing(path, TracksError):
         write_file(path, _bounded(_pieces(recording), path, max_bytes))
-    except OSError as error:
-        raise TracksError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _bounded(pieces: Iterable[str], path: Path, max_bytes: int) -> Iterator[bytes]:

@@ -311,5 +311,5 @@ def test_tiers_that_are_none(tiers) -> None:
 def test_a_sheet_needs_faces_and_a_place(folder, tmp_path) -> None:
     with pytest.raises(TrainingError, match="no face"):
         write_sheet(tmp_path / "s.png", methods([]), folder, real=True)
-    with pytest.raises(TrainingError, match="cannot write"):
+    with pytest.raises(TrainingError, match="cannot be written"):
         write_sheet(tmp_path / "none" / "s.png", methods([]), folder, tiers=(32,), faces=1)

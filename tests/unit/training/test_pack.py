@@ -76,7 +76,7 @@ def test_a_full_disk_is_an_error_that_leaves_nothing(tmp_path, monkeypatch) -> N
 
 def test_an_unwritable_place_is_an_error(tmp_path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(TrainingError, match="cannot write"):
+    with pytest.raises(TrainingError, match="cannot be written"):
         write(tmp_path / "file" / "faces.pack")
 
 

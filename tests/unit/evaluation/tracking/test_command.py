@@ -82,5 +82,8 @@ def test_a_failed_video_leaves_no_file(tmp_path):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot write"), overlay_video(tmp_path / "file/a", size):
+    with (
+        pytest.raises(OutputError, match="cannot be written"),
+        overlay_video(tmp_path / "file/a", size),
+    ):
         pass
