@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -388,7 +389,7 @@ class _StageRun:
         if len(new) == 1:
             return done + self._without_faces(new[0])
         for item in new:
-            done += self._attempt(lambda item=item: self.stage.push(item), [item])  # type: ignore[misc]
+            done += self._attempt(partial(self.stage.push, item), [item])
         return done
 
     def _without_faces(self, item: Any) -> list[Any]:

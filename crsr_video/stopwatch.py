@@ -32,4 +32,4 @@ class Stopwatch:
                 item = next(waiting, end)
             if item is end:
                 return
-            yield item  # type: ignore[misc]
+            yield item  # type: ignore[misc] # It is not `end`.

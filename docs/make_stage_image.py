@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # The imports below (E402) need it.
 
 from crsr_video import EnhancerConfig, pipeline  # noqa: E402
 from crsr_video.io import pictures  # noqa: E402

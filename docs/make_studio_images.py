@@ -12,7 +12,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.support.studio import Studio, open_browser, open_file  # noqa: E402
+from tests.support.studio import Studio, open_browser, open_file  # noqa: E402 - needs the path
 
 IMAGES = ROOT / "docs" / "images"
 SLOW = 240_000

@@ -239,7 +239,7 @@ class Group(Command, click.Group):
                 text = f"there is no command '{name}'"
             raise click.UsageError(text, ctx) from None
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
         """Return the names of the commands in the order in which they were added."""
         return list(self.commands)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
@@ -36,7 +36,10 @@ from crsr_video.config import (
 )
 from crsr_video.errors import ConfigError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 SOURCE = click.argument(
     "source",
@@ -264,7 +267,7 @@ def take(kind: type[T], choices: dict[str, Any], **others: Any) -> T:
         choices: Values of all options, by parameter name.
         **others: Values of fields that do not come from options.
     """
-    names = {item.name for item in fields(kind)} & choices.keys()  # type: ignore[arg-type]
+    names = {item.name for item in fields(kind)} & choices.keys()
     return kind(**{name: choices.pop(name) for name in names}, **others)
 
 

@@ -150,6 +150,7 @@ def _open_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # This takes the lowest free number, which is `number`.
         if getattr(sys, name) is None:
+            # The stream stays open as long as the process.
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
 
 

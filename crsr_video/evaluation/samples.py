@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -42,9 +42,9 @@ def _fixed(degradation: Degradation, compression: Compression | None = None) -> 
 
 
 def _degradation(defocus: float, noise: float, quality: int, **more: float) -> Degradation:
-    values = {"motion": 0.0, "angle": 0.0, "native_scale": 1.0, "shot_noise": 0.0, "speed": 1.0}
-    values |= {"defocus": defocus, "read_noise": noise / 255, "quality": quality}
-    return Degradation(**(values | more))  # type: ignore[arg-type]
+    values: dict[str, Any] = {"defocus": defocus, "read_noise": noise / 255, "quality": quality}
+    values |= {"motion": 0.0, "angle": 0.0, "native_scale": 1.0, "shot_noise": 0.0, "speed": 1.0}
+    return Degradation(**(values | more))
 
 
 def _clean(hr: Tensor, rng: np.random.Generator, factor: int = FACTOR) -> Tensor:
@@ -56,8 +56,8 @@ def _drawn(hr: Tensor, rng: np.random.Generator, factor: int = FACTOR) -> Tensor
     return degrade(hr, rng, factor=factor)
 
 
-def _h264(crf: int, rescale: float | None = None, **more: float) -> Degrader:
-    compression = replace(Compression(CODECS["h264"], crf), **more)  # type: ignore[arg-type]
+def _h264(crf: int, rescale: float | None = None, **more: Any) -> Degrader:
+    compression = replace(Compression(CODECS["h264"], crf), **more)
     if rescale is not None:
         compression = replace(compression, rescale=rescale, second=compression)
     return _fixed(_degradation(1.6, 2.0, 90), compression)

@@ -7,7 +7,7 @@ from functools import lru_cache
 import av
 from av.error import FFmpegError
 from av.stream import Disposition, Stream
-from av.video.format import names as pixel_format_names  # type: ignore[attr-defined]
+from av.video.format import names as pixel_format_names  # type: ignore[attr-defined] # no stub
 from av.video.stream import VideoStream
 
 from crsr_video.errors import EncoderError

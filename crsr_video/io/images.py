@@ -257,7 +257,7 @@ def _deep_pixels(image: Image.Image, data: bytes) -> Pixels | None:
     if image.format == "PNG":
         bits = data[24]
     elif image.format == "TIFF":
-        stated = image.tag_v2.get(258, 1)  # type: ignore[attr-defined]
+        stated = image.tag_v2.get(258, 1)  # type: ignore[attr-defined] # only of TIFF
         bits = max(stated) if isinstance(stated, tuple) else int(stated)
     else:
         return None
@@ -344,7 +344,7 @@ def _xmp(info: Mapping[Any, Any]) -> bytes:
 
 def _tiff_tags(image: Image.Image) -> list[tuple[int, int, Any]]:
     """Return the tags of a TIFF file that its result keeps: number, type and value."""
-    tags = image.tag_v2  # type: ignore[attr-defined]
+    tags = image.tag_v2  # type: ignore[attr-defined] # only of TIFF
     exif = image.getexif()
     found: list[tuple[int, int, Any]] = []
     for number, value in tags.items():

@@ -36,7 +36,7 @@ class BackgroundNetwork(nn.Module):
             nn.Conv2d(width, 3 * factor**2, 3, padding=1) for factor in self.factors
         )
         for head in self.heads:
-            begin_at_zero(head)  # type: ignore[arg-type]
+            begin_at_zero(head)
 
     def forward(self, picture: Tensor, factor: int = 1) -> Tensor:
         """Return the enlarged picture: (N, 3, H, W) in [0, 1] to (N, 3, fH, fW)."""

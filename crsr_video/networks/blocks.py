@@ -11,7 +11,7 @@ MULTIPLE = 4
 """Height and width must be multiples of this, because the trunk halves them twice."""
 
 
-def begin_at_zero(layer: nn.Conv2d) -> None:
+def begin_at_zero(layer: nn.Module) -> None:
     """Set the weights and the bias of a layer to zero."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
@@ -19,6 +19,7 @@ def begin_at_zero(layer: nn.Conv2d) -> None:
 
 def use_channels_last(module: nn.Module) -> None:
     """Store the weights of a module with the channels last, so that convolutions are faster."""
+    # torch's type hints lack this signature.
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

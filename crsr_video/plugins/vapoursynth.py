@@ -23,9 +23,9 @@ from crsr_video.imaging.colour import matrix_name
 from crsr_video.pipeline import Pipeline
 from crsr_video.track import tracks_file
 from crsr_video.track.replay import Replay
-from crsr_video.types import FieldOrder, Frame, PixelLayout, Plane
+from crsr_video.types import Family, FieldOrder, Frame, PixelLayout, Plane
 
-_FAMILIES = {vs.YUV: "yuv", vs.RGB: "rgb", vs.GRAY: "gray"}
+_FAMILIES: dict[Any, Family] = {vs.YUV: "yuv", vs.RGB: "rgb", vs.GRAY: "gray"}
 _COSITED = {0: (True, False), 1: (False, False), 2: (True, True), 3: (False, True)}
 """Whether chroma is cosited horizontally and vertically, by the value of _ChromaLocation: 0 is
 left, 1 centre, 2 top left, 3 top."""
@@ -120,7 +120,7 @@ def _layout(clip: Any) -> PixelLayout:
         raise ConfigError(f"{form.name}: samples must have 8 to 16 bits: convert the clip")
     return PixelLayout(
         name=form.name,
-        family=_FAMILIES[form.color_family],  # type: ignore[arg-type]
+        family=_FAMILIES[form.color_family],
         bits=form.bits_per_sample,
         x_shift=form.subsampling_w,
         y_shift=form.subsampling_h,

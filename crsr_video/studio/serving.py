@@ -29,6 +29,7 @@ class LimitedRequests(H11Protocol):
 
     _timer: asyncio.TimerHandle | None = None
 
+    # uvicorn narrows the type of the argument too.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
         super().connection_made(transport)

@@ -62,7 +62,8 @@ def _with_faithful(
     weights.load(str(faithful))  # Raises if the file cannot be used.
     with safe_open(faithful, framework="pt") as file:
         known = file.metadata()
-        plain = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        names = file.keys()
+        plain = {name: file.get_tensor(name) for name in names}
     # The texture head of the faithful weights is replaced, so that it is left out.
     dropped = (weights.TEXTURED, "superresolver.tail.")
     tensors = {name: value for name, value in plain.items() if not name.startswith(dropped)}

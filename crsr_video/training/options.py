@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from crsr_video.errors import TrainingError
 from crsr_video.training.data import Tier
@@ -15,6 +15,9 @@ from crsr_video.training.super_resolution import (
     DegradationFirst,
     SuperResolution,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 METHODS: dict[str, TrainingMethod] = {
     "sr": SuperResolution(),
@@ -30,7 +33,7 @@ METHODS: dict[str, TrainingMethod] = {
 }
 """Training methods with their default settings. The keys are names of commands and variants."""
 
-_Settings = TypeVar("_Settings")
+_Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
 def method(name: str, size: str, tiers: Sequence[str], changes: Sequence[str]) -> TrainingMethod:
@@ -83,13 +86,13 @@ def changed(settings: _Settings, change: str) -> _Settings:
     """
     path, equals, value = change.partition("=")
     name, _, rest = path.partition(".")
-    known = {f.name: getattr(settings, f.name) for f in fields(settings)}  # type: ignore[arg-type]
+    known = {f.name: getattr(settings, f.name) for f in fields(settings)}
     if not equals or name not in known:
         raise TrainingError(f"no setting '{path}': there are {', '.join(known)}")
     old = known[name]
-    if rest and is_dataclass(old):
-        return replace(settings, **{name: changed(old, f"{rest}={value}")})  # type: ignore[type-var]
-    return replace(settings, **{name: _parsed(old, path, value)})  # type: ignore[type-var]
+    if rest and is_dataclass(old) and not isinstance(old, type):
+        return replace(settings, **{name: changed(old, f"{rest}={value}")})
+    return replace(settings, **{name: _parsed(old, path, value)})
 
 
 def _parsed(old: Any, path: str, text: str) -> Any:

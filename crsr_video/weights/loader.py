@@ -258,7 +258,8 @@ def _contents(path: Path, expected: str | None) -> tuple[dict[str, str], dict[st
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - no dict
+            names = file.keys()
+            tensors = {name: file.get_tensor(name).float() for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"weights '{path}' are damaged: {first_lines(error)}") from error
     if metadata.get("format") != FORMAT:

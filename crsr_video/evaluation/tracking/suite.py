@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -33,10 +34,10 @@ def _grid(
     return tuple(actors)
 
 
-def _one_shot(name: str, *layers: Actor | Occluder, **more: object) -> Scene:
+def _one_shot(name: str, *layers: Actor | Occluder, **more: Any) -> Scene:
     shot_names = ("backdrop", "shake", "pan")
     of_shot = {key: more.pop(key) for key in shot_names if key in more}
-    return Scene(name, (Shot(0, layers, **of_shot),), **more)  # type: ignore[arg-type]
+    return Scene(name, (Shot(0, layers, **of_shot),), **more)
 
 
 def _sizes() -> list[Scene]:

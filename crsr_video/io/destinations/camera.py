@@ -48,7 +48,7 @@ class VirtualCameraSession(OutputSession):
         """One line with the name of the camera device."""
         return (f"virtual camera: {self._device}",)
 
-    def push(self, picture: VideoFrame, frame: Frame) -> None:  # noqa: ARG002
+    def push(self, picture: VideoFrame, frame: Frame) -> None:  # noqa: ARG002 - no times
         """Send a picture to the camera."""
         try:
             self._camera.send(self._packed(picture))

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from crsr_video.config import Config
 from crsr_video.errors import OutputError
@@ -67,7 +68,7 @@ class Overviews:
         for path in self.paths:
             write_overview(path, sorted(self._rows, key=lambda row: row.source))
 
-    def _row(self, job: Job, **facts: object) -> OverviewRow:
+    def _row(self, job: Job, **facts: Any) -> OverviewRow:
         pages = [path for path in job.report if path.suffix != ".json" and path.exists()]
         page = None
         if pages and self.paths:
@@ -78,7 +79,7 @@ class Overviews:
             source_bytes=_size_of(job.source),
             output_bytes=_size_of(job.output),
             page=page,
-            **facts,  # type: ignore[arg-type]
+            **facts,
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from av.error import FFmpegError
 from av.format import ContainerFormat, Flags
@@ -82,7 +83,8 @@ def segment_suffix(result: OutputPlan) -> str:
 def segment_plan(result: OutputPlan, path: Path, source: RecordedSource) -> OutputPlan:
     """Return the plan of a segment file whose packets fit into the result of a source."""
     options = dict(result.choice.options)
-    header = int(ContainerFormat(result.container, "w").flags) & Flags.global_header.value  # type: ignore[operator]
+    flags_of_format: Any = ContainerFormat(result.container, "w").flags
+    header = int(flags_of_format) & Flags.global_header.value
     flags = "+global_header" if header else "-global_header"
     options["flags"] = options.get("flags", "") + flags
     plan = result.for_segment(path, _CONTAINERS[path.suffix], source)
