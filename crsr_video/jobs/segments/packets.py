@@ -83,8 +83,8 @@ def segment_suffix(result: OutputPlan) -> str:
 def segment_plan(result: OutputPlan, path: Path, source: RecordedSource) -> OutputPlan:
     """Return the plan of a segment file whose packets fit into the result of a source."""
     options = dict(result.choice.options)
-    flags_of_format: Any = ContainerFormat(result.container, "w").flags
-    header = int(flags_of_format) & Flags.global_header.value
+    global_header: Any = Flags.global_header.value  # PyAV's type hints call it a `Flags`.
+    header = int(ContainerFormat(result.container, "w").flags) & global_header
     flags = "+global_header" if header else "-global_header"
     options["flags"] = options.get("flags", "") + flags
     plan = result.for_segment(path, _CONTAINERS[path.suffix], source)
