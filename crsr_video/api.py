@@ -6,7 +6,7 @@ summary = crsr_video.enhance("interview.mp4", "better.mp4")
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from crsr_video.io import pictures as conversion
 from crsr_video.io import still_files
 from crsr_video.io.sources.opening import check_path
 from crsr_video.jobs.file import Summary, enhance
+from crsr_video.keyword_settings import FileKeywords, FrameKeywords
 from crsr_video.types import Frame, RunStatistics
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ class Enhancer(Closing):
         config: How frames are enhanced. A `Config` is accepted if its settings for files
             (`reading`, `output`, `job`) have their defaults.
         live: Return each frame at once, without lookahead.
-        **settings: Single settings by name, such as ``strength=0.8``: see
-            `EnhancerConfig.from_options`. They replace those of `config`.
+        **settings: Single settings by name, such as ``strength=0.8``, which replace those of
+            `config`. They are documented in `FaceSettings`, `NetworkSettings` and
+            `EnhancerConfig`.
 
     Raises:
         ConfigError: A setting needs a file: `tracks`, `reading`, `output` or `job`.
@@ -58,7 +60,11 @@ class Enhancer(Closing):
     """
 
     def __init__(
-        self, config: EnhancerConfig | None = None, *, live: bool = False, **settings: Any
+        self,
+        config: EnhancerConfig | None = None,
+        *,
+        live: bool = False,
+        **settings: Unpack[FrameKeywords],
     ) -> None:
         chosen = (config or EnhancerConfig()).with_options(**settings)
         _refuse_file_settings(chosen)
@@ -186,19 +192,25 @@ def enhance_image(
     output: str | Path | None = None,
     *,
     config: EnhancerConfig | None = None,
-    **settings: Any,
+    **settings: Unpack[FileKeywords],
 ) -> Path: ...
 @overload
 def enhance_image(
-    picture: NDArray[np.uint8], *, config: EnhancerConfig | None = None, **settings: Any
+    picture: NDArray[np.uint8],
+    *,
+    config: EnhancerConfig | None = None,
+    **settings: Unpack[FrameKeywords],
 ) -> NDArray[np.uint8]: ...
 @overload
 def enhance_image(
-    picture: NDArray[np.uint16], *, config: EnhancerConfig | None = None, **settings: Any
+    picture: NDArray[np.uint16],
+    *,
+    config: EnhancerConfig | None = None,
+    **settings: Unpack[FrameKeywords],
 ) -> NDArray[np.uint16]: ...
 @overload
 def enhance_image(
-    picture: "Image", *, config: EnhancerConfig | None = None, **settings: Any
+    picture: "Image", *, config: EnhancerConfig | None = None, **settings: Unpack[FrameKeywords]
 ) -> "Image": ...
 def enhance_image(
     picture: Any,
@@ -217,8 +229,8 @@ def enhance_image(
         output: Path of the result, if `picture` is a path. Defaults to ``NAME.enhanced.EXT``
             beside the source.
         config: How the picture is enhanced.
-        **settings: Single settings by name, such as ``strength=0.8`` or ``overwrite=True``. They
-            replace those of `config`.
+        **settings: Single settings by name, such as ``strength=0.8`` or, for a path,
+            ``overwrite=True``. They replace those of `config`.
 
     Returns:
         An object of the same kind; for a path, the path of the result.

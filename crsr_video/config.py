@@ -4,13 +4,21 @@ In messages, a name between backticks is the name of a setting in Python. The co
 it by the name of the option.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields, replace
+import difflib
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
+from crsr_video.checks import (
+    check_choice,
+    check_number,
+    check_share,
+    is_not_negative,
+    is_positive,
+)
 from crsr_video.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,13 +88,13 @@ class ReadSettings:
         Raises:
             ConfigError: A value is out of range, or raw video has no size.
         """
-        _check_choice("hwaccel", self.hwaccel, DECODING)
+        check_choice("hwaccel", self.hwaccel, DECODING)
         if self.size is not None and min(self.size) < 1:
             raise ConfigError(f"`size` must be above zero, but is {self.size[0]}x{self.size[1]}")
         if self.format in ("rawvideo", "raw") and self.size is None:
             raise ConfigError("raw video does not state its size: give `size`, such as 640x480")
-        if self.rate is not None and not 0 < self.rate <= 1000:
-            raise ConfigError(f"`rate` must lie between 0 and 1000, but is {self.rate}")
+        if self.rate is not None:
+            check_number("rate", self.rate, "lie between 0 and 1000", lambda n: 0 < n <= 1000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,19 +146,16 @@ class OutputSettings:
             ConfigError: A value is out of range, or two of them exclude each other.
         """
         if self.purpose is not None:
-            _check_choice("purpose", self.purpose, get_args(Purpose))
-        if self.crf is not None and not 0 <= self.crf < math.inf:
-            raise ConfigError(f"`crf` must be zero or a positive number, but is {self.crf:g}")
-        if self.bitrate is not None and self.bitrate <= 0:
-            raise ConfigError(f"`bitrate` must be above zero, but is {self.bitrate}")
+            check_choice("purpose", self.purpose, get_args(Purpose))
+        if self.crf is not None:
+            check_number("crf", self.crf, "be zero or a positive number", is_not_negative)
+        if self.bitrate is not None:
+            check_number("bitrate", self.bitrate, "be above zero", is_positive)
         if self.crf is not None and self.bitrate is not None:
             raise ConfigError("`crf` and `bitrate` exclude each other: use one of them")
         if self.codec == COPY_LIKE and not (self.crf is None and self.bitrate is None):
             raise ConfigError("copy-like uses the source's bit rate: drop `crf` and `bitrate`")
-        if not self.connect_seconds > 0:
-            raise ConfigError(
-                f"`connect_seconds` must be above zero, but is {self.connect_seconds:g}"
-            )
+        check_number("connect_seconds", self.connect_seconds, "be above zero", is_positive)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +176,7 @@ class PersonSettings:
         Raises:
             ConfigError: The strength is not between 0 and 1.
         """
-        _check_share("strength", self.strength)
+        check_share("strength", self.strength)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,14 +213,11 @@ class FaceSettings:
         Raises:
             ConfigError: A value is out of range.
         """
-        _check_share("strength", self.strength)
-        _check_choice("region", self.region, get_args(Region))
-        if not 0 <= self.min_face < math.inf:
-            raise ConfigError(
-                f"`min_face` must be finite and not negative, but is {self.min_face:g}"
-            )
-        if self.max_faces is not None and self.max_faces < 1:
-            raise ConfigError(f"`max_faces` must be at least 1, but is {self.max_faces}")
+        check_share("strength", self.strength)
+        check_choice("region", self.region, get_args(Region))
+        check_number("min_face", self.min_face, "be finite and not negative", is_not_negative)
+        if self.max_faces is not None:
+            check_number("max_faces", self.max_faces, "be at least 1", lambda n: n >= 1)
         for name, track_ids in (("people", self.people), ("only", self.only or ())):
             wrong = next((track_id for track_id in track_ids if track_id < 1), None)
             if wrong is not None:
@@ -249,10 +251,10 @@ class NetworkSettings:
         Raises:
             ConfigError: A value is out of range.
         """
-        _check_share("texture", self.texture)
-        _check_choice("precision", self.precision, get_args(Precision))
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError(f"`threads` must be at least 1, but is {self.threads}")
+        check_share("texture", self.texture)
+        check_choice("precision", self.precision, get_args(Precision))
+        if self.threads is not None:
+            check_number("threads", self.threads, "be at least 1", lambda n: n >= 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,10 +284,9 @@ class JobSettings:
         Raises:
             ConfigError: A value is out of range, or two of them exclude each other.
         """
-        if not 0 <= self.start < math.inf:
-            raise ConfigError(f"`start` must be zero or a positive number, but is {self.start:g}")
-        if self.duration is not None and not 0 < self.duration < math.inf:
-            raise ConfigError(f"`duration` must be above zero, but is {self.duration:g}")
+        check_number("start", self.start, "be zero or a positive number", is_not_negative)
+        if self.duration is not None:
+            check_number("duration", self.duration, "be above zero", is_positive)
         if self.restart and not self.resume:
             raise ConfigError("`restart` requires `resume`")
         for path in self.report:
@@ -329,13 +330,13 @@ class EnhancerConfig:
         Raises:
             ConfigError: A value is out of range.
         """
-        _check_choice("on_error", self.on_error, get_args(OnError))
+        check_choice("on_error", self.on_error, get_args(OnError))
         if self.scale not in SCALES:
             raise ConfigError(f"`scale` must be 1, 2 or 4, but is {self.scale}")
         if not callable(self.upscaler) and self.upscaler not in UPSCALERS:
             known = " or ".join(UPSCALERS)
             raise ConfigError(f"`upscaler` must be {known}, or a function, not {self.upscaler}")
-        _check_choice("background", self.background, get_args(BackgroundMode))
+        check_choice("background", self.background, get_args(BackgroundMode))
         if self.background == "clean" and self.scale > 1:
             raise ConfigError("`background` clean keeps the size: use restore to enlarge it too")
         if self.background == "restore" and self.upscaler != UPSCALERS[0]:
@@ -346,7 +347,9 @@ class EnhancerConfig:
         """Build a configuration from individual settings, such as ``strength=0.8``.
 
         Args:
-            **options: Fields of this class, and of its groups of settings (see `options`).
+            **options: Fields of this class and of its groups of settings. A name that occurs in two
+                groups is not accepted: give the group then, such as ``output=OutputSettings(...)``.
+                Paths may be strings, `only` a track ID or a list, and `report` a single path.
 
         Raises:
             ConfigError: A name is unknown, or a value is out of range.
@@ -364,20 +367,16 @@ class EnhancerConfig:
         """
         changes: dict[str, Any] = {}
         grouped: dict[str, dict[str, Any]] = {}
-        groups = {
-            item.name: group.name
-            for group in self._groups()
-            for item in fields(getattr(self, group.name))
-        }
+        groups = self._groups_by_setting()
         own = {item.name for item in fields(self)}
         for name, value in options.items():
             if name in own:
                 changes[name] = value
             elif name in groups:
-                grouped.setdefault(groups[name], {})[name] = value
+                converted = _CONVERSIONS.get(name, lambda given: given)(value)
+                grouped.setdefault(groups[name], {})[name] = converted
             else:
-                known = ", ".join(sorted((*groups, *own)))
-                raise ConfigError(f"unknown setting '{name}': choose from {known}")
+                raise ConfigError(_unknown_setting(name, sorted((*groups, *own))))
         for group, values in grouped.items():
             changes[group] = replace(changes.get(group, getattr(self, group)), **values)
         return replace(self, **changes)
@@ -388,15 +387,22 @@ class EnhancerConfig:
         The settings of reading and of the output stay in their groups, because both groups use some
         of the same names.
         """
-        groups = {group.name for group in self._groups()}
         found = {item.name: getattr(self, item.name) for item in fields(self)}
-        grouped = [found.pop(name) for name in groups if name in found]
+        grouped = [found.pop(name) for name in _FLATTENED_GROUPS if name in found]
         for group in grouped:
             found |= {item.name: getattr(group, item.name) for item in fields(group)}
         return found
 
-    def _groups(self) -> "list[Field[Any]]":
-        return [item for item in fields(self) if item.name in _GROUPS]
+    def _groups_by_setting(self) -> dict[str, str]:
+        """Return the group of each setting whose name occurs in one group only."""
+        found = [
+            (setting.name, group.name)
+            for group in fields(self)
+            if group.name in _GROUPS
+            for setting in fields(getattr(self, group.name))
+        ]
+        count = Counter(name for name, _ in found)
+        return {name: group for name, group in found if count[name] == 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -436,16 +442,30 @@ class Config(EnhancerConfig):
             raise ConfigError("`resume` requires decoding in software: `hwaccel` must be none")
 
 
-_GROUPS = ("faces", "networks", "job")
-"""Fields of `EnhancerConfig` and `Config` whose settings can be named without their group."""
+_FLATTENED_GROUPS = ("faces", "networks", "job")
+_GROUPS = (*_FLATTENED_GROUPS, "reading", "output")
+"""Fields of `EnhancerConfig` and `Config` that are groups of settings."""
 
 
-def _check_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:  # This is also false for NaN.
-        raise ConfigError(f"`{name}` must lie between 0 and 1, but is {value:g}")
+def _as_track_ids(value: "int | Collection[int] | None") -> frozenset[int] | None:
+    return value if value is None else frozenset((value,) if isinstance(value, int) else value)
 
 
-def _check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        known = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
-        raise ConfigError(f"`{name}` must be {known}, not {value}")
+def _as_paths(value: "str | Path | Sequence[str | Path]") -> tuple[Path, ...]:
+    paths = (value,) if isinstance(value, str | Path) else value
+    return tuple(map(Path, paths))
+
+
+_CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
+    "only": _as_track_ids,
+    "report": _as_paths,
+    "tracks": lambda value: None if value is None else Path(value),
+    "rate": lambda value: None if value is None else Fraction(value),
+}
+"""Conversions of settings that can be given by name in more convenient types."""
+
+
+def _unknown_setting(name: str, known: Sequence[str]) -> str:
+    alike = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean '{alike[0]}'? " if alike else ""
+    return f"unknown setting '{name}': {meant}choose from {', '.join(known)}"

@@ -35,8 +35,7 @@ import PIL.Image
 import numpy as np
 os.chdir(tempfile.mkdtemp())
 clip = Path({str(Path(__file__).parents[1] / "clips" / "portrait.mp4")!r})
-short = Config.from_options(model="identity", duration=0.4, overwrite=True)
-enhance(clip, "interview.mp4", config=short)
+enhance(clip, "interview.mp4", model="identity", duration=0.4)
 PIL.Image.new("RGB", (64, 64), "gray").save("photo.jpg")
 pixels = np.full((64, 64, 3), 128, np.uint8)
 frames = [pixels] * 3

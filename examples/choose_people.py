@@ -13,10 +13,7 @@ def main(source: str, output: str) -> None:
     for person in analysis.people:
         print(f"person {person.id}: {person.frames} frames, {person.size:.0f} pixels wide")
     longest = max(analysis.people, key=lambda person: person.frames)
-    config = crsr_video.Config.from_options(
-        tracks=tracks, only=frozenset({longest.id}), overwrite=True
-    )
-    crsr_video.enhance(source, output, config=config)
+    crsr_video.enhance(source, output, tracks=tracks, only=longest.id, overwrite=True)
 
 
 if __name__ == "__main__":

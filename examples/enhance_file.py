@@ -11,8 +11,7 @@ def main(source: str, output: str) -> None:
     def show(progress: crsr_video.Progress) -> None:
         print(f"\r{progress.frames} of {progress.total} frames", end="", file=sys.stderr)
 
-    config = crsr_video.Config.from_options(strength=0.9, overwrite=True)
-    summary = crsr_video.enhance(source, output, config=config, on_progress=show)
+    summary = crsr_video.enhance(source, output, strength=0.9, overwrite=True, on_progress=show)
     print(f"\n{summary.statistics.frames} frames at {summary.fps:.1f} frames per second")
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError
 from crsr_video.io import pipes, sequences, still_files
 from crsr_video.io.destinations.byte_streams import check_standard_output
 from crsr_video.io.output_plan import OutputPlan
+from crsr_video.keyword_settings import FileKeywords
 from crsr_video.runner import Notices, Progress, RunSummary
 from crsr_video.types import RunStatistics, VideoInfo
 
@@ -73,10 +74,6 @@ class Summary(RunSummary):
         return self.rate_of(self.statistics.frames - self.resumed)
 
 
-if TYPE_CHECKING:
-    from crsr_video.jobs.segments import SegmentExecutor
-    from crsr_video.runtime.loading import Networks
-
 OnProgress = Callable[[Progress], None]
 OnNotice = Callable[[str], None]
 
@@ -91,6 +88,7 @@ def enhance(
     command: Sequence[str] = (),
     networks: "Networks | None" = None,
     executor: "SegmentExecutor | None" = None,
+    **settings: Unpack[FileKeywords],
 ) -> Summary:
     """Enhance the faces of a video file, or of a picture.
 
@@ -98,22 +96,26 @@ def enhance(
         source: A video or picture file, or "-" for standard input.
         output: Path of the output. Defaults to ``NAME.enhanced.EXT`` beside the source. "-" is
             standard output.
-        config: All settings. Defaults to ``Config()``.
+        config: Settings. Defaults to ``Config()``.
         on_progress: Called after every frame, from the calling thread.
         on_notice: Called with each notice for the user, as soon as it is known.
         command: Command line to show in a report.
         networks: Networks of this configuration, if they are loaded already.
         executor: Executor for the segments of a resumable run. Defaults to this process.
+        **settings: Single settings by name, such as ``strength=0.8``, ``crf=18`` or
+            ``overwrite=True``, which replace those of `config`. They are documented in
+            `FaceSettings`, `NetworkSettings`, `OutputSettings`, `JobSettings`, `ReadSettings` and
+            `Config`.
 
     Raises:
         CrsrError: The file cannot be enhanced. Nothing is left under the output's name then.
 
     Example:
-        >>> config = Config.from_options(strength=0.8, overwrite=True)
-        >>> enhance("interview.mp4", "better.mp4", config=config).statistics.frames
+        >>> done = enhance("interview.mp4", "better.mp4", strength=0.8, overwrite=True)
+        >>> done.statistics.frames
         10
     """
-    chosen = config or Config()
+    chosen = (config or Config()).with_options(**settings)
     _check_pipes(source, output, chosen)
     run = FileRun(
         source=source,

@@ -1,5 +1,7 @@
 import pydoc
 from dataclasses import FrozenInstanceError, fields, replace
+from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +16,10 @@ from crsr_video.config import (
     ReadSettings,
 )
 from crsr_video.errors import ConfigError
+from crsr_video.keyword_settings import FileKeywords, FrameKeywords
 from crsr_video.parsing import parse_people
 
+GROUPS = {"faces", "networks", "reading", "output", "job"}
 NAN, INFINITE = float("nan"), float("inf")
 
 
@@ -91,7 +95,7 @@ def test_impossible_values_are_refused_in_one_line_that_names_the_argument(bad):
 
 
 def test_unknown_settings_are_refused_with_those_that_exist():
-    with pytest.raises(ConfigError, match=r"unknown setting 'strenght': choose from .*strength"):
+    with pytest.raises(ConfigError, match=r"unknown setting 'strenght': .* choose from .*strength"):
         Config.from_options(strenght=1)
 
 
@@ -198,3 +202,53 @@ def test_a_colon_replaces_the_equals_sign_that_editors_reserve():
 def test_other_choices_of_people_are_refused(text):
     with pytest.raises(ConfigError, match=r"^persons: [^\n]+$"):
         parse_people(text)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "kind"), [(FrameKeywords, EnhancerConfig), (FileKeywords, Config)]
+)
+def test_every_keyword_is_a_setting_and_every_setting_a_keyword(keywords, kind):
+    groups = {group.name: group.default_factory for group in fields(kind)}
+    groups = {name: made for name, made in groups.items() if name in GROUPS}
+    names = [item.name for made in groups.values() for item in fields(made)]
+    once = {name for name in names if names.count(name) == 1}
+    own = {item.name for item in fields(kind)} - set(groups)
+    needs_file = {"tracks"} if kind is EnhancerConfig else set()
+    assert keywords.__annotations__.keys() == (once | own) - needs_file
+
+
+@pytest.mark.parametrize(
+    ("given", "group", "value"),
+    [
+        ({"only": 2}, "faces", frozenset((2,))),
+        ({"only": [1, 4]}, "faces", frozenset((1, 4))),
+        ({"tracks": "a.tracks.json"}, "faces", Path("a.tracks.json")),
+        ({"report": "a.html"}, "job", (Path("a.html"),)),
+        ({"report": ["a.html", Path("a.json")]}, "job", (Path("a.html"), Path("a.json"))),
+        ({"rate": 29.5}, "reading", Fraction(59, 2)),
+        ({"crf": 18}, "output", 18),
+        ({"codec": "h265"}, "output", "h265"),
+    ],
+)
+def test_settings_of_all_groups_are_given_by_name_in_usual_types(given, group, value):
+    (name,) = given
+    assert getattr(getattr(Config.from_options(**given), group), name) == value
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"strength": "60%"}, "`strength` must lie between 0 and 1, but is '60%'"),
+        ({"texture": None}, "`texture` must lie between 0 and 1, but is None"),
+        ({"start": "0:12"}, "`start` must be zero or a positive number, but is '0:12'"),
+        ({"crf": "high"}, "`crf` must be zero or a positive number, but is 'high'"),
+        ({"max_faces": "two"}, "`max_faces` must be at least 1, but is 'two'"),
+        ({"scale": "2x"}, "`scale` must be 1, 2 or 4, but is 2x"),
+        ({"strenght": 1}, "unknown setting 'strenght': did you mean 'strength'?"),
+        ({"options": {}}, "unknown setting 'options'"),
+    ],
+)
+def test_values_of_a_wrong_type_are_refused_by_the_name_of_the_argument(given, message):
+    with pytest.raises(ConfigError) as caught:
+        Config.from_options(**given)
+    assert str(caught.value).startswith(message)

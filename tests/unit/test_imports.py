@@ -16,8 +16,8 @@ PACKAGE = Path(crsr_video.__file__).parent
 LAYERS = [
     ["_version"],
     ["crsr_video"],  # the version, and lazy names
-    ["errors", "types", "config", "closing"],
-    ["files", "formatting", "machine", "parsing", "records", "stopwatch"],
+    ["errors", "types", "checks", "config", "closing"],
+    ["files", "formatting", "keyword_settings", "machine", "parsing", "records", "stopwatch"],
     ["private_folder"],
     ["imaging"],
     ["networks"],

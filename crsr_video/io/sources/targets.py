@@ -103,7 +103,7 @@ def recorded_target(path: Path, settings: ReadSettings) -> Target:
     """
     if not pipes.is_standard(path):
         if settings.format is not None:
-            raise ConfigError("input-format is for standard input only: a file states its own")
+            raise ConfigError("`format` is for standard input only: a file states its own")
         _check_shape(settings, None)
         # FFmpeg would treat the name of a .jpg as a numbered sequence, and open other files.
         form = "jpeg_pipe" if path.suffix.lower() in (".jpg", ".jpeg", ".jpe") else None
@@ -273,7 +273,7 @@ def _demuxer(settings: ReadSettings, more_formats: tuple[str, ...] = ()) -> str 
     allowed = {*limits.FORMATS, *_FORCED_FORMATS, *more_formats}
     if name not in allowed or name not in _known_formats():
         known = ", ".join(PIPE_INPUTS)
-        raise ConfigError(f"input-format must be one of {known}, but is {settings.format}")
+        raise ConfigError(f"`format` must be one of {known}, but is {settings.format}")
     return name
 
 

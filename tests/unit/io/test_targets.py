@@ -100,8 +100,8 @@ def test_network_sources_and_paced_files_are_live() -> None:
     [
         ("", {}, "a source is needed"),
         ("gopher://h/a", {}, "gopher is not a supported protocol"),
-        ("-", {"format": "nosuch"}, "input-format must be one of"),
-        ("-", {"format": "concat"}, "input-format must be one of"),
+        ("-", {"format": "nosuch"}, "`format` must be one of"),
+        ("-", {"format": "concat"}, "`format` must be one of"),
         ("-", {"format": "rawvideo"}, "give `size`, such as"),
         ("-", {"format": "rawvideo", "size": (0, 48)}, "`size` must be above zero"),
         ("-", {"format": "rawvideo", "size": (99_999, 48)}, "too large"),
@@ -124,9 +124,9 @@ def test_passwords_are_not_shown() -> None:
 
 
 def test_size_and_format_of_a_file_are_refused() -> None:
-    with pytest.raises(ConfigError, match="for --input-format rawvideo and cameras only"):
+    with pytest.raises(ConfigError, match="for `format` rawvideo and cameras only"):
         target("clip.mp4", size=(64, 48))
-    with pytest.raises(ConfigError, match="for --input-format rawvideo only"):
+    with pytest.raises(ConfigError, match="for `format` rawvideo only"):
         recorded_target(Path("clip.mp4"), ReadSettings(size=(64, 48)))
     with pytest.raises(ConfigError, match="a file states its own"):
         recorded_target(Path("clip.mp4"), ReadSettings(format="nut"))
