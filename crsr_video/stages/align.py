@@ -9,27 +9,19 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging import geometry
-from crsr_video.imaging.colour import LUMA_WEIGHTS
 from crsr_video.imaging.masks import HEADROOM
-from crsr_video.imaging.noise import deviation, power_beyond
 from crsr_video.imaging.operations import Operations
-from crsr_video.imaging.resampling import sample
-from crsr_video.imaging.warping import warp
 from crsr_video.stages.base import Stage, frames_to_hold, ramp
+from crsr_video.stages.face_detail import block_steps, measure
 from crsr_video.types import Crop, Face, Frame, TrackedFrame
 
 CROP_SIZES = (32, 64, 96, 128)
 """Sides of the crops in pixels. The networks are trained with 32, 64 and 128, and gain as much with
 96."""
-
-LARGEST_PROBE = 512
-"""Largest side, in pixels, of the crop in which detail is measured."""
 
 _MEASURE_FIRST = 5
 _MEASURE_EVERY = 12
@@ -43,23 +35,15 @@ sharper or softer."""
 _FORGET_AFTER_FRAMES = 300
 """Number of frames for which the measurements of a track that is out of view are kept."""
 
-_DETAIL_LEVEL = 0.006
-"""RMS of luma (1 is white) below which lost detail is not noticed: about 1.5 8-bit codes."""
-
 _NOISE_LEVELS = (0.4 / 255, 1.0 / 255)
 """RMS of the finest noise at which its removal begins, and at which all of it is removed. Codecs
 leave little of it: 0.3 codes in a clean webcam clip, and 1.2 codes in a visibly noisy clip after
 compression."""
 
-_BLOCK = 8
-"""Side of the blocks of JPEG, MPEG and most other codecs, in samples."""
-
 _BLOCK_LEVELS = (0.6 / 255, 1.4 / 255)
 """Excess of the steps at block borders over those elsewhere, at which the replacement of detail
 beyond the crop's band begins, and at which it is complete. Measured values are 1.1 to 1.6 codes in
 MPEG-1, MPEG-4 and coarse H.264, and up to 0.3 codes in clips without visible blocks."""
-
-_LUMA = np.array(LUMA_WEIGHTS, np.float32)
 
 
 @dataclass(frozen=True)
@@ -114,49 +98,6 @@ _SAMPLES = 1.5
 """Least samples of the enhanced crop per pixel of the result, along one side. With 1.5 samples, the
 PSNR of four talking faces is at most 0.012 dB lower than with 2 to 4; with 1.05 samples, smoothing
 and pasting cost less still, but one face lost 0.11 dB."""
-
-
-def detail_side(picture: NDArray[np.float32]) -> float:
-    """Return how many pixels per side are enough to hold the detail in a crop.
-
-    The crop is shrunk and enlarged again to ever smaller sizes, until detail is lost.
-
-    Args:
-        picture: float32 (S, S), luma in [0, 1].
-
-    Returns:
-        Pixels per side, at most S.
-    """
-    kept, level_before = float(picture.shape[0]), 0.0
-    while kept > CROP_SIZES[0] / 2:
-        smaller = kept / np.sqrt(2)
-        level, _ = lost_at(picture, round(smaller))
-        if level > _DETAIL_LEVEL:
-            # Between two sizes, the border lies where the loss crosses the level.
-            share = (_DETAIL_LEVEL - level_before) / (level - level_before)
-            return float(kept * (smaller / kept) ** share)
-        kept, level_before = smaller, level
-    return kept
-
-
-def lost_at(picture: NDArray[np.float32], size: int) -> tuple[float, float]:
-    """Return the detail and the noise that a crop loses when it is shrunk to `size`.
-
-    Both are RMS of luma. Detail is the part of the loss that noise does not explain.
-    """
-    side = picture.shape[0]
-    inner = slice(round(0.2 * side), round(0.9 * side))
-    lost = np.abs(picture - _shrunk_and_enlarged(picture, size))[inner, inner]
-    noise = deviation(float(np.median(lost)))
-    power = power_beyond(float(np.mean(lost**2)), noise)
-    return float(np.sqrt(max(power, 0.0))), noise
-
-
-def _shrunk_and_enlarged(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    side = picture.shape[0]
-    small = warp(picture, geometry.resize_matrix(size / side), size, size)
-    back: NDArray[np.float32] = cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
-    return back
 
 
 @dataclass(slots=True)
@@ -302,7 +243,7 @@ class Aligner(Stage[TrackedFrame, TrackedFrame]):
         """Return the track's state. Measure it again if that is due."""
         state = self._tracks.setdefault(face.track, _TrackState(CROP_SIZES[0]))
         if state.age < _MEASURE_FIRST or state.age % _MEASURE_EVERY == 0:
-            side, noise = _measure(frame, face, native)
+            side, noise = measure(frame, face, native)
             state.sides.append(min(side, native))
             state.noises.append(noise)
             state.steps.append(block_steps(frame, face.box))
@@ -332,44 +273,6 @@ class _Placed:
     def crops_wanted(self) -> int:
         """1 if the networks will process a crop of this face, else 0."""
         return int(self.matrix is not None and self.face.fresh)
-
-
-def _measure(frame: Frame, face: Face, native: float) -> tuple[float, float]:
-    """Return the pixels per side that hold the face's detail, and the RMS of its finest noise."""
-    side = int(np.clip(round(native), CROP_SIZES[0], LARGEST_PROBE))
-    matrix = geometry.crop_from_frame(face.landmarks, side, float(frame.sample_aspect))
-    luma = sample(frame, matrix, side, side) @ _LUMA
-    return detail_side(luma), lost_at(luma, round(side / np.sqrt(2)))[1]
-
-
-def block_steps(frame: Frame, box: tuple[float, float, float, float]) -> float:
-    """Return how much higher the steps at block borders are than those elsewhere in a face.
-
-    Args:
-        frame: The frame.
-        box: x0, y0, x1, y1 of the face in frame pixels.
-
-    Returns:
-        Mean over both directions, where 1 is white, or 0 if the face is less than four blocks wide
-        or high.
-    """
-    plane = frame.components[1 if frame.layout.family == "rgb" else 0]
-    height, width = plane.shape
-    x0, x1 = (int(np.clip(v, 0, width)) // _BLOCK * _BLOCK for v in box[::2])
-    y0, y1 = (int(np.clip(v, 0, height)) // _BLOCK * _BLOCK for v in box[1::2])
-    if min(x1 - x0, y1 - y0) < 4 * _BLOCK:
-        return 0.0
-    samples = plane[y0:y1, x0:x1].astype(np.float32)
-    steps = [_block_step(samples), _block_step(samples.T)]
-    return float(np.mean(steps) / ((1 << frame.layout.bits) - 1))
-
-
-def _block_step(samples: NDArray[np.float32]) -> float:
-    """Return the mean excess of the steps between horizontally neighbouring blocks."""
-    steps = np.abs(np.diff(samples, axis=1)).mean(0)
-    # A step is compared with those next to it, so that edges of the face count on both sides.
-    excess = steps[1:-1] - 0.5 * (steps[:-2] + steps[2:])
-    return float(excess[_BLOCK - 2 :: _BLOCK].mean())
 
 
 def _detail_to_hold(native: float, state: _TrackState, policy: CropSizePolicy) -> float:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crsr_video.stages import align
+from crsr_video.stages import face_detail
 
 
 @pytest.fixture
@@ -14,6 +14,6 @@ def measured(monkeypatch):
         said["calls"] += 1
         return said["side"]
 
-    monkeypatch.setattr(align, "detail_side", fake)
-    monkeypatch.setattr(align, "lost_at", lambda _picture, _size: (0.0, said["noise"]))
+    monkeypatch.setattr(face_detail, "detail_side", fake)
+    monkeypatch.setattr(face_detail, "lost_at", lambda _picture, _size: (0.0, said["noise"]))
     return said

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from crsr_video.stages import align
-from crsr_video.stages.align import CROP_SIZES, detail_side, lost_at
+from crsr_video.stages.align import CROP_SIZES
+from crsr_video.stages.face_detail import block_steps, detail_side, lost_at
 from tests.support.frames import frame_of
 from tests.support.soft_faces import luma_crop, strokes
 
@@ -21,8 +21,7 @@ def test_blocks_are_distinguished_from_edges(bits, rng):
     blocks = rng.normal(0, 2, (20, 20)).repeat(8, 0).repeat(8, 1)
     box = (12.0, 9.0, 150.0, 148.0)
     clean, blocky = (
-        align.block_steps(frame_of(layout, picture * unit), box)
-        for picture in (smooth, smooth + blocks)
+        block_steps(frame_of(layout, picture * unit), box) for picture in (smooth, smooth + blocks)
     )
     assert abs(clean) < 0.3 / 255
     assert blocky > 1.0 / 255
