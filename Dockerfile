@@ -1,7 +1,7 @@
 # crsr-video on the CPU:
 #   docker build -t crsr-video .
 #   docker run --rm -v "$PWD:/videos" crsr-video enhance holiday.mp4
-# PyTorch's site names an index of builds for the CPU, which make the image about 2 GB smaller:
+# PyTorch's site names an index of builds for the CPU, which make the image several GB smaller:
 #   docker build --build-arg TORCH_INDEX=... -t crsr-video .
 FROM python:3.12-slim AS build
 ARG TORCH_INDEX=""

@@ -16,16 +16,17 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # The imports below (E402) need it.
 
 from crsr_video import EnhancerConfig, pipeline  # noqa: E402
+from crsr_video.imaging.masks import HEADROOM  # noqa: E402
 from crsr_video.io import pictures  # noqa: E402
 from crsr_video.io.reader import Reader  # noqa: E402
 from crsr_video.runtime.loading import load_networks  # noqa: E402
-from crsr_video.types import Crop, Frame, TrackedFrame  # noqa: E402
+from crsr_video.types import Crop, Face, Frame, TrackedFrame  # noqa: E402
 
 CLIP = ROOT / "clips/portrait.mp4"
 TARGET = ROOT / "docs/images/stages.jpg"
 FRAME = 40
 """Number of the frame in the clip."""
-SIDE, GAP, TITLE = 232, 8, 26
+SIDE, GAP, TITLE = 232, 8, 30
 """Sizes in pixels of a panel, of the space between panels, and of a title."""
 MARGIN = 2.3
 """Side of the part of the frame that is shown, in widths of the face."""
@@ -44,7 +45,7 @@ def picture_of(crop: Crop) -> Picture:
 def panel(title: str, picture: Picture) -> Picture:
     """Return a picture, enlarged to the size of a panel, below its title."""
     result = np.full((TITLE + SIDE, SIDE, 3), 255, np.uint8)
-    cv2.putText(result, title, (2, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.48, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(result, title, (2, 21), cv2.FONT_HERSHEY_SIMPLEX, 0.58, (0, 0, 0), 1, cv2.LINE_AA)
     enlarged = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
     result[TITLE:] = enlarged
     return result
@@ -70,14 +71,35 @@ def observed() -> tuple[TrackedFrame, Frame]:
     return seen[FRAME]
 
 
+def head_mask(face: Face, frame: Frame) -> NDArray[np.float32]:
+    """Return the mask of a head in frame pixels: float32 (H, W, 1) in [0, 1]."""
+    assert face.head is not None and face.crop is not None
+    cells, crop = face.head.shares, face.crop.canonical
+    headroom = len(cells) / (HEADROOM + 1)
+    side = len(cells) - headroom
+    # The edges of the canonical crop, not the centres of its pixels, are at round cell numbers.
+    matrix = (crop.crop_from_frame + np.array([[0, 0, 0.5]] * 2)) * side / crop.size
+    matrix += [[0, 0, headroom / 2 - 0.5], [0, 0, headroom - 0.5]]
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    mask = cv2.warpAffine(cells, matrix, (frame.width, frame.height), flags=flags)
+    return np.asarray(mask, np.float32)[..., None]
+
+
 def main() -> None:
     """Write the picture."""
     tracked, after = observed()
     face = tracked.faces[0]
     assert face.crop is not None and face.consistent is not None and face.enhanced is not None
-    networks = load_networks(EnhancerConfig()).predictors()
+    assert face.head is not None
     consistent = torch.as_tensor(np.asarray(face.consistent.image))[None]
-    single = Crop(networks.super_resolve(consistent)[0].numpy(), face.enhanced.crop_from_frame)
+    config = EnhancerConfig()
+    certain, textured = (
+        Crop(
+            load_networks(each).predictors().super_resolve(consistent)[0].numpy(),
+            face.enhanced.crop_from_frame,
+        )
+        for each in (config.with_options(texture=0.0), config)
+    )
     before, result = pictures.as_rgb(tracked.frame), pictures.as_rgb(after)
 
     left, top, right, bottom = face.box
@@ -94,21 +116,26 @@ def main() -> None:
     cv2.rectangle(marked, *corners, (255, 220, 0), 1)
     for point in (face.landmarks - (x, y)) * scale:
         cv2.circle(marked, tuple(int(v) for v in point.round()), 3, (0, 255, 0), -1)
+    share = head_mask(face, tracked.frame)[part]
+    grey = np.full_like(before[part], 235)
+    head = (share * before[part] + (1 - share) * grey).round().astype(np.uint8)
     change = np.abs(result[part].astype(int) - before[part])
     difference = (255 - GAIN * change.clip(0, 255 // GAIN)).astype(np.uint8)
 
-    size, large = face.crop.size, single.size
+    size, large = face.crop.size, textured.size
     rows = [
         [
             panel("decoded", before[part]),
             panel("tracked", marked),
+            panel("head mask", head),
             panel(f"aligned: {size} x {size}", picture_of(face.crop)),
             panel(f"consistified: {size} x {size}", picture_of(face.consistent)),
         ],
         [
-            panel(f"super-resolved: {large} x {large}", picture_of(single)),
+            panel(f"super-resolved: {large} x {large}", picture_of(certain)),
+            panel(f"with texture {config.networks.texture:g}", picture_of(textured)),
             panel("smoothed over time", picture_of(face.enhanced)),
-            panel(f"change of the frame (x {GAIN})", difference),
+            panel(f"change (x {GAIN})", difference),
             panel("pasted", result[part]),
         ],
     ]
