@@ -75,7 +75,8 @@ def flows(pictures: FloatPicture, others: FloatPicture) -> tuple[FloatPicture, F
 def _cells(flow: FloatPicture) -> FloatPicture:
     """Return flow in pixels, (FLOW_SIDE, FLOW_SIDE, 2), as fractions of the side for each cell."""
     cells = cv2.resize(flow, (FLOW_CELLS, FLOW_CELLS), interpolation=cv2.INTER_AREA) / FLOW_SIDE
-    return cells.transpose(2, 0, 1)
+    moved: FloatPicture = cells.transpose(2, 0, 1)
+    return moved
 
 
 def _searched(picture: FloatPicture) -> Bytes:

@@ -11,17 +11,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from crsr_video.closing import Closing
 from crsr_video.errors import ReaderGoneError
 from crsr_video.io.pyav import Passthrough
-from crsr_video.io.source import Arrival, Source
+from crsr_video.io.source import Source
 from crsr_video.live.quality_controller import FrameTiming, QualityController
 from crsr_video.live.queues import LatestFrameQueue, SideStreams
+from crsr_video.live.settings import LiveSink, LiveSource
 from crsr_video.live.statistics import LatencyMeter
 from crsr_video.live.watchdog import Watchdog
-from crsr_video.runner import FrameWriter, Runner
+from crsr_video.runner import Runner
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.types import Frame, TrackedFrame
 
@@ -42,44 +43,6 @@ _FADE_SECONDS = 0.5
 
 _PATIENCE_SECONDS = 2.0
 """Maximum time after the enhancement begins in which no frames are dropped for being late."""
-
-
-class LiveSource(Protocol):
-    """Interface that a live run needs from a reader."""
-
-    @property
-    def state(self) -> str:
-        """Activity of the reader, for messages."""
-        ...
-
-    def __iter__(self) -> Iterator[Arrival]:
-        """Yield everything that arrives, until the source ends."""
-        ...
-
-    def interrupt(self) -> None:
-        """End the iteration soon. Any thread may call this."""
-        ...
-
-
-class LiveSink(FrameWriter, Protocol):
-    """Interface that a live run needs from a writer."""
-
-    @property
-    def state(self) -> str:
-        """Activity of the writer, for messages."""
-        ...
-
-    def change(self, source: Source) -> None:
-        """Adapt to a source with another picture format or other streams."""
-        ...
-
-    def close(self) -> None:
-        """Finish the output."""
-        ...
-
-    def abort(self) -> None:
-        """Stop at once. Another thread may call this while `push` waits."""
-        ...
 
 
 class LiveRunner(Closing):

@@ -1,13 +1,15 @@
-"""Settings, hooks and summary of a live run."""
+"""What a live run is given, and its summary: settings, hooks, and the source and the sink."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from crsr_video.config import Config
 from crsr_video.errors import ConfigError
+from crsr_video.io.source import Arrival, Source
 from crsr_video.live.statistics import LiveStatistics
-from crsr_video.runner import RunSummary
+from crsr_video.runner import FrameWriter, RunSummary
 from crsr_video.types import Frame, RunStatistics, TrackedFrame
 
 MAX_LATENCY_SECONDS = 0.08
@@ -120,3 +122,41 @@ class Hooks:
     loading: Callable[[], None] = lambda: None
     frame: Callable[[TrackedFrame, Frame], None] | None = None
     strength: Callable[[], float] | None = None
+
+
+class LiveSource(Protocol):
+    """Interface that a live run needs from a reader."""
+
+    @property
+    def state(self) -> str:
+        """Activity of the reader, for messages."""
+        ...
+
+    def __iter__(self) -> Iterator[Arrival]:
+        """Yield everything that arrives, until the source ends."""
+        ...
+
+    def interrupt(self) -> None:
+        """End the iteration soon. Any thread may call this."""
+        ...
+
+
+class LiveSink(FrameWriter, Protocol):
+    """Interface that a live run needs from a writer."""
+
+    @property
+    def state(self) -> str:
+        """Activity of the writer, for messages."""
+        ...
+
+    def change(self, source: Source) -> None:
+        """Adapt to a source with another picture format or other streams."""
+        ...
+
+    def close(self) -> None:
+        """Finish the output."""
+        ...
+
+    def abort(self) -> None:
+        """Stop at once. Another thread may call this while `push` waits."""
+        ...

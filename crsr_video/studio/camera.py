@@ -19,7 +19,8 @@ from crsr_video.io.live_reader import LiveReader
 from crsr_video.io.pictures import from_rgb
 from crsr_video.io.source import Arrival
 from crsr_video.live.quality_controller import QualityController
-from crsr_video.live.runner import LiveRunner, LiveSource
+from crsr_video.live.runner import LiveRunner
+from crsr_video.live.settings import LiveSource
 from crsr_video.live.watchdog import Watchdog
 from crsr_video.pipeline import build
 from crsr_video.stages.quality import LiveQuality

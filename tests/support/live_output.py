@@ -3,15 +3,17 @@
 import io
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 
+from crsr_video.io.live_writer import LiveWriter
 from crsr_video.io.pyav import Passthrough
 from crsr_video.io.reader import Reader
 from crsr_video.io.source import Source
@@ -126,3 +128,26 @@ def standard_output(to: int) -> Iterator[None]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def endless(source: Clip) -> Iterator[Frame]:
+    """Yield the frames of a clip again and again, with growing times."""
+    step = source.frames[1].pts - source.frames[0].pts
+    count = 0
+    while True:
+        for frame in source.frames:
+            yield replace(frame, pts=count * step)
+            count += 1
+
+
+def pump(
+    writer: LiveWriter, frames: Iterator[Frame], until: Callable[[], object], seconds: float = 25
+) -> int:
+    """Push 50 frames per second until a condition holds, and return their number."""
+    end, count = time.monotonic() + seconds, 0
+    while not until():
+        assert time.monotonic() < end, "the condition never held"
+        writer.push(next(frames))
+        count += 1
+        time.sleep(0.02)
+    return count
