@@ -27,10 +27,9 @@ from crsr_video.closing import Closing
 from crsr_video.config import ReadSettings
 from crsr_video.errors import NoVideoError
 from crsr_video.io import pipes
-from crsr_video.io.demuxing import earlier_subtitles, position_at
 from crsr_video.io.packet_clocks import JUMPING_FORMATS
 from crsr_video.io.pyav import Passthrough
-from crsr_video.io.reading_pass import ReadingPass, ReadReport
+from crsr_video.io.reading_pass import ReadingPass, ReadReport, earlier_subtitles, position_at
 from crsr_video.io.source import RecordedSource, late_templates
 from crsr_video.io.sources.connection import SourceConnection
 from crsr_video.io.sources.targets import recorded_target

@@ -23,11 +23,8 @@ def describe(path: Path, kept: Collection[int] | None = None) -> MediaFacts:
     Raises:
         InputError: The file cannot be opened.
     """
-    container = open_container(path)
-    try:
+    with open_container(path) as container:
         return _describe_container(container, path, kept)
-    finally:
-        container.close()
 
 
 def describe_live(address: str, source: Source, seconds: float) -> MediaFacts:

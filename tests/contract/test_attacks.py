@@ -15,8 +15,7 @@ import pytest
 from crsr_video import weights
 from crsr_video.errors import OutputError, TracksError, WeightsError
 from crsr_video.files import sha256_of_file
-from crsr_video.io.lock import NameLock, lock_name
-from crsr_video.io.output_file import OutputFile, remove_traces
+from crsr_video.io.output_file import NameLock, OutputFile, lock_name, remove_traces
 from crsr_video.jobs.segments import resuming
 from crsr_video.jobs.segments.work_folder import SegmentJournal, work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
@@ -377,7 +376,7 @@ def test_systems_without_these_flags_and_descriptors_work(tmp_path: Path) -> Non
         "for name in ('O_NOFOLLOW', 'O_NONBLOCK', 'O_DIRECTORY'): delattr(os, name)\n"
         "os.supports_dir_fd.clear()\n"
         "from crsr_video.files import sha256_of_file, write_file\n"
-        "from crsr_video.io.lock import NameLock\n"
+        "from crsr_video.io.output_file import NameLock\n"
         "from crsr_video.jobs.segments.work_folder import SegmentJournal\n"
         "from crsr_video.private_folder import PrivateFolder\n"
         "path = pathlib.Path(sys.argv[1])\n"

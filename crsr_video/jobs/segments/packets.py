@@ -93,31 +93,26 @@ def segment_plan(result: OutputPlan, path: Path, source: RecordedSource) -> Outp
 
 def packets(path: Path) -> Iterator[Packet]:
     """Yield the packets of a segment file in decoding order."""
-    with pyav.translated(OutputError, f"{path}: cannot be read"):
-        container = open_container(path)
-        try:
-            for packet in container.demux(container.streams.video[0]):
-                if packet.size:
-                    yield packet
-        finally:
-            container.close()
+    with (
+        pyav.translated(OutputError, f"{path}: cannot be read"),
+        open_container(path) as container,
+    ):
+        yield from (packet for packet in container.demux(video=0) if packet.size)
 
 
 def codec_parameters(path: Path) -> bytes:
     """Return the parameters that a decoder needs before the first packet of a segment file."""
-    with pyav.translated(OutputError, f"{path}: cannot be read"):
-        container = open_container(path)
-        try:
-            return bytes(container.streams.video[0].codec_context.extradata or b"")
-        finally:
-            container.close()
+    with (
+        pyav.translated(OutputError, f"{path}: cannot be read"),
+        open_container(path) as container,
+    ):
+        return bytes(container.streams.video[0].codec_context.extradata or b"")
 
 
 def count(path: Path) -> int:
     """Return the number of video packets in a file."""
-    with pyav.translated(InputError, f"{path}: cannot be read"):
-        container = open_container(path)
-        try:
-            return sum(1 for p in packets_of(container, main_video(container, path)) if p.size)
-        finally:
-            container.close()
+    with (
+        pyav.translated(InputError, f"{path}: cannot be read"),
+        open_container(path) as container,
+    ):
+        return sum(1 for p in packets_of(container, main_video(container, path)) if p.size)

@@ -18,8 +18,7 @@ from crsr_video.config import Config
 from crsr_video.errors import ConfigError, OutputError
 from crsr_video.formatting import format_count
 from crsr_video.io import pyav
-from crsr_video.io.lock import NameLock
-from crsr_video.io.output_file import check_output
+from crsr_video.io.output_file import NameLock, check_output
 from crsr_video.io.output_plan import plan_output
 from crsr_video.io.reader import Reader
 from crsr_video.jobs.segments.joining import Joined, join

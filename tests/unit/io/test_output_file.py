@@ -11,8 +11,7 @@ import pytest
 
 from crsr_video.config import OutputSettings
 from crsr_video.errors import OutputError
-from crsr_video.io.lock import NameLock, lock_name
-from crsr_video.io.output_file import remove_leftovers
+from crsr_video.io.output_file import NameLock, lock_name, remove_leftovers
 from crsr_video.io.reader import Reader
 from crsr_video.io.writer import Writer
 from crsr_video.types import Frame
@@ -93,7 +92,7 @@ def test_a_lock_lasts_as_long_as_its_process(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from crsr_video.io.lock import NameLock\n"
+        "from crsr_video.io.output_file import NameLock\n"
         "lock = NameLock(Path(sys.argv[1]))\n"
         "lock.take()\n"
         "print('held', flush=True)\n"

@@ -14,7 +14,7 @@ import pytest
 
 from crsr_video import pipeline, weights
 from crsr_video.errors import OutputError
-from crsr_video.io.lock import NameLock
+from crsr_video.io.output_file import NameLock
 from crsr_video.jobs.segments import compatibility, enhance_resumably, plan
 from crsr_video.jobs.segments.work_folder import SegmentJournal, work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
