@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from crsr_video.errors import DegenerateFaceError
 from crsr_video.imaging.geometry import Matrix, compose, crop_from_frame, invert
 from crsr_video.imaging.masks import FACE_WINDOW, HEADROOM, face_mask
+from crsr_video.imaging.resampling import sample
 from crsr_video.stages.base import Stage
 from crsr_video.types import Face, FloatPicture, Frame, HeadMask, TrackedFrame, Window
 
@@ -50,6 +51,12 @@ _HEAD_CENTRE, _HEAD_RADII = (0.5, 0.5), (0.33, 0.45)
 """Ellipse of an average head, as fractions of the crop's side. It separates adjacent heads."""
 _FORGET_AFTER_FRAMES = 30
 """Number of frames for which the state of an unseen track is kept."""
+
+_MOST_TURNS = 4
+"""Number of examinations after which a head is computed again even if it has not changed."""
+_TOLERANCE, _MOST_LOST = 0.09, 0.15
+"""A head has changed if `head_detail` would carry less than 1 - `_MOST_LOST` of the detail around
+its face over to it. The tolerance is that of `head_detail`."""
 
 _WHOLE: Window = (-2, 16, -1, 17)
 _CANONICAL_PART: Window = (0, 16, 0, 16)
@@ -85,6 +92,8 @@ class _TrackState:
     """The person in the last output of the model."""
     shown: FloatPicture
     """The current mask, which follows `newest` smoothly."""
+    picture: FloatPicture
+    """Thumbnail of the crop when the model was last applied."""
     number: int
     """Number in order of appearance. Unlike the track ID, it does not depend on earlier videos."""
     part: Window = FACE_WINDOW
@@ -93,6 +102,8 @@ class _TrackState:
     """Upper limit of the mask, which follows changes of that part smoothly."""
     has_headroom: bool = False
     """Whether the head has ever reached beyond its crop. The headroom is then kept."""
+    turns: int = 0
+    """Number of examinations since the model was last applied."""
     age: int = 0
     unseen: int = 0
 
@@ -102,18 +113,16 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
 
     Args:
         finder: Separates people from the background. This stage closes it.
-        every: `finder` is applied to each face once in this many frames.
-        refresh_every: The networks process a whole head once in this many frames.
+        every: A head is examined once in this many frames. If its picture has changed since the
+            last time, `finder` is applied to it, and the networks process the whole head. Both
+            happen at least at every fourth examination.
         whole: Whether every mask covers the whole crop with its headroom, so that all faces can
             be computed together.
     """
 
-    def __init__(
-        self, finder: PeopleFinder, *, every: int = 8, refresh_every: int = 8, whole: bool = False
-    ) -> None:
+    def __init__(self, finder: PeopleFinder, *, every: int = 8, whole: bool = False) -> None:
         self._finder = finder
         self._every = every
-        self._refresh_every = 1 if whole else refresh_every
         self._whole = whole
         self._tracks: dict[int, _TrackState] = {}
         self._count = 0
@@ -156,15 +165,18 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
         if state is None:
             person = self._person(frame, place)
             self._count += 1
-            state = self._tracks[track] = _TrackState(person, person, self._count)
-        # Faces take turns, so that no frame waits for all of them.
-        elif (state.age + state.number) % self._every == 0:
-            state.newest = self._person(frame, place)
+            picture = _thumbnail(frame, place)
+            state = self._tracks[track] = _TrackState(person, person, picture, self._count)
+            is_due = True
+        else:
+            is_due = self._is_due(state, frame, place)
+            if is_due:
+                state.newest = self._person(frame, place)
         state.shown = state.shown + _NEWEST_MASK_WEIGHT * (state.newest - state.shown)
         shares = state.shown
         for other in others:
             shares = shares * _nearness(place, other)
-        is_fresh = state.age % self._refresh_every == 0 or state.unseen > 1
+        is_fresh = is_due or self._whole
         if is_fresh:
             self._choose_part(state, shares)
         limit = _limit(state.has_headroom) * _edges(state.part)
@@ -177,6 +189,23 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
         state.age += 1
         state.unseen = 0
         return HeadMask(shares, state.part, state.has_headroom, is_fresh)
+
+    def _is_due(self, state: _TrackState, frame: Frame, place: Matrix) -> bool:
+        """Return whether a head must be segmented and computed again."""
+        # Faces take turns, so that no frame waits for all of them.
+        if state.unseen <= 1 and (state.age + state.number) % self._every:
+            return False
+        state.turns += 1
+        picture = _thumbnail(frame, place)
+        around = cv2.resize(
+            (state.shown - _face()).clip(0), picture.shape[:2], interpolation=cv2.INTER_AREA
+        )
+        lost = 1 - np.exp(-((np.abs(picture - state.picture).max(2) / _TOLERANCE) ** 2))
+        is_calm = float((around * lost).sum()) <= _MOST_LOST * float(around.sum())
+        if is_calm and state.unseen <= 1 and state.turns < _MOST_TURNS:
+            return False
+        state.turns, state.picture = 0, picture
+        return True
 
     def _choose_part(self, state: _TrackState, shares: FloatPicture) -> None:
         """Choose the part of the crop that the networks must process for a whole head."""
@@ -212,6 +241,14 @@ class HeadMasks(Stage[TrackedFrame, TrackedFrame]):
         soft: FloatPicture = cv2.GaussianBlur(grown, (0, 0), _BLUR_CELLS)
         soft[soft < _INVISIBLE] = 0  # Otherwise the mask would reach far into the background.
         return soft
+
+
+def _thumbnail(frame: Frame, canonical_from_frame: Matrix) -> FloatPicture:
+    """Return a small picture of a head, with two pixels for each cell of an eighth of its crop."""
+    scale, side = CANONICAL_CELLS / 4, CELLS // 4
+    before = _ABOVE / 4
+    matrix = [[scale, 0.0, before / 2 - 0.5], [0.0, scale, before - 0.5]]
+    return sample(frame, compose(matrix, canonical_from_frame), side, side)
 
 
 @lru_cache(maxsize=1)

@@ -187,15 +187,21 @@ def test_faces_that_are_computed_together_get_the_whole_crop(rng):
     }
 
 
-def test_the_model_runs_every_few_frames_and_after_a_cut(rng):
+def test_a_head_is_computed_again_when_it_has_changed_and_after_a_cut(rng):
     frame, person = scene(rng)
     finder = DrawnPeople(person)
-    stage = HeadMasks(finder, every=4, refresh_every=2)
-    fresh = [stage.push(tracked(frame, FACE))[0].faces[0].head.is_fresh for _ in range(8)]
-    assert finder.runs == 3
-    assert fresh == [True, False] * 4
-    stage.push(tracked(frame, FACE, cut=True))
-    assert finder.runs == 4
+    stage = HeadMasks(finder, every=4)
+
+    def fresh(given, count, **options):
+        done = [stage.push(tracked(given, FACE, **options))[0] for _ in range(count)]
+        return sum(item.faces[0].head.is_fresh for item in done)
+
+    assert (fresh(frame, 15), finder.runs) == (1, 1)
+    assert (fresh(frame, 4), finder.runs) == (1, 2)  # The fourth examination is one of these.
+    dark = frame.with_components(tuple(plane // 2 for plane in frame.components))
+    assert (fresh(dark, 4), finder.runs) == (1, 3)
+    assert (fresh(dark, 4), finder.runs) == (0, 3)
+    assert (fresh(dark, 1, cut=True), finder.runs) == (1, 4)
     stage.close()
     assert finder.closed
 
