@@ -14,10 +14,10 @@ from starlette.staticfiles import StaticFiles
 
 from crsr_video._version import __version__
 from crsr_video.errors import CrsrError
-from crsr_video.studio.access import AccessControl
 from crsr_video.studio.camera import CameraSession, camera_devices
 from crsr_video.studio.library import LibraryError
 from crsr_video.studio.playing import MAX_WIDTH, PlaySession
+from crsr_video.studio.serving import AccessControl
 from crsr_video.studio.settings import FORMATS, Export, StudioSettings
 from crsr_video.studio.sockets import PageSession, Send, converse
 from crsr_video.studio.workspace import Workspace

@@ -25,8 +25,7 @@ from crsr_video.live.watchdog import Watchdog
 from crsr_video.pipeline import build
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.studio.models import LoadedNetworks
-from crsr_video.studio.page_sender import PageSender
-from crsr_video.studio.sockets import Send
+from crsr_video.studio.sockets import PageSender, Send
 from crsr_video.types import Frame
 
 _MAX_LATENCY_SECONDS = 0.1

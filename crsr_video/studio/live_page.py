@@ -18,10 +18,9 @@ from crsr_video._version import __version__
 from crsr_video.closing import Closing
 from crsr_video.errors import ConfigError
 from crsr_video.studio.app import protected_app, static_page
-from crsr_video.studio.page_sender import upright_width
 from crsr_video.studio.pictures import packet_of
 from crsr_video.studio.serving import PageServer, listen
-from crsr_video.studio.sockets import Send, converse
+from crsr_video.studio.sockets import Send, converse, upright_width
 from crsr_video.types import Frame, TrackedFrame
 
 MAX_WIDTH = 960

@@ -20,9 +20,8 @@ from crsr_video.pipeline import Pipeline
 from crsr_video.stages.base import Stage
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.studio.models import LoadedNetworks
-from crsr_video.studio.page_sender import PageSender
 from crsr_video.studio.settings import StudioSettings
-from crsr_video.studio.sockets import Send
+from crsr_video.studio.sockets import PageSender, Send
 from crsr_video.studio.sources import OpenedFile, pipeline_of, tracker_of
 from crsr_video.track.tracker import FaceModels
 from crsr_video.types import Frame, TrackedFrame

@@ -13,9 +13,9 @@ from crsr_video.io.reader import Reader
 from crsr_video.pipeline import build
 from crsr_video.stages.quality import LiveQuality
 from crsr_video.studio.models import LoadedNetworks
-from crsr_video.studio.page_sender import upright_width
 from crsr_video.studio.pictures import face_facts, packet_of
 from crsr_video.studio.settings import StudioSettings
+from crsr_video.studio.sockets import upright_width
 from crsr_video.studio.sources import NoFaces, OpenedFile, pipeline_of, tracker_of
 from crsr_video.track.tracker import FaceModels
 from crsr_video.types import Frame, TrackedFrame
