@@ -74,8 +74,7 @@ def read_facts(file: RawIOBase | BytesIO) -> FileFacts:
         if head.startswith(b"\x1a\x45\xdf\xa3"):
             return _facts_of_matroska(file)
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            tracks = mp4_boxes.boxes_at(mp4_boxes.find_movie(file)[1], b"trak")
-            return FileFacts(tracks=tuple(map(_facts_of_mp4_track, tracks)))
+            return _facts_of_mp4(file)
         file.seek(0)
         return FileFacts(ContainerFacts(service=_service(file.read(_SERVICE_BYTES))))
     except (OSError, ValueError, struct.error, IndexError, ZeroDivisionError):
@@ -86,6 +85,53 @@ def read_facts(file: RawIOBase | BytesIO) -> FileFacts:
 
 
 _SPHERICAL_V1 = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
+_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_READ_USER_DATA = frozenset(
+    (
+        *(b"albm", b"auth", b"cprt", b"dscp", b"gnre", b"keyw", b"loci", b"manu", b"modl", b"perf"),
+        *(b"titl", b"yrrc", b"name", b"meta", b"kind", b"chpl"),
+    )
+)
+"""User data that FFmpeg reads as metadata, beside names that begin with a copyright sign."""
+_PLAYBACK_USER_DATA = frozenset((b"WLOC", b"LOOP", b"SelO", b"AllF", b"ptv ", b"tsel", b"hnti"))
+"""User data about windows and the way of playing or streaming, which is not worth a notice."""
+_MOST_NAMES = 5
+
+
+def _facts_of_mp4(file: RawIOBase | BytesIO) -> FileFacts:
+    movie, unique = b"", list[bytes]()
+    for box in mp4_boxes.outer_boxes(file):
+        if box.name == b"uuid":
+            unique.append(mp4_boxes.content_of(file, box))
+        elif box.name == b"moov":
+            movie = mp4_boxes.content_of(file, box)
+            if not file.seekable():  # The rest of a pipe has not come yet.
+                break
+    losses = _losses_of_mp4(movie, unique)
+    tracks = mp4_boxes.boxes_at(movie, b"trak")
+    return FileFacts(ContainerFacts(losses=losses), tuple(map(_facts_of_mp4_track, tracks)))
+
+
+def _losses_of_mp4(movie: bytes, unique: list[bytes]) -> tuple[str, ...]:
+    """Return the metadata that FFmpeg does not read.
+
+    Args:
+        movie: Content of the movie box.
+        unique: Contents of the outermost boxes that are named by a UUID.
+    """
+    user_data = [*mp4_boxes.boxes_at(movie, b"udta"), *mp4_boxes.boxes_at(movie, b"trak", b"udta")]
+    names = dict.fromkeys(name for content in user_data for name, _ in mp4_boxes.boxes(content))
+    has_xmp = b"XMP_" in names or any(box.startswith(_XMP) for box in unique)
+    unread = [
+        name.decode()
+        for name in sorted(names.keys() - _READ_USER_DATA - _PLAYBACK_USER_DATA - {b"XMP_"})
+        if name.isalnum()
+    ]
+    losses = ["XMP metadata"] if has_xmp else []
+    if unread:
+        listed = ", ".join(unread[:_MOST_NAMES]) + (", ..." if unread[_MOST_NAMES:] else "")
+        losses.append(f"user data of the camera ({listed})")
+    return tuple(losses)
 
 
 def _facts_of_mp4_track(track: bytes) -> ContainerFacts:
@@ -127,7 +173,9 @@ def _clean_aperture(content: bytes, width: int, height: int) -> CropMargins | No
 
 # Matroska ----------------------------------------------------------------------------------------
 
-_TRACK, _VIDEO = 0xAE, 0xE0
+_TRACK, _VIDEO, _IS_ENABLED = 0xAE, 0xE0, 0xB9
+_LANGUAGE_TAG = 0x22B59D
+"""A language as in RFC 5646, such as "pt-BR". FFmpeg reads the older code without a region."""
 _CROPS = {0x54CC: "left", 0x54BB: "top", 0x54DD: "right", 0x54AA: "bottom"}
 _PROJECTION, _PROJECTION_TYPE, _ALPHA_MODE = 0x7670, 0x7671, 0x53C0
 _BLOCK_ADDITIONS, _ADDITION_TYPE = 0x41E4, 0x41E7
@@ -136,18 +184,31 @@ _LANGUAGES = (0x437C, 0x437D)
 
 
 def _facts_of_matroska(file: RawIOBase | BytesIO) -> FileFacts:
-    facts = FileFacts()
+    facts, losses = list[ContainerFacts](), tuple[str, ...]()
     for element in matroska.elements(file):
         if element.kind not in (matroska.TRACKS, matroska.CHAPTERS):
             continue
         file.seek(element.begin)
         content = file.read(min(element.length, _MOST_BYTES))
         if element.kind == matroska.TRACKS:
-            tracks = (track for kind, track in matroska.parts(content) if kind == _TRACK)
-            facts = replace(facts, tracks=tuple(map(_facts_of_track, tracks)))
+            tracks = [track for kind, track in matroska.parts(content) if kind == _TRACK]
+            facts += map(_facts_of_track, tracks)
+            losses += _losses_of_tracks(tracks)
         else:
-            facts = replace(facts, common=ContainerFacts(losses=_losses_of_chapters(content)))
-    return facts
+            losses += _losses_of_chapters(content)
+    return FileFacts(ContainerFacts(losses=losses), tuple(facts))
+
+
+def _losses_of_tracks(tracks: list[bytes]) -> tuple[str, ...]:
+    """Return properties of tracks of any kind that FFmpeg does not read."""
+    losses = dict[str, None]()
+    for track in tracks:
+        for kind, value in matroska.parts(track):
+            if kind == _IS_ENABLED and not any(value):
+                losses["disabled tracks"] = None
+            elif kind == _LANGUAGE_TAG and b"-" in value:
+                losses["regions or scripts of languages"] = None
+    return tuple(losses)
 
 
 def _facts_of_track(track: bytes) -> ContainerFacts:

@@ -45,8 +45,18 @@ CHAPTERS = MOV | MATROSKA | {"asf", "nut"}
 """Containers that hold chapters."""
 LANGUAGES = MOV | MATROSKA | {"mpegts", "asf", "nut"}
 TRACK_TITLES = MOV | MATROSKA | {"avi", "nut"}
-DISPOSITIONS = frozenset(("matroska", "mp4", "nut"))
-"""Containers that hold the disposition of a track, such as default or forced."""
+_IMPAIRED = Disposition.hearing_impaired | Disposition.visual_impaired
+_DESCRIBED = _IMPAIRED | Disposition.captions | Disposition.descriptions
+_VERSIONS = Disposition.dub | Disposition.comment
+DISPOSITIONS: dict[str, Disposition] = {
+    "matroska": _DESCRIBED | _VERSIONS | Disposition.original | Disposition.forced,
+    "mp4": _DESCRIBED | _VERSIONS | Disposition.forced,
+    "nut": _VERSIONS | Disposition.original | Disposition.lyrics | Disposition.karaoke,
+    "webm": Disposition.forced,
+    "mpegts": _IMPAIRED,
+}
+"""Dispositions of tracks that containers hold, beside the default one. Matroska marks a track with
+captions or descriptions as one for people who do not hear or see well."""
 ASPECT = MOV | {"asf", "nut", "yuv4mpegpipe"}
 """Containers that hold the sample aspect ratio; PyAV cannot set it for the others."""
 UNTAGGED = frozenset(("nut", *PLAIN))

@@ -22,6 +22,7 @@ from av.video.frame import VideoFrame
 from crsr_video.config import ReadSettings
 from crsr_video.errors import InputError
 from crsr_video.files import open_regular
+from crsr_video.formatting import format_count
 from crsr_video.io import matroska, mp4_boxes
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.connection import SourceConnection
@@ -172,7 +173,8 @@ class DamageDetector:
         if self.lost:
             notes.append(f"damaged pictures are missing: {self.lost}")
         if self._marked:
-            notes.append(f"the file marks {self._marked} packets of its video as damaged")
+            packets = format_count(self._marked, "packet")
+            notes.append(f"the file marks {packets} of its video as damaged")
         if self.gaps:
             places = "1 place" if self.gaps == 1 else f"{self.gaps} places"
             notes.append(f"pictures seem to be missing: timestamps leap at {places}")

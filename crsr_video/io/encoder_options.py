@@ -330,7 +330,7 @@ _HDR = {
 
 
 def hdr_options(encoder: str, attached: dict[str, bytes]) -> tuple[dict[str, str], bool]:
-    """Return encoder options for static HDR metadata, and whether the encoder supports it.
+    """Return encoder options for static HDR metadata, and whether they keep all of it.
 
     PyAV does not pass the side data of frames to encoders, so options have to carry it.
 
@@ -346,11 +346,12 @@ def hdr_options(encoder: str, attached: dict[str, bytes]) -> tuple[dict[str, str
         return {}, False
     key, display_name, light_name = _HDR[encoder]
     words = []
-    if mastering is not None and (display := _mastering(mastering, encoder == "libsvtav1")):
+    display = _mastering(mastering, encoder == "libsvtav1") if mastering else None
+    if display is not None:
         words.append(f"{display_name}={display}")
     if light is not None:
         words.append(f"{light_name}={','.join(map(str, struct.unpack('2I', light[:8])))}")
-    return {key: ":".join(words)} if words else {}, True
+    return {key: ":".join(words)} if words else {}, mastering is None or display is not None
 
 
 def _mastering(data: bytes, decimal: bool) -> str | None:

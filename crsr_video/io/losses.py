@@ -58,6 +58,8 @@ _OWN_RANGE = frozenset(
     )
 )
 """Encoders that write into their own stream whether codes use the full range."""
+_JPEG_COLOURS = "bt601, full range"
+"""The colour tags that every decoder of JPEG assumes."""
 _LIMITED_ONLY = frozenset(("mpeg1video", "mpeg2video", "libvpx"))
 """Encoders of formats whose decoders interpret all codes as limited range."""
 _MPEG_ASPECTS = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))
@@ -146,9 +148,9 @@ def _lost_tags(source: RecordedSource, container: str) -> Iterator[str]:
         yield "languages"
     if container not in TRACK_TITLES and any(s.metadata.keys() & {"title", "name"} for s in tracks):
         yield "titles of tracks"
-    usual = Disposition.default
-    if container not in DISPOSITIONS and any(s.disposition & ~usual for s in tracks):
-        yield "dispositions"
+    held = Disposition.default | DISPOSITIONS.get(container, Disposition(0))
+    if lost := {flag.name or "" for s in tracks for flag in s.disposition & ~held}:
+        yield f"dispositions ({', '.join(sorted(lost)).replace('_', ' ')})"
 
 
 _SIDE_DATA: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -273,7 +275,8 @@ def picture_notices(first: Frame, container: str, encoder: str) -> tuple[str, ..
         notices.append(f"{container} does not hold the transparency of {encoder}")
     if not hdr_options(encoder, attached)[1]:
         notices.append(f"{encoder} does not hold HDR metadata")
-    if encoder not in _OWN_TAGS and container not in MOV | MATROSKA:
+    is_default = encoder == "mjpeg" and _colour_tags(first, container) == _JPEG_COLOURS
+    if encoder not in _OWN_TAGS and container not in MOV | MATROSKA and not is_default:
         tags = _colour_tags(first, container)
         if tags:
             notices.append(f"{container} with {encoder} does not hold the colour tags ({tags})")

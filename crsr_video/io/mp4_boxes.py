@@ -7,11 +7,12 @@ content.
 from collections.abc import Iterator
 from io import SEEK_END, BytesIO, RawIOBase
 from pathlib import Path
+from typing import NamedTuple
 
 ENTRY_BYTES = 78
 """Length of the fields of a video sample entry that precede its boxes."""
 _MOST_BYTES = 64 << 20
-"""Maximum number of bytes that are read from a movie box."""
+"""Maximum number of bytes that are read from a box."""
 _HEAD = 8
 _TABLE = (b"mdia", b"minf", b"stbl", b"stsd")
 
@@ -52,23 +53,36 @@ def made(name: bytes, content: bytes) -> bytes:
     return (_HEAD + len(content)).to_bytes(4) + name + content
 
 
-def find_movie(file: RawIOBase | BytesIO) -> tuple[int, bytes]:
-    """Return the position and the content of the movie box. Without one, the content is b""."""
+class OuterBox(NamedTuple):
+    """A box that is not inside another one."""
+
+    name: bytes
+    at: int
+    """Position of the box in the file."""
+    begin: int
+    """Position of its content."""
+    end: int
+
+
+def outer_boxes(file: RawIOBase | BytesIO) -> Iterator[OuterBox]:
+    """Yield the outermost boxes of a file, but none whose size is unknown or invalid."""
     at = 0
     while True:
         file.seek(at)
-        head = file.read(16)
-        if len(head) < _HEAD:
-            return at, b""
+        head = file.read(16) or b""
         size, begin = int.from_bytes(head[:4]), _HEAD
         if size == 1:
             size, begin = int.from_bytes(head[8:16]), 16
-        if head[4:8] == b"moov":
-            file.seek(at + begin)
-            return at, file.read(min(size - begin, _MOST_BYTES))
-        if size < begin:
-            return at, b""
+        if len(head) < _HEAD or size < begin:
+            return
+        yield OuterBox(head[4:8], at, at + begin, at + size)
         at += size
+
+
+def content_of(file: RawIOBase | BytesIO, box: OuterBox) -> bytes:
+    """Return the content of a box of a file, or the beginning of a giant one."""
+    file.seek(box.begin)
+    return file.read(min(box.end - box.begin, _MOST_BYTES)) or b""
 
 
 def end_of_boxes(file: RawIOBase | BytesIO) -> int:
@@ -109,12 +123,12 @@ def add_to_track(path: Path, number: int, in_entry: bytes, in_track: bytes) -> N
         ValueError: The movie box does not come last.
     """
     with path.open("r+b", buffering=0) as file:
-        at, movie = find_movie(file)
-        if not movie or at + _HEAD + len(movie) != path.stat().st_size:
+        box = next((box for box in outer_boxes(file) if box.name == b"moov"), None)
+        if box is None or box.end != path.stat().st_size:
             raise ValueError("the movie box does not come last")
-        changed = made(b"moov", _with_boxes(movie, number, in_entry, in_track))
-        file.seek(at)
-        file.write(changed)
+        movie = content_of(file, box)
+        file.seek(box.at)
+        file.write(made(b"moov", _with_boxes(movie, number, in_entry, in_track)))
 
 
 def _with_boxes(movie: bytes, number: int, in_entry: bytes, in_track: bytes) -> bytes:

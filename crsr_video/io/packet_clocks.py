@@ -59,6 +59,7 @@ class RecordingClocks:
         self._recordings: dict[int, int] = {}
         self._last: dict[int, Fraction] = {}
         self._ends: dict[int, Fraction] = {}
+        self._shown: dict[int, Fraction] = {}
         self.leaps = 0
         """Number of times that the clock has leapt ahead."""
         self.restarts = 0
@@ -80,14 +81,20 @@ class RecordingClocks:
         number = self._recordings.get(index, len(self._shifts) - 1)
         has_leapt = time > self._reached[number] + _LEAP_SECONDS
         if has_leapt or time < self._last.get(index, time) - _BACK_SECONDS:
-            number = self._recording_of(time, number, has_leapt=has_leapt)
+            number = self._recording_of(packet, time, number, has_leapt=has_leapt)
         self._recordings[index], self._last[index] = number, time
         self._reached[number] = max(self._reached[number], time)
         shift = self._shifts[number]
-        self._ends[index] = time + shift + (packet.duration or 0) * packet.time_base
+        duration = (packet.duration or 0) * packet.time_base
+        self._ends[index] = time + shift + duration
+        if packet.pts is not None:
+            shown = packet.pts * packet.time_base + shift + duration
+            self._shown[index] = max(self._shown.get(index, shown), shown)
         move_packet(packet, shift)
 
-    def _recording_of(self, time: Fraction, present: int, *, has_leapt: bool) -> int:
+    def _recording_of(
+        self, packet: Packet, time: Fraction, present: int, *, has_leapt: bool
+    ) -> int:
         """Return the number of the recording that a stream continues with.
 
         Another stream may have entered this recording already. After a single wrong timestamp, the
@@ -102,7 +109,12 @@ class RecordingClocks:
             if number < present and abs(time + self._shifts[number] - end) <= _BACK_SECONDS:
                 return number
         self.leaps, self.restarts = self.leaps + has_leapt, self.restarts + (not has_leapt)
-        self._add_recording(end - time, time)
+        shift = end - time
+        # The pictures of a recording that reorders fewer of them would overlap the earlier ones.
+        if packet.pts is not None and packet.stream_index in self._shown:
+            begin = packet.pts * packet.time_base
+            shift = max(shift, self._shown[packet.stream_index] - begin)
+        self._add_recording(shift, time)
         return len(self._shifts) - 1
 
     def _add_recording(self, shift: Fraction, begin: Fraction) -> None:

@@ -122,8 +122,8 @@ class PictureTimes:
         pts, last = picture.pts, self._last
         if last is None:  # By its first picture, the decoder knows whether it reorders pictures.
             self._may_be_decoding_times &= self._video.codec_context.has_b_frames
-        if self._counts_pictures and picture.dts is not None:
-            pts = picture.dts
+        if self._counts_pictures:
+            pts = picture.dts  # The last pictures have none.
         elif self._may_be_decoding_times and self._sent:
             pts = self._next_sent(pts)
             self.were_decoding_times |= pts != picture.pts

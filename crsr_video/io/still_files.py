@@ -34,9 +34,11 @@ def is_still(path: str | Path) -> bool:
             head = file.read(4096)
     except OSError:
         return True
-    is_animated = b"acTL" in head if head.startswith(b"\x89PNG") else _is_animated_riff(head)
+    is_animated = b"acTL" in head if head.startswith(b"\x89PNG") else is_animated_webp(head)
     return not is_animated and head[8:12] != b"avis"
 
 
-def _is_animated_riff(head: bytes) -> bool:
-    return head[:4] == b"RIFF" and head[12:16] == b"VP8X" and bool(head[20] & 2)
+def is_animated_webp(head: bytes) -> bool:
+    """Return whether a file that begins with these bytes is an animated WebP file."""
+    is_extended = head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X"
+    return is_extended and any(flags & 2 for flags in head[20:21])

@@ -13,7 +13,7 @@ from crsr_video import weights
 from crsr_video._version import __version__
 from crsr_video.config import EnhancerConfig
 from crsr_video.errors import ConfigError
-from crsr_video.files import sha256_of_file, write_file, writing
+from crsr_video.files import open_regular, sha256_of_file, write_file, writing
 from crsr_video.formatting import format_count
 from crsr_video.io.output_file import check_output
 from crsr_video.machine import library_versions
@@ -228,7 +228,7 @@ class OverviewRow:
 def is_overview(path: Path) -> bool:
     """Return whether a file is an overview, which may be replaced by a newer one."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, follow_links=True) as file:
             head = file.read(400).decode("utf-8", "replace")
     except OSError:
         return False

@@ -4,15 +4,19 @@ import contextlib
 import json
 import os
 import platform
+import socket
+import stat
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crsr_video import weights
+from crsr_video.cli import settings_files
 from crsr_video.errors import OutputError, TracksError, WeightsError
 from crsr_video.files import sha256_of_file
 from crsr_video.io.output_file import NameLock, OutputFile, lock_name, remove_traces
@@ -20,8 +24,10 @@ from crsr_video.jobs.segments import resuming
 from crsr_video.jobs.segments.work_folder import SegmentJournal, work_folder_of
 from crsr_video.jobs.segments.worker import SegmentWorker
 from crsr_video.private_folder import PrivateFolder
+from crsr_video.report.document import is_overview
 from crsr_video.runtime import measurements
 from crsr_video.track import tracks_file
+from tests.support.cli import run
 from tests.support.paths import ROOT
 from tests.support.video import make_video
 from tests.unit.jobs.segments.fake_pipeline import fake_pipeline
@@ -276,6 +282,13 @@ def test_the_journal_is_readable_by_its_owner_only(
 # Files beside a result ---------------------------------------------------------------------------
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Yield a folder whose path is short enough for the name of a socket."""
+    with tempfile.TemporaryDirectory(prefix="w") as folder:
+        yield Path(folder)
+
+
 def written(output: Path) -> None:
     """Write a result in the way in which all results are written."""
     with no_longer_than(20):
@@ -286,13 +299,39 @@ def written(output: Path) -> None:
     assert output.read_bytes() == b"result"
 
 
-def test_a_pipe_named_like_a_leftover_does_not_block(tmp_path: Path) -> None:
-    left = tmp_path / ".w.0123abcd.part.mp4"
-    os.mkfifo(left)
-    written(tmp_path / "w.mp4")
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+def make_terminal(path: Path) -> None:
+    os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(5, 0))
+
+
+def make_zeros(path: Path) -> None:
+    os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+
+
+SPECIAL_FILES = [
+    os.mkfifo,
+    make_socket,
+    pytest.param(make_terminal, marks=needs_second_user),
+    pytest.param(make_zeros, marks=needs_second_user),
+    Path.mkdir,
+]
+
+
+@pytest.mark.parametrize("make", SPECIAL_FILES)
+def test_special_files_named_like_a_leftover_do_not_block(
+    make: Callable[[Path], None], short_folder: Path
+) -> None:
+    left = short_folder / ".w.0123abcd.part.mp4"
+    make(left)
+    kind = stat.S_IFMT(left.stat().st_mode)
+    written(short_folder / "w.mp4")
     with no_longer_than(20):
-        remove_traces(tmp_path / "w.mp4")
-    assert left.is_fifo()
+        remove_traces(short_folder / "w.mp4")
+    assert stat.S_IFMT(left.stat().st_mode) == kind
 
 
 def test_a_link_named_like_a_leftover_is_not_followed(tmp_path: Path) -> None:
@@ -314,10 +353,13 @@ def test_a_leftover_of_another_user_is_kept(tmp_path: Path) -> None:
     assert other.exists()
 
 
-def test_a_pipe_in_place_of_a_lock_is_refused(tmp_path: Path) -> None:
-    os.mkfifo(lock_name(tmp_path / "w.mp4"))
-    with no_longer_than(20), pytest.raises(OutputError, match="not a regular file"):
-        OutputFile(tmp_path / "w.mp4", None, overwrite=True)
+@pytest.mark.parametrize("make", SPECIAL_FILES)
+def test_special_files_in_place_of_a_lock_are_refused(
+    make: Callable[[Path], None], short_folder: Path
+) -> None:
+    make(lock_name(short_folder / "w.mp4"))
+    with no_longer_than(20), pytest.raises(OutputError, match=r"w\.mp4: cannot be written"):
+        OutputFile(short_folder / "w.mp4", None, overwrite=True)
 
 
 @pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to])
@@ -355,6 +397,25 @@ def test_reading_a_pipe_does_not_block(reader: Callable[[Any], Any], tmp_path: P
     with no_longer_than(20), pytest.raises((OSError, WeightsError, TracksError)) as caught:
         reader(argument)
     assert "not a regular file" in str(caught.value)
+
+
+def test_a_pipe_in_place_of_an_overview_is_no_overview(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "all.html")
+    with no_longer_than(20):
+        assert not is_overview(tmp_path / "all.html")
+
+
+@pytest.mark.parametrize("name", ["user", "beside the input"])
+def test_a_pipe_in_place_of_a_settings_file_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own.toml"
+    monkeypatch.setattr(settings_files, "user_file", lambda: own)
+    os.mkfifo(own if name == "user" else settings_files.beside(tmp_path / "a.mp4"))
+    with no_longer_than(60):
+        done = run("enhance", tmp_path / "a.mp4")
+    assert done.exit_code == 2
+    assert "cannot be read: not a regular file" in done.stderr
 
 
 def test_a_pipe_in_place_of_a_cached_measurement_does_not_block(

@@ -113,3 +113,30 @@ def test_jumps_of_the_clock_leave_no_hole(
     assert len(got) == 15 * len(starts)
     assert max(b - a for a, b in pairwise(got)) < Fraction(1, 4)
     assert got[-1] - got[0] < len(starts)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video", "libx265"])
+@pytest.mark.parametrize(("rates", "b_frames"), [((25, 50), 2), ((24, 60), 2), ((50, 25), 1)])
+def test_joined_recordings_of_other_rates_do_not_overlap(
+    tmp_path: Path, codec: str, rates: tuple[int, int], b_frames: int
+) -> None:
+    """A recording with a higher rate begins to decode a shorter time before it is shown."""
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    source = tmp_path / "in.ts"
+    with source.open("wb") as file:
+        for rate in rates:
+            part = make_video(
+                tmp_path / "part.ts",
+                codec=codec,
+                rate=rate,
+                frames=40,
+                b_frames=b_frames,
+                options=options,
+            )
+            file.write(part.read_bytes())
+    got, first = frame_times(source), 1 / Fraction(rates[0])
+    steps = [b - a for a, b in pairwise(got)]
+    assert len(got) == 80
+    assert min(steps) > min(1 / Fraction(rate) for rate in rates) * Fraction(9, 10)
+    assert steps[39] < first + Fraction(1, 5)
+    assert "contradicted" not in notes(source)

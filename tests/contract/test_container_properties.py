@@ -109,6 +109,53 @@ def test_damaged_files_say_nothing(data: bytes) -> None:
     assert read_facts(BytesIO(data)) == FileFacts()
 
 
+XMP = box(b"uuid", bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + b"<x:xmpmeta/>")
+UNREAD = {
+    "XMP, of the file": (XMP, "XMP metadata"),
+    "XMP, before the movie": (XMP + box(b"moov", b""), "XMP metadata"),
+    "XMP, of the movie": (
+        box(b"moov", box(b"udta", box(b"XMP_", b"<x:xmpmeta/>"))),
+        "XMP metadata",
+    ),
+    "camera, of the movie": (
+        box(b"moov", box(b"udta", box(b"smta", b"1") + box(b"meta", b""))),
+        "user data of the camera (smta)",
+    ),
+    "camera, of a track": (
+        box(b"moov", box(b"trak", box(b"udta", box(b"GPMF", b"1")))),
+        "user data of the camera (GPMF)",
+    ),
+    "known": (box(b"moov", box(b"udta", box(b"loci", b"1") + box(b"\xa9nam", b"1"))), None),
+    "disabled track": (element(0xAE, element(0xB9, b"\0")), "disabled tracks"),
+    "enabled track": (element(0xAE, element(0xB9, b"\1")), None),
+    "region": (element(0xAE, element(0x22B59D, b"pt-BR")), "regions or scripts of languages"),
+    "script": (element(0xAE, element(0x22B59D, b"zh-Hant")), "regions or scripts of languages"),
+    "plain language": (element(0xAE, element(0x22B59D, b"de")), None),
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_metadata_that_ffmpeg_does_not_read_is_found(name: str) -> None:
+    content, loss = UNREAD[name]
+    if content[4:8] in (b"uuid", b"moov"):
+        data = box(b"ftyp", b"isom") + content
+    else:
+        data = element(0x1A45DFA3, b"") + element(0x18538067, element(0x1654AE6B, content))
+    assert read_facts(BytesIO(data)).common.losses == (() if loss is None else (loss,))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "result"), [(".mp4", ".mp4"), (".mov", ".mkv"), (".m4v", ".ts")]
+)
+def test_lost_xmp_metadata_is_named(tmp_path: Path, suffix: str, result: str) -> None:
+    source = make_video(tmp_path / f"in{suffix}")
+    source.write_bytes(source.read_bytes() + XMP)
+    run = enhance(source, tmp_path / f"out{result}", None, faces=())
+    assert "not kept: XMP metadata" in run.notices
+    with pytest.raises(OutputError, match="XMP"):
+        enhance(source, tmp_path / f"s{result}", OutputSettings(strict=True), faces=())
+
+
 @pytest.mark.parametrize("mode", ["left_right", "top_bottom", "right_left"])
 @pytest.mark.parametrize("result", [".mkv", ".mp4"])
 def test_stereo_pictures_keep_their_shape(tmp_path: Path, mode: str, result: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.cli import QUICK, assert_one_line_error, run
 
@@ -51,6 +52,15 @@ def test_files_without_video_fail_with_one_line(tmp_path: Path, make: object) ->
     result = run("enhance", source)
     assert_one_line_error(result, "source.mp4")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["source.mp4"]
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_an_animated_webp_file_is_refused_with_the_reason(tmp_path: Path, lossless: bool) -> None:
+    frames = [Image.new("RGB", (64, 64), (40 * i, 90, 90)) for i in range(4)]
+    path = tmp_path / "moving.webp"
+    frames[0].save(path, save_all=True, append_images=frames[1:], lossless=lossless)
+    result = run("enhance", path, "-o", tmp_path / "out.mp4")
+    assert_one_line_error(result, "moving.webp: is an animated WebP file")
 
 
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:

@@ -64,6 +64,13 @@ def test_lost_colour_tags_are_named(tmp_path: Path, codec: str) -> None:
     assert any("does not hold the colour tags" in line for line in run.notices)
 
 
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mov", ".nut"])
+def test_colours_that_every_jpeg_has_are_not_named_as_lost(tmp_path: Path, suffix: str) -> None:
+    source = make_video(tmp_path / f"in{suffix}", codec="mjpeg", pix_fmt="yuvj420p")
+    run = enhance(source, tmp_path / f"out{suffix}", OutputSettings(strict=True), faces=())
+    assert [frame.layout for frame in run.after] == [frame.layout for frame in run.before]
+
+
 def test_strict_refuses_a_conversion_of_the_range(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.ts", colour=FULL)
     with pytest.raises(OutputError, match="does not hold the full range"):

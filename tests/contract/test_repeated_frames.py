@@ -1,7 +1,7 @@
 """Equal pictures in a row give equal results."""
 
 from fractions import Fraction
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import av
@@ -16,9 +16,12 @@ from tests.support.video import picture
 SIZE = (96, 80)
 
 
-def doubled(path: Path, codec: str, pix_fmt: str, options: dict[str, str], times: int) -> Path:
-    """Write a clip in which every fourth picture is shown several times."""
-    numbers = [n for n in range(12) for _ in range(times if n % 4 == 3 else 1)]
+def repeated(
+    path: Path, codec: str, pix_fmt: str, options: dict[str, str], cadence: tuple[int, ...]
+) -> Path:
+    """Write a clip of 12 pictures, each shown as often as the cadence says."""
+    counts = cycle(cadence)
+    numbers = [n for n in range(12) for _ in range(next(counts))]
     with av.open(str(path), "w") as output:
         stream = output.add_stream(codec, 25, options=options)
         assert isinstance(stream, VideoStream)
@@ -55,23 +58,32 @@ class Restless:
         (".mov", "prores_ks", "yuv422p10le", {}),
     ],
 )
-@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize(
+    "cadence",
+    [(1, 1, 1, 2), (1, 1, 1, 3), (2,), (3, 2)],
+    ids=["every fourth", "every fourth twice more", "all", "pulldown"],
+)
 def test_repeated_pictures_get_equal_results(
-    tmp_path: Path, suffix: str, codec: str, pix_fmt: str, options: dict[str, str], times: int
+    tmp_path: Path,
+    suffix: str,
+    codec: str,
+    pix_fmt: str,
+    options: dict[str, str],
+    cadence: tuple[int, ...],
 ) -> None:
-    source = doubled(tmp_path / f"in{suffix}", codec, pix_fmt, options, times)
+    source = repeated(tmp_path / f"in{suffix}", codec, pix_fmt, options, cadence)
     run = enhance(source, tmp_path / "out.mkv", network=Restless())
     pairs = [
         (samples(c) == samples(d), samples(a) == samples(b))
         for (a, b), (c, d) in zip(pairwise(run.before), pairwise(run.finished), strict=True)
     ]
-    assert sum(was_equal for _, was_equal in pairs) == 3 * (times - 1)
+    assert sum(was_equal for _, was_equal in pairs) == 12 * sum(cadence) // len(cadence) - 12
     assert all(is_equal == was_equal for is_equal, was_equal in pairs)
     assert [f.pts for f in run.finished] == [f.pts for f in run.before]
 
 
 def test_a_still_picture_goes_on_changing_until_its_faces_are_shown(tmp_path: Path) -> None:
-    source = doubled(tmp_path / "in.mkv", "ffv1", "yuv420p", {}, 20)
+    source = repeated(tmp_path / "in.mkv", "ffv1", "yuv420p", {}, (1, 1, 1, 20))
     run = enhance(source, tmp_path / "out.mkv", network=Restless())
     still = [samples(frame) for frame in run.finished[3:23]]
     assert len(set(still)) == 5

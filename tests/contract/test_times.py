@@ -132,6 +132,9 @@ def test_avi_keeps_its_frames_apart(
     got = times(source)
     assert {b - a for a, b in pairwise(got)} == {Fraction(1, 25)}
     assert 0 <= got[0] <= Fraction(2, 25)
+    with Reader(source) as reader:
+        assert sum(isinstance(item, Frame) for item in reader) == 20
+        assert not [line for line in reader.report.notes if "contradicted" in line]
     enhance(source, tmp_path / "b.avi", OutputSettings(codec=encoder), faces=())
     assert times(tmp_path / "b.avi") == got
     assert packets(tmp_path / "b.avi") == packets(source)

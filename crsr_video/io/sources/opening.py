@@ -21,6 +21,7 @@ from crsr_video.files import open_regular
 from crsr_video.io import hardware, limits, matroska, pipes, pyav
 from crsr_video.io.pyav import Packet
 from crsr_video.io.sources.targets import SourceKind, Target, recorded_target
+from crsr_video.io.still_files import is_animated_webp
 
 PROBE_BYTES = 32 << 20
 """Number of bytes from the beginning of a source within which every stream should begin."""
@@ -146,10 +147,17 @@ def _look_ahead(target: Target, input_pipe: pipes.InputPipe | None) -> None:
             raise NoVideoError(f"{target.name}: is empty: nothing came through the pipe")
     elif target.kind is SourceKind.FILE:
         check_path(target.path)
+        _check_animation(target)
         if is_matroska:
             matroska.check_sizes(target.path)
         if target.format == "rawvideo":
             _check_raw_file(target)
+
+
+def _check_animation(target: Target) -> None:
+    if is_animated_webp(_head(target)):
+        why = "which PyAV's FFmpeg cannot decode: convert it to GIF or PNG"
+        raise InputError(f"{target.name}: is an animated WebP file, {why}")
 
 
 def _check_raw_file(target: Target) -> None:

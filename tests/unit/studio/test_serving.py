@@ -60,6 +60,8 @@ def test_a_later_request_that_never_ends_is_cut_too(port: int) -> None:
 
 def test_whole_requests_are_answered_beside_slow_ones(port: int) -> None:
     slow = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(40)]
+    for one in slow[::2]:
+        one.sendall(REQUEST[:20])
     with socket.create_connection(("127.0.0.1", port), 20) as connection:
         for _ in range(3):
             connection.sendall(REQUEST)
