@@ -104,9 +104,14 @@ def _cost_of_return(
 
 def _cheapest(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
     """Return the assignment of least total cost, without pairs of infinite cost."""
-    if min(cost.shape) == 1:  # A single row or column does not need SciPy, which loads slowly.
+    # SciPy loads slowly, so simple cases are solved without it.
+    if min(cost.shape) == 1:
         row, column = np.unravel_index(int(cost.argmin()), cost.shape)
         return [(int(row), int(column))] if np.isfinite(cost[row, column]) else []
+    nearest = cost.argmin(1)
+    matched = [row for row, column in enumerate(nearest) if np.isfinite(cost[row, column])]
+    if len({int(nearest[row]) for row in matched}) == len(matched):
+        return [(row, int(nearest[row])) for row in matched]  # No two rows want the same column.
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(np.where(np.isfinite(cost), cost, 1e3))

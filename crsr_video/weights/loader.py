@@ -271,7 +271,7 @@ def _read(path: Path, name: str, expected: str | None) -> NetworkPair:
     metadata, tensors, found = _contents(path, expected)
     ranges = _ranges(path, found)
 
-    def pair(prefix: str = "", textured: NetworkPair | None = None) -> NetworkPair:
+    def pair(prefix: str = "") -> NetworkPair:
         first, second = f"{prefix}consistifier", f"{prefix}superresolver"
         consistifier: nn.Module = IdentityConsistifier()
         if first in metadata or any(key.startswith(f"{first}.") for key in tensors):
@@ -279,18 +279,23 @@ def _read(path: Path, name: str, expected: str | None) -> NetworkPair:
             consistifier.ranges = ranges.get(first)
         superresolver = _build(SuperResolver, second, metadata, tensors, path)
         superresolver.ranges = ranges.get(second)
-        return NetworkPair(consistifier, superresolver, name, found, textured)
+        return NetworkPair(consistifier, superresolver, name, found)
 
     if f"{TEXTURED}superresolver" not in metadata:
         return pair()
-    both = pair(textured=pair(TEXTURED))
-    try:
-        both.with_texture(0.5)
-    except (LookupError, RuntimeError) as error:
-        raise WeightsError(
-            f"weights '{path}' hold two pairs of networks of different sizes: {first_lines(error)}"
-        ) from error
-    return both
+    both, textured = pair(), pair(TEXTURED)
+    for mine, its in zip(_shapes_of(both), _shapes_of(textured), strict=True):
+        if not its.items() <= mine.items():
+            raise WeightsError(f"weights '{path}' hold two pairs of networks of different sizes")
+    return replace(both, textured=textured)
+
+
+def _shapes_of(pair: NetworkPair) -> list[dict[str, torch.Size]]:
+    """Return the shapes of the weights of both networks, without those of the texture head."""
+    return [
+        {k: v.shape for k, v in network.state_dict().items() if not k.startswith("tail.")}
+        for network in (pair.consistifier, pair.superresolver)
+    ]
 
 
 def _interpolated(network: nn.Module, textured: nn.Module, share: float) -> nn.Module:

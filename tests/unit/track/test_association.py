@@ -114,3 +114,9 @@ def test_the_track_that_strayed_loses_a_shared_face():
 def test_nested_faces_are_one_and_neighbours_are_two():
     assert is_same_face(region_at(100, 100, 90), region_at(110, 110, 40))
     assert not is_same_face(region_at(100, 100), region_at(140, 100))
+
+
+def test_many_detections_are_matched_with_the_nearest_track_each():
+    expected = [region_at(100 * number, 100) for number in range(1, 5)]
+    found = [detection_at(100 * number + 3, 100) for number in (3, 1, 4, 7)]
+    assert sorted(match_detections(expected, found)) == [(0, 1), (2, 0), (3, 2)]
