@@ -168,8 +168,8 @@ def _paste(
     if config.background == "keep":
         return "paste", Paster(operations, strength, scale, config.upscaler)
     # The network's output is a change of the cubic enlargement.
-    treat = Background(load_background(placement)).treat
-    return "paste and background", Paster(operations, strength, scale, "cubic", treat)
+    background = Background(load_background(placement))
+    return "paste and background", Paster(operations, strength, scale, "cubic", background)
 
 
 def _unavailable(config: EnhancerConfig, pair: weights.NetworkPair) -> tuple[str, ...]:

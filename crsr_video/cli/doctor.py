@@ -151,6 +151,8 @@ def _weights() -> str:
 
     pairs = [weights.load(item.name) for item in weights.shipped()]
     names = [f"{pair.name}{' (measured for int8)' * pair.eight_bits}" for pair in pairs]
+    weights.load_background()
+    names.append(weights.BACKGROUND)
     return f"{', '.join(names)}: present and verified"
 
 

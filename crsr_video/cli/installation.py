@@ -48,7 +48,8 @@ def _weight_rows() -> list[dict[str, str]]:
     from crsr_video import weights
 
     rows = []
-    for item in weights.shipped():
+    purposes = {weights.BACKGROUND: "treats the rest of the picture (--background)"}
+    for item in (*weights.shipped(), weights.background()):
         state = "missing"
         if item.path.is_file():
             state = "verified" if weights.digest(item.path) == item.sha256 else "damaged"
@@ -57,7 +58,7 @@ def _weight_rows() -> list[dict[str, str]]:
                 "name": item.name,
                 "kind": "weights",
                 "state": state,
-                "purpose": "consistifier and super-resolver",
+                "purpose": purposes.get(item.name, "consistifier and super-resolver"),
                 "source": "comes with the package; see its card",
                 "licence": "MIT",
                 "sha256": item.sha256,

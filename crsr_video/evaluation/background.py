@@ -124,6 +124,7 @@ def _milliseconds(background: Background, scale: int) -> float:
     frame = from_rgb(noise, 0)
     large, times = enlarge(frame, scale, "cubic"), []
     for _ in range(2):
+        background.reset()
         begin = time.process_time()
         background.treat(frame, large)
         times.append(time.process_time() - begin)
@@ -143,6 +144,7 @@ def _row(
         small = FIXED[name](truth, np.random.default_rng(number), scale)
         frame = from_rgb(_as_bytes(small), number)
         before = enlarge(frame, scale)
+        background.reset()
         after = background.treat(frame, enlarge(frame, scale, "cubic"))
         features = judge.features(truth)
         results = [_as_tensor(as_rgb(done)) for done in (before, after)]

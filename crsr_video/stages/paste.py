@@ -10,6 +10,7 @@ on its size in the frame, and the frame is never resampled.
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,23 @@ class _Job:
         return window(self.picture.size, self.face.head.window, self.picture.headroom)
 
 
+class BackgroundTreatment(Protocol):
+    """Treats the background of consecutive frames."""
+
+    def treat(self, source: Frame, pasted: Frame) -> Frame:
+        """Return the finished frame.
+
+        Args:
+            source: The frame as it was decoded.
+            pasted: The frame at its final size, with its faces.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget the frames before."""
+        ...
+
+
 class Paster(Stage[TrackedFrame, Frame]):
     """Pastes the faces of all frames that arrive together in common batches.
 
@@ -98,8 +116,7 @@ class Paster(Stage[TrackedFrame, Frame]):
         strength: Share of the correction that is applied, 0 to 1.
         scale: Enlargement of the whole frame, 1, 2 or 4.
         upscaler: Method that enlarges the background; see `upscaling`.
-        treat: Returns the finished frame, given the frame as it was decoded and the same frame with
-            its faces. By default, the background stays as it is.
+        background: Treats the background. By default, it stays as it is.
     """
 
     def __init__(
@@ -108,13 +125,18 @@ class Paster(Stage[TrackedFrame, Frame]):
         strength: float = 1.0,
         scale: int = 1,
         upscaler: str | Upscaler = "lanczos",
-        treat: Callable[[Frame, Frame], Frame] | None = None,
+        background: BackgroundTreatment | None = None,
     ) -> None:
         self._operations = operations
         self._strength = strength
         self._scale = scale
         self._upscaler = upscaler
-        self._treat = treat
+        self._background = background
+
+    def reset(self) -> None:
+        """Forget the frames before."""
+        if self._background is not None:
+            self._background.reset()
 
     def set_strength(self, strength: float) -> None:
         """Apply this share of the correction from the next frame on."""
@@ -130,9 +152,10 @@ class Paster(Stage[TrackedFrame, Frame]):
         done = [self._begin(item, layers) for item in items]
         for layer in layers:
             _paste(layer, self._operations)
-        if self._treat is None:
+        treatment = self._background
+        if treatment is None:
             return done
-        return [self._treat(item.frame, frame) for item, frame in zip(items, done, strict=True)]
+        return [treatment.treat(item.frame, frame) for item, frame in zip(items, done, strict=True)]
 
     def _begin(self, item: TrackedFrame, layers: list[list[_Job]]) -> Frame:
         """Return a frame whose planes will be written to, and add its faces to the layers."""

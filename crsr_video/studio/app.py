@@ -176,30 +176,61 @@ def _add_files(app: FastAPI, workspace: Workspace) -> None:
 
 
 def _add_people(app: FastAPI, workspace: Workspace) -> None:
+    finder, item_of = workspace.people, workspace.library.item
+
     @app.get("/api/files/{file_id}/people")
     async def people(file_id: str) -> dict[str, Any]:
         """Return the people of a file, and whether they have been searched for."""
-        return await run_in_threadpool(workspace.people_facts, file_id)
+        return await run_in_threadpool(lambda: finder.facts(item_of(file_id)))
 
     @app.post("/api/files/{file_id}/people", status_code=202)
     async def find_people(file_id: str) -> dict[str, Any]:
         """Search for the people of a file. Events named "people" report the progress."""
-        await run_in_threadpool(workspace.find_people, file_id)
+        await run_in_threadpool(lambda: finder.search(item_of(file_id)))
         return {"state": "running"}
+
+    @app.delete("/api/files/{file_id}/people", status_code=204)
+    async def stop_search(file_id: str) -> None:
+        """Stop searching for the people of a file."""
+        await run_in_threadpool(lambda: finder.cancel(item_of(file_id)))
 
     @app.put("/api/files/{file_id}/people")
     async def regroup(file_id: str, wanted: Regrouping) -> dict[str, Any]:
         """Merge people into one, or split them into their tracks."""
-        await run_in_threadpool(workspace.regroup, file_id, wanted.action, set(wanted.people))
-        return await run_in_threadpool(workspace.people_facts, file_id)
+
+        def change() -> dict[str, Any]:
+            item = item_of(file_id)
+            finder.regroup(item, wanted.action, set(wanted.people))
+            return finder.facts(item)
+
+        return await run_in_threadpool(change)
+
+    @app.get("/api/files/{file_id}/tracks")
+    async def tracks(file_id: str) -> FileResponse:
+        """Return the tracks file of a file whose people were found."""
+        item = item_of(file_id)
+        path = finder.tracks(item)
+        if not path.is_file():
+            raise LibraryError("the people of this file have not been searched for")
+        return FileResponse(path, filename=f"{Path(item.name).stem}.tracks.json")
+
+    @app.post("/api/files/{file_id}/tracks", status_code=201)
+    async def save_tracks(file_id: str) -> dict[str, str]:
+        """Save the tracks file beside a file of the user's folders, for the command line."""
+        item = item_of(file_id)
+        if item.uploaded:
+            raise LibraryError("the original of an upload is on your side: download the tracks")
+        return {"path": str(await run_in_threadpool(finder.save_beside, item))}
 
 
 def _add_exports(app: FastAPI, workspace: Workspace) -> None:
     @app.post("/api/command")
-    async def command(export: Export) -> dict[str, str]:
-        """Return the command line of an export, and where its result would be written."""
-        line, output = await run_in_threadpool(workspace.command, export)
-        return {"command": line, "output": str(output)}
+    async def command(export: Export) -> dict[str, Any]:
+        """Return the command line of an export, and where its result would be written.
+
+        "tracks" is the name of the tracks file that the command reads, empty if there is none.
+        """
+        return await run_in_threadpool(workspace.command, export)
 
     @app.post("/api/estimate")
     async def estimate(export: Export) -> dict[str, float]:

@@ -18,7 +18,7 @@ from crsr_video.live.runner import LiveRunner
 from crsr_video.live.watchdog import Watchdog
 from crsr_video.pipeline import Pipeline
 from crsr_video.stages.base import Stage
-from crsr_video.stages.quality import LiveQuality
+from crsr_video.stages.quality import QUALITY_LEVELS, LiveQuality
 from crsr_video.studio.models import LoadedNetworks
 from crsr_video.studio.settings import StudioSettings
 from crsr_video.studio.sockets import PageSender, Send
@@ -27,8 +27,12 @@ from crsr_video.track.tracker import FaceModels
 from crsr_video.types import Frame, TrackedFrame
 
 MAX_WIDTH = 3840
-_MAX_LATENCY_SECONDS = 0.15
-"""Delay that 95 % of the frames should stay below."""
+_MAX_LATENCY_SECONDS = 0.3
+"""Delay that 95 % of the frames should stay below. Nobody waits for the frames of a file as for
+those of a camera, so short loads of the machine need not lower the quality."""
+_LEVELS = tuple(level for level in QUALITY_LEVELS if level.enhances)
+"""If there is no time for the last level, frames are left out. A preview without enhancement would
+show nothing."""
 _LATE_SECONDS = 0.15
 """Delay of the decoder beyond which frames are left out."""
 _FAR_BEHIND_SECONDS = 1.0
@@ -105,7 +109,7 @@ class PlaySession(Closing):
 
     def _play(self, begin: float, face_models: FaceModels) -> bool:
         """Play from a start time, and return whether the end of the file was reached."""
-        quality = LiveQuality()
+        quality = LiveQuality(_LEVELS)
         person_of = self._source.person_of
         sender = PageSender(
             self._send,

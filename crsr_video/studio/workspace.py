@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from crsr_video.studio.events import Events
 from crsr_video.studio.jobs import JobQueue
 from crsr_video.studio.library import Item, Library
 from crsr_video.studio.models import LoadedNetworks
+from crsr_video.studio.people import PeopleSearch
 from crsr_video.studio.settings import (
     Export,
     StudioSettings,
@@ -30,8 +30,6 @@ from crsr_video.studio.settings import (
 )
 from crsr_video.studio.single_frames import SingleFrames
 from crsr_video.studio.sources import OpenedFile, Thumbnails
-from crsr_video.track import tracks_file
-from crsr_video.track.tracks_file import Person
 
 _SAMPLE_SECONDS = 2.0
 """Length of the sample from which time and size of an export are estimated."""
@@ -70,12 +68,9 @@ class Workspace:
         self.loaded = LoadedNetworks()
         self._frames = SingleFrames(self.loaded, release_memory=release_memory)
         self._thumbnails = Thumbnails()
-        self._tracks = work_folder / "tracks"
+        self.people = PeopleSearch(work_folder / "tracks", self.events)
         self._reports = work_folder / "reports"
-        self._tracks.mkdir(exist_ok=True)
         self._reports.mkdir(exist_ok=True)
-        self._lock = threading.Lock()
-        self._searches: dict[str, CommandRun] = {}
         self._facts: dict[tuple[str, int], dict[str, Any]] = {}
         self.jobs = JobQueue(
             work_folder / "jobs.json",
@@ -101,12 +96,7 @@ class Workspace:
         self._thumbnails.close()
         self._frames.close()
         self.jobs.close()
-        with self._lock:
-            searches = list(self._searches.values())
-        for search in searches:
-            search.stop()
-        for search in searches:
-            search.wait()
+        self.people.close()
 
     # Files ----------------------------------------------------------------------------------------
 
@@ -148,8 +138,8 @@ class Workspace:
             job = self.jobs.job(job_id)
             result = self.library.item(job.result_file)
             return OpenedFile(item.path, result=result.path, result_start=job.start)
-        groups = self._groups(item)
-        return OpenedFile(item.path, self._tracks_file(item) if groups else None, groups)
+        people = self.people.people(item)
+        return OpenedFile(item.path, self.people.tracks(item) if people else None, people)
 
     def frame(
         self, file_id: str, settings: StudioSettings, at: float, width: int, job_id: str = ""
@@ -158,54 +148,33 @@ class Workspace:
         source, fps = self.source(file_id, job_id), self.file_facts(file_id)["fps"]
         return self._frames.show(source, settings, at, width, fps=fps)
 
-    # People ---------------------------------------------------------------------------------------
-
-    def people_facts(self, file_id: str) -> dict[str, Any]:
-        """Return the people of a file, and the state of the search for them."""
-        item = self.library.item(file_id)
-        groups = self._groups(item)
-        searching = item.id in self._searches
-        done = self._tracks_file(item).is_file()
-        state = "running" if searching else "done" if done else "unknown"
-        return {
-            "state": state,
-            "people": [asdict(group) | {"thumbnail": group.thumbnail or ""} for group in groups],
-        }
-
-    def find_people(self, file_id: str) -> None:
-        """Search a file for people, in a process of its own."""
-        item = self.library.item(file_id)
-        if item.kind == "image":
-            raise ConfigError("people are found in videos; this is a still picture")
-        words = ["tracks", str(item.path), "-o", str(self._tracks_file(item)), "--overwrite"]
-        with self._lock:
-            if item.id in self._searches:
-                return
-            self._searches[item.id] = CommandRun(
-                [*words, "--json"],
-                on_event=lambda event: self._follow_search(item, event),
-                on_end=lambda _, error: self._end_search(item, error),
-            )
-
-    def regroup(self, file_id: str, action: str, chosen: set[int]) -> None:
-        """Merge people into one, or split them into their tracks."""
-        item = self.library.item(file_id)
-        groups = self._groups(item)
-        unknown = chosen - {group.id for group in groups}
-        if unknown:
-            raise ConfigError(f"there is no person {min(unknown)} in this file")
-        tracks = self._tracks_file(item)
-        change = tracks_file.merge_people if action == "merge" else tracks_file.split_people
-        tracks_file.write(change(tracks_file.read(tracks), chosen), tracks)
-
     # Exports --------------------------------------------------------------------------------------
 
-    def command(self, export: Export) -> tuple[str, Path]:
-        """Return the command line of an export, and the path of its result."""
+    def command(self, export: Export) -> dict[str, Any]:
+        """Return the command line of an export, and where its result would be written.
+
+        The command names the files of one folder, and begins by changing to it. The user knows
+        best where the original of an upload is, so its command is for the folder of that.
+        """
         item = self.library.item(export.file)
-        output = self._output(export, item)
-        words = ["crsr-video", "enhance", str(item.path), "-o", str(output)]
-        return command_line([*words, *self._options(export, item)]), output
+        output, folder = self._output(export, item), item.path.parent
+        is_beside = output.parent in (folder, self.library.results_folder)
+        name = Path(item.name).name
+        words = ["crsr-video", "enhance", name if name[0] != "-" else f"./{name}"]
+        words += ["-o", output.name if is_beside else str(output)]
+        tracks, is_saved = None, False
+        if self.people.tracks(item).is_file():
+            tracks, is_saved = self.people.copy_beside(item)
+        options = self._options(export, item, tracks and Path(tracks.name))
+        if tracks is None or tracks.name not in options:
+            tracks = None
+        line = command_line([*words, *options])
+        return {
+            "command": line if item.uploaded else f"cd {command_line([str(folder)])} && {line}",
+            "output": str(output),
+            "tracks": tracks.name if tracks else "",
+            "tracks_are_saved": is_saved and not item.uploaded,
+        }
 
     def add_job(self, export: Export) -> dict[str, Any]:
         """Add an export to the queue, and return its facts."""
@@ -287,33 +256,18 @@ class Workspace:
             self._report(str(error))
         self._on_loaded()
 
-    def _tracks_file(self, item: Item) -> Path:
-        stat = item.path.stat()
-        return self._tracks / f"{item.id}-{stat.st_size:x}-{stat.st_mtime_ns:x}.tracks.json"
+    def _options(self, export: Export, item: Item, tracks: Path | None = None) -> list[str]:
+        """Return the options of an export.
 
-    def _groups(self, item: Item) -> tuple[Person, ...]:
-        tracks = self._tracks_file(item)
-        return tracks_file.people_of(tracks_file.read(tracks)) if tracks.is_file() else ()
-
-    def _follow_search(self, item: Item, event: dict[str, Any]) -> None:
-        if event.get("event") == "progress":
-            share = event["frames"] / event["total"] if event.get("total") else 0.0
-            facts = {"file": item.id, "state": "running", "progress": min(1.0, share)}
-            self.events.publish("people", facts)
-
-    def _end_search(self, item: Item, error: str) -> None:
-        with self._lock:
-            self._searches.pop(item.id, None)
-        state = "failed" if error else "done"
-        facts = {"file": item.id, "state": state, "progress": 1.0, "error": error}
-        self.events.publish("people", facts)
-
-    def _options(self, export: Export, item: Item) -> list[str]:
-        groups = self._groups(item)
-        tracks = self._tracks_file(item) if groups else None
+        Args:
+            export: The export.
+            item: Its source.
+            tracks: Path of the tracks in the options. Defaults to that of the studio's own file.
+        """
+        people = self.people.people(item)
+        path = tracks or (self.people.tracks(item) if people else None)
         duration = self.file_facts(item.id)["duration"]
-        is_image = item.kind == "image"
-        return enhance_options(export, groups, tracks, duration, is_image=is_image)
+        return enhance_options(export, people, path, duration, is_image=item.kind == "image")
 
     def _output(self, export: Export, item: Item) -> Path:
         if export.output:
@@ -348,4 +302,5 @@ def _read_facts(item: Item) -> dict[str, Any]:
             "duration": duration,
             "codec": info.codec,
             "pixel_format": info.pixel_format,
+            "uploaded": item.uploaded,
         }

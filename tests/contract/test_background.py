@@ -7,8 +7,14 @@ import pytest
 
 import crsr_video
 from crsr_video.config import Config
+from crsr_video.imaging.fields import split
 from crsr_video.imaging.upscaling import enlarge
+from crsr_video.runtime.loading import load_background
+from crsr_video.runtime.placement import place
+from crsr_video.stages.background import Background
+from crsr_video.types import TrackedFrame
 from tests.contract.harness import FFV1, frames_of
+from tests.support.interlaced import FIELDS, interlaced_clip
 from tests.support.video import make_video
 
 pytestmark = pytest.mark.usefixtures("face_models")
@@ -33,3 +39,22 @@ def test_frames_without_faces_are_treated_at_their_own_bit_depth(
         assert (change != 0).mean() > 0.3
         assert (new.components[0] % 4 != 0).mean() > 0.5
         assert np.abs(change).mean() < 40
+
+
+@pytest.mark.parametrize("first", FIELDS)
+def test_the_two_fields_of_interlaced_frames_are_treated_apart(tmp_path: Path, first: str) -> None:
+    source = interlaced_clip(tmp_path / "a.nut", first)
+    config = Config.from_options(background="clean", output=FFV1, device="cpu")
+    crsr_video.enhance(source, tmp_path / "b.nut", config=config)
+    background = Background(load_background(place("cpu")))
+    results = frames_of(tmp_path / "b.nut")
+    for whole, result in zip(frames_of(source), results, strict=True):
+        assert result.interlaced == first
+        fields = [item.frame for item in split(TrackedFrame(whole))]
+        treated = [background.treat(field, field) for field in fields]
+        top, bottom = treated if first == "top" else treated[::-1]
+        for plane, upper, lower in zip(
+            result.components, top.components, bottom.components, strict=True
+        ):
+            assert np.array_equal(plane[0::2], upper)
+            assert np.array_equal(plane[1::2], lower)

@@ -38,7 +38,7 @@ def test_completion_prints_a_script_for_each_shell(shell: str) -> None:
 
 def test_models_are_listed_with_licence_and_hash() -> None:
     rows = json.loads(run("models", "--json").stdout)
-    assert {"fast", "landmarks"} <= {row["name"] for row in rows}
+    assert {"fast", "background", "landmarks"} <= {row["name"] for row in rows}
     for row in rows:
         assert row["state"] == "verified"
         assert row["licence"]

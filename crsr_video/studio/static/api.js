@@ -29,7 +29,8 @@ export const put = async (path, body) => (await call("PUT", path, body)).json();
 export const remove = async (path) => { await call("DELETE", path); };
 export const postForPacket = async (path, body) => packetOf(await (await call("POST", path, body)).arrayBuffer());
 
-// A packet: u32 length of the header (little-endian), header in JSON, JPEG before, JPEG of the part that differs after.
+// A packet: u32 length of the header (little-endian), header in JSON, JPEG before, JPEG of the part that differs after (none
+// if nothing differs).
 export async function packetOf(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
@@ -37,18 +38,7 @@ export async function packetOf(buffer) {
   const first = 4 + length;
   const [before, part] = await Promise.all([
     image(first, header.before), header.after ? image(first + header.before, header.after) : null]);
-  return { header, before, after: part ? whole(before, part, header) : before };
-}
-
-// Returns the picture after: the one before, with the part that differs drawn over it.
-function whole(before, part, { size: [width, height], area: [x, y] }) {
-  if (part.width === width && part.height === height) return part;
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d");
-  context.drawImage(before, 0, 0);
-  context.drawImage(part, x, y);
-  part.close();
-  return canvas.transferToImageBitmap();
+  return { header, before, part };
 }
 
 // Uploads a file as the raw body of a request, so that it is streamed and its progress is known.

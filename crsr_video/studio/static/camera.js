@@ -31,6 +31,10 @@ export class Camera {
   async start() {
     const source = byId("camera-source").value;
     try {
+      if (source === "browser" && !navigator.mediaDevices) {
+        showError("Browsers give their camera only to pages of the same computer. Open the studio at 127.0.0.1, or choose another camera.");
+        return;
+      }
       if (source === "browser") {
         this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: WIDTH, height: 480 } });
         const video = byId("camera-video");
@@ -38,10 +42,12 @@ export class Camera {
         await video.play();
       }
     } catch (error) {
-      showError(`The camera cannot be used: ${error.message}`);
+      showError(`The camera cannot be used: ${error.message}. Allow it for this page in the address bar.`);
       return;
     }
     byId("camera-start").textContent = "Stop";
+    byId("camera-empty").hidden = true;
+    byId("camera-status").textContent = "Waiting for the first picture...";
     const socket = this.socket = socketTo("/api/camera");
     socket.addEventListener("open", () => {
       this.#send({ command: "open", source, strength: Number(byId("camera-strength").value) });

@@ -16,6 +16,8 @@ export class Jobs {
     byId("queue-empty").hidden = jobs.length > 0;
     const open = jobs.filter((job) => OPEN.includes(job.state)).length;
     byId("queue-count").textContent = open ? `(${open})` : "";
+    const running = jobs.find((job) => job.state === "running");
+    document.title = `${running ? `${Math.round(100 * running.progress)} % - ` : ""}crsr-video studio`;
     for (const [id, card] of this.cards) {
       if (!jobs.some((job) => job.id === id)) { card.item.remove(); this.cards.delete(id); }
     }

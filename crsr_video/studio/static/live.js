@@ -68,7 +68,7 @@ async function receive(data) {
     return;
   }
   const packet = await packetOf(data);
-  if (isHeld) { packet.before.close(); packet.after.close(); } else viewer.show(packet);
+  if (isHeld) { packet.before.close(); packet.part?.close(); } else viewer.show(packet);
   if (level === null) say("");
   if (!document.hidden) send({ command: "shown", number: packet.header.number });
   else document.addEventListener("visibilitychange", () => send({ command: "shown", number: packet.header.number }), { once: true });

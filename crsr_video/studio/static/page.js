@@ -13,15 +13,24 @@ export function element(name, properties = {}, ...children) {
 const MESSAGE_MILLISECONDS = 6000;
 let timer = null;
 
-export function showMessage(text, { isError = false, stays = false } = {}) {
+let act = null;
+
+// Shows a message. `action` is the text of a button in it, and what the button does.
+export function showMessage(text, { isError = false, stays = false, action = null } = {}) {
   clearTimeout(timer);
   byId("message").hidden = !text;
   byId("message").classList.toggle("error", isError);
   byId("message-text").textContent = text;
+  const button = byId("message-action");
+  if (button) {
+    button.hidden = !action;
+    [button.textContent, act] = action ?? ["", null];
+  }
   if (text && !isError && !stays) timer = setTimeout(() => showMessage(""), MESSAGE_MILLISECONDS);
 }
 
 byId("message-close").addEventListener("click", () => showMessage(""));
+byId("message-action")?.addEventListener("click", () => { const run = act; showMessage(""); run?.(); });
 
 export const showError = (text) => showMessage(text, { isError: true });
 

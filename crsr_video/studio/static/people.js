@@ -1,6 +1,6 @@
 // The people of a file: one card each, with a switch and a strength; merging and splitting by hand.
 
-import { get, post, put } from "./api.js";
+import { get, post, put, remove } from "./api.js";
 import { byId, element, showError } from "./page.js";
 
 export class People {
@@ -11,6 +11,7 @@ export class People {
     this.choices = {};
     this.selected = new Set();
     byId("analyse").addEventListener("click", () => this.#analyse());
+    byId("analyse-stop").addEventListener("click", () => this.#stop());
     byId("only").addEventListener("click", () => this.#enhanceOnlySelected());
     byId("everybody").addEventListener("click", () => this.#enhance(() => true));
     byId("merge").addEventListener("click", () => this.#regroup("merge"));
@@ -22,12 +23,15 @@ export class People {
     this.file = file;
     this.people = [];
     this.choices = choices;
-    byId("analyse").hidden = false;
-    byId("analyse-progress").hidden = true;
     this.selected.clear();
-    byId("analyse").disabled = !file;
+    this.#showSearch(file ? "unknown" : "none", 0);
     this.#render();
     if (file) await this.#load();
+  }
+
+  // Asks for the people again, as a search may have ended while the studio did not answer.
+  async reload() {
+    if (this.file) await this.#load().catch((error) => showError(error.message));
   }
 
   // Settings of the people who differ from the default: {"2": {"enabled": false, "strength": 1}}.
@@ -44,10 +48,7 @@ export class People {
   // Follows the progress of an analysis that the events announce.
   async progress(event) {
     if (event.file !== this.file?.id) return;
-    const bar = byId("analyse-progress");
-    bar.hidden = event.state !== "running";
-    bar.value = event.progress;
-    byId("analyse").disabled = event.state === "running";
+    this.#showSearch(event.state, event.progress);
     if (event.state === "failed") showError(event.error);
     if (event.state === "done") {
       try { await this.#load(); } catch (error) { showError(error.message); }
@@ -59,24 +60,39 @@ export class People {
     const found = await get(`/api/files/${file.id}/people`);
     if (file !== this.file) return;
     this.people = found.people;
-    byId("analyse").hidden = found.state === "done";
-    byId("analyse").disabled = found.state === "running" || file.kind === "image";
-    byId("analyse-progress").hidden = found.state !== "running";
-    byId("people-hint").textContent = file.kind === "image" ? "A still picture has no tracks: all faces are enhanced alike."
-      : found.state !== "done" ? "Finding people takes about as long as watching the clip. Each person can then be switched off or get a strength of their own."
-      : this.people.length ? "Click a face here or in the picture to select a person, for example to enhance only this one. Hold Ctrl or Shift to select several."
-        : "No face was found in this file.";
+    this.#showSearch(found.state, byId("analyse-progress").value);
     for (const person of this.people) this.choices[person.id] ??= { enabled: true, strength: 1 };
     this.#render();
     this.onChange();
   }
 
+  // Shows the state of the search: "none" without a file, else "unknown", "running", "done", "cancelled" or "failed".
+  #showSearch(state, progress) {
+    const isRunning = state === "running";
+    const isImage = this.file?.kind === "image";
+    const hadFocus = [byId("analyse"), byId("analyse-stop")].includes(document.activeElement);
+    byId("analyse").hidden = isRunning;
+    byId("analyse").disabled = state === "none";
+    byId("search").hidden = isImage || state === "done";
+    for (const id of ["analyse-progress", "analyse-text", "analyse-stop"]) byId(id).hidden = !isRunning;
+    byId("analyse-progress").value = progress;
+    byId("analyse-text").textContent = isRunning ? `Searching for people: ${Math.round(100 * progress)} %` : "";
+    if (hadFocus) byId(isRunning ? "analyse-stop" : "analyse").focus();
+    byId("people-hint").textContent = isImage ? "All faces of a still picture are enhanced alike."
+      : state !== "done" ? "All faces are enhanced. To treat people differently, find them first, which takes about as long as watching the clip."
+      : this.people.length ? "Click a face here or in the picture to select a person, for example to enhance only this one. Hold Ctrl or Shift to select several."
+        : "No face was found in this file.";
+  }
+
   async #analyse() {
     try {
       await post(`/api/files/${this.file.id}/people`);
-      byId("analyse-progress").hidden = false;
-      byId("analyse").disabled = true;
+      this.#showSearch("running", 0);
     } catch (error) { showError(error.message); }
+  }
+
+  async #stop() {
+    try { await remove(`/api/files/${this.file.id}/people`); } catch (error) { showError(error.message); }
   }
 
   #enhanceOnlySelected() { this.#enhance((id) => this.selected.has(id)); }
@@ -113,7 +129,10 @@ export class People {
     toggle.addEventListener("change", () => { choice.enabled = toggle.checked; this.onChange(); });
     const strength = element("input", { type: "range", id: `person-${person.id}-strength`, min: 0, max: 1, step: 0.05, value: choice.strength,
       ariaLabel: `Strength of person ${person.id}` });
-    strength.addEventListener("input", () => { choice.strength = Number(strength.value); this.onChange(); });
+    const value = element("span", { className: "hint" });
+    const showStrength = () => { value.textContent = `Strength ${Math.round(100 * choice.strength)} %`; };
+    strength.addEventListener("input", () => { choice.strength = Number(strength.value); showStrength(); this.onChange(); });
+    showStrength();
     const image = element("button", { className: "face", id: `person-${person.id}-face`, ariaLabel: `Select person ${person.id}`,
       ariaPressed: String(this.selected.has(person.id)) }, element("img", { src: person.thumbnail, alt: "" }));
     const pick = (event) => {
@@ -124,7 +143,7 @@ export class People {
     };
     image.addEventListener("click", pick);
     const card = element("li", { className: "person" + (this.selected.has(person.id) ? " selected" : "") },
-      image, element("label", {}, toggle, ` Person ${person.id}`), strength);
+      image, element("label", {}, toggle, ` Person ${person.id}`), value, strength);
     card.dataset.person = person.id;
     return card;
   }

@@ -128,7 +128,7 @@ export class Player {
   // Pixels that are worth sending: those of the screen, or all of them when zoomed in.
   #width() {
     const full = Math.min(3840, this.file.width * this.settings().scale);
-    const shown = Math.round(this.viewer.canvas.clientWidth * (window.devicePixelRatio || 1));
+    const shown = Math.ceil(this.viewer.shownWidth(this.file.width, this.file.height) * (window.devicePixelRatio || 1));
     return Math.max(16, this.viewer.zoom === "fit" ? Math.min(full, shown) : full);
   }
 }

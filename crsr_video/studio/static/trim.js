@@ -14,7 +14,6 @@ export class Trim {
 
   open(file, start = 0, end = file.duration) {
     this.file = file;
-    byId("strip").hidden = file.kind === "image";
     this.set(start, end);
   }
 

@@ -3,12 +3,13 @@
 const NEAR_DIVIDER = 14;
 const LOUPE_RADIUS = 90;
 const LOUPE_ZOOM = 3;
+const MIN_LABELLED = 80; // Pixels beside the line that a label needs.
 
 export class Viewer {
   constructor(canvas, { onPickFace, onDivide }) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
-    this.before = this.after = null;
+    this.before = this.part = null; // The picture before, and the part of the picture after that differs.
     this.faces = [];
     this.divider = 0.5;
     this.holdBefore = this.showBoxes = this.showLoupe = false;
@@ -21,20 +22,17 @@ export class Viewer {
     this.#listen();
   }
 
-  show({ before, after, header }) {
-    this.before?.close();
-    this.after?.close();
-    this.before = before;
-    this.after = after;
+  show({ before, part, header }) {
+    this.#free();
+    Object.assign(this, { before, part });
+    [this.size, this.area] = [header.size, header.area];
     this.faces = header.faces ?? [];
-    this.sourceWidth = header.width ?? after?.width;
+    this.sourceWidth = header.width ?? before.width;
     this.draw();
   }
 
   clear() {
-    this.before?.close();
-    this.after?.close();
-    this.before = this.after = null;
+    this.#free();
     this.faces = [];
     this.pan = { x: 0, y: 0 };
     this.draw();
@@ -43,12 +41,13 @@ export class Viewer {
   draw() {
     const ratio = window.devicePixelRatio || 1;
     const { clientWidth, clientHeight } = this.canvas;
-    this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
-    this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
+    const [wide, high] = [clientWidth, clientHeight].map((length) => Math.max(1, Math.round(length * ratio)));
+    if (this.canvas.width !== wide) this.canvas.width = wide; // Even the same size would clear it, which takes time.
+    if (this.canvas.height !== high) this.canvas.height = high;
     const draw = this.context;
     draw.setTransform(ratio, 0, 0, ratio, 0, 0);
     draw.clearRect(0, 0, clientWidth, clientHeight);
-    if (!this.after) return;
+    if (!this.before) return;
     const place = this.#place();
     draw.imageSmoothingEnabled = this.zoom === "fit" || this.zoom === "1";
     this.#picture(place);
@@ -59,7 +58,7 @@ export class Viewer {
   // Where the picture lies on the canvas, in CSS pixels.
   #place() {
     const { clientWidth, clientHeight } = this.canvas;
-    const height = this.sourceWidth * this.after.height / this.after.width;
+    const height = this.sourceWidth * this.size[1] / this.size[0];
     const scale = this.zoom === "fit"
       ? Math.min(clientWidth / this.sourceWidth, clientHeight / height)
       : Number(this.zoom) / (window.devicePixelRatio || 1);
@@ -71,17 +70,55 @@ export class Viewer {
     return { x: (clientWidth - width) / 2 + this.pan.x, y: (clientHeight - top) / 2 + this.pan.y, width, height: top };
   }
 
-  #picture({ x, y, width, height }) {
+  #free() {
+    this.before?.close();
+    this.part?.close();
+    this.before = this.part = null;
+  }
+
+  // Draws the picture before, or the one after: the one before with the part that differs over it.
+  #whole({ x, y, width, height }, isAfter) {
     const draw = this.context;
-    const split = this.holdBefore ? width : width * this.divider;
-    draw.drawImage(this.after, x, y, width, height);
-    draw.save();
-    draw.beginPath();
-    draw.rect(x, y, split, height);
-    draw.clip();
     draw.drawImage(this.before, x, y, width, height);
-    draw.restore();
+    if (!isAfter || !this.part) return;
+    const [across, down] = [width / this.size[0], height / this.size[1]];
+    const [left, top, wide, high] = this.area;
+    draw.drawImage(this.part, x + left * across, y + top * down, wide * across, high * down);
+  }
+
+  // Width on the screen, in CSS pixels, of a whole picture with these proportions.
+  shownWidth(width, height) {
+    return Math.min(this.canvas.clientWidth, this.canvas.clientHeight * width / height);
+  }
+
+  #label(text, x, y, isLeft) {
+    const draw = this.context;
+    draw.font = "600 13px system-ui, sans-serif";
+    const width = draw.measureText(text).width + 12;
+    const left = isLeft ? x - width - 8 : x + 8;
+    draw.fillStyle = "#000a";
+    draw.fillRect(left, y, width, 22);
+    draw.fillStyle = "#fff";
+    draw.fillText(text, left + 6, y + 15.5);
+  }
+
+  #picture(place) {
+    const { x, y, width, height } = place;
+    const draw = this.context;
+    const split = width * this.divider;
+    this.#whole(place, false);
+    if (!this.holdBefore) {
+      draw.save();
+      draw.beginPath();
+      draw.rect(x + split, y, width - split, height);
+      draw.clip();
+      this.#whole(place, true);
+      draw.restore();
+    }
+    const top = Math.max(0, y) + 8;
+    if (split > MIN_LABELLED) this.#label("Before", x + split, top, true);
     if (this.holdBefore) return;
+    if (width - split > MIN_LABELLED) this.#label("After", x + split, top, false);
     draw.fillStyle = "#ffffffd0";
     draw.fillRect(x + split - 1, y, 2, height);
     draw.beginPath();
@@ -112,9 +149,9 @@ export class Viewer {
     draw.beginPath();
     draw.arc(this.pointer.x, this.pointer.y, LOUPE_RADIUS, 0, 7);
     draw.clip();
-    const image = this.holdBefore || u < this.divider ? this.before : this.after;
-    draw.drawImage(image, this.pointer.x - u * width * LOUPE_ZOOM, this.pointer.y - v * height * LOUPE_ZOOM,
-      width * LOUPE_ZOOM, height * LOUPE_ZOOM);
+    const place = { x: this.pointer.x - u * width * LOUPE_ZOOM, y: this.pointer.y - v * height * LOUPE_ZOOM,
+      width: width * LOUPE_ZOOM, height: height * LOUPE_ZOOM };
+    this.#whole(place, !this.holdBefore && u >= this.divider);
     draw.restore();
     draw.strokeStyle = "#ffffffd0";
     draw.beginPath();
@@ -126,7 +163,7 @@ export class Viewer {
     let drag = null;
     const at = (event) => ({ x: event.offsetX, y: event.offsetY });
     this.canvas.addEventListener("pointerdown", (event) => {
-      if (!this.after) return;
+      if (!this.before) return;
       drag = { divider: this.#isNearDivider(event) && !this.holdBefore, start: at(event), pan: { ...this.pan }, moved: false };
       this.canvas.setPointerCapture(event.pointerId);
     });
@@ -142,7 +179,7 @@ export class Viewer {
         }
         else if (drag.moved) this.pan = { x: drag.pan.x + moved.x, y: drag.pan.y + moved.y };
       }
-      else if (this.after) this.canvas.style.cursor = this.#isNearDivider(event) ? "ew-resize" : "";
+      else if (this.before) this.canvas.style.cursor = this.#isNearDivider(event) ? "ew-resize" : "";
       if (drag || this.showLoupe) this.draw();
     });
     this.canvas.addEventListener("pointerup", (event) => {
@@ -158,7 +195,7 @@ export class Viewer {
   }
 
   #pick(event) {
-    if (!this.after) return;
+    if (!this.before) return;
     const { x, y, width, height } = this.#place();
     const u = (event.offsetX - x) / width;
     const v = (event.offsetY - y) / height;

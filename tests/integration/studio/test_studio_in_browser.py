@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -203,6 +202,55 @@ def test_one_click_enhances_only_the_selected_person(page):
     expect(page.locator("#command")).not_to_contain_text("--face")
 
 
+def test_people_are_merged_and_split_by_hand(page):
+    open_file(page, "two_faces_cut.mp4")
+    find = page.get_by_role("button", name="Find the people")
+    if find.is_visible():
+        find.click()
+    page.get_by_role("button", name="Select person 1").click(timeout=SLOW)
+    page.get_by_role("button", name="Split selected").click()
+    expect(page.locator(".person")).to_have_count(3)
+    page.get_by_role("button", name="Select person 1").click()
+    page.get_by_role("button", name="Select person 2").click(modifiers=["Control"])
+    page.get_by_role("button", name="Merge selected").click()
+    expect(page.locator(".person")).to_have_count(2)
+
+
+def test_the_tracks_that_the_command_needs_are_saved_beside_the_file(page, folder):
+    open_file(page, "two_faces_cut.mp4")
+    find = page.get_by_role("button", name="Find the people")
+    if find.is_visible():
+        find.click()
+    page.get_by_label("Person 1", exact=True).uncheck(timeout=SLOW)
+    expect(page.locator("#tracks")).to_contain_text("needs two_faces_cut.tracks.json")
+    page.get_by_role("button", name="Save it").click()
+    expect(page.locator("#tracks")).to_contain_text("is saved beside the file")
+    assert (folder / "two_faces_cut.tracks.json").is_file()
+    page.get_by_label("Person 1", exact=True).check()
+    expect(page.locator("#tracks")).to_be_hidden()
+
+
+def test_a_file_is_found_again_as_it_was_left(page):
+    open_file(page, "portrait.mp4")
+    page.locator("#scrub").fill("25")
+    page.wait_for_load_state("networkidle")
+    page.get_by_role("button", name="Start here").click()
+    open_file(page, "two_faces_cut.mp4")
+    expect(page.locator("#range")).to_have_text("The whole file is exported.")
+    open_file(page, "portrait.mp4")
+    expect(page.locator("#clock")).to_have_text("0:01.000")
+    expect(page.locator("#range")).to_contain_text("From 0:01.000")
+    page.get_by_role("button", name="Whole file").click()
+    expect(page.locator("#range")).to_have_text("The whole file is exported.")
+
+
+def test_space_plays_right_after_a_file_was_opened(page):
+    open_file(page, "portrait.mp4")
+    page.keyboard.press("Space")
+    expect(page.locator("#play")).to_have_text("Pause")
+    page.keyboard.press("Space")
+
+
 # Export ---------------------------------------------------------------------------------------
 
 
@@ -376,26 +424,29 @@ def test_the_description_of_the_api_is_shown_without_a_network(page, studio):
     assert all(url.startswith(studio.address.split("?")[0]) for url in requests)
 
 
-def test_ctrl_c_stops_the_studio_and_the_next_one_continues_the_export(browser, folder, tmp_path):
+@pytest.mark.parametrize("end", [Studio.stop, Studio.kill])
+def test_the_next_studio_continues_the_export_of_one_that_ended(browser, folder, tmp_path, end):
+    """Whether it was stopped with Ctrl-C or killed."""
     studio = Studio(folder, tmp_path / "work")
     page = browser.new_page()
     page.goto(studio.address)
     open_file(page, "portrait.mp4")
     page.get_by_label("Size of the result").select_option("2 times larger")
-    page.get_by_label("Save as").fill("continued.mp4")
+    name = f"{end.__name__}ped.mp4"
+    page.get_by_label("Save as").fill(name)
     page.get_by_role("button", name="Export", exact=True).click()
     page.get_by_role("button", name="Play", exact=True).click()
     page.get_by_role("tab", name="Queue").click()
     expect(page.locator(".job")).to_have_attribute("data-state", "running", timeout=SLOW)
     began = time.monotonic()
-    studio.stop()
+    end(studio)
     assert time.monotonic() - began < 5
     expect(page.locator("#message")).to_contain_text("does not answer")
-    assert not (folder / "continued.mp4").exists()
+    assert not (folder / name).exists()
     studio = Studio(folder, tmp_path / "work")
     page.goto(studio.address)
     page.get_by_role("tab", name="Queue").click()
     page.locator("[data-state=done]").wait_for(timeout=2 * SLOW)
-    assert Path(folder / "continued.mp4").exists()
+    assert (folder / name).exists()
     page.close()
     studio.kill()

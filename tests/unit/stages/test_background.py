@@ -13,6 +13,7 @@ from crsr_video.networks import BackgroundNetwork
 from crsr_video.runtime.loading import BackgroundPredictor
 from crsr_video.runtime.placement import Placement
 from crsr_video.stages.background import Background
+from crsr_video.types import Frame
 from tests.support.frames import ALL, LAYOUTS, make_frame, positions, same_planes
 
 PLACEMENT = Placement(torch.device("cpu"), torch.float32, "for tests")
@@ -107,3 +108,53 @@ def test_faces_stay_as_they_were_pasted(rng):
         outside = mask(pasted) == 0
         assert (new[outside] != old[outside]).mean() > 0.5
     assert done.changed == pasted.changed
+
+
+class Nothing:
+    """Stands in for the network, and changes nothing."""
+
+    reach = 8
+
+    def __call__(self, picture: np.ndarray, scale: int) -> np.ndarray:
+        height, width = picture.shape[:2]
+        return np.zeros((height * scale, width * scale, 3), np.float32)
+
+
+def noisy(rng: np.random.Generator, left: int = 0) -> Frame:
+    """Return a frame of a square with noise, whose left edge is at this column."""
+    frame = make_frame("yuv444p", 64, 96, rng)
+    luma = np.full((64, 96), 90.0)
+    luma[16:48, left + 10 : left + 42] = 160
+    noise = rng.normal(0, 1.5, (3, 64, 96))
+    planes = (luma + noise[0], 128 + noise[1], 128 + noise[2])
+    return frame.with_components(tuple(np.rint(plane).astype(np.uint8) for plane in planes))
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_noise_of_a_still_picture_flickers_less(scale, rng):
+    frames = [noisy(rng) for _ in range(8)]
+    large = [enlarge(frame, scale, "cubic").components[0].astype(float) for frame in frames]
+    background = Background(Nothing())
+    done = [
+        background.treat(frame, enlarge(frame, scale, "cubic")).components[0].astype(float)
+        for frame in frames
+    ]
+    before, after = (np.abs(np.diff(np.stack(series), axis=0)).mean() for series in (large, done))
+    assert after < 0.8 * before
+
+
+def test_a_moving_edge_leaves_no_trace(rng):
+    background = Background(Nothing())
+    for left in (0, 8, 16, 24):
+        frame = noisy(rng, left)
+        done = background.treat(frame, frame).components[0].astype(int)
+        assert np.abs(done - frame.components[0])[:, left : left + 10].max() <= 5
+
+
+def test_frames_after_a_reset_do_not_depend_on_those_before(rng):
+    first, second = noisy(rng), noisy(rng)
+    background = Background(Nothing())
+    background.treat(first, first)
+    assert not same_planes(background.treat(second, second), second)
+    background.reset()
+    assert same_planes(background.treat(second, second), second)

@@ -10,7 +10,7 @@ from crsr_video.studio.workspace import Workspace
 from tests.support.disks import enlarge, small_disk
 from tests.support.paths import PORTRAIT
 from tests.support.studio import ADDRESS, HOST, TOKEN, file_id
-from tests.support.video import make_video
+from tests.support.video import make_video, repeat_video
 from tests.support.waiting import wait_until
 
 
@@ -74,6 +74,19 @@ def test_a_clip_without_faces_has_no_people(client: TestClient, folder: Path) ->
     assert client.post(f"/api/files/{empty}/people").status_code == 202
     wait_until(lambda: client.get(f"/api/files/{empty}/people").json()["state"] == "done")
     assert client.get(f"/api/files/{empty}/people").json()["people"] == []
+
+
+@pytest.mark.processes
+def test_a_search_for_people_can_be_stopped_and_begun_again(
+    client: TestClient, folder: Path
+) -> None:
+    repeat_video(folder / "portrait.mp4", 20).rename(folder / "long.mp4")
+    people = f"/api/files/{file_id(client, 'long.mp4')}/people"
+    assert client.post(people).status_code == 202
+    assert client.delete(people).status_code == 204
+    wait_until(lambda: client.get(people).json()["state"] == "unknown")
+    assert client.post(people).status_code == 202
+    assert client.get(people).json()["state"] == "running"
 
 
 def test_a_file_that_vanishes_between_two_frames_gives_a_clear_message(

@@ -238,9 +238,18 @@ def test_the_command_line_of_an_export(client: TestClient, folder: Path) -> None
     }
     answer = client.post("/api/command", json=export).json()
     assert answer["command"] == (
-        f"crsr-video enhance {folder}/portrait.mp4 -o {folder}/portrait.enhanced.mp4 "
+        f"cd {folder} && crsr-video enhance portrait.mp4 -o portrait.enhanced.mp4 "
         "--strength 0.5 --scale 2 --background restore --start 1.000 --duration 1.000 --for share"
     )
+
+
+def test_the_command_of_an_upload_names_the_users_own_copy(client: TestClient) -> None:
+    content = PORTRAIT.read_bytes()
+    number = client.post("/api/files", params={"name": "my clip.mp4"}, content=content).json()["id"]
+    answer = client.post("/api/command", json={"file": number}).json()
+    assert answer["command"] == "crsr-video enhance 'my clip.mp4' -o 'my clip.enhanced.mp4'"
+    assert client.get(f"/api/files/{number}/tracks").status_code == 404
+    assert client.post(f"/api/files/{number}/tracks").status_code == 404
 
 
 def test_an_export_runs_and_its_result_can_be_opened(client: TestClient, folder: Path) -> None:
@@ -351,7 +360,19 @@ def test_people_are_found_switched_off_split_and_merged(folder: Path, tmp_path: 
         merged = client.put(f"/api/files/{two_faces}/people", json=merge).json()["people"]
         assert [person["tracks"] for person in merged] == [[1, 2], [3]]
         command = client.post("/api/command", json={"file": two_faces, "settings": off}).json()
-        assert "--face 1=off" in command["command"]
+        assert "--tracks two_faces_cut.tracks.json --face 1=off" in command["command"]
+        assert (command["tracks"], command["tracks_are_saved"]) == (
+            "two_faces_cut.tracks.json",
+            False,
+        )
+        saved = client.post(f"/api/files/{two_faces}/tracks").json()["path"]
+        assert Path(saved) == folder / "two_faces_cut.tracks.json"
+        assert client.get(f"/api/files/{two_faces}/tracks").content == Path(saved).read_bytes()
+        again = client.post("/api/command", json={"file": two_faces, "settings": off}).json()
+        assert again["tracks_are_saved"]
+        client.put(f"/api/files/{two_faces}/people", json=split)
+        other = client.post("/api/command", json={"file": two_faces, "settings": off}).json()
+        assert other["tracks"] == "two_faces_cut.tracks-2.json"
         unknown = {"action": "merge", "people": [99]}
         assert client.put(f"/api/files/{two_faces}/people", json=unknown).status_code == 422
 
