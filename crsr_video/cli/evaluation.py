@@ -180,7 +180,7 @@ def evaluate_results(
 
 
 @command("evaluate-background", short_help="Measure the network for whole frames.")
-@click.argument("pictures", type=_FOLDER)
+@click.argument("source", type=_EXISTING)
 @section(
     "Options",
     option(
@@ -188,24 +188,29 @@ def evaluate_results(
         type=_EXISTING,
         help="Measure this training run or .safetensors file.  [default: the shipped weights]",
     ),
-    option("--limit", type=WholeNumber(1), help="Measure only this many pictures."),
+    option("--limit", type=WholeNumber(1), help="Measure only this many pictures or frames."),
     option("--threads", type=WholeNumber(1), default=1, help="CPU threads of the networks."),
 )
-def evaluate_background(
-    pictures: Path, model: Path | None, limit: int | None, threads: int
-) -> None:
-    """Degrade and restore PICTURES that were not used in training, at scales 1, 2 and 4.
+def evaluate_background(source: Path, model: Path | None, limit: int | None, threads: int) -> None:
+    """Measure the network on SOURCE: a folder of pictures, or a video.
 
-    The results are compared with Lanczos enlargement, and at scale 1 with the degraded input.
+    Pictures that were not used in training are degraded and restored at scales 1, 2 and 4. The
+    results are compared with Lanczos enlargement, and at scale 1 with the degraded input. For a
+    video, the flicker of the result at scale 1 is given, relative to that of the video.
 
     \b
     crsr-video evaluate-background heldout --model run
+    crsr-video evaluate-background clip.mp4 --limit 24
     """
     # Imported here because torch takes seconds, and wrong options should fail at once.
     from crsr_video.evaluation import background
 
     process.limit_research_threads(threads)
-    click.echo(background.as_text(background.measure(pictures, model, limit)))
+    if source.is_dir():
+        click.echo(background.as_text(background.measure(source, model, limit)))
+    else:
+        row = background.measure_flicker(source, model, limit)
+        click.echo(background.flicker_as_text(row))
 
 
 @command("evaluate-paper", short_help="Compare the method of the paper with its baselines.")

@@ -1,8 +1,14 @@
-"""Compare the network for whole frames with Lanczos enlargement, on pictures that are degraded."""
+"""Measure the network for whole frames.
+
+On pictures that are degraded, it is compared with Lanczos enlargement. On videos, the flicker of
+its results is measured.
+"""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +19,20 @@ from crsr_video import weights
 from crsr_video.errors import InputError
 from crsr_video.evaluation.models import STLPIPS
 from crsr_video.evaluation.samples import FIXED
+from crsr_video.evaluation.video_measures import FlickerMeasurement, Steadiness, flow_between
 from crsr_video.formatting import markdown_table
 from crsr_video.imaging.psnr import psnr
+from crsr_video.imaging.resampling import sample
 from crsr_video.imaging.upscaling import enlarge
 from crsr_video.io.pictures import as_rgb, from_rgb
+from crsr_video.io.reader import Reader
 from crsr_video.networks import BackgroundNetwork
 from crsr_video.runtime.loading import BackgroundPredictor
 from crsr_video.runtime.placement import place
 from crsr_video.stages.background import Background
 from crsr_video.training.prepare import picture_files, read_picture
 from crsr_video.training.session import read_run
-from crsr_video.types import Bytes
+from crsr_video.types import Bytes, FloatPicture, Frame
 
 INPUTS = ("clean", "mild", "H.264 crf 33")
 """Keys of `FIXED`."""
@@ -33,6 +42,23 @@ _LARGEST = 256
 """Largest side of the measured pictures. ST-LPIPS takes most of the time."""
 _MEGAPIXEL = 1024
 """Side of the picture with which the time is measured."""
+
+
+_TILE = 192
+"""Side in pixels of the tiles of a frame whose motion and flicker are measured."""
+
+
+@dataclass(frozen=True)
+class BackgroundFlicker:
+    """Results for one video at scale 1, relative to the video itself."""
+
+    flicker: float
+    """Change from frame to frame that motion does not explain."""
+    flicker_at_equal_sharpness: float
+    gain: float
+    """RMS of the fine detail."""
+    milliseconds: float
+    """CPU time for each frame."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +104,77 @@ def measure(
         for milliseconds in [_milliseconds(background, scale)]
         for name in INPUTS
     ]
+
+
+def measure_flicker(
+    video: Path, model: Path | None = None, frames: int | None = None
+) -> BackgroundFlicker:
+    """Treat a video at scale 1, and measure its flicker in tiles.
+
+    Args:
+        video: The video.
+        model: A training run or a safetensors file. Defaults to the shipped weights.
+        frames: Number of frames. Defaults to one second of 25 frames.
+
+    Raises:
+        InputError: The video cannot be read, or is too small or too short.
+    """
+    background = Background(BackgroundPredictor(_network(model), place()))
+    tiles: dict[tuple[int, int], _Tile] = defaultdict(_Tile)
+    spent: list[float] = []
+    with Reader(video) as reader:
+        for frame in islice(_frames(reader), frames or 25):
+            begin = time.process_time()
+            done = background.treat(frame, frame)
+            spent.append(time.process_time() - begin)
+            before, after = (_as_floats(picture) for picture in (frame, done))
+            for y in range(0, frame.height - _TILE + 1, _TILE):
+                for x in range(0, frame.width - _TILE + 1, _TILE):
+                    where = slice(y, y + _TILE), slice(x, x + _TILE)
+                    tiles[y, x].push(before[where], after[where])
+    used = [tile.series for tile in tiles.values() if tile.series["before"].change]
+    if not used:
+        raise InputError(f"{video}: too small, too short or too restless to measure flicker")
+    # Tiles count by their flicker and detail, as if the whole frame were one picture.
+    change = {name: sum(np.mean(tile[name].change) for tile in used) for name in used[0]}
+    equal = sum(np.mean(tile["after"].equal_change) for tile in used)
+    detail = {name: sum(np.mean(tile[name].detail) for tile in used) for name in used[0]}
+    return BackgroundFlicker(
+        float(change["after"] / change["before"]),
+        float(equal / change["before"]),
+        float(np.sqrt(detail["after"] / detail["before"])),
+        1e3 * float(np.mean(spent)),
+    )
+
+
+def flicker_as_text(row: BackgroundFlicker) -> str:
+    """Return the flicker of a video as a Markdown table."""
+    header = ["flicker", "equally sharp", "gain", "ms/frame"]
+    values = (row.flicker, row.flicker_at_equal_sharpness, row.gain)
+    return markdown_table(header, [[*(f"{v:.3f}" for v in values), f"{row.milliseconds:.0f}"]], ())
+
+
+class _Tile:
+    """A part of the frame, before and after."""
+
+    def __init__(self) -> None:
+        self.series = {"before": Steadiness(), "after": Steadiness()}
+        self._measurement = FlickerMeasurement("before")
+        self._previous: FloatPicture | None = None
+
+    def push(self, before: FloatPicture, after: FloatPicture) -> None:
+        """Measure the next frame."""
+        previous, self._previous = self._previous, before
+        flow = None if previous is None else flow_between(previous, before)
+        self._measurement.push(self.series, {"before": before, "after": after}, flow)
+
+
+def _frames(reader: Reader) -> Iterator[Frame]:
+    return (item for item in reader if isinstance(item, Frame))
+
+
+def _as_floats(frame: Frame) -> FloatPicture:
+    return sample(frame, np.eye(2, 3), frame.width, frame.height).clip(0, 1)
 
 
 def as_text(rows: Sequence[BackgroundRow]) -> str:

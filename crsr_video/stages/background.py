@@ -149,10 +149,10 @@ class Background:
             moved = _remapped(earlier.picture, x, y) - picture
             share = _EARLIER_SHARE * _likeness(moved)
             if scale > 1:
-                size = change.shape[1::-1]
-                x, y = (scale * (cv2.resize(way, size) + 0.5) - 0.5 for way in (x, y))
-                moved = cv2.resize(moved, size, interpolation=cv2.INTER_CUBIC)
-                share = cv2.resize(share, size)
+                size = change.shape[1], change.shape[0]
+                x, y = (_scaled_places(way, size, scale) for way in (x, y))
+                moved = np.asarray(cv2.resize(moved, size, interpolation=cv2.INTER_CUBIC))
+                share = np.asarray(cv2.resize(share, size))
             known = _remapped(earlier.change, x, y)
             change = change + share[..., None] * (known + moved - change)
         self._earlier[place] = _Earlier(seen, change.astype(np.float16))
@@ -173,6 +173,12 @@ def _motion(before: HalfFloats, now: FloatPicture) -> tuple[FloatPicture, FloatP
     return np.where(counts, motion.x, columns), np.where(counts, motion.y, rows)
 
 
+def _scaled_places(places: FloatPicture, size: tuple[int, int], scale: int) -> FloatPicture:
+    """Return rows or columns for the enlarged picture of this width and height."""
+    scaled: FloatPicture = scale * (np.asarray(cv2.resize(places, size)) + 0.5) - 0.5
+    return scaled.astype(np.float32)
+
+
 def _remapped(picture: HalfFloats, x: FloatPicture, y: FloatPicture) -> FloatPicture:
     floats = picture.astype(np.float32)
     done: FloatPicture = cv2.remap(floats, x, y, cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE)
@@ -182,7 +188,8 @@ def _remapped(picture: HalfFloats, x: FloatPicture, y: FloatPicture) -> FloatPic
 def _likeness(difference: FloatPicture) -> FloatPicture:
     """Return how much alike two pictures are at each pixel, 0 to 1, given their difference."""
     mean = _mean(np.abs(difference @ _LUMA))
-    return np.clip((_OTHER - mean) / (_OTHER - _SAME), 0, 1)
+    likeness: FloatPicture = np.clip((_OTHER - mean) / (_OTHER - _SAME), 0, 1)
+    return likeness
 
 
 def _mean(luma: FloatPicture) -> FloatPicture:

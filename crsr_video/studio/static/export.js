@@ -71,7 +71,9 @@ export class ExportForm {
     try {
       const { command, output, tracks, tracks_are_saved } = await post("/api/command", this.#export());
       if (number !== this.changes) return;
-      byId("command").textContent = command;
+      // Each word stays on one line. The text is that of the command, with its spaces.
+      byId("command").replaceChildren(...command.split(" ").flatMap((word, index) =>
+        [index ? " " : "", element("span", { textContent: word })]));
       const [, folder, name] = output.match(/^(.*)[\\/]([^\\/]*)$/);
       if (!byId("output").dataset.edited) byId("output").value = name;
       byId("output-folder").textContent = this.player.file.uploaded

@@ -24,7 +24,7 @@ export function showMessage(text, { isError = false, stays = false, action = nul
   const button = byId("message-action");
   if (button) {
     button.hidden = !action;
-    [button.textContent, act] = action ?? ["", null];
+    [button.textContent, act] = action ?? ["Show", null];
   }
   if (text && !isError && !stays) timer = setTimeout(() => showMessage(""), MESSAGE_MILLISECONDS);
 }
