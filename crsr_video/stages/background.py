@@ -151,8 +151,10 @@ class Background:
             if scale > 1:
                 size = change.shape[1], change.shape[0]
                 x, y = (_scaled_places(way, size, scale) for way in (x, y))
-                moved = np.asarray(cv2.resize(moved, size, interpolation=cv2.INTER_CUBIC))
-                share = np.asarray(cv2.resize(share, size))
+                moved = np.asarray(
+                    cv2.resize(moved, size, interpolation=cv2.INTER_CUBIC), np.float32
+                )
+                share = np.asarray(cv2.resize(share, size), np.float32)
             known = _remapped(earlier.change, x, y)
             change = change + share[..., None] * (known + moved - change)
         self._earlier[place] = _Earlier(seen, change.astype(np.float16))
@@ -175,8 +177,8 @@ def _motion(before: HalfFloats, now: FloatPicture) -> tuple[FloatPicture, FloatP
 
 def _scaled_places(places: FloatPicture, size: tuple[int, int], scale: int) -> FloatPicture:
     """Return rows or columns for the enlarged picture of this width and height."""
-    scaled: FloatPicture = scale * (np.asarray(cv2.resize(places, size)) + 0.5) - 0.5
-    return scaled.astype(np.float32)
+    enlarged = np.asarray(cv2.resize(places, size), np.float32)
+    return scale * (enlarged + 0.5) - 0.5
 
 
 def _remapped(picture: HalfFloats, x: FloatPicture, y: FloatPicture) -> FloatPicture:
