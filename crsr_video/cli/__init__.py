@@ -24,8 +24,6 @@ import click
 from crsr_video import __version__
 from crsr_video.cli import (
     benchmarks,
-    configuration,
-    doctor,
     enhance,
     evaluation,
     installation,
@@ -105,8 +103,8 @@ def _fail(message: str, code: int) -> NoReturn:
         "Live": (live.live,),
         "Editors and FFmpeg": (plugins.plugin, plugins.ffmpeg_args, plugins.serve),
         "Installation": (
-            doctor.doctor,
-            configuration.config,
+            installation.doctor,
+            installation.config,
             installation.models,
             installation.completion,
         ),

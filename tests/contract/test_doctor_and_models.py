@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import crsr_video
-from crsr_video.cli.doctor import OPTIONAL_PARTS
+from crsr_video.cli.installation import OPTIONAL_PARTS
 from crsr_video.networks import onednn
 from tests.support.cli import run
 from tests.support.paths import ROOT
