@@ -54,7 +54,7 @@ _encoder_options = section(
         option(
             "--strict",
             is_flag=True,
-            help="Fail before anything is written if something of INPUT cannot be kept in full.",
+            help="Fail, and write nothing, if something of INPUT cannot be kept in full.",
         ),
     ),
 )

@@ -15,7 +15,7 @@ from crsr_video.config import Config, OutputSettings, ReadSettings
 from crsr_video.errors import InputError
 from crsr_video.io.containers import BY_SUFFIX
 from crsr_video.io.output_file import OutputFile
-from crsr_video.io.output_plan import OutputPlan
+from crsr_video.io.output_plan import OutputPlan, plan_output, refuse_losses
 from crsr_video.io.reader import Reader, ReadReport
 from crsr_video.io.writer import Writer
 from crsr_video.jobs.file import FileRun, Summary
@@ -35,6 +35,8 @@ class DeferredWriter:
     Args:
         writer: Writes the result.
         source: The file that all frames and packets come from, from its beginning.
+        settings: If they are strict, and the plan of the writer loses something, an error is raised
+            in place of the first frame that is written.
         on_frame: Called after each frame that is written again, with their number so far.
         on_notice: Called with a notice if many frames are written again.
     """
@@ -43,10 +45,12 @@ class DeferredWriter:
         self,
         writer: Writer,
         source: Path,
+        settings: OutputSettings | None = None,
         on_frame: Callable[[int], None] = lambda _: None,
         on_notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._writer, self._source = writer, source
+        self._settings = settings or OutputSettings()
         self._on_frame, self._on_notice = on_frame, on_notice
         self._frames = self._packets = 0
         self.is_unchanged = True
@@ -72,9 +76,11 @@ class DeferredWriter:
 
         Raises:
             InputError: The source has less content than before.
+            OutputError: Something is lost although the settings are strict.
         """
         if not self.is_unchanged:
             return
+        refuse_losses(self._writer.plan, self._settings)
         self.is_unchanged = False
         frames, packets = self._frames, self._packets
         if not (frames or packets):
@@ -108,21 +114,21 @@ def enhance_video(run: FileRun) -> Summary:
         reader = stack.enter_context(
             Reader(source, start=job.start, duration=job.duration, settings=config.reading)
         )
+        lenient = replace(config.output, strict=False)
+        plan = plan_output(reader.source, run.output, lenient, scale=config.scale)
+        may_be_copied = _may_be_copied(source, plan, config)
+        if not may_be_copied:
+            refuse_losses(plan, config.output)
         # The encoder is opened before the networks, so that an impossible output fails at once.
         writer = stack.enter_context(
-            Writer(
-                run.output,
-                reader.source,
-                config.output,
-                scale=config.scale,
-                overwrite=job.overwrite,
-            )
+            Writer(run.output, reader.source, config.output, plan=plan, overwrite=job.overwrite)
         )
-        plan = writer.plan
         reports = _reports(run, plan.path)
-        may_be_copied = _may_be_copied(source, plan, config)
         if not may_be_copied:  # Nothing is lost in a copy.
             notices.add(*writer.notices)
+        elif config.output.strict and plan.notices:
+            lost = "; ".join(plan.notices)
+            notices.add(f"`strict` refuses the result as soon as a frame is changed: {lost}")
         replay = pipeline.replay_for(config, reader.path, reader.info, shift=reader.source.shift)
         chooses_people = bool(config.faces.people) or config.faces.only is not None
         if replay is None and chooses_people and reader.path.is_file():
@@ -143,7 +149,7 @@ def enhance_video(run: FileRun) -> Summary:
             finished += 1
             report_progress(finished)
 
-        deferred = DeferredWriter(writer, Path(source), report_progress, notices.add)
+        deferred = DeferredWriter(writer, Path(source), config.output, report_progress, notices.add)
         runner = Runner(reader, frames, deferred if may_be_copied else writer, on_frame=count)
         runner.run()
         report = reader.report

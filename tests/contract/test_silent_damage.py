@@ -9,10 +9,13 @@ import av
 import pytest
 
 import crsr_video
-from crsr_video.config import Config
+from crsr_video import pipeline
+from crsr_video.config import Config, OutputSettings
+from crsr_video.errors import OutputError
 from crsr_video.io.reader import Reader, ReadReport
 from crsr_video.types import Frame
-from tests.support.mp4_boxes import clap, with_box
+from tests.integration.fuzz.judge import OneFace
+from tests.support.mp4_boxes import clap, dolby_vision, with_box
 from tests.support.video import make_video
 
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
@@ -169,3 +172,29 @@ def test_a_copy_loses_nothing_and_says_nothing(tmp_path: Path, suffix: str) -> N
     assert done.is_copy
     assert (said, done.notices) == ([], ())
     assert done.output.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("has_face", [False, True])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_strict_allows_a_copy_and_refuses_a_changed_frame(
+    tmp_path: Path, suffix: str, has_face: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_video(tmp_path / f"in{suffix}", size=(96, 96), chapters=suffix == ".mkv")
+    if suffix == ".mkv":
+        source.write_bytes(source.read_bytes().replace(b"\x43\x7c\x83und", b"\x43\x7c\x83ger"))
+    else:
+        with_box(source, dolby_vision())
+    if has_face:
+        monkeypatch.setattr(pipeline, "replay_for", lambda *_, **__: OneFace())
+    config = Config.from_options(
+        model="identity", device="cpu", precision="fp32", output=OutputSettings(strict=True)
+    )
+    said, target = list[str](), tmp_path / f"out{suffix}"
+    if has_face:
+        with pytest.raises(OutputError, match=r"because of `strict`: not kept: (Dolby|languages)"):
+            crsr_video.enhance(source, target, config=config, on_notice=said.append)
+        assert list(tmp_path.iterdir()) == [source]
+    else:
+        assert crsr_video.enhance(source, target, config=config, on_notice=said.append).is_copy
+        assert target.read_bytes() == source.read_bytes()
+    assert any("as soon as a frame is changed" in line for line in said)

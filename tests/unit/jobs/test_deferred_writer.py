@@ -35,7 +35,7 @@ def write(source: Path, target: Path, first_changed: int, seen: list[int]) -> No
         Reader(source) as reader,
         Writer(target, reader.source, LOSSLESS) as writer,
     ):
-        deferred = DeferredWriter(writer, source, seen.append)
+        deferred = DeferredWriter(writer, source, on_frame=seen.append)
         number = 0
         for item in reader:
             if isinstance(item, Frame):
