@@ -142,7 +142,7 @@ class Background:
     def _steadied(
         self, place: Hashable, picture: FloatPicture, change: FloatPicture, scale: int
     ) -> FloatPicture:
-        """Return a change with which the result is averaged along the motion."""
+        """Average a change with the earlier ones along the motion, in place, and return it."""
         seen, earlier = picture.astype(np.float16), self._earlier.get(place)
         if earlier is not None and earlier.change.shape == change.shape:
             x, y = _motion(earlier.picture, picture)
@@ -156,7 +156,7 @@ class Background:
                 )
                 share = np.asarray(cv2.resize(share, size), np.float32)
             known = _remapped(earlier.change, x, y)
-            change = change + share[..., None] * (known + moved - change)
+            change += share[..., None] * (known + moved - change)
         self._earlier[place] = _Earlier(seen, change.astype(np.float16))
         return change
 

@@ -1,5 +1,6 @@
 """The studio in a real browser: every step of enhancing a clip, and errors."""
 
+import base64
 import shutil
 import time
 
@@ -22,6 +23,23 @@ pytestmark = [
 SLOW = 60_000
 """Milliseconds that an export or a search for people may take on a busy machine."""
 FRAME = 0.04
+DIFFERS = """() => {
+    const canvas = document.getElementById("picture");
+    const { width, height } = canvas;
+    const read = () => canvas.getContext("2d").getImageData(0, 40, width, height - 40);
+    const key = (name) => document.dispatchEvent(new KeyboardEvent(name, { key: "b" }));
+    const after = read().data;
+    key("keydown");
+    const before = read().data;
+    key("keyup");
+    let most = 0;
+    for (let i = 0; i < after.length; i++) {
+        const column = Math.floor(i / 4) % width;
+        if (column > 0.6 * width) most = Math.max(most, Math.abs(after[i] - before[i]));
+    }
+    return most > 8;
+}"""
+"""Whether the picture on the screen differs from the one before, right of the line."""
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +107,33 @@ def wait_for_frame(page: Page, act) -> None:
     with page.expect_response("**/frame"):
         act()
     page.wait_for_timeout(150)
+
+
+def drop(page: Page, data: bytes, names: list[str]) -> None:
+    """Drop files with the same content onto the page."""
+    script = """([text, names]) => {
+        const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+        const transfer = new DataTransfer();
+        for (const name of names) transfer.items.add(new File([bytes], name));
+        document.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
+    }"""
+    page.evaluate(script, [base64.b64encode(data).decode(), names])
+
+
+def test_a_clip_that_is_dropped_and_played_is_enhanced_while_it_plays(browser, tmp_path):
+    """A stranger opens the studio, drags a clip in, and presses Play."""
+    (tmp_path / "videos").mkdir()
+    studio = Studio(tmp_path / "videos", tmp_path / "work")
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(studio.address)
+    expect(page.locator("#empty")).to_contain_text("Drop a video or a picture here")
+    drop(page, (CLIPS / "two_faces_cut.mp4").read_bytes(), ["my clip.mp4"])
+    page.get_by_role("button", name="Play", exact=True).click(timeout=SLOW)
+    expect(page.locator("#speed")).to_contain_text("frames per second", timeout=SLOW)
+    page.wait_for_function(DIFFERS, timeout=SLOW)
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.close()
+    studio.kill()
 
 
 # Preview --------------------------------------------------------------------------------------
@@ -340,12 +385,7 @@ def test_500_clips_dropped_at_once_are_added_one_after_another(browser, tmp_path
     page = browser.new_page()
     page.goto(studio.address)
     data = make_video(tmp_path / "small.mkv", frames=2, size=(64, 48)).read_bytes()
-    drop = """([data, count]) => {
-        const bytes = Uint8Array.from(data), transfer = new DataTransfer();
-        for (let i = 0; i < count; i++) transfer.items.add(new File([bytes], `clip ${i}.mkv`));
-        document.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
-    }"""
-    page.evaluate(drop, [list(data), 500])
+    drop(page, data, [f"clip {number}.mkv" for number in range(500)])
     expect(page.locator("#message")).to_contain_text("of 500")
     expect(page.locator("#message-text")).to_have_text("500 files were added.", timeout=4 * SLOW)
     expect(page.locator("#file-list button")).to_have_count(500, timeout=SLOW)
