@@ -2,7 +2,7 @@
 
 import { byId, timeText } from "./page.js";
 
-const IDLE = "Space plays, the arrow keys step by one frame, b held shows the picture before. The preview has no sound; exports keep it.";
+const IDLE = "Space plays, the arrow keys step, b shows before. The preview is silent; exports keep the sound.";
 const OF_VIDEOS = ["scrub", "play", "back", "forward", "trim-start", "trim-end"];
 
 export class Controls {
