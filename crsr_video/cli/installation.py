@@ -72,6 +72,7 @@ OPTIONAL_PARTS = (
     ),
     OptionalPart("heic", "HEIC photos", "pip install pillow-heif", ("pillow_heif",)),
     _extra("camera", "virtual cameras", "pyvirtualcam"),
+    _extra("whip", "WebRTC", "cryptography"),
     _extra("whip", "live results over WebRTC (WHIP)", "cryptography"),
     _extra("vapoursynth", "the filter for VapourSynth", "vapoursynth"),
     _extra("ray", "clusters", "ray"),
