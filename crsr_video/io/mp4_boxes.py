@@ -14,6 +14,8 @@ ENTRY_BYTES = 78
 _MOST_BYTES = 64 << 20
 """Maximum number of bytes that are read from a box."""
 _HEAD = 8
+_LAST_POSITION = (1 << 63) - 1
+"""Largest position that can be sought. A damaged size may lead beyond it."""
 _TABLE = (b"mdia", b"minf", b"stbl", b"stsd")
 
 
@@ -67,7 +69,7 @@ class OuterBox(NamedTuple):
 def outer_boxes(file: RawIOBase | BytesIO) -> Iterator[OuterBox]:
     """Yield the outermost boxes of a file, but none whose size is unknown or invalid."""
     at = 0
-    while True:
+    while at <= _LAST_POSITION:
         file.seek(at)
         head = file.read(16) or b""
         size, begin = int.from_bytes(head[:4]), _HEAD

@@ -102,11 +102,18 @@ def test_matroska_says_what_is_shown(tmp_path: Path) -> None:
     assert found == ContainerFacts(CropMargins(10, 15, 10, 15), losses)
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\x1aE\xdf\xa3\xff", bytes(300), b"\x47" * 400, b"\0\0\0\x08moov", b"RIFF" * 9]
-)
-def test_damaged_files_say_nothing(data: bytes) -> None:
-    assert read_facts(BytesIO(data)) == FileFacts()
+DAMAGED = [
+    *(b"", b"\x1aE\xdf\xa3\xff", bytes(300), b"\x47" * 400, b"\0\0\0\x08moov", b"RIFF" * 9),
+    *(b"\0\0\0\x08ftyp\0\0\0\x01free" + size.to_bytes(8) for size in (1 << 62, (1 << 64) - 1)),
+]
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+@pytest.mark.parametrize("data", DAMAGED)
+def test_damaged_files_say_nothing(data: bytes, is_file: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(data)
+    assert (facts_of(path) if is_file else read_facts(BytesIO(data))) == FileFacts()
 
 
 XMP = box(b"uuid", bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + b"<x:xmpmeta/>")
