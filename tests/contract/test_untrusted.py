@@ -28,6 +28,8 @@ class Trap:
     """A server and a named pipe that must not be touched."""
 
     def __init__(self, folder: Path) -> None:
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("needs POSIX")
         self.pipe = folder / "secret.ts"
         os.mkfifo(self.pipe)
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -135,7 +137,7 @@ def test_every_format_on_the_list_is_known() -> None:
 
 
 def _peak() -> float:
-    import resource  # Windows lacks it.
+    resource = pytest.importorskip("resource", reason="needs POSIX")
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

@@ -110,7 +110,7 @@ def test_without_a_frame_there_is_no_result(tmp_path: Path) -> None:
 
 @contextmanager
 def _file_size_limit(size: int) -> Iterator[None]:
-    import resource  # Windows lacks it.
+    resource = pytest.importorskip("resource", reason="needs POSIX")
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))

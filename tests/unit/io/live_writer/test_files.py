@@ -165,7 +165,7 @@ def test_bit_rate_and_options_reach_the_encoder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".y4m"])
 def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path: Path, suffix: str) -> None:
-    import resource  # Windows lacks it.
+    resource = pytest.importorskip("resource", reason="needs POSIX")
 
     target = tmp_path / f"result{suffix}"
     with clip(tmp_path, frames=60, size=(320, 240)) as source:
