@@ -9,6 +9,7 @@ import copy
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import skip_init
 
 from crsr_video.networks.blocks import Hourglass, TextureHead, begin_at_zero, enlarge
 
@@ -76,7 +77,8 @@ class SuperResolver(nn.Module):
         """
         half = copy.deepcopy(self)
         half.factor, half.tail, half.texture = self.factor // 2, None, 0.0
-        half.head = nn.Conv2d(self.channels, 3 * half.factor**2, 3, padding=1)
+        # Without initial weights, because drawing them would change torch's random state.
+        half.head = skip_init(nn.Conv2d, self.channels, 3 * half.factor**2, 3, padding=1)
         with torch.no_grad():
             for mine, its in zip(self.head.parameters(), half.head.parameters(), strict=True):
                 # Channels are ordered by colour, row and column of the sub-pixel.
