@@ -14,6 +14,28 @@ import click
 
 from crsr_video.cli import settings_files
 
+_NAMES_ELSEWHERE = {
+    "-s": "--start",  # FFmpeg's -ss
+    "--ss": "--start",
+    "-t": "--duration",
+    "--to": "--end",
+    "-c": "--codec",
+    "-r": "--recursive",
+    "-f": "--overwrite",
+    "--force": "--overwrite",
+    "--out": "--output",
+    "--quality": "--crf",
+    "--resolution": "--scale",
+    "--upscale": "--scale",
+    "--zoom": "--scale",
+    "--gpu": "--device",
+    "--person": "--only",
+    "--people": "--only",
+    "--workers": "--jobs",
+    "--time": "--at",
+}
+"""Names of options in other programs, and the options of this program."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 GENERAL = "General"
@@ -172,7 +194,19 @@ class Command(click.Command):
         """Parse the command line, with default values from the settings files."""
         if not ctx.resilient_parsing and not isinstance(self, click.Group):
             settings_files.use(ctx)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            own = {name for parameter in self.params for name in parameter.opts}
+            if error.option_name in ("-i", "--input") and isinstance(
+                self.params[0], click.Argument
+            ):
+                text = f"leave out '{error.option_name}': names of inputs need no option"
+                raise click.UsageError(text, ctx) from None
+            usual = _NAMES_ELSEWHERE.get(error.option_name)
+            if usual in own:
+                error.possibilities = [str(usual)]
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section in the order of their first option."""
@@ -226,6 +260,11 @@ class Group(Command, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return a command and its arguments. An unknown name is an error with a suggestion."""
+        if args[0] == "help":  # As in other programs: help COMMAND
+            if not args[1:]:
+                click.echo(ctx.get_help())
+                ctx.exit()
+            args = [*args[1:], "--help"]
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import sys
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from crsr_video.cli.values import is_folder, one_of
 from crsr_video.config import PIPE_INPUTS, PIPE_OUTPUTS, Config, OutputSettings, ReadSettings
 from crsr_video.errors import ConfigError, FaceModelError, InputError
 
+_ADDRESS = re.compile("[a-z]{2,}:/")
+"""Beginning of the address of a network source. A path has lost the second slash."""
 _TIME_WORDS = frozenset(
     ("s", "sec", "secs", "second", "seconds", "min", "mins", "minute", "minutes", "h", "hours")
 )
@@ -173,6 +176,14 @@ def enhance(
 def _check_names(sources: tuple[Path, ...], output: str | None, *, is_recursive: bool) -> None:
     """Refuse names of inputs and outputs that look like mistakes, and suggest what to write."""
     last = sources[-1]
+    address = next((path for path in sources if _ADDRESS.match(str(path))), None)
+    if address is not None and not address.exists():
+        raise ConfigError(
+            f"{address}: is an address, not a file: download it first, or use 'crsr-video live'"
+        )
+    starred = next((path for path in sources if set("*?") & set(path.name)), None)
+    if starred is not None and not os.path.lexists(starred):
+        raise ConfigError(f"{starred}: no such file: leave out the quotes, or use --pattern")
     words = [path for path in sources if str(path) in _TIME_WORDS and not path.exists()]
     if words and len(sources) > 1:
         raise ConfigError(f"'{words[0]}' is not a file: write times as 5, 0:05 or 1:02:03")
@@ -189,8 +200,9 @@ def _check_names(sources: tuple[Path, ...], output: str | None, *, is_recursive:
         if alike is not None:
             raise InputError(f"{last}: no such file: did you mean {alike}?")
     is_pair = len(sources) == 2 and output is None and sources[0].is_file()
-    if is_pair and last.suffix and not os.path.lexists(last):
-        raise ConfigError(f"{last}: does not exist: did you mean '-o {last}'?")
+    if is_pair and not os.path.lexists(last) and not set("*?%") & set(last.name):
+        name = last if last.suffix else f"{last}{sources[0].suffix}"
+        raise ConfigError(f"{last}: does not exist: did you mean '-o {name}'?")
     if len(sources) == 1 and last.is_dir() and not is_recursive:
         raise ConfigError(
             f"{last}: is a folder: add --recursive to enhance the videos and pictures in it"

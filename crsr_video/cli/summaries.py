@@ -116,6 +116,9 @@ def people_text(statistics: "RunStatistics") -> str:
     If it is unknown which tracks show the same person, the faces of all frames are counted instead.
     """
     enhanced, faces, people = statistics.enhanced, statistics.faces, statistics.people
+    if statistics.frames == 1:
+        share = f"{enhanced} of " if enhanced < faces else ""
+        return f"Enhanced {share}{format_count(faces, 'face')}"
     if not people:
         share = f"{enhanced} of {faces}" if enhanced < faces else f"all {faces}"
         return f"Enhanced {share} faces in {format_count(statistics.frames, 'frame')}"

@@ -36,6 +36,7 @@ _TIME_UNITS = {
     "us": 1e-6,
 }
 """Seconds in each unit of time, by the names that people write."""
+_LEAST_BIT_RATE = 1000
 _BIT_UNITS = {
     prefix + unit: factor
     for prefix, factor in (("", 1.0), ("k", 1e3), ("m", 1e6), ("g", 1e9))
@@ -187,6 +188,8 @@ class BitRate(Value):
             number = 0.0
         if not 1 <= number < 2**31:  # The upper limit is FFmpeg's.
             raise ConfigError(f"invalid bit rate '{text}': use a number such as 800k or 4M")
+        if number < _LEAST_BIT_RATE and text.isdigit():
+            raise ConfigError(f"{text} bits per second are too few: did you mean {text}M?")
         return round(number)
 
 

@@ -270,7 +270,7 @@ def refuse_unknown(options: Iterable[str], encoder: str) -> None:
     """
     names = ", ".join(sorted(options))
     if names:
-        raise EncoderError(f"{encoder} has no option {names}")
+        raise EncoderError(f"{encoder} has no option {names}: leave it out")
 
 
 # Why an encoder refuses its settings ------------------------------------------------------------

@@ -212,7 +212,7 @@ def check_output(path: Path, source: Path | None, overwrite: bool) -> None:
         if path.is_dir():
             raise OutputError(f"{path}: is a directory")
         if source is not None and path.exists() and path.samefile(source):
-            raise OutputError(f"{path}: is the source itself")
+            raise OutputError(f"{path}: is the source itself: choose another name")
         if os.path.lexists(path) and not overwrite:
             raise OutputError(f"{path}: exists already; `overwrite` replaces it")
         if not path.parent.is_dir():

@@ -166,7 +166,9 @@ class _Walk:
         *,
         overwrite: bool,
     ) -> None:
-        self._folder, self._recursive, self._patterns = folder, recursive, patterns
+        self._folder, self._recursive = folder, recursive
+        # A mere ending stands for all files with it.
+        self._patterns = [p if p[:1] != "." or set("*?[") & set(p) else f"*{p}" for p in patterns]
         self._found, self._overwrite = found, overwrite
 
     def sources(self, inputs: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
