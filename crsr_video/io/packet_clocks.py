@@ -60,6 +60,7 @@ class RecordingClocks:
         self._last: dict[int, Fraction] = {}
         self._ends: dict[int, Fraction] = {}
         self._shown: dict[int, Fraction] = {}
+        self._announced: dict[int, Fraction] = {}
         self.leaps = 0
         """Number of times that the clock has leapt ahead."""
         self.restarts = 0
@@ -79,7 +80,7 @@ class RecordingClocks:
         if not self._shifts:
             self._add_recording(Fraction(0), time)
         number = self._recordings.get(index, len(self._shifts) - 1)
-        has_leapt = time > self._reached[number] + _LEAP_SECONDS
+        has_leapt = time > self._reached[number] + _LEAP_SECONDS and not self._is_pause(time)
         if has_leapt or time < self._last.get(index, time) - _BACK_SECONDS:
             number = self._recording_of(packet, time, number, has_leapt=has_leapt)
         self._recordings[index], self._last[index] = number, time
@@ -90,7 +91,16 @@ class RecordingClocks:
         if packet.pts is not None:
             shown = packet.pts * packet.time_base + shift + duration
             self._shown[index] = max(self._shown.get(index, shown), shown)
+            if packet.pts * packet.time_base > time + _LEAP_SECONDS:
+                self._announced[index] = packet.pts * packet.time_base
         move_packet(packet, shift)
+
+    def _is_pause(self, time: Fraction) -> bool:
+        """Return whether a leap to a time is a pause within one recording.
+
+        Reordered pictures announce it: the first one after the pause is decoded before the pause.
+        """
+        return any(abs(time - pts) <= _LEAP_SECONDS for pts in self._announced.values())
 
     def _recording_of(
         self, packet: Packet, time: Fraction, present: int, *, has_leapt: bool
@@ -112,8 +122,9 @@ class RecordingClocks:
         shift = end - time
         # The pictures of a recording that reorders fewer of them would overlap the earlier ones.
         if packet.pts is not None and packet.stream_index in self._shown:
-            begin = packet.pts * packet.time_base
-            shift = max(shift, self._shown[packet.stream_index] - begin)
+            overlap = self._shown[packet.stream_index] - packet.pts * packet.time_base - shift
+            if 0 < overlap <= _BACK_SECONDS:
+                shift += overlap
         self._add_recording(shift, time)
         return len(self._shifts) - 1
 

@@ -140,3 +140,15 @@ def test_joined_recordings_of_other_rates_do_not_overlap(
     assert min(steps) > min(1 / Fraction(rate) for rate in rates) * Fraction(9, 10)
     assert steps[39] < first + Fraction(1, 5)
     assert "contradicted" not in notes(source)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video", "libx265"])
+@pytest.mark.parametrize("leap", [300, 1_000_000])
+def test_a_pause_between_reordered_frames_is_kept(tmp_path: Path, codec: str, leap: int) -> None:
+    """The first frame after the pause is decoded before it, so this is one recording."""
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    pts = [*range(30), *range(30 + leap, 50 + leap)]
+    source = make_video(tmp_path / "in.ts", codec=codec, pts=pts, b_frames=2, options=options)
+    got = frame_times(source)
+    assert [round((time - got[0]) * 25) for time in got] == pts
+    assert "contradicted" not in notes(source)
