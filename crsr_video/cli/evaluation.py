@@ -272,6 +272,17 @@ def evaluate_paper(common: Common, /, output: Path, **values: Any) -> None:
         help="Measure instead how many people keep their number after cuts. --faces names a folder"
         " with several pictures of some people.",
     ),
+    option(
+        "--clip",
+        type=_EXISTING,
+        help="Measure instead how many of the faces in --boxes are found in this video.",
+    ),
+    option(
+        "--boxes",
+        "boxes_file",
+        type=_EXISTING,
+        help="Take the faces of --clip from this CSV file with the columns frame, x0, y0, x1, y1.",
+    ),
     option("--frames", type=WholeNumber(1), help="Limit each scene to this many frames."),
     option(
         "--faces",
@@ -298,6 +309,8 @@ def evaluate_tracking(
     scenes: str | None,
     only_list: bool,
     only_people: bool,
+    clip: Path | None,
+    boxes_file: Path | None,
     live: bool,
     json_file: Path | None,
     **values: Any,
@@ -308,6 +321,7 @@ def evaluate_tracking(
     crsr-video evaluate-tracking --faces faces.pack --backgrounds rooms
     crsr-video evaluate-tracking --scenes crossing,occlusion --live --video overlays
     crsr-video evaluate-tracking --people --faces portraits
+    crsr-video evaluate-tracking --clip street.mp4 --boxes street.csv
     """
     # Imported here because wrong options should fail at once.
     from crsr_video.evaluation.tracking import running, suite
@@ -315,10 +329,16 @@ def evaluate_tracking(
     if only_list:
         click.echo("\n".join(suite.NAMES))
         return
+    if (clip is None) != (boxes_file is None):
+        raise click.UsageError("--clip and --boxes need each other")
     chosen = suite.scenes([name for name in (scenes or "").split(",") if name])
     settings = running.SceneSettings(lookahead=0 if live else 8, **values)
 
-    if only_people:
+    if clip and boxes_file:
+        from crsr_video.evaluation.tracking import recall
+
+        report = recall.measure(clip, boxes_file, settings)
+    elif only_people:
         from crsr_video.evaluation.tracking import recurring
 
         if settings.faces is None:

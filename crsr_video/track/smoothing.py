@@ -64,7 +64,7 @@ RAMP = 5
 """Frames over which a face appears or disappears."""
 SIZE_RAMP = 1.15
 """Factor on the minimum face width from which the presence of a face is full."""
-_PROFILE = (radians(35), radians(55))
+_PROFILE = (radians(62), radians(75))
 """Yaw from which a face counts less, and from which it does not count."""
 _CLEAR = (0.25, 0.5)
 """Confidence up to which a face does not count, and from which it counts fully."""

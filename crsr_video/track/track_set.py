@@ -231,7 +231,7 @@ class TrackSet:
     ) -> None:
         """Restart the track of a face that was observed in a wrong orientation."""
         seen = self._observe_detection(frame, face)
-        if face_confidence(face.score, seen.face_score, seen.size) >= MIN_CONFIDENCE:
+        if face_confidence(face.score, seen.face_score, seen.size, seen.yaw) >= MIN_CONFIDENCE:
             track.restart(index, seen, face.score)
             self._trace_back(track, past)
 
@@ -260,7 +260,7 @@ class TrackSet:
 
     def _begin(self, face: Detection, seen: Observation, index: int) -> None:
         """Begin a track for a new face, if the landmark model agrees that it is a face."""
-        confidence = face_confidence(face.score, seen.face_score, seen.size)
+        confidence = face_confidence(face.score, seen.face_score, seen.size, seen.yaw)
         if seen.size < self._min_size or confidence < MIN_CONFIDENCE:
             return
         if len(self.tracks) >= MAX_TRACKS:
@@ -304,7 +304,7 @@ class TrackSet:
         return merged
 
     def _is_credible(self, track: Track, seen: Observation) -> bool:
-        confidence = face_confidence(track.detector_score, seen.face_score, seen.size)
+        confidence = track.confidence_in(seen)
         return seen.size >= self._min_size and confidence >= MIN_CONFIDENCE
 
     def _has_ended(self, track: Track, index: int) -> bool:

@@ -35,20 +35,30 @@ _UNCHANGED = 0.7
 _TRUST_IN_SIZE = ((0.05, 0.5), (0.2, 1.0))
 """Face scores, and the shares of a measured change of size that are accepted with them."""
 
+_DOUBT = (0.12, 0.3)
+"""Weight of the face score of a small face or a turned head, and of a large frontal face."""
+_TURNED = (0.5, 0.8)
+"""Yaw in radians over which the weight falls from the one to the other."""
 
-def face_confidence(detector_score: float, face_score: float, size: float) -> float:
+
+def face_confidence(
+    detector_score: float, face_score: float, size: float, yaw: float = 0.0
+) -> float:
     """Return the confidence that an observation is of a face, 0 to 1.
 
     The landmark model's face score is reliable for large sharp faces, but low for most faces below
     40 pixels even when the points are right. For these, the detector's score counts, and counts
-    less the more the face score contradicts it.
+    less the more the face score contradicts it. A head that is turned far to a side has a low face
+    score at any size, so there the contradiction counts as little as for a small face.
 
     Args:
         detector_score: The latest score of a detector.
         face_score: The landmark model's score.
         size: Size of the face in pixels.
+        yaw: Rotation of the head to a side in radians.
     """
-    doubt = np.interp(size, (32, 64), (0.12, 0.3))
+    large = min(np.interp(size, (32, 64), (0, 1)), np.interp(abs(yaw), _TURNED, (1, 0)))
+    doubt = _DOUBT[0] + large * (_DOUBT[1] - _DOUBT[0])
     by_detector = (detector_score + doubt * np.log10(max(face_score, 1e-4)) - 0.3) / 0.4
     return float(np.clip(max(by_detector, (face_score - 0.6) / 0.35), 0, 1))
 
@@ -168,8 +178,13 @@ class Track:
             return observation
         return replace(observation, face_score=self.least_face_score)
 
+    def confidence_in(self, observation: Observation) -> float:
+        """Return the confidence that an observation is of this face."""
+        seen = observation
+        return face_confidence(self.detector_score, seen.face_score, seen.size, seen.yaw)
+
     def _judge(self, index: int, observation: Observation) -> None:
-        confidence = face_confidence(self.detector_score, observation.face_score, observation.size)
+        confidence = self.confidence_in(observation)
         self.confidences[index] = confidence * visibility(self.similarity(observation))
 
     def end_of_run(self, index: int, max_gap: int) -> int | None:

@@ -1,5 +1,7 @@
 """Tracks made by hand are smoothed, and faces appear and disappear gradually."""
 
+from math import radians
+
 import numpy as np
 import pytest
 
@@ -153,8 +155,9 @@ def test_turned_small_and_outside_faces_are_left_alone():
         return smoothed(track, 12, min_face=min_face)[-1]
 
     assert last(300, 60).skipped is None and last(300, 60).presence == 1
-    assert last(300, 60, yaw=1.2).skipped == "turned too far to a side"
-    assert last(300, 60, yaw=0.85).presence < 1
+    assert last(300, 60, yaw=radians(60)).presence == 1
+    assert last(300, 60, yaw=radians(72)).presence < 1
+    assert last(300, 60, yaw=radians(80)).skipped == "turned too far to a side"
     assert last(300, 15).skipped == "smaller than 16 px"
     assert last(300, 15, min_face=0).skipped is None
     assert last(-20, 60).skipped == "not seen clearly"

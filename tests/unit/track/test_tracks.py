@@ -72,6 +72,12 @@ def test_the_detector_counts_for_small_faces_and_the_landmark_model_for_large_on
     assert face_confidence(0.45, 0.3, 30) < 0.3
 
 
+def test_the_detector_counts_for_large_faces_that_are_turned_to_a_side():
+    assert face_confidence(0.8, 0.02, 70, yaw=-1.0) > 0.5
+    assert face_confidence(0.8, 0.02, 70, yaw=0.3) < 0.1
+    assert face_confidence(0.6, 0.001, 70, yaw=1.0) == 0
+
+
 def test_runs_end_at_gaps_that_cannot_be_bridged():
     track = track_along(dict.fromkeys((2, 3, 4, 8, 9, 20, 21), (100.0, 100.0)))
     assert track.end_of_run(1, 8) is None
