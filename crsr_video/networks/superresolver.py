@@ -6,10 +6,8 @@ sixteen sub-pixels of every pixel at once (sub-pixel convolution, Shi et al. 201
 
 import copy
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils import skip_init
 
 from crsr_video.networks.blocks import Hourglass, TextureHead, begin_at_zero, enlarge
 
@@ -77,13 +75,12 @@ class SuperResolver(nn.Module):
         """
         half = copy.deepcopy(self)
         half.factor, half.tail, half.texture = self.factor // 2, None, 0.0
-        # Without initial weights, because drawing them would change torch's random state.
-        half.head = skip_init(nn.Conv2d, self.channels, 3 * half.factor**2, 3, padding=1)
-        with torch.no_grad():
-            for mine, its in zip(self.head.parameters(), half.head.parameters(), strict=True):
-                # Channels are ordered by colour, row and column of the sub-pixel.
-                grid = mine.reshape(3, half.factor, 2, half.factor, 2, *mine.shape[1:])
-                its.copy_(grid.mean((2, 4)).flatten(0, 2))
+        # A new layer would draw initial weights, and so change torch's random state.
+        half.head.out_channels = 3 * half.factor**2
+        for name, mine in self.head.named_parameters():
+            # Channels are ordered by colour, row and column of the sub-pixel.
+            grid = mine.detach().reshape(3, half.factor, 2, half.factor, 2, *mine.shape[1:])
+            setattr(half.head, name, nn.Parameter(grid.mean((2, 4)).flatten(0, 2)))
         return half
 
     def with_texture(self, picture: Tensor, features: Tensor) -> Tensor:
