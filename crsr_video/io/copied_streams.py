@@ -2,6 +2,7 @@
 
 import io
 from abc import ABC, abstractmethod
+from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 from typing import Any
@@ -97,6 +98,10 @@ class RecordedStreams(StreamCopier):
         self._converters: dict[int, subtitles.SubtitleConverter] = {}
         self.repaired = 0
         """Number of packets whose times ran backwards and were corrected."""
+        self._played: dict[int, Fraction] = {}
+        self.early_seconds = Fraction(0)
+        """Largest number of seconds by which AVI, which ignores the times of sound, plays sound too
+        early. This happens where sound begins late or pauses."""
 
     def add_from_source(self, stream: Stream) -> None:
         """Add a stream of the source if it is one of those to copy."""
@@ -197,7 +202,19 @@ class RecordedStreams(StreamCopier):
             self.repaired += 1
         if dts is not None:
             self._last[number] = dts
+            if self._container == "avi" and self._streams[number].type == "audio":
+                self._compare_with_playing(number, packet)
         return True
+
+    def _compare_with_playing(self, number: int, packet: Packet) -> None:
+        """Find out how far the time of a packet is from the length of the sound before it."""
+        played, base = self._played.get(number, Fraction(0)), packet.time_base or Fraction(0)
+        early = (packet.dts or 0) * base - played
+        self.early_seconds = max(self.early_seconds, early)
+        if packet.duration:
+            self._played[number] = played + packet.duration * base
+        else:  # Its length is unknown, so that the next packet counts as expected.
+            self._played[number] = played + max(early, Fraction(0))
 
 
 def _decoding_times(packets: list[Packet], known: int | None) -> list[int]:

@@ -40,6 +40,8 @@ _BUFFER = 1 << 20
 """Size of FFmpeg's write buffer in bytes, so that a whole picture is usually written at once."""
 _SLICES, _MANY_PIXELS = 2, 600_000
 """Number of slices, and threads, of a live encoder for pictures of more than this many pixels."""
+_EARLY_SECONDS = 0.1
+"""Seconds above which sound that comes too early is reported. Delays of encoders are shorter."""
 _LONGEST_WAIT = 10_000
 """Most ticks before the first frame of an AVI file that are filled with empty packets."""
 
@@ -230,8 +232,13 @@ class RecordedMuxer(Muxer):
     def losses(self) -> tuple[str, ...]:
         """Losses that occurred while the result was written, and that the plan did not foresee."""
         found = late_side_data(self._late_kinds, self._plan.encoder)
-        line = "interlaced pictures begin midway: they are not marked as interlaced"
-        return (line, *found) if self._loses_fields else found
+        if self._loses_fields:
+            line = "interlaced pictures begin midway: they are not marked as interlaced"
+            found = (line, *found)
+        if self._others.early_seconds > _EARLY_SECONDS:
+            early = float(self._others.early_seconds)
+            found += (f"avi plays sound without pauses: it comes up to {early:.1f} s too early",)
+        return found
 
     @property
     def parameters(self) -> bytes:
@@ -267,10 +274,13 @@ class RecordedMuxer(Muxer):
         self._has_video = True
         if self._plan.container != "avi" or self._plan.choice.options.get("bf", "0") != "0":
             return  # Reordered pictures need the time before the first one.
+        timing, delay = self._plan.timing, 0
+        if self._plan.encoder in ("mpeg1video", "mpeg2video"):  # They decode one frame earlier.
+            delay = max(1, round(1 / (timing.rate * timing.tick)))
         with self._writing():
-            for tick in range(min(ticks, _LONGEST_WAIT)):
+            for tick in range(min(ticks - delay, _LONGEST_WAIT)):
                 packet: Packet = av.Packet(b"")
-                packet.stream, packet.time_base = self._stream, self._plan.timing.tick
+                packet.stream, packet.time_base = self._stream, timing.tick
                 packet.pts = packet.dts = tick
                 self._container.mux(packet)
 

@@ -121,3 +121,22 @@ def test_late_sound_of_a_pipe_is_named(tmp_path: Path, suffix: str) -> None:
     source = with_late_sound(tmp_path / f"in{suffix}", codec, "mp2", 25)
     with Swapped(source.read_bytes()), Reader("-") as reader:
         assert_sound_is_carried_or_named(reader)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "audio"),
+    [(".mkv", "libx264", "mp2"), (".nut", "mpeg4", "ac3"), (".mpg", "mpeg2video", "mp2")],
+)
+def test_late_sound_that_avi_plays_too_early_is_named(
+    tmp_path: Path, suffix: str, codec: str, audio: str
+) -> None:
+    source = with_late_sound(tmp_path / f"in{suffix}", codec, audio, 4)
+    run = enhance(source, tmp_path / "out.avi", None, faces=())
+    assert any("avi plays sound without pauses" in line for line in run.notices), run.notices
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
+def test_a_transport_stream_becomes_avi(tmp_path: Path, codec: str) -> None:
+    source = make_video(tmp_path / "in.ts", codec=codec, frames=30, pts=range(36, 66))
+    run = enhance(source, tmp_path / "out.avi", None, faces=())
+    assert len(run.after) == 30
