@@ -94,7 +94,9 @@ def _result(path: Path, summary: Any, said: list[str]) -> Verdict:
     if seen.frames < there and done.outcome == "whole" and not _explained(said):
         return Verdict("lost", f"{seen.frames} frames of {there}; {done.words}")
     drift = _drift(path, summary.output)
-    if drift > MAX_DRIFT and not any("moved" in s or "clock" in s for s in said):
+    if drift > MAX_DRIFT and not any(
+        word in s for s in said for word in ("moved", "clock", "too early")
+    ):
         return Verdict("drift", f"sound moved by {drift:.3f} s; {done.words}")
     return done
 
