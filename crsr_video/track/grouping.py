@@ -42,6 +42,10 @@ _SAMPLE_GAP = 6
 """Minimum distance in frames between two embedded frames of a track."""
 _BETTER = 1.3
 """A new frame replaces the worst embedded frame if its score is higher by this factor."""
+_MAX_NOSE_OFFSET = 0.55
+"""Offset of the nose, in eye distances, above which a face is turned too far to a side to be
+recognised. Without this limit, a man in profile was taken for another man.
+"""
 _MIN_PRESENCE = 0.5
 """Minimum presence of a face that counts as seen. A track that fades out overlaps the next one."""
 _MAX_OVERLAP = 3
@@ -214,9 +218,10 @@ def _score(face: Face, frame: Frame) -> float:
     width = face_width(face.landmarks, float(frame.sample_aspect))
     x0, y0, x1, y1 = face.box
     is_inside = x0 >= 0 and y0 >= 0 and x1 < frame.width and y1 < frame.height
-    if width < _MIN_WIDTH_PX or not is_inside:
+    offset = nose_offset(face.landmarks)
+    if width < _MIN_WIDTH_PX or not is_inside or offset > _MAX_NOSE_OFFSET:
         return 0.0
-    frontal = 1 / (1 + (3 * nose_offset(face.landmarks)) ** 2)
+    frontal = 1 / (1 + (3 * offset) ** 2)
     return min(width, _USEFUL_WIDTH_PX) * frontal * face.confidence * face.presence
 
 

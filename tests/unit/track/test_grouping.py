@@ -1,5 +1,7 @@
 """Tracks of one person get one number; strangers, and faces seen together, do not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,13 @@ def test_without_the_network_every_track_is_a_person(monkeypatch):
     grouper.push(shot(ANNA, face(2)))
     assert grouper.people() == {1: 1, 2: 2}
     assert "models --fetch" in grouper.notices[0]
+
+
+def test_a_face_turned_far_to_a_side_is_not_recognised():
+    frontal = face(2)
+    nose_moved = frontal.landmarks.copy()
+    nose_moved[2, 0] += 0.7 * (nose_moved[1, 0] - nose_moved[0, 0])
+    turned = replace(frontal, landmarks=nose_moved)
+    first = [shot(ANNA, face(1))] * 10
+    assert grouped(*first, *[shot(ANNA, frontal)] * 10)[0] == {1: 1, 2: 1}
+    assert grouped(*first, *[shot(ANNA, turned)] * 10)[0] == {1: 1, 2: 2}
