@@ -33,6 +33,7 @@ _NAMES_ELSEWHERE = {
     "--people": "--only",
     "--workers": "--jobs",
     "--time": "--at",
+    "--download": "--fetch",
 }
 """Names of options in other programs, and the options of this program."""
 

@@ -120,8 +120,10 @@ def evaluate(
     """
     # Imported here because torch takes seconds, and wrong options should fail at once.
     from crsr_video.evaluation.run import Evaluation, EvaluationSettings
+    from crsr_video.track import litert
 
     process.limit_research_threads(threads)
+    litert.prepare_process()
     with Evaluation(models, EvaluationSettings(**values)) as evaluation:
         if blind is not None:
             evaluation.write_blind_sheet(blind)

@@ -170,6 +170,11 @@ def test_summaries_name_people_and_frames(counts, text):
     assert people_text(found) == text
 
 
+def test_the_summary_of_a_photo_counts_faces():
+    assert people_text(RunStatistics(frames=1, faces=1, enhanced=1, people=1)) == "Enhanced 1 face"
+    assert people_text(RunStatistics(frames=1, faces=3, enhanced=2)) == "Enhanced 2 of 3 faces"
+
+
 def test_unprintable_characters_are_escaped():
     assert printable("a\nb\x1b[2Jc.mp4") == "a\\nb\\x1b[2Jc.mp4"
 
