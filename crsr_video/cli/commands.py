@@ -205,9 +205,9 @@ class Command(click.Command):
                 text = f"leave out '{error.option_name}': names of inputs need no option"
                 raise click.UsageError(text, ctx) from None
             usual = _NAMES_ELSEWHERE.get(error.option_name)
-            if usual in own:
-                error.possibilities = [str(usual)]
-            raise
+            if usual is None or usual not in own:
+                raise
+            raise click.NoSuchOption(error.option_name, possibilities=[usual], ctx=ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section in the order of their first option."""
