@@ -207,7 +207,8 @@ class Command(click.Command):
             usual = _NAMES_ELSEWHERE.get(error.option_name)
             if usual is None or usual not in own:
                 raise
-            raise click.NoSuchOption(error.option_name, possibilities=[usual], ctx=ctx) from None
+            text = f"there is no option '{error.option_name}': did you mean '{usual}'?"
+            raise click.UsageError(text, ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section in the order of their first option."""
