@@ -109,6 +109,9 @@ class Frame:
     data that the stages do not use (alpha, side data)."""
     edited: bool = False
     """Whether `components` differ from `native`."""
+    is_temporary: bool = False
+    """Whether the memory of `components` is reused as soon as the frame is finished. Stages may
+    then write to it, and must not read it later."""
     interlaced: FieldOrder = "progressive"
     """The field that is shown first, if the lines of two fields alternate in this frame."""
     interlaced_frame: "Frame | None" = None

@@ -163,7 +163,10 @@ class Paster(Stage[TrackedFrame, Frame]):
         faces = [face for face in item.faces if self._weight(face) > 0]
         if not faces:
             return frame
-        pasted = frame.with_components(tuple(plane.copy() for plane in frame.components))
+        planes = frame.components
+        if not frame.is_temporary:
+            planes = tuple(plane.copy() for plane in planes)
+        pasted = frame.with_components(planes)
         jobs = [self._job(pasted, face) for face in faces]
         for job, layer in zip(jobs, _layers([job.place.box for job in jobs]), strict=True):
             while len(layers) <= layer:

@@ -39,10 +39,14 @@ class RepeatedFrames:
     def settled(self, item: TrackedFrame, result: Frame) -> Frame:
         """Return the result of a frame, or that of the frame before it if the frames are equal.
 
+        Temporary frames cannot be compared with later ones; their results are returned unchanged.
+
         Args:
             item: The frame as it was decoded, with its faces.
             result: The result of the stages for this frame.
         """
+        if item.frame.is_temporary:
+            return result
         field = item.frame.is_second_field  # A field is compared with the same field.
         last, repeats = self._last.get(field), 0
         if last is not None and last.repeats < _MOST_REPEATS and _is_repeated(last, item, result):

@@ -1,6 +1,7 @@
 """Enhanced frames of a server."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,12 +81,13 @@ def test_a_frame_that_differs_in_one_pixel_is_not_a_repetition(shared):
     assert np.array_equal(changed(first, second)[:16].nonzero(), [[3], [5]])
 
 
-def test_a_new_strength_applies_to_the_next_frame(shared):
+@pytest.mark.parametrize("settings", [ALONE, ORDERED], ids=["alone", "ordered"])
+def test_a_new_strength_applies_to_the_next_frame(shared, settings):
     picture = portrait()
     change = []
     with Client(path=shared.path, command=()) as client:
         for strength in (1.0, 0.5, 0.0):
-            client.change(EffectSettings(strength=strength))
+            client.change(replace(settings, strength=strength))
             difference = client.enhance(picture).astype(float) - picture
             change.append(np.abs(difference).sum())
     assert change[1] == pytest.approx(change[0] / 2, rel=0.1)

@@ -174,6 +174,17 @@ def test_the_source_frame_is_never_written_to(name, scale, rng):
         assert np.array_equal(face.enhanced.image, picture)
 
 
+def test_a_temporary_frame_is_changed_in_place_with_the_same_result(rng):
+    frame = make_frame("rgb24", 80, 80, rng)
+    item = invented(tracked(frame, make_face(40, 40, 60)), rng)
+    (kept,) = Paster(NUMPY).push(item)
+    writable = tuple(plane.copy() for plane in frame.components)
+    temporary = replace(frame, components=writable, is_temporary=True)
+    (done,) = Paster(NUMPY).push(replace(item, frame=temporary))
+    assert same_planes(kept, done)
+    assert all(map(np.shares_memory, writable, done.components))
+
+
 @pytest.mark.parametrize("scale", [1, 2, 4])
 @pytest.mark.parametrize("name", ["gray", "yuv420p", "yuv420p-jpeg", "yuv420p10"])
 def test_the_change_lands_in_the_same_place_at_every_scale(name, scale):
