@@ -23,6 +23,10 @@ CROP_SIZES = (32, 64, 96, 128)
 """Sides of the crops in pixels. The networks are trained with 32, 64 and 128, and gain as much with
 96."""
 
+_LARGER_SIZES = (64, 128)
+"""Sizes for `CropSizePolicy.native_share`. Compressed faces of 77 to 102 pixels look crisper with
+crops of 64 pixels than of 96: the less a crop holds, the more the networks restore."""
+
 _MEASURE_FIRST = 5
 _MEASURE_EVERY = 12
 """A track's detail is measured on this many first frames, and then at this interval in frames,
@@ -58,9 +62,9 @@ class CropSizePolicy:
     holds: Mapping[int, float]
     """Largest detail, in pixels per side, for which a crop of a given side is used."""
     native_share: float = np.inf
-    """If a crop cannot hold the measured detail, the largest crop is used instead of whose side the
-    face's native size exceeds this share. Detail that a crop cannot hold stays in the frame,
-    together with any compression artifacts in it."""
+    """If a crop cannot hold the measured detail, one of `_LARGER_SIZES` is used instead, provided
+    that the face's native size exceeds this share of its side. Detail that a crop cannot hold stays
+    in the frame, together with any compression artifacts in it."""
 
     def crop_size(self, detail: float, measured: float = 0.0, native: float = 0.0) -> int:
         """Return the smallest crop for a face.
@@ -71,9 +75,10 @@ class CropSizePolicy:
             native: Side, in pixels, of a crop at the frame's own resolution.
         """
         size = next((size for size, most in self.holds.items() if most >= detail), CROP_SIZES[-1])
-        if measured <= size:
-            return size
-        return max(size, *(s for s in CROP_SIZES if native > self.native_share * s), 0)
+        for larger in _LARGER_SIZES:
+            if size < min(larger, measured) and native > self.native_share * larger:
+                size = larger
+        return size
 
 
 LIVE_CROPS = CropSizePolicy(hidden=0.65, medium=50.0, holds={32: 42.0, 64: 100.0, 96: 140.0})
