@@ -256,6 +256,8 @@ class Group(Command, click.Group):
         if not args and self.no_args_is_help and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), err=True)
             ctx.exit(2)
+        if args[:1] in (["-h"], ["--help"]) and args[1:2] and args[1] in self.commands:
+            args = ["help", *args[1:]]
         return super().parse_args(ctx, args)
 
     def resolve_command(

@@ -187,3 +187,11 @@ def test_common_options_stand_before_and_after_every_command(path, word):
     assert (after.exit_code, before.exit_code) == (0, 0)
     assert after.output == before.output
     assert " -h, --help" in after.output
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands(main)], ids=" ".join)
+def test_help_is_the_same_before_and_after_every_command(path):
+    after = CliRunner().invoke(main, [*path, "-h"])
+    before = CliRunner().invoke(main, ["-h", *path])
+    assert (after.exit_code, before.exit_code) == (0, 0)
+    assert after.output == before.output

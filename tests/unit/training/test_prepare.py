@@ -4,7 +4,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from crsr_video.cli import main
 from crsr_video.errors import TrainingError
 from crsr_video.imaging.geometry import canonical_landmarks, crop_side
 from crsr_video.training.pack import Pack, split_of
@@ -151,3 +153,16 @@ def test_share_of_a_crop_inside_its_picture() -> None:
     assert share_inside(landmarks - (25, 0), 200, 200) == pytest.approx(0.75)
     assert share_inside(landmarks + np.array([75, 50]), 100, 100) == pytest.approx(0.125)
     assert share_inside(landmarks + 500, 100, 100) == 0
+
+
+def test_the_command_prints_a_table_then_its_result_and_the_next_command(tmp_path) -> None:
+    source = make_folder(tmp_path / "faces", {"train": [128], "val": [128]})
+    pack = tmp_path / "faces.pack"
+    result = CliRunner().invoke(main, ["prepare", str(source), "-o", str(pack)])
+    assert result.exit_code == 0, result.output
+    heading, *rows, wrote, following = result.stdout.splitlines()
+    assert heading.split() == ["pictures", "count"]
+    assert {len(row) for row in rows} == {len(heading)}
+    assert dict(row.rsplit(maxsplit=1) for row in rows)["val_128"] == "1"
+    assert wrote.startswith(f"wrote {pack} (")
+    assert following == f"next: crsr-video train joint {pack} -o RUN_FOLDER --minutes 30"

@@ -186,6 +186,11 @@ def test_the_commands_run_in_order(pack: Path, genuine: Path, tmp_path) -> None:
     first = tmp_path / "joint"
     result = invoke("train", "joint", pack, "-o", first, *tiny)
     assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-3:] == [
+        f"wrote the run {first}, which the same command continues with more --minutes",
+        f"next: crsr-video evaluate {first} --data {pack}",
+        f"      crsr-video train export {first} -o NAME.safetensors --faces {pack}",
+    ]
     assert (first / "log.txt").read_text() and len(list(first.glob("samples_*.png"))) == 1
     sheet = cv2.imread(str(next(first.glob("samples_*.png"))))
     assert sheet.shape == (6 * 64, 6 * 64, 3)
