@@ -7,12 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import av
 import pytest
 
-from tests.support.cli import run
+from tests.support.cli import assert_one_line_error, run
 from tests.support.paths import PORTRAIT
 from tests.support.standard_streams import Swapped, posix
 from tests.support.video import make_video
@@ -136,6 +137,31 @@ def test_a_sender_that_stops_within_a_frame_ends_the_run_normally(tmp_path: Path
     told = "standard input: the last frame is cut off: its 100 bytes are left out"
     assert f"crsr-video: {told}" in lines
     assert lines[-1] == f"crsr-video: Wrote {output}"
+
+
+@posix
+def test_a_receiver_that_never_comes_back_is_an_error(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    server, frame = socket.create_server(("127.0.0.1", 0)), bytes(64 * 48)
+
+    def feed() -> None:
+        """Send frames, the last ones after the receiver has closed its port for good."""
+        with open(pipe, "wb") as file:
+            file.write(10 * frame)
+            file.flush()
+            connected, _ = server.accept()
+            with server, connected:
+                connected.recv(1)
+            file.write(50 * frame)
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    words = ["-i", pipe, "--input-format", "rawvideo", "--size", "64x48", "--rate", "25"]
+    words += ["--pixel-format", "gray", "-o", f"tcp://127.0.0.1:{server.getsockname()[1]}", *QUICK]
+    result = run("live", *words)
+    feeder.join(LONG)
+    assert_one_line_error(result, "127.0.0.1", "did not come back")
 
 
 @pytest.mark.parametrize(

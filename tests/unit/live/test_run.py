@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -154,10 +155,31 @@ def test_sound_that_begins_before_the_pictures_has_rising_times_in_flv(tmp_path:
     """The sound of the clip begins with a packet before time zero; RTMP carries FLV."""
     output = tmp_path / "out.flv"
     run(settings(PORTRAIT, output, config=IDENTITY))
-    with av.open(str(output)) as file:
-        times = [packet.pts for packet in file.demux(audio=0) if packet.pts is not None]
+    times = sound_times(output)
     assert len(times) > 20
     assert times == sorted(set(times))
+
+
+def test_the_second_of_two_packets_of_sound_at_time_zero_is_left_out_in_flv(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "a.mp4", frames=25, audio=1)
+    data = bytearray(clip.read_bytes())
+    durations, edit = data.rfind(b"stts"), data.rfind(b"elst")
+    # A first packet without a duration, then the others; and no edit that cuts off the first one.
+    packets = struct.unpack_from(">I", data, durations + 12)[0]
+    struct.pack_into(">5I", data, durations + 8, 2, 1, 0, packets, 1024)
+    struct.pack_into(">I", data, edit + 16, 0)
+    clip.write_bytes(data)
+    assert sound_times(clip)[:3] == [0, 0, 1024]
+    output = tmp_path / "out.flv"
+    run(settings(clip, output, config=IDENTITY))
+    times = sound_times(output)
+    assert len(times) == packets
+    assert times == sorted(set(times))
+
+
+def sound_times(path: Path) -> list[int]:
+    with av.open(str(path)) as file:
+        return [packet.pts for packet in file.demux(audio=0) if packet.pts is not None]
 
 
 def test_an_exception_in_the_calling_thread_still_finishes_the_file(tmp_path: Path) -> None:
