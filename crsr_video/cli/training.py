@@ -251,15 +251,21 @@ def _calibrate(model: str, faces: Path, rounds: int = 8) -> tuple[str, bool]:
     return f"measured, {details}", True
 
 
+_AT = "With --faithful: texture at which the networks of RUN are used."
+
+
 @train.command()
 @click.argument("run", type=_ANY)
 @options.OUTPUT.but(type=_FILE, required=True, help="The .safetensors to write.")
 @option("--faces", type=_ANY, help="The training pack: calibrates int8 and writes a card.")
 @option("--faithful", help="Model for texture 0. RUN is then for full texture alone.")
+@option("--at", default=1.0, type=click.FloatRange(0, 1, min_open=True), help=_AT)
 @option("--figures", type=_FILE, help="Markdown file with figures, for the card.")
 @option("--hardware", default="", help="What the run was trained on, for the card.")
 @option("--command", "commands", multiple=True, help="Training command, for the card.")
-def export(run: Path, output: Path, faces: Path | None, faithful: str | None, **card: Any) -> None:
+def export(
+    run: Path, output: Path, faces: Path | None, faithful: str | None, at: float, **card: Any
+) -> None:
     """Write the averaged weights of RUN into one file, with a card and a calibration beside it."""
     from crsr_video import weights
     from crsr_video.errors import TrainingError
@@ -269,7 +275,7 @@ def export(run: Path, output: Path, faces: Path | None, faithful: str | None, **
 
     state = read_run(run)
     earlier = weights.path_of(faithful) if faithful is not None else None
-    path = write(state, output, earlier)
+    path = write(state, output, earlier, at=at)
     click.echo(f"{path}: {path.stat().st_size} bytes")
     if faces is not None:
         try:

@@ -108,26 +108,23 @@ class Hourglass(nn.Module):
 class TextureHead(nn.Module):
     """The texture head, which outputs a correction at four times the input's resolution.
 
-    Unlike a head that writes all sixteen sub-pixels of a pixel at once, it has convolutions at two
-    and at four times the input's resolution. These connect neighbouring sub-pixels of different
-    input pixels, so that the correction shows no grid with the period of the input pixels.
+    Unlike a head that writes all sixteen sub-pixels of a pixel at once, it has convolutions at
+    twice the input's resolution. These connect neighbouring sub-pixels of different input pixels,
+    so that the correction hardly shows a grid with the period of the input pixels.
 
     Args:
         channels_in: Number of channels of the trunk's features.
-        channels: Number of channels at twice the input's resolution. At four times the input's
-            resolution there are half as many.
+        channels: Number of channels at twice the input's resolution.
     """
 
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels_in, 4 * channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        self.third = nn.Conv2d(channels, 2 * channels, 3, padding=1)
-        self.last = nn.Conv2d(channels // 2, 3, 5, padding=2)
+        self.last = nn.Conv2d(channels, 3 * 2**2, 3, padding=1)
         if self.last.weight.is_meta:
             return  # Weights are loaded later. Initialising would import torch's compiler.
-        for layer in (self.first, self.third):
-            _equal_subpixels(layer)
+        _equal_subpixels(self.first)
         # Beginning close to the identity replaces a residual connection.
         with torch.no_grad():
             self.second.weight.mul_(0.1).add_(nn.init.dirac_(torch.empty_like(self.second.weight)))
@@ -136,9 +133,9 @@ class TextureHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, channels_in, H, W) to float32 (N, 3, 4H, 4W)."""
         x = functional.pixel_shuffle(functional.relu(self.first(features)), 2)
-        x = functional.relu(self.third(functional.relu(self.second(x))))
-        change: Tensor = self.last(functional.pixel_shuffle(x, 2))
-        return without_lattice(change.float())
+        change: Tensor = self.last(functional.relu(self.second(x)))
+        change = functional.pixel_shuffle(change.float(), 2)
+        return without_lattice(change, 4)
 
 
 def without_lattice(change: Tensor, factor: int = 4) -> Tensor:

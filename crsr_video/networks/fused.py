@@ -92,8 +92,8 @@ class FusedNetwork:
 
     def texture(self, name: str, x: Tensor, picture: Tensor, share: float) -> Tensor:
         """Add a share of the correction to the picture in float32."""
-        change = without_lattice(self._convolved(name, x, "none").float())
-        return picture.add_(change, alpha=share)
+        change = fast_pixel_shuffle(self._convolved(name, x, "none").float(), 2)
+        return picture.add_(without_lattice(change), alpha=share)
 
     def _convolved(self, name: str, x: Tensor, then: str) -> Tensor:
         layer = self._layer(name, x)
@@ -107,7 +107,7 @@ class FusedNetwork:
             module = convolutions(self._network)[name]
             assert module.bias is not None
             weight, bias = module.weight.detach(), module.bias.detach()
-            if name in BEFORE_SHUFFLE:
+            if name == BEFORE_SHUFFLE:
                 weight, bias = subpixels_first(weight), subpixels_first(bias)
             weight, bias = weight.to(self._dtype), bias.to(self._dtype)
             stride, padding = list(module.stride), [int(p) for p in module.padding]

@@ -18,8 +18,8 @@ InferenceNetwork = Consistifier | SuperResolver
 """Networks that `run_steps` knows."""
 
 
-BEFORE_SHUFFLE = ("tail.first", "tail.third")
-"""Convolutions before a pixel shuffle."""
+BEFORE_SHUFFLE = "tail.first"
+"""Convolution before a pixel shuffle of quantised activations."""
 
 
 class Backend(Protocol[_State]):
@@ -47,7 +47,10 @@ class Backend(Protocol[_State]):
         """Compute a convolution, a ReLU and a pixel shuffle by 2."""
 
     def texture(self, name: str, x: _State, picture: Tensor, share: float) -> Tensor:
-        """Add the result of a convolution with three channels, times `share`, to the picture."""
+        """Add the texture head's correction, times `share`, to the picture.
+
+        The last convolution has three channels for each sub-pixel of a pixel of `x`.
+        """
 
 
 def run_steps(network: InferenceNetwork, backend: Backend[_State], picture: Tensor) -> Tensor:
@@ -68,7 +71,6 @@ def run_steps(network: InferenceNetwork, backend: Backend[_State], picture: Tens
     if not isinstance(network, SuperResolver) or network.tail is None or network.texture == 0:
         return drawn
     x = backend.relu("tail.second", backend.relu_and_shuffle("tail.first", full))
-    x = backend.relu_and_shuffle("tail.third", x)
     return backend.texture("tail.last", x, drawn, network.texture)
 
 

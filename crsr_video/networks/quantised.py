@@ -88,7 +88,8 @@ class RangeObserver:
 
     def texture(self, name: str, x: Tensor, picture: Tensor, share: float) -> Tensor:
         """Return the picture. Its range is not recorded, because the picture is not quantised."""
-        return picture + share * without_lattice(self._layers[name](x))
+        change = functional.pixel_shuffle(self._layers[name](x), 2)
+        return picture + share * without_lattice(change)
 
     def _noted(self, name: str, x: Tensor) -> Tensor:
         low, high = self.ranges.get(name, (0.0, 0.0))
@@ -166,7 +167,8 @@ class QuantisedNetwork:
 
     def texture(self, name: str, x: Codes, picture: Tensor, share: float) -> Tensor:
         """Add the texture to the picture in float32."""
-        return picture.add_(without_lattice(self._layer(name, x).values(x)), alpha=share)
+        change = fast_pixel_shuffle(self._layer(name, x).values(x), 2)
+        return picture.add_(without_lattice(change), alpha=share)
 
     def _layer(self, name: str, x: Codes) -> ByteConvolution:
         key = (name, x.data.shape[2:])
@@ -175,7 +177,7 @@ class QuantisedNetwork:
             assert module.bias is not None
             weight, bias = module.weight.detach().float(), module.bias.detach().float()
             padding = int(module.padding[0])
-            if name in BEFORE_SHUFFLE:
+            if name == BEFORE_SHUFFLE:
                 weight, bias = subpixels_first(weight), subpixels_first(bias)
             if name == "stem":
                 bias = bias - 0.5 * weight.sum((1, 2, 3))  # The network was trained on x - 0.5.

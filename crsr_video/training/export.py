@@ -25,7 +25,7 @@ LARGEST_BYTES = 24 * 2**20
 _SHIPPED = ("consistifier", "superresolver", "background")
 
 
-def export(run: Run, path: Path, faithful: Path | None = None) -> Path:
+def export(run: Run, path: Path, faithful: Path | None = None, *, at: float = 1.0) -> Path:
     """Write the averaged weights of a run as float16.
 
     Args:
@@ -33,6 +33,8 @@ def export(run: Run, path: Path, faithful: Path | None = None) -> Path:
         path: Path of the safetensors file; its folder is created if it is missing.
         faithful: Weights from which the run was started. If they are given, the file holds their
             networks for texture 0, and the run's networks for full texture.
+        at: Texture, above 0 and at most 1, at which the run's networks are used. Below 1, full
+            texture goes on beyond them along the line from the faithful weights.
 
     Raises:
         TrainingError: The run has no such network, a weight is not finite in float16, the file is
@@ -41,7 +43,7 @@ def export(run: Run, path: Path, faithful: Path | None = None) -> Path:
     """
     found, header = shipped_tensors(run), metadata(run)
     if faithful is not None:
-        found, header = _with_faithful(found, header, faithful)
+        found, header = _with_faithful(found, header, faithful, at)
     tensors = {name: value.half().contiguous() for name, value in found.items()}
     broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
     if broken:
@@ -56,7 +58,7 @@ def export(run: Run, path: Path, faithful: Path | None = None) -> Path:
 
 
 def _with_faithful(
-    textured: dict[str, Tensor], header: dict[str, str], faithful: Path
+    textured: dict[str, Tensor], header: dict[str, str], faithful: Path, at: float
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors and the header of faithful weights, with those of textured ones added."""
     weights.load(str(faithful))  # Raises if the file cannot be used.
@@ -67,7 +69,13 @@ def _with_faithful(
     # The texture head of the faithful weights is replaced, so that it is left out.
     dropped = (weights.TEXTURED, "superresolver.tail.")
     tensors = {name: value for name, value in plain.items() if not name.startswith(dropped)}
-    tensors |= {f"{weights.TEXTURED}{name}": value for name, value in textured.items()}
+    for name, value in textured.items():
+        full = value
+        if name in tensors and at < 1:
+            full = tensors[name].float() + (value - tensors[name].float()) / at
+        elif name.startswith("superresolver.tail.last."):
+            full = value / at  # The output of the texture head is proportional to these.
+        tensors[f"{weights.TEXTURED}{name}"] = full
     merged = {name: known[name] for name in _SHIPPED if name in known}
     merged["superresolver"] = json.dumps(json.loads(known["superresolver"]) | {"tail": 0})
     merged |= {f"{weights.TEXTURED}{name}": header[name] for name in _SHIPPED if name in header}

@@ -1,12 +1,13 @@
 """The perceptual method: a texture head beside the fidelity head, on one trunk.
 
     F = psi(x), T = F + tail(x), x = phi(d) or phi(a)
-    L = pix(F, y) + w_p pix(T, y) + w_f feat(T, y) + w_i id(T, y) + w_a adv(T)
+    L = w_0 pix(F, y) + w_p pix(T, y) + w_f feat(T, y) + w_i id(T, y) + w_a adv(T)
         + w_c chroma(T, y) + w_t |x - a|
 
 A pixel loss alone leaves out what is uncertain; the other terms make T look like a photograph. F is
 treated as a constant in all terms of T, so only the pixel loss trains the fidelity head. The trunk
-serves both heads; gradients that reach it from the terms of T are multiplied by `coupling`.
+serves both heads; gradients that reach it from the terms of T are multiplied by `coupling`. If w_0
+is 0, the networks only need to draw T: then the terms of T train both heads.
 
 feat compares feature maps of EfficientNet-lite0 (ImageNet), and id compares embeddings of dlib's
 face-recognition network. Both networks are frozen (see `feature_network`, `networks.recognition`).
@@ -59,6 +60,8 @@ class Perceptual(TrainingMethod):
 
     name: ClassVar[str] = "perceptual"
     schedule: Schedule = field(default_factory=lambda: Schedule(peak=1e-4))
+    fidelity: float = 1.0
+    """Weight of pix(F, y), w_0."""
     textured_pixel: float = 1.0
     """Weight of pix(T, y)."""
     features: float = 0.15
@@ -123,7 +126,7 @@ class Perceptual(TrainingMethod):
                 features = super_resolver.features(consistent)
                 faithful = super_resolver.draw(consistent, features)
             change = super_resolver.tail(scaled_gradient(features, self.coupling))
-            textured = faithful.detach() + change
+            textured = (faithful.detach() if self.fidelity else faithful) + change
             augment = _augmentation(textured, run.step, run.seed)
             generated, truth = augment(textured), augment(target)
             with torch.no_grad():
@@ -132,7 +135,7 @@ class Perceptual(TrainingMethod):
             with frozen(discriminator):
                 scores = discriminator(generated, maps)
             terms = {
-                "fidelity": charbonnier(faithful, target),
+                "fidelity": self.fidelity * charbonnier(faithful, target),
                 "textured": self.textured_pixel * charbonnier(textured, target),
                 "features": self.features * feature_difference(maps, truth_maps),
                 "adversarial": self.adversarial * _mean(hinge_generator(s) for s in scores),

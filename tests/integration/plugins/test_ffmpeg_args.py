@@ -225,8 +225,8 @@ def test_bad_input_is_told_in_a_line(tmp_path, kind):
 @pytest.mark.parametrize(
     ("option", "value", "told", "code"),
     [
-        ("--strength", "nan", "strength must lie between 0 and 1", 2),
-        ("--min-face", "nan", "min-face must be finite and not negative", 2),
+        ("--strength", "nan", "'nan' is not a number: use a number such as 0.6 or 60%", 2),
+        ("--min-face", "nan", "'nan' is not a number: use a number such as 20 (pixels)", 2),
         ("--persons", "1;x", "persons: invalid track ID 'x'", 2),
         ("--persons", "1\n2", "--persons must be one line", 2),
         ("--model", "nope", "unknown model 'nope'", 1),

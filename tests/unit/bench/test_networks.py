@@ -87,7 +87,7 @@ def test_the_reported_precision_is_that_of_the_method(method, precision):
 
 def test_results_of_half_the_size_take_fewer_multiply_adds():
     pair = unused_pair("fast")
-    assert face_macs(pair, 32, 32, half=True) < 0.8 * face_macs(pair, 32, 32)
+    assert face_macs(pair, 32, 32, half=True) < 0.9 * face_macs(pair, 32, 32)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

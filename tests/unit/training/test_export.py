@@ -148,6 +148,21 @@ def test_a_run_can_be_exported_as_the_networks_for_full_texture(tmp_path) -> Non
     assert (full.texture, half.texture) == (1.0, 0.5)
 
 
+def test_the_networks_of_a_run_can_be_used_at_less_than_full_texture(tmp_path) -> None:
+    run = made()
+    before = export(run, tmp_path / "before.safetensors")
+    for parameter in run.averages.parameters():
+        parameter.add_(0.5)
+    wanted = weights.load(str(export(run, tmp_path / "after.safetensors"))).with_texture(1.0)
+    both = weights.load(str(export(run, tmp_path / "both.safetensors", before, at=0.5)))
+    picture = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    found, expected = (
+        pair.superresolver(pair.consistifier(picture)) for pair in (both.with_texture(0.5), wanted)
+    )
+    assert (found - expected).abs().max() < 1e-2 * expected.abs().max()
+    assert (both.superresolver(picture) - expected).abs().max() > 0.1 * expected.abs().max()
+
+
 def test_networks_for_full_texture_must_have_the_sizes_of_the_others(tmp_path) -> None:
     larger = export(made(size="small"), tmp_path / "w.safetensors")
     path = export(made(), tmp_path / "both.safetensors", larger)

@@ -144,6 +144,14 @@ def test_only_the_pixel_loss_trains_the_fidelity_head() -> None:
     assert not torch.equal(*(s["superresolver.tail.last.weight"] for s in states))
 
 
+def test_without_a_weight_of_its_own_the_fidelity_head_learns_texture_too() -> None:
+    method = tiny("perceptual", fidelity=0.0, textured_pixel=0.0, toward=0.0, chroma=0.0)
+    run = begun(method)
+    before = run["superresolver"].head.weight.clone()
+    assert method.step(run, draw(), 1e-3)["fidelity"] == 0
+    assert not torch.equal(run["superresolver"].head.weight, before)
+
+
 def test_frozen_perceptual_training_changes_only_the_texture_head() -> None:
     run = begun(tiny("perceptual", frozen=True))
     before = {name: value.clone() for name, value in run.networks.state_dict().items()}
