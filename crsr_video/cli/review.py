@@ -10,9 +10,10 @@ from crsr_video.cli import options, process
 from crsr_video.cli.commands import Common, command, option, section
 from crsr_video.cli.reporting import EXIT_PARTIAL, Reporter
 from crsr_video.cli.summaries import damage_text, stage_line, timing_facts, timing_line
-from crsr_video.cli.values import NamedFile, Time, WholeNumber
+from crsr_video.cli.values import NamedFile, Time, Value, WholeNumber
 from crsr_video.config import EnhancerConfig
 from crsr_video.formatting import format_count, format_time
+from crsr_video.parsing import parse_share
 
 if TYPE_CHECKING:
     from crsr_video.inspection.analysis import Analysis
@@ -163,16 +164,27 @@ def _person_line(person: "Person") -> str:
     )
 
 
+class _Place(Value):
+    """A time, or a share of the duration such as 50%."""
+
+    name = "TIME|%"
+
+    def parse(self, text: str) -> dict[str, float]:
+        """Return the place as an argument of `single_frame.preview`."""
+        return {"share": parse_share(text)} if text.endswith("%") else {"at": Time().parse(text)}
+
+
 @command(short_help="Show one frame before and after.")
 @options.SOURCE
 @section(
     "Output",
     option(
         "--at",
-        type=Time(),
-        default=0.0,
+        "place",
+        type=_Place(),
+        default="0",
         show_default="the first frame",
-        help="Show the frame at this time, such as 12.5 or 0:12.5.",
+        help="Show the frame at this time, such as 12.5 or 0:12.5, or at this share, such as 50%.",
     ),
     options.OUTPUT.but(
         metavar="PICTURE", help="Write a .png or .jpg here.  [default: NAME.preview.png]"
@@ -189,7 +201,7 @@ def preview(
     common: Common,
     /,
     source: Path,
-    at: float,
+    place: dict[str, float],
     output: Path | None,
     overwrite: bool,
     **choices: Any,
@@ -207,11 +219,11 @@ def preview(
 
     process.limit_library_threads(config.networks.device)
     litert.prepare_process()
-    done = single_frame.preview(source, output, at=at, config=config, overwrite=overwrite)
+    done = single_frame.preview(source, output, **place, config=config, overwrite=overwrite)
     if not common.quiet:
-        found, place = done.statistics, format_time(done.seconds)
+        found, moment = done.statistics, format_time(done.seconds)
         text = f"{found.enhanced} of {format_count(found.faces, 'face')} enhanced"
-        click.echo(f"crsr-video: {text if found.faces else 'No face'} at {place}", err=True)
+        click.echo(f"crsr-video: {text if found.faces else 'No face'} at {moment}", err=True)
         click.echo(f"crsr-video: Wrote {done.output}", err=True)
 
 

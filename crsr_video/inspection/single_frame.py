@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from crsr_video.config import EnhancerConfig
-from crsr_video.errors import ConfigError, InputError
+from crsr_video.errors import ConfigError, InputError, NoVideoError
 from crsr_video.formatting import format_time
 from crsr_video.imaging.resampling import upright_picture
 from crsr_video.inspection.contact_sheet import SUFFIXES, Picture, arrange, caption, save
@@ -67,17 +67,13 @@ class Search:
         return shown
 
 
-def search_for(path: Path, at: float, *, fps: float | None = None) -> Search:
+def search_for(at: float, fps: float) -> Search:
     """Return the search that finds the frame at a time.
 
     Args:
-        path: The file.
-        at: Seconds from its beginning.
-        fps: Frame rate of the file, if that is known already.
+        at: Seconds from the beginning of the file.
+        fps: Frame rate of the file.
     """
-    if fps is None:
-        with Reader(path) as probe:
-            fps = float(probe.info.rate or 25)
     step = 1 / fps
     wanted = max(0.0, at - step / 2)
     return Search(max(0.0, wanted - _WARM_UP_FRAMES * step), wanted, step)
@@ -98,6 +94,7 @@ def preview(
     output: str | Path | None = None,
     *,
     at: float = 0.0,
+    share: float | None = None,
     config: EnhancerConfig | None = None,
     overwrite: bool = False,
 ) -> Preview:
@@ -107,6 +104,7 @@ def preview(
         source: A video or a picture.
         output: A .png or .jpg file. Defaults to ``NAME.preview.png`` beside the source.
         at: Seconds from the beginning; the nearest frame is taken.
+        share: Share of the duration from 0 to 1, instead of `at`: 0.5 is the middle.
         config: How the frame is enhanced.
         overwrite: Replace an existing result.
     """
@@ -117,13 +115,13 @@ def preview(
     check_path(path)
     check_output(place, path, overwrite)
     if still_files.is_still(path):
-        if at > 0:
+        if at > 0 or share is not None:
             raise ConfigError(f"{path}: `at` is for videos, and this is a picture")
         if chosen.faces.tracks is not None:
             raise ConfigError(f"{path}: `tracks` is for videos, and this is a picture")
         moment, after, statistics = _enhance_picture(path, chosen)
     else:
-        moment, after, statistics = _enhance_moment(path, chosen, at)
+        moment, after, statistics = _enhance_moment(path, chosen, at, share)
     save(_side_by_side(moment, after, chosen.scale), place)
     return Preview(place, moment.seconds, statistics)
 
@@ -136,7 +134,7 @@ def _enhance_picture(path: Path, config: EnhancerConfig) -> tuple[Moment, Frame,
 
 
 def _enhance_moment(
-    path: Path, config: EnhancerConfig, at: float
+    path: Path, config: EnhancerConfig, at: float, share: float | None
 ) -> tuple[Moment, Frame, RunStatistics]:
     with ExitStack() as stack:
 
@@ -145,8 +143,20 @@ def _enhance_moment(
 
         # Networks are loaded while the file is opened, unless its tracks have to be checked first.
         pipeline = open_pipeline() if config.faces.tracks is None else None
-        search = search_for(path, at)
-        reader = stack.enter_context(Reader(path, start=search.begin))
+        with Reader(path) as probe:
+            fps, length = float(probe.info.rate or 25), probe.info.seconds
+        if share is not None:
+            if not length:
+                raise InputError(f"{path} does not say how long it is: give `at` in seconds")
+            at = share * length
+        search = search_for(at, fps)
+        try:
+            reader = stack.enter_context(Reader(path, start=search.begin))
+        except NoVideoError as error:
+            if 0 < length < at:
+                text = f"{path} is only {length:.1f} s long: there is no frame at {at:g} s"
+                raise InputError(text) from error
+            raise
         if pipeline is None:
             shift = reader.source.shift
             pipeline = open_pipeline(replay_for(config, path, reader.info, shift=shift))

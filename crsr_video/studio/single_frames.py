@@ -75,7 +75,7 @@ class SingleFrames(Closing):
     def _show(
         self, source: OpenedFile, settings: StudioSettings, at: float, width: int, fps: float
     ) -> bytes:
-        search = search_for(source.path, at, fps=fps)
+        search = search_for(at, fps)
         try:
             moment = self._open(source, search).find(search)
         except BaseException:

@@ -38,6 +38,14 @@ def test_the_frame_at_a_time_is_shown_before_and_after(tmp_path: Path) -> None:
     assert 0 < changed.mean() < 0.5
 
 
+def test_a_share_is_that_of_the_duration(tmp_path: Path) -> None:
+    for share, time in (("50%", "0:01.5"), ("100%", "0:03.0"), ("0%", "0:00.0")):
+        output = tmp_path / f"{share}.png"
+        result = run(PORTRAIT, "--at", share, "--model", "identity", "-o", output)
+        assert result.exit_code == 0, result.stderr
+        assert f" at {time}" in result.stderr
+
+
 def test_settings_are_those_of_enhance(tmp_path: Path) -> None:
     plain = run(PORTRAIT, "--strength", "0", "-o", tmp_path / "a.png")
     assert plain.exit_code == 0, plain.stderr
@@ -56,15 +64,18 @@ def test_a_photo_has_a_preview_too(tmp_path: Path) -> None:
     result = run(source)
     assert "No face" in result.stderr
     assert (tmp_path / "wall.preview.png").is_file()
-    assert "--at is for videos" in run(source, "--at", "1", "--overwrite").stderr
+    for place in ("1", "50%"):
+        assert "--at is for videos" in run(source, "--at", place, "--overwrite").stderr
 
 
 def test_errors_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"precious")
+    new = ("-o", tmp_path / "b.png")
     for words, text, code in (
         ((PORTRAIT, "-o", tmp_path / "a.png"), "--overwrite replaces it", 1),
         ((PORTRAIT, "-o", tmp_path / "a.mp4"), "must end in .png, .jpg or .jpeg", 2),
-        ((PORTRAIT, "--at", "1:00", "-o", tmp_path / "b.png"), "is only 3.0 s long", 1),
+        ((PORTRAIT, "--at", "1:00", *new), "is only 3.0 s long: there is no frame at 60 s", 1),
+        ((PORTRAIT, "--at", "150%", *new), "150% is not between 0 and 1", 2),
         ((tmp_path / "none.mp4",), "no such file", 1),
     ):
         result = run(*words)

@@ -147,7 +147,7 @@ def test_a_receiver_that_never_comes_back_is_an_error(tmp_path: Path) -> None:
 
     def feed() -> None:
         """Send frames, the last ones after the receiver has closed its port for good."""
-        with open(pipe, "wb") as file:
+        with pipe.open("wb") as file:
             file.write(10 * frame)
             file.flush()
             connected, _ = server.accept()
