@@ -1,11 +1,13 @@
 """Sound that begins late is carried or named, whatever comes before it."""
 
+import struct
 from pathlib import Path
 
 import av
 import pytest
 
 from crsr_video.config import OutputSettings
+from crsr_video.errors import OutputError
 from crsr_video.io.reader import Reader
 from tests.contract.harness import enhance
 from tests.support.standard_streams import Swapped, posix
@@ -133,6 +135,27 @@ def test_late_sound_that_avi_plays_too_early_is_named(
     source = with_late_sound(tmp_path / f"in{suffix}", codec, audio, 4)
     run = enhance(source, tmp_path / "out.avi", None, faces=())
     assert any("avi plays sound without pauses" in line for line in run.notices), run.notices
+
+
+def avi_with_late_sound(path: Path, seconds: int) -> Path:
+    """Write an AVI file whose header says that the sound begins after some seconds."""
+    data = bytearray(make_video(path, codec="mpeg4", frames=100, audio=1).read_bytes())
+    header = data.index(b"auds")  # Its scale, rate and start follow after 20 bytes.
+    scale, rate = struct.unpack_from("<II", data, header + 20)
+    struct.pack_into("<I", data, header + 28, seconds * rate // scale)
+    path.write_bytes(data)
+    return path
+
+
+def test_strict_refuses_sound_that_avi_plays_too_early(tmp_path: Path) -> None:
+    strict = OutputSettings(codec="mpeg4", strict=True)
+    prompt, late_sound = avi_with_late_sound(tmp_path / "prompt.avi", 0), tmp_path / "late.avi"
+    enhance(prompt, tmp_path / "accepted.avi", strict, faces=())
+    avi_with_late_sound(late_sound, 2)
+    with pytest.raises(OutputError, match=r"avi plays sound .* 2\.0 s too early"):
+        enhance(late_sound, tmp_path / "refused.avi", strict, faces=())
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["accepted.avi", "late.avi", "prompt.avi"]
 
 
 @pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
