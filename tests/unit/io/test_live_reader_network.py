@@ -1,6 +1,5 @@
 """Network sources on loopback: silence, reconnection, timeouts and interruption."""
 
-import _thread
 import shutil
 import socket
 import subprocess
@@ -22,6 +21,7 @@ from crsr_video.io.source import Source
 from crsr_video.io.sources.relay import find_ffmpeg
 from crsr_video.types import Frame
 from tests.support.sending import Program, Sender, encoded, free_port, increasing, opened
+from tests.support.signals import interrupted
 from tests.support.video import make_video
 
 LOCAL = "127.0.0.1"
@@ -357,9 +357,5 @@ def test_interrupt_ends_an_attempt_to_reconnect() -> None:
 
 
 def test_a_signal_is_not_lost_inside_ffmpeg() -> None:
-    with silent_server() as port:
-        timer = threading.Timer(0.3, _thread.interrupt_main)
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            LiveReader(f"rtmp://{LOCAL}:{port}/a", ReadSettings(connect_seconds=15))
-        timer.join()
+    with silent_server() as port, pytest.raises(KeyboardInterrupt), interrupted(0.3):
+        LiveReader(f"rtmp://{LOCAL}:{port}/a", ReadSettings(connect_seconds=15))

@@ -1,6 +1,5 @@
 """Live reading of pipes: containers, following streams, damage, silence, and the end."""
 
-import _thread
 import os
 import threading
 import time
@@ -18,6 +17,7 @@ from crsr_video.io.live_reader import LiveReader
 from crsr_video.io.source import Source
 from crsr_video.types import Frame
 from tests.support.sending import Writer, encoded, increasing, opened
+from tests.support.signals import interrupted
 from tests.support.video import picture
 
 KINDS = {
@@ -250,11 +250,8 @@ def test_a_silent_pipe_times_out(fifo: Path) -> None:
 def test_a_signal_is_not_lost_inside_ffmpeg(fifo: Path) -> None:
     release = threading.Event()
     writer = Writer(fifo, release)
-    timer = threading.Timer(0.3, _thread.interrupt_main)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), interrupted(0.3):
         LiveReader(str(fifo), ReadSettings(connect_seconds=15))
-    timer.join()
     release.set()
     writer.join(5)
 
