@@ -1,4 +1,4 @@
-"""What a live run is given, and its summary: settings, hooks, and the source and the sink."""
+"""Settings, hooks and the summary of a live run, and the interfaces of its source and sink."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

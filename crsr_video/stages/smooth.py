@@ -303,7 +303,7 @@ def _weighted(
     )
     share = ((before - after - _FAINT) / (_CLEARLY_LESS * before + _FAINT)).clip(0.0, 1.0)
     share = operations.gaussian_blur(share, _SURROUNDINGS * size)
-    # Where flow is followed in part, the difference lies between the two.
+    # Where `share` is between 0 and 1, a difference between the two is compared.
     weights = agreement(still + share * (moving - still), _TOLERANCE, operations)
     return weights, share * small
 
